@@ -1,0 +1,82 @@
+"""Every error that stream-rec raises on purpose.
+
+    StreamRecError
+    ├── DecodeError       one record is unreadable: dead-letter it and go on
+    ├── SettingsError     the operator must fix a value: exit 2 at start, naming the key
+    ├── SnapshotError     torn, or of another version: skip it and replay
+    └── TransportError    the outside failed: retry while `retriable`
+        └── FencedError   another owner took over: stop at once
+
+Callers catch by class and read attributes, never text. The text is for the operator: it names the
+place (file, line, key, topic) and the next step. Knows nothing of who raises or catches what.
+"""
+
+__all__ = [
+    "DecodeError",
+    "FencedError",
+    "SettingsError",
+    "SnapshotError",
+    "StreamRecError",
+    "TransportError",
+]
+
+
+class StreamRecError(Exception):
+    """The root: catch this to catch all that stream-rec raises on purpose."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by attributes: the default calls the class with the text alone, which some refuse."""
+        return (_remake, (type(self), self.args, self.__dict__.copy()))
+
+
+class DecodeError(StreamRecError):
+    """One record is unreadable: dead-letter it under `reason` and go on.
+
+    `reason` is a code for machines (`not_json`, `missing_field`, ...), the message a sentence that
+    names the field and what was expected.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SettingsError(StreamRecError):
+    """The operator must fix the setting `key`; the process exits with 2 before it reads a record."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(f"{key}: {message}")
+        self.key = key
+
+
+class SnapshotError(StreamRecError):
+    """A snapshot is torn, foreign, or of another version: skip it, take an older one, or replay."""
+
+
+class TransportError(StreamRecError):
+    """The outside (a file, a pipe, a broker) failed: try again while `retriable`, else stop."""
+
+    def __init__(self, message: str, *, retriable: bool = False) -> None:
+        super().__init__(message)
+        self.retriable = retriable
+
+
+class FencedError(TransportError):
+    """Another process took over what this one owned: stop at once, write nothing more."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retriable=False)
+
+
+def _remake(
+    cls: type[StreamRecError], args: tuple[object, ...], state: dict[str, object]
+) -> StreamRecError:
+    """Make an error again from its parts, without asking its `__init__`."""
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
