@@ -1,0 +1,72 @@
+# Everything from a clone with only Python 3.11+, git and make. `make help` lists the targets.
+#
+# Two stamps in .venv say what is installed there, so that a second run starts at once: `run` for
+# the program alone (what `make demo` needs), `dev` for tests and tools on top of it.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint stress bench docs wheel lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/stamp-run ## set up, then show live recommendations from a bundled sample of a real shop
+	@$(BIN)/stream-rec demo
+
+test: $(VENV)/stamp-dev ## set up, then run the tests (not the stress runs)
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/stamp-dev ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+stress: $(VENV)/stamp-dev ## minutes of random logs, every invariant checked after each step
+	$(BIN)/python -m pytest -m stress
+
+bench: $(VENV)/stamp-bench ## every benchmark, rivals included; writes benchmarks/results
+	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+docs: $(VENV)/stamp-dev ## write the generated pages of docs/reference anew
+	$(BIN)/python tools/settings_reference.py
+
+wheel: $(VENV)/stamp-dev ## dist/*.whl
+	rm -rf dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+lock: ## make constraints.txt anew from the newest versions that pyproject.toml allows
+	tools/lock $(PYTHON)
+
+clean: ## remove everything that these targets made
+	rm -rf $(VENV) .venv-* build dist .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The tree is installed in place (editable), without build isolation: the build tool comes from the
+# same lock as everything else.
+$(VENV)/stamp-run: constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "stream-rec needs Python 3.11 or newer, and '$(PYTHON)' is" \
+	       "$$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments." \
+	       "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once; a minute or so) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) hatchling
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/stamp-dev: $(VENV)/stamp-run
+	@echo "Adding the tools for tests ..."
+	@$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+$(VENV)/stamp-bench: $(VENV)/stamp-dev
+	@echo "Adding the rivals ..."
+	@$(PIP) --no-build-isolation --editable '.[bench]'
+	@touch $@
