@@ -29,7 +29,7 @@ class StreamRecError(Exception):
         self.message = message
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by attributes: the default calls the class with the text alone, which some refuse."""
+        """Pickle by parts: the default calls the class with the text alone, which some refuse."""
         return (_remake, (type(self), self.args, self.__dict__.copy()))
 
 
@@ -46,7 +46,7 @@ class DecodeError(StreamRecError):
 
 
 class SettingsError(StreamRecError):
-    """The operator must fix the setting `key`; the process exits with 2 before it reads a record."""
+    """The operator must fix the setting `key`: the process exits with 2 and has read nothing."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(f"{key}: {message}")

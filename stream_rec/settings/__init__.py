@@ -1,0 +1,11 @@
+"""What an operator may set: one object; defaults < TOML file < environment < command line.
+
+`Settings` is the object, `load` makes one from all four layers, and `table` tells what there is to
+set: the command line's options and the reference page of the docs are both made from it.
+"""
+
+from stream_rec.settings._fields import Kind, Setting
+from stream_rec.settings._layers import ENVIRONMENT_PREFIX, load
+from stream_rec.settings._object import Settings, table
+
+__all__ = ["ENVIRONMENT_PREFIX", "Kind", "Setting", "Settings", "load", "table"]

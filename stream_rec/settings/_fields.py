@@ -1,0 +1,282 @@
+"""Reads a settings object's own definition: what each field is called outside, takes and means.
+
+Works from annotations and the docstrings under the fields, so that nothing about a setting is
+written twice. Knows nothing of which settings there are, nor of where values come from.
+"""
+
+import ast
+import enum
+import inspect
+import textwrap
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec.inspect import (
+    BoolType,
+    DictType,
+    Field,
+    FloatType,
+    IntType,
+    LiteralType,
+    Metadata,
+    NoneType,
+    StructType,
+    Type,
+    UnionType,
+    VarTupleType,
+)
+
+from stream_rec.units import (
+    DURATION_EXPECTED,
+    SIZE_EXPECTED,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
+
+__all__ = ["Kind", "Setting", "settings_of"]
+
+_TRUE: Final = frozenset({"true", "yes", "on", "1"})
+_FALSE: Final = frozenset({"false", "no", "off", "0"})
+
+
+class Kind(enum.Enum):
+    """How a setting is written."""
+
+    TEXT = "text"
+    CHOICE = "choice"
+    SWITCH = "switch"
+    WHOLE = "whole number"
+    NUMBER = "number"
+    DURATION = "duration"
+    SIZE = "size"
+    LIST = "list"
+    TABLE = "table"
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting, as the outside sees it."""
+
+    name: str
+    """The attribute of the settings object; carries the unit (`retention_ms`)."""
+
+    key: str
+    """The name in TOML and in errors (`retention`); upper-cased, in the environment."""
+
+    flag: str
+    """The option of the command line (`--retention`)."""
+
+    kind: Kind
+    metavar: str
+    optional: bool
+    """Takes `none`."""
+
+    default: Any
+    """`msgspec.NODEFAULT` where it must be given."""
+
+    expected: str
+    """What a wrong value is told: `a duration such as ...`."""
+
+    doc: str
+    """What it means: the docstring under the field, on one line."""
+
+    type: Any
+    """The annotation, with its limits."""
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is msgspec.NODEFAULT
+
+    def from_text(self, text: str) -> object:
+        """The value that *text* stands for. Raises ValueError, saying what was expected."""
+        if self.optional and text.strip().lower() == "none":
+            return None
+        if self.kind in {Kind.LIST, Kind.TABLE}:
+            return self.from_texts([part.strip() for part in text.split(",")] if text else [])
+        return self._checked(lambda: _TEXT_READERS[self.kind](text))
+
+    def from_texts(self, texts: list[str]) -> object:
+        """The list or table that *texts* make up, one entry each: a flag given many times."""
+        if self.kind is Kind.LIST:
+            return self._checked(lambda: texts)
+        return self._checked(lambda: dict(_pair(text) for text in texts), strict=False)
+
+    def from_toml(self, value: object) -> object:
+        """*value* as TOML has it: real numbers, switches, lists and tables; the rest is text."""
+        if isinstance(value, str) and (
+            self.kind in {Kind.DURATION, Kind.SIZE} or (self.optional and value == "none")
+        ):
+            return self.from_text(value)
+        if self.kind is Kind.DURATION:  # a bare number has no unit, and guessing one is worse
+            raise ValueError(self.expected)
+        return self._checked(lambda: value)
+
+    def shown(self, value: object) -> str:
+        """*value* as an operator would write it."""
+        if value is None:
+            return "none"
+        match self.kind, value:
+            case Kind.DURATION, int():
+                return format_duration(value)
+            case Kind.SIZE, int():
+                return format_size(value)
+            case Kind.SWITCH, _:
+                return "true" if value else "false"
+            case Kind.TABLE, Mapping():
+                return ",".join(f"{name}={entry}" for name, entry in value.items()) or "nothing"
+            case Kind.LIST, tuple():
+                return ",".join(map(str, value)) or "nothing"
+        return str(value)
+
+    def _checked(self, read: Callable[[], object], *, strict: bool = True) -> object:
+        try:
+            return msgspec.convert(read(), self.type, strict=strict)
+        except (ValueError, msgspec.ValidationError):
+            raise ValueError(self.expected) from None
+
+
+def settings_of(struct: type[msgspec.Struct]) -> tuple[Setting, ...]:
+    """One Setting for each field of *struct*, in order."""
+    described = msgspec.inspect.type_info(struct)
+    if not isinstance(described, StructType):
+        raise TypeError(struct)
+    docs = _field_docs(struct)
+    types = {field.name: field.type for field in msgspec.structs.fields(struct)}
+    return tuple(_setting(field, types[field.name], docs[field.name]) for field in described.fields)
+
+
+def _setting(field: Field, annotation: object, doc: str) -> Setting:
+    bare, extra, optional = _unwrap(field.type)
+    key = field.name.removesuffix("_ms")
+    kind = extra.get("kind") or _kind(bare)
+    choices = _choices(annotation) if kind is Kind.CHOICE else ()
+    expected = extra.get("expected") or _expected(kind, bare, choices)
+    default = field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        default = field.default_factory()
+    return Setting(
+        name=field.name,
+        key=key,
+        flag=extra.get("flag", "--" + key.replace("_", "-")),
+        kind=kind,
+        metavar=extra.get("metavar") or "|".join(choices) or _METAVARS.get(kind, "TEXT"),
+        optional=optional,
+        default=default,
+        expected=f"{expected}, or none" if optional else expected,
+        doc=doc,
+        type=annotation,
+    )
+
+
+def _unwrap(described: Type) -> tuple[Type, dict[str, Any], bool]:
+    """The type inside, the extras of its Meta, and whether None is allowed beside it."""
+    if isinstance(described, UnionType):
+        (inner,) = (t for t in described.types if not isinstance(t, NoneType))
+        bare, extra, _ = _unwrap(inner)
+        return bare, extra, True
+    if isinstance(described, Metadata):
+        return described.type, described.extra or {}, False
+    return described, {}, False
+
+
+def _kind(bare: Type) -> Kind:
+    kinds: dict[type[Type], Kind] = {
+        BoolType: Kind.SWITCH,
+        DictType: Kind.TABLE,
+        FloatType: Kind.NUMBER,
+        IntType: Kind.WHOLE,
+        LiteralType: Kind.CHOICE,
+        VarTupleType: Kind.LIST,
+    }
+    return kinds.get(type(bare), Kind.TEXT)
+
+
+def _choices(annotation: object) -> tuple[str, ...]:
+    """The words of a Literal in the order of its definition; msgspec sorts them."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return typing.get_args(annotation)
+    return next(filter(None, map(_choices, typing.get_args(annotation))), ())
+
+
+def _expected(kind: Kind, bare: Type, choices: tuple[str, ...]) -> str:
+    match kind:
+        case Kind.SWITCH:
+            return "true or false"
+        case Kind.CHOICE:
+            return "one of " + ", ".join(choices)
+        case Kind.WHOLE:
+            return "a whole number" + _limits(bare, str)
+        case Kind.NUMBER:
+            return "a number" + _limits(bare, str)
+        case Kind.DURATION:
+            return DURATION_EXPECTED + _limits(bare, format_duration)
+        case Kind.SIZE:
+            return SIZE_EXPECTED + _limits(bare, format_size)
+    return "a text that is not empty"
+
+
+def _limits(bare: Type, shown: Callable[[Any], str]) -> str:
+    if not isinstance(bare, IntType | FloatType):
+        return ""
+    words = [(bare.gt, "above"), (bare.ge, "at least"), (bare.lt, "below"), (bare.le, "at most")]
+    told = [f"{word} {shown(limit)}" for limit, word in words if limit]
+    return ", " + " and ".join(told) if told else ""
+
+
+def _switch(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError(text)
+    return word in _TRUE
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ValueError(text)
+    return name.strip(), value.strip()
+
+
+def _verbatim(text: str) -> str:
+    return text
+
+
+_METAVARS: Final = {
+    Kind.WHOLE: "N",
+    Kind.NUMBER: "X",
+    Kind.DURATION: "DURATION",
+    Kind.SIZE: "SIZE",
+}
+
+_TEXT_READERS: Final[dict[Kind, Callable[[str], object]]] = {
+    Kind.TEXT: _verbatim,
+    Kind.CHOICE: _verbatim,
+    Kind.SWITCH: _switch,
+    Kind.WHOLE: int,
+    Kind.NUMBER: float,
+    Kind.DURATION: parse_duration,
+    Kind.SIZE: parse_size,
+}
+
+
+def _field_docs(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """The docstring under each field. Python forgets them, so they are read from the source."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(struct))).body
+    if not isinstance(definition, ast.ClassDef):
+        raise TypeError(struct)
+    docs = {}
+    for node, below in zip(definition.body, definition.body[1:], strict=False):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            docs[node.target.id] = _docstring(node.target.id, below)
+    return docs
+
+
+def _docstring(name: str, node: ast.stmt) -> str:
+    match node:
+        case ast.Expr(value=ast.Constant(value=str(doc))):
+            return " ".join(doc.split())
+    raise TypeError(f"the setting {name!r} has no docstring under it")

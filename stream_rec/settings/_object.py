@@ -1,0 +1,228 @@
+"""The settings themselves: name, type, limits, default and meaning of each, and what must agree.
+
+Knows nothing of files, environments or command lines. To add a setting, add a field and the
+docstring under it: the flag, the environment variable, the TOML key and the reference page follow
+(`make docs` writes the page, and a test fails while it is out of date).
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from stream_rec.errors import SettingsError
+from stream_rec.settings._fields import Kind, Setting, settings_of
+
+__all__ = ["Settings", "table"]
+
+_SECOND: Final = 1000
+_HOUR: Final = 3600 * _SECOND
+_DAY: Final = 24 * _HOUR
+
+# A century: more than any log, and far from where int64 times would wrap in the kernels.
+_LONGEST: Final = 36_500 * _DAY
+
+Millis = Annotated[int, Meta(ge=0, le=_LONGEST, extra={"kind": Kind.DURATION})]
+PositiveMillis = Annotated[int, Meta(ge=1, le=_LONGEST, extra={"kind": Kind.DURATION})]
+RecordBytes = Annotated[int, Meta(ge=1, le=1 << 30, extra={"kind": Kind.SIZE})]
+# Below this the empty tables alone would be over the budget, and nothing could be kept.
+BudgetBytes = Annotated[int, Meta(ge=16 << 20, extra={"kind": Kind.SIZE})]
+Count = Annotated[int, Meta(ge=1, le=1 << 40)]
+# Scratch memory is laid out for these up front, so a slip of the finger must not ask for terabytes.
+ModelCount = Annotated[int, Meta(ge=1, le=1_000_000)]
+Weight = Annotated[float, Meta(gt=0, le=1e9)]
+Name = Annotated[str, Meta(min_length=1)]
+Source = Annotated[
+    str,
+    Meta(min_length=1, extra={"metavar": "SRC", "expected": "a path, or - for standard input"}),
+]
+Destination = Annotated[
+    str,
+    Meta(min_length=1, extra={"metavar": "DST", "expected": "a path, or - for standard output"}),
+]
+Path = Annotated[str, Meta(min_length=1, extra={"metavar": "PATH", "expected": "a path"})]
+EventField = Literal["session_id", "item_id", "timestamp", "type", "event_id", "user_id"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All of `stream-rec run`, checked. `None` means no limit, or nothing of the kind.
+
+    Raises SettingsError, naming the key, where two settings contradict each other. Limits of single
+    values are checked by `load`, at the edge.
+    """
+
+    events: Source
+    """Where events are read from: a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, each also with
+    `.gz` (but for Parquet), or `-` for standard input (JSON lines)."""
+
+    recommendations: Destination = "-"
+    """Where answers are written, one JSON line each: a `.jsonl` or `.jsonl.gz` file, or `-` for
+    standard output."""
+
+    requests: Source | None = None
+    """Where requests for recommendations are read from, in the same forms as `events`."""
+
+    dead_letters: Destination | None = None
+    """Where records that were not applied go, with their original bytes, position and reason.
+    Without it they are counted only."""
+
+    answer: Literal["each-event", "requests", "none"] = "each-event"
+    """What is answered: `each-event` answers every event after it is applied, and requests if a
+    source of them is given; `requests` answers those only; `none` feeds the index and is silent."""
+
+    fields: Annotated[
+        Mapping[EventField, Name],
+        Meta(
+            extra={
+                "flag": "--field",
+                "metavar": "FIELD=NAME",
+                "expected": "pairs such as session_id=SessionId; the fields of an event are "
+                "session_id, item_id, timestamp, type, event_id and user_id",
+            }
+        ),
+    ] = msgspec.field(default_factory=dict)
+    """What the source calls the fields of an event, where it does not use their own names."""
+
+    timestamp_unit: Literal["ms", "s", "us", "iso"] = "ms"
+    """How the source writes times: milliseconds, seconds or microseconds since 1970 (UTC), or
+    ISO 8601 text."""
+
+    types: Annotated[
+        Mapping[Name, Weight],
+        Meta(
+            extra={
+                "flag": "--event-type",
+                "metavar": "TYPE=WEIGHT",
+                "expected": "pairs such as purchase=5, with a weight above 0",
+            }
+        ),
+    ] = msgspec.field(default_factory=dict)
+    """The event types to accept, and what each weighs. Once one is given, events of any other type
+    are dead-lettered as `unknown_type`; with none given every type is accepted and weighs 1."""
+
+    session_gap_ms: PositiveMillis | None = None
+    """Cut sessions by idleness: an event more than this after its user's last one starts a new
+    session. Events then need a `user_id`, and their `session_id` is not read."""
+
+    max_record_bytes: RecordBytes = 1 << 20
+    """A longer record is dead-lettered as `too_large` before it is parsed."""
+
+    max_future_ms: Millis | None = _DAY
+    """An event further than this ahead of this machine's clock is dead-lettered as `future`: one
+    wrong clock would otherwise move the watermark and evict every session."""
+
+    allowed_lateness_ms: Millis = _HOUR
+    """How far behind the watermark an event may be and still join its session at its own time.
+    An older one is dead-lettered as `late`. At most `retention`."""
+
+    dedupe_window_ms: Millis = _HOUR
+    """How long, in event time, an `event_id` is remembered, to recognise the same event sent again.
+    `0` remembers none."""
+
+    retention_ms: PositiveMillis | None = 30 * _DAY
+    """A session is kept until its last event is this far behind the watermark."""
+
+    max_sessions: Count | None = None
+    """Keep at most so many sessions; the oldest leave first."""
+
+    max_events: Count | None = None
+    """Keep at most so many events over all sessions; the oldest sessions leave first."""
+
+    max_bytes: BudgetBytes | None = None
+    """Keep the sessions, the index and the id tables within so much memory; the oldest sessions
+    leave first."""
+
+    max_session_events: Annotated[int, Meta(ge=1, le=65_535)] = 500
+    """A session keeps its last so many events. A crawler's endless session would otherwise slow
+    down every answer it takes part in."""
+
+    preset: Literal["sknn", "v-sknn", "vmis-knn", "stan", "vstan", "wsknn"] = "vmis-knn"
+    """The model: a published point in the parameter space of session-kNN."""
+
+    m: ModelCount | None = None
+    """Sample: how many of the newest sessions that share an item with the query are looked at.
+    `none` is the preset's own."""
+
+    k: ModelCount | None = None
+    """Neighbours: how many of the sample, the most similar, give their items. `none` is the
+    preset's own."""
+
+    last: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    """How many of the session's last events are the query. `none` is the preset's own."""
+
+    n: Annotated[int, Meta(ge=1, le=10_000)] = 20
+    """How many items an answer holds at most."""
+
+    seen: Literal["keep", "drop-current", "drop-session"] = "drop-current"
+    """Which items of the session itself may be recommended: all of them, all but the current one,
+    or none."""
+
+    fallbacks: bool = True
+    """Fill answers up to `n`: after the neighbours' items those that followed the last item, then
+    those popular lately."""
+
+    popularity_half_life_ms: PositiveMillis = _DAY
+    """After this much event time an event counts half towards what is popular lately."""
+
+    deny: Annotated[
+        tuple[Name, ...],
+        Meta(extra={"metavar": "ITEM", "expected": "item ids, none of them empty"}),
+    ] = ()
+    """Items that are never recommended. They still count as evidence of what sessions share."""
+
+    deny_file: Path | None = None
+    """A file of more such items, one id a line (UTF-8)."""
+
+    batch_events: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
+    """How many records are read, applied and answered at a time. Answers do not depend on it; speed
+    and the delay of the first answer do."""
+
+    def __post_init__(self) -> None:
+        for check in _CHECKS:
+            check(self)
+
+
+@cache
+def table() -> tuple[Setting, ...]:
+    """What there is to set, in the order of the reference page."""
+    return settings_of(Settings)
+
+
+def _lateness_within_retention(settings: Settings) -> None:
+    retention = settings.retention_ms
+    if retention is not None and settings.allowed_lateness_ms > retention:
+        raise SettingsError(
+            "allowed_lateness",
+            f"is {settings.allowed_lateness_ms} ms, more than retention ({retention} ms): "
+            "an event could join a session that has left; lower it, or keep sessions longer",
+        )
+
+
+def _requests_have_a_source(settings: Settings) -> None:
+    if settings.answer == "requests" and settings.requests is None:
+        raise SettingsError(
+            "answer", "is 'requests', but no source of requests is given; name one with --requests"
+        )
+    if settings.answer == "none" and settings.requests is not None:
+        raise SettingsError(
+            "answer", "is 'none', but requests are given; drop --requests, or answer them"
+        )
+
+
+def _places_differ(settings: Settings) -> None:
+    _differ("requests", settings.requests, "events", settings.events)
+    _differ("dead_letters", settings.dead_letters, "recommendations", settings.recommendations)
+    for key in ("recommendations", "dead_letters"):
+        for source in ("events", "requests"):
+            if getattr(settings, source) != "-":  # `-` reads one stream and writes another
+                _differ(key, getattr(settings, key), source, getattr(settings, source))
+
+
+def _differ(key: str, place: str | None, other_key: str, other: str | None) -> None:
+    if place is not None and place == other:
+        raise SettingsError(key, f"is {place!r}, as {other_key} is; give each a place of its own")
+
+
+_CHECKS: Final = (_lateness_within_retention, _requests_have_a_source, _places_differ)

@@ -1,0 +1,26 @@
+"""What all tests share: Hypothesis profiles, and the folder of real logs."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# A shared machine stalls for longer than any deadline would forgive; timing is for benchmarks.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real logs, which are not the project's to copy; skips where there is none."""
+    folder = os.environ.get("STREAM_REC_DATA")
+    if not folder:
+        pytest.skip("STREAM_REC_DATA is not set: real logs are not part of the project")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tree() -> Path:
+    """The folder that holds tests/, docs/ and tools/."""
+    return Path(__file__).parents[1]

@@ -1,0 +1,44 @@
+"""Errors: caught by class, read by attribute, whole after a trip to another process."""
+
+import pickle
+
+import pytest
+
+from stream_rec import errors
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DecodeError("not_json", "line 3 is not JSON"),
+        errors.SettingsError("retention", "gives 'x'"),
+        errors.SnapshotError("torn"),
+        errors.TransportError("broker gone", retriable=True),
+        errors.FencedError("another process owns clicks-0"),
+    ],
+)
+def test_every_error_survives_pickling(error: errors.StreamRecError) -> None:
+    """A copy from another process has the class, text and attributes of the first."""
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 (made one line above)
+    assert type(error) is type(copy)
+    assert str(error) == str(copy)
+    assert vars(error) == vars(copy)
+
+
+def test_a_settings_error_names_its_key() -> None:
+    """The operator reads the key first; a program asks for it."""
+    error = errors.SettingsError("retention", "gives 'x'; expected a duration")
+    assert str(error) == "retention: gives 'x'; expected a duration"
+    assert error.key == "retention"
+
+
+def test_fenced_is_a_transport_error_that_must_not_be_retried() -> None:
+    """Whoever retries while `retriable` stops at once when fenced."""
+    assert not errors.FencedError("lost").retriable
+    assert issubclass(errors.FencedError, errors.TransportError)
+
+
+def test_everything_raised_on_purpose_has_one_root() -> None:
+    """Catching StreamRecError catches every public error."""
+    for name in errors.__all__:
+        assert issubclass(getattr(errors, name), errors.StreamRecError)

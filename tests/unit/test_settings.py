@@ -1,0 +1,264 @@
+"""Settings: one object, four layers, and errors that tell the operator what to do."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+import settings_reference
+
+from stream_rec.errors import SettingsError
+from stream_rec.settings import Kind, Setting, Settings, load, table
+
+Toml = Callable[[str], Path]
+
+KEYS = [setting.key for setting in table()]
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Toml:
+    """Write a settings file and return its path."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "shop.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def flagged(**flags: object) -> Settings:
+    """Load *flags* with a source of events."""
+    return load(flags={"events": "clicks.jsonl", **flags})
+
+
+def refused(**flags: object) -> str:
+    """Load *flags*, which must be refused, and return the message."""
+    with pytest.raises(SettingsError) as caught:
+        flagged(**flags)
+    return str(caught.value)
+
+
+class TestLayers:
+    """Defaults < TOML file < environment < command line."""
+
+    def test_each_layer_is_stronger_than_the_one_before(self, toml: Toml) -> None:
+        """One setting is taken from each layer; all lower layers set it too."""
+        config = toml('events = "a.csv"\nn = 2\nm = 2\nk = 2')
+        settings = load(
+            config=config, environ={"STREAM_REC_M": "3", "STREAM_REC_K": "3"}, flags={"k": "4"}
+        )
+        assert ("a.csv", 2, 3, 4) == (settings.events, settings.n, settings.m, settings.k)
+        assert Settings(events="a.csv").last is settings.last
+
+    def test_a_stronger_table_replaces_the_weaker_whole(self, toml: Toml) -> None:
+        """`--event-type` does not add to the file's types: what a flag shows is what holds."""
+        config = toml('events = "a"\n[types]\nview = 1\ncart = 2')
+        assert {"purchase": 5.0} == load(config=config, flags={"types": ("purchase=5",)}).types
+
+    def test_flags_that_were_not_given_do_not_count(self) -> None:
+        """Click hands over None and () for what the operator did not write."""
+        assert Settings(events="clicks.jsonl") == flagged(n=None, deny=(), fallbacks=None)
+
+    def test_the_environment_can_name_the_file(self, toml: Toml) -> None:
+        """STREAM_REC_CONFIG stands in for --config."""
+        config = toml('events = "from-file"')
+        assert load(environ={"STREAM_REC_CONFIG": str(config)}).events == "from-file"
+
+    def test_strangers_in_the_environment_are_left_alone(self) -> None:
+        """STREAM_REC_DATA belongs to the tests."""
+        environ = {"STREAM_REC_DATA": "/data", "STREAM_REC_EVENTS": "e", "HOME": "/"}
+        assert load(environ=environ).events == "e"
+
+    def test_a_slip_in_the_environment_is_refused(self) -> None:
+        """A limit that is silently not set would be found out too late."""
+        with pytest.raises(SettingsError, match=r"did you mean STREAM_REC_RETENTION\?"):
+            load(environ={"STREAM_REC_RETENTON": "3d", "STREAM_REC_EVENTS": "e"})
+
+    def test_nothing_is_written_back(self) -> None:
+        """The object is frozen."""
+        with pytest.raises(AttributeError):
+            Settings(events="e").n = 3  # type: ignore[misc]
+
+
+class TestValues:
+    """The same value, as each layer writes it."""
+
+    @pytest.mark.parametrize(
+        ("name", "text", "value"),
+        [
+            ("retention_ms", "12h", 43_200_000),
+            ("retention_ms", "none", None),
+            ("max_bytes", "512MB", 512_000_000),
+            ("max_sessions", "1000", 1000),
+            ("seen", "keep", "keep"),
+            ("fallbacks", "no", False),
+            ("deny", "i1, i2", ("i1", "i2")),
+            ("types", "view=1,purchase=5.5", {"view": 1.0, "purchase": 5.5}),
+            ("fields", "session_id=SessionId", {"session_id": "SessionId"}),
+            ("requests", "none", None),
+        ],
+    )
+    def test_text(self, name: str, text: str, value: object) -> None:
+        """Environment variables are text."""
+        (setting,) = (s for s in table() if s.name == name)
+        environ = {"STREAM_REC_EVENTS": "e", f"STREAM_REC_{setting.key.upper()}": text}
+        assert value == getattr(load(environ=environ), name)
+
+    def test_toml(self, toml: Toml) -> None:
+        """Numbers, switches, lists and tables are TOML's own; durations are text."""
+        settings = load(
+            config=toml(
+                'events = "e"\nn = 5\nfallbacks = false\ndeny = ["a,b"]\nretention = "2d"\n'
+                'max_bytes = 100_000_000\nmax_future = "none"\n'
+                '[types]\nview = 1\n[fields]\nitem_id = "Item"'
+            )
+        )
+        assert (5, False, ("a,b",)) == (settings.n, settings.fallbacks, settings.deny)
+        assert (172_800_000, 100_000_000) == (settings.retention_ms, settings.max_bytes)
+        assert settings.max_future_ms is None
+        assert ({"view": 1.0}, {"item_id": "Item"}) == (settings.types, settings.fields)
+
+    def test_repeated_flags(self) -> None:
+        """Each is one entry, commas and all."""
+        settings = flagged(deny=("a,b", "c"), types=("view=1", "buy=2"), fallbacks=False)
+        assert ("a,b", "c") == settings.deny
+        assert {"view": 1.0, "buy": 2.0} == settings.types
+        assert not settings.fallbacks
+
+    @pytest.mark.parametrize("setting", table(), ids=KEYS)
+    def test_every_default_is_a_value_one_could_give(self, setting: Setting) -> None:
+        """What the docs show as default reads back as the default, limits included."""
+        if setting.required:
+            pytest.skip("has no default")
+        shown = setting.shown(setting.default)
+        text = "" if shown == "nothing" else shown
+        assert setting.default == setting.from_text(text)
+
+
+class TestRefusals:
+    """Every wrong value names its key, what was given, what was expected, and from where."""
+
+    @pytest.mark.parametrize(
+        ("name", "given", "message"),
+        [
+            (
+                "retention_ms",
+                "30 days",
+                "retention: --retention gives '30 days'; expected a duration",
+            ),
+            ("retention_ms", "0", "retention: --retention gives '0'; expected a duration"),
+            ("max_bytes", "2 pints", "max_bytes: --max-bytes gives '2 pints'; expected a size"),
+            ("max_bytes", "1", "at least 16MiB"),
+            ("n", "0", "n: --n gives '0'; expected a whole number, at least 1 and at most 10000"),
+            ("n", "many", "n: --n gives 'many'; expected a whole number"),
+            ("n", "none", "n: --n gives 'none'"),
+            ("seen", "drop", "expected one of keep, drop-current, drop-session"),
+            ("events", "", "events: --events gives ''; expected a path"),
+            ("types", ("view",), "types: --event-type gives ['view']; expected pairs such as"),
+            ("types", ("view=0",), "expected pairs such as purchase=5, with a weight above 0"),
+            ("types", ("view=nan",), "expected pairs such as purchase=5, with a weight above 0"),
+            ("fields", ("sid=x",), "the fields of an event are session_id, item_id"),
+            ("deny", ("",), "deny: --deny gives ['']"),
+        ],
+    )
+    def test_flags(self, name: str, given: object, message: str) -> None:
+        """From the command line."""
+        assert message in refused(**{name: given})
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("retention = 30", "shop.toml: retention gives 30; expected a duration"),
+            ("n = true", "shop.toml: n gives True; expected a whole number"),
+            ('n = "5"', "shop.toml: n gives '5'; expected a whole number"),
+            ('fallbacks = "no"', "shop.toml: fallbacks gives 'no'; expected true or false"),
+            ("retenton = 1", "there is no such setting; did you mean 'retention'?"),
+            ("max-sessions = 1", "there is no such setting; did you mean 'max_sessions'?"),
+            ("zzz = 1", "there is no such setting; see docs/reference/settings.md"),
+            ("n = ", "shop.toml is not TOML"),
+        ],
+    )
+    def test_toml(self, toml: Toml, line: str, message: str) -> None:
+        """From a file."""
+        with pytest.raises(SettingsError) as caught:
+            load(config=toml(f'events = "e"\n{line}'))
+        assert message in str(caught.value)
+
+    def test_environment(self) -> None:
+        """From a variable."""
+        with pytest.raises(SettingsError, match="fallbacks: STREAM_REC_FALLBACKS gives 'perhaps'"):
+            load(environ={"STREAM_REC_EVENTS": "e", "STREAM_REC_FALLBACKS": "perhaps"})
+
+    def test_no_file(self, tmp_path: Path) -> None:
+        """The file is named."""
+        with pytest.raises(SettingsError, match=r"config: cannot read .*none\.toml: No such file"):
+            load(config=tmp_path / "none.toml")
+
+    def test_missing(self) -> None:
+        """What must be given tells all the ways to give it."""
+        with pytest.raises(SettingsError, match="--events, STREAM_REC_EVENTS, or events in the"):
+            load()
+
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (
+                {"retention_ms": "1m"},
+                "allowed_lateness: is 3600000 ms, more than retention (60000 ms)",
+            ),
+            ({"retention_ms": "1m"}, "(from the default)"),
+            ({"retention_ms": "1m", "allowed_lateness_ms": "2m"}, "(from --allowed-lateness)"),
+            ({"answer": "requests"}, "answer: is 'requests', but no source"),
+            ({"answer": "none", "requests": "r"}, "answer: is 'none', but requests are given"),
+            ({"requests": "clicks.jsonl"}, "requests: is 'clicks.jsonl', as events is"),
+            ({"events": "-", "requests": "-"}, "requests: is '-', as events is"),
+            ({"dead_letters": "-"}, "dead_letters: is '-', as recommendations is"),
+            (
+                {"recommendations": "clicks.jsonl"},
+                "recommendations: is 'clicks.jsonl', as events is",
+            ),
+        ],
+    )
+    def test_settings_that_contradict_each_other(self, flags: dict[str, str], message: str) -> None:
+        """Each is fine alone."""
+        assert message in refused(**flags)
+
+    def test_contradictions_are_refused_without_layers_too(self) -> None:
+        """Library use makes the object directly."""
+        with pytest.raises(SettingsError, match="answer"):
+            Settings(events="e", answer="requests")
+
+    def test_standard_input_and_output_are_two_places(self) -> None:
+        """`-` reads one and writes the other."""
+        assert load(flags={"events": "-", "recommendations": "-"}).events == "-"
+
+
+class TestDefinition:
+    """What the docs and the command line are made from."""
+
+    def test_every_setting_is_in_the_reference(self, tree: Path) -> None:
+        """The page is what `make docs` would write now: nothing is missing or out of date."""
+        written = (tree / "docs/reference/settings.md").read_text(encoding="utf-8")
+        assert settings_reference.page() == written, "run `make docs`"
+
+    def test_names_are_unique(self) -> None:
+        """Keys, flags, attributes: none is used twice."""
+        assert len(table()) == len(set(KEYS)) == len({s.flag for s in table()})
+
+    def test_a_field_without_docstring_cannot_be_defined(self) -> None:
+        """The table refuses to be made."""
+        from stream_rec.settings._fields import settings_of  # noqa: PLC0415 (only this test looks inside)
+
+        class Undocumented(msgspec.Struct):
+            first: int
+            second: int
+
+        with pytest.raises(TypeError, match="'first' has no docstring"):
+            settings_of(Undocumented)
+
+    def test_units_are_kept_out_of_keys(self) -> None:
+        """`retention_ms` is set as `retention`, with a unit of the operator's choice."""
+        for setting in table():
+            assert setting.name.endswith("_ms") == (setting.kind is Kind.DURATION)
+            assert not setting.key.endswith("_ms")
