@@ -137,7 +137,8 @@ def _refuse_missing(given: Mapping[str, _Given]) -> None:
             raise SettingsError(
                 setting.key,
                 f"not given; set it with {setting.flag}, "
-                f"{ENVIRONMENT_PREFIX}{setting.key.upper()}, or {setting.key} in the --config file; expected {setting.expected}",
+                f"{ENVIRONMENT_PREFIX}{setting.key.upper()}, or {setting.key} in the "
+                f"--config file; expected {setting.expected}",
             )
 
 
