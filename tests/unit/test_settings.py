@@ -58,7 +58,9 @@ class TestLayers:
 
     def test_flags_that_were_not_given_do_not_count(self) -> None:
         """Click hands over None and () for what the operator did not write."""
-        assert Settings(events="clicks.jsonl") == flagged(n=None, deny=(), fallbacks=None)
+        environ = {"STREAM_REC_EVENTS": "e", "STREAM_REC_N": "3", "STREAM_REC_DENY": "a"}
+        settings = load(environ=environ, flags={"n": None, "deny": (), "fallbacks": None})
+        assert (3, ("a",), True) == (settings.n, settings.deny, settings.fallbacks)
 
     def test_the_environment_can_name_the_file(self, toml: Toml) -> None:
         """STREAM_REC_CONFIG stands in for --config."""
