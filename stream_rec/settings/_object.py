@@ -117,9 +117,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How far behind the watermark an event may be and still join its session at its own time.
     An older one is dead-lettered as `late`. At most `retention`."""
 
-    dedupe_window_ms: Millis = _HOUR
+    dedupe_window_ms: Millis | None = None
     """How long, in event time, an `event_id` is remembered, to recognise the same event sent again.
-    `0` remembers none."""
+    `0` remembers none; `none` is as long as `allowed_lateness`."""
 
     retention_ms: PositiveMillis | None = 30 * _DAY
     """A session is kept until its last event is this far behind the watermark."""
@@ -134,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Keep the sessions, the index and the id tables within so much memory; the oldest sessions
     leave first."""
 
-    max_session_events: Annotated[int, Meta(ge=1, le=65_535)] = 500
+    max_session_events: Annotated[int, Meta(ge=1, le=65_535)] = 1000
     """A session keeps its last so many events. A crawler's endless session would otherwise slow
     down every answer it takes part in."""
 
@@ -163,7 +163,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Fill answers up to `n`: after the neighbours' items those that followed the last item, then
     those popular lately."""
 
-    popularity_half_life_ms: PositiveMillis = _DAY
+    popular_half_life_ms: PositiveMillis = _DAY
     """After this much event time an event counts half towards what is popular lately."""
 
     deny: Annotated[
