@@ -1,0 +1,108 @@
+"""Bytes -> requests for recommendations.
+
+Unlike an event, which is written for others too, a request is written for us alone: a field that is
+not known is a slip of the pen, and is refused by name. Knows nothing of presets and sessions.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from stream_rec.errors import DecodeError
+from stream_rec.events._types import Reason, Request
+from stream_rec.events._values import found, identifier
+
+__all__ = ["RequestDecoder"]
+
+Id = str | int
+# The limits of the settings of the same names.
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Few = Annotated[int, Meta(ge=1, le=10_000)]
+
+
+class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    request_id: Id | None = None
+    session_id: Id | None = None
+    items: list[Id] | None = None
+    n: Few | None = None
+    exclude: list[Id] | None = None
+    m: Count | None = None
+    k: Count | None = None
+    last: Few | None = None
+    seen: Literal["keep", "drop-current", "drop-session"] | None = None
+    preset: str | None = None
+    fallbacks: bool | None = None
+
+
+_READ: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire).decode
+
+
+class RequestDecoder:
+    """Reads requests. Holds no state between them; threads may share one."""
+
+    def __init__(self, *, max_id_chars: int = 512, max_record_bytes: int = 1 << 20) -> None:
+        self._max_id_chars = max_id_chars
+        self._max_record_bytes = max_record_bytes
+
+    def decode(self, data: bytes) -> Request:
+        """The request in one JSON object. Raises DecodeError."""
+        if len(data) > self._max_record_bytes:
+            raise DecodeError(
+                Reason.TOO_LARGE,
+                f"expected at most {self._max_record_bytes} bytes, found {len(data)}",
+            )
+        try:
+            wire = _READ(data)
+        except (ValueError, RecursionError) as error:
+            raise _diagnosed(data, error) from None
+        if wire.session_id is None and wire.items is None:
+            raise DecodeError(
+                Reason.MISSING_FIELD, "session_id: expected, or items, to know what to answer"
+            )
+        items = None if wire.items is None else self._ids("items", wire.items)
+        return Request(
+            self._id("request_id", wire.request_id),
+            self._id("session_id", wire.session_id),
+            items,
+            wire.n,
+            self._ids("exclude", wire.exclude or []),
+            wire.m,
+            wire.k,
+            wire.last,
+            wire.seen,
+            wire.preset,
+            wire.fallbacks,
+        )
+
+    def _id(self, name: str, value: Id | None) -> str | None:
+        return None if value is None else identifier(name, value, self._max_id_chars)
+
+    def _ids(self, name: str, values: list[Id]) -> tuple[str, ...]:
+        return tuple(
+            identifier(f"{name}[{i}]", value, self._max_id_chars) for i, value in enumerate(values)
+        )
+
+
+def _diagnosed(data: bytes, error: Exception) -> DecodeError:
+    try:
+        data.decode()
+        record: Any = msgspec.json.decode(data)
+    except UnicodeDecodeError as not_text:
+        return DecodeError(
+            Reason.NOT_UTF8, f"byte {not_text.start} is not UTF-8 ({not_text.reason})"
+        )
+    except (ValueError, RecursionError) as not_json:
+        return DecodeError(Reason.NOT_JSON, str(not_json))
+    if not isinstance(record, dict):
+        return DecodeError(Reason.WRONG_TYPE, f"expected a JSON object, found {found(record)}")
+    unknown = sorted(record.keys() - set(_Wire.__struct_fields__))
+    if unknown:
+        return DecodeError(
+            Reason.UNKNOWN_FIELD,
+            f"{found(unknown[0])} is not a field of a request; "
+            f"there are {', '.join(_Wire.__struct_fields__)}",
+        )
+    # msgspec's own words name the field, what was expected and what was found.
+    return DecodeError(Reason.WRONG_TYPE, str(error))

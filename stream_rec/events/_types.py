@@ -1,0 +1,93 @@
+"""The records of the outside world as plain values. Knows nothing of bytes, names or units."""
+
+import enum
+from typing import Final
+
+import msgspec
+
+__all__ = [
+    "FORGET",
+    "VIEW",
+    "Answer",
+    "Event",
+    "Forget",
+    "Reason",
+    "Recommendation",
+    "Request",
+]
+
+VIEW: Final = "view"
+FORGET: Final = "forget"
+
+
+class Reason(enum.StrEnum):
+    """Why a record was not applied: the code in a dead letter."""
+
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_A_ROW = "not_a_row"
+    MISSING_FIELD = "missing_field"
+    UNKNOWN_FIELD = "unknown_field"
+    WRONG_TYPE = "wrong_type"
+    EMPTY_ID = "empty_id"
+    UNKNOWN_TYPE = "unknown_type"
+    BAD_TIME = "bad_time"
+    NEGATIVE_TIME = "negative_time"
+    FUTURE = "future"
+    LATE = "late"
+    DUPLICATE = "duplicate"
+    TOO_LARGE = "too_large"
+
+
+# gc=False: these hold no containers, so the collector need not visit millions of them.
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One visitor touched one item, at `timestamp` milliseconds since 1970 (UTC)."""
+
+    session_id: str
+    item_id: str
+    timestamp: int
+    type: str = VIEW
+    event_id: str | None = None
+    user_id: str | None = None
+
+
+class Forget(msgspec.Struct, frozen=True, gc=False):
+    """Erase a session, a user's sessions, or both, as if they had never been seen."""
+
+    session_id: str | None = None
+    user_id: str | None = None
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A question: what next for a session, or after *items*? `None` takes the setting's value."""
+
+    request_id: str | None = None
+    session_id: str | None = None
+    items: tuple[str, ...] | None = None
+    n: int | None = None
+    exclude: tuple[str, ...] = ()
+    m: int | None = None
+    k: int | None = None
+    last: int | None = None
+    seen: str | None = None
+    preset: str | None = None
+    fallbacks: bool | None = None
+
+
+class Recommendation(msgspec.Struct, frozen=True, gc=False):
+    """One item of an answer; `source` is `neighbours`, `followed` or `popular`."""
+
+    item_id: str
+    score: float
+    source: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What is recommended, and the log position (`as_of`, `offsets`) it was computed at."""
+
+    session_id: str | None
+    request_id: str | None
+    items: list[Recommendation]
+    as_of: int | None
+    offsets: dict[str, int]
+    model: str

@@ -1,0 +1,113 @@
+"""Decoding under random input: nothing but DecodeError escapes, and both ways of reading agree."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from stream_rec.errors import DecodeError
+from stream_rec.events import DecodeRules, Event, EventDecoder, FieldMap, Forget, RequestDecoder
+
+DECODERS = [
+    EventDecoder(),
+    EventDecoder(DecodeRules(timestamp_unit="s", types=frozenset({"a"}), max_future_ms=5)),
+    EventDecoder(DecodeRules(timestamp_unit="us", session_from_user=True)),
+    EventDecoder(DecodeRules(timestamp_unit="iso", fields=FieldMap(item_id="timestamp"))),
+    EventDecoder(DecodeRules(timestamp_format="%Y-%m-%d %H:%M:%S.%f", max_id_chars=3)),
+]
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(0, 10**13)
+    | st.floats()
+    | st.text(max_size=6)
+    | st.sampled_from(["forget", "view", "a", "2020-06-16T20:01:58Z", "2020-06-16 20:01:58.5"])
+    | st.decimals(allow_nan=False, allow_infinity=False).map(str)
+    | st.datetimes().map(str)
+)
+VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(), SCALARS, max_size=2)
+RECORDS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("session_id", "item_id", "timestamp", "type", "event_id", "user_id", "x"), VALUES
+    ),
+)
+IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+
+
+def outcome(decoder: EventDecoder, data: bytes, *, slow: bool) -> object:
+    try:
+        return decoder._diagnose(data, 5) if slow else decoder.decode(data, 5)
+    except DecodeError as error:
+        return error.reason, error.message
+
+
+@given(
+    st.binary() | RECORDS.map(lambda record: json.dumps(record).encode("utf-8", "surrogatepass"))
+)
+@example(b'{"session_id":"\\udc00","item_id":"\\u0000","timestamp":1}')
+@example(b"[" * 5000)
+@example(b'{"session_id":' * 5000)
+@example(b"9" * 5000)
+def test_any_bytes_give_an_event_or_a_reason(data: bytes) -> None:
+    """Nothing else is raised, and the fast way and the slow way say the same."""
+    for decoder in DECODERS:
+        fast = outcome(decoder, data, slow=False)
+        assert fast == outcome(decoder, data, slow=True)
+        if isinstance(fast, Event | Forget):
+            msgspec.json.encode(fast)
+        else:
+            assert isinstance(fast, tuple)
+
+
+@given(st.dictionaries(st.sampled_from(["session_id", "item_id", "timestamp", "type"]), VALUES))
+def test_any_row_gives_an_event_or_a_reason(row: dict[str, object]) -> None:
+    """Rows come from readers that promise nothing of their cells."""
+    for decoder in DECODERS:
+        try:
+            msgspec.json.encode(decoder.decode_row(row, 5))
+        except DecodeError as error:
+            error.message.encode()
+
+
+@given(st.binary() | RECORDS.map(lambda record: json.dumps(record).encode()))
+def test_any_bytes_give_a_request_or_a_reason(data: bytes) -> None:
+    """Requests come over the network, from anyone."""
+    try:
+        request = RequestDecoder().decode(data)
+    except DecodeError as error:
+        error.message.encode()
+    else:
+        msgspec.json.encode(request)
+
+
+@given(st.builds(Event, IDS, IDS, st.integers(0, 253_402_300_799_999)))
+def test_an_event_written_as_json_is_read_back(event: Event) -> None:
+    """Event -> JSON -> event changes nothing, NUL bytes and all."""
+    if event.type != "forget":
+        assert event == EventDecoder().decode(msgspec.json.encode(event))
+
+
+@given(st.integers(0, 253_402_300_799_999))
+def test_milliseconds_survive_every_unit(millis: int) -> None:
+    """A time that is a whole millisecond is that millisecond, whatever it was written in."""
+    seconds, rest = divmod(millis, 1000)
+    written = {"ms": str(millis), "s": f"{seconds}.{rest:03}", "us": str(millis * 1000)}
+    for unit, text in written.items():
+        decoder = EventDecoder(DecodeRules(timestamp_unit=unit))
+        for value in (text, f'"{text}"'):
+            data = b'{"session_id":"s","item_id":"i","timestamp":%s}' % value.encode()
+            assert Event("s", "i", millis) == decoder.decode(data)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_refusal_leaves_nothing_behind(decoder: EventDecoder) -> None:
+    """The same bytes have the same outcome before and after others were refused."""
+    data = b'{"session_id":"s","item_id":"i","timestamp":1,"user_id":"u"}'
+    before = outcome(decoder, data, slow=False)
+    outcome(decoder, b"\xff", slow=False)
+    assert before == outcome(decoder, data, slow=False)
