@@ -389,7 +389,7 @@ def test_a_bad_request_is_refused_with_its_reason(reason: Reason, data: bytes) -
 
 def test_an_unknown_field_of_a_request_is_named() -> None:
     """And the known ones listed."""
-    with pytest.raises(DecodeError, match="'count' is not a field.*there are request_id"):
+    with pytest.raises(DecodeError, match=r"'count' is not a field.*there are request_id"):
         RequestDecoder().decode(b'{"session_id":"s","count":5}')
 
 

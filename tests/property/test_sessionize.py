@@ -1,0 +1,130 @@
+"""Cutting sessions by idleness, against a version that keeps everything and purges nothing."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_rec.events import Event, Forget
+from stream_rec.sessionize import Sessionizer
+
+GAP, LATENESS = 10, 25
+
+EVENTS = st.lists(
+    st.builds(
+        lambda user, time: Event("", "i", time, user_id=user),
+        st.sampled_from(["a", "b", "a@5"]),
+        st.integers(0, 150) | st.integers(0, 5000),
+    )
+    | st.builds(Forget, user_id=st.sampled_from(["a", "b"]))
+    | st.builds(Forget, session_id=st.sampled_from(["a@5", "a@20", "a@5@5", "b@7", "s"])),
+    max_size=60,
+)
+
+
+def sessions(
+    events: list[Event | Forget], *, gap: int = GAP, lateness: int = LATENESS
+) -> list[str]:
+    """The rule as it is told, in O(n²)."""
+    spans: list[tuple[str, list[int]]] = []  # user, [first, last, opened]
+    watermark = -(10**9)
+    ids = []
+    for event in events:
+        if isinstance(event, Forget):
+            spans = [
+                (user, span)
+                for user, span in spans
+                if user != event.user_id and f"{user}@{span[2]}" != event.session_id
+            ]
+            ids.append("")
+            continue
+        t, user = event.timestamp, str(event.user_id)
+        if t < watermark - lateness:
+            ids.append(f"{user}@{t}")
+            continue
+        watermark = max(watermark, t)
+        near = [s for u, s in spans if u == user and s[0] - gap <= t <= s[1] + gap]
+        if near:
+            span = max(near, key=lambda s: s[1:])
+            span[:2] = [min(span[0], t), max(span[1], t)]
+        else:
+            span = [t, t, t]
+            spans.append((user, span))
+        ids.append(f"{user}@{span[2]}")
+    return ids
+
+
+def ids_of(events: list[Event | Forget]) -> list[str]:
+    return [e.session_id if isinstance(e, Event) else "" for e in events]
+
+
+@given(EVENTS)
+def test_sessions_are_cut_as_the_rule_says(events: list[Event | Forget]) -> None:
+    """Purging and filing leave no trace in what comes out."""
+    assert sessions(events) == ids_of(Sessionizer(GAP, LATENESS).assign(events))
+
+
+@given(EVENTS, st.integers(0, 60))
+def test_a_batch_is_its_events_one_by_one(events: list[Event | Forget], cut: int) -> None:
+    """Nor does it matter where a snapshot was taken and read back, through JSON."""
+    whole, first, second = (Sessionizer(GAP, LATENESS) for _ in range(3))
+    expected = whole.assign(events)
+    out: list[Event | Forget] = []
+    for event in events[:cut]:
+        out += first.assign([event])
+        first._check()
+    second.import_state(json.loads(json.dumps(first.export_state())))
+    out += second.assign(events[cut:])
+    second._check()
+    assert expected == out
+    assert whole.export_state() == second.export_state()
+
+
+@given(EVENTS, st.integers(0, 60))
+def test_a_forgotten_user_was_never_there(events: list[Event | Forget], cut: int) -> None:
+    """After forgetting, state and sessions are those of a log without the user's earlier events."""
+    forgetful, ignorant = Sessionizer(GAP, LATENESS), Sessionizer(GAP, LATENESS)
+    for event in events[:cut]:
+        now = forgetful.watermark
+        forgetful.assign([event])
+        if event.user_id != "a":
+            ignorant.assign([event], now)
+    forgetful.forget("a")
+    now = forgetful.watermark
+    assert ids_of(forgetful.assign(events[cut:])) == ids_of(ignorant.assign(events[cut:], now))
+    assert forgetful.export_state() == ignorant.export_state()
+    forgetful._check()
+
+
+def test_memory_holds_active_users_only() -> None:
+    """A million users that come once leave nothing but the last window's."""
+    cutter = Sessionizer(gap_ms=1000, lateness_ms=1000)
+    for t in range(0, 100_000, 10):
+        cutter.assign([Event("", "i", t, user_id=f"u{t}")])
+    cutter._check()
+    assert len(cutter) <= 2250 // 10 + 1
+
+
+def test_late_events_get_an_id_and_leave_no_span() -> None:
+    """They are refused later; were they to open spans, refused events would shape sessions."""
+    cutter = Sessionizer(GAP, LATENESS)
+    cutter.assign([Event("", "i", 1000, user_id="a")])
+    before = cutter.export_state()
+    assert [Event("a@974", "i", 974, user_id="a")] == cutter.assign(
+        [Event("", "i", 974, user_id="a")]
+    )
+    assert before == cutter.export_state()
+
+
+def test_the_callers_watermark_counts() -> None:
+    """Other partitions may have moved time on."""
+    cutter = Sessionizer(GAP, LATENESS)
+    cutter.assign([Event("", "i", 100, user_id="a")], watermark=200)
+    assert {"watermark": 200, "spans": {}} == cutter.export_state()
+
+
+def test_a_user_is_needed() -> None:
+    """The decoder sees to it; a library's caller who does not is told."""
+    with pytest.raises(ValueError, match="without a user"):
+        Sessionizer(GAP, LATENESS).assign([Event("", "i", 1)])
