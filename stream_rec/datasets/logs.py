@@ -1,0 +1,134 @@
+"""Readers of three public logs: MovieLens 100k, Serenade's toy log and UCI Online Retail.
+
+Each takes the folder that holds the log's files as they were published, and returns all of it as
+events in time order; those of one time keep the order of the file. Knows nothing of where the
+folders come from, nor of the bundled sample.
+"""
+
+import csv
+import gzip
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from operator import attrgetter
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from stream_rec.errors import StreamRecError
+from stream_rec.events import Event
+
+__all__ = ["Log", "Sale", "movielens_100k", "online_retail", "online_retail_sales", "serenade_toy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A log in memory."""
+
+    name: str
+    events: list[Event]
+    titles: dict[str, str] = field(default_factory=dict)
+    """What people call the items; empty where the log does not say."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Lines that are no events, by reason."""
+
+
+class Sale(NamedTuple):
+    """A line of an invoice: somebody bought this."""
+
+    invoice: str
+    stock_code: str
+    description: str
+    sold_at: str
+    """As in the file: `2010-12-01 08:26:00`."""
+
+
+def movielens_100k(folder: Path) -> Log:
+    """Ratings as events: a user is a session, and whatever was rated was touched."""
+    events = [
+        Event(session_id=user, item_id=item, timestamp=int(seconds) * 1000, type="rating")
+        for user, item, _, seconds in _rows(folder / "u.data", "\t")
+    ]
+    titles = {row[0]: row[1] for row in _rows(folder / "u.item", "|", encoding="iso-8859-1")}
+    return Log("ml-100k", _in_time_order(events), titles)
+
+
+def serenade_toy(folder: Path, part: str = "train") -> Log:
+    """One of the parts `train`, `valid`, `test`. In the file, their sessions stand newest first."""
+    path = folder / f"{part}.txt"
+    path = path if path.exists() else folder / f"{part}.txt.gz"
+    rows = _rows(path, "\t")
+    next(rows)  # SessionId, ItemId, Time
+    events = [
+        Event(session_id=session, item_id=item, timestamp=round(float(seconds) * 1000))
+        for session, item, seconds in rows
+    ]
+    return Log(f"serenade-toy {part}", _in_time_order(events))
+
+
+def online_retail(folder: Path) -> Log:
+    """Sold lines as events: an invoice is a session, its one time that of its first line."""
+    skipped: Counter[str] = Counter()
+    titles: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    times: dict[str, int] = {}
+    events = []
+    for sale in online_retail_sales(folder, skipped):
+        item_id = sale.stock_code
+        titles[item_id][sale.description] += 1
+        timestamp = times.setdefault(sale.invoice, _millis(sale.sold_at))
+        events.append(Event(sale.invoice, item_id, timestamp, "purchase"))
+    named = {item: most_frequent(counts) for item, counts in titles.items()}
+    return Log("online-retail", _in_time_order(events), named, skipped)
+
+
+def online_retail_sales(folder: Path, skipped: Counter[str]) -> Iterator[Sale]:
+    """The lines that sold an item, in the order of the file; the others are counted in *skipped*.
+
+    `cancelled`: a credit note (`C...`). `no_item`: postage, fees and the like, whose codes hold no
+    number, or no description. `not_sold`: no quantity or no price, so a correction of the stock.
+    """
+    rows = _rows(folder / "online_retail.csv.gz", ",")
+    next(rows)
+    for invoice, code, description, quantity, time, price, _, _ in rows:
+        stock_code, title = code.strip().upper(), " ".join(description.split())
+        if invoice.startswith("C"):
+            skipped["cancelled"] += 1
+        elif not title or sum(map(str.isdigit, stock_code)) < 2:  # noqa: PLR2004 - `C2` is carriage
+            skipped["no_item"] += 1
+        elif float(quantity) <= 0 or float(price) <= 0:
+            skipped["not_sold"] += 1
+        else:
+            yield Sale(invoice, stock_code, title, time)
+
+
+def most_frequent(counts: Counter[str]) -> str:
+    """The text that was counted most; of equals the first by code points."""
+    return min(counts, key=lambda text: (-counts[text], text))
+
+
+def _in_time_order(events: list[Event]) -> list[Event]:
+    return sorted(events, key=attrgetter("timestamp"))
+
+
+def _millis(time: str) -> int:
+    """Taken as UTC: the log names no zone, and what matters is what came before what."""
+    return int(datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+def _rows(path: Path, delimiter: str, encoding: str = "utf-8") -> Iterator[list[str]]:
+    with _open(path, encoding) as lines:
+        if delimiter == ",":
+            yield from csv.reader(lines)
+        else:  # A quote is a character like any other there.
+            yield from csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+
+
+def _open(path: Path, encoding: str) -> IO[str]:
+    try:
+        if path.suffix == ".gz":
+            return gzip.open(path, "rt", encoding=encoding, newline="")
+        return path.open(encoding=encoding, newline="")
+    except FileNotFoundError:
+        raise StreamRecError(
+            f"{path} is not there: put the log's published files into this folder"
+        ) from None
