@@ -1,0 +1,459 @@
+"""The pure core: events in, answers out, the same for the same log on any machine.
+
+Knows nothing of files, Kafka, threads, settings or clocks. Ids become numbers here, and numbers ids; between the two,
+compiled loops work on whole batches. A batch leaves the state that its events one by one would.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from xxhash import xxh3_64_intdigest, xxh3_128_digest
+
+from stream_rec.events import Answer, Event, Forget, Reason, Recommendation, Request
+from stream_rec.ids import IdTable
+from stream_rec.index import Answers, Batch, Index, Parameters, field
+from stream_rec.limits import Limits
+from stream_rec.recommend import DEFAULT_PRESET, Model, changed, compile_model, model
+from stream_rec.sessionize import Sessionizer
+from stream_rec.sessions import SessionStore
+
+__all__ = ["Applied", "Engine", "Stats"]
+
+MOST_TYPES: Final = 250  # event types are a closed set in practice; the numbers above are the kernel's
+OUTCOMES: Final = (None, Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_TYPE)
+SOURCES: Final = ("neighbours", "followed", "popular")
+NO_ID: Final = bytes(16)
+NOTHING: Final = np.empty(0, np.int32)
+NO_OFFSETS: Final[dict[str, int]] = {}
+
+Offsets = Mapping[str, int]
+
+
+class Applied(NamedTuple):
+    """What became of a batch, event for event."""
+
+    outcomes: npt.NDArray[np.uint8]
+    """[n], an index into OUTCOMES; 0: applied."""
+
+    @property
+    def n_applied(self) -> int:
+        """How many events were applied."""
+        return int((self.outcomes == field.APPLIED).sum())
+
+    @property
+    def reasons(self) -> list[Reason | None]:
+        """Why each event was not applied, None where it was."""
+        return [OUTCOMES[outcome] for outcome in self.outcomes.tolist()]
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """What the engine holds."""
+
+    n_sessions: int
+    n_events: int
+    n_items: int
+    n_bytes: int
+    """Memory of the store and index, by the prices that `max_bytes` is counted in."""
+    n_evicted: int
+    watermark: int | None
+    """Largest accepted timestamp, ms."""
+    horizon_ms: int | None
+    """Age of the oldest retained session: how far back the model can still see."""
+
+
+class Engine:
+    """A live session store and index, and the model that answers from them.
+
+    *preset* names a model or is one, *type_weights* weighs event types for the sampling filter (others weigh 1),
+    *deny* lists items that are never recommended, and with *session_gap_ms* sessions are cut from `user_id` where a
+    user was idle for longer. Not thread-safe: one thread owns it.
+
+    Raises SettingsError for parameters out of range.
+    """
+
+    def __init__(
+        self,
+        preset: str | Model = DEFAULT_PRESET,
+        *,
+        limits: Limits | None = None,
+        type_weights: Mapping[str, float] | None = None,
+        deny: Iterable[str] = (),
+        session_gap_ms: int | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.model = model(preset) if isinstance(preset, str) else preset
+        self.index = Index(self.limits)
+        self.sessions = SessionStore(self.limits.retention_ms)
+        self.items = IdTable()
+        self.types = IdTable()
+        self._type_weights = dict(type_weights or {})
+        self._denied = frozenset(deny)
+        self._sessionizer = (
+            None if session_gap_ms is None else Sessionizer(session_gap_ms, self.limits.allowed_lateness_ms)
+        )
+        self._compiled: dict[Model, Parameters] = {}
+        self._variants: dict[tuple[object, ...], Model] = {}
+
+    # --- events
+
+    def apply(self, events: Sequence[Event | Forget]) -> Applied:
+        """Apply *events* in order, and say what became of each. Each costs O(events of its session)."""
+        return self._in_order(events, None, None)[0]
+
+    def apply_and_answer(
+        self, events: Sequence[Event | Forget], offsets: Sequence[Offsets] | None = None
+    ) -> tuple[Applied, list[Answer | None]]:
+        """Apply *events* in order, and right after each answer for its session.
+
+        The answers stand event for event; None for what was not applied and for a `Forget`. *offsets* are the log
+        positions to state in them, event for event.
+        """
+        return self._in_order(events, self.model, offsets)
+
+    def forget(self, *, session_id: str | None = None, user_id: str | None = None) -> int:
+        """Erase a session, a user's sessions, or both, as if they had never been seen; return how many sessions.
+
+        The watermark stays, as does the absence of what had to leave. O(event-id window).
+        """
+        slots = set() if user_id is None else set(self.sessions.of_user(user_id))
+        slot = None if session_id is None else self.sessions.ids.find(session_id)
+        if slot is not None:
+            slots.add(slot)
+        if self._sessionizer is not None and user_id is not None:
+            self._sessionizer.forget(user_id)
+        emptied: list[int] = []
+        for each in sorted(slots):
+            self.index.drop(each)
+            emptied += self._take_notes().emptied
+        self._release(slots, emptied)
+        return len(slots)
+
+    def _in_order(
+        self, events: Sequence[Event | Forget], asked: Model | None, offsets: Sequence[Offsets] | None
+    ) -> tuple[Applied, list[Answer | None]]:
+        """Apply runs of events as batches, and what is to be forgotten in between."""
+        outcomes = [np.zeros(0, np.uint8)]
+        answers: list[Answer | None] = []
+        for is_forget, group in groupby(events, key=lambda event: type(event) is Forget):
+            part = list(group)
+            if is_forget:
+                for each in part:
+                    self.forget(session_id=each.session_id, user_id=each.user_id)
+                outcomes.append(np.zeros(len(part), np.uint8))
+                answers += [None] * len(part)
+            else:
+                positions = None if offsets is None else offsets[len(answers) : len(answers) + len(part)]
+                outcome, answered = self._apply_events(part, asked, positions)  # type: ignore[arg-type]  # no Forget here
+                outcomes.append(outcome)
+                answers += answered
+        return Applied(np.concatenate(outcomes)), answers
+
+    def _apply_events(
+        self, events: list[Event], asked: Model | None, offsets: Sequence[Offsets] | None
+    ) -> tuple[npt.NDArray[np.uint8], list[Answer | None]]:
+        if self._sessionizer is not None:
+            events = self._sessionizer.assign(events, self.index.watermark)
+        before = self.index.counter(field.WATERMARK)
+        batch, new_slots, new_items = self._batch(events)
+        answers = _rows(0, 1) if asked is None else _rows(len(events), asked.n)
+        notes = self._drive(batch, asked, answers)
+        self._link_users(events, batch, notes)
+        answered: list[Answer | None] = [None] * len(events)
+        if asked is not None:
+            as_of = np.maximum.accumulate(np.where(batch.outcome == field.APPLIED, batch.time, before))
+            for row in np.flatnonzero(batch.outcome == field.APPLIED).tolist():
+                answered[row] = Answer(
+                    events[row].session_id,
+                    None,
+                    self._named(answers, row),
+                    int(as_of[row]),
+                    dict(offsets[row]) if offsets is not None else {},
+                    asked.name,
+                )
+        self._release([*new_slots, *notes.released], [*new_items, *notes.emptied])
+        return batch.outcome, answered
+
+    def _batch(self, events: list[Event]) -> tuple[Batch, list[int], list[int]]:
+        """Turn ids into numbers; return the batch, the new session slots and the new items."""
+        slots, new_slots = self.sessions.ids.intern([event.session_id for event in events])
+        items, new_items = self.items.intern([event.item_id for event in events])
+        if new_slots:
+            ids = _encoded(self.sessions.ids, new_slots)
+            self.index.add_sessions(new_slots, list(map(xxh3_64_intdigest, ids)), list(map(len, ids)))
+        if new_items:
+            ids = _encoded(self.items, new_items)
+            denied = [self.items.names[item] in self._denied for item in new_items]
+            self.index.add_items(new_items, list(map(xxh3_64_intdigest, ids)), list(map(len, ids)), denied)
+        types, unknown = self._type_numbers([event.type for event in events])
+        outcome = np.zeros(len(events), np.uint8)
+        outcome[unknown] = field.UNKNOWN_TYPE
+        batch = Batch(
+            slot=np.array(slots, np.int32),
+            item=np.array(items, np.int32),
+            time=np.array([event.timestamp for event in events], np.int64),
+            type=np.array(types, np.uint8),
+            id_key=_id_keys([event.event_id for event in events]),
+            outcome=outcome,
+        )
+        return batch, new_slots, new_items
+
+    def _type_numbers(self, types: list[str]) -> tuple[list[int], list[int]]:
+        """Return each type's number, and the places of types that there is no number left for."""
+        room = MOST_TYPES - len(self.types)
+        new = [name for name in dict.fromkeys(types) if name not in self.types]
+        if new:
+            self.types.intern(new[:room])
+            self._compiled.clear()
+        refused = frozenset(new[room:])
+        if not refused:
+            return self.types.intern(types)[0], []
+        unknown = [place for place, name in enumerate(types) if name in refused]
+        return [self.types.find(name) or 0 for name in types], unknown
+
+    def _link_users(self, events: list[Event], batch: Batch, notes: "_Notes") -> None:
+        """Note who took part in which session, from the event on that last began it."""
+        if any(event.user_id is not None for event in events) or self.sessions.has_users:
+            dropped = dict(zip(notes.released, notes.released_at, strict=True))
+            self.sessions.unlink(dropped)
+            slots = batch.slot.tolist()
+            for place in np.flatnonzero(batch.outcome == field.APPLIED).tolist():
+                user_id = events[place].user_id
+                if user_id is not None and place > dropped.get(slots[place], -1):
+                    self.sessions.link(slots[place], user_id)
+
+    # --- the kernel's needs
+
+    def _drive(self, batch: Batch, asked: Model | None, answers: Answers) -> "_Notes":
+        """Run the kernel through the batch, giving it the room it asks for on the way."""
+        notes = _Notes([], [], [])
+        parameters = None if asked is None else self._parameters(asked)
+        reached, need = 0, field.DONE
+        while True:
+            if parameters is None:
+                reached, need = self.index.apply(batch, reached)
+            else:
+                reached, need = self.index.apply_and_ask(parameters, batch, reached, NOTHING, answers)
+            taken = self._take_notes()
+            for mine, new in zip(notes, taken, strict=True):
+                mine += new
+            if need == field.DONE:
+                return notes
+            if need == field.MORE_FRONT:
+                self._refill_front()
+            else:
+                self.index.make_room(need, batch, reached)
+
+    def _take_notes(self) -> "_Notes":
+        """Read the kernel's lists: file its new sessions in the time order, and return the rest."""
+        slots, times, released, released_at, emptied = self.index.take_lists()
+        self.sessions.order.file(slots, times)
+        return _Notes(released.tolist(), released_at.tolist(), emptied.tolist())
+
+    def _refill_front(self) -> None:
+        """Let the front of the time order hold the oldest session."""
+        while not self.index.settle():
+            self._take_notes()
+            if self.index.front_size == 0:
+                slots, times, limit = self.sessions.order.take_oldest(self.index.state.session["hash"])
+                self.index.set_front(slots, times, limit)
+            self.index.set_next_filed(self.sessions.order.next_time)
+
+    def _release(self, slots: Iterable[int], items: Iterable[int]) -> None:
+        """Give back the numbers of those sessions and items that are gone now that the batch is done."""
+        gone = [slot for slot in set(slots) if not self.index.has_session(slot)]
+        self.sessions.release(gone)
+        empty = [item for item in set(items) if not self.index.has_item(item)]
+        self.index.free_items(empty)
+        self.items.release(empty)
+
+    # --- answers
+
+    def recommend(
+        self, session_id: str | None = None, *, items: Sequence[str] | None = None, n: int | None = None
+    ) -> list[Recommendation]:
+        """Return what is recommended next for a session, or after *items*. Changes nothing."""
+        request = Request(session_id=session_id, items=None if items is None else tuple(items), n=n)
+        return self.answer([request])[0].items
+
+    def answer(self, requests: Sequence[Request], offsets: Offsets = NO_OFFSETS) -> list[Answer]:
+        """Answer each request from the present state, which asking does not change.
+
+        A request with `items` is a query of its own (its session, if any, is nobody's neighbour in it); without, the
+        session's events are the query, and a session that is not retained gets what fallbacks give.
+        Raises SettingsError for parameters out of range.
+        """
+        return [self._answer(request, offsets) for request in requests]
+
+    def ask(
+        self,
+        point: Model,
+        *,
+        session_id: str | None = None,
+        items: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+    ) -> list[Recommendation]:
+        """Return what *point* recommends next for a session, or after *items*. Changes nothing."""
+        parameters = self._parameters(point)
+        rows = _rows(1, point.n)
+        slot = None if session_id is None else self.sessions.ids.find(session_id)
+        barred = self._numbers(exclude)
+        if items is None and slot is not None:
+            self.index.ask_session(parameters, slot, barred, rows, 0)
+        else:
+            own = -1 if slot is None else slot
+            self.index.ask_items(parameters, self._query(items or ()), own, barred, rows, 0)
+        return self._named(rows, 0)
+
+    def _answer(self, request: Request, offsets: Offsets) -> Answer:
+        point = self._variant(request)
+        items = self.ask(point, session_id=request.session_id, items=request.items, exclude=request.exclude)
+        return Answer(
+            request.session_id, request.request_id, items, self.index.watermark, dict(offsets), point.name
+        )
+
+    def _variant(self, request: Request) -> Model:
+        """Return the engine's model with the request's parameters."""
+        changes = (
+            request.preset,
+            request.n,
+            request.m,
+            request.k,
+            request.last,
+            request.seen,
+            request.fallbacks,
+        )
+        if not any(change is not None for change in changes):
+            return self.model
+        variant = self._variants.get(changes)
+        if variant is None:
+            variant = self._changed(*changes)
+            if len(self._variants) > MOST_VARIANTS:
+                self._variants.clear()
+                self._compiled.clear()
+            self._variants[changes] = variant
+        return variant
+
+    def _changed(self, preset: str | None, n: int | None, *others: object) -> Model:
+        m, k, last, seen, fallbacks = others
+        base = self.model if preset is None else model(preset, n=self.model.n, seen=self.model.seen)
+        return changed(base, n=n, m=m, k=k, last=last, seen=seen, fallbacks=fallbacks)
+
+    def _parameters(self, asked: Model) -> Parameters:
+        parameters = self._compiled.get(asked)
+        if parameters is None:
+            numbers = self.types.live()
+            longest = self.limits.max_session_events
+            parameters = compile_model(asked, numbers, self._type_weights, longest)
+            self._compiled[asked] = parameters
+        return parameters
+
+    def _numbers(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
+        found = (self.items.find(name) for name in names)
+        return np.array([number for number in found if number is not None], np.int32)
+
+    def _query(self, names: Sequence[str]) -> npt.NDArray[np.int32]:
+        """Number the query's items; those that nobody holds get negative numbers, equal ones alike."""
+        strangers: dict[str, int] = {}
+        numbers = [self.items.find(name) for name in names]
+        for place, number in enumerate(numbers):
+            if number is None:
+                numbers[place] = -1 - strangers.setdefault(names[place], len(strangers))
+        return np.array(numbers, np.int32)
+
+    def _named(self, answers: Answers, row: int) -> list[Recommendation]:
+        n = int(answers.n[row])
+        names = self.items.names
+        return [
+            Recommendation(names[item], score, SOURCES[source])  # type: ignore[arg-type]  # an answer's item has a name
+            for item, score, source in zip(
+                answers.item[row, :n].tolist(),
+                answers.score[row, :n].tolist(),
+                answers.source[row, :n].tolist(),
+                strict=True,
+            )
+        ]
+
+    # --- what it holds
+
+    @property
+    def watermark(self) -> int | None:
+        """The largest accepted timestamp in ms, None before the first event."""
+        return self.index.watermark
+
+    def stats(self) -> Stats:
+        """Return counts, memory and horizon. May sort the oldest sessions; cheap otherwise."""
+        count = self.index.counter
+        horizon = None
+        if count(field.N_SESSIONS):
+            self._refill_front()
+            horizon = count(field.WATERMARK) - self.index.oldest_time
+        return Stats(
+            count(field.N_SESSIONS),
+            count(field.N_EVENTS),
+            len(self.items),
+            count(field.N_BYTES),
+            count(field.N_EVICTED),
+            self.watermark,
+            horizon,
+        )
+
+    def session(self, session_id: str) -> list[Event]:
+        """Return the retained events of a session, oldest first; empty if it is not retained."""
+        slot = self.sessions.ids.find(session_id)
+        if slot is None:
+            return []
+        columns = (column.tolist() for column in self.index.events_of(slot))
+        return [
+            Event(session_id, str(self.items.names[item]), time, str(self.types.names[kind]))
+            for item, time, kind in zip(*columns, strict=True)
+        ]
+
+    def session_ids(self) -> list[str]:
+        """Return the ids of all retained sessions, in no order. O(sessions)."""
+        return list(self.sessions.ids.live())
+
+    def _check(self) -> None:
+        """Assert the invariants of all parts, and that they agree. O(everything)."""
+        self.sessions._check()  # noqa: SLF001  # the whole checks its parts
+        self.items._check()  # noqa: SLF001
+        self.index._check()  # noqa: SLF001
+        assert sorted(self.sessions.ids.live().values()) == self.index.live_slots().tolist()
+        assert sorted(self.items.live().values()) == self.index.live_items().tolist()
+        filed = len(self.sessions.order) + self.index.front_size
+        assert filed >= len(self.sessions.ids), "every session stands in the time order"
+
+
+MOST_VARIANTS: Final = 1024  # distinct parameter sets of requests remembered at a time
+
+
+class _Notes(NamedTuple):
+    """What a batch left behind, in the order it happened."""
+
+    released: list[int]
+    released_at: list[int]
+    emptied: list[int]
+
+
+def _rows(queries: int, n: int) -> Answers:
+    return Answers(
+        item=np.empty((queries, n), np.int32),
+        score=np.empty((queries, n), np.float64),
+        source=np.empty((queries, n), np.uint8),
+        n=np.zeros(queries, np.int32),
+    )
+
+
+def _encoded(table: IdTable, numbers: list[int]) -> list[bytes]:
+    return [str(table.names[number]).encode() for number in numbers]
+
+
+def _id_keys(event_ids: list[str | None]) -> npt.NDArray[np.uint64]:
+    """Return the XXH3-128 of each id as two words, zeros for none; an empty array if no event has one."""
+    if not any(event_ids):
+        return np.zeros((0, 2), np.uint64)
+    digests = [NO_ID if each is None else xxh3_128_digest(each.encode()) for each in event_ids]
+    return np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2).astype(np.uint64)

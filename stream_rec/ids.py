@@ -1,0 +1,82 @@
+"""Names of the outside <-> dense numbers of the inside.
+
+Numbers of released names are used again, so arrays indexed by them stay as short as the live names are many.
+Which number a name gets never shows in an answer.
+"""
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["IdTable"]
+
+
+class IdTable:
+    """A two-way table of names and numbers.
+
+    Invariants (see `_check`): a name has one number and a number at most one name; a number is either in use or free.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self.names: list[str | None] = []
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._numbers
+
+    @property
+    def n_numbers(self) -> int:
+        """One more than the largest number ever given out."""
+        return len(self.names)
+
+    def find(self, name: str) -> int | None:
+        """Return the number of *name*, None if it has none."""
+        return self._numbers.get(name)
+
+    def intern(self, names: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Return the number of each name, and those numbers that are new. O(names), mostly inside `map`."""
+        found = list(map(self._numbers.get, names))
+        new: list[int] = []
+        if None in found:
+            for place, number in enumerate(found):
+                if number is None:
+                    known = self._numbers.get(names[place])
+                    if known is None:
+                        known = self._add(names[place])
+                        new.append(known)
+                    found[place] = known
+        return found, new  # type: ignore[return-value]  # every None was replaced just above
+
+    def release(self, numbers: Iterable[int]) -> None:
+        """Forget the names of *numbers*, which may be given to other names from now on."""
+        for number in numbers:
+            name = self.names[number]
+            if name is not None:
+                del self._numbers[name]
+                self.names[number] = None
+                self._free.append(number)
+
+    def live(self) -> dict[str, int]:
+        """Return a copy of the names in use with their numbers."""
+        return dict(self._numbers)
+
+    def _add(self, name: str) -> int:
+        if self._free:
+            number = self._free.pop()
+            self.names[number] = name
+        else:
+            number = len(self.names)
+            self.names.append(name)
+        self._numbers[name] = number
+        return number
+
+    def _check(self) -> None:
+        """Assert the invariants. O(n)."""
+        assert all(self.names[number] == name for name, number in self._numbers.items())
+        in_use = {number for number, name in enumerate(self.names) if name is not None}
+        assert in_use == set(self._numbers.values())
+        assert in_use.isdisjoint(self._free)
+        assert len(in_use) + len(self._free) == len(self.names)
+        assert len(set(self._free)) == len(self._free)

@@ -1,0 +1,249 @@
+"""The arrays that the kernels read and write, and the numbers that their fields are known by.
+
+Holds shapes and meanings only: no loop, no growth, no ids (a session is a *slot*, an item is a *number*).
+
+A posting is one 64-bit word, `time << SLOT_BITS | slot`, where time is the session's last event, in milliseconds
+from a frame's base (see `BASE` and `SHIFT`). Words of one list ascend, so the newest session stands last, and a query
+reads them from the end without touching any other memory. A dead posting keeps its time and has the slot `DEAD`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+I32 = npt.NDArray[np.int32]
+U32 = npt.NDArray[np.uint32]
+U16 = npt.NDArray[np.uint16]
+U8 = npt.NDArray[np.uint8]
+
+SLOT_BITS = 28
+DEAD = (1 << SLOT_BITS) - 1  # 268 million slots is some 40 GB of sessions: memory ends first
+TIME_LIMIT = 1 << (64 - SLOT_BITS)  # 36 bits of milliseconds: 795 days before the frame gets coarser
+REPEATED = 1 << 31  # set on an event whose item occurs again later in its session
+ITEM_MASK = REPEATED - 1
+NEVER = -(1 << 63)  # an event time before all others
+
+# Blocks of the two arenas come in sizes 2, 3, 4, 6, 8, 12, 16, ...: at most a third of a block is unused after growth.
+N_BLOCK_SIZES = 64
+
+# Popularity counts events in steps of half a half-life, over the newest POPULAR_STEPS of them: what is older weighs
+# less than 2**-8 of a present event and is left out.
+POPULAR_STEPS = 16
+# 2**(-a/2) for an age of a steps: powers of two, exactly, times sqrt(1/2) for the odd ones.
+DECAY = np.array([(0.7071067811865476 if a % 2 else 1.0) * 0.5 ** (a // 2) for a in range(POPULAR_STEPS)])
+TOP_SIZE = 512  # items kept in order of popularity: what a fallback reads without a scan
+
+# Fields of State.counters.
+(
+    WATERMARK,  # largest accepted timestamp, NEVER before the first event
+    N_SESSIONS,
+    N_EVENTS,  # retained
+    N_BYTES,  # what the retained sessions cost in memory, by the settled prices of `Limits`
+    BASE,  # a posting's time is (timestamp - BASE) >> SHIFT
+    SHIFT,
+    EVENTS_TOP,  # first unused element of the event arena
+    POSTINGS_TOP,  # first unused word of the posting arena
+    EVENT_NOW,  # the batch's present event
+    STAGE,  # what of the present event is done: STAGE_* below
+    FRONT_START,  # the front: the oldest sessions, in order, ready to be evicted
+    FRONT_END,
+    FRONT_LIMIT,  # every session that is filed before this time is in the front
+    NEXT_FILED,  # no session outside the front was filed before this time
+    N_FILED,  # sessions waiting to be filed by the store
+    N_RELEASED,  # slots whose session was evicted or restarted in this call
+    N_EMPTIED,  # items that lost their last posting in this call
+    STEP_NOW,  # popularity step of the watermark
+    N_DIRTY,  # items whose popularity changed since the top was last put in order
+    N_TOP,
+    TOP_VALID,
+    TOP_COMPLETE,  # the top holds every item with a count, not only the best
+    N_SEEN_IDS,  # entries of the event-id window, expired ones included
+    N_EVICTED,  # sessions evicted since the start
+    N_COUNTERS,
+) = range(25)
+
+STAGE_APPLY, STAGE_EVICT, STAGE_ANSWER = range(3)
+
+# Outcomes of an event.
+APPLIED, LATE, DUPLICATE, UNKNOWN_TYPE = range(4)
+
+# Why a kernel returned before the end of its batch.
+DONE, MORE_EVENT_ROOM, MORE_POSTING_ROOM, MORE_FRONT, MORE_FILING_ROOM, MORE_ID_ROOM, NEW_FRAME = range(7)
+
+# Fields of the limits array: milliseconds, counts and bytes. UNLIMITED where there is none.
+(
+    LATENESS,
+    RETENTION,
+    REJOIN,  # a longer pause than this starts the session anew
+    MAX_SESSIONS,
+    MAX_EVENTS,
+    MAX_BYTES,
+    MAX_SESSION_EVENTS,
+    ID_WINDOW,
+    POPULAR_STEP,  # ms
+    SESSION_COST,  # bytes, as are the next two
+    EVENT_COST,
+    ITEM_COST,
+    N_LIMITS,
+) = range(13)
+UNLIMITED = (1 << 62) - 1
+
+
+def _record(**fields: type[np.generic]) -> np.dtype[np.void]:
+    return np.dtype([(name, kind) for name, kind in fields.items()], align=True)
+
+
+# What belongs to one session, item, ... stands together: one cache line is read where it is looked at.
+SESSION: np.dtype[np.void] = _record(
+    last=np.int64,  # timestamp of the last event, ms
+    hash=np.uint64,  # XXH3-64 of the id: breaks ties of time
+    filed=np.int64,  # the time under which the session stands in the time order, NEVER if it does not
+    at=np.int64,  # start of its block in the event arena
+    events=np.int32,  # number of events; 0 marks a slot without a session
+    room=np.int32,  # size of its block
+    items=np.int32,  # number of distinct items
+    id_bytes=np.uint16,
+)
+ITEM: np.dtype[np.void] = _record(
+    hash=np.uint64,  # XXH3-64 of the id: breaks ties of score
+    at=np.int64,  # start of its block in the posting arena
+    step=np.int64,  # popularity step of the newest count in State.counts
+    start=np.int32,  # first posting, relative to `at`
+    end=np.int32,  # behind the last posting
+    room=np.int32,  # size of its block
+    df=np.int32,  # live postings: the retained sessions that hold the item
+    dead=np.int32,  # dead postings since the last compaction near the end of the list
+    low=np.int32,  # lowest of them
+    id_bytes=np.uint16,
+    dirty=np.uint8,  # its popularity changed since the top was put in order
+    denied=np.uint8,  # never recommended
+)
+FILING: np.dtype[np.void] = _record(time=np.int64, slot=np.int32)
+RELEASE: np.dtype[np.void] = _record(
+    slot=np.int32,
+    event=np.int32,  # the event of the batch up to which what was known of the slot is void
+)
+TOP: np.dtype[np.void] = _record(
+    score=np.float64,
+    hash=np.uint64,  # the item's, when it was put here: its number may go to another item
+    item=np.int32,
+)
+SEEN_ID: np.dtype[np.void] = _record(
+    high=np.uint64,  # XXH3-128 of the event id, both halves zero for an empty entry
+    low=np.uint64,
+    time=np.int64,  # the event's, ms
+    owner=np.uint64,  # hash of the session the event went to, for forgetting
+)
+QUERY_ITEM: np.dtype[np.void] = _record(weight=np.float64, item=np.int32, step=np.int32)
+HEAD: np.dtype[np.void] = _record(
+    at=np.int64,  # where in the arena the list is being read
+    stop=np.int64,  # where it begins
+    query=np.int32,  # whose list it is, as an index of the query's items
+)
+Records = npt.NDArray[np.void]
+
+
+class State(NamedTuple):
+    """Everything that events change. Array lengths: S slots, I items, E event arena, P posting arena."""
+
+    counters: I64  # [N_COUNTERS]
+    limits: I64  # [N_LIMITS]
+    event_blocks: I64  # [N_BLOCK_SIZES] first free event block of each size, -1 for none
+    posting_blocks: I64  # [N_BLOCK_SIZES]
+    session: Records  # [S] SESSION
+    event_item: U32  # [E] item number, REPEATED set if the item occurs again later in the session
+    event_time: I64  # [E] ms; the first word of a free block links to the next free one
+    event_type: U8  # [E]
+    item: Records  # [I] ITEM
+    counts: U32  # [I, POPULAR_STEPS] events of retained sessions in each step, at step modulo POPULAR_STEPS
+    postings: U64  # [P]
+    front: Records  # FILING: the oldest sessions, oldest first
+    filed: Records  # FILING: sessions to be filed by the store
+    released: Records  # RELEASE: slots freed in this call, perhaps more than once
+    emptied: I32  # items that lost their last posting in this call, perhaps more than once
+    dirty: I32  # [I] items whose popularity changed
+    top: Records  # [TOP_SIZE] TOP, most popular first
+    seen: Records  # [W] SEEN_ID: hash table of event ids, W a power of two
+
+
+class Batch(NamedTuple):
+    """Events to apply, in log order, with all ids already turned into numbers."""
+
+    slot: I32
+    item: I32
+    time: I64  # ms
+    type: U8
+    id_key: U64  # [n, 2] XXH3-128 of event_id, (0, 0) for an event without one
+    outcome: U8  # APPLIED to begin with, or UNKNOWN_TYPE, which stays; written: LATE or DUPLICATE
+
+
+class Scratch(NamedTuple):
+    """A query's working memory, owned by the caller and left all zero (lists excepted) by every query."""
+
+    score: F64  # [I]
+    mark: U8  # [I] bits: IN_QUERY, BLOCKED
+    touched: I32  # [I]
+    marked: I32  # lists of marked items
+    query: Records  # QUERY_ITEM: the query's distinct items, newest first
+    head: U64  # the newest posting of each list that is not yet met
+    lists: Records  # HEAD
+    match: I32
+    candidate: I32
+    similarity: F64
+    step: I32
+    chosen: I32
+    ordered: F64
+    session: I32  # items of a session, repeats included
+
+
+class Answers(NamedTuple):
+    """Ranked items of each query, best first, n[q] of them in row q."""
+
+    item: I32  # [Q, n]
+    score: F64  # [Q, n]
+    source: U8  # [Q, n]
+    n: I32  # [Q]
+
+
+NEIGHBOURS, FOLLOWED, POPULAR = range(3)
+IN_QUERY = 1
+BLOCKED = 2
+
+# Fields of the whole-number parameters of a query.
+(
+    M,
+    K,
+    N,
+    LAST,
+    WEIGHT,
+    NORMALISE,
+    MATCH,
+    PLACE,  # 0: no place and no direction factor
+    IDF,
+    SEEN,
+    FALLBACKS,
+    REQUIRED_TYPE,  # -1: none
+    N_WHOLE,
+) = range(13)
+# ... and of the real ones.
+AGE, DIRECTION, IDF_FACTOR, MIN_TYPE_WEIGHT, N_REAL = range(5)
+
+WEIGHT_SAME, WEIGHT_LINEAR, WEIGHT_DISTINCT, WEIGHT_QUADRATIC, WEIGHT_TABLE, WEIGHT_AFTER = range(6)
+NORMALISE_NONE, NORMALISE_QUERY, NORMALISE_COSINE = range(3)
+IDF_NONE, IDF_VMIS, IDF_ADDED = range(3)
+SEEN_KEEP, SEEN_DROP_CURRENT, SEEN_DROP_SESSION = range(3)
+
+
+class Parameters(NamedTuple):
+    """One point of the model's parameter space, as the kernel takes it."""
+
+    whole: I64  # [N_WHOLE]
+    real: F64  # [N_REAL]
+    weight: F64  # [L] query weight by places from the query's end
+    match: F64  # [L + 1] by step, from 1; longer steps have the last value
+    place: F64  # [D] by distance; longer ones have the last value
+    type_weight: F64  # [256] weight of each event type

@@ -1,0 +1,288 @@
+"""The same, plainly: store, model and fallbacks in plain Python, to be read beside the papers.
+
+Slow on purpose: an answer is computed from all retained sessions, from scratch, by the definitions of the design.
+Property tests hold the compiled index against it after every event. Sums are taken in the kernel's order (query items
+newest first, neighbours newest first), so that scores must agree to the bit.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from xxhash import xxh3_64_intdigest
+
+from stream_rec.events import Event
+from stream_rec.index._kernel.arithmetic import exp, ln
+from stream_rec.index._kernel.state import DECAY
+from stream_rec.limits import Limits
+
+__all__ = ["Query", "ReferenceStore", "Scored"]
+
+DAY_MS = 86_400_000
+MOST_PLACES = 1024
+
+
+class Visit(NamedTuple):
+    """An event as its session keeps it."""
+
+    time: int
+    item: str
+    type: str
+
+
+class Scored(NamedTuple):
+    """One item of an answer."""
+
+    item: str
+    score: float
+    source: str
+
+
+class Query(NamedTuple):
+    """One point of the parameter space, the formulas given as functions; see `recommend.Model` for what they mean."""
+
+    m: int
+    k: int
+    n: int
+    last: int
+    weight: Callable[[int, int, int], float]
+    """(i, L, U) -> w"""
+    normalise: str
+    age_days: float | None
+    match: Callable[[int], float]
+    place: Callable[[int], float] | None
+    direction: float
+    idf: str
+    idf_factor: float
+    seen: str
+    fallbacks: bool
+    require_type: str | None = None
+    min_type_weight: float = 0.0
+
+
+def hash_of(name: str) -> int:
+    """Return the hash that breaks ties."""
+    return xxh3_64_intdigest(name.encode())
+
+
+class ReferenceStore:
+    """Retained sessions by id, and everything else worked out from them when asked."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        deny: Sequence[str] = (),
+        type_weights: dict[str, float] | None = None,
+        cost: Callable[["ReferenceStore"], int] = lambda _: 0,
+    ) -> None:
+        self.limits = limits
+        self.deny = set(deny)
+        self.type_weights = type_weights or {}
+        self.cost = cost
+        self.sessions: dict[str, list[Visit]] = {}
+        self.users: dict[str, set[str]] = {}
+        self.ids: dict[str, tuple[int, str]] = {}
+        self.watermark: int | None = None
+
+    # --- events
+
+    def apply(self, event: Event) -> str:
+        """Apply one event: `applied`, `late` or `duplicate`."""
+        limits, session_id = self.limits, event.session_id
+        window = limits.allowed_lateness_ms if limits.dedupe_window_ms is None else limits.dedupe_window_ms
+        if event.event_id is not None and event.event_id in self.ids and self.watermark is not None:
+            if self.ids[event.event_id][0] >= self.watermark - window:
+                return "duplicate"
+        if self.watermark is not None and event.timestamp < self.watermark - limits.allowed_lateness_ms:
+            return "late"
+        if event.event_id is not None:
+            self.ids[event.event_id] = (event.timestamp, session_id)
+        self.watermark = event.timestamp if self.watermark is None else max(self.watermark, event.timestamp)
+        if session_id in self.sessions and self._is_over(session_id, event.timestamp):
+            self._drop(session_id)
+        visits = self.sessions.setdefault(session_id, [])
+        visits.append(Visit(event.timestamp, event.item_id, event.type))
+        visits.sort(key=lambda visit: visit.time)  # stable: equal times stay in log order
+        del visits[: -limits.max_session_events]
+        if event.user_id is not None:
+            self.users.setdefault(session_id, set()).add(event.user_id)
+        self._evict()
+        return "applied"
+
+    def forget(self, session_id: str | None = None, user_id: str | None = None) -> None:
+        """Erase a session, or a user's sessions, with the event ids that came with them."""
+        gone = {session_id} if session_id is not None else set()
+        gone |= {each for each, users in self.users.items() if user_id in users}
+        for each in gone & self.sessions.keys():
+            self._drop(each)
+            self.ids = {key: value for key, value in self.ids.items() if value[1] != each}
+
+    def _is_over(self, session_id: str, time: int) -> bool:
+        retention = self.limits.retention_ms
+        if retention is None:
+            return False
+        return time - self.sessions[session_id][-1].time > retention - self.limits.allowed_lateness_ms
+
+    def _drop(self, session_id: str) -> None:
+        del self.sessions[session_id]
+        self.users.pop(session_id, None)
+
+    def _evict(self) -> None:
+        assert self.watermark is not None
+        for session_id in self.oldest_first():
+            retention = self.limits.retention_ms
+            is_old = retention is not None and self.sessions[session_id][-1].time < self.watermark - retention
+            if not is_old and not self._is_over_limits():
+                return
+            self._drop(session_id)
+
+    def _is_over_limits(self) -> bool:
+        limits = self.limits
+        n_events = sum(map(len, self.sessions.values()))
+        return (
+            (limits.max_sessions is not None and len(self.sessions) > limits.max_sessions)
+            or (limits.max_events is not None and n_events > limits.max_events)
+            or (limits.max_bytes is not None and self.cost(self) > limits.max_bytes)
+        )
+
+    # --- the order and the counts
+
+    def key(self, session_id: str) -> tuple[int, int]:
+        """Return the place of a session in the total order."""
+        return self.sessions[session_id][-1].time, hash_of(session_id)
+
+    def oldest_first(self) -> list[str]:
+        """Return the retained sessions, oldest first."""
+        return sorted(self.sessions, key=self.key)
+
+    def newest_first(self) -> list[str]:
+        """Return the retained sessions, newest first."""
+        return self.oldest_first()[::-1]
+
+    def items(self, session_id: str) -> set[str]:
+        """Return the distinct items of a session."""
+        return {visit.item for visit in self.sessions[session_id]}
+
+    def df(self, item: str) -> int:
+        """Return how many retained sessions hold *item*."""
+        return sum(item in self.items(session_id) for session_id in self.sessions)
+
+    # --- answers
+
+    def answer_session(self, session_id: str, query: Query, exclude: Sequence[str] = ()) -> list[Scored]:
+        """Answer for a session from its own events."""
+        events = [visit.item for visit in self.sessions.get(session_id, [])]
+        return self.answer(events, query, own=session_id, exclude=exclude)
+
+    def answer(
+        self, events: Sequence[str], query: Query, own: str | None = None, exclude: Sequence[str] = ()
+    ) -> list[Scored]:
+        """Answer for the items *events*, oldest first; session *own* is nobody's neighbour."""
+        blocked = self.deny | set(exclude)
+        if query.seen == "drop-session":
+            blocked |= set(events)
+        elif query.seen == "drop-current":
+            blocked |= set(events[-1:])
+        asked = list(events[max(0, len(events) - query.last) :])
+        answer = self._best(self._from_neighbours(asked, query, own), "neighbours", blocked, query.n)
+        if query.fallbacks:
+            if asked:
+                blocked |= {each.item for each in answer}
+                followers = self._followers(asked[-1], query.m, own)
+                answer += self._best(followers, "followed", blocked, query.n - len(answer))
+            blocked |= {each.item for each in answer}
+            answer += self._best(self.popularity(), "popular", blocked, query.n - len(answer))
+        return answer
+
+    def _best(self, scores: dict[str, float], source: str, blocked: set[str], n: int) -> list[Scored]:
+        kept = [(score, hash_of(item), item) for item, score in scores.items() if item not in blocked and score > 0]
+        return [Scored(item, score, source) for score, _, item in sorted(kept, reverse=True)[:n]]
+
+    def _from_neighbours(self, events: list[str], query: Query, own: str | None) -> dict[str, float]:
+        length = len(events)
+        newest_place = {item: i for i, item in enumerate(events, 1)}
+        items = sorted(newest_place, key=lambda item: -newest_place[item])
+        weights = {item: query.weight(newest_place[item], length, len(items)) for item in items}
+        sample = [each for each in self.newest_first() if each != own and self.items(each) & weights.keys()]
+        sample = [each for each in sample if self._passes(each, query)][: query.m]
+        similarity = {each: self._similarity(each, items, weights, query) for each in sample}
+        ranked = sorted(range(len(sample)), key=lambda place: (-similarity[sample[place]], place))
+        neighbours = [sample[place] for place in sorted(ranked[: query.k])]  # newest first
+        scores: dict[str, float] = {}
+        for each in neighbours:
+            shared = next(item for item in items if item in self.items(each))
+            base = similarity[each] * query.match(length - newest_place[shared] + 1)
+            self._add_items(each, base, shared, query, scores)
+        return {item: self._weighed(item, score, query) for item, score in scores.items()}
+
+    def _passes(self, session_id: str, query: Query) -> bool:
+        visits = self.sessions[session_id]
+        total = sum(self.type_weights.get(visit.type, 1.0) for visit in visits)
+        has_type = query.require_type is None or any(visit.type == query.require_type for visit in visits)
+        return has_type and total >= query.min_type_weight * len(visits)
+
+    def _similarity(self, session_id: str, items: list[str], weights: dict[str, float], query: Query) -> float:
+        total = 0.0
+        for item in items:
+            if item in self.items(session_id):
+                total += weights[item]
+        if query.normalise == "query":
+            total /= len(items)
+        elif query.normalise == "cosine":
+            squares = 0.0
+            for item in items:
+                squares += weights[item] * weights[item]
+            total /= math.sqrt(squares) * math.sqrt(float(len(self.items(session_id))))
+        if query.age_days is not None:
+            assert self.watermark is not None
+            age = self.watermark - self.sessions[session_id][-1].time
+            total *= exp(-float(age) / (query.age_days * DAY_MS))
+        return total
+
+    def _add_items(self, session_id: str, base: float, shared: str, query: Query, scores: dict[str, float]) -> None:
+        newest = {visit.item: place for place, visit in enumerate(self.sessions[session_id])}
+        for item, place in newest.items():
+            value = base
+            if query.place is not None:
+                value = base * query.place(min(abs(place - newest[shared]), MOST_PLACES - 1))
+                if place < newest[shared]:
+                    value *= query.direction
+            if value > 0.0:
+                scores[item] = scores.get(item, 0.0) + value
+
+    def _weighed(self, item: str, score: float, query: Query) -> float:
+        if query.idf == "none":
+            return score
+        idf = ln(float(len(self.sessions)) / float(self.df(item)))
+        if query.idf == "added":
+            return score * (1.0 + query.idf_factor * idf)
+        return score * idf if idf > 0.0 else score
+
+    def _followers(self, item: str, m: int, own: str | None) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        holders = [each for each in self.newest_first() if each != own and item in self.items(each)]
+        for each in holders[:m]:
+            visits = self.sessions[each]
+            for before, after in zip(visits, visits[1:], strict=False):
+                if before.item == item != after.item:
+                    scores[after.item] = scores.get(after.item, 0.0) + 1.0
+        return scores
+
+    def popularity(self) -> dict[str, float]:
+        """Return the decayed counts of all items that have one."""
+        if self.watermark is None:
+            return {}
+        step_ms = max(1, self.limits.popular_half_life_ms // 2)
+        counts: dict[str, list[int]] = {}
+        for visits in self.sessions.values():
+            for visit in visits:
+                age = self.watermark // step_ms - visit.time // step_ms
+                if age < len(DECAY):
+                    counts.setdefault(visit.item, [0] * len(DECAY))[age] += 1
+        scores = {}
+        for item, ages in counts.items():
+            total = 0.0
+            for count, decay in zip(ages, DECAY.tolist(), strict=True):
+                total += count * decay
+            scores[item] = total
+        return scores

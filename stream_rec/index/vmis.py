@@ -1,0 +1,416 @@
+"""The index: owns the arrays that the kernels work on, and grows them.
+
+For each item, the retained sessions that hold it, newest first; and each session's events. Updated event by event,
+and at every moment equal to an index built from scratch. Knows numbers only: ids, settings files and the outside are
+other people's business.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec.index._kernel import ingest, popular
+from stream_rec.index._kernel import state as field
+from stream_rec.index._kernel.ask import ask, ask_session
+from stream_rec.index._kernel.each import apply_and_ask
+from stream_rec.index._kernel.postings import free_block, reframe
+from stream_rec.index._kernel.state import I32, I64, Answers, Batch, Parameters, Scratch, State
+from stream_rec.limits import Limits
+
+__all__ = ["Index"]
+
+# What a retained session, event and item cost, in bytes, everything included: arrays with their unused room, id
+# tables, the time order. Measured by benchmarks/memory.py, rounded up, so that a memory budget is kept.
+SESSION_COST = 420
+EVENT_COST = 60
+ITEM_COST = 480
+
+LISTS = 1 << 14  # entries of the lists between kernel and shell
+LONG_AGO = -(1 << 40)  # a popularity step before all others
+GROWTH = 1.5
+NO_ITEMS = np.empty(0, np.int32)
+
+EVENT_ARRAYS = ("event_item", "event_time", "event_type")
+ITEM_ARRAYS = ("item", "counts", "dirty")
+
+
+def _limit(value: int | None) -> int:
+    return field.UNLIMITED if value is None else value
+
+
+def _limits_array(limits: Limits) -> npt.NDArray[np.int64]:
+    array = np.full(field.N_LIMITS, field.UNLIMITED, np.int64)
+    lateness = limits.allowed_lateness_ms
+    array[field.LATENESS] = lateness
+    array[field.RETENTION] = _limit(limits.retention_ms)
+    if limits.retention_ms is not None:
+        array[field.REJOIN] = limits.retention_ms - lateness
+    array[field.MAX_SESSIONS] = _limit(limits.max_sessions)
+    array[field.MAX_EVENTS] = _limit(limits.max_events)
+    array[field.MAX_BYTES] = _limit(limits.max_bytes)
+    array[field.MAX_SESSION_EVENTS] = limits.max_session_events
+    array[field.ID_WINDOW] = lateness if limits.dedupe_window_ms is None else limits.dedupe_window_ms
+    array[field.POPULAR_STEP] = max(1, limits.popular_half_life_ms // 2)
+    array[field.SESSION_COST] = SESSION_COST
+    array[field.EVENT_COST] = EVENT_COST
+    array[field.ITEM_COST] = ITEM_COST
+    return array
+
+
+def _empty_state(limits: Limits) -> State:
+    counters = np.zeros(field.N_COUNTERS, np.int64)
+    counters[field.WATERMARK] = field.NEVER
+    counters[field.FRONT_LIMIT] = field.NEVER
+    counters[field.NEXT_FILED] = field.UNLIMITED
+    counters[field.STEP_NOW] = LONG_AGO
+    lists = LISTS + 2 * limits.max_session_events
+    state = State(
+        counters=counters,
+        limits=_limits_array(limits),
+        event_blocks=np.full(field.N_BLOCK_SIZES, -1, np.int64),
+        posting_blocks=np.full(field.N_BLOCK_SIZES, -1, np.int64),
+        session=np.zeros(0, field.SESSION),
+        event_item=np.zeros(1024, np.uint32),
+        event_time=np.zeros(1024, np.int64),
+        event_type=np.zeros(1024, np.uint8),
+        item=np.zeros(0, field.ITEM),
+        counts=np.zeros((0, field.POPULAR_STEPS), np.uint32),
+        postings=np.zeros(1024, np.uint64),
+        front=np.zeros(lists, field.FILING),
+        filed=np.zeros(lists, field.FILING),
+        released=np.zeros(lists, field.RELEASE),
+        emptied=np.zeros(lists, np.int32),
+        dirty=np.zeros(0, np.int32),
+        top=np.zeros(field.TOP_SIZE, field.TOP),
+        seen=np.zeros(1024, field.SEEN_ID),
+    )
+    return _grown(_grown(state, ("session",), 64), ITEM_ARRAYS, 64)
+
+
+def _grown(state: State, names: Sequence[str], needed: int) -> State:
+    """Return *state* with the arrays *names* at least *needed* long, behind what they held as good as new."""
+    old = len(getattr(state, names[0]))
+    if old >= needed:
+        return state
+    size = max(needed, math.ceil(old * GROWTH))
+    changed = {}
+    for name in names:
+        before = getattr(state, name)
+        after = np.zeros((size, *before.shape[1:]), before.dtype)  # untouched pages of it take no memory yet
+        after[:old] = before
+        changed[name] = after
+    if "item" in changed:
+        changed["item"]["step"][old:] = LONG_AGO
+    if "session" in changed:
+        changed["session"]["filed"][old:] = field.NEVER
+    return state._replace(**changed)
+
+
+class Index:
+    """Arrays and the kernels over them. Not thread-safe: one thread owns it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.state = _empty_state(limits)
+        self._scratch: Scratch | None = None
+        self._scratch_for = (0, 0, 0, 0)
+
+    # --- what the state says
+
+    def counter(self, which: int) -> int:
+        """Return one of the state's counters, by its field in `_kernel.state`."""
+        return int(self.state.counters[which])
+
+    @property
+    def watermark(self) -> int | None:
+        """The largest accepted timestamp in ms, None before the first event."""
+        value = self.counter(field.WATERMARK)
+        return None if value == field.NEVER else value
+
+    def events_of(self, slot: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+        """Return items, times (ms) and types of session *slot*'s events, oldest first: copies, [n] each."""
+        state = self.state
+        at, n = int(state.session["at"][slot]), int(state.session["events"][slot])
+        part = slice(at, at + n)
+        items = (state.event_item[part] & np.uint32(field.ITEM_MASK)).astype(np.int64)
+        return items, state.event_time[part].copy(), state.event_type[part].copy()
+
+    def has_session(self, slot: int) -> bool:
+        """Tell whether *slot* holds a session."""
+        return bool(self.state.session["events"][slot])
+
+    def has_item(self, item: int) -> bool:
+        """Tell whether any retained session holds *item*."""
+        return bool(self.state.item["df"][item])
+
+    def live_items(self) -> npt.NDArray[np.int64]:
+        """Return the items that a retained session holds. O(items)."""
+        return np.flatnonzero(self.state.item["df"])
+
+    @property
+    def oldest_time(self) -> int:
+        """Time of the oldest session, in ms; the front must have been settled just before."""
+        return int(self.state.front["time"][self.counter(field.FRONT_START)])
+
+    def live_slots(self) -> npt.NDArray[np.int64]:
+        """Return the slots that hold a session. O(slots)."""
+        return np.flatnonzero(self.state.session["events"])
+
+    # --- new names
+
+    def add_sessions(self, slots: Sequence[int], hashes: Sequence[int], id_bytes: Sequence[int]) -> None:
+        """Prepare *slots* for sessions with the given XXH3-64 hashes and id lengths in bytes."""
+        if not slots:
+            return
+        self.state = _grown(self.state, ("session",), max(slots) + 1)
+        self.state.session["hash"][slots] = np.array(hashes, np.uint64)
+        self.state.session["id_bytes"][slots] = id_bytes
+
+    def add_items(
+        self, items: Sequence[int], hashes: Sequence[int], id_bytes: Sequence[int], denied: Sequence[bool]
+    ) -> None:
+        """Prepare numbers for items with the given XXH3-64 hashes, id lengths in bytes, and places on the deny list."""
+        if not items:
+            return
+        self.state = _grown(self.state, ITEM_ARRAYS, max(items) + 1)
+        self.state.item["hash"][items] = np.array(hashes, np.uint64)
+        self.state.item["id_bytes"][items] = id_bytes
+        self.state.item["denied"][items] = denied
+
+    def deny(self, items: Sequence[int], denied: Sequence[bool]) -> None:
+        """Set whether *items* may ever be recommended."""
+        self.state.item["denied"][items] = denied
+        self.state.counters[field.TOP_VALID] = 0
+
+    # --- room
+
+    def make_room(self, need: int, batch: Batch, reached: int) -> None:
+        """Do what a kernel asked for, so that it can go on at event *reached*."""
+        counters = self.state.counters
+        if need == field.MORE_EVENT_ROOM:
+            self.state = _grown(self.state, EVENT_ARRAYS, len(self.state.event_item) + 1)
+        elif need == field.MORE_POSTING_ROOM:
+            biggest = int(self.state.item["room"].max()) * 2
+            room = counters[field.POSTINGS_TOP] + biggest + 1
+            self.state = _grown(self.state, ("postings",), max(int(room), len(self.state.postings) + 1))
+        elif need == field.MORE_ID_ROOM:
+            self._rebuild_ids()
+        elif need == field.MORE_FILING_ROOM:  # the other lists were emptied just before
+            if self.front_size + 2 > len(self.state.front):
+                self._widen_front()
+        else:
+            self._new_frame(int(batch.time[reached]))
+
+    def _rebuild_ids(self, without: int | None = None) -> None:
+        """Make the event-id table anew: without expired ids, and without those of the session hash *without*."""
+        size = len(self.state.seen)
+        owner = np.uint64(0 if without is None else without)
+        while True:
+            table = np.zeros(size, field.SEEN_ID)
+            n = ingest.copy_ids(self.state, table, owner, without is not None)
+            if n * 4 <= size:  # at most half of what may be used: the next rebuild is that far away
+                break
+            size *= 2
+        self.state = self.state._replace(seen=table)
+        self.state.counters[field.N_SEEN_IDS] = n
+
+    def _new_frame(self, time: int) -> None:
+        """Choose the postings' time frame anew, so that all retained sessions and *time* fit."""
+        times = self.state.session["last"][self.live_slots()]
+        oldest = min(time, int(times.min())) if times.size else time
+        newest = max(time, int(times.max())) if times.size else time
+        shift = 0
+        while (newest - oldest) >> shift >= field.TIME_LIMIT // 2:
+            shift += 1
+        reframe(self.state, oldest - ((field.TIME_LIMIT // 8) << shift), shift)
+
+    def take_lists(self) -> tuple[I32, I64, I32, I32, I32]:
+        """Empty the kernel's lists; return copies.
+
+        These are slots to file and their times, released slots and the events up to which they are void, and
+        emptied items.
+        """
+        state, counters = self.state, self.state.counters
+        filed = int(counters[field.N_FILED])
+        taken = (
+            state.filed["slot"][:filed].copy(),
+            state.filed["time"][:filed].copy(),
+            state.released["slot"][: counters[field.N_RELEASED]].copy(),
+            state.released["event"][: counters[field.N_RELEASED]].copy(),
+            state.emptied[: counters[field.N_EMPTIED]].copy(),
+        )
+        counters[[field.N_FILED, field.N_RELEASED, field.N_EMPTIED]] = 0
+        return taken
+
+    def set_next_filed(self, time: int) -> None:
+        """Say that no session outside the front was filed before *time*."""
+        self.state.counters[field.NEXT_FILED] = time
+
+    @property
+    def front_size(self) -> int:
+        """How many entries the front has."""
+        return self.counter(field.FRONT_END) - self.counter(field.FRONT_START)
+
+    def set_front(self, slots: npt.NDArray[np.int32], times: npt.NDArray[np.int64], limit: int) -> None:
+        """Replace the (used up) front by sessions sorted by (time, hash), all there are before *limit*."""
+        needed = slots.size + LISTS
+        if needed > len(self.state.front):
+            self.state = self.state._replace(front=np.zeros(needed, field.FILING))
+        self.state.front["slot"][: slots.size] = slots
+        self.state.front["time"][: slots.size] = times
+        self.state.counters[field.FRONT_START] = 0
+        self.state.counters[field.FRONT_END] = slots.size
+        self.state.counters[field.FRONT_LIMIT] = limit
+
+    def _widen_front(self) -> None:
+        """Give the front more room, keeping what it holds."""
+        self.state = _grown(self.state, ("front",), len(self.state.front) + LISTS)
+
+    # --- kernels
+
+    def apply(self, batch: Batch, begin: int) -> tuple[int, int]:
+        """Apply *batch* from event *begin* on; see `ingest.apply`."""
+        return ingest.apply(self.state, batch, begin)
+
+    def apply_and_ask(self, p: Parameters, batch: Batch, begin: int, exclude: npt.NDArray[np.int32], answers: Answers) -> tuple[int, int]:
+        """Apply *batch* from event *begin* on and answer each event; see `each.apply_and_ask`."""
+        return apply_and_ask(self.state, self.scratch(p, exclude.size), p, batch, begin, exclude, answers)
+
+    def ask_session(self, p: Parameters, slot: int, exclude: npt.NDArray[np.int32], answers: Answers, row: int) -> None:
+        """Answer for session *slot* into *row*."""
+        ask_session(self.state, self.scratch(p, exclude.size), p, slot, exclude, answers, row)
+
+    def ask_items(
+        self,
+        p: Parameters,
+        items: npt.NDArray[np.int32],
+        own: int,
+        exclude: npt.NDArray[np.int32],
+        answers: Answers,
+        row: int,
+    ) -> None:
+        """Answer for a query of its own items (oldest first, all of them) into *row*."""
+        scratch = self.scratch(p, exclude.size + items.size)
+        query = items[max(0, items.size - int(p.whole[field.LAST])) :]
+        ask(self.state, scratch, p, query, items, exclude, own, answers, row)
+
+    def settle(self) -> bool:
+        """Bring the oldest session to the start of the front; False if the front must be refilled first."""
+        return ingest.settle_front(self.state)
+
+    def evict(self) -> int:
+        """Evict what is beyond the limits; see `ingest.evict`."""
+        return ingest.evict(self.state)
+
+    def drop(self, slot: int) -> None:
+        """Remove session *slot* and every trace of it but its id."""
+        ingest.drop_session(self.state, slot, 0)
+        self._rebuild_ids(without=int(self.state.session["hash"][slot]))
+
+    def free_items(self, items: Sequence[int]) -> None:
+        """Give back the posting blocks of *items* that nobody holds any more."""
+        for item in items:
+            free_block(self.state, item)
+
+    def popularity(self, item: int) -> float:
+        """Return the decayed count of *item*."""
+        return popular.popularity(self.state, item)
+
+    def postings_of(self, item: int) -> list[int]:
+        """Return the slots that hold *item*, oldest session first."""
+        state = self.state
+        at = int(state.item["at"][item])
+        words = state.postings[at + int(state.item["start"][item]) : at + int(state.item["end"][item])]
+        slots = (words & np.uint64(field.DEAD)).astype(np.int64)
+        return [slot for slot in slots.tolist() if slot != field.DEAD]
+
+    def _check(self) -> None:
+        """Assert what the kernels rely on. O(everything)."""
+        state, count = self.state, self.counter
+        slots = self.live_slots().tolist()
+        assert count(field.N_SESSIONS) == len(slots)
+        assert count(field.N_EVENTS) == int(state.session["events"][slots].sum())
+        assert count(field.STAGE) == field.STAGE_APPLY
+        for name in ("N_FILED", "N_RELEASED", "N_EMPTIED"):
+            assert count(getattr(field, name)) == 0, name
+        holders: dict[int, set[int]] = {}
+        for slot in slots:
+            self._check_session(slot, holders)
+        for item in self.live_items().tolist():
+            self._check_item(item, holders.pop(item, set()))
+        assert not holders, "every item of a session has a list"
+        cost = sum(SESSION_COST + int(state.session["id_bytes"][slot]) for slot in slots)
+        cost += sum(ITEM_COST + int(state.item["id_bytes"][item]) for item in self.live_items())
+        assert count(field.N_BYTES) == cost + EVENT_COST * count(field.N_EVENTS)
+        assert not _blocks_overlap(state.session["at"], state.session["room"]), "event blocks are apart"
+        assert not _blocks_overlap(state.item["at"], state.item["room"]), "posting blocks are apart"
+        assert self._scratch is None or not self._scratch.score.any(), "queries leave no score"
+        assert self._scratch is None or not self._scratch.mark.any(), "queries leave no mark"
+
+    def _check_session(self, slot: int, holders: dict[int, set[int]]) -> None:
+        state = self.state
+        items, times, _ = self.events_of(slot)
+        at = int(state.session["at"][slot])
+        repeated = (state.event_item[at : at + items.size] & np.uint32(field.REPEATED)) != 0
+        assert items.size <= min(self.limits.max_session_events, int(state.session["room"][slot]))
+        assert (np.diff(times) >= 0).all(), "events stand in time order"
+        assert state.session["last"][slot] == times[-1]
+        assert state.session["filed"][slot] <= times[-1], "no session is filed later than its last event"
+        seen_later: set[int] = set()
+        for item, is_repeated in zip(items[::-1].tolist(), repeated[::-1].tolist(), strict=True):
+            assert is_repeated == (item in seen_later), "all but an item's newest event are marked"
+            seen_later.add(item)
+            holders.setdefault(item, set()).add(slot)
+        assert state.session["items"][slot] == len(seen_later)
+
+    def _check_item(self, item: int, holders: set[int]) -> None:
+        state = self.state
+        held = self.postings_of(item)
+        assert len(held) == len(set(held)) == int(state.item["df"][item])
+        assert set(held) == holders, "a list holds exactly the sessions with the item"
+        keys = [(int(state.session["last"][slot]), int(state.session["hash"][slot])) for slot in held]
+        assert keys == sorted(keys), "newest last"
+        at, base, shift = int(state.item["at"][item]), self.counter(field.BASE), self.counter(field.SHIFT)
+        assert 0 <= state.item["start"][item] <= state.item["end"][item] <= state.item["room"][item]
+        words = state.postings[at + int(state.item["start"][item]) : at + int(state.item["end"][item])]
+        assert (np.diff((words >> np.uint64(field.SLOT_BITS)).astype(np.int64)) >= 0).all(), "dead ones keep their time"
+        live = words[(words & np.uint64(field.DEAD)) != field.DEAD] >> np.uint64(field.SLOT_BITS)
+        assert live.tolist() == [(last - base) >> shift for last, _ in keys]
+
+    def scratch(self, p: Parameters, n_extra: int) -> Scratch:
+        """Return scratch memory large enough for a query with parameters *p* and *n_extra* more items to mark."""
+        n_items = len(self.state.item)
+        last = int(min(p.whole[field.LAST], self.limits.max_session_events))
+        sizes = (n_items, min(int(p.whole[field.M]), len(self.state.session)), max(last, n_extra), int(p.whole[field.N]) + n_extra)
+        if self._scratch is None or any(a > b for a, b in zip(sizes, self._scratch_for, strict=True)):
+            sizes = tuple(max(a, b) for a, b in zip(sizes, self._scratch_for, strict=True))  # type: ignore[assignment]
+            self._scratch = _new_scratch(*sizes, self.limits.max_session_events)
+            self._scratch_for = sizes
+        return self._scratch
+
+
+def _new_scratch(n_items: int, m: int, last: int, n: int, session_events: int) -> Scratch:
+    return Scratch(
+        score=np.zeros(n_items, np.float64),
+        mark=np.zeros(n_items, np.uint8),
+        touched=np.zeros(n_items + 1, np.int32),
+        marked=np.zeros(n_items + n + 1, np.int32),
+        query=np.zeros(last + 1, field.QUERY_ITEM),
+        head=np.zeros(last + 1, np.uint64),
+        lists=np.zeros(last + 1, field.HEAD),
+        match=np.zeros(last + 1, np.int32),
+        candidate=np.zeros(m + 1, np.int32),
+        similarity=np.zeros(m + 1, np.float64),
+        step=np.zeros(m + 1, np.int32),
+        chosen=np.zeros(m + 1, np.int32),
+        ordered=np.zeros(m + 1, np.float64),
+        session=np.zeros(session_events + 1, np.int32),
+    )
+
+
+def _blocks_overlap(at: npt.NDArray[np.int64], room: npt.NDArray[np.int32]) -> bool:
+    used = np.flatnonzero(room)
+    order = used[np.argsort(at[used])]
+    return bool((at[order][:-1] + room[order][:-1] > at[order][1:]).any())

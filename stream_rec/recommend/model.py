@@ -1,0 +1,262 @@
+"""One parameter space for a family of session-kNN models, and the named points in it.
+
+A `Model` is what one query is asked with; it changes nothing in the index, so several can be asked side by side.
+Knows the formulas' shapes (as tables by step and place), not the data.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec.errors import SettingsError
+from stream_rec.index import Parameters, exp, field, ln
+
+__all__ = ["DEFAULT_PRESET", "PRESETS", "Model", "changed", "compile_model", "model"]
+
+DAY_MS = 86_400_000
+TEN_STEPS = 10
+MOST_PLACES = 1024
+LN_10 = 2.302585092994046
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+Share = Annotated[float, msgspec.Meta(ge=0.0)]
+
+Weight = Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]
+Match = Literal["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]
+Seen = Literal["keep", "drop-current", "drop-session"]
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """One point of the parameter space. i is an item's newest position in the query (1 is the oldest), L the query's
+    length, U its distinct items, step = L - i + 1 for the newest shared item.
+    """
+
+    name: str = "vmis-knn"
+    """What answers carry as `model`."""
+
+    m: Count = 500
+    """Sample: so many of the newest sessions that share an item with the query."""
+
+    k: Count = 100
+    """Neighbours: so many of the sample's most similar."""
+
+    n: Count = 20
+    """Items of an answer."""
+
+    last: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
+    """Events of the session that are the query, counted from its end."""
+
+    weight: Weight = "distinct"
+    """w: `same` 1, `linear` i/L, `distinct` i/U, `quadratic` (i/L)^2, `log` 1/log10(L-i+1.7), `exp` exp((i-L)/weight_decay),
+    `wsknn-linear` (i+1)/L, `wsknn-log` log10(2.7)/log10(L-i+1.7)."""
+
+    weight_decay: Positive = 1.02
+    """lambda 1 of STAN, in places; for `weight = exp`."""
+
+    normalise: Literal["none", "query", "cosine"] = "none"
+    """What similarity is divided by: nothing, U, or the lengths of both sessions (their weights' norm, sqrt of items)."""
+
+    age_days: Positive | None = None
+    """lambda 2 of STAN: a neighbour counts exp(-age/age_days); None: age does not matter."""
+
+    match: Match = "vmis"
+    """Factor by step: `vmis` 1-0.1*step, 0 from 10; `div` 1/step; `linear` 1-0.1*(step-1), 0 from 11; `log`
+    1/log10(step+1.7); `quadratic` 1/step^2; `exp` exp((1-step)/match_decay); `wsknn-linear` (1-0.1*step)/0.9, 0 from 10;
+    `wsknn-log` log10(2.7)/log10(step+1.7)."""
+
+    match_decay: Positive = 1.02
+    """For `match = exp`, in steps."""
+
+    place_decay: Positive | None = None
+    """lambda 3 of STAN: an item counts exp(-distance/place_decay), in places from the shared item; None: it does not matter."""
+
+    direction: Share = 1.0
+    """Factor for items that the neighbour saw before the shared item."""
+
+    idf: Literal["none", "vmis", "added"] = "vmis"
+    """Factor by rarity: `vmis` ln(N/df) where that is > 0; `added` 1 + idf_factor * ln(N/df)."""
+
+    idf_factor: Share = 1.0
+    """lambda of `idf = added`."""
+
+    seen: Seen = "drop-current"
+    """Whether items of the session may come: all, all but the current one, none."""
+
+    fallbacks: bool = True
+    """Fill a short answer with items that followed the current one, then with popular ones."""
+
+    require_type: str | None = None
+    """Sample only sessions with an event of this type."""
+
+    min_type_weight: Share = 0.0
+    """Sample only sessions whose events' mean type weight is at least this."""
+
+
+_MODELS = [
+    # Jannach & Ludewig, "When recurrent neural networks meet the neighborhood", RecSys 2017
+    Model(name="sknn", weight="same", normalise="cosine", match="none", idf="none"),
+    # Ludewig & Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 2018
+    Model(name="v-sknn", weight="linear", normalise="query", match="div", idf="none"),
+    # Kersbergen, Sprangers & Schelter, "Serenade", SIGMOD 2022, section 3
+    Model(name="vmis-knn"),
+    # Garg et al., "Sequence and time aware neighborhood for session-based recommendations", SIGIR 2019
+    Model(
+        name="stan", weight="exp", normalise="cosine", age_days=5.0, match="none", place_decay=2.05, idf="none"
+    ),
+    # Ludewig et al., "Empirical analysis of session-based recommendation algorithms", UMUAI 2020
+    Model(
+        name="vstan",
+        weight="exp",
+        normalise="cosine",
+        age_days=5.0,
+        match="exp",
+        place_decay=2.05,
+        idf="added",
+        idf_factor=5.0,
+    ),
+    # The package WSKNN 1.2.3, with its defaults (weighting linear, ranking linear)
+    Model(name="wsknn", weight="wsknn-linear", normalise="query", match="wsknn-linear", idf="none"),
+]
+
+PRESETS: Mapping[str, Model] = {each.name: each for each in _MODELS}
+DEFAULT_PRESET = "vmis-knn"
+
+
+def model(preset: str = DEFAULT_PRESET, **changes: object) -> Model:
+    """Return the preset of that name with some parameters changed, None meaning the preset's own.
+
+    Raises SettingsError, naming the parameter, for an unknown preset or parameter or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise SettingsError("preset", f"{preset!r} is none of {', '.join(PRESETS)}")
+    return changed(PRESETS[preset], **changes)
+
+
+def changed(point: Model, **changes: object) -> Model:
+    """Return *point* with some parameters changed, None meaning unchanged. Raises SettingsError as `model` does."""
+    values = msgspec.structs.asdict(point)
+    for key, value in changes.items():
+        if key not in values:
+            raise SettingsError(key, f"is no parameter of the model; there are {', '.join(values)}")
+        if value is not None:
+            values[key] = value
+    try:
+        return msgspec.convert(values, Model)
+    except msgspec.ValidationError as error:
+        path = str(error).rpartition("$.")[2].strip("`") or "model"
+        raise SettingsError(path, f"{values.get(path)!r} is refused: {error}") from None
+
+
+# --- tables: the shapes of the formulas, as the kernel reads them
+
+
+def _log10(x: float) -> float:
+    return ln(x) / LN_10
+
+
+def _table(size: int, formula: Callable[[int], float]) -> npt.NDArray[np.float64]:
+    return np.array([formula(j) for j in range(size)], np.float64)
+
+
+_WEIGHT_KINDS = {
+    "same": field.WEIGHT_SAME,
+    "linear": field.WEIGHT_LINEAR,
+    "distinct": field.WEIGHT_DISTINCT,
+    "quadratic": field.WEIGHT_QUADRATIC,
+    "log": field.WEIGHT_TABLE,
+    "exp": field.WEIGHT_TABLE,
+    "wsknn-linear": field.WEIGHT_AFTER,
+    "wsknn-log": field.WEIGHT_TABLE,
+}
+
+
+def _weight_formula(point: Model) -> Callable[[int], float]:
+    """Return w by places from the query's end, L - i, for the kinds that depend on nothing else."""
+    if point.weight == "exp":
+        return lambda back: exp(-back / point.weight_decay)
+    if point.weight == "log":
+        return lambda back: 1.0 / _log10(back + 1.7)
+    if point.weight == "wsknn-log":
+        return lambda back: _log10(2.7) / _log10(back + 1.7)
+    return lambda _: 1.0
+
+
+def _match_formula(point: Model) -> Callable[[int], float]:
+    """Return match by step."""
+    decay = point.match_decay
+    formulas: dict[str, Callable[[int], float]] = {
+        "none": lambda _: 1.0,
+        "vmis": lambda step: 1.0 - 0.1 * step if step < TEN_STEPS else 0.0,
+        "div": lambda step: 1.0 / step,
+        "linear": lambda step: 1.0 - 0.1 * (step - 1) if step <= TEN_STEPS else 0.0,
+        "log": lambda step: 1.0 / _log10(step + 1.7),
+        "quadratic": lambda step: 1.0 / (step * step),
+        "exp": lambda step: exp((1 - step) / decay),
+        "wsknn-linear": lambda step: (1.0 - 0.1 * step) / 0.9 if step < TEN_STEPS else 0.0,
+        "wsknn-log": lambda step: _log10(2.7) / _log10(step + 1.7),
+    }
+    return formulas[point.match]
+
+
+def _place_formula(point: Model) -> Callable[[int], float]:
+    """Return place by distance."""
+    decay = point.place_decay
+    return (lambda _: 1.0) if decay is None else (lambda distance: exp(-distance / decay))
+
+
+_NORMALISE = {
+    "none": field.NORMALISE_NONE,
+    "query": field.NORMALISE_QUERY,
+    "cosine": field.NORMALISE_COSINE,
+}
+_IDF = {"none": field.IDF_NONE, "vmis": field.IDF_VMIS, "added": field.IDF_ADDED}
+_SEEN = {
+    "keep": field.SEEN_KEEP,
+    "drop-current": field.SEEN_DROP_CURRENT,
+    "drop-session": field.SEEN_DROP_SESSION,
+}
+
+
+def compile_model(
+    point: Model, types: Mapping[str, int], type_weights: Mapping[str, float], longest: int
+) -> Parameters:
+    """Return *point* as the kernel takes it.
+
+    `types` numbers the event types seen so far, `type_weights` weighs them (others weigh 1), and no session
+    is longer than *longest* events.
+    """
+    whole = np.zeros(field.N_WHOLE, np.int64)
+    whole[field.M] = point.m
+    whole[field.K] = point.k
+    whole[field.N] = point.n
+    whole[field.LAST] = point.last
+    whole[field.WEIGHT] = _WEIGHT_KINDS[point.weight]
+    whole[field.NORMALISE] = _NORMALISE[point.normalise]
+    whole[field.PLACE] = point.place_decay is not None or point.direction != 1.0
+    whole[field.IDF] = _IDF[point.idf]
+    whole[field.SEEN] = _SEEN[point.seen]
+    whole[field.FALLBACKS] = point.fallbacks
+    # A type that no event had yet is held by no session: 255 is never given to a type.
+    whole[field.REQUIRED_TYPE] = -1 if point.require_type is None else types.get(point.require_type, 255)
+    real = np.zeros(field.N_REAL, np.float64)
+    real[field.AGE] = 0.0 if point.age_days is None else point.age_days * DAY_MS
+    real[field.DIRECTION] = point.direction
+    real[field.IDF_FACTOR] = point.idf_factor
+    real[field.MIN_TYPE_WEIGHT] = point.min_type_weight
+    type_weight = np.ones(256, np.float64)
+    for name, number in types.items():
+        type_weight[number] = type_weights.get(name, 1.0)
+    match = _match_formula(point)
+    return Parameters(
+        whole=whole,
+        real=real,
+        weight=_table(point.last, _weight_formula(point)),
+        match=_table(point.last + 1, lambda step: match(max(step, 1))),
+        place=_table(min(longest, MOST_PLACES) if whole[field.PLACE] else 1, _place_formula(point)),
+        type_weight=type_weight,
+    )
+

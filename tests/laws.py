@@ -1,0 +1,147 @@
+"""What the laws are checked with: every preset's formulas written out, and an engine beside its plain twin."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from stream_rec.engine import Engine
+from stream_rec.events import Event, Forget, Recommendation
+from stream_rec.index import exp, ln
+from stream_rec.index._reference import Query, ReferenceStore, Scored
+from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST
+from stream_rec.limits import Limits
+from stream_rec.recommend import PRESETS, Model, changed
+
+
+def log10(x: float) -> float:
+    return ln(x) / 2.302585092994046
+
+
+def stan_weight(i: int, length: int, distinct: int) -> float:  # noqa: ARG001  # one shape for all weights
+    return exp((i - length) / 1.02)
+
+
+Weight = Callable[[int, int, int], float]
+Match = Callable[[int], float]
+
+WEIGHTS: Final[dict[str, Weight]] = {
+    "same": lambda _i, _length, _distinct: 1.0,
+    "linear": lambda i, length, _distinct: i / length,
+    "distinct": lambda i, _length, distinct: i / distinct,
+    "quadratic": lambda i, length, _distinct: (i / length) * (i / length),
+    "log": lambda i, length, _distinct: 1.0 / log10(length - i + 1.7),
+    "exp": stan_weight,
+    "wsknn-linear": lambda i, length, _distinct: (i + 1) / length,
+    "wsknn-log": lambda i, length, _distinct: log10(2.7) / log10(length - i + 1.7),
+}
+MATCHES: Final[dict[str, Match]] = {
+    "none": lambda _step: 1.0,
+    "vmis": lambda step: max(0.0, 1.0 - 0.1 * step) if step < 10 else 0.0,
+    "div": lambda step: 1.0 / step,
+    "linear": lambda step: 1.0 - 0.1 * (step - 1) if step <= 10 else 0.0,
+    "log": lambda step: 1.0 / log10(step + 1.7),
+    "quadratic": lambda step: 1.0 / (step * step),
+    "exp": lambda step: exp((1 - step) / 1.02),
+    "wsknn-linear": lambda step: (1.0 - 0.1 * step) / 0.9 if step < 10 else 0.0,
+    "wsknn-log": lambda step: log10(2.7) / log10(step + 1.7),
+}
+
+# The presets once more, by hand from the papers: (weight, normalise, age, match, place, idf, idf factor).
+PAPERS: Final[dict[str, tuple[str, str, float | None, str, float | None, str, float]]] = {
+    "sknn": ("same", "cosine", None, "none", None, "none", 1.0),
+    "v-sknn": ("linear", "query", None, "div", None, "none", 1.0),
+    "vmis-knn": ("distinct", "none", None, "vmis", None, "vmis", 1.0),
+    "stan": ("exp", "cosine", 5.0, "none", 2.05, "none", 1.0),
+    "vstan": ("exp", "cosine", 5.0, "exp", 2.05, "added", 5.0),
+    "wsknn": ("wsknn-linear", "query", None, "wsknn-linear", None, "none", 1.0),
+}
+
+
+def query_of(point: Model) -> Query:
+    """Return the reference's form of a model."""
+    decay = point.place_decay
+    place = None
+    if decay is not None or point.direction != 1.0:
+        place = (lambda d: exp(-d / decay)) if decay is not None else (lambda _: 1.0)
+    return Query(
+        m=point.m,
+        k=point.k,
+        n=point.n,
+        last=point.last,
+        weight=WEIGHTS[point.weight],
+        normalise=point.normalise,
+        age_days=point.age_days,
+        match=MATCHES[point.match],
+        place=place,
+        direction=point.direction,
+        idf=point.idf,
+        idf_factor=point.idf_factor,
+        seen=point.seen,
+        fallbacks=point.fallbacks,
+        require_type=point.require_type,
+        min_type_weight=point.min_type_weight,
+    )
+
+
+def small(preset: str, **changes: object) -> Model:
+    """Return a preset with so small a sample and so few neighbours that their choice matters in small logs."""
+    return changed(PRESETS[preset], **{"m": 4, "k": 2, "n": 3, "last": 3, **changes})
+
+
+def plain(items: Sequence[Recommendation]) -> list[Scored]:
+    """Return an engine's answer in the reference's form."""
+    return [Scored(each.item_id, each.score, each.source) for each in items]
+
+
+def cost_of(store: ReferenceStore) -> int:
+    """Return what the retained sessions cost, by the prices that `max_bytes` is counted in."""
+    items = {visit.item for visits in store.sessions.values() for visit in visits}
+    return (
+        sum(SESSION_COST + len(name.encode()) for name in store.sessions)
+        + sum(ITEM_COST + len(name.encode()) for name in items)
+        + EVENT_COST * sum(map(len, store.sessions.values()))
+    )
+
+
+class Twins:
+    """An engine and its plain twin, fed alike and compared."""
+
+    def __init__(self, limits: Limits, deny: Sequence[str] = (), type_weights: dict[str, float] | None = None) -> None:
+        self.engine = Engine(limits=limits, deny=deny, type_weights=type_weights)
+        self.reference = ReferenceStore(limits, deny, type_weights, cost_of)
+
+    def apply(self, events: Sequence[Event | Forget]) -> None:
+        """Feed both, the engine in one batch, and compare what became of each event."""
+        outcomes = [str(reason or "applied") for reason in self.engine.apply(events).reasons]
+        assert outcomes == [self._apply_one(event) for event in events]
+
+    def _apply_one(self, event: Event | Forget) -> str:
+        if isinstance(event, Forget):
+            self.reference.forget(event.session_id, event.user_id)
+            return "applied"
+        return self.reference.apply(event)
+
+    def compare_state(self) -> None:
+        """The same sessions with the same events, the same watermark, and sound arrays."""
+        self.engine._check()  # noqa: SLF001  # a structure's own check is for tests
+        assert self.engine.watermark == self.reference.watermark
+        assert set(self.engine.session_ids()) == set(self.reference.sessions)
+        for name, visits in self.reference.sessions.items():
+            kept = [(event.timestamp, event.item_id, event.type) for event in self.engine.session(name)]
+            assert kept == [tuple(visit) for visit in visits]
+        if self.reference.sessions:
+            oldest = self.reference.sessions[self.reference.oldest_first()[0]][-1].time
+            assert self.engine.watermark is not None
+            assert self.engine.stats().horizon_ms == self.engine.watermark - oldest
+
+    def compare_answers(self, model: Model, names: Sequence[str], exclude: Sequence[str] = ()) -> None:
+        """The same answers, score for score, for each session, asked twice in a row."""
+        query = query_of(model)
+        for name in names:
+            expected = self.reference.answer_session(name, query, exclude)
+            for _ in range(2):
+                assert plain(self.engine.ask(model, session_id=name, exclude=exclude)) == expected
+
+    def compare_query(self, model: Model, items: Sequence[str], own: str | None = None) -> None:
+        """The same answer to a query of its own."""
+        expected = self.reference.answer(items, query_of(model), own)
+        assert plain(self.engine.ask(model, session_id=own, items=items)) == expected

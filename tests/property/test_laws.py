@@ -1,0 +1,121 @@
+"""Laws 2, 3, 4, 6 and 7: after every prefix of a random log the engine is what its plain twin says.
+
+Times repeat and run backwards, sessions grow, overflow, expire and are forgotten, ids come twice; sessions, items and
+limits are few and small, so that all of it happens in a short log.
+"""
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from laws import Twins, small
+from stream_rec.events import Event, Forget
+from stream_rec.limits import Limits
+from stream_rec.recommend import PRESETS, Model, changed
+
+SESSIONS = [f"s{j}" for j in range(6)]
+ITEMS = [f"i{j}" for j in range(7)]
+sessions = st.sampled_from(SESSIONS)
+items = st.sampled_from(ITEMS)
+users = st.none() | st.sampled_from(["u0", "u1"])
+event_ids = st.none() | st.sampled_from([f"e{j}" for j in range(12)])
+types = st.sampled_from(["view", "view", "cart", "purchase"])
+steps = st.sampled_from([0, 0, 1, 2, 5, 15, 40, -1, -3, -8, -30])
+WEIGHTS = {"cart": 2.0, "purchase": 5.0}
+
+limits = st.builds(
+    Limits,
+    retention_ms=st.sampled_from([None, 30, 60]),
+    allowed_lateness_ms=st.sampled_from([0, 5, 20]),
+    max_sessions=st.none() | st.integers(1, 5),
+    max_events=st.none() | st.integers(1, 12),
+    max_bytes=st.none() | st.integers(1_000, 5_000),
+    max_session_events=st.integers(1, 6),
+    dedupe_window_ms=st.none() | st.integers(0, 40),
+    popular_half_life_ms=st.sampled_from([2, 10, 1000]),
+)
+
+variants = st.builds(
+    lambda name, **changes: changed(PRESETS[name], **changes),
+    st.sampled_from(list(PRESETS)),
+    m=st.integers(1, 6),
+    k=st.integers(1, 4),
+    n=st.integers(1, 8),
+    last=st.integers(1, 12),
+    weight=st.sampled_from(["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]),
+    match=st.sampled_from(
+        ["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]
+    ),
+    normalise=st.sampled_from(["none", "query", "cosine"]),
+    direction=st.sampled_from([0.0, 0.5, 1.0]),
+    idf=st.sampled_from(["none", "vmis", "added"]),
+    seen=st.sampled_from(["keep", "drop-current", "drop-session"]),
+    fallbacks=st.booleans(),
+    require_type=st.sampled_from([None, None, "cart", "never"]),
+    min_type_weight=st.sampled_from([0.0, 0.0, 1.2, 2.0]),
+)
+
+
+class Log(RuleBasedStateMachine):
+    """A random log, and questions after every record of it."""
+
+    @initialize(limits=limits, deny=st.lists(items, max_size=2))
+    def start(self, limits: Limits, deny: list[str]) -> None:
+        self.twins = Twins(limits, deny, WEIGHTS)
+        self.now = 1_000
+        self.applied: list[Event] = []
+
+    def event(self, session: str, item: str, step: int, **others: str | None) -> Event:
+        self.now = max(0, self.now + step)
+        return Event(session, item, self.now, **others)  # type: ignore[arg-type]  # of three optional texts
+
+    @rule(session=sessions, item=items, step=steps, type=types, event_id=event_ids, user_id=users)
+    def one_event(self, session: str, item: str, step: int, **others: str | None) -> None:
+        event = self.event(session, item, step, **others)
+        self.twins.apply([event])
+        self.applied.append(event)
+
+    @rule(many=st.lists(st.tuples(sessions, items, steps, types, event_ids, users), max_size=20))
+    def a_batch(self, many: list[tuple[str, str, int, str, str | None, str | None]]) -> None:
+        events = [
+            self.event(session, item, step, type=kind, event_id=event_id, user_id=user)
+            for session, item, step, kind, event_id, user in many
+        ]
+        self.twins.apply(events)
+        self.applied += events
+
+    @precondition(lambda self: self.applied)
+    @rule(data=st.data())
+    def an_event_again(self, data: st.DataObject) -> None:
+        self.twins.apply([data.draw(st.sampled_from(self.applied))])
+
+    @rule(session=sessions, user=st.sampled_from([None, None, "u0", "u1"]))
+    def forget(self, session: str, user: str | None) -> None:
+        self.twins.apply([Forget(session if user is None else None, user)])
+
+    @rule(point=variants, session=sessions, exclude=st.lists(items, max_size=2))
+    def ask_a_session(self, point: Model, session: str, exclude: list[str]) -> None:
+        self.twins.compare_answers(point, [session], exclude)
+
+    @rule(point=variants, query=st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14), own=st.none() | sessions)
+    def ask_for_items(self, point: Model, query: list[str], own: str | None) -> None:
+        self.twins.compare_query(point, query, own)
+
+    @invariant()
+    def the_twins_agree(self) -> None:
+        self.twins.compare_state()
+        for name in PRESETS:
+            self.twins.compare_answers(small(name), SESSIONS)
+
+
+TestLog = Log.TestCase
+TestLog.settings = settings(max_examples=60, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.stress
+def test_a_long_random_log() -> None:
+    """The same for minutes."""
+    long = settings(max_examples=1500, stateful_step_count=80, suppress_health_check=list(HealthCheck))
+    machine = type("LongLog", (Log.TestCase,), {"settings": long})
+    machine("runTest").runTest()
