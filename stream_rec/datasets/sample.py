@@ -19,18 +19,22 @@ TITLES_FILE = "online_retail_titles.tsv.gz"
 ATTRIBUTION = "Chen, D. (2015), Online Retail, UCI Machine Learning Repository, CC BY 4.0"
 
 
-def load_sample() -> tuple[list[Event], dict[str, str]]:
-    """All events in time order, and the title of each item. A fraction of a second, and 60 MB."""
+def load_sample(longest: int | None = None) -> tuple[list[Event], dict[str, str]]:
+    """All events in time order, and the title of each item. A fraction of a second, and 60 MB.
+
+    With *longest*, invoices of more lines are left out: some retailers order hundreds at once.
+    """
     titles = dict(line.split("\t") for line in _lines(TITLES_FILE))
     # One text object for each item, however often it was sold.
     item_ids = {item_id: item_id for item_id in titles}
     events: list[Event] = []
     for line in _lines(EVENTS_FILE):
-        invoice, time, stock_codes = line.split("\t")
+        invoice, time, joined = line.split("\t")
+        stock_codes = joined.split(" ")
+        if longest is not None and len(stock_codes) > longest:
+            continue
         timestamp = int(datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp()) * 1000
-        events.extend(
-            Event(invoice, item_ids[code], timestamp, "purchase") for code in stock_codes.split(" ")
-        )
+        events.extend(Event(invoice, item_ids[code], timestamp, "purchase") for code in stock_codes)
     return events, titles
 
 

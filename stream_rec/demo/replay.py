@@ -28,8 +28,13 @@ class DemoEngine(Protocol):
     def apply(self, events: Sequence[Event], /) -> object:
         """Learn from *events*."""
 
-    def apply_and_answer(self, events: Sequence[Event], /) -> tuple[object, Sequence[Answer]]:
-        """Learn from each event, and answer for its session right after it."""
+    def apply_and_answer(
+        self, events: Sequence[Event], /
+    ) -> tuple[object, Sequence[Answer | None]]:
+        """Learn from each event, and answer for its session right after it.
+
+        An answer for each event; None for one that was not applied.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +49,7 @@ class Pace:
     """Only sessions with this many events or more are shown."""
     longest: int = 9
     """Only sessions with no more events than this are shown."""
-    past: float = 0.7
+    past: float = 0.8
     """Share of the log that act one learns from."""
     timed_singly: int = 2000
     """So many events of act three are asked one by one, to see how long one answer takes."""
@@ -79,9 +84,10 @@ class Score:
                 return place
         return None
 
-    def remember(self, event: Event, answer: Answer) -> None:
-        """Judge *answer* by the next event of the session."""
-        self._answers[event.session_id] = answer
+    def remember(self, event: Event, answer: Answer | None) -> None:
+        """Judge *answer* by the next event of the session; without one, the answer before it."""
+        if answer is not None:
+            self._answers[event.session_id] = answer
 
     @property
     def hit_rate(self) -> float:
@@ -110,7 +116,7 @@ class Step:
     is_last: bool
     rank: int | None
     """Where the item stood in the answer before."""
-    answer: Answer
+    answer: Answer | None
     micros: float
     """What applying and answering took."""
 
@@ -223,13 +229,13 @@ class Replay:
             start = self._clock()
             _, answers = self._engine.apply_and_answer(batch)
             out.answering_seconds += self._clock() - start
-            out.answered += len(answers)
+            out.answered += len(batch)
             for event, answer in zip(batch, answers, strict=True):
                 score.rank(event)
                 score.remember(event, answer)
             yield len(batch)
 
-    def _ask(self, event: Event) -> tuple[int | None, Answer, float]:
+    def _ask(self, event: Event) -> tuple[int | None, Answer | None, float]:
         rank = self.outcome.score.rank(event)
         start = self._clock()
         _, (answer,) = self._engine.apply_and_answer([event])

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream_rec.demo.replay import CUT, DemoEngine, Outcome, Pace, Replay, Step
-from stream_rec.events import Answer, Event
+from stream_rec.events import Answer, Event, Recommendation
 
 __all__ = ["SHOWN", "play"]
 
@@ -204,11 +204,11 @@ class _Screen:
             height=max(SHOWN, replay.pace.longest) + 3 if fixed else None,
         )
 
-    def _answer(self, answer: Answer) -> Table:
+    def _answer(self, answer: Answer | None) -> Table:
         table = Table(box=None, padding=(0, 1), header_style="dim")
         table.add_column(width=1, style="dim")
         table.add_column("recommended next", ratio=1, no_wrap=True, style="cyan")
-        for place, recommended in enumerate(answer.items[:SHOWN], start=1):
+        for place, recommended in enumerate(_shown(answer), start=1):
             table.add_row(str(place), self._title(recommended.item_id))
         return table
 
@@ -218,7 +218,7 @@ class _Screen:
         for step in steps:
             mark = self._mark(step).plain or " "
             print_line(Text(f"   {mark} {self._title(step.event.item_id)}"), soft_wrap=True)
-            items = step.answer.items[:SHOWN]
+            items = _shown(step.answer)
             titles = " | ".join(self._title(recommended.item_id) for recommended in items)
             print_line(Text(f"       next? {titles or '(nothing to say yet)'}"), soft_wrap=True)
 
@@ -230,6 +230,10 @@ class _Screen:
 
     def _title(self, item_id: str) -> str:
         return self._titles.get(item_id, item_id)
+
+
+def _shown(answer: Answer | None) -> Sequence[Recommendation]:
+    return [] if answer is None else answer.items[:SHOWN]
 
 
 def _was_shown(step: Step) -> bool:

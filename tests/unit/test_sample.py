@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from collections import Counter
 from importlib.resources import files
 from operator import attrgetter
 from pathlib import Path
@@ -41,6 +42,15 @@ def test_the_sample_loads() -> None:
     assert {event.item_id for event in events} == set(titles)
     assert not [code for code, title in titles.items() if not title or title == code]
     assert titles[events[0].item_id] == "WHITE HANGING HEART T-LIGHT HOLDER"
+
+
+def test_long_invoices_can_be_left_out() -> None:
+    """What is left are the baskets of people, whole."""
+    events, titles = load_sample(longest=50)
+    lengths = Counter(event.session_id for event in events)
+    assert (275_915, 17_528) == (len(events), len(lengths))
+    assert max(lengths.values()) == 50
+    assert {event.item_id for event in events} <= set(titles)
 
 
 def test_the_files_carry_no_time() -> None:
