@@ -32,11 +32,9 @@ def found(value: object) -> str:
 
 def identifier(name: str, value: object, max_chars: int) -> str:
     """The text of an id. A whole number is its decimal text: many logs number their items."""
-    if type(value) is int:
-        value = str(value)  # the parser bounds its digits, so this neither fails nor takes long
+    if type(value) is int or (isinstance(value, Decimal) and value.as_tuple().exponent == 0):
+        value = str(value)  # the parser bounds an int's digits, so this neither fails nor lasts
     if type(value) is not str:
-        if isinstance(value, Decimal) and value.as_tuple().exponent == 0:
-            raise DecodeError(Reason.TOO_LARGE, f"{name}: a whole number too long for an id")
         raise DecodeError(
             Reason.WRONG_TYPE, f"{name}: expected text or a whole number, found {found(value)}"
         )

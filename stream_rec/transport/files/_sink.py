@@ -1,0 +1,154 @@
+"""JSON lines into a file or a pipe, packed if the name ends in .gz.
+
+Knows nothing of what the lines say. Whole lines only: what is written to the outside at once ends
+with a line. An existing file is never overwritten unasked, and when asked, not before there is
+something to write.
+"""
+
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import BinaryIO, Final, Literal
+
+from stream_rec.errors import SettingsError, TransportError
+
+__all__ = ["FileSink", "Mode", "open_sink"]
+
+Mode = Literal["new", "append", "overwrite"]
+
+_BUFFER_BYTES: Final = 1 << 18
+_NOT_LINES: Final = frozenset({".csv", ".tsv", ".parquet"})
+
+
+class FileSink:
+    """Collects lines, and writes them in large pieces, on `flush` at the latest."""
+
+    def __init__(self, stream: BinaryIO, name: str, *, packed: bool, owned: bool = True) -> None:
+        self.name = name
+        self.n_lines = 0
+        self._stream = stream
+        self._owned = owned
+        # Not gzip.GzipFile, which writes the time of day: the same log gives the same bytes.
+        self._packer = zlib.compressobj(wbits=31) if packed else None
+        self._lines: list[bytes] = []
+        self._n_bytes = 0
+        self._truncate_first = False
+        self._closed = False
+
+    def write(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
+        """Take one line for each of *values*; a file has no keys."""
+        del keys
+        self._lines += values
+        self.n_lines += len(values)
+        self._n_bytes += sum(map(len, values))
+        if self._n_bytes >= _BUFFER_BYTES:
+            self._drain()
+
+    def flush(self) -> None:
+        """Write all that was taken, so that whoever reads along sees it."""
+        if self._lines:
+            self._drain()
+            if self._packer is not None:
+                self._put(self._packer.flush(zlib.Z_SYNC_FLUSH))
+
+    def close(self) -> None:
+        """Write what is left, and close the file. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._drain()
+            if self._packer is not None:
+                self._put(self._packer.flush())
+        finally:
+            if self._owned:
+                self._stream.close()
+
+    def truncate_first(self) -> None:
+        """Let the first writing, or `close`, take the place of what the file holds."""
+        self._truncate_first = True
+
+    def _drain(self) -> None:
+        lines = self._lines
+        # Taken off first: after a failure nobody knows what has arrived, and twice is worse.
+        self._lines, self._n_bytes = [], 0
+        data = b"\n".join([*lines, b""])
+        self._put(data if self._packer is None else self._packer.compress(data))
+
+    def _put(self, data: bytes) -> None:
+        try:
+            if self._truncate_first:
+                self._truncate_first = False
+                self._stream.truncate(0)
+            left = memoryview(data)
+            while left:
+                written = self._stream.write(left)
+                left = left[written:]
+            if data:
+                self._stream.flush()
+        except BrokenPipeError as error:
+            raise TransportError(f"{self.name}: whoever read it has gone away") from error
+        except (OSError, ValueError) as error:
+            raise TransportError(f"{self.name}: cannot be written: {error}") from error
+
+
+def open_sink(spec: str, *, mode: Mode = "new", key: str = "recommendations") -> FileSink:
+    """A sink into the file *spec*, or standard output for `-`.
+
+    *mode* says what becomes of a file that is there already: `new` refuses one that is not empty,
+    `append` goes on after its last line, `overwrite` empties it before the first line is written.
+    Raises SettingsError for the setting *key*.
+    """
+    if spec == "-":
+        stream = sys.stdout.buffer
+        sys.stdout.flush()
+        return FileSink(getattr(stream, "raw", stream), "stdout", packed=False, owned=False)
+    packed = spec.lower().endswith(".gz")
+    suffix = PurePath(spec.lower().removesuffix(".gz")).suffix
+    if "://" in spec or suffix in _NOT_LINES:
+        raise SettingsError(
+            key, f"JSON lines are written, so expected a .jsonl file or -, found {spec!r}"
+        )
+    return _open_file(spec, mode, key, packed=packed)
+
+
+def _open_file(spec: str, mode: Mode, key: str, *, packed: bool) -> FileSink:
+    try:
+        stream = _open_raw(spec)
+        status = os.fstat(stream.fileno())
+    except OSError as error:
+        raise SettingsError(key, f"cannot write {spec!r}: {error.strerror}") from error
+    sink = FileSink(stream, spec, packed=packed)
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        return sink
+    if mode == "new":
+        stream.close()
+        raise SettingsError(
+            key,
+            f"{spec!r} exists, and would be overwritten: name another file, move it away, or say "
+            "what to do with it (append or overwrite)",
+        )
+    if mode == "append":
+        _go_to_end(stream, packed=packed)
+    else:
+        sink.truncate_first()
+    return sink
+
+
+def _open_raw(spec: str) -> BinaryIO:
+    """For reading too, to see how the last line ends; a pipe or a device for writing only."""
+    path = Path(spec)
+    if path.exists() and not path.is_file():
+        return path.open("wb", buffering=0)
+    path.touch()
+    return path.open("r+b", buffering=0)
+
+
+def _go_to_end(stream: BinaryIO, *, packed: bool) -> None:
+    """After the last byte; a line that a crash cut short is ended, so that it harms no other."""
+    stream.seek(-1, os.SEEK_END)
+    if stream.read(1) != b"\n" and not packed:
+        stream.write(b"\n")
