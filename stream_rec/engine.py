@@ -390,6 +390,7 @@ class Engine:
         horizon = None
         if count(field.N_SESSIONS):
             self._refill_front()
+            self._take_notes()
             horizon = count(field.WATERMARK) - self.index.oldest_time
         return Stats(
             count(field.N_SESSIONS),

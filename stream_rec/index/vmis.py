@@ -11,11 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from stream_rec.index._kernel import ingest, popular
+from stream_rec.index._kernel import entries
 from stream_rec.index._kernel import state as field
-from stream_rec.index._kernel.ask import ask, ask_session
-from stream_rec.index._kernel.each import apply_and_ask
-from stream_rec.index._kernel.postings import free_block, reframe
 from stream_rec.index._kernel.state import I32, I64, Answers, Batch, Parameters, Scratch, State
 from stream_rec.limits import Limits
 
@@ -76,7 +73,7 @@ def _empty_state(limits: Limits) -> State:
         event_time=np.zeros(1024, np.int64),
         event_type=np.zeros(1024, np.uint8),
         item=np.zeros(0, field.ITEM),
-        counts=np.zeros((0, field.POPULAR_STEPS), np.uint32),
+        counts=np.zeros(0, np.uint32),
         postings=np.zeros(1024, np.uint64),
         front=np.zeros(lists, field.FILING),
         filed=np.zeros(lists, field.FILING),
@@ -98,8 +95,9 @@ def _grown(state: State, names: Sequence[str], needed: int) -> State:
     changed = {}
     for name in names:
         before = getattr(state, name)
-        after = np.zeros((size, *before.shape[1:]), before.dtype)  # untouched pages of it take no memory yet
-        after[:old] = before
+        each = field.POPULAR_STEPS if name == "counts" else 1
+        after = np.zeros(size * each, before.dtype)  # untouched pages of it take no memory yet
+        after[: old * each] = before
         changed[name] = after
     if "item" in changed:
         changed["item"]["step"][old:] = LONG_AGO
@@ -209,7 +207,7 @@ class Index:
         owner = np.uint64(0 if without is None else without)
         while True:
             table = np.zeros(size, field.SEEN_ID)
-            n = ingest.copy_ids(self.state, table, owner, without is not None)
+            n = entries.copy_ids(self.state, table, owner, without is not None)
             if n * 4 <= size:  # at most half of what may be used: the next rebuild is that far away
                 break
             size *= 2
@@ -224,7 +222,7 @@ class Index:
         shift = 0
         while (newest - oldest) >> shift >= field.TIME_LIMIT // 2:
             shift += 1
-        reframe(self.state, oldest - ((field.TIME_LIMIT // 8) << shift), shift)
+        entries.reframe(self.state, oldest - ((field.TIME_LIMIT // 8) << shift), shift)
 
     def take_lists(self) -> tuple[I32, I64, I32, I32, I32]:
         """Empty the kernel's lists; return copies.
@@ -271,16 +269,16 @@ class Index:
     # --- kernels
 
     def apply(self, batch: Batch, begin: int) -> tuple[int, int]:
-        """Apply *batch* from event *begin* on; see `ingest.apply`."""
-        return ingest.apply(self.state, batch, begin)
+        """Apply *batch* from event *begin* on; see `entries.apply`."""
+        return entries.apply(self.state, batch, begin)
 
     def apply_and_ask(self, p: Parameters, batch: Batch, begin: int, exclude: npt.NDArray[np.int32], answers: Answers) -> tuple[int, int]:
-        """Apply *batch* from event *begin* on and answer each event; see `each.apply_and_ask`."""
-        return apply_and_ask(self.state, self.scratch(p, exclude.size), p, batch, begin, exclude, answers)
+        """Apply *batch* from event *begin* on and answer each event; see `entries.apply_and_ask`."""
+        return entries.apply_and_ask(self.state, self.scratch(p, exclude.size), p, batch, begin, exclude, answers)
 
     def ask_session(self, p: Parameters, slot: int, exclude: npt.NDArray[np.int32], answers: Answers, row: int) -> None:
         """Answer for session *slot* into *row*."""
-        ask_session(self.state, self.scratch(p, exclude.size), p, slot, exclude, answers, row)
+        entries.ask_session(self.state, self.scratch(p, exclude.size), p, slot, exclude, answers, row)
 
     def ask_items(
         self,
@@ -294,29 +292,25 @@ class Index:
         """Answer for a query of its own items (oldest first, all of them) into *row*."""
         scratch = self.scratch(p, exclude.size + items.size)
         query = items[max(0, items.size - int(p.whole[field.LAST])) :]
-        ask(self.state, scratch, p, query, items, exclude, own, answers, row)
+        entries.ask(self.state, scratch, p, query, items, exclude, own, answers, row)
 
     def settle(self) -> bool:
         """Bring the oldest session to the start of the front; False if the front must be refilled first."""
-        return ingest.settle_front(self.state)
-
-    def evict(self) -> int:
-        """Evict what is beyond the limits; see `ingest.evict`."""
-        return ingest.evict(self.state)
+        return entries.settle_front(self.state)
 
     def drop(self, slot: int) -> None:
         """Remove session *slot* and every trace of it but its id."""
-        ingest.drop_session(self.state, slot, 0)
+        entries.drop_session(self.state, slot)
         self._rebuild_ids(without=int(self.state.session["hash"][slot]))
 
     def free_items(self, items: Sequence[int]) -> None:
         """Give back the posting blocks of *items* that nobody holds any more."""
         for item in items:
-            free_block(self.state, item)
+            entries.free_block(self.state, item)
 
     def popularity(self, item: int) -> float:
         """Return the decayed count of *item*."""
-        return popular.popularity(self.state, item)
+        return entries.popularity(self.state, item)
 
     def postings_of(self, item: int) -> list[int]:
         """Return the slots that hold *item*, oldest session first."""

@@ -11,7 +11,7 @@ import numpy as np
 from stream_rec.index._kernel import popular
 from stream_rec.index._kernel.arithmetic import exp as plain_exp
 from stream_rec.index._kernel.arithmetic import ln as plain_ln
-from stream_rec.index._kernel.compiled import compiled, entry, inlined
+from stream_rec.index._kernel.compiled import inner, prefetch
 from stream_rec.index._kernel.postings import BITS, SLOT, is_older
 from stream_rec.index._kernel.state import (
     AGE,
@@ -56,16 +56,17 @@ from stream_rec.index._kernel.state import (
     State,
 )
 
-exp = inlined(plain_exp)
-ln = inlined(plain_ln)
+exp = inner(plain_exp)
+ln = inner(plain_ln)
 REPEAT_BIT = np.uint32(REPEATED)
 ITEM_BITS = np.uint32(ITEM_MASK)
+AHEAD = 12  # items whose records are asked for before they are needed
 
 
 # --- the query
 
 
-@inlined
+@inner
 def _weight(p: Parameters, position: int, length: int, distinct: int) -> float:
     """Return w of the query's item at *position* (1 is the oldest)."""
     kind = p.whole[WEIGHT]
@@ -82,7 +83,7 @@ def _weight(p: Parameters, position: int, length: int, distinct: int) -> float:
     return p.weight[min(length - position, p.weight.size - 1)]
 
 
-@compiled
+@inner
 def _distinct_items(scratch: Scratch, query: np.ndarray) -> int:
     """Note the query's distinct items, newest first, each at its newest place; return U, how many they are.
 
@@ -109,10 +110,14 @@ def _distinct_items(scratch: Scratch, query: np.ndarray) -> int:
     return n
 
 
-@compiled
+@inner
 def _open_heads(state: State, scratch: Scratch, distinct: int) -> int:
     """Point at the newest live posting of each of the query's lists; return how many lists have one."""
     n = 0
+    for j in range(distinct):
+        item = scratch.query[j]["item"]
+        if item >= 0:
+            prefetch(state.postings, state.item[item]["at"] + state.item[item]["end"] - 1)
     for j in range(distinct):
         item = scratch.query[j]["item"]
         if item < 0:
@@ -134,7 +139,7 @@ def _open_heads(state: State, scratch: Scratch, distinct: int) -> int:
 # --- candidates
 
 
-@compiled
+@inner
 def _passes(state: State, p: Parameters, slot: int) -> bool:
     """Tell whether the sampling filters let session *slot* in."""
     at = state.session[slot]["at"]
@@ -148,7 +153,7 @@ def _passes(state: State, p: Parameters, slot: int) -> bool:
     return has_type and total >= p.real[MIN_TYPE_WEIGHT] * n
 
 
-@compiled
+@inner
 def _gather(state: State, scratch: Scratch, p: Parameters, distinct: int, own: int) -> int:
     """Merge the query's lists from the newest end into at most m candidates with their similarity and step."""
     m = p.whole[M]
@@ -198,7 +203,7 @@ def _gather(state: State, scratch: Scratch, p: Parameters, distinct: int, own: i
     return n
 
 
-@compiled
+@inner
 def _close_heads(scratch: Scratch, n_heads: int) -> int:
     """Take out the lists that are read to their start, keeping the order of the others."""
     kept = 0
@@ -212,7 +217,7 @@ def _close_heads(scratch: Scratch, n_heads: int) -> int:
     return kept
 
 
-@compiled
+@inner
 def _adjust(state: State, scratch: Scratch, p: Parameters, n: int, distinct: int) -> None:
     """Apply the optional factors of similarity: normalisation and the neighbour's age."""
     normalise = p.whole[NORMALISE]
@@ -233,7 +238,7 @@ def _adjust(state: State, scratch: Scratch, p: Parameters, n: int, distinct: int
             scratch.similarity[c] *= exp(-float(now - state.session[scratch.candidate[c]]["last"]) / age)
 
 
-@compiled
+@inner
 def _nth_largest(values: np.ndarray, n: int, k: int) -> float:
     """Return the k-th largest (from 1) of the first n values, which are reordered (quickselect)."""
     low, high = 0, n - 1
@@ -260,7 +265,7 @@ def _nth_largest(values: np.ndarray, n: int, k: int) -> float:
     return values[target]
 
 
-@compiled
+@inner
 def _choose(scratch: Scratch, p: Parameters, n: int) -> int:
     """List the k most similar candidates, newest first; of equal similarity the newer are taken."""
     k = p.whole[K]
@@ -290,7 +295,7 @@ def _choose(scratch: Scratch, p: Parameters, n: int) -> int:
 # --- scores
 
 
-@inlined
+@inner
 def _add(scratch: Scratch, n_touched: int, item: int, score: float) -> int:
     before = scratch.score[item]
     scratch.touched[n_touched] = item
@@ -298,7 +303,7 @@ def _add(scratch: Scratch, n_touched: int, item: int, score: float) -> int:
     return n_touched + (before == 0.0)
 
 
-@compiled
+@inner
 def _score_alike(state: State, scratch: Scratch, slot: int, score: float, n_touched: int) -> int:
     """Give every item of the neighbour the same score."""
     at = state.session[slot]["at"]
@@ -309,7 +314,7 @@ def _score_alike(state: State, scratch: Scratch, slot: int, score: float, n_touc
     return n_touched
 
 
-@compiled
+@inner
 def _score_by_place(
     state: State, scratch: Scratch, p: Parameters, slot: int, score: float, shared: int, n_touched: int
 ) -> int:
@@ -330,11 +335,15 @@ def _score_by_place(
     return n_touched
 
 
-@compiled
+@inner
 def _score_items(state: State, scratch: Scratch, p: Parameters, query: np.ndarray, n_chosen: int) -> int:
     """Add up the scores of the neighbours' items, neighbours newest first; return how many items have one."""
     n_touched = 0
     last_match = p.match.size - 1
+    for i in range(n_chosen):
+        prefetch(state.session, scratch.candidate[scratch.chosen[i]])
+    for i in range(n_chosen):
+        prefetch(state.event_item, state.session[scratch.candidate[scratch.chosen[i]]]["at"])
     for i in range(n_chosen):
         c = scratch.chosen[i]
         step = scratch.step[c]
@@ -350,7 +359,7 @@ def _score_items(state: State, scratch: Scratch, p: Parameters, query: np.ndarra
     return n_touched
 
 
-@inlined
+@inner
 def _weighed(state: State, p: Parameters, item: int, score: float) -> float:
     """Return *score* times the factor of the item's rarity."""
     kind = p.whole[IDF]
@@ -362,7 +371,7 @@ def _weighed(state: State, p: Parameters, item: int, score: float) -> float:
     return score * idf if idf > 0.0 else score
 
 
-@compiled
+@inner
 def _rank(state: State, answers: Answers, row: int, begin: int, wanted: int, item: int, score: float, source: int) -> int:
     """Put *item* at its place among the entries of one source, which start at *begin*; return how many there are.
 
@@ -396,12 +405,12 @@ def _rank(state: State, answers: Answers, row: int, begin: int, wanted: int, ite
     return n + 1
 
 
-@inlined
+@inner
 def _is_blocked(state: State, scratch: Scratch, item: int) -> bool:
     return (scratch.mark[item] & BLOCKED) != 0 or state.item[item]["denied"] != 0
 
 
-@compiled
+@inner
 def _take_best(
     state: State, scratch: Scratch, p: Parameters, answers: Answers, row: int, n_touched: int, source: int
 ) -> None:
@@ -409,6 +418,8 @@ def _take_best(
     begin = answers.n[row]
     wanted = p.whole[N]
     for j in range(n_touched):
+        if j + AHEAD < n_touched:
+            prefetch(state.item, scratch.touched[j + AHEAD])
         item = scratch.touched[j]
         score = scratch.score[item]
         scratch.score[item] = 0.0
@@ -422,7 +433,7 @@ def _take_best(
 # --- fallbacks
 
 
-@compiled
+@inner
 def _score_followers(state: State, scratch: Scratch, p: Parameters, item: int, own: int) -> int:
     """Count what came right after *item* in the m newest sessions that hold it; a repeat is no follower."""
     at = state.item[item]["at"]
@@ -446,7 +457,7 @@ def _score_followers(state: State, scratch: Scratch, p: Parameters, item: int, o
     return n_touched
 
 
-@compiled
+@inner
 def _fill_popular(state: State, scratch: Scratch, p: Parameters, answers: Answers, row: int, n_marked: int) -> None:
     """Fill the answer with the most popular items that are not blocked and not in it yet."""
     wanted = p.whole[N]
@@ -466,7 +477,7 @@ def _fill_popular(state: State, scratch: Scratch, p: Parameters, answers: Answer
         _scan_popular(state, scratch, answers, row, wanted)
 
 
-@compiled
+@inner
 def _scan_popular(state: State, scratch: Scratch, answers: Answers, row: int, wanted: int) -> None:
     """Find the popular items that the ordered top was too short for. O(items)."""
     begin = answers.n[row]
@@ -485,7 +496,7 @@ def _scan_popular(state: State, scratch: Scratch, answers: Answers, row: int, wa
 # --- one answer
 
 
-@inlined
+@inner
 def _block(scratch: Scratch, n_marked: int, item: int) -> int:
     if item >= 0 and (scratch.mark[item] & BLOCKED) == 0:
         scratch.mark[item] |= BLOCKED
@@ -494,7 +505,7 @@ def _block(scratch: Scratch, n_marked: int, item: int) -> int:
     return n_marked
 
 
-@entry
+@inner
 def ask(
     state: State,
     scratch: Scratch,
@@ -546,7 +557,7 @@ def ask(
         scratch.mark[scratch.marked[j]] = 0
 
 
-@entry
+@inner
 def ask_session(
     state: State, scratch: Scratch, p: Parameters, slot: int, exclude: np.ndarray, answers: Answers, row: int
 ) -> None:

@@ -8,7 +8,7 @@ leave the same state.
 import numpy as np
 
 from stream_rec.index._kernel import popular
-from stream_rec.index._kernel.compiled import compiled, entry, inlined
+from stream_rec.index._kernel.compiled import inner, prefetch
 from stream_rec.index._kernel.postings import block_size, ensure_room, insert, remove, size_index
 from stream_rec.index._kernel.state import (
     APPLIED,
@@ -47,6 +47,7 @@ from stream_rec.index._kernel.state import (
     NEVER,
     NEW_FRAME,
     NEXT_FILED,
+    POPULAR_STEPS,
     REJOIN,
     REPEATED,
     RETENTION,
@@ -70,12 +71,12 @@ ITEM_BITS = np.uint32(ITEM_MASK)
 # --- the event-id window
 
 
-@inlined
+@inner
 def _is_vacant(seen: Records, place: int) -> bool:
     return seen[place]["high"] == 0 and seen[place]["low"] == 0
 
 
-@compiled
+@inner
 def find_id(seen: Records, high: np.uint64, low: np.uint64) -> int:
     """Return the place of an event id in the window's hash table, or of the vacant entry where it would go."""
     mask = seen.size - 1
@@ -85,7 +86,7 @@ def find_id(seen: Records, high: np.uint64, low: np.uint64) -> int:
     return place
 
 
-@entry
+@inner
 def copy_ids(state: State, table: Records, without: np.uint64, drops: bool) -> int:
     """Fill a fresh table with the unexpired ids, leaving out those of owner *without* if *drops*; return how many."""
     oldest = state.counters[WATERMARK] - state.limits[ID_WINDOW]
@@ -106,7 +107,7 @@ def copy_ids(state: State, table: Records, without: np.uint64, drops: bool) -> i
 # --- the event arena
 
 
-@compiled
+@inner
 def _ensure_event_room(state: State, slot: int) -> bool:
     """Make room for one more event of session *slot*; False if the arena must grow first."""
     n = state.session[slot]["events"]
@@ -133,7 +134,7 @@ def _ensure_event_room(state: State, slot: int) -> bool:
     return True
 
 
-@compiled
+@inner
 def _free_events(state: State, slot: int) -> None:
     room = state.session[slot]["room"]
     if room > 0:
@@ -147,35 +148,35 @@ def _free_events(state: State, slot: int) -> None:
 # --- one session
 
 
-@inlined
+@inner
 def _item(state: State, at: int) -> int:
     return np.int64(state.event_item[at] & ITEM_BITS)
 
 
-@inlined
+@inner
 def _is_repeated(state: State, at: int) -> bool:
     return (state.event_item[at] & REPEAT_BIT) != 0
 
 
-@compiled
-def _leave(state: State, slot: int, item: int) -> None:
+@inner
+def _leave(state: State, slot: int, item: int, is_oldest: bool) -> None:
     """Take the session out of the item's list, and note an item that nobody holds any more."""
-    remove(state, item, slot)
+    remove(state, item, slot, is_oldest)
     if state.item[item]["df"] == 0:
         state.counters[N_BYTES] -= state.limits[ITEM_COST] + state.item[item]["id_bytes"]
         state.emptied[state.counters[N_EMPTIED]] = item
         state.counters[N_EMPTIED] += 1
 
 
-@compiled
+@inner
 def _join(state: State, slot: int, item: int) -> None:
     if state.item[item]["df"] == 0:
         state.counters[N_BYTES] += state.limits[ITEM_COST] + state.item[item]["id_bytes"]
     insert(state, item, slot)
 
 
-@entry
-def drop_session(state: State, slot: int, at_event: int) -> None:
+@inner
+def drop_session(state: State, slot: int, at_event: int, is_oldest: bool) -> None:
     """Remove session *slot* from everything it touches. Its slot is listed in `released`, with *at_event*."""
     counters = state.counters
     at = state.session[slot]["at"]
@@ -184,7 +185,7 @@ def drop_session(state: State, slot: int, at_event: int) -> None:
         item = _item(state, j)
         popular.count(state, item, state.event_time[j], -1)
         if not _is_repeated(state, j):
-            _leave(state, slot, item)
+            _leave(state, slot, item, is_oldest)
     _free_events(state, slot)
     state.session[slot]["events"] = 0
     state.session[slot]["items"] = 0
@@ -197,7 +198,7 @@ def drop_session(state: State, slot: int, at_event: int) -> None:
     counters[N_RELEASED] += 1
 
 
-@compiled
+@inner
 def _drop_oldest_event(state: State, slot: int) -> None:
     """Make room in a session that is at its largest."""
     at = state.session[slot]["at"]
@@ -205,7 +206,7 @@ def _drop_oldest_event(state: State, slot: int) -> None:
     item = _item(state, at)
     popular.count(state, item, state.event_time[at], -1)
     if not _is_repeated(state, at):
-        _leave(state, slot, item)
+        _leave(state, slot, item, False)
         state.session[slot]["items"] -= 1
     for j in range(at, at + n - 1):
         state.event_item[j] = state.event_item[j + 1]
@@ -216,7 +217,7 @@ def _drop_oldest_event(state: State, slot: int) -> None:
     state.counters[N_BYTES] -= state.limits[EVENT_COST]
 
 
-@compiled
+@inner
 def _begin(state: State, slot: int, time: int) -> None:
     """Open a session and have it filed in the time order."""
     counters = state.counters
@@ -226,7 +227,7 @@ def _begin(state: State, slot: int, time: int) -> None:
     _file(state, slot, time)
 
 
-@compiled
+@inner
 def _insert_event(state: State, slot: int, place: int, item: int, time: int, kind: int) -> bool:
     """Put the event at *place* among its session's; tell whether the item is new to the session."""
     at = state.session[slot]["at"]
@@ -258,7 +259,7 @@ def _insert_event(state: State, slot: int, place: int, item: int, time: int, kin
     return is_new
 
 
-@compiled
+@inner
 def _grow(state: State, slot: int, item: int, time: int, kind: int) -> None:
     """Add an event to an open session and move the session to its new place in all its items' lists."""
     if state.session[slot]["events"] == state.limits[MAX_SESSION_EVENTS]:
@@ -274,7 +275,7 @@ def _grow(state: State, slot: int, item: int, time: int, kind: int) -> None:
     if moves:
         for j in range(at, at + n):
             if not _is_repeated(state, j):
-                remove(state, _item(state, j), slot)
+                remove(state, _item(state, j), slot, False)
         state.session[slot]["last"] = time
         for j in range(at, at + n):
             if not _is_repeated(state, j):
@@ -283,7 +284,7 @@ def _grow(state: State, slot: int, item: int, time: int, kind: int) -> None:
         _join(state, slot, item)
 
 
-@compiled
+@inner
 def _ensure_posting_room(state: State, slot: int, item: int) -> bool:
     if not ensure_room(state, item):
         return False
@@ -297,7 +298,7 @@ def _ensure_posting_room(state: State, slot: int, item: int) -> bool:
 # --- the time order
 
 
-@compiled
+@inner
 def _file(state: State, slot: int, time: int) -> None:
     """Have session *slot* filed under *time*: in the front if it is among the oldest, else by the store."""
     counters = state.counters
@@ -311,7 +312,7 @@ def _file(state: State, slot: int, time: int) -> None:
     counters[NEXT_FILED] = min(counters[NEXT_FILED], time)
 
 
-@inlined
+@inner
 def _goes_after(state: State, place: int, slot: int, time: int) -> bool:
     """Tell whether the front's entry belongs behind session *slot*; one that is void may stand anywhere."""
     other = state.front[place]["slot"]
@@ -321,7 +322,7 @@ def _goes_after(state: State, place: int, slot: int, time: int) -> bool:
     return is_void or state.session[other]["hash"] > state.session[slot]["hash"]
 
 
-@compiled
+@inner
 def _file_in_front(state: State, slot: int, time: int) -> None:
     counters = state.counters
     start, end = counters[FRONT_START], counters[FRONT_END]
@@ -342,7 +343,7 @@ def _file_in_front(state: State, slot: int, time: int) -> None:
     counters[FRONT_END] = end + 1
 
 
-@entry
+@inner
 def settle_front(state: State) -> bool:
     """Bring the oldest session to the start of the front; False if the store must refill it first.
 
@@ -364,7 +365,7 @@ def settle_front(state: State) -> bool:
     return False
 
 
-@inlined
+@inner
 def _is_over(state: State) -> bool:
     counters = state.counters
     limits = state.limits
@@ -375,7 +376,7 @@ def _is_over(state: State) -> bool:
     )
 
 
-@entry
+@inner
 def evict(state: State) -> int:
     """Evict the oldest sessions, in order, until retention and limits hold. DONE, or what it needs first."""
     counters = state.counters
@@ -395,10 +396,10 @@ def evict(state: State) -> int:
             return MORE_FILING_ROOM
         counters[FRONT_START] += 1
         counters[N_EVICTED] += 1
-        drop_session(state, slot, counters[EVENT_NOW])
+        drop_session(state, slot, counters[EVENT_NOW], True)
 
 
-@inlined
+@inner
 def _has_list_room(state: State, n_items: int) -> bool:
     """Tell whether this step's notes fit the lists that the shell reads between calls."""
     counters = state.counters
@@ -413,13 +414,13 @@ def _has_list_room(state: State, n_items: int) -> bool:
 # --- the batch
 
 
-@compiled
+@inner
 def _needs_frame(state: State, time: int) -> bool:
     framed = (time - state.counters[BASE]) >> state.counters[SHIFT]
     return framed < 1 or framed >= TIME_LIMIT
 
 
-@compiled
+@inner
 def _apply_one(state: State, batch: Batch, i: int) -> int:
     """Apply event *i*: DONE with its outcome written, or what is needed first, with nothing changed."""
     counters = state.counters
@@ -446,7 +447,7 @@ def _apply_one(state: State, batch: Batch, i: int) -> int:
     if not _has_list_room(state, state.session[slot]["events"]):
         return MORE_FILING_ROOM
     if state.session[slot]["events"] > 0 and time - state.session[slot]["last"] > limits[REJOIN]:
-        drop_session(state, slot, i - 1)
+        drop_session(state, slot, i - 1, False)
     if not _ensure_event_room(state, slot):
         return MORE_EVENT_ROOM
     if not _ensure_posting_room(state, slot, item):
@@ -467,12 +468,13 @@ def _apply_one(state: State, batch: Batch, i: int) -> int:
     return DONE
 
 
-@compiled
+@inner
 def apply_step(state: State, batch: Batch, i: int) -> int:
     """Take event *i* as far as it goes: applied, then evicted for. DONE, or what is needed before calling again."""
     counters = state.counters
     counters[EVENT_NOW] = i
     if counters[STAGE] == STAGE_APPLY:
+        _read_ahead(state, batch, i)
         need = _apply_one(state, batch, i)
         if need != DONE:
             return need
@@ -486,12 +488,41 @@ def apply_step(state: State, batch: Batch, i: int) -> int:
     return DONE
 
 
-@entry
-def apply(state: State, batch: Batch, begin: int) -> tuple[int, int]:
-    """Apply the events from *begin* on. Return (the event reached, DONE or what is needed to go on)."""
-    for i in range(begin, batch.time.size):
-        need = apply_step(state, batch, i)
-        if need != DONE:
-            return i, need
-        state.counters[STAGE] = STAGE_APPLY
-    return batch.time.size, DONE
+# --- reading ahead
+
+# Memory far off takes as long as hundreds of instructions, and a batch tells which memory will be needed. So each
+# event's is asked for in four steps, some events ahead: its session, the session's events, their items, the ends of
+# the items' lists.
+AHEAD_SESSION, AHEAD_EVENTS, AHEAD_ITEMS, AHEAD_LISTS = 16, 12, 8, 4
+MOST_AHEAD = 16  # events of a session that are read ahead for
+
+
+@inner
+def _read_ahead(state: State, batch: Batch, i: int) -> None:
+    """Ask for the memory that the next events will need. Changes nothing."""
+    n = batch.slot.size
+    if i + AHEAD_SESSION < n:
+        prefetch(state.session, batch.slot[i + AHEAD_SESSION])
+    if i + AHEAD_EVENTS < n:
+        at = state.session[batch.slot[i + AHEAD_EVENTS]]["at"]
+        prefetch(state.event_item, at)
+        prefetch(state.event_time, at)
+        prefetch(state.event_type, at)
+        prefetch(state.item, batch.item[i + AHEAD_EVENTS])
+    if i + AHEAD_ITEMS < n:
+        slot = batch.slot[i + AHEAD_ITEMS]
+        at = state.session[slot]["at"]
+        for j in range(at, at + min(state.session[slot]["events"], MOST_AHEAD)):
+            prefetch(state.item, _item(state, j))
+        prefetch(state.counts, batch.item[i + AHEAD_ITEMS] * POPULAR_STEPS)
+    if i + AHEAD_LISTS < n:
+        slot = batch.slot[i + AHEAD_LISTS]
+        at = state.session[slot]["at"]
+        for j in range(at, at + min(state.session[slot]["events"], MOST_AHEAD)):
+            _prefetch_end(state, _item(state, j))
+        _prefetch_end(state, np.int64(batch.item[i + AHEAD_LISTS]))
+
+
+@inner
+def _prefetch_end(state: State, item: int) -> None:
+    prefetch(state.postings, state.item[item]["at"] + state.item[item]["end"])

@@ -7,7 +7,7 @@ items is mended from the items that changed; everything is scanned only when a s
 
 import numpy as np
 
-from stream_rec.index._kernel.compiled import compiled, entry, inlined
+from stream_rec.index._kernel.compiled import inner
 from stream_rec.index._kernel.state import (
     DECAY,
     N_DIRTY,
@@ -24,7 +24,7 @@ from stream_rec.index._kernel.state import (
 ENOUGH_TOP = 64  # a shorter list is made anew, so that a drop-out does not cost a scan each time
 
 
-@inlined
+@inner
 def _bring_to_now(state: State, item: int) -> None:
     """Empty the counts of *item* whose steps have passed out of the window."""
     now = state.counters[STEP_NOW]
@@ -32,11 +32,11 @@ def _bring_to_now(state: State, item: int) -> None:
     if behind <= 0:
         return
     for j in range(min(behind, POPULAR_STEPS)):
-        state.counts[item, (now - j) % POPULAR_STEPS] = 0
+        state.counts[item * POPULAR_STEPS + (now - j) % POPULAR_STEPS] = 0
     state.item[item]["step"] = now
 
 
-@compiled
+@inner
 def count(state: State, item: int, time: int, change: int) -> None:
     """Add *change* (1 or -1) to *item*'s count of events at *time*, if that is not too old to matter."""
     now = state.counters[STEP_NOW]
@@ -44,31 +44,31 @@ def count(state: State, item: int, time: int, change: int) -> None:
     if step <= now - POPULAR_STEPS:
         return
     _bring_to_now(state, item)
-    slot = step % POPULAR_STEPS
-    state.counts[item, slot] = np.uint32(np.int64(state.counts[item, slot]) + change)
+    place = item * POPULAR_STEPS + step % POPULAR_STEPS
+    state.counts[place] = np.uint32(np.int64(state.counts[place]) + change)
     if state.item[item]["dirty"] == 0:
         state.item[item]["dirty"] = 1
         state.dirty[state.counters[N_DIRTY]] = item
         state.counters[N_DIRTY] += 1
 
 
-@entry
+@inner
 def popularity(state: State, item: int) -> float:
     """Return the decayed count of *item*, summed from the newest step to the oldest."""
     now = state.counters[STEP_NOW]
     behind = now - state.item[item]["step"]
     total = 0.0
     for age in range(max(behind, 0), POPULAR_STEPS):
-        total += state.counts[item, (now - age) % POPULAR_STEPS] * DECAY[age]
+        total += state.counts[item * POPULAR_STEPS + (now - age) % POPULAR_STEPS] * DECAY[age]
     return total
 
 
-@inlined
+@inner
 def _beats(score: float, key: np.uint64, other_score: float, other_key: np.uint64) -> bool:
     return score > other_score or (score == other_score and key > other_key)
 
 
-@compiled
+@inner
 def _put(state: State, item: int, score: float) -> None:
     """Insert *item* into the top at its place, and let the last fall off a full list."""
     n = state.counters[N_TOP]
@@ -96,7 +96,7 @@ def _put(state: State, item: int, score: float) -> None:
         state.counters[N_TOP] = n + 1
 
 
-@compiled
+@inner
 def _rebuild(state: State) -> None:
     counters = state.counters
     counters[N_TOP] = 0
@@ -111,7 +111,7 @@ def _rebuild(state: State) -> None:
     counters[N_DIRTY] = 0
 
 
-@compiled
+@inner
 def _mend(state: State) -> None:
     """Put the changed items where they now belong.
 
@@ -144,7 +144,7 @@ def _mend(state: State) -> None:
     counters[N_DIRTY] = 0
 
 
-@compiled
+@inner
 def order(state: State, wanted: int) -> None:
     """Make the top list right, and *wanted* items long where that many are popular (at most half of TOP_SIZE)."""
     counters = state.counters
@@ -157,7 +157,7 @@ def order(state: State, wanted: int) -> None:
         _rebuild(state)
 
 
-@compiled
+@inner
 def move_to(state: State, watermark: int) -> None:
     """Let the watermark's step be the present one; a new step changes every count's weight."""
     now = watermark // state.limits[POPULAR_STEP]

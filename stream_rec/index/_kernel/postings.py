@@ -7,7 +7,7 @@ upkeep costs about four sequential moves for each dead posting.
 
 import numpy as np
 
-from stream_rec.index._kernel.compiled import compiled, entry, inlined
+from stream_rec.index._kernel.compiled import inner
 from stream_rec.index._kernel.state import (
     BASE,
     DEAD,
@@ -23,14 +23,14 @@ NEAR_END = 4096  # postings from the end within which the dead are counted and s
 MANY_DEAD = 8  # fewer are not worth a pass
 
 
-@inlined
+@inner
 def block_size(k: int) -> int:
     """Return the size of block size *k*: 2, 3, 4, 6, 8, 12, 16, ..."""
     half = k >> 1
     return (3 << half) if k & 1 else (2 << half)
 
 
-@inlined
+@inner
 def size_index(size: int) -> int:
     """Return the smallest k with block_size(k) >= *size*."""
     k = 0
@@ -39,7 +39,7 @@ def size_index(size: int) -> int:
     return k
 
 
-@inlined
+@inner
 def posting(state: State, time: int, slot: int) -> np.uint64:
     """Return the posting of session *slot* with its last event at *time*."""
     counters = state.counters
@@ -47,7 +47,7 @@ def posting(state: State, time: int, slot: int) -> np.uint64:
     return (np.uint64(framed) << BITS) | np.uint64(slot)
 
 
-@inlined
+@inner
 def is_older(state: State, slot: int, other: int) -> bool:
     """Tell whether session *slot* stands before session *other* in the total order."""
     a, b = state.session[slot]["last"], state.session[other]["last"]
@@ -56,7 +56,7 @@ def is_older(state: State, slot: int, other: int) -> bool:
     return state.session[slot]["hash"] < state.session[other]["hash"]
 
 
-@compiled
+@inner
 def ensure_room(state: State, item: int) -> bool:
     """Make room for one more posting of *item*; False if the arena must grow first. Changes no answer."""
     end = state.item[item]["end"]
@@ -89,7 +89,7 @@ def ensure_room(state: State, item: int) -> bool:
     return True
 
 
-@entry
+@inner
 def free_block(state: State, item: int) -> None:
     """Give the block of *item* back to the arena."""
     room = state.item[item]["room"]
@@ -101,7 +101,7 @@ def free_block(state: State, item: int) -> None:
         state.item[item]["room"] = 0
 
 
-@compiled
+@inner
 def _squeeze(state: State, item: int, begin: int, to: int) -> None:
     """Move the live postings from *begin* on to *to* <= *begin*, in order, and end the list behind them."""
     at = state.item[item]["at"]
@@ -118,7 +118,7 @@ def _squeeze(state: State, item: int, begin: int, to: int) -> None:
     state.item[item]["low"] = write - at
 
 
-@compiled
+@inner
 def _place(state: State, item: int, word: np.uint64, slot: int) -> int:
     """Return the first index of *item*'s list whose session is not older than *slot*, by binary search."""
     at = state.item[item]["at"]
@@ -148,7 +148,7 @@ def _place(state: State, item: int, word: np.uint64, slot: int) -> int:
     return low
 
 
-@compiled
+@inner
 def insert(state: State, item: int, slot: int) -> None:
     """Add a posting for session *slot* at its place; `ensure_room` must have said True just before."""
     at = state.item[item]["at"]
@@ -178,13 +178,13 @@ def insert(state: State, item: int, slot: int) -> None:
         place += 1
 
 
-@inlined
+@inner
 def _one_dead_less(state: State, item: int, index: int) -> None:
     if index >= state.item[item]["low"] and state.item[item]["dead"] > 0:
         state.item[item]["dead"] -= 1
 
 
-@compiled
+@inner
 def find(state: State, item: int, slot: int) -> int:
     """Return the index of session *slot*'s posting in *item*'s list; `session_last` must not have changed yet."""
     at = state.item[item]["at"]
@@ -201,29 +201,30 @@ def find(state: State, item: int, slot: int) -> int:
     return j
 
 
-@compiled
-def remove(state: State, item: int, slot: int) -> None:
-    """Take session *slot* out of *item*'s list; `session_last` must still be what it was when it was put in."""
-    at = state.item[item]["at"]
-    postings = state.postings
-    start = state.item[item]["start"]
-    while (postings[at + start] & SLOT) == SLOT:
-        start += 1
-    state.item[item]["start"] = start
+@inner
+def remove(state: State, item: int, slot: int, is_oldest: bool) -> None:
+    """Take session *slot* out of *item*'s list; `last` must still be what it was when it was put in.
+
+    An evicted session is the oldest of all its lists (*is_oldest*), and found at their start; others are sought
+    from the end.
+    """
     state.item[item]["df"] -= 1
     if state.item[item]["df"] == 0:
         state.item[item]["start"] = 0
         state.item[item]["end"] = 0
         state.item[item]["dead"] = 0
         state.item[item]["low"] = 0
-        return
-    if postings[at + start] == posting(state, state.session[slot]["last"], slot):
-        state.item[item]["start"] = start + 1  # evicted sessions are the oldest of all their lists
-        return
-    _bury(state, item, find(state, item, slot))
+    elif is_oldest:
+        at = state.item[item]["at"]
+        start = state.item[item]["start"]
+        while (state.postings[at + start] & SLOT) == SLOT:
+            start += 1
+        state.item[item]["start"] = start + 1
+    else:
+        _bury(state, item, find(state, item, slot))
 
 
-@compiled
+@inner
 def _bury(state: State, item: int, index: int) -> None:
     """Mark the posting at *index* dead, and squeeze the end of the list once that pays."""
     at = state.item[item]["at"]
@@ -243,7 +244,7 @@ def _bury(state: State, item: int, index: int) -> None:
         _squeeze(state, item, low, low)
 
 
-@entry
+@inner
 def reframe(state: State, base: int, shift: int) -> None:
     """Rewrite every live posting's time for a new frame, from the sessions' exact times."""
     for item in range(state.item.size):

@@ -159,7 +159,7 @@ class State(NamedTuple):
     event_time: I64  # [E] ms; the first word of a free block links to the next free one
     event_type: U8  # [E]
     item: Records  # [I] ITEM
-    counts: U32  # [I, POPULAR_STEPS] events of retained sessions in each step, at step modulo POPULAR_STEPS
+    counts: U32  # [I * POPULAR_STEPS] an item's events of retained sessions, at step modulo POPULAR_STEPS
     postings: U64  # [P]
     front: Records  # FILING: the oldest sessions, oldest first
     filed: Records  # FILING: sessions to be filed by the store

@@ -1,0 +1,120 @@
+"""The kernels as Python calls them: nothing but the ways in."""
+
+import numpy as np
+
+from stream_rec.index._kernel import ingest, popular, postings
+from stream_rec.index._kernel import ask as asking
+from stream_rec.index._kernel.compiled import entry
+from stream_rec.index._kernel.state import (
+    APPLIED,
+    DONE,
+    I32,
+    STAGE,
+    STAGE_APPLY,
+    Answers,
+    Batch,
+    Parameters,
+    Records,
+    Scratch,
+    State,
+)
+
+__all__ = [
+    "apply",
+    "apply_and_ask",
+    "ask",
+    "ask_session",
+    "copy_ids",
+    "drop_session",
+    "free_block",
+    "popularity",
+    "reframe",
+    "settle_front",
+]
+
+
+@entry
+def apply(state: State, batch: Batch, begin: int) -> tuple[int, int]:
+    """Apply the events from *begin* on. Return (the event reached, DONE or what is needed to go on)."""
+    for i in range(begin, batch.time.size):
+        need = ingest.apply_step(state, batch, i)
+        if need != DONE:
+            return i, need
+        state.counters[STAGE] = STAGE_APPLY
+    return batch.time.size, DONE
+
+
+@entry
+def apply_and_ask(
+    state: State, scratch: Scratch, p: Parameters, batch: Batch, begin: int, exclude: I32, answers: Answers
+) -> tuple[int, int]:
+    """Like `apply`, and answer each applied event's session right after it, row for row."""
+    for i in range(begin, batch.time.size):
+        need = ingest.apply_step(state, batch, i)
+        if need != DONE:
+            return i, need
+        answers.n[i] = 0
+        if batch.outcome[i] == APPLIED:
+            asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), exclude, answers, i)
+        state.counters[STAGE] = STAGE_APPLY
+    return batch.time.size, DONE
+
+
+@entry
+def ask(
+    state: State,
+    scratch: Scratch,
+    p: Parameters,
+    query: I32,
+    seen: I32,
+    exclude: I32,
+    own: int,
+    answers: Answers,
+    row: int,
+) -> None:
+    """Answer a query of its own into *row*; see `ask.ask`."""
+    asking.ask(state, scratch, p, query, seen, exclude, own, answers, row)
+
+
+@entry
+def ask_session(
+    state: State, scratch: Scratch, p: Parameters, slot: int, exclude: I32, answers: Answers, row: int
+) -> None:
+    """Answer for a session into *row*; see `ask.ask_session`."""
+    asking.ask_session(state, scratch, p, slot, exclude, answers, row)
+
+
+@entry
+def copy_ids(state: State, table: Records, without: np.uint64, drops: bool) -> int:
+    """Fill a fresh event-id table; see `ingest.copy_ids`."""
+    return ingest.copy_ids(state, table, without, drops)
+
+
+@entry
+def drop_session(state: State, slot: int) -> None:
+    """Remove session *slot* from everything it touches."""
+    ingest.drop_session(state, slot, 0, False)
+
+
+@entry
+def free_block(state: State, item: int) -> None:
+    """Give the posting block of *item* back to the arena."""
+    postings.free_block(state, item)
+
+
+@entry
+def popularity(state: State, item: int) -> float:
+    """Return the decayed count of *item*."""
+    return popular.popularity(state, item)
+
+
+@entry
+def reframe(state: State, base: int, shift: int) -> None:
+    """Rewrite the postings for a new time frame; see `postings.reframe`."""
+    postings.reframe(state, base, shift)
+
+
+@entry
+def settle_front(state: State) -> bool:
+    """Bring the oldest session to the start of the front; see `ingest.settle_front`."""
+    return ingest.settle_front(state)
