@@ -5,7 +5,7 @@ import csv
 import io
 import json
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stream_rec.errors import SettingsError, TransportError
@@ -61,7 +61,12 @@ def whole_lines(data: bytes) -> list[tuple[int, bytes]]:
     ]
 
 
+# A carriage return just where a long line is cut is not the end of that line.
 @given(BYTES, SIZES)
+@example(b"x" * LIMIT + b"\ry\n", [LIMIT + 1])
+@example(b"x" * LIMIT + b"\ry\n", [LIMIT + 2])
+@example(b"x" * LIMIT + b"\r\n", [LIMIT + 1])
+@example(b"x" * LIMIT + b"z\ry\n", [LIMIT + 2])
 def test_each_line_is_one_record(data: bytes, sizes: list[int]) -> None:
     """In order, with its number and its bytes; of a long one the beginning."""
     records = all_of(LinesSource(ByteStream(Trickle(data, sizes), "x"), LIMIT))

@@ -40,7 +40,7 @@ def _split(stream: ByteStream, max_bytes: int, *, keep_cr: bool) -> Iterator[lis
     tail = b""
     for new in _reads(stream):
         block = new
-        if len(tail) > max_bytes and block:  # cut already: the rest of the line goes
+        if len(tail) > max_bytes + 1 and block:  # cut already: the rest of the line goes
             end = block.find(b"\n")
             if end < 0:
                 continue
@@ -50,7 +50,7 @@ def _split(stream: ByteStream, max_bytes: int, *, keep_cr: bool) -> Iterator[lis
             continue
         block = tail + block
         lines = block.split(b"\n")
-        tail = lines.pop()[: max_bytes + 2]  # its CR may be one of them
+        tail = lines.pop()[: max_bytes + 2]  # the last may be the CR of its end
         if not keep_cr and b"\r\n" in block:
             lines = [line.removesuffix(b"\r") for line in lines]
         if len(block) > max_bytes:
