@@ -57,6 +57,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where events are read from: a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, each also with
     `.gz` (but for Parquet), or `-` for standard input (JSON lines)."""
 
+    format: Literal["auto", "jsonl", "json", "csv", "tsv", "parquet"] = "auto"
+    """How `events` are written, where the name does not tell (`u.data`, CSV on standard input):
+    `auto` goes by the name's ending, and takes standard input for JSON lines."""
+
     recommendations: Destination = "-"
     """Where answers are written, one JSON line each: a `.jsonl` or `.jsonl.gz` file, or `-` for
     standard output."""
@@ -67,6 +71,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: Destination | None = None
     """Where records that were not applied go, with their original bytes, position and reason.
     Without it they are counted only."""
+
+    output_mode: Literal["new", "append", "overwrite"] = "new"
+    """What becomes of a file of `recommendations` or `dead_letters` that is there already: `new`
+    refuses one that is not empty, `append` goes on after its last line, `overwrite` replaces it."""
 
     answer: Literal["each-event", "requests", "none"] = "each-event"
     """What is answered: `each-event` answers every event after it is applied, and requests if a
@@ -113,9 +121,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """An event further than this ahead of this machine's clock is dead-lettered as `future`: one
     wrong clock would otherwise move the watermark and evict every session."""
 
-    allowed_lateness_ms: Millis = _HOUR
+    allowed_lateness_ms: Millis | None = None
     """How far behind the watermark an event may be and still join its session at its own time.
-    An older one is dead-lettered as `late`. At most `retention`."""
+    An older one is dead-lettered as `late`. At most `retention`; `none` is one hour, or `retention`
+    where that is less."""
 
     dedupe_window_ms: Millis | None = None
     """How long, in event time, an `event_id` is remembered, to recognise the same event sent again.
@@ -176,12 +185,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A file of more such items, one id a line (UTF-8)."""
 
     batch_events: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
-    """How many records are read, applied and answered at a time. Answers do not depend on it; speed
-    and the delay of the first answer do."""
+    """How many records are read, applied and answered at a time, at most: a batch never waits to
+    fill. Answers do not depend on it; speed and memory do."""
 
     def __post_init__(self) -> None:
         for check in _CHECKS:
             check(self)
+
+    @property
+    def lateness_ms(self) -> int:
+        """`allowed_lateness_ms`, or what its `none` stands for."""
+        if self.allowed_lateness_ms is not None:
+            return self.allowed_lateness_ms
+        return _HOUR if self.retention_ms is None else min(_HOUR, self.retention_ms)
 
 
 @cache
@@ -192,10 +208,10 @@ def table() -> tuple[Setting, ...]:
 
 def _lateness_within_retention(settings: Settings) -> None:
     retention = settings.retention_ms
-    if retention is not None and settings.allowed_lateness_ms > retention:
+    if retention is not None and settings.lateness_ms > retention:
         raise SettingsError(
             "allowed_lateness",
-            f"is {settings.allowed_lateness_ms} ms, more than retention ({retention} ms): "
+            f"is {settings.lateness_ms} ms, more than retention ({retention} ms): "
             "an event could join a session that has left; lower it, or keep sessions longer",
         )
 

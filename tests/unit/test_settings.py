@@ -206,10 +206,9 @@ class TestRefusals:
         ("flags", "message"),
         [
             (
-                {"retention_ms": "1m"},
-                "allowed_lateness: is 3600000 ms, more than retention (60000 ms)",
+                {"retention_ms": "1m", "allowed_lateness_ms": "2m"},
+                "allowed_lateness: is 120000 ms, more than retention (60000 ms)",
             ),
-            ({"retention_ms": "1m"}, "(from the default)"),
             ({"retention_ms": "1m", "allowed_lateness_ms": "2m"}, "(from --allowed-lateness)"),
             ({"answer": "requests"}, "answer: is 'requests', but no source"),
             ({"answer": "none", "requests": "r"}, "answer: is 'none', but requests are given"),
@@ -230,6 +229,19 @@ class TestRefusals:
         """Library use makes the object directly."""
         with pytest.raises(SettingsError, match="answer"):
             Settings(events="e", answer="requests")
+
+    @pytest.mark.parametrize(
+        ("flags", "lateness_ms"),
+        [
+            ({}, 3_600_000),
+            ({"retention_ms": "1m"}, 60_000),
+            ({"retention_ms": "none"}, 3_600_000),
+            ({"allowed_lateness_ms": "5s", "retention_ms": "1m"}, 5000),
+        ],
+    )
+    def test_lateness_that_is_not_given(self, flags: dict[str, str], lateness_ms: int) -> None:
+        """It is an hour, or the retention where that is less, so that a short one stands alone."""
+        assert lateness_ms == load(flags={"events": "e", **flags}).lateness_ms
 
     def test_standard_input_and_output_are_two_places(self) -> None:
         """`-` reads one and writes the other."""

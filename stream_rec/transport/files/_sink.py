@@ -129,7 +129,7 @@ def _open_file(spec: str, mode: Mode, key: str, *, packed: bool) -> FileSink:
         raise SettingsError(
             key,
             f"{spec!r} exists, and would be overwritten: name another file, move it away, or say "
-            "what to do with it (append or overwrite)",
+            "what to do with it: --output-mode append, or overwrite",
         )
     if mode == "append":
         _go_to_end(stream, packed=packed)
