@@ -96,6 +96,8 @@ class Engine:
             None if session_gap_ms is None else Sessionizer(session_gap_ms, self.limits.allowed_lateness_ms)
         )
         self._compiled: dict[Model, Parameters] = {}
+        self._default: Parameters | None = None
+        self._row = _rows(1, self.model.n)
         self._variants: dict[tuple[object, ...], Model] = {}
 
     # --- events
@@ -136,8 +138,11 @@ class Engine:
         self, events: Sequence[Event | Forget], asked: Model | None, offsets: Sequence[Offsets] | None
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply runs of events as batches, and what is to be forgotten in between."""
+        if Forget not in set(map(type, events)):
+            outcome, answers = self._apply_events(events, asked, offsets)  # type: ignore[arg-type]  # events only
+            return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
-        answers: list[Answer | None] = []
+        answers = []
         for is_forget, group in groupby(events, key=lambda event: type(event) is Forget):
             part = list(group)
             if is_forget:
@@ -153,7 +158,7 @@ class Engine:
         return Applied(np.concatenate(outcomes)), answers
 
     def _apply_events(
-        self, events: list[Event], asked: Model | None, offsets: Sequence[Offsets] | None
+        self, events: Sequence[Event], asked: Model | None, offsets: Sequence[Offsets] | None
     ) -> tuple[npt.NDArray[np.uint8], list[Answer | None]]:
         if self._sessionizer is not None:
             events = self._sessionizer.assign(events, self.index.watermark)
@@ -177,7 +182,7 @@ class Engine:
         self._release([*new_slots, *notes.released], [*new_items, *notes.emptied])
         return batch.outcome, answered
 
-    def _batch(self, events: list[Event]) -> tuple[Batch, list[int], list[int]]:
+    def _batch(self, events: Sequence[Event]) -> tuple[Batch, list[int], list[int]]:
         """Turn ids into numbers; return the batch, the new session slots and the new items."""
         slots, new_slots = self.sessions.ids.intern([event.session_id for event in events])
         items, new_items = self.items.intern([event.item_id for event in events])
@@ -208,13 +213,14 @@ class Engine:
         if new:
             self.types.intern(new[:room])
             self._compiled.clear()
+            self._default = None
         refused = frozenset(new[room:])
         if not refused:
             return self.types.intern(types)[0], []
         unknown = [place for place, name in enumerate(types) if name in refused]
         return [self.types.find(name) or 0 for name in types], unknown
 
-    def _link_users(self, events: list[Event], batch: Batch, notes: "_Notes") -> None:
+    def _link_users(self, events: Sequence[Event], batch: Batch, notes: "_Notes") -> None:
         """Note who took part in which session, from the event on that last began it."""
         if any(event.user_id is not None for event in events) or self.sessions.has_users:
             dropped = dict(zip(notes.released, notes.released_at, strict=True))
@@ -264,9 +270,8 @@ class Engine:
 
     def _release(self, slots: Iterable[int], items: Iterable[int]) -> None:
         """Give back the numbers of those sessions and items that are gone now that the batch is done."""
-        gone = [slot for slot in set(slots) if not self.index.has_session(slot)]
-        self.sessions.release(gone)
-        empty = [item for item in set(items) if not self.index.has_item(item)]
+        self.sessions.release(self.index.without_session(slots))
+        empty = self.index.without_holder(items)
         self.index.free_items(empty)
         self.items.release(empty)
 
@@ -298,7 +303,8 @@ class Engine:
     ) -> list[Recommendation]:
         """Return what *point* recommends next for a session, or after *items*. Changes nothing."""
         parameters = self._parameters(point)
-        rows = _rows(1, point.n)
+        rows = self._row if point.n <= self._row.item.shape[1] else _rows(1, point.n)
+        self._row = rows
         slot = None if session_id is None else self.sessions.ids.find(session_id)
         barred = self._numbers(exclude)
         if items is None and slot is not None:
@@ -343,6 +349,14 @@ class Engine:
         return changed(base, n=n, m=m, k=k, last=last, seen=seen, fallbacks=fallbacks)
 
     def _parameters(self, asked: Model) -> Parameters:
+        """Return *asked* as the kernel takes it. The engine's own model is spared the look-up by value."""
+        if asked is self.model:
+            if self._default is None:
+                self._default = self._compile(asked)
+            return self._default
+        return self._compile(asked)
+
+    def _compile(self, asked: Model) -> Parameters:
         parameters = self._compiled.get(asked)
         if parameters is None:
             numbers = self.types.live()
@@ -366,16 +380,10 @@ class Engine:
 
     def _named(self, answers: Answers, row: int) -> list[Recommendation]:
         n = int(answers.n[row])
-        names = self.items.names
-        return [
-            Recommendation(names[item], score, SOURCES[source])  # type: ignore[arg-type]  # an answer's item has a name
-            for item, score, source in zip(
-                answers.item[row, :n].tolist(),
-                answers.score[row, :n].tolist(),
-                answers.source[row, :n].tolist(),
-                strict=True,
-            )
-        ]
+        items = map(self.items.names.__getitem__, answers.item[row, :n].tolist())
+        sources = map(SOURCES.__getitem__, answers.source[row, :n].tolist())
+        scores = answers.score[row, :n].tolist()
+        return list(map(Recommendation, items, scores, sources))  # type: ignore[arg-type]  # an answer's item has a name
 
     # --- what it holds
 

@@ -6,7 +6,7 @@ other people's business.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,9 @@ __all__ = ["Index"]
 
 # What a retained session, event and item cost, in bytes, everything included: arrays with their unused room, id
 # tables, the time order. Measured by benchmarks/memory.py, rounded up, so that a memory budget is kept.
-SESSION_COST = 420
-EVENT_COST = 60
-ITEM_COST = 480
+SESSION_COST = 280
+EVENT_COST = 48
+ITEM_COST = 400
 
 LISTS = 1 << 14  # entries of the lists between kernel and shell
 LONG_AGO = -(1 << 40)  # a popularity step before all others
@@ -135,13 +135,15 @@ class Index:
         items = (state.event_item[part] & np.uint32(field.ITEM_MASK)).astype(np.int64)
         return items, state.event_time[part].copy(), state.event_type[part].copy()
 
-    def has_session(self, slot: int) -> bool:
-        """Tell whether *slot* holds a session."""
-        return bool(self.state.session["events"][slot])
+    def without_session(self, slots: Iterable[int]) -> list[int]:
+        """Return which of *slots* hold no session, each once."""
+        asked = np.unique(np.fromiter(slots, np.int64))
+        return asked[self.state.session["events"][asked] == 0].tolist()  # type: ignore[no-any-return]
 
-    def has_item(self, item: int) -> bool:
-        """Tell whether any retained session holds *item*."""
-        return bool(self.state.item["df"][item])
+    def without_holder(self, items: Iterable[int]) -> list[int]:
+        """Return which of *items* no retained session holds, each once."""
+        asked = np.unique(np.fromiter(items, np.int64))
+        return asked[self.state.item["df"][asked] == 0].tolist()  # type: ignore[no-any-return]
 
     def live_items(self) -> npt.NDArray[np.int64]:
         """Return the items that a retained session holds. O(items)."""
