@@ -169,7 +169,9 @@ class Engine:
         self._link_users(events, batch, notes)
         answered: list[Answer | None] = [None] * len(events)
         if asked is not None:
-            as_of = np.maximum.accumulate(np.where(batch.outcome == field.APPLIED, batch.time, before))
+            as_of = np.maximum.accumulate(
+                np.where(batch.outcome == field.APPLIED, np.maximum(batch.time, before), before)
+            )
             for row in np.flatnonzero(batch.outcome == field.APPLIED).tolist():
                 answered[row] = Answer(
                     events[row].session_id,

@@ -4,10 +4,18 @@ Times repeat and run backwards, sessions grow, overflow, expire and are forgotte
 limits are few and small, so that all of it happens in a short log.
 """
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from laws import Twins, small
 from stream_rec.events import Event, Forget
@@ -57,17 +65,30 @@ variants = st.builds(
 )
 
 
+def scaled(limits: Limits, unit: int) -> Limits:
+    """Return *limits* with times counted in *unit* milliseconds."""
+    return msgspec.structs.replace(
+        limits,
+        retention_ms=None if limits.retention_ms is None else limits.retention_ms * unit,
+        allowed_lateness_ms=limits.allowed_lateness_ms * unit,
+        dedupe_window_ms=None if limits.dedupe_window_ms is None else limits.dedupe_window_ms * unit,
+        popular_half_life_ms=limits.popular_half_life_ms * unit,
+    )
+
+
 class Log(RuleBasedStateMachine):
     """A random log, and questions after every record of it."""
 
+    UNIT = 1  # ms that the steps of time and the limits are counted in
+
     @initialize(limits=limits, deny=st.lists(items, max_size=2))
     def start(self, limits: Limits, deny: list[str]) -> None:
-        self.twins = Twins(limits, deny, WEIGHTS)
+        self.twins = Twins(scaled(limits, self.UNIT), deny, WEIGHTS)
         self.now = 1_000
         self.applied: list[Event] = []
 
     def event(self, session: str, item: str, step: int, **others: str | None) -> Event:
-        self.now = max(0, self.now + step)
+        self.now = max(0, self.now + step * self.UNIT )
         return Event(session, item, self.now, **others)  # type: ignore[arg-type]  # of three optional texts
 
     @rule(session=sessions, item=items, step=steps, type=types, event_id=event_ids, user_id=users)
@@ -109,13 +130,26 @@ class Log(RuleBasedStateMachine):
             self.twins.compare_answers(small(name), SESSIONS)
 
 
-TestLog = Log.TestCase
-TestLog.settings = settings(max_examples=60, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+class LogOfCenturies(Log):
+    """The same with days for milliseconds, so that the postings' time frame moves and gets coarser."""
+
+    UNIT = 10_000_000_000  # 116 days: the 36 bits of a posting's time hold seven of them exactly
+
+
+def run(machine: type[Log], examples: int, steps: int) -> None:
+    """Run a state machine as a test."""
+    profile = settings(max_examples=examples, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(machine, settings=profile)
+
+
+@pytest.mark.parametrize("machine", [Log, LogOfCenturies])
+def test_after_every_prefix_the_engine_is_what_its_plain_twin_says(machine: type[Log]) -> None:
+    """Laws 2, 3, 4, 6 and 7."""
+    run(machine, examples=50, steps=25)
 
 
 @pytest.mark.stress
-def test_a_long_random_log() -> None:
+@pytest.mark.parametrize("machine", [Log, LogOfCenturies])
+def test_long_random_logs(machine: type[Log]) -> None:
     """The same for minutes."""
-    long = settings(max_examples=1500, stateful_step_count=80, suppress_health_check=list(HealthCheck))
-    machine = type("LongLog", (Log.TestCase,), {"settings": long})
-    machine("runTest").runTest()
+    run(machine, examples=1000, steps=80)

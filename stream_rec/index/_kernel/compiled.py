@@ -1,12 +1,15 @@
 """How loops are compiled: lazily, cached on disk, without the interpreter lock, and with no licence to reorder floats."""
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import numba
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
+from xxhash import xxh3_64_hexdigest
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -21,9 +24,11 @@ OPTIONS: dict[str, Any] = {
     "_nrt": False,
 }
 # Every array of the state would be an argument of seven words at each call between kernels, so what only kernels call
-# is compiled into its callers, and gets no way in from Python (building one costs as much time as the function).
+# is compiled into its callers, gets no way in from Python (building one costs as
+# much time as the function), and is kept on disk as part of its callers only.
 INNER: dict[str, Any] = {
     **OPTIONS,
+    "cache": False,
     "forceinline": True,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
@@ -42,13 +47,32 @@ class Entry(Generic[Args, Result]):
         self._code: Callable[..., Any] | None = None
         self.__doc__ = function.__doc__
 
-    def __call__(self, *args: Args.args, **kwargs: Args.kwargs) -> Result:
-        if self._code is None or kwargs:
+    def __call__(self, *args: Args.args, **kwargs: Args.kwargs) -> Result:  # called by place only
+        if self._code is None:
+            drop_stale_code(Path(self.dispatcher.stats.cache_path))
             result: Result = self.dispatcher(*args, **kwargs)
             (compiled,) = self.dispatcher.overloads.values()
             self._code = compiled.entry_point
             return result
         return self._code(*args)  # type: ignore[no-any-return]  # compiled from `function`
+
+
+@cache
+def drop_stale_code(folder: Path) -> None:
+    """Remove compiled entries from *folder*, the disk cache, if any source of this package has changed since.
+
+    Numba looks only at the file that an entry is in, not at those of the functions compiled into it, and would go on
+    running yesterday's kernel. What the cache was made from is told by an empty file named after its hash.
+    """
+    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    mark = folder / f"entries.{xxh3_64_hexdigest(sources)}.made-from"
+    if mark.exists() or not folder.is_dir():
+        return
+    for stale in folder.glob("entries.*.nb?"):
+        stale.unlink(missing_ok=True)
+    for stale in folder.glob("entries.*.made-from"):
+        stale.unlink(missing_ok=True)
+    mark.touch()
 
 
 def entry(function: Callable[Args, Result]) -> Entry[Args, Result]:
@@ -59,11 +83,6 @@ def entry(function: Callable[Args, Result]) -> Entry[Args, Result]:
 def inner(function: Callable[Args, Result]) -> Callable[Args, Result]:
     """Compile *function*, which only kernels call, into its callers."""
     return numba.njit(**INNER)(function)  # type: ignore[no-any-return]
-
-
-def shared(function: Callable[Args, Result]) -> tuple[Entry[Args, Result], Callable[Args, Result]]:
-    """Compile *function* for both: as Python calls it, and as kernels do."""
-    return entry(function), inner(function)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -239,7 +239,7 @@ def _bury(state: State, item: int, index: int) -> None:
         return
     state.item[item]["low"] = min(index, state.item[item]["low"]) if state.item[item]["dead"] > 0 else index
     state.item[item]["dead"] += 1
-    low = state.item[item]["low"]
+    low = max(state.item[item]["low"], state.item[item]["start"])  # what lies before the start has been evicted
     if state.item[item]["dead"] >= MANY_DEAD and state.item[item]["dead"] * 4 >= end - low:
         _squeeze(state, item, low, low)
 

@@ -1,0 +1,238 @@
+"""What holds of whole logs: order, batches, interleaving, forgetting, memory, and lists too long for small examples."""
+
+import itertools
+import tracemalloc
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from laws import Twins, plain, query_of, small
+from stream_rec.engine import Engine
+from stream_rec.events import Event, Forget
+from stream_rec.index import field
+from stream_rec.limits import Limits
+from stream_rec.recommend import PRESETS, changed
+
+SESSIONS = [f"s{j}" for j in range(6)]
+ITEMS = [f"i{j}" for j in range(8)]
+LIMITS = Limits(retention_ms=60, allowed_lateness_ms=20, max_session_events=5, popular_half_life_ms=10)
+
+records = st.tuples(
+    st.sampled_from(SESSIONS),
+    st.sampled_from(ITEMS),
+    st.sampled_from([0, 0, 1, 3, 9, 30, -2, -7]),
+    st.none() | st.sampled_from([f"e{j}" for j in range(8)]),
+    st.none() | st.sampled_from(["u0", "u1"]),
+)
+
+
+def log_of(drawn: Sequence[tuple[str, str, int, str | None, str | None]], start: int = 1_000) -> list[Event]:
+    """Turn drawn steps of time into a log."""
+    now, events = start, []
+    for session, item, step, event_id, user in drawn:
+        now = max(0, now + step)
+        events.append(Event(session, item, now, event_id=event_id, user_id=user))
+    return events
+
+
+def everything(engine: Engine) -> list[object]:
+    """What can be seen of an engine: sessions, and all presets' answers for them."""
+    names = sorted(engine.session_ids())
+    answers = [plain(engine.ask(small(preset, n=8), session_id=name)) for preset in PRESETS for name in [*names, "-"]]
+    return [engine.watermark, [engine.session(name) for name in names], answers]
+
+
+@given(st.lists(records, max_size=40), st.lists(st.integers(0, 40), max_size=5))
+def test_a_batch_leaves_what_its_events_one_by_one_would(
+    drawn: list[tuple[str, str, int, str | None, str | None]], cuts: list[int]
+) -> None:
+    """Law 1: neither state nor answers nor outcomes depend on how the log is cut into batches."""
+    log = log_of(drawn)
+    one_by_one, batched = Engine(limits=LIMITS), Engine(limits=LIMITS)
+    singly = [one_by_one.apply_and_answer([event]) for event in log]
+    edges = sorted({0, len(log), *(min(cut, len(log)) for cut in cuts)})
+    together = [batched.apply_and_answer(log[a:b]) for a, b in itertools.pairwise(edges)]
+    assert [r for a, _ in together for r in a.reasons] == [r for a, _ in singly for r in a.reasons]
+    assert [a for _, answers in together for a in answers] == [a for _, answers in singly for a in answers]
+    assert everything(batched) == everything(one_by_one)
+
+
+@given(st.lists(records, max_size=40), st.randoms(use_true_random=False))
+def test_how_partitions_interleave_does_not_matter(
+    drawn: list[tuple[str, str, int, str | None, str | None]], chance: "st.Random"  # type: ignore[name-defined]
+) -> None:
+    """Law 1: replicas that applied the same records, none too late, answer alike."""
+    # Sessions keep to their partition; a lateness as long as the log is wide lets every order be in time.
+    limits = Limits(
+        retention_ms=2_000, allowed_lateness_ms=1_500, max_session_events=5, popular_half_life_ms=10
+    )
+    log = [event for event in log_of(drawn) if event.event_id is None]
+    partitions = [[event for event in log if event.session_id in names] for names in ("s0 s1", "s2 s3", "s4 s5")]
+    order = [number for number, part in enumerate(partitions) for _ in part]
+    chance.shuffle(order)
+    streams = [iter(part) for part in partitions]
+    in_log_order, interleaved = Engine(limits=limits), Engine(limits=limits)
+    in_log_order.apply(log)
+    interleaved.apply([next(streams[number]) for number in order])
+    assert everything(interleaved) == everything(in_log_order)
+
+
+@given(st.lists(records, max_size=30), st.integers(0, 30))
+def test_a_retention_cuts_alike_in_every_interleaving(
+    drawn: list[tuple[str, str, int, str | None, str | None]], cut: int
+) -> None:
+    """Law 1: a session that comes back after its retention begins anew, evicted before or not."""
+    log = log_of(drawn)
+    early = Event("other", "i0", max(event.timestamp for event in log)) if log else Event("other", "i0", 0)
+    before, after = Engine(limits=LIMITS), Engine(limits=LIMITS)
+    ordered = sorted((event for event in log if event.event_id is None), key=lambda event: event.timestamp)
+    cut = min(cut, len(ordered))
+    late = Limits(
+        retention_ms=LIMITS.retention_ms, allowed_lateness_ms=20, max_session_events=5, popular_half_life_ms=10
+    )
+    assert late == LIMITS
+    in_time = [event for event in ordered if event.timestamp >= early.timestamp - 20]
+    others = [event for event in ordered if event.timestamp < early.timestamp - 20]
+    before.apply([*others, early, *in_time])
+    after.apply([*others, *in_time, early])
+    assert everything(before)[:2] == everything(after)[:2]
+
+
+@given(st.lists(records, max_size=30), st.sampled_from(SESSIONS), st.booleans())
+def test_what_is_forgotten_was_never_there(
+    drawn: list[tuple[str, str, int, str | None, str | None]], gone: str, by_user: bool
+) -> None:
+    """Law 7: after `forget`, and after a replay with it, the state is that of a log without the session."""
+    # The clock is kept by another session, for forgetting does not turn it back.
+    limits = Limits(retention_ms=None, allowed_lateness_ms=10_000, max_session_events=5, popular_half_life_ms=10)
+    log = []
+    for event in log_of(drawn):
+        user = ("gone" if event.session_id == gone else "kept") if by_user else None
+        name = event.event_id and f"{event.session_id}-{event.event_id}"
+        log.append(Event(event.session_id, event.item_id, event.timestamp, event_id=name, user_id=user))
+        log.append(Event("clock", "tick", event.timestamp))
+    forgetting = Forget(user_id="gone") if by_user else Forget(session_id=gone)
+    with_it, without, replayed = Engine(limits=limits), Engine(limits=limits), Engine(limits=limits)
+    with_it.apply([*log, forgetting])
+    without.apply([event for event in log if event.session_id != gone])
+    replayed.apply([*log, forgetting, *log, forgetting])
+    assert with_it.session(gone) == []
+    assert everything(with_it) == everything(without)
+    assert not replayed.session(gone)
+    again = [event for event in log if event.session_id == gone]
+    with_it.apply(again)
+    assert bool(with_it.session(gone)) == bool(again), "its event ids are forgotten too"
+
+
+@given(st.lists(records, max_size=30), st.sampled_from(list(PRESETS)), st.lists(st.sampled_from([*ITEMS, "x"])))
+def test_asking_changes_nothing(
+    drawn: list[tuple[str, str, int, str | None, str | None]], preset: str, query: list[str]
+) -> None:
+    """Law 3: no query, whatever its parameters, alters an array of the state that answers depend on."""
+    engine = Engine(limits=LIMITS)
+    engine.apply(log_of(drawn))
+    before = [array.copy() for array in (engine.index.state.session, engine.index.state.postings)]
+    seen, model = everything(engine), engine.model
+    engine.ask(small(preset, last=9, n=9, m=1), items=query)
+    engine.ask(small(preset, seen="drop-session"), session_id="s1", exclude=["i1"])
+    assert everything(engine) == seen
+    assert engine.model is model
+    after = (engine.index.state.session, engine.index.state.postings)
+    assert all((a == b).all() for a, b in zip(before, after, strict=True))
+
+
+@given(st.lists(records, max_size=30), st.sampled_from(list(PRESETS)))
+def test_a_session_is_never_its_own_neighbour(
+    drawn: list[tuple[str, str, int, str | None, str | None]], preset: str
+) -> None:
+    """Law 3: alone in the store, a session is recommended nothing by neighbours."""
+    engine = Engine(limits=Limits(retention_ms=None))
+    log = log_of(drawn)
+    engine.apply([Event("alone", event.item_id, event.timestamp) for event in log])
+    assert engine.ask(changed(PRESETS[preset], fallbacks=False, seen="keep"), session_id="alone") == []
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_an_empty_engine_answers(preset: str) -> None:
+    """It has nothing to say, and says so with an empty list."""
+    engine = Engine(preset)
+    assert engine.recommend("nobody") == []
+    assert engine.recommend(items=["a", "b", "a"]) == []
+    assert engine.stats().n_sessions == 0
+
+
+def random_log(seed: int, events: int, sessions: int, items: int, tick: int) -> list[Event]:
+    """Many events on few ticks, a tenth of them late, popular items first."""
+    chance = np.random.default_rng(seed)
+    times = np.cumsum(chance.random(events) < 0.05) * tick + 1_000_000
+    times -= np.where(chance.random(events) < 0.1, chance.integers(0, 40, events) * tick // 4, 0)
+    who = chance.integers(0, sessions, events)
+    what = np.minimum(chance.zipf(1.3, events), items)
+    return [Event(f"s{s}", f"i{i}", int(t)) for s, i, t in zip(who, what, times, strict=True)]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_long_lists_with_ties_and_late_events(seed: int) -> None:
+    """Law 2 where lists are thousands long, full of dead postings, and times are coarse."""
+    twins = Twins(Limits(retention_ms=None, allowed_lateness_ms=10**9, max_session_events=8, max_sessions=1500))
+    log = random_log(seed, 9_000, 2_500, 40, tick=1_000)
+    models = [small(preset, m=60, k=20, n=10) for preset in PRESETS]
+    for begin in range(0, len(log), 3_000):
+        twins.apply(log[begin : begin + 3_000])
+        twins.compare_state()
+        for model in models:
+            twins.compare_answers(model, [log[begin + 17 * j].session_id for j in range(4)])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_popular_items_are_ranked_right_among_many(seed: int) -> None:
+    """The kept order of the best items agrees with counting all, while counts rise, fall and age."""
+    limits = Limits(retention_ms=None, allowed_lateness_ms=10**9, max_sessions=400, popular_half_life_ms=40_000)
+    twins = Twins(limits, deny=["i3", "i77"])
+    chance = np.random.default_rng(seed)
+    model = changed(PRESETS["vmis-knn"], n=40)
+    query = query_of(model)
+    for step in range(60):
+        shift = step * 10
+        events = [
+            Event(f"s{chance.integers(0, 900)}", f"i{shift + chance.integers(0, 1200)}", 1_000_000 + step * 3_000)
+            for _ in range(chance.integers(1, 60))
+        ]
+        twins.apply(events)
+        assert plain(twins.engine.ask(model, session_id="-")) == twins.reference.answer_session("-", query)
+        many = [f"i{shift + j}" for j in range(700)]
+        expected = twins.reference.answer([], query, exclude=many)
+        assert plain(twins.engine.ask(model, items=[], exclude=many)) == expected
+    assert len(twins.engine.items) > field.TOP_SIZE, "there must be more items than the kept order holds"
+
+
+def test_memory_stays_within_its_budget() -> None:
+    """Law 6: whatever comes, Python and the arrays take less than `max_bytes`, and the horizon is told."""
+    budget = 24_000_000
+    limits = Limits(retention_ms=None, max_bytes=budget)
+    chance = np.random.default_rng(5)
+    Engine(limits=limits).apply([Event("warm", "up", 1)])
+    tracemalloc.start()
+    try:
+        engine = Engine(limits=limits)
+        empty = tracemalloc.get_traced_memory()[0]
+        for batch in range(40):
+            who = chance.integers(0, 10**9, 5_000)
+            what = chance.integers(0, 60_000, 5_000)
+            engine.apply(
+                [
+                    Event(f"session-{s}-of-a-visitor", f"item-{i}", batch * 5_000 + j)
+                    for j, (s, i) in enumerate(zip(who, what, strict=True))
+                ]
+            )
+            stats = engine.stats()
+            assert stats.n_bytes <= budget
+            assert tracemalloc.get_traced_memory()[0] - empty <= budget
+    finally:
+        tracemalloc.stop()
+    assert stats.n_evicted > 0, "the budget must have been reached"
+    assert stats.horizon_ms is not None
+    assert 0 < stats.horizon_ms < 40 * 5_000
