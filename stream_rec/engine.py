@@ -127,6 +127,8 @@ class Engine:
             slots.add(slot)
         if self._sessionizer is not None and user_id is not None:
             self._sessionizer.forget(user_id)
+        if self._sessionizer is not None and session_id is not None:
+            self._sessionizer.forget_session(session_id)
         emptied: list[int] = []
         for each in sorted(slots):
             self.index.drop(each)
@@ -161,7 +163,7 @@ class Engine:
         self, events: Sequence[Event], asked: Model | None, offsets: Sequence[Offsets] | None
     ) -> tuple[npt.NDArray[np.uint8], list[Answer | None]]:
         if self._sessionizer is not None:
-            events = self._sessionizer.assign(events, self.index.watermark)
+            events = self._sessionizer.assign(events, self.index.watermark)  # type: ignore[assignment]  # events only
         before = self.index.counter(field.WATERMARK)
         batch, new_slots, new_items = self._batch(events)
         answers = _rows(0, 1) if asked is None else _rows(len(events), asked.n)
@@ -245,9 +247,8 @@ class Engine:
                 reached, need = self.index.apply(batch, reached)
             else:
                 reached, need = self.index.apply_and_ask(parameters, batch, reached, NOTHING, answers)
-            taken = self._take_notes()
-            for mine, new in zip(notes, taken, strict=True):
-                mine += new
+            for kept, new in zip(notes, self._take_notes(), strict=True):
+                kept.extend(new)
             if need == field.DONE:
                 return notes
             if need == field.MORE_FRONT:
@@ -319,9 +320,7 @@ class Engine:
     def _answer(self, request: Request, offsets: Offsets) -> Answer:
         point = self._variant(request)
         items = self.ask(point, session_id=request.session_id, items=request.items, exclude=request.exclude)
-        return Answer(
-            request.session_id, request.request_id, items, self.index.watermark, dict(offsets), point.name
-        )
+        return Answer(request.session_id, request.request_id, items, self.index.watermark, dict(offsets), point.name)
 
     def _variant(self, request: Request) -> Model:
         """Return the engine's model with the request's parameters."""

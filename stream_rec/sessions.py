@@ -76,9 +76,7 @@ class TimeOrder:
         for part in np.split(order, cuts):
             self._append(int(keys[part[0]]), slots[part], times[part])
 
-    def take_oldest(
-        self, hashes: npt.NDArray[np.uint64]
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], int]:
+    def take_oldest(self, hashes: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], int]:
         """Take the oldest sessions out, at least one time's worth and about OPEN_AT_ONCE.
 
         Returns their slots and times, sorted by (time, hash), and the limit: every session filed before it was taken.

@@ -16,7 +16,7 @@ def log10(x: float) -> float:
     return ln(x) / 2.302585092994046
 
 
-def stan_weight(i: int, length: int, distinct: int) -> float:  # noqa: ARG001  # one shape for all weights
+def stan_weight(i: int, length: int, distinct: int) -> float:  # one shape for all weights
     return exp((i - length) / 1.02)
 
 
@@ -122,7 +122,7 @@ class Twins:
 
     def compare_state(self) -> None:
         """The same sessions with the same events, the same watermark, and sound arrays."""
-        self.engine._check()  # noqa: SLF001  # a structure's own check is for tests
+        self.engine._check()  # a structure's own check is for tests
         assert self.engine.watermark == self.reference.watermark
         assert set(self.engine.session_ids()) == set(self.reference.sessions)
         for name, visits in self.reference.sessions.items():

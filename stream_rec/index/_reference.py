@@ -7,6 +7,7 @@ newest first, neighbours newest first), so that scores must agree to the bit.
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
@@ -90,9 +91,9 @@ class ReferenceStore:
         """Apply one event: `applied`, `late` or `duplicate`."""
         limits, session_id = self.limits, event.session_id
         window = limits.allowed_lateness_ms if limits.dedupe_window_ms is None else limits.dedupe_window_ms
-        if event.event_id is not None and event.event_id in self.ids and self.watermark is not None:
-            if self.ids[event.event_id][0] >= self.watermark - window:
-                return "duplicate"
+        known = None if event.event_id is None else self.ids.get(event.event_id)
+        if known is not None and self.watermark is not None and known[0] >= self.watermark - window:
+            return "duplicate"
         if self.watermark is not None and event.timestamp < self.watermark - limits.allowed_lateness_ms:
             return "late"
         if event.event_id is not None:
@@ -263,7 +264,7 @@ class ReferenceStore:
         holders = [each for each in self.newest_first() if each != own and item in self.items(each)]
         for each in holders[:m]:
             visits = self.sessions[each]
-            for before, after in zip(visits, visits[1:], strict=False):
+            for before, after in pairwise(visits):
                 if before.item == item != after.item:
                     scores[after.item] = scores.get(after.item, 0.0) + 1.0
         return scores

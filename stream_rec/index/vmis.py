@@ -274,7 +274,9 @@ class Index:
         """Apply *batch* from event *begin* on; see `entries.apply`."""
         return entries.apply(self.state, batch, begin)
 
-    def apply_and_ask(self, p: Parameters, batch: Batch, begin: int, exclude: npt.NDArray[np.int32], answers: Answers) -> tuple[int, int]:
+    def apply_and_ask(
+        self, p: Parameters, batch: Batch, begin: int, exclude: npt.NDArray[np.int32], answers: Answers
+    ) -> tuple[int, int]:
         """Apply *batch* from event *begin* on and answer each event; see `entries.apply_and_ask`."""
         return entries.apply_and_ask(self.state, self.scratch(p, exclude.size), p, batch, begin, exclude, answers)
 
@@ -379,7 +381,12 @@ class Index:
         """Return scratch memory large enough for a query with parameters *p* and *n_extra* more items to mark."""
         n_items = len(self.state.item)
         last = int(min(p.whole[field.LAST], self.limits.max_session_events))
-        sizes = (n_items, min(int(p.whole[field.M]), len(self.state.session)), max(last, n_extra), int(p.whole[field.N]) + n_extra)
+        sizes = (
+            n_items,
+            min(int(p.whole[field.M]), len(self.state.session)),
+            max(last, n_extra),
+            int(p.whole[field.N]) + n_extra,
+        )
         if self._scratch is None or any(a > b for a, b in zip(sizes, self._scratch_for, strict=True)):
             sizes = tuple(max(a, b) for a, b in zip(sizes, self._scratch_for, strict=True))  # type: ignore[assignment]
             self._scratch = _new_scratch(*sizes, self.limits.max_session_events)

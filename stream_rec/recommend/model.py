@@ -31,8 +31,10 @@ Seen = Literal["keep", "drop-current", "drop-session"]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """One point of the parameter space. i is an item's newest position in the query (1 is the oldest), L the query's
-    length, U its distinct items, step = L - i + 1 for the newest shared item.
+    """One point of the parameter space.
+
+    In the formulas, i is an item's newest position in the query (1 is the oldest), L the query's length, U its number
+    of distinct items, and step = L - i + 1 for the newest item that query and neighbour share.
     """
 
     name: str = "vmis-knn"
@@ -51,28 +53,30 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Events of the session that are the query, counted from its end."""
 
     weight: Weight = "distinct"
-    """w: `same` 1, `linear` i/L, `distinct` i/U, `quadratic` (i/L)^2, `log` 1/log10(L-i+1.7), `exp` exp((i-L)/weight_decay),
-    `wsknn-linear` (i+1)/L, `wsknn-log` log10(2.7)/log10(L-i+1.7)."""
+    """w: `same` 1, `linear` i/L, `distinct` i/U, `quadratic` (i/L)^2, `log` 1/log10(L-i+1.7), `exp`
+    exp((i-L)/weight_decay), `wsknn-linear` (i+1)/L, `wsknn-log` log10(2.7)/log10(L-i+1.7)."""
 
     weight_decay: Positive = 1.02
     """lambda 1 of STAN, in places; for `weight = exp`."""
 
     normalise: Literal["none", "query", "cosine"] = "none"
-    """What similarity is divided by: nothing, U, or the lengths of both sessions (their weights' norm, sqrt of items)."""
+    """What similarity is divided by: nothing, U, or the lengths of both sessions (norm of the weights, root of the
+    number of items)."""
 
     age_days: Positive | None = None
     """lambda 2 of STAN: a neighbour counts exp(-age/age_days); None: age does not matter."""
 
     match: Match = "vmis"
     """Factor by step: `vmis` 1-0.1*step, 0 from 10; `div` 1/step; `linear` 1-0.1*(step-1), 0 from 11; `log`
-    1/log10(step+1.7); `quadratic` 1/step^2; `exp` exp((1-step)/match_decay); `wsknn-linear` (1-0.1*step)/0.9, 0 from 10;
-    `wsknn-log` log10(2.7)/log10(step+1.7)."""
+    1/log10(step+1.7); `quadratic` 1/step^2; `exp` exp((1-step)/match_decay); `wsknn-linear` (1-0.1*step)/0.9, 0 from
+    10; `wsknn-log` log10(2.7)/log10(step+1.7)."""
 
     match_decay: Positive = 1.02
     """For `match = exp`, in steps."""
 
     place_decay: Positive | None = None
-    """lambda 3 of STAN: an item counts exp(-distance/place_decay), in places from the shared item; None: it does not matter."""
+    """lambda 3 of STAN: an item counts exp(-distance/place_decay), in places from the shared item; None: it does not
+    matter."""
 
     direction: Share = 1.0
     """Factor for items that the neighbour saw before the shared item."""
@@ -104,9 +108,7 @@ _MODELS = [
     # Kersbergen, Sprangers & Schelter, "Serenade", SIGMOD 2022, section 3
     Model(name="vmis-knn"),
     # Garg et al., "Sequence and time aware neighborhood for session-based recommendations", SIGIR 2019
-    Model(
-        name="stan", weight="exp", normalise="cosine", age_days=5.0, match="none", place_decay=2.05, idf="none"
-    ),
+    Model(name="stan", weight="exp", normalise="cosine", age_days=5.0, match="none", place_decay=2.05, idf="none"),
     # Ludewig et al., "Empirical analysis of session-based recommendation algorithms", UMUAI 2020
     Model(
         name="vstan",
@@ -259,4 +261,3 @@ def compile_model(
         place=_table(min(longest, MOST_PLACES) if whole[field.PLACE] else 1, _place_formula(point)),
         type_weight=type_weight,
     )
-

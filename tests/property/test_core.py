@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from laws import Twins, plain, query_of, small
+
 from stream_rec.engine import Engine
 from stream_rec.events import Event, Forget
 from stream_rec.index import field
@@ -62,13 +62,12 @@ def test_a_batch_leaves_what_its_events_one_by_one_would(
 
 @given(st.lists(records, max_size=40), st.randoms(use_true_random=False))
 def test_how_partitions_interleave_does_not_matter(
-    drawn: list[tuple[str, str, int, str | None, str | None]], chance: "st.Random"  # type: ignore[name-defined]
+    drawn: list[tuple[str, str, int, str | None, str | None]],
+    chance: "st.Random",  # type: ignore[name-defined]
 ) -> None:
     """Law 1: replicas that applied the same records, none too late, answer alike."""
     # Sessions keep to their partition; a lateness as long as the log is wide lets every order be in time.
-    limits = Limits(
-        retention_ms=2_000, allowed_lateness_ms=1_500, max_session_events=5, popular_half_life_ms=10
-    )
+    limits = Limits(retention_ms=2_000, allowed_lateness_ms=1_500, max_session_events=5, popular_half_life_ms=10)
     log = [event for event in log_of(drawn) if event.event_id is None]
     partitions = [[event for event in log if event.session_id in names] for names in ("s0 s1", "s2 s3", "s4 s5")]
     order = [number for number, part in enumerate(partitions) for _ in part]

@@ -16,8 +16,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-
 from laws import Twins, small
+
 from stream_rec.events import Event, Forget
 from stream_rec.limits import Limits
 from stream_rec.recommend import PRESETS, Model, changed
@@ -52,9 +52,7 @@ variants = st.builds(
     n=st.integers(1, 8),
     last=st.integers(1, 12),
     weight=st.sampled_from(["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]),
-    match=st.sampled_from(
-        ["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]
-    ),
+    match=st.sampled_from(["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]),
     normalise=st.sampled_from(["none", "query", "cosine"]),
     direction=st.sampled_from([0.0, 0.5, 1.0]),
     idf=st.sampled_from(["none", "vmis", "added"]),
@@ -88,7 +86,7 @@ class Log(RuleBasedStateMachine):
         self.applied: list[Event] = []
 
     def event(self, session: str, item: str, step: int, **others: str | None) -> Event:
-        self.now = max(0, self.now + step * self.UNIT )
+        self.now = max(0, self.now + step * self.UNIT)
         return Event(session, item, self.now, **others)  # type: ignore[arg-type]  # of three optional texts
 
     @rule(session=sessions, item=items, step=steps, type=types, event_id=event_ids, user_id=users)

@@ -12,6 +12,7 @@ import math
 LN2_HIGH = 0.693147180369123816490  # the upper 33 bits of ln 2, so that k * LN2_HIGH is exact for |k| < 2**20
 LN2_LOW = 1.90821492927058770002e-10  # ln 2 - LN2_HIGH
 SQRT_HALF = 0.7071067811865476
+SMALLEST = -700.0  # e to a smaller power is no longer a normal number
 
 
 def ln(x: float) -> float:
@@ -38,7 +39,7 @@ def ln(x: float) -> float:
 
 def exp(x: float) -> float:
     """Return e to the *x*, 0.0 below -700 (the smallest factor anybody needs) and for nothing above 700."""
-    if x < -700.0:
+    if x < SMALLEST:
         return 0.0
     k = math.floor(x * 1.4426950408889634 + 0.5)
     r = (x - k * LN2_HIGH) - k * LN2_LOW  # |r| <= 0.3466, so r**14 / 14! is below one unit in the last place

@@ -40,6 +40,7 @@ from stream_rec.index._kernel.state import (
     SEEN,
     SEEN_DROP_CURRENT,
     SEEN_DROP_SESSION,
+    TOP_COMPLETE,
     WATERMARK,
     WEIGHT,
     WEIGHT_AFTER,
@@ -372,7 +373,9 @@ def _weighed(state: State, p: Parameters, item: int, score: float) -> float:
 
 
 @inner
-def _rank(state: State, answers: Answers, row: int, begin: int, wanted: int, item: int, score: float, source: int) -> int:
+def _rank(
+    state: State, answers: Answers, row: int, begin: int, wanted: int, item: int, score: float, source: int
+) -> int:
     """Put *item* at its place among the entries of one source, which start at *begin*; return how many there are.
 
     The list is never longer than *wanted*; equal scores: the larger hash first.
@@ -381,18 +384,13 @@ def _rank(state: State, answers: Answers, row: int, begin: int, wanted: int, ite
     items, scores = answers.item, answers.score
     if n == wanted:
         last = scores[row, n - 1]
-        if score < last or (
-            score == last and state.item[item]["hash"] < state.item[items[row, n - 1]]["hash"]
-        ):
+        if score < last or (score == last and state.item[item]["hash"] < state.item[items[row, n - 1]]["hash"]):
             return n
         n -= 1
     place = n
     while place > begin and (
         scores[row, place - 1] < score
-        or (
-            scores[row, place - 1] == score
-            and state.item[items[row, place - 1]]["hash"] < state.item[item]["hash"]
-        )
+        or (scores[row, place - 1] == score and state.item[items[row, place - 1]]["hash"] < state.item[item]["hash"])
     ):
         items[row, place] = items[row, place - 1]
         scores[row, place] = scores[row, place - 1]
@@ -473,7 +471,7 @@ def _fill_popular(state: State, scratch: Scratch, p: Parameters, answers: Answer
             answers.score[row, n] = state.top[j]["score"]
             answers.source[row, n] = POPULAR
             answers.n[row] = n + 1
-    if answers.n[row] < wanted and state.counters[popular.TOP_COMPLETE] == 0:
+    if answers.n[row] < wanted and state.counters[TOP_COMPLETE] == 0:
         _scan_popular(state, scratch, answers, row, wanted)
 
 
@@ -484,11 +482,11 @@ def _scan_popular(state: State, scratch: Scratch, answers: Answers, row: int, wa
     for j in range(begin):
         scratch.mark[answers.item[row, j]] |= IN_QUERY
     for item in range(state.item.size):
-        if state.item[item]["df"] > 0 and (scratch.mark[item] & IN_QUERY) == 0:
-            if not _is_blocked(state, scratch, item):
-                score = popular.popularity(state, item)
-                if score > 0.0:
-                    _rank(state, answers, row, begin, wanted, item, score, POPULAR)
+        is_in_answer = (scratch.mark[item] & IN_QUERY) != 0
+        if state.item[item]["df"] > 0 and not is_in_answer and not _is_blocked(state, scratch, item):
+            score = popular.popularity(state, item)
+            if score > 0.0:
+                _rank(state, answers, row, begin, wanted, item, score, POPULAR)
     for j in range(begin):
         scratch.mark[answers.item[row, j]] &= ~np.uint8(IN_QUERY)
 

@@ -1,9 +1,9 @@
-"""How loops are compiled: lazily, cached on disk, without the interpreter lock, and with no licence to reorder floats."""
+"""How loops are compiled: lazily, kept on disk, without the interpreter lock, with no licence to reorder floats."""
 
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import numba
 from llvmlite import ir
@@ -24,8 +24,8 @@ OPTIONS: dict[str, Any] = {
     "_nrt": False,
 }
 # Every array of the state would be an argument of seven words at each call between kernels, so what only kernels call
-# is compiled into its callers, gets no way in from Python (building one costs as
-# much time as the function), and is kept on disk as part of its callers only.
+# is compiled into its callers, gets no way in from Python (building one costs as much time as the function), and is
+# kept on disk as part of its callers only.
 INNER: dict[str, Any] = {
     **OPTIONS,
     "cache": False,
@@ -54,7 +54,7 @@ class Entry(Generic[Args, Result]):
             (compiled,) = self.dispatcher.overloads.values()
             self._code = compiled.entry_point
             return result
-        return self._code(*args)  # type: ignore[no-any-return]  # compiled from `function`
+        return self._code(*args)
 
 
 @cache
@@ -82,11 +82,11 @@ def entry(function: Callable[Args, Result]) -> Entry[Args, Result]:
 
 def inner(function: Callable[Args, Result]) -> Callable[Args, Result]:
     """Compile *function*, which only kernels call, into its callers."""
-    return numba.njit(**INNER)(function)  # type: ignore[no-any-return]
+    return numba.njit(**INNER)(function)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401, ARG001  # Numba's own types
+@intrinsic
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401, ARG001  # Numba's own types
     """Ask for the cache line of array[index] (one dimension, contiguous) without waiting for it."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ANN401
@@ -101,3 +101,7 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN40
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+# Kernels call it with the array and the index; Numba adds the typing context.
+prefetch: Callable[[Any, Any], None] = cast(Any, _prefetch)

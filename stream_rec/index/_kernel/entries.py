@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from stream_rec.index._kernel import ingest, popular, postings
 from stream_rec.index._kernel import ask as asking
+from stream_rec.index._kernel import ingest, popular, postings
 from stream_rec.index._kernel.compiled import entry
 from stream_rec.index._kernel.state import (
     APPLIED,

@@ -94,7 +94,7 @@ UNLIMITED = (1 << 62) - 1
 
 
 def _record(**fields: type[np.generic]) -> np.dtype[np.void]:
-    return np.dtype([(name, kind) for name, kind in fields.items()], align=True)
+    return np.dtype(list(fields.items()), align=True)
 
 
 # What belongs to one session, item, ... stands together: one cache line is read where it is looked at.
