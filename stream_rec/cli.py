@@ -8,14 +8,19 @@ needs is imported in its body: `stream-rec --help` must not wait for a compiler.
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import wraps
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stream_rec import __version__
 from stream_rec.errors import SettingsError, StreamRecError
 from stream_rec.settings import Kind, Setting, Settings, load, table
+
+if TYPE_CHECKING:
+    from stream_rec.service.runner import Job
 
 __all__ = ["cli", "main", "with_settings"]
 
@@ -97,3 +102,125 @@ def _say(error: StreamRecError, code: int) -> int:
 def _silence_stdout() -> None:
     """Whoever read our output has gone; what Python flushes at exit must not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@cli.command()
+@with_settings
+def run(settings: Settings) -> None:
+    """Read a log of events, and write recommendations for each.
+
+    Events come from --events; each is applied to the live index, and answered from it. Requests, if there are any, are
+    answered after the events. Ctrl-C finishes what was read. The summary goes to standard error.
+
+    \b
+      stream-rec run --events clicks.jsonl --recommendations recs.jsonl
+      tail -f clicks.jsonl | stream-rec run --events - | jq .
+    """  # noqa: D301 (click knows a paragraph to leave alone by this very character)
+    from stream_rec.service.interrupt import Interrupt
+
+    with Interrupt() as interrupt:
+        from stream_rec.service.runner import Job
+
+        with closing(Job.from_settings(settings)) as job:
+            _warm_up(settings)
+            try:
+                with _progress(settings) as watch:
+                    job.run(lambda: interrupt.asked, watch)
+            finally:
+                for line in job.summary():
+                    click.echo(line, err=True)
+
+
+def _warm_up(settings: Settings) -> None:
+    from stream_rec.service import warmup
+
+    _announce()
+    warmup.warm_up(answers_events=settings.answer == "each-event", answers_requests=settings.requests is not None)
+
+
+def _announce() -> None:
+    """Say what the silence of a first run is."""
+    from stream_rec.service import warmup
+
+    if warmup.is_cold():
+        click.echo(warmup.COMPILING, err=True)
+
+
+def _progress(settings: Settings) -> "AbstractContextManager[Callable[[Job], None]]":
+    """A progress line for whoever watches, unless answers come by in the same place."""
+    shares = settings.recommendations == "-" and settings.answer != "none" and sys.stdout.isatty()
+    if shares or not sys.stderr.isatty():
+        return nullcontext(lambda _: None)
+    from stream_rec.service.progress import ProgressLine
+
+    return ProgressLine()
+
+
+@cli.command()
+@with_settings
+def check(settings: Settings) -> None:
+    """Say what a source holds, what of it a run would refuse and why, and which settings would help.
+
+    Reads with the settings that `run` takes, and writes nothing but its report.
+
+    \b
+      stream-rec check --events clicks.jsonl
+    """  # noqa: D301 (click knows a paragraph to leave alone by this very character)
+    from stream_rec.service.interrupt import Interrupt
+
+    with Interrupt() as interrupt:
+        from stream_rec.service.check import inspect
+
+        _announce()
+        for line in inspect(settings, lambda: interrupt.asked):
+            click.echo(line)
+
+
+@cli.command()
+@click.option("--fast", is_flag=True, help="Leave out the part that takes its time to be read.")
+def demo(fast: bool) -> None:
+    """Watch it learn from a year of a real shop, and recommend live."""
+    from stream_rec.demo.bundled import play_bundled
+
+    _announce()
+    play_bundled(fast=fast)
+
+
+class _Simulate(click.Command):
+    """Its options are the fields of `Shape` and `Delivery`, looked up when they are needed: that takes NumPy."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the declared options and one for each field."""
+        from stream_rec.datasets.options import OPTIONS
+
+        made = [
+            click.Option([each.flag], metavar=each.metavar, help=each.help, default=None, is_flag=each.is_switch)
+            for each in OPTIONS
+        ]
+        declared = super().get_params(ctx)
+        return [*made, *declared]
+
+
+@cli.command(cls=_Simulate)
+@click.option("--out", default="-", metavar="DST", help="A .jsonl or .jsonl.gz file, or - for standard output.")
+@click.option("--truth", metavar="FILE", help="Where the count of what was written goes, as JSON; else standard error.")
+def simulate(out: str, truth: str | None, **given: str | bool | None) -> None:
+    """Write a seeded click stream as JSON lines, with faults on demand.
+
+    The same options give the same bytes on every machine. The truth tells what a run must report.
+
+    \b
+      stream-rec simulate --sessions 10000 > clicks.jsonl
+      stream-rec simulate --sessions 10000 --broken 0.01 --late 0.01 --duplicates 0.02 --out poisoned.jsonl.gz
+    """  # noqa: D301 (click knows a paragraph to leave alone by this very character)
+    from stream_rec.datasets.delivery import write_jsonl
+    from stream_rec.datasets.options import read_options
+    from stream_rec.transport.files import open_sink
+
+    shape, delivery = read_options(given)
+    with closing(open_sink(out, key="out")) as sink:
+        told = write_jsonl(shape, lambda lines: sink.write([lines.removesuffix(b"\n")]), delivery).to_json()
+    if truth is None:
+        click.echo(told, err=True)
+    else:
+        Path(truth).write_text(told + "\n", encoding="utf-8")

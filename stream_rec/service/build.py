@@ -1,0 +1,133 @@
+"""Settings -> the parts of a run: rules of decoding, limits, model, deny list, engine.
+
+The only place where a setting's name meets the name of what it sets. Opens the deny file, and nothing else.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from stream_rec.engine import Engine
+from stream_rec.errors import SettingsError
+from stream_rec.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
+from stream_rec.limits import Limits
+from stream_rec.recommend import Model, model
+from stream_rec.settings import Settings
+from stream_rec.transport.base import Sink, Source
+from stream_rec.transport.files import open_sink, open_source
+
+__all__ = [
+    "build_decoder",
+    "build_engine",
+    "build_limits",
+    "build_model",
+    "build_request_decoder",
+    "build_rules",
+    "open_dead_letters",
+    "open_events",
+    "open_recommendations",
+    "open_requests",
+    "read_denied",
+]
+
+
+def build_engine(settings: Settings) -> Engine:
+    """Make an empty engine. Raises SettingsError."""
+    return Engine(
+        build_model(settings),
+        limits=build_limits(settings),
+        type_weights=settings.types,
+        deny=read_denied(settings),
+        session_gap_ms=settings.session_gap_ms,
+    )
+
+
+def build_model(settings: Settings) -> Model:
+    """Return the preset with the settings' own parameters."""
+    return model(
+        settings.preset,
+        m=settings.m,
+        k=settings.k,
+        last=settings.last,
+        n=settings.n,
+        seen=settings.seen,
+        fallbacks=settings.fallbacks,
+    )
+
+
+def build_limits(settings: Settings) -> Limits:
+    """Return the bounds of the session store."""
+    return Limits(
+        retention_ms=settings.retention_ms,
+        allowed_lateness_ms=settings.lateness_ms,
+        max_sessions=settings.max_sessions,
+        max_events=settings.max_events,
+        max_bytes=settings.max_bytes,
+        max_session_events=settings.max_session_events,
+        dedupe_window_ms=settings.dedupe_window_ms,
+        popular_half_life_ms=settings.popular_half_life_ms,
+    )
+
+
+def build_rules(settings: Settings) -> DecodeRules:
+    """Return how events are written, and which are let in."""
+    return DecodeRules(
+        fields=msgspec.convert(dict(settings.fields), FieldMap),
+        timestamp_unit=settings.timestamp_unit,
+        types=frozenset(settings.types) or None,
+        session_from_user=settings.session_gap_ms is not None,
+        max_record_bytes=settings.max_record_bytes,
+        max_future_ms=settings.max_future_ms,
+    )
+
+
+def build_decoder(settings: Settings) -> EventDecoder:
+    """Return the reader of events."""
+    return EventDecoder(build_rules(settings))
+
+
+def build_request_decoder(settings: Settings) -> RequestDecoder:
+    """Return the reader of requests."""
+    return RequestDecoder(max_record_bytes=settings.max_record_bytes)
+
+
+def read_denied(settings: Settings) -> frozenset[str]:
+    """Return the items of the deny list and of its file. Raises SettingsError for a file that cannot be read."""
+    if settings.deny_file is None:
+        return frozenset(settings.deny)
+    try:
+        text = Path(settings.deny_file).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SettingsError("deny_file", f"cannot read {settings.deny_file!r}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        message = f"{settings.deny_file!r} is not UTF-8 at byte {error.start}: write one item id a line, in UTF-8"
+        raise SettingsError("deny_file", message) from error
+    return frozenset(settings.deny) | {line.strip() for line in text.splitlines() if line.strip()}
+
+
+def open_events(settings: Settings) -> Source:
+    """Open the source of events. Raises SettingsError."""
+    file_format = None if settings.format == "auto" else settings.format
+    return open_source(settings.events, build_rules(settings), file_format=file_format)
+
+
+def open_requests(settings: Settings) -> Source | None:
+    """Open the source of requests, if there is one. Raises SettingsError."""
+    if settings.requests is None:
+        return None
+    rules = DecodeRules(max_record_bytes=settings.max_record_bytes)
+    return open_source(settings.requests, rules, key="requests", tables=False)
+
+
+def open_recommendations(settings: Settings) -> Sink | None:
+    """Open the place for answers, unless nothing is answered. Raises SettingsError."""
+    if settings.answer == "none":
+        return None
+    return open_sink(settings.recommendations, mode=settings.output_mode)
+
+
+def open_dead_letters(settings: Settings) -> Sink | None:
+    """Open the place for dead letters, if one is wanted. Raises SettingsError."""
+    if settings.dead_letters is None:
+        return None
+    return open_sink(settings.dead_letters, mode=settings.output_mode, key="dead_letters")

@@ -1,0 +1,109 @@
+"""What became of every record, counted so that it adds up (law 4), and the summary that says so."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from stream_rec.engine import Stats
+
+__all__ = ["Counts", "show_duration", "show_size", "show_time", "summary_lines"]
+
+_KIB: Final = 1024
+_LABEL_CHARS: Final = 15
+_UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+
+
+class Counts(msgspec.Struct):
+    """Counters of one run. `n_read` = `n_applied` + the sum of `dead` + `n_duplicates`."""
+
+    n_read: int = 0
+    """Records of the event source, none left out."""
+
+    n_applied: int = 0
+    """Events that joined a session, and orders to forget."""
+
+    n_forgets: int = 0
+    """Of `n_applied`, the orders to forget."""
+
+    n_duplicates: int = 0
+    dead: Counter[str] = msgspec.field(default_factory=Counter)
+    """Dead-lettered records of the event source by reason, duplicates apart."""
+
+    n_answers: int = 0
+    """Answers to events and to requests."""
+
+    n_requests: int = 0
+    """Records of the request source; each is answered or dead-lettered."""
+
+    dead_requests: Counter[str] = msgspec.field(default_factory=Counter)
+
+    def check(self) -> None:
+        """Raise AssertionError if a record was lost on the way: a bug of ours, whoever's data it is."""
+        accounted = self.n_applied + self.dead.total() + self.n_duplicates
+        if self.n_read != accounted:
+            raise AssertionError(f"{self.n_read} records read, but {accounted} accounted for: please report it")
+
+
+def summary_lines(counts: Counts, stats: Stats, seconds: float, *, interrupted: bool = False) -> list[str]:
+    """The end of a run in a few lines, for people. Figures are plain, names come first: easy to grep."""
+    forgets = f", {counts.n_forgets:,} forgets among them" if counts.n_forgets else ""
+    dead = f"{counts.dead.total():,}{_by_reason(counts.dead)}"
+    lines = [
+        ("read", f"{counts.n_read:,} records" + (" (stopped before the end)" if interrupted else "")),
+        ("applied", f"{counts.n_applied:,}{forgets}"),
+        ("dead-lettered", dead),
+        ("duplicates", f"{counts.n_duplicates:,}"),
+        ("answers", f"{counts.n_answers:,}"),
+    ]
+    if counts.n_requests:
+        refused = f"{counts.dead_requests.total():,} dead-lettered{_by_reason(counts.dead_requests)}"
+        lines.append(("requests", f"{counts.n_requests:,} read, {refused}"))
+    kept = f"{stats.n_sessions:,} sessions, {stats.n_events:,} events, {stats.n_items:,} items"
+    lines += [
+        ("retained", f"{kept}; {stats.n_evicted:,} sessions evicted"),
+        ("memory", f"{show_size(stats.n_bytes)} by the store's prices"),
+        ("watermark", "none" if stats.watermark is None else show_time(stats.watermark)),
+        ("horizon", "none" if stats.horizon_ms is None else show_duration(stats.horizon_ms)),
+        ("took", _rates(counts, seconds)),
+    ]
+    return [f"{name:<{_LABEL_CHARS}}{value}" for name, value in lines]
+
+
+def show_time(millis: int) -> str:
+    """*millis* since 1970 as ISO 8601 in UTC."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=millis)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def show_duration(millis: int) -> str:
+    """*millis* in its two largest units: `3d 4h`."""
+    for i, (unit, length) in enumerate(_UNITS[:-1]):
+        if millis >= length:
+            smaller_unit, smaller = _UNITS[i + 1]
+            rest = millis % length // smaller
+            return f"{millis // length}{unit}" + (f" {rest}{smaller_unit}" if rest else "")
+    return f"{millis}ms"
+
+
+def show_size(n_bytes: int) -> str:
+    """*n_bytes* with three digits or so."""
+    size = float(n_bytes)
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < _KIB:
+            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= _KIB
+    return f"{size:.2f} GiB"
+
+
+def _by_reason(dead: Counter[str]) -> str:
+    told = ", ".join(f"{reason} {n:,}" for reason, n in sorted(dead.items()))
+    return f" ({told})" if told else ""
+
+
+def _rates(counts: Counts, seconds: float) -> str:
+    if seconds <= 0:
+        return "no time"
+    answered = f", {counts.n_answers / seconds:,.0f} answers/s" if counts.n_answers else ""
+    return f"{seconds:.1f} s: {counts.n_read / seconds:,.0f} records/s{answered}"

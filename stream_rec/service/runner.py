@@ -1,0 +1,157 @@
+"""The loop: batches from the source, through the worker, to the sinks.
+
+Knows nothing of settings' names or terminals. Events come first, then requests: both are files or pipes here, and
+what is asked of a finished log is asked of all of it. A source of both at once (a broker) only has to hand the worker
+its batches in the order they came.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from time import perf_counter, time
+from typing import Self
+
+from stream_rec.engine import Engine
+from stream_rec.events import Answer, encode_answer
+from stream_rec.service import build
+from stream_rec.service.counts import Counts, summary_lines
+from stream_rec.service.worker import Taken, Worker
+from stream_rec.settings import Settings
+from stream_rec.transport.base import Progress, Record, Sink, Source
+
+__all__ = ["Job"]
+
+Watch = Callable[["Job"], None]
+"""Called after each batch, an empty one too."""
+
+
+class Job:
+    """One run: where from, through what, and where to. `close` it, also after an error."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        events: Source,
+        *,
+        requests: Source | None = None,
+        recommendations: Sink | None = None,
+        dead_letters: Sink | None = None,
+        batch_events: int = 1024,
+    ) -> None:
+        self.worker = worker
+        self.seconds = 0.0
+        """Time since the first batch was asked for, at the end of the last one."""
+        self.interrupted = False
+        self._events = events
+        self._requests = requests
+        self._reading = events
+        self._recommendations = recommendations
+        self._dead_letters = dead_letters
+        self._batch_events = batch_events
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Open everything that *settings* name. Raises SettingsError, and leaves nothing open then."""
+        with ExitStack() as undo:
+            worker = Worker(
+                build.build_engine(settings),
+                build.build_decoder(settings),
+                build.build_request_decoder(settings),
+                answers_events=settings.answer == "each-event",
+                now_ms=None if settings.max_future_ms is None else _now_ms,
+            )
+            events = build.open_events(settings)
+            undo.callback(events.close)
+            requests = build.open_requests(settings)
+            if requests is not None:
+                undo.callback(requests.close)
+            recommendations = build.open_recommendations(settings)
+            if recommendations is not None:
+                undo.callback(recommendations.close)
+            job = cls(
+                worker,
+                events,
+                requests=requests,
+                recommendations=recommendations,
+                dead_letters=build.open_dead_letters(settings),
+                batch_events=settings.batch_events,
+            )
+            undo.pop_all()
+        return job
+
+    @property
+    def engine(self) -> Engine:
+        """The live state."""
+        return self.worker.engine
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the records so far."""
+        return self.worker.counts
+
+    @property
+    def progress(self) -> Progress:
+        """Of the source being read."""
+        return self._reading.progress
+
+    def run(self, stop: Callable[[], bool] = lambda: False, watch: Watch = lambda _: None) -> None:
+        """Take all events, then all requests; between batches, *stop* may end it early.
+
+        What was taken is answered and written when this returns or raises. Raises TransportError.
+        """
+        started = perf_counter()
+
+        def after(taken: Taken | None) -> bool:
+            if taken is None:
+                self._flush()
+            else:
+                self._write(taken)
+            self.seconds = perf_counter() - started
+            watch(self)
+            self.interrupted = stop()
+            return self.interrupted
+
+        try:
+            if not self._take(self._events, self.worker.take_events, after) and self._requests is not None:
+                self._take(self._requests, self.worker.take_requests, after)
+        finally:
+            self._flush()
+            self.seconds = perf_counter() - started
+        self.counts.check()
+
+    def summary(self) -> list[str]:
+        """The run in a few lines."""
+        return summary_lines(self.counts, self.engine.stats(), self.seconds, interrupted=self.interrupted)
+
+    def close(self) -> None:
+        """Write what is left, and let go of sources and sinks. Raises TransportError. May be called twice."""
+        with ExitStack() as stack:
+            for each in (self._events, self._requests, self._dead_letters, self._recommendations):
+                if each is not None:
+                    stack.callback(each.close)
+
+    def _take(
+        self, source: Source, take: Callable[[Sequence[Record]], Taken], after: Callable[[Taken | None], bool]
+    ) -> bool:
+        """Hand all batches of *source* to *take*; tell whether it was stopped before the end."""
+        self._reading = source
+        return any(after(take(records) if records else None) for records in source.batches(self._batch_events))
+
+    def _write(self, taken: Taken) -> None:
+        # Dead letters first: an answer tells a log position, and what was refused up to it is told by then.
+        if taken.refused and self._dead_letters is not None:
+            self._dead_letters.write([each.letter() for each in taken.refused])
+        if taken.answers and self._recommendations is not None:
+            self._recommendations.write(list(map(encode_answer, taken.answers)), list(map(_key, taken.answers)))
+
+    def _flush(self) -> None:
+        for sink in (self._dead_letters, self._recommendations):
+            if sink is not None:
+                sink.flush()
+
+
+def _key(answer: Answer) -> bytes | None:
+    return None if answer.session_id is None else answer.session_id.encode()
+
+
+def _now_ms() -> int:
+    return int(time() * 1000)

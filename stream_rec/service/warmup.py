@@ -1,0 +1,34 @@
+"""The kernels, made ready before the first record: loaded from Numba's cache, or compiled, once on a machine.
+
+Knows nothing of the log. The engine it drives is thrown away; the compiled code stays in the process.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from stream_rec.engine import Engine
+from stream_rec.events import Event, Request
+from stream_rec.index._kernel import entries
+
+__all__ = ["COMPILING", "is_cold", "warm_up"]
+
+COMPILING: Final = "compiling the kernels, once, about 20 s"
+
+
+def is_cold() -> bool:
+    """Whether the kernels have never been compiled here, going by whether their cache holds a file. Cheap."""
+    folder = Path(entries.apply.dispatcher.stats.cache_path)
+    return not any(folder.glob("entries.apply_and_ask-*.nbi"))
+
+
+def warm_up(*, answers_events: bool = True, answers_requests: bool = False) -> None:
+    """Call what a run will call, so that its first record does not wait."""
+    engine = Engine()
+    events = [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)]
+    if answers_events:
+        engine.apply_and_answer(events)
+    else:
+        engine.apply(events)
+    if answers_requests:
+        engine.answer([Request(session_id="t"), Request(items=("a",))])
+    engine.stats()
