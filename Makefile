@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint stress bench docs wheel lock clean
+.PHONY: help demo test lint plant stress bench docs wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ lint: $(VENV)/stamp-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+plant: $(VENV)/stamp-dev ## plant one bug at a time, and see that the laws' tests see it (minutes)
+	$(BIN)/python tools/plant_bugs.py
 
 stress: $(VENV)/stamp-dev ## minutes of random logs, every invariant checked after each step
 	$(BIN)/python -m pytest -m stress

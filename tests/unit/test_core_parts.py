@@ -1,0 +1,118 @@
+"""The small parts under the engine: arithmetic, id numbers, the time order, and how kernels are compiled."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_rec.engine import Engine
+from stream_rec.events import Event
+from stream_rec.ids import IdTable
+from stream_rec.index import exp, ln
+from stream_rec.index._kernel import entries
+from stream_rec.index._kernel.compiled import drop_stale_code
+from stream_rec.sessions import OPEN_AT_ONCE, SessionStore, TimeOrder
+
+
+@given(st.floats(1e-300, 1e300))
+def test_ln_is_right_to_the_last_bits(x: float) -> None:
+    """Within four units in the last place of the C library's."""
+    assert ln(x) == pytest.approx(math.log(x), rel=1e-15, abs=1e-16)
+
+
+@given(st.floats(-690, 0))
+def test_exp_is_right_to_the_last_bits(x: float) -> None:
+    """Within a few units in the last place of the C library's."""
+    assert exp(x) == pytest.approx(math.exp(x), rel=1e-15)
+
+
+def test_exact_values_of_the_arithmetic() -> None:
+    """What ties depend on: nothing for one, one for nothing, nothing for long ago."""
+    assert ln(1.0) == 0.0
+    assert exp(0.0) == 1.0
+    assert exp(-1e9) == 0.0
+
+
+def test_ids_keep_their_numbers_and_released_numbers_are_used_again() -> None:
+    """Arrays stay as short as the live names are many."""
+    table = IdTable()
+    assert table.intern(["a", "b", "a"]) == ([0, 1, 0], [0, 1])
+    table.release([0])
+    table.release([0])
+    assert "a" not in table
+    assert table.intern(["b", "c"]) == ([1, 0], [0])
+    assert len(table) == 2
+    table._check()
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 3)), min_size=1, max_size=60), st.integers(1, 3))
+def test_the_time_order_hands_out_the_oldest_first(drawn: list[tuple[int, int]], parts: int) -> None:
+    """By (time, hash), each once, and everything filed before the limit."""
+    order = TimeOrder(retention_ms=20_000)
+    hashes = np.array([tie for _, tie in drawn], np.uint64)
+    times = np.array([time for time, _ in drawn], np.int64)
+    for part in np.array_split(np.arange(len(drawn), dtype=np.int32), parts):
+        order.file(part, times[part])
+    order._check()
+    assert len(order) == len(drawn)
+    taken: list[int] = []
+    while len(order):
+        assert order.next_time <= times[[slot for slot in range(len(drawn)) if slot not in taken]].min()
+        slots, filed, limit = order.take_oldest(hashes)
+        assert filed.tolist() == times[slots].tolist()
+        assert all(times[slot] >= limit for slot in range(len(drawn)) if slot not in {*taken, *slots.tolist()})
+        taken += slots.tolist()
+    assert sorted(taken) == list(range(len(drawn)))
+    assert [(times[s], hashes[s]) for s in taken] == sorted(zip(times, hashes, strict=True))
+
+
+def test_a_crowded_bucket_is_opened_in_parts() -> None:
+    """A million sessions within an hour must not be sorted for each eviction."""
+    order = TimeOrder(retention_ms=None)
+    n = 3 * OPEN_AT_ONCE
+    order.file(np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int64) // 2)
+    slots, times, limit = order.take_oldest(np.zeros(n, np.uint64))
+    assert slots.size == OPEN_AT_ONCE
+    assert times.max() < limit
+    assert len(order) == n - OPEN_AT_ONCE
+
+
+def test_users_and_sessions_know_each_other() -> None:
+    """A session may have several users, a user several sessions; a session that goes takes its links along."""
+    store = SessionStore(retention_ms=None)
+    store.ids.intern(["s", "t"])
+    store.link(0, "u")
+    store.link(1, "u")
+    store.link(1, "v")
+    assert store.of_user("u") == [0, 1]
+    store.release([1])
+    store._check()
+    assert store.of_user("u") == [0]
+    assert store.of_user("v") == []
+
+
+def test_the_kernels_are_compiled() -> None:
+    """No silent fall-back to interpreted loops: the twins are compared only if there are two."""
+    engine = Engine()
+    engine.apply([Event("s", "i", 1)])
+    engine.recommend("s")
+    for kernel in (entries.apply, entries.ask_session):
+        (signature,) = kernel.dispatcher.signatures
+        assert kernel.dispatcher.overloads[signature].fndesc.native
+
+
+def test_compiled_code_of_other_sources_is_dropped(tmp_path: Path) -> None:
+    """Numba would go on running a kernel whose inner functions have changed."""
+    (tmp_path / "entries.apply.nbi").touch()
+    (tmp_path / "entries.apply.1.nbc").touch()
+    (tmp_path / "other.nbi").touch()
+    drop_stale_code(tmp_path)
+    (mark,) = tmp_path.glob("entries.*.made-from")
+    assert {path.name for path in tmp_path.iterdir()} == {"other.nbi", mark.name}
+    (tmp_path / "entries.apply.nbi").touch()
+    drop_stale_code.cache_clear()
+    drop_stale_code(tmp_path)
+    assert (tmp_path / "entries.apply.nbi").exists(), "code made from these very sources is kept"

@@ -1,0 +1,152 @@
+"""The engine as a library: what its methods do and refuse, told by small examples."""
+
+import pytest
+
+from stream_rec.engine import MOST_TYPES, Engine
+from stream_rec.errors import SettingsError
+from stream_rec.events import Event, Forget, Reason, Request
+from stream_rec.limits import Limits
+from stream_rec.recommend import PRESETS, changed, model
+
+TEA = [
+    Event("anna", "tea", 1_000),
+    Event("anna", "cup", 2_000),
+    Event("ben", "tea", 3_000),
+    Event("ben", "milk", 4_000),
+    Event("ben", "cup", 5_000),
+    Event("cleo", "tea", 6_000),
+]
+
+
+@pytest.fixture
+def shop() -> Engine:
+    engine = Engine()
+    assert engine.apply(TEA).n_applied == len(TEA)
+    return engine
+
+
+def names(engine: Engine, session: str, **others: object) -> list[str]:
+    (answer,) = engine.answer([Request(session_id=session, **others)])  # type: ignore[arg-type]
+    return [each.item_id for each in answer.items]
+
+
+def test_a_click_counts_for_everybody_at_once(shop: Engine) -> None:
+    """The next question after an event already knows it."""
+    assert "pot" not in names(shop, "cleo")
+    shop.apply([Event("ben", "pot", 7_000)])
+    assert "pot" in names(shop, "cleo")
+
+
+def test_each_item_tells_its_source(shop: Engine) -> None:
+    """Neighbours first, then followers of the last item, then popular ones."""
+    assert {each.source for each in shop.recommend("cleo")} == {"neighbours"}
+    assert {each.source for each in shop.recommend("nobody")} == {"popular"}
+    last = shop.recommend(items=["milk"], n=3)
+    assert [each.source for each in last][:2] == ["neighbours", "neighbours"]
+
+
+def test_followers_and_popular_items_fill_a_short_answer() -> None:
+    """With one neighbour: its items, then what followed the last item elsewhere, then what is popular."""
+    engine = Engine(changed(PRESETS["vmis-knn"], k=1))
+    visits = ["old p", "old x", "old z", "new x", "new y", "far q"]
+    engine.apply([Event(*visit.split(), time) for time, visit in enumerate(visits)])
+    answer = engine.recommend(items=["x"])
+    assert [(each.item_id, each.source) for each in answer[:2]] == [("y", "neighbours"), ("z", "followed")]
+    assert {(each.item_id, each.source) for each in answer[2:]} == {("p", "popular"), ("q", "popular")}
+
+
+def test_seen_items_may_be_kept_or_dropped(shop: Engine) -> None:
+    """All of them, all but the current one, or none."""
+    assert "cup" in names(shop, "ben", seen="keep")
+    assert "cup" not in names(shop, "ben", seen="drop-current")
+    assert {"tea", "milk", "cup"}.isdisjoint(names(shop, "ben", seen="drop-session"))
+
+
+def test_denied_items_never_come() -> None:
+    """Whatever the source; they still count as evidence of what sessions share."""
+    engine = Engine(deny=["cup"])
+    engine.apply(TEA)
+    assert "cup" not in names(engine, "cleo")
+    assert "cup" not in names(engine, "nobody")
+    assert "milk" in names(engine, "anna"), "ben is a neighbour by tea and cup"
+
+
+def test_a_request_brings_its_own_parameters(shop: Engine) -> None:
+    """For this question only."""
+    assert len(names(shop, "cleo", n=1)) == 1
+    assert names(shop, "cleo", exclude=("cup",)).count("cup") == 0
+    assert names(shop, "nobody", fallbacks=False) == []
+    (answer,) = shop.answer([Request(request_id="r", session_id="cleo", preset="stan")], {"clicks-0": 9})
+    assert (answer.model, answer.request_id, answer.offsets) == ("stan", "r", {"clicks-0": 9})
+    assert len(names(shop, "cleo")) > 1
+
+
+@pytest.mark.parametrize(("key", "value"), [("m", 0), ("k", -1), ("n", 0), ("last", 0), ("seen", "never")])
+def test_parameters_out_of_range_are_refused_by_name(key: str, value: object) -> None:
+    """With the parameter that must change."""
+    with pytest.raises(SettingsError) as refused:
+        model("vmis-knn", **{key: value})
+    assert refused.value.key == key
+
+
+def test_unknown_names_are_refused_with_what_there_is() -> None:
+    """Presets and parameters alike."""
+    with pytest.raises(SettingsError, match="none of sknn"):
+        Engine("vmis")
+    with pytest.raises(SettingsError, match="no parameter"):
+        model("sknn", neighbours=3)
+
+
+def test_an_answer_states_the_watermark_right_after_its_event() -> None:
+    """Not that of the batch's end; late events get none."""
+    engine = Engine(limits=Limits(allowed_lateness_ms=10, retention_ms=1_000))
+    events = [Event("a", "x", 100), Event("b", "y", 200), Event("a", "z", 195), Event("c", "x", 100)]
+    applied, answers = engine.apply_and_answer(events)
+    assert applied.reasons == [None, None, None, Reason.LATE]
+    assert [answer and answer.as_of for answer in answers] == [100, 200, 200, None]
+
+
+def test_forgetting_a_user_forgets_each_session_they_took_part_in() -> None:
+    """Also those they shared; a session begun anew has only its new users."""
+    engine = Engine(limits=Limits(retention_ms=100, allowed_lateness_ms=0))
+    engine.apply([Event("s", "a", 1, user_id="u"), Event("t", "a", 2, user_id="v"), Event("s", "b", 3, user_id="v")])
+    assert engine.forget(user_id="u") == 1
+    assert engine.session("s") == []
+    assert [event.item_id for event in engine.session("t")] == ["a"]
+    engine.apply([Event("t", "c", 103, user_id="w")])
+    assert [event.item_id for event in engine.session("t")] == ["c"], "begun anew after the retention"
+    assert engine.forget(user_id="v") == 0
+    assert engine.forget(user_id="w") == 1
+    assert engine.forget(session_id="never seen") == 0
+
+
+def test_forgetting_in_the_log_counts_as_applied() -> None:
+    """A batch may hold events and what is to be forgotten, in order."""
+    engine = Engine()
+    applied, answers = engine.apply_and_answer([TEA[0], Forget(session_id="anna"), TEA[1]])
+    assert applied.reasons == [None, None, None]
+    assert [answer is not None for answer in answers] == [True, False, True]
+    assert [event.item_id for event in engine.session("anna")] == ["cup"]
+
+
+def test_sessions_are_cut_from_users_by_an_idle_gap() -> None:
+    """Where the log has users but no sessions."""
+    engine = Engine(session_gap_ms=1_000)
+    times = [0, 900, 1_900, 3_500]
+    engine.apply([Event("", f"i{time}", time, user_id="u") for time in times])
+    assert sorted(engine.session_ids()) == ["u@0", "u@3500"]
+
+
+def test_event_types_are_a_closed_set() -> None:
+    """Beyond what a byte can number, an event is refused, not miscounted."""
+    engine = Engine()
+    events = [Event("s", "i", time, f"type-{time}") for time in range(MOST_TYPES + 2)]
+    reasons = engine.apply(events).reasons
+    assert reasons == [None] * MOST_TYPES + [Reason.UNKNOWN_TYPE] * 2
+    engine._check()
+
+
+def test_a_contradiction_of_limits_is_refused() -> None:
+    """An event could join a session that has left."""
+    with pytest.raises(SettingsError, match="retention"):
+        Limits(retention_ms=10, allowed_lateness_ms=11)

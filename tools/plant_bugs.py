@@ -1,0 +1,169 @@
+"""Plants one bug at a time in a copy of the tree and tells whether the tests of the laws see it.
+
+A test that never failed proves nothing. Each entry names the law, what is broken, and how. Run `make plant` (some
+minutes: the kernels are compiled anew for each); it exits with 1 if a bug goes unseen.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).parent.parent
+KERNEL: Final = "stream_rec/index/_kernel/"
+LAWS: Final = ("tests/property/test_laws.py", "tests/property/test_core.py")
+
+
+class Bug(NamedTuple):
+    """One change of one place."""
+
+    law: int
+    what: str
+    file: str
+    right: str
+    wrong: str
+
+
+BUGS: Final = [
+    Bug(
+        1,
+        "answers depend on how the log is cut: the watermark of an answer forgets earlier batches",
+        "stream_rec/engine.py",
+        "np.maximum(batch.time, before), before)",
+        "batch.time, before)",
+    ),
+    Bug(
+        1,
+        "ties of time go by slot, not by hash",
+        KERNEL + "postings.py",
+        'return state.session[slot]["hash"] < state.session[other]["hash"]',
+        "return slot < other",
+    ),
+    Bug(
+        1,
+        "a session that comes back after its retention goes on, unless it was evicted first",
+        KERNEL + "ingest.py",
+        'time - state.session[slot]["last"] > limits[REJOIN]:',
+        "time < 0:",
+    ),
+    Bug(
+        2,
+        "a growing session keeps its old place in one of its lists",
+        KERNEL + "ingest.py",
+        "        for j in range(at, at + n):\n            if not _is_repeated(state, j):\n                insert(",
+        "        for j in range(at, at + n - (n > 2)):\n            if not _is_repeated(state, j):\n                insert(",
+    ),
+    Bug(
+        2,
+        "a late event joins at the end of its session",
+        KERNEL + "ingest.py",
+        "while place > 0 and state.event_time[at + place - 1] > time:",
+        "while place > 0 and time < 0:",
+    ),
+    Bug(
+        2,
+        "squeezing a list brings evicted postings back",
+        KERNEL + "postings.py",
+        'max(state.item[item]["low"], state.item[item]["start"])',
+        'state.item[item]["low"]',
+    ),
+    Bug(
+        2,
+        "of equally similar candidates the older is taken",
+        KERNEL + "ask.py",
+        "takes = value > least or (value == least and n_equal > 0)",
+        "takes = value > least or (value == least and n_equal <= 1)",
+    ),
+    Bug(
+        2,
+        "popularity is not mended when a count falls",
+        KERNEL + "popular.py",
+        'if state.item[item]["dirty"] == 0:',
+        'if state.item[item]["dirty"] == 0 and change > 0:',
+    ),
+    Bug(3, "a session is its own neighbour", KERNEL + "ask.py", "if slot != own and", "if slot >= 0 and"),
+    Bug(
+        3,
+        "a query leaves its marks behind",
+        KERNEL + "ask.py",
+        "        scratch.mark[scratch.marked[j]] = 0",
+        "        scratch.mark[scratch.marked[j]] = scratch.mark[scratch.marked[j]]",
+    ),
+    Bug(
+        4,
+        "a late event is applied",
+        KERNEL + "ingest.py",
+        "time < watermark - limits[LATENESS]:",
+        "time < watermark - limits[LATENESS] - 1:",
+    ),
+    Bug(
+        4,
+        "the same event id is applied twice",
+        KERNEL + "ingest.py",
+        'state.seen[id_place]["time"] >= watermark - limits[ID_WINDOW]',
+        'state.seen[id_place]["time"] > watermark - limits[ID_WINDOW]',
+    ),
+    Bug(
+        6,
+        "the newest session is evicted for the oldest when a filed session has grown",
+        KERNEL + "ingest.py",
+        'if state.session[slot]["last"] == time:\n                return True',
+        'if state.session[slot]["last"] >= time:\n                return True',
+    ),
+    Bug(
+        6,
+        "evicted events are not counted off",
+        KERNEL + "ingest.py",
+        "    counters[N_EVENTS] -= n\n",
+        "    counters[N_EVENTS] -= n - (n > 3)\n",
+    ),
+    Bug(
+        7,
+        "forgetting leaves the event ids",
+        "stream_rec/index/vmis.py",
+        'self._rebuild_ids(without=int(self.state.session["hash"][slot]))',
+        "pass",
+    ),
+    Bug(
+        7,
+        "forgetting a user forgets only one session",
+        "stream_rec/engine.py",
+        "for each in sorted(slots):\n            self.index.drop(each)",
+        "for each in sorted(slots)[:1]:\n            self.index.drop(each)",
+    ),
+]
+
+
+def is_seen(bug: Bug, tree: Path) -> bool:
+    """Tell whether a test fails once *bug* is in."""
+    path = tree / bug.file
+    source = path.read_text()
+    if source.count(bug.right) != 1:
+        sys.exit(f"{bug.file}: expected once, found {source.count(bug.right)} times: {bug.right!r}")
+    path.write_text(source.replace(bug.right, bug.wrong))
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *LAWS]
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    path.write_text(source)
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    print(f"law {bug.law}: {bug.what}\n    {failed[0] if failed else 'NOT SEEN'}", flush=True)
+    return done.returncode == 1 and bool(failed)
+
+
+def main() -> int:
+    """Plant all bugs, or those whose number (from 1) is named."""
+    chosen = [BUGS[int(number) - 1] for number in sys.argv[1:]] or BUGS
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        skipped = shutil.ignore_patterns(".git", ".venv*", "__pycache__", "dist", ".*_cache", ".hypothesis")
+        shutil.copytree(ROOT, tree, ignore=skipped)
+        seen = [is_seen(bug, tree) for bug in chosen]
+    print(f"{sum(seen)} of {len(seen)} planted bugs seen")
+    return 0 if all(seen) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
