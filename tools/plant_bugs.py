@@ -53,8 +53,8 @@ BUGS: Final = [
         2,
         "a growing session keeps its old place in one of its lists",
         KERNEL + "ingest.py",
-        "        for j in range(at, at + n):\n            if not _is_repeated(state, j):\n                insert(",
-        "        for j in range(at, at + n - (n > 2)):\n            if not _is_repeated(state, j):\n                insert(",
+        "range(at, at + n):\n            if not _is_repeated(state, j):\n                insert(",
+        "range(at, at + n - (n > 2)):\n            if not _is_repeated(state, j):\n                insert(",
     ),
     Bug(
         2,

@@ -48,8 +48,8 @@ def test_each_item_tells_its_source(shop: Engine) -> None:
 def test_followers_and_popular_items_fill_a_short_answer() -> None:
     """With one neighbour: its items, then what followed the last item elsewhere, then what is popular."""
     engine = Engine(changed(PRESETS["vmis-knn"], k=1))
-    visits = ["old p", "old x", "old z", "new x", "new y", "far q"]
-    engine.apply([Event(*visit.split(), time) for time, visit in enumerate(visits)])
+    visits = [("old", "p"), ("old", "x"), ("old", "z"), ("new", "x"), ("new", "y"), ("far", "q")]
+    engine.apply([Event(session, item, time) for time, (session, item) in enumerate(visits)])
     answer = engine.recommend(items=["x"])
     assert [(each.item_id, each.source) for each in answer[:2]] == [("y", "neighbours"), ("z", "followed")]
     assert {(each.item_id, each.source) for each in answer[2:]} == {("p", "popular"), ("q", "popular")}
