@@ -1,0 +1,339 @@
+"""`stream-rec run` as a process: every form of input, what is refused, what is written, how it ends."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import select
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from program import PROGRAM, SECONDS, first_number, stream_rec, summary
+
+from stream_rec.datasets.simulate import Shape, events
+from stream_rec.engine import Engine
+from stream_rec.events import Answer, DeadLetter, Event, Request, encode_answer
+
+POISON = (
+    "simulate --sessions 1500 --items 200 --out-of-order .05 --late .03 --duplicates .04 --broken .06 "
+    "--too-large 2KiB --day-rhythm .5 --seed 3"
+)
+SHAPE = Shape(sessions=200, items=60, structure=0.8, users=40, seed=5)
+
+
+@pytest.fixture(scope="module")
+def log() -> list[Event]:
+    """A small stream, in time order."""
+    return list(events(SHAPE))
+
+
+def jsonl(log: list[Event]) -> bytes:
+    return b"".join(msgspec.json.encode(event) + b"\n" for event in log)
+
+
+def table(log: list[Event], delimiter: str, header: list[str]) -> bytes:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([e.session_id, e.item_id, e.timestamp, e.type] for e in log)
+    return out.getvalue().encode()
+
+
+def one_by_one(log: list[Event], topic: str = "clicks.jsonl") -> bytes:
+    """What the engine says when it is asked after each event by hand, the line's number given."""
+    engine = Engine()
+    lines = []
+    for number, event in enumerate(log, 1):
+        engine.apply([event])
+        (answer,) = engine.answer([Request(session_id=event.session_id)], {f"{topic}-0": number})
+        lines.append(encode_answer(answer) + b"\n")
+    return b"".join(lines)
+
+
+def answers(path: Path) -> list[Answer]:
+    return [msgspec.json.decode(line, type=Answer) for line in path.read_bytes().splitlines()]
+
+
+def said(every: list[Answer]) -> list[tuple[str | None, Any, int | None]]:
+    """Answers without the log position, which depends on how the log is written."""
+    return [(answer.session_id, answer.items, answer.as_of) for answer in every]
+
+
+class TestAnswers:
+    """What comes out for what goes in."""
+
+    def test_one_for_each_event_as_the_engine_gives_it(self, log: list[Event], tmp_path: Path) -> None:
+        """Batches, files and JSON add nothing: the bytes are those of asking the engine event by event."""
+        source, out = tmp_path / "clicks.jsonl", tmp_path / "recs.jsonl"
+        source.write_bytes(jsonl(log))
+        done = stream_rec("run", "--events", source, "--recommendations", out)
+        assert one_by_one(log) == out.read_bytes()
+        assert b"" == done.stdout
+        told = summary(done.stderr)
+        assert len(log) == first_number(told["read"]) == first_number(told["applied"]) == first_number(told["answers"])
+        assert "0" == told["dead-lettered"]
+
+    @pytest.mark.parametrize(
+        ("name", "packed", "argv"),
+        [
+            ("clicks.jsonl.gz", True, ""),
+            ("clicks.csv", False, ""),
+            ("clicks.tsv.gz", True, "--field session_id=SessionId --field item_id=ItemId --field timestamp=Time"),
+            ("u.data", False, "--format tsv --field session_id=0 --field item_id=1 --field timestamp=2 --field type=3"),
+        ],
+    )
+    def test_every_form_says_the_same(
+        self, name: str, packed: bool, argv: str, log: list[Event], tmp_path: Path
+    ) -> None:
+        """Packed, as a table, with other names, without a header: the same answers."""
+        header = ["session_id", "item_id", "timestamp", "type"]
+        data = {
+            "clicks.jsonl.gz": jsonl(log),
+            "clicks.csv": table(log, ",", header),
+            "clicks.tsv.gz": table(log, "\t", ["SessionId", "ItemId", "Time", "type"]),
+            "u.data": table(log, "\t", header).split(b"\n", 1)[1],
+        }[name]
+        source, out = tmp_path / name, tmp_path / "recs.jsonl"
+        source.write_bytes(gzip.compress(data) if packed else data)
+        stream_rec("run", "--events", source, "--recommendations", out, *argv.split())
+        expected = [msgspec.json.decode(line, type=Answer) for line in one_by_one(log).splitlines()]
+        assert said(expected) == said(answers(out))
+
+    def test_through_a_pipe(self, log: list[Event]) -> None:
+        """Standard input to standard output; the summary does not mix with the answers."""
+        done = stream_rec("run", "--events", "-", stdin=jsonl(log))
+        assert one_by_one(log, "stdin") == done.stdout
+        assert b"\x1b" not in done.stderr
+
+    def test_a_table_through_a_pipe(self, log: list[Event]) -> None:
+        """`--format` says what no name can."""
+        done = stream_rec(
+            "run",
+            "--events",
+            "-",
+            "--format",
+            "csv",
+            stdin=table(log, ",", ["session_id", "item_id", "timestamp", "type"]),
+        )
+        assert len(log) == len(done.stdout.splitlines())
+
+    def test_same_log_same_bytes(self, log: list[Event], tmp_path: Path) -> None:
+        """Neither the hash seed of the process nor the size of batches shows in what is written (law 1)."""
+        source = tmp_path / "clicks.jsonl"
+        lines = jsonl(log).splitlines(keepends=True)
+        lines[50:50] = [b'{"type":"forget","session_id":"s3"}\n', b"broken\n", b'{"session_id":1}\n']
+        # Apart enough to be late, in the same batch or in another.
+        lines += [lines[0], b'{"session_id":"s","item_id":"i1","timestamp":1}\n', *lines[60:90]]
+        source.write_bytes(b"".join(lines))
+        written = []
+        for seed, batch in (("0", "1"), ("1", "7"), ("2", "100000")):
+            out, dead = tmp_path / f"recs{seed}", tmp_path / f"dead{seed}"
+            stream_rec(
+                "run", "--events", source, "--recommendations", out, "--dead-letters", dead, "--batch-events", batch,
+                env={"PYTHONHASHSEED": seed},
+            )  # fmt: skip
+            written.append((out.read_bytes(), dead.read_bytes()))
+        assert written[0][0]
+        assert written[0][1]
+        assert written[0] == written[1] == written[2]
+
+    def test_requests_are_answered_from_the_whole_log(self, log: list[Event], tmp_path: Path) -> None:
+        """Each good one, after the events; a bad one is dead-lettered, and the run goes on."""
+        source, asked, dead = tmp_path / "clicks.jsonl", tmp_path / "asked.jsonl", tmp_path / "dead.jsonl"
+        source.write_bytes(jsonl(log))
+        asked.write_bytes(
+            b'{"request_id":"a","session_id":"s199"}\n'
+            b'{"request_id":"b","items":["i1","i2"],"n":3}\n'
+            b'{"request_id":"c","session_id":"s199","preset":"no-such"}\n'
+            b'{"request_id":"d"}\n'
+        )
+        done = stream_rec(
+            "run", "--events", source, "--answer", "requests", "--requests", asked, "--dead-letters", dead
+        )  # fmt: skip
+        engine = Engine()
+        engine.apply(log)
+        requests = [Request("a", "s199"), Request("b", items=("i1", "i2"), n=3)]
+        expected = engine.answer(requests, {"clicks.jsonl-0": len(log)})
+        assert [encode_answer(answer) for answer in expected] == done.stdout.splitlines()
+        letters = [msgspec.json.decode(line, type=DeadLetter) for line in dead.read_bytes().splitlines()]
+        assert [("wrong_type", 3), ("missing_field", 4)] == [(each.reason, each.offset) for each in letters]
+        assert "4 read, 2 dead-lettered (missing_field 1, wrong_type 1)" == summary(done.stderr)["requests"]
+
+    def test_sessions_cut_from_users(self, log: list[Event]) -> None:
+        """With a gap, `session_id` is not needed, and the answers carry the session that was cut."""
+        lines = [{"user_id": e.user_id, "item_id": e.item_id, "timestamp": e.timestamp} for e in log]
+        data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+        done = stream_rec("run", "--events", "-", "--session-gap", "30m", stdin=data)
+        sessions = [json.loads(line)["session_id"] for line in done.stdout.splitlines()]
+        assert len(log) == len(sessions)
+        assert all(str(session).startswith(f"{e.user_id}@") for session, e in zip(sessions, log, strict=True))
+
+    def test_denied_items_are_never_recommended(self, log: list[Event], tmp_path: Path) -> None:
+        """Neither those of the flag nor those of the file."""
+        popular = [item for item, _ in Counter(event.item_id for event in log).most_common(3)]
+        denied = tmp_path / "denied.txt"
+        denied.write_text("\n".join(popular[1:]) + "\n\n", encoding="utf-8")
+        done = stream_rec("run", "--events", "-", "--deny", popular[0], "--deny-file", denied, stdin=jsonl(log))
+        named = {item["item_id"] for line in done.stdout.splitlines() for item in json.loads(line)["items"]}
+        assert named
+        assert named.isdisjoint(popular)
+
+    def test_nothing_is_written_if_nothing_is_to_be_answered(self, log: list[Event]) -> None:
+        """`--answer none` feeds the index only."""
+        done = stream_rec("run", "--events", "-", "--answer", "none", stdin=jsonl(log))
+        assert b"" == done.stdout
+        assert "0" == summary(done.stderr)["answers"]
+
+
+class TestNothingIsLost:
+    """Law 4, as the operator sees it."""
+
+    def test_a_poisoned_log(self, tmp_path: Path) -> None:
+        """The summary counts what the simulator put in; dead letters hold the original bytes and their place."""
+        source, truth_file, dead = tmp_path / "clicks.jsonl", tmp_path / "truth.json", tmp_path / "dead.jsonl"
+        stream_rec(*POISON.split(), "--out", source, "--truth", truth_file)
+        done = stream_rec(
+            "run", "--events", source, "--recommendations", "/dev/null", "--dead-letters", dead,
+            "--max-record-bytes", "2KiB",
+        )  # fmt: skip
+        truth = json.loads(truth_file.read_text(encoding="utf-8"))
+        told = summary(done.stderr)
+        assert truth["lines"] == first_number(told["read"])
+        assert truth["applied"] == first_number(told["applied"]) == first_number(told["answers"])
+        assert truth["duplicates"] == first_number(told["duplicates"]) > 0
+        reasons = {**truth["broken"], "late": truth["late"]}
+        assert len(reasons) == 10
+        assert all(reasons.values())
+        shown = ", ".join(f"{reason} {n:,}" for reason, n in sorted(reasons.items()))
+        assert f"{sum(reasons.values()):,} ({shown})" == told["dead-lettered"]
+
+        letters = [msgspec.json.decode(line, type=DeadLetter) for line in dead.read_bytes().splitlines()]
+        reasons["duplicate"] = truth["duplicates"]
+        assert reasons == Counter(letter.reason for letter in letters)
+        assert sorted(letter.offset for letter in letters) == [letter.offset for letter in letters]
+        lines = source.read_bytes().split(b"\n")
+        for letter in letters:
+            line = lines[letter.offset - 1]
+            assert letter.original == (line[:2048] if letter.reason == "too_large" else line)
+            assert letter.message
+            assert (letter.topic, letter.partition) == ("clicks.jsonl", 0)
+
+    def test_an_order_to_forget(self, log: list[Event]) -> None:
+        """It counts as applied, gets no answer, and the session is gone."""
+        data = jsonl(log) + b'{"type":"forget","session_id":"s199"}\n'
+        done = stream_rec("run", "--events", "-", stdin=data)
+        told = summary(done.stderr)
+        assert f"{len(log) + 1:,}, 1 forgets among them" == told["applied"]
+        assert len(log) == len(done.stdout.splitlines())
+        assert told["retained"].startswith("199 sessions")
+
+    def test_a_file_that_breaks_off(self, log: list[Event], tmp_path: Path) -> None:
+        """What came before is answered and counted; the exit code is 1, and the message names the place."""
+        source, out = tmp_path / "clicks.jsonl.gz", tmp_path / "recs.jsonl"
+        packed = gzip.compress(jsonl(log))
+        source.write_bytes(packed[: len(packed) // 2])
+        done = stream_rec("run", "--events", source, "--recommendations", out, code=1)
+        n = len(answers(out))
+        assert 0 < n < len(log)
+        assert n == first_number(summary(done.stderr)["answers"])
+        assert b"is cut off at byte" in done.stderr.splitlines()[-1]
+
+    def test_a_file_that_is_there_is_not_overwritten(self, tmp_path: Path) -> None:
+        """Unless it is said to be."""
+        out = tmp_path / "recs.jsonl"
+        out.write_bytes(b"precious\n")
+        line = b'{"session_id":"s","item_id":"i","timestamp":1}\n'
+        argv = ["run", "--events", "-", "--recommendations", out]
+        done = stream_rec(*argv, stdin=line, code=2)
+        assert b"--output-mode" in done.stderr
+        assert b"precious\n" == out.read_bytes()
+        stream_rec(*argv, "--output-mode", "append", stdin=line)
+        assert out.read_bytes().startswith(b"precious\n{")
+        stream_rec(*argv, "--output-mode", "overwrite", stdin=line)
+        assert out.read_bytes().startswith(b'{"session_id":"s"')
+
+
+class TestLive:
+    """A pipe that stays open."""
+
+    @pytest.fixture
+    def live(self) -> Any:
+        process = subprocess.Popen(
+            [PROGRAM, "run", "--events", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        yield process
+        process.kill()
+        process.communicate()
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_an_answer_comes_at_once_and_a_signal_ends_it(
+        self, number: signal.Signals, live: "subprocess.Popen[bytes]"
+    ) -> None:
+        """Nothing waits for a batch to fill, nor for the end; Ctrl-C ends with the summary and exit code 0."""
+        assert live.stdin is not None
+        assert live.stdout is not None
+        for i in range(1, 4):
+            live.stdin.write(b'{"session_id":"s","item_id":"i%d","timestamp":%d}\n' % (i, i))
+            live.stdin.flush()
+            readable, _, _ = select.select([live.stdout], [], [], SECONDS)
+            assert readable
+            assert {"stdin-0": i} == json.loads(live.stdout.readline())["offsets"]
+        live.send_signal(number)
+        assert 0 == live.wait(SECONDS)
+        rest, stderr = live.communicate()
+        assert b"" == rest
+        assert "3 records (stopped before the end)" == summary(stderr)["read"]
+
+    def test_ctrl_c_amid_a_long_file(self, tmp_path: Path) -> None:
+        """What was read is answered, every line is whole, and the summary agrees with the file."""
+        source, out = tmp_path / "clicks.jsonl", tmp_path / "recs.jsonl"
+        stream_rec("simulate", "--sessions", 200_000, "--out", source)
+        process = subprocess.Popen(
+            [PROGRAM, "run", "--events", source, "--recommendations", out], stderr=subprocess.PIPE
+        )
+        while process.poll() is None and not (out.exists() and out.stat().st_size):
+            os.sched_yield()
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=SECONDS)
+        assert 0 == process.returncode, stderr
+        told = summary(stderr)
+        assert "stopped before the end" in told["read"]
+        assert out.read_bytes().endswith(b"\n")
+        n = len(answers(out))
+        assert 0 < n == first_number(told["answers"]) == first_number(told["read"])
+
+
+class TestMisuse:
+    """Wrong settings are named before a record is read."""
+
+    @pytest.mark.parametrize(
+        ("argv", "named"),
+        [
+            ("--events - --retention 5", "stream-rec: retention: --retention gives '5'"),
+            ("--events no-such-file.jsonl", "stream-rec: events: cannot read 'no-such-file.jsonl': No such file"),
+            ("--events clicks.xyz", "stream-rec: events:"),
+            ("--events - --deny-file no-such-file", "stream-rec: deny_file: cannot read 'no-such-file'"),
+            ("--events - --recommendations no/such/folder.jsonl", "stream-rec: recommendations: cannot write"),
+            ("--events - --requests no-such-file.jsonl", "stream-rec: requests: cannot read"),
+            ("--events - --preset nearest", "stream-rec: preset: --preset gives 'nearest'"),
+            ("--events kafka://broker:9092/clicks", "stream-rec: events:"),
+        ],
+    )
+    def test_exit_code_2_names_the_key(self, argv: str, named: str) -> None:
+        """One line, no traceback, nothing on standard output."""
+        done = stream_rec("run", *argv.split(), code=2)
+        assert done.stderr.decode().startswith(named)
+        assert 1 == len(done.stderr.splitlines())
+        assert b"" == done.stdout
+
+    def test_a_table_without_the_columns(self) -> None:
+        """The message names the columns that there are, and the flag that maps them."""
+        done = stream_rec("run", "--events", "-", "--format", "csv", stdin=b"SessionId,ItemId,Time\n1,2,3\n", code=2)
+        assert b"has no column 'session_id', but SessionId, ItemId, Time" in done.stderr
+        assert b"--field" in done.stderr
