@@ -8,6 +8,10 @@ import pytest
 
 # A shared machine stalls for longer than any deadline would forgive; timing is for benchmarks.
 hypothesis.settings.register_profile("default", deadline=None)
+# For planted bugs: that a test fails is the question there, not by how little.
+hypothesis.settings.register_profile(
+    "unshrunk", deadline=None, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
+)
 hypothesis.settings.load_profile("default")
 
 

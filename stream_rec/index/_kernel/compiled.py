@@ -104,4 +104,4 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN4
 
 
 # Kernels call it with the array and the index; Numba adds the typing context.
-prefetch: Callable[[Any, Any], None] = cast(Any, _prefetch)
+prefetch: Callable[[Any, Any], None] = cast("Any", _prefetch)

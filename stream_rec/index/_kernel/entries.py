@@ -3,7 +3,7 @@
 import numpy as np
 
 from stream_rec.index._kernel import ask as asking
-from stream_rec.index._kernel import ingest, popular, postings
+from stream_rec.index._kernel import ingest, order, popular, postings, seen_ids, visits
 from stream_rec.index._kernel.compiled import entry
 from stream_rec.index._kernel.state import (
     APPLIED,
@@ -86,14 +86,14 @@ def ask_session(
 
 @entry
 def copy_ids(state: State, table: Records, without: np.uint64, drops: bool) -> int:
-    """Fill a fresh event-id table; see `ingest.copy_ids`."""
-    return ingest.copy_ids(state, table, without, drops)
+    """Fill a fresh event-id table; see `seen_ids.copy_ids`."""
+    return seen_ids.copy_ids(state, table, without, drops)
 
 
 @entry
 def drop_session(state: State, slot: int) -> None:
     """Remove session *slot* from everything it touches."""
-    ingest.drop_session(state, slot, 0, False)
+    visits.drop_session(state, slot, 0, False)
 
 
 @entry
@@ -116,5 +116,5 @@ def reframe(state: State, base: int, shift: int) -> None:
 
 @entry
 def settle_front(state: State) -> bool:
-    """Bring the oldest session to the start of the front; see `ingest.settle_front`."""
-    return ingest.settle_front(state)
+    """Bring the oldest session to the start of the front; see `order.settle_front`."""
+    return order.settle_front(state)

@@ -1,0 +1,171 @@
+"""From neighbours to ranked items: scores added up, weighed by rarity, the best kept in order.
+
+Scores are summed neighbours newest first, which the reference follows, so that they agree to the bit.
+"""
+
+import numpy as np
+
+from stream_rec.index._kernel.arithmetic import ln as plain_ln
+from stream_rec.index._kernel.compiled import inner, prefetch
+from stream_rec.index._kernel.state import (
+    BLOCKED,
+    DIRECTION,
+    IDF,
+    IDF_ADDED,
+    IDF_FACTOR,
+    IDF_NONE,
+    N_SESSIONS,
+    NEIGHBOURS,
+    PLACE,
+    REPEATED,
+    Answers,
+    N,
+    Parameters,
+    Scratch,
+    State,
+)
+
+ln = inner(plain_ln)
+REPEAT_BIT = np.uint32(REPEATED)
+AHEAD = 12  # items whose records are asked for before they are needed
+
+
+@inner
+def add(scratch: Scratch, n_touched: int, item: int, score: float) -> int:
+    before = scratch.score[item]
+    scratch.touched[n_touched] = item
+    scratch.score[item] = before + score
+    return n_touched + (before == 0.0)
+
+
+@inner
+def _score_alike(state: State, scratch: Scratch, slot: int, score: float, n_touched: int) -> int:
+    """Give every item of the neighbour the same score."""
+    at = state.session[slot]["at"]
+    for j in range(at, at + state.session[slot]["events"]):
+        word = state.event_item[j]
+        if (word & REPEAT_BIT) == 0:
+            n_touched = add(scratch, n_touched, np.int64(word), score)
+    return n_touched
+
+
+@inner
+def _score_by_place(
+    state: State, scratch: Scratch, p: Parameters, slot: int, score: float, shared: int, n_touched: int
+) -> int:
+    """Give each item of the neighbour a score by its place relative to the shared item's newest one."""
+    at = state.session[slot]["at"]
+    end = at + state.session[slot]["events"]
+    anchor = at
+    while state.event_item[anchor] != np.uint32(shared):
+        anchor += 1
+    for j in range(at, end):
+        word = state.event_item[j]
+        if (word & REPEAT_BIT) == 0:
+            value = score * p.place[min(abs(j - anchor), p.place.size - 1)]
+            if j < anchor:
+                value *= p.real[DIRECTION]
+            if value > 0.0:
+                n_touched = add(scratch, n_touched, np.int64(word), value)
+    return n_touched
+
+
+@inner
+def score_items(state: State, scratch: Scratch, p: Parameters, query: np.ndarray, n_chosen: int) -> int:
+    """Add up the scores of the neighbours' items, neighbours newest first; return how many items have one."""
+    n_touched = 0
+    last_match = p.match.size - 1
+    for i in range(n_chosen):
+        prefetch(state.session, scratch.candidate[scratch.chosen[i]])
+    for i in range(n_chosen):
+        prefetch(state.event_item, state.session[scratch.candidate[scratch.chosen[i]]]["at"])
+    for i in range(n_chosen):
+        c = scratch.chosen[i]
+        step = scratch.step[c]
+        score = scratch.similarity[c] * p.match[min(step, last_match)]
+        if score <= 0.0:
+            continue
+        slot = scratch.candidate[c]
+        if p.whole[PLACE] == 0:
+            n_touched = _score_alike(state, scratch, slot, score, n_touched)
+        else:
+            shared = query[query.size - step]
+            n_touched = _score_by_place(state, scratch, p, slot, score, shared, n_touched)
+    return n_touched
+
+
+@inner
+def _weighed(state: State, p: Parameters, item: int, score: float) -> float:
+    """Return *score* times the factor of the item's rarity."""
+    kind = p.whole[IDF]
+    if kind == IDF_NONE:
+        return score
+    idf = ln(float(state.counters[N_SESSIONS]) / float(state.item[item]["df"]))
+    if kind == IDF_ADDED:
+        return score * (1.0 + p.real[IDF_FACTOR] * idf)
+    return score * idf if idf > 0.0 else score
+
+
+@inner
+def rank(
+    state: State, answers: Answers, row: int, begin: int, wanted: int, item: int, score: float, source: int
+) -> int:
+    """Put *item* at its place among the entries of one source, which start at *begin*; return how many there are.
+
+    The list is never longer than *wanted*; equal scores: the larger hash first.
+    """
+    n = answers.n[row]
+    items, scores = answers.item, answers.score
+    if n == wanted:
+        last = scores[row, n - 1]
+        if score < last or (score == last and state.item[item]["hash"] < state.item[items[row, n - 1]]["hash"]):
+            return n
+        n -= 1
+    place = n
+    while place > begin and (
+        scores[row, place - 1] < score
+        or (scores[row, place - 1] == score and state.item[items[row, place - 1]]["hash"] < state.item[item]["hash"])
+    ):
+        items[row, place] = items[row, place - 1]
+        scores[row, place] = scores[row, place - 1]
+        answers.source[row, place] = source
+        place -= 1
+    items[row, place] = item
+    scores[row, place] = score
+    answers.source[row, place] = source
+    answers.n[row] = n + 1
+    return n + 1
+
+
+@inner
+def block(scratch: Scratch, n_marked: int, item: int) -> int:
+    if item >= 0 and (scratch.mark[item] & BLOCKED) == 0:
+        scratch.mark[item] |= BLOCKED
+        scratch.marked[n_marked] = item
+        return n_marked + 1
+    return n_marked
+
+
+@inner
+def is_blocked(state: State, scratch: Scratch, item: int) -> bool:
+    return (scratch.mark[item] & BLOCKED) != 0 or state.item[item]["denied"] != 0
+
+
+@inner
+def take_best(
+    state: State, scratch: Scratch, p: Parameters, answers: Answers, row: int, n_touched: int, source: int
+) -> None:
+    """Rank the touched items behind what the answer already has, and wipe their scores."""
+    begin = answers.n[row]
+    wanted = p.whole[N]
+    for j in range(n_touched):
+        if j + AHEAD < n_touched:
+            prefetch(state.item, scratch.touched[j + AHEAD])
+        item = scratch.touched[j]
+        score = scratch.score[item]
+        scratch.score[item] = 0.0
+        if begin < wanted and not is_blocked(state, scratch, item):
+            if source == NEIGHBOURS:
+                score = _weighed(state, p, item, score)
+            if score > 0.0:
+                rank(state, answers, row, begin, wanted, item, score, source)
