@@ -1,6 +1,7 @@
 """What holds of whole logs: order, batches, interleaving, forgetting, memory, and lists too long for small examples."""
 
 import itertools
+import pickle
 import tracemalloc
 from collections.abc import Sequence
 
@@ -152,6 +153,22 @@ def test_a_session_is_never_its_own_neighbour(
     log = log_of(drawn)
     engine.apply([Event("alone", event.item_id, event.timestamp) for event in log])
     assert engine.ask(changed(PRESETS[preset], fallbacks=False, seen="keep"), session_id="alone") == []
+
+
+@given(st.lists(records, max_size=30), st.integers(0, 30))
+def test_a_pickled_engine_goes_on_as_the_original_would(
+    drawn: list[tuple[str, str, int, str | None, str | None]], cut: int
+) -> None:
+    """State is plain data: a copy made in the middle of a log sees the rest of it alike, and shares nothing."""
+    log = log_of(drawn)
+    original = Engine(limits=LIMITS)
+    original.apply(log[:cut])
+    before = everything(original)
+    copy = pickle.loads(pickle.dumps(original))  # noqa: S301  # our own, made in this line
+    applied = copy.apply_and_answer(log[cut:])
+    assert everything(original) == before
+    assert original.apply_and_answer(log[cut:])[1] == applied[1]
+    assert everything(original) == everything(copy)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
