@@ -126,16 +126,16 @@ class EventDecoder:
             session_id = str(session_id)
         if type(item_id) is not str:
             item_id = str(item_id)
-        if type(event_id) is not str or not event_id:
+        if event_id is not None and (type(event_id) is not str or not event_id):
             event_id = _optional(event_id)
-        if type(user_id) is not str or not user_id:
+        if user_id is not None and (type(user_id) is not str or not user_id):
             user_id = _optional(user_id)
         # `view` is by far the most common type, so it alone is asked for first.
         if kind != VIEW or self.rules.types is not None:
             kind = _optional(kind) or VIEW
             if kind == FORGET or not self._lets_in(kind):
                 return self._diagnose(data, now_ms)
-        if now_ms is not None and self._is_future(timestamp, now_ms):
+        if now_ms is not None and timestamp > now_ms and self._is_future(timestamp, now_ms):
             return self._diagnose(data, now_ms)
         return Event(session_id, item_id, timestamp, kind, event_id, user_id)
 

@@ -85,18 +85,17 @@ def decode_records(
     decoder: EventDecoder, records: Sequence[Record], now_ms: int | None = None
 ) -> list[Event | Forget | DecodeError]:
     """What each of the *records* says, in order; for an unreadable one, why."""
-    return [_decode(decoder, record, now_ms) for record in records]
-
-
-def _decode(
-    decoder: EventDecoder, record: Record, now_ms: int | None
-) -> Event | Forget | DecodeError:
-    if record.fault is not None:
-        return DecodeError(*record.fault)
-    try:
-        if record.row is not None:
-            return decoder.decode_row(record.row, now_ms)
-        return decoder.decode(record.value, now_ms)
-    except DecodeError as error:
-        # Without its traceback, which would hold on to the whole batch.
-        return error.with_traceback(None)
+    decode = decoder.decode
+    decoded: list[Event | Forget | DecodeError] = []
+    for record in records:
+        try:
+            if record.fault is not None:
+                decoded.append(DecodeError(*record.fault))
+            elif record.row is not None:
+                decoded.append(decoder.decode_row(record.row, now_ms))
+            else:
+                decoded.append(decode(record.value, now_ms))
+        except DecodeError as error:
+            # Without its traceback, which would hold on to the whole batch.
+            decoded.append(error.with_traceback(None))
+    return decoded
