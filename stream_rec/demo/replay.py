@@ -28,9 +28,7 @@ class DemoEngine(Protocol):
     def apply(self, events: Sequence[Event], /) -> object:
         """Learn from *events*."""
 
-    def apply_and_answer(
-        self, events: Sequence[Event], /
-    ) -> tuple[object, Sequence[Answer | None]]:
+    def apply_and_answer(self, events: Sequence[Event], /) -> tuple[object, Sequence[Answer | None]]:
         """Learn from each event, and answer for its session right after it.
 
         An answer for each event; None for one that was not applied.
@@ -205,9 +203,7 @@ class Replay:
         """Act two: the steps of the visitors shown; what others do meanwhile is replayed unseen."""
         seen: Counter[str] = Counter()
         visitors: dict[str, int] = {}
-        while len(visitors) < len(self._shown) or any(
-            seen[session] < self._shown[session] for session in visitors
-        ):
+        while len(visitors) < len(self._shown) or any(seen[session] < self._shown[session] for session in visitors):
             event = self._next(1)[0]
             rank, answer, micros = self._ask(event)
             session = event.session_id

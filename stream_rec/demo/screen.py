@@ -64,9 +64,7 @@ def play(
 
 
 class _Screen:
-    def __init__(
-        self, console: Console, titles: Mapping[str, str], sleep: Callable[[float], None]
-    ) -> None:
+    def __init__(self, console: Console, titles: Mapping[str, str], sleep: Callable[[float], None]) -> None:
         self._console = console
         self._titles = titles
         self._sleep = sleep
@@ -177,9 +175,7 @@ class _Screen:
                 speed = progress.tasks[0].speed
                 progress.update(task, rate="" if speed is None else f"{speed:,.0f} events/s")
 
-    def _visitor(
-        self, steps: Sequence[Step], replay: Replay, *, fixed: bool = True
-    ) -> RenderableType:
+    def _visitor(self, steps: Sequence[Step], replay: Replay, *, fixed: bool = True) -> RenderableType:
         """The basket so far on the left, the newest answer on the right.
 
         A *fixed* height has room for all that may come, so that nothing jumps.

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from stream_rec.datasets.sample import load_sample
 from stream_rec.demo import Outcome, Pace, play
-from stream_rec.demo.bundled import LONGEST_BASKET, play_bundled
+from stream_rec.demo.bundled import play_bundled
 from stream_rec.demo.replay import Replay, Score
 from stream_rec.events import Answer, Event, Recommendation
 
@@ -208,9 +208,9 @@ def test_latency_is_that_of_single_answers() -> None:
 
 def test_the_demo_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real engine on the first baskets of the sample answers, and beats the best sellers."""
-    events, titles = load_sample(LONGEST_BASKET)
+    events, titles = load_sample()
     some = events[:10_000]
-    monkeypatch.setattr("stream_rec.demo.bundled.load_sample", lambda _: (some, titles))
+    monkeypatch.setattr("stream_rec.demo.bundled.load_sample", lambda: (some, titles))
     out = io.StringIO()
     outcome = play_bundled(console=Console(file=out, width=100, _environ={}))
     assert len(some) == outcome.events
