@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parent.parent
 KERNEL: Final = "stream_rec/index/_kernel/"
-LAWS: Final = ("tests/property/test_laws.py", "tests/property/test_core.py")
+LAWS: Final = ("tests/property/test_laws.py", "tests/property/test_core.py", "tests/unit/test_engine.py")
 
 LONGEST_S: Final = 240  # the tests take some 60 s with the kernels to compile
 

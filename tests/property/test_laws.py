@@ -26,7 +26,7 @@ SESSIONS = [f"s{j}" for j in range(6)]
 ITEMS = [f"i{j}" for j in range(7)]
 sessions = st.sampled_from(SESSIONS)
 items = st.sampled_from(ITEMS)
-users = st.none() | st.sampled_from(["u0", "u1"])
+users = st.sampled_from([None, "u0", "u0", "u1"])
 event_ids = st.none() | st.sampled_from([f"e{j}" for j in range(12)])
 types = st.sampled_from(["view", "view", "cart", "purchase"])
 steps = st.sampled_from([0, 0, 1, 2, 5, 15, 40, -1, -3, -8, -30])
@@ -109,9 +109,13 @@ class Log(RuleBasedStateMachine):
     def an_event_again(self, data: st.DataObject) -> None:
         self.twins.apply([data.draw(st.sampled_from(self.applied))])
 
-    @rule(session=sessions, user=st.sampled_from([None, None, "u0", "u1"]))
-    def forget(self, session: str, user: str | None) -> None:
-        self.twins.apply([Forget(session if user is None else None, user)])
+    @rule(session=sessions)
+    def forget_a_session(self, session: str) -> None:
+        self.twins.apply([Forget(session_id=session)])
+
+    @rule(user=st.sampled_from(["u0", "u1"]))
+    def forget_a_user(self, user: str) -> None:
+        self.twins.apply([Forget(user_id=user)])
 
     @rule(point=variants, session=sessions, exclude=st.lists(items, max_size=2))
     def ask_a_session(self, point: Model, session: str, exclude: list[str]) -> None:
