@@ -1,0 +1,89 @@
+"""What a retained event costs in memory, everything included; and whether memory stays flat under a limit.
+
+Each size is measured in a process of its own, as growth of the resident set over a process with an empty engine.
+"""
+
+import gc
+import sys
+from pathlib import Path
+
+import feed
+import msgspec
+from common import BATCH, EVENTS_A_SESSION, Report, alone, report, rss
+
+from stream_rec.engine import Engine
+from stream_rec.limits import Limits
+
+QUESTION = "what does a retained event cost, and does memory stay flat under a limit?"
+TURNOVERS = 6
+
+
+def grow(n_events: int, max_sessions: int | None) -> dict[str, float]:
+    """Feed a log; return the resident set's growth at each sixth of it (a turnover under a limit) and at its end."""
+    clicks = feed.log(n_events)  # there before and after, so not counted
+    limits = Limits(retention_ms=None, max_sessions=max_sessions)
+    # What loading code and making a batch of events takes the first time is not the engine's.
+    feed.fill(Engine(limits=limits), clicks.take(slice(0, 2 * BATCH)))
+    gc.collect()
+    engine = Engine(limits=limits)
+    before = rss()
+    told: dict[str, float] = {}
+    n_fed, mark = 0, 1
+    for events in feed.batches(clicks):
+        engine.apply(events)
+        n_fed += len(events)
+        if n_fed >= mark * len(clicks) // TURNOVERS:
+            told[f"at {mark}"] = float(rss() - before)
+            mark += 1
+    del events
+    gc.collect()
+    stats = engine.stats()
+    told["growth"] = float(rss() - before)
+    told["events"] = float(stats.n_events)
+    told["sessions"] = float(stats.n_sessions)
+    told["priced"] = float(stats.n_bytes)
+    told["arrays"] = float(sum(array.nbytes for array in engine.index.state))
+    return told
+
+
+def retained(told: Report, n_events: int) -> None:
+    """Nothing evicted."""
+    found = alone(Path(__file__), "grow", str(n_events))
+    told.part(f"Nothing evicted: {found['sessions']:,.0f} sessions, {found['events']:,.0f} events")
+    n = found["events"]
+    told.figure(f"RSS growth a retained event, {n_events:,} events", found["growth"] / n, "bytes", "<= 100")
+    told.figure(f"by the prices of max_bytes, {n_events:,} events", found["priced"] / n, "bytes")
+    told.figure(
+        f"RSS growth as a share of the prices, {n_events:,} events", found["growth"] / found["priced"], "", "<= 1"
+    )
+    told.figure(f"arrays as allocated (unused room included), {n_events:,} events", found["arrays"] / n, "bytes")
+    told.figure(f"RSS growth in all, {n_events:,} events", found["growth"] / 2**20, "MiB")
+
+
+def steady(told: Report, n_events: int) -> None:
+    """As many sessions as a sixth of the log; all of them are replaced five times."""
+    n_sessions = n_events // EVENTS_A_SESSION // TURNOVERS
+    found = alone(Path(__file__), "grow", str(n_events), str(n_sessions))
+    told.part(f"At most {n_sessions:,} sessions, replaced five times over ({n_events:,} events)")
+    for mark in range(1, TURNOVERS + 1):
+        told.figure(f"RSS growth after {mark} times {n_sessions:,} sessions", found[f"at {mark}"] / 2**20, "MiB")
+    told.figure("the last, as a multiple of the second", found[f"at {TURNOVERS}"] / found["at 2"], "x", "flat: <= 1.1")
+    told.figure("RSS growth a retained event, in steady state", found["growth"] / found["events"], "bytes")
+    told.figure("by the prices of max_bytes, in steady state", found["priced"] / found["events"], "bytes")
+
+
+def main() -> None:
+    """Ask."""
+    with report("memory", QUESTION) as told:
+        sizes = [50_000, 100_000] if told.small else [1_000_000, 5_000_000, 20_000_000]
+        for n_events in sizes:
+            retained(told, n_events)
+        steady(told, 120_000 if told.small else 3_000_000)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["grow"]:
+        limit = int(sys.argv[3]) if sys.argv[3:] else None
+        print(msgspec.json.encode(grow(int(sys.argv[2]), limit)).decode())
+    else:
+        main()

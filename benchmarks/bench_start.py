@@ -1,0 +1,87 @@
+"""How long until something happens: importing the package, the first answer of `run`, and compiling once."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+from common import COMMAND, Report, in_turn, report, scratch_folder, seconds
+
+QUESTION = "how long until something happens?"
+EVENT = b'{"session_id":"s1","item_id":"i1","timestamp":1700000000000,"type":"view"}\n'
+IMPORTS = {
+    "an empty program": "pass",
+    "import stream_rec": "import stream_rec",
+    "import numba (alone)": "import numba",
+    "import stream_rec.engine (numba included)": "import stream_rec.engine",
+}
+
+
+def python(code: str) -> float:
+    """Seconds that a fresh Python takes to run *code*, its own start included."""
+    return seconds(lambda: subprocess.run([sys.executable, "-c", code], check=True))
+
+
+def first_answer(environ: dict[str, str] | None = None) -> float:
+    """Seconds from starting `run` on a pipe to its first answer."""
+    arguments = [*COMMAND, "run", "--events", "-", "--recommendations", "-"]
+    started = perf_counter()
+    with subprocess.Popen(
+        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(EVENT)
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        taken = perf_counter() - started
+        process.stdin.close()
+    assert answer, "run ended without an answer; run it by hand to see why"
+    return taken
+
+
+def warm(told: Report, n_rounds: int) -> None:
+    """Everything compiled, and on a warm disk: a first round is not counted."""
+    rivals: dict[str, Callable[[], float]] = {name: partial(python, code) for name, code in IMPORTS.items()}
+    rivals["first answer"] = first_answer
+    rivals["stream-rec --help"] = lambda: seconds(
+        lambda: subprocess.run([*COMMAND, "--help"], check=True, stdout=subprocess.DEVNULL)
+    )
+    in_turn(1, rivals)
+    taken = in_turn(n_rounds, rivals)
+    told.part("Fresh processes, warm disk, kernels compiled before")
+    base = taken.pop("an empty program")
+    told.figure("an empty Python program", base, "s")
+    empty = sum(base) / len(base)
+    for name in list(IMPORTS)[1:]:
+        goal = "<= 0.5" if name == "import stream_rec" else None
+        told.figure(f"{name}, Python's own start taken off", [each - empty for each in taken[name]], "s", goal)
+    told.figure("stream-rec --help, process and all", taken["stream-rec --help"], "s")
+    told.figure("stream-rec run, from start to first answer, process and all", taken["first answer"], "s", "<= 2")
+
+
+def cold(told: Report) -> None:
+    """With an empty cache of compiled kernels, as on a new machine."""
+    with scratch_folder() as folder:
+        environ = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
+        taken = first_answer(environ)
+        n_bytes = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+        again = first_answer(environ)
+    told.part("Once on a machine: the kernels are compiled and kept")
+    told.figure("stream-rec run, first answer, with nothing compiled", taken, "s")
+    told.figure("the same right after", again, "s")
+    told.figure("compiled code on disk", n_bytes / 2**20, "MiB")
+
+
+def main() -> None:
+    """Ask."""
+    with report("start", QUESTION) as told:
+        warm(told, 2 if told.small else 10)
+        cold(told)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""What all benchmarks share: the shape of the question, where it was asked, and how answers are kept.
+
+A benchmark states figures, each with its unit and (if there is one) its target; they are printed as they come, and
+kept as benchmarks/results/<name>.txt and .json with machine, versions and commit. Nothing here asserts a time.
+"""
+
+import argparse
+import datetime as dt
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter, perf_counter_ns
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+RESULTS = Path(__file__).parent / "results"
+TREE = Path(__file__).parents[1]
+LIBRARIES = ("stream-rec", "numpy", "numba", "msgspec", "sortedcontainers", "xxhash", "wsknn")
+BATCH = 8192
+ITEMS = 100_000
+EVENTS_A_SESSION = 5  # the mean of the shape, so that sizes can be told in events
+HOST_MS = 30 * 86_400_000  # a million sessions start within this time
+
+Argument = TypeVar("Argument")
+Floats = npt.NDArray[np.float64]
+
+
+# --- where it was measured
+
+
+def machine() -> str:
+    """Processor, cores, memory and system, without a name that tells whose it is."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
+
+
+def commit() -> str:
+    """The tree's commit, with `dirty` behind it if what was measured is not what was committed."""
+    try:
+        head = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--", ".", ":(exclude)benchmarks/results")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head} dirty" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=TREE, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """What was installed of the libraries that matter."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def rss() -> int:
+    """Resident memory of this process, in bytes (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+# --- what came out
+
+
+class Figure(msgspec.Struct):
+    """One number of a result: the median where there were several rounds."""
+
+    what: str
+    value: float
+    unit: str
+    target: str | None = None
+    least: float | None = None
+    most: float | None = None
+
+
+class Kept(msgspec.Struct):
+    """A result as it is written."""
+
+    machine: str
+    python: str
+    versions: dict[str, str]
+    commit: str
+    date: str
+    figures: list[Figure]
+
+
+class Report:
+    """Takes figures, prints them, and keeps them at the end."""
+
+    def __init__(self, name: str, question: str, *, small: bool, out: Path | None = None) -> None:
+        self.name = name
+        self.small = small
+        self._out = out
+        self._figures: list[Figure] = []
+        self._lines: list[str] = []
+        self._kept = Kept(
+            machine=machine(),
+            python=platform.python_version(),
+            versions=versions(),
+            commit=commit(),
+            date=dt.datetime.now(dt.UTC).isoformat(timespec="minutes"),
+            figures=self._figures,
+        )
+        self._say(f"{name}: {question}")
+        self._say(f"{self._kept.machine}; Python {self._kept.python}")
+        self._say(", ".join(f"{library} {version}" for library, version in self._kept.versions.items()))
+        self._say(f"commit {self._kept.commit}, {self._kept.date}{', small' if small else ''}")
+
+    def part(self, title: str) -> None:
+        """Begin a part of the result."""
+        self._say("")
+        self._say(title)
+
+    def note(self, text: str) -> None:
+        """Say something in words."""
+        self._say(f"  {text}")
+
+    def figure(self, what: str, values: float | Iterable[float], unit: str, target: str | None = None) -> float:
+        """State a figure of one or several rounds; return the value, which is the median."""
+        rounds = [float(values)] if isinstance(values, float | int) else [float(value) for value in values]
+        middle = statistics.median(rounds)
+        least, most = (min(rounds), max(rounds)) if len(rounds) > 1 else (None, None)
+        self._figures.append(Figure(what, middle, unit, target, least, most))
+        spread = (
+            f"   (min {show(min(rounds))}, max {show(max(rounds))}; {len(rounds)} rounds)" if len(rounds) > 1 else ""
+        )
+        goal = "" if target is None else f"   target {target}"
+        self._say(f"  {what:<58}{show(middle):>12} {unit}{goal}{spread}")
+        return middle
+
+    def save(self) -> None:
+        """Write the result, unless it is a small one that nobody asked to keep."""
+        folder = self._out or (None if self.small else RESULTS)
+        if folder is None:
+            print("  (a small run is not kept)")
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.name}.txt").write_text("\n".join(self._lines) + "\n", encoding="utf-8")
+        kept = msgspec.json.format(msgspec.json.encode(self._kept), indent=1)
+        (folder / f"{self.name}.json").write_bytes(kept + b"\n")
+
+    def _say(self, line: str) -> None:
+        self._lines.append(line)
+        print(line, flush=True)
+
+
+def show(value: float) -> str:
+    """A number with as many digits as one can read."""
+    if value == int(value) and abs(value) < 1e4:
+        return str(int(value))
+    if abs(value) >= 1e4:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) < 10 else f"{value:.2f}"
+
+
+@contextmanager
+def report(name: str, question: str) -> Iterator[Report]:
+    """Read the command line, and keep the result if all went well."""
+    parser = argparse.ArgumentParser(description=question)
+    parser.add_argument("--small", action="store_true", help="seconds instead of minutes, to see that it runs")
+    parser.add_argument("--out", type=Path, help="where the result goes instead of benchmarks/results")
+    given = parser.parse_args()
+    started = perf_counter()
+    made = Report(name, question, small=given.small, out=given.out)
+    yield made
+    made.part(f"took {perf_counter() - started:.0f} s")
+    made.save()
+
+
+# --- measuring
+
+
+def latencies(call: Callable[[Argument], object], arguments: Sequence[Argument]) -> Floats:
+    """Time *call* for each of *arguments*, in microseconds."""
+    taken = np.empty(len(arguments), np.int64)
+    for place, argument in enumerate(arguments):
+        started = perf_counter_ns()
+        call(argument)
+        taken[place] = perf_counter_ns() - started
+    return taken / 1e3
+
+
+def percentiles(rounds: Sequence[Floats], percent: int) -> list[float]:
+    """That percentile of each round."""
+    return [float(np.percentile(taken, percent)) for taken in rounds]
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Time one call."""
+    started = perf_counter()
+    call()
+    return perf_counter() - started
+
+
+def in_turn(n_rounds: int, rivals: Mapping[str, Callable[[], Any]]) -> dict[str, list[Any]]:
+    """Let rivals take turns, each once a round, so that what disturbs the machine disturbs all of them."""
+    results: dict[str, list[Any]] = {name: [] for name in rivals}
+    for _ in range(n_rounds):
+        for name, rival in rivals.items():
+            results[name].append(rival())
+    return results
+
+
+def alone(script: Path, *arguments: str) -> dict[str, float]:
+    """Run *script* in a process of its own, and read the figures it prints as one line of JSON."""
+    done = subprocess.run([sys.executable, str(script), *arguments], stdout=subprocess.PIPE, check=True)
+    return msgspec.json.decode(done.stdout, type=dict[str, float])
+
+
+COMMAND = (sys.executable, "-c", "import sys; from stream_rec.cli import main; sys.exit(main())")
+"""`stream-rec`, in whichever environment this runs, installed or only on the path."""
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for large files, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="stream-rec-bench-") as name:
+        yield Path(name)
