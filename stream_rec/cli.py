@@ -134,15 +134,16 @@ def run(settings: Settings) -> None:
 def _warm_up(settings: Settings) -> None:
     from stream_rec.service import warmup
 
-    _announce()
-    warmup.warm_up(answers_events=settings.answer == "each-event", answers_requests=settings.requests is not None)
+    answers_events = settings.answer == "each-event"
+    _announce(answers_events=answers_events)
+    warmup.warm_up(answers_events=answers_events, answers_requests=settings.requests is not None)
 
 
-def _announce() -> None:
+def _announce(*, answers_events: bool = True) -> None:
     """Say what the silence of a first run is."""
     from stream_rec.service import warmup
 
-    if warmup.is_cold():
+    if warmup.is_cold(answers_events=answers_events):
         click.echo(warmup.COMPILING, err=True)
 
 
@@ -171,7 +172,7 @@ def check(settings: Settings) -> None:
     with Interrupt() as interrupt:
         from stream_rec.service.check import inspect
 
-        _announce()
+        _announce(answers_events=False)
         for line in inspect(settings, lambda: interrupt.asked):
             click.echo(line)
 

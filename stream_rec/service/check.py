@@ -34,7 +34,10 @@ _LINE_BYTES: Final = 1 << 16
 # What a timestamp in seconds looks like when it is read as milliseconds: the spring of 1973 at the latest.
 _SURELY_SECONDS: Final = 100_000_000_000
 _MOSTLY: Final = 0.5
-_A_MINUTE: Final = 60_000
+_MINUTE: Final = 60_000
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+_SEVERAL: Final = 3
 
 # Other names that logs in the wild have for the fields, in lower case, letters and digits only.
 _ALIASES: Final = {
@@ -182,13 +185,23 @@ def _missing_hints(settings: Settings, findings: _Findings) -> Iterable[str]:
 
 
 def _lateness_hints(settings: Settings, n_late: int, summary: Summary) -> Iterable[str]:
-    needed = -(-summary.lateness_ms_max // _A_MINUTE) * _A_MINUTE
-    if settings.retention_ms is not None and needed > settings.retention_ms:
-        needed = -(-summary.lateness_ms_p99 // _A_MINUTE) * _A_MINUTE
-    if settings.lateness_ms < needed <= (settings.retention_ms or needed):
-        yield f"{n_late:,} events are too late: --allowed-lateness {format_duration(needed)} would let them in"
+    retention = settings.retention_ms
+    needed = _rounded_up(summary.lateness_ms_max)
+    if retention is None or needed <= retention:
+        yield f"{n_late:,} events are too late: --allowed-lateness {format_duration(needed)} would let all in"
+        return
+    most = _rounded_up(summary.lateness_ms_p99)
+    if settings.lateness_ms < most <= retention:
+        yield f"{n_late:,} events are too late: --allowed-lateness {format_duration(most)} would let most in"
     else:
-        yield f"{n_late:,} events are too late by far: sort the log by time, or keep sessions longer with --retention"
+        both = f"--retention {format_duration(needed)} --allowed-lateness {format_duration(needed)}"
+        yield f"{n_late:,} events are too late by far: sort the log by time, or let all in with {both}"
+
+
+def _rounded_up(millis: int) -> int:
+    """*millis* up to the next whole minute, hour or day, whichever people would say."""
+    unit = next((unit for unit in (_DAY, _HOUR) if millis > _SEVERAL * unit), _MINUTE)
+    return -(-millis // unit) * unit
 
 
 def _unit_hint(settings: Settings, findings: _Findings, summary: Summary) -> str | None:

@@ -15,10 +15,11 @@ __all__ = ["COMPILING", "is_cold", "warm_up"]
 COMPILING: Final = "compiling the kernels, once, about 20 s"
 
 
-def is_cold() -> bool:
-    """Whether the kernels have never been compiled here, going by whether their cache holds a file. Cheap."""
+def is_cold(*, answers_events: bool = True) -> bool:
+    """Whether what a run needs was never compiled here, going by whether the cache holds a file. Cheap."""
     folder = Path(entries.apply.dispatcher.stats.cache_path)
-    return not any(folder.glob("entries.apply_and_ask-*.nbi"))
+    needed = "apply_and_ask" if answers_events else "apply"
+    return not any(folder.glob(f"entries.{needed}-*.nbi"))
 
 
 def warm_up(*, answers_events: bool = True, answers_requests: bool = False) -> None:

@@ -19,7 +19,7 @@ from stream_rec.events import (
     RequestDecoder,
     encode_dead_letter,
 )
-from stream_rec.service.counts import Counts
+from stream_rec.service.counts import Counts, show_duration
 from stream_rec.transport.base import Record, decode_records
 
 __all__ = ["Refused", "Taken", "Worker"]
@@ -174,10 +174,9 @@ class Worker:
     def _why(self, reason: Reason, event: Event, watermark: int) -> str:
         match reason:
             case Reason.LATE:
-                return (
-                    f"timestamp: {event.timestamp} is {watermark - event.timestamp} ms behind the watermark; "
-                    f"the allowed lateness is {self.engine.limits.allowed_lateness_ms} ms"
-                )
+                behind, allowed = watermark - event.timestamp, self.engine.limits.allowed_lateness_ms
+                told = f"{event.timestamp} is {show_duration(behind)} behind the watermark"
+                return f"timestamp: {told}; the allowed lateness is {show_duration(allowed)}"
             case Reason.DUPLICATE:
                 return f"event_id: {event.event_id!r} was seen before"
         return f"type: {event.type!r} is one more than there can be types; name those that matter with --event-type"

@@ -127,6 +127,15 @@ class TestCheck:
         assert advised is not None
         assert "  late: " not in self.report("--allowed-lateness", advised[1], stdin=data)
 
+    def test_a_log_in_no_order(self) -> None:
+        """Over more than the retention: what is advised lets all of it in."""
+        lines = stream_rec("simulate", "--sessions", 50, "--duration", "60d").stdout.splitlines(keepends=True)
+        data = b"".join(reversed(lines))
+        report = self.report(stdin=data)
+        flags = "--retention 60d --allowed-lateness 60d"
+        assert f"sort the log by time, or let all in with {flags}" in report
+        assert "refused        0" in self.report(*flags.split(), stdin=data)
+
     def test_nothing(self) -> None:
         """An empty source is said to be one."""
         assert "the source is empty" in self.report()

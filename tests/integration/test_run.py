@@ -317,7 +317,7 @@ class TestMisuse:
         [
             ("--events - --retention 5", "stream-rec: retention: --retention gives '5'"),
             ("--events no-such-file.jsonl", "stream-rec: events: cannot read 'no-such-file.jsonl': No such file"),
-            ("--events clicks.xyz", "stream-rec: events:"),
+            ("--events clicks.xyz", "stream-rec: events: cannot tell the format of 'clicks.xyz'"),
             ("--events - --deny-file no-such-file", "stream-rec: deny_file: cannot read 'no-such-file'"),
             ("--events - --recommendations no/such/folder.jsonl", "stream-rec: recommendations: cannot write"),
             ("--events - --requests no-such-file.jsonl", "stream-rec: requests: cannot read"),

@@ -76,7 +76,7 @@ class TestWorker:
         letters = [msgspec.json.decode(value, type=DeadLetter) for value in dead]
         assert [("not_json", 1), ("late", 4), ("duplicate", 5)] == [(each.reason, each.offset) for each in letters]
         assert [LOG[1], LOG[4], LOG[5]] == [each.original for each in letters]
-        assert "1000 is 11000 ms behind the watermark; the allowed lateness is 5000 ms" in letters[1].message
+        assert "1000 is 11s behind the watermark; the allowed lateness is 5s" in letters[1].message
         counts.check()
 
     @pytest.mark.parametrize("partitions", [1, 3])

@@ -84,6 +84,6 @@ def _format_of(spec: str, file_format: str | None, key: str) -> str:
         raise SettingsError(
             key,
             f"cannot tell the format of {spec!r} by its name: expected {' '.join(_ENDINGS)} (also "
-            "with .gz), or a format of its own",
+            f"with .gz){', or --format to say it' if key == 'events' else ''}",
         )
     return _ENDINGS[path.suffix]
