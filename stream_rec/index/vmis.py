@@ -161,9 +161,14 @@ class Index:
     # --- new names
 
     def add_sessions(self, slots: Sequence[int], hashes: Sequence[int], id_bytes: Sequence[int]) -> None:
-        """Prepare *slots* for sessions with the given XXH3-64 hashes and id lengths in bytes."""
+        """Prepare *slots* for sessions with the given XXH3-64 hashes and id lengths in bytes.
+
+        Raises OverflowError for more sessions than a posting can number.
+        """
         if not slots:
             return
+        if max(slots) >= field.DEAD:
+            raise OverflowError(f"more than {field.DEAD} sessions at a time: set max_sessions or a shorter retention")
         self.state = _grown(self.state, ("session",), max(slots) + 1)
         self.state.session["hash"][slots] = np.array(hashes, np.uint64)
         self.state.session["id_bytes"][slots] = id_bytes

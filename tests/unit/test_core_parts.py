@@ -2,7 +2,9 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from stream_rec.events import Event
 from stream_rec.ids import IdTable
 from stream_rec.index import exp, ln
 from stream_rec.index._kernel import entries
-from stream_rec.index._kernel.compiled import drop_stale_code
+from stream_rec.index._kernel.compiled import drop_stale_code, entry
 from stream_rec.sessions import OPEN_AT_ONCE, SessionStore, TimeOrder
 
 
@@ -102,6 +104,22 @@ def test_the_kernels_are_compiled() -> None:
     for kernel in (entries.apply, entries.ask_session):
         (signature,) = kernel.dispatcher.signatures
         assert kernel.dispatcher.overloads[signature].fndesc.native
+
+
+def test_without_a_folder_for_compiled_code_the_kernels_still_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Say so, and compile at every start: as in a container whose files are all read-only."""
+    real = numba.njit
+
+    def njit(**options: Any) -> object:
+        if options["cache"]:
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(**options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+    with pytest.warns(RuntimeWarning, match="NUMBA_CACHE_DIR"):
+        double = entry(lambda x: x + x)
+    assert double(4) == 8
+    assert double(5) == 10
 
 
 def test_compiled_code_of_other_sources_is_dropped(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """How loops are compiled: lazily, kept on disk, without the interpreter lock, with no licence to reorder floats."""
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -43,18 +44,33 @@ class Entry(Generic[Args, Result]):
     """
 
     def __init__(self, function: Callable[Args, Result]) -> None:
-        self.dispatcher = numba.njit(**OPTIONS)(function)
+        self.dispatcher = _kept_if_possible(function)
         self._code: Callable[..., Any] | None = None
         self.__doc__ = function.__doc__
 
     def __call__(self, *args: Args.args, **kwargs: Args.kwargs) -> Result:  # called by place only
         if self._code is None:
-            drop_stale_code(Path(self.dispatcher.stats.cache_path))
+            if self.dispatcher.stats.cache_path is not None:
+                drop_stale_code(Path(self.dispatcher.stats.cache_path))
             result: Result = self.dispatcher(*args, **kwargs)
             (compiled,) = self.dispatcher.overloads.values()
             self._code = compiled.entry_point
             return result
         return self._code(*args)
+
+
+def _kept_if_possible(function: Callable[..., Any]) -> Any:  # noqa: ANN401  # Numba's own type
+    """Compile *function* with its code kept on disk, or say that there is no place to keep it."""
+    try:
+        return numba.njit(**OPTIONS)(function)
+    except RuntimeError:  # Numba found no folder that it may write to
+        warnings.warn(
+            "no folder to keep compiled kernels in: each start compiles them again, some 20 s; "
+            "set NUMBA_CACHE_DIR to a folder that may be written to",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return numba.njit(**{**OPTIONS, "cache": False})(function)
 
 
 @cache
