@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ProgressLine"]
 
 _EVERY_S: Final = 0.25
+_THOUSAND: Final = 1000
 _RATE_OVER: Final = 20  # drawings, that is five seconds
 
 
@@ -31,7 +32,7 @@ class ProgressLine:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
         self._line = Progress(
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=8),
             TaskProgressColumn(),
             TextColumn("{task.description}"),
             TimeRemainingColumn(compact=True),
@@ -47,6 +48,7 @@ class ProgressLine:
     def __enter__(self) -> "Self":
         """Show the line."""
         self._line.start()
+        self._recent.append((perf_counter(), 0, 0))
         return self
 
     def __exit__(
@@ -68,11 +70,20 @@ class ProgressLine:
         )
 
     def _told(self, job: "Job") -> str:
-        stats = job.engine.stats()
+        """Short enough for a terminal of 80 columns."""
+        stats, counts = job.engine.stats(), job.counts
         then, read, answers = self._recent[0]
         seconds = max(self._recent[-1][0] - then, _EVERY_S)
-        rates = f"{(job.counts.n_read - read) / seconds:,.0f} events/s"
-        if job.counts.n_answers:
-            rates += f", {(job.counts.n_answers - answers) / seconds:,.0f} answers/s"
-        horizon = "" if stats.horizon_ms is None else f", horizon {show_duration(stats.horizon_ms)}"
-        return f"{job.counts.n_read:,} events, {rates}, {stats.n_sessions:,} sessions{horizon}"
+        events = f"{_short(counts.n_read)} events {_short((counts.n_read - read) / seconds)}/s"
+        answered = f", answers {_short((counts.n_answers - answers) / seconds)}/s" if counts.n_answers else ""
+        horizon = "" if stats.horizon_ms is None else f", {show_duration(stats.horizon_ms)}"
+        return f"{events}{answered}, {_short(stats.n_sessions)} sessions{horizon}"
+
+
+def _short(number: float) -> str:
+    """Three digits or so: `31.2k`."""
+    for unit in ("", "k", "M"):
+        if number < _THOUSAND:
+            return f"{number:.0f}" if not unit else f"{number:.1f}{unit}"
+        number /= _THOUSAND
+    return f"{number:.1f}G"
