@@ -1,0 +1,62 @@
+"""The table of figures: made from whatever results there are, and put between the README's marks."""
+
+import json
+from pathlib import Path
+
+import figures
+import pytest
+
+RESULT = {
+    "machine": "2 cores",
+    "python": "3.11.7",
+    "versions": {"numpy": "2.1", "numba": "0.61"},
+    "commit": "abc1234",
+    "date": "2025-01-02",
+    "figures": [
+        {"what": "query p50", "value": 27.345, "unit": "us", "target": 30, "least": 26.91, "most": 31},
+        {"what": "ingestion | JSON", "value": 412000, "unit": "events/s", "target": "at least 400,000"},
+        {"what": "HR@20", "value": 0.66271, "unit": None},
+    ],
+}
+
+
+def test_a_table_of_results(tmp_path: Path) -> None:
+    """Numbers have their units, texts stand as they are, and circumstances are told once."""
+    for name in ("kernel", "other"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(RESULT), encoding="utf-8")
+    lines = figures.block(figures.read_results(tmp_path)).splitlines()
+    assert lines[2] == "| query p50 | 27.3 us (26.9 to 31) | 30 us | kernel |"
+    assert lines[3] == "| ingestion \\| JSON | 412,000 events/s | at least 400,000 | kernel |"
+    assert lines[4] == "| HR@20 | 0.6627 |  | kernel |"
+    assert lines[-1] == (
+        "Measured (kernel, other): 2 cores, Python 3.11.7, numba 0.61, numpy 2.1, commit abc1234, 2025-01-02."
+    )
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"figures": {}}', '{"figures": [3]}'])
+def test_what_is_no_result_is_left_out(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A torn file is told of on standard error, and stops nothing."""
+    (tmp_path / "torn.json").write_text(content, encoding="utf-8")
+    assert figures.block(figures.read_results(tmp_path)) == figures.NOTHING + "\n"
+    assert ("torn.json" in capsys.readouterr().err) == ("[3]" not in content)
+
+
+def test_no_results_at_all(tmp_path: Path) -> None:
+    """A tree that was never measured says so."""
+    assert figures.block(figures.read_results(tmp_path / "none")) == figures.NOTHING + "\n"
+
+
+def test_the_block_is_replaced_and_nothing_else() -> None:
+    """Filling twice is filling once."""
+    page = f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n"
+    once = figures.filled(page, "new\n")
+    assert once == f"before\n{figures.BEGIN}\n\nnew\n\n{figures.END}\nafter\n"
+    assert figures.filled(once, "new\n") == once
+    with pytest.raises(ValueError, match="lacks"):
+        figures.filled("no marks", "new")
+
+
+def test_the_readme_has_the_marks(tree: Path) -> None:
+    """Once each, so that the table has its place."""
+    page = (tree / "README.md").read_text(encoding="utf-8")
+    assert (1, 1) == (page.count(figures.BEGIN), page.count(figures.END))

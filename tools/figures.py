@@ -1,0 +1,123 @@
+"""Writes the measured figures of benchmarks/results into README.md, between its two marks. With --check it compares.
+
+A result is a JSON file: {"machine", "python", "versions": {}, "commit", "date", "figures": [{"what", "value", "unit",
+"target", "least", "most"}]}, all of it optional. A file that is not one is told of and left out: a torn result must
+not stop the docs.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks" / "results"
+BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
+NOTHING = "Not measured yet: `make bench` writes `benchmarks/results`, and `tools/figures.py` this table."
+
+Result = Mapping[str, Any]
+
+
+def read_results(folder: Path) -> list[tuple[str, Result]]:
+    """Return name and content of each result in *folder*, by name; none if there is no folder."""
+    found: list[tuple[str, Result]] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            print(f"{path.name} is left out: {error}", file=sys.stderr)
+            continue
+        if isinstance(result, dict) and isinstance(result.get("figures"), list):
+            found.append((path.stem, result))
+        else:
+            print(f"{path.name} is left out: it holds no list of figures", file=sys.stderr)
+    return found
+
+
+def block(results: Iterable[tuple[str, Result]]) -> str:
+    """The table, and on what it was measured."""
+    told = list(results)
+    rows = [_row(name, figure) for name, result in told for figure in result["figures"] if isinstance(figure, dict)]
+    if not rows:
+        return NOTHING + "\n"
+    head = ["| what | measured | target | benchmark |", "|---|--:|--:|---|"]
+    return "\n".join([*head, *rows, "", *_conditions(told), ""])
+
+
+def filled(page: str, text: str) -> str:
+    """Return *page* with *text* between its marks. Raises ValueError for a page without them."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page lacks {BEGIN} or {END}")
+    return f"{before}{BEGIN}\n\n{text}\n{END}{after}"
+
+
+def _row(name: str, figure: Mapping[str, Any]) -> str:
+    unit = str(figure.get("unit") or "")
+    measured = _shown(figure.get("value"), unit) + _spread(figure)
+    cells = (figure.get("what", "?"), measured, _shown(figure.get("target"), unit), name)
+    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _shown(value: object, unit: str) -> str:
+    """A number with its unit; a text as it is; nothing for nothing."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    number = f"{value:,}" if isinstance(value, int) or value.is_integer() else _rounded(value)
+    return f"{number} {unit}".rstrip()
+
+
+def _spread(figure: Mapping[str, Any]) -> str:
+    """The least and the most of several runs, where they are told and differ."""
+    least, most = figure.get("least"), figure.get("most")
+    if least is None or most is None or least == most:
+        return ""
+    return f" ({_shown(least, '')} to {_shown(most, '')})"
+
+
+def _rounded(value: float) -> str:
+    """Three digits, or all that stand before the point."""
+    size = abs(value)
+    places = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 4
+    return f"{value:,.{places}f}"
+
+
+def _conditions(results: list[tuple[str, Result]]) -> list[str]:
+    """One line for each set of circumstances, with the benchmarks that ran under it."""
+    names: dict[str, list[str]] = {}
+    for name, result in results:
+        names.setdefault(_circumstances(result), []).append(name)
+    return [f"Measured ({', '.join(of)}): {told}." for told, of in names.items() if told]
+
+
+def _circumstances(result: Result) -> str:
+    parts = [str(result["machine"])] if result.get("machine") else []
+    if result.get("python"):
+        parts.append(f"Python {result['python']}")
+    versions = result.get("versions")
+    if isinstance(versions, dict):
+        parts += [f"{name} {version}" for name, version in sorted(versions.items())]
+    if result.get("commit"):
+        parts.append(f"commit {result['commit']}")
+    if result.get("date"):
+        parts.append(str(result["date"]))
+    return ", ".join(parts)
+
+
+def main() -> int:
+    """Write the block, or say by the exit code that it is out of date."""
+    page = PAGE.read_text(encoding="utf-8")
+    wanted = filled(page, block(read_results(RESULTS)))
+    if "--check" in sys.argv[1:]:
+        return int(page != wanted)
+    PAGE.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
