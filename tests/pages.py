@@ -1,0 +1,121 @@
+"""Pages of documentation taken apart: their code, what it is shown to print, their tables and links.
+
+A `python` block runs, after those before it on its page; a `text` block right behind it is what it prints. In a
+`console` block the lines behind `$ ` run, and the others are what they print, `...` standing for anything. A
+block behind a line that ends in a file's name and a colon, as in "`clicks.csv`:", is that file. All else is only read.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["Block", "anchors", "blocks", "links", "play", "rows"]
+
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"`([\w-]+\.\w+)`:\s*\Z")
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+NOT_SHOWN = "compiling the kernels, once"  # depends on whether it is the first run on a machine
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+    line: int
+    """Of its first line."""
+    before: str
+    """What stands on the page between the block before and this one."""
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return all fenced blocks of *page* in order."""
+    text = page.read_text(encoding="utf-8")
+    found, end = [], 0
+    for match in FENCE.finditer(text):
+        line = text.count("\n", 0, match.start()) + 2
+        found.append(Block(match[1], match[2], line, text[end : match.start()]))
+        end = match.end()
+    return found
+
+
+def play(page: Path) -> int:
+    """Run all code of *page* in the present folder, and compare what it prints; return how many blocks ran."""
+    namespace: dict[str, Any] = {"__name__": "page"}
+    printed: str | None = None
+    n_ran = 0
+    for block in blocks(page):
+        file = FILE.search(block.before)
+        if file is not None:
+            Path(file[1]).write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            printed = _run_python(page, block, namespace)
+            n_ran += 1
+            continue
+        elif block.language == "console":
+            _run_commands(page, block)
+            n_ran += 1
+        elif block.language == "text" and printed is not None and not block.before.strip():
+            assert block.text == printed, f"{page.name}:{block.line}"
+        printed = None
+    return n_ran
+
+
+def _run_python(page: Path, block: Block, namespace: dict[str, Any]) -> str:
+    code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
+    out = StringIO()
+    with redirect_stdout(out):
+        exec(code, namespace)  # noqa: S102  # running what the page shows is the point
+    return out.getvalue()
+
+
+def _run_commands(page: Path, block: Block) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment = {**os.environ, "PATH": path, "COLUMNS": "120"}
+    for command, expected in _commands(block.text):
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            check=False,
+        )
+        printed = "".join(line for line in done.stdout.splitlines(keepends=True) if not line.startswith(NOT_SHOWN))
+        pattern = ".*".join(map(re.escape, expected.split("...")))
+        assert re.fullmatch(pattern, printed, re.DOTALL), f"{page.name}: $ {command}\n{printed}"
+
+
+def _commands(text: str) -> Iterator[tuple[str, str]]:
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        lines = part.splitlines(keepends=True)
+        n = 1
+        while lines[n - 1].endswith("\\\n"):
+            n += 1
+        yield "".join(lines[:n]).rstrip("\n"), "".join(lines[n:]).rstrip("\n") + ("\n" if lines[n:] else "")
+
+
+def rows(page: Path, heading: str) -> list[list[str]]:
+    """Return the cells of the first table under *heading*, its head apart."""
+    section = page.read_text(encoding="utf-8").split(f"\n{heading}\n", 1)[1]
+    table = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    assert table is not None, heading
+    split = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table[0].splitlines()]
+    return [[cell.strip().replace("\\|", "|") for cell in cells] for cells in split[2:]]
+
+
+def links(page: Path) -> list[str]:
+    """Return where the links of *page* go, code apart."""
+    return LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that the headings of *page* have on the web."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
