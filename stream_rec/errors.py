@@ -72,9 +72,7 @@ class FencedError(TransportError):
         super().__init__(message, retriable=False)
 
 
-def _remake(
-    cls: type[StreamRecError], args: tuple[object, ...], state: dict[str, object]
-) -> StreamRecError:
+def _remake(cls: type[StreamRecError], args: tuple[object, ...], state: dict[str, object]) -> StreamRecError:
     """Make an error again from its parts, without asking its `__init__`."""
     error = cls.__new__(cls)
     error.args = args

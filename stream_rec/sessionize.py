@@ -65,9 +65,7 @@ class Sessionizer:
         """How many users are remembered."""
         return len(self._users)
 
-    def assign(
-        self, events: Sequence[Event | Forget], watermark: int | None = None
-    ) -> list[Event | Forget]:
+    def assign(self, events: Sequence[Event | Forget], watermark: int | None = None) -> list[Event | Forget]:
         """The *events*, each with its session; orders to forget are obeyed and passed on.
 
         An event older than the watermark (the larger of *watermark* and what was seen here) less
@@ -198,13 +196,13 @@ class Sessionizer:
         """The invariants, for tests. O(users)."""
         filed = [(user_id, step) for step, users in self._due.items() for user_id in users]
         # Every user is due at exactly one step, the one it remembers.
-        assert sorted(filed) == sorted((u, user.step) for u, user in self._users.items())  # noqa: S101
+        assert sorted(filed) == sorted((u, user.step) for u, user in self._users.items())
         # No user without spans, and no span that ends before it begins or was opened outside it.
         for user in self._users.values():
-            assert user.spans  # noqa: S101
-            assert all(s.first <= s.opened <= s.last for s in user.spans)  # noqa: S101
+            assert user.spans
+            assert all(s.first <= s.opened <= s.last for s in user.spans)
         # What is due has not passed.
-        assert all(step > self._purged_step for step in self._due)  # noqa: S101
+        assert all(step > self._purged_step for step in self._due)
 
 
 def _session_id(user_id: str, opened: int) -> str:
@@ -216,6 +214,4 @@ def _newness(span: _Span) -> tuple[int, int]:
 
 
 def _with_session(event: Event, session_id: str) -> Event:
-    return Event(
-        session_id, event.item_id, event.timestamp, event.type, event.event_id, event.user_id
-    )
+    return Event(session_id, event.item_id, event.timestamp, event.type, event.event_id, event.user_id)

@@ -29,9 +29,7 @@ def texts(folder: Path) -> dict[str, str]:
         titles[sale.stock_code][sale.description] += 1
     in_order = sorted(invoices, key=times.__getitem__)
     return {
-        EVENTS_FILE: "".join(
-            f"{invoice}\t{times[invoice]}\t{' '.join(invoices[invoice])}\n" for invoice in in_order
-        ),
+        EVENTS_FILE: "".join(f"{invoice}\t{times[invoice]}\t{' '.join(invoices[invoice])}\n" for invoice in in_order),
         TITLES_FILE: "".join(f"{code}\t{most_frequent(titles[code])}\n" for code in sorted(titles)),
     }
 

@@ -88,9 +88,7 @@ class Truth:
         return json.dumps(self.as_dict(), indent=2)
 
 
-def write_jsonl(
-    shape: Shape, write: Callable[[bytes], object], delivery: Delivery | None = None
-) -> Truth:
+def write_jsonl(shape: Shape, write: Callable[[bytes], object], delivery: Delivery | None = None) -> Truth:
     """Hand the log of *shape* to *write*, some thousand whole lines at a time; say what it holds.
 
     A second `Delivery` over the same shape delivers the same events: only their way differs.
@@ -136,8 +134,7 @@ def _sent(
     is_late = low < late_below
     is_held = ~is_late & (low < late_below + _draws.chance(delivery.out_of_order, 32))
     again = np.flatnonzero(
-        ~is_late
-        & ((fate >> np.uint64(32)).astype(np.int64) < _draws.chance(delivery.duplicates, 32))
+        ~is_late & ((fate >> np.uint64(32)).astype(np.int64) < _draws.chance(delivery.duplicates, 32))
     )
 
     delays = _draws.words(shape.seed, (_DELAY, number), len(block))
@@ -156,18 +153,14 @@ def _sent(
 
 def _split(
     waiting: list[tuple[Clicks, NDArray[np.int64], NDArray[np.bool_]]], until: int | None
-) -> tuple[
-    tuple[Clicks, NDArray[np.bool_]], list[tuple[Clicks, NDArray[np.int64], NDArray[np.bool_]]]
-]:
+) -> tuple[tuple[Clicks, NDArray[np.bool_]], list[tuple[Clicks, NDArray[np.int64], NDArray[np.bool_]]]]:
     """What arrives by *until* (None: all there is), in order of arrival; and the rest."""
     clicks = Clicks.joined([events for events, _, _ in waiting])
     arrival = np.concatenate([times for _, times, _ in waiting])
     again = np.concatenate([marks for _, _, marks in waiting])
     # A copy never comes before its original, even where both arrive in the same millisecond.
     order = np.lexsort((again, arrival))
-    n_ready = (
-        len(order) if until is None else int(np.searchsorted(arrival[order], until, side="right"))
-    )
+    n_ready = len(order) if until is None else int(np.searchsorted(arrival[order], until, side="right"))
     now, later = order[:n_ready], order[n_ready:]
     return (clicks.take(now), again[now]), [(clicks.take(later), arrival[later], again[later])]
 
@@ -209,9 +202,7 @@ def _lines(clicks: Clicks, shape: Shape, *, event_ids: bool) -> list[bytes]:
     return [template % row for row in zip(*columns, strict=True)]
 
 
-def _broken_after(
-    shape: Shape, delivery: Delivery, number: int, n_lines: int
-) -> list[tuple[int, int]]:
+def _broken_after(shape: Shape, delivery: Delivery, number: int, n_lines: int) -> list[tuple[int, int]]:
     """After which lines a broken record comes, and the word to make it of."""
     if not delivery.broken:
         return []
@@ -222,14 +213,10 @@ def _broken_after(
     return list(zip(places.tolist(), high.tolist(), strict=True))
 
 
-def _put_in(
-    broken: list[tuple[int, int]], first: int, lines: list[bytes], delivery: Delivery, truth: Truth
-) -> None:
+def _put_in(broken: list[tuple[int, int]], first: int, lines: list[bytes], delivery: Delivery, truth: Truth) -> None:
     """Put the broken records that fall among *lines*, which start at place *first*."""
     for place, word in broken:
         if first <= place < first + len(lines):
             kind = delivery.kinds[word % len(delivery.kinds)]
             truth.broken[kind] += 1
-            lines[place - first] += broken_line(
-                kind, word // len(delivery.kinds), delivery.too_large_bytes
-            )
+            lines[place - first] += broken_line(kind, word // len(delivery.kinds), delivery.too_large_bytes)

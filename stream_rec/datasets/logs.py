@@ -129,6 +129,4 @@ def _open(path: Path, encoding: str) -> IO[str]:
             return gzip.open(path, "rt", encoding=encoding, newline="")
         return path.open(encoding=encoding, newline="")
     except FileNotFoundError:
-        raise StreamRecError(
-            f"{path} is not there: put the log's published files into this folder"
-        ) from None
+        raise StreamRecError(f"{path} is not there: put the log's published files into this folder") from None

@@ -194,9 +194,9 @@ class _Walkers:
         self._bounds = go_on, go_back, follow
         self._thresholds = _draws.zipf_thresholds(shape.items, shape.zipf)
         # So that the id of an item tells nothing of its popularity, nor of its neighbours.
-        self._item_of_rank = np.argsort(
-            _draws.words(shape.seed, (_RANKS,), shape.items), kind="stable"
-        ).astype(np.int32)
+        self._item_of_rank = np.argsort(_draws.words(shape.seed, (_RANKS,), shape.items), kind="stable").astype(
+            np.int32
+        )
         self._choice_of_byte = _halving(shape.successors)
         draws = _draws.words(shape.seed, (_SUCCESSORS,), shape.items * shape.successors)
         self._successors = self._followers(np.arange(shape.items, dtype=np.int32), draws)
@@ -239,9 +239,7 @@ class _Walkers:
         offset = jitter * shape.duration_ms >> 24
         return _draws.warp((numbers * shape.duration_ms + offset) // shape.sessions, self._rhythm)
 
-    def _event_times(
-        self, steps: Words, lengths: NDArray[np.int64], starts: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def _event_times(self, steps: Words, lengths: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
         firsts = np.cumsum(lengths) - lengths
         gaps = self._times[steps >> np.uint64(48)]
         gaps[firsts] = 0
@@ -252,9 +250,7 @@ class _Walkers:
     def _cut_to_tick(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
         return times - times % self._shape.tick_ms
 
-    def _walk(
-        self, steps: Words, lengths: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    def _walk(self, steps: Words, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         """Item and type of each event: one step of all sessions at a time.
 
         Of a word, the low 32 bits choose an item, the next 16 the way it is chosen, and the last
@@ -313,9 +309,7 @@ class _Walkers:
         n_changed = round(shape.items * shape.drift)
         while self._day < day and n_changed:
             self._day += 1
-            draws = _draws.words(
-                shape.seed, (_DRIFT, self._day), shape.items + n_changed * shape.successors
-            )
+            draws = _draws.words(shape.seed, (_DRIFT, self._day), shape.items + n_changed * shape.successors)
             chosen = np.argsort(draws[: shape.items], kind="stable")[:n_changed]
             self._item_of_rank[chosen] = self._item_of_rank[np.roll(chosen, 1)]
             fresh = self._followers(chosen.astype(np.int32), draws[shape.items :])

@@ -166,16 +166,12 @@ class EventDecoder:
         try:
             data.decode()
         except UnicodeDecodeError as error:
-            raise DecodeError(
-                Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})"
-            ) from None
+            raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
         try:
             record = _read_loosely(data)
             values = {n: _value(record[n]) for n in self._names.values() if n in record}
         except msgspec.ValidationError:
-            raise DecodeError(
-                Reason.WRONG_TYPE, f"expected a JSON object, found {_kind(data.lstrip())}"
-            ) from None
+            raise DecodeError(Reason.WRONG_TYPE, f"expected a JSON object, found {_kind(data.lstrip())}") from None
         except (ValueError, RecursionError) as error:
             raise DecodeError(Reason.NOT_JSON, str(error)) from None
         return self.decode_row(values, now_ms)
@@ -184,9 +180,7 @@ class EventDecoder:
         session_id = self._read_optional("session_id", row)
         user_id = self._read_optional("user_id", row)
         if session_id is None and user_id is None:
-            raise self._error(
-                Reason.MISSING_FIELD, "session_id", "expected, or a user_id, to know what to forget"
-            )
+            raise self._error(Reason.MISSING_FIELD, "session_id", "expected, or a user_id, to know what to forget")
         return Forget(session_id, user_id)
 
     def _read_required(self, field: str, row: Mapping[str, object]) -> str:

@@ -39,14 +39,10 @@ _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 encode_answer: Final[Callable[[Answer], bytes]] = _ENCODER.encode
 
 
-def encode_dead_letter(
-    reason: str, message: str, original: bytes, topic: str, partition: int, offset: int
-) -> bytes:
+def encode_dead_letter(reason: str, message: str, original: bytes, topic: str, partition: int, offset: int) -> bytes:
     """One dead letter as a JSON object, without a newline."""
     record, in_base64 = _as_text(original)
-    return _ENCODER.encode(
-        DeadLetter(str(reason), message, topic, partition, offset, record, in_base64)
-    )
+    return _ENCODER.encode(DeadLetter(str(reason), message, topic, partition, offset, record, in_base64))
 
 
 def _as_text(original: bytes) -> tuple[str | None, str | None]:

@@ -58,9 +58,7 @@ class RequestDecoder:
         except (ValueError, RecursionError) as error:
             raise _diagnosed(data, error) from None
         if wire.session_id is None and wire.items is None:
-            raise DecodeError(
-                Reason.MISSING_FIELD, "session_id: expected, or items, to know what to answer"
-            )
+            raise DecodeError(Reason.MISSING_FIELD, "session_id: expected, or items, to know what to answer")
         items = None if wire.items is None else self._ids("items", wire.items)
         return Request(
             self._id("request_id", wire.request_id),
@@ -80,9 +78,7 @@ class RequestDecoder:
         return None if value is None else identifier(name, value, self._max_id_chars)
 
     def _ids(self, name: str, values: list[Id]) -> tuple[str, ...]:
-        return tuple(
-            identifier(f"{name}[{i}]", value, self._max_id_chars) for i, value in enumerate(values)
-        )
+        return tuple(identifier(f"{name}[{i}]", value, self._max_id_chars) for i, value in enumerate(values))
 
 
 def _diagnosed(data: bytes, error: Exception) -> DecodeError:
@@ -90,9 +86,7 @@ def _diagnosed(data: bytes, error: Exception) -> DecodeError:
         data.decode()
         record: Any = msgspec.json.decode(data)
     except UnicodeDecodeError as not_text:
-        return DecodeError(
-            Reason.NOT_UTF8, f"byte {not_text.start} is not UTF-8 ({not_text.reason})"
-        )
+        return DecodeError(Reason.NOT_UTF8, f"byte {not_text.start} is not UTF-8 ({not_text.reason})")
     except (ValueError, RecursionError) as not_json:
         return DecodeError(Reason.NOT_JSON, str(not_json))
     if not isinstance(record, dict):
@@ -101,8 +95,7 @@ def _diagnosed(data: bytes, error: Exception) -> DecodeError:
     if unknown:
         return DecodeError(
             Reason.UNKNOWN_FIELD,
-            f"{found(unknown[0])} is not a field of a request; "
-            f"there are {', '.join(_Wire.__struct_fields__)}",
+            f"{found(unknown[0])} is not a field of a request; there are {', '.join(_Wire.__struct_fields__)}",
         )
     # msgspec's own words name the field, what was expected and what was found.
     return DecodeError(Reason.WRONG_TYPE, str(error))

@@ -146,11 +146,7 @@ def _iso(value: object) -> int:
     day, clock, zone = match.groups(default="")
     try:
         # fromisoformat drops what is finer than microseconds, which rounding halves up survives.
-        return _from_datetime(
-            datetime.fromisoformat(
-                f"{day}T{clock or '00:00'}{'' if zone in {'Z', 'UTC'} else zone}"
-            )
-        )
+        return _from_datetime(datetime.fromisoformat(f"{day}T{clock or '00:00'}{'' if zone in {'Z', 'UTC'} else zone}"))
     except ValueError:
         raise _not_iso(value) from None
 

@@ -35,9 +35,7 @@ def identifier(name: str, value: object, max_chars: int) -> str:
     if type(value) is int or (isinstance(value, Decimal) and value.as_tuple().exponent == 0):
         value = str(value)  # the parser bounds an int's digits, so this neither fails nor lasts
     if type(value) is not str:
-        raise DecodeError(
-            Reason.WRONG_TYPE, f"{name}: expected text or a whole number, found {found(value)}"
-        )
+        raise DecodeError(Reason.WRONG_TYPE, f"{name}: expected text or a whole number, found {found(value)}")
     if not value:
         raise DecodeError(Reason.EMPTY_ID, f"{name}: expected an id, found an empty text")
     if len(value) > max_chars:
@@ -55,9 +53,7 @@ def _refuse_surrogates(name: str, value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise DecodeError(
-            Reason.NOT_UTF8, f"{name}: character {error.start} is half a surrogate pair"
-        ) from None
+        raise DecodeError(Reason.NOT_UTF8, f"{name}: character {error.start} is half a surrogate pair") from None
 
 
 def _number(value: float | Decimal) -> str:

@@ -107,9 +107,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     def from_toml(self, value: object) -> object:
         """*value* as TOML has it: real numbers, switches, lists and tables; the rest is text."""
-        if isinstance(value, str) and (
-            self.kind in {Kind.DURATION, Kind.SIZE} or (self.optional and value == "none")
-        ):
+        if isinstance(value, str) and (self.kind in {Kind.DURATION, Kind.SIZE} or (self.optional and value == "none")):
             return self.from_text(value)
         if self.kind is Kind.DURATION:  # a bare number has no unit, and guessing one is worse
             raise ValueError(self.expected)

@@ -62,9 +62,7 @@ def _from_file(path: Path) -> dict[str, _Given]:
     for key, value in _parsed(path).items():
         setting = by_key.get(key)
         if setting is None:
-            raise SettingsError(
-                key, f"{path} sets it, but there is no such setting{_hint(key, by_key)}"
-            )
+            raise SettingsError(key, f"{path} sets it, but there is no such setting{_hint(key, by_key)}")
         where = f"{path}: {key}"
         given[setting.name] = _Given(_read(setting, setting.from_toml, value, where), where)
     return given
@@ -146,9 +144,7 @@ def _with_origin(error: SettingsError, given: Mapping[str, _Given]) -> SettingsE
     """*error* of two settings that disagree, with where the named one came from."""
     (name,) = (setting.name for setting in table() if setting.key == error.key)
     where = given[name].where if name in given else "the default"
-    return SettingsError(
-        error.key, f"{error.message.removeprefix(error.key + ': ')} (from {where})"
-    )
+    return SettingsError(error.key, f"{error.message.removeprefix(error.key + ': ')} (from {where})")
 
 
 def _hint(key: str, known: Iterable[str]) -> str:

@@ -218,13 +218,9 @@ def _lateness_within_retention(settings: Settings) -> None:
 
 def _requests_have_a_source(settings: Settings) -> None:
     if settings.answer == "requests" and settings.requests is None:
-        raise SettingsError(
-            "answer", "is 'requests', but no source of requests is given; name one with --requests"
-        )
+        raise SettingsError("answer", "is 'requests', but no source of requests is given; name one with --requests")
     if settings.answer == "none" and settings.requests is not None:
-        raise SettingsError(
-            "answer", "is 'none', but requests are given; drop --requests, or answer them"
-        )
+        raise SettingsError("answer", "is 'none', but requests are given; drop --requests, or answer them")
 
 
 def _places_differ(settings: Settings) -> None:

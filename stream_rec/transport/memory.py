@@ -27,9 +27,7 @@ class MemorySource:
         fail_at: int | None = None,
     ) -> None:
         self._records = [
-            value
-            if isinstance(value, Record)
-            else Record(value, topic, i % partitions, i // partitions)
+            value if isinstance(value, Record) else Record(value, topic, i % partitions, i // partitions)
             for i, value in enumerate(values)
         ]
         self._total = sum(len(record.value) for record in self._records)

@@ -32,9 +32,7 @@ SCALARS = (
 VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(), SCALARS, max_size=2)
 RECORDS = st.fixed_dictionaries(
     {},
-    optional=dict.fromkeys(
-        ("session_id", "item_id", "timestamp", "type", "event_id", "user_id", "x"), VALUES
-    ),
+    optional=dict.fromkeys(("session_id", "item_id", "timestamp", "type", "event_id", "user_id", "x"), VALUES),
 )
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
@@ -46,9 +44,7 @@ def outcome(decoder: EventDecoder, data: bytes, *, slow: bool) -> object:
         return error.reason, error.message
 
 
-@given(
-    st.binary() | RECORDS.map(lambda record: json.dumps(record).encode("utf-8", "surrogatepass"))
-)
+@given(st.binary() | RECORDS.map(lambda record: json.dumps(record).encode("utf-8", "surrogatepass")))
 @example(b'{"session_id":"\\udc00","item_id":"\\u0000","timestamp":1}')
 @example(b"[" * 5000)
 @example(b'{"session_id":' * 5000)

@@ -17,9 +17,7 @@ from stream_rec.transport.files._source import FileSource, LinesSource
 from stream_rec.transport.files._table import TableSource
 
 LIMIT = 50
-BY_INDEX = DecodeRules(
-    fields=FieldMap(session_id="0", item_id="1", timestamp="2"), max_record_bytes=LIMIT
-)
+BY_INDEX = DecodeRules(fields=FieldMap(session_id="0", item_id="1", timestamp="2"), max_record_bytes=LIMIT)
 
 
 class Trickle(io.BytesIO):
@@ -39,9 +37,7 @@ class Trickle(io.BytesIO):
 
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=5)
 TEXTUAL = st.lists(
-    st.sampled_from(
-        [b'"', b",", b"\n", b"\r\n", b"\r", b"a", b" ", b"\xff", b"x" * 60, b" " * 60, b"\\"]
-    ),
+    st.sampled_from([b'"', b",", b"\n", b"\r\n", b"\r", b"a", b" ", b"\xff", b"x" * 60, b" " * 60, b"\\"]),
     max_size=40,
 ).map(b"".join)
 BYTES = st.one_of(st.binary(max_size=200), TEXTUAL).map(lambda data: data.replace(b"\x1f", b""))
@@ -54,11 +50,7 @@ def all_of(source: FileSource) -> list[Record]:
 def whole_lines(data: bytes) -> list[tuple[int, bytes]]:
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     stripped = [line.removesuffix(b"\r") for line in lines]
-    return [
-        (n, line)
-        for n, line in enumerate(stripped, 1)
-        if line and (not line.isspace() or len(line) > LIMIT)
-    ]
+    return [(n, line) for n, line in enumerate(stripped, 1) if line and (not line.isspace() or len(line) > LIMIT)]
 
 
 # A carriage return just where a long line is cut is not the end of that line.
@@ -79,9 +71,7 @@ def test_each_line_is_one_record(data: bytes, sizes: list[int]) -> None:
 def test_each_line_of_a_table_is_in_one_record(data: bytes, sizes: list[int]) -> None:
     """Quotes may join lines into one record, but none is lost and none is read twice."""
     records = all_of(TableSource(ByteStream(Trickle(data, sizes), "x"), BY_INDEX, ",", "events"))
-    covered = [
-        record.offset + i for record in records for i in range(record.value.count(b"\n") + 1)
-    ]
+    covered = [record.offset + i for record in records for i in range(record.value.count(b"\n") + 1)]
     assert sorted(set(covered)) == covered
     numbers = {n for n, _ in whole_lines(data)}
     assert numbers <= set(covered)
@@ -102,9 +92,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\x1f"), min_s
 
 
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=9), SIZES)
-def test_what_a_writer_quotes_is_read_back(
-    rows: list[tuple[str, str, str]], sizes: list[int]
-) -> None:
+def test_what_a_writer_quotes_is_read_back(rows: list[tuple[str, str, str]], sizes: list[int]) -> None:
     """Whatever Python's csv module writes is read as the cells it was given."""
     text = io.StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([("a", "b", "c"), *rows])
@@ -122,9 +110,7 @@ VALUES = st.recursive(
 
 
 @given(st.lists(VALUES, max_size=9), SIZES, st.sampled_from([None, 1]))
-def test_each_element_of_an_array_is_one_record(
-    values: list[object], sizes: list[int], indent: int | None
-) -> None:
+def test_each_element_of_an_array_is_one_record(values: list[object], sizes: list[int], indent: int | None) -> None:
     """However it is laid out and however it arrives."""
     data = json.dumps(values, indent=indent).encode()
     records = all_of(JsonSource(ByteStream(Trickle(data, sizes), "x"), 10_000))

@@ -23,9 +23,7 @@ EVENTS = st.lists(
 )
 
 
-def sessions(
-    events: list[Event | Forget], *, gap: int = GAP, lateness: int = LATENESS
-) -> list[str]:
+def sessions(events: list[Event | Forget], *, gap: int = GAP, lateness: int = LATENESS) -> list[str]:
     """The rule as it is told, in O(n²)."""
     spans: list[tuple[str, list[int]]] = []  # user, [first, last, opened]
     watermark = -(10**9)
@@ -111,9 +109,7 @@ def test_late_events_get_an_id_and_leave_no_span() -> None:
     cutter = Sessionizer(GAP, LATENESS)
     cutter.assign([Event("", "i", 1000, user_id="a")])
     before = cutter.export_state()
-    assert [Event("a@974", "i", 974, user_id="a")] == cutter.assign(
-        [Event("", "i", 974, user_id="a")]
-    )
+    assert [Event("a@974", "i", 974, user_id="a")] == cutter.assign([Event("", "i", 974, user_id="a")])
     assert before == cutter.export_state()
 
 

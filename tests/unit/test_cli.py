@@ -46,9 +46,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"stream-rec, version {__version__}\n" == capsys.readouterr().out
 
 
-def test_every_setting_is_an_option(
-    asked: list[Settings], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_setting_is_an_option(asked: list[Settings], capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` shows each flag, and asks for nothing."""
     assert main(["probe", "--help"]) == 0
     shown = capsys.readouterr().out
@@ -97,9 +95,7 @@ def test_misuse_is_exit_code_2(
 
 
 @pytest.mark.parametrize("error", [StreamRecError("x went wrong"), TransportError("x went wrong")])
-def test_other_errors_on_purpose_are_exit_code_1(
-    error: StreamRecError, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_errors_on_purpose_are_exit_code_1(error: StreamRecError, capsys: pytest.CaptureFixture[str]) -> None:
     """One line, no traceback."""
     assert failing(error) == 1
     assert capsys.readouterr().err == "stream-rec: x went wrong\n"

@@ -30,9 +30,7 @@ def log(shape: Shape, delivery: Delivery | None = None) -> tuple[list[bytes], Tr
     return b"".join(pieces).split(b"\n")[:-1], truth
 
 
-def judged(
-    lines: list[bytes], lateness_ms: int, max_bytes: int
-) -> tuple[list[Event], Counter[str]]:
+def judged(lines: list[bytes], lateness_ms: int, max_bytes: int) -> tuple[list[Event], Counter[str]]:
     """A reader of the log as plain as can be: what it applies, and why it refuses the rest."""
     rules = DecodeRules(max_record_bytes=max_bytes, max_future_ms=86_400_000)
     decoder = EventDecoder(rules)
@@ -130,9 +128,7 @@ def test_truth_as_json() -> None:
     """The summary is one JSON object whose parts add up."""
     _, truth = log(SHAPE, FAULTY)
     read = json.loads(truth.to_json())
-    assert read["lines"] == (
-        read["applied"] + read["late"] + read["duplicates"] + sum(read["broken"].values())
-    )
+    assert read["lines"] == (read["applied"] + read["late"] + read["duplicates"] + sum(read["broken"].values()))
 
 
 @pytest.mark.parametrize(

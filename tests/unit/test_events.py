@@ -24,9 +24,7 @@ from stream_rec.events import (
 )
 
 NOW = 1_733_000_000_000
-RULES = DecodeRules(
-    types=frozenset({"view", "cart"}), max_future_ms=60_000, max_id_chars=40, max_record_bytes=5000
-)
+RULES = DecodeRules(types=frozenset({"view", "cart"}), max_future_ms=60_000, max_id_chars=40, max_record_bytes=5000)
 
 
 def reason_of(data: bytes, rules: DecodeRules = RULES) -> str:
@@ -137,9 +135,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(
-    ("reason", "data"), [(reason, data) for reason, cases in REFUSED.items() for data in cases]
-)
+@pytest.mark.parametrize(("reason", "data"), [(reason, data) for reason, cases in REFUSED.items() for data in cases])
 def test_each_fault_has_its_reason(reason: Reason, data: bytes) -> None:
     """A bad record is refused under exactly this code."""
     assert reason == reason_of(data)
@@ -187,9 +183,7 @@ def test_the_limit_of_the_future_is_the_callers_clock() -> None:
 
 def test_fields_are_found_under_the_logs_names() -> None:
     """The mapping holds for both ways in; the names it replaces mean nothing any more."""
-    fields = FieldMap.parse(
-        ["session_id=SessionId", "item_id=ItemId", "timestamp=Time", "type=a=b"]
-    )
+    fields = FieldMap.parse(["session_id=SessionId", "item_id=ItemId", "timestamp=Time", "type=a=b"])
     decoder = EventDecoder(DecodeRules(fields=fields))
     data = b'{"SessionId":"s","ItemId":"i","Time":5,"a=b":"cart","session_id":"other"}'
     assert Event("s", "i", 5, "cart") == decoder.decode(data)
@@ -218,12 +212,8 @@ def test_sessions_from_users_need_a_user_and_read_no_session() -> None:
     assert Event("", "i", 5, user_id="u") == decoder.decode(data)
     row = {"user_id": "u", "session_id": "x", "item_id": "i", "timestamp": 5}
     assert Event("", "i", 5, user_id="u") == decoder.decode_row(row)
-    assert Reason.MISSING_FIELD == reason_of(
-        b'{"session_id":"s","item_id":"i","timestamp":5}', decoder.rules
-    )
-    assert Reason.EMPTY_ID == reason_of(
-        b'{"user_id":"","item_id":"i","timestamp":5}', decoder.rules
-    )
+    assert Reason.MISSING_FIELD == reason_of(b'{"session_id":"s","item_id":"i","timestamp":5}', decoder.rules)
+    assert Reason.EMPTY_ID == reason_of(b'{"user_id":"","item_id":"i","timestamp":5}', decoder.rules)
     assert ("user_id", "item_id", "timestamp") == decoder.rules.required()
 
 
@@ -275,9 +265,7 @@ def test_times_are_read_exactly(unit: str, written: object, millis: int) -> None
     assert millis == time_of(written, unit)
 
 
-@pytest.mark.parametrize(
-    "millis", [1, 999, 1_592_337_718_001, 1_592_337_718_123, 253_402_300_799_999]
-)
+@pytest.mark.parametrize("millis", [1, 999, 1_592_337_718_001, 1_592_337_718_123, 253_402_300_799_999])
 def test_a_float_of_seconds_gives_back_its_millisecond(millis: int) -> None:
     """What a writer made by dividing by 1000 is read back as it was."""
     assert millis == time_of(millis / 1000, "s")

@@ -119,9 +119,7 @@ def test_tables(tmp_path: Path, name: str, tab: bytes) -> None:
         return value
 
     path = written(tmp_path, name, b"\n".join(rows).replace(b",", tab))
-    assert [tuple(map(tabbed, row)) for row in expected] == outcomes(
-        path, DecodeRules(fields=NAMED)
-    )
+    assert [tuple(map(tabbed, row)) for row in expected] == outcomes(path, DecodeRules(fields=NAMED))
 
 
 def test_columns_by_index_need_no_header(tmp_path: Path) -> None:
@@ -219,9 +217,7 @@ def test_a_long_element_is_cut_and_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep", [0.5, 0.9])
 def test_a_gzip_that_breaks_off(tmp_path: Path, keep: float) -> None:
     """What is whole is handed out; then comes an error with file, byte and line, each time."""
-    lines = b"".join(
-        b'{"n":%d,"x":"%s"}\n' % (i, os.urandom(8).hex().encode()) for i in range(9000)
-    )
+    lines = b"".join(b'{"n":%d,"x":"%s"}\n' % (i, os.urandom(8).hex().encode()) for i in range(9000))
     packed = gzip.compress(lines)
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(packed[: int(len(packed) * keep)])
@@ -237,9 +233,7 @@ def test_a_gzip_that_breaks_off(tmp_path: Path, keep: float) -> None:
 
 def test_a_damaged_gzip(tmp_path: Path) -> None:
     """A flipped byte is found, and what came before it was handed out."""
-    lines = b"".join(
-        b'{"n":%d,"x":"%s"}\n' % (i, os.urandom(8).hex().encode()) for i in range(9000)
-    )
+    lines = b"".join(b'{"n":%d,"x":"%s"}\n' % (i, os.urandom(8).hex().encode()) for i in range(9000))
     packed = bytearray(gzip.compress(lines))
     packed[-6] ^= 1
     path = tmp_path / "a.jsonl.gz"
@@ -397,9 +391,7 @@ def test_a_reader_that_goes_away_is_an_error_of_the_transport() -> None:
         "except TransportError as error:\n"
         "    sys.exit(f'told: {error}')\n"
     )
-    child = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert child.stdout is not None
     child.stdout.close()
     assert child.stderr is not None

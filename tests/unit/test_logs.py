@@ -96,7 +96,5 @@ def test_the_published_logs(data: Path) -> None:
     )
     train, test = (serenade_toy(data / "serenade-toy", part) for part in ("train", "test"))
     assert (113_601, 1233) == (len(train.events), len(test.events))
-    assert (23_753, 302) == tuple(
-        len({event.session_id for event in log.events}) for log in (train, test)
-    )
+    assert (23_753, 302) == tuple(len({event.session_id for event in log.events}) for log in (train, test))
     assert len(test.events) - 302 == 931

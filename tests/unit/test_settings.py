@@ -45,9 +45,7 @@ class TestLayers:
     def test_each_layer_is_stronger_than_the_one_before(self, toml: Toml) -> None:
         """One setting is taken from each layer; all lower layers set it too."""
         config = toml('events = "a.csv"\nn = 2\nm = 2\nk = 2')
-        settings = load(
-            config=config, environ={"STREAM_REC_M": "3", "STREAM_REC_K": "3"}, flags={"k": "4"}
-        )
+        settings = load(config=config, environ={"STREAM_REC_M": "3", "STREAM_REC_K": "3"}, flags={"k": "4"})
         assert ("a.csv", 2, 3, 4) == (settings.events, settings.n, settings.m, settings.k)
         assert Settings(events="a.csv").last is settings.last
 
@@ -197,9 +195,7 @@ class TestRefusals:
 
     def test_missing(self) -> None:
         """What must be given tells all the ways to give it."""
-        with pytest.raises(
-            SettingsError, match="--events, STREAM_REC_EVENTS, or events in the --config"
-        ):
+        with pytest.raises(SettingsError, match="--events, STREAM_REC_EVENTS, or events in the --config"):
             load()
 
     @pytest.mark.parametrize(

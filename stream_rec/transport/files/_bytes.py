@@ -91,9 +91,7 @@ class ByteStream:
         try:
             block = self._read_some(_BLOCK_BYTES)
         except (OSError, ValueError) as error:
-            raise TransportError(
-                f"{self.name}: cannot be read beyond byte {self._packed_read}: {error}"
-            ) from error
+            raise TransportError(f"{self.name}: cannot be read beyond byte {self._packed_read}: {error}") from error
         self._packed_read += len(block)
         return block
 

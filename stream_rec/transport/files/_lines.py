@@ -15,9 +15,7 @@ __all__ = ["line_blocks"]
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-def line_blocks(
-    stream: ByteStream, max_bytes: int, *, keep_cr: bool = False
-) -> Iterator[list[bytes]]:
+def line_blocks(stream: ByteStream, max_bytes: int, *, keep_cr: bool = False) -> Iterator[list[bytes]]:
     """Lists of whole lines, as they come; an empty list when nothing is waiting.
 
     Of a line longer than *max_bytes*, one byte more than that is left. *keep_cr* leaves the CR of a
@@ -31,9 +29,7 @@ def line_blocks(
             n_lines += len(lines)
             yield lines
     except TransportError as error:
-        raise TransportError(
-            f"{error.message} (line {n_lines} is the last that is whole)"
-        ) from error
+        raise TransportError(f"{error.message} (line {n_lines} is the last that is whole)") from error
 
 
 def _split(stream: ByteStream, max_bytes: int, *, keep_cr: bool) -> Iterator[list[bytes]]:

@@ -55,9 +55,7 @@ def open_source(
         raise
 
 
-def _reader(
-    chosen: str, stream: ByteStream, rules: DecodeRules, key: str, start: int
-) -> FileSource:
+def _reader(chosen: str, stream: ByteStream, rules: DecodeRules, key: str, start: int) -> FileSource:
     if chosen == "jsonl":
         return LinesSource(stream, rules.max_record_bytes, start)
     if chosen == "json":
@@ -73,9 +71,7 @@ def _format_of(spec: str, file_format: str | None, key: str) -> str:
     if file_format is not None:
         chosen = file_format.lower().removesuffix(".gz").removeprefix(".")
         if chosen not in FORMATS:
-            raise SettingsError(
-                "format", f"expected one of {', '.join(FORMATS)}, found {file_format!r}"
-            )
+            raise SettingsError("format", f"expected one of {', '.join(FORMATS)}, found {file_format!r}")
         return chosen
     if spec == "-":
         return "jsonl"

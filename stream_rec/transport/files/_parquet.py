@@ -64,9 +64,7 @@ class ParquetSource(FileSource):
             ValueError,
             RuntimeError,
         ) as error:  # all that pyarrow raises is among them
-            raise TransportError(
-                f"{self.stream.name}: cannot be read beyond row {self._n_rows}: {error}"
-            ) from error
+            raise TransportError(f"{self.stream.name}: cannot be read beyond row {self._n_rows}: {error}") from error
 
     def _rows_of(self, batch: Any) -> list[Record]:  # noqa: ANN401 (pyarrow is not typed)
         columns = [_values(batch.column(name)) for name in self._columns]
@@ -86,9 +84,7 @@ def _open(file: IO[bytes], name: str, key: str) -> Any:  # noqa: ANN401 (pyarrow
     try:
         from pyarrow import parquet  # noqa: PLC0415 (an extra, and slow to import)
     except ImportError as error:
-        raise SettingsError(
-            key, "reading Parquet needs pyarrow: pip install 'stream-rec[parquet]'"
-        ) from error
+        raise SettingsError(key, "reading Parquet needs pyarrow: pip install 'stream-rec[parquet]'") from error
     try:
         return parquet.ParquetFile(file)
     except (OSError, ValueError, RuntimeError) as error:

@@ -109,9 +109,7 @@ def open_sink(spec: str, *, mode: Mode = "new", key: str = "recommendations") ->
     packed = spec.lower().endswith(".gz")
     suffix = PurePath(spec.lower().removesuffix(".gz")).suffix
     if "://" in spec or suffix in _NOT_LINES:
-        raise SettingsError(
-            key, f"JSON lines are written, so expected a .jsonl file or -, found {spec!r}"
-        )
+        raise SettingsError(key, f"JSON lines are written, so expected a .jsonl file or -, found {spec!r}")
     return _open_file(spec, mode, key, packed=packed)
 
 

@@ -28,9 +28,7 @@ class TableSource(FileSource):
     numbers, which are then columns counted from 0.
     """
 
-    def __init__(
-        self, stream: ByteStream, rules: DecodeRules, delimiter: str, key: str, start: int = 1
-    ) -> None:
+    def __init__(self, stream: ByteStream, rules: DecodeRules, delimiter: str, key: str, start: int = 1) -> None:
         super().__init__(stream, rules.max_record_bytes, start)
         self._rules = rules
         self._delimiter = delimiter
@@ -169,9 +167,7 @@ class TableSource(FileSource):
         self._has_columns = True
 
     def _refuse_header(self, why: str) -> None:
-        raise SettingsError(
-            self._key, f"the first line of {self.stream.name} does not name its columns: {why}"
-        )
+        raise SettingsError(self._key, f"the first line of {self.stream.name} does not name its columns: {why}")
 
 
 class _NotARow(Exception):  # noqa: N818 (a verdict, caught in this file)
