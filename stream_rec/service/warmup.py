@@ -9,6 +9,7 @@ from typing import Final
 from stream_rec.engine import Engine
 from stream_rec.events import Event, Request
 from stream_rec.index._kernel import entries
+from stream_rec.index._kernel.compiled import drop_stale_code
 
 __all__ = ["COMPILING", "is_cold", "warm_up"]
 
@@ -17,7 +18,11 @@ COMPILING: Final = "compiling the kernels, once, about 20 s"
 
 def is_cold(*, answers_events: bool = True) -> bool:
     """Whether what a run needs was never compiled here, going by whether the cache holds a file. Cheap."""
-    folder = Path(entries.apply.dispatcher.stats.cache_path)
+    kept = entries.apply.dispatcher.stats.cache_path
+    if kept is None:  # no folder may be written to: each start is a cold one
+        return True
+    folder = Path(kept)
+    drop_stale_code(folder)
     needed = "apply_and_ask" if answers_events else "apply"
     return not any(folder.glob(f"entries.{needed}-*.nbi"))
 

@@ -7,11 +7,13 @@ import signal
 
 import msgspec
 import pytest
+from numba.core.caching import NullCache
 from rich.console import Console
 
 from stream_rec.engine import Engine
 from stream_rec.errors import TransportError
 from stream_rec.events import Answer, DeadLetter, EventDecoder, encode_answer
+from stream_rec.index._kernel import entries
 from stream_rec.limits import Limits
 from stream_rec.service import warmup
 from stream_rec.service.counts import Counts, show_duration, show_size, show_time
@@ -211,7 +213,9 @@ class TestTelling:
         assert ("512 bytes", "1.5 KiB", "3.0 MiB", "2.00 GiB") == tuple(map(show_size, (512, 1536, 3 << 20, 2 << 30)))
         assert show_time(1_700_000_000_123) == "2023-11-14T22:13:20.123Z"
 
-    def test_a_cold_cache_is_noticed(self) -> None:
-        """After a warm-up there is something in it."""
+    def test_a_cold_cache_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After a warm-up there is something in it; without a folder for it every start is cold."""
         warmup.warm_up(answers_requests=True)
         assert not warmup.is_cold()
+        monkeypatch.setattr(entries.apply.dispatcher, "_cache", NullCache())
+        assert warmup.is_cold()
