@@ -1,6 +1,7 @@
 """What a retained event costs in memory, everything included; and whether memory stays flat under a limit.
 
-Each size is measured in a process of its own, as growth of the resident set over a process with an empty engine.
+Each size is measured in a process of its own, as growth of the resident set over a process that has the log and the
+code in memory. Memory that the allocator holds back from the system counts as the engine's.
 """
 
 import gc
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import feed
 import msgspec
-from common import BATCH, EVENTS_A_SESSION, Report, alone, report, rss
+from common import BATCH, EVENTS_A_SESSION, Report, alone, report, rss, settled_rss
 
 from stream_rec.engine import Engine
 from stream_rec.limits import Limits
@@ -18,26 +19,26 @@ QUESTION = "what does a retained event cost, and does memory stay flat under a l
 TURNOVERS = 6
 
 
-def grow(n_events: int, max_sessions: int | None) -> dict[str, float]:
+def grow(n_events: int, limits: Limits) -> dict[str, float]:
     """Feed a log; return the resident set's growth at each sixth of it (a turnover under a limit) and at its end."""
     clicks = feed.log(n_events)  # there before and after, so not counted
-    limits = Limits(retention_ms=None, max_sessions=max_sessions)
     # What loading code and making a batch of events takes the first time is not the engine's.
     feed.fill(Engine(limits=limits), clicks.take(slice(0, 2 * BATCH)))
-    gc.collect()
+    before = settled_rss()
     engine = Engine(limits=limits)
-    before = rss()
     told: dict[str, float] = {}
-    n_fed, mark = 0, 1
+    peak, n_fed, mark = 0, 0, 1
     for events in feed.batches(clicks):
         engine.apply(events)
         n_fed += len(events)
+        peak = max(peak, rss() - before)
         if n_fed >= mark * len(clicks) // TURNOVERS:
             told[f"at {mark}"] = float(rss() - before)
             mark += 1
     del events
     gc.collect()
     stats = engine.stats()
+    told["peak"] = float(peak)
     told["growth"] = float(rss() - before)
     told["events"] = float(stats.n_events)
     told["sessions"] = float(stats.n_sessions)
@@ -48,7 +49,7 @@ def grow(n_events: int, max_sessions: int | None) -> dict[str, float]:
 
 def retained(told: Report, n_events: int) -> None:
     """Nothing evicted."""
-    found = alone(Path(__file__), "grow", str(n_events))
+    found = alone(Path(__file__), "grow", str(n_events), "none", "0")
     told.part(f"Nothing evicted: {found['sessions']:,.0f} sessions, {found['events']:,.0f} events")
     n = found["events"]
     told.figure(f"RSS growth a retained event, {n_events:,} events", found["growth"] / n, "bytes", "<= 100")
@@ -63,13 +64,24 @@ def retained(told: Report, n_events: int) -> None:
 def steady(told: Report, n_events: int) -> None:
     """As many sessions as a sixth of the log; all of them are replaced five times."""
     n_sessions = n_events // EVENTS_A_SESSION // TURNOVERS
-    found = alone(Path(__file__), "grow", str(n_events), str(n_sessions))
+    found = alone(Path(__file__), "grow", str(n_events), "max_sessions", str(n_sessions))
     told.part(f"At most {n_sessions:,} sessions, replaced five times over ({n_events:,} events)")
     for mark in range(1, TURNOVERS + 1):
         told.figure(f"RSS growth after {mark} times {n_sessions:,} sessions", found[f"at {mark}"] / 2**20, "MiB")
     told.figure("the last, as a multiple of the second", found[f"at {TURNOVERS}"] / found["at 2"], "x", "flat: <= 1.1")
     told.figure("RSS growth a retained event, in steady state", found["growth"] / found["events"], "bytes")
     told.figure("by the prices of max_bytes, in steady state", found["priced"] / found["events"], "bytes")
+
+
+def budget(told: Report, n_events: int, n_bytes: int) -> None:
+    """A limit in bytes, which is counted by prices: what it comes to in the resident set."""
+    found = alone(Path(__file__), "grow", str(n_events), "max_bytes", str(n_bytes))
+    mib = n_bytes / 2**20
+    told.part(f"At most {mib:.0f} MiB by the prices, {n_events:,} events; {found['events']:,.0f} events retained")
+    told.figure(f"peak RSS growth under max_bytes = {mib:.0f} MiB", found["peak"] / 2**20, "MiB", f"<= {mib:.0f}")
+    told.figure(
+        f"RSS growth at the end under max_bytes = {mib:.0f} MiB", found["growth"] / 2**20, "MiB", f"<= {mib:.0f}"
+    )
 
 
 def main() -> None:
@@ -79,11 +91,23 @@ def main() -> None:
         for n_events in sizes:
             retained(told, n_events)
         steady(told, 120_000 if told.small else 3_000_000)
+        for n_bytes in (16 << 20,) if told.small else (64 << 20, 256 << 20):
+            budget(told, 200_000 if told.small else 3_000_000, n_bytes)
+
+
+def limits_of(name: str, value: int) -> Limits:
+    """The one limit that is named, or none."""
+    match name:
+        case "max_sessions":
+            return Limits(retention_ms=None, max_sessions=value)
+        case "max_bytes":
+            return Limits(retention_ms=None, max_bytes=value)
+    return Limits(retention_ms=None)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["grow"]:
-        limit = int(sys.argv[3]) if sys.argv[3:] else None
-        print(msgspec.json.encode(grow(int(sys.argv[2]), limit)).decode())
+        found = grow(int(sys.argv[2]), limits_of(sys.argv[3], int(sys.argv[4])))
+        print(msgspec.json.encode(found).decode())
     else:
         main()

@@ -5,7 +5,9 @@ kept as benchmarks/results/<name>.txt and .json with machine, versions and commi
 """
 
 import argparse
+import ctypes
 import datetime as dt
+import gc
 import os
 import platform
 import statistics
@@ -78,6 +80,15 @@ def versions() -> dict[str, str]:
 def rss() -> int:
     """Resident memory of this process, in bytes (Linux)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def settled_rss() -> int:
+    """The same, after what was freed has been given back: else later growth hides in it."""
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # glibc
+        libc.malloc_trim(0)
+    return rss()
 
 
 # --- what came out
@@ -169,9 +180,9 @@ def show(value: float) -> str:
     """A number with as many digits as one can read."""
     if value == int(value) and abs(value) < 1e4:
         return str(int(value))
-    if abs(value) >= 1e4:
+    if abs(value) >= 1e3:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) < 10 else f"{value:.2f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"
 
 
 @contextmanager

@@ -88,7 +88,9 @@ class BareIndex:
             stop = min(end, self._fed + BATCH)
             self._run(self._batch(self._fed, stop))
             self._fed = stop
-        return perf_counter() - started
+        taken = perf_counter() - started
+        assert self.index.counter(field.N_EVENTS) == end, "every event was applied"
+        return taken
 
     def _batch(self, begin: int, end: int) -> Batch:
         clicks = self.clicks
