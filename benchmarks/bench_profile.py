@@ -96,6 +96,7 @@ def _hard(n: int, rng: np.random.Generator) -> dict[str, list[Event]]:
         "as usual (sessions of 5 at once all over the log)": log(many, 1000, items.tolist()),
         "all events at one time": log(many, 0, items.tolist()),
         "long sessions (500 events each, interleaved)": log(few, 1000, items.tolist()),
+        "long sessions of different items": log(few, 1000, rng.integers(0, 20_000, n).tolist()),
         "one session without end": log([0] * n, 1000, items.tolist()),
         "one item for all": log(many, 1000, [1] * n),
         "ten items for all": log(many, 1000, (place % 10).tolist()),
