@@ -4,6 +4,7 @@ Knows nothing of files, Kafka, threads, settings or clocks. Ids become numbers h
 compiled loops work on whole batches. A batch leaves the state that its events one by one would.
 """
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -16,7 +17,7 @@ from xxhash import xxh3_64_intdigest, xxh3_128_digest
 from stream_rec.events import Answer, Event, Forget, Reason, Recommendation, Request
 from stream_rec.ids import IdTable
 from stream_rec.index import Answers, Batch, Index, Parameters, field
-from stream_rec.limits import Limits
+from stream_rec.limits import Limits, validated
 from stream_rec.recommend import DEFAULT_PRESET, Model, changed, compile_model, model
 from stream_rec.sessionize import Sessionizer
 from stream_rec.sessions import SessionStore
@@ -29,6 +30,8 @@ SOURCES: Final = ("neighbours", "followed", "popular")
 NO_ID: Final = bytes(16)
 NOTHING: Final = np.empty(0, np.int32)
 NO_OFFSETS: Final[dict[str, int]] = {}
+NOT_OF_A_PRESET: Final = ("m", "k", "n", "last", "seen", "fallbacks", "require_type", "min_type_weight")
+"""What a request that names a preset leaves as the engine has it: a preset is its formulas."""
 
 Offsets = Mapping[str, int]
 
@@ -84,17 +87,15 @@ class Engine:
         deny: Iterable[str] = (),
         session_gap_ms: int | None = None,
     ) -> None:
-        self.limits = limits or Limits()
-        self.model = model(preset) if isinstance(preset, str) else preset
+        self.limits = validated(limits or Limits())
+        self.model = model(preset) if isinstance(preset, str) else validated(preset)
         self.index = Index(self.limits)
         self.sessions = SessionStore(self.limits.retention_ms)
         self.items = IdTable()
         self.types = IdTable()
         self._type_weights = dict(type_weights or {})
         self._denied = frozenset(deny)
-        self._sessionizer = (
-            None if session_gap_ms is None else Sessionizer(session_gap_ms, self.limits.allowed_lateness_ms)
-        )
+        self._sessionizer = None if session_gap_ms is None else Sessionizer(session_gap_ms, self.limits.lateness_ms)
         self._compiled: dict[Model, Parameters] = {}
         self._default: Parameters | None = None
         self._row = _rows(1, self.model.n)
@@ -133,6 +134,8 @@ class Engine:
         for each in sorted(slots):
             self.index.drop(each)
             emptied += self._take_notes().emptied
+        if slots:
+            self.index.forget_ids_of(sorted(slots))
         self._release(slots, emptied)
         return len(slots)
 
@@ -187,28 +190,39 @@ class Engine:
         return batch.outcome, answered
 
     def _batch(self, events: Sequence[Event]) -> tuple[Batch, list[int], list[int]]:
-        """Turn ids into numbers; return the batch, the new session slots and the new items."""
-        slots, new_slots = self.sessions.ids.intern([event.session_id for event in events])
-        items, new_items = self.items.intern([event.item_id for event in events])
-        if new_slots:
-            ids = _encoded(self.sessions.ids, new_slots)
-            self.index.add_sessions(new_slots, list(map(xxh3_64_intdigest, ids)), list(map(len, ids)))
-        if new_items:
-            ids = _encoded(self.items, new_items)
-            denied = [self.items.names[item] in self._denied for item in new_items]
-            self.index.add_items(new_items, list(map(xxh3_64_intdigest, ids)), list(map(len, ids)), denied)
+        """Turn ids into numbers; return the batch, the new session slots and the new items.
+
+        An event that no decoder let through (a time or an id that cannot be stored) raises before anything is applied.
+        """
         types, unknown = self._type_numbers([event.type for event in events])
         outcome = np.zeros(len(events), np.uint8)
         outcome[unknown] = field.UNKNOWN_TYPE
+        times = array("q", [event.timestamp for event in events])  # takes whole numbers of 64 bits only
+        id_key = _id_keys([event.event_id for event in events])
+        slots, new_slots = self.sessions.ids.intern([event.session_id for event in events])
+        items, new_items = self.items.intern([event.item_id for event in events])
+        try:
+            self._introduce(new_slots, new_items)
+        except Exception:
+            self.sessions.ids.release(new_slots)
+            self.items.release(new_items)
+            raise
         batch = Batch(
             slot=np.array(slots, np.int32),
             item=np.array(items, np.int32),
-            time=np.array([event.timestamp for event in events], np.int64),
+            time=np.array(times, np.int64),
             type=np.array(types, np.uint8),
-            id_key=_id_keys([event.event_id for event in events]),
+            id_key=id_key,
             outcome=outcome,
         )
         return batch, new_slots, new_items
+
+    def _introduce(self, new_slots: list[int], new_items: list[int]) -> None:
+        """Tell the index of new numbers, with what it needs to know of the names behind them."""
+        sessions, items = _encoded(self.sessions.ids, new_slots), _encoded(self.items, new_items)
+        denied = [self.items.names[item] in self._denied for item in new_items]
+        self.index.add_sessions(new_slots, list(map(xxh3_64_intdigest, sessions)), list(map(len, sessions)))
+        self.index.add_items(new_items, list(map(xxh3_64_intdigest, items)), list(map(len, items)), denied)
 
     def _type_numbers(self, types: list[str]) -> tuple[list[int], list[int]]:
         """Return each type's number, and the places of types that there is no number left for."""
@@ -338,15 +352,15 @@ class Engine:
         variant = self._variants.get(changes)
         if variant is None:
             variant = self._changed(*changes)
-            if len(self._variants) > MOST_VARIANTS:
+            if len(self._variants) >= MOST_VARIANTS:
                 self._variants.clear()
-                self._compiled.clear()
             self._variants[changes] = variant
         return variant
 
     def _changed(self, preset: str | None, n: int | None, *others: object) -> Model:
         m, k, last, seen, fallbacks = others
-        base = self.model if preset is None else model(preset, n=self.model.n, seen=self.model.seen)
+        own = self.model
+        base = own if preset is None else model(preset, **{key: getattr(own, key) for key in NOT_OF_A_PRESET})
         return changed(base, n=n, m=m, k=k, last=last, seen=seen, fallbacks=fallbacks)
 
     def _parameters(self, asked: Model) -> Parameters:
@@ -362,7 +376,9 @@ class Engine:
         if parameters is None:
             numbers = self.types.live()
             longest = self.limits.max_session_events
-            parameters = compile_model(asked, numbers, self._type_weights, longest)
+            parameters = compile_model(validated(asked), numbers, self._type_weights, longest)
+            if len(self._compiled) >= MOST_VARIANTS:
+                self._compiled.clear()
             self._compiled[asked] = parameters
         return parameters
 
@@ -458,7 +474,7 @@ def _rows(queries: int, n: int) -> Answers:
 
 
 def _encoded(table: IdTable, numbers: list[int]) -> list[bytes]:
-    return [str(table.names[number]).encode() for number in numbers]
+    return [table.names[number].encode() for number in numbers]  # type: ignore[union-attr]  # numbers in use
 
 
 def _id_keys(event_ids: list[str | None]) -> npt.NDArray[np.uint64]:

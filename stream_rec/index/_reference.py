@@ -90,11 +90,10 @@ class ReferenceStore:
     def apply(self, event: Event) -> str:
         """Apply one event: `applied`, `late` or `duplicate`."""
         limits, session_id = self.limits, event.session_id
-        window = limits.allowed_lateness_ms if limits.dedupe_window_ms is None else limits.dedupe_window_ms
         known = None if event.event_id is None else self.ids.get(event.event_id)
-        if known is not None and self.watermark is not None and known[0] >= self.watermark - window:
+        if known is not None and self.watermark is not None and known[0] >= self.watermark - limits.window_ms:
             return "duplicate"
-        if self.watermark is not None and event.timestamp < self.watermark - limits.allowed_lateness_ms:
+        if self.watermark is not None and event.timestamp < self.watermark - limits.lateness_ms:
             return "late"
         if event.event_id is not None:
             self.ids[event.event_id] = (event.timestamp, session_id)
@@ -122,7 +121,7 @@ class ReferenceStore:
         retention = self.limits.retention_ms
         if retention is None:
             return False
-        return time - self.sessions[session_id][-1].time > retention - self.limits.allowed_lateness_ms
+        return time - self.sessions[session_id][-1].time > retention - self.limits.lateness_ms
 
     def _drop(self, session_id: str) -> None:
         del self.sessions[session_id]

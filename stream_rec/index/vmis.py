@@ -27,7 +27,7 @@ ITEM_COST = 400
 LISTS = 1 << 14  # entries of the lists between kernel and shell
 LONG_AGO = -(1 << 40)  # a popularity step before all others
 GROWTH = 1.5
-NO_ITEMS = np.empty(0, np.int32)
+NO_HASHES = np.empty(0, np.uint64)
 
 EVENT_ARRAYS = ("event_item", "event_time", "event_type")
 ITEM_ARRAYS = ("item", "counts", "dirty")
@@ -39,16 +39,15 @@ def _limit(value: int | None) -> int:
 
 def _limits_array(limits: Limits) -> npt.NDArray[np.int64]:
     array = np.full(field.N_LIMITS, field.UNLIMITED, np.int64)
-    lateness = limits.allowed_lateness_ms
-    array[field.LATENESS] = lateness
+    array[field.LATENESS] = limits.lateness_ms
     array[field.RETENTION] = _limit(limits.retention_ms)
     if limits.retention_ms is not None:
-        array[field.REJOIN] = limits.retention_ms - lateness
+        array[field.REJOIN] = limits.retention_ms - limits.lateness_ms
     array[field.MAX_SESSIONS] = _limit(limits.max_sessions)
     array[field.MAX_EVENTS] = _limit(limits.max_events)
     array[field.MAX_BYTES] = _limit(limits.max_bytes)
     array[field.MAX_SESSION_EVENTS] = limits.max_session_events
-    array[field.ID_WINDOW] = lateness if limits.dedupe_window_ms is None else limits.dedupe_window_ms
+    array[field.ID_WINDOW] = limits.window_ms
     array[field.POPULAR_STEP] = max(1, limits.popular_half_life_ms // 2)
     array[field.SESSION_COST] = SESSION_COST
     array[field.EVENT_COST] = EVENT_COST
@@ -208,13 +207,12 @@ class Index:
         else:
             self._new_frame(int(batch.time[reached]))
 
-    def _rebuild_ids(self, without: int | None = None) -> None:
-        """Make the event-id table anew: without expired ids, and without those of the session hash *without*."""
+    def _rebuild_ids(self, without: npt.NDArray[np.uint64] = NO_HASHES) -> None:
+        """Make the event-id table anew: without expired ids, and those of sessions with the hashes *without*."""
         size = len(self.state.seen)
-        owner = np.uint64(0 if without is None else without)
         while True:
             table = np.zeros(size, field.SEEN_ID)
-            n = entries.copy_ids(self.state, table, owner, without is not None)
+            n = entries.copy_ids(self.state, table, np.unique(without))
             if n * 4 <= size:  # at most half of what may be used: the next rebuild is that far away
                 break
             size *= 2
@@ -308,9 +306,12 @@ class Index:
         return entries.settle_front(self.state)
 
     def drop(self, slot: int) -> None:
-        """Remove session *slot* and every trace of it but its id."""
+        """Remove session *slot* from everything but the event-id window."""
         entries.drop_session(self.state, slot)
-        self._rebuild_ids(without=int(self.state.session["hash"][slot]))
+
+    def forget_ids_of(self, slots: Sequence[int]) -> None:
+        """Take the event ids that came with the sessions *slots* out of the window. O(window)."""
+        self._rebuild_ids(without=self.state.session["hash"][slots])
 
     def free_items(self, items: Sequence[int]) -> None:
         """Give back the posting blocks of *items* that nobody holds any more."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from stream_rec.errors import SettingsError
 from stream_rec.index import Parameters, exp, field, ln
+from stream_rec.limits import validated
 
 __all__ = ["DEFAULT_PRESET", "PRESETS", "Model", "changed", "compile_model", "model"]
 
@@ -146,11 +147,7 @@ def changed(point: Model, **changes: object) -> Model:
             raise SettingsError(key, f"is no parameter of the model; there are {', '.join(values)}")
         if value is not None:
             values[key] = value
-    try:
-        return msgspec.convert(values, Model)
-    except msgspec.ValidationError as error:
-        path = str(error).rpartition("$.")[2].strip("`") or "model"
-        raise SettingsError(path, f"{values.get(path)!r} is refused: {error}") from None
+    return validated(Model(**values))
 
 
 # --- tables: the shapes of the formulas, as the kernel reads them

@@ -174,7 +174,7 @@ class Worker:
     def _why(self, reason: Reason, event: Event, watermark: int) -> str:
         match reason:
             case Reason.LATE:
-                behind, allowed = watermark - event.timestamp, self.engine.limits.allowed_lateness_ms
+                behind, allowed = watermark - event.timestamp, self.engine.limits.lateness_ms
                 told = f"{event.timestamp} is {show_duration(behind)} behind the watermark"
                 return f"timestamp: {told}; the allowed lateness is {show_duration(allowed)}"
             case Reason.DUPLICATE:

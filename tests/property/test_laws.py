@@ -68,7 +68,7 @@ def scaled(limits: Limits, unit: int) -> Limits:
     return msgspec.structs.replace(
         limits,
         retention_ms=None if limits.retention_ms is None else limits.retention_ms * unit,
-        allowed_lateness_ms=limits.allowed_lateness_ms * unit,
+        allowed_lateness_ms=limits.lateness_ms * unit,
         dedupe_window_ms=None if limits.dedupe_window_ms is None else limits.dedupe_window_ms * unit,
         popular_half_life_ms=limits.popular_half_life_ms * unit,
     )

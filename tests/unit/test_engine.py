@@ -1,8 +1,11 @@
 """The engine as a library: what its methods do and refuse, told by small examples."""
 
+from collections.abc import Callable
+
+import msgspec
 import pytest
 
-from stream_rec.engine import MOST_TYPES, Engine
+from stream_rec.engine import MOST_TYPES, MOST_VARIANTS, Engine
 from stream_rec.errors import SettingsError
 from stream_rec.events import Event, Forget, Reason, Request
 from stream_rec.limits import Limits
@@ -145,6 +148,67 @@ def test_event_types_are_a_closed_set() -> None:
     reasons = engine.apply(events).reasons
     assert reasons == [None] * MOST_TYPES + [Reason.UNKNOWN_TYPE] * 2
     engine._check()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Event("s\ud800", "i", 1),
+        Event("s", "i" * 70_000, 1),
+        Event("s", "i", 1 << 70),
+        Event("s", "i", 1.5),  # type: ignore[arg-type]  # the point of it
+        Event("s", 7, 1),  # type: ignore[arg-type]  # the point of it
+    ],
+)
+def test_an_event_that_cannot_be_stored_changes_nothing(shop: Engine, bad: Event) -> None:
+    """No decoder lets it through; a program that makes its own events hears of it, and can go on."""
+    before = shop.recommend("cleo")
+    with pytest.raises((ValueError, TypeError, OverflowError, AttributeError)):
+        shop.apply([Event("new", "thing", 7_000), bad])
+    shop._check()
+    assert shop.recommend("cleo") == before
+    assert shop.session("new") == []
+    assert shop.apply([Event("new", "thing", 7_000)]).n_applied == 1
+
+
+def test_a_request_for_a_preset_keeps_what_the_operator_set() -> None:
+    """A preset is its formulas: sample, neighbours, length and fallbacks stay the engine's."""
+    engine = Engine(changed(PRESETS["vmis-knn"], fallbacks=False, n=1))
+    engine.apply(TEA)
+    assert names(engine, "nobody", preset="stan") == []
+    assert len(names(engine, "cleo", preset="stan")) == 1
+
+
+def test_parameter_sets_are_not_remembered_without_bound() -> None:
+    """Tuning asks with thousands of them."""
+    engine = Engine()
+    engine.apply(TEA)
+    for m in range(1, MOST_VARIANTS + 10):
+        engine.ask(changed(engine.model, m=m), session_id="cleo")
+        engine.answer([Request(session_id="cleo", m=m)])
+    assert len(engine._compiled) <= MOST_VARIANTS
+    assert len(engine._variants) <= MOST_VARIANTS
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda: Engine(limits=Limits(max_sessions=0)), "max_sessions"),
+        (lambda: Engine(msgspec.structs.replace(PRESETS["sknn"], k=0)), "k"),
+        (lambda: Engine().ask(msgspec.structs.replace(PRESETS["sknn"], last=0), items=["a"]), "last"),
+    ],
+)
+def test_values_out_of_range_are_refused_however_they_come(make: Callable[[], object], key: str) -> None:
+    """A Struct checks nothing when it is made; the engine does before it is used."""
+    with pytest.raises(SettingsError) as refused:
+        make()
+    assert refused.value.key == key
+
+
+def test_a_short_retention_shortens_the_lateness() -> None:
+    """Unless one is named."""
+    assert Limits(retention_ms=60_000).lateness_ms == 60_000
+    assert Limits(retention_ms=None).lateness_ms == 3_600_000
 
 
 def test_a_contradiction_of_limits_is_refused() -> None:

@@ -11,6 +11,7 @@ from stream_rec.index._kernel.state import (
     I32,
     STAGE,
     STAGE_APPLY,
+    U64,
     Answers,
     Batch,
     Parameters,
@@ -85,9 +86,9 @@ def ask_session(
 
 
 @entry
-def copy_ids(state: State, table: Records, without: np.uint64, drops: bool) -> int:
+def copy_ids(state: State, table: Records, without: U64) -> int:
     """Fill a fresh event-id table; see `seen_ids.copy_ids`."""
-    return seen_ids.copy_ids(state, table, without, drops)
+    return seen_ids.copy_ids(state, table, without)
 
 
 @entry

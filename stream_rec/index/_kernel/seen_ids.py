@@ -27,13 +27,22 @@ def find_id(seen: Records, high: np.uint64, low: np.uint64) -> int:
 
 
 @inner
-def copy_ids(state: State, table: Records, without: np.uint64, drops: bool) -> int:
-    """Fill a fresh table with the unexpired ids, leaving out those of owner *without* if *drops*; return how many."""
+def _is_among(value: np.uint64, ordered: np.ndarray) -> bool:
+    place = np.searchsorted(ordered, value)
+    return place < ordered.size and ordered[place] == value
+
+
+@inner
+def copy_ids(state: State, table: Records, without: np.ndarray) -> int:
+    """Fill a fresh table with the unexpired ids, leaving out those of the owners *without* (ascending).
+
+    Return how many they are.
+    """
     oldest = state.counters[WATERMARK] - state.limits[ID_WINDOW]
     n = 0
     for j in range(state.seen.size):
         entry = state.seen[j]
-        if is_vacant(state.seen, j) or entry["time"] < oldest or (drops and entry["owner"] == without):
+        if is_vacant(state.seen, j) or entry["time"] < oldest or _is_among(entry["owner"], without):
             continue
         place = find_id(table, entry["high"], entry["low"])
         table[place]["high"] = entry["high"]
