@@ -25,8 +25,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """A session leaves when its last event is older than the watermark by more than this."""
 
     allowed_lateness_ms: Millis | None = None
-    """An event older than the watermark by more than this is late, and not applied; None is an hour, or the retention
-    if that is shorter."""
+    """An event older than the watermark by more than this is late, and not applied; None is an hour, or half the
+    retention if that is shorter."""
 
     max_sessions: Count | None = None
     """Sessions kept at most; the oldest leave."""
@@ -60,7 +60,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         """The allowed lateness that is in force."""
         if self.allowed_lateness_ms is not None:
             return self.allowed_lateness_ms
-        return HOUR_MS if self.retention_ms is None else min(HOUR_MS, self.retention_ms)
+        return HOUR_MS if self.retention_ms is None else min(HOUR_MS, self.retention_ms // 2)
 
     @property
     def window_ms(self) -> int:

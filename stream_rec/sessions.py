@@ -19,7 +19,8 @@ from stream_rec.ids import IdTable
 
 __all__ = ["SessionStore", "TimeOrder"]
 
-OPEN_AT_ONCE = 16_384  # sessions sorted for eviction at a time: some 3 ms
+OPEN_AT_ONCE = 16_384  # sessions sorted for eviction at a time at most, ties aside: some 3 ms
+OPEN_AT_LEAST = 512  # ... and at least, while there are so many: opening costs some 50 us, however few there are
 BUCKETS_OF_RETENTION = 1024
 LONGEST_BUCKET_MS = 3_600_000
 
@@ -77,16 +78,20 @@ class TimeOrder:
             self._append(int(keys[part[0]]), slots[part], times[part])
 
     def take_oldest(self, hashes: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], int]:
-        """Take the oldest sessions out, at least one time's worth and about OPEN_AT_ONCE.
+        """Take the oldest sessions out, OPEN_AT_LEAST of them and about OPEN_AT_ONCE at most.
 
         Returns their slots and times, sorted by (time, hash), and the limit: every session filed before it was taken.
         Raises IndexError if nothing is filed.
         """
         key, bucket = self._buckets.popitem(0)
+        while len(bucket.slots) < OPEN_AT_LEAST and self._buckets:
+            key, following = self._buckets.popitem(0)
+            bucket.slots.extend(following.slots)
+            bucket.times.extend(following.times)
         slots, times = bucket.sorted(hashes)
         if slots.size > OPEN_AT_ONCE and times[OPEN_AT_ONCE] > times[0]:
             n = int(np.searchsorted(times, times[OPEN_AT_ONCE], side="left"))
-            self._append(key, slots[n:], times[n:])
+            self.file(slots[n:], times[n:])
             return slots[:n], times[:n], int(times[n])
         return slots, times, (int(key) + 1) * self._width
 

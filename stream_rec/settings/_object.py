@@ -123,8 +123,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     allowed_lateness_ms: Millis | None = None
     """How far behind the watermark an event may be and still join its session at its own time.
-    An older one is dead-lettered as `late`. At most `retention`; `none` is one hour, or `retention`
-    where that is less."""
+    An older one is dead-lettered as `late`. At most `retention`; `none` is one hour, or half of
+    `retention` where that is less. A session begins anew after a pause of `retention` less this."""
 
     dedupe_window_ms: Millis | None = None
     """How long, in event time, an `event_id` is remembered, to recognise the same event sent again.
@@ -197,7 +197,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """`allowed_lateness_ms`, or what its `none` stands for."""
         if self.allowed_lateness_ms is not None:
             return self.allowed_lateness_ms
-        return _HOUR if self.retention_ms is None else min(_HOUR, self.retention_ms)
+        return _HOUR if self.retention_ms is None else min(_HOUR, self.retention_ms // 2)
 
 
 @cache

@@ -50,9 +50,19 @@ def test_ids_keep_their_numbers_and_released_numbers_are_used_again() -> None:
     table._check()
 
 
-@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 3)), min_size=1, max_size=60), st.integers(1, 3))
-def test_the_time_order_hands_out_the_oldest_first(drawn: list[tuple[int, int]], parts: int) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 500), st.integers(0, 3)), min_size=1, max_size=60),
+    st.integers(1, 3),
+    st.integers(1, 40),
+)
+def test_the_time_order_hands_out_the_oldest_first(drawn: list[tuple[int, int]], parts: int, at_least: int) -> None:
     """By (time, hash), each once, and everything filed before the limit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stream_rec.sessions.OPEN_AT_LEAST", at_least)
+        _check_order(drawn, parts)
+
+
+def _check_order(drawn: list[tuple[int, int]], parts: int) -> None:
     order = TimeOrder(retention_ms=20_000)
     hashes = np.array([tie for _, tie in drawn], np.uint64)
     times = np.array([time for time, _ in drawn], np.int64)

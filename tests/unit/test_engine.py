@@ -207,7 +207,7 @@ def test_values_out_of_range_are_refused_however_they_come(make: Callable[[], ob
 
 def test_a_short_retention_shortens_the_lateness() -> None:
     """Unless one is named."""
-    assert Limits(retention_ms=60_000).lateness_ms == 60_000
+    assert Limits(retention_ms=60_000).lateness_ms == 30_000
     assert Limits(retention_ms=None).lateness_ms == 3_600_000
 
 

@@ -8,6 +8,7 @@ import pytest
 import settings_reference
 
 from stream_rec.errors import SettingsError
+from stream_rec.limits import Limits
 from stream_rec.settings import Kind, Setting, Settings, load, table
 
 Toml = Callable[[str], Path]
@@ -230,14 +231,17 @@ class TestRefusals:
         ("flags", "lateness_ms"),
         [
             ({}, 3_600_000),
-            ({"retention_ms": "1m"}, 60_000),
+            ({"retention_ms": "1m"}, 30_000),
             ({"retention_ms": "none"}, 3_600_000),
             ({"allowed_lateness_ms": "5s", "retention_ms": "1m"}, 5000),
         ],
     )
     def test_lateness_that_is_not_given(self, flags: dict[str, str], lateness_ms: int) -> None:
-        """It is an hour, or the retention where that is less, so that a short one stands alone."""
-        assert lateness_ms == load(flags={"events": "e", **flags}).lateness_ms
+        """It is an hour, or half of a short retention, which so stands alone; a library's limits agree."""
+        settings = load(flags={"events": "e", **flags})
+        assert lateness_ms == settings.lateness_ms
+        limits = Limits(retention_ms=settings.retention_ms, allowed_lateness_ms=settings.allowed_lateness_ms)
+        assert lateness_ms == limits.lateness_ms
 
     def test_standard_input_and_output_are_two_places(self) -> None:
         """`-` reads one and writes the other."""
