@@ -74,7 +74,7 @@ def _empty_state(limits: Limits) -> State:
         item=np.zeros(0, field.ITEM),
         counts=np.zeros(0, np.uint32),
         postings=np.zeros(1024, np.uint64),
-        front=np.zeros(lists, field.FILING),
+        front=np.zeros(lists, field.OLDEST),
         filed=np.zeros(lists, field.FILING),
         released=np.zeros(lists, field.RELEASE),
         emptied=np.zeros(lists, np.int32),
@@ -260,8 +260,9 @@ class Index:
         """Replace the (used up) front by sessions sorted by (time, hash), all there are before *limit*."""
         needed = slots.size + LISTS
         if needed > len(self.state.front):
-            self.state = self.state._replace(front=np.zeros(needed, field.FILING))
+            self.state = self.state._replace(front=np.zeros(needed, field.OLDEST))
         self.state.front["slot"][: slots.size] = slots
+        self.state.front["hash"][: slots.size] = self.state.session["hash"][slots]
         self.state.front["time"][: slots.size] = times
         self.state.counters[field.FRONT_START] = 0
         self.state.counters[field.FRONT_END] = slots.size

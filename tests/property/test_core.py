@@ -14,6 +14,7 @@ from laws import Twins, plain, query_of, small
 from stream_rec.engine import Engine
 from stream_rec.events import Event, Forget
 from stream_rec.index import field
+from stream_rec.index._reference import hash_of
 from stream_rec.limits import Limits
 from stream_rec.recommend import PRESETS, changed
 
@@ -223,6 +224,18 @@ def test_popular_items_are_ranked_right_among_many(seed: int) -> None:
         expected = twins.reference.answer([], query, exclude=many)
         assert plain(twins.engine.ask(model, items=[], exclude=many)) == expected
     assert len(twins.engine.items) > field.TOP_SIZE, "there must be more items than the kept order holds"
+
+
+def test_a_slot_used_again_takes_its_own_place_among_equal_times() -> None:
+    """Law 2: whoever gets the slot of a forgotten session is evicted in its own turn, not in the forgotten one's."""
+    twins = Twins(Limits(retention_ms=None, allowed_lateness_ms=1_000, max_sessions=6))
+    names = sorted((f"s{j}" for j in range(8)), key=hash_of)
+    twins.apply([Event(name, "a", 100) for name in names[:7]])  # the oldest is evicted: the others stand in order
+    twins.apply([Forget(session_id=names[1])])
+    twins.apply([Event(names[7], "a", 100)])  # the newest, in the slot of the oldest
+    for j in range(6):
+        twins.apply([Event(f"n{j}", "b", 200)])
+        twins.compare_state()
 
 
 def test_memory_stays_within_its_budget() -> None:

@@ -4,6 +4,8 @@ The store keeps sessions in buckets of time; the oldest stand here, sorted, in t
 start, and only when it is used up is the store asked for more.
 """
 
+import numpy as np
+
 from stream_rec.index._kernel.compiled import inner
 from stream_rec.index._kernel.state import (
     DONE,
@@ -52,28 +54,39 @@ def _file_in_front(state: State, slot: int, time: int) -> None:
     if end == state.front.size:  # `apply` has made sure that there is room at the start
         for j in range(start, end):
             state.front[j - start]["slot"] = state.front[j]["slot"]
+            state.front[j - start]["hash"] = state.front[j]["hash"]
             state.front[j - start]["time"] = state.front[j]["time"]
         end -= start
         start = 0
         counters[FRONT_START] = 0
+    key = state.session[slot]["hash"]
     place = end
-    while place > start and _goes_after(state, place - 1, slot, time):
+    while place > start and _goes_after(state, place - 1, time, key):
         state.front[place]["time"] = state.front[place - 1]["time"]
+        state.front[place]["hash"] = state.front[place - 1]["hash"]
         state.front[place]["slot"] = state.front[place - 1]["slot"]
         place -= 1
     state.front[place]["slot"] = slot
+    state.front[place]["hash"] = key
     state.front[place]["time"] = time
     counters[FRONT_END] = end + 1
 
 
 @inner
-def _goes_after(state: State, place: int, slot: int, time: int) -> bool:
-    """Tell whether the front's entry belongs behind session *slot*; one that is void may stand anywhere."""
-    other = state.front[place]["slot"]
-    if state.front[place]["time"] != time:
-        return state.front[place]["time"] > time
-    is_void = state.session[other]["events"] == 0 or state.session[other]["filed"] != time
-    return is_void or state.session[other]["hash"] > state.session[slot]["hash"]
+def _goes_after(state: State, place: int, time: int, key: np.uint64) -> bool:
+    """Tell whether the front's entry belongs behind a session with that time and hash."""
+    other = state.front[place]["time"]
+    return other > time or (other == time and state.front[place]["hash"] > key)
+
+
+@inner
+def _is_void(state: State, slot: int, time: int, key: np.uint64) -> bool:
+    """Tell whether the front's entry is about a session that is gone, or filed elsewhere by now.
+
+    Its slot may hold another session of the same time, whose place in the order is not this one.
+    """
+    session = state.session[slot]
+    return session["events"] == 0 or session["filed"] != time or session["hash"] != key
 
 
 @inner
@@ -86,7 +99,7 @@ def settle_front(state: State) -> bool:
     while counters[FRONT_START] < counters[FRONT_END]:
         slot = state.front[counters[FRONT_START]]["slot"]
         time = state.front[counters[FRONT_START]]["time"]
-        if state.session[slot]["events"] > 0 and state.session[slot]["filed"] == time:
+        if not _is_void(state, slot, time, state.front[counters[FRONT_START]]["hash"]):
             if state.session[slot]["last"] == time:
                 return True
             if counters[N_FILED] == state.filed.size:

@@ -123,6 +123,11 @@ ITEM: np.dtype[np.void] = _record(
     denied=np.uint8,  # never recommended
 )
 FILING: np.dtype[np.void] = _record(time=np.int64, slot=np.int32)
+OLDEST: np.dtype[np.void] = _record(
+    time=np.int64,  # under which it was filed
+    hash=np.uint64,  # the session's, when it was put here: its slot may go to another session
+    slot=np.int32,
+)
 RELEASE: np.dtype[np.void] = _record(
     slot=np.int32,
     event=np.int32,  # the event of the batch up to which what was known of the slot is void
@@ -161,7 +166,7 @@ class State(NamedTuple):
     item: Records  # [I] ITEM
     counts: U32  # [I * POPULAR_STEPS] an item's events of retained sessions, at step modulo POPULAR_STEPS
     postings: U64  # [P]
-    front: Records  # FILING: the oldest sessions, oldest first
+    front: Records  # OLDEST: the oldest sessions, oldest first
     filed: Records  # FILING: sessions to be filed by the store
     released: Records  # RELEASE: slots freed in this call, perhaps more than once
     emptied: I32  # items that lost their last posting in this call, perhaps more than once
