@@ -7,7 +7,7 @@ from stream_rec.engine import Engine
 from stream_rec.events import Event, Forget, Recommendation
 from stream_rec.index import exp, ln
 from stream_rec.index._reference import Query, ReferenceStore, Scored
-from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST
+from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
 from stream_rec.limits import Limits
 from stream_rec.recommend import PRESETS, Model, changed
 
@@ -96,7 +96,8 @@ def cost_of(store: ReferenceStore) -> int:
     """Return what the retained sessions cost, by the prices that `max_bytes` is counted in."""
     items = {visit.item for visits in store.sessions.values() for visit in visits}
     return (
-        sum(SESSION_COST + len(name.encode()) for name in store.sessions)
+        STORE_COST
+        + sum(SESSION_COST + len(name.encode()) for name in store.sessions)
         + sum(ITEM_COST + len(name.encode()) for name in items)
         + EVENT_COST * sum(map(len, store.sessions.values()))
     )

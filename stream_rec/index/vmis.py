@@ -19,10 +19,11 @@ from stream_rec.limits import Limits
 __all__ = ["Index"]
 
 # What a retained session, event and item cost, in bytes, everything included: arrays with their unused room, id
-# tables, the time order. Measured by benchmarks/memory.py, rounded up, so that a memory budget is kept.
-SESSION_COST = 280
-EVENT_COST = 48
-ITEM_COST = 400
+# tables, the time order. Measured by benchmarks/bench_memory.py, rounded up, so that a memory budget is kept.
+STORE_COST = 8 << 20
+SESSION_COST = 340
+EVENT_COST = 58
+ITEM_COST = 480
 
 LISTS = 1 << 14  # entries of the lists between kernel and shell
 LONG_AGO = -(1 << 40)  # a popularity step before all others
@@ -58,6 +59,7 @@ def _limits_array(limits: Limits) -> npt.NDArray[np.int64]:
 def _empty_state(limits: Limits) -> State:
     counters = np.zeros(field.N_COUNTERS, np.int64)
     counters[field.WATERMARK] = field.NEVER
+    counters[field.N_BYTES] = STORE_COST
     counters[field.FRONT_LIMIT] = field.NEVER
     counters[field.NEXT_FILED] = field.UNLIMITED
     counters[field.STEP_NOW] = LONG_AGO
@@ -346,7 +348,7 @@ class Index:
         for item in self.live_items().tolist():
             self._check_item(item, holders.pop(item, set()))
         assert not holders, "every item of a session has a list"
-        cost = sum(SESSION_COST + int(state.session["id_bytes"][slot]) for slot in slots)
+        cost = STORE_COST + sum(SESSION_COST + int(state.session["id_bytes"][slot]) for slot in slots)
         cost += sum(ITEM_COST + int(state.item["id_bytes"][item]) for item in self.live_items())
         assert count(field.N_BYTES) == cost + EVENT_COST * count(field.N_EVENTS)
         assert not _blocks_overlap(state.session["at"], state.session["room"]), "event blocks are apart"

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 from laws import Twins, small
 
 from stream_rec.events import Event, Forget
+from stream_rec.index.vmis import STORE_COST
 from stream_rec.limits import Limits
 from stream_rec.recommend import PRESETS, Model, changed
 
@@ -38,7 +39,7 @@ limits = st.builds(
     allowed_lateness_ms=st.sampled_from([0, 5, 20]),
     max_sessions=st.none() | st.integers(1, 5),
     max_events=st.none() | st.integers(1, 12),
-    max_bytes=st.none() | st.integers(1_000, 5_000),
+    max_bytes=st.none() | st.integers(STORE_COST + 500, STORE_COST + 4_000),
     max_session_events=st.integers(1, 6),
     dedupe_window_ms=st.none() | st.integers(0, 40),
     popular_half_life_ms=st.sampled_from([2, 10, 1000]),

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from pages import anchors, blocks, links, play, rows
 
-from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST
+from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
 from stream_rec.limits import Limits
 from stream_rec.recommend import PRESETS, Model
 
@@ -90,7 +90,9 @@ def test_every_preset_is_in_the_reference() -> None:
 def test_the_prices_of_memory_are_told() -> None:
     """Those that `max_bytes` is counted in."""
     listed = rows(ROOT / "docs/how-to/memory.md", "## What things cost")
-    assert [f"{cost} bytes" for cost in (SESSION_COST, EVENT_COST, ITEM_COST)] == [cells[1] for cells in listed[:3]]
+    assert [f"{cost} bytes" for cost in (SESSION_COST, EVENT_COST, ITEM_COST, STORE_COST)] == [
+        cells[1] for cells in listed[:4]
+    ]
 
 
 def test_the_laws_name_tests_that_exist() -> None:
