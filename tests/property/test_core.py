@@ -4,6 +4,7 @@ import itertools
 import pickle
 import tracemalloc
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from laws import Twins, plain, query_of, small
 
 from stream_rec.engine import Engine
 from stream_rec.events import Event, Forget
-from stream_rec.index import field
+from stream_rec.index import field, vmis
 from stream_rec.index._reference import hash_of
 from stream_rec.limits import Limits
 from stream_rec.recommend import PRESETS, changed
@@ -224,6 +225,56 @@ def test_popular_items_are_ranked_right_among_many(seed: int) -> None:
         expected = twins.reference.answer([], query, exclude=many)
         assert plain(twins.engine.ask(model, items=[], exclude=many)) == expected
     assert len(twins.engine.items) > field.TOP_SIZE, "there must be more items than the kept order holds"
+
+
+@pytest.mark.parametrize("unit", [1, 10_000_000_000])
+def test_whatever_room_is_wanting_the_kernel_goes_on_where_it_stopped(
+    unit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 1: with arrays and lists of almost nothing it stops for every reason there is, and nothing is lost by it."""
+    monkeypatch.setattr(vmis, "LISTS", 2)
+    limits = Limits(
+        retention_ms=60 * unit,
+        allowed_lateness_ms=40 * unit,
+        max_sessions=12,
+        max_session_events=3,
+        popular_half_life_ms=10 * unit,
+    )
+    twins = Twins(limits)
+    index = twins.engine.index
+    state = index.state
+    index.state = state._replace(
+        event_item=state.event_item[:4].copy(),
+        event_time=state.event_time[:4].copy(),
+        event_type=state.event_type[:4].copy(),
+        postings=state.postings[:4].copy(),
+        seen=state.seen[:4].copy(),
+    )
+    needs = set()
+    make_room, refill_front = index.make_room, twins.engine._refill_front
+
+    def noted_room(need: int, *others: Any) -> None:
+        needs.add(need)
+        make_room(need, *others)
+
+    def noted_refill() -> None:
+        needs.add(field.MORE_FRONT)
+        refill_front()
+
+    monkeypatch.setattr(index, "make_room", noted_room)
+    monkeypatch.setattr(twins.engine, "_refill_front", noted_refill)
+    chance = np.random.default_rng(8)
+    now = 0
+    for _ in range(30):
+        batch = []
+        for _ in range(30):
+            now = max(0, now + int(chance.choice([0, 0, 1, 4, -1, -5])) * unit)
+            session, item, name = chance.integers(0, 30), chance.integers(0, 12), chance.integers(0, 300)
+            batch.append(Event(f"s{session}", f"i{item}", now, event_id=f"e{name}"))
+        twins.apply(batch)
+        twins.compare_state()
+        twins.compare_answers(small("vmis-knn"), [event.session_id for event in batch[:3]])
+    assert needs == set(range(1, 7)), "each reason to stop must have come up"
 
 
 def test_a_slot_used_again_takes_its_own_place_among_equal_times() -> None:
