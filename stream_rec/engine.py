@@ -126,6 +126,10 @@ class Engine:
         slot = None if session_id is None else self.sessions.ids.find(session_id)
         if slot is not None:
             slots.add(slot)
+        names = {self.sessions.ids.names[each] for each in slots}
+        if session_id is not None:
+            names.add(session_id)  # evicted or not: its event ids may still stand in the window
+        owners = [xxh3_64_intdigest(str(name).encode()) for name in names]
         if self._sessionizer is not None and user_id is not None:
             self._sessionizer.forget(user_id)
         if self._sessionizer is not None and session_id is not None:
@@ -134,8 +138,8 @@ class Engine:
         for each in sorted(slots):
             self.index.drop(each)
             emptied += self._take_notes().emptied
-        if slots:
-            self.index.forget_ids_of(sorted(slots))
+        if owners:
+            self.index.forget_ids_of(owners)
         self._release(slots, emptied)
         return len(slots)
 
@@ -478,8 +482,8 @@ def _encoded(table: IdTable, numbers: list[int]) -> list[bytes]:
 
 
 def _id_keys(event_ids: list[str | None]) -> npt.NDArray[np.uint64]:
-    """Return the XXH3-128 of each id as two words, zeros for none; an empty array if no event has one."""
+    """Return the XXH3-128 of each id as two words, zeros for none or ""; an empty array if no event has one."""
     if not any(event_ids):
         return np.zeros((0, 2), np.uint64)
-    digests = [NO_ID if each is None else xxh3_128_digest(each.encode()) for each in event_ids]
+    digests = [xxh3_128_digest(each.encode()) if each else NO_ID for each in event_ids]
     return np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2).astype(np.uint64)

@@ -126,7 +126,7 @@ BUGS: Final = [
         7,
         "forgetting leaves the event ids",
         "stream_rec/index/vmis.py",
-        'self._rebuild_ids(without=self.state.session["hash"][slots])',
+        "self._rebuild_ids(without=np.array(owners, np.uint64))",
         "pass",
     ),
     Bug(

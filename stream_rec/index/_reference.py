@@ -115,7 +115,7 @@ class ReferenceStore:
         gone |= {each for each, users in self.users.items() if user_id in users}
         for each in gone & self.sessions.keys():
             self._drop(each)
-            self.ids = {key: value for key, value in self.ids.items() if value[1] != each}
+        self.ids = {key: value for key, value in self.ids.items() if value[1] not in gone}
 
     def _is_over(self, session_id: str, time: int) -> bool:
         retention = self.limits.retention_ms

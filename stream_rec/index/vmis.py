@@ -312,9 +312,9 @@ class Index:
         """Remove session *slot* from everything but the event-id window."""
         entries.drop_session(self.state, slot)
 
-    def forget_ids_of(self, slots: Sequence[int]) -> None:
-        """Take the event ids that came with the sessions *slots* out of the window. O(window)."""
-        self._rebuild_ids(without=self.state.session["hash"][slots])
+    def forget_ids_of(self, owners: Sequence[int]) -> None:
+        """Take the event ids that came with the sessions of the hashes *owners* out of the window. O(window)."""
+        self._rebuild_ids(without=np.array(owners, np.uint64))
 
     def free_items(self, items: Sequence[int]) -> None:
         """Give back the posting blocks of *items* that nobody holds any more."""

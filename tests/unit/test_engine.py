@@ -215,3 +215,22 @@ def test_a_contradiction_of_limits_is_refused() -> None:
     """An event could join a session that has left."""
     with pytest.raises(SettingsError, match="retention"):
         Limits(retention_ms=10, allowed_lateness_ms=11)
+
+
+def test_forgetting_reaches_the_event_ids_of_an_evicted_session() -> None:
+    """Its events are gone already, and what is left of them must not refuse another session's."""
+    engine = Engine(limits=Limits(retention_ms=None, max_sessions=1))
+    engine.apply([Event("anna", "tea", 1_000, event_id="e1"), Event("ben", "cup", 2_000)])
+    assert engine.apply([Event("cleo", "tea", 3_000, event_id="e1")]).reasons == [Reason.DUPLICATE]
+    engine.forget(session_id="anna")
+    assert engine.apply([Event("cleo", "tea", 3_000, event_id="e1")]).reasons == [None]
+
+
+def test_an_empty_event_id_is_none_whatever_else_is_in_the_batch() -> None:
+    """As in decoding: a batch must not leave another state than its events one by one."""
+    batch = [
+        Event("anna", "tea", 1, event_id=""),
+        Event("ben", "cup", 2, event_id="e"),
+        Event("ben", "tea", 3, event_id=""),
+    ]
+    assert Engine().apply(batch).reasons == [None, None, None]
