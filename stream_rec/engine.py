@@ -25,6 +25,7 @@ from stream_rec.sessions import SessionStore
 __all__ = ["Applied", "Engine", "Stats"]
 
 MOST_TYPES: Final = 250  # event types are a closed set in practice; the numbers above are the kernel's
+FARTHEST_MS: Final = 1 << 60  # so far from 1970 that differences of times still fit 64 bits
 OUTCOMES: Final = (None, Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_TYPE)
 SOURCES: Final = ("neighbours", "followed", "popular")
 NO_ID: Final = bytes(16)
@@ -201,7 +202,9 @@ class Engine:
         types, unknown = self._type_numbers([event.type for event in events])
         outcome = np.zeros(len(events), np.uint8)
         outcome[unknown] = field.UNKNOWN_TYPE
-        times = array("q", [event.timestamp for event in events])  # takes whole numbers of 64 bits only
+        times = np.array(array("q", [event.timestamp for event in events]), np.int64)  # whole numbers of 64 bits only
+        if times.size and not -FARTHEST_MS <= times.min() <= times.max() <= FARTHEST_MS:
+            raise OverflowError(f"timestamps must be within {FARTHEST_MS} ms of 1970: are they milliseconds?")
         id_key = _id_keys([event.event_id for event in events])
         slots, new_slots = self.sessions.ids.intern([event.session_id for event in events])
         items, new_items = self.items.intern([event.item_id for event in events])
@@ -214,7 +217,7 @@ class Engine:
         batch = Batch(
             slot=np.array(slots, np.int32),
             item=np.array(items, np.int32),
-            time=np.array(times, np.int64),
+            time=times,
             type=np.array(types, np.uint8),
             id_key=id_key,
             outcome=outcome,

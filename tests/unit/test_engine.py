@@ -234,3 +234,14 @@ def test_an_empty_event_id_is_none_whatever_else_is_in_the_batch() -> None:
         Event("ben", "tea", 3, event_id=""),
     ]
     assert Engine().apply(batch).reasons == [None, None, None]
+
+
+@pytest.mark.parametrize("time", [-(2**62), 2**62, 2**63 - 1])
+def test_a_time_too_far_away_to_reckon_with_is_refused(time: int) -> None:
+    """Differences of such times overflow 64 bits: the kernel would go round for ever."""
+    engine = Engine()
+    with pytest.raises(OverflowError, match="1970"):
+        engine.apply([Event("anna", "tea", 2**60), Event("ben", "tea", time)])
+    assert engine.stats().n_sessions == len(engine.sessions.ids) == 0
+    assert engine.apply([Event("anna", "tea", -(2**60)), Event("ben", "tea", 2**60)]).n_applied == 2
+    engine._check()
