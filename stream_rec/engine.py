@@ -4,16 +4,15 @@ Knows nothing of files, Kafka, threads, settings or clocks. Ids become numbers h
 compiled loops work on whole batches. A batch leaves the state that its events one by one would.
 """
 
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from xxhash import xxh3_64_intdigest, xxh3_128_digest
+from xxhash import xxh3_64_intdigest
 
+from stream_rec.columns import id_keys, times_of
 from stream_rec.events import Answer, Event, Forget, Reason, Recommendation, Request
 from stream_rec.ids import IdTable
 from stream_rec.index import Answers, Batch, Index, Parameters, field
@@ -25,10 +24,8 @@ from stream_rec.sessions import SessionStore
 __all__ = ["Applied", "Engine", "Stats"]
 
 MOST_TYPES: Final = 250  # event types are a closed set in practice; the numbers above are the kernel's
-FARTHEST_MS: Final = 1 << 60  # so far from 1970 that differences of times still fit 64 bits
 OUTCOMES: Final = (None, Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_TYPE)
 SOURCES: Final = ("neighbours", "followed", "popular")
-NO_ID: Final = bytes(16)
 NOTHING: Final = np.empty(0, np.int32)
 NO_OFFSETS: Final[dict[str, int]] = {}
 NOT_OF_A_PRESET: Final = ("m", "k", "n", "last", "seen", "fallbacks", "require_type", "min_type_weight")
@@ -148,30 +145,28 @@ class Engine:
         self, events: Sequence[Event | Forget], asked: Model | None, offsets: Sequence[Offsets] | None
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply runs of events as batches, and what is to be forgotten in between."""
-        if Forget not in set(map(type, events)):
+        if self._sessionizer is None and Forget not in set(map(type, events)):
             outcome, answers = self._apply_events(events, asked, offsets)  # type: ignore[arg-type]  # events only
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
         answers = []
-        for is_forget, group in groupby(events, key=lambda event: type(event) is Forget):
-            part = list(group)
-            if is_forget:
-                for each in part:
-                    self.forget(session_id=each.session_id, user_id=each.user_id)
-                outcomes.append(np.zeros(len(part), np.uint8))
-                answers += [None] * len(part)
-            else:
-                positions = None if offsets is None else offsets[len(answers) : len(answers) + len(part)]
-                outcome, answered = self._apply_events(part, asked, positions)  # type: ignore[arg-type]  # no Forget here
-                outcomes.append(outcome)
-                answers += answered
+        for run in self._runs(events):
+            if isinstance(run[0], Forget):
+                self.forget(session_id=run[0].session_id, user_id=run[0].user_id)
+                outcomes.append(np.zeros(1, np.uint8))
+                answers.append(None)
+                continue
+            positions = None if offsets is None else offsets[len(answers) : len(answers) + len(run)]
+            outcome, answered = self._apply_events(run, asked, positions)  # type: ignore[arg-type]  # events only
+            outcomes.append(outcome)
+            answers += answered
         return Applied(np.concatenate(outcomes)), answers
 
     def _apply_events(
         self, events: Sequence[Event], asked: Model | None, offsets: Sequence[Offsets] | None
     ) -> tuple[npt.NDArray[np.uint8], list[Answer | None]]:
         if self._sessionizer is not None:
-            events = self._sessionizer.assign(events, self.index.watermark)  # type: ignore[assignment]  # events only
+            events = self._with_sessions(events, self._sessionizer)
         before = self.index.counter(field.WATERMARK)
         batch, new_slots, new_items = self._batch(events)
         answers = _rows(0, 1) if asked is None else _rows(len(events), asked.n)
@@ -194,18 +189,55 @@ class Engine:
         self._release([*new_slots, *notes.released], [*new_items, *notes.emptied])
         return batch.outcome, answered
 
+    def _with_sessions(self, events: Sequence[Event], sessionizer: Sessionizer) -> Sequence[Event]:
+        """Return the events with the sessions that they fall into.
+
+        One that came before (it stands alone then, see `_runs`) or cannot be stored must not move its user's session.
+        """
+        times_of(events)
+        if len(events) == 1 and self._is_duplicate(events[0]):
+            return events
+        return sessionizer.assign(events, self.index.watermark)  # type: ignore[return-value]  # events only
+
+    def _is_duplicate(self, event: Event) -> bool:
+        return bool(event.event_id) and self.index.is_duplicate(id_keys([event.event_id]))
+
+    def _runs(self, events: Sequence[Event | Forget]) -> Iterator[list[Event | Forget]]:
+        """Cut *events* where they cannot be one batch.
+
+        A `Forget` is no event. And where sessions are cut from users, one whose id was seen stands alone: whether it is
+        a duplicate, which decides its user's session, is known when those before it are applied.
+        """
+        seen: set[str] = set()
+        run: list[Event | Forget] = []
+        for event in events:
+            if isinstance(event, Forget) or (self._sessionizer is not None and self._may_repeat(event, seen)):
+                if run:
+                    yield run
+                    run = []
+                yield [event]
+            else:
+                run.append(event)
+        if run:
+            yield run
+
+    def _may_repeat(self, event: Event, seen: set[str]) -> bool:
+        if not event.event_id:
+            return False
+        is_seen = event.event_id in seen or self._is_duplicate(event)
+        seen.add(event.event_id)
+        return is_seen
+
     def _batch(self, events: Sequence[Event]) -> tuple[Batch, list[int], list[int]]:
         """Turn ids into numbers; return the batch, the new session slots and the new items.
 
         An event that no decoder let through (a time or an id that cannot be stored) raises before anything is applied.
         """
+        times = times_of(events)
+        id_key = id_keys([event.event_id for event in events])
         types, unknown = self._type_numbers([event.type for event in events])
         outcome = np.zeros(len(events), np.uint8)
         outcome[unknown] = field.UNKNOWN_TYPE
-        times = np.array(array("q", [event.timestamp for event in events]), np.int64)  # whole numbers of 64 bits only
-        if times.size and not -FARTHEST_MS <= times.min() <= times.max() <= FARTHEST_MS:
-            raise OverflowError(f"timestamps must be within {FARTHEST_MS} ms of 1970: are they milliseconds?")
-        id_key = _id_keys([event.event_id for event in events])
         slots, new_slots = self.sessions.ids.intern([event.session_id for event in events])
         items, new_items = self.items.intern([event.item_id for event in events])
         try:
@@ -482,11 +514,3 @@ def _rows(queries: int, n: int) -> Answers:
 
 def _encoded(table: IdTable, numbers: list[int]) -> list[bytes]:
     return [table.names[number].encode() for number in numbers]  # type: ignore[union-attr]  # numbers in use
-
-
-def _id_keys(event_ids: list[str | None]) -> npt.NDArray[np.uint64]:
-    """Return the XXH3-128 of each id as two words, zeros for none or ""; an empty array if no event has one."""
-    if not any(event_ids):
-        return np.zeros((0, 2), np.uint64)
-    digests = [xxh3_128_digest(each.encode()) if each else NO_ID for each in event_ids]
-    return np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2).astype(np.uint64)

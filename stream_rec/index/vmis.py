@@ -312,6 +312,10 @@ class Index:
         """Remove session *slot* from everything but the event-id window."""
         entries.drop_session(self.state, slot)
 
+    def is_duplicate(self, id_key: npt.NDArray[np.uint64]) -> bool:
+        """Tell whether the event id of that key, [1, 2], stands in the window."""
+        return entries.is_duplicate(self.state, id_key)
+
     def forget_ids_of(self, owners: Sequence[int]) -> None:
         """Take the event ids that came with the sessions of the hashes *owners* out of the window. O(window)."""
         self._rebuild_ids(without=np.array(owners, np.uint64))

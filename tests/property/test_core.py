@@ -173,6 +173,34 @@ def test_a_pickled_engine_goes_on_as_the_original_would(
     assert everything(original) == everything(copy)
 
 
+visits = st.tuples(
+    st.sampled_from(["u0", "u1"]),
+    st.sampled_from(ITEMS),
+    st.sampled_from([0, 1, 4, 12, 40, -2, -9]),
+    st.none() | st.sampled_from([f"e{j}" for j in range(6)]),
+)
+
+
+@given(st.lists(visits, max_size=40), st.lists(st.integers(0, 40), max_size=4))
+def test_a_duplicate_does_not_move_its_users_session(
+    drawn: list[tuple[str, str, int, str | None]], cuts: list[int]
+) -> None:
+    """Where sessions are cut from users, a log with refused events cuts as the log without them, in any batches."""
+    now, log = 1_000, []
+    for user, item, step, event_id in drawn:
+        now = max(0, now + step)
+        log.append(Event("", item, now, event_id=event_id, user_id=user))
+    engines = [Engine(limits=LIMITS, session_gap_ms=5) for _ in range(3)]
+    reasons = [reason for event in log for reason in engines[0].apply([event]).reasons]
+    edges = sorted({0, len(log), *(min(cut, len(log)) for cut in cuts)})
+    for begin, end in itertools.pairwise(edges):
+        engines[1].apply(log[begin:end])
+    accepted = [event for event, reason in zip(log, reasons, strict=True) if reason is None]
+    assert engines[2].apply(accepted).n_applied == len(accepted)
+    assert everything(engines[1]) == everything(engines[0])
+    assert everything(engines[2]) == everything(engines[0])
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_an_empty_engine_answers(preset: str) -> None:
     """It has nothing to say, and says so with an empty list."""

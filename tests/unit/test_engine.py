@@ -141,6 +141,16 @@ def test_sessions_are_cut_from_users_by_an_idle_gap() -> None:
     assert sorted(engine.session_ids()) == ["u@0", "u@3500"]
 
 
+def test_an_event_that_cannot_be_stored_moves_no_users_session() -> None:
+    """Its time must not become the present of those who cut sessions."""
+    engine = Engine(session_gap_ms=1_000)
+    engine.apply([Event("", "a", 1_000, user_id="u")])
+    with pytest.raises(OverflowError):
+        engine.apply([Event("", "b", 1 << 70, user_id="u")])
+    engine.apply([Event("", "c", 1_500, user_id="u")])
+    assert engine.session_ids() == ["u@1000"]
+
+
 def test_event_types_are_a_closed_set() -> None:
     """Beyond what a byte can number, an event is refused, not miscounted."""
     engine = Engine()

@@ -28,6 +28,7 @@ __all__ = [
     "copy_ids",
     "drop_session",
     "free_block",
+    "is_duplicate",
     "popularity",
     "reframe",
     "settle_front",
@@ -101,6 +102,12 @@ def drop_session(state: State, slot: int) -> None:
 def free_block(state: State, item: int) -> None:
     """Give the posting block of *item* back to the arena."""
     postings.free_block(state, item)
+
+
+@entry
+def is_duplicate(state: State, id_key: U64) -> bool:
+    """Tell whether the event id of that key, [1, 2], stands in the window; see `seen_ids.is_duplicate`."""
+    return seen_ids.is_duplicate(state, id_key[0, 0], id_key[0, 1])
 
 
 @entry

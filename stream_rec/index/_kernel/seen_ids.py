@@ -51,3 +51,11 @@ def copy_ids(state: State, table: Records, without: np.ndarray) -> int:
         table[place]["owner"] = entry["owner"]
         n += 1
     return n
+
+
+@inner
+def is_duplicate(state: State, high: np.uint64, low: np.uint64) -> bool:
+    """Tell whether the event id stands in the window and is not too old by now."""
+    place = find_id(state.seen, high, low)
+    oldest = state.counters[WATERMARK] - state.limits[ID_WINDOW]
+    return not is_vacant(state.seen, place) and state.seen[place]["time"] >= oldest
