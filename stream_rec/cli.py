@@ -6,6 +6,7 @@ needs is imported in its body: `stream-rec --help` must not wait for a compiler.
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -123,6 +124,7 @@ def run(settings: Settings) -> None:
 
         with closing(Job.from_settings(settings)) as job:
             _warm_up(settings)
+            _say_what_is_awaited(settings)
             try:
                 with _progress(settings) as watch:
                     job.run(lambda: interrupt.asked, watch)
@@ -144,7 +146,19 @@ def _announce(*, answers_events: bool = True) -> None:
     from stream_rec.service import warmup
 
     if warmup.is_cold(answers_events=answers_events):
-        click.echo(warmup.COMPILING, err=True)
+        click.echo(warmup.COMPILING if warmup.can_keep() else warmup.COMPILING_AGAIN, err=True)
+
+
+def _say_what_is_awaited(settings: Settings) -> None:
+    """To whoever sits before a prompt that does nothing."""
+    if "-" in {settings.events, settings.requests} and sys.stdin.isatty():
+        click.echo("reading from this terminal: a record is a line, and Ctrl-D ends it", err=True)
+
+
+def _writable(line: str) -> str:
+    """*line* without what the terminal has no bytes for: examples hold whatever a log holds."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _progress(settings: Settings) -> "AbstractContextManager[Callable[[Job], None]]":
@@ -173,8 +187,9 @@ def check(settings: Settings) -> None:
         from stream_rec.service.check import inspect
 
         _announce(answers_events=False)
+        _say_what_is_awaited(settings)
         for line in inspect(settings, lambda: interrupt.asked):
-            click.echo(line)
+            click.echo(_writable(line))
 
 
 @cli.command()
@@ -184,7 +199,13 @@ def demo(fast: bool) -> None:
     from stream_rec.demo.bundled import play_bundled
 
     _announce()
-    play_bundled(fast=fast)
+    play_bundled(fast=fast, program=_program())
+
+
+def _program() -> str:
+    """What to type to call this program again: its name, or its path where the shell does not find it."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "stream-rec" and shutil.which("stream-rec") is None else "stream-rec"
 
 
 class _Simulate(click.Command):

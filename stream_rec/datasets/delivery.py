@@ -30,13 +30,13 @@ class Delivery:
     """What goes wrong on the way. Raises SettingsError, naming the field, for what cannot be."""
 
     out_of_order: float = 0.0
-    """Share of events that arrive after newer ones, yet within `lateness_ms`."""
+    """Share of events that arrive after newer ones, yet within the lateness."""
     late: float = 0.0
-    """Share of events held back for longer than `lateness_ms`: too late, where others came by."""
+    """Share of events held back for longer than the lateness: too late, where others came by."""
     lateness_ms: int = 3_600_000
     """The allowed lateness that the run under test is given."""
     duplicates: float = 0.0
-    """Share of events sent a second time with the same `event_id`, within `lateness_ms`."""
+    """Share of events sent a second time with the same `event_id`, within the lateness."""
     broken: float = 0.0
     """Unreadable records put in between, as a share of the events."""
     kinds: tuple[str, ...] = KINDS

@@ -55,11 +55,11 @@ class Shape:
     mean_length: float = 5.0
     """Mean events in a session; the shortest have one."""
     lengths: Literal["geometric", "log-normal"] = "geometric"
-    """How session lengths are spread; `log-normal` has the longer tail."""
+    """How session lengths are spread, `geometric` or `log-normal`; the latter has the longer tail."""
     think_ms: int = 20_000
     """Median time between two events of a session (log-normal)."""
     tick_ms: int = 1
-    """Timestamps are cut to whole ticks: 1000 makes many of them equal."""
+    """Timestamps are cut to whole ticks: a second makes many of them equal."""
     start_ms: int = 1_700_006_400_000
     """When the first session may start: 2023-11-15, midnight UTC."""
     duration_ms: int = DAY_MS

@@ -21,8 +21,8 @@ def demo_engine() -> Engine:
     return Engine(suited, limits=Limits(retention_ms=90 * DAY_MS))
 
 
-def play_bundled(*, fast: bool = False, console: Console | None = None) -> Outcome:
-    """Show the demo; *fast* leaves out the part that takes its time to be read."""
+def play_bundled(*, fast: bool = False, console: Console | None = None, program: str = "stream-rec") -> Outcome:
+    """Show the demo; *fast* leaves out the part that takes its time to be read. *program* is what to type for more."""
     events, titles = load_sample()
     pace = Pace(live_seconds=0) if fast else Pace()
-    return play(demo_engine(), events, titles, pace=pace, console=console)
+    return play(demo_engine(), events, titles, pace=pace, console=console, program=program)

@@ -25,12 +25,9 @@ SHOWN = 5
 """Of an answer, so many items are shown."""
 
 NEXT_COMMANDS = (
-    ("stream-rec simulate --sessions 10000 > clicks.jsonl", "a click log of any size"),
-    ("stream-rec check --events clicks.jsonl", "what would be accepted, and what not"),
-    (
-        "stream-rec run --events clicks.jsonl --recommendations recs.jsonl",
-        "an answer for each click",
-    ),
+    ("simulate --sessions 10000 > clicks.jsonl", "a click log of any size; what it holds is told as JSON"),
+    ("check --events clicks.jsonl", "what would be accepted, and what not"),
+    ("run --events clicks.jsonl --recommendations recs.jsonl", "an answer for each click"),
 )
 
 
@@ -41,6 +38,7 @@ def play(
     *,
     pace: Pace | None = None,
     console: Console | None = None,
+    program: str = "stream-rec",
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
@@ -59,7 +57,7 @@ def play(
         screen.answer_all(replay)
     except KeyboardInterrupt:
         replay.outcome.interrupted = True
-    screen.summary(replay.outcome)
+    screen.summary(replay.outcome, program)
     return replay.outcome
 
 
@@ -73,8 +71,7 @@ class _Screen:
 
     def warm_up(self, replay: Replay) -> None:
         """The one silent wait, said to be one."""
-        note = "Warming up: the kernels are compiled at the first run, and kept for later ones"
-        with self._console.status(note) if self._moves else nullcontext():
+        with self._console.status("Warming up") if self._moves else nullcontext():
             replay.warm_up()
 
     def learn(self, replay: Replay) -> None:
@@ -83,7 +80,7 @@ class _Screen:
         self._bar(replay.learn(), replay.n_past, lambda: "")
         out = replay.outcome
         rate = _rate(out.learned, out.learning_seconds)
-        self._line(f"{out.learned:,} events of {out.sessions:,} baskets, {rate} events/s")
+        self._line(f"{out.events:,} events of {out.sessions:,} baskets, {rate} events/s")
 
     def follow(self, replay: Replay) -> None:
         """Act two."""
@@ -121,8 +118,8 @@ class _Screen:
         rate = _rate(out.answered, out.answering_seconds)
         self._line(f"{n_left:,} more answers, {rate} answers/s")
 
-    def summary(self, out: Outcome) -> None:
-        """What came out, and what to try next."""
+    def summary(self, out: Outcome, program: str) -> None:
+        """What came out, and what to try next with *program*."""
         score = out.score
         table = Table(show_header=False, box=None, padding=(0, 2), pad_edge=False)
         table.add_column(style="dim")
@@ -146,7 +143,7 @@ class _Screen:
         self._heading("", "Try next")
         for command, act in NEXT_COMMANDS:
             self._console.print(Text(f"  # {act}", style="dim"))
-            self._console.print(Text(f"  {command}"), soft_wrap=True)
+            self._console.print(Text(f"  {program} {command}"), soft_wrap=True)
 
     def _heading(self, number: str, text: str) -> None:
         self._console.print()

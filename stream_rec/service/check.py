@@ -15,9 +15,9 @@ import msgspec
 
 from stream_rec.datasets.statistics import LogStatistics, Summary
 from stream_rec.errors import SettingsError
-from stream_rec.events import Event, Reason
+from stream_rec.events import VIEW, Event, Reason
 from stream_rec.service import build
-from stream_rec.service.counts import show_duration, show_size, show_time
+from stream_rec.service.counts import SURELY_SECONDS, Counts, show_duration, show_size, show_time
 from stream_rec.service.worker import Refused, Worker
 from stream_rec.sessionize import Sessionizer
 from stream_rec.settings import Settings
@@ -29,11 +29,11 @@ __all__ = ["inspect"]
 
 _EXAMPLES: Final = 3
 _SHOWN_CHARS: Final = 100
+_UTF8_BYTES: Final = 4  # of one character, at most
 _LABEL_CHARS: Final = 15
 _LINE_BYTES: Final = 1 << 16
-# What a timestamp in seconds looks like when it is read as milliseconds: the spring of 1973 at the latest.
-_SURELY_SECONDS: Final = 100_000_000_000
 _MOSTLY: Final = 0.5
+_SOME: Final = 0.01
 _MINUTE: Final = 60_000
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
@@ -94,12 +94,18 @@ def inspect(settings: Settings, stop: Callable[[], bool] = lambda: False) -> Ite
             raise _with_guess(error, settings) from None
     worker.counts.check()
     summary = findings.statistics.summary()
+    hints = list(_hints(settings, worker, findings, summary))
     return [
         *_verdicts(settings, worker, findings),
-        "",
-        *_figures(summary, worker),
-        *_told_hints(_hints(settings, worker, findings, summary)),
+        *_part(_figures(summary, worker)),
+        *_part(["hints", *(f"  - {hint}" for hint in hints)] if hints else []),
     ]
+
+
+def _part(lines: Iterable[str]) -> list[str]:
+    """*lines* behind an empty one, if there are any."""
+    told = list(lines)
+    return ["", *told] if told else []
 
 
 def _verdicts(settings: Settings, worker: Worker, findings: _Findings) -> Iterable[str]:
@@ -149,31 +155,58 @@ def _lateness(summary: Summary) -> str:
     return f"{summary.out_of_order_share:.2%} of the events; {most}, all by {show_duration(summary.lateness_ms_max)}"
 
 
-def _told_hints(hints: Iterable[str]) -> Iterable[str]:
-    told = list(hints)
-    return ["", "hints", *(f"  - {hint}" for hint in told)] if told else []
-
-
 def _hints(settings: Settings, worker: Worker, findings: _Findings, summary: Summary) -> Iterable[str]:
     counts = worker.counts
     if not counts.n_read:
         yield "the source is empty"
         return
-    if counts.dead[Reason.NOT_JSON] > _MOSTLY * counts.n_read:
+    if _not_objects(counts, findings) > _MOSTLY * counts.n_read:
         yield "most of it is not JSON: if it is a table, say --format csv, or tsv"
+    if counts.dead[Reason.NOT_UTF8] > _SOME * counts.n_read:
+        yield "bytes are not UTF-8: if this is Latin-1, `iconv -f WINDOWS-1252 -t UTF-8` writes it anew"
     if counts.dead[Reason.MISSING_FIELD]:
         yield from _missing_hints(settings, findings)
-    unit = _unit_hint(settings, findings, summary)
-    if unit is not None:
-        yield f"times do not look like {settings.timestamp_unit}: try --timestamp-unit {unit}"
-    if counts.dead[Reason.LATE]:
-        yield from _lateness_hints(settings, counts.dead[Reason.LATE], summary)
+    yield from _never_hints(settings, summary)
+    yield from _time_hints(settings, worker, findings, summary)
     if counts.dead[Reason.FUTURE]:
         yield "events lie in the future of this machine's clock: raise --max-future, or say none for a simulated log"
     if summary.users and settings.session_gap_ms is None and summary.sessions == summary.users:
         yield "there are as many sessions as users: if one id stands for a visitor, cut visits with --session-gap 30m"
     if summary.events and summary.session_length_mean == 1:
         yield "every session has one event, so nothing follows anything: is session_id mapped to the right field?"
+
+
+def _never_hints(settings: Settings, summary: Summary) -> Iterable[str]:
+    """About optional fields that a name was given for, and that no event has: a slip of the pen, perhaps."""
+    if not summary.events:
+        return
+    if "user_id" in settings.fields and not summary.users:
+        yield f"no event has a user: is {settings.fields['user_id']!r} the right name?"
+    if "type" in settings.fields and set(summary.types) == {VIEW}:
+        yield f"every event is a {VIEW}: is {settings.fields['type']!r} the right name of the type?"
+
+
+def _time_hints(settings: Settings, worker: Worker, findings: _Findings, summary: Summary) -> Iterable[str]:
+    counts = worker.counts
+    unit = _unit_hint(settings, findings, summary)
+    if unit is not None:  # before that is right, nothing can be said of lateness
+        yield f"times do not look like {settings.timestamp_unit}: try --timestamp-unit {unit}"
+        return
+    if counts.dead[Reason.BAD_TIME] > _MOSTLY * counts.n_read:
+        yield "most times are in no form that is read: write them as ISO 8601, or in numbers since 1970"
+    if counts.dead[Reason.LATE]:
+        yield from _lateness_hints(settings, counts.dead[Reason.LATE], summary)
+    retention, lateness = settings.retention_ms, settings.lateness_ms
+    if retention is not None and 2 * lateness > retention:
+        pause = f"a session begins anew after a pause of {show_duration(retention - lateness)}"
+        yield f"{pause}, which is the retention less the lateness: raise --retention to keep sessions whole"
+
+
+def _not_objects(counts: Counts, findings: _Findings) -> int:
+    """How many records are no JSON: a row that begins with a number is JSON up to its first comma, so to say."""
+    told = [each.record for each in findings.examples[str(Reason.WRONG_TYPE)]]
+    rows = told and all(record.row is None and not record.value.lstrip().startswith(b"{") for record in told)
+    return counts.dead[Reason.NOT_JSON] + (counts.dead[Reason.WRONG_TYPE] if rows else 0)
 
 
 def _missing_hints(settings: Settings, findings: _Findings) -> Iterable[str]:
@@ -187,14 +220,15 @@ def _missing_hints(settings: Settings, findings: _Findings) -> Iterable[str]:
 def _lateness_hints(settings: Settings, n_late: int, summary: Summary) -> Iterable[str]:
     retention = settings.retention_ms
     needed = _rounded_up(summary.lateness_ms_max)
-    if retention is None or needed <= retention:
+    # Within half of the retention: a session begins anew after a pause of the retention less the lateness.
+    if retention is None or 2 * needed <= retention:
         yield f"{n_late:,} events are too late: --allowed-lateness {format_duration(needed)} would let all in"
         return
     most = _rounded_up(summary.lateness_ms_p99)
-    if settings.lateness_ms < most <= retention:
+    if settings.lateness_ms < most and 2 * most <= retention:
         yield f"{n_late:,} events are too late: --allowed-lateness {format_duration(most)} would let most in"
     else:
-        both = f"--retention {format_duration(needed)} --allowed-lateness {format_duration(needed)}"
+        both = f"--retention {format_duration(2 * needed)} --allowed-lateness {format_duration(needed)}"
         yield f"{n_late:,} events are too late by far: sort the log by time, or let all in with {both}"
 
 
@@ -206,7 +240,7 @@ def _rounded_up(millis: int) -> int:
 
 def _unit_hint(settings: Settings, findings: _Findings, summary: Summary) -> str | None:
     unit = settings.timestamp_unit
-    if unit == "ms" and summary.events and (summary.last_timestamp or 0) < _SURELY_SECONDS:
+    if unit == "ms" and summary.events and (summary.last_timestamp or 0) < SURELY_SECONDS:
         return "s"
     texts = [_time_in(settings, each.record) for each in findings.examples[Reason.BAD_TIME]]
     if unit != "iso" and any(re.match(r"\d{4}-\d\d-\d\d", text) for text in texts):
@@ -219,9 +253,9 @@ def _unit_hint(settings: Settings, findings: _Findings, summary: Summary) -> str
 
 
 def _unit_of(time: int) -> str:
-    if time < _SURELY_SECONDS:
+    if time < SURELY_SECONDS:
         return "s"
-    return "ms" if time < _SURELY_SECONDS * 1000 else "us"
+    return "ms" if time < SURELY_SECONDS * 1000 else "us"
 
 
 def _with_guess(error: SettingsError, settings: Settings) -> SettingsError:
@@ -285,9 +319,10 @@ def _as_object(record: Record) -> dict[str, Any]:
 
 
 def _clipped(value: bytes) -> str:
-    # As ASCII: bytes from outside must not steer the terminal they are shown on.
-    shown = ascii(value[:_SHOWN_CHARS].decode(errors="backslashreplace"))[1:-1]
-    return shown + (" ..." if len(value) > _SHOWN_CHARS else "")
+    text = value[: _SHOWN_CHARS * _UTF8_BYTES].decode(errors="backslashreplace")
+    # Bytes from outside must not steer the terminal they are shown on.
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:_SHOWN_CHARS])
+    return shown + (" ..." if len(text) > _SHOWN_CHARS else "")
 
 
 def _line(label: str, value: str) -> str:

@@ -1,6 +1,7 @@
 """What became of every record, counted so that it adds up (law 4), and the summary that says so."""
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -8,10 +9,12 @@ import msgspec
 
 from stream_rec.engine import Stats
 
-__all__ = ["Counts", "show_duration", "show_size", "show_time", "summary_lines"]
+__all__ = ["SURELY_SECONDS", "Counts", "show_duration", "show_size", "show_time", "summary_lines"]
 
 _KIB: Final = 1024
 _LABEL_CHARS: Final = 15
+# What a timestamp in seconds looks like when it is read as milliseconds: the spring of 1973 at the latest.
+SURELY_SECONDS: Final = 100_000_000_000
 _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
 
@@ -67,8 +70,17 @@ def summary_lines(counts: Counts, stats: Stats, seconds: float, *, interrupted: 
         ("watermark", "none" if stats.watermark is None else show_time(stats.watermark)),
         ("horizon", "none" if stats.horizon_ms is None else show_duration(stats.horizon_ms)),
         ("took", _rates(counts, seconds)),
+        *(("hint", hint) for hint in _hints(counts, stats)),
     ]
     return [f"{name:<{_LABEL_CHARS}}{value}" for name, value in lines]
+
+
+def _hints(counts: Counts, stats: Stats) -> Iterator[str]:
+    """What a person should know who would take this for a run that went well."""
+    if 2 * counts.dead.total() > counts.n_read:
+        yield "most records were refused: `stream-rec check` with the same settings says why, and what would help"
+    if stats.watermark is not None and 0 < stats.watermark < SURELY_SECONDS:
+        yield f"the newest event is of {show_time(stats.watermark)[:4]}: times in seconds need --timestamp-unit s"
 
 
 def show_time(millis: int) -> str:

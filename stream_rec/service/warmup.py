@@ -11,9 +11,17 @@ from stream_rec.events import Event, Request
 from stream_rec.index._kernel import entries
 from stream_rec.index._kernel.compiled import drop_stale_code
 
-__all__ = ["COMPILING", "is_cold", "warm_up"]
+__all__ = ["COMPILING", "COMPILING_AGAIN", "can_keep", "is_cold", "warm_up"]
 
 COMPILING: Final = "compiling the kernels, once, about 20 s"
+COMPILING_AGAIN: Final = (
+    "compiling the kernels, about 20 s, at each start: no folder to keep them in; NUMBA_CACHE_DIR may name one"
+)
+
+
+def can_keep() -> bool:
+    """Whether there is a folder for what was compiled."""
+    return entries.apply.dispatcher.stats.cache_path is not None
 
 
 def is_cold(*, answers_events: bool = True) -> bool:

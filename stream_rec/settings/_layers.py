@@ -74,7 +74,8 @@ def _parsed(path: Path) -> dict[str, object]:
     except OSError as error:
         raise SettingsError("config", f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError("config", f"{path} is not TOML: {error}") from error
+        quotes = "; texts stand in quotes" if "Invalid value" in str(error) else ""
+        raise SettingsError("config", f"{path} is not TOML: {error}{quotes}") from error
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:

@@ -37,6 +37,15 @@ class TestSimulate:
         assert truth.as_dict() == json.loads((tmp_path / "truth.json").read_bytes())
         assert b"".join(lines) == gzip.decompress((tmp_path / "log.jsonl.gz").read_bytes())
 
+    def test_a_file_that_is_there(self, tmp_path: Path) -> None:
+        """It stays, and no option is named that the simulator does not have."""
+        path = tmp_path / "log.jsonl"
+        path.write_bytes(b"mine\n")
+        refused = stream_rec("simulate", "--out", path, code=2).stderr.decode()
+        assert "exists, and would be overwritten" in refused
+        assert "--output-mode" not in refused
+        assert b"mine\n" == path.read_bytes()
+
     def test_every_field_is_an_option(self) -> None:
         """With its default, in the units that people write."""
         shown = stream_rec("simulate", "--help").stdout.decode()
@@ -127,14 +136,69 @@ class TestCheck:
         assert advised is not None
         assert "  late: " not in self.report("--allowed-lateness", advised[1], stdin=data)
 
-    def test_a_log_in_no_order(self) -> None:
-        """Over more than the retention: what is advised lets all of it in."""
-        lines = stream_rec("simulate", "--sessions", 50, "--duration", "60d").stdout.splitlines(keepends=True)
-        data = b"".join(reversed(lines))
+    @pytest.mark.parametrize("days", [25, 60])
+    def test_a_log_in_no_order(self, days: int) -> None:
+        """With what is advised all of it is let in, and no session begins anew for the lateness alone."""
+        argv = ("simulate", "--sessions", 50, "--think", "2h", "--duration", f"{days}d")
+        lines = sorted(stream_rec(*argv).stdout.splitlines(keepends=True), reverse=True)
+        data = b"".join(lines)  # by session, last to first
         report = self.report(stdin=data)
-        flags = "--retention 60d --allowed-lateness 60d"
-        assert f"sort the log by time, or let all in with {flags}" in report
-        assert "refused        0" in self.report(*flags.split(), stdin=data)
+        advised = re.search(r"sort the log by time, or let all in with (.*)", report)
+        assert advised is not None
+        report = self.report(*advised[1].split(), stdin=data)
+        assert "refused        0" in report
+        assert "hints" not in report
+        assert f"held at end    50 sessions, {len(lines)} events" in report
+
+    def test_a_lateness_that_cuts_sessions(self) -> None:
+        """As long as the retention, it makes each event begin its session anew: nothing is refused, so it is told."""
+        data = simulated(sessions=20)
+        report = self.report("--retention", "10d", "--allowed-lateness", "10d", stdin=data)
+        assert "a session begins anew after a pause of 0ms" in report
+        assert "hints" not in self.report("--retention", "20d", "--allowed-lateness", "10d", stdin=data)
+
+    def test_no_word_of_lateness_before_the_unit_is_right(self) -> None:
+        """What is late, and by how much, depends on it."""
+        lines = [{"session_id": e.session_id, "item_id": e.item_id, "timestamp": e.timestamp // 1000}
+                 for e in events(Shape(sessions=50, duration_ms=200 * 86_400_000))]  # fmt: skip
+        report = self.report(stdin=b"".join(msgspec.json.encode(line) + b"\n" for line in reversed(lines)))
+        assert "  late: " in report
+        assert "--timestamp-unit s" in report
+        assert "--allowed-lateness" not in report
+
+    def test_a_name_that_no_event_has(self) -> None:
+        """Of an optional field: nothing is refused for it, so a slip of the pen would stay unseen."""
+        line = b'{"session_id":"s","item_id":"i","timestamp":1714564800000,"who":"u","what":"cart"}\n'
+        data = line + line.replace(b'"i"', b'"j"')
+        report = self.report("--field", "user_id=hwo", "--field", "type=hwat", stdin=data)
+        assert "no event has a user: is 'hwo' the right name?" in report
+        assert "every event is a view: is 'hwat' the right name of the type?" in report
+        report = self.report("--field", "user_id=who", "--field", "type=what", stdin=data)
+        assert "right name" not in report
+
+    @pytest.mark.parametrize("row", [b"s1,i1,1714564800000\n", b"7,8,1714564800000\n"])
+    def test_a_table_in_a_pipe(self, row: bytes) -> None:
+        """Taken for JSON lines, of which it is none, also where its rows begin like numbers."""
+        assert "--format csv" in self.report(stdin=row * 3)
+
+    def test_latin_1(self) -> None:
+        """Said with what would help; bytes that are no text are shown as such."""
+        line = '{"session_id":"s","item_id":"Gr\xfc\xdfe","timestamp":1714564800000}\n'
+        report = self.report(stdin=line.encode("latin-1"))
+        assert '"Gr\\xfc\\xdfe"' in report
+        assert "iconv -f WINDOWS-1252 -t UTF-8" in report
+
+    def test_examples_are_shown_as_text(self) -> None:
+        """Not as bytes, where the terminal has the letters; elsewhere nothing breaks."""
+        line = '{"session_id":"s","item_id":"Gr\xfc\xdfe \u20ac \u202e"}\n'.encode()
+        assert 'Gr\xfc\xdfe \u20ac \\u202e"' in self.report(stdin=line)
+        done = stream_rec("check", "--events", "-", stdin=line, env={"PYTHONIOENCODING": "latin-1"})
+        assert b'Gr\xfc\xdfe \\u20ac \\u202e"' in done.stdout
+
+    def test_times_in_no_form(self) -> None:
+        """Neither a number nor ISO 8601: no unit would do."""
+        line = b'{"session_id":"s","item_id":"i","timestamp":"01.05.2024 10:00"}\n'
+        assert "most times are in no form that is read" in self.report(stdin=line)
 
     def test_nothing(self) -> None:
         """An empty source is said to be one."""

@@ -337,3 +337,19 @@ class TestMisuse:
         done = stream_rec("run", "--events", "-", "--format", "csv", stdin=b"SessionId,ItemId,Time\n1,2,3\n", code=2)
         assert b"has no column 'session_id', but SessionId, ItemId, Time" in done.stderr
         assert b"--field" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("form", "between", "way_out"),
+        [
+            ("csv", ";", "write it anew with commas"),
+            ("tsv", "|", "write it anew with commas"),
+            ("csv", "\t", "say --format tsv"),
+            ("tsv", ",", "say --format csv"),
+        ],
+    )
+    def test_a_table_with_other_delimiters(self, form: str, between: str, way_out: str) -> None:
+        """Said as what it is, not as a column that is missing."""
+        data = f"SessionId{between}ItemId{between}Time\n1{between}2{between}3\n".encode()
+        done = stream_rec("run", "--events", "-", "--format", form, stdin=data, code=2)
+        assert f"format: stdin has {between!r} between its columns, where " in done.stderr.decode()
+        assert way_out in done.stderr.decode()

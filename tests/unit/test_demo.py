@@ -1,6 +1,7 @@
 """The demo: three acts in order, an honest score, and a quiet pipe."""
 
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -216,4 +217,16 @@ def test_the_demo_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(some) == outcome.events
     assert outcome.score.hit_rate > 2 * outcome.score.best_seller_hit_rate
     assert "visitor 5" in out.getvalue()
+    n_past = re.search(r"([\d,]+) sold items\n +([\d,]+) events of", out.getvalue())
+    assert n_past is not None
+    assert n_past[1] == n_past[2]
+
+
+def test_what_to_try_next_can_be_typed() -> None:
+    """Where the shell does not find the program, its path is told."""
+    found = show(Oracle(), Pace(live_seconds=0))[0]
+    assert "\n  stream-rec check --events" in found
+    out = io.StringIO()
+    play(Oracle(), log(), TITLES, pace=Pace(live_seconds=0), console=Console(file=out), program=".venv/bin/stream-rec")
+    assert 3 == out.getvalue().count("\n  .venv/bin/stream-rec ")
     assert "nothing to say yet" not in out.getvalue()

@@ -205,6 +205,17 @@ class TestTelling:
         assert "dead-lettered  2 (late 1, not_json 1)\nduplicates     1\nanswers        5\n" in told
         assert "watermark      1970-01-01T00:00:13.500Z\nhorizon        2s 500ms\n" in told
 
+    def test_a_run_that_did_not_go_well(self) -> None:
+        """Most was refused, or seconds were read as milliseconds: the summary ends with what to do."""
+        run = job(MemorySource([b"{"] * 2 + [LOG[0]]), answers=MemorySink())
+        run.run()
+        told = "\n".join(run.summary())
+        assert "hint           most records were refused: `stream-rec check` " in told
+        assert "hint           the newest event is of 1970: times in seconds need --timestamp-unit s" in told
+        run = job(MemorySource([b'{"session_id":"s","item_id":"i","timestamp":1714564800000}']), answers=MemorySink())
+        run.run()
+        assert "hint" not in "\n".join(run.summary())
+
     def test_figures(self) -> None:
         """As people write them."""
         assert ("3d 4h", "1d", "1h 1m", "59s 999ms", "0ms") == tuple(
@@ -217,5 +228,7 @@ class TestTelling:
         """After a warm-up there is something in it; without a folder for it every start is cold."""
         warmup.warm_up(answers_requests=True)
         assert not warmup.is_cold()
+        assert warmup.can_keep()
         monkeypatch.setattr(entries.apply.dispatcher, "_cache", NullCache())
         assert warmup.is_cold()
+        assert not warmup.can_keep()

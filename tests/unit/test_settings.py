@@ -176,6 +176,7 @@ class TestRefusals:
             ("max-sessions = 1", "there is no such setting; did you mean 'max_sessions'?"),
             ("zzz = 1", "there is no such setting; see docs/reference/settings.md"),
             ("n = ", "shop.toml is not TOML"),
+            ("events = shop.csv", "(at line 2, column 10); texts stand in quotes"),
         ],
     )
     def test_toml(self, toml: Toml, line: str, message: str) -> None:

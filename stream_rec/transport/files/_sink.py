@@ -124,11 +124,10 @@ def _open_file(spec: str, mode: Mode, key: str, *, packed: bool) -> FileSink:
         return sink
     if mode == "new":
         stream.close()
-        raise SettingsError(
-            key,
-            f"{spec!r} exists, and would be overwritten: name another file, move it away, or say "
-            "what to do with it: --output-mode append, or overwrite",
-        )
+        way_out = "name another file, or move it away"
+        if key != "out":  # of the simulator, which has no such option
+            way_out = "name another file, move it away, or say what to do with it: --output-mode append, or overwrite"
+        raise SettingsError(key, f"{spec!r} exists, and would be overwritten: {way_out}")
     if mode == "append":
         _go_to_end(stream, packed=packed)
     else:

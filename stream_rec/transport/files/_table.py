@@ -19,6 +19,7 @@ __all__ = ["TableSource"]
 
 # More lines in one cell are taken for a quote that was not meant as one.
 _MAX_LINES: Final = 1000
+_OTHER_DELIMITERS: Final = (";", "\t", "|", ",")
 
 
 class TableSource(FileSource):
@@ -156,6 +157,14 @@ class TableSource(FileSource):
         if twice:
             raise SettingsError("fields", f"{self.stream.name} has two columns {twice[0]!r}")
         missing = [name for name in self._rules.required() if name not in names]
+        other = next((each for each in _OTHER_DELIMITERS if len(names) == 1 and each in names[0]), None)
+        if missing and other is not None:
+            told = {",": "say --format csv", "\t": "say --format tsv"}
+            way_out = told.get(other, "write it anew with commas (csv) or tabs (tsv)")
+            raise SettingsError(
+                "format",
+                f"{self.stream.name} has {other!r} between its columns, where {self._delimiter!r} is read: {way_out}",
+            )
         if missing:
             raise SettingsError(
                 "fields",
