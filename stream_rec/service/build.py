@@ -74,6 +74,7 @@ def build_rules(settings: Settings) -> DecodeRules:
     return DecodeRules(
         fields=msgspec.convert(dict(settings.fields), FieldMap),
         timestamp_unit=settings.timestamp_unit,
+        timestamp_format=settings.timestamp_format,
         types=frozenset(settings.types) or None,
         session_from_user=settings.session_gap_ms is not None,
         max_record_bytes=settings.max_record_bytes,

@@ -193,7 +193,7 @@ def _time_hints(settings: Settings, worker: Worker, findings: _Findings, summary
         yield f"times do not look like {settings.timestamp_unit}: try --timestamp-unit {unit}"
         return
     if counts.dead[Reason.BAD_TIME] > _MOSTLY * counts.n_read:
-        yield "most times are in no form that is read: write them as ISO 8601, or in numbers since 1970"
+        yield "most times are in no form that is read: tell theirs, as in --timestamp-format '%d.%m.%Y %H:%M'"
     if counts.dead[Reason.LATE]:
         yield from _lateness_hints(settings, counts.dead[Reason.LATE], summary)
     retention, lateness = settings.retention_ms, settings.lateness_ms
@@ -240,6 +240,8 @@ def _rounded_up(millis: int) -> int:
 
 def _unit_hint(settings: Settings, findings: _Findings, summary: Summary) -> str | None:
     unit = settings.timestamp_unit
+    if settings.timestamp_format is not None:
+        return None
     if unit == "ms" and summary.events and (summary.last_timestamp or 0) < SURELY_SECONDS:
         return "s"
     texts = [_time_in(settings, each.record) for each in findings.examples[Reason.BAD_TIME]]

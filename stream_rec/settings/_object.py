@@ -97,6 +97,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How the source writes times: milliseconds, seconds or microseconds since 1970 (UTC), or
     ISO 8601 text."""
 
+    timestamp_format: Name | None = None
+    """A strptime format for times in another form, such as `%d.%m.%Y %H:%M`; it takes the place of
+    `timestamp_unit`. A time without an offset is UTC, and reading costs several microseconds each."""
+
     types: Annotated[
         Mapping[Name, Weight],
         Meta(

@@ -196,9 +196,17 @@ class TestCheck:
         assert b'Gr\xfc\xdfe \\u20ac \\u202e"' in done.stdout
 
     def test_times_in_no_form(self) -> None:
-        """Neither a number nor ISO 8601: no unit would do."""
+        """Neither a number nor ISO 8601: no unit would do, and a format of their own does."""
         line = b'{"session_id":"s","item_id":"i","timestamp":"01.05.2024 10:00"}\n'
-        assert "most times are in no form that is read" in self.report(stdin=line)
+        assert "--timestamp-format '%d.%m.%Y %H:%M'" in self.report(stdin=line)
+        read = self.report("--timestamp-format", "%d.%m.%Y %H:%M", stdin=line)
+        assert "2024-05-01T10:00:00" in read
+        assert "timestamp" not in read
+
+    def test_a_format_that_is_none(self) -> None:
+        """It is refused by its key, before anything is read."""
+        refused = stream_rec("check", "--events", "-", "--timestamp-format", "%d.%Q", code=2)
+        assert "timestamp_format" in refused.stderr.decode()
 
     def test_nothing(self) -> None:
         """An empty source is said to be one."""
