@@ -15,6 +15,17 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
+MORE = "All figures, also of each preset, of the rivals and of hard logs: [benchmarks/results](benchmarks/results).\n"
+COLUMNS = {
+    "events": "events",
+    "sessions": "sessions",
+    "items": "items",
+    "Engine.apply": "learned",
+    "memory (RSS growth)": "memory",
+    "all of it, vmis-knn apply and answer": "learned and answered",
+    "all of it, vmis-knn HR@20": "HR@20",
+    "all of it, vmis-knn MRR@20": "MRR@20",
+}
 NOTHING = "Not measured yet: `make bench` writes `benchmarks/results`, and `tools/figures.py` this table."
 
 Result = Mapping[str, Any]
@@ -46,6 +57,44 @@ def block(results: Iterable[tuple[str, Result]]) -> str:
     return "\n".join([*head, *rows, "", *_conditions(told), ""])
 
 
+def of_note(results: Iterable[tuple[str, Result]]) -> list[tuple[str, Result]]:
+    """Return the results with those figures only that have a target or set a rival against us: the others are many."""
+    kept = []
+    for name, result in results:
+        figures = [each for each in result["figures"] if isinstance(each, dict) and _is_of_note(each)]
+        if figures:
+            kept.append((name, {**result, "figures": figures}))
+    return kept
+
+
+def _is_of_note(figure: Mapping[str, Any]) -> bool:
+    return bool(figure.get("target")) or "as a multiple of ours" in str(figure.get("what"))
+
+
+def logs_table(results: Iterable[tuple[str, Result]]) -> str:
+    """A row for each real log, from the figures `LOG: WHAT` of the result `real_data`; nothing without it."""
+    logs: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for _, result in (each for each in results if each[0] == "real_data"):
+        for figure in result["figures"]:
+            log, colon, what = str(figure.get("what")).partition(": ")
+            if colon:
+                logs.setdefault(log, {})[what] = figure
+    rows = [
+        "| " + " | ".join([log, *(_cell(found.get(what)) for what in COLUMNS)]) + " |" for log, found in logs.items()
+    ]
+    if not rows:
+        return ""
+    head = [
+        "| live, vmis-knn, all of it | " + " | ".join(COLUMNS.values()) + " |",
+        "|---" + "|--:" * len(COLUMNS) + "|",
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+def _cell(figure: Mapping[str, Any] | None) -> str:
+    return "" if figure is None else _shown(figure.get("value"), str(figure.get("unit") or ""))
+
+
 def filled(page: str, text: str) -> str:
     """Return *page* with *text* between its marks. Raises ValueError for a page without them."""
     before, begin, rest = page.partition(BEGIN)
@@ -68,7 +117,7 @@ def _shown(value: object, unit: str) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
-    number = f"{value:,}" if isinstance(value, int) or value.is_integer() else _rounded(value)
+    number = f"{int(value):,}" if value == int(value) else _rounded(value)
     return f"{number} {unit}".rstrip()
 
 
@@ -112,7 +161,9 @@ def _circumstances(result: Result) -> str:
 def main() -> int:
     """Write the block, or say by the exit code that it is out of date."""
     page = PAGE.read_text(encoding="utf-8")
-    wanted = filled(page, block(read_results(RESULTS)))
+    results = read_results(RESULTS)
+    told = [block(of_note(results)), logs_table(results), MORE]
+    wanted = filled(page, "\n".join(part for part in told if part))
     if "--check" in sys.argv[1:]:
         return int(page != wanted)
     PAGE.write_text(wanted, encoding="utf-8")

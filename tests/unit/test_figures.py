@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import figures
 import pytest
 
-RESULT = {
+RESULT: dict[str, Any] = {
     "machine": "2 cores",
     "python": "3.11.7",
     "versions": {"numpy": "2.1", "numba": "0.61"},
@@ -31,6 +32,23 @@ def test_a_table_of_results(tmp_path: Path) -> None:
     assert lines[-1] == (
         "Measured (kernel, other): 2 cores, Python 3.11.7, numba 0.61, numpy 2.1, commit abc1234, 2025-01-02."
     )
+
+
+def test_what_is_of_note_for_the_front_page() -> None:
+    """What has a target, or sets a rival against us; the rest stands in the results."""
+    beside = {"what": "theirs takes, as a multiple of ours", "value": 3.0}
+    (kept,) = figures.of_note(
+        [("kernel", {**RESULT, "figures": [*RESULT["figures"], beside]}), ("none", {"figures": []})]
+    )
+    assert [each["what"] for each in kept[1]["figures"]] == ["query p50", "ingestion | JSON", beside["what"]]
+
+
+def test_a_row_for_each_real_log() -> None:
+    """From the figures of one result; an empty cell where one is missing."""
+    told = [{"what": "toy: events", "value": 12.0}, {"what": "toy: all of it, vmis-knn HR@20", "value": 0.25}]
+    lines = figures.logs_table([("real_data", {"figures": told}), ("other", {"figures": told})]).splitlines()
+    assert lines[2:] == ["| toy | 12 |  |  |  |  |  | 0.2500 |  |"]
+    assert figures.logs_table([("other", {"figures": told})]) == ""
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"figures": {}}', '{"figures": [3]}'])
