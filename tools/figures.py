@@ -59,7 +59,7 @@ def block(results: Iterable[tuple[str, Result]]) -> str:
 
 def of_note(results: Iterable[tuple[str, Result]]) -> list[tuple[str, Result]]:
     """Return the results with those figures only that have a target or set a rival against us: the others are many."""
-    kept = []
+    kept: list[tuple[str, Result]] = []
     for name, result in results:
         figures = [each for each in result["figures"] if isinstance(each, dict) and _is_of_note(each)]
         if figures:
@@ -154,7 +154,7 @@ def _circumstances(result: Result) -> str:
     if result.get("commit"):
         parts.append(f"commit {result['commit']}")
     if result.get("date"):
-        parts.append(str(result["date"]))
+        parts.append(str(result["date"])[:10])  # the day will do
     return ", ".join(parts)
 
 
