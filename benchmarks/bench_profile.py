@@ -14,11 +14,12 @@ from common import BATCH, Floats, Report, in_turn, latencies, percentiles, repor
 
 from stream_rec.engine import Engine
 from stream_rec.events import Event, EventDecoder, Request, encode_answer
-from stream_rec.limits import Limits
+from stream_rec.limits import HOUR_MS, Limits
 from stream_rec.recommend import model
 
 QUESTION = "where does the time go?"
 LONGEST = 1000
+SHORT = "a retention of an hour, 720 sessions at a time"
 
 FULL = model(fallbacks=False)
 TURNED = {
@@ -72,9 +73,10 @@ def of_hard_shapes(told: Report, n_events: int, n_rounds: int, n: int) -> None:
     told.part(f"Hard shapes, {n_events:,} events each: the engine's events/s, and p50 and p99 of Engine.recommend")
     for name, events in _hard(n_events, rng).items():
         asked = [event.session_id for event in events]
+        retention_ms = HOUR_MS if name == SHORT else None
         fed, rounds = [], []
         for _ in range(n_rounds):
-            engine = Engine(limits=Limits(retention_ms=None, max_session_events=LONGEST))
+            engine = Engine(limits=Limits(retention_ms=retention_ms, max_session_events=LONGEST))
             fed.append(len(events) / feed.fill_events(engine, events))
             sample = [asked[place] for place in rng.integers(0, len(asked), n).tolist()]
             rounds.append(latencies(engine.recommend, sample))
@@ -101,6 +103,7 @@ def _hard(n: int, rng: np.random.Generator) -> dict[str, list[Event]]:
         "one item for all": log(many, 1000, [1] * n),
         "ten items for all": log(many, 1000, (place % 10).tolist()),
         "each event another item": log(many, 1000, place.tolist()),
+        SHORT: log((place // 5).tolist(), 1000, items.tolist()),
     }
 
 
