@@ -7,16 +7,16 @@ compiled loops work on whole batches. A batch leaves the state that its events o
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from stream_rec.columns import id_keys, times_of
-from stream_rec.events import Answer, Event, Forget, Reason, Recommendation, Request
+from stream_rec.events import Answer, Event, Forget, Recommendation, Request
 from stream_rec.ids import IdTable
 from stream_rec.index import Answers, Batch, Index, Parameters, field
 from stream_rec.limits import Limits, validated
+from stream_rec.outcome import Applied, Stats
 from stream_rec.recommend import DEFAULT_PRESET, Model, changed, compile_model, model
 from stream_rec.sessionize import Sessionizer
 from stream_rec.sessions import SessionStore
@@ -24,7 +24,6 @@ from stream_rec.sessions import SessionStore
 __all__ = ["Applied", "Engine", "Stats"]
 
 MOST_TYPES: Final = 250  # event types are a closed set in practice; the numbers above are the kernel's
-OUTCOMES: Final = (None, Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_TYPE)
 SOURCES: Final = ("neighbours", "followed", "popular")
 NOTHING: Final = np.empty(0, np.int32)
 NO_OFFSETS: Final[dict[str, int]] = {}
@@ -32,38 +31,6 @@ NOT_OF_A_PRESET: Final = ("m", "k", "n", "last", "seen", "fallbacks", "require_t
 """What a request that names a preset leaves as the engine has it: a preset is its formulas."""
 
 Offsets = Mapping[str, int]
-
-
-class Applied(NamedTuple):
-    """What became of a batch, event for event."""
-
-    outcomes: npt.NDArray[np.uint8]
-    """[n], an index into OUTCOMES; 0: applied."""
-
-    @property
-    def n_applied(self) -> int:
-        """How many events were applied."""
-        return int((self.outcomes == field.APPLIED).sum())
-
-    @property
-    def reasons(self) -> list[Reason | None]:
-        """Why each event was not applied, None where it was."""
-        return [OUTCOMES[outcome] for outcome in self.outcomes.tolist()]
-
-
-class Stats(msgspec.Struct, frozen=True):
-    """What the engine holds."""
-
-    n_sessions: int
-    n_events: int
-    n_items: int
-    n_bytes: int
-    """Memory of the store and index, by the prices that `max_bytes` is counted in."""
-    n_evicted: int
-    watermark: int | None
-    """Largest accepted timestamp, ms."""
-    horizon_ms: int | None
-    """Age of the oldest retained session: how far back the model can still see."""
 
 
 class Engine:
