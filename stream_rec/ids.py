@@ -26,11 +26,6 @@ class IdTable:
     def __contains__(self, name: str) -> bool:
         return name in self._numbers
 
-    @property
-    def n_numbers(self) -> int:
-        """One more than the largest number ever given out."""
-        return len(self.names)
-
     def find(self, name: str) -> int | None:
         """Return the number of *name*, None if it has none."""
         return self._numbers.get(name)

@@ -325,10 +325,6 @@ class Index:
         for item in items:
             entries.free_block(self.state, item)
 
-    def popularity(self, item: int) -> float:
-        """Return the decayed count of *item*."""
-        return entries.popularity(self.state, item)
-
     def postings_of(self, item: int) -> list[int]:
         """Return the slots that hold *item*, oldest session first."""
         state = self.state

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stream_rec.index._kernel import ask as asking
-from stream_rec.index._kernel import ingest, order, popular, postings, seen_ids, visits
+from stream_rec.index._kernel import ingest, order, postings, seen_ids, visits
 from stream_rec.index._kernel.compiled import entry
 from stream_rec.index._kernel.state import (
     APPLIED,
@@ -29,7 +29,6 @@ __all__ = [
     "drop_session",
     "free_block",
     "is_duplicate",
-    "popularity",
     "reframe",
     "settle_front",
 ]
@@ -108,12 +107,6 @@ def free_block(state: State, item: int) -> None:
 def is_duplicate(state: State, id_key: U64) -> bool:
     """Tell whether the event id of that key, [1, 2], stands in the window; see `seen_ids.is_duplicate`."""
     return seen_ids.is_duplicate(state, id_key[0, 0], id_key[0, 1])
-
-
-@entry
-def popularity(state: State, item: int) -> float:
-    """Return the decayed count of *item*."""
-    return popular.popularity(state, item)
 
 
 @entry
