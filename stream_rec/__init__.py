@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from stream_rec.errors import (
         DecodeError,
         FencedError,
+        RecordTooLargeError,
+        SeatLostError,
         SettingsError,
         SnapshotError,
         StreamRecError,
@@ -48,8 +50,10 @@ __all__ = [
     "Model",
     "Reason",
     "Recommendation",
+    "RecordTooLargeError",
     "Request",
     "RequestDecoder",
+    "SeatLostError",
     "SettingsError",
     "SnapshotError",
     "Stats",
@@ -66,6 +70,8 @@ _HOMES = {
     "stream_rec.errors": (
         "DecodeError",
         "FencedError",
+        "RecordTooLargeError",
+        "SeatLostError",
         "SettingsError",
         "SnapshotError",
         "StreamRecError",

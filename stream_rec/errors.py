@@ -5,7 +5,9 @@
     ├── SettingsError     the operator must fix a value: exit 2 at start, naming the key
     ├── SnapshotError     torn, or of another version: skip it and replay
     └── TransportError    the outside failed: retry while `retriable`
-        └── FencedError   another owner took over: stop at once
+        ├── FencedError   another process runs under our name: stop at once
+        ├── SeatLostError the group went on without us: drop what is uncommitted, recover, and join again
+        └── RecordTooLargeError   the broker will not take it: send less of it
 
 Callers catch by class and read attributes, never text. The text is for the operator: it names the
 place (file, line, key, topic) and the next step. Knows nothing of who raises or catches what.
@@ -14,6 +16,8 @@ place (file, line, key, topic) and the next step. Knows nothing of who raises or
 __all__ = [
     "DecodeError",
     "FencedError",
+    "RecordTooLargeError",
+    "SeatLostError",
     "SettingsError",
     "SnapshotError",
     "StreamRecError",
@@ -70,6 +74,23 @@ class FencedError(TransportError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retriable=False)
+
+
+class SeatLostError(TransportError):
+    """The group gave our partitions to others: what is uncommitted is theirs to do. Recover, and join again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retriable=False)
+
+
+class RecordTooLargeError(TransportError):
+    """The record at `place` of those to be sent has `size` bytes, more than the `limit` that the outside takes."""
+
+    def __init__(self, message: str, *, place: int, size: int, limit: int) -> None:
+        super().__init__(message, retriable=False)
+        self.place = place
+        self.size = size
+        self.limit = limit
 
 
 def _remake(cls: type[StreamRecError], args: tuple[object, ...], state: dict[str, object]) -> StreamRecError:

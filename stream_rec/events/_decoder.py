@@ -161,6 +161,21 @@ class EventDecoder:
             read_user("user_id", row),
         )
 
+    def decode_tombstone(self, key: bytes | None) -> Forget:
+        """The order to forget in a record that has a key and no value: the key is the session's id.
+
+        Where sessions are cut from users, it is the user's. Raises DecodeError.
+        """
+        field = "user_id" if self.rules.session_from_user else "session_id"
+        if not key:
+            raise self._error(Reason.MISSING_FIELD, field, "expected as the key of a record without a value")
+        try:
+            text = key.decode()
+        except UnicodeDecodeError as error:
+            raise self._error(Reason.NOT_UTF8, field, f"byte {error.start} of the key is not UTF-8") from None
+        name = identifier(self._label(field), text, self._max_id_chars)
+        return Forget(user_id=name) if self.rules.session_from_user else Forget(session_id=name)
+
     def _diagnose(self, data: bytes, now_ms: int | None) -> Event | Forget:
         """Read *data* again, field by field: raises for what is wrong, or reads what is rare."""
         try:

@@ -32,11 +32,16 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
     timestamp_ms: int | None = None
+    """When it was produced or appended, by the broker's settings."""
+
     row: Mapping[str, object] | None = None
     """Column -> value, where the record is a row of a table."""
 
     fault: tuple[str, str] | None = None
     """Reason and message, where the transport has found already that it is unreadable."""
+
+    tombstone: bool = False
+    """It has a key and no value: an order to forget the session of that key."""
 
 
 class Progress(NamedTuple):
@@ -91,6 +96,8 @@ def decode_records(
         try:
             if record.fault is not None:
                 decoded.append(DecodeError(*record.fault))
+            elif record.tombstone:
+                decoded.append(decoder.decode_tombstone(record.key))
             elif record.row is not None:
                 decoded.append(decoder.decode_row(record.row, now_ms))
             else:

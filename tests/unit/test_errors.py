@@ -14,7 +14,9 @@ from stream_rec import errors
         errors.SettingsError("retention", "gives 'x'"),
         errors.SnapshotError("torn"),
         errors.TransportError("broker gone", retriable=True),
-        errors.FencedError("another process owns clicks-0"),
+        errors.FencedError("another process is replica-1 too"),
+        errors.SeatLostError("the group went on"),
+        errors.RecordTooLargeError("too large", place=3, size=10, limit=5),
     ],
 )
 def test_every_error_survives_pickling(error: errors.StreamRecError) -> None:
@@ -32,10 +34,11 @@ def test_a_settings_error_names_its_key() -> None:
     assert error.key == "retention"
 
 
-def test_fenced_is_a_transport_error_that_must_not_be_retried() -> None:
-    """Whoever retries while `retriable` stops at once when fenced."""
-    assert not errors.FencedError("lost").retriable
-    assert issubclass(errors.FencedError, errors.TransportError)
+@pytest.mark.parametrize("kind", [errors.FencedError, errors.SeatLostError])
+def test_what_others_took_over_must_not_be_retried(kind: type[errors.TransportError]) -> None:
+    """Whoever retries while `retriable` stops at once when fenced, or without a seat."""
+    assert not kind("lost").retriable
+    assert issubclass(kind, errors.TransportError)
 
 
 def test_everything_raised_on_purpose_has_one_root() -> None:

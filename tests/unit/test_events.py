@@ -399,6 +399,28 @@ def test_an_answer_is_one_line_of_json() -> None:
     assert expected == encode_answer(answer)
 
 
+def test_a_tombstone_forgets_the_session_of_its_key() -> None:
+    """Or the user, where sessions are cut from users."""
+    assert Forget(session_id="s1") == EventDecoder().decode_tombstone(b"s1")
+    assert Forget(user_id="u1") == EventDecoder(DecodeRules(session_from_user=True)).decode_tombstone(b"u1")
+
+
+@pytest.mark.parametrize(
+    ("reason", "key"),
+    [
+        (Reason.MISSING_FIELD, None),
+        (Reason.MISSING_FIELD, b""),
+        (Reason.NOT_UTF8, b"\xff"),
+        (Reason.TOO_LARGE, b"s" * 600),
+    ],
+)
+def test_a_tombstone_of_nobody_is_refused(reason: Reason, key: bytes | None) -> None:
+    """It is a bad record like others."""
+    with pytest.raises(DecodeError) as caught:
+        EventDecoder().decode_tombstone(key)
+    assert reason == caught.value.reason
+
+
 @pytest.mark.parametrize("original", [b"", b"plain", "žluťoučký".encode(), b"\xff\x00", b'{"a":1}'])
 def test_a_dead_letter_keeps_the_original_bytes(original: bytes) -> None:
     """As text where they are text, else in base64."""
