@@ -70,17 +70,25 @@ class Engine:
 
     def apply(self, events: Sequence[Event | Forget]) -> Applied:
         """Apply *events* in order, and say what became of each. Each costs O(events of its session)."""
-        return self._in_order(events, None, None)[0]
+        return self._in_order(events, None)[0]
 
     def apply_and_answer(
-        self, events: Sequence[Event | Forget], offsets: Sequence[Offsets] | None = None
+        self,
+        events: Sequence[Event | Forget],
+        offsets: Sequence[Offsets] | None = None,
+        wanted: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply *events* in order, and right after each answer for its session.
 
-        The answers stand event for event; None for what was not applied and for a `Forget`. *offsets* are the log
-        positions to state in them, event for event.
+        The answers stand event for event; None for what was not applied, for a `Forget`, and where *wanted* says that
+        none is. *offsets* are the log positions to state in them, event for event.
         """
-        return self._in_order(events, self.model, offsets)
+        asked = _Asked(
+            self.model,
+            [NO_OFFSETS] * len(events) if offsets is None else offsets,
+            np.ones(len(events), np.uint8) if wanted is None else np.array(wanted, np.uint8),
+        )
+        return self._in_order(events, asked)
 
     def forget(self, *, session_id: str | None = None, user_id: str | None = None) -> int:
         """Erase a session, a user's sessions, or both, as if they had never been seen; return how many sessions.
@@ -109,11 +117,11 @@ class Engine:
         return len(slots)
 
     def _in_order(
-        self, events: Sequence[Event | Forget], asked: Model | None, offsets: Sequence[Offsets] | None
+        self, events: Sequence[Event | Forget], asked: "_Asked | None"
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply runs of events as batches, and what is to be forgotten in between."""
         if self._sessionizer is None and Forget not in set(map(type, events)):
-            outcome, answers = self._apply_events(events, asked, offsets)  # type: ignore[arg-type]  # events only
+            outcome, answers = self._apply_events(events, asked)  # type: ignore[arg-type]  # events only
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
         answers = []
@@ -123,20 +131,20 @@ class Engine:
                 outcomes.append(np.zeros(1, np.uint8))
                 answers.append(None)
                 continue
-            positions = None if offsets is None else offsets[len(answers) : len(answers) + len(run)]
-            outcome, answered = self._apply_events(run, asked, positions)  # type: ignore[arg-type]  # events only
+            part = None if asked is None else asked.part(len(answers), len(run))
+            outcome, answered = self._apply_events(run, part)  # type: ignore[arg-type]  # events only
             outcomes.append(outcome)
             answers += answered
         return Applied(np.concatenate(outcomes)), answers
 
     def _apply_events(
-        self, events: Sequence[Event], asked: Model | None, offsets: Sequence[Offsets] | None
+        self, events: Sequence[Event], asked: "_Asked | None"
     ) -> tuple[npt.NDArray[np.uint8], list[Answer | None]]:
         if self._sessionizer is not None:
             events = self._with_sessions(events, self._sessionizer)
         before = self.index.counter(field.WATERMARK)
         batch, new_slots, new_items = self._batch(events)
-        answers = _rows(0, 1) if asked is None else _rows(len(events), asked.n)
+        answers = _rows(0, 1) if asked is None else _rows(len(events), asked.model.n)
         notes = self._drive(batch, asked, answers)
         self._link_users(events, batch, notes)
         answered: list[Answer | None] = [None] * len(events)
@@ -144,14 +152,14 @@ class Engine:
             as_of = np.maximum.accumulate(
                 np.where(batch.outcome == field.APPLIED, np.maximum(batch.time, before), before)
             )
-            for row in np.flatnonzero(batch.outcome == field.APPLIED).tolist():
+            for row in np.flatnonzero((batch.outcome == field.APPLIED) & (asked.wanted != 0)).tolist():
                 answered[row] = Answer(
                     events[row].session_id,
                     None,
                     self._named(answers, row),
                     int(as_of[row]),
-                    dict(offsets[row]) if offsets is not None else {},
-                    asked.name,
+                    dict(asked.offsets[row]),
+                    asked.model.name,
                 )
         self._release([*new_slots, *notes.released], [*new_items, *notes.emptied])
         return batch.outcome, answered
@@ -257,16 +265,16 @@ class Engine:
 
     # --- the kernel's needs
 
-    def _drive(self, batch: Batch, asked: Model | None, answers: Answers) -> "_Notes":
+    def _drive(self, batch: Batch, asked: "_Asked | None", answers: Answers) -> "_Notes":
         """Run the kernel through the batch, giving it the room it asks for on the way."""
         notes = _Notes([], [], [])
-        parameters = None if asked is None else self._parameters(asked)
         reached, need = 0, field.DONE
         while True:
-            if parameters is None:
+            if asked is None:
                 reached, need = self.index.apply(batch, reached)
             else:
-                reached, need = self.index.apply_and_ask(parameters, batch, reached, NOTHING, answers)
+                parameters = self._parameters(asked.model)
+                reached, need = self.index.apply_and_ask(parameters, batch, reached, asked.wanted, NOTHING, answers)
             for kept, new in zip(notes, self._take_notes(), strict=True):
                 kept.extend(new)
             if need == field.DONE:
@@ -460,6 +468,18 @@ class Engine:
 
 
 MOST_VARIANTS: Final = 1024  # distinct parameter sets of requests remembered at a time
+
+
+class _Asked(NamedTuple):
+    """What is to be answered of a batch, event for event."""
+
+    model: Model
+    offsets: Sequence[Offsets]
+    wanted: npt.NDArray[np.uint8]
+
+    def part(self, start: int, n: int) -> "_Asked":
+        """Return what is asked of *n* events from *start* on."""
+        return _Asked(self.model, self.offsets[start : start + n], self.wanted[start : start + n])
 
 
 class _Notes(NamedTuple):

@@ -281,10 +281,17 @@ class Index:
         return entries.apply(self.state, batch, begin)
 
     def apply_and_ask(
-        self, p: Parameters, batch: Batch, begin: int, exclude: npt.NDArray[np.int32], answers: Answers
+        self,
+        p: Parameters,
+        batch: Batch,
+        begin: int,
+        wanted: npt.NDArray[np.uint8],
+        exclude: npt.NDArray[np.int32],
+        answers: Answers,
     ) -> tuple[int, int]:
-        """Apply *batch* from event *begin* on and answer each event; see `entries.apply_and_ask`."""
-        return entries.apply_and_ask(self.state, self.scratch(p, exclude.size), p, batch, begin, exclude, answers)
+        """Apply *batch* from event *begin* on and answer those *wanted*, [n]; see `entries.apply_and_ask`."""
+        scratch = self.scratch(p, exclude.size)
+        return entries.apply_and_ask(self.state, scratch, p, batch, begin, wanted, exclude, answers)
 
     def ask_session(self, p: Parameters, slot: int, exclude: npt.NDArray[np.int32], answers: Answers, row: int) -> None:
         """Answer for session *slot* into *row*."""

@@ -11,6 +11,7 @@ from stream_rec.index._kernel.state import (
     I32,
     STAGE,
     STAGE_APPLY,
+    U8,
     U64,
     Answers,
     Batch,
@@ -47,15 +48,15 @@ def apply(state: State, batch: Batch, begin: int) -> tuple[int, int]:
 
 @entry
 def apply_and_ask(
-    state: State, scratch: Scratch, p: Parameters, batch: Batch, begin: int, exclude: I32, answers: Answers
+    state: State, scratch: Scratch, p: Parameters, batch: Batch, begin: int, wanted: U8, exclude: I32, answers: Answers
 ) -> tuple[int, int]:
-    """Like `apply`, and answer each applied event's session right after it, row for row."""
+    """Like `apply`, and answer each applied event's session right after it, row for row, where that is *wanted*."""
     for i in range(begin, batch.time.size):
         need = ingest.apply_step(state, batch, i)
         if need != DONE:
             return i, need
         answers.n[i] = 0
-        if batch.outcome[i] == APPLIED:
+        if wanted[i] and batch.outcome[i] == APPLIED:
             asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), exclude, answers, i)
         state.counters[STAGE] = STAGE_APPLY
     return batch.time.size, DONE
