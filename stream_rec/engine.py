@@ -12,16 +12,18 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from stream_rec.columns import id_keys, times_of
+from stream_rec.errors import SnapshotError
 from stream_rec.events import Answer, Event, Forget, Recommendation, Request
 from stream_rec.ids import IdTable
-from stream_rec.index import Answers, Batch, Index, Parameters, field
+from stream_rec.index import Answers, Batch, Index, Parameters, field, retained
 from stream_rec.limits import Limits, validated
 from stream_rec.outcome import Applied, Stats
 from stream_rec.recommend import DEFAULT_PRESET, Model, changed, compile_model, model
 from stream_rec.sessionize import Sessionizer
 from stream_rec.sessions import SessionStore
+from stream_rec.state import EngineState, differences, rules_of
 
-__all__ = ["Applied", "Engine", "Stats"]
+__all__ = ["Applied", "Engine", "EngineState", "Stats"]
 
 MOST_TYPES: Final = 250  # event types are a closed set in practice; the numbers above are the kernel's
 SOURCES: Final = ("neighbours", "followed", "popular")
@@ -415,6 +417,54 @@ class Engine:
         sources = map(SOURCES.__getitem__, answers.source[row, :n].tolist())
         scores = answers.score[row, :n].tolist()
         return list(map(Recommendation, items, scores, sources))  # type: ignore[arg-type]  # an answer's item has a name
+
+    # --- its state
+
+    def export_state(self) -> EngineState:
+        """Return all that later answers depend on, as it is now; it shares nothing with the engine, which may go on.
+
+        Copies columns and tables, some 100 ms for 5 M events in 1 M sessions, and loops over nothing in Python.
+        """
+        return EngineState(
+            limits=self.limits,
+            session_gap_ms=None if self._sessionizer is None else self._sessionizer.gap_ms,
+            retained=retained.export(self.index),
+            session_names=self.sessions.ids.names.copy(),
+            item_names=self.items.names.copy(),
+            type_names=tuple(map(str, self.types.names)),
+            users=self.sessions.export_users(),
+            spans=None if self._sessionizer is None else self._sessionizer.export_state(),
+        )
+
+    def import_state(self, state: EngineState) -> None:
+        """Take the place of whatever was known with *state*, and go on as the engine would have that it was taken from.
+
+        Model, type weights and deny list stay this engine's own. Raises SnapshotError for a state left by other limits
+        or another session gap, or one that no engine leaves; nothing is changed then. O(n log n).
+        """
+        self._refuse_foreign(state)
+        self.index = Index(self.limits)
+        self.sessions = SessionStore(self.limits.retention_ms)
+        self.sessions.ids = IdTable.of(state.session_names)
+        self.items, self.types = IdTable.of(state.item_names), IdTable.of(state.type_names)
+        self._introduce(state.retained.slot.tolist(), state.retained.items.tolist())
+        retained.load(self.index, state.retained)
+        self.sessions.order.file(state.retained.slot, state.retained.last)
+        self.index.set_next_filed(self.sessions.order.next_time)
+        self.sessions.import_users(state.users)
+        if self._sessionizer is not None and state.spans is not None:
+            self._sessionizer.import_state(state.spans)
+        self._compiled.clear()
+        self._default = None
+
+    def _refuse_foreign(self, state: EngineState) -> None:
+        gap = None if self._sessionizer is None else self._sessionizer.gap_ms
+        other = differences(rules_of(state.limits, state.session_gap_ms), rules_of(self.limits, gap))
+        if other:
+            raise SnapshotError(f"the state is another engine's: {'; '.join(other)}; use its limits, or replay the log")
+        fault = state.fault(MOST_TYPES)
+        if fault is not None:
+            raise SnapshotError(f"no engine leaves such a state: {fault}; take an older snapshot, or replay the log")
 
     # --- what it holds
 
