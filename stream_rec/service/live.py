@@ -21,7 +21,6 @@ from stream_rec.service.places import Places
 from stream_rec.service.recovery import Begin, beginning, look, replay
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.service.worker import Worker
-from stream_rec.state import EngineState
 from stream_rec.transport.broker import Broker, Member, Partition, Positions
 
 __all__ = ["Life", "Live", "Parts", "Seat"]
@@ -42,8 +41,8 @@ class Parts(NamedTuple):
 
     broker: Broker
     events: str
-    make_worker: Callable[[EngineState | None], Worker]
-    """A worker on an engine in that state, or on an empty one."""
+    make_worker: Callable[[], Worker]
+    """A worker on an empty engine."""
 
     places: Places
     requests: str | None = None
@@ -210,13 +209,8 @@ class Life:
         self.member = broker.member(parts.group, parts.topics, self._revoked, instance=parts.instance)
         self._undo.callback(self.member.leave)
         situation = look(broker, self.member, parts.events, parts.begin)
-        snapshot = None if parts.snapshots is None else parts.snapshots.find(situation.goals)
-        known = None
-        if snapshot is not None:
-            offsets = snapshot.header.offsets.get(parts.events, {})
-            known = {Partition(parts.events, number): offset for number, offset in offsets.items()}
-            log.info("recovering from %s", snapshot.path.name)
-        self.worker = parts.make_worker(None if snapshot is None else snapshot.state)
+        self.worker = parts.make_worker()
+        known = self._load_snapshot(situation.goals)
         self.intake = Intake(
             self.reader,
             self.worker.decode,
@@ -236,6 +230,18 @@ class Life:
         self.pipeline = parts.pipeline(self.worker, self.checkpoint, parts.snapshots)
         if not stop():
             self.member.join()
+
+    def _load_snapshot(self, goals: Positions) -> dict[Partition, int]:
+        """Go on from a snapshot, if there is one to go on from; return the positions that it stands at."""
+        snapshot = None if self._parts.snapshots is None else self._parts.snapshots.find(goals)
+        if snapshot is None:
+            return {}
+        topic = self._parts.events
+        known = {Partition(topic, number): offset for number, offset in snapshot.header.offsets.get(topic, {}).items()}
+        self.worker.engine.import_state(snapshot.state)
+        self.worker.offsets = {str(p): offset - 1 for p, offset in known.items() if offset > 0}
+        log.info("recovering from %s", snapshot.path.name)
+        return known
 
     def step(self, timeout_s: float = _POLL_S, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Keep the seat, and hand over what has come; False if nothing had. Raises what failed."""
@@ -260,7 +266,7 @@ class Life:
             stack.push(self._undo)
             self._undo = ExitStack()
 
-    def _revoked(self, partitions: frozenset[Partition], lost: bool) -> None:  # noqa: FBT001  # as the Member calls it
+    def _revoked(self, partitions: frozenset[Partition], lost: bool) -> None:  # as the Member calls it
         if not self._closing:
             self.seat.revoked(partitions, lost)
 

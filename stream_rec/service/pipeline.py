@@ -78,13 +78,6 @@ class Watcher(Protocol):
         """Nothing has happened for a moment."""
 
 
-def _taken(worker: Worker, work: Work, watcher: Watcher | None) -> Taken:
-    taken = worker.take(work.handed.batch)
-    if watcher is not None:
-        watcher.after(worker.engine, work.handed.positions, forgot=taken.forgot)
-    return taken
-
-
 def _output(work: Work, taken: Taken) -> Output:
     return Output(taken.answers, taken.refused, work.handed.settled, work.generation, work.identity)
 
@@ -99,8 +92,10 @@ class Inline:
 
     def put(self, work: Work, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Apply, answer and commit."""
-        taken = _taken(self._worker, work, self._watcher)
+        taken = self._worker.take(work.handed.batch)
         self._checkpoint.commit([_output(work, taken)], give_up)
+        if self._watcher is not None:
+            self._watcher.after(self._worker.engine, work.handed.positions, forgot=taken.forgot)
         return True
 
     def settle(self, positions: dict[Partition, int], generation: int, identity: object) -> None:
@@ -198,7 +193,10 @@ class Threads:
     def _recommend(self) -> None:
         while (item := self._get(self._mailbox, self._idle)) is not None:
             if isinstance(item, Work):
-                item = _output(item, _taken(self._worker, item, self._watcher))
+                taken = self._worker.take(item.handed.batch)
+                if self._watcher is not None:
+                    self._watcher.after(self._worker.engine, item.handed.positions, forgot=taken.forgot)
+                item = _output(item, taken)
             if not self._put(self._outbox, item, lambda: self._abandoned):
                 return
             if isinstance(item, _Marker) and item.is_last:

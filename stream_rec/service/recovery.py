@@ -5,7 +5,7 @@ that the last owner's answers were computed from.
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from time import monotonic
 from typing import Final, Literal, NamedTuple
 
@@ -64,9 +64,8 @@ def _goal(partition: Partition, bounds: Bounds, committed: int | None, begin: Be
     return committed
 
 
-def beginning(situation: Situation, snapshot: Positions | None) -> dict[Partition, int]:
-    """The positions to read on from, after a snapshot with those positions, or without one."""
-    known: Mapping[Partition, int] = {} if snapshot is None else snapshot
+def beginning(situation: Situation, known: Positions) -> dict[Partition, int]:
+    """The positions to read on from, where those *known* are a snapshot's."""
     begin = {}
     for partition, (first, _) in situation.bounds.items():
         wanted = known.get(partition, 0)

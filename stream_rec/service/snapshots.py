@@ -40,7 +40,8 @@ class Written(NamedTuple):
 class Snapshots:
     """Writes snapshots of one engine to one folder. `after` and `idle` are for the recommender thread.
 
-    *committed* tells the group's positions as far as this process has moved them, *now_ms* the time of day.
+    *committed* tells the group's positions as far as this process has moved them, *now_ms* the time of day. *step* is
+    called before each step of writing; without *beside* all is done where it is called, for tests.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class Snapshots:
         keep: int,
         now_ms: Callable[[], int],
         clock: Callable[[], float] = monotonic,
+        step: Callable[[str], None] = lambda _: None,
+        beside: bool = True,
     ) -> None:
         self.last: Written | None = None
         self.committed: Callable[[], Mapping[Partition, int]] = dict
@@ -61,6 +64,8 @@ class Snapshots:
         self._keep = keep
         self._now_ms = now_ms
         self._clock = clock
+        self._step = step
+        self._beside = beside
         self._due = clock() + every_s
         self._forgot = False
         self._positions: dict[Partition, int] = {}
@@ -95,6 +100,9 @@ class Snapshots:
         log.debug("snapshot: state copied in %.0f ms", 1000 * (monotonic() - begun))
         task = (state, dict(self._positions), self._forgot)
         self._forgot = False
+        if not self._beside:
+            self._write_when_committed(*task)
+            return
         self._writer = Thread(target=self._write_when_committed, args=task, name="snapshots", daemon=True)
         self._writer.start()
 
@@ -105,7 +113,9 @@ class Snapshots:
         if engine is not None and (self._forgot or self._positions != self._written_positions):
             self._write(engine.export_state(), self._positions, self._forgot)
 
-    def _write_when_committed(self, state: EngineState, positions: dict[Partition, int], forgot: bool) -> None:  # noqa: FBT001  # a thread's arguments
+    def _write_when_committed(
+        self, state: EngineState, positions: dict[Partition, int], forgot: bool
+    ) -> None:  # a thread's arguments
         until = monotonic() + _LONGEST_WAIT_S
         while not self._is_committed(positions):
             if monotonic() > until:
@@ -119,7 +129,7 @@ class Snapshots:
         """Of the partitions that this process commits for; the others are never ahead of their owners' commits."""
         return all(positions[p] <= offset for p, offset in self.committed().items() if p in positions)
 
-    def _write(self, state: EngineState, positions: dict[Partition, int], forgot: bool) -> None:  # noqa: FBT001  # as above
+    def _write(self, state: EngineState, positions: dict[Partition, int], forgot: bool) -> None:  # as above
         begun = monotonic()
         try:
             path = write(
@@ -129,6 +139,7 @@ class Snapshots:
                 fingerprint=self._rules,
                 offsets=_by_topic(positions),
                 keep=self._keep,
+                step=self._step,
             )
             if forgot:
                 gone = purge_before(self._folder, path)

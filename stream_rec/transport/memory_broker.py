@@ -112,11 +112,12 @@ class MemoryBroker:
         """Remove what stands before offset *first*, as retention does."""
         self.first[partition] = max(self.first[partition], first)
 
-    def expire(self, group: str, member: "_MemoryMember") -> None:
-        """Put *member* out of *group*, as when its heartbeats stop."""
+    def expire(self, group: str, member: "_MemoryMember | None" = None) -> None:
+        """Put *member*, or all that there are, out of *group*, as when heartbeats stop."""
         state = self.groups[group]
-        state.members.remove(member)
-        member.expelled = True
+        for gone in list(state.members) if member is None else [member]:
+            state.members.remove(gone)
+            gone.expelled = True
         self.rebalance(group)
 
     def end_open_transactions(self) -> None:
