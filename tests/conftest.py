@@ -1,10 +1,12 @@
-"""What all tests share: Hypothesis profiles, and the folder of real logs."""
+"""What all tests share: Hypothesis profiles, the folder of real logs, and a Kafka broker (see kafka_broker)."""
 
 import os
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+pytest_plugins = ["kafka_broker.plugin"]
 
 # A shared machine stalls for longer than any deadline would forgive; timing is for benchmarks.
 hypothesis.settings.register_profile("default", deadline=None)

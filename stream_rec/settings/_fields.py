@@ -9,7 +9,7 @@ import enum
 import inspect
 import textwrap
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -86,6 +86,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     type: Any
     """The annotation, with its limits."""
 
+    dotted: bool = False
+    """A table whose names hold dots: TOML may write it as tables within tables, and its values as they are."""
+
+    private: bool = False
+    """What was given is not repeated in errors: it may hold a secret, where none belongs."""
+
     @property
     def required(self) -> bool:
         """Whether there is no default."""
@@ -111,6 +117,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
             return self.from_text(value)
         if self.kind is Kind.DURATION:  # a bare number has no unit, and guessing one is worse
             raise ValueError(self.expected)
+        if self.dotted and isinstance(value, dict):
+            return self._checked(lambda: dict(_flattened(value)))
         return self._checked(lambda: value)
 
     def shown(self, value: object) -> str:
@@ -167,6 +175,8 @@ def _setting(field: Field, annotation: object, doc: str) -> Setting:
         expected=f"{expected}, or none" if optional else expected,
         doc=doc,
         type=annotation,
+        dotted=extra.get("dotted", False),
+        private=extra.get("private", False),
     )
 
 
@@ -237,6 +247,20 @@ def _pair(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise ValueError(text)
     return name.strip(), value.strip()
+
+
+def _flattened(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Names with dots, from tables within tables; switches and numbers as text."""
+    for name, value in table.items():
+        match value:
+            case dict():
+                yield from _flattened(value, f"{prefix}{name}.")
+            case bool():
+                yield prefix + name, str(value).lower()
+            case int() | float():
+                yield prefix + name, str(value)
+            case _:
+                yield prefix + name, value
 
 
 def _verbatim(text: str) -> str:

@@ -127,7 +127,8 @@ def _read(setting: Setting, read: Callable[[Any], object], value: object, where:
     try:
         return read(value)
     except ValueError as error:
-        raise SettingsError(setting.key, f"{where} gives {value!r}; expected {error}") from None
+        given = "something else" if setting.private else repr(value)
+        raise SettingsError(setting.key, f"{where} gives {given}; expected {error}") from None
 
 
 def _refuse_missing(given: Mapping[str, _Given]) -> None:

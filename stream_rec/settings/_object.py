@@ -188,6 +188,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     deny_file: Path | None = None
     """A file of more such items, one id a line (UTF-8)."""
 
+    kafka_client: Literal["kafka-python", "confluent"] = "kafka-python"
+    """What speaks to Kafka: `kafka-python`, which is always there, or `confluent` (librdkafka), which is
+    several times as fast and needs `pip install 'stream-rec[confluent]'`."""
+
+    kafka: Annotated[
+        Mapping[Name, str],
+        Meta(
+            extra={
+                "metavar": "KEY=VALUE",
+                "expected": "pairs such as security.protocol=SASL_SSL",
+                "dotted": True,
+                "private": True,
+            }
+        ),
+    ] = msgspec.field(default_factory=dict)
+    """Settings of the Kafka client by their usual names: `security.protocol`, `sasl.mechanism`,
+    `compression.type`, ... With `consumer.`, `producer.` or `admin.` before it, one is for that part only.
+    A secret is given as `env:NAME` or `file:PATH`, never as it is."""
+
     batch_events: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
     """How many records are read, applied and answered at a time, at most: a batch never waits to
     fill. Answers do not depend on it; speed and memory do."""

@@ -1,0 +1,9 @@
+"""Kafka: a broker behind the protocol of `transport.broker`, with either of two clients.
+
+The only room that imports a Kafka client, and only the one that is used, when it is.
+"""
+
+from stream_rec.transport.kafka._address import Address, is_address, parse_address
+from stream_rec.transport.kafka._open import Client, open_broker
+
+__all__ = ["Address", "Client", "is_address", "open_broker", "parse_address"]

@@ -1,0 +1,199 @@
+"""An operator's `[kafka]` settings: which client part each is for, which are ours, and where secrets come from.
+
+Knows the names that Kafka's own documentation uses, but no client: `_python_names` and `_confluent` translate. A secret
+is given by reference only (`env:NAME`, `file:PATH`): a plain one would show in `ps`, in a shell's history or in a
+repository. What was read is kept out of reprs, logs and errors (`Config.hide`).
+"""
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from stream_rec.errors import SettingsError
+
+__all__ = ["ROLES", "Config", "Role", "given_key", "read_config", "unknown"]
+
+Role = Literal["consumer", "producer", "admin"]
+ROLES: Final[tuple[Role, ...]] = ("consumer", "producer", "admin")
+
+_HIDDEN: Final = "(hidden)"
+_SECRET_WORDS: Final = ("password", "secret", "token")
+_NO_SECRETS: Final = frozenset({"sasl.oauthbearer.token.endpoint.url"})
+# PEM in the setting itself: the key, or a certificate that stands beside it in one file.
+_SECRETS: Final = frozenset({"ssl.key.pem", "ssl.certificate.pem"})
+
+_SERVERS: Final = "the brokers stand in the address: kafka://host:9092/topic"
+_GROUP: Final = "the seat in the group is taken by stream-rec itself, under the name that its own settings give"
+_POSITIONS: Final = "stream-rec commits positions itself, with the answers to them"
+_START: Final = "where reading starts is decided by snapshots and committed positions"
+_ONCE: Final = "answers would be lost or doubled with any other value than stream-rec's"
+_KEYS: Final = "a key must go to the same partition with every client"
+_BYTES: Final = "stream-rec reads and writes bytes"
+_TOPICS: Final = "a topic that is made by accident has the wrong number of partitions; --create-topics makes them"
+_WHOLE_BATCHES: Final = "stream-rec says with each call how much it takes"
+
+_OURS: Final = {
+    "bootstrap.servers": _SERVERS,
+    "metadata.broker.list": _SERVERS,
+    "group.id": _GROUP,
+    "group.instance.id": _GROUP,
+    "group.protocol": _GROUP,
+    "partition.assignment.strategy": _GROUP,
+    "enable.auto.commit": _POSITIONS,
+    "enable.auto.offset.store": _POSITIONS,
+    "auto.commit.enable": _POSITIONS,
+    "auto.commit.interval.ms": _POSITIONS,
+    "auto.offset.reset": _START,
+    "isolation.level": _ONCE,
+    "transactional.id": _ONCE,
+    "enable.idempotence": _ONCE,
+    "enable.gapless.guarantee": _ONCE,
+    "acks": _ONCE,
+    "request.required.acks": _ONCE,
+    "retries": _ONCE,
+    "message.send.max.retries": _ONCE,
+    "partitioner": _KEYS,
+    "key.serializer": _BYTES,
+    "value.serializer": _BYTES,
+    "key.deserializer": _BYTES,
+    "value.deserializer": _BYTES,
+    "allow.auto.create.topics": _TOPICS,
+    "max.poll.records": _WHOLE_BATCHES,
+    "enable.partition.eof": "stream-rec must see where a partition ends",
+    "delivery.report.only.error": "stream-rec counts what has arrived",
+}
+
+
+class _Entry(NamedTuple):
+    role: Role | None
+    """None is for every part that knows the name."""
+    value: str
+    secret: bool
+
+
+class Config:
+    """What `read_config` made of the settings: by dotted name, checked, with secrets in place."""
+
+    def __init__(self, entries: Mapping[tuple[Role | None, str], _Entry]) -> None:
+        self._entries = dict(entries)
+        self._secrets = sorted({entry.value for entry in entries.values() if entry.secret}, key=len, reverse=True)
+
+    def __repr__(self) -> str:
+        names = ", ".join(given_key(role, name) for role, name in self._entries)
+        return f"Config({names})"
+
+    def names(self, role: Role | None = None) -> list[str]:
+        """The names that are for *role* alone; without one, those for every part."""
+        return [name for scope, name in self._entries if scope == role]
+
+    def of(self, role: Role) -> dict[str, str]:
+        """What *role* is given: what is for every part, and over it what is for this one."""
+        everyones = {name: entry.value for (scope, name), entry in self._entries.items() if scope is None}
+        return everyones | {name: entry.value for (scope, name), entry in self._entries.items() if scope == role}
+
+    def get(self, name: str) -> str | None:
+        """The value of one that is the same for every part."""
+        entry = self._entries.get((None, name))
+        return None if entry is None else entry.value
+
+    def hide(self, text: str) -> str:
+        """*text* without the secrets, should a client or a broker have repeated one."""
+        for secret in self._secrets:
+            text = text.replace(secret, _HIDDEN)
+        return text
+
+
+def read_config(given: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Config:
+    """Check the settings, and fetch the secrets. Raises SettingsError, naming `kafka.` and the setting."""
+    environ = os.environ if environ is None else environ
+    entries: dict[tuple[Role | None, str], _Entry] = {}
+    for key, text in given.items():
+        role, name = _scoped(key)
+        dotted = name.replace("_", ".")
+        if dotted in _OURS:
+            raise SettingsError(f"kafka.{key}", f"cannot be set: {_OURS[dotted]}")
+        secret = _is_secret(dotted)
+        entries[role, name] = _Entry(role, _value(key, text, environ, secret=secret), secret)
+    config = Config(entries)
+    _refuse_idle_credentials(config)
+    return config
+
+
+def given_key(role: Role | None, name: str) -> str:
+    """The setting's name as an operator has written it."""
+    return name if role is None else f"{role}.{name}"
+
+
+def unknown(key: str, known: Iterable[str], client: str, role: Role | None = None) -> SettingsError:
+    """The error for a setting that *client* does not know, with what may have been meant."""
+    bare = _scoped(key)[1]
+    close = difflib.get_close_matches(bare.replace("_", ".").lower(), list(known), n=1, cutoff=0.6)
+    meant = f"; did you mean {given_key(role, close[0])!r}?" if close else "; see the settings of that client"
+    return SettingsError(f"kafka.{key}", f"{client} has no such setting{f' for a {role}' if role else ''}{meant}")
+
+
+def _scoped(key: str) -> tuple[Role | None, str]:
+    scope, dot, name = key.partition(".")
+    for role in ROLES:
+        if dot and scope == role:
+            return role, name
+    return None, key
+
+
+def _is_secret(dotted: str) -> bool:
+    if dotted in _NO_SECRETS or dotted.endswith(".url"):
+        return False
+    return dotted in _SECRETS or any(word in dotted.split(".") for word in _SECRET_WORDS)
+
+
+def _value(key: str, text: str, environ: Mapping[str, str], *, secret: bool) -> str:
+    source, colon, name = text.partition(":")
+    read = _SOURCES.get(source) if colon else None
+    if read is not None:
+        return read(key, name, environ)
+    if secret:
+        raise SettingsError(
+            f"kafka.{key}",
+            "holds a secret, which does not belong on a command line or in a file of settings: write env:NAME for a "
+            "variable that holds it, or file:PATH for a file with nothing else in it",
+        )
+    return text
+
+
+def _from_environment(key: str, name: str, environ: Mapping[str, str]) -> str:
+    value = environ.get(name)
+    if not value:
+        raise SettingsError(f"kafka.{key}", f"is to be read from the environment, where {name!r} is not set")
+    return value
+
+
+def _from_file(key: str, name: str, environ: Mapping[str, str]) -> str:
+    del environ
+    try:
+        value = Path(name).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise SettingsError(f"kafka.{key}", f"cannot be read from {name!r}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise SettingsError(f"kafka.{key}", f"cannot be read from {name!r}: it is not UTF-8") from None
+    if not value:
+        raise SettingsError(f"kafka.{key}", f"is to be read from {name!r}, which is empty")
+    return value
+
+
+_SOURCES: Final[Mapping[str, Callable[[str, str, Mapping[str, str]], str]]] = {
+    "env": _from_environment,
+    "file": _from_file,
+}
+
+
+def _refuse_idle_credentials(config: Config) -> None:
+    """Credentials that would not be used are a slip that shows as a broker that does not answer."""
+    protocol = (config.get("security.protocol") or config.get("security_protocol") or "PLAINTEXT").upper()
+    idle = [name for name in config.names() if name.replace("_", ".").startswith("sasl.")]
+    if idle and not protocol.startswith("SASL"):
+        raise SettingsError(
+            "kafka.security.protocol",
+            f"is {protocol}, which uses no credentials, but kafka.{idle[0]} is set; expected SASL_SSL",
+        )

@@ -1,0 +1,114 @@
+"""kafka-python's errors as ours: by class, with the operator's next step. Secrets stay out of the texts."""
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import kafka.errors as theirs
+
+from stream_rec.errors import FencedError, SeatLostError, SettingsError, StreamRecError, TransportError
+from stream_rec.transport.kafka._config import Config
+from stream_rec.transport.kafka._python_names import connection, tls_context
+
+__all__ = ["Translator"]
+
+_REFUSED: Final = (
+    theirs.SaslAuthenticationFailedError,
+    theirs.UnsupportedSaslMechanismError,
+    theirs.IllegalSaslStateError,
+)
+_FENCED: Final = (theirs.ProducerFencedError, theirs.InvalidProducerEpochError, theirs.FencedInstanceIdError)
+_SEAT_LOST: Final = (
+    theirs.CommitFailedError,
+    theirs.IllegalGenerationError,
+    theirs.UnknownMemberIdError,
+    theirs.RebalanceInProgressError,
+)
+# The session, or the whole client, is in a state that only a new one gets out of.
+_BY_TRYING_AGAIN: Final = (theirs.KafkaConnectionError, theirs.KafkaTimeoutError, theirs.InvalidReceiveError, OSError)
+_HANDSHAKE_S: Final = 3.0
+
+
+class Translator:
+    """Makes errors of one client's calls into ours; *config* tells what could be wrong, and what must be hidden."""
+
+    def __init__(self, servers: str, config: Config) -> None:
+        self._servers = servers
+        self._config = config
+
+    @contextmanager
+    def during(self, what: str) -> Iterator[None]:
+        """Translate what comes out of this block, which does *what*."""
+        try:
+            yield
+        except StreamRecError:
+            raise
+        except (theirs.KafkaError, OSError, ValueError, RuntimeError) as error:
+            raise self.translated(error, what) from None
+
+    def translated(self, error: BaseException, what: str) -> StreamRecError:
+        """*error*, which came up while doing *what*, as one of ours."""
+        if isinstance(error, StreamRecError):
+            return error
+        text = self._config.hide(f"{what}: {error}")
+        for classes, make in self._makers():
+            if isinstance(error, classes):
+                return make(text)
+        again = isinstance(error, _BY_TRYING_AGAIN) or bool(getattr(error, "retriable", False))
+        return TransportError(text, retriable=again)
+
+    def unreachable(self, error: BaseException) -> StreamRecError:
+        """*error* of a first connection: TLS that fails looks like a broker that is away."""
+        found = self.translated(error, f"{self._servers} cannot be reached")
+        if isinstance(found, TransportError) and found.retriable and connection(self._config)[0].endswith("SSL"):
+            return self._tls_trouble() or found
+        return found
+
+    def _makers(self) -> list[tuple[type | tuple[type, ...], Callable[[str], StreamRecError]]]:
+        return [
+            (_REFUSED, self._refused),
+            (theirs.AuthorizationError, self._not_allowed),
+            (theirs.KafkaConfigurationError, lambda text: SettingsError("kafka", text)),
+            (_FENCED, lambda text: FencedError(f"{text}; another process runs under this name")),
+            (_SEAT_LOST, SeatLostError),
+            (theirs.UnsupportedCodecError, self._no_codec),
+        ]
+
+    def _refused(self, text: str) -> StreamRecError:
+        mechanism = connection(self._config)[1]
+        return SettingsError("kafka.sasl.password", f"the broker refuses these credentials ({mechanism}): {text}")
+
+    def _not_allowed(self, text: str) -> StreamRecError:
+        user = self._config.get("sasl.username") or self._config.get("sasl_plain_username")
+        who = f"the user {user!r}" if user else "whoever connects without credentials"
+        return SettingsError("kafka.sasl.username", f"the broker does not allow this to {who}: {text}")
+
+    @staticmethod
+    def _no_codec(text: str) -> StreamRecError:
+        return TransportError(f"{text}; pip install 'kafka-python[lz4,snappy,zstd]'")
+
+    def _tls_trouble(self) -> StreamRecError | None:
+        """Shake hands with each server by hand, to see what the client does not tell."""
+        context = tls_context(self._config)
+        for server in self._servers.split(","):
+            host, _, port = server.rpartition(":")
+            try:
+                with (
+                    socket.create_connection((host.strip("[]"), int(port)), _HANDSHAKE_S) as plain,
+                    context.wrap_socket(plain, server_hostname=host.strip("[]")),
+                ):
+                    pass
+            except ssl.SSLCertVerificationError as error:
+                return SettingsError(
+                    "kafka.ssl.ca.location",
+                    f"the certificate of {server} cannot be verified: {error.verify_message}; name the file of "
+                    "certificates to trust",
+                )
+            except ssl.SSLError as error:
+                reason = f"{server} does not shake hands for TLS: {error.reason or error}"
+                return SettingsError("kafka.security.protocol", f"{reason}; is it a listener without TLS?")
+            except OSError:
+                continue
+        return None

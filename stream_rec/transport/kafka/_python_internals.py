@@ -1,0 +1,50 @@
+"""What stream-rec needs of kafka-python beyond its public calls, in one place; tried with 3.0.12.
+
+Two things: to wait on the client's own loop, which a rebalance listener must do so that heartbeats go on; and
+transactions whose calls end in time, since the public ones wait for the broker for ever. The contract tests run all of
+it against a real broker, so a version that changed one of these shows there.
+"""
+
+from collections.abc import Awaitable
+from typing import Any
+
+import kafka.errors as theirs
+from kafka import KafkaProducer
+
+__all__ = ["BoundedProducer", "Untyped", "pause_on_loop"]
+
+Untyped = Any
+"""Something of kafka-python's, which has no types."""
+
+
+def pause_on_loop(consumer: Untyped, seconds: float) -> Awaitable[None]:
+    """For a coroutine that runs on the loop of *consumer*: come back after so long."""
+    pause: Awaitable[None] = consumer._net.sleep(seconds)  # noqa: SLF001
+    return pause
+
+
+class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types
+    """A transactional producer whose calls raise KafkaTimeoutError after `max_block_ms`: theirs wait for ever."""
+
+    def send_offsets_to_transaction(self, offsets: Untyped, group_metadata: Untyped) -> None:
+        """Add the positions of a group."""
+        self._ended(self._transaction_manager.send_offsets_to_transaction(offsets, group_metadata))
+
+    def commit_transaction(self) -> None:
+        """Commit; after a timeout nobody knows whether it was."""
+        self._ended(self._transaction_manager.begin_commit())
+
+    def abort_transaction(self) -> None:
+        """Abort."""
+        self._ended(self._transaction_manager.begin_abort())
+
+    @property
+    def trouble(self) -> BaseException | None:
+        """What stands in the way of the transaction, if anything: the calls themselves tell it as text only."""
+        error: BaseException | None = self._transaction_manager.last_error if self._transaction_manager else None
+        return error
+
+    def _ended(self, result: Untyped) -> None:
+        self._sender.wakeup()
+        if not result.wait(self.config["max_block_ms"]):
+            raise theirs.KafkaTimeoutError(f"no answer within {self.config['max_block_ms']} ms")

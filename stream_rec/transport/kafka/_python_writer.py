@@ -1,0 +1,187 @@
+"""Writing with kafka-python: an idempotent producer, or a transactional one that is replaced when beyond saving.
+
+A producer that has met an error may be stuck in it: then it is thrown away, and the next one of the same transactional
+id makes the broker abort what was left open. Who commits in vain never knows whether it was: see `commit`.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import kafka.errors as theirs
+from kafka import OffsetAndMetadata, TopicPartition
+
+from stream_rec.errors import (
+    FencedError,
+    RecordTooLargeError,
+    SeatLostError,
+    SettingsError,
+    StreamRecError,
+    TransportError,
+)
+from stream_rec.transport.broker import Outgoing, Positions
+from stream_rec.transport.kafka._python_errors import Translator
+from stream_rec.transport.kafka._python_internals import BoundedProducer, Untyped
+from stream_rec.transport.kafka._sizes import record_bytes, refuse_too_large
+
+__all__ = ["PythonWriter"]
+
+_TIMEOUT_MS: Final = 10_000
+_REQUEST_MS: Final = 8_000
+_DEFAULTS: Final = {
+    "linger_ms": 0,
+    "batch_size": 1 << 18,
+    "max_block_ms": _TIMEOUT_MS,
+    "transaction_timeout_ms": _TIMEOUT_MS,
+    "request_timeout_ms": _REQUEST_MS,
+    "max_request_size": 1 << 20,
+}
+_CLOSING_S: Final = 1.0
+
+
+class PythonWriter:
+    """See `Writer`. *connect* makes a producer, or raises."""
+
+    def __init__(
+        self, connect: Callable[[type], Untyped], largest_record: Callable[[str], int], errors: Translator
+    ) -> None:
+        self._connect = connect
+        self._largest_record = largest_record
+        self._errors = errors
+        self._producer: Untyped = None
+        self._sent: list[Untyped] = []
+        """The client's word for each of the records, of which the outcome is still open."""
+        self._outgoing: list[Outgoing] = []
+        self._is_open = False
+        """Whether a transaction is."""
+        self._is_broken = False
+        self._open()
+
+    @staticmethod
+    def settings(transactional_id: str | None, common: dict[str, Any]) -> dict[str, Any]:
+        """What its producer is made with."""
+        settings = _DEFAULTS | common | {"transactional_id": transactional_id}
+        delivery = max(_TIMEOUT_MS, settings["request_timeout_ms"] + settings["linger_ms"])
+        return {"delivery_timeout_ms": delivery} | settings
+
+    def begin(self) -> None:
+        """Open a transaction, with a new producer where the last one was thrown away."""
+        self._open()
+        with self._watched("beginning a transaction"):
+            self._producer.begin_transaction()
+        self._is_open = True
+
+    def send(self, records: Sequence[Outgoing]) -> None:
+        """Hand them to the client, which sends on a thread of its own."""
+        self._open()
+        compressed = self._producer.config["compression_type"] is not None
+        refuse_too_large(
+            records, self._producer.config["max_request_size"], None if compressed else self._largest_record
+        )
+        take, keep = self._producer.send, self._sent.append
+        with self._watched("writing"):
+            for topic, value, key, headers in records:
+                keep(take(topic, value, key, list(headers)))
+        self._outgoing += records
+
+    def flush(self) -> None:
+        """Wait for the answers to all that was sent, and raise the first that is a refusal."""
+        if self._producer is None:
+            raise TransportError("nothing was kept of what was sent before the last error", retriable=True)
+        with self._watched("writing"):
+            self._producer.flush(timeout=self._producer.config["delivery_timeout_ms"] / 1000 + _CLOSING_S)
+            sent, outgoing = self._sent, self._outgoing
+            self._sent, self._outgoing = [], []
+            for place, future in enumerate(sent):
+                if not future.succeeded():
+                    raise self._refusal(future.exception, place, outgoing[place])
+
+    def add_positions(self, positions: Positions, identity: object) -> None:
+        """With the seat's identity, so that the broker refuses those of one that was lost (KIP-447)."""
+        if identity is None:
+            raise SeatLostError("the seat in the group is lost: its positions cannot be committed any more")
+        offsets = {
+            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in positions.items()
+        }
+        with self._watched("adding positions to a transaction"):
+            self._producer.send_offsets_to_transaction(offsets, identity)
+
+    def commit(self) -> None:
+        """Flush and commit. After a retriable error nobody knows which: `abort` settles it, and positions tell."""
+        self.flush()
+        with self._watched("committing a transaction"):
+            self._producer.commit_transaction()
+        self._is_open = False
+
+    def abort(self) -> None:
+        """Abort, if need be by making the producer anew; where the broker is away, `begin` does that."""
+        if self._producer is not None and not self._is_broken and self._is_open:
+            try:
+                with self._watched("aborting a transaction"):
+                    self._producer.abort_transaction()
+            except FencedError:
+                raise
+            except TransportError:
+                self._is_broken = True
+        self._is_open = False
+        self._sent, self._outgoing = [], []
+        if self._is_broken:
+            self._throw_away()
+            with contextlib.suppress(TransportError):
+                self._open()
+
+    def close(self) -> None:
+        """Abort what is open, and let go. May be called twice."""
+        try:
+            if self._is_open and not self._is_broken:
+                with self._watched("aborting a transaction"):
+                    self._producer.abort_transaction()
+        finally:
+            self._is_open = False
+            self._throw_away(_CLOSING_S)
+
+    def _open(self) -> None:
+        if self._producer is not None and not (self._is_broken and not self._is_open):
+            return
+        self._throw_away()
+        producer = self._connect(BoundedProducer)
+        try:
+            if producer.config["transactional_id"] is not None:
+                with self._errors.during(f"the transactional id {producer.config['transactional_id']!r}"):
+                    producer.init_transactions()
+        except StreamRecError:
+            producer.close(timeout=0)
+            raise
+        self._producer = producer
+
+    def _throw_away(self, timeout_s: float = 0) -> None:
+        producer, self._producer, self._is_broken = self._producer, None, False
+        self._sent, self._outgoing = [], []
+        if producer is not None:
+            with contextlib.suppress(theirs.KafkaError):
+                producer.close(timeout=timeout_s)
+
+    @contextlib.contextmanager
+    def _watched(self, what: str) -> Untyped:
+        """Translate errors, by their cause where the client only says that there was one; remember what breaks it."""
+        try:
+            yield
+        except StreamRecError as error:
+            self._is_broken = self._is_broken or not isinstance(
+                error, SeatLostError | SettingsError | RecordTooLargeError
+            )
+            raise
+        except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
+            cause = None if self._producer is None else self._producer.trouble
+            translated = self._errors.translated(cause or error, what)
+            self._is_broken = self._is_broken or not isinstance(translated, SeatLostError)
+            raise translated from None
+
+    def _refusal(self, error: BaseException | None, place: int, record: Outgoing) -> StreamRecError:
+        if isinstance(error, theirs.MessageSizeTooLargeError | theirs.RecordListTooLargeError):
+            limit = self._largest_record(record.topic)
+            message = f"the broker refuses a record of {record_bytes(record)} bytes for {record.topic!r}: {error}"
+            return RecordTooLargeError(message, place=place, size=record_bytes(record), limit=limit)
+        if error is None:
+            return TransportError("writing: not all has arrived in time", retriable=True)
+        return self._errors.translated(error, "writing")

@@ -1,0 +1,259 @@
+"""The broker of the tests is a real one: records go in and out by three clients, and survive a crash."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import confluent_kafka
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError, UnknownTopicOrPartitionError
+from kafka_broker import Broker, Security
+from kafka_broker.plugin import MakeBroker, MakeTopic
+
+SECONDS = 60
+CLICK = b'{"session_id": "s1", "item_id": "i7"}'
+
+
+def produced(address: str, topic: str, *values: bytes, **security: Any) -> None:
+    """Send *values* by kafka-python, each acknowledged."""
+    producer = KafkaProducer(bootstrap_servers=address, **security)
+    try:
+        for future in [producer.send(topic, value=value, key=b"s1") for value in values]:
+            future.get(timeout=SECONDS)
+    finally:
+        producer.close()
+
+
+def consumed(address: str, topic: str, count: int, **settings: Any) -> list[bytes]:
+    """The first *count* values of partition 0, read by kafka-python."""
+    consumer = KafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest", group_id=None, **settings)
+    try:
+        consumer.assign([TopicPartition(topic, 0)])
+        values: list[bytes] = []
+        deadline = time.monotonic() + SECONDS
+        while len(values) < count and time.monotonic() < deadline:
+            for records in consumer.poll(timeout_ms=500).values():
+                values += [record.value for record in records]
+        return values
+    finally:
+        consumer.close()
+
+
+def consumed_by_confluent(settings: dict[str, Any], topic: str) -> bytes | None:
+    """The first value of partition 0, read by confluent-kafka."""
+    consumer = confluent_kafka.Consumer({"group.id": "unused", **settings})
+    try:
+        consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
+        message = consumer.poll(SECONDS)
+        assert message is not None
+        assert message.error() is None
+        return message.value()
+    finally:
+        consumer.close()
+
+
+def test_kafka_python_reads_what_it_wrote(broker: Broker, topic: MakeTopic) -> None:
+    """A record goes in and comes out by the default client."""
+    clicks = topic("clicks")
+    produced(broker.address, clicks, CLICK)
+    assert [CLICK] == consumed(broker.address, clicks, 1)
+
+
+def test_confluent_reads_what_it_wrote(broker: Broker, topic: MakeTopic) -> None:
+    """A record goes in and comes out by the other client."""
+    clicks = topic("clicks")
+    producer = confluent_kafka.Producer({"bootstrap.servers": broker.address})
+    producer.produce(clicks, CLICK)
+    assert 0 == producer.flush(SECONDS)
+    assert CLICK == consumed_by_confluent({"bootstrap.servers": broker.address}, clicks)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_every_codec_is_installed(broker: Broker, topic: MakeTopic, codec: str) -> None:
+    """kafka-python comes with the libraries of all compressions that a topic may have."""
+    clicks = topic("clicks")
+    produced(broker.address, clicks, CLICK, compression_type=codec)
+    assert [CLICK] == consumed(broker.address, clicks, 1)
+
+
+def test_kcat_reads_and_writes(broker: Broker, topic: MakeTopic) -> None:
+    """A client of somebody else's sees the same records."""
+    kcat = shutil.which("kcat")
+    if kcat is None:
+        pytest.skip("there is no kcat here (the package is called kcat on Debian)")
+    clicks = topic("clicks")
+    at = [kcat, "-b", broker.address, "-t", clicks]
+    subprocess.run([*at, "-P"], input=CLICK + b"\n", check=True, timeout=SECONDS)
+    read = subprocess.run([*at, "-C", "-e", "-q"], capture_output=True, check=True, timeout=SECONDS)
+    assert CLICK + b"\n" == read.stdout
+
+
+def test_topics_are_as_asked_for(broker: Broker, topic: MakeTopic) -> None:
+    """Partitions, and one name each time."""
+    first, second = topic("clicks", partitions=3), topic("clicks", partitions=3, retention_ms=60_000)
+    assert first != second
+    with broker.admin() as admin:
+        assert [3, 3] == [len(told["partitions"]) for told in admin.describe_topics([first, second])]
+
+
+def test_a_wrong_topic_is_not_made(broker: Broker) -> None:
+    """A misspelt topic is an error, as it is in production."""
+    producer = KafkaProducer(bootstrap_servers=broker.address, max_block_ms=2_000, retries=0)
+    try:
+        with pytest.raises(KafkaError):
+            producer.send("no-such-topic", value=CLICK).get(timeout=SECONDS)
+    finally:
+        producer.close()
+    with broker.admin() as admin:
+        assert UnknownTopicOrPartitionError.errno == admin.describe_topics(["no-such-topic"])[0]["error_code"]
+
+
+def test_a_crash_loses_nothing_acknowledged(own_broker: MakeBroker) -> None:
+    """SIGKILL and a new start: same address, same records, same committed offset."""
+    broker = own_broker()
+    clicks = broker.topic("clicks")
+    producer = KafkaProducer(bootstrap_servers=broker.address, transactional_id="t1")
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.send(clicks, value=CLICK).get(timeout=SECONDS)
+    producer.commit_transaction()
+    producer.close()
+
+    broker.kill()
+    broker.start()
+
+    assert [CLICK] == consumed(broker.address, clicks, 1, isolation_level="read_committed")
+
+
+def test_a_stop_and_a_start_keep_records(own_broker: MakeBroker) -> None:
+    """The same for SIGTERM."""
+    broker = own_broker()
+    clicks = broker.topic("clicks")
+    produced(broker.address, clicks, CLICK)
+    broker.restart()
+    assert [CLICK] == consumed(broker.address, clicks, 1)
+
+
+def test_a_paused_broker_answers_nothing_until_it_goes_on(own_broker: MakeBroker) -> None:
+    """An outage that a client sees as silence, and its end."""
+    broker = own_broker()
+    clicks = broker.topic("clicks")
+    broker.pause()
+    with pytest.raises(KafkaError), broker.admin(timeout_ms=1_000):
+        pass
+    broker.resume()
+    produced(broker.address, clicks, CLICK)
+    assert [CLICK] == consumed(broker.address, clicks, 1)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_passwords_by_kafka_python(secured_broker: Broker, security: Security, mechanism: str, *, tls: bool) -> None:
+    """The right password is let in, by every mechanism, with TLS and without."""
+    clicks = secured_broker.topic("clicks")
+    settings: dict[str, Any] = {
+        "security_protocol": "SASL_SSL" if tls else "SASL_PLAINTEXT",
+        "sasl_mechanism": mechanism,
+        "sasl_plain_username": security.user,
+        "sasl_plain_password": security.password,
+        "ssl_cafile": str(security.ca_file) if tls else None,
+    }
+    address = security.sasl_tls if tls else security.sasl
+    produced(address, clicks, CLICK, **settings)
+    assert [CLICK] == consumed(address, clicks, 1, **settings)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_passwords_by_confluent(secured_broker: Broker, security: Security, mechanism: str) -> None:
+    """The same by the other client."""
+    clicks = secured_broker.topic("clicks")
+    produced(secured_broker.address, clicks, CLICK)
+    settings = {
+        "bootstrap.servers": security.sasl_tls,
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": mechanism,
+        "sasl.username": security.user,
+        "sasl.password": security.password,
+        "ssl.ca.location": str(security.ca_file),
+    }
+    assert CLICK == consumed_by_confluent(settings, clicks)
+
+
+def test_tls_without_a_password(secured_broker: Broker, security: Security) -> None:
+    """The certificate is for the address, and nothing but the CA file is needed."""
+    clicks = secured_broker.topic("clicks")
+    settings = {"security_protocol": "SSL", "ssl_cafile": str(security.ca_file)}
+    produced(security.tls, clicks, CLICK, **settings)
+    assert [CLICK] == consumed(security.tls, clicks, 1, **settings)
+
+
+def test_a_wrong_password_is_refused(security: Security) -> None:
+    """The listener means it."""
+    with pytest.raises(KafkaError):
+        produced(
+            security.sasl,
+            "clicks",
+            CLICK,
+            security_protocol="SASL_PLAINTEXT",
+            sasl_mechanism="PLAIN",
+            sasl_plain_username=security.user,
+            sasl_plain_password="wrong",  # noqa: S106  # that is the point
+            bootstrap_timeout_ms=3_000,
+            max_block_ms=3_000,
+        )
+
+
+STARTER = """
+import json, pathlib, sys, time
+from kafka_broker.process import ProcessBroker
+broker = ProcessBroker(pathlib.Path(sys.argv[1]))
+broker.start()
+print(json.dumps(broker.pid), flush=True)
+time.sleep(600)
+"""
+
+
+def test_no_broker_outlives_the_tests(broker: Broker, tmp_path: Path, tree: Path) -> None:
+    """Killed with SIGKILL, a starter takes its broker with it."""
+    if "jars" not in broker.kind:
+        pytest.skip("the broker of this run is not a process of ours")
+    starter = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", STARTER, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(tree / "tests")},
+    )
+    assert starter.stdout is not None
+    pid = json.loads(starter.stdout.readline())
+    os.kill(pid, 0)
+    starter.kill()
+    starter.communicate()
+    assert gone(pid)
+
+
+def gone(pid: int) -> bool:
+    """Whether the process ends within ten seconds."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if "\nState:\tZ" in status(pid):
+            # Dead; whoever inherited it has not looked yet.
+            return True
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    return False
+
+
+def status(pid: int) -> str:
+    """What Linux tells of a process; nothing elsewhere."""
+    path = Path(f"/proc/{pid}/status")
+    return path.read_text() if path.exists() else ""
