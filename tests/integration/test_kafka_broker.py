@@ -15,6 +15,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 from kafka_broker import Broker, Security
+from kafka_broker.clients import opened
 from kafka_broker.plugin import MakeBroker, MakeTopic
 
 SECONDS = 60
@@ -23,27 +24,21 @@ CLICK = b'{"session_id": "s1", "item_id": "i7"}'
 
 def produced(address: str, topic: str, *values: bytes, **security: Any) -> None:
     """Send *values* by kafka-python, each acknowledged."""
-    producer = KafkaProducer(bootstrap_servers=address, **security)
-    try:
+    with opened(KafkaProducer, bootstrap_servers=address, **security) as producer:
         for future in [producer.send(topic, value=value, key=b"s1") for value in values]:
             future.get(timeout=SECONDS)
-    finally:
-        producer.close()
 
 
 def consumed(address: str, topic: str, count: int, **settings: Any) -> list[bytes]:
     """The first *count* values of partition 0, read by kafka-python."""
-    consumer = KafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest", group_id=None, **settings)
-    try:
+    values: list[bytes] = []
+    deadline = time.monotonic() + SECONDS
+    with opened(KafkaConsumer, bootstrap_servers=address, auto_offset_reset="earliest", **settings) as consumer:
         consumer.assign([TopicPartition(topic, 0)])
-        values: list[bytes] = []
-        deadline = time.monotonic() + SECONDS
         while len(values) < count and time.monotonic() < deadline:
             for records in consumer.poll(timeout_ms=500).values():
                 values += [record.value for record in records]
-        return values
-    finally:
-        consumer.close()
+    return values
 
 
 def consumed_by_confluent(settings: dict[str, Any], topic: str) -> bytes | None:
@@ -105,26 +100,24 @@ def test_topics_are_as_asked_for(broker: Broker, topic: MakeTopic) -> None:
 
 def test_a_wrong_topic_is_not_made(broker: Broker) -> None:
     """A misspelt topic is an error, as it is in production."""
-    producer = KafkaProducer(bootstrap_servers=broker.address, max_block_ms=2_000, retries=0)
-    try:
-        with pytest.raises(KafkaError):
-            producer.send("no-such-topic", value=CLICK).get(timeout=SECONDS)
-    finally:
-        producer.close()
+    with (
+        opened(KafkaProducer, bootstrap_servers=broker.address, max_block_ms=2_000, retries=0) as producer,
+        pytest.raises(KafkaError),
+    ):
+        producer.send("no-such-topic", value=CLICK).get(timeout=SECONDS)
     with broker.admin() as admin:
         assert UnknownTopicOrPartitionError.errno == admin.describe_topics(["no-such-topic"])[0]["error_code"]
 
 
 def test_a_crash_loses_nothing_acknowledged(own_broker: MakeBroker) -> None:
-    """SIGKILL and a new start: same address, same records, same committed offset."""
+    """SIGKILL and a new start: same address, same records, committed as they were."""
     broker = own_broker()
     clicks = broker.topic("clicks")
-    producer = KafkaProducer(bootstrap_servers=broker.address, transactional_id="t1")
-    producer.init_transactions()
-    producer.begin_transaction()
-    producer.send(clicks, value=CLICK).get(timeout=SECONDS)
-    producer.commit_transaction()
-    producer.close()
+    with opened(KafkaProducer, bootstrap_servers=broker.address, transactional_id="t1") as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.send(clicks, value=CLICK).get(timeout=SECONDS)
+        producer.commit_transaction()
 
     broker.kill()
     broker.start()
