@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from stream_rec.engine import Engine
-from stream_rec.events import DeadLetter, EventDecoder
+from stream_rec.events import EventDecoder
 from stream_rec.limits import Limits
 from stream_rec.recommend import changed, model
 from stream_rec.service.live import Life, Parts
@@ -20,6 +20,9 @@ from stream_rec.transport.memory_broker import MemoryBroker
 
 LIMITS = Limits(retention_ms=400, allowed_lateness_ms=60, max_session_events=6, popular_half_life_ms=50)
 MODEL = changed(model("vmis-knn"), m=6, k=3, n=4)
+
+
+DeadRecord = tuple[bytes, bytes | None, tuple[tuple[str, bytes], ...], bool]
 
 
 class Crash(BaseException):
@@ -51,6 +54,7 @@ def parts(broker: MemoryBroker, snapshots: Snapshots | None = None, name: str = 
         Places(answers_topic="recs", dead_letters_topic="dead"),
         transactional_id=name,
         snapshots=snapshots,
+        watcher=snapshots,
         max_records=3,
         pipeline=Inline,
         **others,  # type: ignore[arg-type]  # a test's own
@@ -104,7 +108,7 @@ def run_to_the_end(parts: Parts) -> None:
         idle = 0 if life.step(0.0) else idle + 1
 
 
-def written(broker: MemoryBroker) -> tuple[list[tuple[bytes, bytes | None]], list[tuple[object, ...]]]:
+def written(broker: MemoryBroker) -> tuple[list[tuple[bytes, bytes | None]], list[DeadRecord]]:
     """What readers of committed records see: answers, and dead letters."""
     answers = [(record.value, record.key) for record in broker.visible("recs")]
     dead = [(record.value, record.key, record.headers, record.tombstone) for record in broker.visible("dead")]
@@ -119,6 +123,3 @@ def origin(record: Record) -> tuple[str, int, int]:
         int(told[f"{HEADERS}partition"]),
         int(told[f"{HEADERS}offset"]),
     )
-
-
-__all__ = ["DeadLetter"]

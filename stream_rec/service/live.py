@@ -6,15 +6,17 @@ this one.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from queue import SimpleQueue
 from threading import Event, Thread, get_ident
 from time import monotonic
 from typing import Final, NamedTuple
 
+from stream_rec.engine import Engine
 from stream_rec.errors import SeatLostError, StreamRecError, TransportError
 from stream_rec.service.checkpoint import Checkpoint
+from stream_rec.service.counts import Counts
 from stream_rec.service.intake import Intake
 from stream_rec.service.pipeline import Pipeline, Threads, Watcher, Work
 from stream_rec.service.places import Places
@@ -23,7 +25,7 @@ from stream_rec.service.snapshots import Snapshots
 from stream_rec.service.worker import Worker
 from stream_rec.transport.broker import Broker, Member, Partition, Positions
 
-__all__ = ["Life", "Live", "Parts", "Seat"]
+__all__ = ["Life", "Live", "Parts", "Seat", "Watchers"]
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,9 @@ _DRAIN_S: Final = 5.0  # of a rebalance; half of what the group grants by defaul
 _CLOSE_S: Final = 6.0  # of the ten seconds that a stop may take
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 10.0
+_LONG_LIFE_S: Final = 60.0  # a failure after this is a new one
+_BOUNDS_EVERY_S: Final = 2.0
+_WAITING: Final = "waiting for the broker"
 
 
 class Parts(NamedTuple):
@@ -55,6 +60,9 @@ class Parts(NamedTuple):
 
     begin: Begin = "earliest"
     snapshots: Snapshots | None = None
+    watcher: Watcher | None = None
+    """Told how the state moves on; the snapshots' own, if they are to be written."""
+
     max_records: int = 1024
     pipeline: Callable[[Worker, Checkpoint, Watcher | None], Pipeline] = Threads
 
@@ -62,6 +70,23 @@ class Parts(NamedTuple):
     def topics(self) -> list[str]:
         """What the group shares out."""
         return [self.events] if self.requests is None else [self.events, self.requests]
+
+
+class Watchers:
+    """Several watchers as one."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = watchers
+
+    def after(self, engine: Engine, positions: Positions, *, forgot: bool) -> None:
+        """Tell each."""
+        for each in self._watchers:
+            each.after(engine, positions, forgot=forgot)
+
+    def idle(self, engine: Engine) -> None:
+        """Tell each."""
+        for each in self._watchers:
+            each.idle(engine)
 
 
 class _Revocation(NamedTuple):
@@ -187,8 +212,17 @@ class Seat:
 class Life:
     """From a recovery to the loss of the seat, or to the end. `step` is one turn of the consumer thread."""
 
-    def __init__(self, parts: Parts, stop: Callable[[], bool], alive: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        stop: Callable[[], bool],
+        alive: Callable[[], None] = lambda: None,
+        counts: Counts | None = None,
+    ) -> None:
+        self.lag: dict[Partition, int] = {}
+        """Of each partition of events, how many offsets there are that were not handed out, lately."""
         self._parts = parts
+        self._counts = counts or Counts()
         self._closing = False
         self._undo = ExitStack()
         try:
@@ -210,6 +244,7 @@ class Life:
         self._undo.callback(self.member.leave)
         situation = look(broker, self.member, parts.events, parts.begin)
         self.worker = parts.make_worker()
+        self.worker.counts = self._counts
         known = self._load_snapshot(situation.goals)
         self.intake = Intake(
             self.reader,
@@ -227,7 +262,7 @@ class Life:
         if parts.snapshots is not None:
             parts.snapshots.committed = lambda: self.checkpoint.committed
         self.seat = Seat(parts, self.member, self.intake, situation.goals)
-        self.pipeline = parts.pipeline(self.worker, self.checkpoint, parts.snapshots)
+        self.pipeline = parts.pipeline(self.worker, self.checkpoint, parts.watcher)
         if not stop():
             self.member.join()
 
@@ -252,10 +287,17 @@ class Life:
             return False
         return self.pipeline.put(Work(handed, self.seat.generation, self.seat.identity), give_up)
 
-    def close(self, *, in_order: bool) -> None:
-        """End it: *in_order*, after committing all that was handed over, with a last snapshot."""
+    def look_around(self) -> None:
+        """Find out how far the log goes. For a thread of its own."""
+        positions = self.intake.positions
+        bounds = self._parts.broker.bounds(positions)
+        self.lag = {partition: max(0, bounds[partition].end - offset) for partition, offset in positions.items()}
+
+    def close(self, *, in_order: bool) -> bool:
+        """End it: *in_order*, after committing all that was handed over, with a last snapshot. Tell if it was done."""
         self._closing = True
         pipeline: Pipeline | None = getattr(self, "pipeline", None)
+        done = False
         if pipeline is not None:
             done = pipeline.close(_CLOSE_S if in_order else 0.0)
             if in_order and not done:
@@ -265,6 +307,7 @@ class Life:
         with ExitStack() as stack:
             stack.push(self._undo)
             self._undo = ExitStack()
+        return done
 
     def _revoked(self, partitions: frozenset[Partition], lost: bool) -> None:  # as the Member calls it
         if not self._closing:
@@ -272,12 +315,18 @@ class Life:
 
 
 class Live:
-    """The service. `run` it; `life` is what it is doing now."""
+    """The service. `run` it; `life` is what it is doing now, `state` says it in words.
 
-    def __init__(self, parts: Parts) -> None:
+    *connect* makes the parts, and leaves with the stack that it is given what must be closed after them.
+    """
+
+    def __init__(self, connect: Callable[[ExitStack], Parts]) -> None:
         self.life: Life | None = None
-        self.state = "waiting for the broker"
-        self._parts = parts
+        self.state = _WAITING
+        self.counts = Counts()
+        self.was_in_order = False
+        """Whether all that was read was committed when it ended."""
+        self._connect = connect
 
     def run(self, stop: Callable[[], bool], watch: Callable[["Live"], None] = lambda _: None) -> None:
         """Serve until told to *stop*; *watch* is called several times a second.
@@ -287,52 +336,61 @@ class Live:
         """
         wait_s = _FIRST_WAIT_S
         while not stop():
+            watch(self)
+            begun = monotonic()
             try:
-                self._live(stop, watch)
+                with ExitStack() as opened:
+                    self._live(self._connect(opened), stop, watch)
             except SeatLostError as error:
                 log.warning("%s; recovering", error)
-                wait_s = _FIRST_WAIT_S
             except TransportError as error:
                 if not error.retriable:
                     raise
+                if monotonic() - begun > _LONG_LIFE_S:
+                    wait_s = _FIRST_WAIT_S
                 log.warning("%s; trying again in %.1f s", error, wait_s)
-                self.state = "waiting for the broker"
+                self.state = _WAITING
                 self._pause(wait_s, stop, watch)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
-    def _live(self, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:
+    def _live(self, parts: Parts, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:
         self.state = "recovering"
-        life = Life(self._parts, stop, lambda: watch(self))
+        life = Life(parts, stop, lambda: watch(self), self.counts)
         self.life = life
         over = Event()
-        follower = Thread(target=self._look_at_others, args=(life, over), name="follower", daemon=True)
-        follower.start()
+        Thread(target=self._look_around, args=(life, over), name="follower", daemon=True).start()
         in_order = False
         try:
-            self.state = "ready"
             while not stop():
                 life.step(give_up=stop)
+                self.state = "ready" if life.seat.generation else "recovering"
                 watch(self)
             in_order = True
         finally:
-            self.state = "stopping" if stop() else "recovering"
+            self.state = "stopping" if in_order else "recovering"
+            watch(self)
             over.set()
-            life.close(in_order=in_order)
+            self.was_in_order = life.close(in_order=in_order)
 
     @staticmethod
-    def _look_at_others(life: Life, over: Event) -> None:
+    def _look_around(life: Life, over: Event) -> None:
+        """See to what others have committed, many times a second, and to how far the log goes, now and then."""
+        next_bounds = 0.0
         while not over.wait(_FOLLOW_EVERY_S):
             try:
                 life.seat.look_at_others()
+                if monotonic() >= next_bounds:
+                    next_bounds = monotonic() + _BOUNDS_EVERY_S
+                    life.look_around()
             except StreamRecError as error:
-                log.debug("how far others are is not known: %s", error)
+                log.debug("what others do is not known: %s", error)
 
     def _pause(self, seconds: float, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:
         until = monotonic() + seconds
         waiting = Event()
         while monotonic() < until and not stop():
             watch(self)
-            waiting.wait(min(0.1, seconds))
+            waiting.wait(0.1)
 
 
 def _listed(partitions: "frozenset[Partition] | list[Partition]") -> str:

@@ -44,15 +44,15 @@ class Cluster:
         name = self.chance.choice(sorted(self.lives))
         life = self.lives.pop(name)
         self.broker.end_open_transactions()
-        if life.member in self.broker.groups["stream-rec"].members:  # type: ignore[comparison-overlap]
-            self.broker.expire("stream-rec", life.member)  # type: ignore[arg-type]  # of this broker
+        if life.member in self.broker.groups["stream-rec"].members:
+            self.broker.expire("stream-rec", life.member)
 
     def freeze(self) -> None:
         """One is taken for dead, and is not."""
         name = self.chance.choice(sorted(self.lives))
         member = self.lives[name].member
-        if member in self.broker.groups["stream-rec"].members:  # type: ignore[comparison-overlap]
-            self.broker.expire("stream-rec", member)  # type: ignore[arg-type]  # of this broker
+        if member in self.broker.groups["stream-rec"].members:
+            self.broker.expire("stream-rec", member)
 
     def turn(self) -> bool:
         """One replica does a bit; one that lost its seat starts anew."""
