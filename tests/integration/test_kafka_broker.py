@@ -49,9 +49,10 @@ def consumed_by_confluent(settings: dict[str, Any], topic: str) -> bytes | None:
         message = consumer.poll(SECONDS)
         assert message is not None
         assert message.error() is None
-        return message.value()
+        value: bytes | None = message.value()
     finally:
         consumer.close()
+    return value
 
 
 def test_kafka_python_reads_what_it_wrote(broker: Broker, topic: MakeTopic) -> None:

@@ -1,0 +1,197 @@
+"""Reading with confluent-kafka: a consumer that assigns itself what it is told to read.
+
+librdkafka fetches ahead on threads of its own. A poll waits for one message only, then takes what is there: asked for
+many at once it would wait until it has them. Half a microsecond of Python a message is all there is at its speed, so
+`_sort` makes Records in one loop, and looks at each message's parts once.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final
+
+from confluent_kafka import KafkaError, Message, TopicPartition
+
+from stream_rec.errors import StreamRecError, TransportError
+from stream_rec.transport.base import Record
+from stream_rec.transport.broker import Bounds, Partition, Positions
+from stream_rec.transport.kafka._confluent_errors import Translator, Trouble, Untyped
+
+__all__ = ["ConfluentReader"]
+
+_END: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 (their names for what librdkafka finds itself)
+_OUT_OF_RANGE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
+_GONE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001
+# The client asks about the group it has to be given, and nothing depends on the answer.
+_NOT_OURS: Final = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED})
+
+
+class ConfluentReader:
+    """See `Reader`."""
+
+    SETTINGS: Final = {
+        "group.id": "stream-rec-reader",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+        "allow.auto.create.topics": False,
+        # Its default pause of a second, once so much is fetched ahead, would be one of the answers too.
+        "fetch.queue.backoff.ms": 10,
+        "queued.max.messages.kbytes": 16_384,
+        "topic.metadata.propagation.max.ms": 3000,
+    }
+
+    def __init__(
+        self,
+        consumer: Untyped,
+        bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]],
+        errors: Translator,
+        trouble: Trouble,
+    ) -> None:
+        self._consumer = consumer
+        self._bounds = bounds
+        self._errors = errors
+        self._trouble = trouble
+        self._ours: dict[tuple[str, int], Partition] = {}
+        self._positions: dict[Partition, int] = {}
+        self._drained: set[Partition] = set()
+        self._held: frozenset[Partition] = frozenset()
+        self._failure: StreamRecError | None = None
+        """Met behind records, which are handed out first."""
+        self._is_closed = False
+
+    def start(self, positions: Positions) -> None:
+        """A new assignment, which drops what was fetched for the last one."""
+        self._ours = {(partition.topic, partition.number): partition for partition in positions}
+        self._positions = dict(positions)
+        self._drained = set()
+        self._held = frozenset()
+        self._failure = None
+        with self._errors.during("reading", self._trouble):
+            self._consumer.assign([TopicPartition(*each, offset) for each, offset in positions.items()])
+
+    def hold(self, partitions: Collection[Partition]) -> None:
+        """Pause and resume what changed."""
+        if self._held == partitions:
+            return
+        held = frozenset(partitions) & self._positions.keys()
+        with self._errors.during("reading", self._trouble):
+            self._consumer.pause([TopicPartition(*each) for each in held - self._held])
+            self._consumer.resume([TopicPartition(*each) for each in self._held - held])
+        self._held = held
+
+    def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
+        """What the client has, or gets first. Comes back at once, and empty, where a partition's end was met first."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+        if not self._positions:
+            time.sleep(timeout_s)
+            return {}
+        with self._errors.during("reading", self._trouble):
+            first = self._consumer.poll(timeout_s)
+            if first is None:
+                self._look_around()
+                return {}
+            messages = [first]
+            if max_records > 1:
+                messages += self._consumer.consume(max_records - 1, 0)
+        return self._sorted(messages)
+
+    @property
+    def drained(self) -> Collection[Partition]:
+        """Where the client has met the end, and has given nothing since.
+
+        It tells that only with the next answer, half a second later; its word on where the end is comes with records.
+        """
+        return frozenset(each for each in self._positions if each in self._drained or self._is_at_end(each))
+
+    def close(self) -> None:
+        """Let go. May be called twice."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._consumer.close()
+
+    def _is_at_end(self, partition: Partition) -> bool:
+        watermarks = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
+        return watermarks is not None and 0 <= watermarks[1] <= self._positions[partition]
+
+    def _sorted(self, messages: Sequence[Message]) -> dict[Partition, list[Record]]:
+        ends: list[tuple[Partition, int]] = []
+        if any(map(Message.error, messages)):
+            messages = self._without_news(messages, ends)
+        records = _sort(messages, self._ours)
+        for partition, batch in records.items():
+            self._positions[partition] = batch[-1].offset + 1
+        self._drained.difference_update(records)
+        self._drained.update(partition for partition, offset in ends if offset >= self._positions[partition])
+        if self._failure is not None and not records:
+            failure, self._failure = self._failure, None
+            raise failure
+        return records
+
+    def _without_news(self, messages: Sequence[Message], ends: list[tuple[Partition, int]]) -> list[Message]:
+        """The records among *messages*; where a partition's end was met goes into *ends*."""
+        records = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(message)
+            elif error.code() == _END:
+                ends.append((self._ours[message.topic(), message.partition()], message.offset()))
+            elif error.code() not in _NOT_OURS:
+                self._failure = self._failure or self._told(message, error)
+        return records
+
+    def _told(self, message: Message, error: KafkaError) -> StreamRecError | None:
+        """What came in place of a record, as one of our errors."""
+        partition = self._ours.get((message.topic(), message.partition()))
+        if error.code() in _OUT_OF_RANGE and partition is not None:
+            first, end = self._bounds([partition])[partition]
+            return TransportError(
+                f"{partition}: position {self._positions[partition]} is not there; it holds {first} to {end}. "
+                "Retention has removed it, or the topic was made anew"
+            )
+        if error.code() in _GONE:
+            return TransportError(f"{partition or message.topic()}: the topic is gone, or was made anew")
+        return self._errors.translated(error, "reading", self._trouble)
+
+    def _look_around(self) -> None:
+        """Nothing came: if that is because nobody answers, say so, once for each time that the brokers go away."""
+        if self._trouble.is_away:
+            self._trouble.is_away = False
+            raise self._trouble_as_error()
+
+    def _trouble_as_error(self) -> StreamRecError:
+        if self._trouble.connection is not None:
+            return self._errors.translated(self._trouble.connection, "reading")
+        return TransportError("reading: no broker answers", retriable=True)
+
+
+def _sort(messages: Sequence[Message], ours: dict[tuple[str, int], Partition]) -> dict[Partition, list[Record]]:
+    """Records by partition. Messages come in runs of one partition, so there is little to look up."""
+    sorted_: dict[Partition, list[Record]] = {}
+    last: tuple[str, int] = ("", -1)
+    for message in messages:
+        place = message.topic(), message.partition()
+        if place != last:
+            last = place
+            topic, number = place
+            keep = sorted_.setdefault(ours[place], []).append
+        value, headers = message.value(), message.headers()
+        keep(
+            Record(
+                value if value is not None else b"",
+                topic,
+                number,
+                message.offset(),
+                message.key(),
+                tuple((name, given or b"") for name, given in headers) if headers else (),
+                message.timestamp()[1],
+                None,
+                None,
+                value is None,
+            )
+        )
+    return sorted_

@@ -1,0 +1,213 @@
+"""Writing with confluent-kafka: an idempotent producer, or a transactional one that is replaced when beyond saving.
+
+librdkafka tells of each record that did not arrive; in a transaction it also makes the commit fail. A producer that has
+met an error may be stuck in it: then it is thrown away, and the next one of the same transactional id makes the broker
+abort what was left open. Who commits in vain never knows whether it was: see `commit`.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from stream_rec.errors import (
+    FencedError,
+    RecordTooLargeError,
+    SeatLostError,
+    SettingsError,
+    StreamRecError,
+    TransportError,
+)
+from stream_rec.transport.broker import Outgoing, Positions
+from stream_rec.transport.kafka._confluent_errors import Translator, Trouble, Untyped
+from stream_rec.transport.kafka._sizes import record_bytes, refuse_too_large
+
+__all__ = ["ConfluentWriter"]
+
+_TIMEOUT_S: Final = 10.0
+_ROOM_S: Final = 0.05
+_CLOSING_S: Final = 1.0
+_TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+_DEFAULTS: Final = {
+    "message.max.bytes": 1 << 20,
+    "message.timeout.ms": 10_000,
+    "queue.buffering.max.messages": 1_000_000,
+}
+_OURS: Final = {
+    "enable.idempotence": True,
+    "partitioner": "murmur2_random",
+    # One call back for each record that has arrived would cost as much as sending it.
+    "delivery.report.only.error": True,
+}
+
+
+class ConfluentWriter:
+    """See `Writer`. *make* makes a producer of settings; *given* are the operator's own."""
+
+    def __init__(
+        self,
+        make: Callable[[Mapping[str, object], Trouble], Untyped],
+        transactional_id: str | None,
+        given: Mapping[str, str],
+        largest_record: Callable[[str], int],
+        errors: Translator,
+    ) -> None:
+        self._make = make
+        self._transactional_id = transactional_id
+        self._largest_record = largest_record
+        self._errors = errors
+        self._trouble = Trouble()
+        self._max_bytes = int(given.get("message.max.bytes", _DEFAULTS["message.max.bytes"]))
+        self._is_compressed = (given.get("compression.type") or given.get("compression.codec") or "none") != "none"
+        self._timeout_s = float(given.get("transaction.timeout.ms", _TIMEOUT_S * 1000)) / 1000
+        self._failures: list[tuple[KafkaError, Message]] = []
+        self._producer: Untyped = None
+        self._is_open = False
+        """Whether a transaction is."""
+        self._is_broken = False
+        self._open()
+
+    def begin(self) -> None:
+        """Open a transaction, with a new producer where the last one was thrown away."""
+        self._open()
+        with self._watched("beginning a transaction"):
+            self._producer.begin_transaction()
+        self._is_open = True
+
+    def send(self, records: Sequence[Outgoing]) -> None:
+        """Hand them to the client, which sends on threads of its own; wait where it has no room for more."""
+        self._open()
+        refuse_too_large(records, self._max_bytes, None if self._is_compressed else self._largest_record)
+        take = self._producer.produce
+        with self._watched("writing"):
+            for record in records:
+                topic, value, key, headers = record
+                try:
+                    if headers:
+                        take(topic, value, key, headers=list(headers))
+                    else:
+                        take(topic, value, key)
+                except BufferError:
+                    self._send_when_there_is_room(record)
+
+    def flush(self) -> None:
+        """Wait for the answers to all that was sent, and raise the first that is a refusal."""
+        if self._producer is None:
+            raise TransportError("nothing was kept of what was sent before the last error", retriable=True)
+        with self._watched("writing"):
+            left = self._producer.flush(self._timeout_s + _CLOSING_S)
+            failures, self._failures = self._failures, []
+            if failures:
+                raise self._refusal(*failures[0])
+            if left:
+                raise self._late("writing")
+
+    def add_positions(self, positions: Positions, identity: object) -> None:
+        """With the seat's identity, so that the broker refuses those of one that was lost (KIP-447)."""
+        if identity is None:
+            raise SeatLostError("the seat in the group is lost: its positions cannot be committed any more")
+        offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
+        with self._watched("adding positions to a transaction"):
+            self._producer.send_offsets_to_transaction(offsets, identity, self._timeout_s)
+
+    def commit(self) -> None:
+        """Flush and commit. After a retriable error nobody knows which: `abort` settles it, and positions tell."""
+        self.flush()
+        with self._watched("committing a transaction"):
+            self._producer.commit_transaction(self._timeout_s)
+        self._is_open = False
+
+    def abort(self) -> None:
+        """Abort, if need be by making the producer anew; where the broker is away, `begin` does that."""
+        if self._producer is not None and not self._is_broken and self._is_open:
+            try:
+                with self._watched("aborting a transaction"):
+                    self._producer.abort_transaction(self._timeout_s)
+            except FencedError:
+                raise
+            except TransportError:
+                self._is_broken = True
+        self._is_open = False
+        self._failures.clear()
+        if self._is_broken:
+            self._throw_away()
+            with contextlib.suppress(TransportError):
+                self._open()
+
+    def close(self) -> None:
+        """Abort what is open, and let go. May be called twice."""
+        try:
+            if self._is_open and not self._is_broken:
+                with self._watched("aborting a transaction"):
+                    self._producer.abort_transaction(self._timeout_s)
+        finally:
+            self._is_open = False
+            self._throw_away()
+
+    def _open(self) -> None:
+        if self._producer is not None and not (self._is_broken and not self._is_open):
+            return
+        self._throw_away()
+        ours = _DEFAULTS | _OURS | {"on_delivery": self._told}
+        if self._transactional_id is not None:
+            timeout = {"transaction.timeout.ms": int(_TIMEOUT_S * 1000)}
+            ours |= {"transactional.id": self._transactional_id, **timeout}
+        self._trouble = Trouble()
+        producer = self._make(ours, self._trouble)
+        if self._transactional_id is not None:
+            with self._errors.during(f"the transactional id {self._transactional_id!r}", self._trouble):
+                producer.init_transactions(self._timeout_s)
+        self._producer = producer
+
+    def _throw_away(self) -> None:
+        producer, self._producer, self._is_broken = self._producer, None, False
+        self._failures = []
+        if producer is not None:
+            producer.purge()
+            producer.flush(_CLOSING_S)
+            self._failures = []
+
+    def _told(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failures.append((error, message))
+
+    def _send_when_there_is_room(self, record: Outgoing) -> None:
+        until = time.monotonic() + self._timeout_s
+        while time.monotonic() < until:
+            self._producer.poll(_ROOM_S)
+            with contextlib.suppress(BufferError):
+                self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
+                return
+        raise self._late("writing")
+
+    @contextlib.contextmanager
+    def _watched(self, what: str) -> Iterator[None]:
+        """Translate errors, and remember what breaks the producer."""
+        try:
+            yield
+        except StreamRecError as error:
+            self._is_broken = self._is_broken or not isinstance(error, _HARMLESS)
+            raise
+        except (KafkaException, RuntimeError, ValueError) as error:
+            translated = self._errors.translated(error, what, self._trouble)
+            self._is_broken = self._is_broken or not isinstance(translated, SeatLostError)
+            raise translated from None
+
+    def _refusal(self, error: KafkaError, message: Message) -> StreamRecError:
+        if error.code() not in _TOO_LARGE:
+            return self._errors.translated(error, "writing", self._trouble)
+        topic = message.topic() or ""
+        size = record_bytes(Outgoing(topic, message.value(), message.key()))
+        text = f"the broker refuses a record of {size} bytes for {topic!r}: {error.str()}"
+        return RecordTooLargeError(text, place=0, size=size, limit=self._largest_record(topic))
+
+    def _late(self, what: str) -> StreamRecError:
+        if self._trouble.connection is not None:
+            return self._errors.translated(self._trouble.connection, what)
+        return TransportError(f"{what}: not all has arrived in time", retriable=True)
+
+
+_HARMLESS: Final = (SeatLostError, SettingsError, RecordTooLargeError)
+"""Errors after which the producer is still good, once the transaction is aborted."""
