@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from stream_rec.service.arrivals import Arrivals
+from stream_rec.service.arrivals import Arrivals, Taken
 from stream_rec.service.worker import Batch, Decoded, Mask
 from stream_rec.transport.base import Record
 from stream_rec.transport.broker import Partition, Positions, Reader
@@ -74,7 +74,7 @@ class Intake:
         if requests.keys() != before.keys() - self._events:
             events = {p: offset for p, offset in before.items() if p in self._events}
             kept = {p: before.get(p, offset) for p, offset in requests.items()}
-            self._arrivals = Arrivals(events | kept)
+            self._arrivals = Arrivals(events | kept, beside=kept)
             self._reader.start(events | kept)
         self._answer_from = dict(owned)
         self._passing = {p for p in self._events & owned.keys() if before[p] < owned[p]}
@@ -90,32 +90,39 @@ class Intake:
 
     def next(self, timeout_s: float, max_records: int | None = None) -> Handed | None:
         """The next batch, None if there was nothing for *timeout_s*. A batch never waits to fill."""
-        records = self._records(timeout_s, max_records or self._max_records)
+        records, decoded = self._arrived(timeout_s, max_records or self._max_records)
         if not records:
             return None
         ours = self._ours(records)
         settled = {p: offset for p, offset in _ends(records, ours).items() if p in self._answer_from}
         positions = self.positions
-        return Handed(Batch(records, self._decoded(records), ours), settled, {p: positions[p] for p in self._events})
+        return Handed(Batch(records, decoded, ours), settled, {p: positions[p] for p in self._events})
 
-    def _records(self, timeout_s: float, n: int) -> list[Record]:
+    def _arrived(self, timeout_s: float, n: int) -> Taken:
         arrivals, reader = self._arrivals, self._reader
         reader.hold(arrivals.full(_AHEAD * n))
-        arrivals.add(reader.poll(n, 0.0 if len(arrivals) >= n else timeout_s))
-        records = arrivals.take(n, reader.drained)
-        if records or not len(arrivals):
+        for partition, records in reader.poll(n, 0.0 if len(arrivals) >= n else timeout_s).items():
+            if records:
+                arrivals.add(partition, records, self._decoded(partition, records))
+        taken = arrivals.take(n, reader.drained)
+        if taken.records or not len(arrivals):
             self._waiting_since = None
-            return records
+            return taken
         return self._without_waiting(n)
 
-    def _without_waiting(self, n: int) -> list[Record]:
+    def _without_waiting(self, n: int) -> Taken:
         """Records that could be had but for a partition that does not answer, once that has lasted."""
         now = self._clock()
         if self._waiting_since is None:
             self._waiting_since = now
         if now - self._waiting_since < _PATIENCE_S:
-            return []
+            return Taken([], [])
         return self._arrivals.take(n, self.positions.keys())
+
+    def _decoded(self, partition: Partition, records: Sequence[Record]) -> Sequence[Decoded | None]:
+        if partition.topic == self._requests_topic:
+            return [None] * len(records)
+        return self._decode(records)
 
     def _ours(self, records: Sequence[Record]) -> Mask | None:
         """Which of *records* are ours; None if all are, which is the usual case and costs nothing."""
@@ -127,13 +134,6 @@ class Intake:
         positions = self.positions
         self._passing = {p for p in self._passing if positions[p] < answer_from[p]}
         return np.array(ours, np.bool_)
-
-    def _decoded(self, records: Sequence[Record]) -> list[Decoded | None]:
-        if self._requests_topic is None:
-            return list(self._decode(records))
-        topic = self._requests_topic
-        events = iter(self._decode([record for record in records if record.topic != topic]))
-        return [None if record.topic == topic else next(events) for record in records]
 
 
 def _ends(records: Sequence[Record], ours: Mask | None) -> dict[Partition, int]:

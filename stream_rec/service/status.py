@@ -171,7 +171,7 @@ class Reporter:
 def read_status(path: Path) -> Status:
     """The status in a file. Raises SettingsError for one that is not there, or none."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Status)
+        return msgspec.json.decode(path.read_bytes(), type=Status, dec_hook=lambda kind, value: kind(value))
     except OSError as error:
         raise SettingsError("status_file", f"cannot read {str(path)!r}: {error.strerror}") from error
     except msgspec.MsgspecError as error:
