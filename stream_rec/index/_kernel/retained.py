@@ -16,6 +16,7 @@ from stream_rec.index._kernel.visits import is_repeated, item_of
 
 REPEAT_BIT = np.uint32(REPEATED)
 AHEAD = 16  # sessions whose events are asked for before they are read
+MOST_AHEAD = 16  # events of a session that are read ahead for
 
 
 class Columns(NamedTuple):
@@ -84,9 +85,25 @@ def place_events(state: State, columns: Columns, items: I32, newest_in: I32) -> 
 
 
 @inner
+def _prefetch_ends(state: State, slot: int) -> None:
+    """Ask for the ends of the lists that the session's first items have by now."""
+    at = state.session[slot]["at"]
+    for j in range(at, at + min(state.session[slot]["events"], MOST_AHEAD)):
+        item = item_of(state, j)
+        prefetch(state.postings, state.item[item]["at"] + state.item[item]["end"])
+
+
+@inner
 def place_postings(state: State, slots: I32) -> None:
     """Append postings for the sessions *slots*, oldest first, to the empty lists that `place_events` counted for."""
-    for k in range(slots.size):
+    n = slots.size
+    for k in range(n):
+        if k + 3 * AHEAD < n:
+            prefetch(state.session, slots[k + 3 * AHEAD])
+        if k + 2 * AHEAD < n:
+            prefetch(state.event_item, state.session[slots[k + 2 * AHEAD]]["at"])
+        if k + AHEAD < n:
+            _prefetch_ends(state, slots[k + AHEAD])
         slot = slots[k]
         word = posting(state, state.session[slot]["last"], slot)
         at = state.session[slot]["at"]
