@@ -123,7 +123,7 @@ HEAD = ("snapshot", "taken (UTC)", "sessions", "events", "MiB", "sum of offsets"
 
 def _row(path: Path, header: "Header | None", fault: str | None) -> tuple[str, ...]:
     if header is None:
-        return (path.name, str(fault))
+        return (str(fault),)
     return (
         path.name,
         _time(header.created_at),
