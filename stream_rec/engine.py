@@ -437,8 +437,8 @@ class Engine:
         session_ids, self.items, self.types = self._tables_of(state)
         self.index = Index(self.limits)
         self.sessions = SessionStore(self.limits.retention_ms, session_ids)
-        self._introduce(state.retained.slot.tolist(), state.retained.items.tolist())
-        retained.load(self.index, state.retained)
+        denied = [self.items.names[item] in self._denied for item in state.retained.items.tolist()]
+        retained.load(self.index, state.retained, denied)
         self.sessions.order.file(state.retained.slot, state.retained.last)
         self.index.set_next_filed(self.sessions.order.next_time)
         self.sessions.import_users(state.users)
@@ -506,6 +506,13 @@ class Engine:
         self.sessions._check()  # noqa: SLF001  # the whole checks its parts
         self.items._check()  # noqa: SLF001
         self.index._check()  # noqa: SLF001
+        for table, records in ((self.sessions.ids, self.index.state.session), (self.items, self.index.state.item)):
+            for name, number in table.live().items():
+                encoded = name.encode()
+                assert (xxh3_64_intdigest(encoded), len(encoded)) == (
+                    records["hash"][number],
+                    records["id_bytes"][number],
+                )
         assert sorted(self.sessions.ids.live().values()) == self.index.live_slots().tolist()
         assert sorted(self.items.live().values()) == self.index.live_items().tolist()
         filed = len(self.sessions.order) + self.index.front_size

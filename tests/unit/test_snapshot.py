@@ -316,7 +316,7 @@ def test_each_torn_column_is_named(tmp_path: Path, engine: Engine) -> None:
         ({"slot": np.array([0, 9], np.int32)}, "a number has no name"),
         ({"slot": np.array([-1, 0], np.int32)}, "do not ascend"),
         ({"items": np.array([1, 0], np.int32)}, "do not ascend"),
-        ({"items": np.array([0], np.int32)}, "has no name"),
+        ({"items": np.array([0], np.int32)}, "different lengths"),
         ({"n_events": np.array([3, 0], np.int32)}, "a session is empty"),
         ({"item": np.array([0, 1, 2], np.int32)}, "has no name"),
         ({"item": np.array([0, 1, -1], np.int32)}, "has no name"),

@@ -11,7 +11,7 @@ import numpy as np
 from stream_rec.index._kernel import popular
 from stream_rec.index._kernel.compiled import inner, prefetch
 from stream_rec.index._kernel.postings import posting
-from stream_rec.index._kernel.state import I32, I64, REPEATED, U8, State
+from stream_rec.index._kernel.state import I32, I64, REPEATED, U8, U16, U64, State
 from stream_rec.index._kernel.visits import is_repeated, item_of
 
 REPEAT_BIT = np.uint32(REPEATED)
@@ -23,6 +23,8 @@ class Columns(NamedTuple):
     """N sessions in the order of their slots, and their E events, oldest first within each session."""
 
     slot: I32  # [N]
+    hash: U64  # [N] XXH3-64 of the session's id
+    id_bytes: U16  # [N] length of the session's id
     n_events: I32  # [N]
     item: I32  # [E] place of the item in a list of those that are held
     time: I64  # [E] ms
@@ -45,6 +47,8 @@ def copy_sessions(state: State, rank: I32, columns: Columns) -> None:
         if n == 0:
             continue
         columns.slot[n_sessions] = slot
+        columns.hash[n_sessions] = state.session[slot]["hash"]
+        columns.id_bytes[n_sessions] = state.session[slot]["id_bytes"]
         columns.n_events[n_sessions] = n
         n_sessions += 1
         at = state.session[slot]["at"]
