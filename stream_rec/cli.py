@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream_rec import __version__
+from stream_rec.cli_snapshot import snapshot
 from stream_rec.errors import SettingsError, StreamRecError
 from stream_rec.settings import Kind, Setting, Settings, is_topic, load, table
 
@@ -33,6 +34,9 @@ DONE, FAILED, MISUSED = 0, 1, 2
 @click.version_option(__version__, prog_name="stream-rec")
 def cli() -> None:
     """Live session-based recommendations from a click stream."""
+
+
+cli.add_command(snapshot)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -442,13 +442,11 @@ class Engine:
         Model, type weights and deny list stay this engine's own. Raises SnapshotError for a state left by other limits
         or another session gap, or one that no engine leaves; nothing is changed then. O(n log n).
         """
-        self._refuse_foreign(state)
+        session_ids, self.items, self.types = self._tables_of(state)
         self.index = Index(self.limits)
-        self.sessions = SessionStore(self.limits.retention_ms)
-        self.sessions.ids = IdTable.of(state.session_names)
-        self.items, self.types = IdTable.of(state.item_names), IdTable.of(state.type_names)
-        self._introduce(state.retained.slot.tolist(), state.retained.items.tolist())
-        retained.load(self.index, state.retained)
+        self.sessions = SessionStore(self.limits.retention_ms, session_ids)
+        denied = [self.items.names[item] in self._denied for item in state.retained.items.tolist()]
+        retained.load(self.index, state.retained, denied)
         self.sessions.order.file(state.retained.slot, state.retained.last)
         self.index.set_next_filed(self.sessions.order.next_time)
         self.sessions.import_users(state.users)
@@ -457,14 +455,19 @@ class Engine:
         self._compiled.clear()
         self._default = None
 
-    def _refuse_foreign(self, state: EngineState) -> None:
+    def _tables_of(self, state: EngineState) -> tuple[IdTable, IdTable, IdTable]:
+        """Return the tables of sessions, items and types, unless *state* is not one to go on from."""
         gap = None if self._sessionizer is None else self._sessionizer.gap_ms
         other = differences(rules_of(state.limits, state.session_gap_ms), rules_of(self.limits, gap))
         if other:
             raise SnapshotError(f"the state is another engine's: {'; '.join(other)}; use its limits, or replay the log")
         fault = state.fault(MOST_TYPES)
         if fault is not None:
-            raise SnapshotError(f"no engine leaves such a state: {fault}; take an older snapshot, or replay the log")
+            raise SnapshotError(f"{NO_ENGINES}: {fault}; take an older snapshot, or replay the log")
+        try:
+            return IdTable.of(state.session_names), IdTable.of(state.item_names), IdTable.of(state.type_names)
+        except ValueError as error:
+            raise SnapshotError(f"{NO_ENGINES}: {error}; take an older snapshot, or replay the log") from error
 
     # --- what it holds
 
@@ -511,12 +514,20 @@ class Engine:
         self.sessions._check()  # noqa: SLF001  # the whole checks its parts
         self.items._check()  # noqa: SLF001
         self.index._check()  # noqa: SLF001
+        for table, records in ((self.sessions.ids, self.index.state.session), (self.items, self.index.state.item)):
+            for name, number in table.live().items():
+                encoded = name.encode()
+                assert (xxh3_64_intdigest(encoded), len(encoded)) == (
+                    records["hash"][number],
+                    records["id_bytes"][number],
+                )
         assert sorted(self.sessions.ids.live().values()) == self.index.live_slots().tolist()
         assert sorted(self.items.live().values()) == self.index.live_items().tolist()
         filed = len(self.sessions.order) + self.index.front_size
         assert filed >= len(self.sessions.ids), "every session stands in the time order"
 
 
+NO_ENGINES: Final = "no engine leaves such a state"
 MOST_VARIANTS: Final = 1024  # distinct parameter sets of requests remembered at a time
 
 

@@ -126,8 +126,8 @@ class TimeOrder:
 class SessionStore:
     """Who the sessions are: ids, users, and the order in which they will leave. Their events stand in the index."""
 
-    def __init__(self, retention_ms: int | None) -> None:
-        self.ids = IdTable()
+    def __init__(self, retention_ms: int | None, ids: IdTable | None = None) -> None:
+        self.ids = IdTable() if ids is None else ids
         self.order = TimeOrder(retention_ms)
         self._slots_of_user: dict[str, int | set[int]] = {}  # most users have one session
         self._users_of_slot: dict[int, Users] = {}

@@ -16,7 +16,17 @@ from stream_rec.index._kernel import state as field
 from stream_rec.index._kernel.state import I32, I64, Answers, Batch, Parameters, Scratch, State
 from stream_rec.limits import Limits
 
-__all__ = ["EVENT_ARRAYS", "EVENT_COST", "ITEM_COST", "SESSION_COST", "STORE_COST", "Index", "frame", "grown"]
+__all__ = [
+    "EVENT_ARRAYS",
+    "EVENT_COST",
+    "ITEM_ARRAYS",
+    "ITEM_COST",
+    "SESSION_COST",
+    "STORE_COST",
+    "Index",
+    "frame",
+    "grown",
+]
 
 # What a retained session, event and item cost, in bytes, everything included: arrays with their unused room, id
 # tables, the time order. Measured by benchmarks/bench_memory.py, rounded up, so that a memory budget is kept.

@@ -5,7 +5,7 @@ never loaded, and whoever lacks one reads the log again. Knows nothing of logs, 
 which log positions the state has seen is told by the caller.
 """
 
-from stream_rec.snapshot._file import Header, Snapshot, read, read_header, verify
+from stream_rec.snapshot._file import Header, Offsets, Snapshot, read, read_header, verify
 from stream_rec.snapshot._fingerprint import fingerprint
 from stream_rec.snapshot._folder import (
     STEPS,
@@ -22,6 +22,7 @@ __all__ = [
     "STEPS",
     "Claim",
     "Header",
+    "Offsets",
     "Snapshot",
     "claim",
     "fingerprint",

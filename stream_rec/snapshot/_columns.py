@@ -29,12 +29,14 @@ Buffer = bytes | memoryview
 DTYPES: Final[Mapping[str, str]] = {
     "session_names": "bytes",
     "session_name_lengths": "<u4",
+    "session_hashes": "<u8",
     "session_events": "<i4",
     "event_items": "<i4",
     "event_times": "<i8",
     "event_types": "|u1",
     "item_names": "bytes",
     "item_name_lengths": "<u4",
+    "item_hashes": "<u8",
     "type_names": "bytes",
     "type_name_lengths": "<u4",
     "event_ids": "<u8",
@@ -84,11 +86,13 @@ def columns_of(state: EngineState, rest: Callable[[], None]) -> Iterator[Column]
     """Yield the columns of *state* in the order of `DTYPES`, calling *rest* now and then."""
     kept = state.retained
     yield from _names("session_names", pack(names_of(state.session_names, kept.slot, AT_ONCE), rest))
+    yield _numbers("session_hashes", kept.hash)
     yield _numbers("session_events", kept.n_events)
     yield _numbers("event_items", kept.item)
     yield _numbers("event_times", kept.time)
     yield _numbers("event_types", kept.type)
     yield from _names("item_names", pack(names_of(state.item_names, kept.items, AT_ONCE), rest))
+    yield _numbers("item_hashes", kept.item_hash)
     yield from _names("type_names", pack(handfuls(state.type_names), rest))
     yield _numbers("event_ids", kept.ids.view("<u8").reshape(-1, 4))
     yield from _links(state, rest)
@@ -151,11 +155,15 @@ def state_of(columns: Mapping[str, Array], facts: Facts) -> EngineState:
             facts.watermark,
             facts.n_evicted,
             np.arange(len(session_names), dtype=np.int32),
+            columns["session_hashes"].astype(np.uint64, copy=False),
+            columns["session_name_lengths"].astype(np.uint16),
             columns["session_events"].astype(np.int32, copy=False),
             columns["event_items"].astype(np.int32, copy=False),
             columns["event_times"].astype(np.int64, copy=False),
             columns["event_types"],
             np.arange(len(item_names), dtype=np.int32),
+            columns["item_hashes"].astype(np.uint64, copy=False),
+            columns["item_name_lengths"].astype(np.uint16),
             ids,
         ),
         session_names=session_names,

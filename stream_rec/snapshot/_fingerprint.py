@@ -8,7 +8,7 @@ from xxhash import xxh3_128_hexdigest
 
 from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
 from stream_rec.limits import Limits
-from stream_rec.snapshot._columns import DTYPES, VERSION
+from stream_rec.snapshot._columns import VERSION
 from stream_rec.state import rules_of
 
 __all__ = ["fingerprint", "hash_of", "plain"]
@@ -25,8 +25,8 @@ def fingerprint(
     """Return all that decides which state a log leaves, as plain values.
 
     These are the limits, worked out; the session gap; *decode*, which tells how records become events; and what of
-    this program is the same for everybody until it changes: its rules, its prices, the columns of a snapshot. What
-    only answers depend on (model, deny list, weights of types) is not of it.
+    this program is the same for everybody until it changes: its rules, its prices, the form of a snapshot. What only
+    answers depend on (model, deny list, weights of types) is not of it.
     """
     prices = {"store": STORE_COST, "session": SESSION_COST, "event": EVENT_COST, "item": ITEM_COST}
     return plain(
@@ -35,7 +35,7 @@ def fingerprint(
             "decode": decode,
             "rules": RULES,
             "prices": prices if limits.max_bytes is not None else None,  # else they decide nothing
-            "layout": {"version": VERSION, "columns": DTYPES},
+            "format": VERSION,
         }
     )
 

@@ -1,5 +1,6 @@
 """The broker of the tests is a real one: records go in and out by three clients, and survive a crash."""
 
+import base64
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import confluent_kafka
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, UnknownTopicOrPartitionError
+from kafka.net.sasl.oauth import AbstractTokenProvider
 from kafka_broker import Broker, Security
 from kafka_broker.clients import opened
 from kafka_broker.plugin import MakeBroker, MakeTopic
@@ -178,6 +180,46 @@ def test_passwords_by_confluent(secured_broker: Broker, security: Security, mech
         "ssl.ca.location": str(security.ca_file),
     }
     assert CLICK == consumed_by_confluent(settings, clicks)
+
+
+def test_tokens_by_confluent(secured_broker: Broker, security: Security) -> None:
+    """OAUTHBEARER with an unsigned token for the user, which is what this broker's check takes."""
+    clicks = secured_broker.topic("clicks")
+    produced(secured_broker.address, clicks, CLICK)
+    settings = {
+        "bootstrap.servers": security.sasl,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "OAUTHBEARER",
+        "enable.sasl.oauthbearer.unsecure.jwt": "true",
+        "sasl.oauthbearer.config": f"principal={security.user}",
+    }
+    assert CLICK == consumed_by_confluent(settings, clicks)
+
+
+class UnsignedToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python has no types
+    """What a company's identity provider would give, without its signature."""
+
+    def __init__(self, user: str) -> None:
+        self._user = user
+
+    def token(self) -> str:
+        """A JSON web token for ten minutes."""
+        now = int(time.time())
+        parts = ({"alg": "none"}, {"sub": self._user, "iat": now, "exp": now + 600})
+        encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+        return ".".join([*encoded, ""])
+
+
+def test_tokens_by_kafka_python(secured_broker: Broker, security: Security) -> None:
+    """The same by the default client."""
+    clicks = secured_broker.topic("clicks")
+    settings = {
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "OAUTHBEARER",
+        "sasl_oauth_token_provider": UnsignedToken(security.user),
+    }
+    produced(security.sasl, clicks, CLICK, **settings)
+    assert [CLICK] == consumed(security.sasl, clicks, 1, **settings)
 
 
 def test_tls_without_a_password(secured_broker: Broker, security: Security) -> None:

@@ -106,7 +106,7 @@ def through_a_file(state: EngineState) -> EngineState:
 def test_a_loaded_engine_goes_on_as_the_original_would(
     limits: Limits, drawn: list[Drawn], cut: int, deny: list[str], users_only: bool, in_memory: bool, unit: int
 ) -> None:
-    """After any prefix of a log, all that can be seen is the same, and stays it: answers, outcomes, evictions, stats."""
+    """After any prefix of a log, all that can be seen is the same, and stays it: answers, outcomes, evictions."""
     log = log_of(drawn, users_only=users_only, unit=unit)
     gap = 5 * unit if users_only else None
     original, copy = (Engine(limits=limits, deny=deny, session_gap_ms=gap) for _ in range(2))

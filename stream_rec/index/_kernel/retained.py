@@ -11,17 +11,20 @@ import numpy as np
 from stream_rec.index._kernel import popular
 from stream_rec.index._kernel.compiled import inner, prefetch
 from stream_rec.index._kernel.postings import posting
-from stream_rec.index._kernel.state import I32, I64, REPEATED, U8, State
+from stream_rec.index._kernel.state import I32, I64, REPEATED, U8, U16, U64, State
 from stream_rec.index._kernel.visits import is_repeated, item_of
 
 REPEAT_BIT = np.uint32(REPEATED)
 AHEAD = 16  # sessions whose events are asked for before they are read
+MOST_AHEAD = 16  # events of a session that are read ahead for
 
 
 class Columns(NamedTuple):
     """N sessions in the order of their slots, and their E events, oldest first within each session."""
 
     slot: I32  # [N]
+    hash: U64  # [N] XXH3-64 of the session's id
+    id_bytes: U16  # [N] length of the session's id
     n_events: I32  # [N]
     item: I32  # [E] place of the item in a list of those that are held
     time: I64  # [E] ms
@@ -44,6 +47,8 @@ def copy_sessions(state: State, rank: I32, columns: Columns) -> None:
         if n == 0:
             continue
         columns.slot[n_sessions] = slot
+        columns.hash[n_sessions] = state.session[slot]["hash"]
+        columns.id_bytes[n_sessions] = state.session[slot]["id_bytes"]
         columns.n_events[n_sessions] = n
         n_sessions += 1
         at = state.session[slot]["at"]
@@ -84,9 +89,25 @@ def place_events(state: State, columns: Columns, items: I32, newest_in: I32) -> 
 
 
 @inner
+def _prefetch_ends(state: State, slot: int) -> None:
+    """Ask for the ends of the lists that the session's first items have by now."""
+    at = state.session[slot]["at"]
+    for j in range(at, at + min(state.session[slot]["events"], MOST_AHEAD)):
+        item = item_of(state, j)
+        prefetch(state.postings, state.item[item]["at"] + state.item[item]["end"])
+
+
+@inner
 def place_postings(state: State, slots: I32) -> None:
     """Append postings for the sessions *slots*, oldest first, to the empty lists that `place_events` counted for."""
-    for k in range(slots.size):
+    n = slots.size
+    for k in range(n):
+        if k + 3 * AHEAD < n:
+            prefetch(state.session, slots[k + 3 * AHEAD])
+        if k + 2 * AHEAD < n:
+            prefetch(state.event_item, state.session[slots[k + 2 * AHEAD]]["at"])
+        if k + AHEAD < n:
+            _prefetch_ends(state, slots[k + AHEAD])
         slot = slots[k]
         word = posting(state, state.session[slot]["last"], slot)
         at = state.session[slot]["at"]
