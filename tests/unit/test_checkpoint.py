@@ -128,7 +128,7 @@ class TestAtLeastOnce:
 
     def test_lines_for_files_arrive_before_positions_move(self) -> None:
         """A file that cannot be written to keeps its records uncommitted."""
-        broker, member = broker_and_seat(Steps())
+        _, member = broker_and_seat(Steps())
         answers, dead = MemorySink(fail_at=2), MemorySink()
         places = Places(answers_file=answers, dead_letters_file=dead)
         checkpoint = Checkpoint(places, member, None, exactly_once=False)
