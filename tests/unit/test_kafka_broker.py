@@ -72,7 +72,11 @@ def test_every_reason_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         monkeypatch.setenv(variable, value)
     with pytest.raises(BrokerMissing) as missing:
         open_broker(tmp_path)
-    for reason in ("env: STREAM_REC_TEST_KAFKA is not set", "docker: no Docker engine", "jars: /nowhere/bin/java is Java 0"):
+    for reason in (
+        "env: STREAM_REC_TEST_KAFKA is not set",
+        "docker: no Docker engine",
+        "jars: /nowhere/bin/java is Java 0",
+    ):
         assert reason in str(missing.value)
 
 
