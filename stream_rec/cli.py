@@ -168,7 +168,11 @@ def _warm_up(settings: Settings) -> None:
 
     answers_events = settings.answer == "each-event"
     _announce(answers_events=answers_events)
-    warmup.warm_up(answers_events=answers_events, answers_requests=settings.requests is not None)
+    warmup.warm_up(
+        answers_events=answers_events,
+        answers_requests=settings.requests is not None,
+        keeps_snapshots=settings.snapshots is not None,
+    )
 
 
 def _announce(*, answers_events: bool = True) -> None:
