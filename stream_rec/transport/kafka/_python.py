@@ -16,7 +16,7 @@ from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.broker import Bounds, Partition, Revoked, TopicSpec
 from stream_rec.transport.kafka._config import Config, Role
 from stream_rec.transport.kafka._python_errors import Translator
-from stream_rec.transport.kafka._python_internals import Untyped
+from stream_rec.transport.kafka._python_internals import Untyped, opened
 from stream_rec.transport.kafka._python_member import PythonMember
 from stream_rec.transport.kafka._python_names import python_settings
 from stream_rec.transport.kafka._python_reader import PythonReader
@@ -148,7 +148,7 @@ class PythonBroker:
 
     def _connected(self, make: Untyped, role: Role, settings: dict[str, Any] | None = None) -> Untyped:
         try:
-            return make(**(self._settings[role] if settings is None else settings))
+            return opened(make, self._settings[role] if settings is None else settings)
         except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
             raise self.errors.unreachable(error) from None
 

@@ -1,24 +1,46 @@
 """What stream-rec needs of kafka-python beyond its public calls, in one place; tried with 3.0.12.
 
-Three things: to wait on the client's own loop, which a rebalance listener must do so that heartbeats go on; to know
-topics before joining a group for them; and transactions whose calls end in time, since the public ones wait for the
-broker for ever. The contract tests run all of
-it against a real broker, so a version that changed one of these shows there.
+Five things: to let go of a client that could not be opened; to wait on the client's own loop, which a rebalance
+listener must do so that heartbeats go on; to know topics before joining a group for them; to see that another process
+has taken the seat of a static member, of which only the heart that stops beating tells; and transactions whose calls
+end in time, since the public ones wait for the broker for ever. The contract tests run all of it against a real broker,
+so a version that changed one of these shows there.
 """
 
 import time
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any, Final
 
 import kafka.errors as theirs
 from kafka import KafkaProducer
+from kafka.net.compat import KafkaNetClient
 
-__all__ = ["BoundedProducer", "Untyped", "know_topics", "pause_on_loop"]
+__all__ = ["BoundedProducer", "Untyped", "is_replaced", "know_topics", "opened", "pause_on_loop"]
 
 _ASK_AGAIN_S: Final = 0.05
 
 Untyped = Any
 """Something of kafka-python's, which has no types."""
+
+
+def opened(make: Untyped, settings: Mapping[str, Any]) -> Untyped:
+    """A client made with *settings*.
+
+    Its constructor waits for the broker, and where that fails leaves a thread and sockets to nobody: so what owns both
+    is made here, and closed.
+    """
+    kept: list[Untyped] = []
+
+    def keep(**inner: Untyped) -> Untyped:
+        kept.append(KafkaNetClient(**inner))
+        return kept[-1]
+
+    try:
+        return make(kafka_client=keep, **settings)
+    except BaseException:
+        for network in kept:
+            network.close()
+        raise
 
 
 def pause_on_loop(consumer: Untyped, seconds: float) -> Awaitable[None]:
@@ -40,6 +62,12 @@ def know_topics(consumer: Untyped, topics: Collection[str], timeout_s: float) ->
             raise theirs.KafkaTimeoutError(f"no word on {', '.join(topics)} within {timeout_s:.0f} s")
         cluster.request_update()
         time.sleep(_ASK_AGAIN_S)
+
+
+def is_replaced(consumer: Untyped) -> bool:
+    """Whether the broker has told the heartbeat of a static member that its seat is another's: no call raises that."""
+    coordinator = consumer._coordinator  # noqa: SLF001
+    return coordinator.stable() and not (coordinator.rejoining or coordinator._heartbeat_enabled)  # noqa: SLF001
 
 
 class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types

@@ -20,7 +20,7 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from stream_rec.errors import StreamRecError, TransportError
 from stream_rec.transport.broker import Partition, Positions, Revoked
 from stream_rec.transport.kafka._python_errors import Translator
-from stream_rec.transport.kafka._python_internals import Untyped, know_topics, pause_on_loop
+from stream_rec.transport.kafka._python_internals import Untyped, is_replaced, know_topics, pause_on_loop
 
 __all__ = ["PythonMember"]
 
@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 _TURN_MS: Final = 100
 _LOOP_PAUSE_S: Final = 0.005
 _RETRY_S: Final = 0.5
+_SILENT_TURNS: Final = 3  # a seat without heartbeats; fewer may be a rebalance that has just begun or ended
 _ANSWER_MS: Final = 10_000
 _SEAT_DEFAULTS: Final = {"session_timeout_ms": 10_000, "heartbeat_interval_ms": 1000}
 _PATIENCE_S: Final = 10.0
@@ -127,12 +128,16 @@ class PythonMember:
 
     def _keep(self) -> None:
         """Poll until told to leave. Nothing is fetched: all partitions are paused when they are given."""
+        n_silent = 0
         while not self._leaving.is_set():
             if time.monotonic() - self._polled_at > _PATIENCE_S:
                 self._leaving.wait(_TURN_MS / 1000)
                 continue
             try:
                 self._consumer.poll(timeout_ms=_TURN_MS)
+                n_silent = n_silent + 1 if is_replaced(self._consumer) else 0
+                if n_silent > _SILENT_TURNS:
+                    raise theirs.FencedInstanceIdError("the seat in the group was taken")  # noqa: TRY301 (as by the client)
             except theirs.KafkaError as error:
                 self._met(self._errors.translated(error, "keeping the seat in the group"))
             except Exception as error:  # noqa: BLE001 (a thread that died would lose the seat in silence)
