@@ -174,6 +174,9 @@ class PythonWriter:
         except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
             cause = None if self._producer is None else self._producer.trouble
             translated = self._errors.translated(cause or error, what)
+            if type(cause) is theirs.KafkaError:
+                # What it says of any error that it has no name for, such as no answer in time: a new producer may do.
+                translated = TransportError(translated.message, retriable=True)
             self._is_broken = self._is_broken or not isinstance(translated, SeatLostError)
             raise translated from None
 
