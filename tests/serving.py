@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 from topics import SECONDS, eventually
 
@@ -40,9 +41,13 @@ class Serving:
 
 @contextlib.contextmanager
 def serving(
-    address: str, *, ends_with: type[Exception] | tuple[type[Exception], ...] | None = None, **flags: object
+    address: str,
+    *,
+    config: Path | None = None,
+    ends_with: type[Exception] | tuple[type[Exception], ...] | None = None,
+    **flags: object,
 ) -> Iterator[Serving]:
-    """A service with these settings, topics named without their broker.
+    """A service with these settings and those of the file *config*, topics named without their broker.
 
     It ends in good order with the block, or before that with an error of the kind that it *ends_with*.
     """
@@ -53,7 +58,7 @@ def serving(
     }
     stop = threading.Event()
     with ExitStack() as undo:
-        live, report = build_live(load(flags=given), undo)
+        live, report = build_live(load(config=config, flags=given), undo)
         service = Serving(live)
 
         def run() -> None:
