@@ -133,17 +133,15 @@ class SessionStore:
         self._users_of_slot: dict[int, Users] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give what pickle takes: chains of users as lists, since it would follow a chain by recursion."""
-        users = {slot: list(each_user(users)) for slot, users in self._users_of_slot.items()}
-        return {**self.__dict__, "_users_of_slot": users, "_slots_of_user": {}}
+        """Give what pickle takes: users as lists, the first that came first, since it follows chains by recursion."""
+        users = {slot: list(each_user(users))[::-1] for slot, users in self._users_of_slot.items()}
+        return {**self.__dict__, "_slots_of_user": {}, "_users_of_slot": {}, "users": users}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take it back."""
+        users = state.pop("users")
         self.__dict__.update(state)
-        users, self._users_of_slot = self._users_of_slot, {}
-        for slot, names in users.items():
-            for name in reversed(names):
-                self.link(slot, name)
+        self._link_all(users)
 
     def link(self, slot: int, user_id: str) -> None:
         """Note that *user_id* took part in session *slot*. O(1)."""
@@ -171,9 +169,12 @@ class SessionStore:
 
     def import_users(self, users: Mapping[int, Users]) -> None:
         """Take what `export_users` gave into an empty store."""
-        for slot, chain in users.items():
-            for user_id in reversed(list(each_user(chain))):
-                self.link(slot, user_id)
+        self._link_all({slot: list(each_user(chain))[::-1] for slot, chain in users.items()})
+
+    def _link_all(self, users: Mapping[int, list[str]]) -> None:
+        for slot, names in users.items():
+            for name in names:
+                self.link(slot, name)
 
     @property
     def has_users(self) -> bool:
@@ -186,8 +187,11 @@ class SessionStore:
             return
         for slot in slots:
             users = self._users_of_slot.pop(slot, None)
-            for user_id in () if users is None else each_user(users):
-                self._leave(user_id, slot)
+            if isinstance(users, str):
+                self._leave(users, slot)
+            elif users is not None:
+                for user_id in each_user(users):
+                    self._leave(user_id, slot)
 
     def _leave(self, user_id: str, slot: int) -> None:
         sessions = self._slots_of_user[user_id]

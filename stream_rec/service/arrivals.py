@@ -9,7 +9,7 @@ Knows nothing of brokers, of who answers for what, nor of what is done with reco
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
@@ -54,7 +54,7 @@ class _Queue:
         self._records += records
         self._decoded += decoded
         # What has no time of its own keeps its place: it takes that of the record before it.
-        times = accumulate(map(_time_of, records, decoded), max, initial=self._newest)
+        times = accumulate(_times_of(records, decoded), max, initial=self._newest)
         next(times)
         self._times += times
         self._newest = self._times[-1]
@@ -176,6 +176,13 @@ class Arrivals:
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
+
+
+def _times_of(records: Sequence[Record], decoded: Sequence[Decoded]) -> Iterable[int]:
+    try:
+        return [event.timestamp for event in decoded]  # type: ignore[union-attr]  # mostly there are only events
+    except AttributeError:
+        return map(_time_of, records, decoded)
 
 
 def _time_of(record: Record, decoded: Decoded) -> int:

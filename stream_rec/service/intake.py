@@ -23,6 +23,7 @@ __all__ = ["Handed", "Intake"]
 log = logging.getLogger(__name__)
 
 _AHEAD: Final = 4  # batches of one partition that are fetched ahead at most
+_NEVER: Final = 1 << 62  # an offset beyond all others
 _PATIENCE_S: Final = 2.0  # how long others wait for a partition whose leader does not answer
 
 
@@ -60,6 +61,7 @@ class Intake:
         self._passing: set[Partition] = set()
         """Owned partitions that have yet to reach the position from which on they are answered."""
         self._waiting_since: float | None = None
+        self._handed = self.positions
         reader.start(dict(events))
 
     @property
@@ -76,6 +78,7 @@ class Intake:
             kept = {p: before.get(p, offset) for p, offset in requests.items()}
             self._arrivals = Arrivals(events | kept, beside=kept)
             self._reader.start(events | kept)
+            self._handed = self.positions
         self._answer_from = dict(owned)
         self._passing = {p for p in self._events & owned.keys() if before[p] < owned[p]}
         self.follow({p: None if p in owned else before[p] for p in self._events})
@@ -94,9 +97,13 @@ class Intake:
         if not records:
             return None
         ours = self._ours(records)
-        settled = {p: offset for p, offset in _ends(records, ours).items() if p in self._answer_from}
-        positions = self.positions
-        return Handed(Batch(records, decoded, ours), settled, {p: positions[p] for p in self._events})
+        before, after = self._handed, self.positions
+        self._handed = after
+        settled = {
+            p: offset for p, offset in after.items() if offset > max(before[p], self._answer_from.get(p, _NEVER) - 1)
+        }
+        seen = {str(p): offset - 1 for p, offset in after.items() if offset > before[p]}
+        return Handed(Batch(records, decoded, ours, seen), settled, {p: after[p] for p in self._events})
 
     def _arrived(self, timeout_s: float, n: int) -> Taken:
         arrivals, reader = self._arrivals, self._reader
@@ -129,15 +136,9 @@ class Intake:
         if not self._passing and len(self._answer_from.keys() & self._events) == len(self._events):
             return None
         answer_from = self._answer_from
-        beyond = 1 << 62
-        ours = [record.offset >= answer_from.get((record.topic, record.partition), beyond) for record in records]  # type: ignore[call-overload]  # a Partition is such a pair
+        if not answer_from:
+            return np.zeros(len(records), np.bool_)
+        ours = [record.offset >= answer_from.get((record.topic, record.partition), _NEVER) for record in records]  # type: ignore[call-overload]  # a Partition is such a pair
         positions = self.positions
         self._passing = {p for p in self._passing if positions[p] < answer_from[p]}
         return np.array(ours, np.bool_)
-
-
-def _ends(records: Sequence[Record], ours: Mask | None) -> dict[Partition, int]:
-    """For each partition with records that are ours, the offset after the last one."""
-    mine = records if ours is None else [records[place] for place in np.flatnonzero(ours).tolist()]
-    ends = {(record.topic, record.partition): record.offset for record in mine}
-    return {Partition(*key): offset + 1 for key, offset in ends.items()}

@@ -5,7 +5,7 @@ recommender thread behind its mailbox. What it says of a log does not depend on 
 for what coalescing leaves out).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -58,6 +58,8 @@ class Batch(NamedTuple):
     """None stands for a request, which is decoded when it is answered."""
     ours: Mask | None = None
     """Which of them this process answers for, [n]; None: all."""
+    seen: Mapping[str, int] | None = None
+    """By `topic-partition`, the last offset of each partition among them; None: look."""
 
 
 class Taken(NamedTuple):
@@ -106,9 +108,9 @@ class Worker:
 
     def take(self, batch: Batch) -> Taken:
         """Apply events and answer requests in the order they came in."""
-        records, decoded, ours = batch
+        records, decoded, ours, seen = batch
         if None not in decoded:
-            return self.take_decoded(records, decoded, ours)  # type: ignore[arg-type]  # events only
+            return self.take_decoded(records, decoded, ours, seen)  # type: ignore[arg-type]  # events only
         parts: list[Taken] = []
         for is_request, places in groupby(range(len(records)), lambda i: decoded[i] is None):
             part = list(places)
@@ -128,11 +130,21 @@ class Worker:
         """Decode and apply *records*, and answer right after each if that was asked for."""
         return self.take_decoded(records, self.decode(records))
 
-    def take_decoded(self, records: Sequence[Record], decoded: Sequence[Decoded], ours: Mask | None = None) -> Taken:
-        """Apply what `decode` made of *records*, and answer right after each of *ours* if that was asked for."""
+    def take_decoded(
+        self,
+        records: Sequence[Record],
+        decoded: Sequence[Decoded],
+        ours: Mask | None = None,
+        seen: Mapping[str, int] | None = None,
+    ) -> Taken:
+        """Apply what `decode` made of *records*, and answer right after each of *ours* if that was asked for.
+
+        *seen* is the last offset of each partition among them, which is looked up without it.
+        """
         mine = np.ones(len(records), np.bool_) if ours is None else ours
         answering = self._answers_events and bool(mine.any())
-        run = _readable(records, decoded, mine, self._see(records, answering=answering))
+        offsets = self._see_each(records) if answering else self._see(seen or _last_of_each(records))
+        run = _readable(records, decoded, mine, offsets)
         watermark = self.engine.watermark
         applied, answers = self._apply(run, answering=answering)
         refused = self._refused(records, decoded, run, applied, watermark)
@@ -197,12 +209,17 @@ class Worker:
         applied, answered = self.engine.apply_and_answer(run.events, run.offsets, wanted)
         return applied, [answer for answer in answered if answer is not None]
 
-    def _see(self, records: Sequence[Record], *, answering: bool) -> list[dict[str, int]]:
-        """Return the positions right after each record; where no event is answered, only note the last."""
+    def _see(self, last: Mapping[str, int]) -> list[dict[str, int]]:
+        """Note the last positions of a batch that nobody is told of."""
+        self.offsets = {**self.offsets, **last}
+        return []
+
+    def _see_each(self, records: Sequence[Record]) -> list[dict[str, int]]:
+        """Return the positions right after each record."""
         seen: list[dict[str, int]] = []
         before = self.offsets
         topic, partition, label = None, None, ""
-        for record in records if answering else _last_of_each(records):
+        for record in records:
             if record.partition != partition or record.topic != topic:
                 topic, partition = record.topic, record.partition
                 label = f"{topic}-{partition}"
@@ -316,6 +333,6 @@ def _place_in(records: Sequence[Record]) -> Callable[[Refused], int]:
     return lambda refused: places[id(refused.record)]
 
 
-def _last_of_each(records: Sequence[Record]) -> list[Record]:
-    """The last record of each partition: all that counts where nobody is told what came between."""
-    return list({(record.topic, record.partition): record for record in records}.values())
+def _last_of_each(records: Sequence[Record]) -> dict[str, int]:
+    ends = {(record.topic, record.partition): record.offset for record in records}
+    return {f"{topic}-{partition}": offset for (topic, partition), offset in ends.items()}

@@ -20,7 +20,10 @@ from stream_rec.transport.broker import Bounds, Outgoing, Partition, Positions, 
 __all__ = ["MemoryBroker"]
 
 STEPS = ("begin", "send", "flush", "positions", "commit", "abort", "commit positions")
-"""Where `MemoryBroker.before` is called; a hook that raises there keeps the step from happening."""
+"""Where `MemoryBroker.before` is called; a hook that raises there keeps the step from happening.
+
+`MemoryBroker.after` is called with "commit" when it is done; a hook that raises there loses the answer to it.
+"""
 
 
 class _Transaction:
@@ -78,6 +81,7 @@ class MemoryBroker:
         self.logs: dict[Partition, list[_Entry]] = {}
         self.first: dict[Partition, int] = defaultdict(int)
         self.before = before
+        self.after: Callable[[str], None] = lambda _: None
         self.max_record_bytes = max_record_bytes
         self.groups: defaultdict[str, _Group] = defaultdict(_Group)
         self._writers: dict[str, _MemoryWriter] = {}
@@ -389,6 +393,7 @@ class _MemoryWriter:
             self._broker.groups[group].committed.update(positions)
         self.transaction.outcome = True
         self.transaction = None
+        self._broker.after("commit")
 
     def abort(self) -> None:
         self._step("abort")

@@ -130,3 +130,18 @@ def test_a_user_is_needed() -> None:
     """The decoder sees to it; a library's caller who does not is told."""
     with pytest.raises(ValueError, match="without a user"):
         Sessionizer(GAP, LATENESS).assign([Event("", "i", 1)])
+
+
+def test_what_was_taken_out_does_not_change() -> None:
+    """Visits that go on, widen, open, are forgotten or purged leave the state of the moment before as it was."""
+    cutter = Sessionizer(GAP, LATENESS)
+    cutter.assign([Event("", "i", t, user_id=user) for t, user in [(100, "a"), (101, "b"), (102, "c"), (103, "d")]])
+    state = cutter.export_state()
+    before = dict(state.rows())
+    cutter.assign([Event("", "i", 105, user_id="a"), Event("", "i", 95, user_id="b"), Event("", "i", 120, user_id="a")])
+    cutter.forget_session("c@102")
+    cutter.forget("d")
+    cutter.assign([Event("", "i", 500, user_id="e")])
+    cutter._check()
+    assert {user: [(t, t, t)] for t, user in [(100, "a"), (101, "b"), (102, "c"), (103, "d")]} == before
+    assert before == dict(state.rows())
