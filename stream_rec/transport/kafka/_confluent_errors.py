@@ -14,11 +14,13 @@ from confluent_kafka import KafkaError, KafkaException
 from stream_rec.errors import FencedError, SeatLostError, SettingsError, StreamRecError, TransportError
 from stream_rec.transport.kafka._config import Config
 
-__all__ = ["Translator", "Trouble", "Untyped"]
+__all__ = ["CLIENT_ERRORS", "Translator", "Trouble", "Untyped"]
 
 Untyped = Any
 """Something of confluent-kafka's: it may not be installed where types are checked."""
 
+# The last one is how a fatal error comes out of a call during which we were called back.
+CLIENT_ERRORS: Final = (KafkaException, RuntimeError, ValueError, SystemError)
 log: Final = logging.getLogger("stream_rec.transport.kafka.librdkafka")
 
 _REFUSED: Final = frozenset({
@@ -111,11 +113,13 @@ class Translator:
             yield
         except StreamRecError:
             raise
-        except (KafkaException, RuntimeError, ValueError) as error:
+        except CLIENT_ERRORS as error:
             raise self.translated(error, what, trouble) from None
 
     def translated(self, error: Untyped, what: str, trouble: Trouble | None = None) -> StreamRecError:
         """*error*, which came up while doing *what*, as one of ours."""
+        if isinstance(error, SystemError) and error.__cause__ is not None:
+            error = error.__cause__
         if isinstance(error, KafkaException):
             error = error.args[0]
         if not isinstance(error, KafkaError):

@@ -66,19 +66,19 @@ class ConfluentReader:
         self._ours = {(partition.topic, partition.number): partition for partition in positions}
         self._positions = dict(positions)
         self._drained = set()
-        self._held = frozenset()
         self._failure = None
         with self._errors.during("reading", self._trouble):
             self._consumer.assign([TopicPartition(*each, offset) for each, offset in positions.items()])
+            self._consumer.pause([TopicPartition(*each) for each in self._held & positions.keys()])
 
     def hold(self, partitions: Collection[Partition]) -> None:
         """Pause and resume what changed."""
         if self._held == partitions:
             return
-        held = frozenset(partitions) & self._positions.keys()
+        held, read = frozenset(partitions), self._positions.keys()
         with self._errors.during("reading", self._trouble):
-            self._consumer.pause([TopicPartition(*each) for each in held - self._held])
-            self._consumer.resume([TopicPartition(*each) for each in self._held - held])
+            self._consumer.pause([TopicPartition(*each) for each in (held - self._held) & read])
+            self._consumer.resume([TopicPartition(*each) for each in (self._held - held) & read])
         self._held = held
 
     def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:

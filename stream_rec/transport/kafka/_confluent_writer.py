@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 
 from stream_rec.errors import (
     FencedError,
@@ -21,7 +21,7 @@ from stream_rec.errors import (
     TransportError,
 )
 from stream_rec.transport.broker import Outgoing, Positions
-from stream_rec.transport.kafka._confluent_errors import Translator, Trouble, Untyped
+from stream_rec.transport.kafka._confluent_errors import CLIENT_ERRORS, Translator, Trouble, Untyped
 from stream_rec.transport.kafka._sizes import record_bytes, refuse_too_large
 
 __all__ = ["ConfluentWriter"]
@@ -190,7 +190,7 @@ class ConfluentWriter:
         except StreamRecError as error:
             self._is_broken = self._is_broken or not isinstance(error, _HARMLESS)
             raise
-        except (KafkaException, RuntimeError, ValueError) as error:
+        except CLIENT_ERRORS as error:
             translated = self._errors.translated(error, what, self._trouble)
             self._is_broken = self._is_broken or not isinstance(translated, SeatLostError)
             raise translated from None

@@ -16,7 +16,7 @@ from stream_rec.errors import TransportError
 from stream_rec.transport.base import Record
 from stream_rec.transport.broker import Bounds, Partition, Positions
 from stream_rec.transport.kafka._python_errors import Translator
-from stream_rec.transport.kafka._python_internals import Untyped
+from stream_rec.transport.kafka._python_internals import Untyped, free_the_slot
 
 __all__ = ["PythonReader"]
 
@@ -51,21 +51,21 @@ class PythonReader:
         self._ours = {theirs_: partition for partition, theirs_ in self._theirs.items()}
         self._positions = dict(positions)
         self._ends = {}
-        self._held = frozenset()
         self._ask_at = time.monotonic()
         with self._errors.during("reading"):
             self._consumer.assign([])
             self._consumer.assign(list(self._theirs.values()))
             for partition, offset in positions.items():
                 self._consumer.seek(self._theirs[partition], offset)
+            self._consumer.pause(*(self._theirs[each] for each in self._held & positions.keys()))
 
     def hold(self, partitions: Collection[Partition]) -> None:
         """Pause and resume what changed."""
         if self._held == partitions:
             return
-        held = frozenset(partitions) & self._theirs.keys()
-        self._consumer.pause(*(self._theirs[each] for each in held - self._held))
-        self._consumer.resume(*(self._theirs[each] for each in self._held - held))
+        held, read = frozenset(partitions), self._theirs.keys()
+        self._consumer.pause(*(self._theirs[each] for each in (held - self._held) & read))
+        self._consumer.resume(*(self._theirs[each] for each in (self._held - held) & read))
         self._held = held
 
     def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
@@ -74,6 +74,7 @@ class PythonReader:
             time.sleep(timeout_s)
             return {}
         with self._errors.during("reading"):
+            free_the_slot(self._consumer)
             try:
                 fetched = self._consumer.poll(timeout_ms=timeout_s * 1000, max_records=max_records)
             except theirs.OffsetOutOfRangeError as error:
