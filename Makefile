@@ -6,10 +6,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PORT   ?= 9092
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint plant stress bench docs wheel lock clean
+.PHONY: help demo test lint kafka plant stress bench docs wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +26,9 @@ lint: $(VENV)/stamp-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+kafka: $(VENV)/stamp-dev ## a Kafka broker at 127.0.0.1:9092 (or PORT=...), until Ctrl-C; needs java and mvn
+	@PYTHONPATH=tests exec $(BIN)/python -m kafka_broker --port $(PORT)
 
 plant: $(VENV)/stamp-dev ## plant one bug at a time, and see that the laws' tests see it (minutes)
 	$(BIN)/python tools/plant_bugs.py
@@ -46,7 +50,7 @@ lock: ## make constraints.txt anew from the newest versions that pyproject.toml 
 	tools/lock $(PYTHON)
 
 clean: ## remove everything that these targets made
-	rm -rf $(VENV) .venv-* build dist .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-* .kafka build dist .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The tree is installed in place (editable), without build isolation: the build tool comes from the

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream_rec import __version__
+from stream_rec.cli_snapshot import snapshot
 from stream_rec.errors import SettingsError, StreamRecError
-from stream_rec.settings import Kind, Setting, Settings, load, table
+from stream_rec.settings import Kind, Setting, Settings, is_topic, load, table
 
 if TYPE_CHECKING:
+    from stream_rec.service.interrupt import Interrupt
     from stream_rec.service.runner import Job
 
 __all__ = ["cli", "main", "with_settings"]
@@ -32,6 +34,9 @@ DONE, FAILED, MISUSED = 0, 1, 2
 @click.version_option(__version__, prog_name="stream-rec")
 def cli() -> None:
     """Live session-based recommendations from a click stream."""
+
+
+cli.add_command(snapshot)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,16 +115,21 @@ def _silence_stdout() -> None:
 def run(settings: Settings) -> None:
     """Read a log of events, and write recommendations for each.
 
-    Events come from --events; each is applied to the live index, and answered from it. Requests, if there are any, are
-    answered after the events. Ctrl-C finishes what was read. The summary goes to standard error.
+    Events come from --events; each is applied to the live index, and answered from it. Of a file or a pipe, requests
+    are answered after the events. A topic of Kafka is followed until Ctrl-C or SIGTERM, which finish what was read. The
+    summary goes to standard error.
 
     \b
       stream-rec run --events clicks.jsonl --recommendations recs.jsonl
       tail -f clicks.jsonl | stream-rec run --events - | jq .
+      stream-rec run --events kafka://localhost:9092/clicks --recommendations kafka://localhost:9092/recs
     """  # noqa: D301 (click knows a paragraph to leave alone by this very character)
     from stream_rec.service.interrupt import Interrupt
 
     with Interrupt() as interrupt:
+        if is_topic(settings.events):
+            _serve(settings, interrupt)
+            return
         from stream_rec.service.runner import Job
 
         with closing(Job.from_settings(settings)) as job:
@@ -131,6 +141,26 @@ def run(settings: Settings) -> None:
             finally:
                 for line in job.summary():
                     click.echo(line, err=True)
+
+
+def _serve(settings: Settings, interrupt: "Interrupt") -> None:
+    """Run the service on a broker until it is told to stop."""
+    from contextlib import ExitStack
+
+    from stream_rec.service.build_live import build_live
+    from stream_rec.service.logs import log_to_stderr
+    from stream_rec.service.status import Overtime, summary
+
+    log_to_stderr(settings.log_level)
+    with ExitStack() as undo:
+        live, report = build_live(settings, undo)
+        _warm_up(settings)
+        undo.enter_context(Overtime(lambda: interrupt.asked, lambda: live.was_in_order))
+        try:
+            live.run(lambda: interrupt.asked, report)
+        finally:
+            for line in summary(live, report):
+                click.echo(line, err=True)
 
 
 def _warm_up(settings: Settings) -> None:
@@ -190,6 +220,21 @@ def check(settings: Settings) -> None:
         _say_what_is_awaited(settings)
         for line in inspect(settings, lambda: interrupt.asked):
             click.echo(_writable(line))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def status(file: Path) -> int:
+    """Say how a service does, by the FILE that it was given as --status-file.
+
+    Exit code 0 if it is ready and has written lately, 1 if not: a health check.
+    """
+    from stream_rec.service.status import status_lines
+
+    is_well, lines = status_lines(file)
+    for line in lines:
+        click.echo(line)
+    return DONE if is_well else FAILED
 
 
 @cli.command()

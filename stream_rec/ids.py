@@ -20,6 +20,22 @@ class IdTable:
         self.names: list[str | None] = []
         self._free: list[int] = []
 
+    @classmethod
+    def of(cls, names: Sequence[str | None]) -> "IdTable":
+        """Return a table in which *names* have their places as numbers, and those without a name are free.
+
+        Raises ValueError for a name that comes twice.
+        """
+        table = cls()
+        table.names = list(names)
+        numbers: dict[str | None, int] = dict(zip(names, range(len(names)), strict=True))
+        if numbers.pop(None, None) is not None:
+            table._free = [number for number, name in enumerate(names) if name is None]
+        table._numbers = numbers  # type: ignore[assignment]  # None was taken out just above
+        if len(table._numbers) + len(table._free) != len(names):
+            raise ValueError("a name has two numbers")
+        return table
+
     def __len__(self) -> int:
         return len(self._numbers)
 

@@ -4,24 +4,18 @@ Pure and in event time: the same events in the same order give the same sessions
 they came in. Knows nothing of what a session is used for, and keeps of it its bounds only.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final, TypedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
 from stream_rec.events import Event, Forget
 
-__all__ = ["Sessionizer", "SessionizerState"]
+__all__ = ["OpenSpans", "Sessionizer"]
 
 # Time is cut in so many steps for a whole window: what is purged late is at most a step late.
 _STEPS_PER_WINDOW: Final = 8
-
-
-class SessionizerState(TypedDict):
-    """What a snapshot keeps: the watermark, and (first, last, opened) of each user's open spans."""
-
-    watermark: int | None
-    spans: dict[str, list[list[int]]]
+_BEFORE_ALL: Final = -(1 << 63)
 
 
 class _Span(msgspec.Struct):
@@ -38,6 +32,33 @@ class _User(msgspec.Struct):
 
     spans: list[_Span]
     step: int
+    n_exports: int
+    """How often the state had been exported when this was made: what was made before the last time is not changed."""
+
+
+class OpenSpans(NamedTuple):
+    """All that later sessions depend on, as it was at one moment. Nobody changes it."""
+
+    watermark: int | None
+    oldest_last: int
+    """A span that ended before this is not open any more."""
+    users: Mapping[str, _User]
+
+    @classmethod
+    def of(cls, watermark: int | None, rows: Iterable[tuple[str, Iterable[tuple[int, int, int]]]]) -> "OpenSpans":
+        """Make it from what `rows` gives."""
+        users = {}
+        for user_id, bounds in rows:
+            spans = [_Span(first, last, at, _session_id(user_id, at)) for first, last, at in bounds]
+            users[user_id] = _User(spans, 0, 0)
+        return cls(watermark, _BEFORE_ALL, users)
+
+    def rows(self) -> Iterator[tuple[str, list[tuple[int, int, int]]]]:
+        """Yield each user with (first, last, opened) of their open spans, in no order. O(users) in all."""
+        for user_id, user in self.users.items():
+            spans = [(s.first, s.last, s.opened) for s in user.spans if s.last >= self.oldest_last]
+            if spans:
+                yield user_id, spans
 
 
 class Sessionizer:
@@ -60,6 +81,7 @@ class Sessionizer:
         self._due: dict[int, dict[str, None]] = {}
         self._step_ms = max(1, (gap_ms + lateness_ms) // _STEPS_PER_WINDOW)
         self._purged_step = -1
+        self._n_exports = 0
 
     def __len__(self) -> int:
         """How many users are remembered."""
@@ -89,28 +111,32 @@ class Sessionizer:
         kept = [s for s in user.spans if s.session_id != session_id] if user else []
         if user is None or len(kept) == len(user.spans):
             return False
-        user.spans = kept
+        self._own(user_id, user).spans = kept
         return True if kept else self.forget(user_id)
 
-    def export_state(self) -> SessionizerState:
-        """All that later sessions depend on; equal histories give equal states. O(users)."""
-        oldest = self._oldest_last()
-        spans = {
-            user_id: [[s.first, s.last, s.opened] for s in user.spans if s.last >= oldest]
-            for user_id, user in sorted(self._users.items())
-        }
-        return {"watermark": self.watermark, "spans": {u: s for u, s in spans.items() if s}}
+    def export_state(self) -> OpenSpans:
+        """All that later sessions depend on. O(users), but quick: a table is copied now, and users as they go on."""
+        self._n_exports += 1
+        return OpenSpans(self.watermark, self._oldest_last(), dict(self._users))
 
-    def import_state(self, state: SessionizerState) -> None:
-        """Take the place of whatever was known with what `export_state` gave."""
+    def import_state(self, state: OpenSpans) -> None:
+        """Take the place of whatever was known with what `export_state` gave, sharing nothing with it."""
         self._users.clear()
         self._due.clear()
         self._purged_step = -1
         self.watermark = None
-        self._advance(state["watermark"])
-        for user_id, bounds in state["spans"].items():
+        self._advance(state.watermark)
+        for user_id, bounds in state.rows():
             spans = [_Span(first, last, at, _session_id(user_id, at)) for first, last, at in bounds]
             self._file(user_id, spans)
+
+    def _own(self, user_id: str, user: _User) -> _User:
+        """Return *user*, or a copy in its place if it has been exported, to be changed."""
+        if user.n_exports == self._n_exports:
+            return user
+        spans = [_Span(s.first, s.last, s.opened, s.session_id) for s in user.spans]
+        own = self._users[user_id] = _User(spans, user.step, self._n_exports)
+        return own
 
     def _assign(self, event: Event) -> Event:
         user_id, timestamp = event.user_id, event.timestamp
@@ -133,6 +159,8 @@ class Sessionizer:
         user = self._users.get(user_id)
         if user is None:
             return self._open(user_id, [], timestamp)
+        if user.n_exports != self._n_exports:
+            user = self._own(user_id, user)
         gap_ms = self.gap_ms
         span = user.spans[-1]
         if len(user.spans) == 1 and span.last <= timestamp <= span.last + gap_ms:
@@ -154,7 +182,7 @@ class Sessionizer:
 
     def _file(self, user_id: str, spans: list[_Span]) -> None:
         step = max(s.last for s in spans) // self._step_ms
-        self._users[user_id] = _User(spans, step)
+        self._users[user_id] = _User(spans, step, self._n_exports)
         self._due.setdefault(step, {})[user_id] = None
 
     def _drop_due(self, user_id: str, step: int) -> None:
@@ -180,7 +208,8 @@ class Sessionizer:
         self._purged_step = passed
         for step in steps:
             for user_id in self._due.pop(step, ()):
-                alive = self._alive(self._users.pop(user_id).spans)
+                alive = self._alive(self._own(user_id, self._users[user_id]).spans)
+                del self._users[user_id]
                 if alive:
                     self._file(user_id, alive)
 

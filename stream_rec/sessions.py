@@ -9,7 +9,8 @@ grown since, evicted if not. So the order costs nothing for each event, and the 
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,20 @@ from sortedcontainers import SortedDict
 
 from stream_rec.ids import IdTable
 
-__all__ = ["SessionStore", "TimeOrder"]
+__all__ = ["SessionStore", "TimeOrder", "Users", "each_user"]
+
+Users = str | tuple[str, Any]
+"""Who took part in a session: one user, or one and the others. Nothing of it ever changes, so the copy of a table of
+them is a snapshot, and one more costs the same however many there are."""
+
+
+def each_user(users: Users) -> Iterator[str]:
+    """Yield the users, each once, the last that came first."""
+    while not isinstance(users, str):
+        user, users = users
+        yield user
+    yield users
+
 
 OPEN_AT_ONCE = 16_384  # sessions sorted for eviction at a time at most, ties aside: some 3 ms
 OPEN_AT_LEAST = 512  # ... and at least, while there are so many: opening costs some 50 us, however few there are
@@ -112,20 +126,55 @@ class TimeOrder:
 class SessionStore:
     """Who the sessions are: ids, users, and the order in which they will leave. Their events stand in the index."""
 
-    def __init__(self, retention_ms: int | None) -> None:
-        self.ids = IdTable()
+    def __init__(self, retention_ms: int | None, ids: IdTable | None = None) -> None:
+        self.ids = IdTable() if ids is None else ids
         self.order = TimeOrder(retention_ms)
-        self._slots_of_user: dict[str, set[int]] = {}
-        self._users_of_slot: dict[int, set[str]] = {}
+        self._slots_of_user: dict[str, int | set[int]] = {}  # most users have one session
+        self._users_of_slot: dict[int, Users] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what pickle takes: users as lists, the first that came first, since it follows chains by recursion."""
+        users = {slot: list(each_user(users))[::-1] for slot, users in self._users_of_slot.items()}
+        return {**self.__dict__, "_slots_of_user": {}, "_users_of_slot": {}, "users": users}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        users = state.pop("users")
+        self.__dict__.update(state)
+        self._link_all(users)
 
     def link(self, slot: int, user_id: str) -> None:
-        """Note that *user_id* took part in session *slot*."""
-        self._slots_of_user.setdefault(user_id, set()).add(slot)
-        self._users_of_slot.setdefault(slot, set()).add(user_id)
+        """Note that *user_id* took part in session *slot*. O(1)."""
+        slots = self._slots_of_user.get(user_id)
+        if slots is None:
+            self._slots_of_user[user_id] = slot
+        elif isinstance(slots, int):
+            if slots == slot:
+                return
+            self._slots_of_user[user_id] = {slots, slot}
+        elif slot in slots:
+            return
+        else:
+            slots.add(slot)
+        others = self._users_of_slot.get(slot)
+        self._users_of_slot[slot] = user_id if others is None else (user_id, others)
 
     def of_user(self, user_id: str) -> list[int]:
         """Return the slots of the sessions that *user_id* took part in, ascending."""
-        return sorted(self._slots_of_user.get(user_id, ()))
+        return sorted(_as_set(self._slots_of_user.get(user_id)))
+
+    def export_users(self) -> Mapping[int, Users]:
+        """Return who took part in which session: a copy of one table."""
+        return dict(self._users_of_slot)
+
+    def import_users(self, users: Mapping[int, Users]) -> None:
+        """Take what `export_users` gave into an empty store."""
+        self._link_all({slot: list(each_user(chain))[::-1] for slot, chain in users.items()})
+
+    def _link_all(self, users: Mapping[int, list[str]]) -> None:
+        for slot, names in users.items():
+            for name in names:
+                self.link(slot, name)
 
     @property
     def has_users(self) -> bool:
@@ -137,11 +186,19 @@ class SessionStore:
         if not self._users_of_slot:
             return
         for slot in slots:
-            for user_id in self._users_of_slot.pop(slot, ()):
-                sessions = self._slots_of_user[user_id]
-                sessions.discard(slot)
-                if not sessions:
-                    del self._slots_of_user[user_id]
+            users = self._users_of_slot.pop(slot, None)
+            if isinstance(users, str):
+                self._leave(users, slot)
+            elif users is not None:
+                for user_id in each_user(users):
+                    self._leave(user_id, slot)
+
+    def _leave(self, user_id: str, slot: int) -> None:
+        sessions = self._slots_of_user[user_id]
+        if isinstance(sessions, set) and len(sessions) > 1:
+            sessions.discard(slot)
+        else:
+            del self._slots_of_user[user_id]
 
     def release(self, slots: Iterable[int]) -> None:
         """Forget the ids and users of sessions that are gone; their slots will be used again."""
@@ -153,5 +210,11 @@ class SessionStore:
         """Assert that users and sessions know each other, and what the parts assert. O(n)."""
         self.ids._check()  # noqa: SLF001  # a part checks itself
         self.order._check()  # noqa: SLF001
-        pairs = {(user, slot) for user, slots in self._slots_of_user.items() for slot in slots}
-        assert pairs == {(user, slot) for slot, users in self._users_of_slot.items() for user in users}
+        pairs = {(user, slot) for user, slots in self._slots_of_user.items() for slot in _as_set(slots)}
+        assert pairs == {(user, slot) for slot, users in self._users_of_slot.items() for user in each_user(users)}
+
+
+def _as_set(slots: int | set[int] | None) -> set[int]:
+    if slots is None:
+        return set()
+    return {slots} if isinstance(slots, int) else slots

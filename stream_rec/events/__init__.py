@@ -8,6 +8,7 @@ from stream_rec.events._decoder import DecodeRules, EventDecoder, FieldMap
 from stream_rec.events._encode import DeadLetter, encode_answer, encode_dead_letter
 from stream_rec.events._requests import RequestDecoder
 from stream_rec.events._types import (
+    EXPIRED,
     FORGET,
     VIEW,
     Answer,
@@ -19,6 +20,7 @@ from stream_rec.events._types import (
 )
 
 __all__ = [
+    "EXPIRED",
     "FORGET",
     "VIEW",
     "Answer",

@@ -1,7 +1,7 @@
 """What goes out, as JSON lines: answers and dead letters. The same value is the same bytes."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -25,6 +25,10 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     offset: int
     record: str | None = None
     record_base64: str | None = None
+    key: str | None = None
+    key_base64: str | None = None
+    headers: dict[str, str] | None = None
+    """As they came in, each value as text where it is text, else in base64 under its name and `;base64`."""
 
     @property
     def original(self) -> bytes:
@@ -39,10 +43,33 @@ _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 encode_answer: Final[Callable[[Answer], bytes]] = _ENCODER.encode
 
 
-def encode_dead_letter(reason: str, message: str, original: bytes, topic: str, partition: int, offset: int) -> bytes:
+def encode_dead_letter(
+    reason: str,
+    message: str,
+    original: bytes,
+    topic: str,
+    partition: int,
+    offset: int,
+    key: bytes | None = None,
+    headers: Iterable[tuple[str, bytes]] = (),
+) -> bytes:
     """One dead letter as a JSON object, without a newline."""
-    record, in_base64 = _as_text(original)
-    return _ENCODER.encode(DeadLetter(str(reason), message, topic, partition, offset, record, in_base64))
+    letter = DeadLetter(
+        str(reason),
+        message,
+        topic,
+        partition,
+        offset,
+        *_as_text(original),
+        *((None, None) if key is None else _as_text(key)),
+        dict(_header(name, value) for name, value in headers) or None,
+    )
+    return _ENCODER.encode(letter)
+
+
+def _header(name: str, value: bytes) -> tuple[str, str]:
+    text, in_base64 = _as_text(value)
+    return (name, text) if text is not None else (f"{name};base64", in_base64 or "")
 
 
 def _as_text(original: bytes) -> tuple[str | None, str | None]:

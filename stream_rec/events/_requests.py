@@ -20,6 +20,7 @@ Id = str | int
 # The limits of the settings of the same names.
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Few = Annotated[int, Meta(ge=1, le=10_000)]
+Millis = Annotated[int, Meta(ge=0, le=1 << 50)]
 
 
 class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -34,6 +35,7 @@ class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     seen: Literal["keep", "drop-current", "drop-session"] | None = None
     preset: str | None = None
     fallbacks: bool | None = None
+    ttl_ms: Millis | None = None
 
 
 _READ: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire).decode
@@ -72,6 +74,7 @@ class RequestDecoder:
             wire.seen,
             wire.preset,
             wire.fallbacks,
+            wire.ttl_ms,
         )
 
     def _id(self, name: str, value: Id | None) -> str | None:

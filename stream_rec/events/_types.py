@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 __all__ = [
+    "EXPIRED",
     "FORGET",
     "VIEW",
     "Answer",
@@ -18,6 +19,7 @@ __all__ = [
 
 VIEW: Final = "view"
 FORGET: Final = "forget"
+EXPIRED: Final = "expired"
 
 
 class Reason(enum.StrEnum):
@@ -72,6 +74,8 @@ class Request(msgspec.Struct, frozen=True):
     seen: str | None = None
     preset: str | None = None
     fallbacks: bool | None = None
+    ttl_ms: int | None = None
+    """An answer that comes later than this after the request was written is of no use to who asked."""
 
 
 class Recommendation(msgspec.Struct, frozen=True, gc=False):
@@ -91,3 +95,5 @@ class Answer(msgspec.Struct, frozen=True):
     as_of: int | None
     offsets: dict[str, int]
     model: str
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    """Why there are no items although there could be: `expired`. Left out of the JSON otherwise."""

@@ -16,7 +16,17 @@ from stream_rec.index._kernel import state as field
 from stream_rec.index._kernel.state import I32, I64, Answers, Batch, Parameters, Scratch, State
 from stream_rec.limits import Limits
 
-__all__ = ["Index"]
+__all__ = [
+    "EVENT_ARRAYS",
+    "EVENT_COST",
+    "ITEM_ARRAYS",
+    "ITEM_COST",
+    "SESSION_COST",
+    "STORE_COST",
+    "Index",
+    "frame",
+    "grown",
+]
 
 # What a retained session, event and item cost, in bytes, everything included: arrays with their unused room, id
 # tables, the time order. Measured by benchmarks/bench_memory.py, rounded up, so that a memory budget is kept.
@@ -84,10 +94,10 @@ def _empty_state(limits: Limits) -> State:
         top=np.zeros(field.TOP_SIZE, field.TOP),
         seen=np.zeros(1024, field.SEEN_ID),
     )
-    return _grown(_grown(state, ("session",), 64), ITEM_ARRAYS, 64)
+    return grown(grown(state, ("session",), 64), ITEM_ARRAYS, 64)
 
 
-def _grown(state: State, names: Sequence[str], needed: int) -> State:
+def grown(state: State, names: Sequence[str], needed: int) -> State:
     """Return *state* with the arrays *names* at least *needed* long, behind what they held as good as new."""
     old = len(getattr(state, names[0]))
     if old >= needed:
@@ -170,7 +180,7 @@ class Index:
             return
         if max(slots) >= field.DEAD:
             raise OverflowError(f"more than {field.DEAD} sessions at a time: set max_sessions or a shorter retention")
-        self.state = _grown(self.state, ("session",), max(slots) + 1)
+        self.state = grown(self.state, ("session",), max(slots) + 1)
         self.state.session["hash"][slots] = np.array(hashes, np.uint64)
         self.state.session["id_bytes"][slots] = id_bytes
 
@@ -180,7 +190,7 @@ class Index:
         """Prepare numbers for items with the given XXH3-64 hashes, id lengths in bytes, and places on the deny list."""
         if not items:
             return
-        self.state = _grown(self.state, ITEM_ARRAYS, max(items) + 1)
+        self.state = grown(self.state, ITEM_ARRAYS, max(items) + 1)
         self.state.item["hash"][items] = np.array(hashes, np.uint64)
         self.state.item["id_bytes"][items] = id_bytes
         self.state.item["denied"][items] = denied
@@ -196,11 +206,11 @@ class Index:
         """Do what a kernel asked for, so that it can go on at event *reached*."""
         counters = self.state.counters
         if need == field.MORE_EVENT_ROOM:
-            self.state = _grown(self.state, EVENT_ARRAYS, len(self.state.event_item) + 1)
+            self.state = grown(self.state, EVENT_ARRAYS, len(self.state.event_item) + 1)
         elif need == field.MORE_POSTING_ROOM:
             biggest = int(self.state.item["room"].max()) * 2
             room = counters[field.POSTINGS_TOP] + biggest + 1
-            self.state = _grown(self.state, ("postings",), max(int(room), len(self.state.postings) + 1))
+            self.state = grown(self.state, ("postings",), max(int(room), len(self.state.postings) + 1))
         elif need == field.MORE_ID_ROOM:
             self._rebuild_ids()
         elif need == field.MORE_FILING_ROOM:  # the other lists were emptied just before
@@ -226,10 +236,7 @@ class Index:
         times = self.state.session["last"][self.live_slots()]
         oldest = min(time, int(times.min())) if times.size else time
         newest = max(time, int(times.max())) if times.size else time
-        shift = 0
-        while (newest - oldest) >> shift >= field.TIME_LIMIT // 2:
-            shift += 1
-        entries.reframe(self.state, oldest - ((field.TIME_LIMIT // 8) << shift), shift)
+        entries.reframe(self.state, *frame(oldest, newest))
 
     def take_lists(self) -> tuple[I32, I64, I32, I32, I32]:
         """Empty the kernel's lists; return copies.
@@ -272,7 +279,7 @@ class Index:
 
     def _widen_front(self) -> None:
         """Give the front more room, keeping what it holds."""
-        self.state = _grown(self.state, ("front",), len(self.state.front) + LISTS)
+        self.state = grown(self.state, ("front",), len(self.state.front) + LISTS)
 
     # --- kernels
 
@@ -281,10 +288,17 @@ class Index:
         return entries.apply(self.state, batch, begin)
 
     def apply_and_ask(
-        self, p: Parameters, batch: Batch, begin: int, exclude: npt.NDArray[np.int32], answers: Answers
+        self,
+        p: Parameters,
+        batch: Batch,
+        begin: int,
+        wanted: npt.NDArray[np.uint8],
+        exclude: npt.NDArray[np.int32],
+        answers: Answers,
     ) -> tuple[int, int]:
-        """Apply *batch* from event *begin* on and answer each event; see `entries.apply_and_ask`."""
-        return entries.apply_and_ask(self.state, self.scratch(p, exclude.size), p, batch, begin, exclude, answers)
+        """Apply *batch* from event *begin* on and answer those *wanted*, [n]; see `entries.apply_and_ask`."""
+        scratch = self.scratch(p, exclude.size)
+        return entries.apply_and_ask(self.state, scratch, p, batch, begin, wanted, exclude, answers)
 
     def ask_session(self, p: Parameters, slot: int, exclude: npt.NDArray[np.int32], answers: Answers, row: int) -> None:
         """Answer for session *slot* into *row*."""
@@ -401,6 +415,14 @@ class Index:
             self._scratch = _new_scratch(*sizes, self.limits.max_session_events)
             self._scratch_for = sizes
         return self._scratch
+
+
+def frame(oldest: int, newest: int) -> tuple[int, int]:
+    """Return base and shift of a time frame that holds both times with room on either side."""
+    shift = 0
+    while (newest - oldest) >> shift >= field.TIME_LIMIT // 2:
+        shift += 1
+    return oldest - ((field.TIME_LIMIT // 8) << shift), shift
 
 
 def _new_scratch(n_items: int, m: int, last: int, n: int, session_events: int) -> Scratch:

@@ -19,7 +19,11 @@ _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)
 
 
 class Counts(msgspec.Struct):
-    """Counters of one run. `n_read` = `n_applied` + the sum of `dead` + `n_duplicates`."""
+    """Counters of one run. `n_read` = `n_applied` + the sum of `dead` + `n_duplicates`.
+
+    Of a broker's records, those that this process answers for are counted, and of the others only how many there were:
+    so the counters of all replicas add up to what is in the log.
+    """
 
     n_read: int = 0
     """Records of the event source, none left out."""
@@ -42,6 +46,15 @@ class Counts(msgspec.Struct):
 
     dead_requests: Counter[str] = msgspec.field(default_factory=Counter)
 
+    n_expired: int = 0
+    """Of the requests, those that were too old to be answered with items."""
+
+    n_followed: int = 0
+    """Records that others answer for, or that a recovery passed again: applied in silence, counted nowhere else."""
+
+    n_coalesced: int = 0
+    """Of `n_applied`, the events that a newer one of their session was answered in place of."""
+
     def check(self) -> None:
         """Raise AssertionError if a record was lost on the way: a bug of ours, whoever's data it is."""
         accounted = self.n_applied + self.dead.total() + self.n_duplicates
@@ -62,7 +75,10 @@ def summary_lines(counts: Counts, stats: Stats, seconds: float, *, interrupted: 
     ]
     if counts.n_requests:
         refused = f"{counts.dead_requests.total():,} dead-lettered{_by_reason(counts.dead_requests)}"
-        lines.append(("requests", f"{counts.n_requests:,} read, {refused}"))
+        expired = f", {counts.n_expired:,} expired" if counts.n_expired else ""
+        lines.append(("requests", f"{counts.n_requests:,} read, {refused}{expired}"))
+    if counts.n_followed:
+        lines.append(("followed", f"{counts.n_followed:,} records, answered by others or before"))
     kept = f"{stats.n_sessions:,} sessions, {stats.n_events:,} events, {stats.n_items:,} items"
     lines += [
         ("retained", f"{kept}; {stats.n_evicted:,} sessions evicted"),

@@ -35,7 +35,7 @@ def is_cold(*, answers_events: bool = True) -> bool:
     return not any(folder.glob(f"entries.{needed}-*.nbi"))
 
 
-def warm_up(*, answers_events: bool = True, answers_requests: bool = False) -> None:
+def warm_up(*, answers_events: bool = True, answers_requests: bool = False, keeps_snapshots: bool = False) -> None:
     """Call what a run will call, so that its first record does not wait."""
     engine = Engine()
     events = [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)]
@@ -46,3 +46,5 @@ def warm_up(*, answers_events: bool = True, answers_requests: bool = False) -> N
     if answers_requests:
         engine.answer([Request(session_id="t"), Request(items=("a",))])
     engine.stats()
+    if keeps_snapshots:
+        engine.import_state(engine.export_state())

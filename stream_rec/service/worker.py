@@ -1,15 +1,21 @@
 """Records in, verdicts and answers out: whoever calls it owns the engine while it does.
 
-Knows nothing of where records come from or where answers go, and starts no thread: the loop calls it, and so can a
-recommender thread behind a mailbox. What it says of a log does not depend on how the log was cut into batches.
+Knows nothing of where records come from or where answers go, and starts no thread: the loop calls it, and so does the
+recommender thread behind its mailbox. What it says of a log does not depend on how the log was cut into batches (but
+for what coalescing leaves out).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from stream_rec.engine import Applied, Engine
 from stream_rec.errors import DecodeError, SettingsError
 from stream_rec.events import (
+    EXPIRED,
     Answer,
     Event,
     EventDecoder,
@@ -22,9 +28,11 @@ from stream_rec.events import (
 from stream_rec.service.counts import Counts, show_duration
 from stream_rec.transport.base import Record, decode_records
 
-__all__ = ["Refused", "Taken", "Worker"]
+__all__ = ["Batch", "Decoded", "Mask", "Refused", "Taken", "Worker"]
 
 Decoded = Event | Forget | DecodeError
+
+Mask = npt.NDArray[np.bool_]
 
 
 class Refused(NamedTuple):
@@ -37,7 +45,21 @@ class Refused(NamedTuple):
     def letter(self) -> bytes:
         """The dead letter, as JSON."""
         each = self.record
-        return encode_dead_letter(self.reason, self.message, each.value, each.topic, each.partition, each.offset)
+        return encode_dead_letter(
+            self.reason, self.message, each.value, each.topic, each.partition, each.offset, each.key, each.headers
+        )
+
+
+class Batch(NamedTuple):
+    """Records of events and of requests in the order of their arrival, events decoded already."""
+
+    records: Sequence[Record]
+    decoded: Sequence[Decoded | None]
+    """None stands for a request, which is decoded when it is answered."""
+    ours: Mask | None = None
+    """Which of them this process answers for, [n]; None: all."""
+    seen: Mapping[str, int] | None = None
+    """By `topic-partition`, the last offset of each partition among them; None: look."""
 
 
 class Taken(NamedTuple):
@@ -45,12 +67,15 @@ class Taken(NamedTuple):
 
     answers: list[Answer]
     refused: list[Refused]
+    forgot: bool = False
+    """Whether something was forgotten: snapshots from before must go."""
 
 
 class Worker:
     """An engine, what reads records for it, and the count of what became of them.
 
-    *now_ms* is asked once a batch what time it is, to refuse events from the future; None lets them in.
+    *now_ms* is asked once a batch what time it is, to refuse events from the future; None lets them in. With *coalesce*
+    only the newest event of each session in a batch is answered. *request_ttl_ms* holds for requests that name none.
     """
 
     def __init__(
@@ -60,7 +85,10 @@ class Worker:
         requests: RequestDecoder | None = None,
         *,
         answers_events: bool = True,
+        coalesce: bool = False,
         now_ms: Callable[[], int] | None = None,
+        request_ttl_ms: int | None = None,
+        clock_ms: Callable[[], int] | None = None,
     ) -> None:
         self.engine = engine
         self.counts = Counts()
@@ -69,35 +97,63 @@ class Worker:
         self._decoder = decoder
         self._requests = requests or RequestDecoder()
         self._answers_events = answers_events
+        self._coalesce = coalesce
         self._now_ms = now_ms
+        self._request_ttl_ms = request_ttl_ms
+        self._clock_ms = clock_ms
 
     def decode(self, records: Sequence[Record]) -> list[Decoded]:
-        """What each of *records* says; for an unreadable one, why."""
+        """What each of *records* says; for an unreadable one, why. Touches no state: another thread may call it."""
         return decode_records(self._decoder, records, None if self._now_ms is None else self._now_ms())
+
+    def take(self, batch: Batch) -> Taken:
+        """Apply events and answer requests in the order they came in."""
+        records, decoded, ours, seen = batch
+        if None not in decoded:
+            return self.take_decoded(records, decoded, ours, seen)  # type: ignore[arg-type]  # events only
+        parts: list[Taken] = []
+        for is_request, places in groupby(range(len(records)), lambda i: decoded[i] is None):
+            part = list(places)
+            run = slice(part[0], part[-1] + 1)
+            if is_request:
+                parts.append(self.take_requests(records[run]))
+            else:
+                mine = None if ours is None else ours[run]
+                parts.append(self.take_decoded(records[run], decoded[run], mine))  # type: ignore[arg-type]  # events
+        return Taken(
+            [answer for part in parts for answer in part.answers],
+            [refused for part in parts for refused in part.refused],
+            any(part.forgot for part in parts),
+        )
 
     def take_events(self, records: Sequence[Record]) -> Taken:
         """Decode and apply *records*, and answer right after each if that was asked for."""
         return self.take_decoded(records, self.decode(records))
 
-    def take_decoded(self, records: Sequence[Record], decoded: Sequence[Decoded]) -> Taken:
-        """Apply what `decode` made of *records*, and answer right after each if that was asked for."""
-        offsets = self._see(records)
-        readable, events = records, decoded
-        if DecodeError in set(map(type, decoded)):
-            places = [place for place, each in enumerate(decoded) if type(each) is not DecodeError]
-            readable, events = [records[i] for i in places], [decoded[i] for i in places]
-            offsets = [offsets[i] for i in places] if self._answers_events else []
+    def take_decoded(
+        self,
+        records: Sequence[Record],
+        decoded: Sequence[Decoded],
+        ours: Mask | None = None,
+        seen: Mapping[str, int] | None = None,
+    ) -> Taken:
+        """Apply what `decode` made of *records*, and answer right after each of *ours* if that was asked for.
+
+        *seen* is the last offset of each partition among them, which is looked up without it.
+        """
+        mine = np.ones(len(records), np.bool_) if ours is None else ours
+        answering = self._answers_events and bool(mine.any())
+        offsets = self._see_each(records) if answering else self._see(seen or _last_of_each(records))
+        run = _readable(records, decoded, mine, offsets)
         watermark = self.engine.watermark
-        answers: list[Answer] = []
-        if self._answers_events:
-            applied, answered = self.engine.apply_and_answer(events, offsets)  # type: ignore[arg-type]  # no error left
-            answers = [answer for answer in answered if answer is not None]
-        else:
-            applied = self.engine.apply(events)  # type: ignore[arg-type]  # no error left
-        refused = self._refused(records, decoded, readable, events, applied, watermark)
-        self._count(records, events, applied, refused)
+        applied, answers = self._apply(run, answering=answering)
+        refused = self._refused(records, decoded, run, applied, watermark)
+        if refused and not mine.all():
+            place = _place_in(records)
+            refused = [each for each in refused if mine[place(each)]]
+        self._count(mine, run, applied, refused)
         self.counts.n_answers += len(answers)
-        return Taken(answers, refused)
+        return Taken(answers, refused, Forget in set(map(type, run.events)))
 
     def take_requests(self, records: Sequence[Record]) -> Taken:
         """Answer the requests in *records* from the present state."""
@@ -105,7 +161,7 @@ class Worker:
         refused: list[Refused] = []
         for record in records:
             try:
-                answers += self.engine.answer([self._request(record)], self.offsets)
+                answers.append(self._answer(self._request(record), record))
             except DecodeError as error:
                 refused.append(Refused(record, error.reason, error.message))
             except SettingsError as error:
@@ -115,17 +171,55 @@ class Worker:
         self.counts.n_answers += len(answers)
         return Taken(answers, refused)
 
+    def _answer(self, request: Request, record: Record) -> Answer:
+        if self._is_expired(request, record):
+            self.counts.n_expired += 1
+            engine = self.engine
+            return Answer(
+                request.session_id,
+                request.request_id,
+                [],
+                engine.watermark,
+                dict(self.offsets),
+                engine.model.name,
+                EXPIRED,
+            )
+        return self.engine.answer([request], self.offsets)[0]
+
+    def _is_expired(self, request: Request, record: Record) -> bool:
+        """By the broker's time of the request; one from a file has none, and does not expire."""
+        ttl = self._request_ttl_ms if request.ttl_ms is None else request.ttl_ms
+        if ttl is None or record.timestamp_ms is None or self._clock_ms is None:
+            return False
+        return self._clock_ms() - record.timestamp_ms > ttl
+
     def _request(self, record: Record) -> Request:
         if record.fault is not None:
             raise DecodeError(*record.fault)
         return self._requests.decode(record.value)
 
-    def _see(self, records: Sequence[Record]) -> list[dict[str, int]]:
-        """Return the positions right after each record; where no event is answered, only note the last."""
+    def _apply(self, run: "_Run", *, answering: bool) -> tuple[Applied, list[Answer]]:
+        if not answering:
+            return self.engine.apply(run.events), []
+        wanted = run.ours
+        if self._coalesce:
+            newest = _newest_of_each_session(run.events, wanted)
+            self.counts.n_coalesced += int(wanted.sum() - newest.sum())
+            wanted = newest
+        applied, answered = self.engine.apply_and_answer(run.events, run.offsets, wanted)
+        return applied, [answer for answer in answered if answer is not None]
+
+    def _see(self, last: Mapping[str, int]) -> list[dict[str, int]]:
+        """Note the last positions of a batch that nobody is told of."""
+        self.offsets = {**self.offsets, **last}
+        return []
+
+    def _see_each(self, records: Sequence[Record]) -> list[dict[str, int]]:
+        """Return the positions right after each record."""
         seen: list[dict[str, int]] = []
         before = self.offsets
         topic, partition, label = None, None, ""
-        for record in records if self._answers_events else _last_of_each(records):
+        for record in records:
             if record.partition != partition or record.topic != topic:
                 topic, partition = record.topic, record.partition
                 label = f"{topic}-{partition}"
@@ -138,21 +232,20 @@ class Worker:
         self,
         records: Sequence[Record],
         decoded: Sequence[Decoded],
-        readable: Sequence[Record],
-        events: Sequence[Decoded],
+        run: "_Run",
         applied: Applied,
         watermark: int | None,
     ) -> list[Refused]:
         """Why each record that was not applied was not, in the order of the log."""
         refused = []
-        if len(readable) < len(records):
+        if len(run.records) < len(records):
             refused = [
                 Refused(record, each.reason, each.message)
                 for record, each in zip(records, decoded, strict=True)
                 if type(each) is DecodeError
             ]
-        if applied.n_applied < len(events):
-            refused += self._turned_down(readable, events, applied, watermark)
+        if applied.n_applied < len(run.events):
+            refused += self._turned_down(run.records, run.events, applied, watermark)
             refused.sort(key=_place_in(records))
         return refused
 
@@ -181,14 +274,16 @@ class Worker:
                 return f"event_id: {event.event_id!r} was seen before"
         return f"type: {event.type!r} is one more than there can be types; name those that matter with --event-type"
 
-    def _count(
-        self, records: Sequence[Record], events: Sequence[Decoded], applied: Applied, refused: Sequence[Refused]
-    ) -> None:
+    def _count(self, mine: Mask, run: "_Run", applied: Applied, refused: Sequence[Refused]) -> None:
         counts = self.counts
-        counts.n_read += len(records)
-        counts.n_applied += applied.n_applied
-        if Forget in set(map(type, events)):
-            counts.n_forgets += sum(type(event) is Forget for event in events)
+        n_mine = int(mine.sum())
+        counts.n_read += n_mine
+        counts.n_followed += len(mine) - n_mine
+        counts.n_applied += int(((applied.outcomes == 0) & run.ours).sum())
+        if Forget in set(map(type, run.events)):
+            counts.n_forgets += sum(
+                type(event) is Forget for event, ours in zip(run.events, run.ours.tolist(), strict=True) if ours
+            )
         for each in refused:
             if each.reason == Reason.DUPLICATE:
                 counts.n_duplicates += 1
@@ -196,11 +291,48 @@ class Worker:
                 counts.dead[str(each.reason)] += 1
 
 
+class _Run(NamedTuple):
+    """The readable records of a batch."""
+
+    records: Sequence[Record]
+    events: Sequence[Event | Forget]
+    ours: Mask
+    offsets: Sequence[dict[str, int]]
+    """The log positions right after each; empty where none is answered."""
+
+
+def _readable(
+    records: Sequence[Record], decoded: Sequence[Decoded], ours: Mask, offsets: Sequence[dict[str, int]]
+) -> _Run:
+    if DecodeError not in set(map(type, decoded)):
+        return _Run(records, decoded, ours, offsets)  # type: ignore[arg-type]  # no error among them
+    places = [place for place, each in enumerate(decoded) if type(each) is not DecodeError]
+    return _Run(
+        [records[i] for i in places],
+        [decoded[i] for i in places],  # type: ignore[misc]  # no error among them
+        ours[places],
+        [offsets[i] for i in places] if len(offsets) == len(records) else [],
+    )
+
+
+def _newest_of_each_session(events: Sequence[Event | Forget], wanted: Mask) -> Mask:
+    """Of the *wanted* events, those that no other of their session follows."""
+    newest: dict[tuple[str, str | None], int] = {}
+    for place in np.flatnonzero(wanted).tolist():
+        event = events[place]
+        if type(event) is Event:
+            # Before sessions are cut from users, an event has no session yet, and its user stands for it.
+            newest[event.session_id, None if event.session_id else event.user_id] = place
+    kept = np.zeros(len(events), np.bool_)
+    kept[list(newest.values())] = True
+    return kept
+
+
 def _place_in(records: Sequence[Record]) -> Callable[[Refused], int]:
     places = {id(record): place for place, record in enumerate(records)}
     return lambda refused: places[id(refused.record)]
 
 
-def _last_of_each(records: Sequence[Record]) -> list[Record]:
-    """The last record of each partition: all that counts where nobody is told what came between."""
-    return list({(record.topic, record.partition): record for record in records}.values())
+def _last_of_each(records: Sequence[Record]) -> dict[str, int]:
+    ends = {(record.topic, record.partition): record.offset for record in records}
+    return {f"{topic}-{partition}": offset for (topic, partition), offset in ends.items()}

@@ -6,6 +6,6 @@ set: the command line's options and the reference page of the docs are both made
 
 from stream_rec.settings._fields import Kind, Setting
 from stream_rec.settings._layers import ENVIRONMENT_PREFIX, load
-from stream_rec.settings._object import Settings, table
+from stream_rec.settings._object import Settings, is_topic, table
 
-__all__ = ["ENVIRONMENT_PREFIX", "Kind", "Setting", "Settings", "load", "table"]
+__all__ = ["ENVIRONMENT_PREFIX", "Kind", "Setting", "Settings", "is_topic", "load", "table"]

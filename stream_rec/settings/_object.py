@@ -15,7 +15,7 @@ from msgspec import Meta
 from stream_rec.errors import SettingsError
 from stream_rec.settings._fields import Kind, Setting, settings_of
 
-__all__ = ["Settings", "table"]
+__all__ = ["Settings", "is_topic", "table"]
 
 _SECOND: Final = 1000
 _HOUR: Final = 3600 * _SECOND
@@ -36,11 +36,15 @@ Weight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
 Source = Annotated[
     str,
-    Meta(min_length=1, extra={"metavar": "SRC", "expected": "a path, or - for standard input"}),
+    Meta(
+        min_length=1, extra={"metavar": "SRC", "expected": "a path, - for standard input, or kafka://host:9092/topic"}
+    ),
 ]
 Destination = Annotated[
     str,
-    Meta(min_length=1, extra={"metavar": "DST", "expected": "a path, or - for standard output"}),
+    Meta(
+        min_length=1, extra={"metavar": "DST", "expected": "a path, - for standard output, or kafka://host:9092/topic"}
+    ),
 ]
 Path = Annotated[str, Meta(min_length=1, extra={"metavar": "PATH", "expected": "a path"})]
 EventField = Literal["session_id", "item_id", "timestamp", "type", "event_id", "user_id"]
@@ -55,22 +59,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     events: Source
     """Where events are read from: a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, each also with
-    `.gz` (but for Parquet), or `-` for standard input (JSON lines)."""
+    `.gz` (but for Parquet), `-` for standard input (JSON lines), or a topic,
+    `kafka://host:9092[,host:9092]/topic`, which is read until the service is stopped."""
 
     format: Literal["auto", "jsonl", "json", "csv", "tsv", "parquet"] = "auto"
     """How `events` are written, where the name does not tell (`u.data`, CSV on standard input):
     `auto` goes by the name's ending, and takes standard input for JSON lines."""
 
     recommendations: Destination = "-"
-    """Where answers are written, one JSON line each: a `.jsonl` or `.jsonl.gz` file, or `-` for
-    standard output."""
+    """Where answers are written, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for
+    standard output, or a topic, `kafka://host:9092/topic`, where they are keyed by session."""
 
     requests: Source | None = None
-    """Where requests for recommendations are read from, in the same forms as `events`."""
+    """Where requests for recommendations are read from: JSON lines in a file or a pipe, answered
+    after all events, or a topic, answered as they come."""
 
     dead_letters: Destination | None = None
-    """Where records that were not applied go, with their original bytes, position and reason.
-    Without it they are counted only."""
+    """Where records that were not applied go, with their original bytes, position and reason: as
+    JSON lines, or in a topic with the reason in headers. Without it they are counted only."""
 
     output_mode: Literal["new", "append", "overwrite"] = "new"
     """What becomes of a file of `recommendations` or `dead_letters` that is there already: `new`
@@ -79,6 +85,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     answer: Literal["each-event", "requests", "none"] = "each-event"
     """What is answered: `each-event` answers every event after it is applied, and requests if a
     source of them is given; `requests` answers those only; `none` feeds the index and is silent."""
+
+    coalesce: bool = False
+    """Answer only the newest event of a session where several of them come in one batch: for those
+    who show the latest answer only. What is left out depends on load."""
+
+    request_ttl_ms: PositiveMillis | None = None
+    """A request that is older when its turn comes is answered without items, with the reason
+    `expired`. Holds for requests in a topic that do not bring a `ttl_ms` of their own."""
 
     fields: Annotated[
         Mapping[EventField, Name],
@@ -207,6 +221,55 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `compression.type`, ... With `consumer.`, `producer.` or `admin.` before it, one is for that part only.
     A secret is given as `env:NAME` or `file:PATH`, never as it is."""
 
+    group: Name = "stream-rec"
+    """The consumer group in Kafka. Processes of one group share the answering; another group answers
+    the same topic for itself."""
+
+    instance: Name | None = None
+    """The name of this process in its group, the same at each start. With it a restart keeps its
+    partitions and takes over at once; without, after the group's session timeout. No two processes
+    may share one."""
+
+    delivery: Literal["exactly-once", "at-least-once"] | None = None
+    """`exactly-once` writes answers, dead letters and positions in one transaction; `at-least-once`
+    is quicker, and may repeat answers after a crash. `none` is exactly once where all that is
+    written goes to topics, and at least once where something goes to a file or a pipe."""
+
+    begin: Literal["earliest", "latest"] = "earliest"
+    """Where a new group begins to answer: at the first event that the topic holds, or after the
+    last one, the others being learned from in silence."""
+
+    create_topics: bool = False
+    """Make the topics that are not there."""
+
+    topic_partitions: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    """Partitions of topics that are made; `none` is the broker's default. At most as many processes
+    of a group can answer as there are partitions."""
+
+    topic_replication: Annotated[int, Meta(ge=1, le=100)] | None = None
+    """Copies of topics that are made; `none` is the broker's default."""
+
+    topic_retention_ms: PositiveMillis | None = None
+    """How long topics that are made keep their records; `none` is the broker's default. Events
+    should be kept for `retention` at least."""
+
+    snapshots: Path | None = None
+    """A folder for snapshots of the state, for this process alone: a restart then reads the log
+    from the last snapshot on, not from its beginning."""
+
+    snapshot_every_ms: Annotated[int, Meta(ge=1000, le=_LONGEST, extra={"kind": Kind.DURATION})] = 5 * 60 * _SECOND
+    """How often a snapshot is written, if something has changed, and whenever the service ends."""
+
+    snapshots_kept: Annotated[int, Meta(ge=1, le=1000)] = 3
+    """How many snapshots are kept, the newest ones."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What a service tells on standard error while it runs."""
+
+    status_file: Path | None = None
+    """A file that is written anew each second with the state of the service as JSON;
+    `stream-rec status FILE` reads it, and fails if the service is not ready."""
+
     batch_events: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
     """How many records are read, applied and answered at a time, at most: a batch never waits to
     fill. Answers do not depend on it; speed and memory do."""
@@ -214,6 +277,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for check in _CHECKS:
             check(self)
+
+    @property
+    def is_exactly_once(self) -> bool:
+        """`delivery`, or what its `none` stands for."""
+        places = [self.dead_letters or self.events, self.recommendations]
+        if self.answer == "none":
+            places = places[:1]
+        return self.delivery == "exactly-once" or (self.delivery is None and all(map(is_topic, [self.events, *places])))
 
     @property
     def lateness_ms(self) -> int:
@@ -260,4 +331,31 @@ def _differ(key: str, place: str | None, other_key: str, other: str | None) -> N
         raise SettingsError(key, f"is {place!r}, as {other_key} is; give each a place of its own")
 
 
-_CHECKS: Final = (_lateness_within_retention, _requests_have_a_source, _places_differ)
+def _of_one_kind(settings: Settings) -> None:
+    """A topic has no end, so what is answered after all events of it would never be."""
+    if settings.requests is not None and is_topic(settings.requests) != is_topic(settings.events):
+        raise SettingsError(
+            "requests",
+            f"is {settings.requests!r}, and events is {settings.events!r}: give both as topics of Kafka, or neither",
+        )
+
+
+def _deliverable(settings: Settings) -> None:
+    if settings.delivery != "exactly-once":
+        return
+    for key in ("events", "recommendations", "dead_letters"):
+        place = getattr(settings, key)
+        if place is not None and not is_topic(place) and not (key == "recommendations" and settings.answer == "none"):
+            raise SettingsError(
+                "delivery",
+                f"is exactly-once, but {key} is {place!r}: only what is in Kafka can be one transaction; "
+                "name a topic, or say at-least-once",
+            )
+
+
+def is_topic(place: str) -> bool:
+    """Whether *place* is a topic of Kafka, not a file or a pipe."""
+    return place.lower().startswith("kafka:")
+
+
+_CHECKS: Final = (_lateness_within_retention, _requests_have_a_source, _places_differ, _of_one_kind, _deliverable)

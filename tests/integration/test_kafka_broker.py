@@ -1,5 +1,6 @@
 """The broker of the tests is a real one: records go in and out by three clients, and survive a crash."""
 
+import base64
 import json
 import os
 import shutil
@@ -14,7 +15,9 @@ import confluent_kafka
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, UnknownTopicOrPartitionError
+from kafka.net.sasl.oauth import AbstractTokenProvider
 from kafka_broker import Broker, Security
+from kafka_broker.clients import opened
 from kafka_broker.plugin import MakeBroker, MakeTopic
 
 SECONDS = 60
@@ -23,27 +26,21 @@ CLICK = b'{"session_id": "s1", "item_id": "i7"}'
 
 def produced(address: str, topic: str, *values: bytes, **security: Any) -> None:
     """Send *values* by kafka-python, each acknowledged."""
-    producer = KafkaProducer(bootstrap_servers=address, **security)
-    try:
+    with opened(KafkaProducer, bootstrap_servers=address, **security) as producer:
         for future in [producer.send(topic, value=value, key=b"s1") for value in values]:
             future.get(timeout=SECONDS)
-    finally:
-        producer.close()
 
 
 def consumed(address: str, topic: str, count: int, **settings: Any) -> list[bytes]:
     """The first *count* values of partition 0, read by kafka-python."""
-    consumer = KafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest", group_id=None, **settings)
-    try:
+    values: list[bytes] = []
+    deadline = time.monotonic() + SECONDS
+    with opened(KafkaConsumer, bootstrap_servers=address, auto_offset_reset="earliest", **settings) as consumer:
         consumer.assign([TopicPartition(topic, 0)])
-        values: list[bytes] = []
-        deadline = time.monotonic() + SECONDS
         while len(values) < count and time.monotonic() < deadline:
             for records in consumer.poll(timeout_ms=500).values():
                 values += [record.value for record in records]
-        return values
-    finally:
-        consumer.close()
+    return values
 
 
 def consumed_by_confluent(settings: dict[str, Any], topic: str) -> bytes | None:
@@ -106,26 +103,24 @@ def test_topics_are_as_asked_for(broker: Broker, topic: MakeTopic) -> None:
 
 def test_a_wrong_topic_is_not_made(broker: Broker) -> None:
     """A misspelt topic is an error, as it is in production."""
-    producer = KafkaProducer(bootstrap_servers=broker.address, max_block_ms=2_000, retries=0)
-    try:
-        with pytest.raises(KafkaError):
-            producer.send("no-such-topic", value=CLICK).get(timeout=SECONDS)
-    finally:
-        producer.close()
+    with (
+        opened(KafkaProducer, bootstrap_servers=broker.address, max_block_ms=2_000, retries=0) as producer,
+        pytest.raises(KafkaError),
+    ):
+        producer.send("no-such-topic", value=CLICK).get(timeout=SECONDS)
     with broker.admin() as admin:
         assert UnknownTopicOrPartitionError.errno == admin.describe_topics(["no-such-topic"])[0]["error_code"]
 
 
 def test_a_crash_loses_nothing_acknowledged(own_broker: MakeBroker) -> None:
-    """SIGKILL and a new start: same address, same records, same committed offset."""
+    """SIGKILL and a new start: same address, same records, committed as they were."""
     broker = own_broker()
     clicks = broker.topic("clicks")
-    producer = KafkaProducer(bootstrap_servers=broker.address, transactional_id="t1")
-    producer.init_transactions()
-    producer.begin_transaction()
-    producer.send(clicks, value=CLICK).get(timeout=SECONDS)
-    producer.commit_transaction()
-    producer.close()
+    with opened(KafkaProducer, bootstrap_servers=broker.address, transactional_id="t1") as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.send(clicks, value=CLICK).get(timeout=SECONDS)
+        producer.commit_transaction()
 
     broker.kill()
     broker.start()
@@ -185,6 +180,46 @@ def test_passwords_by_confluent(secured_broker: Broker, security: Security, mech
         "ssl.ca.location": str(security.ca_file),
     }
     assert CLICK == consumed_by_confluent(settings, clicks)
+
+
+def test_tokens_by_confluent(secured_broker: Broker, security: Security) -> None:
+    """OAUTHBEARER with an unsigned token for the user, which is what this broker's check takes."""
+    clicks = secured_broker.topic("clicks")
+    produced(secured_broker.address, clicks, CLICK)
+    settings = {
+        "bootstrap.servers": security.sasl,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "OAUTHBEARER",
+        "enable.sasl.oauthbearer.unsecure.jwt": "true",
+        "sasl.oauthbearer.config": f"principal={security.user}",
+    }
+    assert CLICK == consumed_by_confluent(settings, clicks)
+
+
+class UnsignedToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python has no types
+    """What a company's identity provider would give, without its signature."""
+
+    def __init__(self, user: str) -> None:
+        self._user = user
+
+    def token(self) -> str:
+        """A JSON web token for ten minutes."""
+        now = int(time.time())
+        parts = ({"alg": "none"}, {"sub": self._user, "iat": now, "exp": now + 600})
+        encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+        return ".".join([*encoded, ""])
+
+
+def test_tokens_by_kafka_python(secured_broker: Broker, security: Security) -> None:
+    """The same by the default client."""
+    clicks = secured_broker.topic("clicks")
+    settings = {
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "OAUTHBEARER",
+        "sasl_oauth_token_provider": UnsignedToken(security.user),
+    }
+    produced(security.sasl, clicks, CLICK, **settings)
+    assert [CLICK] == consumed(security.sasl, clicks, 1, **settings)
 
 
 def test_tls_without_a_password(secured_broker: Broker, security: Security) -> None:

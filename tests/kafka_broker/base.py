@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from kafka_broker.clients import opened
+
 READY_S: Final = 90.0
 """A start takes 3 to 6 s here; a machine with other things to do takes several times as long."""
 
@@ -109,16 +111,11 @@ class Broker(ABC):
     @contextlib.contextmanager
     def admin(self, *, timeout_ms: int = 20_000) -> Iterator[Any]:
         """kafka-python's admin client, closed at the end of the block."""
-        # Imported late: only tests that ask for a broker should wait for this package.
-        from kafka import KafkaAdminClient  # noqa: PLC0415
+        from kafka import KafkaAdminClient  # noqa: PLC0415  # late, as in `opened`
 
-        client = KafkaAdminClient(
-            bootstrap_servers=self.address, bootstrap_timeout_ms=timeout_ms, request_timeout_ms=timeout_ms
-        )
-        try:
+        settings = {"bootstrap_timeout_ms": timeout_ms, "request_timeout_ms": timeout_ms}
+        with opened(KafkaAdminClient, bootstrap_servers=self.address, **settings) as client:
             yield client
-        finally:
-            client.close()
 
     def wait_until_ready(self, seconds: float = READY_S) -> None:
         """Return once the broker answers a request; raise `BrokerError` when it ended or time is up."""
@@ -138,7 +135,7 @@ class Broker(ABC):
             socket.create_connection((host, int(port)), timeout=2).close()
         except OSError:
             return False
-        from kafka.errors import KafkaError  # noqa: PLC0415  # late, as in `admin`
+        from kafka.errors import KafkaError  # noqa: PLC0415  # late, as in `opened`
 
         try:
             with self.admin(timeout_ms=5_000) as admin:

@@ -57,7 +57,7 @@ def java_version(java_path: str) -> int:
     return int(told[1]) if told else 0
 
 
-def jars() -> Path:
+def fetched() -> Path:
     """The folder of Kafka's jars, fetched now if this pom's are not there yet; `BrokerMissing` where that fails."""
     # Another pom is another folder, so that a changed version is never mixed with the old one's jars.
     folder = cache() / f"jars-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"

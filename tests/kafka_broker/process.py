@@ -31,7 +31,7 @@ class ProcessBroker(Broker):
         """*home* holds its settings, log and data; *port* 0 is any. Starts nothing, but fetches the jars."""
         self._home = home
         self._java = jars.java()
-        self._jars = jars.jars()
+        self._jars = jars.fetched()
         self._flags = HEAP if measured else (*HEAP, *LIGHT)
         self._secret = new_secret() if secured else None
         self._process: subprocess.Popen[bytes] | None = None

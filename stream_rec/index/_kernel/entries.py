@@ -3,7 +3,7 @@
 import numpy as np
 
 from stream_rec.index._kernel import ask as asking
-from stream_rec.index._kernel import ingest, order, postings, seen_ids, visits
+from stream_rec.index._kernel import ingest, order, postings, retained, seen_ids, visits
 from stream_rec.index._kernel.compiled import entry
 from stream_rec.index._kernel.state import (
     APPLIED,
@@ -11,6 +11,7 @@ from stream_rec.index._kernel.state import (
     I32,
     STAGE,
     STAGE_APPLY,
+    U8,
     U64,
     Answers,
     Batch,
@@ -26,9 +27,12 @@ __all__ = [
     "ask",
     "ask_session",
     "copy_ids",
+    "copy_sessions",
     "drop_session",
     "free_block",
     "is_duplicate",
+    "place_events",
+    "place_postings",
     "reframe",
     "settle_front",
 ]
@@ -47,15 +51,15 @@ def apply(state: State, batch: Batch, begin: int) -> tuple[int, int]:
 
 @entry
 def apply_and_ask(
-    state: State, scratch: Scratch, p: Parameters, batch: Batch, begin: int, exclude: I32, answers: Answers
+    state: State, scratch: Scratch, p: Parameters, batch: Batch, begin: int, wanted: U8, exclude: I32, answers: Answers
 ) -> tuple[int, int]:
-    """Like `apply`, and answer each applied event's session right after it, row for row."""
+    """Like `apply`, and answer each applied event's session right after it, row for row, where that is *wanted*."""
     for i in range(begin, batch.time.size):
         need = ingest.apply_step(state, batch, i)
         if need != DONE:
             return i, need
         answers.n[i] = 0
-        if batch.outcome[i] == APPLIED:
+        if wanted[i] and batch.outcome[i] == APPLIED:
             asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), exclude, answers, i)
         state.counters[STAGE] = STAGE_APPLY
     return batch.time.size, DONE
@@ -92,6 +96,12 @@ def copy_ids(state: State, table: Records, without: U64) -> int:
 
 
 @entry
+def copy_sessions(state: State, rank: I32, columns: retained.Columns) -> None:
+    """Copy all retained sessions out as columns; see `retained.copy_sessions`."""
+    retained.copy_sessions(state, rank, columns)
+
+
+@entry
 def drop_session(state: State, slot: int) -> None:
     """Remove session *slot* from everything it touches."""
     visits.drop_session(state, slot, 0, False)
@@ -107,6 +117,18 @@ def free_block(state: State, item: int) -> None:
 def is_duplicate(state: State, id_key: U64) -> bool:
     """Tell whether the event id of that key, [1, 2], stands in the window; see `seen_ids.is_duplicate`."""
     return seen_ids.is_duplicate(state, id_key[0, 0], id_key[0, 1])
+
+
+@entry
+def place_events(state: State, columns: retained.Columns, items: I32, newest_in: I32) -> None:
+    """Put columns of events into fresh arrays; see `retained.place_events`."""
+    retained.place_events(state, columns, items, newest_in)
+
+
+@entry
+def place_postings(state: State, slots: I32) -> None:
+    """Make the posting lists of fresh arrays; see `retained.place_postings`."""
+    retained.place_postings(state, slots)
 
 
 @entry

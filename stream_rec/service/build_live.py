@@ -1,0 +1,154 @@
+"""Settings -> the parts of a service on a broker: topics, places, names, snapshots.
+
+The only place where a setting's name meets the name of what it sets, as `build` is for runs over files, whose parts it
+uses where they are the same.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from time import time
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+
+from stream_rec.errors import SettingsError
+from stream_rec.service import build
+from stream_rec.service.live import Live, Parts, Watchers
+from stream_rec.service.places import Places
+from stream_rec.service.snapshots import Snapshots
+from stream_rec.service.status import Reporter, StatsTaker
+from stream_rec.service.worker import Worker
+from stream_rec.settings import Settings, is_topic
+from stream_rec.snapshot import claim, fingerprint
+from stream_rec.transport.base import Sink
+from stream_rec.transport.broker import Broker, TopicSpec
+from stream_rec.transport.kafka import open_broker, parse_address
+
+__all__ = ["build_live"]
+
+log = logging.getLogger(__name__)
+
+_PLACES: Final = ("events", "requests", "recommendations", "dead_letters")
+
+
+def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
+    """Make the service, which has not spoken to the broker yet; *undo* closes what was opened. Raises SettingsError."""
+    topics = _topics(settings)
+    build.build_engine(settings)  # a wrong parameter shows before a broker is waited for
+    files = _open_files(settings, undo)
+    snapshots, drawn = _claimed(settings, undo)
+    taker = StatsTaker()
+    name = settings.instance or drawn or uuid4().hex
+
+    def connect(open_parts: ExitStack) -> Parts:
+        broker = open_broker(settings.events, client=settings.kafka_client, config=settings.kafka)
+        open_parts.callback(broker.close)
+        _provide(settings, broker, topics)
+        return Parts(
+            broker,
+            topics["events"],
+            _worker_maker(settings),
+            files._replace(answers_topic=topics.get("recommendations"), dead_letters_topic=topics.get("dead_letters")),
+            requests=topics.get("requests"),
+            group=settings.group,
+            instance=settings.instance,
+            transactional_id=f"{settings.group}-{name}" if settings.is_exactly_once else None,
+            begin=settings.begin,
+            snapshots=snapshots,
+            watcher=Watchers([taker] if snapshots is None else [taker, snapshots]),
+            max_records=settings.batch_events,
+        )
+
+    if settings.delivery is None and not settings.is_exactly_once:
+        log.info("something is written outside of Kafka: delivery is at least once")
+    path = None if settings.status_file is None else Path(settings.status_file)
+    return Live(connect), Reporter(path, taker, snapshots)
+
+
+def _topics(settings: Settings) -> dict[str, str]:
+    """The topic of each setting that names one. All must be of the same brokers."""
+    topics = {}
+    servers, _ = parse_address(settings.events, "events")
+    for key in _PLACES:
+        place = getattr(settings, key)
+        if place is None or not is_topic(place) or (key == "recommendations" and settings.answer == "none"):
+            continue
+        address = parse_address(place, key)
+        if address.servers != servers:
+            raise SettingsError(
+                key, f"is at {address.servers}, and events are at {servers}: one service works with one cluster"
+            )
+        topics[key] = address.topic
+    return topics
+
+
+def _open_files(settings: Settings, undo: ExitStack) -> Places:
+    answers: Sink | None = None
+    dead: Sink | None = None
+    if settings.answer != "none" and not is_topic(settings.recommendations):
+        answers = build.open_recommendations(settings)
+    if settings.dead_letters is not None and not is_topic(settings.dead_letters):
+        dead = build.open_dead_letters(settings)
+    for sink in (answers, dead):
+        if sink is not None:
+            undo.callback(sink.close)
+    return Places(answers_file=answers, dead_letters_file=dead)
+
+
+def _claimed(settings: Settings, undo: ExitStack) -> tuple[Snapshots | None, str | None]:
+    """The keeper of snapshots, and the name that stands in their folder."""
+    if settings.snapshots is None:
+        return None, None
+    folder = Path(settings.snapshots)
+    claimed = claim(folder, uuid4().hex)
+    undo.callback(claimed.close)
+    decode = msgspec.to_builtins(build.build_rules(settings))
+    rules = fingerprint(build.build_limits(settings), settings.session_gap_ms, decode)
+    snapshots = Snapshots(
+        folder,
+        rules,
+        every_s=settings.snapshot_every_ms / 1000,
+        keep=settings.snapshots_kept,
+        now_ms=_now_ms,
+    )
+    return snapshots, claimed.instance
+
+
+def _worker_maker(settings: Settings) -> Callable[[], Worker]:
+    return lambda: Worker(
+        build.build_engine(settings),
+        build.build_decoder(settings),
+        build.build_request_decoder(settings),
+        answers_events=settings.answer == "each-event",
+        coalesce=settings.coalesce,
+        now_ms=None if settings.max_future_ms is None else _now_ms,
+        request_ttl_ms=settings.request_ttl_ms,
+        clock_ms=_now_ms,
+    )
+
+
+def _provide(settings: Settings, broker: Broker, topics: dict[str, str]) -> None:
+    """See that all topics are there, making them if that was asked for."""
+    missing = {key: topic for key, topic in topics.items() if not broker.partitions(topic)}
+    if missing and settings.create_topics:
+        wanted = [
+            TopicSpec(topic, settings.topic_partitions, settings.topic_replication, settings.topic_retention_ms)
+            for topic in missing.values()
+        ]
+        broker.create(wanted)
+        log.info("made the topics %s", ", ".join(sorted(missing.values())))
+        return
+    for key, topic in missing.items():
+        servers, _ = parse_address(settings.events, "events")
+        raise SettingsError(
+            key,
+            f"there is no topic {topic!r} at {servers}: run with --create-topics, or make it with "
+            f"`kafka-topics.sh --bootstrap-server {servers} --create --topic {topic}`",
+        )
+
+
+def _now_ms() -> int:
+    return int(time() * 1000)

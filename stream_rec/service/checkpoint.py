@@ -1,0 +1,125 @@
+"""A commit as named steps: what was answered goes out together with the positions that it settles.
+
+Exactly once, all of a commit is one transaction: readers of committed records see the answers if, and only if, the
+group's positions move past the records they answer. At least once, positions move when the answers have arrived. A
+step may fail for now: then all steps are done anew, with the same records. Knows nothing of threads or engines.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from time import sleep
+from typing import Final
+
+from stream_rec.errors import RecordTooLargeError, SeatLostError, TransportError
+from stream_rec.service.places import HEADERS, Output, Places
+from stream_rec.transport.broker import Member, Outgoing, Partition, Writer
+
+__all__ = ["Checkpoint"]
+
+log = logging.getLogger(__name__)
+
+_FIRST_WAIT_S: Final = 0.05
+_LONGEST_WAIT_S: Final = 2.0
+
+Step = tuple[str, Callable[[], None]]
+
+
+class Checkpoint:
+    """Commits outputs, for one thread. *pause* is slept through between tries."""
+
+    def __init__(
+        self,
+        places: Places,
+        member: Member,
+        writer: Writer | None,
+        *,
+        exactly_once: bool,
+        pause: Callable[[float], None] = sleep,
+    ) -> None:
+        self.committed: dict[Partition, int] = {}
+        """The positions that are the group's, as far as this process moved them."""
+        self.n_commits = 0
+        self._places = places
+        self._member = member
+        self._writer = writer
+        self._exactly_once = exactly_once
+        self._pause = pause
+
+    def commit(self, outputs: Sequence[Output], give_up: Callable[[], bool] = lambda: False) -> None:
+        """Commit *outputs*, trying again while that may help and *give_up* does not say to stop.
+
+        Raises SeatLostError if the group has gone on without the seat that they were read with, FencedError, and
+        TransportError.
+        """
+        positions = {partition: offset for output in outputs for partition, offset in output.positions.items()}
+        self._places.write_files(outputs)
+        records = self._places.records(outputs)
+        if positions or records:
+            self._steps_until_done(records, positions, outputs[-1], give_up)
+            self.committed |= positions
+            self.n_commits += 1
+
+    def _steps_until_done(
+        self, records: list[Outgoing], positions: dict[Partition, int], last: Output, give_up: Callable[[], bool]
+    ) -> None:
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                for name, step in self._steps(records, positions, last):
+                    log.debug("commit: %s", name)
+                    step()
+            except RecordTooLargeError as error:
+                records[error.place] = _shortened(records[error.place], error)
+                self._abort()
+            except TransportError as error:
+                if not error.retriable or give_up():
+                    raise
+                log.warning("commit failed, trying again in %.2f s: %s", wait_s, error)
+                self._pause(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                self._abort()
+            else:
+                return
+
+    def _steps(self, records: list[Outgoing], positions: dict[Partition, int], last: Output) -> list[Step]:
+        """The steps, in order. A crash between any two of them is seen by nobody who reads committed records."""
+        writer, member = self._writer, self._member
+        if member.generation != last.generation:
+            raise SeatLostError("the partitions were given to others before their answers were committed")
+        if not self._exactly_once or writer is None:
+            sending: list[Step] = []
+            if writer is not None and records:
+                sending = [("send", lambda: writer.send(records)), ("flush", writer.flush)]
+            return [*sending, ("commit positions", lambda: member.commit(positions))]
+        return [
+            ("begin", writer.begin),
+            ("send", lambda: writer.send(records)),
+            ("positions", lambda: writer.add_positions(positions, last.identity)),
+            ("commit", writer.commit),
+        ]
+
+    def _abort(self) -> None:
+        """Take back the steps that were done. If even that fails for now, the next `begin` will."""
+        if self._exactly_once and self._writer is not None:
+            try:
+                self._writer.abort()
+            except TransportError as error:
+                if not error.retriable:
+                    raise
+                log.warning("abort failed: %s", error)
+
+
+def _shortened(record: Outgoing, error: RecordTooLargeError) -> Outgoing:
+    """*record* as the broker will take it: without its value, which still stands where the headers say.
+
+    Only a dead letter comes to this: it has more headers than the record that it is about.
+    """
+    if not any(name.startswith(HEADERS) for name, _ in record.headers) or record.value is None:
+        raise TransportError(
+            f"an answer of {error.size} bytes is more than the {error.limit} that the broker takes: "
+            "ask for fewer items (--n), or raise max.request.size and the topic's max.message.bytes"
+        ) from error
+    log.warning("a dead letter of %d bytes is too large: its value is left out (%s)", error.size, record.headers)
+    own = [(name, value) for name, value in record.headers if name.startswith(HEADERS)]
+    cut = (HEADERS + "value-bytes-left-out", str(len(record.value)).encode())
+    return Outgoing(record.topic, b"", record.key, (*own, cut))

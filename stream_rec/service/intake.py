@@ -1,0 +1,144 @@
+"""Records from the broker to batches: read, put in order of arrival, decoded, and marked as ours or others'.
+
+An *owned* partition is one that the group gave to this process: its records are answered, from the group's committed
+position on. Every other partition of events is *followed*: applied in silence, and never beyond what its owner has
+committed, so that whoever owns it next goes on exactly where the last owner stopped. Recovery is the same thing with
+nothing owned yet.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from stream_rec.service.arrivals import Arrivals, Taken
+from stream_rec.service.worker import Batch, Decoded, Mask
+from stream_rec.transport.base import Record
+from stream_rec.transport.broker import Partition, Positions, Reader
+
+__all__ = ["Handed", "Intake"]
+
+log = logging.getLogger(__name__)
+
+_AHEAD: Final = 4  # batches of one partition that are fetched ahead at most
+_NEVER: Final = 1 << 62  # an offset beyond all others
+_PATIENCE_S: Final = 2.0  # how long others wait for a partition whose leader does not answer
+
+
+class Handed(NamedTuple):
+    """A batch, and where it leaves the partitions."""
+
+    batch: Batch
+    settled: dict[Partition, int]
+    """Of the owned partitions among it, the positions after the batch: to be committed with its answers."""
+    positions: dict[Partition, int]
+    """Of all partitions of events, the positions after the batch: what a snapshot must say."""
+
+
+class Intake:
+    """Reads the partitions of *events*, and those of *requests* that are owned. For one thread."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        decode: Callable[[Sequence[Record]], list[Decoded]],
+        events: Positions,
+        *,
+        requests_topic: str | None = None,
+        max_records: int = 1024,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._reader = reader
+        self._decode = decode
+        self._events = frozenset(events)
+        self._requests_topic = requests_topic
+        self._max_records = max_records
+        self._clock = clock
+        self._arrivals = Arrivals(events)
+        self._answer_from: dict[Partition, int] = {}
+        self._passing: set[Partition] = set()
+        """Owned partitions that have yet to reach the position from which on they are answered."""
+        self._waiting_since: float | None = None
+        self._handed = self.positions
+        reader.start(dict(events))
+
+    @property
+    def positions(self) -> dict[Partition, int]:
+        """Of all partitions that are read, the offsets after what was handed out."""
+        return self._arrivals.positions
+
+    def own(self, owned: Positions) -> None:
+        """Answer for these partitions from these positions on, and for no others; follow the rest no further."""
+        before = self.positions
+        requests = {p: offset for p, offset in owned.items() if p not in self._events}
+        if requests.keys() != before.keys() - self._events:
+            events = {p: offset for p, offset in before.items() if p in self._events}
+            kept = {p: before.get(p, offset) for p, offset in requests.items()}
+            self._arrivals = Arrivals(events | kept, beside=kept)
+            self._reader.start(events | kept)
+            self._handed = self.positions
+        self._answer_from = dict(owned)
+        self._passing = {p for p in self._events & owned.keys() if before[p] < owned[p]}
+        self.follow({p: None if p in owned else before[p] for p in self._events})
+
+    def follow(self, limits: Mapping[Partition, int | None]) -> None:
+        """Go no further than these offsets in partitions that others own; None: they are ours."""
+        self._arrivals.limit(limits)
+
+    def reached(self, goals: Positions) -> bool:
+        """Whether all before these offsets was handed out."""
+        return self._arrivals.reached(goals, self._reader.drained)
+
+    def next(self, timeout_s: float, max_records: int | None = None) -> Handed | None:
+        """The next batch, None if there was nothing for *timeout_s*. A batch never waits to fill."""
+        records, decoded = self._arrived(timeout_s, max_records or self._max_records)
+        if not records:
+            return None
+        ours = self._ours(records)
+        before, after = self._handed, self.positions
+        self._handed = after
+        settled = {
+            p: offset for p, offset in after.items() if offset > max(before[p], self._answer_from.get(p, _NEVER) - 1)
+        }
+        seen = {str(p): offset - 1 for p, offset in after.items() if offset > before[p]}
+        return Handed(Batch(records, decoded, ours, seen), settled, {p: after[p] for p in self._events})
+
+    def _arrived(self, timeout_s: float, n: int) -> Taken:
+        arrivals, reader = self._arrivals, self._reader
+        reader.hold(arrivals.full(_AHEAD * n))
+        for partition, records in reader.poll(n, 0.0 if len(arrivals) >= n else timeout_s).items():
+            if records:
+                arrivals.add(partition, records, self._decoded(partition, records))
+        taken = arrivals.take(n, reader.drained)
+        if taken.records or not len(arrivals):
+            self._waiting_since = None
+            return taken
+        return self._without_waiting(n)
+
+    def _without_waiting(self, n: int) -> Taken:
+        """Records that could be had but for a partition that does not answer, once that has lasted."""
+        now = self._clock()
+        if self._waiting_since is None:
+            self._waiting_since = now
+        if now - self._waiting_since < _PATIENCE_S:
+            return Taken([], [])
+        return self._arrivals.take(n, self.positions.keys())
+
+    def _decoded(self, partition: Partition, records: Sequence[Record]) -> Sequence[Decoded | None]:
+        if partition.topic == self._requests_topic:
+            return [None] * len(records)
+        return self._decode(records)
+
+    def _ours(self, records: Sequence[Record]) -> Mask | None:
+        """Which of *records* are ours; None if all are, which is the usual case and costs nothing."""
+        if not self._passing and len(self._answer_from.keys() & self._events) == len(self._events):
+            return None
+        answer_from = self._answer_from
+        if not answer_from:
+            return np.zeros(len(records), np.bool_)
+        ours = [record.offset >= answer_from.get((record.topic, record.partition), _NEVER) for record in records]  # type: ignore[call-overload]  # a Partition is such a pair
+        positions = self.positions
+        self._passing = {p for p in self._passing if positions[p] < answer_from[p]}
+        return np.array(ours, np.bool_)

@@ -1,0 +1,252 @@
+"""The recommender thread and the publisher behind it, each with a bounded queue before it.
+
+    consumer thread → mailbox → recommender thread → outbox → publisher
+
+The recommender thread owns the engine: it applies and answers batches in the order they were read. The publisher
+commits all that has come by the time it is free: when little happens each batch at once, under load many together.
+Where the next in line is busy, the one before waits: nothing is dropped. A failure of either ends both, and is raised
+where the consumer next hands something over.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from time import monotonic
+from typing import Final, NamedTuple, Protocol, TypeVar
+
+from stream_rec.engine import Engine
+from stream_rec.service.checkpoint import Checkpoint
+from stream_rec.service.intake import Handed
+from stream_rec.service.places import Output
+from stream_rec.service.worker import Taken, Worker
+from stream_rec.transport.broker import Partition
+
+__all__ = ["Inline", "Pipeline", "Threads", "Work"]
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+
+_MAILBOX: Final = 4  # batches
+_OUTBOX: Final = 16
+_TICK_S: Final = 0.2
+_LARGEST_COMMIT: Final = 20_000  # answers: some 20 MB
+
+
+class Work(NamedTuple):
+    """A batch, and the seat that it was read with."""
+
+    handed: Handed
+    generation: int
+    identity: object
+
+
+class _Marker(NamedTuple):
+    """Goes through both queues behind all that was handed over before; *passed* says that it has."""
+
+    passed: Event
+    is_last: bool = False
+
+
+class Pipeline(Protocol):
+    """What becomes of batches, in the order they are handed over."""
+
+    def put(self, work: Work, give_up: Callable[[], bool] = lambda: False) -> bool:
+        """Take *work*, as soon as there is room; False if told to give up first. Raises what failed before."""
+
+    def settle(self, positions: dict[Partition, int], generation: int, identity: object) -> None:
+        """Commit *positions* that nothing was read for."""
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until all that was put is committed; False if it is not in time, or failed."""
+
+    def raise_failure(self) -> None:
+        """Raise what failed, if something has."""
+
+    def close(self, timeout_s: float) -> bool:
+        """Drain and end. False if that was not possible in time."""
+
+
+class Watcher(Protocol):
+    """Told on the recommender thread how the state moves on, so that it may look at it."""
+
+    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
+        """A batch is done, and the state is that of *positions*."""
+
+    def idle(self, engine: Engine) -> None:
+        """Nothing has happened for a moment."""
+
+
+def _output(work: Work, taken: Taken) -> Output:
+    return Output(taken.answers, taken.refused, work.handed.settled, work.generation, work.identity)
+
+
+class Inline:
+    """Does everything at once, where it is called: for tests that must know what happens when."""
+
+    def __init__(self, worker: Worker, checkpoint: Checkpoint, watcher: Watcher | None = None) -> None:
+        self._worker = worker
+        self._checkpoint = checkpoint
+        self._watcher = watcher
+
+    def put(self, work: Work, give_up: Callable[[], bool] = lambda: False) -> bool:
+        """Apply, answer and commit."""
+        taken = self._worker.take(work.handed.batch)
+        self._checkpoint.commit([_output(work, taken)], give_up)
+        if self._watcher is not None:
+            self._watcher.after(self._worker.engine, work.handed.positions, forgot=taken.forgot)
+        return True
+
+    def settle(self, positions: dict[Partition, int], generation: int, identity: object) -> None:
+        """Commit."""
+        self._checkpoint.commit([Output((), (), positions, generation, identity)])
+
+    def drain(self, timeout_s: float) -> bool:
+        """Nothing waits."""
+        del timeout_s
+        return True
+
+    def raise_failure(self) -> None:
+        """Failures were raised at once."""
+
+    def close(self, timeout_s: float) -> bool:
+        """Nothing waits."""
+        del timeout_s
+        return True
+
+
+class Threads:
+    """The two threads. `close` it, also after a failure."""
+
+    def __init__(self, worker: Worker, checkpoint: Checkpoint, watcher: Watcher | None = None) -> None:
+        self._worker = worker
+        self._checkpoint = checkpoint
+        self._watcher = watcher
+        self._mailbox: Queue[Work | Output | _Marker] = Queue(_MAILBOX)
+        self._outbox: Queue[Output | _Marker] = Queue(_OUTBOX)
+        self._failure: BaseException | None = None
+        self._abandoned = False
+        self._threads = [
+            Thread(target=self._guarded, args=(self._recommend,), name="recommender", daemon=True),
+            Thread(target=self._guarded, args=(self._publish,), name="publisher", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, work: Work, give_up: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for room in the mailbox."""
+        return self._put(self._mailbox, work, give_up)
+
+    def settle(self, positions: dict[Partition, int], generation: int, identity: object) -> None:
+        """Go through the mailbox, behind what was read before."""
+        self._put(self._mailbox, Output((), (), positions, generation, identity), lambda: False)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Send a marker after the batches, and wait for it."""
+        return self._send_marker(timeout_s, is_last=False)
+
+    def raise_failure(self) -> None:
+        """Raise what ended a thread, once for each call."""
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self, timeout_s: float) -> bool:
+        """End both threads when all is committed, or abandon them when the time is over."""
+        done = self._failure is None and self._send_marker(timeout_s, is_last=True)
+        self._abandoned = True
+        for thread in self._threads:
+            thread.join(0.0 if self._failure is None and not done else _TICK_S * 2)
+        return done
+
+    def _send_marker(self, timeout_s: float, *, is_last: bool) -> bool:
+        until = monotonic() + timeout_s
+        marker = _Marker(Event(), is_last)
+        try:
+            if not self._put(self._mailbox, marker, lambda: monotonic() > until):
+                return False
+            while monotonic() < until and self._failure is None:
+                if marker.passed.wait(min(_TICK_S, max(0.0, until - monotonic()))):
+                    return True
+        except BaseException:  # noqa: BLE001  # what failed is raised elsewhere: here it only was not drained
+            return False
+        return False
+
+    def _put(self, queue: Queue[Item], item: Item, give_up: Callable[[], bool]) -> bool:
+        while not self._abandoned:
+            self.raise_failure()
+            try:
+                queue.put(item, timeout=_TICK_S)
+            except Full:
+                if give_up():
+                    return False
+            else:
+                return True
+        return False
+
+    def _guarded(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except BaseException as error:  # noqa: BLE001  # kept for the consumer thread, which raises it
+            self._failure = self._failure or error
+
+    def _recommend(self) -> None:
+        while (item := self._get(self._mailbox, self._idle)) is not None:
+            if isinstance(item, Work):
+                taken = self._worker.take(item.handed.batch)
+                if self._watcher is not None:
+                    self._watcher.after(self._worker.engine, item.handed.positions, forgot=taken.forgot)
+                item = _output(item, taken)
+            if not self._put(self._outbox, item, lambda: self._abandoned):
+                return
+            if isinstance(item, _Marker) and item.is_last:
+                return
+
+    def _publish(self) -> None:
+        while (item := self._get(self._outbox)) is not None:
+            outputs, marker = self._all_that_waits(item)
+            self._commit(outputs)
+            if marker is not None:
+                marker.passed.set()
+                if marker.is_last:
+                    return
+
+    def _all_that_waits(self, first: Output | _Marker) -> tuple[list[Output], _Marker | None]:
+        """What one commit can hold, and the marker behind it, if one came."""
+        outputs: list[Output] = []
+        n = 0
+        item: Output | _Marker | None = first
+        while item is not None:
+            if isinstance(item, _Marker):
+                return outputs, item
+            outputs.append(item)
+            n += len(item.answers) + len(item.refused)
+            item = None if n >= _LARGEST_COMMIT else _get_now(self._outbox)
+        return outputs, None
+
+    def _commit(self, outputs: Sequence[Output]) -> None:
+        """Commit *outputs*, one seat's at a time."""
+        while outputs:
+            same = [each for each in outputs if each.generation == outputs[0].generation]
+            self._checkpoint.commit(same, lambda: self._abandoned)
+            outputs = outputs[len(same) :]
+
+    def _idle(self) -> None:
+        if self._watcher is not None:
+            self._watcher.idle(self._worker.engine)
+
+    def _get(self, queue: Queue[Item], idle: Callable[[], None] = lambda: None) -> Item | None:
+        """The next in *queue*, waited for; None when it is over."""
+        while self._failure is None and not self._abandoned:
+            try:
+                return queue.get(timeout=_TICK_S)
+            except Empty:
+                idle()
+        return None
+
+
+def _get_now(queue: Queue[Item]) -> Item | None:
+    try:
+        return queue.get_nowait()
+    except Empty:
+        return None

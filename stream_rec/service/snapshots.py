@@ -1,0 +1,160 @@
+"""When a snapshot is due, and its writing beside the live answers.
+
+The state is copied on the recommender thread, between two batches; all else happens on a thread of its own. A snapshot
+is written when the positions that it stands at have been committed, for one that is ahead of its group is of no use.
+Knows nothing of what a snapshot file looks like.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Thread
+from time import monotonic, sleep
+from typing import Final, NamedTuple
+
+from stream_rec.engine import Engine
+from stream_rec.errors import SnapshotError
+from stream_rec.snapshot import Snapshot, newest_valid, purge_before, write
+from stream_rec.state import EngineState
+from stream_rec.transport.broker import Partition
+
+__all__ = ["Snapshots", "Written"]
+
+log = logging.getLogger(__name__)
+
+_WAIT_S: Final = 0.02
+_LONGEST_WAIT_S: Final = 60.0
+_FORGET_WITHIN_S: Final = 5.0  # after an order to forget, older snapshots go in about this time
+
+
+class Written(NamedTuple):
+    """The last snapshot that was written."""
+
+    path: str
+    at: float
+    """By the monotonic clock."""
+    seconds: float
+    n_bytes: int
+
+
+class Snapshots:
+    """Writes snapshots of one engine to one folder. `after` and `idle` are for the recommender thread.
+
+    *committed* tells the group's positions as far as this process has moved them, *now_ms* the time of day. *step* is
+    called before each step of writing; without *beside* all is done where it is called, for tests.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        rules: Mapping[str, object],
+        *,
+        every_s: float,
+        keep: int,
+        now_ms: Callable[[], int],
+        clock: Callable[[], float] = monotonic,
+        step: Callable[[str], None] = lambda _: None,
+        beside: bool = True,
+    ) -> None:
+        self.last: Written | None = None
+        self.committed: Callable[[], Mapping[Partition, int]] = dict
+        self._folder = folder
+        self._rules = rules
+        self._every_s = every_s
+        self._keep = keep
+        self._now_ms = now_ms
+        self._clock = clock
+        self._step = step
+        self._beside = beside
+        self._due = clock() + every_s
+        self._forgot = False
+        self._positions: dict[Partition, int] = {}
+        self._written_positions: dict[Partition, int] = {}
+        self._writer: Thread | None = None
+
+    def find(self, goals: Mapping[Partition, int]) -> Snapshot | None:
+        """The newest snapshot that can be gone on from, that is nowhere ahead of *goals*."""
+        return newest_valid(self._folder, self._rules, _by_topic(goals), lambda why: log.warning("snapshot: %s", why))
+
+    def begin(self, positions: Mapping[Partition, int]) -> None:
+        """Note where a recovery has ended."""
+        self._positions = dict(positions)
+
+    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
+        """Copy the state, which is at *positions*, and have it written, if it is time to."""
+        self._positions = dict(positions)
+        if forgot:
+            self._forgot = True
+            self._due = min(self._due, self._clock() + _FORGET_WITHIN_S)
+        self.idle(engine)
+
+    def idle(self, engine: Engine) -> None:
+        """The same, where nothing has happened since."""
+        if self._clock() < self._due or (self._writer is not None and self._writer.is_alive()):
+            return
+        self._due = self._clock() + self._every_s
+        if not self._forgot and self._positions == self._written_positions:
+            return
+        begun = monotonic()
+        state = engine.export_state()
+        log.debug("snapshot: state copied in %.0f ms", 1000 * (monotonic() - begun))
+        task = (state, dict(self._positions), self._forgot)
+        self._forgot = False
+        if not self._beside:
+            self._write_when_committed(*task)
+            return
+        self._writer = Thread(target=self._write_when_committed, args=task, name="snapshots", daemon=True)
+        self._writer.start()
+
+    def close(self, engine: Engine | None, timeout_s: float) -> None:
+        """Wait for what is being written; write a last one of *engine*, all of which must be committed."""
+        if self._writer is not None:
+            self._writer.join(timeout_s)
+        if engine is not None and (self._forgot or self._positions != self._written_positions):
+            self._write(engine.export_state(), self._positions, self._forgot)
+
+    def _write_when_committed(
+        self, state: EngineState, positions: dict[Partition, int], forgot: bool
+    ) -> None:  # a thread's arguments
+        until = monotonic() + _LONGEST_WAIT_S
+        while not self._is_committed(positions):
+            if monotonic() > until:
+                log.warning("snapshot: its positions were not committed in %.0f s: it is dropped", _LONGEST_WAIT_S)
+                self._forgot = self._forgot or forgot
+                return
+            sleep(_WAIT_S)
+        self._write(state, positions, forgot)
+
+    def _is_committed(self, positions: Mapping[Partition, int]) -> bool:
+        """Of the partitions that this process commits for; the others are never ahead of their owners' commits."""
+        return all(positions[p] <= offset for p, offset in self.committed().items() if p in positions)
+
+    def _write(self, state: EngineState, positions: dict[Partition, int], forgot: bool) -> None:  # as above
+        begun = monotonic()
+        try:
+            path = write(
+                self._folder,
+                state,
+                created_at=self._now_ms(),
+                fingerprint=self._rules,
+                offsets=_by_topic(positions),
+                keep=self._keep,
+                step=self._step,
+            )
+            if forgot:
+                gone = purge_before(self._folder, path)
+                log.info("snapshot: %d older ones removed, for they held what was to be forgotten", len(gone))
+        except SnapshotError as error:
+            self._forgot = self._forgot or forgot
+            log.error("snapshot failed, and is tried again in %.0f s: %s", self._every_s, error)  # noqa: TRY400  # the operator needs the message, not our stack
+            return
+        self._written_positions = positions
+        self.last = Written(str(path), monotonic(), monotonic() - begun, path.stat().st_size)
+        log.info("snapshot: %s, %.1f MiB in %.1f s", path.name, self.last.n_bytes / 2**20, self.last.seconds)
+
+
+def _by_topic(positions: Mapping[Partition, int]) -> dict[str, dict[int, int]]:
+    by_topic: dict[str, dict[int, int]] = {}
+    for (topic, number), offset in positions.items():
+        by_topic.setdefault(topic, {})[number] = offset
+    return by_topic

@@ -1,0 +1,144 @@
+"""Partitions put together: as one reader of all of them would have met the events, however they are fetched."""
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_rec.errors import DecodeError
+from stream_rec.events import Event
+from stream_rec.service.arrivals import Arrivals
+from stream_rec.transport.base import Record
+from stream_rec.transport.broker import Partition
+
+Log = list[list[int | None]]
+
+logs = st.lists(st.lists(st.none() | st.integers(0, 12), max_size=8), min_size=1, max_size=4)
+
+
+def parts(log: Log) -> list[Partition]:
+    return [Partition("t", number) for number in range(len(log))]
+
+
+def record(number: int, offset: int) -> Record:
+    return Record(b"", "t", number, offset)
+
+
+def decoded(time: int | None) -> Event | DecodeError:
+    return DecodeError("not_json", "no") if time is None else Event("s", "i", time)
+
+
+def merged_plainly(log: Log) -> list[tuple[int, int]]:
+    """Head by head: always the earliest, a record without a time right after the one before it."""
+    at = [0] * len(log)
+    reached = [-1] * len(log)
+    order = []
+    while any(at[p] < len(log[p]) for p in range(len(log))):
+        heads = []
+        for p in range(len(log)):
+            if at[p] < len(log[p]):
+                time = log[p][at[p]]
+                heads.append((max(reached[p], -1 if time is None else time), p))
+        time, p = min(heads)
+        reached[p] = time
+        order.append((p, at[p]))
+        at[p] += 1
+    return order
+
+
+class Fetcher:
+    """Hands a log to an `Arrivals` in pieces."""
+
+    def __init__(self, log: Log, at: Sequence[int] | None = None) -> None:
+        self.log = log
+        self.at = list(at or [0] * len(log))
+        self.arrivals = Arrivals(dict(zip(parts(log), self.at, strict=True)))
+
+    def fetch(self, p: int, n: int) -> None:
+        until = min(self.at[p] + n, len(self.log[p]))
+        offsets = range(self.at[p], until)
+        if offsets:
+            self.arrivals.add(
+                Partition("t", p), [record(p, o) for o in offsets], [decoded(self.log[p][o]) for o in offsets]
+            )
+        self.at[p] = until
+
+    def take(self, n: int) -> list[tuple[int, int]]:
+        drained = {Partition("t", p) for p in range(len(self.log)) if self.at[p] == len(self.log[p])}
+        taken = self.arrivals.take(n, drained)
+        assert len(taken.records) == len(taken.decoded) <= n
+        for each, said in zip(taken.records, taken.decoded, strict=True):
+            time = self.log[each.partition][each.offset]
+            assert (said.timestamp if isinstance(said, Event) else None) == time
+        return [(each.partition, each.offset) for each in taken.records]
+
+
+@given(logs, st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 5)), max_size=12))
+def test_the_order_does_not_depend_on_how_it_is_fetched(log: Log, steps: list[tuple[int, int, int]]) -> None:
+    """Whatever comes first and in what pieces: partitions wait for each other."""
+    fetcher = Fetcher(log)
+    order = []
+    for p, n_fetched, n_taken in steps:
+        fetcher.fetch(p % len(log), n_fetched)
+        order += fetcher.take(n_taken)
+    for p in range(len(log)):
+        fetcher.fetch(p, 100)
+    while taken := fetcher.take(3):
+        order += taken
+    assert merged_plainly(log) == order
+    assert {p: len(each) for p, each in zip(parts(log), log, strict=True)} == fetcher.arrivals.positions
+
+
+@given(logs, st.integers(0, 32))
+def test_a_restart_goes_on_in_the_same_order(log: Log, n: int) -> None:
+    """The rest of the order from any place in it, with nothing remembered but the positions."""
+    order = merged_plainly(log)
+    before = order[:n]
+    at = [sum(p == each for each, _ in before) for p in range(len(log))]
+    fetcher = Fetcher(log, at)
+    for p in range(len(log)):
+        fetcher.fetch(p, 100)
+    assert order[n:] == fetcher.take(100)
+
+
+@given(logs, st.lists(st.integers(0, 8), min_size=4, max_size=4))
+def test_limits_are_kept(log: Log, limits: list[int]) -> None:
+    """Nothing beyond a limit is handed out, all before it is, and nobody waits for what lies behind one."""
+    fetcher = Fetcher(log)
+    bounded = {Partition("t", p): limits[p] for p in range(len(log))}
+    fetcher.arrivals.limit(bounded)
+    for p in range(len(log)):
+        fetcher.fetch(p, 100)
+    goals = {each: min(limit, len(log[each.number])) for each, limit in bounded.items()}
+    assert fetcher.arrivals.reached(goals, ()) == (not any(goals.values()))
+    taken = fetcher.arrivals.take(100, ())
+    drained = fetcher.arrivals.take(100, parts(log))
+    handed_out = {(each.partition, each.offset) for each in [*taken.records, *drained.records]}
+    assert {(p, o) for p in range(len(log)) for o in range(min(limits[p], len(log[p])))} == handed_out
+    assert fetcher.arrivals.reached(goals, ())
+    fetcher.arrivals.limit(dict.fromkeys(parts(log)))
+    rest = fetcher.arrivals.take(100, parts(log))
+    assert sum(map(len, log)) == len(handed_out) + len(rest.records)
+
+
+def test_who_has_nothing_is_waited_for() -> None:
+    """A partition that is neither drained nor here holds the others back, until it is."""
+    fetcher = Fetcher([[5, 6], [1, 7]])
+    fetcher.fetch(0, 2)
+    assert fetcher.take(9) == []
+    fetcher.fetch(1, 1)
+    assert fetcher.take(9) == [(1, 0)]
+    fetcher.fetch(1, 1)
+    assert fetcher.take(9) == [(0, 0), (0, 1), (1, 1)]
+
+
+def test_nobody_waits_for_requests() -> None:
+    """They come by the broker's time, and hold no event back."""
+    events, requests = Partition("clicks", 0), Partition("asks", 0)
+    arrivals = Arrivals({events: 0, requests: 0}, beside=[requests])
+    arrivals.add(events, [Record(b"", "clicks", 0, 0)], [Event("s", "i", 50)])
+    assert [each.topic for each in arrivals.take(9, [events]).records] == ["clicks"]
+    arrivals.add(requests, [Record(b"", "asks", 0, 0, timestamp_ms=70)], [None])
+    arrivals.add(events, [Record(b"", "clicks", 0, 1)], [Event("s", "i", 60)])
+    assert [each.topic for each in arrivals.take(9, [events]).records] == ["clicks", "asks"]
+    assert arrivals.full(1) == set()

@@ -1,0 +1,47 @@
+"""Law 5: killed at any step of any commit, and started again, the service leaves what it leaves if nothing happens."""
+
+from pathlib import Path
+
+import pytest
+from crash import Bomb, Crash, broker_with, log_of, parts, run_to_the_end, snapshots_in, written
+
+
+def crashed_everywhere(seed: int, folder: Path | None) -> int:
+    """Crash once at every step, each in a run of its own; return how many there were."""
+    partitions = 1 + seed % 3
+    log = log_of(seed)
+    whole = Bomb()
+    undisturbed = broker_with(log, partitions, whole)
+    run_to_the_end(parts(undisturbed, None if folder is None else snapshots_in(folder / "whole", whole)))
+    expected = written(undisturbed)
+    assert expected[0], "something was answered"
+    for at in range(1, whole.n + 1):
+        bomb = Bomb()
+        broker = broker_with(log, partitions, bomb)
+        own = None if folder is None else folder / f"at{at}"
+        bomb.at = at
+        with pytest.raises(Crash):
+            run_to_the_end(parts(broker, None if own is None else snapshots_in(own, bomb)))
+        broker.expire("stream-rec")
+        run_to_the_end(parts(broker, None if own is None else snapshots_in(own, bomb)))
+        assert expected == written(broker), f"crashed at step {at} of {whole.n}"
+    return whole.n
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_crash_at_any_step_leaves_no_trace(seed: int) -> None:
+    """Answers and dead letters, their order and their bytes: all as in a run without a crash."""
+    assert crashed_everywhere(seed, None) > 20
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_crash_leaves_no_trace_where_there_are_snapshots(seed: int, tmp_path: Path) -> None:
+    """Neither at a step of a commit nor at one of a snapshot, which the next start recovers from."""
+    assert crashed_everywhere(seed, tmp_path) > 40
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("seed", range(50, 1100))
+def test_a_crash_leaves_no_trace_in_many_logs(seed: int, tmp_path: Path) -> None:
+    """A thousand logs more."""
+    crashed_everywhere(seed, tmp_path if seed % 10 == 0 else None)

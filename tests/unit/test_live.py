@@ -1,0 +1,272 @@
+"""The service's lives: what it waits for, what it recovers from, how it begins and ends."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+from crash import Bomb, make_worker, parts
+
+from stream_rec.errors import FencedError, SettingsError, TransportError
+from stream_rec.events import Answer
+from stream_rec.service.live import Life, Live, Parts
+from stream_rec.service.pipeline import Threads
+from stream_rec.service.snapshots import Snapshots
+from stream_rec.snapshot import read, snapshots_in
+from stream_rec.transport.broker import Partition
+from stream_rec.transport.memory_broker import MemoryBroker
+
+CLICKS = Partition("clicks", 0)
+
+
+def clicks(n: int, session: str = "s{}", start: int = 0) -> list[bytes]:
+    return [
+        msgspec.json.encode({"session_id": session.format(at % 3), "item_id": f"i{at % 5}", "timestamp": 1_000 + at})
+        for at in range(start, start + n)
+    ]
+
+
+def broker_with(values: list[bytes], partitions: int = 1) -> MemoryBroker:
+    broker = MemoryBroker({"clicks": partitions, "recs": 1, "dead": 1}, before=Bomb())
+    for value in values:
+        broker.produce("clicks", value, b"k")
+    return broker
+
+
+def threaded(broker: MemoryBroker, **others: object) -> Parts:
+    return parts(broker)._replace(pipeline=Threads, **others)  # type: ignore[arg-type]  # a test's own
+
+
+def answers(broker: MemoryBroker) -> list[Answer]:
+    return [msgspec.json.decode(record.value, type=Answer) for record in broker.visible("recs")]
+
+
+def run_until(live: Live, done: Callable[[], bool]) -> None:
+    """Run the service until *done*, or for 20 s."""
+    over = threading.Event()
+    timer = threading.Timer(20, over.set)
+    timer.start()
+    try:
+        live.run(lambda: done() or over.is_set())
+    finally:
+        timer.cancel()
+    assert not over.is_set(), "it took too long"
+
+
+class TestRunning:
+    """From the first record to the last."""
+
+    def test_everything_is_answered_and_committed_when_it_is_told_to_stop(self) -> None:
+        """By the threads, in order."""
+        broker = broker_with(clicks(200))
+        live = Live(lambda _: threaded(broker))
+        run_until(live, lambda: live.counts.n_read == 200)
+        assert live.was_in_order
+        assert list(range(200)) == [answer.offsets["clicks-0"] for answer in answers(broker)]
+        assert {CLICKS: 200} == broker.groups["stream-rec"].committed
+        assert [] == broker.groups["stream-rec"].members
+
+    def test_a_broker_that_is_away_is_waited_for(self, caplog: pytest.LogCaptureFixture) -> None:
+        """With one line for each try."""
+        broker = broker_with(clicks(3))
+        tries: list[int] = []
+
+        def connect(_: ExitStack) -> Parts:
+            tries.append(1)
+            if len(tries) < 3:
+                raise TransportError("nobody at host:9092", retriable=True)
+            return threaded(broker)
+
+        live = Live(connect)
+        with caplog.at_level(logging.WARNING):
+            run_until(live, lambda: live.counts.n_read == 3)
+        assert 2 == caplog.text.count("nobody at host:9092; trying again in")
+
+    @pytest.mark.parametrize("error", [SettingsError("kafka.sasl.password", "wrong"), FencedError("two of a name")])
+    def test_what_the_operator_must_mend_ends_it(self, error: Exception) -> None:
+        """Nothing is tried again."""
+        tries: list[int] = []
+
+        def connect(_: ExitStack) -> Parts:
+            tries.append(1)
+            raise error
+
+        with pytest.raises(type(error)):
+            Live(connect).run(lambda: False)
+        assert [1] == tries
+
+    def test_a_seat_that_was_lost_is_taken_again(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Nothing is doubled, nothing is missing."""
+        broker = broker_with(clicks(50))
+        live = Live(lambda _: threaded(broker))
+        expelled: list[bool] = []
+
+        def done() -> bool:
+            if live.counts.n_read >= 50 and not expelled:
+                expelled.append(True)
+                broker.expire("stream-rec")
+                for value in clicks(30, start=50):
+                    broker.produce("clicks", value, b"k")
+            return {CLICKS: 80} == broker.groups["stream-rec"].committed
+
+        with caplog.at_level(logging.WARNING):
+            run_until(live, done)
+        assert list(range(80)) == [answer.offsets["clicks-0"] for answer in answers(broker)]
+        assert "; recovering" in caplog.text
+
+    def test_a_failure_of_a_thread_ends_it(self) -> None:
+        """A bug must not leave a service that only looks alive."""
+        broker = broker_with(clicks(5))
+
+        def broken(step: str) -> None:
+            raise ZeroDivisionError(step)
+
+        broker.before = broken
+        with pytest.raises(ZeroDivisionError):
+            run_until(Live(lambda _: threaded(broker)), lambda: False)
+
+
+class TestBeginning:
+    """Where a life begins to read, and to answer."""
+
+    def test_a_new_group_may_begin_at_the_end(self) -> None:
+        """What was there before is learned from, and not answered, by later lives neither."""
+        broker = broker_with(clicks(20))
+        first = Life(parts(broker)._replace(begin="latest"), lambda: False)
+        for _ in range(3):
+            first.seat._next_poll = 0.0
+            first.step(0.0)
+        assert {CLICKS: 20} == broker.groups["stream-rec"].committed
+        broker.produce("clicks", clicks(1, "new")[0], b"k")
+        first.step(0.0)
+        assert [20] == [answer.offsets["clicks-0"] for answer in answers(broker)]
+        assert answers(broker)[0].items, "answered from what was learned"
+
+    def test_what_retention_removed_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Unanswered records that are gone are no reason to stop, and no secret."""
+        broker = broker_with(clicks(20))
+        broker.groups["stream-rec"].committed[CLICKS] = 4
+        broker.cut_off(CLICKS, 10)
+        with caplog.at_level(logging.WARNING):
+            Life(parts(broker), lambda: False)
+        assert (
+            "6 records (offsets 4 to 9) were removed by the topic's retention before they were answered" in caplog.text
+        )
+
+    def test_a_topic_made_anew_is_noticed(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Its positions begin anew too."""
+        broker = broker_with(clicks(3))
+        broker.groups["stream-rec"].committed[CLICKS] = 40
+        with caplog.at_level(logging.WARNING):
+            life = Life(parts(broker), lambda: False)
+        assert "was made anew; going on from 0" in caplog.text
+        assert {CLICKS: 0} == life.intake.positions
+
+    def test_no_topic_is_told_with_the_way_out(self) -> None:
+        """And not waited for."""
+        broker = MemoryBroker({"recs": 1})
+        with pytest.raises(TransportError, match="--create-topics") as caught:
+            Life(parts(broker), lambda: False)
+        assert not caught.value.retriable
+
+
+class TestSnapshots:
+    """When they are written, and what is recovered from them."""
+
+    @staticmethod
+    def keeper(folder: Path, **others: object) -> Snapshots:
+        given: dict[str, object] = {"every_s": 0.0, "keep": 2, "now_ms": lambda: 7, **others}
+        return Snapshots(folder, {"of": "a test"}, **given)  # type: ignore[arg-type]  # a test's own
+
+    def test_a_restart_reads_on_from_the_last_one(self, tmp_path: Path) -> None:
+        """And says what it would have said."""
+        broker = broker_with(clicks(40))
+        for _ in range(2):
+            keeper = self.keeper(tmp_path)
+            live = Live(lambda _: threaded(broker, snapshots=keeper, watcher=keeper))  # noqa: B023  # used in this turn
+            goal = len(broker.logs[CLICKS])
+            run_until(live, lambda: broker.groups["stream-rec"].committed.get(CLICKS) == goal)  # noqa: B023  # as above
+            for value in clicks(10, start=goal):
+                broker.produce("clicks", value, b"k")
+        assert 0 == live.counts.n_followed, "nothing was read twice"
+        without = broker_with(clicks(50))
+        plain = Live(lambda _: threaded(without))
+        run_until(plain, lambda: without.groups["stream-rec"].committed.get(CLICKS) == 50)
+        assert answers(without) == answers(broker)
+
+    def test_a_snapshot_behind_what_retention_left_is_used_with_a_warning(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What is missing in between is told, with its number."""
+        broker = broker_with(clicks(20))
+        keeper = self.keeper(tmp_path)
+        live = Live(lambda _: threaded(broker, snapshots=keeper, watcher=keeper))
+        run_until(live, lambda: broker.groups["stream-rec"].committed.get(CLICKS) == 20)
+        for value in clicks(30, start=20):
+            broker.produce("clicks", value, b"k")
+        broker.groups["stream-rec"].committed[CLICKS] = 45
+        broker.cut_off(CLICKS, 40)
+        again = self.keeper(tmp_path)
+        with caplog.at_level(logging.WARNING):
+            life = Life(parts(broker, again), lambda: False)
+        assert "20 records (offsets 20 to 39) after the snapshot were removed" in caplog.text
+        assert {CLICKS: 45} == life.intake.positions
+
+    @pytest.mark.parametrize("order", [b'{"type":"forget","session_id":"s1"}', None])
+    def test_what_is_forgotten_leaves_the_snapshots(self, order: bytes | None, tmp_path: Path) -> None:
+        """Soon after the order a new one is written, and those that held it go, without another event."""
+        broker = broker_with([])
+        now = [100.0]
+        keeper = self.keeper(tmp_path, every_s=1e9, clock=lambda: now[0], beside=False)
+        keeper._due = 0.0
+        life = Life(parts(broker, keeper), lambda: False)
+        for value in clicks(3):
+            broker.produce("clicks", value, b"s1")
+        life.step(0.0)
+        (held,) = snapshots_in(tmp_path)
+        assert b"s1" in held.read_bytes()
+        broker.produce("clicks", order, b"s1")
+        life.seat._next_poll = 0.0
+        while life.step(0.0):
+            pass
+        now[0] += 6.0
+        keeper.idle(life.worker.engine)
+        (left,) = snapshots_in(tmp_path)
+        assert left != held
+        assert b"s1" not in left.read_bytes()
+        assert "s1" not in read(left).state.session_names
+
+    def test_one_is_written_only_when_its_positions_are_committed(self, tmp_path: Path) -> None:
+        """One that is ahead of the group could not be gone on from."""
+        broker = broker_with(clicks(3))
+        keeper = self.keeper(tmp_path)
+        keeper.committed = lambda: {CLICKS: committed[0]}
+        committed = [0]
+        worker = make_worker()
+        keeper.after(worker.engine, {CLICKS: 3}, forgot=False)
+        assert keeper._writer is not None
+        keeper._writer.join(0.2)
+        assert [] == snapshots_in(tmp_path)
+        committed[0] = 3
+        keeper._writer.join(10)
+        assert 1 == len(snapshots_in(tmp_path))
+        del broker
+
+    def test_a_disk_that_is_full_ends_nothing(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """It is told, and tried again later; the answers go on."""
+        broker = broker_with(clicks(6))
+
+        def full(step: str) -> None:
+            if step == "sync":
+                raise OSError(28, "No space left on device")
+
+        keeper = self.keeper(tmp_path, step=full)
+        live = Live(lambda _: threaded(broker, snapshots=keeper, watcher=keeper))
+        with caplog.at_level(logging.ERROR):
+            run_until(live, lambda: broker.groups["stream-rec"].committed.get(CLICKS) == 6)
+        assert 6 == len(answers(broker))
+        assert "No space left on device" in caplog.text
+        assert [] == snapshots_in(tmp_path)
