@@ -88,6 +88,8 @@ class Trouble:
     def __init__(self) -> None:
         self.connection: Untyped = None
         """The last error that keeps it from connecting."""
+        self.fatal: Untyped = None
+        """The error that ended its use."""
         self.is_away = False
         """All brokers, by the last word."""
 
@@ -96,6 +98,8 @@ class Trouble:
         log.debug("%s", error.str())
         if error.code() in _REFUSED | _SSL:
             self.connection = error
+        if error.fatal():
+            self.fatal = error
         if error.code() in _AWAY:
             self.is_away = True
 
@@ -118,8 +122,8 @@ class Translator:
 
     def translated(self, error: Untyped, what: str, trouble: Trouble | None = None) -> StreamRecError:
         """*error*, which came up while doing *what*, as one of ours."""
-        if isinstance(error, SystemError) and error.__cause__ is not None:
-            error = error.__cause__
+        if isinstance(error, SystemError):
+            error = error.__cause__ or (trouble and trouble.fatal) or error
         if isinstance(error, KafkaException):
             error = error.args[0]
         if not isinstance(error, KafkaError):
@@ -130,6 +134,9 @@ class Translator:
         for codes, make in self._makers():
             if error.code() in codes:
                 return make(text)
+        # The code of a fatal error says that it is one, and only the text which.
+        if error.code() == KafkaError._FATAL and "fenced" in text:  # noqa: SLF001
+            return FencedError(f"{text}; another process runs under this name")
         return TransportError(text, retriable=error.code() in _BY_TRYING_AGAIN or error.retriable())
 
     def _makers(self) -> list[tuple[frozenset[int], Callable[[str], StreamRecError]]]:

@@ -1,8 +1,9 @@
 """What stream-rec needs of kafka-python beyond its public calls, in one place; tried with 3.0.12.
 
-Three things: to wait on the client's own loop, which a rebalance listener must do so that heartbeats go on;
-transactions whose calls end in time, since the public ones wait for the broker for ever; and a way round a defect of
-pausing. The contract tests run all of it against a real broker, so a version that changed one of these shows there.
+To wait on the client's own loop, which a rebalance listener must do so that heartbeats go on; transactions whose calls
+end in time, since the public ones wait for the broker for ever; and ways round a defect of pausing, and of static
+seats, which do not tell that they were taken. The contract tests run all of it against a real broker, so a version
+that changed one of these shows there.
 """
 
 from collections.abc import Awaitable
@@ -11,7 +12,7 @@ from typing import Any
 import kafka.errors as theirs
 from kafka import KafkaProducer
 
-__all__ = ["BoundedProducer", "Untyped", "free_the_slot", "pause_on_loop"]
+__all__ = ["BoundedProducer", "Untyped", "free_the_slot", "is_fenced", "pause_on_loop"]
 
 Untyped = Any
 """Something of kafka-python's, which has no types."""
@@ -21,6 +22,16 @@ def pause_on_loop(consumer: Untyped, seconds: float) -> Awaitable[None]:
     """For a coroutine that runs on the loop of *consumer*: come back after so long."""
     pause: Awaitable[None] = consumer._net.sleep(seconds)  # noqa: SLF001
     return pause
+
+
+def is_fenced(consumer: Untyped) -> bool:
+    """Whether the seat of *consumer* was taken by another of the same name: it then just stops its heartbeats.
+
+    That is so for an instant after each join too, so only what is so twice is so.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001
+    fenced: bool = coordinator.stable() and not coordinator._heartbeat_enabled  # noqa: SLF001
+    return fenced
 
 
 def free_the_slot(consumer: Untyped) -> None:

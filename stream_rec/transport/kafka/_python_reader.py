@@ -6,7 +6,7 @@ away, where an open transaction ends what can be read) is asked for on another c
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import kafka.errors as theirs
@@ -23,6 +23,7 @@ __all__ = ["PythonReader"]
 # In doubt: a partition that is not at its high watermark, and yet gives nothing.
 _ASK_IN_DOUBT_S: Final = 0.1
 _ASK_IDLE_S: Final = 1.0
+_WITHIN_S: Final = 2.0
 
 
 class PythonReader:
@@ -31,7 +32,7 @@ class PythonReader:
     def __init__(
         self,
         consumer: Untyped,
-        bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]],
+        bounds: Callable[..., dict[Partition, Bounds]],
         errors: Translator,
     ) -> None:
         self._consumer = consumer
@@ -110,7 +111,7 @@ class PythonReader:
         doubtful = [each for each in doubtful if not self._is_drained(each)]
         now = time.monotonic()
         if now >= self._ask_at + (_ASK_IN_DOUBT_S if doubtful else _ASK_IDLE_S):
-            self._ends = {partition: bounds.end for partition, bounds in self._bounds(self._theirs).items()}
+            self._ends = {partition: bounds.end for partition, bounds in self._bounds(self._theirs, _WITHIN_S).items()}
             self._ask_at = time.monotonic()
 
     def _out_of_range(self, error: BaseException) -> TransportError:
