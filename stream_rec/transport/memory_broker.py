@@ -147,6 +147,11 @@ class MemoryBroker:
         """First offset, and the end before the first open transaction."""
         return {each: Bounds(self.first[each], self._stable_end(each)) for each in map(self._known, partitions)}
 
+    def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """As of the last commit."""
+        committed = self.groups[group].committed
+        return {each: committed[each] for each in partitions if each in committed}
+
     def reader(self) -> "_MemoryReader":
         """A new reader."""
         return _MemoryReader(self)

@@ -5,12 +5,13 @@ thread may use.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final
 
 from confluent_kafka import (
     Consumer,
+    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -105,30 +106,30 @@ class ConfluentBroker:
                 raise TransportError(f"the topic {name!r} was made, but does not show", retriable=True)
             time.sleep(_LOOK_S)
 
-    def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
+    def bounds(self, partitions: Iterable[Partition], within_s: float = _ANSWER_S) -> dict[Partition, Bounds]:
         """Two questions to each leader. The end is that of what is committed."""
         asked = list(partitions)
         if not asked:
             return {}
-        first, end = (self._settled(asked, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+        first, end = (self._settled(asked, spec, within_s) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
         return {each: Bounds(first[each], end[each]) for each in asked}
 
-    def _settled(self, asked: Sequence[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+    def _settled(self, asked: Sequence[Partition], spec: OffsetSpec, within_s: float) -> dict[Partition, int]:
         """Ask again where a leader has changed, or is new: unlike for everything else, the client does not."""
-        until = time.monotonic() + _FIRST_ANSWER_S
+        until = time.monotonic() + within_s / 2
         while True:
             try:
-                return self._offsets(asked, spec)
+                return self._offsets(asked, spec, within_s)
             except TransportError as error:
                 if not error.retriable or time.monotonic() > until:
                     raise
                 time.sleep(_LOOK_S)
 
-    def _offsets(self, asked: Sequence[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+    def _offsets(self, asked: Sequence[Partition], spec: OffsetSpec, within_s: float) -> dict[Partition, int]:
         answers = self._admin.list_offsets(
             {TopicPartition(*each): spec for each in asked},
             isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=_ANSWER_S,
+            request_timeout=within_s,
         )
         found = {}
         for theirs, answer in answers.items():
@@ -138,6 +139,13 @@ class ConfluentBroker:
             except _NoSuchThingError:
                 raise TransportError(f"{partition}: there is no such partition") from None
         return found
+
+    def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The admin client asks for what is committed, whatever is under way."""
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*each) for each in partitions])
+        answers = self._admin.list_consumer_group_offsets([asked], require_stable=False, request_timeout=_ANSWER_S)
+        found = self._answer(answers[group], f"the positions of the group {group!r}").topic_partitions
+        return {Partition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
     def largest_record(self, topic: str) -> int:
         """The bytes that *topic* takes at a time. Raises TransportError if there is no such topic."""

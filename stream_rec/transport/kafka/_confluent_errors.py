@@ -14,11 +14,13 @@ from confluent_kafka import KafkaError, KafkaException
 from stream_rec.errors import FencedError, SeatLostError, SettingsError, StreamRecError, TransportError
 from stream_rec.transport.kafka._config import Config
 
-__all__ = ["Translator", "Trouble", "Untyped"]
+__all__ = ["CLIENT_ERRORS", "Translator", "Trouble", "Untyped"]
 
 Untyped = Any
 """Something of confluent-kafka's: it may not be installed where types are checked."""
 
+# The last one is how a fatal error comes out of a call during which we were called back.
+CLIENT_ERRORS: Final = (KafkaException, RuntimeError, ValueError, SystemError)
 log: Final = logging.getLogger("stream_rec.transport.kafka.librdkafka")
 
 _REFUSED: Final = frozenset({
@@ -86,6 +88,8 @@ class Trouble:
     def __init__(self) -> None:
         self.connection: Untyped = None
         """The last error that keeps it from connecting."""
+        self.fatal: Untyped = None
+        """The error that ended its use."""
         self.is_away = False
         """All brokers, by the last word."""
 
@@ -94,6 +98,8 @@ class Trouble:
         log.debug("%s", error.str())
         if error.code() in _REFUSED | _SSL:
             self.connection = error
+        if error.fatal():
+            self.fatal = error
         if error.code() in _AWAY:
             self.is_away = True
 
@@ -111,11 +117,13 @@ class Translator:
             yield
         except StreamRecError:
             raise
-        except (KafkaException, RuntimeError, ValueError) as error:
+        except CLIENT_ERRORS as error:
             raise self.translated(error, what, trouble) from None
 
     def translated(self, error: Untyped, what: str, trouble: Trouble | None = None) -> StreamRecError:
         """*error*, which came up while doing *what*, as one of ours."""
+        if isinstance(error, SystemError):
+            error = error.__cause__ or (trouble and trouble.fatal) or error
         if isinstance(error, KafkaException):
             error = error.args[0]
         if not isinstance(error, KafkaError):
@@ -126,6 +134,9 @@ class Translator:
         for codes, make in self._makers():
             if error.code() in codes:
                 return make(text)
+        # The code of a fatal error says that it is one, and only the text which.
+        if error.code() == KafkaError._FATAL and "fenced" in text:  # noqa: SLF001
+            return FencedError(f"{text}; another process runs under this name")
         return TransportError(text, retriable=error.code() in _BY_TRYING_AGAIN or error.retriable())
 
     def _makers(self) -> list[tuple[frozenset[int], Callable[[str], StreamRecError]]]:

@@ -4,12 +4,13 @@ Each part has connections and threads of its own; what is asked about topics goe
 thread may use.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import kafka.errors as theirs
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.net.compat import KafkaNetClient
 from kafka.protocol.consumer import IsolationLevel, OffsetSpec
 
 from stream_rec.errors import SettingsError, TransportError
@@ -29,13 +30,14 @@ _DEFAULTS: Final[dict[Role, dict[str, object]]] = {
     "producer": KafkaProducer.DEFAULT_CONFIG,
     "admin": KafkaAdminClient.DEFAULT_CONFIG,
 }
+_ANSWER_S: Final = 10.0
 # Where we differ from the client: an unreachable broker is told soon, and asked for again by whoever has the patience.
 _COMMON: Final = {"client_id": "stream-rec", "bootstrap_timeout_ms": 5000, "reconnect_backoff_max_ms": 1000}
 _OURS: Final[dict[Role, dict[str, object]]] = {
     "consumer": {"auto_offset_reset": "none", "enable_auto_commit": False, "isolation_level": "read_committed",
                  "allow_auto_create_topics": False, "metrics_enabled": False, "metadata_max_age_ms": 60_000},
     "producer": {"enable_idempotence": True, "allow_auto_create_topics": False, "metrics_enabled": False},
-    "admin": {"request_timeout_ms": 10_000},
+    "admin": {"request_timeout_ms": int(_ANSWER_S * 1000)},
 }  # fmt: skip
 
 
@@ -79,24 +81,32 @@ class PythonBroker:
                 except (theirs.InvalidReplicationFactorError, theirs.InvalidPartitionsError) as error:
                     raise SettingsError("create_topics", f"{topic.name}: {error.description}") from None
 
-    def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
+    def bounds(self, partitions: Iterable[Partition], within_s: float = _ANSWER_S) -> dict[Partition, Bounds]:
         """Two questions to each leader. The end is that of what is committed."""
         asked = {TopicPartition(*partition): partition for partition in partitions}
         if not asked:
             return {}
-        first, end = (self._offsets(asked, spec) for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
+        first, end = (self._offsets(asked, spec, within_s) for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
         return {partition: Bounds(first[theirs_], end[theirs_]) for theirs_, partition in asked.items()}
 
-    def _offsets(self, asked: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+    def _offsets(self, asked: Iterable[TopicPartition], spec: OffsetSpec, within_s: float) -> dict[TopicPartition, int]:
         names = ", ".join(f"{topic}-{number}" for topic, number in asked)
         with self.errors.during(names):
             try:
                 found = self._admin.list_partition_offsets(
-                    dict.fromkeys(asked, spec), isolation_level=IsolationLevel.READ_COMMITTED
+                    dict.fromkeys(asked, spec),
+                    isolation_level=IsolationLevel.READ_COMMITTED,
+                    timeout_ms=within_s * 1000,
                 )
             except theirs.UnknownTopicOrPartitionError:
                 raise TransportError(f"{names}: there is no such partition") from None
         return {partition: offset.offset for partition, offset in found.items()}
+
+    def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The admin client asks for what is committed, whatever is under way."""
+        with self.errors.during(f"the positions of the group {group!r}"):
+            found = self._admin.list_group_offsets({group: [TopicPartition(*each) for each in partitions]})[group]
+        return {Partition(*theirs_): told.offset for theirs_, told in found.items() if told.offset >= 0}
 
     def largest_record(self, topic: str) -> int:
         """The bytes that *topic* takes at a time. Raises TransportError if there is no such topic."""
@@ -141,9 +151,18 @@ class PythonBroker:
         self._admin.close()
 
     def _connected(self, make: Untyped, role: Role, settings: dict[str, Any] | None = None) -> Untyped:
+        """Make a part. One that cannot connect leaves a thread and sockets, which go with what is kept here."""
+        kept: list[Untyped] = []
+
+        def keep(**given: Untyped) -> Untyped:
+            kept.append(KafkaNetClient(**given))
+            return kept[-1]
+
         try:
-            return make(**(self._settings[role] if settings is None else settings))
+            return make(**(self._settings[role] if settings is None else settings), kafka_client=keep)
         except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
+            for network in kept:
+                network.close()
             raise self.errors.unreachable(error) from None
 
 

@@ -1,8 +1,9 @@
 """What stream-rec needs of kafka-python beyond its public calls, in one place; tried with 3.0.12.
 
-Two things: to wait on the client's own loop, which a rebalance listener must do so that heartbeats go on; and
-transactions whose calls end in time, since the public ones wait for the broker for ever. The contract tests run all of
-it against a real broker, so a version that changed one of these shows there.
+To wait on the client's own loop, which a rebalance listener must do so that heartbeats go on; transactions whose calls
+end in time, since the public ones wait for the broker for ever; and ways round a defect of pausing, and of static
+seats, which do not tell that they were taken. The contract tests run all of it against a real broker, so a version
+that changed one of these shows there.
 """
 
 from collections.abc import Awaitable
@@ -11,7 +12,7 @@ from typing import Any
 import kafka.errors as theirs
 from kafka import KafkaProducer
 
-__all__ = ["BoundedProducer", "Untyped", "pause_on_loop"]
+__all__ = ["BoundedProducer", "Untyped", "free_the_slot", "is_fenced", "pause_on_loop"]
 
 Untyped = Any
 """Something of kafka-python's, which has no types."""
@@ -21,6 +22,27 @@ def pause_on_loop(consumer: Untyped, seconds: float) -> Awaitable[None]:
     """For a coroutine that runs on the loop of *consumer*: come back after so long."""
     pause: Awaitable[None] = consumer._net.sleep(seconds)  # noqa: SLF001
     return pause
+
+
+def is_fenced(consumer: Untyped) -> bool:
+    """Whether the seat of *consumer* was taken by another of the same name: it then just stops its heartbeats.
+
+    That is so for an instant after each join too, so only what is so twice is so.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001
+    fenced: bool = coordinator.stable() and not coordinator._heartbeat_enabled  # noqa: SLF001
+    return fenced
+
+
+def free_the_slot(consumer: Untyped) -> None:
+    """Let records that were fetched before a pause come after it.
+
+    They are parked, and wait for the place of those that are handed out now to be None; but once used, it holds what
+    is drained instead, for ever, and a partition with parked records is not fetched either. Call it before each poll.
+    """
+    fetcher = consumer._fetcher  # noqa: SLF001
+    if fetcher._paused_partition_records and not fetcher._next_partition_records:  # noqa: SLF001
+        fetcher._next_partition_records = None  # noqa: SLF001
 
 
 class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types

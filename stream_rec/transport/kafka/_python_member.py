@@ -17,10 +17,10 @@ import kafka.errors as theirs
 from kafka import AsyncConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
-from stream_rec.errors import StreamRecError, TransportError
+from stream_rec.errors import FencedError, StreamRecError, TransportError
 from stream_rec.transport.broker import Partition, Positions, Revoked
 from stream_rec.transport.kafka._python_errors import Translator
-from stream_rec.transport.kafka._python_internals import Untyped, pause_on_loop
+from stream_rec.transport.kafka._python_internals import Untyped, is_fenced, pause_on_loop
 
 __all__ = ["PythonMember"]
 
@@ -49,6 +49,7 @@ class PythonMember:
         self._changes: deque[_Change] = deque()
         """What the client's loop has met, and `poll` is to take over."""
         self._trouble: StreamRecError | None = None
+        self._is_fenced = False
         self._polled_at = 0.0
         self._leaving = threading.Event()
         self._keeper: threading.Thread | None = None
@@ -132,10 +133,16 @@ class PythonMember:
                 continue
             try:
                 self._consumer.poll(timeout_ms=_TURN_MS)
+                self._look_for_a_rival()
             except theirs.KafkaError as error:
                 self._met(self._errors.translated(error, "keeping the seat in the group"))
             except Exception as error:  # noqa: BLE001 (a thread that died would lose the seat in silence)
                 self._met(TransportError(f"keeping the seat in the group: {error!r}", retriable=True))
+
+    def _look_for_a_rival(self) -> None:
+        was_fenced, self._is_fenced = self._is_fenced, is_fenced(self._consumer)
+        if was_fenced and self._is_fenced:
+            self._met(FencedError("the seat in the group was taken: another process runs under this name"))
 
     def _met(self, trouble: StreamRecError) -> None:
         _log.warning("%s", trouble)
