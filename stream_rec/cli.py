@@ -174,6 +174,7 @@ def _warm_up(settings: Settings) -> None:
         answers_events=answers_events,
         answers_requests=settings.requests is not None,
         keeps_snapshots=settings.snapshots is not None,
+        replays=is_topic(settings.events),
     )
 
 
