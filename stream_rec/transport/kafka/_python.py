@@ -4,6 +4,7 @@ Each part has connections and threads of its own; what is asked about topics goe
 thread may use.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -46,6 +47,9 @@ class PythonBroker:
 
     def __init__(self, servers: str, config: Config) -> None:
         self.errors = Translator(servers, config)
+        if config.has_secrets:
+            # What it tells at the level of debug is every byte that it sends.
+            logging.getLogger("kafka").setLevel(logging.INFO)
         self._settings: dict[Role, dict[str, Any]] = {
             role: _COMMON
             | _OURS[role]
@@ -152,12 +156,13 @@ class PythonBroker:
             kept.append(KafkaNetClient(**given))
             return kept[-1]
 
+        settings = self._settings[role] if settings is None else settings
         try:
-            return make(**(self._settings[role] if settings is None else settings), kafka_client=keep)
+            return make(**settings, kafka_client=keep)
         except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
             for network in kept:
                 network.close()
-            raise self.errors.unreachable(error) from None
+            raise self.errors.unreachable(error, settings) from None
 
 
 def _described(topic: TopicSpec) -> dict[str, object]:
