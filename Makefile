@@ -10,7 +10,7 @@ PORT   ?= 9092
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint kafka plant stress bench docs wheel lock clean
+.PHONY: help demo test lint kafka plant stress chaos bench docs wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ plant: $(VENV)/stamp-dev ## plant one bug at a time, and see that the laws' test
 
 stress: $(VENV)/stamp-dev ## minutes of random logs, every invariant checked after each step
 	$(BIN)/python -m pytest -m stress
+
+chaos: $(VENV)/stamp-dev ## ten minutes or so: replicas and a real broker are killed under load, then all is counted
+	$(BIN)/python -m pytest -m chaos -s
 
 bench: $(VENV)/stamp-bench ## every benchmark, rivals included; writes benchmarks/results
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

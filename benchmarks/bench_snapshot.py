@@ -26,7 +26,6 @@ QUESTION = "how long does a snapshot stop the engine, and how long does it take 
 ROUNDS = 5
 FINGERPRINT = snapshot.fingerprint(feed.KEEP_ALL)
 REST_S = 0.0002
-SWITCH_S = 0.0005
 
 
 def warm_up() -> None:
@@ -96,7 +95,7 @@ def writing(told: Report, state: EngineState, folder: Path) -> Path:
 
 
 def beside(told: Report, what: str, load: Load, folder: Path, rest: Callable[[], None]) -> None:
-    """Answer while a snapshot is copied out and written, three times; then as long without."""
+    """Answer while nothing else goes on, then while a snapshot is written; three times, in turn."""
     during, before = [], []
     for _ in range(3):
         before.append(load.for_a_while(20_000))
@@ -170,10 +169,6 @@ def main() -> None:
         load = Load(engine, stats.n_sessions)
         beside(told, "as it is", load, folder, lambda: None)
         beside(told, f"rest {REST_S * 1e3} ms", load, folder, lambda: time.sleep(REST_S))
-        default = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_S)
-        beside(told, f"switch interval {SWITCH_S * 1e3} ms", load, folder, lambda: None)
-        sys.setswitchinterval(default)
 
 
 if __name__ == "__main__":

@@ -169,7 +169,11 @@ def _warm_up(settings: Settings) -> None:
 
     answers_events = settings.answer == "each-event"
     _announce(answers_events=answers_events)
-    warmup.warm_up(answers_events=answers_events, answers_requests=settings.requests is not None)
+    warmup.warm_up(
+        answers_events=answers_events,
+        answers_requests=settings.requests is not None,
+        keeps_snapshots=settings.snapshots is not None,
+    )
 
 
 def _announce(*, answers_events: bool = True) -> None:
@@ -207,10 +211,12 @@ def _progress(settings: Settings) -> "AbstractContextManager[Callable[[Job], Non
 def check(settings: Settings) -> None:
     """Say what a source holds, what of it a run would refuse and why, and which settings would help.
 
-    Reads with the settings that `run` takes, and writes nothing but its report.
+    Reads with the settings that `run` takes, and writes nothing but its report. Of a topic it reads what is there now,
+    and commits nothing.
 
     \b
       stream-rec check --events clicks.jsonl
+      stream-rec check --events kafka://localhost:9092/clicks
     """  # noqa: D301 (click knows a paragraph to leave alone by this very character)
     from stream_rec.service.interrupt import Interrupt
 
@@ -236,6 +242,24 @@ def status(file: Path) -> int:
     for line in lines:
         click.echo(line)
     return DONE if is_well else FAILED
+
+
+@cli.command("warm-up")
+def warm_up() -> int:
+    """Compile the kernels now, and keep them, so that no start has to: for an image, or a new machine.
+
+    They are kept beside the program, or in the folder that NUMBA_CACHE_DIR names. Exit code 1 if neither can be
+    written to.
+    """
+    from stream_rec.service import warmup
+
+    if not warmup.can_keep():
+        click.echo("stream-rec: no folder to keep kernels in: NUMBA_CACHE_DIR may name one", err=True)
+        return FAILED
+    _announce()
+    warmup.warm_up_all()
+    click.echo(f"compiled, and kept in {warmup.kept_in()}")
+    return DONE
 
 
 @cli.command()

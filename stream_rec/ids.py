@@ -51,13 +51,12 @@ class IdTable:
         found = list(map(self._numbers.get, names))
         new: list[int] = []
         if None in found:
-            for place, number in enumerate(found):
-                if number is None:
-                    known = self._numbers.get(names[place])
-                    if known is None:
-                        known = self._add(names[place])
-                        new.append(known)
-                    found[place] = known
+            for place in [place for place, number in enumerate(found) if number is None]:
+                known = self._numbers.get(names[place])
+                if known is None:
+                    known = self._add(names[place])
+                    new.append(known)
+                found[place] = known
         return found, new  # type: ignore[return-value]  # every None was replaced just above
 
     def release(self, numbers: Iterable[int]) -> None:

@@ -2,7 +2,8 @@
 
 Exactly once, all of a commit is one transaction: readers of committed records see the answers if, and only if, the
 group's positions move past the records they answer. At least once, positions move when the answers have arrived. A
-step may fail for now: then all steps are done anew, with the same records. Knows nothing of threads or engines.
+step may fail for now: then all steps are done anew, with the same records. Only where the word to commit was given and
+its answer got lost, the broker may have done it: then the group's positions tell. Knows nothing of threads or engines.
 """
 
 import logging
@@ -21,7 +22,13 @@ log = logging.getLogger(__name__)
 _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 2.0
 
+_COMMIT: Final = "commit"
+
 Step = tuple[str, Callable[[], None]]
+
+
+class _AlreadyCommittedError(Exception):
+    """Nothing is left to do."""
 
 
 class Checkpoint:
@@ -34,7 +41,7 @@ class Checkpoint:
         writer: Writer | None,
         *,
         exactly_once: bool,
-        pause: Callable[[float], None] = sleep,
+        pause: Callable[[float], None] | None = None,
     ) -> None:
         self.committed: dict[Partition, int] = {}
         """The positions that are the group's, as far as this process moved them."""
@@ -43,7 +50,7 @@ class Checkpoint:
         self._member = member
         self._writer = writer
         self._exactly_once = exactly_once
-        self._pause = pause
+        self._pause = pause or sleep
 
     def commit(self, outputs: Sequence[Output], give_up: Callable[[], bool] = lambda: False) -> None:
         """Commit *outputs*, trying again while that may help and *give_up* does not say to stop.
@@ -63,11 +70,17 @@ class Checkpoint:
         self, records: list[Outgoing], positions: dict[Partition, int], last: Output, give_up: Callable[[], bool]
     ) -> None:
         wait_s = _FIRST_WAIT_S
+        in_doubt = False
         while True:
+            name = ""
             try:
-                for name, step in self._steps(records, positions, last):
+                for name, step in self._steps(records, positions, last, in_doubt=in_doubt):
                     log.debug("commit: %s", name)
                     step()
+            except _AlreadyCommittedError:
+                log.info("the commit whose answer was lost had been done")
+                self._abort()
+                return
             except RecordTooLargeError as error:
                 records[error.place] = _shortened(records[error.place], error)
                 self._abort()
@@ -75,13 +88,16 @@ class Checkpoint:
                 if not error.retriable or give_up():
                     raise
                 log.warning("commit failed, trying again in %.2f s: %s", wait_s, error)
+                in_doubt = in_doubt or name == _COMMIT
                 self._pause(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
                 self._abort()
             else:
                 return
 
-    def _steps(self, records: list[Outgoing], positions: dict[Partition, int], last: Output) -> list[Step]:
+    def _steps(
+        self, records: list[Outgoing], positions: dict[Partition, int], last: Output, *, in_doubt: bool
+    ) -> list[Step]:
         """The steps, in order. A crash between any two of them is seen by nobody who reads committed records."""
         writer, member = self._writer, self._member
         if member.generation != last.generation:
@@ -92,11 +108,19 @@ class Checkpoint:
                 sending = [("send", lambda: writer.send(records)), ("flush", writer.flush)]
             return [*sending, ("commit positions", lambda: member.commit(positions))]
         return [
+            # Where the writer had to be made anew, this waits until the broker has settled the last transaction.
             ("begin", writer.begin),
+            *([("look", lambda: self._see_if_committed(positions))] if in_doubt else []),
             ("send", lambda: writer.send(records)),
             ("positions", lambda: writer.add_positions(positions, last.identity)),
-            ("commit", writer.commit),
+            (_COMMIT, writer.commit),
         ]
+
+    def _see_if_committed(self, positions: dict[Partition, int]) -> None:
+        """Raise _AlreadyCommittedError if the group is where the commit in doubt would have taken it."""
+        committed = self._member.committed(positions)
+        if all(committed.get(partition, 0) >= offset for partition, offset in positions.items()):
+            raise _AlreadyCommittedError
 
     def _abort(self) -> None:
         """Take back the steps that were done. If even that fails for now, the next `begin` will."""

@@ -116,6 +116,8 @@ class Seat:
         self.owned: frozenset[Partition] = frozenset()
         self._member = member
         self._broker = parts.broker
+        self._group = parts.group
+        self._events = parts.events
         self._begin = parts.begin
         self._intake = intake
         self._goals = goals
@@ -153,7 +155,7 @@ class Seat:
         """Find out how far the owners of what we follow have come. For a thread of its own."""
         followed = self._goals.keys() - self.owned
         if followed:
-            self._limits = self._member.committed(followed)
+            self._limits = self._broker.progress(self._group, followed)
 
     def _give_up_revoked(self) -> None:
         """Hand out no more of what was taken away, and see that what was handed out is committed."""
@@ -174,6 +176,7 @@ class Seat:
         generation, owned, identity = member.generation, member.owned, member.identity
         partitions = self._goals.keys() | owned
         try:
+            self._refuse_other_partitions()
             committed = member.committed(partitions)
             first = self._first_positions(owned - committed.keys())
         except TransportError as error:
@@ -193,6 +196,12 @@ class Seat:
         new = {p: offset for p, offset in first.items() if offset > 0}
         if new:
             pipeline.settle(new, generation, identity)
+
+    def _refuse_other_partitions(self) -> None:
+        """A topic that was given more partitions makes the group share them out anew: then we begin anew too."""
+        there = self._broker.partitions(self._events)
+        if set(there) != self._goals.keys():
+            raise SeatLostError(f"{self._events} has {len(there)} partitions now, not {len(self._goals)}")
 
     def _first_positions(self, partitions: frozenset[Partition]) -> dict[Partition, int]:
         """Where to begin in partitions of which the group has committed nothing."""

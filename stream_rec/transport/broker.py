@@ -99,6 +99,12 @@ class Broker(Protocol):
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
         """What each partition holds now. Raises TransportError, not retriable, for one that is not there."""
 
+    def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """What *group* has committed so far; a partition without a position is left out. One question.
+
+        Transactions under way are not waited for: good for following others, not for taking over from them.
+        """
+
     def reader(self) -> "Reader":
         """A new reader, of read-committed records."""
 

@@ -20,7 +20,10 @@ from stream_rec.transport.broker import Bounds, Outgoing, Partition, Positions, 
 __all__ = ["MemoryBroker"]
 
 STEPS = ("begin", "send", "flush", "positions", "commit", "abort", "commit positions")
-"""Where `MemoryBroker.before` is called; a hook that raises there keeps the step from happening."""
+"""Where `MemoryBroker.before` is called; a hook that raises there keeps the step from happening.
+
+`MemoryBroker.after` is called with "commit" when it is done; a hook that raises there loses the answer to it.
+"""
 
 
 class _Transaction:
@@ -78,6 +81,7 @@ class MemoryBroker:
         self.logs: dict[Partition, list[_Entry]] = {}
         self.first: dict[Partition, int] = defaultdict(int)
         self.before = before
+        self.after: Callable[[str], None] = lambda _: None
         self.max_record_bytes = max_record_bytes
         self.groups: defaultdict[str, _Group] = defaultdict(_Group)
         self._writers: dict[str, _MemoryWriter] = {}
@@ -142,6 +146,11 @@ class MemoryBroker:
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
         """First offset, and the end before the first open transaction."""
         return {each: Bounds(self.first[each], self._stable_end(each)) for each in map(self._known, partitions)}
+
+    def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """As of the last commit."""
+        committed = self.groups[group].committed
+        return {each: committed[each] for each in partitions if each in committed}
 
     def reader(self) -> "_MemoryReader":
         """A new reader."""
@@ -389,6 +398,7 @@ class _MemoryWriter:
             self._broker.groups[group].committed.update(positions)
         self.transaction.outcome = True
         self.transaction = None
+        self._broker.after("commit")
 
     def abort(self) -> None:
         self._step("abort")

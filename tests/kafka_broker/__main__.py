@@ -21,7 +21,7 @@ In another terminal (the package is called kcat):
   echo '{{"session_id": "s1", "item_id": "i7", "timestamp": 1733000000000}}' | kcat -b {address} -t clicks -k s1 -P
   kcat -b {address} -t clicks -C -e
   kcat -b {address} -L
-Tests use it with STREAM_REC_KAFKA={address}. Its log is {log}.
+Tests use it with STREAM_REC_TEST_KAFKA={address}. Its log is {log}.
 Ctrl-C stops it; `make clean` forgets its data."""
 
 

@@ -10,7 +10,7 @@ from kafka_broker.docker_engine import DockerBroker
 from kafka_broker.external import ExternalBroker
 from kafka_broker.process import ProcessBroker
 
-ADDRESS_VARIABLE: Final = "STREAM_REC_KAFKA"
+ADDRESS_VARIABLE: Final = "STREAM_REC_TEST_KAFKA"
 CHOICE_VARIABLE: Final = "STREAM_REC_KAFKA_BROKER"
 CHOICES: Final = ("auto", "env", "docker", "jars", "none")
 

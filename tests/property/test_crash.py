@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from crash import Bomb, Crash, broker_with, log_of, parts, run_to_the_end, snapshots_in, written
 
+from stream_rec.errors import TransportError
+
 
 def crashed_everywhere(seed: int, folder: Path | None) -> int:
     """Crash once at every step, each in a run of its own; return how many there were."""
@@ -38,6 +40,46 @@ def test_a_crash_at_any_step_leaves_no_trace(seed: int) -> None:
 def test_a_crash_leaves_no_trace_where_there_are_snapshots(seed: int, tmp_path: Path) -> None:
     """Neither at a step of a commit nor at one of a snapshot, which the next start recovers from."""
     assert crashed_everywhere(seed, tmp_path) > 40
+
+
+class Outage:
+    """Fails the step that it is set to, once, as a broker that is away for a moment does."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, step: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise TransportError(f"no answer to {step}", retriable=True)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_commit_whose_answer_is_lost_is_not_done_twice(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker had done it when it went away: what is written is what it would have been."""
+    monkeypatch.setattr("stream_rec.service.checkpoint.sleep", lambda _: None)
+    log = log_of(seed)
+    whole = broker_with(log, 2, Bomb())
+    run_to_the_end(parts(whole))
+    for at in range(1, 9):
+        broker = broker_with(log, 2, Bomb())
+        broker.after = Outage(at)
+        run_to_the_end(parts(broker))
+        assert written(whole) == written(broker), f"the answer to commit {at} was lost"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_step_that_fails_for_now_is_done_again(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so are those before it, in a transaction of their own: nobody sees the first try."""
+    monkeypatch.setattr("stream_rec.service.checkpoint.sleep", lambda _: None)
+    log = log_of(seed)
+    whole = broker_with(log, 2, Bomb())
+    run_to_the_end(parts(whole))
+    for at in range(1, 30):
+        broker = broker_with(log, 2, Bomb())
+        broker.before = Outage(at)
+        run_to_the_end(parts(broker))
+        assert written(whole) == written(broker), f"step {at} failed"
 
 
 @pytest.mark.stress

@@ -15,7 +15,11 @@ from stream_rec.recommend import PRESETS, Model
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-TALKING = [name for name in NAMES if any(block.language in {"python", "console"} for block in blocks(ROOT / name))]
+TALKING = [
+    name
+    for name in NAMES
+    if any(block.language in {"python", "console"} and not block.needs_broker for block in blocks(ROOT / name))
+]
 
 
 @pytest.mark.parametrize("name", TALKING)

@@ -17,13 +17,13 @@ from kafka_broker.external import ExternalBroker
 from kafka_broker.find import choice, forced
 
 A_TEST = "tests/integration/test_kafka_broker.py::test_kafka_python_reads_what_it_wrote"
-NOWHERE = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "JAVA_HOME": "/nowhere", "STREAM_REC_KAFKA": ""}
+NOWHERE = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "JAVA_HOME": "/nowhere", "STREAM_REC_TEST_KAFKA": ""}
 
 
 @pytest.fixture(autouse=True)
 def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     """What this run itself was told is not for these tests."""
-    for variable in ("STREAM_REC_KAFKA", "STREAM_REC_KAFKA_BROKER"):
+    for variable in ("STREAM_REC_TEST_KAFKA", "STREAM_REC_KAFKA_BROKER"):
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -54,12 +54,12 @@ def test_a_forced_choice_is_the_only_one_tried(monkeypatch: pytest.MonkeyPatch, 
     assert forced()
     with pytest.raises(BrokerMissing) as missing:
         open_broker(tmp_path)
-    assert "env: STREAM_REC_KAFKA is not set" == str(missing.value)
+    assert "env: STREAM_REC_TEST_KAFKA is not set" == str(missing.value)
 
 
 def test_the_address_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whoever names a broker gets it; but nobody else's broker is ever one to kill."""
-    monkeypatch.setenv("STREAM_REC_KAFKA", "127.0.0.1:1")
+    monkeypatch.setenv("STREAM_REC_TEST_KAFKA", "127.0.0.1:1")
     assert isinstance(open_broker(tmp_path), ExternalBroker)
     monkeypatch.setenv("STREAM_REC_KAFKA_BROKER", "env")
     with pytest.raises(BrokerMissing, match="neither ours to end"):
@@ -72,7 +72,11 @@ def test_every_reason_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         monkeypatch.setenv(variable, value)
     with pytest.raises(BrokerMissing) as missing:
         open_broker(tmp_path)
-    for reason in ("env: STREAM_REC_KAFKA is not set", "docker: no Docker engine", "jars: /nowhere/bin/java is Java 0"):
+    for reason in (
+        "env: STREAM_REC_TEST_KAFKA is not set",
+        "docker: no Docker engine",
+        "jars: /nowhere/bin/java is Java 0",
+    ):
         assert reason in str(missing.value)
 
 
@@ -94,7 +98,7 @@ def test_the_last_lines_say_why_tests_skipped(tree: Path) -> None:
     done = a_run(tree, "auto")
     assert 0 == done.returncode
     said, passed = done.stdout.splitlines()[-2:]
-    assert said.startswith("Skipped tests: 1, no Kafka broker: env: STREAM_REC_KAFKA is not set; docker: ")
+    assert said.startswith("Skipped tests: 1, no Kafka broker: env: STREAM_REC_TEST_KAFKA is not set; docker: ")
     assert "1 skipped" in passed
 
 

@@ -117,6 +117,23 @@ class TestRunning:
         assert list(range(80)) == [answer.offsets["clicks-0"] for answer in answers(broker)]
         assert "; recovering" in caplog.text
 
+    def test_partitions_that_are_added_are_read_too(self) -> None:
+        """The group shares them out anew, and nothing of them is missed."""
+        broker = broker_with(clicks(20))
+        live = Live(lambda _: threaded(broker))
+        added = Partition("clicks", 1)
+
+        def done() -> bool:
+            if live.counts.n_read >= 20 and added not in broker.logs:
+                broker.logs[added] = []
+                broker.produce("clicks", clicks(1, "new")[0], b"k", partition=1)
+                broker.rebalance("stream-rec")
+            return {CLICKS: 20, added: 1} == broker.groups["stream-rec"].committed
+
+        run_until(live, done)
+        assert 21 == len(answers(broker))
+        assert {"clicks-0": 19, "clicks-1": 0} == answers(broker)[-1].offsets
+
     def test_a_failure_of_a_thread_ends_it(self) -> None:
         """A bug must not leave a service that only looks alive."""
         broker = broker_with(clicks(5))

@@ -55,6 +55,11 @@ class TestLayers:
         config = toml('events = "a"\n[types]\nview = 1\ncart = 2')
         assert {"purchase": 5.0} == load(config=config, flags={"types": ("purchase=5",)}).types
 
+    @pytest.mark.parametrize("variable", ["TEST_KAFKA", "KAFKA_BROKER", "KAFKA_CACHE", "DATA"])
+    def test_what_the_tests_own_is_no_slip(self, variable: str) -> None:
+        """Whoever has set a broker or data for the tests can still run the program."""
+        assert {} == load(environ={f"STREAM_REC_{variable}": "127.0.0.1:9092", "STREAM_REC_EVENTS": "e"}).kafka
+
     def test_flags_that_were_not_given_do_not_count(self) -> None:
         """Click hands over None and () for what the operator did not write."""
         environ = {"STREAM_REC_EVENTS": "e", "STREAM_REC_N": "3", "STREAM_REC_DENY": "a"}

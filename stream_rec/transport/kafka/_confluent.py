@@ -5,12 +5,13 @@ thread may use.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final
 
 from confluent_kafka import (
     Consumer,
+    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -138,6 +139,13 @@ class ConfluentBroker:
             except _NoSuchThingError:
                 raise TransportError(f"{partition}: there is no such partition") from None
         return found
+
+    def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The admin client asks for what is committed, whatever is under way."""
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*each) for each in partitions])
+        answers = self._admin.list_consumer_group_offsets([asked], require_stable=False, request_timeout=_ANSWER_S)
+        found = self._answer(answers[group], f"the positions of the group {group!r}").topic_partitions
+        return {Partition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
     def largest_record(self, topic: str) -> int:
         """The bytes that *topic* takes at a time. Raises TransportError if there is no such topic."""

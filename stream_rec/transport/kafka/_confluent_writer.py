@@ -200,7 +200,8 @@ class ConfluentWriter:
         try:
             self._producer.begin_transaction()
         except KafkaException as told:
-            return told
+            again: BaseException = told
+            return again
         return error
 
     def _met(self, error: StreamRecError) -> StreamRecError:

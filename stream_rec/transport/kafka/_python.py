@@ -5,7 +5,7 @@ thread may use.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import kafka.errors as theirs
@@ -105,6 +105,12 @@ class PythonBroker:
             except theirs.UnknownTopicOrPartitionError:
                 raise TransportError(f"{names}: there is no such partition") from None
         return {partition: offset.offset for partition, offset in found.items()}
+
+    def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The admin client asks for what is committed, whatever is under way."""
+        with self.errors.during(f"the positions of the group {group!r}"):
+            found = self._admin.list_group_offsets({group: [TopicPartition(*each) for each in partitions]})[group]
+        return {Partition(*theirs_): told.offset for theirs_, told in found.items() if told.offset >= 0}
 
     def largest_record(self, topic: str) -> int:
         """The bytes that *topic* takes at a time. Raises TransportError if there is no such topic."""

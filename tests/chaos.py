@@ -1,0 +1,228 @@
+"""Replicas of the service under load, killed one after the other, and the broker with them: what is left is checked.
+
+Nothing here knows what a replica did: input, answers, dead letters and positions are read from the broker at the end.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+import confluent_kafka
+import msgspec
+from kafka_broker import Broker
+from running import Running
+from topics import Got, committed, ends, eventually, is_settled, positions
+
+from stream_rec.engine import Engine
+from stream_rec.errors import DecodeError
+from stream_rec.events import Answer, Event, EventDecoder, Request
+
+GROUP: Final = "shop"
+_SETTLE_S: Final = 240
+_REPLAYED: Final = 60  # answers that are worked out anew from the log
+_START: Final = 1_733_000_000_000
+
+
+class Plan(NamedTuple):
+    """What is done to whom."""
+
+    seed: int
+    clients: Sequence[str]
+    """The Kafka client of each replica."""
+    kills: int
+    restarts: int
+    rate: float
+    """Records a second."""
+    longest_wait_s: float
+    """Between two of these."""
+
+
+class Outcome(NamedTuple):
+    """What was there at the end."""
+
+    records: int
+    answers: int
+    dead_letters: int
+    seconds: float
+    commits_in_doubt: int
+    seats_lost: int
+    snapshots_used: int
+    replayed: int
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return [f"{name.replace('_', ' '):<18}{value:,.0f}" for name, value in self._asdict().items()]
+
+
+class Load:
+    """A producer on a thread of its own: views with keys, now and then bytes that are none. A context manager."""
+
+    def __init__(self, address: str, topic: str, plan: Plan) -> None:
+        self._topic = topic
+        self._pause = 1 / plan.rate
+        self._chance = random.Random(plan.seed + 1)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load")
+        # It waits for a broker that is away, for ever: what it could not write would be nobody's loss to see.
+        self._producer = confluent_kafka.Producer(
+            {
+                "bootstrap.servers": address,
+                "partitioner": "murmur2_random",
+                "enable.idempotence": True,
+                "message.timeout.ms": 0,
+                "reconnect.backoff.max.ms": 500,
+                "log_level": 0,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        assert 0 == self._producer.flush(_SETTLE_S)
+
+    def _run(self) -> None:
+        number = 0
+        while not self._over.wait(self._pause):
+            number += 1
+            session = f"s{self._chance.randrange(400)}"
+            value = msgspec.json.encode(
+                {
+                    "session_id": session,
+                    "item_id": f"i{int(self._chance.paretovariate(0.8)) % 300}",
+                    "timestamp": _START + 40 * number + self._chance.randrange(40),
+                    "event_id": f"n{number}",
+                }
+            )
+            if self._chance.random() < 0.03:
+                value = self._chance.randbytes(12)
+            self._producer.produce(self._topic, value, session.encode())
+            self._producer.poll(0)
+
+
+def ravage(broker: Broker, folder: Path, plan: Plan) -> Outcome:
+    """Do as *plan* says, let the replicas come to rest, and check all that was written."""
+    begun = time.monotonic()
+    clicks = broker.topic("clicks", partitions=4)
+    recs, dead = broker.topic("recs", partitions=3), broker.topic("dead", partitions=2)
+    at = f"kafka://{broker.address}/"
+    with ExitStack() as undo:
+        replicas = [
+            Running(
+                folder / f"replica-{number}",
+                *("--events", at + clicks, "--recommendations", at + recs, "--dead-letters", at + dead),
+                *("--group", GROUP, "--kafka-client", client, "--snapshots", folder / f"snapshots-{number}"),
+                *("--snapshot-every", "2s", "--kafka", "consumer.session.timeout.ms=4000"),
+                # One of the two keeps its seat while it is away, the other one does not.
+                *(("--instance", "static") if number == 0 else ()),
+            )
+            for number, client in enumerate(plan.clients)
+        ]
+        for replica in replicas:
+            undo.callback(replica.kill)
+            replica.start()
+        with Load(broker.address, clicks, plan):
+            eventually(lambda: sum(positions(broker.address, clicks, GROUP).values()) > 20, "the first answers")
+            _disturb(broker, replicas, plan)
+        _come_to_rest(broker, clicks, replicas)
+        told = "".join(replica.log.read_text() for replica in replicas)
+        outcome = Outcome(
+            len(records := committed(broker.address, clicks)),
+            len(answers := committed(broker.address, recs)),
+            len(letters := committed(broker.address, dead)),
+            time.monotonic() - begun,
+            told.count("whose answer was lost"),
+            told.count("; recovering"),
+            told.count("recovering from snapshot"),
+            min(_REPLAYED, len(answers)),
+        )
+    _check(clicks, records, answers, letters, random.Random(plan.seed))
+    return outcome
+
+
+def _disturb(broker: Broker, replicas: Sequence[Running], plan: Plan) -> None:
+    """Each happening at a moment of chance: a replica may be starting, recovering, joining, committing or leaving."""
+    chance = random.Random(plan.seed)
+    happenings = ["kill"] * plan.kills + ["restart"] * plan.restarts
+    chance.shuffle(happenings)
+    for happening in happenings:
+        time.sleep(chance.uniform(0.0, plan.longest_wait_s))
+        if happening == "kill":
+            replica = chance.choice(replicas)
+            assert replica.ended() is None, f"it ended by itself: {replica.said()}"
+            replica.kill()
+            replica.start()
+        else:
+            chance.choice([broker.kill, broker.stop])()
+            time.sleep(chance.uniform(0.0, plan.longest_wait_s))
+            broker.start()
+
+
+def _come_to_rest(broker: Broker, clicks: str, replicas: Sequence[Running]) -> None:
+    eventually(lambda: is_settled(broker.address, clicks, GROUP), f"all settled: {_told(replicas)}", _SETTLE_S)
+    assert ends(broker.address, clicks) == positions(broker.address, clicks, GROUP)
+    eventually(lambda: all(replica.is_ready for replica in replicas), f"all ready: {_told(replicas)}", _SETTLE_S)
+    for replica in replicas:
+        status = replica.status
+        assert status is not None
+        status.counts.check()
+        assert status.counts.n_applied == status.counts.n_answers
+        assert 0 == replica.stop(), replica.said()
+    assert all("Traceback" not in replica.log.read_text() for replica in replicas)
+
+
+def _told(replicas: Sequence[Running]) -> str:
+    return "\n".join(f"{replica.log}: {replica.said()[-1500:]}" for replica in replicas)
+
+
+def _check(clicks: str, records: list[Got], answers: list[Got], letters: list[Got], chance: random.Random) -> None:
+    """Each record has one answer or one dead letter, and each answer is what the log up to its offsets says."""
+    events, broken = _sorted_out(records)
+    homes = {event.session_id: partition for (partition, _), event in events.items()}
+    said = [msgspec.json.decode(answer.value or b"", type=Answer) for answer in answers]
+    own = [(homes[str(each.session_id)], each.offsets[f"{clicks}-{homes[str(each.session_id)]}"]) for each in said]
+    assert Counter(events.keys()) == Counter(own), "one answer for each event, and none for anything else"
+    for place, each, got in zip(own, said, answers, strict=True):
+        assert events[place].session_id == each.session_id == (got.key or b"").decode()
+    of_letters = [
+        (int(each.headers["stream-rec.partition"]), int(each.headers["stream-rec.offset"])) for each in letters
+    ]
+    assert Counter(broken.keys()) == Counter(of_letters), "one dead letter for each broken record, and no others"
+    for place, letter in zip(of_letters, letters, strict=True):
+        assert (broken[place].value, broken[place].key) == (letter.value, letter.key)
+    for each in chance.sample(said, min(_REPLAYED, len(said))):
+        _replay(clicks, events, each)
+
+
+def _sorted_out(records: list[Got]) -> tuple[dict[tuple[int, int], Event], dict[tuple[int, int], Got]]:
+    """The events by partition and offset, and likewise the records that are none."""
+    decode = EventDecoder().decode
+    events: dict[tuple[int, int], Event] = {}
+    broken: dict[tuple[int, int], Got] = {}
+    for record in records:
+        place = record.partition, record.offset
+        try:
+            event = decode(record.value or b"")
+            assert isinstance(event, Event)
+            events[place] = event
+        except DecodeError:
+            broken[place] = record
+    return events, broken
+
+
+def _replay(clicks: str, events: dict[tuple[int, int], Event], answer: Answer) -> None:
+    """The state is a function of the log: an engine that has seen what *answer* says it had seen says the same."""
+    seen = answer.offsets
+    before = [event for (number, offset), event in events.items() if offset <= seen.get(f"{clicks}-{number}", -1)]
+    engine = Engine()
+    engine.apply(sorted(before, key=lambda event: event.timestamp))
+    (expected,) = engine.answer([Request(session_id=answer.session_id)], seen)
+    assert expected == answer

@@ -1,0 +1,142 @@
+"""Records into topics and out of them, by a client that is not the service's: what the outside sees."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
+
+import confluent_kafka
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+SECONDS = 90
+"""For what takes a second or two on an idle machine."""
+
+T = TypeVar("T")
+
+
+class Sent(NamedTuple):
+    """What is written."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int = -1
+
+
+class Got(NamedTuple):
+    """What is there."""
+
+    value: bytes | None
+    key: bytes | None
+    headers: dict[str, bytes]
+    partition: int
+    offset: int
+
+
+def eventually(look: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
+    """What *look* finds, as soon as that is something; fails when it is not in time."""
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < until, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+    return found
+
+
+def produce(address: str, topic: str, records: Iterable[Sent], **settings: Any) -> None:
+    """Write *records*, each acknowledged."""
+    refused: list[Any] = []
+    producer = Producer(
+        {
+            "bootstrap.servers": address,
+            "partitioner": "murmur2_random",
+            "linger.ms": 1,
+            "message.max.bytes": 2_000_000,
+            "on_delivery": lambda error, _: refused.append(error) if error else None,
+            **settings,
+        }
+    )
+    for value, key, headers, partition in records:
+        producer.produce(topic, value, key, headers=list(headers), partition=partition)
+        producer.poll(0)
+    assert 0 == producer.flush(SECONDS)
+    assert [] == refused
+
+
+def committed(address: str, topic: str) -> list[Got]:
+    """All that readers of committed records see of *topic*, partition by partition."""
+    with _reading(address) as consumer:
+        waited_for = {number: TopicPartition(topic, number, 0) for number in _partitions(consumer, topic)}
+        consumer.assign(list(waited_for.values()))
+        found = []
+        until = time.monotonic() + SECONDS
+        while waited_for:
+            assert time.monotonic() < until, f"{topic} cannot be read to its end"
+            message = consumer.poll(1.0)
+            if message is None:
+                continue
+            if message.error() is None:
+                found.append(_got(message))
+            elif message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF:
+                waited_for.pop(message.partition(), None)
+    return sorted(found, key=lambda got: (got.partition, got.offset))
+
+
+def positions(address: str, topic: str, group: str) -> dict[int, int]:
+    """Where *group* stands; partitions without a position are left out."""
+    with _reading(address, group) as consumer:
+        asked = [TopicPartition(topic, number) for number in _partitions(consumer, topic)]
+        return {each.partition: each.offset for each in consumer.committed(asked, timeout=30) if each.offset >= 0}
+
+
+def ends(address: str, topic: str) -> dict[int, int]:
+    """The offset that the next record of each partition will get."""
+    with _reading(address) as consumer:
+        return {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)[1]
+            for number in _partitions(consumer, topic)
+        }
+
+
+def is_settled(address: str, topic: str, group: str) -> bool:
+    """Whether *group* has settled every record of *topic*. False too where the broker does not answer."""
+    try:
+        wanted = {number: end for number, end in ends(address, topic).items() if end}
+        return wanted.items() <= positions(address, topic, group).items()
+    except confluent_kafka.KafkaException:
+        return False
+
+
+class _reading:  # noqa: N801  # a context manager that is called like a function
+    def __init__(self, address: str, group: str = "the-tests") -> None:
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": address,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "logger": _Silence(),
+            }
+        )
+
+    def __enter__(self) -> Any:
+        return self._consumer
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+
+class _Silence:
+    """A logger for clients that are expected to lose their broker."""
+
+    def log(self, *_: object, **__: object) -> None:
+        """Say nothing."""
+
+
+def _partitions(consumer: Any, topic: str) -> list[int]:
+    return sorted(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
+
+
+def _got(message: Any) -> Got:
+    headers = {name: given or b"" for name, given in message.headers() or []}
+    return Got(message.value(), message.key(), headers, message.partition(), message.offset())
