@@ -139,7 +139,8 @@ class PythonBroker:
 
     def reader(self) -> PythonReader:
         """A consumer without a group."""
-        return PythonReader(self._connected(KafkaConsumer, "consumer"), self.bounds, self.errors)
+        consumer = self._connected(KafkaConsumer, "consumer", PythonReader.DEFAULTS | self._settings["consumer"])
+        return PythonReader(consumer, self.bounds, self.errors)
 
     def member(
         self, group: str, topics: Sequence[str], revoked: Revoked, *, instance: str | None = None
