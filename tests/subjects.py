@@ -70,8 +70,7 @@ class _Closing:
         self._broker = broker
         self._parts = parts
         self.partitions, self.create, self.bounds = broker.partitions, broker.create, broker.bounds
-        self.progress = broker.progress
-        self.close = broker.close
+        self.progress, self.close = broker.progress, broker.close
 
     def reader(self) -> Reader:
         reader = self._broker.reader()

@@ -431,6 +431,22 @@ def test_positions_are_the_groups(subject: Subject) -> None:
     assert {} == subject.open().member(fresh("group"), [topic], Taken()).committed([Partition(topic, 0)])
 
 
+def test_progress_waits_for_nothing(subject: Subject) -> None:
+    """Others may look at how far a group is, as of its last commit, also while a transaction is under way."""
+    topic, group = subject.topic(2), fresh("group")
+    partitions = [Partition(topic, 0), Partition(topic, 1)]
+    assert {} == subject.open().progress(group, partitions)
+    member = subject.seat(group, topic)
+    until(lambda: member.owned, member.poll)
+    member.commit({partitions[0]: 1})
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    writer.add_positions({partitions[0]: 5}, member.identity)
+    assert {partitions[0]: 1} == subject.open().progress(group, partitions)
+    writer.commit()
+    assert {partitions[0]: 5} == subject.open().progress(group, partitions)
+
+
 def test_positions_go_with_the_transaction(subject: Subject) -> None:
     """Positions of a transaction are the group's once it commits, and never if it does not."""
     topic, group = subject.topic(), fresh("group")
