@@ -462,6 +462,23 @@ def test_positions_go_with_the_transaction(subject: Subject) -> None:
     assert {partition: 3} == member.committed([partition])
 
 
+def test_progress_waits_for_no_transaction(subject: Subject) -> None:
+    """It tells what was committed before one that is under way, and after its end what that committed."""
+    topic = subject.topic(partitions=2)
+    group, at = fresh("group"), Partition(topic, 0)
+    member = subject.seat(group, topic)
+    until(lambda: member.owned, member.poll)
+    member.commit({at: 1})
+    broker = subject.open()
+    writer = broker.writer(fresh("id"))
+    writer.begin()
+    writer.add_positions({at: 5}, member.identity)
+    assert {at: 1} == broker.progress(group, [at, Partition(topic, 1)])
+    writer.commit()
+    until(lambda: broker.progress(group, [at]) == {at: 5})
+    assert {} == broker.progress(fresh("group"), [at])
+
+
 def test_a_transaction_may_hold_positions_only(subject: Subject) -> None:
     """Records that are not answered move the group too."""
     topic, group = subject.topic(), fresh("group")
