@@ -33,6 +33,9 @@ _DEFAULTS: Final = {
     "message.max.bytes": 1 << 20,
     "message.timeout.ms": 10_000,
     "queue.buffering.max.messages": 1_000_000,
+    # A transaction that follows another one at once is told to ask again, while the broker still writes the last one's
+    # markers, which takes it a few milliseconds. Where nobody answers, the client waits longer each time.
+    "retry.backoff.ms": 5,
 }
 _OURS: Final = {
     "enable.idempotence": True,
