@@ -6,7 +6,8 @@
 # The commands below were run by hand on Debian, as the user they name here; the image itself was not built where
 # this was written, for want of a Docker engine.
 
-ARG PYTHON=3.12
+# The version that constraints.txt is made and tested with.
+ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS wheel
 WORKDIR /build
