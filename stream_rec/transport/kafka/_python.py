@@ -50,8 +50,9 @@ class PythonBroker:
     def __init__(self, servers: str, config: Config) -> None:
         self.errors = Translator(servers, config)
         if config.has_secrets:
-            # What it tells at the level of debug is every byte that it sends.
-            logging.getLogger("kafka").setLevel(logging.INFO)
+            # What it tells at the level of debug is every byte that it sends. A level above that stays.
+            log = logging.getLogger("kafka")
+            log.setLevel(max(log.getEffectiveLevel(), logging.INFO))
         self._settings: dict[Role, dict[str, Any]] = {
             role: _COMMON
             | _OURS[role]
