@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 from topics import SECONDS, eventually
 
