@@ -24,6 +24,7 @@ from stream_rec.settings import Kind, Setting, Settings, is_topic, load, table
 if TYPE_CHECKING:
     from stream_rec.service.interrupt import Interrupt
     from stream_rec.service.runner import Job
+    from stream_rec.transport.base import Sink
 
 __all__ = ["cli", "main", "with_settings"]
 
@@ -159,7 +160,8 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> None:
         try:
             live.run(lambda: interrupt.asked, report)
         finally:
-            for line in summary(live, report):
+            # A wrong setting that only the broker could see is one line, as any other is.
+            for line in summary(live, report) if interrupt.asked or live.life is not None else ():
                 click.echo(line, err=True)
 
 
@@ -172,6 +174,7 @@ def _warm_up(settings: Settings) -> None:
         answers_events=answers_events,
         answers_requests=settings.requests is not None,
         keeps_snapshots=settings.snapshots is not None,
+        replays=is_topic(settings.events),
     )
 
 
@@ -210,10 +213,12 @@ def _progress(settings: Settings) -> "AbstractContextManager[Callable[[Job], Non
 def check(settings: Settings) -> None:
     """Say what a source holds, what of it a run would refuse and why, and which settings would help.
 
-    Reads with the settings that `run` takes, and writes nothing but its report.
+    Reads with the settings that `run` takes, and writes nothing but its report. Of a topic it reads what is there now,
+    and commits nothing.
 
     \b
       stream-rec check --events clicks.jsonl
+      stream-rec check --events kafka://localhost:9092/clicks
     """  # noqa: D301 (click knows a paragraph to leave alone by this very character)
     from stream_rec.service.interrupt import Interrupt
 
@@ -239,6 +244,24 @@ def status(file: Path) -> int:
     for line in lines:
         click.echo(line)
     return DONE if is_well else FAILED
+
+
+@cli.command("warm-up")
+def warm_up() -> int:
+    """Compile the kernels now, and keep them, so that no start has to: for an image, or a new machine.
+
+    They are kept beside the program, or in the folder that NUMBA_CACHE_DIR names. Exit code 1 if neither can be
+    written to.
+    """
+    from stream_rec.service import warmup
+
+    if not warmup.can_keep():
+        click.echo("stream-rec: no folder to keep kernels in: NUMBA_CACHE_DIR may name one", err=True)
+        return FAILED
+    _announce()
+    warmup.warm_up_all()
+    click.echo(f"compiled, and kept in {warmup.kept_in()}")
+    return DONE
 
 
 @cli.command()
@@ -273,25 +296,66 @@ class _Simulate(click.Command):
 
 
 @cli.command(cls=_Simulate)
-@click.option("--out", default="-", metavar="DST", help="A .jsonl or .jsonl.gz file, or - for standard output.")
+@click.option(
+    "--out",
+    default="-",
+    metavar="DST",
+    help="A .jsonl or .jsonl.gz file, - for standard output, or kafka://host/topic.",
+)
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="So many lines a second.")
+@click.option("--now", is_flag=True, help="Let each event tell the time when it is sent; late ones stay as late.")
+@click.option("--kafka", multiple=True, metavar="KEY=VALUE", help="As for run: a setting of the Kafka client.")
+@click.option("--kafka-client", default=None, metavar="kafka-python|confluent", help="As for run.")
 @click.option("--truth", metavar="FILE", help="Where the count of what was written goes, as JSON; else standard error.")
-def simulate(out: str, truth: str | None, **given: str | bool | None) -> None:
+def simulate(
+    out: str,
+    truth: str | None,
+    rate: float | None,
+    now: bool,
+    kafka: tuple[str, ...],
+    kafka_client: str | None,
+    **given: str | bool | None,
+) -> None:
     """Write a seeded click stream as JSON lines, with faults on demand.
 
-    The same options give the same bytes on every machine. The truth tells what a run must report.
+    The same options give the same bytes on every machine, but for the times of --now. In a topic, lines are keyed by
+    session. The truth tells what a run must report.
 
     \b
       stream-rec simulate --sessions 10000 > clicks.jsonl
       stream-rec simulate --sessions 10000 --broken 0.01 --late 0.01 --duplicates 0.02 --out poisoned.jsonl.gz
+      stream-rec simulate --sessions 1000000 --rate 100 --now --out kafka://localhost:9092/clicks
     """  # noqa: D301 (click knows a paragraph to leave alone by this very character)
     from stream_rec.datasets.delivery import write_jsonl
     from stream_rec.datasets.options import read_options
-    from stream_rec.transport.files import open_sink
+    from stream_rec.datasets.pace import Pace
 
     shape, delivery = read_options(given)
-    with closing(open_sink(out, key="out")) as sink:
-        told = write_jsonl(shape, lambda lines: sink.write([lines.removesuffix(b"\n")]), delivery).to_json()
+    with closing(_open_simulated(out, kafka, kafka_client)) as sink:
+
+        def put(lines: Sequence[bytes], keys: Sequence[bytes | None]) -> None:
+            sink.write(lines, keys)
+            sink.flush()
+
+        def put_whole(lines: bytes) -> None:
+            sink.write([lines.removesuffix(b"\n")])
+
+        at_once = rate is None and not now and not is_topic(out)
+        told = write_jsonl(shape, put_whole if at_once else Pace(put, rate, now=now), delivery).to_json()
     if truth is None:
         click.echo(told, err=True)
     else:
         Path(truth).write_text(told + "\n", encoding="utf-8")
+
+
+def _open_simulated(out: str, kafka: tuple[str, ...], kafka_client: str | None) -> "Sink":
+    """The place for simulated lines. What is given of Kafka is checked as it is for a run."""
+    if not is_topic(out):
+        from stream_rec.transport.files import open_sink
+
+        return open_sink(out, key="out")
+    from stream_rec.transport.kafka import KafkaSink, open_broker, parse_address
+
+    settings = load(environ=os.environ, flags={"events": out, "kafka": kafka, "kafka_client": kafka_client})
+    topic = parse_address(out, "out").topic
+    return KafkaSink(open_broker(out, client=settings.kafka_client, config=settings.kafka, key="out"), topic, "out")

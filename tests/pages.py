@@ -3,6 +3,8 @@
 A `python` block runs, after those before it on its page; a `text` block right behind it is what it prints. In a
 `console` block the lines behind `$ ` run, and the others are what they print, `...` standing for anything. A
 block behind a line that ends in a file's name and a colon, as in "`clicks.csv`:", is that file. All else is only read.
+
+A block that opens with "```console kafka" needs a broker at `localhost:9092`: it runs only where `play` is told of one.
 """
 
 import os
@@ -17,9 +19,10 @@ from typing import Any, NamedTuple
 
 __all__ = ["Block", "anchors", "blocks", "links", "play", "rows"]
 
-FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`([\w-]+\.\w+)`:\s*\Z")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+ON_PAGES = "localhost:9092"
 NOT_SHOWN = "compiling the kernels, "  # depends on whether it is the first run on a machine
 
 
@@ -32,6 +35,7 @@ class Block(NamedTuple):
     """Of its first line."""
     before: str
     """What stands on the page between the block before and this one."""
+    needs_broker: bool = False
 
 
 def blocks(page: Path) -> list[Block]:
@@ -40,26 +44,31 @@ def blocks(page: Path) -> list[Block]:
     found, end = [], 0
     for match in FENCE.finditer(text):
         line = text.count("\n", 0, match.start()) + 2
-        found.append(Block(match[1], match[2], line, text[end : match.start()]))
+        found.append(Block(match[1], match[3], line, text[end : match.start()], match[2].strip() == "kafka"))
         end = match.end()
     return found
 
 
-def play(page: Path) -> int:
-    """Run all code of *page* in the present folder, and compare what it prints; return how many blocks ran."""
+def play(page: Path, broker: str | None = None) -> int:
+    """Run all code of *page* in the present folder, and compare what it prints; return how many blocks ran.
+
+    What needs a broker runs with the one at *broker*, and not at all without.
+    """
     namespace: dict[str, Any] = {"__name__": "page"}
     printed: str | None = None
     n_ran = 0
     for block in blocks(page):
         file = FILE.search(block.before)
+        if block.needs_broker and broker is None:
+            continue
         if file is not None:
-            Path(file[1]).write_text(block.text, encoding="utf-8")
+            Path(file[1]).write_text(block.text.replace(ON_PAGES, broker or ON_PAGES), encoding="utf-8")
         elif block.language == "python":
             printed = _run_python(page, block, namespace)
             n_ran += 1
             continue
         elif block.language == "console":
-            _run_commands(page, block)
+            _run_commands(page, block, broker or ON_PAGES)
             n_ran += 1
         elif block.language == "text" and printed is not None and not block.before.strip():
             assert block.text == printed, f"{page.name}:{block.line}"
@@ -75,10 +84,10 @@ def _run_python(page: Path, block: Block, namespace: dict[str, Any]) -> str:
     return out.getvalue()
 
 
-def _run_commands(page: Path, block: Block) -> None:
+def _run_commands(page: Path, block: Block, broker: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "COLUMNS": "120"}
-    for command, expected in _commands(block.text):
+    for command, expected in _commands(block.text.replace(ON_PAGES, broker)):
         done = subprocess.run(
             ["/bin/sh", "-c", command],
             stdout=subprocess.PIPE,

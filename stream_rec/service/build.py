@@ -12,9 +12,11 @@ from stream_rec.errors import SettingsError
 from stream_rec.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
 from stream_rec.limits import Limits
 from stream_rec.recommend import Model, model
-from stream_rec.settings import Settings
+from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.base import Sink, Source
+from stream_rec.transport.broker import Broker
 from stream_rec.transport.files import open_sink, open_source
+from stream_rec.transport.kafka import KafkaSink, KafkaSource, open_broker, parse_address
 
 __all__ = [
     "build_decoder",
@@ -107,7 +109,11 @@ def read_denied(settings: Settings) -> frozenset[str]:
 
 
 def open_events(settings: Settings) -> Source:
-    """Open the source of events. Raises SettingsError."""
+    """Open the source of events; of a topic, what it holds now. Raises SettingsError."""
+    if is_topic(settings.events):
+        return KafkaSource(
+            _connect(settings, settings.events, "events"), parse_address(settings.events, "events").topic
+        )
     file_format = None if settings.format == "auto" else settings.format
     return open_source(settings.events, build_rules(settings), file_format=file_format)
 
@@ -124,11 +130,21 @@ def open_recommendations(settings: Settings) -> Sink | None:
     """Open the place for answers, unless nothing is answered. Raises SettingsError."""
     if settings.answer == "none":
         return None
-    return open_sink(settings.recommendations, mode=settings.output_mode)
+    return _open_sink(settings, settings.recommendations, "recommendations")
 
 
 def open_dead_letters(settings: Settings) -> Sink | None:
     """Open the place for dead letters, if one is wanted. Raises SettingsError."""
     if settings.dead_letters is None:
         return None
-    return open_sink(settings.dead_letters, mode=settings.output_mode, key="dead_letters")
+    return _open_sink(settings, settings.dead_letters, "dead_letters")
+
+
+def _open_sink(settings: Settings, place: str, key: str) -> Sink:
+    if is_topic(place):
+        return KafkaSink(_connect(settings, place, key), parse_address(place, key).topic, key)
+    return open_sink(place, mode=settings.output_mode, key=key)
+
+
+def _connect(settings: Settings, place: str, key: str) -> Broker:
+    return open_broker(place, client=settings.kafka_client, config=settings.kafka, key=key)

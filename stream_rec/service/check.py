@@ -18,11 +18,13 @@ from stream_rec.errors import SettingsError
 from stream_rec.events import VIEW, Event, Reason
 from stream_rec.service import build
 from stream_rec.service.counts import SURELY_SECONDS, Counts, show_duration, show_size, show_time
+from stream_rec.service.topic import TopicSource
 from stream_rec.service.worker import Refused, Worker
 from stream_rec.sessionize import Sessionizer
-from stream_rec.settings import Settings
-from stream_rec.transport.base import Record
+from stream_rec.settings import Settings, is_topic
+from stream_rec.transport.base import Record, Source
 from stream_rec.transport.files import open_source
+from stream_rec.transport.kafka import open_broker, parse_address
 from stream_rec.units import format_duration
 
 __all__ = ["inspect"]
@@ -79,7 +81,7 @@ def inspect(settings: Settings, stop: Callable[[], bool] = lambda: False) -> Ite
     )
     gap = settings.session_gap_ms
     sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)
-    with closing(build.open_events(settings)) as source:
+    with closing(_opened(settings, worker)) as source:
         try:
             for records in source.batches(settings.batch_events):
                 decoded = worker.decode(records)
@@ -102,6 +104,13 @@ def inspect(settings: Settings, stop: Callable[[], bool] = lambda: False) -> Ite
     ]
 
 
+def _opened(settings: Settings, worker: Worker) -> Source:
+    if not is_topic(settings.events):
+        return build.open_events(settings)
+    broker = open_broker(settings.events, client=settings.kafka_client, config=settings.kafka)
+    return TopicSource(broker, parse_address(settings.events, "events").topic, worker.decode)
+
+
 def _part(lines: Iterable[str]) -> list[str]:
     """*lines* behind an empty one, if there are any."""
     told = list(lines)
@@ -120,8 +129,13 @@ def _verdicts(settings: Settings, worker: Worker, findings: _Findings) -> Iterab
     for reason, n in sorted(refused.items(), key=lambda pair: (-pair[1], pair[0])):
         yield f"  {reason}: {n:,}{_share(n, counts.n_read)}"
         for each in findings.examples[reason]:
-            yield f"    {each.record.topic}:{each.record.offset}: {each.message}"
+            yield f"    {_place(settings, each.record)}: {each.message}"
             yield f"      {_clipped(each.record.value)}"
+
+
+def _place(settings: Settings, record: Record) -> str:
+    partition = f"-{record.partition}" if is_topic(settings.events) else ""
+    return f"{record.topic}{partition}:{record.offset}"
 
 
 def _figures(summary: Summary, worker: Worker) -> Iterable[str]:
@@ -289,7 +303,7 @@ def _guess(settings: Settings, names: Sequence[str]) -> str:
 
 def _header(settings: Settings) -> list[str]:
     """The first line's cells; empty where there is none to read again."""
-    if settings.events == "-":
+    if settings.events == "-" or is_topic(settings.events):
         return []
     try:
         with closing(open_source(settings.events, file_format="jsonl")) as source:

@@ -11,7 +11,7 @@ from stream_rec.events import Event, Request
 from stream_rec.index._kernel import entries
 from stream_rec.index._kernel.compiled import drop_stale_code
 
-__all__ = ["COMPILING", "COMPILING_AGAIN", "can_keep", "is_cold", "warm_up"]
+__all__ = ["COMPILING", "COMPILING_AGAIN", "can_keep", "is_cold", "kept_in", "warm_up", "warm_up_all"]
 
 COMPILING: Final = "compiling the kernels, once, about 20 s"
 COMPILING_AGAIN: Final = (
@@ -22,6 +22,12 @@ COMPILING_AGAIN: Final = (
 def can_keep() -> bool:
     """Whether there is a folder for what was compiled."""
     return entries.apply.dispatcher.stats.cache_path is not None
+
+
+def kept_in() -> str | None:
+    """The folder of what was compiled; None if there is none."""
+    kept: str | None = entries.apply.dispatcher.stats.cache_path
+    return kept
 
 
 def is_cold(*, answers_events: bool = True) -> bool:
@@ -35,16 +41,30 @@ def is_cold(*, answers_events: bool = True) -> bool:
     return not any(folder.glob(f"entries.{needed}-*.nbi"))
 
 
-def warm_up(*, answers_events: bool = True, answers_requests: bool = False, keeps_snapshots: bool = False) -> None:
-    """Call what a run will call, so that its first record does not wait."""
+def warm_up(
+    *,
+    answers_events: bool = True,
+    answers_requests: bool = False,
+    keeps_snapshots: bool = False,
+    replays: bool = False,
+) -> None:
+    """Call what a run will call, so that its first record does not wait; one that *replays* also applies in silence."""
     engine = Engine()
     events = [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)]
     if answers_events:
         engine.apply_and_answer(events)
-    else:
+    if replays or not answers_events:
         engine.apply(events)
     if answers_requests:
         engine.answer([Request(session_id="t"), Request(items=("a",))])
     engine.stats()
+    engine.forget(session_id="t")
     if keeps_snapshots:
         engine.import_state(engine.export_state())
+
+
+def warm_up_all() -> None:
+    """Call everything that is compiled: what any run may need."""
+    warm_up(answers_requests=True, keeps_snapshots=True, replays=True)
+    # Where sessions are cut from users, an event that brings an id is looked up before it is applied.
+    Engine(session_gap_ms=1).apply([Event("", "a", 0, event_id="e", user_id="u")])

@@ -8,14 +8,21 @@ import msgspec
 import pytest
 from pages import anchors, blocks, links, play, rows
 
+from stream_rec.engine import Stats
 from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
 from stream_rec.limits import Limits
 from stream_rec.recommend import PRESETS, Model
+from stream_rec.service.counts import Counts
+from stream_rec.service.status import Status
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-TALKING = [name for name in NAMES if any(block.language in {"python", "console"} for block in blocks(ROOT / name))]
+TALKING = [
+    name
+    for name in NAMES
+    if any(block.language in {"python", "console"} and not block.needs_broker for block in blocks(ROOT / name))
+]
 
 
 @pytest.mark.parametrize("name", TALKING)
@@ -93,6 +100,13 @@ def test_the_prices_of_memory_are_told() -> None:
     assert [f"{cost} bytes" for cost in (SESSION_COST, EVENT_COST, ITEM_COST, STORE_COST)] == [
         cells[1] for cells in listed[:4]
     ]
+
+
+@pytest.mark.parametrize(("heading", "struct"), [("## Fields", Status), ("## Counts", Counts), ("## Stats", Stats)])
+def test_every_figure_of_the_status_is_in_the_reference(heading: str, struct: type) -> None:
+    """A row for each field, in their order."""
+    listed = [cells[0].strip("`") for cells in rows(ROOT / "docs/reference/status.md", heading)]
+    assert list(inspect.get_annotations(struct)) == listed
 
 
 def test_the_laws_name_tests_that_exist() -> None:

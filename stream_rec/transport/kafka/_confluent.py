@@ -106,30 +106,30 @@ class ConfluentBroker:
                 raise TransportError(f"the topic {name!r} was made, but does not show", retriable=True)
             time.sleep(_LOOK_S)
 
-    def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
+    def bounds(self, partitions: Iterable[Partition], within_s: float = _ANSWER_S) -> dict[Partition, Bounds]:
         """Two questions to each leader. The end is that of what is committed."""
         asked = list(partitions)
         if not asked:
             return {}
-        first, end = (self._settled(asked, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+        first, end = (self._settled(asked, spec, within_s) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
         return {each: Bounds(first[each], end[each]) for each in asked}
 
-    def _settled(self, asked: Sequence[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+    def _settled(self, asked: Sequence[Partition], spec: OffsetSpec, within_s: float) -> dict[Partition, int]:
         """Ask again where a leader has changed, or is new: unlike for everything else, the client does not."""
-        until = time.monotonic() + _FIRST_ANSWER_S
+        until = time.monotonic() + within_s / 2
         while True:
             try:
-                return self._offsets(asked, spec)
+                return self._offsets(asked, spec, within_s)
             except TransportError as error:
                 if not error.retriable or time.monotonic() > until:
                     raise
                 time.sleep(_LOOK_S)
 
-    def _offsets(self, asked: Sequence[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+    def _offsets(self, asked: Sequence[Partition], spec: OffsetSpec, within_s: float) -> dict[Partition, int]:
         answers = self._admin.list_offsets(
             {TopicPartition(*each): spec for each in asked},
             isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=_ANSWER_S,
+            request_timeout=within_s,
         )
         found = {}
         for theirs, answer in answers.items():

@@ -14,11 +14,13 @@ from confluent_kafka import KafkaError, KafkaException
 from stream_rec.errors import FencedError, SeatLostError, SettingsError, StreamRecError, TransportError
 from stream_rec.transport.kafka._config import Config
 
-__all__ = ["Translator", "Trouble", "Untyped"]
+__all__ = ["CLIENT_ERRORS", "Translator", "Trouble", "Untyped"]
 
 Untyped = Any
 """Something of confluent-kafka's: it may not be installed where types are checked."""
 
+# The last one is how a fatal error comes out of a call during which we were called back.
+CLIENT_ERRORS: Final = (KafkaException, RuntimeError, ValueError, SystemError)
 log: Final = logging.getLogger("stream_rec.transport.kafka.librdkafka")
 
 _REFUSED: Final = frozenset({
@@ -49,6 +51,7 @@ _SEAT_LOST: Final = frozenset({
     KafkaError._NO_OFFSET,  # noqa: SLF001
 })  # fmt: skip
 _SSL: Final = frozenset({KafkaError._SSL})  # noqa: SLF001
+_TLS_FAILED: Final = "SSL handshake failed"
 _AWAY: Final = frozenset({
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
     KafkaError._TRANSPORT,  # noqa: SLF001
@@ -94,7 +97,8 @@ class Trouble:
     def __call__(self, error: Untyped) -> None:
         """Librdkafka says that *error* has come up."""
         log.debug("%s", error.str())
-        if error.code() in _REFUSED | _SSL:
+        # Where the other side does not speak TLS at all, only the text tells what was tried.
+        if error.code() in _REFUSED | _SSL or _TLS_FAILED in error.str():
             self.connection = error
         if error.code() in _AWAY:
             self.is_away = True
@@ -115,11 +119,13 @@ class Translator:
             yield
         except StreamRecError:
             raise
-        except (KafkaException, RuntimeError, ValueError) as error:
+        except CLIENT_ERRORS as error:
             raise self.translated(error, what, trouble) from None
 
     def translated(self, error: Untyped, what: str, trouble: Trouble | None = None) -> StreamRecError:
         """*error*, which came up while doing *what*, as one of ours."""
+        if isinstance(error, SystemError):
+            error = error.__cause__ or error
         if isinstance(error, KafkaException):
             error = error.args[0]
         if not isinstance(error, KafkaError):
@@ -132,6 +138,11 @@ class Translator:
         for codes, make in self._makers():
             if error.code() in codes:
                 return make(text)
+        if _TLS_FAILED in text:
+            return self._no_tls(text)
+        # The code of a fatal error says that it is one, and only the text which.
+        if error.code() == KafkaError._FATAL and "fenced" in text:  # noqa: SLF001
+            return FencedError(f"{text}; another process runs under this name")
         return TransportError(text, retriable=error.code() in _BY_TRYING_AGAIN or error.retriable())
 
     def _makers(self) -> list[tuple[frozenset[int], Callable[[str], StreamRecError]]]:

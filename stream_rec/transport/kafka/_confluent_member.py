@@ -1,28 +1,39 @@
 """A seat in a group with confluent-kafka.
 
 librdkafka keeps the heartbeats going on a thread of its own, and calls back inside `poll`: there `revoked` may take its
-time. Partitions are paused as soon as they are given, so that nothing is ever fetched.
+time, but what it waits for may need the consumer too: see `_confluent_turns`. Partitions are paused as soon as they are
+given, so that nothing is ever fetched.
 """
 
+import time
 from collections.abc import Collection, Sequence
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from stream_rec.errors import StreamRecError
+from stream_rec.errors import StreamRecError, TransportError
 from stream_rec.transport.broker import Partition, Positions, Revoked
 from stream_rec.transport.kafka._confluent_errors import Translator, Trouble, Untyped
+from stream_rec.transport.kafka._confluent_turns import Turns
 
 __all__ = ["ConfluentMember"]
 
 _ANSWER_S: Final = 10.0
-_NO_POSITION: Final = 0
+_TURN_S: Final = 0.25
 _SEAT_DEFAULTS: Final = {"session.timeout.ms": 10_000, "heartbeat.interval.ms": 1000}
 # The seat has been lost, or the topic is not there yet: the client goes on by itself.
 _PASSING: Final = frozenset({
     KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 (their names for what librdkafka finds itself)
     KafkaError._PARTITION_EOF,  # noqa: SLF001
 })  # fmt: skip
+
+
+def _checked(partitions: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
+    """Raise what is told of one of *partitions*."""
+    for each in partitions:
+        if each.error is not None:
+            raise KafkaException(each.error)
+    return partitions
 
 
 class ConfluentMember:
@@ -39,6 +50,7 @@ class ConfluentMember:
         self._owned: frozenset[Partition] = frozenset()
         self._generation = 0
         self._identity: object = None
+        self._turns = Turns()
         self._failure: BaseException | None = None
         self._has_left = False
 
@@ -64,10 +76,7 @@ class ConfluentMember:
     def poll(self) -> None:
         """Let the client call back; raise what it tells in place of records."""
         with self._errors.during("keeping the seat in the group", self._trouble):
-            while (message := self._consumer.poll(0)) is not None:
-                error = message.error()
-                if error is not None and error.code() not in _PASSING:
-                    raise KafkaException(error)
+            self._turns.call(self._serve)
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -88,21 +97,21 @@ class ConfluentMember:
         return self._identity
 
     def committed(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """The client asks again while transactions are under way."""
-        with self._errors.during("the committed positions", self._trouble):
-            found = self._consumer.committed([TopicPartition(*each) for each in partitions], timeout=_ANSWER_S)
-            for each in found:
-                if each.error is not None:
-                    raise KafkaException(each.error)
-        return {Partition(each.topic, each.partition): each.offset for each in found if each.offset >= _NO_POSITION}
+        """Asked in short turns while transactions are under way, so that the seat can be kept meanwhile."""
+        until = time.monotonic() + _ANSWER_S
+        while True:
+            try:
+                with self._errors.during("the committed positions", self._trouble):
+                    return self._turns.call(lambda: self._committed(partitions))
+            except TransportError as error:
+                if not error.retriable or time.monotonic() > until:
+                    raise
 
     def commit(self, positions: Positions) -> None:
         """Refused where the group has gone on."""
         offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
         with self._errors.during("committing positions", self._trouble):
-            for each in self._consumer.commit(offsets=offsets, asynchronous=False):
-                if each.error is not None:
-                    raise KafkaException(each.error)
+            _checked(self._turns.call(lambda: self._consumer.commit(offsets=offsets, asynchronous=False)))
 
     def leave(self) -> None:
         """Close the consumer, which gives up what is owned, and tells the group."""
@@ -110,8 +119,18 @@ class ConfluentMember:
             return
         self._has_left = True
         with self._errors.during("leaving the group", self._trouble):
-            self._consumer.close()
+            self._turns.call(self._consumer.close)
         self._change(frozenset())
+
+    def _serve(self) -> None:
+        while (message := self._consumer.poll(0)) is not None:
+            error = message.error()
+            if error is not None and error.code() not in _PASSING:
+                raise KafkaException(error)
+
+    def _committed(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        found = _checked(self._consumer.committed([TopicPartition(*each) for each in partitions], timeout=_TURN_S))
+        return {Partition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
     def _given(self, consumer: Untyped, partitions: Sequence[TopicPartition]) -> None:
         """Partitions come. A position keeps the client from asking for one."""
@@ -135,7 +154,7 @@ class ConfluentMember:
         """Let `revoked` do its work. What it raises comes out of `poll`: the client would swallow or repeat it."""
         try:
             if self._owned:
-                self._revoked(self._owned, lost)
+                self._turns.elsewhere(lambda: self._revoked(self._owned, lost))
         except StreamRecError as error:
             self._failure = error
         finally:

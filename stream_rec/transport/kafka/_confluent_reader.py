@@ -6,7 +6,7 @@ many at once it would wait until it has them. Half a microsecond of Python a mes
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from confluent_kafka import KafkaError, Message, TopicPartition
@@ -18,6 +18,8 @@ from stream_rec.transport.kafka._confluent_errors import Translator, Trouble, Un
 
 __all__ = ["ConfluentReader"]
 
+_ASK_IDLE_S: Final = 1.0
+_WITHIN_S: Final = 2.0
 _END: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 (their names for what librdkafka finds itself)
 _OUT_OF_RANGE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
 _GONE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001
@@ -45,7 +47,7 @@ class ConfluentReader:
     def __init__(
         self,
         consumer: Untyped,
-        bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]],
+        bounds: Callable[..., dict[Partition, Bounds]],
         errors: Translator,
         trouble: Trouble,
     ) -> None:
@@ -59,6 +61,7 @@ class ConfluentReader:
         self._held: frozenset[Partition] = frozenset()
         self._failure: StreamRecError | None = None
         """Met behind records, which are handed out first."""
+        self._ask_at = 0.0
         self._is_closed = False
 
     def start(self, positions: Positions) -> None:
@@ -66,19 +69,20 @@ class ConfluentReader:
         self._ours = {(partition.topic, partition.number): partition for partition in positions}
         self._positions = dict(positions)
         self._drained = set()
-        self._held = frozenset()
         self._failure = None
+        self._ask_at = time.monotonic() + _ASK_IDLE_S
         with self._errors.during("reading", self._trouble):
             self._consumer.assign([TopicPartition(*each, offset) for each, offset in positions.items()])
+            self._consumer.pause([TopicPartition(*each) for each in self._held & positions.keys()])
 
     def hold(self, partitions: Collection[Partition]) -> None:
         """Pause and resume what changed."""
         if self._held == partitions:
             return
-        held = frozenset(partitions) & self._positions.keys()
+        held, read = frozenset(partitions), self._positions.keys()
         with self._errors.during("reading", self._trouble):
-            self._consumer.pause([TopicPartition(*each) for each in held - self._held])
-            self._consumer.resume([TopicPartition(*each) for each in self._held - held])
+            self._consumer.pause([TopicPartition(*each) for each in (held - self._held) & read])
+            self._consumer.resume([TopicPartition(*each) for each in (self._held - held) & read])
         self._held = held
 
     def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
@@ -158,10 +162,16 @@ class ConfluentReader:
         return self._errors.translated(error, "reading", self._trouble)
 
     def _look_around(self) -> None:
-        """Nothing came: if that is because nobody answers, say so, once for each time that the brokers go away."""
+        """Nothing came: see whether the topics are still there, since the client waits for them to come back.
+
+        If nobody answers, say so, once for each time that the brokers go away.
+        """
         if self._trouble.is_away:
             self._trouble.is_away = False
             raise self._trouble_as_error()
+        if time.monotonic() >= self._ask_at:
+            self._bounds(self._positions, _WITHIN_S)
+            self._ask_at = time.monotonic() + _ASK_IDLE_S
 
     def _trouble_as_error(self) -> StreamRecError:
         if self._trouble.connection is not None:

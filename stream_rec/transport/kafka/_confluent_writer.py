@@ -16,12 +16,11 @@ from stream_rec.errors import (
     FencedError,
     RecordTooLargeError,
     SeatLostError,
-    SettingsError,
     StreamRecError,
     TransportError,
 )
 from stream_rec.transport.broker import Outgoing, Positions
-from stream_rec.transport.kafka._confluent_errors import Translator, Trouble, Untyped
+from stream_rec.transport.kafka._confluent_errors import CLIENT_ERRORS, Translator, Trouble, Untyped
 from stream_rec.transport.kafka._sizes import record_bytes, refuse_too_large
 
 __all__ = ["ConfluentWriter"]
@@ -34,6 +33,9 @@ _DEFAULTS: Final = {
     "message.max.bytes": 1 << 20,
     "message.timeout.ms": 10_000,
     "queue.buffering.max.messages": 1_000_000,
+    # A transaction that follows another one at once is told to ask again, while the broker still writes the last one's
+    # markers, which takes it a few milliseconds. Where nobody answers, the client waits longer each time.
+    "retry.backoff.ms": 5,
 }
 _OURS: Final = {
     "enable.idempotence": True,
@@ -66,6 +68,7 @@ class ConfluentWriter:
         self._producer: Untyped = None
         self._is_open = False
         """Whether a transaction is."""
+        self._began = 0.0
         self._is_broken = False
         self._open()
 
@@ -75,6 +78,7 @@ class ConfluentWriter:
         with self._watched("beginning a transaction"):
             self._producer.begin_transaction()
         self._is_open = True
+        self._began = time.monotonic()
 
     def send(self, records: Sequence[Outgoing]) -> None:
         """Hand them to the client, which sends on threads of its own; wait where it has no room for more."""
@@ -190,12 +194,34 @@ class ConfluentWriter:
         try:
             yield
         except StreamRecError as error:
-            self._is_broken = self._is_broken or not isinstance(error, _HARMLESS)
-            raise
-        except (KafkaException, RuntimeError, ValueError) as error:
-            translated = self._errors.translated(error, what, self._trouble)
-            self._is_broken = self._is_broken or not isinstance(translated, SeatLostError)
-            raise translated from None
+            raise self._met(error) from None
+        except SystemError as error:
+            raise self._met(self._errors.translated(self._fatal(error), what, self._trouble)) from None
+        except CLIENT_ERRORS as error:
+            raise self._met(self._errors.translated(error, what, self._trouble)) from None
+
+    def _fatal(self, error: SystemError) -> BaseException:
+        """A fatal error out of a call that called us back gets lost on the way; the next call tells it again."""
+        try:
+            self._producer.begin_transaction()
+        except KafkaException as told:
+            again: BaseException = told
+            return again
+        return error
+
+    def _met(self, error: StreamRecError) -> StreamRecError:
+        """What to raise for *error*, after which only a lost seat leaves the producer as good as it was.
+
+        A transaction that took too long is ended by the broker, with the words that it has for a newer writer.
+        """
+        self._is_broken = self._is_broken or not isinstance(error, SeatLostError)
+        took = time.monotonic() - self._began
+        if not (self._is_open and isinstance(error, FencedError) and took > self._timeout_s):
+            return error
+        message = (
+            f"the transaction took more than {self._timeout_s:g} s (kafka.transaction.timeout.ms), and was aborted"
+        )
+        return TransportError(message, retriable=True)
 
     def _refusal(self, error: KafkaError, message: Message) -> StreamRecError:
         if error.code() not in _TOO_LARGE:
@@ -209,7 +235,3 @@ class ConfluentWriter:
         if self._trouble.connection is not None:
             return self._errors.translated(self._trouble.connection, what)
         return TransportError(f"{what}: not all has arrived in time", retriable=True)
-
-
-_HARMLESS: Final = (SeatLostError, SettingsError, RecordTooLargeError)
-"""Errors after which the producer is still good, once the transaction is aborted."""

@@ -4,7 +4,9 @@ Each part has connections and threads of its own; what is asked about topics goe
 thread may use.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 import kafka.errors as theirs
@@ -29,13 +31,15 @@ _DEFAULTS: Final[dict[Role, dict[str, object]]] = {
     "producer": KafkaProducer.DEFAULT_CONFIG,
     "admin": KafkaAdminClient.DEFAULT_CONFIG,
 }
+_ANSWER_S: Final = 10.0
+_LOOK_S: Final = 0.1
 # Where we differ from the client: an unreachable broker is told soon, and asked for again by whoever has the patience.
 _COMMON: Final = {"client_id": "stream-rec", "bootstrap_timeout_ms": 5000, "reconnect_backoff_max_ms": 1000}
 _OURS: Final[dict[Role, dict[str, object]]] = {
     "consumer": {"auto_offset_reset": "none", "enable_auto_commit": False, "isolation_level": "read_committed",
                  "allow_auto_create_topics": False, "metrics_enabled": False, "metadata_max_age_ms": 60_000},
     "producer": {"enable_idempotence": True, "allow_auto_create_topics": False, "metrics_enabled": False},
-    "admin": {"request_timeout_ms": 10_000},
+    "admin": {"request_timeout_ms": int(_ANSWER_S * 1000)},
 }  # fmt: skip
 
 
@@ -44,6 +48,10 @@ class PythonBroker:
 
     def __init__(self, servers: str, config: Config) -> None:
         self.errors = Translator(servers, config)
+        if config.has_secrets:
+            # What it tells at the level of debug is every byte that it sends. A level above that stays.
+            log = logging.getLogger("kafka")
+            log.setLevel(max(log.getEffectiveLevel(), logging.INFO))
         self._settings: dict[Role, dict[str, Any]] = {
             role: _COMMON
             | _OURS[role]
@@ -79,20 +87,22 @@ class PythonBroker:
                 except (theirs.InvalidReplicationFactorError, theirs.InvalidPartitionsError) as error:
                     raise SettingsError("create_topics", f"{topic.name}: {error.description}") from None
 
-    def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
+    def bounds(self, partitions: Iterable[Partition], within_s: float = _ANSWER_S) -> dict[Partition, Bounds]:
         """Two questions to each leader. The end is that of what is committed."""
         asked = {TopicPartition(*partition): partition for partition in partitions}
         if not asked:
             return {}
-        first, end = (self._offsets(asked, spec) for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
+        first, end = (self._offsets(asked, spec, within_s) for spec in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
         return {partition: Bounds(first[theirs_], end[theirs_]) for theirs_, partition in asked.items()}
 
-    def _offsets(self, asked: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+    def _offsets(self, asked: Iterable[TopicPartition], spec: OffsetSpec, within_s: float) -> dict[TopicPartition, int]:
         names = ", ".join(f"{topic}-{number}" for topic, number in asked)
         with self.errors.during(names):
             try:
                 found = self._admin.list_partition_offsets(
-                    dict.fromkeys(asked, spec), isolation_level=IsolationLevel.READ_COMMITTED
+                    dict.fromkeys(asked, spec),
+                    isolation_level=IsolationLevel.READ_COMMITTED,
+                    timeout_ms=within_s * 1000,
                 )
             except theirs.UnknownTopicOrPartitionError:
                 raise TransportError(f"{names}: there is no such partition") from None
@@ -100,8 +110,9 @@ class PythonBroker:
 
     def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
         """The admin client asks for what is committed, whatever is under way."""
+        asked = {group: [TopicPartition(*each) for each in partitions]}
         with self.errors.during(f"the positions of the group {group!r}"):
-            found = self._admin.list_group_offsets({group: [TopicPartition(*each) for each in partitions]})[group]
+            found = _once_there_is_a_coordinator(lambda: self._admin.list_group_offsets(asked))[group]
         return {Partition(*theirs_): told.offset for theirs_, told in found.items() if told.offset >= 0}
 
     def largest_record(self, topic: str) -> int:
@@ -128,7 +139,8 @@ class PythonBroker:
 
     def reader(self) -> PythonReader:
         """A consumer without a group."""
-        return PythonReader(self._connected(KafkaConsumer, "consumer"), self.bounds, self.errors)
+        consumer = self._connected(KafkaConsumer, "consumer", PythonReader.DEFAULTS | self._settings["consumer"])
+        return PythonReader(consumer, self.bounds, self.errors)
 
     def member(
         self, group: str, topics: Sequence[str], revoked: Revoked, *, instance: str | None = None
@@ -147,10 +159,23 @@ class PythonBroker:
         self._admin.close()
 
     def _connected(self, make: Untyped, role: Role, settings: dict[str, Any] | None = None) -> Untyped:
+        settings = self._settings[role] if settings is None else settings
         try:
-            return opened(make, self._settings[role] if settings is None else settings)
+            return opened(make, settings)
         except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
-            raise self.errors.unreachable(error) from None
+            raise self.errors.unreachable(error, settings) from None
+
+
+def _once_there_is_a_coordinator(ask: Callable[[], Untyped]) -> Untyped:
+    """A broker on which no group was yet has to make room for them first, and the admin client does not ask again."""
+    until = time.monotonic() + _ANSWER_S
+    while True:
+        try:
+            return ask()
+        except (theirs.CoordinatorNotAvailableError, theirs.CoordinatorLoadInProgressError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(_LOOK_S)
 
 
 def _described(topic: TopicSpec) -> dict[str, object]:

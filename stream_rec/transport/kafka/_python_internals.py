@@ -1,10 +1,10 @@
 """What stream-rec needs of kafka-python beyond its public calls, in one place; tried with 3.0.12.
 
-Five things: to let go of a client that could not be opened; to wait on the client's own loop, which a rebalance
-listener must do so that heartbeats go on; to know topics before joining a group for them; to see that another process
-has taken the seat of a static member, of which only the heart that stops beating tells; and transactions whose calls
-end in time, since the public ones wait for the broker for ever. The contract tests run all of it against a real broker,
-so a version that changed one of these shows there.
+To let go of a client that could not be opened; to wait on the client's own loop, which a rebalance listener must do so
+that heartbeats go on; to know topics before joining a group for them; transactions whose calls end in time, since the
+public ones wait for the broker for ever; and ways round a defect of pausing, and of static seats, which do not tell
+that they were taken. The contract tests run all of it against a real broker, so a version that changed one of these
+shows there.
 """
 
 import time
@@ -15,7 +15,7 @@ import kafka.errors as theirs
 from kafka import KafkaProducer
 from kafka.net.compat import KafkaNetClient
 
-__all__ = ["BoundedProducer", "Untyped", "is_replaced", "know_topics", "opened", "pause_on_loop"]
+__all__ = ["BoundedProducer", "Untyped", "free_the_slot", "is_fenced", "know_topics", "opened", "pause_on_loop"]
 
 _ASK_AGAIN_S: Final = 0.05
 
@@ -49,6 +49,26 @@ def pause_on_loop(consumer: Untyped, seconds: float) -> Awaitable[None]:
     return pause
 
 
+def is_fenced(consumer: Untyped) -> bool:
+    """Whether the seat of *consumer* was taken by another of the same name: it then just stops its heartbeats.
+
+    That is so for an instant around each rebalance too, so only what is so several times in a row is so.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001
+    return coordinator.stable() and not (coordinator.rejoining or coordinator._heartbeat_enabled)  # noqa: SLF001
+
+
+def free_the_slot(consumer: Untyped) -> None:
+    """Let records that were fetched before a pause come after it.
+
+    They are parked, and wait for the place of those that are handed out now to be None; but once used, it holds what
+    is drained instead, for ever, and a partition with parked records is not fetched either. Call it before each poll.
+    """
+    fetcher = consumer._fetcher  # noqa: SLF001
+    if fetcher._paused_partition_records and not fetcher._next_partition_records:  # noqa: SLF001
+        fetcher._next_partition_records = None  # noqa: SLF001
+
+
 def know_topics(consumer: Untyped, topics: Collection[str], timeout_s: float) -> None:
     """Return when *consumer*, which has subscribed to *topics*, knows their partitions. Raises KafkaTimeoutError.
 
@@ -62,12 +82,6 @@ def know_topics(consumer: Untyped, topics: Collection[str], timeout_s: float) ->
             raise theirs.KafkaTimeoutError(f"no word on {', '.join(topics)} within {timeout_s:.0f} s")
         cluster.request_update()
         time.sleep(_ASK_AGAIN_S)
-
-
-def is_replaced(consumer: Untyped) -> bool:
-    """Whether the broker has told the heartbeat of a static member that its seat is another's: no call raises that."""
-    coordinator = consumer._coordinator  # noqa: SLF001
-    return coordinator.stable() and not (coordinator.rejoining or coordinator._heartbeat_enabled)  # noqa: SLF001
 
 
 class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types

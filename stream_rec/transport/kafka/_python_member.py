@@ -17,10 +17,10 @@ import kafka.errors as theirs
 from kafka import AsyncConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
-from stream_rec.errors import StreamRecError, TransportError
+from stream_rec.errors import FencedError, StreamRecError, TransportError
 from stream_rec.transport.broker import Partition, Positions, Revoked
 from stream_rec.transport.kafka._python_errors import Translator
-from stream_rec.transport.kafka._python_internals import Untyped, is_replaced, know_topics, pause_on_loop
+from stream_rec.transport.kafka._python_internals import Untyped, is_fenced, know_topics, pause_on_loop
 
 __all__ = ["PythonMember"]
 
@@ -50,6 +50,7 @@ class PythonMember:
         self._changes: deque[_Change] = deque()
         """What the client's loop has met, and `poll` is to take over."""
         self._trouble: StreamRecError | None = None
+        self._n_silent = 0
         self._polled_at = 0.0
         self._leaving = threading.Event()
         self._keeper: threading.Thread | None = None
@@ -128,20 +129,22 @@ class PythonMember:
 
     def _keep(self) -> None:
         """Poll until told to leave. Nothing is fetched: all partitions are paused when they are given."""
-        n_silent = 0
         while not self._leaving.is_set():
             if time.monotonic() - self._polled_at > _PATIENCE_S:
                 self._leaving.wait(_TURN_MS / 1000)
                 continue
             try:
                 self._consumer.poll(timeout_ms=_TURN_MS)
-                n_silent = n_silent + 1 if is_replaced(self._consumer) else 0
-                if n_silent > _SILENT_TURNS:
-                    raise theirs.FencedInstanceIdError("the seat in the group was taken")  # noqa: TRY301 (as by the client)
+                self._look_for_a_rival()
             except theirs.KafkaError as error:
                 self._met(self._errors.translated(error, "keeping the seat in the group"))
             except Exception as error:  # noqa: BLE001 (a thread that died would lose the seat in silence)
                 self._met(TransportError(f"keeping the seat in the group: {error!r}", retriable=True))
+
+    def _look_for_a_rival(self) -> None:
+        self._n_silent = self._n_silent + 1 if is_fenced(self._consumer) else 0
+        if self._n_silent > _SILENT_TURNS:
+            self._met(FencedError("the seat in the group was taken: another process runs under this name"))
 
     def _met(self, trouble: StreamRecError) -> None:
         _log.warning("%s", trouble)

@@ -6,7 +6,7 @@ away, where an open transaction ends what can be read) is asked for on another c
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import kafka.errors as theirs
@@ -16,22 +16,26 @@ from stream_rec.errors import TransportError
 from stream_rec.transport.base import Record
 from stream_rec.transport.broker import Bounds, Partition, Positions
 from stream_rec.transport.kafka._python_errors import Translator
-from stream_rec.transport.kafka._python_internals import Untyped
+from stream_rec.transport.kafka._python_internals import Untyped, free_the_slot
 
 __all__ = ["PythonReader"]
 
 # In doubt: a partition that is not at its high watermark, and yet gives nothing.
 _ASK_IN_DOUBT_S: Final = 0.1
 _ASK_IDLE_S: Final = 1.0
+_WITHIN_S: Final = 2.0
 
 
 class PythonReader:
     """See `Reader`."""
 
+    # An answer that comes just as the client is about to ask makes it sleep for this long, with records at hand.
+    DEFAULTS: Final = {"retry_backoff_ms": 10}
+
     def __init__(
         self,
         consumer: Untyped,
-        bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]],
+        bounds: Callable[..., dict[Partition, Bounds]],
         errors: Translator,
     ) -> None:
         self._consumer = consumer
@@ -51,21 +55,21 @@ class PythonReader:
         self._ours = {theirs_: partition for partition, theirs_ in self._theirs.items()}
         self._positions = dict(positions)
         self._ends = {}
-        self._held = frozenset()
         self._ask_at = time.monotonic()
         with self._errors.during("reading"):
             self._consumer.assign([])
             self._consumer.assign(list(self._theirs.values()))
             for partition, offset in positions.items():
                 self._consumer.seek(self._theirs[partition], offset)
+            self._consumer.pause(*(self._theirs[each] for each in self._held & positions.keys()))
 
     def hold(self, partitions: Collection[Partition]) -> None:
         """Pause and resume what changed."""
         if self._held == partitions:
             return
-        held = frozenset(partitions) & self._theirs.keys()
-        self._consumer.pause(*(self._theirs[each] for each in held - self._held))
-        self._consumer.resume(*(self._theirs[each] for each in self._held - held))
+        held, read = frozenset(partitions), self._theirs.keys()
+        self._consumer.pause(*(self._theirs[each] for each in (held - self._held) & read))
+        self._consumer.resume(*(self._theirs[each] for each in (self._held - held) & read))
         self._held = held
 
     def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
@@ -74,6 +78,7 @@ class PythonReader:
             time.sleep(timeout_s)
             return {}
         with self._errors.during("reading"):
+            free_the_slot(self._consumer)
             try:
                 fetched = self._consumer.poll(timeout_ms=timeout_s * 1000, max_records=max_records)
             except theirs.OffsetOutOfRangeError as error:
@@ -109,7 +114,7 @@ class PythonReader:
         doubtful = [each for each in doubtful if not self._is_drained(each)]
         now = time.monotonic()
         if now >= self._ask_at + (_ASK_IN_DOUBT_S if doubtful else _ASK_IDLE_S):
-            self._ends = {partition: bounds.end for partition, bounds in self._bounds(self._theirs).items()}
+            self._ends = {partition: bounds.end for partition, bounds in self._bounds(self._theirs, _WITHIN_S).items()}
             self._ask_at = time.monotonic()
 
     def _out_of_range(self, error: BaseException) -> TransportError:

@@ -5,6 +5,7 @@ id makes the broker abort what was left open. Who commits in vain never knows wh
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -15,7 +16,6 @@ from stream_rec.errors import (
     FencedError,
     RecordTooLargeError,
     SeatLostError,
-    SettingsError,
     StreamRecError,
     TransportError,
 )
@@ -35,6 +35,9 @@ _DEFAULTS: Final = {
     "transaction_timeout_ms": _TIMEOUT_MS,
     "request_timeout_ms": _REQUEST_MS,
     "max_request_size": 1 << 20,
+    # A transaction that follows another one at once is told to ask again, while the broker still writes the last one's
+    # markers, which takes it a few milliseconds.
+    "retry_backoff_ms": 5,
 }
 _CLOSING_S: Final = 1.0
 
@@ -54,6 +57,7 @@ class PythonWriter:
         self._outgoing: list[Outgoing] = []
         self._is_open = False
         """Whether a transaction is."""
+        self._began = 0.0
         self._is_broken = False
         self._open()
 
@@ -70,6 +74,7 @@ class PythonWriter:
         with self._watched("beginning a transaction"):
             self._producer.begin_transaction()
         self._is_open = True
+        self._began = time.monotonic()
 
     def send(self, records: Sequence[Outgoing]) -> None:
         """Hand them to the client, which sends on a thread of its own."""
@@ -167,18 +172,27 @@ class PythonWriter:
         try:
             yield
         except StreamRecError as error:
-            self._is_broken = self._is_broken or not isinstance(
-                error, SeatLostError | SettingsError | RecordTooLargeError
-            )
-            raise
+            raise self._met(error) from None
         except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
             cause = None if self._producer is None else self._producer.trouble
             translated = self._errors.translated(cause or error, what)
             if type(cause) is theirs.KafkaError:
                 # What it says of any error that it has no name for, such as no answer in time: a new producer may do.
                 translated = TransportError(translated.message, retriable=True)
-            self._is_broken = self._is_broken or not isinstance(translated, SeatLostError)
-            raise translated from None
+            raise self._met(translated) from None
+
+    def _met(self, error: StreamRecError) -> StreamRecError:
+        """What to raise for *error*, after which only a lost seat leaves the producer as good as it was.
+
+        A transaction that took too long is ended by the broker, with the words that it has for a newer writer.
+        """
+        self._is_broken = self._is_broken or not isinstance(error, SeatLostError)
+        took = time.monotonic() - self._began
+        limit = self._producer.config["transaction_timeout_ms"] / 1000
+        if not (self._is_open and isinstance(error, FencedError) and took > limit):
+            return error
+        message = f"the transaction took more than {limit:g} s (kafka.transaction.timeout.ms), and was aborted"
+        return TransportError(message, retriable=True)
 
     def _refusal(self, error: BaseException | None, place: int, record: Outgoing) -> StreamRecError:
         if isinstance(error, theirs.MessageSizeTooLargeError | theirs.RecordListTooLargeError):

@@ -1,0 +1,549 @@
+"""What every log broker must do: the sentences of `transport.broker`, on each of the three that there are."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import subjects
+from subjects import Subject, Taken, fresh, read, read_to_end, until
+
+from stream_rec.errors import FencedError, RecordTooLargeError, SeatLostError, TransportError
+from stream_rec.transport.broker import Bounds, Outgoing, Partition, Reader, TopicSpec
+
+
+@pytest.fixture(params=["memory", "kafka-python", "confluent"])
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    """One broker after the other."""
+    if request.param == "memory":
+        made = subjects.memory()
+    else:
+        made = subjects.kafka(request.param, request.getfixturevalue("broker"))
+    yield made
+    made.close()
+
+
+def reader_of(subject: Subject, topic: str, start: int = 0) -> tuple[Reader, list[Partition]]:
+    broker = subject.open()
+    partitions = broker.partitions(topic)
+    reader = broker.reader()
+    reader.start(dict.fromkeys(partitions, start))
+    return reader, partitions
+
+
+# --- the broker
+
+
+def test_partitions_come_in_order(subject: Subject) -> None:
+    """The partitions of a topic are listed by number; a topic that is not there has none."""
+    topic = subject.topic(3)
+    broker = subject.open()
+    assert [Partition(topic, 0), Partition(topic, 1), Partition(topic, 2)] == broker.partitions(topic)
+    assert [] == broker.partitions(fresh("nowhere"))
+
+
+def test_create_leaves_what_is_there(subject: Subject) -> None:
+    """Making topics makes the missing ones, and changes no other."""
+    there, new = subject.topic(2), fresh("new")
+    broker = subject.open()
+    broker.create([TopicSpec(there, 5), TopicSpec(new, 3)])
+    assert 2 == len(broker.partitions(there))
+    assert 3 == len(broker.partitions(new))
+
+
+def test_bounds_go_from_the_first_record_to_the_next(subject: Subject) -> None:
+    """A partition's end is the offset that its next record will get."""
+    topic = subject.topic()
+    partition = Partition(topic, 0)
+    assert {partition: Bounds(0, 0)} == subject.open().bounds([partition])
+    subject.fill(topic, b"a", b"b")
+    assert {partition: Bounds(0, 2)} == subject.open().bounds([partition])
+
+
+def test_bounds_end_before_an_open_transaction(subject: Subject) -> None:
+    """What is not committed is not within the bounds."""
+    topic = subject.topic()
+    subject.fill(topic, b"a")
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    writer.send([Outgoing(topic, b"b")])
+    writer.flush()
+    assert {Partition(topic, 0): Bounds(0, 1)} == subject.open().bounds([Partition(topic, 0)])
+    writer.close()
+
+
+def test_bounds_of_no_partition(subject: Subject) -> None:
+    """Bounds of what is not there are an error that waiting does not mend, and that names it."""
+    missing = Partition(fresh("nowhere"), 0)
+    with pytest.raises(TransportError, match=missing.topic) as caught:
+        subject.open().bounds([missing])
+    assert not caught.value.retriable
+
+
+def test_everything_may_be_closed_twice(subject: Subject) -> None:
+    """Closing again what is closed does nothing."""
+    topic = subject.topic()
+    broker = subject.open()
+    reader, writer = broker.reader(), broker.writer(fresh("writer"))
+    reader.start({Partition(topic, 0): 0})
+    for _ in range(2):
+        reader.close()
+        writer.close()
+        broker.close()
+
+
+# --- reading
+
+
+def test_records_come_in_order(subject: Subject) -> None:
+    """Within a partition records are handed out in the order of their offsets, each of them once."""
+    topic = subject.topic(3)
+    for start in range(0, 300, 100):
+        writer = subject.open().writer(None)
+        writer.send([Outgoing(topic, b"%d" % i, b"%d" % (i % 7)) for i in range(start, start + 100)])
+        writer.flush()
+    reader, partitions = reader_of(subject, topic)
+    records = read(reader, 300)
+    assert 300 == len(records)
+    for partition in partitions:
+        own = [record for record in records if record.partition == partition.number]
+        assert list(range(len(own))) == [record.offset for record in own]
+        assert sorted(own, key=lambda record: int(record.value)) == own
+
+
+def test_a_record_is_what_was_written(subject: Subject) -> None:
+    """Value, key, headers, topic and time arrive; no key, no headers and no bytes are kept apart from none at all."""
+    topic = subject.topic()
+    before = int(time.time() * 1000)
+    writer = subject.open().writer(None)
+    headers = (("trace", b"\x00\xff"), ("trace", b""))
+    writer.send([Outgoing(topic, b"v", b"k", headers), Outgoing(topic, b""), Outgoing(topic, b"", b"")])
+    writer.flush()
+    full, bare, empty = read(reader_of(subject, topic)[0], 3)
+    assert (b"v", b"k", headers, topic, 0, 0) == (
+        full.value,
+        full.key,
+        full.headers,
+        full.topic,
+        full.partition,
+        full.offset,
+    )
+    assert (b"", None, (), False) == (bare.value, bare.key, bare.headers, bare.tombstone)
+    assert (b"", b"") == (empty.value, empty.key)
+    if not subject.is_memory:
+        assert full.timestamp_ms is not None
+        assert before <= full.timestamp_ms <= time.time() * 1000
+
+
+def test_a_record_without_a_value_is_a_tombstone(subject: Subject) -> None:
+    """No value is an order to forget the key, which an empty value is not."""
+    topic = subject.topic()
+    subject.fill(topic, b"", None, key=b"s1")
+    empty, tombstone = read(reader_of(subject, topic)[0], 2)
+    assert (False, True) == (empty.tombstone, tombstone.tombstone)
+    assert (b"", b"s1") == (tombstone.value, tombstone.key)
+
+
+def test_reading_begins_at_the_position(subject: Subject) -> None:
+    """A position is the offset of the next record; partitions that were not named are not read."""
+    topic, other = subject.topic(), subject.topic()
+    subject.fill(topic, b"a", b"b", b"c")
+    subject.fill(other, b"x")
+    reader = subject.open().reader()
+    reader.start({Partition(topic, 0): 1})
+    assert [b"b", b"c"] == [record.value for record in read_to_end(reader, [Partition(topic, 0)])]
+    assert {} == reader.poll(10, 0.2)
+
+
+def test_starting_again_forgets_what_was_fetched(subject: Subject) -> None:
+    """After a second start only what it names is handed out, from where it says."""
+    first, second = subject.topic(), subject.topic()
+    subject.fill(first, *(b"%d" % i for i in range(50)))
+    subject.fill(second, b"x", b"y")
+    reader = subject.open().reader()
+    reader.start({Partition(first, 0): 0, Partition(second, 0): 0})
+    read(reader, 1, max_records=1)
+    reader.start({Partition(second, 0): 1})
+    assert [b"y"] == [record.value for record in read_to_end(reader, [Partition(second, 0)])]
+
+
+def test_no_more_is_handed_out_than_asked_for(subject: Subject) -> None:
+    """A poll gives about as many records as were asked for at most, and the next one goes on behind them."""
+    topic = subject.topic()
+    subject.fill(topic, *(b"%d" % i for i in range(30)))
+    reader, _ = reader_of(subject, topic)
+    values: list[bytes] = []
+
+    def take() -> None:
+        polled = [record.value for batch in reader.poll(7, 0.2).values() for record in batch]
+        assert len(polled) <= 7
+        values.extend(polled)
+
+    until(lambda: len(values) >= 30, take)
+    assert [b"%d" % i for i in range(30)] == values
+
+
+def test_a_poll_waits_for_the_first_record_only(subject: Subject) -> None:
+    """One record is handed out at once, though more were asked for and there is time to wait."""
+    topic = subject.topic()
+    reader, partitions = reader_of(subject, topic)
+    read_to_end(reader, partitions)
+    subject.fill(topic, b"a")
+    began = time.monotonic()
+    assert [b"a"] == [record.value for record in read(reader, 1)]
+    assert time.monotonic() - began < 2
+
+
+def test_held_partitions_keep_their_positions(subject: Subject) -> None:
+    """Nothing of a held partition is handed out; let go, it goes on where it was."""
+    topic, other = subject.topic(), subject.topic()
+    subject.fill(topic, *(b"%d" % i for i in range(20)))
+    reader = subject.open().reader()
+    reader.start({Partition(topic, 0): 0, Partition(other, 0): 0})
+    got = read(reader, 5, max_records=5)
+    reader.hold([Partition(topic, 0)])
+    subject.fill(other, b"x")
+    assert [b"x"] == [record.value for record in read(reader, 1)]
+    assert {} == reader.poll(100, 0.3)
+    reader.hold([Partition(topic, 0)])
+    reader.hold([])
+    got += read(reader, 20 - len(got))
+    assert [b"%d" % i for i in range(20)] == [record.value for record in got]
+
+
+def test_what_is_held_is_held_until_told_otherwise(subject: Subject) -> None:
+    """A partition may be held before it is read, and starting again does not let it go."""
+    topic, other = subject.topic(), subject.topic()
+    subject.fill(topic, b"a")
+    subject.fill(other, b"x")
+    reader = subject.open().reader()
+    reader.hold([Partition(topic, 0)])
+    for _ in range(2):
+        reader.start({Partition(topic, 0): 0, Partition(other, 0): 0})
+        assert [b"x"] == [record.value for record in read(reader, 1)]
+        assert {} == reader.poll(10, 0.2)
+    reader.hold([])
+    assert [b"a"] == [record.value for record in read(reader, 1)]
+
+
+def test_a_partition_is_drained_when_nothing_is_left(subject: Subject) -> None:
+    """Drained is what has been handed out to its end, and an empty partition; with more to come it is not."""
+    topic = subject.topic(2)
+    subject.fill(topic, b"a", b"b", b"c")
+    reader, partitions = reader_of(subject, topic)
+    filled = next(each for each, bounds in subject.open().bounds(partitions).items() if bounds.end)
+    read(reader, 1, max_records=1)
+    assert filled not in reader.drained
+    read(reader, 2)
+    until(lambda: set(partitions) == set(reader.drained), lambda: reader.poll(10, 0.1))
+
+
+def test_it_is_drained_before_an_open_transaction(subject: Subject) -> None:
+    """Records of an open transaction are not there to be handed out, so nothing is left; committed, they come."""
+    topic = subject.topic()
+    subject.fill(topic, b"a")
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    writer.send([Outgoing(topic, b"b")])
+    writer.flush()
+    reader, partitions = reader_of(subject, topic)
+    assert [b"a"] == [record.value for record in read_to_end(reader, partitions)]
+    writer.commit()
+    assert [b"b"] == [record.value for record in read(reader, 1)]
+    until(lambda: set(partitions) == set(reader.drained), lambda: reader.poll(10, 0.1))
+
+
+def test_aborted_records_are_never_seen(subject: Subject) -> None:
+    """Readers get what was committed, and a partition that ends with aborted records is drained all the same."""
+    topic = subject.topic()
+    writer = subject.open().writer(fresh("writer"))
+    for value, commit in ((b"a", True), (b"b", False), (b"c", True), (b"d", False)):
+        writer.begin()
+        writer.send([Outgoing(topic, value)])
+        writer.flush()
+        if commit:
+            writer.commit()
+        else:
+            writer.abort()
+    reader, partitions = reader_of(subject, topic)
+    assert [b"a", b"c"] == [record.value for record in read_to_end(reader, partitions)]
+
+
+@pytest.mark.parametrize("position", [7, 1 << 40])
+def test_a_position_that_is_not_there(subject: Subject, position: int) -> None:
+    """The error names the partition, the position and what there is, and waiting does not mend it."""
+    topic = subject.topic()
+    subject.fill(topic, b"a", b"b")
+    reader, _ = reader_of(subject, topic, position)
+    with pytest.raises(TransportError, match=rf"{topic}-0.*{position}.*0.*2") as caught:
+        until(lambda: False, lambda: reader.poll(10, 0.1))
+    assert not caught.value.retriable
+
+
+# --- writing
+
+
+def test_what_is_committed_is_visible_at_once(subject: Subject) -> None:
+    """All records of a transaction become readable together, when it commits."""
+    topic = subject.topic(2)
+    writer = subject.open().writer(fresh("writer"))
+    reader, _ = reader_of(subject, topic)
+    writer.begin()
+    writer.send([Outgoing(topic, b"%d" % i, b"%d" % i) for i in range(20)])
+    writer.flush()
+    assert {} == reader.poll(100, 0.3)
+    writer.commit()
+    assert {b"%d" % i for i in range(20)} == {record.value for record in read(reader, 20)}
+
+
+def test_an_aborted_writer_goes_on(subject: Subject) -> None:
+    """After an abort the same writer begins anew, and the same records may be sent again."""
+    topic = subject.topic()
+    writer = subject.open().writer(fresh("writer"))
+    for end in (writer.abort, writer.commit):
+        writer.begin()
+        writer.send([Outgoing(topic, b"a")])
+        end()
+    reader, partitions = reader_of(subject, topic)
+    assert [b"a"] == [record.value for record in read_to_end(reader, partitions)]
+
+
+def test_an_empty_transaction_commits(subject: Subject) -> None:
+    """There may be nothing to write."""
+    writer = subject.open().writer(fresh("writer"))
+    for _ in range(2):
+        writer.begin()
+        writer.commit()
+        writer.begin()
+        writer.abort()
+
+
+def test_a_newer_writer_aborts_and_fences_the_older(subject: Subject) -> None:
+    """What an earlier writer of the same id left open is aborted; at its next commit at the latest it learns why."""
+    topic, name = subject.topic(), fresh("writer")
+    older = subject.open().writer(name)
+    older.begin()
+    older.send([Outgoing(topic, b"old")])
+    older.flush()
+    newer = subject.open().writer(name)
+    newer.begin()
+    newer.send([Outgoing(topic, b"new")])
+    newer.commit()
+
+    def go_on() -> None:
+        older.send([Outgoing(topic, b"older")])
+        older.commit()
+
+    with pytest.raises(FencedError):
+        go_on()
+    reader, partitions = reader_of(subject, topic)
+    assert [b"new"] == [record.value for record in read_to_end(reader, partitions)]
+
+
+def test_a_closed_writer_leaves_nothing_open(subject: Subject) -> None:
+    """Closing aborts: readers need not wait for the transaction's time to be over."""
+    topic = subject.topic()
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    writer.send([Outgoing(topic, b"a")])
+    writer.flush()
+    writer.close()
+    subject.fill(topic, b"b")
+    assert [b"b"] == [record.value for record in read(reader_of(subject, topic)[0], 1)]
+
+
+def test_a_record_too_large_is_refused_before_any_is_taken(subject: Subject) -> None:
+    """The error says which one, its size and the limit; the transaction can go on without it."""
+    topic = subject.topic()
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    with pytest.raises(RecordTooLargeError) as caught:
+        writer.send([Outgoing(topic, b"a"), Outgoing(topic, b"x" * (2 << 20)), Outgoing(topic, b"b")])
+    assert 1 == caught.value.place
+    assert caught.value.size >= 2 << 20 > caught.value.limit
+    writer.send([Outgoing(topic, b"c")])
+    writer.commit()
+    reader, partitions = reader_of(subject, topic)
+    assert [b"c"] == [record.value for record in read_to_end(reader, partitions)]
+
+
+def test_writing_to_no_topic(subject: Subject) -> None:
+    """A topic that is not there is an error that names it; nobody makes it by accident."""
+    missing = fresh("nowhere")
+    writer = subject.open().writer(None)
+
+    def write() -> None:
+        writer.send([Outgoing(missing, b"a")])
+        writer.flush()
+
+    with pytest.raises(TransportError, match=missing) as caught:
+        write()
+    assert not caught.value.retriable
+    assert [] == subject.open().partitions(missing)
+
+
+# --- the group
+
+
+def test_a_lone_member_owns_everything(subject: Subject) -> None:
+    """It owns nothing before the group has decided, and then all partitions of its topics."""
+    topic = subject.topic(3)
+    member = subject.open().member(fresh("group"), [topic], Taken())
+    assert frozenset() == member.owned
+    member.join()
+    until(lambda: member.owned, member.poll)
+    assert {Partition(topic, number) for number in range(3)} == member.owned
+    member.leave()
+
+
+def test_two_members_share(subject: Subject) -> None:
+    """A second member gets part of the partitions; the first is told before, and its generation goes up."""
+    topic, group, taken = subject.topic(4), fresh("group"), Taken()
+    first = subject.seat(group, topic, revoked=taken)
+    until(lambda: len(first.owned) == 4, first.poll)
+    generation, everything = first.generation, first.owned
+    second = subject.seat(group, topic)
+    until(lambda: len(first.owned) == len(second.owned) == 2, first.poll, second.poll)
+    assert everything == first.owned | second.owned
+    assert [(everything, False)] == taken.calls
+    assert first.generation > generation
+
+
+def test_one_that_leaves_makes_room_at_once(subject: Subject) -> None:
+    """Its partitions go to the others without waiting for any timeout."""
+    topic, group = subject.topic(4), fresh("group")
+    first, second = subject.seat(group, topic), subject.seat(group, topic)
+    until(lambda: len(first.owned) == len(second.owned) == 2, first.poll, second.poll)
+    began = time.monotonic()
+    second.leave()
+    until(lambda: len(first.owned) == 4, first.poll)
+    assert time.monotonic() - began < 8, "a session lasts 10 s"
+
+
+def test_positions_are_the_groups(subject: Subject) -> None:
+    """What one member commits another one finds; a partition without a position is left out."""
+    topic, group = subject.topic(2), fresh("group")
+    member = subject.seat(group, topic)
+    until(lambda: member.owned, member.poll)
+    member.commit({Partition(topic, 0): 7})
+    other = subject.open().member(group, [topic], Taken())
+    assert {Partition(topic, 0): 7} == other.committed([Partition(topic, 0), Partition(topic, 1)])
+    assert {} == subject.open().member(fresh("group"), [topic], Taken()).committed([Partition(topic, 0)])
+
+
+def test_progress_waits_for_nothing(subject: Subject) -> None:
+    """Others may look at how far a group is, as of its last commit, also while a transaction is under way."""
+    topic, group = subject.topic(2), fresh("group")
+    partitions = [Partition(topic, 0), Partition(topic, 1)]
+    assert {} == subject.open().progress(group, partitions)
+    member = subject.seat(group, topic)
+    until(lambda: member.owned, member.poll)
+    member.commit({partitions[0]: 1})
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    writer.add_positions({partitions[0]: 5}, member.identity)
+    assert {partitions[0]: 1} == subject.open().progress(group, partitions)
+    writer.commit()
+    assert {partitions[0]: 5} == subject.open().progress(group, partitions)
+
+
+def test_positions_go_with_the_transaction(subject: Subject) -> None:
+    """Positions of a transaction are the group's once it commits, and never if it does not."""
+    topic, group = subject.topic(), fresh("group")
+    member = subject.seat(group, topic)
+    until(lambda: member.owned, member.poll)
+    writer = subject.open().writer(fresh("writer"))
+    partition = Partition(topic, 0)
+    for position, end in ((3, writer.commit), (5, writer.abort)):
+        writer.begin()
+        writer.send([Outgoing(topic, b"a")])
+        writer.add_positions({partition: position}, member.identity)
+        end()
+    assert {partition: 3} == member.committed([partition])
+
+
+def test_progress_waits_for_no_transaction(subject: Subject) -> None:
+    """It tells what was committed before one that is under way, and after its end what that committed."""
+    topic = subject.topic(partitions=2)
+    group, at = fresh("group"), Partition(topic, 0)
+    member = subject.seat(group, topic)
+    until(lambda: member.owned, member.poll)
+    member.commit({at: 1})
+    broker = subject.open()
+    writer = broker.writer(fresh("id"))
+    writer.begin()
+    writer.add_positions({at: 5}, member.identity)
+    assert {at: 1} == broker.progress(group, [at, Partition(topic, 1)])
+    writer.commit()
+    until(lambda: broker.progress(group, [at]) == {at: 5})
+    assert {} == broker.progress(fresh("group"), [at])
+
+
+def test_a_transaction_may_hold_positions_only(subject: Subject) -> None:
+    """Records that are not answered move the group too."""
+    topic, group = subject.topic(), fresh("group")
+    member = subject.seat(group, topic)
+    until(lambda: member.owned, member.poll)
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    writer.add_positions({Partition(topic, 0): 1}, member.identity)
+    writer.commit()
+    assert {Partition(topic, 0): 1} == member.committed([Partition(topic, 0)])
+
+
+def test_what_was_taken_can_still_be_committed(subject: Subject) -> None:
+    """The rebalance waits for `revoked`: until it returns, another thread may commit for the seat that is given up."""
+    topic, group = subject.topic(2), fresh("group")
+    broker = subject.open()
+    writer, errors = broker.writer(fresh("writer")), list[BaseException]()
+    first_owned: list[int] = []
+
+    def publish() -> None:
+        try:
+            writer.begin()
+            writer.add_positions({Partition(topic, 0): 9}, first.identity)
+            writer.commit()
+            first.commit({Partition(topic, 1): 4})
+            first_owned.append(len(second.owned))
+        except Exception as error:  # noqa: BLE001 (shown by the test)
+            errors.append(error)
+
+    def meanwhile() -> None:
+        publisher = threading.Thread(target=publish)
+        publisher.start()
+        time.sleep(0 if subject.is_memory else 2)
+        publisher.join()
+
+    first = subject.seat(group, topic, revoked=Taken(meanwhile))
+    until(lambda: len(first.owned) == 2, first.poll)
+    second = broker.member(group, [topic], Taken())
+    second.join()
+    until(lambda: len(first.owned) == len(second.owned) == 1, first.poll, second.poll)
+    assert [] == errors
+    assert [0] == first_owned, "the other has nothing yet"
+    assert {Partition(topic, 0): 9, Partition(topic, 1): 4} == second.committed(
+        [Partition(topic, 0), Partition(topic, 1)]
+    )
+    second.leave()
+
+
+def test_a_seat_of_an_older_generation_commits_nothing(subject: Subject) -> None:
+    """With the identity from before a rebalance positions are refused, and the transaction's records stay unseen."""
+    topic, out, group = subject.topic(2), subject.topic(), fresh("group")
+    first = subject.seat(group, topic)
+    until(lambda: len(first.owned) == 2, first.poll)
+    stale = first.identity
+    second = subject.seat(group, topic)
+    until(lambda: len(first.owned) == len(second.owned) == 1, first.poll, second.poll)
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    writer.send([Outgoing(out, b"a")])
+    with pytest.raises(SeatLostError):
+        writer.add_positions({Partition(topic, 0): 3}, stale)
+    writer.abort()
+    writer.begin()
+    writer.add_positions({Partition(topic, 0): 2}, first.identity)
+    writer.commit()
+    assert {Partition(topic, 0): 2} == first.committed([Partition(topic, 0)])
+    reader, partitions = reader_of(subject, out)
+    assert [] == read_to_end(reader, partitions)

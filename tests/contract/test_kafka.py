@@ -1,0 +1,406 @@
+"""What only a real Kafka shows: codecs, keys, seats that expire, brokers that go away and come back."""
+
+import contextlib
+import gc
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import confluent_kafka
+import pytest
+import subjects
+from kafka_broker import Broker as TestBroker
+from kafka_broker.plugin import MakeBroker
+from subjects import Subject, Taken, fresh, read, until
+
+from stream_rec.errors import FencedError, RecordTooLargeError, SeatLostError, TransportError
+from stream_rec.transport.broker import Outgoing, Partition, Reader
+from stream_rec.transport.kafka import Client, open_broker
+
+# kafka-python drops the sockets of failed connections instead of closing them.
+pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning")
+
+CLIENTS: tuple[Client, ...] = ("kafka-python", "confluent")
+CODECS = ("gzip", "snappy", "lz4", "zstd")
+
+
+@pytest.fixture(autouse=True)
+def dropped_sockets() -> Iterator[None]:
+    """Let them go here, and not in the next module's tests."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request: pytest.FixtureRequest) -> Client:
+    """One client after the other."""
+    chosen: Client = request.param
+    return chosen
+
+
+@pytest.fixture
+def subject(client: Client, broker: TestBroker) -> Iterator[Subject]:
+    """The shared broker with one client."""
+    made = subjects.kafka(client, broker)
+    yield made
+    made.close()
+
+
+def start(subject: Subject, topic: str, position: int = 0) -> Reader:
+    broker = subject.open()
+    reader = broker.reader()
+    reader.start(dict.fromkeys(broker.partitions(topic), position))
+    return reader
+
+
+# --- what is written
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_every_codec(subject: Subject, broker: TestBroker, codec: str) -> None:
+    """Both clients read what either has compressed, with each codec of Kafka."""
+    topic = subject.topic()
+    values = [b"%d " % i * 100 for i in range(200)]
+    for other in CLIENTS:
+        writer = open_broker(f"kafka://{broker.address}", client=other, config={"compression.type": codec}).writer(None)
+        writer.send([Outgoing(topic, value, b"k") for value in values])
+        writer.flush()
+        writer.close()
+    assert values * 2 == [record.value for record in read(start(subject, topic), 400)]
+
+
+def test_a_key_has_its_partition_with_every_client(broker: TestBroker, topic: Any) -> None:
+    """2,000 keys go to the same partitions with both clients: murmur2, as Java's client has it."""
+    name = topic(partitions=12)
+    keys = [b"session-%d" % i for i in range(2000)]
+    expected = {key: partition_of(key, 12) for key in keys}
+    for n_clients, client in enumerate(CLIENTS, 1):
+        made = subjects.kafka(client, broker)
+        writer = made.open().writer(None)
+        writer.send([Outgoing(name, client.encode(), key) for key in keys])
+        writer.flush()
+        records = read(start(made, name), 2000 * n_clients)
+        assert expected == {record.key: record.partition for record in records if record.value == client.encode()}
+        made.close()
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Where Java's client puts *key*; librdkafka's own murmur2 is the third opinion."""
+    number: int = confluent_kafka.murmur2(key, partitions)
+    return number
+
+
+def test_a_topics_own_limit_is_known_beforehand(subject: Subject, topic: Any) -> None:
+    """A record that the client would send, but this topic refuses, is refused before anything is taken."""
+    small = topic(config={"max.message.bytes": "2000"})
+    writer = subject.open().writer(None)
+    with pytest.raises(RecordTooLargeError) as caught:
+        writer.send([Outgoing(small, b"a"), Outgoing(small, b"x" * 3000)])
+    assert (1, 2000) == (caught.value.place, caught.value.limit)
+    writer.send([Outgoing(small, b"c")])
+    writer.flush()
+    assert [b"c"] == [record.value for record in read(start(subject, small), 1)]
+
+
+def test_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
+    """Where only the broker can tell, since it is compressed, the error is the same, and the writer goes on."""
+    small = topic(config={"max.message.bytes": "2000"})
+    writer = subject.open(compression_type="gzip").writer(fresh("writer"))
+    writer.begin()
+
+    def write() -> None:
+        writer.send([Outgoing(small, bytes(range(256)) * 1000 + random_bytes(5000), b"k")])
+        writer.commit()
+
+    with pytest.raises(RecordTooLargeError) as caught:
+        write()
+    assert 2000 == caught.value.limit
+    writer.abort()
+    writer.begin()
+    writer.send([Outgoing(small, b"c")])
+    writer.commit()
+    assert [b"c"] == [record.value for record in read(start(subject, small), 1)]
+
+
+def random_bytes(n: int) -> bytes:
+    """What no codec makes smaller."""
+    import random  # noqa: PLC0415 (here only)
+
+    return random.Random(1).randbytes(n)
+
+
+# --- seats
+
+
+def test_committed_waits_for_open_transactions(subject: Subject) -> None:
+    """A position that a transaction is about to move is not told before it is decided."""
+    topic, group = subject.topic(), fresh("group")
+    member = subject.seat(group, topic)
+    until(lambda: member.owned, member.poll)
+    writer, partition = subject.open().writer(fresh("writer")), Partition(topic, 0)
+    member.commit({partition: 1})
+    writer.begin()
+    writer.add_positions({partition: 5}, member.identity)
+    asked = in_background(lambda: subject.open().member(group, [topic], Taken()).committed([partition]))
+    time.sleep(1)
+    assert asked.is_running
+    writer.commit()
+    assert {partition: 5} == asked.result()
+
+
+def test_an_expelled_member_loses_its_seat(subject: Subject, broker: TestBroker) -> None:
+    """Whoever is put out of the group can commit nothing more, learns that it is lost, and comes back by itself."""
+    topic, group, taken = subject.topic(2), fresh("group"), Taken()
+    member = subject.seat(group, topic, revoked=taken)
+    until(lambda: member.owned, member.poll)
+    everything, stale, generation = member.owned, member.identity, member.generation
+    with broker.admin() as admin:
+        (described,) = admin.describe_groups([group]).values()
+        from kafka.admin import MemberToRemove  # noqa: PLC0415 (here only)
+
+        admin.remove_group_members(group, [MemberToRemove(each["member_id"]) for each in described["members"]])
+    with pytest.raises(SeatLostError):
+        member.commit({Partition(topic, 0): 3})
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    with pytest.raises(SeatLostError):
+        writer.add_positions({Partition(topic, 0): 3}, stale)
+    writer.abort()
+    until(lambda: member.generation > generation and member.owned == everything, member.poll)
+    assert [(everything, True)] == taken.calls
+    member.commit({Partition(topic, 0): 4})
+    assert {Partition(topic, 0): 4} == member.committed([Partition(topic, 0)])
+
+
+SLEEPER = """
+import sys
+from stream_rec.transport.broker import Outgoing, Partition
+from stream_rec.transport.kafka import open_broker
+address, client, topic, out, group = sys.argv[1:]
+config = {"session.timeout.ms": "2000", "heartbeat.interval.ms": "300"}
+broker = open_broker("kafka://" + address, client=client, config=config)
+member = broker.member(group, [topic], lambda partitions, lost: print("taken", lost, flush=True))
+member.join()
+while not member.owned:
+    member.poll()
+writer = broker.writer(group + "-sleeper")
+writer.begin()
+writer.send([Outgoing(out, b"of the sleeper")])
+writer.flush()
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    writer.add_positions({Partition(topic, 0): 3}, member.identity)
+    writer.commit()
+except Exception as error:
+    print(type(error).__name__, flush=True)
+else:
+    print("committed", flush=True)
+"""
+
+
+def test_a_frozen_process_loses_its_seat(subject: Subject, broker: TestBroker) -> None:
+    """Stopped for longer than a session lasts, a process commits nothing when it wakes, and its records stay unseen."""
+    topic, out, group = subject.topic(2), subject.topic(), fresh("group")
+    command = [sys.executable, "-W", "ignore", "-c", SLEEPER, broker.address, subject.name, topic, out, group]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sleeper:
+        assert sleeper.stdin is not None
+        assert sleeper.stdout is not None
+        try:
+            assert "ready\n" == sleeper.stdout.readline()
+            sleeper.send_signal(signal.SIGSTOP)
+            member = subject.seat(group, topic)
+            until(lambda: len(member.owned) == 2, member.poll)
+            writer = subject.open().writer(fresh("writer"))
+            writer.begin()
+            writer.send([Outgoing(out, b"of the new owner")])
+            writer.add_positions({Partition(topic, 0): 2}, member.identity)
+            writer.commit()
+            sleeper.send_signal(signal.SIGCONT)
+            sleeper.stdin.write("\n")
+            sleeper.stdin.flush()
+            assert "SeatLostError\n" == sleeper.stdout.readline()
+        finally:
+            sleeper.kill()
+    subject.open().writer(f"{group}-sleeper").close()
+    assert {Partition(topic, 0): 2} == member.committed([Partition(topic, 0)])
+    reader = start(subject, out)
+    assert [b"of the new owner"] == [record.value for record in subjects.read_to_end(reader, [Partition(out, 0)])]
+
+
+def test_a_static_seat_is_kept_for_its_owner(subject: Subject) -> None:
+    """One that leaves and comes back under the same name within the session finds its partitions as they were."""
+    topic, group = subject.topic(4), fresh("group")
+    other = subject.seat(group, topic, instance="b")
+    first = subject.seat(group, topic, instance="a")
+    until(lambda: len(first.owned) == len(other.owned) == 2, first.poll, other.poll)
+    owned, generation = first.owned, other.generation
+    first.leave()
+    again = subject.seat(group, topic, instance="a")
+    until(lambda: again.owned, again.poll, other.poll)
+    assert owned == again.owned
+    assert generation == other.generation, "nobody else was disturbed"
+
+
+def test_a_second_seat_of_the_same_name_fences_the_first(subject: Subject) -> None:
+    """Two processes of one name cannot both be right: the older one stops."""
+    topic, group = subject.topic(2), fresh("group")
+    first = subject.seat(group, topic, instance="a")
+    until(lambda: first.owned, first.poll)
+    second = subject.seat(group, topic, instance="a")
+    until(lambda: second.owned, second.poll)
+    with pytest.raises(FencedError):
+        until(lambda: False, first.poll)
+
+
+def test_a_transaction_that_takes_too_long(subject: Subject) -> None:
+    """It is aborted by the broker, which is no reason to stop: the same writer begins anew."""
+    topic = subject.topic()
+    short = {"producer_transaction_timeout_ms": "1500", "producer_delivery_timeout_ms": "1500"}
+    writer = subject.open(**short, producer_request_timeout_ms="1000").writer(fresh("writer"))
+    writer.begin()
+    writer.send([Outgoing(topic, b"late")])
+    writer.flush()
+    time.sleep(4)
+
+    def go_on() -> None:
+        writer.send([Outgoing(topic, b"later")])
+        writer.commit()
+
+    with pytest.raises(TransportError) as caught:
+        go_on()
+    assert caught.value.retriable
+    writer.abort()
+    writer.begin()
+    writer.send([Outgoing(topic, b"again")])
+    writer.commit()
+    reader = start(subject, topic)
+    assert [b"again"] == [record.value for record in subjects.read_to_end(reader, [Partition(topic, 0)])]
+
+
+# --- a broker that goes away
+
+
+def test_no_broker_at_the_address(client: Client) -> None:
+    """Nobody there is an error that waiting may mend, and it comes within seconds."""
+    began = time.monotonic()
+    with pytest.raises(TransportError, match=r"127\.0\.0\.1:1\b") as caught:
+        open_broker("kafka://127.0.0.1:1", client=client, config={})
+    assert caught.value.retriable
+    assert time.monotonic() - began < 15
+
+
+def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> None:
+    """Away in the middle, it is told so that waiting may mend it; afterwards the same parts go on where they were."""
+    broker = own_broker()
+    made = subjects.kafka(client, broker)
+    topic, group = made.topic(), fresh("group")
+    made.fill(topic, b"before")
+    reader = start(made, topic)
+    assert [b"before"] == [record.value for record in read(reader, 1)]
+    member = made.seat(group, topic)
+    until(lambda: member.owned, member.poll)
+    writer, partition = made.open().writer(fresh("writer")), Partition(topic, 0)
+    writer.begin()
+    writer.send([Outgoing(topic, b"lost")])
+    writer.flush()
+    broker.kill()
+
+    def poll() -> None:
+        reader.poll(10, 0.1)
+
+    with pytest.raises(TransportError) as reading:
+        until(lambda: False, poll)
+    assert reading.value.retriable
+
+    def write() -> None:
+        writer.add_positions({partition: 1}, member.identity)
+        writer.commit()
+
+    with pytest.raises(TransportError) as writing:
+        write()
+    assert writing.value.retriable
+    writer.abort()
+    broker.start()
+
+    def publish() -> bool:
+        try:
+            writer.begin()
+            writer.send([Outgoing(topic, b"after")])
+            writer.add_positions({partition: 1}, member.identity)
+            writer.commit()
+        except (TransportError, SeatLostError):
+            writer.abort()
+            return False
+        return True
+
+    until(publish, lambda: patiently(member.poll), seconds=90)
+    records: list[bytes] = []
+
+    def take() -> None:
+        records.extend(record.value for batch in reader.poll(10, 0.1).values() for record in batch)
+
+    until(lambda: records, lambda: patiently(take))
+    assert [b"after"] == records
+    assert {partition: 1} == member.committed([partition])
+    made.close()
+
+
+def patiently(call: Any) -> None:
+    """Do it, whatever stands in the way for now."""
+    with contextlib.suppress(TransportError):
+        call()
+
+
+def test_a_topic_deleted_while_it_is_read(subject: Subject, broker: TestBroker) -> None:
+    """It is told, and that waiting does not mend it."""
+    topic = subject.topic()
+    subject.fill(topic, b"a")
+    reader = start(subject, topic)
+    read(reader, 1)
+    with broker.admin() as admin:
+        admin.delete_topics([topic])
+    with pytest.raises(TransportError, match=topic) as caught:
+        until(lambda: False, lambda: reader.poll(10, 0.1))
+    assert not caught.value.retriable
+
+
+def test_what_retention_has_cut_off(subject: Subject, broker: TestBroker) -> None:
+    """A position before the first record names what there is, also in the bounds."""
+    topic = subject.topic()
+    subject.fill(topic, *(b"%d" % i for i in range(10)))
+    with broker.admin() as admin:
+        from kafka import TopicPartition  # noqa: PLC0415 (here only)
+
+        admin.delete_records({TopicPartition(topic, 0): 6})
+    assert (6, 10) == subject.open().bounds([Partition(topic, 0)])[Partition(topic, 0)]
+    reader = start(subject, topic, 2)
+    with pytest.raises(TransportError, match=rf"{topic}-0: position 2 .* 6 to 10") as caught:
+        until(lambda: False, lambda: reader.poll(10, 0.1))
+    assert not caught.value.retriable
+
+
+class in_background:  # noqa: N801 (used as a function)
+    """A call on a thread of its own."""
+
+    def __init__(self, call: Any) -> None:
+        import threading  # noqa: PLC0415 (here only)
+
+        self._results: list[Any] = []
+        self._thread = threading.Thread(target=lambda: self._results.append(call()), daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    def result(self) -> Any:
+        self._thread.join(subjects.PATIENCE_S)
+        assert self._results, "it has not ended, or has failed"
+        return self._results[0]

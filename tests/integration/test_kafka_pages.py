@@ -1,0 +1,35 @@
+"""What the pages show of a service on Kafka happens on a real broker."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from kafka_broker.plugin import MakeBroker
+from pages import blocks, play
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if any(block.needs_broker for block in blocks(page)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A place to play in; what a page has left running (its pages note it in `*.pid`) ends with the test."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for noted in tmp_path.glob("*.pid"):
+        with suppress(ProcessLookupError):
+            os.kill(int(noted.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.skipif(shutil.which("kcat") is None, reason="no kcat here, which the pages read and write topics with")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_prints_what_it_shows(page: Path, own_broker: MakeBroker, folder: Path) -> None:
+    """Every command runs on a broker as `make kafka` starts it, and prints what stands below it."""
+    broker = own_broker()
+    for topic in ("clicks", "recommendations"):
+        broker.topic(topic, partitions=4, exact=True)
+    assert play(page, broker.address) > 0
