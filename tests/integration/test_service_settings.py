@@ -4,6 +4,7 @@ import gc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka_broker import Broker, Security
@@ -59,7 +60,7 @@ def test_topics_that_are_made(broker: Broker, client: str) -> None:
     fresh = {"recommendations": f"{shop.recs}-made", "dead_letters": f"{shop.dead}-made"}
     shop.produce(*keyed(LOG[:5]))
     flags = {**shop.flags, **fresh, "kafka_client": client}
-    made = {"topic_partitions": "3", "topic_retention_ms": "2h"}
+    made: dict[str, Any] = {"topic_partitions": "3", "topic_retention_ms": "2h"}
     with serving(shop.address, **flags, **made, create_topics=True):
         eventually(shop.is_settled, "all")
     assert {shop.clicks: 1, **dict.fromkeys(fresh.values(), 3)} == {
