@@ -4,7 +4,6 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from topics import SECONDS, eventually
@@ -41,7 +40,7 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(address: str, *, config: Path | None = None, ends_with: Any = None, **flags: Any) -> Iterator[Serving]:
+def serving(address: str, *, config: Any = None, ends_with: Any = None, **flags: Any) -> Iterator[Serving]:
     """A service with these settings and those of the file *config*, topics named without their broker.
 
     It ends in good order with the block, or before that with an error of the kind that it *ends_with*.
