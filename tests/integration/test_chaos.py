@@ -39,10 +39,10 @@ def header(plan: Plan, broker: str) -> list[str]:
 
     libraries = ("stream-rec", "kafka-python", "confluent-kafka", "numpy", "numba")
     return [
-        f"chaos: {plan.kills} kills of {len(plan.clients)} replicas ({' and '.join(plan.clients)}), and "
-        f"{plan.restarts} of the broker, under {plan.rate:.0f} records a second: does anybody see it in the output?",
+        f"chaos: {plan.kills} kills of {len(plan.clients)} replicas, {plan.restarts} of the broker: who can tell?",
         f"{common.machine()}; Python {platform.python_version()}; {broker}",
         ", ".join(f"{name} {metadata.version(name)}" for name in libraries),
+        f"{' and '.join(plan.clients)}, {plan.rate:.0f} records a second",
         f"commit {common.commit()}, {dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M+00:00}",
         "",
         "Each record has one committed answer or dead letter, none has two; each answer stands at its own event's",
