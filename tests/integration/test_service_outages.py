@@ -10,7 +10,7 @@ from kafka_broker import Broker
 from kafka_broker.plugin import MakeBroker
 from running import running
 from serving import serving
-from shop import BOTH_IN_TIME, CLIENTS, THOROUGH, CLOSE, LOG, Shop, keyed, one_by_one, pairs
+from shop import BOTH_IN_TIME, CLIENTS, CLOSE, LOG, THOROUGH, Shop, keyed, one_by_one, pairs
 from topics import eventually
 
 from stream_rec.engine import Engine
