@@ -25,9 +25,7 @@ log = logging.getLogger(__name__)
 _AHEAD: Final = 128  # batches that are fetched ahead at most; some 50 MB
 _ENOUGH: Final = 32  # ... and when fetching goes on: a client throws away what it has of a partition that is held
 _NEVER: Final = 1 << 62  # an offset beyond all others
-_PATIENCE_S: Final = (
-    60.0  # how long others wait for a partition whose leader does not answer: going on makes events late
-)
+_PATIENCE_S: Final = 60.0  # for a partition whose leader does not answer: going on without it makes events late
 
 
 class Handed(NamedTuple):
