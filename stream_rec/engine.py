@@ -27,7 +27,10 @@ MOST_TYPES: Final = 250  # event types are a closed set in practice; the numbers
 SOURCES: Final = ("neighbours", "followed", "popular")
 NOTHING: Final = np.empty(0, np.int32)
 NO_OFFSETS: Final[dict[str, int]] = {}
-NOT_OF_A_PRESET: Final = ("m", "k", "n", "last", "seen", "fallbacks", "require_type", "min_type_weight")
+NOT_OF_A_PRESET: Final = (
+    *("m", "k", "n", "last", "seen", "fallbacks"),
+    *("require_type", "min_type_weight", "sampling", "seed", "bonus_type", "bonus"),
+)
 """What a request that names a preset leaves as the engine has it: a preset is its formulas."""
 
 Offsets = Mapping[str, int]

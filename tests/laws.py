@@ -56,6 +56,10 @@ PAPERS: Final[dict[str, tuple[str, str, float | None, str, float | None, str, fl
 }
 
 
+def types_of(named: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (named,) if isinstance(named, str) else named or ()
+
+
 def query_of(point: Model) -> Query:
     """Return the reference's form of a model."""
     decay = point.place_decay
@@ -77,8 +81,13 @@ def query_of(point: Model) -> Query:
         idf_factor=point.idf_factor,
         seen=point.seen,
         fallbacks=point.fallbacks,
-        require_type=point.require_type,
+        require_type=types_of(point.require_type),
         min_type_weight=point.min_type_weight,
+        sampling=point.sampling,
+        seed=point.seed,
+        repeats=point.repeats,
+        bonus_type=types_of(point.bonus_type),
+        bonus=point.bonus,
     )
 
 

@@ -390,9 +390,11 @@ class Index:
         """Return scratch memory large enough for a query with parameters *p* and *n_extra* more items to mark."""
         n_items = len(self.state.item)
         last = int(min(p.whole[field.LAST], self.limits.max_session_events))
+        n_slots = len(self.state.session)
+        is_recent = p.whole[field.SAMPLING] == field.SAMPLE_RECENT
         sizes = (
             n_items,
-            min(int(p.whole[field.M]), len(self.state.session)),
+            min(int(p.whole[field.M]), n_slots) if is_recent else n_slots,
             max(last, n_extra),
             int(p.whole[field.N]) + n_extra,
         )
@@ -418,6 +420,7 @@ def _new_scratch(n_items: int, m: int, last: int, n: int, session_events: int) -
         step=np.zeros(m + 1, np.int32),
         chosen=np.zeros(m + 1, np.int32),
         ordered=np.zeros(m + 1, np.float64),
+        key=np.zeros(m + 1, np.float64),
         session=np.zeros(session_events + 1, np.int32),
     )
 

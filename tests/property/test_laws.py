@@ -59,8 +59,13 @@ variants = st.builds(
     idf=st.sampled_from(["none", "vmis", "added"]),
     seen=st.sampled_from(["keep", "drop-current", "drop-session"]),
     fallbacks=st.booleans(),
-    require_type=st.sampled_from([None, None, "cart", "never"]),
+    require_type=st.sampled_from([None, None, "cart", ("cart", "never"), ("cart", "purchase"), "never"]),
     min_type_weight=st.sampled_from([0.0, 0.0, 1.2, 2.0]),
+    sampling=st.sampled_from(["recent", "common-items", "random", "weighted-events"]),
+    seed=st.integers(0, 3) | st.integers(0, (1 << 63) - 1),
+    bonus_type=st.sampled_from([None, "purchase", ("cart", "purchase")]),
+    bonus=st.sampled_from([0.0, 0.5, 3.0]),
+    repeats=st.booleans(),
 )
 
 
