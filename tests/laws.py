@@ -1,9 +1,9 @@
 """What the laws are checked with: every preset's formulas written out, and an engine beside its plain twin."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from stream_rec.engine import Engine
+from stream_rec.engine import Engine, Question
 from stream_rec.events import Event, Forget, Recommendation
 from stream_rec.index import exp, ln
 from stream_rec.index._reference import Query, ReferenceStore, Scored
@@ -155,3 +155,13 @@ class Twins:
         """The same answer to a query of its own."""
         expected = self.reference.answer(items, query_of(model), own)
         assert plain(self.engine.ask(model, session_id=own, items=items)) == expected
+
+    def compare_many(self, model: Model, questions: Sequence[Question], parts: int) -> None:
+        """The same answers to many questions at once, whichever part comes first, as to each alone."""
+        expected = [plain(self.engine.ask(model, session_id=each.session_id, items=each.items)) for each in questions]
+
+        def backwards(call: Callable[[int], None], numbers: Iterable[int]) -> list[None]:
+            return list(map(call, reversed(list(numbers))))
+
+        answers = self.engine.ask_many(model, questions, spread=backwards, parts=parts)
+        assert expected == list(map(plain, answers))

@@ -6,7 +6,8 @@ other people's business.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from stream_rec.index._kernel import state as field
 from stream_rec.index._kernel.state import I32, I64, Answers, Batch, Parameters, Scratch, State
 from stream_rec.limits import Limits
 
-__all__ = ["Index"]
+__all__ = ["Crowd", "Index", "Spread"]
 
 # What a retained session, event and item cost, in bytes, everything included: arrays with their unused room, id
 # tables, the time order. Measured by benchmarks/bench_memory.py, rounded up, so that a memory budget is kept.
@@ -105,6 +106,18 @@ def _grown(state: State, names: Sequence[str], needed: int) -> State:
     if "session" in changed:
         changed["session"]["filed"][old:] = field.NEVER
     return state._replace(**changed)
+
+
+Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
+"""`map`, or what does the same with its calls side by side."""
+
+
+class Crowd(NamedTuple):
+    """Queries of their own, all in one."""
+
+    items: I32
+    begins: I64  # [Q + 1] query q is items[begins[q] : begins[q + 1]], oldest first
+    own: I32  # [Q] the slot that is nobody's neighbour, -1 for none
 
 
 class Index:
@@ -304,6 +317,28 @@ class Index:
         query = items[max(0, items.size - int(p.whole[field.LAST])) :]
         entries.ask(self.state, scratch, p, query, items, exclude, own, answers, row)
 
+    def ask_many(
+        self, p: Parameters, crowd: Crowd, exclude: npt.NDArray[np.int32], answers: Answers, spread: Spread, parts: int
+    ) -> None:
+        """Answer each query of *crowd* into its row, cut into *parts* that *spread* may run side by side.
+
+        Nothing else may be asked or applied meanwhile.
+        """
+        n_queries = len(crowd.own)
+        longest = int(np.diff(crowd.begins).max(initial=0))
+        bounds = [n_queries * part // parts for part in range(parts + 1)]
+        sizes = self._scratch_sizes(p, exclude.size + longest)
+
+        def answer(part: int) -> None:
+            scratch = _new_scratch(*sizes, self.limits.max_session_events)
+            entries.ask_many(self.state, scratch, p, *crowd, exclude, answers, bounds[part], bounds[part + 1])
+
+        entries.settle_popular(self.state)
+        scratch = self.scratch(p, exclude.size + longest)
+        entries.ask_many(self.state, scratch, p, *crowd, exclude, answers, 0, 0)  # compiled once, not by each thread
+        for _ in spread(answer, range(parts)):
+            pass
+
     def settle(self) -> bool:
         """Bring the oldest session to the start of the front; False if the front must be refilled first."""
         return entries.settle_front(self.state)
@@ -388,21 +423,24 @@ class Index:
 
     def scratch(self, p: Parameters, n_extra: int) -> Scratch:
         """Return scratch memory large enough for a query with parameters *p* and *n_extra* more items to mark."""
-        n_items = len(self.state.item)
-        last = int(min(p.whole[field.LAST], self.limits.max_session_events))
-        n_slots = len(self.state.session)
-        is_recent = p.whole[field.SAMPLING] == field.SAMPLE_RECENT
-        sizes = (
-            n_items,
-            min(int(p.whole[field.M]), n_slots) if is_recent else n_slots,
-            max(last, n_extra),
-            int(p.whole[field.N]) + n_extra,
-        )
+        sizes = self._scratch_sizes(p, n_extra)
         if self._scratch is None or any(a > b for a, b in zip(sizes, self._scratch_for, strict=True)):
             sizes = tuple(max(a, b) for a, b in zip(sizes, self._scratch_for, strict=True))  # type: ignore[assignment]
             self._scratch = _new_scratch(*sizes, self.limits.max_session_events)
             self._scratch_for = sizes
         return self._scratch
+
+    def _scratch_sizes(self, p: Parameters, n_extra: int) -> tuple[int, int, int, int]:
+        """Return what `_new_scratch` takes."""
+        last = int(min(p.whole[field.LAST], self.limits.max_session_events))
+        n_slots = len(self.state.session)
+        is_recent = p.whole[field.SAMPLING] == field.SAMPLE_RECENT
+        return (
+            len(self.state.item),
+            min(int(p.whole[field.M]), n_slots) if is_recent else n_slots,
+            max(last, n_extra),
+            int(p.whole[field.N]) + n_extra,
+        )
 
 
 def _new_scratch(n_items: int, m: int, last: int, n: int, session_events: int) -> Scratch:

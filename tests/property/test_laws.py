@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 )
 from laws import Twins, small
 
+from stream_rec.engine import Question
 from stream_rec.events import Event, Forget
 from stream_rec.index.vmis import STORE_COST
 from stream_rec.limits import Limits
@@ -32,6 +33,10 @@ event_ids = st.none() | st.sampled_from([f"e{j}" for j in range(12)])
 types = st.sampled_from(["view", "view", "cart", "purchase"])
 steps = st.sampled_from([0, 0, 1, 2, 5, 15, 40, -1, -3, -8, -30])
 WEIGHTS = {"cart": 2.0, "purchase": 5.0}
+
+questions = st.builds(
+    Question, st.none() | sessions, st.none() | st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14)
+)
 
 limits = st.builds(
     Limits,
@@ -130,6 +135,10 @@ class Log(RuleBasedStateMachine):
     @rule(point=variants, query=st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14), own=st.none() | sessions)
     def ask_for_items(self, point: Model, query: list[str], own: str | None) -> None:
         self.twins.compare_query(point, query, own)
+
+    @rule(point=variants, asked=st.lists(questions, max_size=6), parts=st.integers(1, 3))
+    def ask_many(self, point: Model, asked: list[Question], parts: int) -> None:
+        self.twins.compare_many(point, asked, parts)
 
     @invariant()
     def the_twins_agree(self) -> None:
