@@ -29,8 +29,9 @@ if TYPE_CHECKING:
         Request,
         RequestDecoder,
     )
+    from stream_rec.library import Recommender
     from stream_rec.limits import Limits
-    from stream_rec.recommend import PRESETS, Model, model
+    from stream_rec.recommend import PRESETS, Model, model, wsknn_model
 
 __all__ = [
     "PRESETS",
@@ -48,6 +49,7 @@ __all__ = [
     "Model",
     "Reason",
     "Recommendation",
+    "Recommender",
     "Request",
     "RequestDecoder",
     "SettingsError",
@@ -57,6 +59,7 @@ __all__ = [
     "TransportError",
     "__version__",
     "model",
+    "wsknn_model",
 ]
 
 __version__ = "0.1.0"
@@ -83,8 +86,9 @@ _HOMES = {
         "Request",
         "RequestDecoder",
     ),
+    "stream_rec.library": ("Recommender",),
     "stream_rec.limits": ("Limits",),
-    "stream_rec.recommend": ("PRESETS", "Model", "model"),
+    "stream_rec.recommend": ("PRESETS", "Model", "model", "wsknn_model"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

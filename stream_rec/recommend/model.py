@@ -5,6 +5,7 @@ Knows the formulas' shapes (as tables by step and place), not the data.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -191,6 +192,19 @@ _WEIGHT_KINDS = {
 }
 
 
+# Tables are made by our own arithmetic in Python, some microseconds an entry, and a model that asks with whole sessions
+# has ten thousand of them. Nobody writes to them, so models share them.
+@lru_cache(maxsize=64)
+def _weight_table(kind: Weight, decay: float, size: int) -> npt.NDArray[np.float64]:
+    return _table(size, _weight_formula(Model(weight=kind, weight_decay=decay)))
+
+
+@lru_cache(maxsize=64)
+def _match_table(kind: Match, decay: float, size: int) -> npt.NDArray[np.float64]:
+    match = _match_formula(Model(match=kind, match_decay=decay))
+    return _table(size, lambda step: match(max(step, 1)))
+
+
 def _weight_formula(point: Model) -> Callable[[int], float]:
     """Return w by places from the query's end, L - i, for the kinds that depend on nothing else."""
     if point.weight == "exp":
@@ -276,12 +290,11 @@ def compile_model(
     type_weight = np.ones(256, np.float64)
     for name, number in types.items():
         type_weight[number] = type_weights.get(name, 1.0)
-    match = _match_formula(point)
     return Parameters(
         whole=whole,
         real=real,
-        weight=_table(point.last, _weight_formula(point)),
-        match=_table(point.last + 1, lambda step: match(max(step, 1))),
+        weight=_weight_table(point.weight, point.weight_decay, point.last),
+        match=_match_table(point.match, point.match_decay, point.last + 1),
         place=_table(min(longest, MOST_PLACES) if whole[field.PLACE] else 1, _place_formula(point)),
         type_weight=type_weight,
         type_role=_roles(point, types),
