@@ -8,6 +8,8 @@ every start, and is wrong in a tree that was never installed.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stream_rec.datasets.columns import Columns
+    from stream_rec.datasets.reading import read_log
     from stream_rec.engine import Applied, Engine, Stats
     from stream_rec.errors import (
         DecodeError,
@@ -37,6 +39,7 @@ __all__ = [
     "PRESETS",
     "Answer",
     "Applied",
+    "Columns",
     "DecodeError",
     "DecodeRules",
     "Engine",
@@ -59,12 +62,15 @@ __all__ = [
     "TransportError",
     "__version__",
     "model",
+    "read_log",
     "wsknn_model",
 ]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "stream_rec.datasets.columns": ("Columns",),
+    "stream_rec.datasets.reading": ("read_log",),
     "stream_rec.engine": ("Applied", "Engine", "Stats"),
     "stream_rec.errors": (
         "DecodeError",

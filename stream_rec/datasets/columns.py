@@ -5,13 +5,15 @@ each. Knows nothing of files, Arrow or the engine.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
 
-from stream_rec.errors import DecodeError
+from stream_rec.datasets.statistics import LogStatistics, Summary
+from stream_rec.errors import DecodeError, SettingsError
 from stream_rec.events import VIEW, DecodeRules, Event, Reason, TimeReader, found, identifier, time_reader
 
 __all__ = ["Columns", "Ids", "columns_of_events", "columns_of_sessions"]
@@ -35,8 +37,10 @@ class Ids(NamedTuple):
         return cls([name for name in numbers if name is not None], np.array(codes, np.int32))
 
     def only(self, keep: npt.NDArray[np.bool_]) -> "Ids":
-        """Return the column where *keep* is true; the names stay."""
-        return Ids(self.names, self.codes[keep])
+        """Return the column where *keep* is true, with the names that are still there."""
+        used, codes = np.unique(self.codes[keep], return_inverse=True)
+        n_none = int(used.size > 0 and used[0] < 0)
+        return Ids([self.names[code] for code in used[n_none:].tolist()], (codes - n_none).astype(np.int32))
 
     def at(self, places: npt.NDArray[np.int64]) -> list[str | None]:
         """Return the names of the events at *places*."""
@@ -84,9 +88,44 @@ class Columns:
             return ()
         return [None] * len(places), self.users.at(places)
 
+    def by_session(self) -> dict[str, tuple[list[str], list[int], list[str]]]:
+        """Return the items, times (ms) and types of each session, in time order: what `columns_of_sessions` reads."""
+        sessions: dict[str, tuple[list[str], list[int], list[str]]] = {}
+        for events in self.events():
+            for event in events:
+                items, times, types = sessions.setdefault(event.session_id, ([], [], []))
+                items.append(event.item_id)
+                times.append(event.timestamp)
+                types.append(event.type)
+        return sessions
+
+    def split(self, share: float, seed: int = 0) -> tuple["Columns", "Columns"]:
+        """Split a *share* of the sessions off, whole, drawn by *seed*; return the others, and them.
+
+        Which they are depends on the seed and their ids alone, never on the order of the log. Raises SettingsError
+        for a share beyond 0 to 1.
+        """
+        if not 0 <= share <= 1:
+            raise SettingsError("share", f"expected a share from 0 to 1, found {share}")
+        draws = [(xxh3_64_intdigest(name.encode(), seed), name) for name in self.sessions.names]
+        drawn = {name for _, name in sorted(draws)[: round(share * len(draws))]}
+        is_off = np.array([name in drawn for name in self.sessions.names], np.bool_)[self.sessions.codes]
+        return self._part(~is_off), self._part(is_off)
+
+    def summary(self) -> Summary:
+        """Return the figures of the log, its events taken in time order."""
+        statistics = LogStatistics()
+        for events in self.events():
+            statistics.add_all(events)
+        return statistics.summary()
+
     def only(self, keep: npt.NDArray[np.bool_]) -> "Columns":
         """Return the events where *keep* is true, the others counted as of an unknown type."""
         n_out = int((~keep).sum())
+        left_out = {**self.left_out, str(Reason.UNKNOWN_TYPE): n_out} if n_out else self.left_out
+        return replace(self._part(keep), left_out=left_out)
+
+    def _part(self, keep: npt.NDArray[np.bool_]) -> "Columns":
         return Columns(
             self.sessions.only(keep),
             self.items.only(keep),
@@ -94,7 +133,6 @@ class Columns:
             self.types.only(keep),
             None if self.users is None else self.users.only(keep),
             None if self.weights is None else self.weights[keep],
-            {**self.left_out, str(Reason.UNKNOWN_TYPE): n_out} if n_out else self.left_out,
         )
 
     def of_types(self, types: frozenset[str] | None) -> "Columns":

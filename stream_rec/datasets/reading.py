@@ -21,7 +21,7 @@ from stream_rec.events import DecodeRules, Event, EventDecoder, FieldMap, Forget
 from stream_rec.transport.base import Source, decode_records
 from stream_rec.transport.files import format_of_name, open_source
 
-__all__ = ["How", "Watch", "open_log", "read_columns"]
+__all__ = ["How", "Watch", "open_log", "read_columns", "read_log"]
 
 Watch = Callable[[int, int | None], None]
 """Told how many bytes are read, of how many if that is known."""
@@ -123,6 +123,11 @@ def read_columns(source: Any, how: How | None = None, watch: Watch = lambda _don
     if how.session_from_user and columns.users is None:
         raise SettingsError("session_gap_ms", "sessions are cut from users, but the source names none")
     return columns.of_types(how.types)
+
+
+def read_log(source: object, **how: object) -> Columns:
+    """Read a log at rest: what `Recommender.fit` takes, told in the same words. Raises as it does."""
+    return read_columns(source, How.of(how))
 
 
 def _events(source: Iterable[object]) -> Iterable[Event]:

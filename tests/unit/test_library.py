@@ -16,6 +16,7 @@ from rich.console import Console
 
 from stream_rec.datasets.columns import columns_of_events
 from stream_rec.datasets.logs import Log
+from stream_rec.datasets.reading import read_log
 from stream_rec.engine import Engine
 from stream_rec.errors import DecodeError, SettingsError
 from stream_rec.events import Event, Reason
@@ -350,3 +351,31 @@ def test_nothing_is_learned_from_nothing(source: object) -> None:
     assert [] == fitted.session_ids()
     assert [] == fitted.recommend("s")
     assert {"s": []} == fitted.recommend_many({"s": ["a"]})
+
+
+# --- a log in columns
+
+
+def test_a_part_of_the_sessions_is_split_off_by_a_seed() -> None:
+    """Whole sessions, as many as the share says, the same for the same seed in whatever order the log came."""
+    log = columns_of_events([Event(f"s{i % 50}", f"i{i}", i) for i in range(500)])
+    back = columns_of_events([Event(f"s{i % 50}", f"i{i}", i) for i in reversed(range(500))])
+    kept, off = log.split(0.1, seed=7)
+    assert (45, 5) == (len(kept.by_session()), len(off.by_session()))
+    assert log.by_session() == {**kept.by_session(), **off.by_session()}
+    assert off.by_session() == back.split(0.1, seed=7)[1].by_session()
+    assert off.by_session().keys() != log.split(0.1, seed=8)[1].by_session().keys()
+    assert sorted(off.by_session()) == sorted(off.sessions.names)
+    assert (0, 50) == tuple(len(each.by_session()) for each in log.split(1))
+    with pytest.raises(SettingsError, match="share"):
+        log.split(1.1)
+
+
+def test_a_log_is_read_and_told_without_learning_it() -> None:
+    """By what a fit would take; types that are not let in are left out of the names too."""
+    log = read_log(SESSIONS)
+    assert (10, 4, 5, 3) == (len(log), log.summary().sessions, log.summary().items, log.summary().session_length_max)
+    assert {name: (*rows, ["view"] * len(rows[0])) for name, rows in SESSIONS.items()} == log.by_session()
+    types = read_log([*EVENTS, Event("eve", "bot", NOON, "bot", None, "u")]).of_types(frozenset({"view"}))
+    assert (sorted(VISITS), ["view"], []) == (sorted(types.sessions.names), types.types.names, types.users.names)  # type: ignore[union-attr]  # it has users
+    assert [None] * 10 == [event.user_id for events in types.events() for event in events]
