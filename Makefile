@@ -35,8 +35,9 @@ stress: $(VENV)/stamp-dev ## minutes of random logs, every invariant checked aft
 bench: $(VENV)/stamp-bench ## every benchmark, rivals included; writes benchmarks/results
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-docs: $(VENV)/stamp-dev ## write the generated pages of docs/reference anew
+docs: $(VENV)/stamp-dev ## write the generated pages of docs/reference, and the notebooks, anew
 	$(BIN)/python tools/settings_reference.py
+	$(BIN)/python tools/notebook.py
 
 wheel: $(VENV)/stamp-dev ## dist/*.whl
 	rm -rf dist
