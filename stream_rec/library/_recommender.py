@@ -18,7 +18,7 @@ from stream_rec.events import Event, Recommendation
 from stream_rec.library import _saved
 from stream_rec.library._progress import watched
 from stream_rec.library._threads import n_threads, parts_for, side_by_side
-from stream_rec.library._weights import kin_of, merged, weights_as_types
+from stream_rec.library._weights import kin_of, weights_as_types
 from stream_rec.limits import DAY_MS, Limits
 from stream_rec.recommend import DEFAULT_PRESET, Model, changed, model
 
@@ -61,10 +61,11 @@ class Recommender:
         self._start(model(preset) if isinstance(preset, str) else preset, AT_REST if limits is None else limits, {})
 
     def _start(self, point: Model, limits: Limits, weights: Mapping[str, float]) -> None:
+        self._weights: Mapping[str, float] = {**(self._types or {}), **weights}  # those of the log go before
         self.engine = Engine(
             point,
             limits=limits,
-            type_weights=merged(self._types or {}, weights),
+            type_weights=self._weights,
             deny=self._deny,
             session_gap_ms=self._gap_ms,
         )
@@ -167,8 +168,16 @@ class Recommender:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write all of it to *path*. See `load`."""
-        settings = {"types": self._types, "deny": sorted(self._deny), "session_gap_ms": self._gap_ms}
-        _saved.write(path, self.engine, {**settings, "limits": self._limits})
+        made = _saved.Made(
+            model=self.model,
+            types=self._types,
+            weights=self._weights,
+            deny=tuple(sorted(self._deny)),
+            limits=self._limits,
+            session_gap_ms=self._gap_ms,
+            left_out=self.left_out,
+        )
+        _saved.write(path, self.engine, made)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
@@ -176,9 +185,11 @@ class Recommender:
 
         Raises SnapshotError for a file that is torn, foreign or of another version.
         """
-        engine, settings = _saved.read(path)
-        loaded = cls(engine.model, **settings)  # type: ignore[arg-type]  # as `save` wrote them
-        loaded.engine = engine
+        engine, made = _saved.read(path)
+        loaded = cls(
+            made.model, types=made.types, deny=made.deny, limits=made.limits, session_gap_ms=made.session_gap_ms
+        )
+        loaded.engine, loaded.left_out, loaded._weights = engine, made.left_out, made.weights
         return loaded
 
 

@@ -5,7 +5,7 @@ a type of its own: `view`, and, of those whose weight is another, `view`, a mark
 type is then required of any of its kin.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -49,8 +49,3 @@ def kin_of(named: str | tuple[str, ...] | None, types: Iterable[str]) -> tuple[s
         return None
     wanted = {named} if isinstance(named, str) else set(named)
     return (*sorted(wanted), *(each for each in types if MARK in each and each.partition(MARK)[0] in wanted))
-
-
-def merged(own: Mapping[str, float], found: Mapping[str, float]) -> dict[str, float]:
-    """Return the weights of types: those that the log brought go before those that were given."""
-    return {**own, **found}

@@ -1,11 +1,13 @@
 """The recommender over sessions at rest: what it is fitted from, asked, and goes on with."""
 
+import pickle
 import threading
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -18,9 +20,9 @@ from stream_rec.datasets.columns import columns_of_events
 from stream_rec.datasets.logs import Log
 from stream_rec.datasets.reading import read_log
 from stream_rec.engine import Engine
-from stream_rec.errors import DecodeError, SettingsError
+from stream_rec.errors import DecodeError, SettingsError, SnapshotError
 from stream_rec.events import Event, Reason
-from stream_rec.library import Recommender
+from stream_rec.library import Recommender, _saved
 from stream_rec.library._progress import watched
 from stream_rec.library._threads import n_threads, parts_for, side_by_side
 from stream_rec.limits import Limits
@@ -379,3 +381,43 @@ def test_a_log_is_read_and_told_without_learning_it() -> None:
     types = read_log([*EVENTS, Event("eve", "bot", NOON, "bot", None, "u")]).of_types(frozenset({"view"}))
     assert (sorted(VISITS), ["view"], []) == (sorted(types.sessions.names), types.types.names, types.users.names)  # type: ignore[union-attr]  # it has users
     assert [None] * 10 == [event.user_id for events in types.events() for event in events]
+
+
+# --- keeping
+
+LOG: dict[str, Any] = {
+    "light": (["a", "light"], [1, 2], ["view", "view"], [1.0, 1.0]),
+    "heavy": (["a", "heavy"], [3, 4], ["view", "view"], [1.0, 6.0]),
+    "bot": (["a", "b"], [5, 6], ["bot", "view"], [1.0, 1.0]),
+}
+
+
+def test_a_recommender_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that it was made with goes along as JSON, and all that it learned with the engine: it goes on the same."""
+    kept: dict[str, tuple[bytes, bytes]] = {}
+
+    def write(path: str, engine: Engine, made: _saved.Made) -> None:
+        kept[path] = pickle.dumps(engine), msgspec.json.encode(made)
+
+    def read(path: str) -> tuple[Engine, _saved.Made]:
+        engine, made = kept[path]
+        return pickle.loads(engine), msgspec.json.decode(made, type=_saved.Made)  # noqa: S301  # our own, just written
+
+    monkeypatch.setattr(_saved, "write", write)
+    monkeypatch.setattr(_saved, "read", read)
+    point = model("wsknn", m=1, sampling="weighted-events", require_type="view", bonus_type=("buy", "cart"), bonus=2.0)
+    original = Recommender(point, types={"view": 2.0, "buy": 3.0}, deny=["light"]).fit(LOG)
+    original.save("here")
+    loaded = Recommender.load("here")
+    for _ in range(2):
+        assert seen(original) == seen(loaded)
+        assert (original.model, original.left_out) == (loaded.model, loaded.left_out)
+        for each in (original, loaded):
+            assert 1 == each.add([Event("late", "heavy", 3, "buy"), Event("late", "b", 9, "bot")]).n_applied
+    assert seen(original.fit(SESSIONS)) == seen(loaded.fit(SESSIONS))
+
+
+def test_what_was_not_saved_is_not_loaded(tmp_path: Path) -> None:
+    """An error, never an empty recommender."""
+    with pytest.raises(SnapshotError):
+        Recommender.load(tmp_path / "nothing")
