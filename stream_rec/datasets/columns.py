@@ -239,6 +239,8 @@ def _id(value: object, where: str) -> str:
 
 def _plain(value: object) -> object:
     """Return what a value of NumPy's stands for."""
+    if isinstance(value, np.datetime64):  # of nanoseconds it would be a bare number
+        return value.astype("datetime64[us]").item()
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -47,7 +47,10 @@ def _table(frame: Any) -> Any:  # noqa: ANN401  # pyarrow is not typed
         import pyarrow as pa  # noqa: PLC0415  # an extra, and slow to import
     except ImportError as error:
         raise SettingsError("events", NEEDS_ARROW) from error
-    return frame if isinstance(frame, pa.Table) else pa.table(frame)
+    try:
+        return frame if isinstance(frame, pa.Table) else pa.table(frame)
+    except (pa.ArrowException, TypeError, ValueError) as error:  # columns of mixed kinds, for one
+        raise SettingsError("source", f"the table cannot be read as Arrow data: {error}") from error
 
 
 class _Reader:
@@ -77,6 +80,8 @@ class _Reader:
         """Return the column of that name, or at that place; None if there is none."""
         names = self._table.column_names
         if name in names:
+            if names.count(name) > 1:
+                raise SettingsError("fields", f"{self._what} has two columns {name!r}")
             return self._table.column(name)
         if name.isascii() and name.isdigit() and int(name) < len(names):
             return self._table.column(int(name))
@@ -194,7 +199,7 @@ def _encoded(column: Any) -> tuple[Sequence[object], npt.NDArray[np.int32]]:  # 
         whole = whole.cast(pa.timestamp("us"))
     if not pa.types.is_dictionary(whole.type):
         whole = whole.dictionary_encode()
-    codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    codes = whole.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     return whole.dictionary.to_pylist(), codes
 
 

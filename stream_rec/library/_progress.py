@@ -1,6 +1,6 @@
 """A bar on the terminal for a fit that takes its time: bytes read, then events learned.
 
-Where standard error is no terminal, nothing is drawn. Knows nothing of what is read.
+Where standard error is neither a terminal nor a notebook, nothing is drawn. Knows nothing of what is read.
 """
 
 from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ class FitWatch:
 def watched(progress: bool, console: Console | None = None) -> Iterator[FitWatch]:
     """Give what a fit tells how far it is. The bar goes away at the end."""
     console = console or Console(stderr=True)
-    if not (progress and console.is_terminal):
+    if not (progress and (console.is_terminal or console.is_jupyter)):
         yield FitWatch()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(compact=True))

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -40,6 +41,7 @@ ROWS = {
     "item_id": [event.item_id for event in EVENTS],
     "timestamp": [event.timestamp for event in EVENTS],
 }
+EVENT_TIMES = [event.timestamp for event in EVENTS]
 SESSIONS = {
     visit: (items.split(), [event.timestamp for event in EVENTS if event.session_id == visit])
     for visit, items in VISITS.items()
@@ -81,6 +83,10 @@ def seen(recommender: Recommender) -> object:
         pa.table(ROWS).to_batches()[0],
         pl.DataFrame(ROWS).sample(fraction=1, shuffle=True, seed=7),
         pd.DataFrame({**ROWS, "timestamp": pd.to_datetime(ROWS["timestamp"], unit="ms", utc=True)}),
+        pd.DataFrame(ROWS).astype({"session_id": "category", "item_id": "category"}),
+        pl.DataFrame(ROWS).with_columns(pl.col("item_id").cast(pl.Categorical), pl.from_epoch("timestamp", "ms")),
+        pd.DataFrame({**ROWS, "timestamp": [str(each) for each in EVENT_TIMES]}),
+        pd.DataFrame({**ROWS, "timestamp": [float(each) for each in EVENT_TIMES]}),
     ],
     ids=lambda source: type(source).__name__,
 )
@@ -136,6 +142,8 @@ def test_times_are_in_the_unit_that_is_said() -> None:
     assert 2_000 == fitted.engine.watermark
     iso = Recommender().fit({"s": (["a"], ["2024-05-01T12:00:00Z"])}, timestamp_unit="iso")
     assert NOON == iso.engine.watermark
+    numpy = Recommender().fit({"s": (np.array(["a"]), np.array(["2024-05-01T12:00"], "datetime64[ns]"))})
+    assert NOON == numpy.engine.watermark
     custom = Recommender().fit({"s": (["a"], ["01.05.2024 12:00"])}, timestamp_format="%d.%m.%Y %H:%M")
     assert NOON == custom.engine.watermark
 
@@ -228,6 +236,8 @@ def test_the_first_wrong_value_is_told_with_its_place(source: object, how: dict[
         (pd.DataFrame(ROWS), {"unit": "s"}, "unit"),
         (pd.DataFrame(ROWS), {"timestamp_unit": "weeks"}, "timestamp_unit"),
         (SESSIONS, {"types_row": "two"}, "types_row"),
+        (pd.DataFrame({**ROWS, "item_id": [1, "a"] * 5}), {}, "source"),
+        (pa.table([[1]] * 4, names=["session_id", "item_id", "timestamp", "item_id"]), {}, "fields"),
         (7, {}, "source"),
         (["a", "b"], {}, "source"),
         ("no/such/file.csv", {}, "events"),
@@ -287,6 +297,7 @@ def test_many_are_asked_at_once(shop: Recommender) -> None:
         shop.recommend_many(VISITS, threads=0)
 
 
+@settings(max_examples=20)
 @given(st.integers(1, 6), st.booleans(), st.sampled_from(["recent", "random"]))
 def test_threads_answer_as_one_would(threads: int, fallbacks: bool, sampling: str) -> None:
     """Each has scratch memory of its own, and none writes to the index: not to the popular items' order either."""
