@@ -87,7 +87,10 @@ class Recommender:
             columns, weights = weights_as_types(columns)
             self._start(self.model, self._limits or _at_rest(columns), weights)
             self.left_out = columns.left_out
-            for events in watch.learning(columns.events(), len(columns)):
+            # Under limits what is kept depends on the order of the log; without, any order ends up the same.
+            is_free = self._limits is None and self._gap_ms is None
+            batches = columns.session_by_session() if is_free else columns.events()
+            for events in watch.learning(batches, len(columns)):
                 self.engine.apply(events)
         return self
 

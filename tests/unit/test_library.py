@@ -23,7 +23,7 @@ from stream_rec.datasets.reading import read_log
 from stream_rec.engine import Engine
 from stream_rec.errors import DecodeError, SettingsError, SnapshotError
 from stream_rec.events import Event, Reason
-from stream_rec.library import Recommender, _saved
+from stream_rec.library import Recommender, _recommender, _saved
 from stream_rec.library._progress import watched
 from stream_rec.library._threads import n_threads, parts_for, side_by_side
 from stream_rec.limits import Limits
@@ -108,6 +108,30 @@ def test_it_is_what_an_engine_would_be(shop: Recommender) -> None:
     engine.apply(EVENTS)
     for name in VISITS:
         assert engine.recommend(name) == shop.recommend(name)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(0, 8), st.integers(0, 30), st.sampled_from(["view", "cart"])),
+        max_size=60,
+    ),
+    st.integers(1, 9),
+)
+def test_what_it_learns_session_by_session_is_what_time_order_would_leave(
+    drawn: list[tuple[int, int, int, str]], batch: int
+) -> None:
+    """The same sessions, event for event, and the same answers: with repeats and with equal times."""
+    log = columns_of_events([Event(f"s{s}", f"i{i}", time, kind) for s, i, time, kind in drawn])
+    fitted = Recommender(limits=_recommender._at_rest(log)).fit(log)
+    at_once = Recommender().fit(log)
+    again = Engine(limits=fitted.engine.limits)
+    for events in log.session_by_session(batch):
+        assert len(events) == again.apply(events).n_applied
+    for name in fitted.session_ids():
+        assert fitted.engine.session(name) == at_once.engine.session(name) == again.session(name)
+    assert seen(fitted) == seen(at_once)
+    at_once.engine._check()
+    again._check()
 
 
 def test_fitting_again_forgets_what_was_learned(shop: Recommender) -> None:
