@@ -222,10 +222,13 @@ def check(settings: Settings) -> None:
 
     with Interrupt() as interrupt:
         from stream_rec.service.check import inspect
+        from stream_rec.service.progress import ReadingLine
 
         _announce(answers_events=False)
         _say_what_is_awaited(settings)
-        for line in inspect(settings, lambda: interrupt.asked):
+        with ReadingLine() as watch:
+            lines = inspect(settings, lambda: interrupt.asked, watch)
+        for line in lines:
             click.echo(_writable(line))
 
 

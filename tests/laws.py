@@ -1,9 +1,9 @@
 """What the laws are checked with: every preset's formulas written out, and an engine beside its plain twin."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from stream_rec.engine import Engine
+from stream_rec.engine import Engine, Question
 from stream_rec.events import Event, Forget, Recommendation
 from stream_rec.index import exp, ln
 from stream_rec.index._reference import Query, ReferenceStore, Scored
@@ -56,6 +56,10 @@ PAPERS: Final[dict[str, tuple[str, str, float | None, str, float | None, str, fl
 }
 
 
+def types_of(named: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (named,) if isinstance(named, str) else named or ()
+
+
 def query_of(point: Model) -> Query:
     """Return the reference's form of a model."""
     decay = point.place_decay
@@ -77,8 +81,13 @@ def query_of(point: Model) -> Query:
         idf_factor=point.idf_factor,
         seen=point.seen,
         fallbacks=point.fallbacks,
-        require_type=point.require_type,
+        require_type=types_of(point.require_type),
         min_type_weight=point.min_type_weight,
+        sampling=point.sampling,
+        seed=point.seed,
+        repeats=point.repeats,
+        bonus_type=types_of(point.bonus_type),
+        bonus=point.bonus,
     )
 
 
@@ -146,3 +155,13 @@ class Twins:
         """The same answer to a query of its own."""
         expected = self.reference.answer(items, query_of(model), own)
         assert plain(self.engine.ask(model, session_id=own, items=items)) == expected
+
+    def compare_many(self, model: Model, questions: Sequence[Question], parts: int) -> None:
+        """The same answers to many questions at once, whichever part comes first, as to each alone."""
+        expected = [plain(self.engine.ask(model, session_id=each.session_id, items=each.items)) for each in questions]
+
+        def backwards(call: Callable[[int], None], numbers: Iterable[int]) -> list[None]:
+            return list(map(call, reversed(list(numbers))))
+
+        answers = self.engine.ask_many(model, questions, spread=backwards, parts=parts)
+        assert expected == list(map(plain, answers))

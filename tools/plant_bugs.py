@@ -87,6 +87,20 @@ BUGS: Final = [
     ),
     Bug(
         2,
+        "of sessions with equal sampling keys the older is taken",
+        KERNEL + "neighbours.py",
+        "        n_equal -= scratch.key[c] > least",
+        "        n_equal -= scratch.key[c] >= least",
+    ),
+    Bug(
+        2,
+        "the bonus of a purchase is given to every session",
+        KERNEL + "neighbours.py",
+        "return mean + p.real[BONUS] if (roles & IS_BONUS) != 0 else mean",
+        "return mean + p.real[BONUS]",
+    ),
+    Bug(
+        2,
         "popularity is not mended when a count falls",
         KERNEL + "popular.py",
         'if state.item[item]["dirty"] == 0:',

@@ -57,13 +57,25 @@ class Query(NamedTuple):
     idf_factor: float
     seen: str
     fallbacks: bool
-    require_type: str | None = None
+    require_type: tuple[str, ...] = ()
     min_type_weight: float = 0.0
+    sampling: str = "recent"
+    seed: int = 0
+    repeats: bool = False
+    bonus_type: tuple[str, ...] = ()
+    bonus: float = 0.0
 
 
 def hash_of(name: str) -> int:
     """Return the hash that breaks ties."""
     return xxh3_64_intdigest(name.encode())
+
+
+def mixed(word: int) -> int:
+    """Return 64 bits that look random, other ones for each *word* of 64 bits (the finalizer of SplitMix64)."""
+    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9 % (1 << 64)
+    word = (word ^ (word >> 27)) * 0x94D049BB133111EB % (1 << 64)
+    return word ^ (word >> 31)
 
 
 class ReferenceStore:
@@ -204,7 +216,13 @@ class ReferenceStore:
         items = sorted(newest_place, key=lambda item: -newest_place[item])
         weights = {item: query.weight(newest_place[item], length, len(items)) for item in items}
         sample = [each for each in self.newest_first() if each != own and self.items(each) & weights.keys()]
-        sample = [each for each in sample if self._passes(each, query)][: query.m]
+        sample = [each for each in sample if self._passes(each, query)]
+        if query.sampling != "recent":
+            in_common = {each: len(self.items(each) & weights.keys()) for each in sample}
+            best_first = sorted(sample, key=lambda each: self._sampling_key(each, query, in_common[each]), reverse=True)
+            kept = set(best_first[: query.m])
+            sample = [each for each in sample if each in kept]
+        sample = sample[: query.m]
         similarity = {each: self._similarity(each, items, weights, query) for each in sample}
         ranked = sorted(range(len(sample)), key=lambda place: (-similarity[sample[place]], place))
         neighbours = [sample[place] for place in sorted(ranked[: query.k])]  # newest first
@@ -218,8 +236,24 @@ class ReferenceStore:
     def _passes(self, session_id: str, query: Query) -> bool:
         visits = self.sessions[session_id]
         total = sum(self.type_weights.get(visit.type, 1.0) for visit in visits)
-        has_type = query.require_type is None or any(visit.type == query.require_type for visit in visits)
+        has_type = not query.require_type or any(visit.type in query.require_type for visit in visits)
         return has_type and total >= query.min_type_weight * len(visits)
+
+    def _sampling_key(self, session_id: str, query: Query, n_shared: int) -> tuple[float, tuple[int, int]]:
+        """Return what a session is sampled by, the larger first; of equal keys the newer first."""
+        return {
+            "common-items": lambda: float(n_shared),
+            "random": lambda: float(mixed(hash_of(session_id) ^ mixed(query.seed)) >> 11),
+            "weighted-events": lambda: self._mean_weight(session_id, query),
+        }[query.sampling](), self.key(session_id)
+
+    def _mean_weight(self, session_id: str, query: Query) -> float:
+        visits = self.sessions[session_id]
+        total = 0.0
+        for visit in visits:
+            total += self.type_weights.get(visit.type, 1.0)
+        earns = any(visit.type in query.bonus_type for visit in visits)
+        return total / len(visits) + query.bonus if earns else total / len(visits)
 
     def _similarity(self, session_id: str, items: list[str], weights: dict[str, float], query: Query) -> float:
         total = 0.0
@@ -240,8 +274,9 @@ class ReferenceStore:
         return total
 
     def _add_items(self, session_id: str, base: float, shared: str, query: Query, scores: dict[str, float]) -> None:
-        newest = {visit.item: place for place, visit in enumerate(self.sessions[session_id])}
-        for item, place in newest.items():
+        places = [(visit.item, place) for place, visit in enumerate(self.sessions[session_id])]
+        newest = dict(places)
+        for item, place in places if query.repeats else newest.items():
             value = base
             if query.place is not None:
                 value = base * query.place(min(abs(place - newest[shared]), MOST_PLACES - 1))

@@ -6,7 +6,8 @@ other people's business.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,9 @@ __all__ = [
     "ITEM_COST",
     "SESSION_COST",
     "STORE_COST",
+    "Crowd",
     "Index",
+    "Spread",
     "frame",
     "grown",
 ]
@@ -115,6 +118,18 @@ def grown(state: State, names: Sequence[str], needed: int) -> State:
     if "session" in changed:
         changed["session"]["filed"][old:] = field.NEVER
     return state._replace(**changed)
+
+
+Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
+"""`map`, or what does the same with its calls side by side."""
+
+
+class Crowd(NamedTuple):
+    """Queries of their own, all in one."""
+
+    items: I32
+    begins: I64  # [Q + 1] query q is items[begins[q] : begins[q + 1]], oldest first
+    own: I32  # [Q] the slot that is nobody's neighbour, -1 for none
 
 
 class Index:
@@ -318,6 +333,28 @@ class Index:
         query = items[max(0, items.size - int(p.whole[field.LAST])) :]
         entries.ask(self.state, scratch, p, query, items, exclude, own, answers, row)
 
+    def ask_many(
+        self, p: Parameters, crowd: Crowd, exclude: npt.NDArray[np.int32], answers: Answers, spread: Spread, parts: int
+    ) -> None:
+        """Answer each query of *crowd* into its row, cut into *parts* that *spread* may run side by side.
+
+        Nothing else may be asked or applied meanwhile.
+        """
+        n_queries = len(crowd.own)
+        longest = int(np.diff(crowd.begins).max(initial=0))
+        bounds = [n_queries * part // parts for part in range(parts + 1)]
+        sizes = self._scratch_sizes(p, exclude.size + longest)
+
+        def answer(part: int) -> None:
+            scratch = _new_scratch(*sizes, self.limits.max_session_events)
+            entries.ask_many(self.state, scratch, p, *crowd, exclude, answers, bounds[part], bounds[part + 1])
+
+        entries.settle_popular(self.state)
+        scratch = self.scratch(p, exclude.size + longest)
+        entries.ask_many(self.state, scratch, p, *crowd, exclude, answers, 0, 0)  # compiled once, not by each thread
+        for _ in spread(answer, range(parts)):
+            pass
+
     def settle(self) -> bool:
         """Bring the oldest session to the start of the front; False if the front must be refilled first."""
         return entries.settle_front(self.state)
@@ -402,19 +439,24 @@ class Index:
 
     def scratch(self, p: Parameters, n_extra: int) -> Scratch:
         """Return scratch memory large enough for a query with parameters *p* and *n_extra* more items to mark."""
-        n_items = len(self.state.item)
-        last = int(min(p.whole[field.LAST], self.limits.max_session_events))
-        sizes = (
-            n_items,
-            min(int(p.whole[field.M]), len(self.state.session)),
-            max(last, n_extra),
-            int(p.whole[field.N]) + n_extra,
-        )
+        sizes = self._scratch_sizes(p, n_extra)
         if self._scratch is None or any(a > b for a, b in zip(sizes, self._scratch_for, strict=True)):
             sizes = tuple(max(a, b) for a, b in zip(sizes, self._scratch_for, strict=True))  # type: ignore[assignment]
             self._scratch = _new_scratch(*sizes, self.limits.max_session_events)
             self._scratch_for = sizes
         return self._scratch
+
+    def _scratch_sizes(self, p: Parameters, n_extra: int) -> tuple[int, int, int, int]:
+        """Return what `_new_scratch` takes."""
+        last = int(min(p.whole[field.LAST], self.limits.max_session_events))
+        n_slots = len(self.state.session)
+        is_recent = p.whole[field.SAMPLING] == field.SAMPLE_RECENT
+        return (
+            len(self.state.item),
+            min(int(p.whole[field.M]), n_slots) if is_recent else n_slots,
+            max(last, n_extra),
+            int(p.whole[field.N]) + n_extra,
+        )
 
 
 def frame(oldest: int, newest: int) -> tuple[int, int]:
@@ -440,6 +482,7 @@ def _new_scratch(n_items: int, m: int, last: int, n: int, session_events: int) -
         step=np.zeros(m + 1, np.int32),
         chosen=np.zeros(m + 1, np.int32),
         ordered=np.zeros(m + 1, np.float64),
+        key=np.zeros(m + 1, np.float64),
         session=np.zeros(session_events + 1, np.int32),
     )
 

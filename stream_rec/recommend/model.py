@@ -5,6 +5,7 @@ Knows the formulas' shapes (as tables by step and place), not the data.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -29,6 +30,8 @@ Share = Annotated[float, msgspec.Meta(ge=0.0)]
 Weight = Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]
 Match = Literal["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]
 Seen = Literal["keep", "drop-current", "drop-session"]
+Sampling = Literal["recent", "common-items", "random", "weighted-events"]
+Types = str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +45,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """What answers carry as `model`."""
 
     m: Count = 500
-    """Sample: so many of the newest sessions that share an item with the query."""
+    """Sample: so many of the sessions that share an item with the query."""
 
     k: Count = 100
     """Neighbours: so many of the sample's most similar."""
@@ -94,11 +97,27 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     fallbacks: bool = True
     """Fill a short answer with items that followed the current one, then with popular ones."""
 
-    require_type: str | None = None
-    """Sample only sessions with an event of this type."""
+    require_type: Types = None
+    """Sample only sessions with an event of this type, or of one of these."""
 
     min_type_weight: Share = 0.0
     """Sample only sessions whose events' mean type weight is at least this."""
+
+    sampling: Sampling = "recent"
+    """Which m are the sample: the newest; those with the most items of the query (`common-items`); any (`random`); or
+    those whose events have the largest mean type weight (`weighted-events`). Of equals the newer."""
+
+    seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
+    """For `sampling = random`: another one draws another sample, the same one always the same."""
+
+    bonus_type: Types = None
+    """For `sampling = weighted-events`: a session with an event of this type (or one of these) weighs `bonus` more."""
+
+    bonus: Share = 0.0
+    """What such a session weighs more."""
+
+    repeats: bool = False
+    """An item that a neighbour holds several times counts as often, not once."""
 
 
 _MODELS = [
@@ -122,7 +141,7 @@ _MODELS = [
         idf_factor=5.0,
     ),
     # The package WSKNN 1.2.3, with its defaults (weighting linear, ranking linear)
-    Model(name="wsknn", weight="wsknn-linear", normalise="query", match="wsknn-linear", idf="none"),
+    Model(name="wsknn", weight="wsknn-linear", normalise="query", match="wsknn-linear", idf="none", repeats=True),
 ]
 
 PRESETS: Mapping[str, Model] = {each.name: each for each in _MODELS}
@@ -173,6 +192,19 @@ _WEIGHT_KINDS = {
 }
 
 
+# Tables are made by our own arithmetic in Python, some microseconds an entry, and a model that asks with whole sessions
+# has ten thousand of them. Nobody writes to them, so models share them.
+@lru_cache(maxsize=64)
+def _weight_table(kind: Weight, decay: float, size: int) -> npt.NDArray[np.float64]:
+    return _table(size, _weight_formula(Model(weight=kind, weight_decay=decay)))
+
+
+@lru_cache(maxsize=64)
+def _match_table(kind: Match, decay: float, size: int) -> npt.NDArray[np.float64]:
+    match = _match_formula(Model(match=kind, match_decay=decay))
+    return _table(size, lambda step: match(max(step, 1)))
+
+
 def _weight_formula(point: Model) -> Callable[[int], float]:
     """Return w by places from the query's end, L - i, for the kinds that depend on nothing else."""
     if point.weight == "exp":
@@ -213,6 +245,12 @@ _NORMALISE = {
     "cosine": field.NORMALISE_COSINE,
 }
 _IDF = {"none": field.IDF_NONE, "vmis": field.IDF_VMIS, "added": field.IDF_ADDED}
+_SAMPLING = {
+    "recent": field.SAMPLE_RECENT,
+    "common-items": field.SAMPLE_COMMON,
+    "random": field.SAMPLE_RANDOM,
+    "weighted-events": field.SAMPLE_WEIGHTED,
+}
 _SEEN = {
     "keep": field.SEEN_KEEP,
     "drop-current": field.SEEN_DROP_CURRENT,
@@ -239,22 +277,35 @@ def compile_model(
     whole[field.IDF] = _IDF[point.idf]
     whole[field.SEEN] = _SEEN[point.seen]
     whole[field.FALLBACKS] = point.fallbacks
-    # A type that no event had yet is held by no session: 255 is never given to a type.
-    whole[field.REQUIRED_TYPE] = -1 if point.require_type is None else types.get(point.require_type, 255)
+    whole[field.REQUIRES] = point.require_type is not None
+    whole[field.SAMPLING] = _SAMPLING[point.sampling]
+    whole[field.SEED] = point.seed
+    whole[field.REPEATS] = point.repeats
     real = np.zeros(field.N_REAL, np.float64)
     real[field.AGE] = 0.0 if point.age_days is None else point.age_days * DAY_MS
     real[field.DIRECTION] = point.direction
     real[field.IDF_FACTOR] = point.idf_factor
     real[field.MIN_TYPE_WEIGHT] = point.min_type_weight
+    real[field.BONUS] = point.bonus
     type_weight = np.ones(256, np.float64)
     for name, number in types.items():
         type_weight[number] = type_weights.get(name, 1.0)
-    match = _match_formula(point)
     return Parameters(
         whole=whole,
         real=real,
-        weight=_table(point.last, _weight_formula(point)),
-        match=_table(point.last + 1, lambda step: match(max(step, 1))),
+        weight=_weight_table(point.weight, point.weight_decay, point.last),
+        match=_match_table(point.match, point.match_decay, point.last + 1),
         place=_table(min(longest, MOST_PLACES) if whole[field.PLACE] else 1, _place_formula(point)),
         type_weight=type_weight,
+        type_role=_roles(point, types),
     )
+
+
+def _roles(point: Model, types: Mapping[str, int]) -> npt.NDArray[np.uint8]:
+    """Return what the model asks of each type's number. A type that no event had yet has none, and no session."""
+    roles = np.zeros(256, np.uint8)
+    for named, role in ((point.require_type, field.IS_REQUIRED), (point.bonus_type, field.IS_BONUS)):
+        for name in (named,) if isinstance(named, str) else named or ():
+            if name in types:
+                roles[types[name]] |= role
+    return roles

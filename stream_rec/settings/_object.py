@@ -47,6 +47,25 @@ Destination = Annotated[
     ),
 ]
 Path = Annotated[str, Meta(min_length=1, extra={"metavar": "PATH", "expected": "a path"})]
+Format = Literal[
+    "auto",
+    "jsonl",
+    "json",
+    "csv",
+    "tsv",
+    "parquet",
+    "movielens",
+    "movielens-100k",
+    "movielens-1m",
+    "movielens-25m",
+    "yoochoose-clicks",
+    "yoochoose-buys",
+    "retailrocket",
+    "diginetica",
+    "otto",
+    "online-retail",
+    "session-rec",
+]
 EventField = Literal["session_id", "item_id", "timestamp", "type", "event_id", "user_id"]
 
 
@@ -62,9 +81,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `.gz` (but for Parquet), `-` for standard input (JSON lines), or a topic,
     `kafka://host:9092[,host:9092]/topic`, which is read until the service is stopped."""
 
-    format: Literal["auto", "jsonl", "json", "csv", "tsv", "parquet"] = "auto"
+    format: Format = "auto"
     """How `events` are written, where the name does not tell (`u.data`, CSV on standard input):
-    `auto` goes by the name's ending, and takes standard input for JSON lines."""
+    `auto` goes by the name's ending, and takes standard input for JSON lines. The name of a public
+    log, such as `movielens`, says also what its columns are and how its times are written; then
+    `events` may be the folder that holds the log's files."""
 
     recommendations: Destination = "-"
     """Where answers are written, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for
@@ -358,4 +379,25 @@ def is_topic(place: str) -> bool:
     return place.lower().startswith("kafka:")
 
 
-_CHECKS: Final = (_lateness_within_retention, _requests_have_a_source, _places_differ, _of_one_kind, _deliverable)
+def _a_public_log_is_known(settings: Settings) -> None:
+    if settings.format in _PLAIN_FORMATS:
+        return
+    told: Mapping[str, object] = {
+        "fields": settings.fields,
+        "timestamp_unit": settings.timestamp_unit if settings.timestamp_unit != "ms" else None,
+        "timestamp_format": settings.timestamp_format,
+    }
+    for key, value in told.items():
+        if value:
+            raise SettingsError(key, f"is given, but {settings.format} is a public log, whose own is known; drop one")
+
+
+_PLAIN_FORMATS: Final = ("auto", "jsonl", "json", "csv", "tsv", "parquet")
+_CHECKS: Final = (
+    _lateness_within_retention,
+    _requests_have_a_source,
+    _places_differ,
+    _of_one_kind,
+    _deliverable,
+    _a_public_log_is_known,
+)

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 )
 from laws import Twins, small
 
+from stream_rec.engine import Question
 from stream_rec.events import Event, Forget
 from stream_rec.index.vmis import STORE_COST
 from stream_rec.limits import Limits
@@ -32,6 +33,10 @@ event_ids = st.none() | st.sampled_from([f"e{j}" for j in range(12)])
 types = st.sampled_from(["view", "view", "cart", "purchase"])
 steps = st.sampled_from([0, 0, 1, 2, 5, 15, 40, -1, -3, -8, -30])
 WEIGHTS = {"cart": 2.0, "purchase": 5.0}
+
+questions = st.builds(
+    Question, st.none() | sessions, st.none() | st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14)
+)
 
 limits = st.builds(
     Limits,
@@ -59,8 +64,13 @@ variants = st.builds(
     idf=st.sampled_from(["none", "vmis", "added"]),
     seen=st.sampled_from(["keep", "drop-current", "drop-session"]),
     fallbacks=st.booleans(),
-    require_type=st.sampled_from([None, None, "cart", "never"]),
+    require_type=st.sampled_from([None, None, "cart", ("cart", "never"), ("cart", "purchase"), "never"]),
     min_type_weight=st.sampled_from([0.0, 0.0, 1.2, 2.0]),
+    sampling=st.sampled_from(["recent", "common-items", "random", "weighted-events"]),
+    seed=st.integers(0, 3) | st.integers(0, (1 << 63) - 1),
+    bonus_type=st.sampled_from([None, "purchase", ("cart", "purchase")]),
+    bonus=st.sampled_from([0.0, 0.5, 3.0]),
+    repeats=st.booleans(),
 )
 
 
@@ -125,6 +135,10 @@ class Log(RuleBasedStateMachine):
     @rule(point=variants, query=st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14), own=st.none() | sessions)
     def ask_for_items(self, point: Model, query: list[str], own: str | None) -> None:
         self.twins.compare_query(point, query, own)
+
+    @rule(point=variants, asked=st.lists(questions, max_size=6), parts=st.integers(1, 3))
+    def ask_many(self, point: Model, asked: list[Question], parts: int) -> None:
+        self.twins.compare_many(point, asked, parts)
 
     @invariant()
     def the_twins_agree(self) -> None:

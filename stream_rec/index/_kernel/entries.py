@@ -3,14 +3,17 @@
 import numpy as np
 
 from stream_rec.index._kernel import ask as asking
-from stream_rec.index._kernel import ingest, order, postings, retained, seen_ids, visits
+from stream_rec.index._kernel import ingest, order, popular, postings, retained, seen_ids, visits
 from stream_rec.index._kernel.compiled import entry
 from stream_rec.index._kernel.state import (
     APPLIED,
     DONE,
     I32,
+    I64,
+    LAST,
     STAGE,
     STAGE_APPLY,
+    TOP_SIZE,
     U8,
     U64,
     Answers,
@@ -25,6 +28,7 @@ __all__ = [
     "apply",
     "apply_and_ask",
     "ask",
+    "ask_many",
     "ask_session",
     "copy_ids",
     "copy_sessions",
@@ -35,6 +39,7 @@ __all__ = [
     "place_postings",
     "reframe",
     "settle_front",
+    "settle_popular",
 ]
 
 
@@ -79,6 +84,30 @@ def ask(
 ) -> None:
     """Answer a query of its own into *row*; see `ask.ask`."""
     asking.ask(state, scratch, p, query, seen, exclude, own, answers, row)
+
+
+@entry
+def ask_many(
+    state: State,
+    scratch: Scratch,
+    p: Parameters,
+    items: I32,
+    begins: I64,
+    own: I32,
+    exclude: I32,
+    answers: Answers,
+    first: int,
+    last: int,
+) -> None:
+    """Answer the queries from *first* up to *last*, each into its row; query q is items[begins[q]:begins[q + 1]].
+
+    Several calls may run side by side, each with scratch of its own, where `settle_popular` came before all of them:
+    then none of them writes to the state.
+    """
+    for q in range(first, last):
+        seen = items[begins[q] : begins[q + 1]]
+        query = seen[max(0, seen.size - p.whole[LAST]) :]
+        asking.ask(state, scratch, p, query, seen, exclude, np.int64(own[q]), answers, q)
 
 
 @entry
@@ -141,3 +170,9 @@ def reframe(state: State, base: int, shift: int) -> None:
 def settle_front(state: State) -> bool:
     """Bring the oldest session to the start of the front; see `order.settle_front`."""
     return order.settle_front(state)
+
+
+@entry
+def settle_popular(state: State) -> None:
+    """Put the popular items in order, as many as any answer reads before it scans; see `popular.order`."""
+    popular.order(state, TOP_SIZE // 2)

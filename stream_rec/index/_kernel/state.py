@@ -202,6 +202,7 @@ class Scratch(NamedTuple):
     step: I32
     chosen: I32
     ordered: F64
+    key: F64  # what a sampling other than of the newest goes by
     session: I32  # items of a session, repeats included
 
 
@@ -231,16 +232,22 @@ BLOCKED = 2
     IDF,
     SEEN,
     FALLBACKS,
-    REQUIRED_TYPE,  # -1: none
+    REQUIRES,  # 1: only sessions with an event of a type that is IS_REQUIRED
+    SAMPLING,  # SAMPLE_* below
+    SEED,  # for SAMPLE_RANDOM
+    REPEATS,  # 1: an item that a neighbour holds several times counts as often
     N_WHOLE,
-) = range(13)
+) = range(16)
 # ... and of the real ones.
-AGE, DIRECTION, IDF_FACTOR, MIN_TYPE_WEIGHT, N_REAL = range(5)
+AGE, DIRECTION, IDF_FACTOR, MIN_TYPE_WEIGHT, BONUS, N_REAL = range(6)
 
 WEIGHT_SAME, WEIGHT_LINEAR, WEIGHT_DISTINCT, WEIGHT_QUADRATIC, WEIGHT_TABLE, WEIGHT_AFTER = range(6)
 NORMALISE_NONE, NORMALISE_QUERY, NORMALISE_COSINE = range(3)
 IDF_NONE, IDF_VMIS, IDF_ADDED = range(3)
 SEEN_KEEP, SEEN_DROP_CURRENT, SEEN_DROP_SESSION = range(3)
+SAMPLE_RECENT, SAMPLE_COMMON, SAMPLE_RANDOM, SAMPLE_WEIGHTED = range(4)
+IS_REQUIRED = 1  # bits of Parameters.type_role
+IS_BONUS = 2
 
 
 class Parameters(NamedTuple):
@@ -252,3 +259,4 @@ class Parameters(NamedTuple):
     match: F64  # [L + 1] by step, from 1; longer steps have the last value
     place: F64  # [D] by distance; longer ones have the last value
     type_weight: F64  # [256] weight of each event type
+    type_role: U8  # [256] bits: IS_REQUIRED, IS_BONUS
