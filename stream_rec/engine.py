@@ -4,7 +4,7 @@ Knows nothing of files, Kafka, threads, settings or clocks. Ids become numbers h
 compiled loops work on whole batches. A batch leaves the state that its events one by one would.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from xxhash import xxh3_64_intdigest
 from stream_rec.columns import id_keys, times_of
 from stream_rec.events import Answer, Event, Forget, Recommendation, Request
 from stream_rec.ids import IdTable
-from stream_rec.index import Answers, Batch, Index, Parameters, field
+from stream_rec.index import Answers, Batch, Index, Parameters, Queries, field
 from stream_rec.limits import Limits, validated
 from stream_rec.outcome import Applied, Stats
 from stream_rec.recommend import DEFAULT_PRESET, Model, changed, compile_model, model
@@ -258,15 +258,18 @@ class Engine:
     # --- the kernel's needs
 
     def _drive(self, batch: Batch, asked: Model | None, answers: Answers) -> "_Notes":
-        """Run the kernel through the batch, giving it the room it asks for on the way."""
+        """Apply the batch, and answer each event if *asked* says how."""
+        if asked is None:
+            return self._run(batch, lambda reached: self.index.apply(batch, reached))
+        parameters = self._parameters(asked)
+        return self._run(batch, lambda reached: self.index.apply_and_ask(parameters, batch, reached, NOTHING, answers))
+
+    def _run(self, batch: Batch, step: Callable[[int], tuple[int, int]]) -> "_Notes":
+        """Run a kernel through the batch, giving it the room it asks for on the way."""
         notes = _Notes([], [], [])
-        parameters = None if asked is None else self._parameters(asked)
         reached, need = 0, field.DONE
         while True:
-            if parameters is None:
-                reached, need = self.index.apply(batch, reached)
-            else:
-                reached, need = self.index.apply_and_ask(parameters, batch, reached, NOTHING, answers)
+            reached, need = step(reached)
             for kept, new in zip(notes, self._take_notes(), strict=True):
                 kept.extend(new)
             if need == field.DONE:
@@ -297,6 +300,30 @@ class Engine:
         empty = self.index.without_holder(items)
         self.index.free_items(empty)
         self.items.release(empty)
+
+    # --- many models at once
+
+    def ask_and_apply(
+        self, events: Sequence[Event], asks: npt.NDArray[np.uint8], stacked: Parameters, answers: Answers
+    ) -> Batch:
+        """Apply *events* in order, and before each that *asks* marks, ask its session with all models of *stacked*.
+
+        *answers* has room for events x models rows, event by event. Returns the events as numbers, with what became of
+        each. Sessions are not cut from users here.
+        """
+        batch, new_slots, new_items = self._batch(events)
+        notes = self._run(batch, lambda reached: self.index.ask_and_apply(stacked, batch, reached, asks, answers))
+        self._link_users(events, batch, notes)
+        self._release([*new_slots, *notes.released], [*new_items, *notes.emptied])
+        return batch
+
+    def ask_each(self, queries: Queries, stacked: Parameters, answers: Answers) -> None:
+        """Ask each query with all models of *stacked*, into queries x models rows. Changes nothing."""
+        self.index.ask_each(stacked, queries, answers)
+
+    def parameters(self, point: Model) -> Parameters:
+        """Return *point* as the kernels take it, given the event types seen so far."""
+        return self._parameters(point)
 
     # --- answers
 

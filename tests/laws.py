@@ -45,6 +45,12 @@ MATCHES: Final[dict[str, Match]] = {
     "wsknn-log": lambda step: log10(2.7) / log10(step + 1.7),
 }
 
+RULES: Final[dict[str, Callable[[int, float], float]]] = {
+    "same": lambda _distance, _decay: 1.0,
+    "div": lambda distance, _decay: 1.0 / distance,
+    "exp": lambda distance, decay: exp((1 - distance) / decay),
+}
+
 # The presets once more, by hand from the papers: (weight, normalise, age, match, place, idf, idf factor).
 PAPERS: Final[dict[str, tuple[str, str, float | None, str, float | None, str, float]]] = {
     "sknn": ("same", "cosine", None, "none", None, "none", 1.0),
@@ -58,10 +64,17 @@ PAPERS: Final[dict[str, tuple[str, str, float | None, str, float | None, str, fl
 
 def query_of(point: Model) -> Query:
     """Return the reference's form of a model."""
-    decay = point.place_decay
-    place = None
-    if decay is not None or point.direction != 1.0:
-        place = (lambda d: exp(-d / decay)) if decay is not None else (lambda _: 1.0)
+
+    def place(distance: int) -> float:
+        if point.places is not None and distance > point.places:
+            return 0.0
+        return 1.0 if point.place_decay is None else exp(-distance / point.place_decay)
+
+    def rule(distance: int) -> float:
+        if distance > point.rules_steps:
+            return 0.0
+        return RULES[point.rules_weight](distance, point.rules_decay)
+
     return Query(
         m=point.m,
         k=point.k,
@@ -77,6 +90,10 @@ def query_of(point: Model) -> Query:
         idf_factor=point.idf_factor,
         seen=point.seen,
         fallbacks=point.fallbacks,
+        rules=point.rules,
+        rules_m=point.rules_m,
+        rule=rule,
+        repeats=point.repeats,
         require_type=point.require_type,
         min_type_weight=point.min_type_weight,
     )

@@ -20,7 +20,7 @@ __all__ = ["Block", "anchors", "blocks", "links", "play", "rows"]
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`([\w-]+\.\w+)`:\s*\Z")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-NOT_SHOWN = "compiling the kernels, "  # depends on whether it is the first run on a machine
+NOT_SHOWN = "compiling the kernels"  # depends on whether it is the first run on a machine
 
 
 class Block(NamedTuple):

@@ -51,12 +51,16 @@ class Query(NamedTuple):
     normalise: str
     age_days: float | None
     match: Callable[[int], float]
-    place: Callable[[int], float] | None
+    place: Callable[[int], float]
     direction: float
     idf: str
     idf_factor: float
     seen: str
     fallbacks: bool
+    rules: float = 0.0
+    rules_m: int = 1
+    rule: Callable[[int], float] = lambda _: 0.0
+    repeats: str = "scored"
     require_type: str | None = None
     min_type_weight: float = 0.0
 
@@ -184,7 +188,11 @@ class ReferenceStore:
         elif query.seen == "drop-current":
             blocked |= set(events[-1:])
         asked = list(events[max(0, len(events) - query.last) :])
-        answer = self._best(self._from_neighbours(asked, query, own), "neighbours", blocked, query.n)
+        scores = self._from_neighbours(asked, query, own)
+        if query.repeats == "counted":
+            scores = self._with_repeats_counted(scores, set(events), blocked)
+        scores = {item: self._weighed(item, score, query) for item, score in scores.items()}
+        answer = self._best(scores, "neighbours", blocked, query.n)
         if query.fallbacks:
             if asked:
                 blocked |= {each.item for each in answer}
@@ -208,12 +216,53 @@ class ReferenceStore:
         similarity = {each: self._similarity(each, items, weights, query) for each in sample}
         ranked = sorted(range(len(sample)), key=lambda place: (-similarity[sample[place]], place))
         neighbours = [sample[place] for place in sorted(ranked[: query.k])]  # newest first
-        scores: dict[str, float] = {}
+        if query.rules == 1.0:
+            neighbours = []
+        shared = {each: next(item for item in items if item in self.items(each)) for each in neighbours}
+        base = {each: similarity[each] * query.match(length - newest_place[shared[each]] + 1) for each in neighbours}
+        scores, factor = self._rules(events, query, own, sum(max(0.0, vote) for vote in base.values()))
         for each in neighbours:
-            shared = next(item for item in items if item in self.items(each))
-            base = similarity[each] * query.match(length - newest_place[shared] + 1)
-            self._add_items(each, base, shared, query, scores)
-        return {item: self._weighed(item, score, query) for item, score in scores.items()}
+            self._add_items(each, base[each] * factor, shared[each], query, scores)
+        return scores
+
+    def _with_repeats_counted(self, scores: dict[str, float], seen: set[str], blocked: set[str]) -> dict[str, float]:
+        """Scale the scores of the items *seen* to the share that repeats have of all events but sessions' first."""
+        n_events = sum(map(len, self.sessions.values()))
+        n_held = sum(len(self.items(each)) for each in self.sessions)
+        old, new = 0.0, 0.0
+        for item, score in scores.items():
+            if item not in blocked and item in seen:
+                old += score
+            elif item not in blocked:
+                new += score
+        repeats, others = float(n_events - n_held), float(n_held - len(self.sessions))
+        if not (old > 0.0 and new > 0.0 and others > 0.0):
+            return scores
+        factor = (repeats * new) / (others * old)
+        return {item: score * factor if item in seen else score for item, score in scores.items()}
+
+    def _rules(self, events: list[str], query: Query, own: str | None, votes: float) -> tuple[dict[str, float], float]:
+        """Return the items' scores by sequential rules, and what a neighbour's vote counts beside them."""
+        scores: dict[str, float] = {}
+        if query.rules == 0.0 or not events:
+            return scores, 1.0
+        current = events[-1]
+        holders = [each for each in self.newest_first() if each != own and current in self.items(each)]
+        n_found = 0
+        for each in holders[: query.rules_m]:
+            visits = [visit.item for visit in self.sessions[each]]
+            pairs = [
+                (visits[after], query.rule(after - place))
+                for place, item in enumerate(visits)
+                for after in range(place + 1, len(visits))
+                if item == current != visits[after] and query.rule(after - place) > 0.0
+            ]
+            for follower, value in pairs:
+                scores[follower] = scores.get(follower, 0.0) + value
+            n_found += bool(pairs)
+        if not n_found:
+            return scores, 1.0
+        return scores, (1.0 - query.rules) * n_found / (query.rules * (votes if votes > 0.0 else 1.0))
 
     def _passes(self, session_id: str, query: Query) -> bool:
         visits = self.sessions[session_id]
@@ -243,10 +292,9 @@ class ReferenceStore:
         newest = {visit.item: place for place, visit in enumerate(self.sessions[session_id])}
         for item, place in newest.items():
             value = base
-            if query.place is not None:
-                value = base * query.place(min(abs(place - newest[shared]), MOST_PLACES - 1))
-                if place < newest[shared]:
-                    value *= query.direction
+            value = base * query.place(min(abs(place - newest[shared]), MOST_PLACES - 1))
+            if place < newest[shared]:
+                value *= query.direction
             if value > 0.0:
                 scores[item] = scores.get(item, 0.0) + value
 

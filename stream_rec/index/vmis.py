@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from stream_rec.index._kernel import entries
 from stream_rec.index._kernel import state as field
-from stream_rec.index._kernel.state import I32, I64, Answers, Batch, Parameters, Scratch, State
+from stream_rec.index._kernel.state import I32, I64, Answers, Batch, Parameters, Queries, Scratch, State
 from stream_rec.limits import Limits
 
 __all__ = ["Index"]
@@ -29,6 +29,7 @@ LISTS = 1 << 14  # entries of the lists between kernel and shell
 LONG_AGO = -(1 << 40)  # a popularity step before all others
 GROWTH = 1.5
 NO_HASHES = np.empty(0, np.uint64)
+NO_ITEMS = np.empty(0, np.int32)
 
 EVENT_ARRAYS = ("event_item", "event_time", "event_type")
 ITEM_ARRAYS = ("item", "counts", "dirty")
@@ -304,6 +305,18 @@ class Index:
         query = items[max(0, items.size - int(p.whole[field.LAST])) :]
         entries.ask(self.state, scratch, p, query, items, exclude, own, answers, row)
 
+    def ask_and_apply(
+        self, stacked: Parameters, batch: Batch, begin: int, asks: npt.NDArray[np.uint8], answers: Answers
+    ) -> tuple[int, int]:
+        """Ask with several models before each marked event, then apply it; see `entries.ask_and_apply`."""
+        scratch = self._scratch_of_all(stacked, 0)
+        return entries.ask_and_apply(self.state, scratch, stacked, batch, begin, asks, NO_ITEMS, answers)
+
+    def ask_each(self, stacked: Parameters, queries: Queries, answers: Answers) -> None:
+        """Answer each query with several models; see `entries.ask_each`."""
+        longest = int((queries.end - queries.begin).max(initial=0))
+        entries.ask_each(self.state, self._scratch_of_all(stacked, longest), stacked, queries, NO_ITEMS, answers)
+
     def settle(self) -> bool:
         """Bring the oldest session to the start of the front; False if the front must be refilled first."""
         return entries.settle_front(self.state)
@@ -339,6 +352,7 @@ class Index:
         slots = self.live_slots().tolist()
         assert count(field.N_SESSIONS) == len(slots)
         assert count(field.N_EVENTS) == int(state.session["events"][slots].sum())
+        assert count(field.N_HELD) == int(state.item["df"].sum()) == int(state.session["items"][slots].sum())
         assert count(field.STAGE) == field.STAGE_APPLY
         for name in ("N_FILED", "N_RELEASED", "N_EMPTIED"):
             assert count(getattr(field, name)) == 0, name
@@ -388,13 +402,18 @@ class Index:
 
     def scratch(self, p: Parameters, n_extra: int) -> Scratch:
         """Return scratch memory large enough for a query with parameters *p* and *n_extra* more items to mark."""
-        n_items = len(self.state.item)
-        last = int(min(p.whole[field.LAST], self.limits.max_session_events))
+        return self._scratch_for_whole(p.whole, n_extra)
+
+    def _scratch_of_all(self, stacked: Parameters, n_extra: int) -> Scratch:
+        return self._scratch_for_whole(stacked.whole.max(axis=0), n_extra)
+
+    def _scratch_for_whole(self, whole: I64, n_extra: int) -> Scratch:
+        last = int(min(whole[field.LAST], self.limits.max_session_events))
         sizes = (
-            n_items,
-            min(int(p.whole[field.M]), len(self.state.session)),
+            len(self.state.item),
+            min(int(whole[field.M]), len(self.state.session)),
             max(last, n_extra),
-            int(p.whole[field.N]) + n_extra,
+            int(whole[field.N]) + n_extra,
         )
         if self._scratch is None or any(a > b for a, b in zip(sizes, self._scratch_for, strict=True)):
             sizes = tuple(max(a, b) for a, b in zip(sizes, self._scratch_for, strict=True))  # type: ignore[assignment]

@@ -94,7 +94,7 @@ def test_parameters_out_of_range_are_refused_by_name(key: str, value: object) ->
 
 def test_unknown_names_are_refused_with_what_there_is() -> None:
     """Presets and parameters alike."""
-    with pytest.raises(SettingsError, match="none of sknn"):
+    with pytest.raises(SettingsError, match="none of default, sknn"):
         Engine("vmis")
     with pytest.raises(SettingsError, match="no parameter"):
         model("sknn", neighbours=3)

@@ -4,17 +4,20 @@ import numpy as np
 
 from stream_rec.index._kernel import ask as asking
 from stream_rec.index._kernel import ingest, order, postings, seen_ids, visits
-from stream_rec.index._kernel.compiled import entry
+from stream_rec.index._kernel.compiled import entry, inner
 from stream_rec.index._kernel.state import (
     APPLIED,
     DONE,
     I32,
+    LAST,
     STAGE,
     STAGE_APPLY,
+    U8,
     U64,
     Answers,
     Batch,
     Parameters,
+    Queries,
     Records,
     Scratch,
     State,
@@ -24,6 +27,8 @@ __all__ = [
     "apply",
     "apply_and_ask",
     "ask",
+    "ask_and_apply",
+    "ask_each",
     "ask_session",
     "copy_ids",
     "drop_session",
@@ -32,6 +37,9 @@ __all__ = [
     "reframe",
     "settle_front",
 ]
+
+
+ONLY_ASK = 2
 
 
 @entry
@@ -61,6 +69,49 @@ def apply_and_ask(
     return batch.time.size, DONE
 
 
+@inner
+def _one_of(stacked: Parameters, j: int) -> Parameters:
+    return Parameters(
+        stacked.whole[j],
+        stacked.real[j],
+        stacked.weight[j],
+        stacked.match[j],
+        stacked.place[j],
+        stacked.rule[j],
+        stacked.type_weight[j],
+    )
+
+
+@entry
+def ask_and_apply(
+    state: State,
+    scratch: Scratch,
+    stacked: Parameters,
+    batch: Batch,
+    begin: int,
+    asks: U8,
+    exclude: I32,
+    answers: Answers,
+) -> tuple[int, int]:
+    """Like `apply`, but before each event that `asks` marks (1), answer its session with each of several models.
+
+    The models' arrays are stacked, [models, ...]; model j's answer to event i stands in row i * models + j. An event
+    marked 2 is asked for, and not applied.
+    """
+    models = stacked.whole.shape[0]
+    for i in range(begin, batch.time.size):
+        if asks[i] > 0 and state.counters[STAGE] == STAGE_APPLY:
+            for j in range(models):
+                p = _one_of(stacked, j)
+                asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), exclude, answers, i * models + j)
+        if asks[i] < ONLY_ASK:
+            need = ingest.apply_step(state, batch, i)
+            if need != DONE:
+                return i, need
+        state.counters[STAGE] = STAGE_APPLY
+    return batch.time.size, DONE
+
+
 @entry
 def ask(
     state: State,
@@ -75,6 +126,21 @@ def ask(
 ) -> None:
     """Answer a query of its own into *row*; see `ask.ask`."""
     asking.ask(state, scratch, p, query, seen, exclude, own, answers, row)
+
+
+@entry
+def ask_each(
+    state: State, scratch: Scratch, stacked: Parameters, queries: Queries, exclude: I32, answers: Answers
+) -> None:
+    """Answer each query with each of several models; model j's answer to query i stands in row i * models + j."""
+    models = stacked.whole.shape[0]
+    for i in range(queries.begin.size):
+        begin, end = queries.begin[i], queries.end[i]
+        seen = queries.item[begin:end]
+        for j in range(models):
+            p = _one_of(stacked, j)
+            query = queries.item[max(begin, end - p.whole[LAST]) : end]
+            asking.ask(state, scratch, p, query, seen, exclude, queries.own[i], answers, i * models + j)
 
 
 @entry

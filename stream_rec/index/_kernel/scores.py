@@ -59,6 +59,12 @@ def _score_by_place(
     anchor = at
     while state.event_item[anchor] != np.uint32(shared):
         anchor += 1
+    reach = p.place.size - 1
+    if p.place[reach] == 0.0:  # nothing beyond the table counts: long sessions are read around the shared item only
+        end = min(end, anchor + reach)
+        at = max(at, anchor + 1 - reach)
+    if p.real[DIRECTION] == 0.0:
+        at = anchor
     for j in range(at, end):
         word = state.event_item[j]
         if (word & REPEAT_BIT) == 0:
@@ -71,9 +77,13 @@ def _score_by_place(
 
 
 @inner
-def score_items(state: State, scratch: Scratch, p: Parameters, query: np.ndarray, n_chosen: int) -> int:
-    """Add up the scores of the neighbours' items, neighbours newest first; return how many items have one."""
-    n_touched = 0
+def score_items(
+    state: State, scratch: Scratch, p: Parameters, query: np.ndarray, n_chosen: int, factor: float, n_touched: int
+) -> int:
+    """Add up the scores of the neighbours' items, neighbours newest first; return how many items have one by now.
+
+    Each neighbour counts *factor* times; 1.0 changes no bit.
+    """
     last_match = p.match.size - 1
     for i in range(n_chosen):
         prefetch(state.session, scratch.candidate[scratch.chosen[i]])
@@ -82,7 +92,7 @@ def score_items(state: State, scratch: Scratch, p: Parameters, query: np.ndarray
     for i in range(n_chosen):
         c = scratch.chosen[i]
         step = scratch.step[c]
-        score = scratch.similarity[c] * p.match[min(step, last_match)]
+        score = scratch.similarity[c] * p.match[min(step, last_match)] * factor
         if score <= 0.0:
             continue
         slot = scratch.candidate[c]
