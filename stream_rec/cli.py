@@ -246,6 +246,40 @@ def evaluate(settings: Settings, **given: Any) -> None:  # noqa: ANN401 (whateve
     run_evaluation(settings, Options(**given))
 
 
+@cli.command()
+@click.option("--out", required=True, metavar="FILE", help="The .toml file to write, for `run --config`.")
+@click.option("--train", metavar="SRC", help="A log that is learned once, in place of --events.")
+@click.option("--valid", metavar="SRC", help="With --train: the log that sets are chosen by, and that is not learned.")
+@click.option("--test-share", type=float, default=0.2, show_default=True, help="The last share of --events, which no "
+              "set is chosen by, and the best is judged by; 0 leaves none.")  # fmt: skip
+@click.option("--metric", type=click.Choice(["MRR", "HR", "NDCG"]), default="MRR", show_default=True,
+              help="What is best, at the 20 first items or the --n, if that is more.")  # fmt: skip
+@click.option("--trials", type=click.IntRange(1), default=96, show_default=True, help="Sets of parameters to try.")
+@click.option("--most-questions", type=click.IntRange(1), default=20_000, show_default=True,
+              help="Ask at most so many, of sessions drawn by --seed.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of all that is drawn by chance.")
+@click.option("--threads", type=click.IntRange(1), help="How many ask side by side; by default as many as there are "
+              "processors, at most 4.")  # fmt: skip
+@click.option("--json", metavar="OUT", help="Write all sets and figures there as JSON.")
+@click.option("--plot", metavar="OUT", help="Draw what mattered there, as .png or .html.")
+@with_settings
+def tune(settings: Settings, **given: Any) -> None:  # noqa: ANN401 (whatever click made of the options)
+    """Find the parameters that answer best on a log, and write them as a file for `run --config`.
+
+    Chooses on the first part of the log, asking before it learns, and judges the best on the rest, which the search
+    never sees. Starts from --preset. Needs stream-rec[evaluate].
+
+    \b
+      stream-rec tune --events clicks.csv --out tuned.toml --plot tuned.html
+      stream-rec run --config tuned.toml
+    """  # noqa: D301 (click knows a paragraph to leave alone by this very character)
+    from stream_rec.evaluate.tune import TuneOptions
+    from stream_rec.evaluate.tune import tune as run_tuning
+
+    _announce_evaluation()
+    run_tuning(settings, TuneOptions(**given))
+
+
 def _announce_evaluation() -> None:
     """Say what the silence of a first evaluation is: it has kernels of its own."""
     from stream_rec.service import warmup

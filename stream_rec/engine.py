@@ -438,6 +438,11 @@ class Engine:
     # --- what it holds
 
     @property
+    def denied(self) -> frozenset[str]:
+        """Items that are never recommended."""
+        return self._denied
+
+    @property
     def watermark(self) -> int | None:
         """The largest accepted timestamp in ms, None before the first event."""
         return self.index.watermark

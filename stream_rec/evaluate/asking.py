@@ -34,6 +34,7 @@ MOST_TIMED: Final = 2000
 MOST_THREADS: Final = 4  # each holds an index of its own
 SEEN: Final = {"keep": KEEP, "drop-current": DROP_CURRENT, "drop-session": DROP_SESSION}
 
+Between = Callable[[Judged, int], Sequence[int]]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -77,12 +78,13 @@ def ask_all(
     cutoffs: Sequence[int] = (5, 10, 20),
     threads: int | None = None,
     watch: Callable[[Standing], None] = lambda _: None,
-    denied: frozenset[str] = frozenset(),
     times: bool = True,
+    between: Between | None = None,
 ) -> Asked:
     """Ask the plan's questions of all *candidates*, whose answers are at least as long as the largest cut-off.
 
-    *denied* is what the engines never recommend: popularity must not either. Without *times* no answer is timed.
+    Without *times* no answer is timed. After each stretch of the plan *between* is shown what was judged, and how many
+    events went by; the candidates that it does not return are not asked any more.
     """
     started = perf_counter()
     cuts = np.array(sorted(cutoffs), np.int64)
@@ -92,29 +94,42 @@ def ask_all(
     judged = _empty(len(candidates), len(plan.rows), cuts.size, 0)
     counted = np.ones(len(plan.rows), np.bool_)
     passes = [
-        _Pass(plan, candidates, make_engine(), cuts, truth, judged, counted, number, n_threads, denied)
+        _Pass(plan, candidates, make_engine(), cuts, truth, judged, counted, number, n_threads)
         for number in range(n_threads)
     ]
-    _run_all(passes, watch)
+    _run_all(plan, passes, watch, lambda done: None if between is None else between(judged, done))
     shown = np.sum([each.judged.shown for each in passes], axis=0)
     micros = _time_answers(plan, candidates, passes[0].engine) if times else {}
     seconds = perf_counter() - started
     return Asked(plan, candidates, cuts, truth, judged._replace(shown=shown), counted, micros, seconds)
 
 
-def _run_all(passes: Sequence["_Pass"], watch: Callable[[Standing], None]) -> None:
-    """Run *passes* side by side; where one fails, or this thread is interrupted, all stop."""
+def _run_all(
+    plan: Plan,
+    passes: Sequence["_Pass"],
+    watch: Callable[[Standing], None],
+    between: Callable[[int], Sequence[int] | None],
+) -> None:
+    """Run *passes* side by side, stretch by stretch; where one fails, or this thread is interrupted, all stop."""
     with ThreadPoolExecutor(len(passes)) as pool:
-        running: set[Future[None]] = {pool.submit(each.run) for each in passes}
         try:
-            while running:
-                done, running = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
-                for each in done:
-                    each.result()
-                watch(_together(passes))
+            for stretch in plan.stretches:
+                _wait({pool.submit(each.go, stretch) for each in passes}, lambda: watch(_together(passes)))
+                kept = between(stretch.end)
+                for one in passes:
+                    if kept is not None:
+                        one.keep(kept)
         finally:
             for one in passes:
                 one.stopped = True
+
+
+def _wait(running: set[Future[None]], watch: Callable[[], None]) -> None:
+    while running:
+        done, running = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
+        for each in done:
+            each.result()
+        watch()
 
 
 def _together(passes: Sequence["_Pass"]) -> Standing:
@@ -184,7 +199,6 @@ class _Pass:
     counted: npt.NDArray[np.bool_]
     number: int
     n_threads: int
-    denied: frozenset[str]
     stopped: bool = False
     standing: Standing = field(default_factory=Standing)
     _indexed: list[int] = field(default_factory=list)
@@ -195,9 +209,10 @@ class _Pass:
     _own: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     _asks: U8 = field(default_factory=lambda: np.zeros(0, np.uint8))
     _question: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    _sessions: "_Sessions | None" = None
 
-    def run(self) -> None:
-        """Go through the whole plan."""
+    def __post_init__(self) -> None:
+        """Find this thread's questions."""
         log = self.plan.log
         self._indexed = [place for place, each in enumerate(self.candidates) if not each.counts]
         self._counting = [place for place, each in enumerate(self.candidates) if each.counts]
@@ -208,12 +223,19 @@ class _Pass:
         self._question[self.plan.rows] = np.arange(len(self.plan.rows))
         shape = (len(self.candidates), self.cutoffs.size, len(log.item_names))
         self.judged = self.judged._replace(shown=np.zeros(shape, np.int64))
-        self._popular = _new_popular(log, self.denied, self.candidates[0].model.n)
-        sessions = _Sessions(log)
-        for stretch in self.plan.stretches:
-            self._go(stretch, sessions)
+        self._popular = _new_popular(log, self.engine.denied, self.candidates[0].model.n)
+        self._sessions = _Sessions(log)
 
-    def _go(self, stretch: Stretch, sessions: _Sessions) -> None:
+    def keep(self, kept: Sequence[int]) -> None:
+        """Ask only those candidates from now on."""
+        self._indexed = [place for place in self._indexed if place in kept]
+        self._counting = [place for place in self._counting if place in kept]
+        self._stacked = None
+
+    def go(self, stretch: Stretch) -> None:
+        """Go through one stretch of the plan."""
+        sessions = self._sessions
+        assert sessions is not None
         queries = self._numbered(sessions) if stretch.kind == "frozen" else None
         for begin in range(stretch.begin, stretch.end, BATCH):
             if self.stopped:

@@ -99,7 +99,6 @@ def _ask(plan: Plan, candidates: Sequence[Candidate], settings: Settings, option
         cutoffs=options.cuts(),
         threads=options.threads,
         watch=lambda standing: watch_plan(watch, standing, plan),
-        denied=build.read_denied(settings),
     )
 
 
@@ -240,8 +239,8 @@ def _joined(asked: Sequence[Asked]) -> Asked:
 # --- what is told
 
 
-def write_json(report: Report, path: str) -> None:
-    """Write *report* as JSON. Raises StreamRecError."""
+def write_json(report: msgspec.Struct, path: str) -> None:
+    """Write a report as JSON. Raises StreamRecError."""
     content = msgspec.json.format(msgspec.json.encode(report), indent=1)
     try:
         Path(path).write_bytes(content + b"\n")

@@ -5,7 +5,7 @@ nothing of models or metrics.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
@@ -23,7 +23,9 @@ __all__ = [
     "hold_out_files",
     "hold_out_random",
     "hold_out_since",
+    "in_parts",
     "prequential",
+    "thinned",
     "windows",
 ]
 
@@ -67,6 +69,28 @@ def asked_rows(log: Log, which: Which, among: npt.NDArray[np.bool_] | None = Non
     if which == "last":
         asked &= log.place == log.lengths()[log.session] - 1
     return np.flatnonzero(asked if among is None else asked & among)
+
+
+def in_parts(plan: Plan, shares: Sequence[float]) -> Plan:
+    """Cut the stretches that are asked where those shares of the questions are behind them."""
+    cuts = [int(plan.rows[min(len(plan.rows) - 1, round(share * len(plan.rows)))]) for share in shares]
+    stretches = []
+    for each in plan.stretches:
+        edges = [each.begin, *(cut for cut in cuts if each.begin < cut < each.end and each.kind != "learn"), each.end]
+        stretches += [Stretch(each.kind, begin, end) for begin, end in pairwise(edges)]
+    return replace(plan, stretches=stretches)
+
+
+def thinned(plan: Plan, most: int, seed: int) -> Plan:
+    """Leave at most so many questions, those of sessions drawn by *seed*; each session is asked whole or not at all."""
+    if len(plan.rows) <= most:
+        return plan
+    sessions = plan.log.session[plan.rows]
+    asked = np.bincount(sessions, minlength=len(plan.log.session_names))
+    order = np.random.default_rng(seed).permutation(len(asked))
+    kept = np.zeros(len(asked), np.bool_)
+    kept[order[np.cumsum(asked[order]) <= most]] = True
+    return replace(plan, rows=plan.rows[kept[sessions]])
 
 
 def prequential(events: Sequence[Event], which: Which = "next") -> Plan:

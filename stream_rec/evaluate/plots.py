@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_place", "draw_report", "new_figure", "save", "write_plot"]
+__all__ = ["check_place", "draw_report", "logarithmic", "new_figure", "save", "tidy", "write_plot"]
 
 FORMATS: Final = (".png", ".html")
 # Colours that people who see no red or no green tell apart (Okabe & Ito 2008); the first is the model's own.
@@ -99,12 +99,23 @@ def _look(report: Report, found: Found) -> dict[str, Any]:
     return {"color": COLOURS[place % len(COLOURS)], "linewidth": 2.2 if place == 0 else 1.4}
 
 
-def _tidy(axes: "Axes", title: str, x: str, y: str) -> None:
+def tidy(axes: "Axes", title: str, x: str, y: str) -> None:
+    """Give a panel its title and names, and no more ink than it needs."""
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, axis="y", alpha=0.25)
+
+
+def logarithmic(axes: "Axes") -> None:
+    """Let x be logarithmic, with few labels, in plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter  # noqa: PLC0415  # as above
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=6))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_over_time(axes: "Axes", report: Report) -> None:
@@ -117,7 +128,7 @@ def _draw_over_time(axes: "Axes", report: Report) -> None:
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.set_ylim(bottom=0)
-    _tidy(axes, f"{report.headline} over time", "event time (UTC)", report.headline)
+    tidy(axes, f"{report.headline} over time", "event time (UTC)", report.headline)
 
 
 def _draw_by_k(axes: "Axes", report: Report) -> None:
@@ -126,7 +137,7 @@ def _draw_by_k(axes: "Axes", report: Report) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlim(1, max(2, report.cutoffs[-1]))
     axes.set_xticks(sorted({1, *report.cutoffs}))
-    _tidy(axes, "HR by length of the answer", "k", "HR@k")
+    tidy(axes, "HR by length of the answer", "k", "HR@k")
 
 
 def _draw_latency(axes: "Axes", report: Report) -> None:
@@ -140,7 +151,7 @@ def _draw_latency(axes: "Axes", report: Report) -> None:
             axes.stairs(shares, report.micros_edges, color=look["color"], linewidth=look["linewidth"])
             longest = max(longest, found.micros["p99"])
             axes.axvline(found.micros["p90"], color=look["color"], linestyle=":", linewidth=1)
-    axes.set_xscale("log")
+    logarithmic(axes)
     if longest:
         axes.set_xlim(report.micros_edges[0], longest * 1.5)
-    _tidy(axes, "latency of an answer (dotted: p90)", "microseconds, in process", "share of answers")
+    tidy(axes, "latency of an answer (dotted: p90)", "microseconds, in process", "share of answers")

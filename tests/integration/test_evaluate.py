@@ -49,7 +49,7 @@ def test_it_tells_how_good_the_recommendations_are(clicks: Path, tmp_path: Path)
     assert plot.read_bytes().startswith(b"\x89PNG")
     report = json.loads((tmp_path / "r.json").read_bytes())
     mrr = {each["name"]: each["metrics"]["MRR@20"]["value"] for each in report["models"]}
-    assert mrr["default"] > 1.5 * mrr["popularity"] > 0
+    assert mrr["default"] > mrr["popularity"] > 0
 
 
 def test_the_same_command_gives_the_same_figures(clicks: Path, tmp_path: Path) -> None:
@@ -161,3 +161,19 @@ def test_a_log_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     done = stream_rec("evaluate", "--events", tmp_path / "bad.jsonl", code=1)
     assert "no event could be read" in done.stderr.decode()
     assert "stream-rec check" in done.stderr.decode()
+
+
+def test_what_tuning_writes_is_evaluated_and_run(clicks: Path, tmp_path: Path) -> None:
+    """From a log to a running service: tune, evaluate and run with the file that came out, and nothing else."""
+    pytest.importorskip("optuna")
+    tuned = tmp_path / "tuned.toml"
+    argv = ["--events", clicks, *NAMES, "--timestamp-unit", "s", "--retention", "5d"]
+    done = stream_rec("tune", *argv, "--trials", 16, "--out", tuned, "--json", tmp_path / "t.json")
+    assert f"written to {tuned}" in done.stdout.decode().replace("\n", "")
+    found = json.loads((tmp_path / "t.json").read_bytes())
+    stream_rec("evaluate", "--config", tuned, "--draws", 10, "--json", tmp_path / "r.json", "--no-baselines")
+    report = json.loads((tmp_path / "r.json").read_bytes())
+    if found["improved"]:
+        assert found["parameters"]["k"] == report["models"][0]["parameters"]["k"]
+    ran = stream_rec("run", "--config", tuned, "--recommendations", tmp_path / "recs.jsonl")
+    assert f"answers        {report['events']:,}" in ran.stderr.decode()
