@@ -226,6 +226,8 @@ _EVALUATION = (
 @click.option("--compare", metavar="NAME", multiple=True, help="Also ask this preset, the model of this TOML file, or "
               "all presets. May be repeated.")  # fmt: skip
 @click.option("--baselines/--no-baselines", default=True, help="Also ask the simple models.  [default: baselines]")
+@click.option("--most-questions", type=click.IntRange(1), help="Ask at most so many, of sessions drawn by --seed; the "
+              "whole log is learned.  [default: all]")  # fmt: skip
 @click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Of the bootstrap.")
 @with_settings
 def evaluate(settings: Settings, **given: Any) -> None:  # noqa: ANN401 (whatever click made of the options)

@@ -52,6 +52,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     cutoffs: str = "5,10,20"
     compare: Sequence[str] = ()
     baselines: bool = True
+    most_questions: int | None = None
     draws: int = 1000
     seed: int = 0
     threads: int | None = None
@@ -93,7 +94,7 @@ def evaluate(settings: Settings, options: Options, console: Console | None = Non
 
 def _ask(plan: Plan, candidates: Sequence[Candidate], settings: Settings, options: Options, watch: Watch) -> Asked:
     return ask_all(
-        plan,
+        plan if options.most_questions is None else plans.thinned(plan, options.most_questions, options.seed),
         candidates,
         maker(settings),
         cutoffs=options.cuts(),
