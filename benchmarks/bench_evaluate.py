@@ -1,7 +1,8 @@
 """How good each preset is, beside baselines, on three real logs and the simulator, prequential and held out.
 
 Whole logs are learned, in the order of events; asked are at most MOST questions of each, those of sessions drawn by a
-seed. Intervals over sessions; and how far each model is behind the preset `default` on the same questions. Reads real logs from the folder that STREAM_REC_DATA names.
+seed. Intervals over sessions; and how far each model is behind the preset `default` on the same questions. Reads real
+logs from the folder that STREAM_REC_DATA names.
 """
 
 import os
