@@ -45,6 +45,12 @@ MATCHES: Final[dict[str, Match]] = {
     "wsknn-log": lambda step: log10(2.7) / log10(step + 1.7),
 }
 
+RULES: Final[dict[str, Callable[[int, float], float]]] = {
+    "same": lambda _distance, _decay: 1.0,
+    "div": lambda distance, _decay: 1.0 / distance,
+    "exp": lambda distance, decay: exp((1 - distance) / decay),
+}
+
 # The presets once more, by hand from the papers: (weight, normalise, age, match, place, idf, idf factor).
 PAPERS: Final[dict[str, tuple[str, str, float | None, str, float | None, str, float]]] = {
     "sknn": ("same", "cosine", None, "none", None, "none", 1.0),
@@ -62,19 +68,34 @@ def types_of(named: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 def query_of(point: Model) -> Query:
     """Return the reference's form of a model."""
-    decay = point.place_decay
-    place = None
-    if decay is not None or point.direction != 1.0:
-        place = (lambda d: exp(-d / decay)) if decay is not None else (lambda _: 1.0)
+
+    def place(distance: int) -> float:
+        if point.places is not None and distance > point.places:
+            return 0.0
+        return 1.0 if point.place_decay is None else exp(-distance / point.place_decay)
+
+    def weight(i: int, length: int, distinct: int) -> float:
+        if point.weight == "exp":
+            return exp((i - length) / point.weight_decay)
+        return WEIGHTS[point.weight](i, length, distinct)
+
+    def match(step: int) -> float:
+        return exp((1 - step) / point.match_decay) if point.match == "exp" else MATCHES[point.match](step)
+
+    def rule(distance: int) -> float:
+        if distance > point.rules_steps:
+            return 0.0
+        return RULES[point.rules_weight](distance, point.rules_decay)
+
     return Query(
         m=point.m,
         k=point.k,
         n=point.n,
         last=point.last,
-        weight=WEIGHTS[point.weight],
+        weight=weight,
         normalise=point.normalise,
         age_days=point.age_days,
-        match=MATCHES[point.match],
+        match=match,
         place=place,
         direction=point.direction,
         idf=point.idf,
@@ -82,10 +103,14 @@ def query_of(point: Model) -> Query:
         seen=point.seen,
         fallbacks=point.fallbacks,
         require_type=types_of(point.require_type),
+        rules=point.rules,
+        rules_m=point.rules_m,
+        rule=rule,
+        repeats=point.repeats,
         min_type_weight=point.min_type_weight,
         sampling=point.sampling,
-        seed=point.seed,
-        repeats=point.repeats,
+        sampling_seed=point.sampling_seed,
+        every_time=point.every_time,
         bonus_type=types_of(point.bonus_type),
         bonus=point.bonus,
     )

@@ -4,7 +4,8 @@ A `Model` is what one query is asked with; it changes nothing in the index, so s
 Knows the formulas' shapes (as tables by step and place), not the data.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -16,7 +17,7 @@ from stream_rec.errors import SettingsError
 from stream_rec.index import Parameters, exp, field, ln
 from stream_rec.limits import validated
 
-__all__ = ["DEFAULT_PRESET", "PRESETS", "Model", "changed", "compile_model", "model"]
+__all__ = ["DEFAULT_PRESET", "PRESETS", "Model", "changed", "compile_model", "model", "stack_models"]
 
 DAY_MS = 86_400_000
 TEN_STEPS = 10
@@ -29,6 +30,8 @@ Share = Annotated[float, msgspec.Meta(ge=0.0)]
 
 Weight = Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]
 Match = Literal["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]
+RulesWeight = Literal["same", "div", "exp"]
+Repeats = Literal["scored", "counted"]
 Seen = Literal["keep", "drop-current", "drop-session"]
 Sampling = Literal["recent", "common-items", "random", "weighted-events"]
 Types = str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None
@@ -68,7 +71,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     number of items)."""
 
     age_days: Positive | None = None
-    """lambda 2 of STAN: a neighbour counts exp(-age/age_days); None: age does not matter."""
+    """lambda 2 of STAN: a neighbour counts exp(-age/age_days); None, or inf: age does not matter."""
 
     match: Match = "vmis"
     """Factor by step: `vmis` 1-0.1*step, 0 from 10; `div` 1/step; `linear` 1-0.1*(step-1), 0 from 11; `log`
@@ -79,17 +82,43 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """For `match = exp`, in steps."""
 
     place_decay: Positive | None = None
-    """lambda 3 of STAN: an item counts exp(-distance/place_decay), in places from the shared item; None: it does not
-    matter."""
+    """lambda 3 of STAN: an item counts exp(-distance/place_decay), in places from the shared item; None, or inf: it
+    does not matter."""
+
+    places: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    """Items of a neighbour further than this from the shared item, in places, count nothing; None: all count."""
 
     direction: Share = 1.0
     """Factor for items that the neighbour saw before the shared item."""
+
+    every_time: bool = False
+    """An item that a neighbour holds several times counts each time, by its place there, not once."""
 
     idf: Literal["none", "vmis", "added"] = "vmis"
     """Factor by rarity: `vmis` ln(N/df) where that is > 0; `added` 1 + idf_factor * ln(N/df)."""
 
     idf_factor: Share = 1.0
     """lambda of `idf = added`."""
+
+    rules: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    """Share of sequential rules in a score, beside the neighbours': an item counts for each time it came after the
+    current one, by distance. Both are taken as shares of votes. 0: no rules; 1: no neighbours."""
+
+    rules_m: Count = 500
+    """Rules are counted in so many of the newest sessions that hold the current item."""
+
+    rules_steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    """How far behind the current item an item may come, in places, and still count as following it."""
+
+    rules_weight: RulesWeight = "div"
+    """What a rule counts: `same` 1, `div` 1/distance, `exp` exp((1-distance)/rules_decay)."""
+
+    rules_decay: Positive = 2.0
+    """For `rules_weight = exp`, in places."""
+
+    repeats: Repeats = "scored"
+    """What the session's own items weigh: `scored` as much as they score, `counted` the share that repeats have of
+    the retained sessions' events."""
 
     seen: Seen = "drop-current"
     """Whether items of the session may come: all, all but the current one, none."""
@@ -107,7 +136,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Which m are the sample: the newest; those with the most items of the query (`common-items`); any (`random`); or
     those whose events have the largest mean type weight (`weighted-events`). Of equals the newer."""
 
-    seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
+    sampling_seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
     """For `sampling = random`: another one draws another sample, the same one always the same."""
 
     bonus_type: Types = None
@@ -116,11 +145,26 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     bonus: Share = 0.0
     """What such a session weighs more."""
 
-    repeats: bool = False
-    """An item that a neighbour holds several times counts as often, not once."""
-
 
 _MODELS = [
+    # Ours: the neighbours of STAN mixed with rules (Ludewig & Jannach 2018, section 3), repeats counted (after Ren et
+    # al., AAAI 2019). Chosen on three public logs and the simulator; benchmarks/bench_presets.py shows it beside all.
+    Model(
+        name="default",
+        weight="exp",
+        weight_decay=2.0,
+        normalise="cosine",
+        age_days=100.0,
+        match="none",
+        place_decay=10.0,
+        places=20,
+        direction=0.7,
+        idf="none",
+        rules=0.6,
+        rules_m=300,
+        rules_steps=1,
+        repeats="counted",
+    ),
     # Jannach & Ludewig, "When recurrent neural networks meet the neighborhood", RecSys 2017
     Model(name="sknn", weight="same", normalise="cosine", match="none", idf="none"),
     # Ludewig & Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 2018
@@ -141,11 +185,11 @@ _MODELS = [
         idf_factor=5.0,
     ),
     # The package WSKNN 1.2.3, with its defaults (weighting linear, ranking linear)
-    Model(name="wsknn", weight="wsknn-linear", normalise="query", match="wsknn-linear", idf="none", repeats=True),
+    Model(name="wsknn", weight="wsknn-linear", normalise="query", match="wsknn-linear", idf="none", every_time=True),
 ]
 
 PRESETS: Mapping[str, Model] = {each.name: each for each in _MODELS}
-DEFAULT_PRESET = "vmis-knn"
+DEFAULT_PRESET = "default"
 
 
 def model(preset: str = DEFAULT_PRESET, **changes: object) -> Model:
@@ -235,8 +279,30 @@ def _match_formula(point: Model) -> Callable[[int], float]:
 
 def _place_formula(point: Model) -> Callable[[int], float]:
     """Return place by distance."""
-    decay = point.place_decay
-    return (lambda _: 1.0) if decay is None else (lambda distance: exp(-distance / decay))
+    decay, places = point.place_decay or math.inf, point.places
+    return lambda distance: 0.0 if places is not None and distance > places else exp(-distance / decay)
+
+
+def _rule_formula(point: Model) -> Callable[[int], float]:
+    """Return a rule's weight by distance."""
+    formulas: dict[str, Callable[[int], float]] = {
+        "same": lambda _: 1.0,
+        "div": lambda distance: 1.0 / distance,
+        "exp": lambda distance: exp((1 - distance) / point.rules_decay),
+    }
+    return formulas[point.rules_weight]
+
+
+def _minds_place(point: Model) -> bool:
+    return (point.place_decay or math.inf) < math.inf or point.direction != 1.0 or point.places is not None
+
+
+def _n_places(point: Model, longest: int) -> int:
+    """How long the table by distance is: as long as sessions, or up to the first distance that counts nothing."""
+    if not _minds_place(point):
+        return 1
+    most = min(longest, MOST_PLACES)
+    return most if point.places is None else min(most, point.places + 2)
 
 
 _NORMALISE = {
@@ -273,16 +339,19 @@ def compile_model(
     whole[field.LAST] = point.last
     whole[field.WEIGHT] = _WEIGHT_KINDS[point.weight]
     whole[field.NORMALISE] = _NORMALISE[point.normalise]
-    whole[field.PLACE] = point.place_decay is not None or point.direction != 1.0
+    whole[field.PLACE] = _minds_place(point)
     whole[field.IDF] = _IDF[point.idf]
     whole[field.SEEN] = _SEEN[point.seen]
     whole[field.FALLBACKS] = point.fallbacks
     whole[field.REQUIRES] = point.require_type is not None
     whole[field.SAMPLING] = _SAMPLING[point.sampling]
-    whole[field.SEED] = point.seed
-    whole[field.REPEATS] = point.repeats
+    whole[field.SAMPLING_SEED] = point.sampling_seed
+    whole[field.EVERY_TIME] = point.every_time
+    whole[field.RULES_M] = point.rules_m
+    whole[field.REPEATS] = point.repeats == "counted"
     real = np.zeros(field.N_REAL, np.float64)
-    real[field.AGE] = 0.0 if point.age_days is None else point.age_days * DAY_MS
+    real[field.RULES] = point.rules
+    real[field.AGE] = 0.0 if point.age_days in {None, math.inf} else point.age_days * DAY_MS
     real[field.DIRECTION] = point.direction
     real[field.IDF_FACTOR] = point.idf_factor
     real[field.MIN_TYPE_WEIGHT] = point.min_type_weight
@@ -290,12 +359,14 @@ def compile_model(
     type_weight = np.ones(256, np.float64)
     for name, number in types.items():
         type_weight[number] = type_weights.get(name, 1.0)
+    rule = _rule_formula(point)
     return Parameters(
         whole=whole,
         real=real,
         weight=_weight_table(point.weight, point.weight_decay, point.last),
         match=_match_table(point.match, point.match_decay, point.last + 1),
-        place=_table(min(longest, MOST_PLACES) if whole[field.PLACE] else 1, _place_formula(point)),
+        place=_table(_n_places(point, longest), _place_formula(point)),
+        rule=_table(point.rules_steps + 1, lambda distance: rule(max(distance, 1))),
         type_weight=type_weight,
         type_role=_roles(point, types),
     )
@@ -309,3 +380,23 @@ def _roles(point: Model, types: Mapping[str, int]) -> npt.NDArray[np.uint8]:
             if name in types:
                 roles[types[name]] |= role
     return roles
+
+
+def stack_models(many: Sequence[Parameters]) -> Parameters:
+    """Return the arrays of *many* models as one, [models, ...]; tables are made alike in length by what they mean."""
+    return Parameters(
+        whole=np.stack([each.whole for each in many]),
+        real=np.stack([each.real for each in many]),
+        weight=_stacked([each.weight for each in many]),
+        match=_stacked([each.match for each in many]),
+        place=_stacked([each.place for each in many]),
+        rule=_stacked([np.append(each.rule, 0.0) for each in many]),  # what is further off is no rule
+        type_weight=np.stack([each.type_weight for each in many]),
+        type_role=np.stack([each.type_role for each in many]),
+    )
+
+
+def _stacked(tables: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """Return *tables* as rows; beyond a table's end its last value holds."""
+    longest = max(map(len, tables))
+    return np.stack([np.pad(table, (0, longest - len(table)), mode="edge") for table in tables])

@@ -56,7 +56,7 @@ def wsknn_model(  # noqa: PLR0913  # as many as that package has
         fallbacks=recommend_any,
         bonus_type=purchase_event,
         bonus=purchase_weight,
-        seed=seed,
+        sampling_seed=seed,
     )
 
 

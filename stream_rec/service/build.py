@@ -47,15 +47,13 @@ def build_engine(settings: Settings) -> Engine:
 
 def build_model(settings: Settings) -> Model:
     """Return the preset with the settings' own parameters."""
-    return model(
-        settings.preset,
-        m=settings.m,
-        k=settings.k,
-        last=settings.last,
-        n=settings.n,
-        seen=settings.seen,
-        fallbacks=settings.fallbacks,
-    )
+    shared = [key for key in Model.__struct_fields__ if key in Settings.__struct_fields__]
+    return model(settings.preset, **{key: _parameter(getattr(settings, key)) for key in shared})
+
+
+def _parameter(value: object) -> object:
+    """Return a setting's value as the model has it: `none` is a word of the settings, for the preset's own."""
+    return "none" if value == "off" else value
 
 
 def build_limits(settings: Settings) -> Limits:

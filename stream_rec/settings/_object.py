@@ -32,6 +32,8 @@ BudgetBytes = Annotated[int, Meta(ge=16 << 20, extra={"kind": Kind.SIZE})]
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
 # Scratch memory is laid out for these up front, so a slip of the finger must not ask for terabytes.
 ModelCount = Annotated[int, Meta(ge=1, le=1_000_000)]
+Decay = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0)]
 Weight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
 Source = Annotated[
@@ -186,11 +188,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A session keeps its last so many events. A crawler's endless session would otherwise slow
     down every answer it takes part in."""
 
-    preset: Literal["sknn", "v-sknn", "vmis-knn", "stan", "vstan", "wsknn"] = "vmis-knn"
-    """The model: a published point in the parameter space of session-kNN."""
+    preset: Literal["default", "sknn", "v-sknn", "vmis-knn", "stan", "vstan", "wsknn"] = "default"
+    """The model: a point in the parameter space of session-kNN; all but `default` were published."""
 
     m: ModelCount | None = None
-    """Sample: how many of the newest sessions that share an item with the query are looked at.
+    """Sample: how many of the sessions that share an item with the query are looked at.
     `none` is the preset's own."""
 
     k: ModelCount | None = None
@@ -199,6 +201,85 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     last: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     """How many of the session's last events are the query. `none` is the preset's own."""
+
+    weight: Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"] | None = None
+    """What an item of the query weighs, by how far back it is. The formulas are in
+    [the model](model.md#parameters). `none` is the preset's own, here and down to `bonus`."""
+
+    weight_decay: Decay | None = None
+    """For `weight = exp`: how fast the query's items fade, in places."""
+
+    normalise: Literal["off", "query", "cosine"] | None = None
+    """What similarity is divided by: nothing, the query's distinct items, or the lengths of both
+    sessions."""
+
+    age_days: Decay | None = None
+    """A neighbour counts exp(-age/age_days); `inf`: its age does not matter."""
+
+    match: Literal["off", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"] | None = None
+    """Factor of a neighbour by how far back the newest item is that it shares with the query."""
+
+    match_decay: Decay | None = None
+    """For `match = exp`, in steps."""
+
+    place_decay: Decay | None = None
+    """An item counts exp(-distance/place_decay), in places of the neighbour from the shared item;
+    `inf`: the distance does not matter."""
+
+    places: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    """Items of a neighbour further than this from the shared item, in places, count nothing."""
+
+    direction: Share | None = None
+    """Factor for items that the neighbour saw before the shared item."""
+
+    every_time: bool | None = None
+    """An item that a neighbour holds several times counts each time, not once."""
+
+    idf: Literal["off", "vmis", "added"] | None = None
+    """Factor of an item by its rarity."""
+
+    idf_factor: Share | None = None
+    """For `idf = added`."""
+
+    rules: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """Share of sequential rules in a score: of what came after the current item in other sessions.
+    `1` looks for no neighbours."""
+
+    rules_m: ModelCount | None = None
+    """Rules are counted in so many of the newest sessions that hold the current item."""
+
+    rules_steps: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    """How far behind the current item an item may come, in places, and still count as following."""
+
+    rules_weight: Literal["same", "div", "exp"] | None = None
+    """What a rule counts, by distance."""
+
+    rules_decay: Decay | None = None
+    """For `rules_weight = exp`, in places."""
+
+    repeats: Literal["scored", "counted"] | None = None
+    """What the session's own items weigh: as much as they score, or the share that repeats have of
+    the log."""
+
+    sampling: Literal["recent", "common-items", "random", "weighted-events"] | None = None
+    """Which `m` are the sample: the newest sessions, those with the most items of the query, any, or
+    those whose events weigh most by `types`. Of equals the newer. All but `recent` look at every session
+    that shares an item, which takes longer."""
+
+    sampling_seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | None = None
+    """For `sampling = random`: the same one always draws the same sample."""
+
+    require_type: Name | None = None
+    """Sample only sessions with an event of this type."""
+
+    min_type_weight: Share | None = None
+    """Sample only sessions whose events weigh at least this in the mean, by `types`."""
+
+    bonus_type: Name | None = None
+    """For `sampling = weighted-events`: a session with an event of this type weighs `bonus` more."""
+
+    bonus: Share | None = None
+    """What such a session weighs more."""
 
     n: Annotated[int, Meta(ge=1, le=10_000)] = 20
     """How many items an answer holds at most."""

@@ -111,7 +111,7 @@ def test_every_formula_is_in_the_reference() -> None:
     for name, kind in inspect.get_annotations(Model).items():
         for choice in getattr(kind, "__args__", ()):
             if isinstance(choice, str):
-                assert f"`{choice}`" in told[name]
+                assert f"`{choice}`" in told[name], name
 
 
 def test_every_preset_is_in_the_reference() -> None:

@@ -95,7 +95,7 @@ def test_parameters_out_of_range_are_refused_by_name(key: str, value: object) ->
 
 def test_unknown_names_are_refused_with_what_there_is() -> None:
     """Presets and parameters alike."""
-    with pytest.raises(SettingsError, match="none of sknn"):
+    with pytest.raises(SettingsError, match="none of default, sknn"):
         Engine("vmis")
     with pytest.raises(SettingsError, match="no parameter"):
         model("sknn", neighbours=3)
@@ -305,8 +305,8 @@ def test_a_random_sample_is_drawn_by_the_seed_alone() -> None:
     forth, back = Engine(), Engine()
     forth.apply(events)
     back.apply(events[::-1])
-    drawn = [sampled(forth, "tea", m=5, k=5, sampling="random", seed=seed) for seed in range(40)]
-    assert drawn == [sampled(back, "tea", m=5, k=5, sampling="random", seed=seed) for seed in range(40)]
+    drawn = [sampled(forth, "tea", m=5, k=5, sampling="random", sampling_seed=seed) for seed in range(40)]
+    assert drawn == [sampled(back, "tea", m=5, k=5, sampling="random", sampling_seed=seed) for seed in range(40)]
     assert {5} == {len(each) for each in drawn}
     assert 30 < len(set(map(frozenset, drawn)))
     assert {f"i{i}" for i in range(20)} == set().union(*drawn)
@@ -319,8 +319,8 @@ def test_one_of_several_types_may_be_required(shelves: Engine) -> None:
     assert set() == sampled(shelves, "tea", require_type="never")
 
 
-def test_items_that_a_neighbour_repeats_count_once_or_as_often() -> None:
-    """As `repeats` says; by place, each of its places counts."""
+def test_items_that_a_neighbour_repeats_count_once_or_every_time() -> None:
+    """As the model says; by place, each of its places counts."""
     engine = Engine()
     engine.apply([Event("s", item, time) for time, item in enumerate(["tea", "cup", "pot", "cup"])])
 
@@ -329,6 +329,6 @@ def test_items_that_a_neighbour_repeats_count_once_or_as_often() -> None:
         assert "cup" == cup.item_id
         return cup.score
 
-    once = engine.ask(model("wsknn", repeats=False), items=["tea"])[0].score
+    once = engine.ask(model("wsknn", every_time=False), items=["tea"])[0].score
     assert 2 * once == score()
     assert exp(-1 / 2.0) + exp(-3 / 2.0) == pytest.approx(score(place_decay=2.0) / once)

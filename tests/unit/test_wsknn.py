@@ -274,7 +274,7 @@ def test_a_random_sample_is_another_each_time() -> None:
     assert 1 < len({frozenset(item for item, _ in made.recommend([["a"], [1]])) for _ in range(20)})
     recommender = Recommender(wsknn_model(**{**ALL, **settings})).fit(log)
     assert 1 == len({frozenset(weights(recommender.recommend(items=["a"]))) for _ in range(20)})
-    assert 1 < len({frozenset(weights(recommender.recommend(items=["a"], seed=seed))) for seed in range(20)})
+    assert 1 < len({frozenset(weights(recommender.recommend(items=["a"], sampling_seed=seed))) for seed in range(20)})
 
 
 @pytest.mark.parametrize("key", ["sampling_strategy", "weighting_func", "ranking_strategy"])

@@ -4,12 +4,11 @@ import numpy as np
 
 from stream_rec.index._kernel import ask as asking
 from stream_rec.index._kernel import ingest, order, popular, postings, retained, seen_ids, visits
-from stream_rec.index._kernel.compiled import entry
+from stream_rec.index._kernel.compiled import entry, inner
 from stream_rec.index._kernel.state import (
     APPLIED,
     DONE,
     I32,
-    I64,
     LAST,
     STAGE,
     STAGE_APPLY,
@@ -19,6 +18,7 @@ from stream_rec.index._kernel.state import (
     Answers,
     Batch,
     Parameters,
+    Queries,
     Records,
     Scratch,
     State,
@@ -28,6 +28,7 @@ __all__ = [
     "apply",
     "apply_and_ask",
     "ask",
+    "ask_and_apply",
     "ask_many",
     "ask_session",
     "copy_ids",
@@ -41,6 +42,9 @@ __all__ = [
     "settle_front",
     "settle_popular",
 ]
+
+
+ONLY_ASK = 2
 
 
 @entry
@@ -70,6 +74,50 @@ def apply_and_ask(
     return batch.time.size, DONE
 
 
+@inner
+def _one_of(stacked: Parameters, j: int) -> Parameters:
+    return Parameters(
+        stacked.whole[j],
+        stacked.real[j],
+        stacked.weight[j],
+        stacked.match[j],
+        stacked.place[j],
+        stacked.rule[j],
+        stacked.type_weight[j],
+        stacked.type_role[j],
+    )
+
+
+@entry
+def ask_and_apply(
+    state: State,
+    scratch: Scratch,
+    stacked: Parameters,
+    batch: Batch,
+    begin: int,
+    asks: U8,
+    exclude: I32,
+    answers: Answers,
+) -> tuple[int, int]:
+    """Like `apply`, but before each event that `asks` marks (1), answer its session with each of several models.
+
+    The models' arrays are stacked, [models, ...]; model j's answer to event i stands in row i * models + j. An event
+    marked 2 is asked for, and not applied.
+    """
+    models = stacked.whole.shape[0]
+    for i in range(begin, batch.time.size):
+        if asks[i] > 0 and state.counters[STAGE] == STAGE_APPLY:
+            for j in range(models):
+                p = _one_of(stacked, j)
+                asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), exclude, answers, i * models + j)
+        if asks[i] < ONLY_ASK:
+            need = ingest.apply_step(state, batch, i)
+            if need != DONE:
+                return i, need
+        state.counters[STAGE] = STAGE_APPLY
+    return batch.time.size, DONE
+
+
 @entry
 def ask(
     state: State,
@@ -90,24 +138,26 @@ def ask(
 def ask_many(
     state: State,
     scratch: Scratch,
-    p: Parameters,
-    items: I32,
-    begins: I64,
-    own: I32,
+    stacked: Parameters,
+    queries: Queries,
     exclude: I32,
     answers: Answers,
     first: int,
     last: int,
 ) -> None:
-    """Answer the queries from *first* up to *last*, each into its row; query q is items[begins[q]:begins[q + 1]].
+    """Answer the queries from *first* up to *last* with each of several models, stacked as for `ask_and_apply`.
 
-    Several calls may run side by side, each with scratch of its own, where `settle_popular` came before all of them:
-    then none of them writes to the state.
+    Model j's answer to query i stands in row i * models + j. Several calls may run side by side, each with scratch of
+    its own, where `settle_popular` came before all of them: then none of them writes to the state.
     """
-    for q in range(first, last):
-        seen = items[begins[q] : begins[q + 1]]
-        query = seen[max(0, seen.size - p.whole[LAST]) :]
-        asking.ask(state, scratch, p, query, seen, exclude, np.int64(own[q]), answers, q)
+    models = stacked.whole.shape[0]
+    for i in range(first, last):
+        begin, end = queries.begin[i], queries.end[i]
+        seen = queries.item[begin:end]
+        for j in range(models):
+            p = _one_of(stacked, j)
+            query = queries.item[max(begin, end - p.whole[LAST]) : end]
+            asking.ask(state, scratch, p, query, seen, exclude, queries.own[i], answers, i * models + j)
 
 
 @entry

@@ -25,7 +25,7 @@ from stream_rec.index._kernel.state import (
     SAMPLE_RANDOM,
     SAMPLE_RECENT,
     SAMPLING,
-    SEED,
+    SAMPLING_SEED,
     WATERMARK,
     WEIGHT,
     WEIGHT_AFTER,
@@ -160,7 +160,7 @@ def _key(state: State, p: Parameters, slot: int, n_shared: int) -> float:
     if kind == SAMPLE_COMMON:
         return float(n_shared)
     if kind == SAMPLE_RANDOM:
-        return float(_mix(state.session[slot]["hash"] ^ _mix(np.uint64(p.whole[SEED]))) >> HASH_BITS)
+        return float(_mix(state.session[slot]["hash"] ^ _mix(np.uint64(p.whole[SAMPLING_SEED]))) >> HASH_BITS)
     return _mean_weight(state, p, slot)
 
 

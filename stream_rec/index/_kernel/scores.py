@@ -10,6 +10,7 @@ from stream_rec.index._kernel.compiled import inner, prefetch
 from stream_rec.index._kernel.state import (
     BLOCKED,
     DIRECTION,
+    EVERY_TIME,
     IDF,
     IDF_ADDED,
     IDF_FACTOR,
@@ -19,7 +20,6 @@ from stream_rec.index._kernel.state import (
     NEIGHBOURS,
     PLACE,
     REPEATED,
-    REPEATS,
     Answers,
     N,
     Parameters,
@@ -45,10 +45,10 @@ def add(scratch: Scratch, n_touched: int, item: int, score: float) -> int:
 def _score_alike(state: State, scratch: Scratch, p: Parameters, slot: int, score: float, n_touched: int) -> int:
     """Give every item of the neighbour the same score, or as many times that as the neighbour holds it."""
     at = state.session[slot]["at"]
-    repeats = p.whole[REPEATS] != 0
+    every_time = p.whole[EVERY_TIME] != 0
     for j in range(at, at + state.session[slot]["events"]):
         word = state.event_item[j]
-        if (word & REPEAT_BIT) == 0 or repeats:
+        if (word & REPEAT_BIT) == 0 or every_time:
             n_touched = add(scratch, n_touched, np.int64(word & ITEM_BITS), score)
     return n_touched
 
@@ -66,9 +66,15 @@ def _score_by_place(
     anchor = at
     while state.event_item[anchor] != np.uint32(shared):
         anchor += 1
+    reach = p.place.size - 1
+    if p.place[reach] == 0.0:  # nothing beyond the table counts: long sessions are read around the shared item only
+        end = min(end, anchor + reach)
+        at = max(at, anchor + 1 - reach)
+    if p.real[DIRECTION] == 0.0:
+        at = anchor
     for j in range(at, end):
         word = state.event_item[j]
-        if (word & REPEAT_BIT) == 0 or p.whole[REPEATS] != 0:
+        if (word & REPEAT_BIT) == 0 or p.whole[EVERY_TIME] != 0:
             value = score * p.place[min(abs(j - anchor), p.place.size - 1)]
             if j < anchor:
                 value *= p.real[DIRECTION]
@@ -78,9 +84,13 @@ def _score_by_place(
 
 
 @inner
-def score_items(state: State, scratch: Scratch, p: Parameters, query: np.ndarray, n_chosen: int) -> int:
-    """Add up the scores of the neighbours' items, neighbours newest first; return how many items have one."""
-    n_touched = 0
+def score_items(
+    state: State, scratch: Scratch, p: Parameters, query: np.ndarray, n_chosen: int, factor: float, n_touched: int
+) -> int:
+    """Add up the scores of the neighbours' items, neighbours newest first; return how many items have one by now.
+
+    Each neighbour counts *factor* times; 1.0 changes no bit.
+    """
     last_match = p.match.size - 1
     for i in range(n_chosen):
         prefetch(state.session, scratch.candidate[scratch.chosen[i]])
@@ -89,7 +99,7 @@ def score_items(state: State, scratch: Scratch, p: Parameters, query: np.ndarray
     for i in range(n_chosen):
         c = scratch.chosen[i]
         step = scratch.step[c]
-        score = scratch.similarity[c] * p.match[min(step, last_match)]
+        score = scratch.similarity[c] * p.match[min(step, last_match)] * factor
         if score <= 0.0:
             continue
         slot = scratch.candidate[c]
