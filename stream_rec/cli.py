@@ -162,7 +162,8 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> None:
         try:
             live.run(lambda: interrupt.asked, report)
         finally:
-            for line in summary(live, report):
+            # A wrong setting that only the broker could see is one line, as any other is.
+            for line in summary(live, report) if interrupt.asked or live.life is not None else ():
                 click.echo(line, err=True)
 
 
@@ -175,6 +176,7 @@ def _warm_up(settings: Settings) -> None:
         answers_events=answers_events,
         answers_requests=settings.requests is not None,
         keeps_snapshots=settings.snapshots is not None,
+        replays=is_topic(settings.events),
     )
 
 

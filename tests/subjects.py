@@ -70,7 +70,7 @@ class _Closing:
         self._broker = broker
         self._parts = parts
         self.partitions, self.create, self.bounds = broker.partitions, broker.create, broker.bounds
-        self.close = broker.close
+        self.progress, self.close = broker.progress, broker.close
 
     def reader(self) -> Reader:
         reader = self._broker.reader()

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import confluent_kafka
 from confluent_kafka import Consumer, Producer, TopicPartition
+from kafka_broker import Broker
 
 SECONDS = 90
 """For what takes a second or two on an idle machine."""
@@ -103,6 +104,14 @@ def is_settled(address: str, topic: str, group: str) -> bool:
         return wanted.items() <= positions(address, topic, group).items()
     except confluent_kafka.KafkaException:
         return False
+
+
+def delete_before(broker: Broker, topic: str, offset: int) -> None:
+    """Do at once what retention does: nothing before *offset* is left in partition 0."""
+    from kafka import TopicPartition as Theirs  # noqa: PLC0415  # late, as in kafka_broker.clients
+
+    with broker.admin() as admin:
+        admin.delete_records({Theirs(topic, 0): offset})
 
 
 class _reading:  # noqa: N801  # a context manager that is called like a function

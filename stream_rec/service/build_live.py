@@ -25,7 +25,7 @@ from stream_rec.settings import Settings, is_topic
 from stream_rec.snapshot import claim, fingerprint
 from stream_rec.transport.base import Sink
 from stream_rec.transport.broker import Broker, TopicSpec
-from stream_rec.transport.kafka import open_broker, parse_address
+from stream_rec.transport.kafka import open_broker, parse_address, read_config
 
 __all__ = ["build_live"]
 
@@ -37,7 +37,9 @@ _PLACES: Final = ("events", "requests", "recommendations", "dead_letters")
 def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
     """Make the service, which has not spoken to the broker yet; *undo* closes what was opened. Raises SettingsError."""
     topics = _topics(settings)
-    build.build_engine(settings)  # a wrong parameter shows before a broker is waited for
+    # What is wrong shows before a broker is waited for.
+    build.build_engine(settings)
+    read_config(settings.kafka)
     files = _open_files(settings, undo)
     snapshots, drawn = _claimed(settings, undo)
     taker = StatsTaker()

@@ -20,7 +20,7 @@ from stream_rec.service.counts import Counts
 from stream_rec.service.intake import Intake
 from stream_rec.service.pipeline import Pipeline, Threads, Watcher, Work
 from stream_rec.service.places import Places
-from stream_rec.service.recovery import Begin, beginning, look, replay
+from stream_rec.service.recovery import Begin, beginning, first_of, look, replay
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.service.worker import Worker
 from stream_rec.transport.broker import Broker, Member, Partition, Positions
@@ -178,7 +178,7 @@ class Seat:
         try:
             self._refuse_other_partitions()
             committed = member.committed(partitions)
-            first = self._first_positions(owned - committed.keys())
+            answer_from = self._begin_at(owned, committed)
         except TransportError as error:
             if not error.retriable:
                 raise
@@ -186,16 +186,15 @@ class Seat:
             return
         if member.generation != generation or not self._revocations.empty():
             return  # it went on meanwhile
-        answer_from = {p: committed.get(p, first.get(p, 0)) for p in owned}
         self._refuse_if_ahead(answer_from)
         self.generation, self.owned, self.identity = generation, owned, identity
         self._intake.own(answer_from)
         self._intake.follow({p: committed[p] for p in self._goals if p in committed and p not in owned})
         checkpoint.committed = dict(answer_from)
         log.info("generation %d of the group: answering for %s", generation, _listed(owned) or "nothing")
-        new = {p: offset for p, offset in first.items() if offset > 0}
-        if new:
-            pipeline.settle(new, generation, identity)
+        moved = {p: offset for p, offset in answer_from.items() if offset != committed.get(p, 0)}
+        if moved:
+            pipeline.settle(moved, generation, identity)
 
     def _refuse_other_partitions(self) -> None:
         """A topic that was given more partitions makes the group share them out anew: then we begin anew too."""
@@ -203,12 +202,17 @@ class Seat:
         if set(there) != self._goals.keys():
             raise SeatLostError(f"{self._events} has {len(there)} partitions now, not {len(self._goals)}")
 
-    def _first_positions(self, partitions: frozenset[Partition]) -> dict[Partition, int]:
-        """Where to begin in partitions of which the group has committed nothing."""
-        unknown = [p for p in partitions if p not in self._goals]
-        bounds = self._broker.bounds(unknown) if unknown else {}
-        begun = {p: bound.end if self._begin == "latest" else bound.first for p, bound in bounds.items()}
-        return begun | {p: self._goals[p] for p in partitions if p in self._goals}
+    def _begin_at(self, owned: frozenset[Partition], committed: Positions) -> dict[Partition, int]:
+        """Where the group stands, or the state began; where retention has removed what comes next, behind that."""
+        begin = {}
+        for partition, bounds in self._broker.bounds(owned).items():
+            position = committed.get(partition)
+            if position is None and partition in self._goals:
+                position = self._goals[partition]
+            # Of events a recovery has told already what is not there any more.
+            level = logging.DEBUG if partition in self._goals else logging.WARNING
+            begin[partition] = first_of(partition, bounds, position, self._begin, level)
+        return begin
 
     def _refuse_if_ahead(self, answer_from: Positions) -> None:
         """The state must not have seen what is yet to be answered: that was another's to commit, or was never."""

@@ -14,7 +14,7 @@ from stream_rec.service.intake import Intake
 from stream_rec.service.worker import Worker
 from stream_rec.transport.broker import Bounds, Broker, Member, Partition, Positions
 
-__all__ = ["Begin", "Situation", "beginning", "look", "replay"]
+__all__ = ["Begin", "Situation", "beginning", "first_of", "look", "replay"]
 
 log = logging.getLogger(__name__)
 
@@ -42,20 +42,25 @@ def look(broker: Broker, member: Member, events: str, begin: Begin) -> Situation
         raise TransportError(f"there is no topic {events!r}: make it first, or run with --create-topics")
     bounds = broker.bounds(partitions)
     committed = member.committed(partitions)
-    return Situation(bounds, committed, {p: _goal(p, bounds[p], committed.get(p), begin) for p in partitions})
+    return Situation(bounds, committed, {p: first_of(p, bounds[p], committed.get(p), begin) for p in partitions})
 
 
-def _goal(partition: Partition, bounds: Bounds, committed: int | None, begin: Begin) -> int:
+def first_of(
+    partition: Partition, bounds: Bounds, committed: int | None, begin: Begin, level: int = logging.WARNING
+) -> int:
+    """The first record to be answered, of those that are there; what is not is told at *level*."""
     if committed is None:
         return bounds.end if begin == "latest" else bounds.first
     if committed > bounds.end:
-        log.warning(
+        log.log(
+            level,
             "%s: the group's position %d lies beyond its end, %d: the topic was made anew; going on from %d",
             partition, committed, bounds.end, bounds.first,
         )  # fmt: skip
         return bounds.first
     if committed < bounds.first:
-        log.warning(
+        log.log(
+            level,
             "%s: %d records (offsets %d to %d) were removed by the topic's retention before they were answered; "
             "going on from %d",
             partition, bounds.first - committed, committed, bounds.first - 1, bounds.first,

@@ -125,10 +125,15 @@ class Reader(Protocol):
         """Read these partitions, from these positions on, and no others. Forgets what was fetched ahead."""
 
     def hold(self, partitions: Collection[Partition]) -> None:
-        """Hand out nothing of these until told otherwise; they keep their positions. Cheap where nothing changes."""
+        """Hand out nothing of these until told otherwise; they keep their positions. Cheap where nothing changes.
+
+        Holds over a new `start`, and for partitions that are not read yet.
+        """
 
     def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
         """About *max_records* at most, in order within each partition; waits for the first one only.
+
+        May come back empty before the time is over, where there is news of what is drained.
 
         Raises TransportError, not retriable, where a position is no longer there (retention, or a topic made anew):
         it names the partition and what is.
@@ -164,7 +169,7 @@ class Member(Protocol):
 
     @property
     def identity(self) -> object:
-        """What a Writer needs to commit for this seat, as of now."""
+        """What a Writer needs to commit for this seat, as of the last rebalance; None once it is lost."""
 
     def committed(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         """The group's positions; a partition without one is left out. Waits for transactions under way.
@@ -186,7 +191,10 @@ class Writer(Protocol):
     """
 
     def begin(self) -> None:
-        """Open a transaction. Raises FencedError if a newer writer has the same id."""
+        """Open a transaction. Nobody need be asked: who has been fenced learns it when committing, at the latest.
+
+        Raises TransportError, retriable, where an earlier transaction has to be ended first and the broker is away.
+        """
 
     def send(self, records: Sequence[Outgoing]) -> None:
         """Take *records*; they may stay here until `flush`. Raises RecordTooLargeError before taking any if one is."""
@@ -201,7 +209,11 @@ class Writer(Protocol):
         """
 
     def commit(self) -> None:
-        """Make what was sent visible, and the positions the group's. Raises FencedError, TransportError."""
+        """Make what was sent visible, and the positions the group's.
+
+        Raises FencedError if a newer writer has the same id. After a TransportError that is retriable nobody knows
+        whether it was done: `abort` settles it, and the group's positions tell which, before the same is sent again.
+        """
 
     def abort(self) -> None:
         """Take back what was sent since `begin`: readers of committed records never see it."""

@@ -270,13 +270,15 @@ class _MemoryReader:
     def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
         """The oldest by time of those that may be read: so that a test's order is always the same."""
         del timeout_s
-        found = []
+        found: list[tuple[int, Record]] = []
         for partition, position in self._positions.items():
-            if partition not in self._held:
-                found += self._broker.read(partition, position, max_records)[0]
-        found.sort(key=lambda record: (record.timestamp_ms or 0, record.topic, record.partition, record.offset))
+            newest = 0
+            for record in self._broker.read(partition, position, max_records)[0] if partition not in self._held else ():
+                newest = max(newest, record.timestamp_ms or 0)  # times may go back, offsets may not
+                found.append((newest, record))
+        found.sort(key=lambda each: (each[0], each[1].topic, each[1].partition, each[1].offset))
         polled: dict[Partition, list[Record]] = {}
-        for record in found[:max_records]:
+        for _, record in found[:max_records]:
             polled.setdefault(Partition(record.topic, record.partition), []).append(record)
         for partition, records in polled.items():
             self._positions[partition] = records[-1].offset + 1

@@ -431,6 +431,22 @@ def test_positions_are_the_groups(subject: Subject) -> None:
     assert {} == subject.open().member(fresh("group"), [topic], Taken()).committed([Partition(topic, 0)])
 
 
+def test_progress_waits_for_nothing(subject: Subject) -> None:
+    """Others may look at how far a group is, as of its last commit, also while a transaction is under way."""
+    topic, group = subject.topic(2), fresh("group")
+    partitions = [Partition(topic, 0), Partition(topic, 1)]
+    assert {} == subject.open().progress(group, partitions)
+    member = subject.seat(group, topic)
+    until(lambda: member.owned, member.poll)
+    member.commit({partitions[0]: 1})
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    writer.add_positions({partitions[0]: 5}, member.identity)
+    assert {partitions[0]: 1} == subject.open().progress(group, partitions)
+    writer.commit()
+    assert {partitions[0]: 5} == subject.open().progress(group, partitions)
+
+
 def test_positions_go_with_the_transaction(subject: Subject) -> None:
     """Positions of a transaction are the group's once it commits, and never if it does not."""
     topic, group = subject.topic(), fresh("group")
@@ -444,6 +460,23 @@ def test_positions_go_with_the_transaction(subject: Subject) -> None:
         writer.add_positions({partition: position}, member.identity)
         end()
     assert {partition: 3} == member.committed([partition])
+
+
+def test_progress_waits_for_no_transaction(subject: Subject) -> None:
+    """It tells what was committed before one that is under way, and after its end what that committed."""
+    topic = subject.topic(partitions=2)
+    group, at = fresh("group"), Partition(topic, 0)
+    member = subject.seat(group, topic)
+    until(lambda: member.owned, member.poll)
+    member.commit({at: 1})
+    broker = subject.open()
+    writer = broker.writer(fresh("id"))
+    writer.begin()
+    writer.add_positions({at: 5}, member.identity)
+    assert {at: 1} == broker.progress(group, [at, Partition(topic, 1)])
+    writer.commit()
+    until(lambda: broker.progress(group, [at]) == {at: 5})
+    assert {} == broker.progress(fresh("group"), [at])
 
 
 def test_a_transaction_may_hold_positions_only(subject: Subject) -> None:

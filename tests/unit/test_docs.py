@@ -13,9 +13,12 @@ from notebook import notebook_of
 from notebook import pages as tutorials
 from pages import anchors, blocks, links, needs, play, rows
 
+from stream_rec.engine import Stats
 from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
 from stream_rec.limits import Limits
 from stream_rec.recommend import PRESETS, Model
+from stream_rec.service.counts import Counts
+from stream_rec.service.status import Status
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -132,6 +135,13 @@ def test_the_prices_of_memory_are_told() -> None:
     assert [f"{cost} bytes" for cost in (SESSION_COST, EVENT_COST, ITEM_COST, STORE_COST)] == [
         cells[1] for cells in listed[:4]
     ]
+
+
+@pytest.mark.parametrize(("heading", "struct"), [("## Fields", Status), ("## Counts", Counts), ("## Stats", Stats)])
+def test_every_figure_of_the_status_is_in_the_reference(heading: str, struct: type) -> None:
+    """A row for each field, in their order."""
+    listed = [cells[0].strip("`") for cells in rows(ROOT / "docs/reference/status.md", heading)]
+    assert list(inspect.get_annotations(struct)) == listed
 
 
 def test_the_laws_name_tests_that_exist() -> None:

@@ -242,3 +242,9 @@ class TestTelling:
         monkeypatch.setattr(entries.apply.dispatcher, "_cache", NullCache())
         assert warmup.is_cold()
         assert not warmup.can_keep()
+
+
+def test_a_warm_up_leaves_nothing_to_be_compiled() -> None:
+    """Every kernel that Python calls is ready after it."""
+    warmup.warm_up_all()
+    assert all(getattr(entries, name).dispatcher.overloads for name in entries.__all__)

@@ -4,8 +4,18 @@ The only room that imports a Kafka client, and only the one that is used, when i
 """
 
 from stream_rec.transport.kafka._address import Address, is_address, parse_address
+from stream_rec.transport.kafka._config import read_config
 from stream_rec.transport.kafka._open import Client, open_broker
 from stream_rec.transport.kafka._sink import KafkaSink
 from stream_rec.transport.kafka._source import KafkaSource
 
-__all__ = ["Address", "Client", "KafkaSink", "KafkaSource", "is_address", "open_broker", "parse_address"]
+__all__ = [
+    "Address",
+    "Client",
+    "KafkaSink",
+    "KafkaSource",
+    "is_address",
+    "open_broker",
+    "parse_address",
+    "read_config",
+]

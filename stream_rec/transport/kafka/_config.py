@@ -84,6 +84,11 @@ class Config:
         names = ", ".join(given_key(role, name) for role, name in self._entries)
         return f"Config({names})"
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether there is something to hide."""
+        return bool(self._secrets)
+
     def names(self, role: Role | None = None) -> list[str]:
         """The names that are for *role* alone; without one, those for every part."""
         return [name for scope, name in self._entries if scope == role]

@@ -51,6 +51,7 @@ _SEAT_LOST: Final = frozenset({
     KafkaError._NO_OFFSET,  # noqa: SLF001
 })  # fmt: skip
 _SSL: Final = frozenset({KafkaError._SSL})  # noqa: SLF001
+_TLS_FAILED: Final = "SSL handshake failed"
 _AWAY: Final = frozenset({
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
     KafkaError._TRANSPORT,  # noqa: SLF001
@@ -88,18 +89,15 @@ class Trouble:
     def __init__(self) -> None:
         self.connection: Untyped = None
         """The last error that keeps it from connecting."""
-        self.fatal: Untyped = None
-        """The error that ended its use."""
         self.is_away = False
         """All brokers, by the last word."""
 
     def __call__(self, error: Untyped) -> None:
         """Librdkafka says that *error* has come up."""
         log.debug("%s", error.str())
-        if error.code() in _REFUSED | _SSL:
+        # Where the other side does not speak TLS at all, only the text tells what was tried.
+        if error.code() in _REFUSED | _SSL or _TLS_FAILED in error.str():
             self.connection = error
-        if error.fatal():
-            self.fatal = error
         if error.code() in _AWAY:
             self.is_away = True
 
@@ -123,7 +121,7 @@ class Translator:
     def translated(self, error: Untyped, what: str, trouble: Trouble | None = None) -> StreamRecError:
         """*error*, which came up while doing *what*, as one of ours."""
         if isinstance(error, SystemError):
-            error = error.__cause__ or (trouble and trouble.fatal) or error
+            error = error.__cause__ or error
         if isinstance(error, KafkaException):
             error = error.args[0]
         if not isinstance(error, KafkaError):
@@ -134,6 +132,8 @@ class Translator:
         for codes, make in self._makers():
             if error.code() in codes:
                 return make(text)
+        if _TLS_FAILED in text:
+            return self._no_tls(text)
         # The code of a fatal error says that it is one, and only the text which.
         if error.code() == KafkaError._FATAL and "fenced" in text:  # noqa: SLF001
             return FencedError(f"{text}; another process runs under this name")

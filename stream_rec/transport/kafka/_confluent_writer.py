@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from stream_rec.errors import (
     FencedError,
@@ -33,6 +33,9 @@ _DEFAULTS: Final = {
     "message.max.bytes": 1 << 20,
     "message.timeout.ms": 10_000,
     "queue.buffering.max.messages": 1_000_000,
+    # A transaction that follows another one at once is told to ask again, while the broker still writes the last one's
+    # markers, which takes it a few milliseconds. Where nobody answers, the client waits longer each time.
+    "retry.backoff.ms": 5,
 }
 _OURS: Final = {
     "enable.idempotence": True,
@@ -190,8 +193,19 @@ class ConfluentWriter:
             yield
         except StreamRecError as error:
             raise self._met(error) from None
+        except SystemError as error:
+            raise self._met(self._errors.translated(self._fatal(error), what, self._trouble)) from None
         except CLIENT_ERRORS as error:
             raise self._met(self._errors.translated(error, what, self._trouble)) from None
+
+    def _fatal(self, error: SystemError) -> BaseException:
+        """A fatal error out of a call that called us back gets lost on the way; the next call tells it again."""
+        try:
+            self._producer.begin_transaction()
+        except KafkaException as told:
+            again: BaseException = told
+            return again
+        return error
 
     def _met(self, error: StreamRecError) -> StreamRecError:
         """What to raise for *error*, after which only a lost seat leaves the producer as good as it was.

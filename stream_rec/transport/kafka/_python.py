@@ -4,7 +4,9 @@ Each part has connections and threads of its own; what is asked about topics goe
 thread may use.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 import kafka.errors as theirs
@@ -31,6 +33,7 @@ _DEFAULTS: Final[dict[Role, dict[str, object]]] = {
     "admin": KafkaAdminClient.DEFAULT_CONFIG,
 }
 _ANSWER_S: Final = 10.0
+_LOOK_S: Final = 0.1
 # Where we differ from the client: an unreachable broker is told soon, and asked for again by whoever has the patience.
 _COMMON: Final = {"client_id": "stream-rec", "bootstrap_timeout_ms": 5000, "reconnect_backoff_max_ms": 1000}
 _OURS: Final[dict[Role, dict[str, object]]] = {
@@ -46,6 +49,9 @@ class PythonBroker:
 
     def __init__(self, servers: str, config: Config) -> None:
         self.errors = Translator(servers, config)
+        if config.has_secrets:
+            # What it tells at the level of debug is every byte that it sends.
+            logging.getLogger("kafka").setLevel(logging.INFO)
         self._settings: dict[Role, dict[str, Any]] = {
             role: _COMMON
             | _OURS[role]
@@ -104,8 +110,9 @@ class PythonBroker:
 
     def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
         """The admin client asks for what is committed, whatever is under way."""
+        asked = {group: [TopicPartition(*each) for each in partitions]}
         with self.errors.during(f"the positions of the group {group!r}"):
-            found = self._admin.list_group_offsets({group: [TopicPartition(*each) for each in partitions]})[group]
+            found = _once_there_is_a_coordinator(lambda: self._admin.list_group_offsets(asked))[group]
         return {Partition(*theirs_): told.offset for theirs_, told in found.items() if told.offset >= 0}
 
     def largest_record(self, topic: str) -> int:
@@ -132,7 +139,8 @@ class PythonBroker:
 
     def reader(self) -> PythonReader:
         """A consumer without a group."""
-        return PythonReader(self._connected(KafkaConsumer, "consumer"), self.bounds, self.errors)
+        consumer = self._connected(KafkaConsumer, "consumer", PythonReader.DEFAULTS | self._settings["consumer"])
+        return PythonReader(consumer, self.bounds, self.errors)
 
     def member(
         self, group: str, topics: Sequence[str], revoked: Revoked, *, instance: str | None = None
@@ -158,12 +166,25 @@ class PythonBroker:
             kept.append(KafkaNetClient(**given))
             return kept[-1]
 
+        settings = self._settings[role] if settings is None else settings
         try:
-            return make(**(self._settings[role] if settings is None else settings), kafka_client=keep)
+            return make(**settings, kafka_client=keep)
         except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
             for network in kept:
                 network.close()
-            raise self.errors.unreachable(error) from None
+            raise self.errors.unreachable(error, settings) from None
+
+
+def _once_there_is_a_coordinator(ask: Callable[[], Untyped]) -> Untyped:
+    """A broker on which no group was yet has to make room for them first, and the admin client does not ask again."""
+    until = time.monotonic() + _ANSWER_S
+    while True:
+        try:
+            return ask()
+        except (theirs.CoordinatorNotAvailableError, theirs.CoordinatorLoadInProgressError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(_LOOK_S)
 
 
 def _described(topic: TopicSpec) -> dict[str, object]:

@@ -1,8 +1,6 @@
 """kafka-python's errors as ours: by class, with the operator's next step. Secrets stay out of the texts."""
 
-import socket
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -10,7 +8,9 @@ import kafka.errors as theirs
 
 from stream_rec.errors import FencedError, SeatLostError, SettingsError, StreamRecError, TransportError
 from stream_rec.transport.kafka._config import Config
-from stream_rec.transport.kafka._python_names import connection, tls_context
+from stream_rec.transport.kafka._python_diagnosis import diagnose
+from stream_rec.transport.kafka._python_internals import Untyped
+from stream_rec.transport.kafka._python_names import connection
 
 __all__ = ["Translator"]
 
@@ -28,7 +28,6 @@ _SEAT_LOST: Final = (
 )
 # The session, or the whole client, is in a state that only a new one gets out of.
 _BY_TRYING_AGAIN: Final = (theirs.KafkaConnectionError, theirs.KafkaTimeoutError, theirs.InvalidReceiveError, OSError)
-_HANDSHAKE_S: Final = 3.0
 
 
 class Translator:
@@ -59,12 +58,13 @@ class Translator:
         again = isinstance(error, _BY_TRYING_AGAIN) or bool(getattr(error, "retriable", False))
         return TransportError(text, retriable=again)
 
-    def unreachable(self, error: BaseException) -> StreamRecError:
-        """*error* of a first connection: TLS that fails looks like a broker that is away."""
+    def unreachable(self, error: BaseException, settings: Mapping[str, Untyped]) -> StreamRecError:
+        """*error* of a first connection, made with *settings*; the client does not tell every reason for it."""
         found = self.translated(error, f"{self._servers} cannot be reached")
-        if isinstance(found, TransportError) and found.retriable and connection(self._config)[0].endswith("SSL"):
-            return self._tls_trouble() or found
-        return found
+        if not (isinstance(found, TransportError) and found.retriable):
+            return found
+        reason = diagnose(self._servers, settings)
+        return found if reason is None else self.translated(reason, f"{self._servers} cannot be reached")
 
     def _makers(self) -> list[tuple[type | tuple[type, ...], Callable[[str], StreamRecError]]]:
         return [
@@ -88,27 +88,3 @@ class Translator:
     @staticmethod
     def _no_codec(text: str) -> StreamRecError:
         return TransportError(f"{text}; pip install 'kafka-python[lz4,snappy,zstd]'")
-
-    def _tls_trouble(self) -> StreamRecError | None:
-        """Shake hands with each server by hand, to see what the client does not tell."""
-        context = tls_context(self._config)
-        for server in self._servers.split(","):
-            host, _, port = server.rpartition(":")
-            try:
-                with (
-                    socket.create_connection((host.strip("[]"), int(port)), _HANDSHAKE_S) as plain,
-                    context.wrap_socket(plain, server_hostname=host.strip("[]")),
-                ):
-                    pass
-            except ssl.SSLCertVerificationError as error:
-                return SettingsError(
-                    "kafka.ssl.ca.location",
-                    f"the certificate of {server} cannot be verified: {error.verify_message}; name the file of "
-                    "certificates to trust",
-                )
-            except ssl.SSLError as error:
-                reason = f"{server} does not shake hands for TLS: {error.reason or error}"
-                return SettingsError("kafka.security.protocol", f"{reason}; is it a listener without TLS?")
-            except OSError:
-                continue
-        return None

@@ -1,18 +1,21 @@
 """What stream-rec needs of kafka-python beyond its public calls, in one place; tried with 3.0.12.
 
-To wait on the client's own loop, which a rebalance listener must do so that heartbeats go on; transactions whose calls
-end in time, since the public ones wait for the broker for ever; and ways round a defect of pausing, and of static
-seats, which do not tell that they were taken. The contract tests run all of it against a real broker, so a version
-that changed one of these shows there.
+To wait on the client's own loop, which a rebalance listener must do so that heartbeats go on; to know topics before
+joining a group for them; transactions whose calls end in time, since the public ones wait for the broker for ever; and
+ways round a defect of pausing, and of static seats, which do not tell that they were taken. The contract tests run all
+of it against a real broker, so a version that changed one of these shows there.
 """
 
-from collections.abc import Awaitable
-from typing import Any
+import time
+from collections.abc import Awaitable, Collection
+from typing import Any, Final
 
 import kafka.errors as theirs
 from kafka import KafkaProducer
 
-__all__ = ["BoundedProducer", "Untyped", "free_the_slot", "is_fenced", "pause_on_loop"]
+__all__ = ["BoundedProducer", "Untyped", "free_the_slot", "is_fenced", "know_topics", "pause_on_loop"]
+
+_ASK_AGAIN_S: Final = 0.05
 
 Untyped = Any
 """Something of kafka-python's, which has no types."""
@@ -43,6 +46,21 @@ def free_the_slot(consumer: Untyped) -> None:
     fetcher = consumer._fetcher  # noqa: SLF001
     if fetcher._paused_partition_records and not fetcher._next_partition_records:  # noqa: SLF001
         fetcher._next_partition_records = None  # noqa: SLF001
+
+
+def know_topics(consumer: Untyped, topics: Collection[str], timeout_s: float) -> None:
+    """Return when *consumer*, which has subscribed to *topics*, knows their partitions. Raises KafkaTimeoutError.
+
+    It asks for them when it subscribes, but for nothing if another question is under way: then it would not know them
+    for minutes, and as the leader of a group deal out no partition to anybody.
+    """
+    cluster = consumer._cluster  # noqa: SLF001
+    until = time.monotonic() + timeout_s
+    while any(cluster.partitions_for_topic(topic) is None for topic in topics):
+        if time.monotonic() > until:
+            raise theirs.KafkaTimeoutError(f"no word on {', '.join(topics)} within {timeout_s:.0f} s")
+        cluster.request_update()
+        time.sleep(_ASK_AGAIN_S)
 
 
 class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types

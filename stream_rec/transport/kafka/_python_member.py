@@ -20,7 +20,7 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from stream_rec.errors import FencedError, StreamRecError, TransportError
 from stream_rec.transport.broker import Partition, Positions, Revoked
 from stream_rec.transport.kafka._python_errors import Translator
-from stream_rec.transport.kafka._python_internals import Untyped, is_fenced, pause_on_loop
+from stream_rec.transport.kafka._python_internals import Untyped, is_fenced, know_topics, pause_on_loop
 
 __all__ = ["PythonMember"]
 
@@ -68,6 +68,7 @@ class PythonMember:
         self._polled_at = time.monotonic()
         with self._errors.during("joining the group"):
             self._consumer.subscribe(self._topics, listener=_Listener(self))
+            know_topics(self._consumer, self._topics, _ANSWER_MS / 1000)
         self._keeper = threading.Thread(target=self._keep, name="stream-rec-seat", daemon=True)
         self._keeper.start()
 

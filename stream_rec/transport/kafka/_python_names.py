@@ -157,8 +157,11 @@ def _refuse_unknown(config: Config, defaults: Defaults) -> None:
 
 def _spelled(taken: Iterable[str]) -> list[str]:
     """How the settings are written in Kafka's documentation."""
-    longer = {own: dotted for dotted, own in (_NAMES | _TLS).items() if not dotted.startswith(("socket.", "queue."))}
-    return [longer.get(own, own.replace("_", ".")) for own in taken]
+    usual = {own: dotted for dotted, own in _TLS.items()} | {
+        "sasl_plain_username": "sasl.username",
+        "sasl_plain_password": "sasl.password",
+    }
+    return [usual.get(own, own.replace("_", ".")) for own in taken]
 
 
 def _converted(name: str, own: str, text: str, default: object) -> object:

@@ -29,6 +29,9 @@ _WITHIN_S: Final = 2.0
 class PythonReader:
     """See `Reader`."""
 
+    # An answer that comes just as the client is about to ask makes it sleep for this long, with records at hand.
+    DEFAULTS: Final = {"retry_backoff_ms": 10}
+
     def __init__(
         self,
         consumer: Untyped,

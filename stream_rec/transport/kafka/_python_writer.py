@@ -35,6 +35,9 @@ _DEFAULTS: Final = {
     "transaction_timeout_ms": _TIMEOUT_MS,
     "request_timeout_ms": _REQUEST_MS,
     "max_request_size": 1 << 20,
+    # A transaction that follows another one at once is told to ask again, while the broker still writes the last one's
+    # markers, which takes it a few milliseconds.
+    "retry_backoff_ms": 5,
 }
 _CLOSING_S: Final = 1.0
 

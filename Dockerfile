@@ -1,0 +1,56 @@
+# stream-rec as an image: a wheel is built in one stage and installed in the next, which has no build tools.
+#
+#   docker build -t stream-rec .
+#   docker run --rm stream-rec --help
+#
+# The commands below were run by hand on Debian, as the user they name here; the image itself was not built where
+# this was written, for want of a Docker engine.
+
+ARG PYTHON=3.12
+
+FROM python:${PYTHON}-slim AS wheel
+WORKDIR /build
+COPY constraints.txt .
+RUN pip install --no-cache-dir --constraint constraints.txt build hatchling
+COPY pyproject.toml README.md LICENSE ./
+COPY stream_rec stream_rec
+RUN python -m build --wheel --no-isolation --outdir /wheels .
+
+FROM python:${PYTHON}-slim
+# Kernels are compiled below, for the processor that `docker build` runs on, and Numba compiles them again at the first
+# start on another kind. `generic` is good for every one of the architecture. For the last few per cent of speed, build
+# where you run, with --build-arg NUMBA_CPU_NAME= (empty is the processor's own).
+ARG NUMBA_CPU_NAME=generic
+ENV NUMBA_CPU_NAME=${NUMBA_CPU_NAME} \
+    NUMBA_CACHE_DIR=/var/cache/stream-rec \
+    PATH=/opt/stream-rec/bin:${PATH} \
+    PYTHONUNBUFFERED=1
+
+RUN useradd --system --uid 10001 --home-dir /var/lib/stream-rec stream-rec \
+ && mkdir -p /var/lib/stream-rec/snapshots /var/cache/stream-rec /run/stream-rec \
+ && chown -R stream-rec:stream-rec /var/lib/stream-rec /var/cache/stream-rec /run/stream-rec
+
+COPY --from=wheel /wheels /wheels
+COPY constraints.txt /wheels/
+# confluent-kafka (librdkafka) comes along: the container's user cannot install it later.
+RUN python -m venv /opt/stream-rec \
+ && wheel="$(ls /wheels/*.whl)" \
+ && pip install --no-cache-dir --constraint /wheels/constraints.txt "${wheel}[confluent,parquet]" \
+ && rm -r /wheels
+
+# As the user of the service: Numba uses a folder of compiled kernels only if it may write to it. So with a read-only
+# root file system, mount a volume at /var/cache/stream-rec (a new one is filled from the image), not a tmpfs.
+USER stream-rec
+WORKDIR /var/lib/stream-rec
+RUN stream-rec warm-up
+
+# A named volume mounted here takes over its owner.
+VOLUME /var/lib/stream-rec/snapshots
+
+# `stream-rec run` writes the file when it is told to; a first recovery may take minutes.
+ENV STREAM_REC_STATUS_FILE=/run/stream-rec/status.json
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5m --retries=3 \
+    CMD ["stream-rec", "status", "/run/stream-rec/status.json"]
+
+ENTRYPOINT ["stream-rec"]
+CMD ["--help"]

@@ -1,0 +1,197 @@
+"""TLS, passwords and tokens with both clients; what is wrong is named, and no secret is ever told."""
+
+import base64
+import gc
+import http.server
+import json
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka_broker import Security
+from subjects import fresh, read
+
+from stream_rec.errors import SettingsError, TransportError
+from stream_rec.transport.broker import Broker, Outgoing, TopicSpec
+from stream_rec.transport.kafka import Client, open_broker
+
+# kafka-python drops the sockets of failed connections instead of closing them.
+pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed <s:pytest.PytestUnraisableExceptionWarning")
+
+PASSWORD = "STREAM_REC_TEST_PASSWORD"  # noqa: S105 (the name of a variable)
+
+
+@pytest.fixture(autouse=True)
+def dropped_sockets() -> Iterator[None]:
+    """Let them go here, and not in the next module's tests."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture(params=["kafka-python", "confluent"])
+def client(request: pytest.FixtureRequest) -> Client:
+    """One client after the other."""
+    chosen: Client = request.param
+    return chosen
+
+
+def works(broker: Broker) -> None:
+    """Make a topic, write to it, and read it, all parts of the client taking part."""
+    topic = fresh("secured")
+    broker.create([TopicSpec(topic, 1)])
+    writer = broker.writer(fresh("writer"))
+    writer.begin()
+    writer.send([Outgoing(topic, b"a")])
+    writer.commit()
+    reader = broker.reader()
+    reader.start(dict.fromkeys(broker.partitions(topic), 0))
+    assert [b"a"] == [record.value for record in read(reader, 1)]
+    reader.close()
+    writer.close()
+    broker.close()
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_passwords(client: Client, security: Security, monkeypatch: pytest.MonkeyPatch, mechanism: str) -> None:
+    """Each mechanism lets in whoever has the password, over TLS."""
+    monkeypatch.setenv(PASSWORD, security.password)
+    config = {
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": str(security.ca_file),
+        "sasl.mechanism": mechanism,
+        "sasl.username": security.user,
+        "sasl.password": f"env:{PASSWORD}",
+    }
+    works(open_broker(f"kafka://{security.sasl_tls}", client=client, config=config))
+
+
+def test_tls_alone(client: Client, security: Security) -> None:
+    """The broker is known by the certificate that is named."""
+    config = {"security.protocol": "SSL", "ssl.ca.location": str(security.ca_file)}
+    works(open_broker(f"kafka://{security.tls}", client=client, config=config))
+
+
+def test_a_certificate_that_is_not_trusted(client: Client, security: Security) -> None:
+    """Without the file of who is to be trusted, that file is what the error asks for."""
+    with pytest.raises(SettingsError) as caught:
+        open_broker(f"kafka://{security.tls}", client=client, config={"security.protocol": "SSL"})
+    assert "kafka.ssl.ca.location" == caught.value.key
+
+
+def test_tls_where_there_is_none(client: Client, security: Security) -> None:
+    """A listener without TLS is told from a broker that is away."""
+    with pytest.raises(SettingsError) as caught:
+        open_broker(f"kafka://{security.sasl}", client=client, config={"security.protocol": "SSL"})
+    assert "kafka.security.protocol" == caught.value.key
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+def test_a_wrong_password(
+    client: Client, security: Security, tmp_path: Path, caplog: pytest.LogCaptureFixture, mechanism: str
+) -> None:
+    """It is the password's setting that is named, and neither error nor log nor repr has the password."""
+    wrong = "wr0ng-s3cret"
+    (tmp_path / "password").write_text(f"{wrong}\n")
+    config = {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": mechanism,
+        "sasl.username": security.user,
+        "sasl.password": f"file:{tmp_path / 'password'}",
+    }
+    with caplog.at_level(logging.DEBUG), pytest.raises(SettingsError) as caught:
+        open_broker(f"kafka://{security.sasl}", client=client, config=config)
+    assert "kafka.sasl.password" == caught.value.key
+    assert wrong not in str(caught.value)
+    assert wrong not in caplog.text
+
+
+def test_the_password_is_nowhere_to_be_seen(
+    client: Client, security: Security, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor is the right one, in whatever the parts say of themselves at any level."""
+    monkeypatch.setenv(PASSWORD, security.password)
+    config = {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": security.user,
+        "sasl.password": f"env:{PASSWORD}",
+    }
+    with caplog.at_level(logging.DEBUG):
+        broker = open_broker(f"kafka://{security.sasl}", client=client, config=config)
+        parts: list[Any] = [broker, broker.reader(), broker.writer(None)]
+        works(broker)
+    assert security.password not in caplog.text
+    assert security.password not in repr(parts)
+    for part in parts:
+        part.close()
+
+
+def test_a_broker_that_asks_for_a_password(client: Client, security: Security) -> None:
+    """Who comes without credentials is not let in, and that ends."""
+    with pytest.raises((SettingsError, TransportError)):
+        open_broker(f"kafka://{security.sasl}", client=client, config={})
+
+
+class Tokens(http.server.BaseHTTPRequestHandler):
+    """A token endpoint: unsigned tokens for one client, refusals for all others."""
+
+    def do_POST(self) -> None:
+        expected = "Basic " + base64.b64encode(b"app:s3cret").decode()
+        is_known = self.headers["Authorization"] == expected
+        body = json.dumps({"access_token": token(), "expires_in": 300, "token_type": "Bearer"}).encode()
+        self.send_response(200 if is_known else 401)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body if is_known else b"{}")
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def token() -> str:
+    import time  # noqa: PLC0415 (here only)
+
+    parts = [{"alg": "none", "typ": "JWT"}, {"sub": "shop", "iat": time.time() - 5, "exp": time.time() + 300}]
+    return ".".join([*(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts), ""])
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """A running one."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tokens) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/token"
+        server.shutdown()
+
+
+def oauth(endpoint: str) -> dict[str, str]:
+    return {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.client.id": "app",
+        "sasl.oauthbearer.client.secret": f"env:{PASSWORD}",
+        "sasl.oauthbearer.token.endpoint.url": endpoint,
+    }
+
+
+def test_tokens(client: Client, security: Security, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OAUTHBEARER fetches its token where the settings say."""
+    monkeypatch.setenv(PASSWORD, "s3cret")
+    works(open_broker(f"kafka://{security.sasl}", client=client, config=oauth(endpoint)))
+
+
+def test_a_token_that_is_refused(
+    client: Client, security: Security, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong credentials of the token endpoint are the operator's to mend."""
+    monkeypatch.setenv(PASSWORD, "wr0ng")
+    with pytest.raises(SettingsError, match=r"kafka\.sasl\.") as caught:
+        open_broker(f"kafka://{security.sasl}", client=client, config=oauth(endpoint))
+    assert "wr0ng" not in str(caught.value)

@@ -1,0 +1,70 @@
+"""The service in this process, on a thread of its own: all of it but the command line, without a program to start."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from topics import SECONDS, eventually
+
+from stream_rec.service.build_live import build_live
+from stream_rec.service.live import Live
+from stream_rec.settings import load
+
+
+class Serving:
+    """A service that runs. `live` is it; `fail` raises what ended it."""
+
+    def __init__(self, live: Live) -> None:
+        self.live = live
+        self.error: BaseException | None = None
+        self.is_over = threading.Event()
+
+    def fail(self) -> None:
+        """Raise what ended it, if something has."""
+        if self.error is not None:
+            raise self.error
+
+    def ready(self) -> "Serving":
+        """Wait until it answers."""
+        eventually(lambda: self.is_over.is_set() or self.live.state == "ready", "ready")
+        self.fail()
+        return self
+
+    @property
+    def owned(self) -> set[str]:
+        """The partitions that it answers for."""
+        life = self.live.life
+        return set() if life is None or not hasattr(life, "seat") else set(map(str, life.seat.owned))
+
+
+@contextlib.contextmanager
+def serving(address: str, **flags: object) -> Iterator[Serving]:
+    """A service with these settings, topics named without their broker; it ends in good order with the block."""
+    places = ("events", "recommendations", "requests", "dead_letters")
+    given = {
+        name: f"kafka://{address}/{value}" if name in places and not str(value).startswith(("/", "-")) else value
+        for name, value in flags.items()
+    }
+    stop = threading.Event()
+    with ExitStack() as undo:
+        live, report = build_live(load(flags=given), undo)
+        service = Serving(live)
+
+        def run() -> None:
+            try:
+                live.run(stop.is_set, report)
+            except BaseException as error:  # noqa: BLE001  # it is the test's to see
+                service.error = error
+            finally:
+                service.is_over.set()
+
+        thread = threading.Thread(target=run, name="service")
+        thread.start()
+        try:
+            yield service
+        finally:
+            stop.set()
+            thread.join(SECONDS)
+        assert not thread.is_alive()
+        service.fail()

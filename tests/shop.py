@@ -1,0 +1,84 @@
+"""A small log, fresh topics for a service on it, and what must come out."""
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from kafka_broker import Broker
+from serving import serving
+from topics import Got, Sent, committed, eventually, is_settled, produce
+
+from stream_rec.datasets.simulate import Shape, events
+from stream_rec.engine import Engine
+from stream_rec.events import Event, Request, encode_answer
+
+CLIENTS = pytest.mark.parametrize("client", ["kafka-python", "confluent"])
+LOG = list(events(Shape(sessions=60, items=30, structure=0.8, users=20, seed=5)))
+
+
+def keyed(log: Sequence[Event]) -> list[Sent]:
+    return [Sent(msgspec.json.encode(event), event.session_id.encode()) for event in log]
+
+
+def one_by_one(log: Sequence[Event], topic: str, engine: Engine, first: int = 0) -> list[tuple[bytes, bytes]]:
+    """What *engine* says when it is asked after each event by hand, with the key of its record."""
+    said = []
+    for offset, event in enumerate(log, first):
+        engine.apply([event])
+        (answer,) = engine.answer([Request(session_id=event.session_id)], {f"{topic}-0": offset})
+        said.append((encode_answer(answer), event.session_id.encode()))
+    return said
+
+
+def pairs(found: Sequence[Got]) -> list[tuple[bytes | None, bytes | None]]:
+    return [(got.value, got.key) for got in found]
+
+
+class Shop:
+    """Fresh topics, of one partition unless more are asked for, and a group of their own."""
+
+    def __init__(self, broker: Broker, partitions: int = 1) -> None:
+        self.address = broker.address
+        self.clicks = broker.topic("clicks", partitions=partitions)
+        self.recs = broker.topic("recs")
+        self.dead = broker.topic("dead")
+        self.group = self.clicks
+
+    @property
+    def flags(self) -> dict[str, object]:
+        """The settings of a service on them."""
+        return {
+            "events": self.clicks,
+            "recommendations": self.recs,
+            "dead_letters": self.dead,
+            "group": self.group,
+        }
+
+    @property
+    def argv(self) -> list[str]:
+        """The same for the command line."""
+        at = f"kafka://{self.address}/"
+        places = {"events": self.clicks, "recommendations": self.recs, "dead-letters": self.dead}
+        return [
+            *(word for name, topic in places.items() for word in (f"--{name}", at + topic)),
+            "--group",
+            self.group,
+        ]
+
+    def produce(self, *records: Sent) -> None:
+        produce(self.address, self.clicks, records)
+
+    def serve(self, topics: Sequence[str] | None = None, **flags: object) -> None:
+        """Run a service until it has settled all that there is."""
+        with serving(self.address, **{**self.flags, **flags}) as service:
+            for topic in topics or [self.clicks]:
+                eventually(lambda topic=topic: service.is_over.is_set() or self.is_settled(topic), f"{topic} settled")  # type: ignore[misc]  # the default binds it
+
+    def is_settled(self, topic: str | None = None) -> bool:
+        return is_settled(self.address, topic or self.clicks, self.group)
+
+    def answers(self) -> list[Got]:
+        return committed(self.address, self.recs)
+
+    def letters(self) -> list[Got]:
+        return committed(self.address, self.dead)
