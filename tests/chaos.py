@@ -223,6 +223,7 @@ def _replay(clicks: str, events: dict[tuple[int, int], Event], answer: Answer) -
     seen = answer.offsets
     before = [event for (number, offset), event in events.items() if offset <= seen.get(f"{clicks}-{number}", -1)]
     engine = Engine()
-    engine.apply(sorted(before, key=lambda event: event.timestamp))
+    in_order = sorted(before, key=lambda event: event.timestamp)
+    engine.apply(in_order)
     (expected,) = engine.answer([Request(session_id=answer.session_id)], seen)
     assert expected == answer

@@ -1,13 +1,12 @@
 """The recommender over sessions at rest: what it is fitted from, asked, and goes on with."""
 
-import pickle
 import threading
 from collections.abc import Iterator
 from io import StringIO
+from math import inf
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -17,17 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from stream_rec import snapshot
 from stream_rec.datasets.columns import columns_of_events
 from stream_rec.datasets.logs import Log
 from stream_rec.datasets.reading import read_log
 from stream_rec.engine import Engine
 from stream_rec.errors import DecodeError, SettingsError, SnapshotError
 from stream_rec.events import Event, Reason
-from stream_rec.library import Recommender, _recommender, _saved
+from stream_rec.library import Recommender, _recommender
 from stream_rec.library._progress import watched
 from stream_rec.library._threads import n_threads, parts_for, side_by_side
 from stream_rec.limits import Limits
-from stream_rec.recommend import model
+from stream_rec.recommend import changed, model
 
 NOON = 1_714_564_800_000
 VISITS = {"ann": "tent stove lamp", "ben": "tent stove rope", "cleo": "lamp mat", "dora": "tent stove"}
@@ -427,23 +427,13 @@ LOG: dict[str, Any] = {
 }
 
 
-def test_a_recommender_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that it was made with goes along as JSON, and all that it learned with the engine: it goes on the same."""
-    kept: dict[str, tuple[bytes, bytes]] = {}
-
-    def write(path: str, engine: Engine, made: _saved.Made) -> None:
-        kept[path] = pickle.dumps(engine), msgspec.json.encode(made)
-
-    def read(path: str) -> tuple[Engine, _saved.Made]:
-        engine, made = kept[path]
-        return pickle.loads(engine), msgspec.json.decode(made, type=_saved.Made)  # noqa: S301  # our own, just written
-
-    monkeypatch.setattr(_saved, "write", write)
-    monkeypatch.setattr(_saved, "read", read)
+def test_a_recommender_comes_back_as_it_was(tmp_path: Path) -> None:
+    """All that it was made with goes along, infinity included, and all that it learned: it goes on the same."""
     point = model("wsknn", m=1, sampling="weighted-events", require_type="view", bonus_type=("buy", "cart"), bonus=2.0)
+    point = changed(point, weight="exp", weight_decay=inf)
     original = Recommender(point, types={"view": 2.0, "buy": 3.0}, deny=["light"]).fit(LOG)
-    original.save("here")
-    loaded = Recommender.load("here")
+    original.save(tmp_path / "shop.srs")
+    loaded = Recommender.load(tmp_path / "shop.srs")
     for _ in range(2):
         assert seen(original) == seen(loaded)
         assert (original.model, original.left_out) == (loaded.model, loaded.left_out)
@@ -456,3 +446,6 @@ def test_what_was_not_saved_is_not_loaded(tmp_path: Path) -> None:
     """An error, never an empty recommender."""
     with pytest.raises(SnapshotError):
         Recommender.load(tmp_path / "nothing")
+    snapshot.save(Engine(), tmp_path / "engine.srs")
+    with pytest.raises(SnapshotError, match="not a recommender"):
+        Recommender.load(tmp_path / "engine.srs")
