@@ -71,14 +71,15 @@ class Columns:
 
     def events(self, batch: int = BATCH_EVENTS) -> Iterator[list[Event]]:
         """Hand out the events in time order, *batch* at a time; those of one time in the order they were read."""
-        yield from self._in_order(np.argsort(self.times, kind="stable"), batch)
+        yield from self._in_order(np.argsort(self.times, kind="stable"), self.users, batch)
 
     def session_by_session(self, batch: int = BATCH_EVENTS) -> Iterator[list[Event]]:
         """Hand out the same events so that a store without limits takes them at the least cost, and ends up the same.
 
         Sessions come in the order of their last events, and of each first the event that is its last (of several of
         that time the first): so a session has its place from the start, and no other event of it moves it. An event in
-        time order moves its session in the lists of all its items.
+        time order moves its session in the lists of all its items. A user stands once with each session: a store notes
+        who took part, not in which event.
         """
         order = np.argsort(self.times, kind="stable")
         sessions, times = self.sessions.codes[order], self.times[order]
@@ -87,9 +88,21 @@ class Columns:
         is_rest = np.ones(len(order), np.bool_)
         ends = np.flatnonzero(times == last[sessions])
         is_rest[ends[np.unique(sessions[ends], return_index=True)[1]]] = False
-        yield from self._in_order(order[np.lexsort((is_rest, sessions, last[sessions]))], batch)
+        order = order[np.lexsort((is_rest, sessions, last[sessions]))]
+        yield from self._in_order(order, self._users_once(), batch)
 
-    def _in_order(self, order: npt.NDArray[np.int64], batch: int) -> Iterator[list[Event]]:
+    def _users_once(self) -> Ids | None:
+        """Return the users, each only at one event of a session."""
+        if self.users is None:
+            return None
+        # Nobody counts as a user here (-1 becomes 0), so that each pair has a number of its own.
+        pairs = self.sessions.codes * np.int64(len(self.users.names) + 1) + self.users.codes + 1
+        first = np.unique(pairs, return_index=True)[1]
+        once = np.full_like(self.users.codes, -1)
+        once[first] = self.users.codes[first]
+        return Ids(self.users.names, once)
+
+    def _in_order(self, order: npt.NDArray[np.int64], users: Ids | None, batch: int) -> Iterator[list[Event]]:
         for begin in range(0, len(order), batch):
             places = order[begin : begin + batch]
             names = (
@@ -98,13 +111,7 @@ class Columns:
                 self.times[places].tolist(),
                 self.types.at(places),
             )
-            yield list(map(_MAKE_EVENT, *names, *self._users_at(places)))
-
-    def _users_at(self, places: npt.NDArray[np.int64]) -> tuple[list[str | None], ...]:
-        """Return the columns of an event behind its type: no event id, and the user; none where no event has one."""
-        if self.users is None:
-            return ()
-        return [None] * len(places), self.users.at(places)
+            yield list(map(_MAKE_EVENT, *names, *_behind_type(users, places)))
 
     def by_session(self) -> dict[str, tuple[list[str], list[int], list[str]]]:
         """Return the items, times (ms) and types of each session, in time order: what `columns_of_sessions` reads."""
@@ -158,6 +165,11 @@ class Columns:
         if types is None or types.issuperset(self.types.names):
             return self
         return self.only(np.array([name in types for name in self.types.names], np.bool_)[self.types.codes])
+
+
+def _behind_type(users: Ids | None, places: npt.NDArray[np.int64]) -> tuple[list[str | None], ...]:
+    """Return the columns of an event behind its type: no event id, and the user; none where no event has one."""
+    return () if users is None else ([None] * len(places), users.at(places))
 
 
 def columns_of_events(events: Iterable[Event]) -> Columns:

@@ -63,6 +63,32 @@ def test_a_batch_leaves_what_its_events_one_by_one_would(
     assert everything(batched) == everything(one_by_one)
 
 
+@given(
+    st.lists(st.lists(st.sampled_from(ITEMS[:4]), min_size=1, max_size=4), min_size=6, max_size=14),
+    st.lists(st.sampled_from(ITEMS[:4]), min_size=1, max_size=4),
+    st.integers(1, 8),
+    st.sampled_from(["recent", "common-items", "random", "weighted-events"]),
+    st.integers(0, 2),
+)
+def test_the_sample_is_that_of_the_plain_twin(
+    visits: list[list[str]], query: list[str], m: int, sampling: str, seed: int
+) -> None:
+    """Law 2: of many more sessions than are sampled, many of them with equal keys, whichever way they are sampled."""
+    twins = Twins(Limits(retention_ms=None), type_weights={"cart": 2.0})
+    twins.apply(
+        [
+            Event(f"s{number}", item, number, "cart" if (number + place) % 3 == 0 else "view")
+            for number, items in enumerate(visits)
+            for place, item in enumerate(items)
+        ]
+    )
+    point = changed(
+        PRESETS["sknn"], m=m, k=14, n=8, sampling=sampling, sampling_seed=seed, seen="keep", fallbacks=False
+    )
+    twins.compare_query(point, query)
+    twins.compare_query(changed(point, bonus_type="cart", bonus=0.6), query)
+
+
 @given(st.lists(records, max_size=40), st.randoms(use_true_random=False))
 def test_how_partitions_interleave_does_not_matter(
     drawn: list[tuple[str, str, int, str | None, str | None]],

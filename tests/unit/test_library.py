@@ -121,7 +121,8 @@ def test_what_it_learns_session_by_session_is_what_time_order_would_leave(
     drawn: list[tuple[int, int, int, str]], batch: int
 ) -> None:
     """The same sessions, event for event, and the same answers: with repeats and with equal times."""
-    log = columns_of_events([Event(f"s{s}", f"i{i}", time, kind) for s, i, time, kind in drawn])
+    users = [None, "u0", "u1", "u2", "u3", "u4", "u5"]
+    log = columns_of_events([Event(f"s{s}", f"i{i}", t, kind, None, users[s * i % 7]) for s, i, t, kind in drawn])
     fitted = Recommender(limits=_recommender._at_rest(log)).fit(log)
     at_once = Recommender().fit(log)
     again = Engine(limits=fitted.engine.limits)
@@ -129,6 +130,8 @@ def test_what_it_learns_session_by_session_is_what_time_order_would_leave(
         assert len(events) == again.apply(events).n_applied
     for name in fitted.session_ids():
         assert fitted.engine.session(name) == at_once.engine.session(name) == again.session(name)
+    assert seen(fitted) == seen(at_once)
+    assert [fitted.engine.forget(user_id="u1")] == [at_once.engine.forget(user_id="u1")]
     assert seen(fitted) == seen(at_once)
     at_once.engine._check()
     again._check()
