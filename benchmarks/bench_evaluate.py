@@ -27,7 +27,7 @@ from stream_rec.recommend import PRESETS
 
 QUESTION = "how good is each preset, beside baselines?"
 CUTOFFS = (5, 10, 20)
-MOST = 100_000  # questions a log, all but on the largest: twelve candidates answer each, some from whole lists
+MOST = 30_000  # questions a log: twelve candidates answer each, some of them from whole lists
 HELD_OUT = 0.8  # of the log's events: sessions that begin later are asked
 LOGS: dict[str, Callable[[Path], list[Event]]] = {
     "serenade-toy": lambda folder: serenade_toy(folder / "serenade-toy").events,

@@ -74,13 +74,11 @@ def query_of(point: Model) -> Query:
             return 0.0
         return 1.0 if point.place_decay is None else exp(-distance / point.place_decay)
 
-    def weight(i: int, length: int, distinct: int) -> float:
-        if point.weight == "exp":
-            return exp((i - length) / point.weight_decay)
-        return WEIGHTS[point.weight](i, length, distinct)
+    def weight(i: int, length: int, _distinct: int) -> float:
+        return exp((i - length) / point.weight_decay)
 
     def match(step: int) -> float:
-        return exp((1 - step) / point.match_decay) if point.match == "exp" else MATCHES[point.match](step)
+        return exp((1 - step) / point.match_decay)
 
     def rule(distance: int) -> float:
         if distance > point.rules_steps:
@@ -92,10 +90,10 @@ def query_of(point: Model) -> Query:
         k=point.k,
         n=point.n,
         last=point.last,
-        weight=weight,
+        weight=weight if point.weight == "exp" else WEIGHTS[point.weight],
         normalise=point.normalise,
         age_days=point.age_days,
-        match=match,
+        match=match if point.match == "exp" else MATCHES[point.match],
         place=place,
         direction=point.direction,
         idf=point.idf,
