@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from hypothesis import strategies as st
+
 from stream_rec.engine import Engine, Question
 from stream_rec.events import Event, Forget, Recommendation
 from stream_rec.index import exp, ln
@@ -62,6 +64,20 @@ PAPERS: Final[dict[str, tuple[str, str, float | None, str, float | None, str, fl
 }
 
 
+small_limits = st.builds(
+    Limits,
+    retention_ms=st.sampled_from([None, 30, 60]),
+    allowed_lateness_ms=st.sampled_from([0, 5, 20]),
+    max_sessions=st.none() | st.integers(1, 5),
+    max_events=st.none() | st.integers(1, 12),
+    max_bytes=st.none() | st.integers(STORE_COST + 500, STORE_COST + 4_000),
+    max_session_events=st.integers(1, 6),
+    dedupe_window_ms=st.none() | st.integers(0, 40),
+    popular_half_life_ms=st.sampled_from([2, 10, 1000]),
+)
+"""Limits that logs of some dozen events run into."""
+
+
 def types_of(named: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (named,) if isinstance(named, str) else named or ()
 
@@ -117,6 +133,21 @@ def query_of(point: Model) -> Query:
 def small(preset: str, **changes: object) -> Model:
     """Return a preset with so small a sample and so few neighbours that their choice matters in small logs."""
     return changed(PRESETS[preset], **{"m": 4, "k": 2, "n": 3, "last": 3, **changes})
+
+
+SAMPLED: Final = [
+    small("sknn", n=8, m=2, sampling="common-items", every_time=True),
+    small("default", n=8, m=2, sampling="random", sampling_seed=5),
+    small("default", n=8, m=2, sampling="weighted-events", bonus_type="cart", bonus=0.5),
+]
+"""Every way of sampling but the usual one, which the presets have."""
+
+
+def answers_of(engine: Engine) -> list[list[Scored]]:
+    """Return what every preset, small, and every way of sampling answer for each session, and for an unknown one."""
+    points = [*(small(preset, n=8) for preset in PRESETS), *SAMPLED]
+    names = [*sorted(engine.session_ids()), "-"]
+    return [plain(engine.ask(point, session_id=name)) for point in points for name in names]
 
 
 def plain(items: Sequence[Recommendation]) -> list[Scored]:

@@ -16,11 +16,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from laws import Twins, small
+from laws import Twins, small, small_limits
 
 from stream_rec.engine import Question
 from stream_rec.events import Event, Forget
-from stream_rec.index.vmis import STORE_COST
 from stream_rec.limits import Limits
 from stream_rec.recommend import PRESETS, Model, changed
 
@@ -36,18 +35,6 @@ WEIGHTS = {"cart": 2.0, "purchase": 5.0}
 
 questions = st.builds(
     Question, st.none() | sessions, st.none() | st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14)
-)
-
-limits = st.builds(
-    Limits,
-    retention_ms=st.sampled_from([None, 30, 60]),
-    allowed_lateness_ms=st.sampled_from([0, 5, 20]),
-    max_sessions=st.none() | st.integers(1, 5),
-    max_events=st.none() | st.integers(1, 12),
-    max_bytes=st.none() | st.integers(STORE_COST + 500, STORE_COST + 4_000),
-    max_session_events=st.integers(1, 6),
-    dedupe_window_ms=st.none() | st.integers(0, 40),
-    popular_half_life_ms=st.sampled_from([2, 10, 1000]),
 )
 
 variants = st.builds(
@@ -100,7 +87,7 @@ class Log(RuleBasedStateMachine):
 
     UNIT = 1  # ms that the steps of time and the limits are counted in
 
-    @initialize(limits=limits, deny=st.lists(items, max_size=2))
+    @initialize(limits=small_limits, deny=st.lists(items, max_size=2))
     def start(self, limits: Limits, deny: list[str]) -> None:
         self.twins = Twins(scaled(limits, self.UNIT), deny, WEIGHTS)
         self.now = 1_000
