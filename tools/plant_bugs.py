@@ -122,6 +122,27 @@ BUGS: Final = [
         "return mean + p.real[BONUS]",
     ),
     Bug(
+        3,
+        "a session follows its own rules",
+        KERNEL + "rules.py",
+        "if (word & SLOT) == SLOT or slot == own:",
+        "if (word & SLOT) == SLOT:",
+    ),
+    Bug(
+        2,
+        "the share of repeats counts items that may not come",
+        KERNEL + "repeats.py",
+        "        if is_blocked(state, scratch, item):\n            continue\n",
+        "",
+    ),
+    Bug(
+        3,
+        "of several queries asked at once each hears of the one before",
+        KERNEL + "entries.py",
+        "queries.item[max(begin, end - p.whole[LAST]) : end]",
+        "queries.item[max(0, end - p.whole[LAST]) : end]",
+    ),
+    Bug(
         2,
         "popularity is not mended when a count falls",
         KERNEL + "popular.py",
@@ -184,6 +205,13 @@ BUGS: Final = [
         "stream_rec/index/retained.py",
         "np.lexsort((hashes[among], last[among]))",
         "np.lexsort((among, last[among]))",
+    ),
+    Bug(
+        5,
+        "a loaded engine does not know how many items its sessions hold",
+        "stream_rec/index/retained.py",
+        '    counters[field.N_HELD] = index.state.item["df"].sum()\n',
+        "",
     ),
     Bug(
         5,
