@@ -6,7 +6,8 @@
 # The commands below were run by hand on Debian, as the user they name here; the image itself was not built where
 # this was written, for want of a Docker engine.
 
-ARG PYTHON=3.12
+# The version that constraints.txt is made and tested with.
+ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS wheel
 WORKDIR /build
@@ -17,9 +18,9 @@ COPY stream_rec stream_rec
 RUN python -m build --wheel --no-isolation --outdir /wheels .
 
 FROM python:${PYTHON}-slim
-# Kernels are compiled below, for the processor that `docker build` runs on, and Numba compiles them again at the first
-# start on another kind. `generic` is good for every one of the architecture. For the last few per cent of speed, build
-# where you run, with --build-arg NUMBA_CPU_NAME= (empty is the processor's own).
+# Kernels are compiled below, and for another kind of processor than the one that `docker build` runs on Numba would
+# compile them again at the first start. `generic` is good for every processor of the architecture, and no slower that
+# could be measured; --build-arg NUMBA_CPU_NAME= (empty) uses all that the processor of the build has.
 ARG NUMBA_CPU_NAME=generic
 ENV NUMBA_CPU_NAME=${NUMBA_CPU_NAME} \
     NUMBA_CACHE_DIR=/var/cache/stream-rec \

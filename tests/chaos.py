@@ -223,7 +223,7 @@ def _replay(clicks: str, events: dict[tuple[int, int], Event], answer: Answer) -
     seen = answer.offsets
     before = [event for (number, offset), event in events.items() if offset <= seen.get(f"{clicks}-{number}", -1)]
     engine = Engine()
-    in_order = sorted(before, key=lambda event: event.timestamp)
-    engine.apply(in_order)
+    before.sort(key=lambda event: event.timestamp)
+    engine.apply(before)
     (expected,) = engine.answer([Request(session_id=answer.session_id)], seen)
     assert expected == answer

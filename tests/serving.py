@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 from topics import SECONDS, eventually
 
@@ -39,8 +40,11 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(address: str, **flags: object) -> Iterator[Serving]:
-    """A service with these settings, topics named without their broker; it ends in good order with the block."""
+def serving(address: str, *, ends_with: Any = None, **flags: object) -> Iterator[Serving]:
+    """A service with these settings, topics named without their broker.
+
+    It ends in good order with the block, or before that with an error of the kind that it *ends_with*.
+    """
     places = ("events", "recommendations", "requests", "dead_letters")
     given = {
         name: f"kafka://{address}/{value}" if name in places and not str(value).startswith(("/", "-")) else value
@@ -67,4 +71,7 @@ def serving(address: str, **flags: object) -> Iterator[Serving]:
             stop.set()
             thread.join(SECONDS)
         assert not thread.is_alive()
-        service.fail()
+        if ends_with is None:
+            service.fail()
+        else:
+            assert isinstance(service.error, ends_with)

@@ -15,6 +15,9 @@ from stream_rec.events import Event, Request, encode_answer
 CLIENTS = pytest.mark.parametrize("client", ["kafka-python", "confluent"])
 LOG = list(events(Shape(sessions=60, items=30, structure=0.8, users=20, seed=5)))
 
+# Within a second: written at once to several partitions, what took a day would be late in one and not in another.
+CLOSE = [msgspec.structs.replace(each, timestamp=LOG[0].timestamp + at) for at, each in enumerate(LOG)]
+
 
 def keyed(log: Sequence[Event]) -> list[Sent]:
     return [Sent(msgspec.json.encode(event), event.session_id.encode()) for event in log]

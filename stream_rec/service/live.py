@@ -38,6 +38,7 @@ _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 10.0
 _LONG_LIFE_S: Final = 60.0  # a failure after this is a new one
 _BOUNDS_EVERY_S: Final = 2.0
+_REFUSALS: Final = 3  # a broker that has just started may not know yet what it holds
 _WAITING: Final = "waiting for the broker"
 
 
@@ -234,6 +235,9 @@ class Life:
     ) -> None:
         self.lag: dict[Partition, int] = {}
         """Of each partition of events, how many offsets there are that were not handed out, lately."""
+        self._gone: TransportError | None = None
+        """Why there is nothing to read any more: a client may only fall silent."""
+        self._n_refused = 0
         self._parts = parts
         self._counts = counts or Counts()
         self._closing = False
@@ -294,6 +298,8 @@ class Life:
     def step(self, timeout_s: float = _POLL_S, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Keep the seat, and hand over what has come; False if nothing had. Raises what failed."""
         self.pipeline.raise_failure()
+        if self._gone is not None:
+            raise self._gone
         self.seat.keep(self.pipeline, self.checkpoint)
         handed = self.intake.next(timeout_s)
         if handed is None:
@@ -303,7 +309,14 @@ class Life:
     def look_around(self) -> None:
         """Find out how far the log goes. For a thread of its own."""
         positions = self.intake.positions
-        bounds = self._parts.broker.bounds(positions)
+        try:
+            bounds = self._parts.broker.bounds(positions)
+        except TransportError as error:
+            self._n_refused += not error.retriable
+            if self._n_refused >= _REFUSALS:
+                self._gone = error
+            raise
+        self._n_refused = 0
         self.lag = {partition: max(0, bounds[partition].end - offset) for partition, offset in positions.items()}
 
     def close(self, *, in_order: bool) -> bool:

@@ -1,5 +1,6 @@
 """Addresses of topics, and the settings of Kafka clients: what is taken, what is refused, and in which words."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from stream_rec.errors import SettingsError
 from stream_rec.settings import load
-from stream_rec.transport.kafka import Address, is_address, open_broker, parse_address
+from stream_rec.transport.kafka import Address, _python, is_address, open_broker, parse_address
 from stream_rec.transport.kafka._config import Config, Role, read_config
 from stream_rec.transport.kafka._confluent_names import confluent_settings, refused
 from stream_rec.transport.kafka._python import _DEFAULTS
@@ -276,3 +277,18 @@ class TestConfluent:
     def test_what_it_names_without_quotes(self) -> None:
         """Is a setting of Kafka's all the same."""
         assert "kafka" == refused(config(), "producer", "`a` must be larger than `b`").key
+
+
+@pytest.mark.parametrize(("before", "after"), [(logging.CRITICAL, logging.CRITICAL), (logging.DEBUG, logging.INFO)])
+def test_secrets_never_make_the_client_louder(monkeypatch: pytest.MonkeyPatch, before: int, after: int) -> None:
+    """What shows every byte is not told where there are some; what was quiet stays so."""
+    monkeypatch.setattr(_python, "KafkaAdminClient", lambda **_: None)
+    log = logging.getLogger("kafka")
+    kept = log.level
+    log.setLevel(before)
+    try:
+        given = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.password": "env:SECRET"}
+        _python.PythonBroker("localhost:9092", read_config(given, {"SECRET": "x"}))
+        assert after == log.level
+    finally:
+        log.setLevel(kept)

@@ -89,6 +89,8 @@ class Trouble:
     def __init__(self) -> None:
         self.connection: Untyped = None
         """The last error that keeps it from connecting."""
+        self.fatal: Untyped = None
+        """What has ended it: its calls only say that something has."""
         self.is_away = False
         """All brokers, by the last word."""
 
@@ -100,6 +102,8 @@ class Trouble:
             self.connection = error
         if error.code() in _AWAY:
             self.is_away = True
+        if error.fatal():
+            self.fatal = error
 
 
 class Translator:
@@ -128,6 +132,8 @@ class Translator:
             return TransportError(self._config.hide(f"{what}: {error}"))
         if error.code() in _BY_TRYING_AGAIN and trouble is not None and trouble.connection is not None:
             error = trouble.connection
+        if error.code() == KafkaError._FATAL and trouble is not None and trouble.fatal is not None:  # noqa: SLF001
+            error = trouble.fatal
         text = self._config.hide(f"{what}: {error.str() or error.name()}")
         for codes, make in self._makers():
             if error.code() in codes:

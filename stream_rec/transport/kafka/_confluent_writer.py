@@ -169,8 +169,10 @@ class ConfluentWriter:
         producer, self._producer, self._is_broken = self._producer, None, False
         self._failures = []
         if producer is not None:
-            producer.purge()
-            producer.flush(_CLOSING_S)
+            # One that was fenced says so once more, to whatever it is asked, and may confuse the interpreter by it.
+            with contextlib.suppress(KafkaException, SystemError):
+                producer.purge()
+                producer.flush(_CLOSING_S)
             self._failures = []
 
     def _told(self, error: KafkaError | None, message: Message) -> None:

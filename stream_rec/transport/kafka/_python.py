@@ -12,14 +12,13 @@ from typing import Any, Final
 import kafka.errors as theirs
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.net.compat import KafkaNetClient
 from kafka.protocol.consumer import IsolationLevel, OffsetSpec
 
 from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.broker import Bounds, Partition, Revoked, TopicSpec
 from stream_rec.transport.kafka._config import Config, Role
 from stream_rec.transport.kafka._python_errors import Translator
-from stream_rec.transport.kafka._python_internals import Untyped
+from stream_rec.transport.kafka._python_internals import Untyped, opened
 from stream_rec.transport.kafka._python_member import PythonMember
 from stream_rec.transport.kafka._python_names import python_settings
 from stream_rec.transport.kafka._python_reader import PythonReader
@@ -50,8 +49,9 @@ class PythonBroker:
     def __init__(self, servers: str, config: Config) -> None:
         self.errors = Translator(servers, config)
         if config.has_secrets:
-            # What it tells at the level of debug is every byte that it sends.
-            logging.getLogger("kafka").setLevel(logging.INFO)
+            # What it tells at the level of debug is every byte that it sends. A level above that stays.
+            log = logging.getLogger("kafka")
+            log.setLevel(max(log.getEffectiveLevel(), logging.INFO))
         self._settings: dict[Role, dict[str, Any]] = {
             role: _COMMON
             | _OURS[role]
@@ -159,19 +159,10 @@ class PythonBroker:
         self._admin.close()
 
     def _connected(self, make: Untyped, role: Role, settings: dict[str, Any] | None = None) -> Untyped:
-        """Make a part. One that cannot connect leaves a thread and sockets, which go with what is kept here."""
-        kept: list[Untyped] = []
-
-        def keep(**given: Untyped) -> Untyped:
-            kept.append(KafkaNetClient(**given))
-            return kept[-1]
-
         settings = self._settings[role] if settings is None else settings
         try:
-            return make(**settings, kafka_client=keep)
+            return opened(make, settings)
         except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
-            for network in kept:
-                network.close()
             raise self.errors.unreachable(error, settings) from None
 
 

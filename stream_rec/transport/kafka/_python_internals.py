@@ -1,24 +1,46 @@
 """What stream-rec needs of kafka-python beyond its public calls, in one place; tried with 3.0.12.
 
-To wait on the client's own loop, which a rebalance listener must do so that heartbeats go on; to know topics before
-joining a group for them; transactions whose calls end in time, since the public ones wait for the broker for ever; and
-ways round a defect of pausing, and of static seats, which do not tell that they were taken. The contract tests run all
-of it against a real broker, so a version that changed one of these shows there.
+To let go of a client that could not be opened; to wait on the client's own loop, which a rebalance listener must do so
+that heartbeats go on; to know topics before joining a group for them; transactions whose calls end in time, since the
+public ones wait for the broker for ever; and ways round a defect of pausing, and of static seats, which do not tell
+that they were taken. The contract tests run all of it against a real broker, so a version that changed one of these
+shows there.
 """
 
 import time
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any, Final
 
 import kafka.errors as theirs
 from kafka import KafkaProducer
+from kafka.net.compat import KafkaNetClient
 
-__all__ = ["BoundedProducer", "Untyped", "free_the_slot", "is_fenced", "know_topics", "pause_on_loop"]
+__all__ = ["BoundedProducer", "Untyped", "free_the_slot", "is_fenced", "know_topics", "opened", "pause_on_loop"]
 
 _ASK_AGAIN_S: Final = 0.05
 
 Untyped = Any
 """Something of kafka-python's, which has no types."""
+
+
+def opened(make: Untyped, settings: Mapping[str, Any]) -> Untyped:
+    """A client made with *settings*.
+
+    Its constructor waits for the broker, and where that fails leaves a thread and sockets to nobody: so what owns both
+    is made here, and closed.
+    """
+    kept: list[Untyped] = []
+
+    def keep(**inner: Untyped) -> Untyped:
+        kept.append(KafkaNetClient(**inner))
+        return kept[-1]
+
+    try:
+        return make(kafka_client=keep, **settings)
+    except BaseException:
+        for network in kept:
+            network.close()
+        raise
 
 
 def pause_on_loop(consumer: Untyped, seconds: float) -> Awaitable[None]:
@@ -30,11 +52,10 @@ def pause_on_loop(consumer: Untyped, seconds: float) -> Awaitable[None]:
 def is_fenced(consumer: Untyped) -> bool:
     """Whether the seat of *consumer* was taken by another of the same name: it then just stops its heartbeats.
 
-    That is so for an instant after each join too, so only what is so twice is so.
+    That is so for an instant around each rebalance too, so only what is so several times in a row is so.
     """
     coordinator = consumer._coordinator  # noqa: SLF001
-    fenced: bool = coordinator.stable() and not coordinator._heartbeat_enabled  # noqa: SLF001
-    return fenced
+    return coordinator.stable() and not (coordinator.rejoining or coordinator._heartbeat_enabled)  # noqa: SLF001
 
 
 def free_the_slot(consumer: Untyped) -> None:

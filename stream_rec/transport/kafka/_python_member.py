@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 _TURN_MS: Final = 100
 _LOOP_PAUSE_S: Final = 0.005
 _RETRY_S: Final = 0.5
+_SILENT_TURNS: Final = 3  # a seat without heartbeats; fewer may be a rebalance that has just begun or ended
 _ANSWER_MS: Final = 10_000
 _SEAT_DEFAULTS: Final = {"session_timeout_ms": 10_000, "heartbeat_interval_ms": 1000}
 _PATIENCE_S: Final = 10.0
@@ -49,7 +50,7 @@ class PythonMember:
         self._changes: deque[_Change] = deque()
         """What the client's loop has met, and `poll` is to take over."""
         self._trouble: StreamRecError | None = None
-        self._is_fenced = False
+        self._n_silent = 0
         self._polled_at = 0.0
         self._leaving = threading.Event()
         self._keeper: threading.Thread | None = None
@@ -141,8 +142,8 @@ class PythonMember:
                 self._met(TransportError(f"keeping the seat in the group: {error!r}", retriable=True))
 
     def _look_for_a_rival(self) -> None:
-        was_fenced, self._is_fenced = self._is_fenced, is_fenced(self._consumer)
-        if was_fenced and self._is_fenced:
+        self._n_silent = self._n_silent + 1 if is_fenced(self._consumer) else 0
+        if self._n_silent > _SILENT_TURNS:
             self._met(FencedError("the seat in the group was taken: another process runs under this name"))
 
     def _met(self, trouble: StreamRecError) -> None:

@@ -175,7 +175,11 @@ class PythonWriter:
             raise self._met(error) from None
         except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
             cause = None if self._producer is None else self._producer.trouble
-            raise self._met(self._errors.translated(cause or error, what)) from None
+            translated = self._errors.translated(cause or error, what)
+            if type(cause) is theirs.KafkaError:
+                # What it says of any error that it has no name for, such as no answer in time: a new producer may do.
+                translated = TransportError(translated.message, retriable=True)
+            raise self._met(translated) from None
 
     def _met(self, error: StreamRecError) -> StreamRecError:
         """What to raise for *error*, after which only a lost seat leaves the producer as good as it was.

@@ -1,0 +1,134 @@
+"""The broker goes away, freezes, comes back, or comes late; a topic goes for good."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from kafka_broker import Broker
+from kafka_broker.plugin import MakeBroker
+from running import running
+from serving import serving
+from shop import CLIENTS, CLOSE, LOG, Shop, keyed, one_by_one, pairs
+from topics import eventually
+
+from stream_rec.engine import Engine
+from stream_rec.errors import SettingsError, TransportError
+
+QUICK = {("kafka-python", "freeze"), ("confluent", "kill")}
+"""Of four forms of an outage, the two that `make test` has the time for."""
+AWAY = [
+    pytest.param(client, way, seconds, marks=() if seconds < 30 and (client, way) in QUICK else pytest.mark.chaos)
+    for client in ("kafka-python", "confluent")
+    for way in ("kill", "freeze")
+    for seconds in (12, 30)
+]
+"""Twelve seconds are longer than a client's requests, its transactions and its seat in the group wait."""
+
+
+@pytest.fixture(scope="module")
+def shared(own_broker_of_module: MakeBroker) -> Broker:
+    """A broker of this module's tests, which may do with it what they like."""
+    return own_broker_of_module()
+
+
+@pytest.fixture
+def broker_(shared: Broker) -> Iterator[Broker]:
+    """The same, running before and after each test."""
+    yield shared
+    if not shared.alive():
+        shared.start()
+
+
+@pytest.fixture
+def shop(broker_: Broker) -> Shop:
+    return Shop(broker_)
+
+
+@pytest.mark.parametrize(("client", "way", "seconds"), AWAY)
+def test_a_broker_that_is_away_for_a_while(shop: Shop, broker_: Broker, client: str, way: str, seconds: int) -> None:
+    """In the midst of work: nothing is lost, doubled or out of order, and the service goes on by itself."""
+    with serving(shop.address, **shop.flags, kafka_client=client, batch_events="10") as service:
+        service.ready()
+        shop.produce(*keyed(LOG[:300]))
+        eventually(lambda: service.live.counts.n_answers > 20, "the first answers")
+        lose(broker_, way, seconds)
+        shop.produce(*keyed(LOG[300:]))
+        eventually(lambda: service.is_over.is_set() or shop.is_settled(), "all", 120)
+    assert one_by_one(LOG, shop.clicks, Engine()) == pairs(shop.answers())
+
+
+def lose(broker: Broker, way: str, seconds: float) -> None:
+    """Have no broker for so long."""
+    if way == "kill":
+        broker.kill()
+        time.sleep(seconds)
+        broker.start()
+    else:
+        broker.pause()
+        time.sleep(seconds)
+        broker.resume()
+        broker.wait_until_ready()
+
+
+@CLIENTS
+def test_a_broker_that_comes_later(shop: Shop, broker_: Broker, client: str) -> None:
+    """The service waits for it, and says so."""
+    shop.produce(*keyed(LOG))
+    broker_.stop()
+    with serving(shop.address, **shop.flags, kafka_client=client) as service:
+        eventually(lambda: service.is_over.is_set() or service.live.state == "waiting for the broker", "it waits")
+        time.sleep(2)
+        broker_.start()
+        eventually(lambda: service.is_over.is_set() or shop.is_settled(), "all")
+    assert one_by_one(LOG, shop.clicks, Engine()) == pairs(shop.answers())
+
+
+@pytest.mark.parametrize(("client", "way"), sorted(QUICK))
+def test_a_stop_while_the_broker_is_away(shop: Shop, broker_: Broker, tmp_path: Path, client: str, way: str) -> None:
+    """It ends within ten seconds all the same, and the next start does what was left."""
+    with running(tmp_path, *shop.argv, "--kafka-client", client) as service:
+        service.ready()
+        shop.produce(*keyed(LOG[:100]))
+        eventually(shop.is_settled, "the first")
+        (broker_.kill if way == "kill" else broker_.pause)()
+        begun = time.monotonic()
+        assert service.stop() in {0, 1}
+        took = time.monotonic() - begun
+        assert took < 15, service.said()  # ten, and what a busy machine adds
+        assert "Traceback" not in service.said()
+    if way == "kill":
+        broker_.start()
+    else:
+        broker_.resume()
+        broker_.wait_until_ready()
+    shop.produce(*keyed(LOG[100:]))
+    shop.serve(kafka_client=client)
+    assert one_by_one(LOG, shop.clicks, Engine()) == pairs(shop.answers())
+
+
+@CLIENTS
+def test_a_topic_that_is_deleted(shop: Shop, broker_: Broker, client: str) -> None:
+    """There is nothing left to serve: the service ends with an error that names the topic, whoever sees it first."""
+    shop.produce(*keyed(LOG[:50]))
+    with serving(shop.address, ends_with=(TransportError, SettingsError), **shop.flags, kafka_client=client) as service:
+        eventually(lambda: service.is_over.is_set() or shop.is_settled(), "all")
+        with broker_.admin() as admin:
+            admin.delete_topics([shop.clicks])
+        eventually(service.is_over.is_set, "its end")
+        assert shop.clicks in str(service.error)
+
+
+def test_a_topic_that_grows(shop: Shop, broker_: Broker) -> None:
+    """Partitions that are added are answered for too, within what the clients' metadata takes to be told."""
+    shop.produce(*keyed(CLOSE))
+    fresh = [msgspec.structs.replace(event, session_id=f"new-{event.session_id}", event_id=None) for event in CLOSE]
+    with serving(shop.address, **shop.flags, kafka=("metadata.max.age.ms=2000",)) as service:
+        eventually(lambda: service.is_over.is_set() or shop.is_settled(), "the old ones")
+        with broker_.admin() as admin:
+            admin.create_partitions({shop.clicks: 3})
+        eventually(lambda: len(service.owned) == 3 or service.is_over.is_set(), "three partitions")
+        shop.produce(*keyed(fresh))
+        eventually(lambda: service.is_over.is_set() or shop.is_settled(), "the new ones")
+    assert len(CLOSE) + len(fresh) == len(shop.answers())

@@ -1,0 +1,180 @@
+"""Several services of one group on a real broker: who answers for what, and what happens when one is gone."""
+
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+from kafka_broker import Broker
+from running import running
+from serving import Serving, serving
+from shop import CLIENTS, Shop, keyed
+from shop import CLOSE as LOG
+from topics import Sent, eventually
+
+from stream_rec.errors import FencedError
+from stream_rec.events import Answer, Event
+
+SESSION = ("consumer.session.timeout.ms=4000",)
+PARTITIONS = 4
+
+
+@pytest.fixture
+def shop(broker: Broker) -> Shop:
+    return Shop(broker, PARTITIONS)
+
+
+def everything(shop: Shop) -> set[str]:
+    return {f"{shop.clicks}-{number}" for number in range(PARTITIONS)}
+
+
+def each_answered_once(shop: Shop, log: list[Event]) -> bool:
+    said = [msgspec.json.decode(got.value or b"", type=Answer) for got in shop.answers()]
+    return Counter(event.session_id for event in log) == Counter(each.session_id for each in said)
+
+
+def event(session: str, item: str, time: int) -> Event:
+    return Event(session_id=session, item_id=item, timestamp=1_733_000_000_000 + time)
+
+
+@CLIENTS
+def test_each_answers_for_its_share_and_knows_the_whole(shop: Shop, client: str) -> None:
+    """Partitions are shared; what one has answered, the others have learned from."""
+    with ExitStack() as stack:
+        flags = {**shop.flags, "kafka_client": client}
+        three = [stack.enter_context(serving(shop.address, **flags)) for _ in range(3)]
+        eventually(lambda: is_shared(shop, three), "each has a share")
+        homes = [int(min(each.owned).rpartition("-")[2]) for each in three]
+        first = [event("a", "x", 0), event("a", "y", 1), event("b", "x", 2), event("b", "y", 3)]
+        shop.produce(*(Sent(sent.value, sent.key, partition=homes[0]) for sent in keyed(first)))
+        eventually(lambda: all(n_seen(each) == 4 for each in three), "the first is known to all")
+        asked = event("c", "x", 10)
+        shop.produce(*(Sent(sent.value, sent.key, partition=homes[1]) for sent in keyed([asked])))
+        eventually(shop.is_settled, "the second")
+        assert [4, 1, 0] == [each.live.counts.n_answers for each in three]
+    said = [msgspec.json.decode(got.value or b"", type=Answer) for got in shop.answers()]
+    (answer,) = [each for each in said if each.session_id == "c"]
+    assert [("y", "neighbours")] == [(item.item_id, item.source) for item in answer.items]
+    assert answer.offsets[f"{shop.clicks}-{homes[0]}"] == 3
+
+
+def n_seen(service: Serving) -> int:
+    """How many records it has applied, of its own or of others."""
+    return service.live.counts.n_followed + service.live.counts.n_read
+
+
+def is_shared(shop: Shop, services: list[Serving]) -> bool:
+    owned = [each.owned for each in services]
+    return all(owned) and sum(map(len, owned)) == PARTITIONS and set().union(*owned) == everything(shop)
+
+
+def test_the_share_of_one_that_is_killed_goes_to_the_others(shop: Shop, tmp_path: Path) -> None:
+    """Within the session timeout and what a transaction may take; nothing is lost or doubled."""
+    argv = [*shop.argv, "--kafka", *SESSION]
+    with running(tmp_path, *argv) as victim, serving(shop.address, **shop.flags, kafka=SESSION) as other:
+        eventually(lambda: len(victim.owned) == len(other.owned) == PARTITIONS // 2, "two shares")
+        shop.produce(*keyed(LOG[:200]))
+        eventually(shop.is_settled, "the first")
+        victim.kill()
+        shop.produce(*keyed(LOG[200:]))
+        eventually(lambda: other.is_over.is_set() or other.owned == everything(shop), "all is the other's")
+        eventually(shop.is_settled, "the rest")
+    assert each_answered_once(shop, LOG)
+
+
+@CLIENTS
+def test_one_that_was_frozen(shop: Shop, tmp_path: Path, client: str) -> None:
+    """Taken for dead, it loses its share; when it goes on it recovers and joins again, and doubles nothing."""
+    argv = [*shop.argv, "--kafka", *SESSION, "--kafka-client", client]
+    flags = {**shop.flags, "kafka": SESSION, "kafka_client": client}
+    with running(tmp_path, *argv) as frozen, serving(shop.address, **flags) as other:
+        eventually(lambda: len(frozen.owned) == len(other.owned) == PARTITIONS // 2, "two shares")
+        shop.produce(*keyed(LOG[:200]))
+        eventually(lambda: other.live.counts.n_answers > 0, "work")
+        frozen.freeze()
+        eventually(lambda: other.is_over.is_set() or other.owned == everything(shop), "all is the other's")
+        shop.produce(*keyed(LOG[200:300]))
+        eventually(shop.is_settled, "the next")
+        frozen.go_on()
+        eventually(lambda: len(frozen.owned) == len(other.owned) == PARTITIONS // 2, f"two shares: {frozen.said()}")
+        shop.produce(*keyed(LOG[300:]))
+        eventually(shop.is_settled, "the rest")
+        assert "recovering" in frozen.said()
+        assert 0 == frozen.stop(), frozen.said()
+    assert each_answered_once(shop, LOG)
+
+
+@pytest.mark.parametrize(("client", "seconds"), [("kafka-python", 1), ("kafka-python", 8), ("confluent", 8)])
+def test_a_rebalance_amid_a_transaction(
+    shop: Shop, client: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that ends in time is committed; one that does not is not, and whoever owns its records answers them."""
+    flags = {**shop.flags, "kafka_client": client}
+    with serving(shop.address, **flags) as first:
+        first.ready()
+        eventually(lambda: first.owned == everything(shop), "all is the first one's")
+        life = first.live.life
+        assert life is not None
+        assert life.writer is not None
+        held, let_go, add = threading.Event(), threading.Event(), life.writer.add_positions
+
+        def slowly(*arguments: object) -> None:
+            held.set()
+            let_go.wait(60)
+            add(*arguments)  # type: ignore[arg-type]  # what it was given
+
+        monkeypatch.setattr(life.writer, "add_positions", slowly)
+        shop.produce(*keyed(LOG[:100]))
+        assert held.wait(60)
+        with serving(shop.address, **flags) as second:
+            eventually(
+                lambda: second.live.state == "ready" or second.is_over.is_set() or is_joining(second), "it joins"
+            )
+            time.sleep(seconds)
+            let_go.set()
+            eventually(lambda: second.is_over.is_set() or is_shared(shop, [first, second]), "two shares")
+            shop.produce(*keyed(LOG[100:]))
+            eventually(shop.is_settled, "all")
+    assert each_answered_once(shop, LOG)
+
+
+def is_joining(service: Serving) -> bool:
+    """Whether it has recovered, and asked for a seat."""
+    return service.live.life is not None and hasattr(service.live.life, "pipeline")
+
+
+def test_a_static_seat_is_kept_while_its_owner_restarts(shop: Shop, tmp_path: Path) -> None:
+    """Its partitions wait for it, and the other one is not disturbed."""
+    timeout = ("consumer.session.timeout.ms=45000",)
+    argv = [*shop.argv, "--kafka", *timeout, "--instance", "one"]
+    with running(tmp_path, *argv) as static, serving(
+        shop.address, **shop.flags, kafka=timeout, instance="two"
+    ) as other:  # fmt: skip
+        eventually(lambda: len(static.owned) == len(other.owned) == PARTITIONS // 2, "two shares")
+        mine, theirs, life = static.owned, other.owned, other.live.life
+        assert life is not None
+        generation = life.seat.generation
+        static.kill()
+        shop.produce(*keyed(LOG))
+        static.start()
+        eventually(lambda: static.owned == mine, f"the same share: {static.said()}")
+        eventually(shop.is_settled, "all")
+        assert (theirs, generation, life) == (other.owned, life.seat.generation, other.live.life)
+    assert each_answered_once(shop, LOG)
+
+
+@CLIENTS
+def test_two_of_one_name(shop: Shop, client: str) -> None:
+    """The later one goes on; the earlier one is told that it was fenced, and ends."""
+    flags = {**shop.flags, "instance": "same", "kafka_client": client}
+    with serving(shop.address, ends_with=FencedError, **flags) as earlier:
+        earlier.ready()
+        with serving(shop.address, **flags) as later:
+            shop.produce(*keyed(LOG))
+            eventually(earlier.is_over.is_set, "the end of the earlier one")
+            assert "another process runs under this name" in str(earlier.error)
+            eventually(lambda: later.is_over.is_set() or shop.is_settled(), "all")
+    assert each_answered_once(shop, LOG)
