@@ -148,8 +148,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 _MODELS = [
     # Ours: the neighbours of STAN mixed with rules (Ludewig & Jannach 2018, section 3), repeats counted (after Ren et
-    # al., AAAI 2019). Chosen on parts of three public logs and of the simulator; docs/explanation/evaluation.md shows it
-    # beside all others.
+    # al., AAAI 2019). Chosen on parts of three public logs and of the simulator; docs/explanation/evaluation.md shows
+    # it beside all others.
     Model(
         name="default",
         weight="exp",
