@@ -72,7 +72,7 @@ def test_a_batch_leaves_what_its_events_one_by_one_would(
 def test_the_sample_is_that_of_the_plain_twin(
     visits: list[list[str]], query: list[str], m: int, sampling: str, seed: int
 ) -> None:
-    """Law 2: of many more sessions than are sampled, many of them with equal keys, whichever way they are sampled."""
+    """Law 2: of more sessions than are sampled, many with equal keys, however they are sampled, and with repeats."""
     twins = Twins(Limits(retention_ms=None), type_weights={"cart": 2.0})
     twins.apply(
         [
@@ -86,6 +86,8 @@ def test_the_sample_is_that_of_the_plain_twin(
     )
     twins.compare_query(point, query)
     twins.compare_query(changed(point, bonus_type="cart", bonus=0.6), query)
+    twins.compare_query(changed(point, every_time=True), query)
+    twins.compare_query(changed(point, every_time=True, place_decay=1.5, direction=0.5), query)
 
 
 @given(st.lists(records, max_size=40), st.randoms(use_true_random=False))
