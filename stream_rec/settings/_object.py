@@ -32,8 +32,10 @@ BudgetBytes = Annotated[int, Meta(ge=16 << 20, extra={"kind": Kind.SIZE})]
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
 # Scratch memory is laid out for these up front, so a slip of the finger must not ask for terabytes.
 ModelCount = Annotated[int, Meta(ge=1, le=1_000_000)]
-Decay = Annotated[float, Meta(gt=0)]
-Share = Annotated[float, Meta(ge=0)]
+# Written as the model writes its limits: typing takes equal ones for the same, and 1 would be shown as 1.0 or not by
+# which of the two was imported first.
+Decay = Annotated[float, Meta(gt=0.0)]
+Share = Annotated[float, Meta(ge=0.0)]
 Weight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
 Source = Annotated[
@@ -241,7 +243,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idf_factor: Share | None = None
     """For `idf = added`."""
 
-    rules: Annotated[float, Meta(ge=0, le=1)] | None = None
+    rules: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
     """Share of sequential rules in a score: of what came after the current item in other sessions.
     `1` looks for no neighbours."""
 
