@@ -10,7 +10,8 @@ from stream_rec.engine import Engine
 from stream_rec.events import EventDecoder
 from stream_rec.limits import Limits
 from stream_rec.recommend import changed, model
-from stream_rec.service.live import Life, Parts
+from stream_rec.service.live import Life
+from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Inline
 from stream_rec.service.places import HEADERS, Places
 from stream_rec.service.snapshots import Snapshots

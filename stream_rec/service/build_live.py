@@ -16,7 +16,9 @@ import msgspec
 
 from stream_rec.errors import SettingsError
 from stream_rec.service import build
-from stream_rec.service.live import Live, Parts, Watchers
+from stream_rec.service.live import Live
+from stream_rec.service.parts import Parts
+from stream_rec.service.pipeline import Watchers
 from stream_rec.service.places import Places
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.service.status import Reporter, StatsTaker

@@ -6,33 +6,28 @@ this one.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from queue import SimpleQueue
-from threading import Event, Thread, get_ident
+from threading import Event, Thread
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final
 
-from stream_rec.engine import Engine
 from stream_rec.errors import SeatLostError, StreamRecError, TransportError
 from stream_rec.service.checkpoint import Checkpoint
 from stream_rec.service.counts import Counts
 from stream_rec.service.intake import Intake
-from stream_rec.service.pipeline import Pipeline, Threads, Watcher, Work
-from stream_rec.service.places import Places
-from stream_rec.service.recovery import Begin, beginning, first_of, look, replay
-from stream_rec.service.snapshots import Snapshots
-from stream_rec.service.worker import Worker
-from stream_rec.transport.broker import Broker, Member, Partition, Positions
+from stream_rec.service.parts import Parts
+from stream_rec.service.pipeline import Pipeline, Work
+from stream_rec.service.recovery import beginning, look, replay
+from stream_rec.service.seat import Seat
+from stream_rec.transport.broker import Partition, Positions
 
-__all__ = ["Life", "Live", "Parts", "Seat", "Watchers"]
+__all__ = ["Life", "Live"]
 
 log = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.05
-_KEEP_SEAT_EVERY_S: Final = 0.1
 _FOLLOW_EVERY_S: Final = 0.1
-_DRAIN_S: Final = 5.0  # of a rebalance; half of what the group grants by default
 _CLOSE_S: Final = 6.0  # of the ten seconds that a stop may take
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 10.0
@@ -40,187 +35,6 @@ _LONG_LIFE_S: Final = 60.0  # a failure after this is a new one
 _BOUNDS_EVERY_S: Final = 2.0
 _REFUSALS: Final = 3  # a broker that has just started may not know yet what it holds
 _WAITING: Final = "waiting for the broker"
-
-
-class Parts(NamedTuple):
-    """What a service is made of."""
-
-    broker: Broker
-    events: str
-    make_worker: Callable[[], Worker]
-    """A worker on an empty engine."""
-
-    places: Places
-    requests: str | None = None
-    group: str = "stream-rec"
-    instance: str | None = None
-    """The name of a static seat in the group."""
-
-    transactional_id: str | None = None
-    """None delivers at least once."""
-
-    begin: Begin = "earliest"
-    snapshots: Snapshots | None = None
-    watcher: Watcher | None = None
-    """Told how the state moves on; the snapshots' own, if they are to be written."""
-
-    max_records: int = 1024
-    pipeline: Callable[[Worker, Checkpoint, Watcher | None], Pipeline] = Threads
-
-    @property
-    def topics(self) -> list[str]:
-        """What the group shares out."""
-        return [self.events] if self.requests is None else [self.events, self.requests]
-
-
-class Watchers:
-    """Several watchers as one."""
-
-    def __init__(self, watchers: Sequence[Watcher]) -> None:
-        self._watchers = watchers
-
-    def after(self, engine: Engine, positions: Positions, *, forgot: bool) -> None:
-        """Tell each."""
-        for each in self._watchers:
-            each.after(engine, positions, forgot=forgot)
-
-    def idle(self, engine: Engine) -> None:
-        """Tell each."""
-        for each in self._watchers:
-            each.idle(engine)
-
-
-class _Revocation(NamedTuple):
-    """Partitions taken away, to be given up by the consumer thread; *done* says that they are."""
-
-    partitions: frozenset[Partition]
-    is_lost: bool
-    done: Event
-
-
-class Seat:
-    """Which partitions are ours: keeps the intake in step with the group.
-
-    For the consumer thread, but for `revoked`, which may come on a thread of the client's, and `look_at_others`.
-    """
-
-    def __init__(
-        self,
-        parts: Parts,
-        member: Member,
-        intake: Intake,
-        goals: dict[Partition, int],
-        clock: Callable[[], float] = monotonic,
-    ) -> None:
-        self.generation = 0
-        self.identity: object = None
-        self.owned: frozenset[Partition] = frozenset()
-        self._member = member
-        self._broker = parts.broker
-        self._group = parts.group
-        self._events = parts.events
-        self._begin = parts.begin
-        self._intake = intake
-        self._goals = goals
-        self._clock = clock
-        self._next_poll = 0.0
-        self._limits: dict[Partition, int] = {}
-        self._thread = get_ident()
-        self._revocations: SimpleQueue[_Revocation] = SimpleQueue()
-        self._drain: Callable[[float], bool] = lambda _: True
-
-    def keep(self, pipeline: Pipeline, checkpoint: Checkpoint) -> None:
-        """Take part in the group; take over what it gives us. Raises SeatLostError if we lost what is uncommitted."""
-        self._drain = pipeline.drain
-        now = self._clock()
-        if now >= self._next_poll:
-            self._next_poll = now + _KEEP_SEAT_EVERY_S
-            self._member.poll()
-        self._give_up_revoked()
-        if self._member.generation != self.generation:
-            self._take_over(pipeline, checkpoint)
-        limits, self._limits = self._limits, {}
-        if limits:
-            self._intake.follow({p: limit for p, limit in limits.items() if p not in self.owned})
-
-    def revoked(self, partitions: frozenset[Partition], lost: bool) -> None:
-        """Have the consumer thread give up all that is owned, and wait until it has. Any thread may call it."""
-        revocation = _Revocation(partitions, lost, Event())
-        self._revocations.put(revocation)
-        if get_ident() == self._thread:
-            self._give_up_revoked()
-        else:
-            revocation.done.wait(_DRAIN_S)
-
-    def look_at_others(self) -> None:
-        """Find out how far the owners of what we follow have come. For a thread of its own."""
-        followed = self._goals.keys() - self.owned
-        if followed:
-            self._limits = self._broker.progress(self._group, followed)
-
-    def _give_up_revoked(self) -> None:
-        """Hand out no more of what was taken away, and see that what was handed out is committed."""
-        while not self._revocations.empty():
-            partitions, is_lost, done = self._revocations.get()
-            self.owned = frozenset()
-            self._intake.own({})
-            if is_lost:
-                done.set()
-                raise SeatLostError(f"the group took {_listed(partitions)} away: we were not heard of for too long")
-            if not self._drain(_DRAIN_S):
-                log.warning("%s taken away before all was committed: the next owner answers", _listed(partitions))
-            done.set()
-
-    def _take_over(self, pipeline: Pipeline, checkpoint: Checkpoint) -> None:
-        """Find out from where on each partition is ours to answer. The next `keep` tries again if it fails for now."""
-        member = self._member
-        generation, owned, identity = member.generation, member.owned, member.identity
-        partitions = self._goals.keys() | owned
-        try:
-            self._refuse_other_partitions()
-            committed = member.committed(partitions)
-            answer_from = self._begin_at(owned, committed)
-        except TransportError as error:
-            if not error.retriable:
-                raise
-            log.debug("not taken over yet: %s", error)
-            return
-        if member.generation != generation or not self._revocations.empty():
-            return  # it went on meanwhile
-        self._refuse_if_ahead(answer_from)
-        self.generation, self.owned, self.identity = generation, owned, identity
-        self._intake.own(answer_from)
-        self._intake.follow({p: committed[p] for p in self._goals if p in committed and p not in owned})
-        checkpoint.committed = dict(answer_from)
-        log.info("generation %d of the group: answering for %s", generation, _listed(owned) or "nothing")
-        moved = {p: offset for p, offset in answer_from.items() if offset != committed.get(p, 0)}
-        if moved:
-            pipeline.settle(moved, generation, identity)
-
-    def _refuse_other_partitions(self) -> None:
-        """A topic that was given more partitions makes the group share them out anew: then we begin anew too."""
-        there = self._broker.partitions(self._events)
-        if set(there) != self._goals.keys():
-            raise SeatLostError(f"{self._events} has {len(there)} partitions now, not {len(self._goals)}")
-
-    def _begin_at(self, owned: frozenset[Partition], committed: Positions) -> dict[Partition, int]:
-        """Where the group stands, or the state began; where retention has removed what comes next, behind that."""
-        begin = {}
-        for partition, bounds in self._broker.bounds(owned).items():
-            position = committed.get(partition)
-            if position is None and partition in self._goals:
-                position = self._goals[partition]
-            # Of events a recovery has told already what is not there any more.
-            level = logging.DEBUG if partition in self._goals else logging.WARNING
-            begin[partition] = first_of(partition, bounds, position, self._begin, level)
-        return begin
-
-    def _refuse_if_ahead(self, answer_from: Positions) -> None:
-        """The state must not have seen what is yet to be answered: that was another's to commit, or was never."""
-        positions = self._intake.positions
-        ahead = [p for p, offset in answer_from.items() if positions.get(p, 0) > offset]
-        if ahead:
-            raise SeatLostError(f"the state has seen more of {_listed(ahead)} than was committed")
 
 
 class Life:
@@ -417,7 +231,3 @@ class Live:
         while monotonic() < until and not stop():
             watch(self)
             waiting.wait(0.1)
-
-
-def _listed(partitions: "frozenset[Partition] | list[Partition]") -> str:
-    return ", ".join(map(str, sorted(partitions)))

@@ -22,7 +22,7 @@ from stream_rec.service.places import Output
 from stream_rec.service.worker import Taken, Worker
 from stream_rec.transport.broker import Partition
 
-__all__ = ["Inline", "Pipeline", "Threads", "Work"]
+__all__ = ["Inline", "Pipeline", "Threads", "Watcher", "Watchers", "Work"]
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,23 @@ class Watcher(Protocol):
 
     def idle(self, engine: Engine) -> None:
         """Nothing has happened for a moment."""
+
+
+class Watchers:
+    """Several watchers as one."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = watchers
+
+    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
+        """Tell each."""
+        for each in self._watchers:
+            each.after(engine, positions, forgot=forgot)
+
+    def idle(self, engine: Engine) -> None:
+        """Tell each."""
+        for each in self._watchers:
+            each.idle(engine)
 
 
 def _output(work: Work, taken: Taken) -> Output:

@@ -12,7 +12,8 @@ from crash import Bomb, make_worker, parts
 
 from stream_rec.errors import FencedError, SettingsError, TransportError
 from stream_rec.events import Answer
-from stream_rec.service.live import Life, Live, Parts
+from stream_rec.service.live import Life, Live
+from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Threads
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.snapshot import read, snapshots_in
