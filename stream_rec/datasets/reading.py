@@ -7,6 +7,7 @@ over is read again line by line, by the code of a live run, to say exactly what 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from gzip import GzipFile
 from os import PathLike, fspath
 from typing import Any, BinaryIO, Final, Self
 
@@ -29,6 +30,7 @@ Watch = Callable[[int, int | None], None]
 BATCH_RECORDS: Final = 8192
 DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
 GZIP_MAGIC: Final = b"\x1f\x8b"
+OPEN_QUOTE: Final = "a quote that is not closed: PyArrow takes the rest of the file for a cell"
 LET_PASS: Final = frozenset({Reason.UNKNOWN_TYPE, Reason.NOT_AN_EVENT})
 """Reasons for which a record is left out and counted; any other is an error."""
 
@@ -214,7 +216,7 @@ def _fast(plan: _Plan, watch: Watch) -> Columns | None:
     try:
         table = _parquet(plan) if plan.layout == "parquet" else _delimited(plan, watch)
         columns = columns_of_frame(table, _by_name(plan.rules, table.column_names), what=plan.path)
-    except (pa.ArrowException, StreamRecError, OSError, ValueError):
+    except (pa.ArrowException, StreamRecError, OSError, EOFError, ValueError):
         return None
     if plan.named is not None and plan.named.type is not None:
         columns = _typed(columns, plan.named.type)
@@ -250,15 +252,16 @@ def _delimited(plan: _Plan, watch: Watch) -> Any:  # noqa: ANN401  # pyarrow is 
 
     has_header = not all(name.isascii() and name.isdigit() for name in plan.rules.required())
     with open(plan.path, "rb") as file:  # noqa: PTH123  # a path in a text
-        is_packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        file.seek(0)
-        stream: Any = pa.PythonFile(_Watched(file, watch), mode="r")
-        return csv.read_csv(
-            pa.CompressedInputStream(stream, "gzip") if is_packed else stream,
+        watched = _Watched(file, watch)
+        table = csv.read_csv(
+            pa.PythonFile(watched, mode="r"),
             read_options=csv.ReadOptions(autogenerate_column_names=not has_header),
             parse_options=csv.ParseOptions(delimiter=plan.delimiter, newlines_in_values=True),
             convert_options=_as_text(plan, has_header=has_header),
         )
+    if watched.n_quotes % 2:
+        raise ValueError(OPEN_QUOTE)
+    return table
 
 
 def _as_text(plan: _Plan, *, has_header: bool) -> Any:  # noqa: ANN401  # pyarrow is not typed
@@ -278,18 +281,23 @@ def _as_text(plan: _Plan, *, has_header: bool) -> Any:  # noqa: ANN401  # pyarro
 
 
 class _Watched:
-    """A file that tells *watch* how much of it was read."""
+    """A file, unpacked if it is packed, that tells *watch* how much of it was read, and counts quotes."""
 
     def __init__(self, file: BinaryIO, watch: Watch) -> None:
         self._file = file
         self._watch = watch
         self._total = file.seek(0, 2)
         file.seek(0)
+        is_packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        file.seek(0)
+        self._stream = GzipFile(fileobj=file) if is_packed else file
+        self.n_quotes = 0
         self.closed = False
 
     def read(self, size: int = -1) -> bytes:
         """Read as the file does."""
-        block = self._file.read(size)
+        block = self._stream.read(size)
+        self.n_quotes += block.count(b'"')
         self._watch(self._file.tell(), self._total)
         return block
 

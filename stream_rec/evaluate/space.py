@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from stream_rec.recommend import Model, changed
+from stream_rec.recommend import PRESETS, Model, changed
 from stream_rec.settings import Kind, Setting, Settings, table
 from stream_rec.units import format_duration, format_size
 
@@ -84,7 +84,7 @@ def _rounded(value: Any) -> Any:  # noqa: ANN401  # a number or a word
 
 def as_toml(settings: Settings, point: Model, comments: list[str]) -> str:
     """Return settings for `run --config`: all that *settings* has apart from the defaults, and *point* in full."""
-    values = msgspec.structs.asdict(settings) | _settings_of(point)
+    values = msgspec.structs.asdict(settings) | _settings_of(point, PRESETS[settings.preset])
     lines = [f"# {comment}" for comment in comments]
     tables: list[str] = []
     for setting in table():
@@ -98,10 +98,11 @@ def as_toml(settings: Settings, point: Model, comments: list[str]) -> str:
     return "\n".join([*lines, *tables]) + "\n"
 
 
-def _settings_of(point: Model) -> dict[str, Any]:
-    """Return the settings that make *point*, whichever preset it came from."""
-    shared = [name for name in Model.__struct_fields__ if name in Settings.__struct_fields__]
-    values = {name: getattr(point, name) for name in shared if name != "n"}
+def _settings_of(point: Model, preset: Model) -> dict[str, Any]:
+    """Return the settings that make *point*: all that is searched, and what else is not the preset's own."""
+    shared = [name for name in Model.__struct_fields__ if name in Settings.__struct_fields__ and name != "n"]
+    kept = [name for name in shared if name in SEARCHED or getattr(point, name) != getattr(preset, name)]
+    values = {name: getattr(point, name) for name in kept}
     for name in ("normalise", "match", "idf"):
         values[name] = "off" if values[name] == "none" else values[name]
     for name in ("age_days", "place_decay"):

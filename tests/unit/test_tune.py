@@ -190,6 +190,8 @@ class TestTheFile:
             "types": ("view=1", "buy=2.5"),
             "deny": ("a", "b\tc"),
             "fallbacks": False,
+            "sampling": "random",
+            "every_time": True,
         }
         settings = load(flags=flags)
         path = tmp_path / "t.toml"
@@ -201,10 +203,11 @@ class TestTheFile:
         assert _plain(build.build_model(settings)) == _plain(build.build_model(back))
 
     def test_every_setting_of_the_model_is_searched_or_given(self) -> None:
-        """Nothing of the formulas is left out of the space; what an answer may hold is the operator's."""
-        formulas = set(Model.__struct_fields__) - {"name", "n", "seen", "fallbacks", "require_type", "min_type_weight"}
-        assert formulas == set(space.SEARCHED)
-        assert formulas <= set(Settings.__struct_fields__)
+        """Nothing of the formulas is left out of the space; who is sampled, and what may come, is the operator's."""
+        sampled = {"sampling", "sampling_seed", "require_type", "min_type_weight", "bonus_type", "bonus"}
+        parameters = set(Model.__struct_fields__) - {"name"}
+        assert parameters - {"n", "seen", "fallbacks", "every_time"} - sampled == set(space.SEARCHED)
+        assert parameters <= set(Settings.__struct_fields__)
 
     def test_proposals_lie_in_the_space(self) -> None:
         """The presets, as the search begins with them, and the ends of every range are valid models."""
