@@ -104,8 +104,8 @@ BUGS: Final = [
         2,
         "of equally similar candidates the older is taken",
         KERNEL + "neighbours.py",
-        "takes = value > least or (value == least and n_equal > 0)",
-        "takes = value > least or (value == least and n_equal <= 1)",
+        "value = scratch.similarity[c]\n        takes = value > least or (value == least and n_equal > 0)",
+        "value = scratch.similarity[c]\n        takes = value > least or (value == least and n_equal <= 1)",
     ),
     Bug(
         2,
