@@ -40,8 +40,8 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(address: str, *, ends_with: Any = None, **flags: object) -> Iterator[Serving]:
-    """A service with these settings, topics named without their broker.
+def serving(address: str, *, config: Any = None, ends_with: Any = None, **flags: Any) -> Iterator[Serving]:
+    """A service with these settings and those of the file *config*, topics named without their broker.
 
     It ends in good order with the block, or before that with an error of the kind that it *ends_with*.
     """
@@ -52,7 +52,7 @@ def serving(address: str, *, ends_with: Any = None, **flags: object) -> Iterator
     }
     stop = threading.Event()
     with ExitStack() as undo:
-        live, report = build_live(load(flags=given), undo)
+        live, report = build_live(load(config=config, flags=given), undo)
         service = Serving(live)
 
         def run() -> None:

@@ -1,6 +1,7 @@
 """A small log, fresh topics for a service on it, and what must come out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -48,7 +49,7 @@ class Shop:
         self.group = self.clicks
 
     @property
-    def flags(self) -> dict[str, object]:
+    def flags(self) -> dict[str, Any]:
         """The settings of a service on them."""
         return {
             "events": self.clicks,
@@ -71,7 +72,7 @@ class Shop:
     def produce(self, *records: Sent) -> None:
         produce(self.address, self.clicks, records)
 
-    def serve(self, topics: Sequence[str] | None = None, **flags: object) -> None:
+    def serve(self, topics: Sequence[str] | None = None, **flags: Any) -> None:
         """Run a service until it has settled all that there is."""
         with serving(self.address, **{**self.flags, **flags}) as service:
             for topic in topics or [self.clicks]:

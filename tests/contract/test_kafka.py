@@ -297,7 +297,11 @@ def test_no_broker_at_the_address(client: Client) -> None:
 
 
 def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> None:
-    """Away in the middle, it is told so that waiting may mend it; afterwards the same parts go on where they were."""
+    """Away in the middle, it is told so that waiting may mend it; afterwards the same parts go on where they were.
+
+    The transaction must have time left when the broker is back: one that ran out while its only broker was killed may
+    be ended without a mark on its records (seen with Apache Kafka 4.3.1), which no client can help.
+    """
     broker = own_broker()
     made = subjects.kafka(client, broker)
     topic, group = made.topic(), fresh("group")
@@ -306,7 +310,8 @@ def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> Non
     assert [b"before"] == [record.value for record in read(reader, 1)]
     member = made.seat(group, topic)
     until(lambda: member.owned, member.poll)
-    writer, partition = made.open().writer(fresh("writer")), Partition(topic, 0)
+    patient = {"producer_transaction_timeout_ms": "60000"}
+    writer, partition = made.open(**patient).writer(fresh("writer")), Partition(topic, 0)
     writer.begin()
     writer.send([Outgoing(topic, b"lost")])
     writer.flush()

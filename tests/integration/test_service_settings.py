@@ -1,0 +1,174 @@
+"""What the operator must put right before a service can begin (exit code 2, naming the key), and what is right."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from kafka_broker import Broker, Security
+from serving import serving
+from shop import CLIENTS, LOG, Shop, keyed, one_by_one, pairs
+from topics import eventually
+
+from stream_rec.cli import main
+from stream_rec.engine import Engine
+
+Told = Callable[..., str]
+
+
+@pytest.fixture
+def shop(broker: Broker) -> Shop:
+    return Shop(broker)
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Told:
+    """Run the command line, which must end with exit code 2, and return what it says."""
+    # It takes the root logger for itself, which here is the tests'.
+    monkeypatch.setattr("stream_rec.service.logs.log_to_stderr", lambda _: None)
+
+    def run(*argv: object) -> str:
+        assert 2 == main(["run", *map(str, argv)])
+        return capsys.readouterr().err
+
+    return run
+
+
+@CLIENTS
+@pytest.mark.parametrize("missing", ["events", "recommendations", "dead-letters"])
+def test_a_topic_that_is_not_there(shop: Shop, refused: Told, client: str, missing: str) -> None:
+    """Its key, its name, and two ways to make it."""
+    argv = shop.argv
+    place = argv.index(f"--{missing}") + 1
+    argv[place] = f"kafka://{shop.address}/no-such-topic"
+    said = refused(*argv, "--kafka-client", client)
+    assert f"stream-rec: {missing.replace('-', '_')}: there is no topic 'no-such-topic'" in said
+    assert "--create-topics" in said
+    assert "--create --topic no-such-topic" in said
+
+
+@CLIENTS
+def test_topics_that_are_made(broker: Broker, client: str) -> None:
+    """With the partitions and the retention that were asked for; those that are there stay as they are."""
+    shop = Shop(broker)
+    fresh = {"recommendations": f"{shop.recs}-made", "dead_letters": f"{shop.dead}-made"}
+    shop.produce(*keyed(LOG[:5]))
+    flags = {**shop.flags, **fresh, "kafka_client": client}
+    made = {"create_topics": True, "topic_partitions": "3", "topic_retention_ms": "2h"}
+    with serving(shop.address, **flags, **made):
+        eventually(shop.is_settled, "all")
+    assert {shop.clicks: 1, **dict.fromkeys(fresh.values(), 3)} == {
+        name: n_partitions(broker, name) for name in [shop.clicks, *fresh.values()]
+    }
+    assert {"7200000"} == {retention(broker, name) for name in fresh.values()}
+
+
+def n_partitions(broker: Broker, topic: str) -> int:
+    with broker.admin() as admin:
+        return len(admin.describe_topics([topic])[0]["partitions"])
+
+
+def retention(broker: Broker, topic: str) -> str:
+    from kafka.admin import ConfigResource, ConfigResourceType  # noqa: PLC0415  # late, as in kafka_broker.clients
+
+    with broker.admin() as admin:
+        told = admin.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, topic, ["retention.ms"])], config_filter="all"
+        )
+        return str(told["topic"][topic]["retention.ms"]["value"])
+
+
+def test_a_folder_of_snapshots_that_another_one_has(shop: Shop, refused: Told, tmp_path: Path) -> None:
+    """Two that wrote into one folder would each recover what the other one had seen."""
+    with serving(shop.address, **shop.flags, snapshots=str(tmp_path)):
+        said = refused(*shop.argv, "--snapshots", tmp_path)
+    assert "stream-rec: snapshots: " in said
+    assert "in use by another process" in said
+
+
+class TestSecrets:
+    """The listener with TLS and passwords."""
+
+    @pytest.fixture
+    def shop(self, secured_broker: Broker) -> Shop:
+        return Shop(secured_broker)
+
+    @pytest.fixture
+    def secrets(self, security: Security, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+        """How to get in: the name from the environment, the password from a file."""
+        monkeypatch.setenv("SHOP_USER", security.user)
+        (tmp_path / "password").write_text(security.password + "\n", encoding="utf-8")
+        return {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": "env:SHOP_USER",
+            "sasl.password": f"file:{tmp_path / 'password'}",
+            "ssl.ca.location": str(security.ca_file),
+        }
+
+    @staticmethod
+    def argv(shop: Shop, security: Security, secrets: dict[str, str], client: str) -> list[str]:
+        """A service's, at the secured listener."""
+        at = [word.replace(shop.address, security.sasl_tls) for word in shop.argv]
+        return [*at, "--kafka-client", client, *(w for k, v in secrets.items() for w in ("--kafka", f"{k}={v}"))]
+
+    @CLIENTS
+    def test_from_a_file_and_from_the_environment(
+        self,
+        shop: Shop,
+        security: Security,
+        secrets: dict[str, str],
+        client: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Given as flags, then by a settings file: the service gets in, and does what it always does."""
+        shop.produce(*keyed(LOG[:20]))
+        given = tuple(f"{key}={value}" for key, value in secrets.items())
+        with serving(security.sasl_tls, **shop.flags, kafka=given, kafka_client=client) as service:
+            eventually(lambda: service.is_over.is_set() or shop.is_settled(), "the first")
+        monkeypatch.setenv("SHOP_PASSWORD", security.password)
+        lines = "".join(
+            f'"{key}" = "{value}"\n' for key, value in {**secrets, "sasl.password": "env:SHOP_PASSWORD"}.items()
+        )
+        config = tmp_path / "shop.toml"
+        config.write_text(f"[kafka]\n{lines}", encoding="utf-8")
+        shop.produce(*keyed(LOG[20:40]))
+        with serving(security.sasl_tls, config=config, **shop.flags, kafka_client=client) as service:
+            eventually(lambda: service.is_over.is_set() or shop.is_settled(), "the second")
+        assert one_by_one(LOG[:40], shop.clicks, Engine()) == pairs(shop.answers())
+
+    @CLIENTS
+    def test_a_wrong_password(
+        self,
+        shop: Shop,
+        security: Security,
+        secrets: dict[str, str],
+        refused: Told,
+        client: str,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Its key is named, and it is not."""
+        monkeypatch.setenv("WRONG", "not-the-password")
+        argv = self.argv(shop, security, {**secrets, "sasl.password": "env:WRONG"}, client)
+        said = refused(*argv)
+        assert "stream-rec: kafka.sasl.password: " in said
+        assert "not-the-password" not in said + caplog.text
+
+    @CLIENTS
+    def test_a_certificate_that_is_not_trusted(
+        self, shop: Shop, security: Security, secrets: dict[str, str], refused: Told, client: str
+    ) -> None:
+        """The key that names whom to trust."""
+        less = {key: value for key, value in secrets.items() if key != "ssl.ca.location"}
+        said = refused(*self.argv(shop, security, less, client))
+        assert "stream-rec: kafka.ssl.ca.location: " in said
+        assert security.password not in said
+
+    @CLIENTS
+    def test_a_listener_without_tls(
+        self, shop: Shop, security: Security, secrets: dict[str, str], refused: Told, client: str
+    ) -> None:
+        """The key that says what to speak."""
+        argv = [word.replace(security.sasl_tls, security.sasl) for word in self.argv(shop, security, secrets, client)]
+        assert "stream-rec: kafka.security.protocol: " in refused(*argv)
