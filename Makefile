@@ -37,7 +37,7 @@ stress: $(VENV)/stamp-dev ## minutes of random logs, every invariant checked aft
 	$(BIN)/python -m pytest -m stress
 
 chaos: $(VENV)/stamp-dev ## ten minutes or so: replicas and a real broker are killed under load, then all is counted
-	$(BIN)/python -m pytest -m chaos -s
+	STREAM_REC_CHAOS_RESULT=benchmarks/results/chaos.txt $(BIN)/python -m pytest -m chaos
 
 bench: $(VENV)/stamp-bench ## every benchmark, rivals included; writes benchmarks/results
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

@@ -35,8 +35,16 @@ class Bug(NamedTuple):
     file: str
     right: str
     wrong: str
-    tests: tuple[str, ...] = LAWS
+    seen_by: tuple[str, ...] = LAWS
+    """The tests that must see it: files, or one by its name."""
+    also: tuple[tuple[str, str, str], ...] = ()
+    """Further changes (file, right, wrong): what one safeguard catches is no bug before that is gone too."""
 
+
+SERVICE: Final = "stream_rec/service/"
+CRASH: Final = "tests/property/test_crash.py::"
+REPLICAS: Final = "tests/property/test_replicas.py::"
+LIVE: Final = "tests/unit/test_live.py::"
 
 BUGS: Final = [
     Bug(
@@ -248,25 +256,87 @@ BUGS: Final = [
         "return seen[is_fresh]",
         "return seen[is_fresh][:0]",
     ),
+    Bug(
+        5,
+        "whoever takes over answers from the first record on",
+        SERVICE + "seat.py",
+        "            position = committed.get(partition)\n",
+        "            position = 0\n",
+        (
+            LIVE + "TestSnapshots::test_a_restart_reads_on_from_the_last_one",
+            CRASH + "test_a_crash_at_any_step_leaves_no_trace",
+        ),
+    ),
+    Bug(
+        5,
+        "positions are committed beside the transaction",
+        SERVICE + "checkpoint.py",
+        '("positions", lambda: writer.add_positions(positions, last.identity))',
+        '("positions", lambda: member.commit(positions))',
+        (CRASH + "test_a_crash_at_any_step_leaves_no_trace",),
+    ),
+    Bug(
+        5,
+        "a commit whose answer was lost is done again",
+        SERVICE + "checkpoint.py",
+        "in_doubt = in_doubt or name == _COMMIT",
+        "in_doubt = False",
+        (CRASH + "test_a_commit_whose_answer_is_lost_is_not_done_twice",),
+    ),
+    Bug(
+        5,
+        "a replica follows others beyond what they have committed, and does not look before it takes over",
+        SERVICE + "seat.py",
+        "self._intake.follow({p: limit for p, limit in limits.items()",
+        "self._intake.follow({p: limit + 3 for p, limit in limits.items()",
+        (REPLICAS + "test_each_record_is_settled_once",),
+        ((SERVICE + "seat.py", "        self._refuse_if_ahead(answer_from)\n", ""),),
+    ),
+    Bug(
+        5,
+        "what was computed for a seat that was lost is committed for the next one",
+        SERVICE + "checkpoint.py",
+        "if member.generation != last.generation:",
+        "if member.generation < last.generation:",
+        ("tests/unit/test_checkpoint.py",),
+    ),
+    Bug(
+        5,
+        "a snapshot says that it stands one record further than it does",
+        SERVICE + "snapshots.py",
+        "by_topic.setdefault(topic, {})[number] = offset",
+        "by_topic.setdefault(topic, {})[number] = offset + 1",
+        (CRASH + "test_a_crash_leaves_no_trace_where_there_are_snapshots",),
+    ),
+    Bug(
+        7,
+        "a record without a value forgets nobody",
+        "stream_rec/transport/base.py",
+        "elif record.tombstone:",
+        "elif record.tombstone and record.key is None:",
+        (LIVE + "TestSnapshots::test_what_is_forgotten_leaves_the_snapshots",),
+    ),
 ]
 
 
 def is_seen(bug: Bug, tree: Path) -> bool:
     """Tell whether a test fails once *bug* is in."""
-    path = tree / bug.file
-    source = path.read_text()
-    if source.count(bug.right) != 1:
-        sys.exit(f"{bug.file}: expected once, found {source.count(bug.right)} times: {bug.right!r}")
-    path.write_text(source.replace(bug.right, bug.wrong))
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
-    outcome = _run(bug.tests, tree, environment)
-    path.write_text(source)
+    changes = [(bug.file, bug.right, bug.wrong), *bug.also]
+    sources = {file: (tree / file).read_text() for file, _, _ in changes}
+    for file, right, wrong in changes:
+        source = (tree / file).read_text()
+        if source.count(right) != 1:
+            sys.exit(f"{file}: expected once, found {source.count(right)} times: {right!r}")
+        (tree / file).write_text(source.replace(right, wrong))
+    outcome = _run(bug.seen_by, tree, {**os.environ, "PYTHONPATH": str(tree)})
+    for file, source in sources.items():
+        (tree / file).write_text(source)
     print(f"law {bug.law}: {bug.what}\n    {outcome or 'NOT SEEN'}", flush=True)
     return outcome is not None
 
 
 def _run(tests: tuple[str, ...], tree: Path, environment: dict[str, str]) -> str | None:
-    """Return how *tests* fail, None if they pass. A kernel with a bug in it may well run in circles."""
+    """Return how the *tests* fail, None if they pass. A kernel with a bug in it may well run in circles."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--hypothesis-profile=unshrunk", *tests]
     try:
         done = subprocess.run(
