@@ -42,8 +42,9 @@ chaos: $(VENV)/stamp-dev ## ten minutes or so: replicas and a real broker are ki
 bench: $(VENV)/stamp-bench ## every benchmark, rivals included; writes benchmarks/results
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-docs: $(VENV)/stamp-dev ## write the generated pages of docs/reference anew
+docs: $(VENV)/stamp-dev ## write the generated pages of docs/reference, and the notebooks, anew
 	$(BIN)/python tools/settings_reference.py
+	$(BIN)/python tools/notebook.py
 
 wheel: $(VENV)/stamp-dev ## dist/*.whl
 	rm -rf dist
