@@ -13,6 +13,9 @@ from stream_rec.datasets.simulate import Shape, events
 from stream_rec.engine import Engine
 from stream_rec.events import Event, Request, encode_answer
 
+THOROUGH = pytest.mark.chaos
+"""For what differs from another test in the client only, and takes its time: `make chaos` has it."""
+BOTH_IN_TIME = pytest.mark.parametrize("client", ["kafka-python", pytest.param("confluent", marks=THOROUGH)])
 CLIENTS = pytest.mark.parametrize("client", ["kafka-python", "confluent"])
 LOG = list(events(Shape(sessions=60, items=30, structure=0.8, users=20, seed=5)))
 

@@ -10,7 +10,7 @@ from kafka_broker import Broker
 from kafka_broker.plugin import MakeBroker
 from running import running
 from serving import serving
-from shop import CLIENTS, CLOSE, LOG, Shop, keyed, one_by_one, pairs
+from shop import BOTH_IN_TIME, CLIENTS, CLOSE, LOG, THOROUGH, Shop, keyed, one_by_one, pairs
 from topics import eventually
 
 from stream_rec.engine import Engine
@@ -19,7 +19,7 @@ from stream_rec.errors import SettingsError, TransportError
 QUICK = {("kafka-python", "freeze"), ("confluent", "kill")}
 """Of four forms of an outage, the two that `make test` has the time for."""
 AWAY = [
-    pytest.param(client, way, seconds, marks=() if seconds < 30 and (client, way) in QUICK else pytest.mark.chaos)
+    pytest.param(client, way, seconds, marks=() if seconds < 30 and (client, way) in QUICK else THOROUGH)
     for client in ("kafka-python", "confluent")
     for way in ("kill", "freeze")
     for seconds in (12, 30)
@@ -72,7 +72,7 @@ def lose(broker: Broker, way: str, seconds: float) -> None:
         broker.wait_until_ready()
 
 
-@CLIENTS
+@BOTH_IN_TIME
 def test_a_broker_that_comes_later(shop: Shop, broker_: Broker, client: str) -> None:
     """The service waits for it, and says so."""
     shop.produce(*keyed(LOG))

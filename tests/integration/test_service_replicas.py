@@ -11,7 +11,7 @@ import pytest
 from kafka_broker import Broker
 from running import running
 from serving import Serving, serving
-from shop import CLIENTS, Shop, keyed
+from shop import BOTH_IN_TIME, CLIENTS, THOROUGH, Shop, keyed
 from shop import CLOSE as LOG
 from topics import Sent, eventually
 
@@ -85,7 +85,7 @@ def test_the_share_of_one_that_is_killed_goes_to_the_others(shop: Shop, tmp_path
     assert each_answered_once(shop, LOG)
 
 
-@CLIENTS
+@BOTH_IN_TIME
 def test_one_that_was_frozen(shop: Shop, tmp_path: Path, client: str) -> None:
     """Taken for dead, it loses its share; when it goes on it recovers and joins again, and doubles nothing."""
     argv = [*shop.argv, "--kafka", *SESSION, "--kafka-client", client]
@@ -107,7 +107,9 @@ def test_one_that_was_frozen(shop: Shop, tmp_path: Path, client: str) -> None:
     assert each_answered_once(shop, LOG)
 
 
-@pytest.mark.parametrize(("client", "seconds"), [("kafka-python", 1), ("kafka-python", 8), ("confluent", 8)])
+@pytest.mark.parametrize(
+    ("client", "seconds"), [("kafka-python", 8), ("confluent", 1), pytest.param("confluent", 8, marks=THOROUGH)]
+)
 def test_a_rebalance_amid_a_transaction(
     shop: Shop, client: str, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
