@@ -40,8 +40,9 @@ def look(broker: Broker, member: Member, events: str, begin: Begin) -> Situation
     partitions = broker.partitions(events)
     if not partitions:
         raise TransportError(f"there is no topic {events!r}: make it first, or run with --create-topics")
-    bounds = broker.bounds(partitions)
+    # In this order: others commit meanwhile, and what is committed must not seem to lie beyond the end.
     committed = member.committed(partitions)
+    bounds = broker.bounds(partitions)
     return Situation(bounds, committed, {p: first_of(p, bounds[p], committed.get(p), begin) for p in partitions})
 
 
