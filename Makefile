@@ -10,7 +10,7 @@ PORT   ?= 9092
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint kafka plant stress chaos bench docs wheel lock clean
+.PHONY: help demo test lint kafka plant stress chaos bench soak docs wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -42,8 +42,12 @@ chaos: $(VENV)/stamp-dev ## ten minutes or so: replicas and a real broker are ki
 bench: $(VENV)/stamp-bench ## every benchmark, rivals included; writes benchmarks/results
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-docs: $(VENV)/stamp-dev ## write the generated pages of docs/reference anew
+soak: $(VENV)/stamp-dev ## twenty minutes of a service on Kafka at its limits, with a picture; writes benchmarks/results
+	$(BIN)/python benchmarks/soak.py
+
+docs: $(VENV)/stamp-dev ## write the generated pages of docs/reference, and the notebooks, anew
 	$(BIN)/python tools/settings_reference.py
+	$(BIN)/python tools/notebook.py
 
 wheel: $(VENV)/stamp-dev ## dist/*.whl
 	rm -rf dist

@@ -113,7 +113,7 @@ def engine_alone(log: Log, folder: Path) -> dict[str, float]:
     header = read_header(snapshots_in(folder)[-1])
     snapshot = newest_valid(folder, header.fingerprint)
     assert snapshot is not None
-    worker = Worker(Engine(limits=Limits(retention_ms=None)), EventDecoder())
+    worker = Worker(Engine("vmis-knn", limits=Limits(retention_ms=None)), EventDecoder())
     worker.engine.import_state(snapshot.state)
     opened = open_broker(f"kafka://{log.address}", client="confluent")
     reader = opened.reader()

@@ -76,7 +76,7 @@ def of_hard_shapes(told: Report, n_events: int, n_rounds: int, n: int) -> None:
         retention_ms = HOUR_MS if name == SHORT else None
         fed, rounds = [], []
         for _ in range(n_rounds):
-            engine = Engine(limits=Limits(retention_ms=retention_ms, max_session_events=LONGEST))
+            engine = Engine("vmis-knn", limits=Limits(retention_ms=retention_ms, max_session_events=LONGEST))
             fed.append(len(events) / feed.fill_events(engine, events))
             sample = [asked[place] for place in rng.integers(0, len(asked), n).tolist()]
             rounds.append(latencies(engine.recommend, sample))
@@ -110,7 +110,7 @@ def _hard(n: int, rng: np.random.Generator) -> dict[str, list[Event]]:
 def of_an_event(told: Report, n_events: int, n_rounds: int) -> None:
     """Stages of an event's way from bytes to an answer's bytes."""
     clicks = feed.log(n_events)
-    engine = Engine(limits=feed.KEEP_ALL)
+    engine = Engine("vmis-knn", limits=feed.KEEP_ALL)
     decode = EventDecoder().decode
     template = b'{"session_id":"session-%09d","item_id":"item-%06d","timestamp":%d,"type":"view"}'
     taken: dict[str, list[float]] = {"decode": [], "rest": [], "answer": [], "encode": []}

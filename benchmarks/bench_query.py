@@ -10,7 +10,7 @@ import rivals
 from common import EVENTS_A_SESSION, Floats, Report, in_turn, latencies, percentiles, report
 
 from stream_rec.engine import Engine
-from stream_rec.recommend import DEFAULT_PRESET, PRESETS, changed, model
+from stream_rec.recommend import PRESETS, changed, model
 
 QUESTION = "how long does an answer take (vmis-knn, m 500, k 100, n 20, last 10)?"
 GOALS = {50: "<= 30", 90: "<= 50", 99: "<= 100"}
@@ -42,7 +42,7 @@ def kernel_and_growth(told: Report, sizes: list[int], named: int, n_rounds: int,
 
 def through_the_engine(told: Report, n_events: int, n_rounds: int, n: int) -> None:
     """Names in, names out; and each preset."""
-    engine = Engine(limits=feed.KEEP_ALL)
+    engine = Engine("vmis-knn", limits=feed.KEEP_ALL)
     clicks = feed.log(n_events)
     feed.fill(engine, clicks)
     rng = np.random.default_rng(3)
@@ -63,7 +63,7 @@ def through_the_engine(told: Report, n_events: int, n_rounds: int, n: int) -> No
     told.part(f"Through Engine.recommend, {n_events:,} events; the same index asked in turn")
     for percent in GOALS:
         told.figure(f"p{percent} of Engine.recommend", percentiles(taken["Engine.recommend"], percent), "us")
-    pairs = zip(taken["Engine.recommend"], taken[f"kernel {DEFAULT_PRESET}"], strict=True)
+    pairs = zip(taken["Engine.recommend"], taken["kernel vmis-knn"], strict=True)
     added = [float(np.median(whole) - np.median(part)) for whole, part in pairs]
     told.figure("what the engine adds to the call of the kernel (p50)", added, "us", "<= 15")
     told.part(f"Each preset: the kernel's call, {n_events:,} events")
@@ -81,7 +81,7 @@ def against_wsknn(told: Report, n_sessions: int, n_rounds: int, n: int) -> None:
     clicks = feed.log(n_sessions * EVENTS_A_SESSION)
     engine = Engine("wsknn", limits=feed.KEEP_ALL)
     feed.fill(engine, clicks)
-    default = Engine(limits=feed.KEEP_ALL)
+    default = Engine("vmis-knn", limits=feed.KEEP_ALL)
     feed.fill(default, clicks)
     sessions = rivals.sessions_of(clicks)
     rival = rivals.wsknn()
@@ -110,7 +110,7 @@ def against_wsknn(told: Report, n_sessions: int, n_rounds: int, n: int) -> None:
 def against_the_reference(told: Report, n_sessions: int, n_rounds: int, n: int) -> None:
     """The plain twin gives the same answers, from scratch each time."""
     clicks = feed.log(n_sessions * EVENTS_A_SESSION)
-    engine = Engine(limits=feed.KEEP_ALL)
+    engine = Engine("vmis-knn", limits=feed.KEEP_ALL)
     feed.fill(engine, clicks)
     store = rivals.reference(clicks)
     query = rivals.plain_query(engine.model)

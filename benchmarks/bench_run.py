@@ -15,7 +15,7 @@ QUESTION = "how fast is the whole job, from a JSONL file to a JSONL file?"
 def run(source: Path, *options: str) -> float:
     """Seconds of one `stream-rec run`, process and all."""
     started = perf_counter()
-    arguments = [*COMMAND, "run", "--events", str(source), "--retention", "none", *options]
+    arguments = [*COMMAND, "run", "--events", str(source), "--preset", "vmis-knn", "--retention", "none", *options]
     done = subprocess.run(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return perf_counter() - started

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 RESULTS = Path(__file__).parent / "results"
 TREE = Path(__file__).parents[1]
-LIBRARIES = ("stream-rec", "numpy", "numba", "msgspec", "sortedcontainers", "xxhash", "wsknn")
+LIBRARIES = ("stream-rec", "numpy", "numba", "msgspec", "sortedcontainers", "xxhash", "wsknn", "optuna")
 BATCH = 8192
 ITEMS = 100_000
 EVENTS_A_SESSION = 5  # the mean of the shape, so that sizes can be told in events
@@ -159,6 +159,13 @@ class Report:
         goal = "" if target is None else f"   target {target}"
         self._say(f"  {what:<58}{show(middle):>12} {unit}{goal}{spread}")
         return middle
+
+    def keep(
+        self, what: str, value: float | None, least: float | None, most: float | None, target: str | None = None
+    ) -> None:
+        """Keep a figure with its interval for programs; people were told it in a table of its own."""
+        if value is not None:
+            self._figures.append(Figure(what, value, "", target, least, most))
 
     def save(self) -> None:
         """Write the result, unless it is a small one that nobody asked to keep."""

@@ -78,7 +78,7 @@ def plain_query(point: Model) -> Query:
         normalise="none",
         age_days=None,
         match=lambda step: 1.0 - 0.1 * step if step < 10 else 0.0,
-        place=None,
+        place=lambda _: 1.0,
         direction=1.0,
         idf="vmis",
         idf_factor=1.0,

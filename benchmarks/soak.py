@@ -21,7 +21,7 @@ from confluent_kafka import Producer
 from kafka_service import Visitors, read_status, running
 
 QUESTION = "is a service at its limits as quick and as small after twenty minutes as after two?"
-RATE = 1_000  # events a second
+RATE = 500  # events a second
 EVERY_S = 5.0
 
 

@@ -8,6 +8,8 @@ every start, and is wrong in a tree that was never installed.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stream_rec.datasets.columns import Columns
+    from stream_rec.datasets.reading import read_log
     from stream_rec.engine import Applied, Engine, Stats
     from stream_rec.errors import (
         DecodeError,
@@ -31,13 +33,15 @@ if TYPE_CHECKING:
         Request,
         RequestDecoder,
     )
+    from stream_rec.library import Recommender
     from stream_rec.limits import Limits
-    from stream_rec.recommend import PRESETS, Model, model
+    from stream_rec.recommend import PRESETS, Model, model, wsknn_model
 
 __all__ = [
     "PRESETS",
     "Answer",
     "Applied",
+    "Columns",
     "DecodeError",
     "DecodeRules",
     "Engine",
@@ -50,6 +54,7 @@ __all__ = [
     "Model",
     "Reason",
     "Recommendation",
+    "Recommender",
     "RecordTooLargeError",
     "Request",
     "RequestDecoder",
@@ -61,11 +66,15 @@ __all__ = [
     "TransportError",
     "__version__",
     "model",
+    "read_log",
+    "wsknn_model",
 ]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "stream_rec.datasets.columns": ("Columns",),
+    "stream_rec.datasets.reading": ("read_log",),
     "stream_rec.engine": ("Applied", "Engine", "Stats"),
     "stream_rec.errors": (
         "DecodeError",
@@ -89,8 +98,9 @@ _HOMES = {
         "Request",
         "RequestDecoder",
     ),
+    "stream_rec.library": ("Recommender",),
     "stream_rec.limits": ("Limits",),
-    "stream_rec.recommend": ("PRESETS", "Model", "model"),
+    "stream_rec.recommend": ("PRESETS", "Model", "model", "wsknn_model"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -4,7 +4,7 @@ Knows nothing of files, Kafka, threads, settings or clocks. Ids become numbers h
 compiled loops work on whole batches. A batch leaves the state that its events one by one would.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -15,24 +15,34 @@ from stream_rec.columns import id_keys, times_of
 from stream_rec.errors import SnapshotError
 from stream_rec.events import Answer, Event, Forget, Recommendation, Request
 from stream_rec.ids import IdTable
-from stream_rec.index import Answers, Batch, Index, Parameters, field, retained
+from stream_rec.index import Answers, Batch, Index, Parameters, Queries, Spread, field, retained
 from stream_rec.limits import Limits, validated
 from stream_rec.outcome import Applied, Stats
-from stream_rec.recommend import DEFAULT_PRESET, Model, changed, compile_model, model
+from stream_rec.recommend import DEFAULT_PRESET, Model, changed, compile_model, model, stack_models
 from stream_rec.sessionize import Sessionizer
 from stream_rec.sessions import SessionStore
 from stream_rec.state import EngineState, differences, rules_of
 
-__all__ = ["Applied", "Engine", "EngineState", "Stats"]
+__all__ = ["Applied", "Engine", "EngineState", "Question", "Stats"]
 
 MOST_TYPES: Final = 250  # event types are a closed set in practice; the numbers above are the kernel's
 SOURCES: Final = ("neighbours", "followed", "popular")
 NOTHING: Final = np.empty(0, np.int32)
 NO_OFFSETS: Final[dict[str, int]] = {}
-NOT_OF_A_PRESET: Final = ("m", "k", "n", "last", "seen", "fallbacks", "require_type", "min_type_weight")
+NOT_OF_A_PRESET: Final = (
+    *("m", "k", "n", "last", "seen", "fallbacks"),
+    *("require_type", "min_type_weight", "sampling", "sampling_seed", "bonus_type", "bonus"),
+)
 """What a request that names a preset leaves as the engine has it: a preset is its formulas."""
 
 Offsets = Mapping[str, int]
+
+
+class Question(NamedTuple):
+    """What next for a session, or after *items*; with both, the session is nobody's neighbour."""
+
+    session_id: str | None = None
+    items: Sequence[str] | None = None
 
 
 class Engine:
@@ -268,15 +278,18 @@ class Engine:
     # --- the kernel's needs
 
     def _drive(self, batch: Batch, asked: "_Asked | None", answers: Answers) -> "_Notes":
-        """Run the kernel through the batch, giving it the room it asks for on the way."""
+        """Apply the batch, and answer each event if *asked* says how."""
+        if asked is None:
+            return self._run(batch, lambda reached: self.index.apply(batch, reached))
+        p, wanted = self._parameters(asked.model), asked.wanted
+        return self._run(batch, lambda reached: self.index.apply_and_ask(p, batch, reached, wanted, NOTHING, answers))
+
+    def _run(self, batch: Batch, step: Callable[[int], tuple[int, int]]) -> "_Notes":
+        """Run a kernel through the batch, giving it the room it asks for on the way."""
         notes = _Notes([], [], [])
         reached, need = 0, field.DONE
         while True:
-            if asked is None:
-                reached, need = self.index.apply(batch, reached)
-            else:
-                parameters = self._parameters(asked.model)
-                reached, need = self.index.apply_and_ask(parameters, batch, reached, asked.wanted, NOTHING, answers)
+            reached, need = step(reached)
             for kept, new in zip(notes, self._take_notes(), strict=True):
                 kept.extend(new)
             if need == field.DONE:
@@ -307,6 +320,30 @@ class Engine:
         empty = self.index.without_holder(items)
         self.index.free_items(empty)
         self.items.release(empty)
+
+    # --- many models at once
+
+    def ask_and_apply(
+        self, events: Sequence[Event], asks: npt.NDArray[np.uint8], stacked: Parameters, answers: Answers
+    ) -> Batch:
+        """Apply *events* in order, and before each that *asks* marks, ask its session with all models of *stacked*.
+
+        *answers* has room for events x models rows, event by event. Returns the events as numbers, with what became of
+        each. Sessions are not cut from users here.
+        """
+        batch, new_slots, new_items = self._batch(events)
+        notes = self._run(batch, lambda reached: self.index.ask_and_apply(stacked, batch, reached, asks, answers))
+        self._link_users(events, batch, notes)
+        self._release([*new_slots, *notes.released], [*new_items, *notes.emptied])
+        return batch
+
+    def ask_each(self, queries: Queries, stacked: Parameters, answers: Answers) -> None:
+        """Ask each query with all models of *stacked*, into queries x models rows. Changes nothing."""
+        self.index.ask_many(stacked, queries, NOTHING, answers)
+
+    def parameters(self, point: Model) -> Parameters:
+        """Return *point* as the kernels take it, given the event types seen so far."""
+        return self._parameters(point)
 
     # --- answers
 
@@ -346,6 +383,38 @@ class Engine:
             own = -1 if slot is None else slot
             self.index.ask_items(parameters, self._query(items or ()), own, barred, rows, 0)
         return self._named(rows, 0)
+
+    def ask_many(
+        self,
+        point: Model,
+        questions: Sequence[Question],
+        *,
+        exclude: Sequence[str] = (),
+        spread: Spread = map,
+        parts: int = 1,
+    ) -> list[list[Recommendation]]:
+        """Return what `ask` would for each of *questions*, at less cost each. Changes nothing.
+
+        They are cut into *parts*, which *spread* may run side by side (the kernel holds no interpreter lock); nothing
+        else may be asked or applied meanwhile.
+        """
+        answers = _rows(len(questions), point.n)
+        stacked = stack_models([self._parameters(point)])
+        self.index.ask_many(stacked, self._queries(questions), self._numbers(exclude), answers, spread, parts)
+        return [self._named(answers, row) for row in range(len(questions))]
+
+    def _queries(self, questions: Sequence[Question]) -> Queries:
+        slots = [None if each.session_id is None else self.sessions.ids.find(each.session_id) for each in questions]
+        items = [
+            self.index.events_of(slot)[0].astype(np.int32)
+            if each.items is None and slot is not None
+            else self._query(each.items or ())
+            for each, slot in zip(questions, slots, strict=True)
+        ]
+        sizes = np.array([each.size for each in items], np.int64)
+        ends = np.cumsum(sizes)
+        own = np.array([-1 if slot is None else slot for slot in slots], np.int64)
+        return Queries(np.concatenate([NOTHING, *items]), ends - sizes, ends, own)
 
     def _answer(self, request: Request, offsets: Offsets) -> Answer:
         point = self._variant(request)
@@ -470,6 +539,11 @@ class Engine:
             raise SnapshotError(f"{NO_ENGINES}: {error}; take an older snapshot, or replay the log") from error
 
     # --- what it holds
+
+    @property
+    def denied(self) -> frozenset[str]:
+        """Items that are never recommended."""
+        return self._denied
 
     @property
     def watermark(self) -> int | None:

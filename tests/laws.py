@@ -1,9 +1,11 @@
 """What the laws are checked with: every preset's formulas written out, and an engine beside its plain twin."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from stream_rec.engine import Engine
+from hypothesis import strategies as st
+
+from stream_rec.engine import Engine, Question
 from stream_rec.events import Event, Forget, Recommendation
 from stream_rec.index import exp, ln
 from stream_rec.index._reference import Query, ReferenceStore, Scored
@@ -45,6 +47,12 @@ MATCHES: Final[dict[str, Match]] = {
     "wsknn-log": lambda step: log10(2.7) / log10(step + 1.7),
 }
 
+RULES: Final[dict[str, Callable[[int, float], float]]] = {
+    "same": lambda _distance, _decay: 1.0,
+    "div": lambda distance, _decay: 1.0 / distance,
+    "exp": lambda distance, decay: exp((1 - distance) / decay),
+}
+
 # The presets once more, by hand from the papers: (weight, normalise, age, match, place, idf, idf factor).
 PAPERS: Final[dict[str, tuple[str, str, float | None, str, float | None, str, float]]] = {
     "sknn": ("same", "cosine", None, "none", None, "none", 1.0),
@@ -56,35 +64,90 @@ PAPERS: Final[dict[str, tuple[str, str, float | None, str, float | None, str, fl
 }
 
 
+small_limits = st.builds(
+    Limits,
+    retention_ms=st.sampled_from([None, 30, 60]),
+    allowed_lateness_ms=st.sampled_from([0, 5, 20]),
+    max_sessions=st.none() | st.integers(1, 5),
+    max_events=st.none() | st.integers(1, 12),
+    max_bytes=st.none() | st.integers(STORE_COST + 500, STORE_COST + 4_000),
+    max_session_events=st.integers(1, 6),
+    dedupe_window_ms=st.none() | st.integers(0, 40),
+    popular_half_life_ms=st.sampled_from([2, 10, 1000]),
+)
+"""Limits that logs of some dozen events run into."""
+
+
+def types_of(named: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (named,) if isinstance(named, str) else named or ()
+
+
 def query_of(point: Model) -> Query:
     """Return the reference's form of a model."""
-    decay = point.place_decay
-    place = None
-    if decay is not None or point.direction != 1.0:
-        place = (lambda d: exp(-d / decay)) if decay is not None else (lambda _: 1.0)
+
+    def place(distance: int) -> float:
+        if point.places is not None and distance > point.places:
+            return 0.0
+        return 1.0 if point.place_decay is None else exp(-distance / point.place_decay)
+
+    def weight(i: int, length: int, _distinct: int) -> float:
+        return exp((i - length) / point.weight_decay)
+
+    def match(step: int) -> float:
+        return exp((1 - step) / point.match_decay)
+
+    def rule(distance: int) -> float:
+        if distance > point.rules_steps:
+            return 0.0
+        return RULES[point.rules_weight](distance, point.rules_decay)
+
     return Query(
         m=point.m,
         k=point.k,
         n=point.n,
         last=point.last,
-        weight=WEIGHTS[point.weight],
+        weight=weight if point.weight == "exp" else WEIGHTS[point.weight],
         normalise=point.normalise,
         age_days=point.age_days,
-        match=MATCHES[point.match],
+        match=match if point.match == "exp" else MATCHES[point.match],
         place=place,
         direction=point.direction,
         idf=point.idf,
         idf_factor=point.idf_factor,
         seen=point.seen,
         fallbacks=point.fallbacks,
-        require_type=point.require_type,
+        require_type=types_of(point.require_type),
+        rules=point.rules,
+        rules_m=point.rules_m,
+        rule=rule,
+        repeats=point.repeats,
         min_type_weight=point.min_type_weight,
+        sampling=point.sampling,
+        sampling_seed=point.sampling_seed,
+        every_time=point.every_time,
+        bonus_type=types_of(point.bonus_type),
+        bonus=point.bonus,
     )
 
 
 def small(preset: str, **changes: object) -> Model:
     """Return a preset with so small a sample and so few neighbours that their choice matters in small logs."""
     return changed(PRESETS[preset], **{"m": 4, "k": 2, "n": 3, "last": 3, **changes})
+
+
+SAMPLED: Final = [
+    small("sknn", n=8, m=2, sampling="common-items", every_time=True),
+    small("default", n=8, m=2, sampling="random", sampling_seed=5),
+    small("default", n=8, m=2, sampling="weighted-events", bonus_type="cart", bonus=0.5),
+]
+"""Every way of sampling but the usual one, which the presets have."""
+
+
+def answers_of(engine: Engine) -> list[list[Scored]]:
+    """Return what every preset, small, and every way of sampling answer for each session, and for an unknown one."""
+    points = [*(small(preset, n=8) for preset in PRESETS), *SAMPLED]
+    names = [*sorted(engine.session_ids()), "-"]
+    return [plain(engine.ask(point, session_id=name)) for point in points for name in names]
 
 
 def plain(items: Sequence[Recommendation]) -> list[Scored]:
@@ -146,3 +209,13 @@ class Twins:
         """The same answer to a query of its own."""
         expected = self.reference.answer(items, query_of(model), own)
         assert plain(self.engine.ask(model, session_id=own, items=items)) == expected
+
+    def compare_many(self, model: Model, questions: Sequence[Question], parts: int) -> None:
+        """The same answers to many questions at once, whichever part comes first, as to each alone."""
+        expected = [plain(self.engine.ask(model, session_id=each.session_id, items=each.items)) for each in questions]
+
+        def backwards(call: Callable[[int], None], numbers: Iterable[int]) -> list[None]:
+            return list(map(call, reversed(list(numbers))))
+
+        answers = self.engine.ask_many(model, questions, spread=backwards, parts=parts)
+        assert expected == list(map(plain, answers))

@@ -2,7 +2,8 @@
 
 A `python` block runs, after those before it on its page; a `text` block right behind it is what it prints. In a
 `console` block the lines behind `$ ` run, and the others are what they print, `...` standing for anything. A
-block behind a line that ends in a file's name and a colon, as in "`clicks.csv`:", is that file. All else is only read.
+block behind a line that ends in a file's name and a colon, as in "`clicks.csv`:", is that file. A comment
+`<!-- needs: ml-100k -->` names folders of real logs that must be there. All else is only read.
 
 A block that opens with "```console kafka" needs a broker at `localhost:9092`: it runs only where `play` is told of one.
 """
@@ -17,13 +18,14 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Block", "anchors", "blocks", "links", "play", "rows"]
+__all__ = ["Block", "anchors", "blocks", "links", "needs", "play", "rows"]
 
 FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`([\w-]+\.\w+)`:\s*\Z")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 ON_PAGES = "localhost:9092"
-NOT_SHOWN = "compiling the kernels, "  # depends on whether it is the first run on a machine
+NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
+NOT_SHOWN = "compiling the kernels"  # depends on whether it is the first run on a machine
 
 
 class Block(NamedTuple):
@@ -108,6 +110,12 @@ def _commands(text: str) -> Iterator[tuple[str, str]]:
         while lines[n - 1].endswith("\\\n"):
             n += 1
         yield "".join(lines[:n]).rstrip("\n"), "".join(lines[n:]).rstrip("\n") + ("\n" if lines[n:] else "")
+
+
+def needs(page: Path) -> list[str]:
+    """Return the folders of real logs that the code of *page* reads, as a comment on it says."""
+    told = NEEDS.search(page.read_text(encoding="utf-8"))
+    return [] if told is None else told[1].split()
 
 
 def rows(page: Path, heading: str) -> list[list[str]]:

@@ -1,4 +1,6 @@
-"""Writes the measured figures of benchmarks/results into README.md, between its two marks. With --check it compares.
+"""Writes the measured figures of benchmarks/results into README.md and the page on evaluation, between their marks.
+
+With --check it only compares.
 
 A result is a JSON file: {"machine", "python", "versions": {}, "commit", "date", "figures": [{"what", "value", "unit",
 "target", "least", "most"}]}, all of it optional. A file that is not one is told of and left out: a torn result must
@@ -14,6 +16,10 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
+EVALUATION = ROOT / "docs" / "explanation" / "evaluation.md"
+TABLE_BEGIN, TABLE_END = "<!-- default:begin -->", "<!-- default:end -->"
+ASKED = ", prequential: "
+METRIC = " MRR@20"
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
 MORE = "All figures, also of each preset, of the rivals and of hard logs: [benchmarks/results](benchmarks/results).\n"
 COLUMNS = {
@@ -95,13 +101,35 @@ def _cell(figure: Mapping[str, Any] | None) -> str:
     return "" if figure is None else _shown(figure.get("value"), str(figure.get("unit") or ""))
 
 
-def filled(page: str, text: str) -> str:
+def presets_table(results: Iterable[tuple[str, Result]]) -> str:
+    """A row for each model of the result `evaluate`, a column for each log: MRR@20 with its interval."""
+    logs: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for _, result in (each for each in results if each[0] == "evaluate"):
+        for figure in result["figures"]:
+            log, asked, rest = str(figure.get("what")).partition(ASKED)
+            if asked and rest.endswith(METRIC) and " " not in rest.removesuffix(METRIC):
+                logs.setdefault(log, {})[rest.removesuffix(METRIC)] = figure
+    if not logs:
+        return NOTHING + "\n"
+    names = list(dict.fromkeys(name for found in logs.values() for name in found))
+    rows = [[f"`{name}`", *(_interval(found.get(name)) for found in logs.values())] for name in names]
+    lines = ["| | " + " | ".join(logs) + " |", "|---" + "|--:" * len(logs) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
+
+
+def _interval(figure: Mapping[str, Any] | None) -> str:
+    if figure is None:
+        return ""
+    return f"{figure['value']:.4f} ({figure['least']:.4f} to {figure['most']:.4f})"
+
+
+def filled(page: str, text: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """Return *page* with *text* between its marks. Raises ValueError for a page without them."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN} or {END}")
-    return f"{before}{BEGIN}\n\n{text}\n{END}{after}"
+        raise ValueError(f"the page lacks {marks[0]} or {marks[1]}")
+    return f"{before}{begin}\n\n{text}\n{end}{after}"
 
 
 def _row(name: str, figure: Mapping[str, Any]) -> str:
@@ -160,13 +188,16 @@ def _circumstances(result: Result) -> str:
 
 def main() -> int:
     """Write the block, or say by the exit code that it is out of date."""
-    page = PAGE.read_text(encoding="utf-8")
     results = read_results(RESULTS)
     told = [block(of_note(results)), logs_table(results), MORE]
-    wanted = filled(page, "\n".join(part for part in told if part))
+    wanted = {
+        PAGE: filled(PAGE.read_text(encoding="utf-8"), "\n".join(part for part in told if part)),
+        EVALUATION: filled(EVALUATION.read_text(encoding="utf-8"), presets_table(results), (TABLE_BEGIN, TABLE_END)),
+    }
     if "--check" in sys.argv[1:]:
-        return int(page != wanted)
-    PAGE.write_text(wanted, encoding="utf-8")
+        return int(any(page.read_text(encoding="utf-8") != text for page, text in wanted.items()))
+    for page, text in wanted.items():
+        page.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -22,7 +22,9 @@ LAWS: Final = (
     "tests/unit/test_snapshot.py",
 )
 
-LONGEST_S: Final = 240  # the tests take some 60 s with the kernels to compile
+EVALUATION: Final = ("tests/unit/test_evaluate.py::TestNothingLeaks",)
+
+LONGEST_S: Final = 480  # the tests take one or two minutes with the kernels to compile
 
 
 class Bug(NamedTuple):
@@ -45,6 +47,25 @@ REPLICAS: Final = "tests/property/test_replicas.py::"
 LIVE: Final = "tests/unit/test_live.py::"
 
 BUGS: Final = [
+    Bug(
+        3,
+        "the evaluation learns an event before it asks for it",
+        KERNEL + "entries.py",
+        "    models = stacked.whole.shape[0]\n    for i in range(begin, batch.time.size):\n        if asks[i] > 0",
+        "    models = stacked.whole.shape[0]\n    for i in range(begin, batch.time.size):\n"
+        "        if asks[i] < ONLY_ASK:\n            need = ingest.apply_step(state, batch, i)\n"
+        "            if need != DONE:\n                return i, need\n"
+        "            state.counters[STAGE] = STAGE_APPLY\n        if asks[i] > 0",
+        EVALUATION,
+    ),
+    Bug(
+        3,
+        "a hold-out learns the test sessions that it asks",
+        "stream_rec/evaluate/plan.py",
+        'Stretch("learn", 0, len(train)), Stretch("frozen", len(train), len(log))',
+        'Stretch("learn", 0, len(log)), Stretch("frozen", len(train), len(log))',
+        EVALUATION,
+    ),
     Bug(
         1,
         "answers depend on how the log is cut: the watermark of an answer forgets earlier batches",
@@ -91,8 +112,43 @@ BUGS: Final = [
         2,
         "of equally similar candidates the older is taken",
         KERNEL + "neighbours.py",
-        "takes = value > least or (value == least and n_equal > 0)",
-        "takes = value > least or (value == least and n_equal <= 1)",
+        "value = scratch.similarity[c]\n        takes = value > least or (value == least and n_equal > 0)",
+        "value = scratch.similarity[c]\n        takes = value > least or (value == least and n_equal <= 1)",
+    ),
+    Bug(
+        2,
+        "of sessions with equal sampling keys the older is taken",
+        KERNEL + "neighbours.py",
+        "        n_equal -= scratch.key[c] > least",
+        "        n_equal -= scratch.key[c] >= least",
+    ),
+    Bug(
+        2,
+        "the bonus of a purchase is given to every session",
+        KERNEL + "neighbours.py",
+        "return mean + p.real[BONUS] if (roles & IS_BONUS) != 0 else mean",
+        "return mean + p.real[BONUS]",
+    ),
+    Bug(
+        3,
+        "a session follows its own rules",
+        KERNEL + "rules.py",
+        "if (word & SLOT) == SLOT or slot == own:",
+        "if (word & SLOT) == SLOT:",
+    ),
+    Bug(
+        2,
+        "the share of repeats counts items that may not come",
+        KERNEL + "repeats.py",
+        "        if is_blocked(state, scratch, item):\n            continue\n",
+        "",
+    ),
+    Bug(
+        3,
+        "of several queries asked at once each hears of the one before",
+        KERNEL + "entries.py",
+        "queries.item[max(begin, end - p.whole[LAST]) : end]",
+        "queries.item[max(0, end - p.whole[LAST]) : end]",
     ),
     Bug(
         2,
@@ -157,6 +213,13 @@ BUGS: Final = [
         "stream_rec/index/retained.py",
         "np.lexsort((hashes[among], last[among]))",
         "np.lexsort((among, last[among]))",
+    ),
+    Bug(
+        5,
+        "a loaded engine does not know how many items its sessions hold",
+        "stream_rec/index/retained.py",
+        '    counters[field.N_HELD] = index.state.item["df"].sum()\n',
+        "",
     ),
     Bug(
         5,

@@ -18,7 +18,15 @@ from typing import IO, NamedTuple
 from stream_rec.errors import StreamRecError
 from stream_rec.events import Event
 
-__all__ = ["Log", "Sale", "movielens_100k", "online_retail", "online_retail_sales", "serenade_toy"]
+__all__ = [
+    "Log",
+    "Sale",
+    "movielens_100k",
+    "online_retail",
+    "online_retail_sales",
+    "serenade_toy",
+    "why_no_sale",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +99,20 @@ def online_retail_sales(folder: Path, skipped: Counter[str]) -> Iterator[Sale]:
     next(rows)
     for invoice, code, description, quantity, time, price, _, _ in rows:
         stock_code, title = code.strip().upper(), " ".join(description.split())
-        if invoice.startswith("C"):
-            skipped["cancelled"] += 1
-        elif not title or sum(map(str.isdigit, stock_code)) < 2:  # noqa: PLR2004 - `C2` is carriage
-            skipped["no_item"] += 1
-        elif float(quantity) <= 0 or float(price) <= 0:
-            skipped["not_sold"] += 1
-        else:
+        reason = why_no_sale(invoice, stock_code, title, float(quantity), float(price))
+        if reason is None:
             yield Sale(invoice, stock_code, title, time)
+        else:
+            skipped[reason] += 1
+
+
+def why_no_sale(invoice: str, stock_code: str, title: str, quantity: float, price: float) -> str | None:
+    """Return why a line of an invoice sold no item, None if it did; see `online_retail_sales`."""
+    if invoice.startswith("C"):
+        return "cancelled"
+    if not title.strip() or sum(map(str.isdigit, stock_code)) < 2:  # noqa: PLR2004 - `C2` is carriage
+        return "no_item"
+    return "not_sold" if quantity <= 0 or price <= 0 else None
 
 
 def most_frequent(counts: Counter[str]) -> str:

@@ -7,6 +7,7 @@ wants times in the future refused says what time it is.
 from stream_rec.events._decoder import DecodeRules, EventDecoder, FieldMap
 from stream_rec.events._encode import DeadLetter, encode_answer, encode_dead_letter
 from stream_rec.events._requests import RequestDecoder
+from stream_rec.events._times import MAX_TIME_MS, TimeReader, time_reader
 from stream_rec.events._types import (
     EXPIRED,
     FORGET,
@@ -18,10 +19,12 @@ from stream_rec.events._types import (
     Recommendation,
     Request,
 )
+from stream_rec.events._values import found, identifier
 
 __all__ = [
     "EXPIRED",
     "FORGET",
+    "MAX_TIME_MS",
     "VIEW",
     "Answer",
     "DeadLetter",
@@ -34,6 +37,10 @@ __all__ = [
     "Recommendation",
     "Request",
     "RequestDecoder",
+    "TimeReader",
     "encode_answer",
     "encode_dead_letter",
+    "found",
+    "identifier",
+    "time_reader",
 ]

@@ -28,6 +28,7 @@ class Reason(enum.StrEnum):
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
     NOT_A_ROW = "not_a_row"
+    NOT_AN_EVENT = "not_an_event"
     MISSING_FIELD = "missing_field"
     UNKNOWN_FIELD = "unknown_field"
     WRONG_TYPE = "wrong_type"

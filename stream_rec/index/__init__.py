@@ -2,7 +2,7 @@
 
 from stream_rec.index._kernel import state as field
 from stream_rec.index._kernel.arithmetic import exp, ln
-from stream_rec.index._kernel.state import Answers, Batch, Parameters
-from stream_rec.index.vmis import Index
+from stream_rec.index._kernel.state import Answers, Batch, Parameters, Queries
+from stream_rec.index.vmis import Index, Spread
 
-__all__ = ["Answers", "Batch", "Index", "Parameters", "exp", "field", "ln"]
+__all__ = ["Answers", "Batch", "Index", "Parameters", "Queries", "Spread", "exp", "field", "ln"]

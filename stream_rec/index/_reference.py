@@ -51,19 +51,35 @@ class Query(NamedTuple):
     normalise: str
     age_days: float | None
     match: Callable[[int], float]
-    place: Callable[[int], float] | None
+    place: Callable[[int], float]
     direction: float
     idf: str
     idf_factor: float
     seen: str
     fallbacks: bool
-    require_type: str | None = None
+    rules: float = 0.0
+    rules_m: int = 1
+    rule: Callable[[int], float] = lambda _: 0.0
+    repeats: str = "scored"
+    require_type: tuple[str, ...] = ()
     min_type_weight: float = 0.0
+    sampling: str = "recent"
+    sampling_seed: int = 0
+    every_time: bool = False
+    bonus_type: tuple[str, ...] = ()
+    bonus: float = 0.0
 
 
 def hash_of(name: str) -> int:
     """Return the hash that breaks ties."""
     return xxh3_64_intdigest(name.encode())
+
+
+def mixed(word: int) -> int:
+    """Return 64 bits that look random, other ones for each *word* of 64 bits (the finalizer of SplitMix64)."""
+    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9 % (1 << 64)
+    word = (word ^ (word >> 27)) * 0x94D049BB133111EB % (1 << 64)
+    return word ^ (word >> 31)
 
 
 class ReferenceStore:
@@ -184,7 +200,11 @@ class ReferenceStore:
         elif query.seen == "drop-current":
             blocked |= set(events[-1:])
         asked = list(events[max(0, len(events) - query.last) :])
-        answer = self._best(self._from_neighbours(asked, query, own), "neighbours", blocked, query.n)
+        scores = self._from_neighbours(asked, query, own)
+        if query.repeats == "counted":
+            scores = self._with_repeats_counted(scores, set(events), blocked)
+        scores = {item: self._weighed(item, score, query) for item, score in scores.items()}
+        answer = self._best(scores, "neighbours", blocked, query.n)
         if query.fallbacks:
             if asked:
                 blocked |= {each.item for each in answer}
@@ -204,22 +224,92 @@ class ReferenceStore:
         items = sorted(newest_place, key=lambda item: -newest_place[item])
         weights = {item: query.weight(newest_place[item], length, len(items)) for item in items}
         sample = [each for each in self.newest_first() if each != own and self.items(each) & weights.keys()]
-        sample = [each for each in sample if self._passes(each, query)][: query.m]
+        sample = [each for each in sample if self._passes(each, query)]
+        if query.sampling != "recent":
+            in_common = {each: len(self.items(each) & weights.keys()) for each in sample}
+            best_first = sorted(sample, key=lambda each: self._sampling_key(each, query, in_common[each]), reverse=True)
+            kept = set(best_first[: query.m])
+            sample = [each for each in sample if each in kept]
+        sample = sample[: query.m]
         similarity = {each: self._similarity(each, items, weights, query) for each in sample}
         ranked = sorted(range(len(sample)), key=lambda place: (-similarity[sample[place]], place))
         neighbours = [sample[place] for place in sorted(ranked[: query.k])]  # newest first
-        scores: dict[str, float] = {}
+        if query.rules == 1.0:
+            neighbours = []
+        shared = {each: next(item for item in items if item in self.items(each)) for each in neighbours}
+        base = {each: similarity[each] * query.match(length - newest_place[shared[each]] + 1) for each in neighbours}
+        votes = 0.0  # not by sum(), which rounds better than one by one from Python 3.12 on
+        for vote in base.values():
+            votes += max(0.0, vote)
+        scores, factor = self._rules(events, query, own, votes)
         for each in neighbours:
-            shared = next(item for item in items if item in self.items(each))
-            base = similarity[each] * query.match(length - newest_place[shared] + 1)
-            self._add_items(each, base, shared, query, scores)
-        return {item: self._weighed(item, score, query) for item, score in scores.items()}
+            self._add_items(each, base[each] * factor, shared[each], query, scores)
+        return scores
+
+    def _with_repeats_counted(self, scores: dict[str, float], seen: set[str], blocked: set[str]) -> dict[str, float]:
+        """Scale the scores of the items *seen* to the share that repeats have of all events but sessions' first."""
+        n_events = sum(map(len, self.sessions.values()))
+        n_held = sum(len(self.items(each)) for each in self.sessions)
+        old, new = 0.0, 0.0
+        for item, score in scores.items():
+            if item not in blocked and item in seen:
+                old += score
+            elif item not in blocked:
+                new += score
+        repeats, others = float(n_events - n_held), float(n_held - len(self.sessions))
+        if not (old > 0.0 and new > 0.0 and others > 0.0):
+            return scores
+        factor = (repeats * new) / (others * old)
+        return {item: score * factor if item in seen else score for item, score in scores.items()}
+
+    def _rules(self, events: list[str], query: Query, own: str | None, votes: float) -> tuple[dict[str, float], float]:
+        """Return the items' scores by sequential rules, and what a neighbour's vote counts beside them."""
+        scores: dict[str, float] = {}
+        if query.rules == 0.0 or not events:
+            return scores, 1.0
+        current = events[-1]
+        holders = [each for each in self.newest_first() if each != own and current in self.items(each)]
+        n_found = 0
+        for each in holders[: query.rules_m]:
+            visits = [visit.item for visit in self.sessions[each]]
+            pairs = [
+                (visits[after], query.rule(after - place))
+                for place, item in enumerate(visits)
+                for after in range(place + 1, len(visits))
+                if item == current != visits[after] and query.rule(after - place) > 0.0
+            ]
+            for follower, value in pairs:
+                scores[follower] = scores.get(follower, 0.0) + value
+            n_found += bool(pairs)
+        if not n_found:
+            return scores, 1.0
+        return scores, (1.0 - query.rules) * n_found / (query.rules * (votes if votes > 0.0 else 1.0))
 
     def _passes(self, session_id: str, query: Query) -> bool:
         visits = self.sessions[session_id]
-        total = sum(self.type_weights.get(visit.type, 1.0) for visit in visits)
-        has_type = query.require_type is None or any(visit.type == query.require_type for visit in visits)
+        total = self._weight_of(visits)
+        has_type = not query.require_type or any(visit.type in query.require_type for visit in visits)
         return has_type and total >= query.min_type_weight * len(visits)
+
+    def _sampling_key(self, session_id: str, query: Query, n_shared: int) -> tuple[float, tuple[int, int]]:
+        """Return what a session is sampled by, the larger first; of equal keys the newer first."""
+        return {
+            "common-items": lambda: float(n_shared),
+            "random": lambda: float(mixed(hash_of(session_id) ^ mixed(query.sampling_seed)) >> 11),
+            "weighted-events": lambda: self._mean_weight(session_id, query),
+        }[query.sampling](), self.key(session_id)
+
+    def _mean_weight(self, session_id: str, query: Query) -> float:
+        visits = self.sessions[session_id]
+        mean = self._weight_of(visits) / len(visits)
+        earns = any(visit.type in query.bonus_type for visit in visits)
+        return mean + query.bonus if earns else mean
+
+    def _weight_of(self, visits: list[Visit]) -> float:
+        total = 0.0
+        for visit in visits:
+            total += self.type_weights.get(visit.type, 1.0)
+        return total
 
     def _similarity(self, session_id: str, items: list[str], weights: dict[str, float], query: Query) -> float:
         total = 0.0
@@ -240,13 +330,12 @@ class ReferenceStore:
         return total
 
     def _add_items(self, session_id: str, base: float, shared: str, query: Query, scores: dict[str, float]) -> None:
-        newest = {visit.item: place for place, visit in enumerate(self.sessions[session_id])}
-        for item, place in newest.items():
-            value = base
-            if query.place is not None:
-                value = base * query.place(min(abs(place - newest[shared]), MOST_PLACES - 1))
-                if place < newest[shared]:
-                    value *= query.direction
+        places = [(visit.item, place) for place, visit in enumerate(self.sessions[session_id])]
+        newest = dict(places)
+        for item, place in places if query.every_time else newest.items():
+            value = base * query.place(min(abs(place - newest[shared]), MOST_PLACES - 1))
+            if place < newest[shared]:
+                value *= query.direction
             if value > 0.0:
                 scores[item] = scores.get(item, 0.0) + value
 

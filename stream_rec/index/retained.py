@@ -153,6 +153,7 @@ def load(index: Index, kept: Retained, denied: Sequence[bool]) -> None:
     _load_ids(index, kept)
     counters[field.N_SESSIONS] = kept.slot.size
     counters[field.N_EVENTS] = kept.item.size
+    counters[field.N_HELD] = index.state.item["df"].sum()
     counters[field.N_BYTES] = _price(kept)
     counters[field.TOP_VALID] = 0
 

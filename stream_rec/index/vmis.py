@@ -6,14 +6,14 @@ other people's business.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_rec.index._kernel import entries
 from stream_rec.index._kernel import state as field
-from stream_rec.index._kernel.state import I32, I64, Answers, Batch, Parameters, Scratch, State
+from stream_rec.index._kernel.state import I32, I64, Answers, Batch, Parameters, Queries, Scratch, State
 from stream_rec.limits import Limits
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "SESSION_COST",
     "STORE_COST",
     "Index",
+    "Spread",
     "frame",
     "grown",
 ]
@@ -39,6 +40,7 @@ LISTS = 1 << 14  # entries of the lists between kernel and shell
 LONG_AGO = -(1 << 40)  # a popularity step before all others
 GROWTH = 1.5
 NO_HASHES = np.empty(0, np.uint64)
+NO_ITEMS = np.empty(0, np.int32)
 
 EVENT_ARRAYS = ("event_item", "event_time", "event_type")
 ITEM_ARRAYS = ("item", "counts", "dirty")
@@ -115,6 +117,10 @@ def grown(state: State, names: Sequence[str], needed: int) -> State:
     if "session" in changed:
         changed["session"]["filed"][old:] = field.NEVER
     return state._replace(**changed)
+
+
+Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
+"""`map`, or what does the same with its calls side by side."""
 
 
 class Index:
@@ -318,6 +324,41 @@ class Index:
         query = items[max(0, items.size - int(p.whole[field.LAST])) :]
         entries.ask(self.state, scratch, p, query, items, exclude, own, answers, row)
 
+    def ask_and_apply(
+        self, stacked: Parameters, batch: Batch, begin: int, asks: npt.NDArray[np.uint8], answers: Answers
+    ) -> tuple[int, int]:
+        """Ask with several models before each marked event, then apply it; see `entries.ask_and_apply`."""
+        scratch = self._scratch_for_whole(stacked.whole.max(axis=0), 0)
+        return entries.ask_and_apply(self.state, scratch, stacked, batch, begin, asks, NO_ITEMS, answers)
+
+    def ask_many(
+        self,
+        stacked: Parameters,
+        queries: Queries,
+        exclude: npt.NDArray[np.int32],
+        answers: Answers,
+        spread: Spread = map,
+        parts: int = 1,
+    ) -> None:
+        """Answer each query with several models, cut into *parts* that *spread* may run side by side.
+
+        Nothing else may be asked or applied meanwhile. See `entries.ask_many`.
+        """
+        whole, n_queries = stacked.whole.max(axis=0), len(queries.own)
+        n_extra = exclude.size + int((queries.end - queries.begin).max(initial=0))
+        bounds = [n_queries * part // parts for part in range(parts + 1)]
+        sizes, scratch = self._scratch_sizes(whole, n_extra), self._scratch_for_whole(whole, n_extra)
+
+        def answer(part: int) -> None:
+            own = scratch if parts == 1 else _new_scratch(*sizes, self.limits.max_session_events)
+            entries.ask_many(self.state, own, stacked, queries, exclude, answers, bounds[part], bounds[part + 1])
+
+        if parts > 1:
+            entries.settle_popular(self.state)
+            entries.ask_many(self.state, scratch, stacked, queries, exclude, answers, 0, 0)  # not compiled by each
+        for _ in spread(answer, range(parts)):
+            pass
+
     def settle(self) -> bool:
         """Bring the oldest session to the start of the front; False if the front must be refilled first."""
         return entries.settle_front(self.state)
@@ -353,6 +394,7 @@ class Index:
         slots = self.live_slots().tolist()
         assert count(field.N_SESSIONS) == len(slots)
         assert count(field.N_EVENTS) == int(state.session["events"][slots].sum())
+        assert count(field.N_HELD) == int(state.item["df"].sum()) == int(state.session["items"][slots].sum())
         assert count(field.STAGE) == field.STAGE_APPLY
         for name in ("N_FILED", "N_RELEASED", "N_EMPTIED"):
             assert count(getattr(field, name)) == 0, name
@@ -402,19 +444,28 @@ class Index:
 
     def scratch(self, p: Parameters, n_extra: int) -> Scratch:
         """Return scratch memory large enough for a query with parameters *p* and *n_extra* more items to mark."""
-        n_items = len(self.state.item)
-        last = int(min(p.whole[field.LAST], self.limits.max_session_events))
-        sizes = (
-            n_items,
-            min(int(p.whole[field.M]), len(self.state.session)),
-            max(last, n_extra),
-            int(p.whole[field.N]) + n_extra,
-        )
+        return self._scratch_for_whole(p.whole, n_extra)
+
+    def _scratch_for_whole(self, whole: I64, n_extra: int) -> Scratch:
+        """Of several models *whole* has the largest of each number."""
+        sizes = self._scratch_sizes(whole, n_extra)
         if self._scratch is None or any(a > b for a, b in zip(sizes, self._scratch_for, strict=True)):
             sizes = tuple(max(a, b) for a, b in zip(sizes, self._scratch_for, strict=True))  # type: ignore[assignment]
             self._scratch = _new_scratch(*sizes, self.limits.max_session_events)
             self._scratch_for = sizes
         return self._scratch
+
+    def _scratch_sizes(self, whole: I64, n_extra: int) -> tuple[int, int, int, int]:
+        """Return what `_new_scratch` takes."""
+        last = int(min(whole[field.LAST], self.limits.max_session_events))
+        n_slots = len(self.state.session)
+        is_recent = whole[field.SAMPLING] == field.SAMPLE_RECENT
+        return (
+            len(self.state.item),
+            min(int(whole[field.M]), n_slots) if is_recent else n_slots,
+            max(last, n_extra),
+            int(whole[field.N]) + n_extra,
+        )
 
 
 def frame(oldest: int, newest: int) -> tuple[int, int]:
@@ -440,6 +491,7 @@ def _new_scratch(n_items: int, m: int, last: int, n: int, session_events: int) -
         step=np.zeros(m + 1, np.int32),
         chosen=np.zeros(m + 1, np.int32),
         ordered=np.zeros(m + 1, np.float64),
+        key=np.zeros(m + 1, np.float64),
         session=np.zeros(session_events + 1, np.int32),
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from stream_rec.datasets.formats import format_of, is_named, open_named
 from stream_rec.engine import Engine
 from stream_rec.errors import SettingsError
 from stream_rec.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
@@ -46,15 +47,13 @@ def build_engine(settings: Settings) -> Engine:
 
 def build_model(settings: Settings) -> Model:
     """Return the preset with the settings' own parameters."""
-    return model(
-        settings.preset,
-        m=settings.m,
-        k=settings.k,
-        last=settings.last,
-        n=settings.n,
-        seen=settings.seen,
-        fallbacks=settings.fallbacks,
-    )
+    shared = [key for key in Model.__struct_fields__ if key in Settings.__struct_fields__]
+    return model(settings.preset, **{key: _parameter(getattr(settings, key)) for key in shared})
+
+
+def _parameter(value: object) -> object:
+    """Return a setting's value as the model has it: `none` is a word of the settings, for the preset's own."""
+    return "none" if value == "off" else value
 
 
 def build_limits(settings: Settings) -> Limits:
@@ -72,8 +71,8 @@ def build_limits(settings: Settings) -> Limits:
 
 
 def build_rules(settings: Settings) -> DecodeRules:
-    """Return how events are written, and which are let in."""
-    return DecodeRules(
+    """Return how events are written, and which are let in. Raises SettingsError."""
+    rules = DecodeRules(
         fields=msgspec.convert(dict(settings.fields), FieldMap),
         timestamp_unit=settings.timestamp_unit,
         timestamp_format=settings.timestamp_format,
@@ -82,6 +81,7 @@ def build_rules(settings: Settings) -> DecodeRules:
         max_record_bytes=settings.max_record_bytes,
         max_future_ms=settings.max_future_ms,
     )
+    return format_of(settings.format, settings.events)[0].rules(rules) if is_named(settings.format) else rules
 
 
 def build_decoder(settings: Settings) -> EventDecoder:
@@ -114,6 +114,8 @@ def open_events(settings: Settings) -> Source:
         return KafkaSource(
             _connect(settings, settings.events, "events"), parse_address(settings.events, "events").topic
         )
+    if is_named(settings.format):
+        return open_named(settings.format, settings.events, build_rules(settings))
     file_format = None if settings.format == "auto" else settings.format
     return open_source(settings.events, build_rules(settings), file_format=file_format)
 

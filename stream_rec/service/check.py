@@ -22,7 +22,7 @@ from stream_rec.service.topic import TopicSource
 from stream_rec.service.worker import Refused, Worker
 from stream_rec.sessionize import Sessionizer
 from stream_rec.settings import Settings, is_topic
-from stream_rec.transport.base import Record, Source
+from stream_rec.transport.base import Progress, Record, Source
 from stream_rec.transport.files import open_source
 from stream_rec.transport.kafka import open_broker, parse_address
 from stream_rec.units import format_duration
@@ -70,8 +70,13 @@ class _Findings:
                 self.names.update(_names_in(each.record))
 
 
-def inspect(settings: Settings, stop: Callable[[], bool] = lambda: False) -> Iterable[str]:
-    """Read the source to its end, or until *stop*; return the report's lines. Raises as a run would."""
+def inspect(
+    settings: Settings, stop: Callable[[], bool] = lambda: False, watch: Callable[[Progress], None] = lambda _: None
+) -> Iterable[str]:
+    """Read the source to its end, or until *stop*; return the report's lines. Raises as a run would.
+
+    *watch* is told after each batch how far it is.
+    """
     findings = _Findings()
     worker = Worker(
         build.build_engine(settings),
@@ -90,6 +95,7 @@ def inspect(settings: Settings, stop: Callable[[], bool] = lambda: False) -> Ite
                     events = [each for each in sessionizer.assign(events) if type(each) is Event]
                 findings.statistics.add_all(events)
                 findings.note(worker.take_decoded(records, decoded).refused)
+                watch(source.progress)
                 if stop():
                     break
         except SettingsError as error:

@@ -22,9 +22,10 @@ __all__ = ["Handed", "Intake"]
 
 log = logging.getLogger(__name__)
 
-_AHEAD: Final = 4  # batches of one partition that are fetched ahead at most
+_AHEAD: Final = 128  # batches that are fetched ahead at most; some 50 MB
+_ENOUGH: Final = 32  # ... and when fetching goes on: a client throws away what it has of a partition that is held
 _NEVER: Final = 1 << 62  # an offset beyond all others
-_PATIENCE_S: Final = 2.0  # how long others wait for a partition whose leader does not answer
+_PATIENCE_S: Final = 60.0  # for a partition whose leader does not answer: going on without it makes events late
 
 
 class Handed(NamedTuple):
@@ -62,6 +63,7 @@ class Intake:
         """Owned partitions that have yet to reach the position from which on they are answered."""
         self._waiting_since: float | None = None
         self._handed = self.positions
+        self._held: set[Partition] = set()
         reader.start(dict(events))
 
     @property
@@ -107,7 +109,7 @@ class Intake:
 
     def _arrived(self, timeout_s: float, n: int) -> Taken:
         arrivals, reader = self._arrivals, self._reader
-        reader.hold(arrivals.full(_AHEAD * n))
+        self._hold_who_is_ahead(n)
         for partition, records in reader.poll(n, 0.0 if len(arrivals) >= n else timeout_s).items():
             if records:
                 arrivals.add(partition, records, self._decoded(partition, records))
@@ -117,6 +119,15 @@ class Intake:
             return taken
         return self._without_waiting(n)
 
+    def _hold_who_is_ahead(self, n: int) -> None:
+        """Fetch no more of partitions that others are waited for, where much is waiting already."""
+        waiting = len(self._arrivals)
+        if waiting >= _AHEAD * n:
+            self._held = self._arrivals.full(n)
+        elif waiting <= _ENOUGH * n:
+            self._held = set()
+        self._reader.hold(self._held)
+
     def _without_waiting(self, n: int) -> Taken:
         """Records that could be had but for a partition that does not answer, once that has lasted."""
         now = self._clock()
@@ -124,6 +135,8 @@ class Intake:
             self._waiting_since = now
         if now - self._waiting_since < _PATIENCE_S:
             return Taken([], [])
+        log.warning("a partition has not answered for %.0f s: the others go on without it", _PATIENCE_S)
+        self._waiting_since = now
         return self._arrivals.take(n, self.positions.keys())
 
     def _decoded(self, partition: Partition, records: Sequence[Record]) -> Sequence[Decoded | None]:

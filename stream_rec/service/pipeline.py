@@ -31,6 +31,7 @@ Item = TypeVar("Item")
 _MAILBOX: Final = 4  # batches
 _OUTBOX: Final = 16
 _TICK_S: Final = 0.2
+_SILENT_S: Final = 0.1
 _LARGEST_COMMIT: Final = 20_000  # answers: some 20 MB
 
 
@@ -229,16 +230,22 @@ class Threads:
                     return
 
     def _all_that_waits(self, first: Output | _Marker) -> tuple[list[Output], _Marker | None]:
-        """What one commit can hold, and the marker behind it, if one came."""
+        """What one commit can hold, and the marker behind it, if one came.
+
+        Where there is nothing to be sent nobody waits for the commit, and more is waited for: a transaction costs as
+        much as some hundred records.
+        """
         outputs: list[Output] = []
         n = 0
+        until = monotonic() + _SILENT_S
         item: Output | _Marker | None = first
         while item is not None:
             if isinstance(item, _Marker):
                 return outputs, item
             outputs.append(item)
             n += len(item.answers) + len(item.refused)
-            item = None if n >= _LARGEST_COMMIT else _get_now(self._outbox)
+            left_s = 0.0 if n else max(0.0, until - monotonic())
+            item = None if n >= _LARGEST_COMMIT else _get_within(self._outbox, left_s)
         return outputs, None
 
     def _commit(self, outputs: Sequence[Output]) -> None:
@@ -262,8 +269,8 @@ class Threads:
         return None
 
 
-def _get_now(queue: Queue[Item]) -> Item | None:
+def _get_within(queue: Queue[Item], timeout_s: float) -> Item | None:
     try:
-        return queue.get_nowait()
+        return queue.get(timeout=timeout_s)
     except Empty:
         return None

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from stream_rec.service.runner import Job
+    from stream_rec.transport.base import Progress as SourceProgress
 
-__all__ = ["ProgressLine"]
+__all__ = ["ProgressLine", "ReadingLine"]
 
 _EVERY_S: Final = 0.25
 _THOUSAND: Final = 1000
@@ -78,6 +79,36 @@ class ProgressLine:
         answered = f", answers {_short((counts.n_answers - answers) / seconds)}/s" if counts.n_answers else ""
         horizon = "" if stats.horizon_ms is None else f", {show_duration(stats.horizon_ms)}"
         return f"{events}{answered}, {_short(stats.n_sessions)} sessions{horizon}"
+
+
+class ReadingLine:
+    """Call it with how far a source is. A context manager: the line goes away at the end."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        columns = (TextColumn("reading"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(compact=True))
+        is_dumb = not self._console.is_terminal
+        self._line = Progress(*columns, console=self._console, auto_refresh=False, transient=True, disable=is_dumb)
+        self._task = self._line.add_task("", total=None)
+        self._next = 0.0
+
+    def __enter__(self) -> "Self":
+        """Show the line."""
+        self._line.start()
+        return self
+
+    def __exit__(
+        self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
+    ) -> None:
+        """Take the line away."""
+        self._line.stop()
+
+    def __call__(self, done: "SourceProgress") -> None:
+        """Draw how far the source is, if it is time to."""
+        now = perf_counter()
+        if now >= self._next and not self._line.disable:
+            self._next = now + _EVERY_S
+            self._line.update(self._task, completed=done.bytes_read, total=done.total_bytes, refresh=True)
 
 
 def _short(number: float) -> str:

@@ -11,9 +11,19 @@ from stream_rec.events import Event, Request
 from stream_rec.index._kernel import entries
 from stream_rec.index._kernel.compiled import drop_stale_code
 
-__all__ = ["COMPILING", "COMPILING_AGAIN", "can_keep", "is_cold", "kept_in", "warm_up", "warm_up_all"]
+__all__ = [
+    "COMPILING",
+    "COMPILING_AGAIN",
+    "COMPILING_MANY",
+    "can_keep",
+    "is_cold",
+    "kept_in",
+    "warm_up",
+    "warm_up_all",
+]
 
 COMPILING: Final = "compiling the kernels, once, about 20 s"
+COMPILING_MANY: Final = "compiling the kernels of the evaluation, once, about a minute"
 COMPILING_AGAIN: Final = (
     "compiling the kernels, about 20 s, at each start: no folder to keep them in; NUMBA_CACHE_DIR may name one"
 )
@@ -30,14 +40,17 @@ def kept_in() -> str | None:
     return kept
 
 
-def is_cold(*, answers_events: bool = True) -> bool:
-    """Whether what a run needs was never compiled here, going by whether the cache holds a file. Cheap."""
+def is_cold(*, answers_events: bool = True, kernel: str | None = None) -> bool:
+    """Whether what a run needs was never compiled here, going by whether the cache holds a file. Cheap.
+
+    *kernel* names another one that is needed.
+    """
     kept = entries.apply.dispatcher.stats.cache_path
     if kept is None:  # no folder may be written to: each start is a cold one
         return True
     folder = Path(kept)
     drop_stale_code(folder)
-    needed = "apply_and_ask" if answers_events else "apply"
+    needed = kernel or ("apply_and_ask" if answers_events else "apply")
     return not any(folder.glob(f"entries.{needed}-*.nbi"))
 
 

@@ -32,6 +32,10 @@ BudgetBytes = Annotated[int, Meta(ge=16 << 20, extra={"kind": Kind.SIZE})]
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
 # Scratch memory is laid out for these up front, so a slip of the finger must not ask for terabytes.
 ModelCount = Annotated[int, Meta(ge=1, le=1_000_000)]
+# Written as the model writes its limits: typing takes equal ones for the same, and 1 would be shown as 1.0 or not by
+# which of the two was imported first.
+Decay = Annotated[float, Meta(gt=0.0)]
+Share = Annotated[float, Meta(ge=0.0)]
 Weight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
 Source = Annotated[
@@ -47,6 +51,25 @@ Destination = Annotated[
     ),
 ]
 Path = Annotated[str, Meta(min_length=1, extra={"metavar": "PATH", "expected": "a path"})]
+Format = Literal[
+    "auto",
+    "jsonl",
+    "json",
+    "csv",
+    "tsv",
+    "parquet",
+    "movielens",
+    "movielens-100k",
+    "movielens-1m",
+    "movielens-25m",
+    "yoochoose-clicks",
+    "yoochoose-buys",
+    "retailrocket",
+    "diginetica",
+    "otto",
+    "online-retail",
+    "session-rec",
+]
 EventField = Literal["session_id", "item_id", "timestamp", "type", "event_id", "user_id"]
 
 
@@ -62,9 +85,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `.gz` (but for Parquet), `-` for standard input (JSON lines), or a topic,
     `kafka://host:9092[,host:9092]/topic`, which is read until the service is stopped."""
 
-    format: Literal["auto", "jsonl", "json", "csv", "tsv", "parquet"] = "auto"
+    format: Format = "auto"
     """How `events` are written, where the name does not tell (`u.data`, CSV on standard input):
-    `auto` goes by the name's ending, and takes standard input for JSON lines."""
+    `auto` goes by the name's ending, and takes standard input for JSON lines. The name of a public
+    log, such as `movielens`, says also what its columns are and how its times are written; then
+    `events` may be the folder that holds the log's files."""
 
     recommendations: Destination = "-"
     """Where answers are written, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for
@@ -165,11 +190,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A session keeps its last so many events. A crawler's endless session would otherwise slow
     down every answer it takes part in."""
 
-    preset: Literal["sknn", "v-sknn", "vmis-knn", "stan", "vstan", "wsknn"] = "vmis-knn"
-    """The model: a published point in the parameter space of session-kNN."""
+    preset: Literal["default", "sknn", "v-sknn", "vmis-knn", "stan", "vstan", "wsknn"] = "default"
+    """The model: a point in the parameter space of session-kNN; all but `default` were published."""
 
     m: ModelCount | None = None
-    """Sample: how many of the newest sessions that share an item with the query are looked at.
+    """Sample: how many of the sessions that share an item with the query are looked at.
     `none` is the preset's own."""
 
     k: ModelCount | None = None
@@ -178,6 +203,85 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     last: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     """How many of the session's last events are the query. `none` is the preset's own."""
+
+    weight: Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"] | None = None
+    """What an item of the query weighs, by how far back it is. The formulas are in
+    [the model](model.md#parameters). `none` is the preset's own, here and down to `bonus`."""
+
+    weight_decay: Decay | None = None
+    """For `weight = exp`: how fast the query's items fade, in places."""
+
+    normalise: Literal["off", "query", "cosine"] | None = None
+    """What similarity is divided by: nothing, the query's distinct items, or the lengths of both
+    sessions."""
+
+    age_days: Decay | None = None
+    """A neighbour counts exp(-age/age_days); `inf`: its age does not matter."""
+
+    match: Literal["off", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"] | None = None
+    """Factor of a neighbour by how far back the newest item is that it shares with the query."""
+
+    match_decay: Decay | None = None
+    """For `match = exp`, in steps."""
+
+    place_decay: Decay | None = None
+    """An item counts exp(-distance/place_decay), in places of the neighbour from the shared item;
+    `inf`: the distance does not matter."""
+
+    places: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    """Items of a neighbour further than this from the shared item, in places, count nothing."""
+
+    direction: Share | None = None
+    """Factor for items that the neighbour saw before the shared item."""
+
+    every_time: bool | None = None
+    """An item that a neighbour holds several times counts each time, not once."""
+
+    idf: Literal["off", "vmis", "added"] | None = None
+    """Factor of an item by its rarity."""
+
+    idf_factor: Share | None = None
+    """For `idf = added`."""
+
+    rules: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
+    """Share of sequential rules in a score: of what came after the current item in other sessions.
+    `1` looks for no neighbours."""
+
+    rules_m: ModelCount | None = None
+    """Rules are counted in so many of the newest sessions that hold the current item."""
+
+    rules_steps: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    """How far behind the current item an item may come, in places, and still count as following."""
+
+    rules_weight: Literal["same", "div", "exp"] | None = None
+    """What a rule counts, by distance."""
+
+    rules_decay: Decay | None = None
+    """For `rules_weight = exp`, in places."""
+
+    repeats: Literal["scored", "counted"] | None = None
+    """What the session's own items weigh: as much as they score, or the share that repeats have of
+    the log."""
+
+    sampling: Literal["recent", "common-items", "random", "weighted-events"] | None = None
+    """Which `m` are the sample: the newest sessions, those with the most items of the query, any, or
+    those whose events weigh most by `types`. Of equals the newer. All but `recent` look at every session
+    that shares an item, which takes longer."""
+
+    sampling_seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | None = None
+    """For `sampling = random`: the same one always draws the same sample."""
+
+    require_type: Name | None = None
+    """Sample only sessions with an event of this type."""
+
+    min_type_weight: Share | None = None
+    """Sample only sessions whose events weigh at least this in the mean, by `types`."""
+
+    bonus_type: Name | None = None
+    """For `sampling = weighted-events`: a session with an event of this type weighs `bonus` more."""
+
+    bonus: Share | None = None
+    """What such a session weighs more."""
 
     n: Annotated[int, Meta(ge=1, le=10_000)] = 20
     """How many items an answer holds at most."""
@@ -358,4 +462,25 @@ def is_topic(place: str) -> bool:
     return place.lower().startswith("kafka:")
 
 
-_CHECKS: Final = (_lateness_within_retention, _requests_have_a_source, _places_differ, _of_one_kind, _deliverable)
+def _a_public_log_is_known(settings: Settings) -> None:
+    if settings.format in _PLAIN_FORMATS:
+        return
+    told: Mapping[str, object] = {
+        "fields": settings.fields,
+        "timestamp_unit": settings.timestamp_unit if settings.timestamp_unit != "ms" else None,
+        "timestamp_format": settings.timestamp_format,
+    }
+    for key, value in told.items():
+        if value:
+            raise SettingsError(key, f"is given, but {settings.format} is a public log, whose own is known; drop one")
+
+
+_PLAIN_FORMATS: Final = ("auto", "jsonl", "json", "csv", "tsv", "parquet")
+_CHECKS: Final = (
+    _lateness_within_retention,
+    _requests_have_a_source,
+    _places_differ,
+    _of_one_kind,
+    _deliverable,
+    _a_public_log_is_known,
+)

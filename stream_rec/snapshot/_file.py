@@ -84,6 +84,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     spans_watermark: int | None
     counts: dict[str, int]
     sections: tuple[Section, ...]
+    notes: bytes = b""
+    """What the writer's caller keeps beside the state, in a form of its own."""
 
     @property
     def n_bytes(self) -> int:
@@ -97,6 +99,7 @@ class About(NamedTuple):
     created_at: int | None
     offsets: Offsets
     fingerprint: Mapping[str, object]
+    notes: bytes = b""
 
 
 class Snapshot(NamedTuple):
@@ -194,6 +197,7 @@ def _header(state: EngineState, columns: list[Column], about: About) -> Header:
         fingerprint=plain(about.fingerprint),
         fingerprint_hash=hash_of(about.fingerprint),
         counts=state.counts,
+        notes=about.notes,
         sections=tuple(
             Section(
                 column.name, DTYPES[column.name], column.shape, sum(map(len, column.pieces)), _checksum(column.pieces)

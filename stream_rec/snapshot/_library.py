@@ -11,14 +11,15 @@ from stream_rec.snapshot._fingerprint import fingerprint
 __all__ = ["load", "save"]
 
 
-def save(engine: Engine, path: str | os.PathLike[str], *, created_at: int | None = None) -> None:
+def save(engine: Engine, path: str | os.PathLike[str], *, created_at: int | None = None, notes: bytes = b"") -> None:
     """Write all that *engine*'s later answers depend on to *path*, replacing what is there as a whole.
 
     The model, the weights of types and the deny list are not of it. *created_at* is the present time in ms, if it
-    matters to whoever looks at the file. Raises SnapshotError if the system refuses.
+    matters to whoever looks at the file; *notes* are kept beside the state, as `read(path).header.notes`. Raises
+    SnapshotError if the system refuses.
     """
     state = engine.export_state()
-    replace(Path(path), state, About(created_at, {}, fingerprint(state.limits, state.session_gap_ms)))
+    replace(Path(path), state, About(created_at, {}, fingerprint(state.limits, state.session_gap_ms), notes))
 
 
 def load(path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Engine:  # noqa: ANN401  # handed on as they are

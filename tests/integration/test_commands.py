@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from program import stream_rec
+from program import stream_rec, summary
 
 from stream_rec.datasets.delivery import Delivery, write_jsonl
 from stream_rec.datasets.options import OPTIONS
@@ -220,3 +220,18 @@ def test_demo_in_a_pipe() -> None:
     assert "HR@20" in shown
     assert "\x1b" not in shown + done.stderr.decode()
     assert "\r" not in shown
+
+
+def test_a_public_log_is_checked_and_run_by_its_name(tmp_path: Path) -> None:
+    """Its folder and its name are enough; what must not be told twice is refused."""
+    lines = ["7\t50\t5\t881250949", "8\t50\t4\t881250950", "8\t51\t4\t881250951", "7\t52\t5"]
+    (tmp_path / "u.data").write_text("\n".join(lines))
+    told = stream_rec("check", "--events", tmp_path, "--format", "movielens").stdout.decode()
+    assert "accepted       3 (75.00%)" in told
+    assert "u.data:4: timestamp (3): expected, found nothing" in told
+    assert "types          rating 3" in told
+    source = ["--events", tmp_path / "u.data", "--format", "movielens-100k"]
+    done = stream_rec("run", *source, "--recommendations", "-", "--event-type", "rating=2")
+    assert "3" == summary(done.stderr)["applied"]
+    refused = stream_rec("run", *source, "--field", "item_id=1", code=2)
+    assert refused.stderr.startswith(b"stream-rec: fields: is given, but movielens-100k is a public log")

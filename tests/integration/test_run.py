@@ -322,7 +322,7 @@ class TestMisuse:
             ("--events - --recommendations no/such/folder.jsonl", "stream-rec: recommendations: cannot write"),
             ("--events - --requests no-such-file.jsonl", "stream-rec: requests: cannot read"),
             ("--events - --preset nearest", "stream-rec: preset: --preset gives 'nearest'"),
-            ("--events kafka://broker:9092/clicks", "stream-rec: events:"),
+            ("--events kafka://broker:9092", "stream-rec: events: 'kafka://broker:9092' names no topic"),
         ],
     )
     def test_exit_code_2_names_the_key(self, argv: str, named: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import Twins, plain, query_of, small
+from laws import Twins, answers_of, plain, query_of, small
 
 from stream_rec.engine import Engine
 from stream_rec.events import Event, Forget
@@ -42,10 +42,9 @@ def log_of(drawn: Sequence[tuple[str, str, int, str | None, str | None]], start:
 
 
 def everything(engine: Engine) -> list[object]:
-    """What can be seen of an engine: sessions, and all presets' answers for them."""
+    """What can be seen of an engine: sessions, and the answers for them."""
     names = sorted(engine.session_ids())
-    answers = [plain(engine.ask(small(preset, n=8), session_id=name)) for preset in PRESETS for name in [*names, "-"]]
-    return [engine.watermark, [engine.session(name) for name in names], answers]
+    return [engine.watermark, [engine.session(name) for name in names], answers_of(engine)]
 
 
 @given(st.lists(records, max_size=40), st.lists(st.integers(0, 40), max_size=5))
@@ -61,6 +60,34 @@ def test_a_batch_leaves_what_its_events_one_by_one_would(
     assert [r for a, _ in together for r in a.reasons] == [r for a, _ in singly for r in a.reasons]
     assert [a for _, answers in together for a in answers] == [a for _, answers in singly for a in answers]
     assert everything(batched) == everything(one_by_one)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(ITEMS[:4]), min_size=1, max_size=4), min_size=6, max_size=14),
+    st.lists(st.sampled_from(ITEMS[:4]), min_size=1, max_size=4),
+    st.integers(1, 8),
+    st.sampled_from(["recent", "common-items", "random", "weighted-events"]),
+    st.integers(0, 2),
+)
+def test_the_sample_is_that_of_the_plain_twin(
+    visits: list[list[str]], query: list[str], m: int, sampling: str, seed: int
+) -> None:
+    """Law 2: of more sessions than are sampled, many with equal keys, however they are sampled, and with repeats."""
+    twins = Twins(Limits(retention_ms=None), type_weights={"cart": 2.0})
+    twins.apply(
+        [
+            Event(f"s{number}", item, number, "cart" if (number + place) % 3 == 0 else "view")
+            for number, items in enumerate(visits)
+            for place, item in enumerate(items)
+        ]
+    )
+    point = changed(
+        PRESETS["sknn"], m=m, k=14, n=8, sampling=sampling, sampling_seed=seed, seen="keep", fallbacks=False
+    )
+    twins.compare_query(point, query)
+    twins.compare_query(changed(point, bonus_type="cart", bonus=0.6), query)
+    twins.compare_query(changed(point, every_time=True), query)
+    twins.compare_query(changed(point, every_time=True, place_decay=1.5, direction=0.5), query)
 
 
 @given(st.lists(records, max_size=40), st.randoms(use_true_random=False))

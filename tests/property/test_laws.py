@@ -16,10 +16,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from laws import Twins, small
+from laws import Twins, small, small_limits
 
+from stream_rec.engine import Question
 from stream_rec.events import Event, Forget
-from stream_rec.index.vmis import STORE_COST
 from stream_rec.limits import Limits
 from stream_rec.recommend import PRESETS, Model, changed
 
@@ -33,16 +33,8 @@ types = st.sampled_from(["view", "view", "cart", "purchase"])
 steps = st.sampled_from([0, 0, 1, 2, 5, 15, 40, -1, -3, -8, -30])
 WEIGHTS = {"cart": 2.0, "purchase": 5.0}
 
-limits = st.builds(
-    Limits,
-    retention_ms=st.sampled_from([None, 30, 60]),
-    allowed_lateness_ms=st.sampled_from([0, 5, 20]),
-    max_sessions=st.none() | st.integers(1, 5),
-    max_events=st.none() | st.integers(1, 12),
-    max_bytes=st.none() | st.integers(STORE_COST + 500, STORE_COST + 4_000),
-    max_session_events=st.integers(1, 6),
-    dedupe_window_ms=st.none() | st.integers(0, 40),
-    popular_half_life_ms=st.sampled_from([2, 10, 1000]),
+questions = st.builds(
+    Question, st.none() | sessions, st.none() | st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14)
 )
 
 variants = st.builds(
@@ -57,10 +49,25 @@ variants = st.builds(
     normalise=st.sampled_from(["none", "query", "cosine"]),
     direction=st.sampled_from([0.0, 0.5, 1.0]),
     idf=st.sampled_from(["none", "vmis", "added"]),
+    age_days=st.sampled_from([None, 5.0]),
+    place_decay=st.sampled_from([None, 2.05]),
+    places=st.none() | st.integers(0, 4),
+    weight_decay=st.sampled_from([1.02, 3.0]),
+    match_decay=st.sampled_from([1.02, 3.0]),
+    rules=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
+    rules_m=st.integers(1, 4),
+    rules_steps=st.integers(1, 3),
+    rules_weight=st.sampled_from(["same", "div", "exp"]),
+    repeats=st.sampled_from(["scored", "counted"]),
     seen=st.sampled_from(["keep", "drop-current", "drop-session"]),
     fallbacks=st.booleans(),
-    require_type=st.sampled_from([None, None, "cart", "never"]),
+    require_type=st.sampled_from([None, None, "cart", ("cart", "never"), ("cart", "purchase"), "never"]),
     min_type_weight=st.sampled_from([0.0, 0.0, 1.2, 2.0]),
+    sampling=st.sampled_from(["recent", "common-items", "random", "weighted-events"]),
+    sampling_seed=st.integers(0, 3) | st.integers(0, (1 << 63) - 1),
+    bonus_type=st.sampled_from([None, "purchase", ("cart", "purchase")]),
+    bonus=st.sampled_from([0.0, 0.5, 3.0]),
+    every_time=st.booleans(),
 )
 
 
@@ -80,7 +87,7 @@ class Log(RuleBasedStateMachine):
 
     UNIT = 1  # ms that the steps of time and the limits are counted in
 
-    @initialize(limits=limits, deny=st.lists(items, max_size=2))
+    @initialize(limits=small_limits, deny=st.lists(items, max_size=2))
     def start(self, limits: Limits, deny: list[str]) -> None:
         self.twins = Twins(scaled(limits, self.UNIT), deny, WEIGHTS)
         self.now = 1_000
@@ -125,6 +132,10 @@ class Log(RuleBasedStateMachine):
     @rule(point=variants, query=st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14), own=st.none() | sessions)
     def ask_for_items(self, point: Model, query: list[str], own: str | None) -> None:
         self.twins.compare_query(point, query, own)
+
+    @rule(point=variants, asked=st.lists(questions, max_size=6), parts=st.integers(1, 3))
+    def ask_many(self, point: Model, asked: list[Question], parts: int) -> None:
+        self.twins.compare_many(point, asked, parts)
 
     @invariant()
     def the_twins_agree(self) -> None:

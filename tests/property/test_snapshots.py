@@ -12,16 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from laws import plain, small
+from laws import answers_of, small_limits
 
 from stream_rec import snapshot
 from stream_rec.engine import Engine
 from stream_rec.errors import SnapshotError
 from stream_rec.events import Answer, Event, Forget
-from stream_rec.index.vmis import STORE_COST
 from stream_rec.limits import Limits
 from stream_rec.outcome import Stats
-from stream_rec.recommend import PRESETS
 from stream_rec.state import EngineState
 
 SESSIONS = [f"s{j}" for j in range(6)]
@@ -29,17 +27,6 @@ ITEMS = [f"i{j}" for j in range(7)]
 USERS = ["u0", "u1", "ü2"]
 PROFILE = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
-limits = st.builds(
-    Limits,
-    retention_ms=st.sampled_from([None, 30, 60]),
-    allowed_lateness_ms=st.sampled_from([0, 5, 20]),
-    max_sessions=st.none() | st.integers(1, 5),
-    max_events=st.none() | st.integers(1, 12),
-    max_bytes=st.none() | st.integers(STORE_COST + 500, STORE_COST + 4_000),
-    max_session_events=st.integers(1, 6),
-    dedupe_window_ms=st.none() | st.integers(0, 40),
-    popular_half_life_ms=st.sampled_from([2, 10, 1000]),
-)
 events = st.tuples(
     st.sampled_from(SESSIONS),
     st.sampled_from(ITEMS),
@@ -80,11 +67,10 @@ def cut_at(log: list[Event | Forget], cut: float) -> tuple[list[Event | Forget],
 
 
 def seen_of(engine: Engine) -> tuple[list[object], Stats]:
-    """What can be seen of an engine: sessions, all presets' answers for them, and its figures."""
+    """What can be seen of an engine: sessions, the answers for them, and its figures."""
     engine._check()
     names = sorted(engine.session_ids())
-    answers = [plain(engine.ask(small(preset, n=8), session_id=name)) for preset in PRESETS for name in [*names, "-"]]
-    return [engine.watermark, [engine.session(name) for name in names], answers], engine.stats()
+    return [engine.watermark, [engine.session(name) for name in names], answers_of(engine)], engine.stats()
 
 
 def went_on(engine: Engine, log: Sequence[Event | Forget]) -> tuple[list[object], list[Answer | None]]:
@@ -105,7 +91,7 @@ def through_a_file(state: EngineState) -> EngineState:
 
 @PROFILE
 @given(
-    limits,
+    small_limits,
     logs,
     cuts,
     st.lists(st.sampled_from(ITEMS), max_size=2),
@@ -133,7 +119,7 @@ def test_a_loaded_engine_goes_on_as_the_original_would(
 
 
 @PROFILE
-@given(limits, logs, cuts, gaps)
+@given(small_limits, logs, cuts, gaps)
 def test_the_state_stays_what_it_was(limits: Limits, drawn: list[Drawn], cut: float, gap_steps: int) -> None:
     """Whatever the engine does after its state was taken out, the file is that of the moment."""
     log = log_of(drawn, users_only=gap_steps > 0)
@@ -160,7 +146,7 @@ def bytes_of(state: EngineState, rest: Callable[[], None] = lambda: None) -> byt
 
 
 @PROFILE
-@given(limits, logs, cuts, st.sampled_from(SESSIONS))
+@given(small_limits, logs, cuts, st.sampled_from(SESSIONS))
 def test_many_engines_from_one_state_share_nothing(limits: Limits, drawn: list[Drawn], cut: float, gone: str) -> None:
     """What one of them does, no other feels."""
     log = log_of(drawn, users_only=False)

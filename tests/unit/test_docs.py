@@ -1,12 +1,17 @@
 """The pages: what they show is what happens, what they list is what there is, and their links lead somewhere."""
 
 import inspect
+import json
 import re
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
-from pages import anchors, blocks, links, play, rows
+from notebook import notebook_of
+from notebook import pages as tutorials
+from pages import anchors, blocks, links, needs, play, rows
 
 from stream_rec.engine import Stats
 from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
@@ -26,10 +31,40 @@ TALKING = [
 
 
 @pytest.mark.parametrize("name", TALKING)
-def test_a_page_prints_what_it_shows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_prints_what_it_shows(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """Every Python block and every command runs, in order, and prints what stands below it."""
     monkeypatch.chdir(tmp_path)
+    for folder in needs(ROOT / name):
+        (tmp_path / folder).symlink_to(request.getfixturevalue("data") / folder)
     assert play(ROOT / name) > 0
+
+
+@pytest.mark.parametrize("page", tutorials(), ids=lambda page: page.name)
+def test_a_notebook_says_what_its_page_does(page: Path) -> None:
+    """`make docs` has written it since the page was changed."""
+    notebook = page.with_suffix(".ipynb").read_text(encoding="utf-8")
+    assert notebook_of(page) == notebook
+    cells = json.loads(notebook)["cells"]
+    assert [block.text.rstrip("\n") for block in blocks(page) if block.language == "python"] == [
+        "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"
+    ]
+
+
+@pytest.mark.parametrize("page", tutorials(), ids=lambda page: page.name)
+def test_a_notebook_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    """Cell by cell in one namespace, each printing what is kept below it."""
+    monkeypatch.chdir(tmp_path)
+    for folder in needs(page):
+        (tmp_path / folder).symlink_to(data / folder)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for cell in json.loads(page.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            out = StringIO()
+            with redirect_stdout(out):
+                exec("".join(cell["source"]), namespace)  # noqa: S102  # running the notebook is the point
+            assert ["".join(each["text"]) for each in cell["outputs"]] == ([out.getvalue()] if out.getvalue() else [])
 
 
 def test_what_a_page_shows_wrongly_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +114,7 @@ def test_every_formula_is_in_the_reference() -> None:
     for name, kind in inspect.get_annotations(Model).items():
         for choice in getattr(kind, "__args__", ()):
             if isinstance(choice, str):
-                assert f"`{choice}`" in told[name]
+                assert f"`{choice}`" in told[name], name
 
 
 def test_every_preset_is_in_the_reference() -> None:

@@ -1,6 +1,7 @@
 """The engine as a library: what its methods do and refuse, told by small examples."""
 
 from collections.abc import Callable
+from math import exp
 
 import msgspec
 import pytest
@@ -94,7 +95,7 @@ def test_parameters_out_of_range_are_refused_by_name(key: str, value: object) ->
 
 def test_unknown_names_are_refused_with_what_there_is() -> None:
     """Presets and parameters alike."""
-    with pytest.raises(SettingsError, match="none of sknn"):
+    with pytest.raises(SettingsError, match="none of default, sknn"):
         Engine("vmis")
     with pytest.raises(SettingsError, match="no parameter"):
         model("sknn", neighbours=3)
@@ -255,3 +256,79 @@ def test_a_time_too_far_away_to_reckon_with_is_refused(time: int) -> None:
     assert engine.stats().n_sessions == len(engine.sessions.ids) == 0
     assert engine.apply([Event("anna", "tea", -(2**60)), Event("ben", "tea", 2**60)]).n_applied == 2
     engine._check()
+
+
+def sampled(engine: Engine, query: str, **changes: object) -> set[str]:
+    """The sample of one, or of as many as *changes* says, told by the items that only they hold."""
+    point = model("wsknn", **{"m": 1, "n": 50, "seen": "drop-session", "fallbacks": False, **changes})
+    return {each.item_id for each in engine.ask(point, items=query.split())}
+
+
+@pytest.fixture
+def shelves() -> Engine:
+    """Each session has an item of its own name; the later in the list, the newer."""
+    engine = Engine(type_weights={"cart": 3.0, "purchase": 2.0})
+    visits = [("many", "tea cup pot"), ("cart", "tea"), ("bought", "tea"), ("new", "tea")]
+    kinds = {"cart": "cart", "bought": "purchase"}
+    engine.apply(
+        [
+            Event(name, item, time * 1_000 + place, kinds.get(name, "view"))
+            for time, (name, items) in enumerate(visits)
+            for place, item in enumerate([*items.split(), name])
+        ]
+    )
+    return engine
+
+
+def test_the_sample_is_the_newest_the_most_alike_or_the_heaviest(shelves: Engine) -> None:
+    """Whichever `sampling` says."""
+    assert {"new"} == sampled(shelves, "tea cup pot")
+    assert {"many"} == sampled(shelves, "tea cup pot", sampling="common-items")
+    assert {"cart"} == sampled(shelves, "tea cup pot", sampling="weighted-events")
+
+
+def test_a_purchase_makes_its_session_heavier(shelves: Engine) -> None:
+    """By the bonus, once, however heavy its events are."""
+    heavier = {"sampling": "weighted-events", "bonus_type": "purchase"}
+    assert {"cart"} == sampled(shelves, "tea", **heavier, bonus=0.9)
+    assert {"bought"} == sampled(shelves, "tea", **heavier, bonus=1.1)
+
+
+def test_of_sessions_that_are_equal_the_newer_is_sampled(shelves: Engine) -> None:
+    """All share one item with the query."""
+    assert {"new"} == sampled(shelves, "tea", sampling="common-items")
+
+
+def test_a_random_sample_is_drawn_by_the_seed_alone() -> None:
+    """The same for the same seed, in whatever order the sessions came; another for another; each is drawn by some."""
+    events = [Event(f"s{i}", item, i) for i in range(20) for item in ("tea", f"i{i}")]
+    forth, back = Engine(), Engine()
+    forth.apply(events)
+    back.apply(events[::-1])
+    drawn = [sampled(forth, "tea", m=5, k=5, sampling="random", sampling_seed=seed) for seed in range(40)]
+    assert drawn == [sampled(back, "tea", m=5, k=5, sampling="random", sampling_seed=seed) for seed in range(40)]
+    assert {5} == {len(each) for each in drawn}
+    assert 30 < len(set(map(frozenset, drawn)))
+    assert {f"i{i}" for i in range(20)} == set().union(*drawn)
+
+
+def test_one_of_several_types_may_be_required(shelves: Engine) -> None:
+    """A session with an event of any of them passes."""
+    assert {"bought"} == sampled(shelves, "tea", require_type=("purchase", "never"))
+    assert {"bought", "cart"} == sampled(shelves, "tea", m=9, require_type=("purchase", "cart"))
+    assert set() == sampled(shelves, "tea", require_type="never")
+
+
+def test_items_that_a_neighbour_repeats_count_once_or_every_time() -> None:
+    """As the model says; by place, each of its places counts."""
+    engine = Engine()
+    engine.apply([Event("s", item, time) for time, item in enumerate(["tea", "cup", "pot", "cup"])])
+
+    def score(**changes: object) -> float:
+        (cup,) = engine.ask(model("wsknn", fallbacks=False, n=1, **changes), items=["tea"])
+        assert "cup" == cup.item_id
+        return cup.score
+
+    once = engine.ask(model("wsknn", every_time=False), items=["tea"])[0].score
+    assert 2 * once == score()
+    assert exp(-1 / 2.0) + exp(-3 / 2.0) == pytest.approx(score(place_decay=2.0) / once)

@@ -142,8 +142,8 @@ def test_each_fault_has_its_reason(reason: Reason, data: bytes) -> None:
 
 
 def test_every_reason_is_tested() -> None:
-    """The others are given by the engine, by requests and by tables of text."""
-    elsewhere = {Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_FIELD, Reason.NOT_A_ROW}
+    """The others are given by the engine, by requests, by tables of text and by public logs."""
+    elsewhere = {Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_FIELD, Reason.NOT_A_ROW, Reason.NOT_AN_EVENT}
     assert set(Reason) == REFUSED.keys() | elsewhere
 
 

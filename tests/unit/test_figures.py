@@ -78,3 +78,17 @@ def test_the_readme_has_the_marks(tree: Path) -> None:
     """Once each, so that the table has its place."""
     page = (tree / "README.md").read_text(encoding="utf-8")
     assert (1, 1) == (page.count(figures.BEGIN), page.count(figures.END))
+
+
+def test_presets_stand_beside_each_other_with_their_intervals() -> None:
+    """A row for each model, a column for each log, from the figures of the evaluation only."""
+    figures_of_two = [
+        {"what": f"{log}, prequential: {name} MRR@20", "value": value, "least": value - 0.01, "most": value + 0.01}
+        for log, name, value in (("toy", "default", 0.3), ("toy", "stan", 0.2), ("shop", "default", 0.1))
+    ]
+    others = [{"what": "toy, prequential: stan novel MRR@20", "value": 9.0}, {"what": "toy, hold-out: stan MRR@20"}]
+    table = figures.presets_table([("evaluate", {"figures": [*figures_of_two, *others]}), ("run", {"figures": []})])
+    assert "| | toy | shop |" in table
+    assert "| `default` | 0.3000 (0.2900 to 0.3100) | 0.1000 (0.0900 to 0.1100) |" in table
+    assert "| `stan` | 0.2000 (0.1900 to 0.2100) |  |" in table
+    assert "9.0" not in table

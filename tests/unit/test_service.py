@@ -18,9 +18,10 @@ from stream_rec.limits import Limits
 from stream_rec.service import warmup
 from stream_rec.service.counts import Counts, show_duration, show_size, show_time
 from stream_rec.service.interrupt import Interrupt
-from stream_rec.service.progress import ProgressLine
+from stream_rec.service.progress import ProgressLine, ReadingLine
 from stream_rec.service.runner import Job
 from stream_rec.service.worker import Worker
+from stream_rec.transport.base import Progress
 from stream_rec.transport.memory import MemorySink, MemorySource
 
 
@@ -195,6 +196,15 @@ class TestTelling:
         with ProgressLine(Console(file=out)) as watch:
             run.run(watch=watch)
         assert "" == out.getvalue()
+
+    def test_how_far_a_check_is(self) -> None:
+        """A bar while it reads, and nothing in a pipe."""
+        for is_terminal, expected in ((True, "reading"), (False, "")):
+            out = io.StringIO()
+            with ReadingLine(Console(file=out, force_terminal=is_terminal, width=80)) as watch:
+                watch(Progress(50, 100))
+            assert expected in out.getvalue()
+            assert is_terminal == ("50%" in out.getvalue())
 
     def test_the_summary_of_a_run(self) -> None:
         """What adds up, what is held, and when it is."""

@@ -382,7 +382,7 @@ def test_the_deny_list_is_that_of_the_loading_engine(engine: Engine) -> None:
 
 def test_a_used_engine_takes_another_state(engine: Engine) -> None:
     """All that it knew is gone, parameters compiled for other event types too."""
-    other = Engine("vmis-knn", limits=LIMITS, type_weights={"buy": 5.0}, session_gap_ms=None)
+    other = Engine(limits=LIMITS, type_weights={"buy": 5.0}, session_gap_ms=None)
     other.apply([Event("x", "y", 9_000_000, "look"), Event("x", "z", 9_000_000, "buy", "e", "u")])
     other.recommend("x")
     other.import_state(engine.export_state())

@@ -5,12 +5,16 @@ import numpy as np
 from stream_rec.index._kernel.compiled import inner
 from stream_rec.index._kernel.fallbacks import fill
 from stream_rec.index._kernel.neighbours import find_neighbours
+from stream_rec.index._kernel.repeats import weigh_repeats
+from stream_rec.index._kernel.rules import count_rules, votes
 from stream_rec.index._kernel.scores import block, score_items, take_best
 from stream_rec.index._kernel.state import (
     FALLBACKS,
     ITEM_MASK,
     LAST,
     NEIGHBOURS,
+    REPEATS,
+    RULES,
     SEEN,
     SEEN_DROP_CURRENT,
     SEEN_DROP_SESSION,
@@ -51,8 +55,16 @@ def ask(
     elif p.whole[SEEN] == SEEN_DROP_CURRENT and seen.size > 0:
         n_marked = block(scratch, n_marked, seen[-1])
 
-    n_chosen = find_neighbours(state, scratch, p, query, own)
-    n_touched = score_items(state, scratch, p, query, n_chosen)
+    share = p.real[RULES]
+    n_chosen = 0 if share == 1.0 else find_neighbours(state, scratch, p, query, own)
+    n_touched, factor = 0, 1.0
+    if share > 0.0 and query.size > 0 and query[-1] >= 0:
+        n_touched, holders = count_rules(state, scratch, p, query[-1], own)
+        if holders > 0:
+            factor = (1.0 - share) * holders / (share * votes(scratch, p, n_chosen))
+    n_touched = score_items(state, scratch, p, query, n_chosen, factor, n_touched)
+    if p.whole[REPEATS] != 0:
+        weigh_repeats(state, scratch, seen, n_touched)
     take_best(state, scratch, p, answers, row, n_touched, NEIGHBOURS)
     if p.whole[FALLBACKS] != 0 and answers.n[row] < p.whole[N]:
         n_marked = fill(state, scratch, p, query, own, answers, row, n_marked)

@@ -3,19 +3,22 @@
 import numpy as np
 
 from stream_rec.index._kernel import ask as asking
-from stream_rec.index._kernel import ingest, order, postings, retained, seen_ids, visits
-from stream_rec.index._kernel.compiled import entry
+from stream_rec.index._kernel import ingest, order, popular, postings, retained, seen_ids, visits
+from stream_rec.index._kernel.compiled import entry, inner
 from stream_rec.index._kernel.state import (
     APPLIED,
     DONE,
     I32,
+    LAST,
     STAGE,
     STAGE_APPLY,
+    TOP_SIZE,
     U8,
     U64,
     Answers,
     Batch,
     Parameters,
+    Queries,
     Records,
     Scratch,
     State,
@@ -25,6 +28,8 @@ __all__ = [
     "apply",
     "apply_and_ask",
     "ask",
+    "ask_and_apply",
+    "ask_many",
     "ask_session",
     "copy_ids",
     "copy_sessions",
@@ -35,7 +40,11 @@ __all__ = [
     "place_postings",
     "reframe",
     "settle_front",
+    "settle_popular",
 ]
+
+
+ONLY_ASK = 2
 
 
 @entry
@@ -65,6 +74,50 @@ def apply_and_ask(
     return batch.time.size, DONE
 
 
+@inner
+def _one_of(stacked: Parameters, j: int) -> Parameters:
+    return Parameters(
+        stacked.whole[j],
+        stacked.real[j],
+        stacked.weight[j],
+        stacked.match[j],
+        stacked.place[j],
+        stacked.rule[j],
+        stacked.type_weight[j],
+        stacked.type_role[j],
+    )
+
+
+@entry
+def ask_and_apply(
+    state: State,
+    scratch: Scratch,
+    stacked: Parameters,
+    batch: Batch,
+    begin: int,
+    asks: U8,
+    exclude: I32,
+    answers: Answers,
+) -> tuple[int, int]:
+    """Like `apply`, but before each event that `asks` marks (1), answer its session with each of several models.
+
+    The models' arrays are stacked, [models, ...]; model j's answer to event i stands in row i * models + j. An event
+    marked 2 is asked for, and not applied.
+    """
+    models = stacked.whole.shape[0]
+    for i in range(begin, batch.time.size):
+        if asks[i] > 0 and state.counters[STAGE] == STAGE_APPLY:
+            for j in range(models):
+                p = _one_of(stacked, j)
+                asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), exclude, answers, i * models + j)
+        if asks[i] < ONLY_ASK:
+            need = ingest.apply_step(state, batch, i)
+            if need != DONE:
+                return i, need
+        state.counters[STAGE] = STAGE_APPLY
+    return batch.time.size, DONE
+
+
 @entry
 def ask(
     state: State,
@@ -79,6 +132,32 @@ def ask(
 ) -> None:
     """Answer a query of its own into *row*; see `ask.ask`."""
     asking.ask(state, scratch, p, query, seen, exclude, own, answers, row)
+
+
+@entry
+def ask_many(
+    state: State,
+    scratch: Scratch,
+    stacked: Parameters,
+    queries: Queries,
+    exclude: I32,
+    answers: Answers,
+    first: int,
+    last: int,
+) -> None:
+    """Answer the queries from *first* up to *last* with each of several models, stacked as for `ask_and_apply`.
+
+    Model j's answer to query i stands in row i * models + j. Several calls may run side by side, each with scratch of
+    its own, where `settle_popular` came before all of them: then none of them writes to the state.
+    """
+    models = stacked.whole.shape[0]
+    for i in range(first, last):
+        begin, end = queries.begin[i], queries.end[i]
+        seen = queries.item[begin:end]
+        for j in range(models):
+            p = _one_of(stacked, j)
+            query = queries.item[max(begin, end - p.whole[LAST]) : end]
+            asking.ask(state, scratch, p, query, seen, exclude, queries.own[i], answers, i * models + j)
 
 
 @entry
@@ -141,3 +220,9 @@ def reframe(state: State, base: int, shift: int) -> None:
 def settle_front(state: State) -> bool:
     """Bring the oldest session to the start of the front; see `order.settle_front`."""
     return order.settle_front(state)
+
+
+@entry
+def settle_popular(state: State) -> None:
+    """Put the popular items in order, as many as any answer reads before it scans; see `popular.order`."""
+    popular.order(state, TOP_SIZE // 2)

@@ -2,7 +2,7 @@
 
 All posting lists share one order, so a merge of the query's lists from their ends meets each candidate session once,
 newest first, in all of its lists at the same time: its similarity is complete when it is met, and the m-th candidate
-ends the work.
+ends the work. Where the sample is not the newest m, all candidates are met, and the best m by another key are kept.
 """
 
 import numpy as np
@@ -12,12 +12,20 @@ from stream_rec.index._kernel.compiled import inner, prefetch
 from stream_rec.index._kernel.postings import BITS, SLOT, is_older
 from stream_rec.index._kernel.state import (
     AGE,
+    BONUS,
     IN_QUERY,
+    IS_BONUS,
+    IS_REQUIRED,
     MIN_TYPE_WEIGHT,
     NORMALISE,
     NORMALISE_COSINE,
     NORMALISE_QUERY,
-    REQUIRED_TYPE,
+    REQUIRES,
+    SAMPLE_COMMON,
+    SAMPLE_RANDOM,
+    SAMPLE_RECENT,
+    SAMPLING,
+    SAMPLING_SEED,
     WATERMARK,
     WEIGHT,
     WEIGHT_AFTER,
@@ -33,6 +41,7 @@ from stream_rec.index._kernel.state import (
 )
 
 exp = inner(plain_exp)
+HASH_BITS = np.uint64(11)  # less by so many, a hash is a float exactly
 
 
 @inner
@@ -112,20 +121,58 @@ def _passes(state: State, p: Parameters, slot: int) -> bool:
     """Tell whether the sampling filters let session *slot* in."""
     at = state.session[slot]["at"]
     n = state.session[slot]["events"]
-    required = p.whole[REQUIRED_TYPE]
-    has_type = required < 0
+    has_type = p.whole[REQUIRES] == 0
     total = 0.0
     for j in range(at, at + n):
-        has_type |= state.event_type[j] == required
-        total += p.type_weight[state.event_type[j]]
+        kind = state.event_type[j]
+        has_type |= (p.type_role[kind] & IS_REQUIRED) != 0
+        total += p.type_weight[kind]
     return has_type and total >= p.real[MIN_TYPE_WEIGHT] * n
 
 
 @inner
+def _mean_weight(state: State, p: Parameters, slot: int) -> float:
+    """Return the mean weight of session *slot*'s events, and the bonus on top if one of its events earns it."""
+    at = state.session[slot]["at"]
+    n = state.session[slot]["events"]
+    roles = 0
+    total = 0.0
+    for j in range(at, at + n):
+        kind = state.event_type[j]
+        roles |= p.type_role[kind]
+        total += p.type_weight[kind]
+    mean = total / n
+    return mean + p.real[BONUS] if (roles & IS_BONUS) != 0 else mean
+
+
+@inner
+def _mix(word: np.uint64) -> np.uint64:
+    """Return 64 bits that look random, others for each *word*: the finalizer of SplitMix64 (Steele et al., 2014)."""
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
+
+
+@inner
+def _key(state: State, p: Parameters, slot: int, n_shared: int) -> float:
+    """Return what session *slot* is sampled by: the larger goes first."""
+    kind = p.whole[SAMPLING]
+    if kind == SAMPLE_COMMON:
+        return float(n_shared)
+    if kind == SAMPLE_RANDOM:
+        return float(_mix(state.session[slot]["hash"] ^ _mix(np.uint64(p.whole[SAMPLING_SEED]))) >> HASH_BITS)
+    return _mean_weight(state, p, slot)
+
+
+@inner
 def _gather(state: State, scratch: Scratch, p: Parameters, distinct: int, own: int) -> int:
-    """Merge the query's lists from the newest end into at most m candidates with their similarity and step."""
-    m = p.whole[M]
-    is_filtered = p.whole[REQUIRED_TYPE] >= 0 or p.real[MIN_TYPE_WEIGHT] > 0.0
+    """Merge the query's lists from the newest end into candidates with their similarity and step.
+
+    They are at most m if the newest are sampled, else all there are.
+    """
+    is_recent = p.whole[SAMPLING] == SAMPLE_RECENT
+    m = p.whole[M] if is_recent else state.session.size
+    is_filtered = p.whole[REQUIRES] != 0 or p.real[MIN_TYPE_WEIGHT] > 0.0
     postings = state.postings
     head = scratch.head
     n_heads = _open_heads(state, scratch, distinct)
@@ -165,6 +212,8 @@ def _gather(state: State, scratch: Scratch, p: Parameters, distinct: int, own: i
             scratch.candidate[n] = slot
             scratch.similarity[n] = similarity
             scratch.step[n] = scratch.query[scratch.lists[scratch.match[0]]["query"]]["step"]
+            if not is_recent:
+                scratch.key[n] = _key(state, p, slot, n_match)
             n += 1
         if n_ended > 0:
             n_heads = _close_heads(scratch, n_heads)
@@ -183,27 +232,6 @@ def _close_heads(scratch: Scratch, n_heads: int) -> int:
             scratch.lists[kept]["query"] = scratch.lists[j]["query"]
             kept += 1
     return kept
-
-
-@inner
-def _adjust(state: State, scratch: Scratch, p: Parameters, n: int, distinct: int) -> None:
-    """Apply the optional factors of similarity: normalisation and the neighbour's age."""
-    normalise = p.whole[NORMALISE]
-    age = p.real[AGE]
-    if normalise == NORMALISE_QUERY:
-        for c in range(n):
-            scratch.similarity[c] /= distinct
-    elif normalise == NORMALISE_COSINE:
-        squares = 0.0
-        for j in range(distinct):
-            squares += scratch.query[j]["weight"] * scratch.query[j]["weight"]
-        length = np.sqrt(squares)
-        for c in range(n):
-            scratch.similarity[c] /= length * np.sqrt(float(state.session[scratch.candidate[c]]["items"]))
-    if age > 0.0:
-        now = state.counters[WATERMARK]
-        for c in range(n):
-            scratch.similarity[c] *= exp(-float(now - state.session[scratch.candidate[c]]["last"]) / age)
 
 
 @inner
@@ -231,6 +259,53 @@ def _nth_largest(values: np.ndarray, n: int, k: int) -> float:
         else:
             break
     return values[target]
+
+
+@inner
+def _sample(scratch: Scratch, p: Parameters, n: int) -> int:
+    """Keep the m of n candidates with the largest keys, in their order; of equal keys the newer are kept."""
+    m = p.whole[M]
+    if n <= m:
+        return n
+    for c in range(n):
+        scratch.ordered[c] = scratch.key[c]
+    least = _nth_largest(scratch.ordered, n, m)
+    n_equal = m
+    for c in range(n):
+        n_equal -= scratch.key[c] > least
+    kept = 0
+    for c in range(n):
+        value = scratch.key[c]
+        takes = value > least or (value == least and n_equal > 0)
+        n_equal -= value == least
+        scratch.candidate[kept] = scratch.candidate[c]
+        scratch.similarity[kept] = scratch.similarity[c]
+        scratch.step[kept] = scratch.step[c]
+        kept += takes
+        if kept == m:
+            break
+    return m
+
+
+@inner
+def _adjust(state: State, scratch: Scratch, p: Parameters, n: int, distinct: int) -> None:
+    """Apply the optional factors of similarity: normalisation and the neighbour's age."""
+    normalise = p.whole[NORMALISE]
+    age = p.real[AGE]
+    if normalise == NORMALISE_QUERY:
+        for c in range(n):
+            scratch.similarity[c] /= distinct
+    elif normalise == NORMALISE_COSINE:
+        squares = 0.0
+        for j in range(distinct):
+            squares += scratch.query[j]["weight"] * scratch.query[j]["weight"]
+        length = np.sqrt(squares)
+        for c in range(n):
+            scratch.similarity[c] /= length * np.sqrt(float(state.session[scratch.candidate[c]]["items"]))
+    if age > 0.0:
+        now = state.counters[WATERMARK]
+        for c in range(n):
+            scratch.similarity[c] *= exp(-float(now - state.session[scratch.candidate[c]]["last"]) / age)
 
 
 @inner
@@ -265,5 +340,7 @@ def find_neighbours(state: State, scratch: Scratch, p: Parameters, query: np.nda
     """List the query's neighbours in `chosen`, newest first; return how many there are. *own* is never one."""
     distinct = _read_query(scratch, p, query)
     n = _gather(state, scratch, p, distinct, own)
+    if p.whole[SAMPLING] != SAMPLE_RECENT:
+        n = _sample(scratch, p, n)
     _adjust(state, scratch, p, n, distinct)
     return _choose(scratch, p, n)

@@ -10,10 +10,12 @@ from stream_rec.index._kernel.compiled import inner, prefetch
 from stream_rec.index._kernel.state import (
     BLOCKED,
     DIRECTION,
+    EVERY_TIME,
     IDF,
     IDF_ADDED,
     IDF_FACTOR,
     IDF_NONE,
+    ITEM_MASK,
     N_SESSIONS,
     NEIGHBOURS,
     PLACE,
@@ -27,6 +29,7 @@ from stream_rec.index._kernel.state import (
 
 ln = inner(plain_ln)
 REPEAT_BIT = np.uint32(REPEATED)
+ITEM_BITS = np.uint32(ITEM_MASK)
 AHEAD = 12  # items whose records are asked for before they are needed
 
 
@@ -39,13 +42,14 @@ def add(scratch: Scratch, n_touched: int, item: int, score: float) -> int:
 
 
 @inner
-def _score_alike(state: State, scratch: Scratch, slot: int, score: float, n_touched: int) -> int:
-    """Give every item of the neighbour the same score."""
+def _score_alike(state: State, scratch: Scratch, p: Parameters, slot: int, score: float, n_touched: int) -> int:
+    """Give every item of the neighbour the same score, or as many times that as the neighbour holds it."""
     at = state.session[slot]["at"]
+    every_time = p.whole[EVERY_TIME] != 0
     for j in range(at, at + state.session[slot]["events"]):
         word = state.event_item[j]
-        if (word & REPEAT_BIT) == 0:
-            n_touched = add(scratch, n_touched, np.int64(word), score)
+        if (word & REPEAT_BIT) == 0 or every_time:
+            n_touched = add(scratch, n_touched, np.int64(word & ITEM_BITS), score)
     return n_touched
 
 
@@ -53,27 +57,40 @@ def _score_alike(state: State, scratch: Scratch, slot: int, score: float, n_touc
 def _score_by_place(
     state: State, scratch: Scratch, p: Parameters, slot: int, score: float, shared: int, n_touched: int
 ) -> int:
-    """Give each item of the neighbour a score by its place relative to the shared item's newest one."""
+    """Give each item of the neighbour a score by its place relative to the shared item's newest one.
+
+    An item counts at its newest place, or at each of its places.
+    """
     at = state.session[slot]["at"]
     end = at + state.session[slot]["events"]
     anchor = at
     while state.event_item[anchor] != np.uint32(shared):
         anchor += 1
+    reach = p.place.size - 1
+    if p.place[reach] == 0.0:  # nothing beyond the table counts: long sessions are read around the shared item only
+        end = min(end, anchor + reach)
+        at = max(at, anchor + 1 - reach)
+    if p.real[DIRECTION] == 0.0:
+        at = anchor
     for j in range(at, end):
         word = state.event_item[j]
-        if (word & REPEAT_BIT) == 0:
+        if (word & REPEAT_BIT) == 0 or p.whole[EVERY_TIME] != 0:
             value = score * p.place[min(abs(j - anchor), p.place.size - 1)]
             if j < anchor:
                 value *= p.real[DIRECTION]
             if value > 0.0:
-                n_touched = add(scratch, n_touched, np.int64(word), value)
+                n_touched = add(scratch, n_touched, np.int64(word & ITEM_BITS), value)
     return n_touched
 
 
 @inner
-def score_items(state: State, scratch: Scratch, p: Parameters, query: np.ndarray, n_chosen: int) -> int:
-    """Add up the scores of the neighbours' items, neighbours newest first; return how many items have one."""
-    n_touched = 0
+def score_items(
+    state: State, scratch: Scratch, p: Parameters, query: np.ndarray, n_chosen: int, factor: float, n_touched: int
+) -> int:
+    """Add up the scores of the neighbours' items, neighbours newest first; return how many items have one by now.
+
+    Each neighbour counts *factor* times; 1.0 changes no bit.
+    """
     last_match = p.match.size - 1
     for i in range(n_chosen):
         prefetch(state.session, scratch.candidate[scratch.chosen[i]])
@@ -82,12 +99,12 @@ def score_items(state: State, scratch: Scratch, p: Parameters, query: np.ndarray
     for i in range(n_chosen):
         c = scratch.chosen[i]
         step = scratch.step[c]
-        score = scratch.similarity[c] * p.match[min(step, last_match)]
+        score = scratch.similarity[c] * p.match[min(step, last_match)] * factor
         if score <= 0.0:
             continue
         slot = scratch.candidate[c]
         if p.whole[PLACE] == 0:
-            n_touched = _score_alike(state, scratch, slot, score, n_touched)
+            n_touched = _score_alike(state, scratch, p, slot, score, n_touched)
         else:
             shared = query[query.size - step]
             n_touched = _score_by_place(state, scratch, p, slot, score, shared, n_touched)

@@ -63,8 +63,9 @@ TOP_SIZE = 512  # items kept in order of popularity: what a fallback reads witho
     TOP_COMPLETE,  # the top holds every item with a count, not only the best
     N_SEEN_IDS,  # entries of the event-id window, expired ones included
     N_EVICTED,  # sessions evicted since the start
+    N_HELD,  # items of retained sessions, each once a session
     N_COUNTERS,
-) = range(25)
+) = range(26)
 
 STAGE_APPLY, STAGE_EVICT, STAGE_ANSWER = range(3)
 
@@ -202,6 +203,7 @@ class Scratch(NamedTuple):
     step: I32
     chosen: I32
     ordered: F64
+    key: F64  # what a sampling other than of the newest goes by
     session: I32  # items of a session, repeats included
 
 
@@ -214,9 +216,22 @@ class Answers(NamedTuple):
     n: I32  # [Q]
 
 
+class Queries(NamedTuple):
+    """Questions that bring their own items: items[begin[q]:end[q]], oldest first, repeats included.
+
+    Items that nobody holds are negative numbers, equal ones alike. `own` is nobody's neighbour in it, -1 for none.
+    """
+
+    item: I32
+    begin: I64  # [Q]
+    end: I64  # [Q]
+    own: I64  # [Q]
+
+
 NEIGHBOURS, FOLLOWED, POPULAR = range(3)
 IN_QUERY = 1
 BLOCKED = 2
+IN_SESSION = 4
 
 # Fields of the whole-number parameters of a query.
 (
@@ -231,16 +246,24 @@ BLOCKED = 2
     IDF,
     SEEN,
     FALLBACKS,
-    REQUIRED_TYPE,  # -1: none
+    REQUIRES,  # 1: only sessions with an event of a type that is IS_REQUIRED
+    SAMPLING,  # SAMPLE_* below
+    SAMPLING_SEED,  # for SAMPLE_RANDOM
+    EVERY_TIME,  # 1: an item that a neighbour holds several times counts as often
+    RULES_M,  # sessions that rules are counted in
+    REPEATS,  # 1: the session's items get the share that repeats have of events
     N_WHOLE,
-) = range(13)
+) = range(18)
 # ... and of the real ones.
-AGE, DIRECTION, IDF_FACTOR, MIN_TYPE_WEIGHT, N_REAL = range(5)
+AGE, DIRECTION, IDF_FACTOR, MIN_TYPE_WEIGHT, BONUS, RULES, N_REAL = range(7)
 
 WEIGHT_SAME, WEIGHT_LINEAR, WEIGHT_DISTINCT, WEIGHT_QUADRATIC, WEIGHT_TABLE, WEIGHT_AFTER = range(6)
 NORMALISE_NONE, NORMALISE_QUERY, NORMALISE_COSINE = range(3)
 IDF_NONE, IDF_VMIS, IDF_ADDED = range(3)
 SEEN_KEEP, SEEN_DROP_CURRENT, SEEN_DROP_SESSION = range(3)
+SAMPLE_RECENT, SAMPLE_COMMON, SAMPLE_RANDOM, SAMPLE_WEIGHTED = range(4)
+IS_REQUIRED = 1  # bits of Parameters.type_role
+IS_BONUS = 2
 
 
 class Parameters(NamedTuple):
@@ -251,4 +274,6 @@ class Parameters(NamedTuple):
     weight: F64  # [L] query weight by places from the query's end
     match: F64  # [L + 1] by step, from 1; longer steps have the last value
     place: F64  # [D] by distance; longer ones have the last value
+    rule: F64  # [R + 1] weight of a rule by distance, from 1; longer ones have none
     type_weight: F64  # [256] weight of each event type
+    type_role: U8  # [256] bits: IS_REQUIRED, IS_BONUS

@@ -14,6 +14,7 @@ from stream_rec.index._kernel.state import (
     N_BYTES,
     N_EMPTIED,
     N_EVENTS,
+    N_HELD,
     N_RELEASED,
     N_SESSIONS,
     NEVER,
@@ -78,6 +79,7 @@ def is_repeated(state: State, at: int) -> bool:
 def _leave(state: State, slot: int, item: int, is_oldest: bool) -> None:
     """Take the session out of the item's list, and note an item that nobody holds any more."""
     remove(state, item, slot, is_oldest)
+    state.counters[N_HELD] -= 1
     if state.item[item]["df"] == 0:
         state.counters[N_BYTES] -= state.limits[ITEM_COST] + state.item[item]["id_bytes"]
         state.emptied[state.counters[N_EMPTIED]] = item
@@ -88,6 +90,7 @@ def _leave(state: State, slot: int, item: int, is_oldest: bool) -> None:
 def _join(state: State, slot: int, item: int) -> None:
     if state.item[item]["df"] == 0:
         state.counters[N_BYTES] += state.limits[ITEM_COST] + state.item[item]["id_bytes"]
+    state.counters[N_HELD] += 1
     insert(state, item, slot)
 
 

@@ -4,7 +4,21 @@ Knows nothing of what the records mean. Where a name decides something (the form
 setting decides it first; gzip is recognised by its first bytes, whatever the name.
 """
 
-from stream_rec.transport.files._open import FORMATS, open_source
+from stream_rec.transport.files._bytes import ByteStream
+from stream_rec.transport.files._bytes import open_bytes as open_file
+from stream_rec.transport.files._open import FORMATS, format_of_name, open_source
 from stream_rec.transport.files._sink import FileSink, Mode, open_sink
+from stream_rec.transport.files._source import FileSource, LinesSource
 
-__all__ = ["FORMATS", "FileSink", "Mode", "open_sink", "open_source"]
+__all__ = [
+    "FORMATS",
+    "ByteStream",
+    "FileSink",
+    "FileSource",
+    "LinesSource",
+    "Mode",
+    "format_of_name",
+    "open_file",
+    "open_sink",
+    "open_source",
+]

@@ -14,7 +14,7 @@ from stream_rec.transport.files._parquet import ParquetSource
 from stream_rec.transport.files._source import FileSource, LinesSource
 from stream_rec.transport.files._table import TableSource
 
-__all__ = ["FORMATS", "open_source"]
+__all__ = ["FORMATS", "format_of_name", "open_source"]
 
 FORMATS: Final = ("csv", "tsv", "jsonl", "json", "parquet")
 _ENDINGS: Final = {
@@ -36,36 +36,41 @@ def open_source(
     key: str = "events",
     tables: bool = True,
     start: int = 1,
+    delimiter: str | None = None,
 ) -> FileSource:
     """A source over the file *spec*, or standard input for `-`; *rules* say how columns are named.
 
-    *start* skips the records numbered below it. Without *tables* only JSON is read, which is what
+    *start* skips the records numbered below it; *delimiter* stands between the columns of a table, in place of the
+    format's own. Without *tables* only JSON is read, which is what
     requests are written in. Raises SettingsError for the setting *key*, or for `fields` where the
     columns are not those of the rules (for CSV and TSV, when the first batch is asked for).
     """
     rules = rules or DecodeRules()
-    chosen = _format_of(spec, file_format, key)
+    chosen = format_of_name(spec, file_format, key)
     if not tables and chosen not in {"jsonl", "json"}:
         raise SettingsError(key, f"expected JSON (.jsonl, .json), found {chosen}")
     stream = open_bytes(spec, key)
     try:
-        return _reader(chosen, stream, rules, key, start)
+        return _reader(chosen, stream, rules, key, start, delimiter)
     except SettingsError:
         stream.close()
         raise
 
 
-def _reader(chosen: str, stream: ByteStream, rules: DecodeRules, key: str, start: int) -> FileSource:
+def _reader(
+    chosen: str, stream: ByteStream, rules: DecodeRules, key: str, start: int, delimiter: str | None
+) -> FileSource:
     if chosen == "jsonl":
         return LinesSource(stream, rules.max_record_bytes, start)
     if chosen == "json":
         return JsonSource(stream, rules.max_record_bytes, start)
     if chosen == "parquet":
         return ParquetSource(stream, rules, key, start)
-    return TableSource(stream, rules, _DELIMITERS[chosen], key, start)
+    return TableSource(stream, rules, delimiter or _DELIMITERS[chosen], key, start)
 
 
-def _format_of(spec: str, file_format: str | None, key: str) -> str:
+def format_of_name(spec: str, file_format: str | None, key: str = "events") -> str:
+    """Return the format that is set, else that of the name's ending. Raises SettingsError."""
     if "://" in spec:
         raise SettingsError(key, f"expected a path or -, found {spec!r}")
     if file_format is not None:

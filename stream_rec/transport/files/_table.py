@@ -19,7 +19,7 @@ __all__ = ["TableSource"]
 
 # More lines in one cell are taken for a quote that was not meant as one.
 _MAX_LINES: Final = 1000
-_OTHER_DELIMITERS: Final = (";", "\t", "|", ",")
+_OTHER_DELIMITERS: Final = ("::", ";", "\t", "|", ",")
 
 
 class TableSource(FileSource):
@@ -194,7 +194,7 @@ def _split_quoted(text: str, delimiter: str) -> list[str] | None:
                 return None
             cells.append(text[at + 1 : end].replace('""', '"'))
             end += 1
-            if end < len(text) and text[end] != delimiter:
+            if end < len(text) and not text.startswith(delimiter, end):
                 raise _NotARow(f"text after the closing quote of column {len(cells) - 1}")
         else:
             end = text.find(delimiter, at)
@@ -202,7 +202,7 @@ def _split_quoted(text: str, delimiter: str) -> list[str] | None:
             cells.append(text[at:end])
         if end >= len(text):
             return cells
-        at = end + 1
+        at = end + len(delimiter)
 
 
 def _closing_quote(text: str, at: int) -> int:

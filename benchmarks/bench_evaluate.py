@@ -1,0 +1,100 @@
+"""How good each preset is, beside baselines, on three real logs and the simulator, prequential and held out.
+
+Whole logs are learned, in the order of events; asked are at most MOST questions of each, those of sessions drawn by a
+seed. Intervals over sessions; and how far each model is behind the preset `default` on the same questions. Reads real
+logs from the folder that STREAM_REC_DATA names.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from common import Report as Told
+from common import report
+
+from stream_rec.datasets.logs import movielens_100k, online_retail, serenade_toy
+from stream_rec.datasets.simulate import Shape
+from stream_rec.datasets.simulate import events as simulated
+from stream_rec.engine import Engine
+from stream_rec.evaluate.asking import ask_all
+from stream_rec.evaluate.candidates import baselines, candidate
+from stream_rec.evaluate.plan import Plan, hold_out_since, prequential, thinned
+from stream_rec.evaluate.report import Found, Report, report_of
+from stream_rec.events import Event
+from stream_rec.limits import Limits
+from stream_rec.recommend import PRESETS
+
+QUESTION = "how good is each preset, beside baselines?"
+CUTOFFS = (5, 10, 20)
+MOST = 30_000  # questions a log: twelve candidates answer each, some of them from whole lists
+HELD_OUT = 0.8  # of the log's events: sessions that begin later are asked
+LOGS: dict[str, Callable[[Path], list[Event]]] = {
+    "serenade-toy": lambda folder: serenade_toy(folder / "serenade-toy").events,
+    "simulator": lambda _: list(simulated(Shape(seed=4, sessions=20_000))),
+    "ml-100k": lambda folder: movielens_100k(folder / "ml-100k").events,
+    "online-retail": lambda folder: online_retail(folder / "online-retail").events,
+}
+
+
+def evaluated(plan: Plan) -> Report:
+    """All presets as they are, and all baselines, with nothing evicted."""
+    listed = [*map(candidate, PRESETS.values()), *baselines(PRESETS["default"])]
+    limits = Limits(retention_ms=None)
+    asked = thinned(plan, MOST, seed=0)
+    return report_of(ask_all(asked, listed, lambda: Engine(limits=limits), cutoffs=CUTOFFS))
+
+
+def tell(told: Told, name: str, found: Report) -> None:
+    """Two tables: the next item, and the next item where it is new to its session."""
+    told.part(f"{name}, {found.mode}: {found.questions:,} questions, {found.sessions:,} sessions")
+    for kind in ("", "novel "):
+        heads = [f"{kind}{metric}@{k}" for metric in ("HR", "MRR", "NDCG") for k in CUTOFFS]
+        told.note(f"{kind or 'next item, '}HR, MRR, NDCG at 5, 10, 20 each")
+        for each in found.models:
+            cells = " ".join(f"{each.metrics[head].value or 0.0:.4f}" for head in heads)
+            told.note(f"{each.name:<18} {cells}")
+    told.note("behind `default` in MRR@20, with the 95 % interval of the difference")
+    for each in found.models[1:]:
+        behind = each.behind["MRR@20"]
+        told.note(f"{each.name:<18} {behind.value:+.4f}  ({behind.low:+.4f} to {behind.high:+.4f})")
+
+
+def keep(told: Told, name: str, found: Report) -> None:
+    """Every figure, for programs; those of note with their targets."""
+    for each in found.models:
+        for metric, estimate in each.metrics.items():
+            if metric.split("@")[0].split()[-1] in {"HR", "MRR", "NDCG"}:
+                told.keep(f"{name}, {found.mode}: {each.name} {metric}", estimate.value, estimate.low, estimate.high)
+    if found.mode == "prequential":
+        rivals = [each for each in found.models[1:] if not each.is_baseline]
+        best = max(rivals, key=_mrr)
+        behind = best.behind["MRR@20"]
+        told.note(f"the best other preset is {best.name}")
+        what = f"{name}: MRR@20 of `default` less that of the best other preset"
+        told.keep(what, behind.value, behind.low, behind.high, "> 0")
+        told.keep(f"{name}: MRR@20 of `default`", _mrr(found.first), None, None, "the best of all presets")
+
+
+def _mrr(found: Found) -> float:
+    return found.metrics["MRR@20"].value or 0.0
+
+
+def main() -> None:
+    """Ask."""
+    with report("evaluate", QUESTION) as told:
+        if "STREAM_REC_DATA" not in os.environ:
+            told.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
+            sys.exit(0)
+        for name, read in LOGS.items():
+            events = read(Path(os.environ["STREAM_REC_DATA"]))
+            if told.small:
+                del events[3000:]
+            for plan in (prequential(events), hold_out_since(events, events[int(len(events) * HELD_OUT)].timestamp)):
+                found = evaluated(plan)
+                tell(told, name, found)
+                keep(told, name, found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""What the laboratory costs: a whole log evaluated, sixteen sets of parameters in one pass; and WSKNN beside it.
+
+Reads real logs from the folder that STREAM_REC_DATA names.
+"""
+
+import os
+import pty
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter, process_time
+
+import numpy as np
+from common import COMMAND, Floats, latencies, percentiles, report, scratch_folder, seconds
+from common import Report as Told
+
+from stream_rec.datasets.logs import movielens_100k, online_retail
+from stream_rec.engine import Engine
+from stream_rec.evaluate._kernel.judge import Judged
+from stream_rec.evaluate.asking import Between, ask_all
+from stream_rec.evaluate.candidates import candidate
+from stream_rec.evaluate.plan import Plan, in_parts, prequential
+from stream_rec.evaluate.tune import RUNGS
+from stream_rec.events import Event
+from stream_rec.limits import Limits
+from stream_rec.recommend import PRESETS, Model, changed
+
+QUESTION = "what does the laboratory cost?"
+KEEP_ALL = Limits(retention_ms=None)
+SETS = 16
+SHARED = 40_000  # events that one and sixteen sets are asked over
+ROUNDS = 3
+HELD_OUT = 10  # one user in so many is asked, and not learned
+
+
+def logs() -> Path:
+    """The folder of real logs."""
+    return Path(os.environ["STREAM_REC_DATA"])
+
+
+def whole_log(told: Told, folder: Path) -> None:
+    """`evaluate` as a process on a terminal, from the published CSV, bar and plot included."""
+    names = ("session_id=InvoiceNo", "item_id=StockCode", "timestamp=InvoiceDate")
+    fields = [word for name in names for word in ("--field", name)]
+    argv = ["evaluate", "--events", str(logs() / "online-retail" / "online_retail.csv.gz"), *fields]
+    argv += ["--timestamp-unit", "iso", "--retention", "none", "--no-baselines", "--plot", str(folder / "plot.png")]
+    if told.small:
+        argv += ["--most-questions", "1000"]
+    _on_terminal(["evaluate", "--help"])  # the files of the program are warm
+    taken, worked = [], []
+    for _ in range(1 if told.small else ROUNDS):
+        before = _work_of_children()
+        taken.append(seconds(lambda: _on_terminal(argv)))
+        worked.append(_work_of_children() - before)
+    told.part("online-retail, all lines, one model (`default`), intervals, progress bar and plot included")
+    told.figure("stream-rec evaluate, process and all", taken, "s", "<= 60")
+    # Others may work on the same machine; what the process itself took does not depend on them as much.
+    told.figure("stream-rec evaluate, processor time of all its threads", worked, "s")
+
+
+def _work_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _on_terminal(argv: Sequence[str]) -> None:
+    """Run a command whose standard error is a terminal, so that it draws its bar."""
+    ours, theirs = pty.openpty()
+    reader = threading.Thread(target=_drain, args=(ours,), daemon=True)
+    reader.start()
+    subprocess.run([*COMMAND, *argv], check=True, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    reader.join(timeout=5)
+    os.close(ours)
+
+
+def _drain(terminal: int) -> None:
+    try:
+        while os.read(terminal, 1 << 16):
+            pass
+    except OSError:  # the other end is closed
+        return
+
+
+def _sets() -> list[Model]:
+    """Sixteen points such as tuning proposes: no two alike in sample, neighbours, length or mixture."""
+    rng = np.random.default_rng(1)
+    base = PRESETS["default"]
+    return [
+        changed(
+            base,
+            name=f"set {number}",
+            m=int(rng.integers(200, 1000)),
+            k=int(rng.integers(50, 200)),
+            last=int(rng.integers(3, 20)),
+            rules=float(rng.random()),
+            rules_m=int(rng.integers(100, 600)),
+            weight_decay=float(rng.uniform(1, 5)),
+            idf=str(rng.choice(["none", "added"])),
+        )
+        for number in range(SETS)
+    ]
+
+
+def _halving(plan: Plan) -> Between:
+    """Drop the worse half after an eighth, a quarter and a half of the questions, as tuning does."""
+    alive = list(range(SETS))
+
+    def between(judged: Judged, done: int) -> list[int]:
+        n_asked = int(np.searchsorted(plan.rows, done))
+        ranks = judged.rank[:, :n_asked].astype(float)
+        gains = np.divide(1.0, ranks, out=np.zeros_like(ranks), where=ranks > 0).mean(axis=1)
+        alive.sort(key=lambda place: -gains[place])
+        del alive[max(1, len(alive) // 2) :]
+        return alive
+
+    return between
+
+
+def _asked(plan: Plan, sets: Sequence[Model], between: Between | None = None) -> tuple[float, float]:
+    """Ask *sets* over one pass; return wall and processor time."""
+    started, worked = perf_counter(), process_time()
+    ask_all(plan, [candidate(each) for each in sets], _engine, cutoffs=(20,), times=False, between=between)
+    return perf_counter() - started, process_time() - worked
+
+
+def many_sets(told: Told) -> None:
+    """One set and sixteen, over the same pass, with and without dropping on the way. In turn."""
+    events = online_retail(logs() / "online-retail").events[: 3000 if told.small else SHARED]
+    sets = _sets()
+    plan = in_parts(prequential(events), RUNGS)
+    _asked(plan, sets[:1])  # loads the kernels
+    taken: dict[str, list[tuple[float, float]]] = {}
+    for number in range(1 if told.small else ROUNDS):
+        # One set at a time is another each round, so that sixteen are not held against a cheap one.
+        taken.setdefault("one set", []).append(_asked(plan, [sets[5 * number]]))
+        taken.setdefault(f"{SETS} sets, as tuning asks them", []).append(_asked(plan, sets, _halving(plan)))
+        taken.setdefault(f"{SETS} sets, none dropped", []).append(_asked(plan, sets))
+    told.part(f"online-retail, {len(events):,} events, {SETS} sets in one pass")
+    for what, rounds in taken.items():
+        told.figure(what, [wall for wall, _ in rounds], "s")
+    for what in list(taken)[1:]:
+        walls, works = (
+            [many[kind] / one[kind] for one, many in zip(taken["one set"], taken[what], strict=True)] for kind in (0, 1)
+        )
+        told.figure(f"{what}: wall time, as a multiple of one", walls, "x", "< 8")
+        told.figure(f"{what}: processor time, as a multiple of one", works, "x")
+
+
+def _engine() -> Engine:
+    return Engine(limits=KEEP_ALL)
+
+
+def against_wsknn(told: Told) -> None:
+    """Users held out, asked at half of what they did: by WSKNN, and by our preset of its formulas."""
+    import rivals  # noqa: PLC0415  # an extra
+
+    events = movielens_100k(logs() / "ml-100k").events
+    users = sorted({event.session_id for event in events})
+    held = set(users[::HELD_OUT])
+    train = [event for event in events if event.session_id not in held]
+    questions = _halves([event for event in events if event.session_id in held])
+    questions = questions[: 5 if told.small else None]
+    engine = Engine("wsknn", limits=KEEP_ALL)
+    engine.apply(train)
+    rival = rivals.wsknn()
+    rival.fit(_grouped(train))
+    theirs: list[Floats] = []
+    ours: list[Floats] = []
+    for _ in range(1 if told.small else ROUNDS):
+        theirs.append(latencies(rival.recommend, [[items, times] for items, times in questions]))
+        ours.append(latencies(lambda each: engine.recommend(items=each[0]), questions))
+    told.part(f"MovieLens 100k: {len(users) - len(held)} users learned, {len(questions)} others asked at their half")
+    told.figure("wsknn 1.2.3, p50", percentiles(theirs, 50), "us")
+    told.figure("ours, preset wsknn, p50", percentiles(ours, 50), "us")
+    ratios = [float(np.median(a) / np.median(b)) for a, b in zip(theirs, ours, strict=True)]
+    told.figure("wsknn 1.2.3 takes, as a multiple of ours (p50), MovieLens 100k", ratios, "x", ">= 100")
+
+
+def _halves(events: Sequence[Event]) -> list[tuple[list[str], list[int]]]:
+    """The first half of each session: items and times."""
+    return [(items[: len(items) // 2], times[: len(times) // 2]) for items, times in _grouped(events).values()]
+
+
+def _grouped(events: Sequence[Event]) -> dict[str, list[list]]:  # type: ignore[type-arg]  # as the rival takes it
+    sessions: dict[str, list[list]] = {}  # type: ignore[type-arg]
+    for event in events:
+        items, times = sessions.setdefault(event.session_id, [[], []])
+        items.append(event.item_id)
+        times.append(event.timestamp)
+    return sessions
+
+
+def main() -> None:
+    """Ask."""
+    with report("lab", QUESTION) as told, scratch_folder() as folder:
+        if "STREAM_REC_DATA" not in os.environ:
+            told.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
+            sys.exit(0)
+        many_sets(told)
+        against_wsknn(told)
+        whole_log(told, folder)
+
+
+if __name__ == "__main__":
+    main()

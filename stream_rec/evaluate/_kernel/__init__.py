@@ -1,0 +1,1 @@
+"""Compiled loops of the evaluation: judging answers, and the popularity that models are compared with."""

@@ -1,0 +1,122 @@
+"""A log at rest, in time order, with sessions and items as numbers: what questions are made from.
+
+Reads with the rules of `run`, so that what a run would refuse is refused here, and counted. Knows nothing of models.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from operator import attrgetter
+from time import time
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec.errors import DecodeError, StreamRecError
+from stream_rec.events import Event, Forget
+from stream_rec.service import build
+from stream_rec.sessionize import Sessionizer
+from stream_rec.settings import Settings
+from stream_rec.transport.base import Progress, decode_records
+
+__all__ = ["Log", "Reading", "log_of", "read_events"]
+
+I32 = npt.NDArray[np.int32]
+
+FORGETS: Final = "forget"
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Events and their numbers. A session's events stand in its own order; `place` counts them from 0."""
+
+    events: Sequence[Event]
+    session: I32
+    """[E]"""
+    item: I32
+    """[E]"""
+    place: I32
+    """[E] of the event in its session"""
+    time: npt.NDArray[np.int64]
+    """[E] ms"""
+    session_names: Sequence[str]
+    item_names: Sequence[str]
+
+    def __len__(self) -> int:
+        """Count its events."""
+        return len(self.events)
+
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Return how many events each session has, [S]."""
+        return np.bincount(self.session, minlength=len(self.session_names))
+
+
+def log_of(events: Sequence[Event]) -> Log:
+    """Number the sessions and items of *events*, which are in the order in which they are asked and learned."""
+    session, session_names = _numbered(event.session_id for event in events)
+    item, item_names = _numbered(event.item_id for event in events)
+    times = np.fromiter((event.timestamp for event in events), np.int64, len(events))
+    return Log(events, session, item, _places(session, len(session_names)), times, session_names, item_names)
+
+
+def _numbered(names: Iterable[str]) -> tuple[I32, list[str]]:
+    numbers: dict[str, int] = {}
+    column = [numbers.setdefault(name, len(numbers)) for name in names]
+    return np.array(column, np.int32), list(numbers)
+
+
+def _places(session: I32, n_sessions: int) -> I32:
+    """Return the place of each event among its session's."""
+    order = np.argsort(session, kind="stable")
+    begins = np.concatenate(([0], np.cumsum(np.bincount(session, minlength=n_sessions))))
+    places = np.empty(len(session), np.int32)
+    places[order] = np.arange(len(session)) - begins[session[order]]
+    return places
+
+
+class Reading(msgspec.Struct):
+    """Events that a run would let in, in time order, and what was left out."""
+
+    events: list[Event]
+    n_read: int
+    refused: Counter[str]
+    """By reason; orders to forget, which an evaluation does not follow, under `forget`."""
+    n_out_of_order: int
+    """Events that stood behind a later one: they were sorted."""
+
+
+def read_events(settings: Settings, watch: Callable[[Progress], None] = lambda _: None) -> Reading:
+    """Read all that `events` names. Raises what a run would, and StreamRecError for a log without an event."""
+    decoder = build.build_decoder(settings)
+    gap = settings.session_gap_ms
+    sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)
+    events: list[Event] = []
+    refused: Counter[str] = Counter()
+    n_read = 0
+    now_ms = None if settings.max_future_ms is None else int(time() * 1000)
+    with closing(build.open_events(settings)) as source:
+        for records in source.batches(settings.batch_events):
+            n_read += len(records)
+            for each in decode_records(decoder, records, now_ms):
+                if type(each) is Event:
+                    events.append(each)
+                else:
+                    refused[FORGETS if isinstance(each, Forget) else _reason(each)] += 1
+            watch(source.progress)
+    if not events:
+        raise StreamRecError(f"{settings.events}: no event could be read; `stream-rec check` tells why")
+    times = np.fromiter((event.timestamp for event in events), np.int64, len(events))
+    n_out_of_order = int((times < np.maximum.accumulate(times)).sum())
+    if n_out_of_order:
+        events.sort(key=attrgetter("timestamp"))
+    if sessionizer is not None:
+        events = [each for each in sessionizer.assign(events) if type(each) is Event]
+    return Reading(events, n_read, refused, n_out_of_order)
+
+
+def _reason(refusal: object) -> str:
+    assert isinstance(refusal, DecodeError)
+    return str(refusal.reason)

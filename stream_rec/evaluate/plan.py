@@ -1,0 +1,158 @@
+"""What is learned, what is asked, and when: prequential, hold-out and windows as stretches of one log.
+
+A question is an event that is not the first of its session: given what came before it, which item comes? Knows
+nothing of models or metrics.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec.errors import SettingsError
+from stream_rec.evaluate.log import Log, log_of
+from stream_rec.events import Event
+
+__all__ = [
+    "Plan",
+    "Stretch",
+    "hold_out_days",
+    "hold_out_files",
+    "hold_out_random",
+    "hold_out_since",
+    "in_parts",
+    "prequential",
+    "thinned",
+    "windows",
+]
+
+Kind = Literal["live", "learn", "frozen"]
+Which = Literal["next", "last"]
+I64 = npt.NDArray[np.int64]
+
+DAY_MS: Final = 86_400_000
+
+
+class Stretch(NamedTuple):
+    """Events begin..end of a log: asked and learned one by one, learned only, or asked with nothing learned."""
+
+    kind: Kind
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One pass over one log."""
+
+    name: str
+    log: Log
+    stretches: Sequence[Stretch]
+    rows: I64
+    """[Q] events that are asked for, ascending."""
+
+    def __post_init__(self) -> None:
+        """Refuse a plan that asks nothing: there is no figure in it."""
+        if not len(self.rows):
+            raise SettingsError("events", "hold no question: no session that is asked has a second event")
+
+
+def asked_rows(log: Log, which: Which, among: npt.NDArray[np.bool_] | None = None) -> I64:
+    """Return the events that are asked for: each but the first of a session, or only each session's last.
+
+    *among* leaves out others. What came before an event in its session, whether asked or learned, is its query.
+    """
+    asked = log.place > 0
+    if which == "last":
+        asked &= log.place == log.lengths()[log.session] - 1
+    return np.flatnonzero(asked if among is None else asked & among)
+
+
+def in_parts(plan: Plan, shares: Sequence[float]) -> Plan:
+    """Cut the stretches that are asked where those shares of the questions are behind them."""
+    cuts = [int(plan.rows[min(len(plan.rows) - 1, round(share * len(plan.rows)))]) for share in shares]
+    stretches = []
+    for each in plan.stretches:
+        edges = [each.begin, *(cut for cut in cuts if each.begin < cut < each.end and each.kind != "learn"), each.end]
+        stretches += [Stretch(each.kind, begin, end) for begin, end in pairwise(edges)]
+    return replace(plan, stretches=stretches)
+
+
+def thinned(plan: Plan, most: int, seed: int) -> Plan:
+    """Leave at most so many questions, those of sessions drawn by *seed*; each session is asked whole or not at all."""
+    if len(plan.rows) <= most:
+        return plan
+    sessions = plan.log.session[plan.rows]
+    asked = np.bincount(sessions, minlength=len(plan.log.session_names))
+    order = np.random.default_rng(seed).permutation(len(asked))
+    kept = np.zeros(len(asked), np.bool_)
+    kept[order[np.cumsum(asked[order]) <= most]] = True
+    return replace(plan, rows=plan.rows[kept[sessions]])
+
+
+def prequential(events: Sequence[Event], which: Which = "next") -> Plan:
+    """Ask before each event, then learn it."""
+    log = log_of(events)
+    return Plan("prequential", log, [Stretch("live", 0, len(log))], asked_rows(log, which))
+
+
+def hold_out_files(train: Sequence[Event], test: Sequence[Event], which: Which = "next") -> Plan:
+    """Learn *train* once, then ask *test*; nothing of it is learned."""
+    log = log_of([*train, *test])
+    stretches = [Stretch("learn", 0, len(train)), Stretch("frozen", len(train), len(log))]
+    return Plan("hold-out", log, stretches, asked_rows(log, which, np.arange(len(log)) >= len(train)))
+
+
+def hold_out_since(events: Sequence[Event], since_ms: int, which: Which = "next") -> Plan:
+    """Hold out the sessions that begin at *since_ms* or later, whole.
+
+    A session that began before is learned up to then; what of it comes later is neither learned nor asked.
+    """
+    begun: dict[str, int] = {}
+    for event in events:
+        begun.setdefault(event.session_id, event.timestamp)
+    train = [event for event in events if event.timestamp < since_ms]
+    test = [event for event in events if begun[event.session_id] >= since_ms]
+    return _checked(train, test, which)
+
+
+def hold_out_days(events: Sequence[Event], days: float, which: Which = "next") -> Plan:
+    """Hold out the sessions that begin within the last *days* of the log."""
+    return hold_out_since(events, events[-1].timestamp - round(days * DAY_MS), which)
+
+
+def hold_out_random(events: Sequence[Event], share: float, seed: int, which: Which = "next") -> Plan:
+    """Hold out a *share* of the sessions, drawn by *seed*."""
+    names = list(dict.fromkeys(event.session_id for event in events))
+    n_held = round(share * len(names))
+    drawn = np.random.default_rng(seed).permutation(len(names))[:n_held]
+    held = {names[place] for place in drawn.tolist()}
+    train = [event for event in events if event.session_id not in held]
+    return _checked(train, [event for event in events if event.session_id in held], which)
+
+
+def _checked(train: Sequence[Event], test: Sequence[Event], which: Which) -> Plan:
+    for part, what in ((train, "learn"), (test, "ask")):
+        if not part:
+            raise SettingsError("events", f"leave nothing to {what} where they are split: split them elsewhere")
+    return hold_out_files(train, test, which)
+
+
+def windows(events: Sequence[Event], window_ms: int, which: Which = "next", *, live: bool = False) -> Plan:
+    """Learn up to a window of time, ask through the next one, then learn that too; the first is learned only.
+
+    With *live*, the same questions are asked of a model that learns each event at once: what the window costs.
+    """
+    log = log_of(events)
+    number = (log.time - log.time[0]) // window_ms
+    edges = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(log)]
+    stretches = [Stretch("learn", 0, edges[1])]
+    for begin, end in pairwise(edges[1:]):
+        if live:
+            stretches.append(Stretch("live", begin, end))
+        else:
+            stretches += [Stretch("frozen", begin, end), Stretch("learn", begin, end)]
+    return Plan("windows", log, stretches, asked_rows(log, which, np.arange(len(log)) >= edges[1]))

@@ -1,0 +1,186 @@
+"""What an evaluation found, as one object: what the table, the JSON and the plots are all made from."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec import __version__
+from stream_rec.evaluate.asking import Asked
+from stream_rec.evaluate.bootstrap import Draws, draw, interval, means
+from stream_rec.evaluate.metrics import metric_name, session_sums
+
+__all__ = ["Difference", "Estimate", "Found", "Report", "report_of"]
+
+Floats = npt.NDArray[np.float64]
+
+STRETCHES: Final = 40  # points of a curve over time
+PERCENTILES: Final = (50, 90, 99)
+LATENCY_BINS: Final = 40
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """A figure, and where it would lie in 95 % of logs with other sessions of the same kind; None: no question."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """The first model less another, on the same draws of the same questions."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.low is not None and self.high is not None and not self.low <= 0.0 <= self.high
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What came out for one model."""
+
+    name: str
+    is_baseline: bool
+    parameters: dict[str, Any]
+    metrics: dict[str, Estimate]
+    behind: dict[str, Difference]
+    """By metric: how far it is behind the first model; empty for the first."""
+    coverage: dict[str, float]
+    """`coverage@20`: the share of all items that were in an answer"""
+    popularity: dict[str, float]
+    """`popularity@20`: the mean count of the answered items, as a share of the most frequent item's"""
+    length: float
+    """Items of an answer, in the mean."""
+    micros: dict[str, float]
+    """Latency of an answer in process: p50, p90, p99; empty where none was timed."""
+    micros_counts: list[int]
+    """... and how many of those timed took so long, by the edges of the report."""
+    hr_by_k: list[float]
+    """HR at 1, 2, 3 ..., to the last cut-off"""
+    over_time: list[float | None]
+    """MRR at the last cut-off, of stretches of as many questions each"""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluation: what was asked, of whom, and what came out."""
+
+    version: str
+    mode: str
+    questions: int
+    sessions: int
+    """Those that were asked."""
+    events: int
+    items: int
+    refused: dict[str, int]
+    cutoffs: list[int]
+    seed: int
+    draws: int
+    seconds: float
+    stretch_begins: list[int]
+    """When each point of `over_time` begins, in ms since 1970."""
+    micros_edges: list[float]
+    models: list[Found]
+
+    @property
+    def first(self) -> Found:
+        """The model that the others are compared with."""
+        return self.models[0]
+
+    @property
+    def headline(self) -> str:
+        """The metric that models are ranked by: MRR at the last cut-off."""
+        return metric_name("MRR", self.cutoffs[-1])
+
+
+def report_of(asked: Asked, *, draws: int = 1000, seed: int = 0, refused: dict[str, int] | None = None) -> Report:
+    """Average, draw again, compare. *refused* is what reading the log left out."""
+    sums = session_sums(asked)
+    middle = means(sums)
+    drawn = draw(sums, draws, seed)
+    log = asked.plan.log
+    edges = _latency_edges(list(asked.micros.values()))
+    stretches = np.array_split(np.flatnonzero(asked.counted), min(STRETCHES, int(asked.counted.sum())))
+    models = [
+        _found(asked, place, sums.names, middle, drawn, edges, stretches) for place in range(len(asked.candidates))
+    ]
+    return Report(
+        version=__version__,
+        mode=asked.plan.name,
+        questions=int(asked.counted.sum()),
+        sessions=int(np.unique(asked.truth.session).size),
+        events=len(log),
+        items=len(log.item_names),
+        refused=refused or {},
+        cutoffs=asked.cutoffs.tolist(),
+        seed=seed,
+        draws=draws,
+        seconds=asked.seconds,
+        stretch_begins=[int(log.time[asked.plan.rows[part[0]]]) for part in stretches],
+        micros_edges=edges.tolist(),
+        models=models,
+    )
+
+
+def _found(
+    asked: Asked,
+    place: int,
+    names: Sequence[str],
+    middle: Floats,
+    drawn: Draws,
+    edges: Floats,
+    stretches: Sequence[npt.NDArray[np.int64]],
+) -> Found:
+    each = asked.candidates[place]
+    low, high = interval(drawn.value[:, :, place])
+    taken = asked.micros.get(each.name, np.zeros(0))
+    rank = asked.judged.rank[place].astype(np.float64)
+    reciprocal = np.divide(1.0, rank, out=np.zeros_like(rank), where=rank > 0)
+    cutoffs = asked.cutoffs.tolist()
+    return Found(
+        name=each.name,
+        is_baseline=each.is_baseline,
+        parameters={} if each.is_baseline else msgspec.structs.asdict(each.model),
+        metrics=_estimates(Estimate, names, middle[:, place], low, high),
+        behind=_behind(names, middle, drawn, place) if place else {},
+        coverage={f"coverage@{k}": _coverage(asked, place, at) for at, k in enumerate(cutoffs)},
+        popularity={f"popularity@{k}": _popularity(asked, place, at) for at, k in enumerate(cutoffs)},
+        length=float(asked.judged.length[place][asked.counted].mean()),
+        micros={f"p{p}": float(np.percentile(taken, p)) for p in PERCENTILES} if taken.size else {},
+        micros_counts=np.histogram(taken, edges)[0].tolist(),
+        hr_by_k=[float(((rank > 0) & (rank <= k))[asked.counted].mean()) for k in range(1, cutoffs[-1] + 1)],
+        over_time=[float(reciprocal[part].mean()) for part in stretches],
+    )
+
+
+def _estimates(kind: type[Any], names: Sequence[str], middle: Floats, low: Floats, high: Floats) -> dict[str, Any]:
+    rows = zip(names, middle.tolist(), low.tolist(), high.tolist(), strict=True)
+    return {name: kind(*(None if np.isnan(each) else each for each in figures)) for name, *figures in rows}
+
+
+def _behind(names: Sequence[str], middle: Floats, drawn: Draws, place: int) -> dict[str, Difference]:
+    low, high = interval(drawn.value[:, :, 0] - drawn.value[:, :, place])
+    return _estimates(Difference, names, middle[:, 0] - middle[:, place], low, high)
+
+
+def _coverage(asked: Asked, place: int, cut: int) -> float:
+    return float((asked.judged.shown[place, cut] > 0).mean())
+
+
+def _popularity(asked: Asked, place: int, cut: int) -> float:
+    shown = asked.judged.shown[place, cut]
+    counts = np.bincount(asked.plan.log.item, minlength=len(shown))
+    return float((shown * counts).sum() / max(1, shown.sum()) / counts.max())
+
+
+def _latency_edges(taken: Sequence[Floats]) -> Floats:
+    """Return edges of bins that are alike in width on a logarithmic scale and hold all that was timed."""
+    some = np.concatenate([np.zeros(0), *taken])
+    if not some.size:
+        return np.zeros(1)
+    return np.geomspace(some.min() * 0.999, some.max() * 1.001, LATENCY_BINS + 1)

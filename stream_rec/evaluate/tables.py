@@ -1,0 +1,129 @@
+"""A report as tables and sentences on a terminal."""
+
+from collections.abc import Iterable
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from stream_rec.evaluate.report import Difference, Estimate, Found, Report
+
+__all__ = ["print_report", "shown_report", "verdict"]
+
+
+def print_report(report: Report, console: Console | None = None) -> None:
+    """Print what came out."""
+    (console or Console()).print(shown_report(report))
+
+
+def shown_report(report: Report) -> RenderableType:
+    """Return what came out: what was asked, two tables, and what they say."""
+    return Group(
+        Text(_asked(report)),
+        _next_table(report),
+        _rest_table(report),
+        *(Text(line) for line in verdict(report)),
+    )
+
+
+def _asked(report: Report) -> str:
+    refused = sum(report.refused.values())
+    without = f"; {refused:,} records left out" if refused else ""
+    return (
+        f"{report.mode}: {report.questions:,} questions in {report.sessions:,} sessions, of {report.events:,} events "
+        f"and {report.items:,} items{without}"
+    )
+
+
+def _table(title: str, columns: Iterable[str]) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    table.add_column("model", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _next_table(report: Report) -> Table:
+    """The next item: figures, half the width of an interval, and how far each model is behind the first."""
+    k = report.cutoffs[-1]
+    names = [f"MRR@{k}", f"HR@{k}", f"NDCG@{k}", f"novel MRR@{k}"]
+    columns = ["MRR", "+-", "HR", "+-", "NDCG", "novel MRR", "behind"]
+    table = _table(f"the next item, among {k} (+-: half of the 95 % interval)", columns)
+    for found in report.models:
+        mrr, hr, ndcg, novel = (found.metrics[name] for name in names)
+        cells = [
+            _number(mrr.value),
+            _half(mrr),
+            _number(hr.value),
+            _half(hr),
+            _number(ndcg.value),
+            _number(novel.value),
+        ]
+        table.add_row(found.name, *cells, _difference(found.behind.get(names[0])), style=_style(found))
+    return table
+
+
+def _rest_table(report: Report) -> Table:
+    """The rest of the session, and what the answers are like."""
+    k = report.cutoffs[-1]
+    names = [f"precision@{k}", f"recall@{k}", f"MAP@{k}"]
+    columns = ["prec.", "recall", "MAP", "cover.", "popul.", "length", "p50", "p90", "p99"]
+    table = _table(f"the rest of the session, and {k} items answered (p50 to p99: latency, us)", columns)
+    for found in report.models:
+        table.add_row(
+            found.name,
+            *(_number(found.metrics[name].value) for name in names),
+            f"{found.coverage[f'coverage@{k}']:.3f}",
+            f"{found.popularity[f'popularity@{k}']:.3f}",
+            f"{found.length:.1f}",
+            *(f"{found.micros[p]:.0f}" if found.micros else "-" for p in ("p50", "p90", "p99")),
+            style=_style(found),
+        )
+    return table
+
+
+def _style(found: Found) -> str:
+    return "dim" if found.is_baseline else ""
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _half(figure: Estimate) -> str:
+    if figure.low is None or figure.high is None:
+        return "-"
+    return f"{(figure.high - figure.low) / 2:.4f}"
+
+
+def _difference(behind: Difference | None) -> str:
+    if behind is None or behind.value is None:
+        return ""
+    return f"{behind.value:+.4f}{'' if behind.is_sure else ' ?'}"
+
+
+def verdict(report: Report) -> Iterable[str]:
+    """Say in words how the first model stands, on the metric that models are ranked by."""
+    baselines = [found for found in report.models[1:] if found.is_baseline]
+    others = [found for found in report.models[1:] if not found.is_baseline]
+    for kind, rivals in (("baseline", baselines), ("other model", others)):
+        rated = [found for found in rivals if found.metrics[report.headline].value is not None]
+        if rated:
+            best = max(rated, key=lambda found: found.metrics[report.headline].value or 0.0)
+            yield _sentence(report, kind, best)
+    if any(not each.behind[report.headline].is_sure for each in report.models[1:]):
+        yield "? the interval of the difference holds zero: other sessions of the same kind might say otherwise."
+
+
+def _sentence(report: Report, kind: str, best: Found) -> str:
+    behind = best.behind[report.headline]
+    own, theirs = report.first.metrics[report.headline].value, best.metrics[report.headline].value
+    figures = f"{report.headline} {_number(own)} against {_number(theirs)}"
+    if not behind.is_sure or behind.value is None:
+        return f"{report.first.name} and the best {kind}, {best.name}, cannot be told apart: {figures}."
+    verb = "beats" if behind.value > 0 else "is beaten by"
+    between = f"the difference lies between {behind.low:+.4f} and {behind.high:+.4f}"
+    return f"{report.first.name} {verb} the best {kind}, {best.name}: {figures}; {between}."

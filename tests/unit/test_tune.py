@@ -1,0 +1,261 @@
+"""Tuning: what is searched, what is dropped, what is written; and that the test part is never seen."""
+
+import math
+import tomllib
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from stream_rec.datasets.simulate import Shape
+from stream_rec.datasets.simulate import events as simulated
+from stream_rec.errors import SettingsError
+from stream_rec.evaluate import plan as plans
+from stream_rec.evaluate import space
+from stream_rec.evaluate.tune import Tried, Tuned, TuneOptions, influence, tune, tuning_end
+from stream_rec.events import Event
+from stream_rec.recommend import PRESETS, Model, changed, model
+from stream_rec.service import build
+from stream_rec.settings import Settings, load, table
+
+pytest.importorskip("optuna")
+
+EVENTS = list(simulated(Shape(seed=11, sessions=500, items=60, duration_ms=86_400_000)))
+
+
+def written(path: Path, events: Sequence[Event]) -> Path:
+    """Write a log as JSON lines."""
+    rows = [{"session_id": e.session_id, "item_id": e.item_id, "timestamp": e.timestamp} for e in events]
+    path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    return path
+
+
+def tuned(log: Path, out: Path, **changes: object) -> Tuned:
+    """Tune quietly, with few sets."""
+    options = {"out": str(out), "trials": 20, "threads": 1, **changes}
+    settings = load(flags={"events": str(log)})
+    return tune(settings, msgspec.convert(options, TuneOptions))
+
+
+class TestTheTestPartIsNeverSeen:
+    """Nothing is chosen by what the best is judged by."""
+
+    def test_another_test_part_chooses_the_same(self, tmp_path: Path) -> None:
+        """Its events turned into nonsense: the same sets are proposed, and the same is written."""
+        end = tuning_end(EVENTS, 0.3)
+        nonsense = [
+            msgspec.structs.replace(event, item_id=f"other{place % 7}", session_id=f"other{place // 3}")
+            for place, event in enumerate(EVENTS[end:])
+        ]
+        logs = [
+            written(tmp_path / f"log{j}.jsonl", [*EVENTS[:end], *rest])
+            for j, rest in enumerate((EVENTS[end:], nonsense))
+        ]
+        first, second = (tuned(log, tmp_path / f"{log.stem}.toml", test_share=0.3) for log in logs)
+        assert first.tried == second.tried
+        assert first.parameters == second.parameters
+        assert first.start == second.start
+        assert first.test is not None
+        assert second.test is not None
+        assert first.test.first.metrics != second.test.first.metrics
+        chosen = [tomllib.loads((tmp_path / f"log{j}.toml").read_text(encoding="utf-8")) for j in (0, 1)]
+        assert {**chosen[0], "events": ""} == {**chosen[1], "events": ""}
+
+    def test_the_test_part_begins_between_two_moments(self) -> None:
+        """Events of one time are all in one part; a part that would be empty is refused."""
+        events = [Event("s", "i", time) for time in (1, 2, 2, 2, 3)]
+        assert 4 == tuning_end(events, 0.2)
+        assert 1 == tuning_end(events, 0.4)
+        assert 1 == tuning_end(events, 0.6)
+        assert 5 == tuning_end(events, 0.0)
+        with pytest.raises(SettingsError, match="leaves nothing to tune on"):
+            tuning_end([Event("s", "i", 1)] * 3, 0.5)
+
+    def test_the_judge_asks_the_test_part_only(self, tmp_path: Path) -> None:
+        """Each event of it that is not the first of its session, and none before."""
+        found = tuned(written(tmp_path / "log.jsonl", EVENTS), tmp_path / "t.toml", trials=4)
+        end = tuning_end(EVENTS, 0.2)
+        assert found.test is not None
+        seen: set[str] = set()
+        n_questions = 0
+        for place, event in enumerate(EVENTS):
+            n_questions += place >= end and event.session_id in seen
+            seen.add(event.session_id)
+        assert n_questions == found.test.questions
+
+
+class TestTheSearch:
+    """Generations of sets, asked side by side."""
+
+    def test_it_is_the_same_for_the_same_seed(self, tmp_path: Path) -> None:
+        """Whatever the threads; and another for another seed."""
+        log = written(tmp_path / "log.jsonl", EVENTS)
+        first, again, other = (
+            tuned(log, tmp_path / f"{name}.toml", seed=seed, threads=threads)
+            for name, seed, threads in (("a", 1, 1), ("b", 1, 2), ("c", 2, 1))
+        )
+        assert first.tried == again.tried
+        assert first.tried != other.tried
+        assert (tmp_path / "a.toml").read_bytes() == (tmp_path / "b.toml").read_bytes()
+
+    def test_poor_sets_are_dropped_early_and_the_best_are_asked_all(self, tmp_path: Path) -> None:
+        """Of 16, half go at each place; what is written was asked every question, and is better than the start."""
+        log = written(tmp_path / "log.jsonl", EVENTS)
+        found = tuned(log, tmp_path / "t.toml", trials=16)
+        asked = sorted(each.questions for each in found.tried)
+        finished = [each for each in found.tried if each.finished]
+        assert found.questions == asked[-1] == finished[0].questions
+        assert len(finished) < 16
+        assert all(each.questions < found.questions for each in found.tried if not each.finished)
+        assert found.best == max(found.start, *(each.value for each in finished))
+        assert found.improved == (found.best > found.start)
+
+    def test_a_value_is_what_an_evaluation_of_the_file_says(self, tmp_path: Path) -> None:
+        """The file's parameters, asked alone over the same questions, give the value that they were chosen by."""
+        from stream_rec.engine import Engine  # noqa: PLC0415  # this test only
+        from stream_rec.evaluate.asking import ask_all  # noqa: PLC0415
+        from stream_rec.evaluate.candidates import candidate  # noqa: PLC0415
+
+        log, out = written(tmp_path / "log.jsonl", EVENTS), tmp_path / "t.toml"
+        found = tuned(log, out, trials=16)
+        settings = load(config=out)
+        point = changed(build.build_model(settings), n=20)
+        plan = plans.prequential(EVENTS[: tuning_end(EVENTS, 0.2)])
+        asked = ask_all(plan, [candidate(point)], lambda: Engine(limits=build.build_limits(settings)), cutoffs=(20,))
+        rank = asked.judged.rank[0].astype(float)
+        assert found.best == pytest.approx(float((1 / rank[rank > 0]).sum() / rank.size))
+
+    def test_questions_are_thinned_by_whole_sessions(self) -> None:
+        """At most so many; a session is asked for all of its events or for none."""
+        plan = plans.prequential(EVENTS)
+        thin = plans.thinned(plan, 300, seed=1)
+        assert 250 < len(thin.rows) <= 300
+        asked = set(plan.log.session[thin.rows].tolist())
+        assert len(thin.rows) == sum(session in asked for session in plan.log.session[plan.rows].tolist())
+        assert plans.thinned(plan, 300, seed=1).rows.tolist() == thin.rows.tolist()
+        assert plans.thinned(plan, 300, seed=2).rows.tolist() != thin.rows.tolist()
+        assert plans.thinned(plan, 10**9, seed=1) is plan
+
+    def test_a_plan_in_parts_is_the_same_plan(self) -> None:
+        """Cut where the shares of its questions are behind, and nowhere else."""
+        plan = plans.prequential(EVENTS)
+        parts = plans.in_parts(plan, [0.25, 0.5])
+        assert 3 == len(parts.stretches)
+        assert all(one.end == two.begin for one, two in pairwise(parts.stretches))
+        assert (0, len(EVENTS)) == (parts.stretches[0].begin, parts.stretches[-1].end)
+        assert len(plan.rows) // 4 == pytest.approx(int((plan.rows < parts.stretches[0].end).sum()), abs=1)
+
+    def test_influence_finds_what_made_the_difference(self) -> None:
+        """A value that goes with k and nothing else."""
+        rng = np.random.default_rng(3)
+        tried = []
+        for number in range(200):
+            parameters: dict[str, Any] = {name: float(rng.random()) for name in space.SEARCHED}
+            parameters |= {name: str(rng.integers(3)) for name in space.CHOICES}
+            tried.append(Tried(number, parameters, float(parameters["k"]) ** 2, 100, finished=True))
+        found = influence(tried)
+        assert "k" == next(iter(found))
+        assert found["k"] > 0.9
+        assert all(share < 0.1 for name, share in found.items() if name != "k")
+        assert {} == influence([])
+
+
+class TestTheFile:
+    """What `run --config` takes."""
+
+    @pytest.mark.parametrize("preset", list(PRESETS))
+    def test_every_point_can_be_written(self, preset: str, tmp_path: Path) -> None:
+        """A preset, written in full over the settings of another, is read back as it is."""
+        for base in ("default", "vstan"):
+            settings = load(flags={"events": "a.jsonl", "preset": base, "n": "7", "seen": "keep"})
+            point = changed(model(preset), n=7, seen="keep", name=base)
+            path = tmp_path / f"{base}.toml"
+            path.write_text(space.as_toml(settings, point, ["why"]), encoding="utf-8")
+            back = build.build_model(load(config=path))
+            assert _plain(point) == _plain(back)
+
+    def test_settings_go_along(self, tmp_path: Path) -> None:
+        """How the log is read, and what is kept of it: what is not the default is in the file."""
+        flags = {
+            "events": 'a "quoted" \\ name.csv',
+            "fields": ("session_id=Visit", "item_id=Die Ware"),
+            "timestamp_unit": "s",
+            "retention_ms": "none",
+            "max_bytes": "64MiB",
+            "allowed_lateness_ms": "90m",
+            "types": ("view=1", "buy=2.5"),
+            "deny": ("a", "b\tc"),
+            "fallbacks": False,
+            "sampling": "random",
+            "every_time": True,
+        }
+        settings = load(flags=flags)
+        path = tmp_path / "t.toml"
+        path.write_text(space.as_toml(settings, build.build_model(settings), []), encoding="utf-8")
+        back = load(config=path)
+        for setting in table():
+            if setting.name not in space.SEARCHED:
+                assert getattr(settings, setting.name) == getattr(back, setting.name), setting.name
+        assert _plain(build.build_model(settings)) == _plain(build.build_model(back))
+
+    def test_every_setting_of_the_model_is_searched_or_given(self) -> None:
+        """Nothing of the formulas is left out of the space; who is sampled, and what may come, is the operator's."""
+        sampled = {"sampling", "sampling_seed", "require_type", "min_type_weight", "bonus_type", "bonus"}
+        parameters = set(Model.__struct_fields__) - {"name"}
+        assert parameters - {"n", "seen", "fallbacks", "every_time"} - sampled == set(space.SEARCHED)
+        assert parameters <= set(Settings.__struct_fields__)
+
+    def test_proposals_lie_in_the_space(self) -> None:
+        """The presets, as the search begins with them, and the ends of every range are valid models."""
+        for point in PRESETS.values():
+            begun = space.as_trial(point)
+            assert set(space.SEARCHED) == begun.keys()
+            space.with_parameters(point, begun, "x")
+        for end in (0, 1):
+            ends = {name: each[end] for name, each in {**space.WHOLE, **space.DECAYS, **space.SHARES}.items()}
+            assert "x" == space.with_parameters(model(), ends, "x").name
+
+    @pytest.mark.parametrize(
+        ("changes", "key"),
+        [
+            ({"out": "t.json"}, "out"),
+            ({"out": "there.toml"}, "out"),
+            ({"test_share": 1.0}, "test_share"),
+            ({"train": "a.csv"}, "train"),
+            ({"plot": "x.gif"}, "plot"),
+        ],
+    )
+    def test_misuse_is_refused_before_anything_is_asked(
+        self, changes: dict[str, object], key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By the option's name; a file that is there is not overwritten."""
+        monkeypatch.chdir(tmp_path)
+        Path("there.toml").write_text("mine", encoding="utf-8")
+        options = msgspec.convert({"out": "t.toml", **changes}, TuneOptions)
+        with pytest.raises(SettingsError) as caught:
+            tune(load(flags={"events": "nowhere.jsonl"}), options)
+        assert key == caught.value.key
+        assert "mine" == Path("there.toml").read_text(encoding="utf-8")
+
+    def test_it_is_drawn_and_kept(self, tmp_path: Path) -> None:
+        """A picture of the search, and all of it as JSON."""
+        pytest.importorskip("matplotlib")
+        log = written(tmp_path / "log.jsonl", EVENTS)
+        found = tuned(log, tmp_path / "t.toml", plot=str(tmp_path / "t.png"), json=str(tmp_path / "t.json"))
+        assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
+        kept = msgspec.json.decode((tmp_path / "t.json").read_bytes())
+        assert len(found.tried) == len(kept["tried"]) == 20
+
+
+def _plain(point: Model) -> dict[str, object]:
+    """What a model means: no name, and one word for what does not matter."""
+    values: dict[str, object] = msgspec.structs.asdict(point)
+    values.pop("name")
+    for name in ("age_days", "place_decay"):
+        values[name] = math.inf if values[name] is None else values[name]
+    values["places"] = min(10**6, 10**6 if point.places is None else point.places)
+    return values
