@@ -118,7 +118,10 @@ class Checkpoint:
 
     def _see_if_committed(self, positions: dict[Partition, int]) -> None:
         """Raise _AlreadyCommittedError if the group is where the commit in doubt would have taken it."""
-        committed = self._member.committed(positions)
+        try:
+            committed = self._member.committed(positions)
+        except TransportError as error:
+            raise SeatLostError(f"whether the last commit was done cannot be told ({error})") from error
         if all(committed.get(partition, 0) >= offset for partition, offset in positions.items()):
             raise _AlreadyCommittedError
 

@@ -18,7 +18,7 @@ from stream_rec.service.counts import Counts
 from stream_rec.service.intake import Intake
 from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Pipeline, Work
-from stream_rec.service.recovery import beginning, look, replay
+from stream_rec.service.recovery import Situation, beginning, look, replay, sweep
 from stream_rec.service.seat import Seat
 from stream_rec.transport.broker import Partition, Positions
 
@@ -73,7 +73,7 @@ class Life:
         self._undo.callback(self.reader.close)
         self.member = broker.member(parts.group, parts.topics, self._revoked, instance=parts.instance)
         self._undo.callback(self.member.leave)
-        situation = look(broker, self.member, parts.events, parts.begin)
+        situation = self._look(parts)
         self.worker = parts.make_worker()
         self.worker.counts = self._counts
         known = self._load_snapshot(situation.goals)
@@ -96,6 +96,15 @@ class Life:
         self.pipeline = parts.pipeline(self.worker, self.checkpoint, parts.watcher)
         if not stop():
             self.member.join()
+
+    def _look(self, parts: Parts) -> Situation:
+        """See what there is. Where the group's positions are not to be had, mend what may be the cause of it first."""
+        try:
+            return look(parts.broker, self.member, parts.events, parts.begin)
+        except TransportError as error:
+            if error.retriable and self.writer is not None and parts.transactional_id is not None:
+                sweep(parts.broker, self.writer, parts.group, parts.events, parts.places.topics)
+            raise
 
     def _load_snapshot(self, goals: Positions) -> dict[Partition, int]:
         """Go on from a snapshot, if there is one to go on from; return the positions that it stands at."""

@@ -38,6 +38,11 @@ class Places(NamedTuple):
     answers_file: Sink | None = None
     dead_letters_file: Sink | None = None
 
+    @property
+    def topics(self) -> list[str]:
+        """Where records go."""
+        return [topic for topic in (self.answers_topic, self.dead_letters_topic) if topic is not None]
+
     def records(self, outputs: Sequence[Output]) -> list[Outgoing]:
         """The records for topics, dead letters before answers.
 

@@ -5,16 +5,16 @@ that the last owner's answers were computed from.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from time import monotonic
 from typing import Final, Literal, NamedTuple
 
 from stream_rec.errors import TransportError
 from stream_rec.service.intake import Intake
 from stream_rec.service.worker import Worker
-from stream_rec.transport.broker import Bounds, Broker, Member, Partition, Positions
+from stream_rec.transport.broker import Bounds, Broker, Member, Partition, Positions, Writer
 
-__all__ = ["Begin", "Situation", "beginning", "first_of", "look", "replay"]
+__all__ = ["Begin", "Situation", "beginning", "first_of", "look", "replay", "sweep"]
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,26 @@ def first_of(
         )  # fmt: skip
         return bounds.first
     return committed
+
+
+def sweep(broker: Broker, writer: Writer, group: str, events: str, written: Iterable[str]) -> None:
+    """Abort once more what earlier transactions of *writer* have left open, in every partition they can have been in.
+
+    A broker that is killed and is the only one (Apache Kafka 4.3.1) may end a transaction, when it starts again,
+    without saying so in the partitions: it takes them for deleted, since for a moment nobody leads them. The group's
+    positions are undecided then, for ever and for all of its members. The end of any later transaction of the same
+    writer in the same partitions is taken for that of the lost one too: so one is begun, touches them all, and is
+    aborted.
+    """
+    try:
+        writer.begin()
+        writer.touch([partition for topic in written for partition in broker.partitions(topic)])
+        writer.add_positions(dict.fromkeys(broker.partitions(events), 0), broker.nobody(group))
+        writer.abort()
+    except TransportError as error:
+        log.debug("nothing was swept: %s", error)
+    else:
+        log.warning("the group's positions are undecided: what a broker that was killed may have left open was aborted")
 
 
 def beginning(situation: Situation, known: Positions) -> dict[Partition, int]:

@@ -114,6 +114,9 @@ class Broker(Protocol):
     def writer(self, transactional_id: str | None) -> "Writer":
         """A new writer; with an id, one of transactions: those an earlier writer of that id left open are aborted."""
 
+    def nobody(self, group: str) -> object:
+        """An identity for `Writer.add_positions` that has no seat in *group*: for a transaction that is aborted."""
+
     def close(self) -> None:
         """Let go of what is held outside. May be called twice."""
 
@@ -198,6 +201,9 @@ class Writer(Protocol):
 
     def send(self, records: Sequence[Outgoing]) -> None:
         """Take *records*; they may stay here until `flush`. Raises RecordTooLargeError before taking any if one is."""
+
+    def touch(self, partitions: Collection[Partition]) -> None:
+        """Write an empty record to each, and flush: for a transaction that is aborted."""
 
     def flush(self) -> None:
         """Return when the broker has all that was sent. Raises TransportError if it has not."""

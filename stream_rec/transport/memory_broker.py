@@ -50,7 +50,7 @@ class _Entry(NamedTuple):
 
 class _Identity(NamedTuple):
     group: str
-    member: "_MemoryMember"
+    member: "_MemoryMember | None"
     generation: int
 
 
@@ -172,6 +172,10 @@ class MemoryBroker:
                 self._writers[transactional_id].fenced = True
             self._writers[transactional_id] = writer
         return writer
+
+    def nobody(self, group: str) -> object:
+        """An identity without a seat."""
+        return _Identity(group, None, 0)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -383,6 +387,10 @@ class _MemoryWriter:
             self._step("send")
             self._broker.append(each, self.transaction)
 
+    def touch(self, partitions: Collection[Partition]) -> None:
+        for topic, number in partitions:
+            self._broker.append(Outgoing(topic, b""), self.transaction, number)
+
     def flush(self) -> None:
         self._step("flush")
 
@@ -390,7 +398,8 @@ class _MemoryWriter:
         self._step("positions")
         assert self.transaction is not None, "positions go into a transaction"
         assert isinstance(identity, _Identity), "made by a member of this broker"
-        identity.member.check_seat(identity.generation)
+        if identity.member is not None:
+            identity.member.check_seat(identity.generation)
         self.transaction.positions.setdefault(identity.group, {}).update(positions)
 
     def commit(self) -> None:

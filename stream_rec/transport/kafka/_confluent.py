@@ -187,6 +187,14 @@ class ConfluentBroker:
             self.errors,
         )
 
+    def nobody(self, group: str) -> object:
+        """The client gives identities to consumers only, so one is made, which joins nothing."""
+        consumer = self._made("consumer", {"group.id": group}, Trouble())
+        try:
+            return consumer.consumer_group_metadata()
+        finally:
+            consumer.close()
+
     def close(self) -> None:
         """The admin client goes with its last reference; the parts are closed by who has them."""
 

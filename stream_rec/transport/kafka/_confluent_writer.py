@@ -7,7 +7,7 @@ abort what was left open. Who commits in vain never knows whether it was: see `c
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
@@ -19,7 +19,7 @@ from stream_rec.errors import (
     StreamRecError,
     TransportError,
 )
-from stream_rec.transport.broker import Outgoing, Positions
+from stream_rec.transport.broker import Outgoing, Partition, Positions
 from stream_rec.transport.kafka._confluent_errors import CLIENT_ERRORS, Translator, Trouble, Untyped
 from stream_rec.transport.kafka._sizes import record_bytes, refuse_too_large
 
@@ -95,6 +95,13 @@ class ConfluentWriter:
                         take(topic, value, key)
                 except BufferError:
                     self._send_when_there_is_room(record)
+
+    def touch(self, partitions: Collection[Partition]) -> None:
+        """An empty record to each."""
+        with self._watched("writing"):
+            for topic, number in partitions:
+                self._producer.produce(topic, b"", partition=number)
+        self.flush()
 
     def flush(self) -> None:
         """Wait for the answers to all that was sent, and raise the first that is a refusal."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 import kafka.errors as theirs
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import ConsumerGroupMetadata, KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.protocol.consumer import IsolationLevel, OffsetSpec
 
@@ -153,6 +153,10 @@ class PythonBroker:
         """A producer; connects at once, and aborts what the same id has left open."""
         settings = PythonWriter.settings(transactional_id, self._settings["producer"])
         return PythonWriter(lambda make: self._connected(make, "producer", settings), self.largest_record, self.errors)
+
+    def nobody(self, group: str) -> object:
+        """Of no generation: which the broker takes for somebody without a seat."""
+        return ConsumerGroupMetadata(group)
 
     def close(self) -> None:
         """Let go of the admin client; the parts are closed by who has them."""

@@ -6,7 +6,7 @@ id makes the broker abort what was left open. Who commits in vain never knows wh
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import kafka.errors as theirs
@@ -19,7 +19,7 @@ from stream_rec.errors import (
     StreamRecError,
     TransportError,
 )
-from stream_rec.transport.broker import Outgoing, Positions
+from stream_rec.transport.broker import Outgoing, Partition, Positions
 from stream_rec.transport.kafka._python_errors import Translator
 from stream_rec.transport.kafka._python_internals import BoundedProducer, Untyped
 from stream_rec.transport.kafka._sizes import record_bytes, refuse_too_large
@@ -88,6 +88,14 @@ class PythonWriter:
             for topic, value, key, headers in records:
                 keep(take(topic, value, key, list(headers)))
         self._outgoing += records
+
+    def touch(self, partitions: Collection[Partition]) -> None:
+        """An empty record to each."""
+        with self._watched("writing"):
+            for topic, number in partitions:
+                self._sent.append(self._producer.send(topic, b"", partition=number))
+                self._outgoing.append(Outgoing(topic, b""))
+        self.flush()
 
     def flush(self) -> None:
         """Wait for the answers to all that was sent, and raise the first that is a refusal."""
