@@ -70,7 +70,7 @@ class _Closing:
         self._broker = broker
         self._parts = parts
         self.partitions, self.create, self.bounds = broker.partitions, broker.create, broker.bounds
-        self.progress, self.close = broker.progress, broker.close
+        self.progress, self.nobody, self.close = broker.progress, broker.nobody, broker.close
 
     def reader(self) -> Reader:
         reader = self._broker.reader()
