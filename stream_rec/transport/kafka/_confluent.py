@@ -4,6 +4,7 @@ Each part has connections and threads of its own; what is asked about topics goe
 thread may use.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -127,6 +128,9 @@ class ConfluentBroker:
                     if isinstance(error, _NoLeaderError):
                         self._refuse_missing(asked)
                     raise
+                # Its own idea of who leads what is minutes old; this question renews it.
+                with contextlib.suppress(KafkaException):
+                    self._admin.list_topics(timeout=_LOOK_FIRST_S)
                 time.sleep(_LOOK_S)
 
     def _refuse_missing(self, partitions: Iterable[Partition]) -> None:

@@ -28,6 +28,11 @@ _SEAT_LOST: Final = (
 )
 # The session, or the whole client, is in a state that only a new one gets out of.
 _BY_TRYING_AGAIN: Final = (theirs.KafkaConnectionError, theirs.KafkaTimeoutError, theirs.InvalidReceiveError, OSError)
+_OF_ONE_PRODUCER: Final = (
+    theirs.TransactionAbortedError,
+    theirs.OutOfOrderSequenceNumberError,
+    theirs.UnknownProducerIdError,
+)
 
 
 class Translator:
@@ -55,7 +60,7 @@ class Translator:
         for classes, make in self._makers():
             if isinstance(error, classes):
                 return make(text)
-        again = isinstance(error, _BY_TRYING_AGAIN) or bool(getattr(error, "retriable", False))
+        again = isinstance(error, (*_BY_TRYING_AGAIN, *_OF_ONE_PRODUCER)) or bool(getattr(error, "retriable", False))
         return TransportError(text, retriable=again)
 
     def unreachable(self, error: BaseException, settings: Mapping[str, Untyped]) -> StreamRecError:

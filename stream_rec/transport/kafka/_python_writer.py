@@ -209,4 +209,6 @@ class PythonWriter:
             return RecordTooLargeError(message, place=place, size=record_bytes(record), limit=limit)
         if error is None:
             return TransportError("writing: not all has arrived in time", retriable=True)
+        if isinstance(error, theirs.TransactionAbortedError) and self._producer.trouble is not None:
+            error = self._producer.trouble  # of which this record only was a victim
         return self._errors.translated(error, "writing")
