@@ -462,6 +462,22 @@ def test_positions_go_with_the_transaction(subject: Subject) -> None:
     assert {partition: 3} == member.committed([partition])
 
 
+def test_a_transaction_of_nobody_that_is_aborted_leaves_nothing(subject: Subject) -> None:
+    """It may touch every partition, and the positions of a group in which it has no seat."""
+    topic = subject.topic(2)
+    broker = subject.open()
+    seat = subject.seat("g-" + topic, topic)
+    writer = broker.writer("w-" + topic)
+    writer.begin()
+    writer.touch(broker.partitions(topic))
+    writer.add_positions(dict.fromkeys(broker.partitions(topic), 7), broker.nobody("g-" + topic))
+    writer.abort()
+    assert {} == seat.committed(broker.partitions(topic))
+    reader = broker.reader()
+    reader.start(dict.fromkeys(broker.partitions(topic), 0))
+    assert [] == [record for _ in range(5) for records in reader.poll(10, 0.1).values() for record in records]
+
+
 def test_progress_waits_for_no_transaction(subject: Subject) -> None:
     """It tells what was committed before one that is under way, and after its end what that committed."""
     topic = subject.topic(partitions=2)

@@ -146,6 +146,25 @@ class TestRunning:
         with pytest.raises(ZeroDivisionError):
             run_until(Live(lambda _: threaded(broker)), lambda: False)
 
+    def test_positions_that_stay_undecided_are_mended(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A killed broker may lose how a transaction ended: a life that cannot begin for it aborts what was left."""
+        broker = broker_with(clicks(3))
+        undecided = [True]
+
+        def settle(step: str) -> None:
+            if step == "abort":
+                undecided.clear()
+
+        broker.before = settle
+        monkeypatch.setattr(broker, "pending", lambda _, __: bool(undecided))
+        live = Live(lambda _: threaded(broker))
+        with caplog.at_level(logging.WARNING):
+            run_until(live, lambda: len(broker.visible("recs")) == 3)
+        assert "the group's positions are undecided" in caplog.text
+        assert 3 == len(answers(broker))
+
 
 class TestBeginning:
     """Where a life begins to read, and to answer."""
