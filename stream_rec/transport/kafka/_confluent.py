@@ -121,9 +121,19 @@ class ConfluentBroker:
             try:
                 return self._offsets(asked, spec, within_s)
             except TransportError as error:
-                if not error.retriable or time.monotonic() > until:
+                if not error.retriable:
+                    raise
+                if time.monotonic() > until:
+                    if isinstance(error, _NoLeaderError):
+                        self._refuse_missing(asked)
                     raise
                 time.sleep(_LOOK_S)
+
+    def _refuse_missing(self, partitions: Iterable[Partition]) -> None:
+        """That nobody leads a partition is for now, where the topic is there; else it will stay so."""
+        for topic in sorted({each.topic for each in partitions}):
+            if not self.partitions(topic):
+                raise TransportError(f"there is no topic {topic!r}")
 
     def _offsets(self, asked: Sequence[Partition], spec: OffsetSpec, within_s: float) -> dict[Partition, int]:
         answers = self._admin.list_offsets(
@@ -222,11 +232,17 @@ class ConfluentBroker:
                 code = error.args[0].code()
                 if code == KafkaError.TOPIC_ALREADY_EXISTS:
                     return None
+                if code == _NO_LEADER:
+                    raise _NoLeaderError(f"{what}: {error.args[0].str()}", retriable=True) from None
                 if code in _NO_SUCH_THING:
                     raise _NoSuchThingError(error.args[0].str()) from None
                 if code in _WRONG_SHAPE:
                     raise SettingsError("create_topics", f"{what}: {error.args[0].str()}") from None
                 raise
+
+
+class _NoLeaderError(TransportError):
+    """Nobody leads a partition now: its broker is away, or its topic has gone."""
 
 
 class _NoSuchThingError(Exception):
@@ -238,6 +254,7 @@ _NO_SUCH_THING: Final = frozenset({
     KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 (their name for what librdkafka finds itself)
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
 })  # fmt: skip
+_NO_LEADER: Final = KafkaError._NOENT  # noqa: SLF001
 _WRONG_SHAPE: Final = frozenset({KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.INVALID_PARTITIONS})
 
 

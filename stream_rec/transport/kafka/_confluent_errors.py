@@ -67,6 +67,9 @@ _BY_TRYING_AGAIN: Final = _AWAY | frozenset({
     KafkaError._PURGE_INFLIGHT,  # noqa: SLF001
     KafkaError._STATE,  # noqa: SLF001
     KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.LEADER_NOT_AVAILABLE,
