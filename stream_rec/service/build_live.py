@@ -77,10 +77,9 @@ def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
 def _client_settings(given: Mapping[str, str], *, is_named: bool) -> dict[str, str]:
     """The operator's settings, and how long the broker keeps a transaction that nobody ends.
 
-    One whose writer has a lasting name is ended by the next start, so it may outlast a broker that is away for a while:
-    Apache Kafka 4.3.1 was seen to end transactions that ran out while it was down without marking their records, if it
-    is the only broker and had been killed; the next commit then made them visible. Without a name nobody else ends it,
-    and it holds up readers of committed records: then the client's own, shorter time holds.
+    One whose writer has a lasting name is ended by the next start, so it may outlast a broker that is away for a while.
+    Without a name nobody else ends it, and it holds up readers of committed records: then the client's own, shorter
+    time holds.
     """
     told = any(key.replace("_", ".").endswith("transaction.timeout.ms") for key in given)
     return dict(given) if told or not is_named else {**given, "producer.transaction.timeout.ms": str(_NAMED_MS)}

@@ -7,7 +7,7 @@ its answer got lost, the broker may have done it: then the group's positions tel
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from time import sleep
 from typing import Final
 
@@ -32,7 +32,10 @@ class _AlreadyCommittedError(Exception):
 
 
 class Checkpoint:
-    """Commits outputs, for one thread. *pause* is slept through between tries."""
+    """Commits outputs, for one thread. *pause* is slept through between tries.
+
+    *written* tells the partitions that a transaction may have written to.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Checkpoint:
         writer: Writer | None,
         *,
         exactly_once: bool,
+        written: Callable[[], Collection[Partition]] = tuple,
         pause: Callable[[float], None] | None = None,
     ) -> None:
         self.committed: dict[Partition, int] = {}
@@ -50,6 +54,7 @@ class Checkpoint:
         self._member = member
         self._writer = writer
         self._exactly_once = exactly_once
+        self._written = written
         self._pause = pause or sleep
 
     def commit(self, outputs: Sequence[Output], give_up: Callable[[], bool] = lambda: False) -> None:
@@ -70,11 +75,11 @@ class Checkpoint:
         self, records: list[Outgoing], positions: dict[Partition, int], last: Output, give_up: Callable[[], bool]
     ) -> None:
         wait_s = _FIRST_WAIT_S
-        in_doubt = False
+        in_doubt = is_retry = False
         while True:
             name = ""
             try:
-                for name, step in self._steps(records, positions, last, in_doubt=in_doubt):
+                for name, step in self._steps(records, positions, last, in_doubt=in_doubt, is_retry=is_retry):
                     log.debug("commit: %s", name)
                     step()
             except _AlreadyCommittedError:
@@ -88,7 +93,7 @@ class Checkpoint:
                 if not error.retriable or give_up():
                     raise
                 log.warning("commit failed, trying again in %.2f s: %s", wait_s, error)
-                in_doubt = in_doubt or name == _COMMIT
+                in_doubt, is_retry = in_doubt or name == _COMMIT, True
                 self._pause(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
                 self._abort()
@@ -96,7 +101,13 @@ class Checkpoint:
                 return
 
     def _steps(
-        self, records: list[Outgoing], positions: dict[Partition, int], last: Output, *, in_doubt: bool
+        self,
+        records: list[Outgoing],
+        positions: dict[Partition, int],
+        last: Output,
+        *,
+        in_doubt: bool,
+        is_retry: bool,
     ) -> list[Step]:
         """The steps, in order. A crash between any two of them is seen by nobody who reads committed records."""
         writer, member = self._writer, self._member
@@ -111,10 +122,21 @@ class Checkpoint:
             # Where the writer had to be made anew, this waits until the broker has settled the last transaction.
             ("begin", writer.begin),
             *([("look", lambda: self._see_if_committed(positions))] if in_doubt else []),
+            *([("sweep", lambda: self._sweep(writer, positions, last)), ("begin", writer.begin)] if is_retry else []),
             ("send", lambda: writer.send(records)),
             ("positions", lambda: writer.add_positions(positions, last.identity)),
             (_COMMIT, writer.commit),
         ]
+
+    def _sweep(self, writer: Writer, positions: dict[Partition, int], last: Output) -> None:
+        """Abort the failed transaction once more, in each partition that it may have written to.
+
+        The only broker of a cluster, killed and started again, may end it without saying so in the partitions (seen
+        with Apache Kafka 4.3.1): what it wrote would become visible with our next commit.
+        """
+        writer.touch(self._written())
+        writer.add_positions(positions, last.identity)
+        writer.abort()
 
     def _see_if_committed(self, positions: dict[Partition, int]) -> None:
         """Raise _AlreadyCommittedError if the group is where the commit in doubt would have taken it."""

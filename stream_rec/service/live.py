@@ -88,7 +88,11 @@ class Life:
         if parts.snapshots is not None:
             parts.snapshots.begin(self.intake.positions)
         self.checkpoint = Checkpoint(
-            parts.places, self.member, self.writer, exactly_once=parts.transactional_id is not None
+            parts.places,
+            self.member,
+            self.writer,
+            exactly_once=parts.transactional_id is not None,
+            written=lambda: [each for topic in parts.places.topics for each in broker.partitions(topic)],
         )
         if parts.snapshots is not None:
             parts.snapshots.committed = lambda: self.checkpoint.committed

@@ -63,7 +63,9 @@ class ConfluentWriter:
         self._trouble = Trouble()
         self._max_bytes = int(given.get("message.max.bytes", _DEFAULTS["message.max.bytes"]))
         self._is_compressed = (given.get("compression.type") or given.get("compression.codec") or "none") != "none"
-        self._timeout_s = float(given.get("transaction.timeout.ms", _TIMEOUT_S * 1000)) / 1000
+        self._longest_s = float(given.get("transaction.timeout.ms", _TIMEOUT_S * 1000)) / 1000
+        """Of a transaction; a call of the client is given no more than `_patience_s` of it."""
+        self._patience_s = min(self._longest_s, _TIMEOUT_S)
         self._failures: list[tuple[KafkaError, Message]] = []
         self._producer: Untyped = None
         self._is_open = False
@@ -108,7 +110,7 @@ class ConfluentWriter:
         if self._producer is None:
             raise TransportError("nothing was kept of what was sent before the last error", retriable=True)
         with self._watched("writing"):
-            left = self._producer.flush(self._timeout_s + _CLOSING_S)
+            left = self._producer.flush(self._patience_s + _CLOSING_S)
             failures, self._failures = self._failures, []
             if failures:
                 raise self._refusal(*failures[0])
@@ -121,13 +123,13 @@ class ConfluentWriter:
             raise SeatLostError("the seat in the group is lost: its positions cannot be committed any more")
         offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
         with self._watched("adding positions to a transaction"):
-            self._producer.send_offsets_to_transaction(offsets, identity, self._timeout_s)
+            self._producer.send_offsets_to_transaction(offsets, identity, self._patience_s)
 
     def commit(self) -> None:
         """Flush and commit. After a retriable error nobody knows which: `abort` settles it, and positions tell."""
         self.flush()
         with self._watched("committing a transaction"):
-            self._producer.commit_transaction(self._timeout_s)
+            self._producer.commit_transaction(self._patience_s)
         self._is_open = False
 
     def abort(self) -> None:
@@ -135,7 +137,7 @@ class ConfluentWriter:
         if self._producer is not None and not self._is_broken and self._is_open:
             try:
                 with self._watched("aborting a transaction"):
-                    self._producer.abort_transaction(self._timeout_s)
+                    self._producer.abort_transaction(self._patience_s)
             except FencedError:
                 raise
             except TransportError:
@@ -152,7 +154,7 @@ class ConfluentWriter:
         try:
             if self._is_open and not self._is_broken:
                 with self._watched("aborting a transaction"):
-                    self._producer.abort_transaction(self._timeout_s)
+                    self._producer.abort_transaction(self._patience_s)
         finally:
             self._is_open = False
             self._throw_away()
@@ -169,7 +171,7 @@ class ConfluentWriter:
         producer = self._make(ours, self._trouble)
         if self._transactional_id is not None:
             with self._errors.during(f"the transactional id {self._transactional_id!r}", self._trouble):
-                producer.init_transactions(self._timeout_s)
+                producer.init_transactions(self._patience_s)
         self._producer = producer
 
     def _throw_away(self) -> None:
@@ -187,7 +189,7 @@ class ConfluentWriter:
             self._failures.append((error, message))
 
     def _send_when_there_is_room(self, record: Outgoing) -> None:
-        until = time.monotonic() + self._timeout_s
+        until = time.monotonic() + self._patience_s
         while time.monotonic() < until:
             self._producer.poll(_ROOM_S)
             with contextlib.suppress(BufferError):
@@ -223,10 +225,10 @@ class ConfluentWriter:
         """
         self._is_broken = self._is_broken or not isinstance(error, SeatLostError)
         took = time.monotonic() - self._began
-        if not (self._is_open and isinstance(error, FencedError) and took > self._timeout_s):
+        if not (self._is_open and isinstance(error, FencedError) and took > self._longest_s):
             return error
         message = (
-            f"the transaction took more than {self._timeout_s:g} s (kafka.transaction.timeout.ms), and was aborted"
+            f"the transaction took more than {self._longest_s:g} s (kafka.transaction.timeout.ms), and was aborted"
         )
         return TransportError(message, retriable=True)
 
