@@ -22,7 +22,9 @@ class Running:
         self.log = folder / "log.txt"
         self.out = folder / "out.txt"
         self.status_file = folder / "status.json"
-        self._argv = [PROGRAM, "run", *map(str, argv), "--status-file", str(self.status_file)]
+        self.argv = [PROGRAM, "run", *map(str, argv), "--status-file", str(self.status_file)]
+        self.crashes = 0
+        """For whoever starts it again to count."""
         self._env = {**os.environ, **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._said_before = 0
@@ -32,9 +34,7 @@ class Running:
         self.status_file.unlink(missing_ok=True)
         self._said_before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log, self.out.open("ab") as out:
-            self._process = subprocess.Popen(
-                self._argv, stdin=subprocess.DEVNULL, stdout=out, stderr=log, env=self._env
-            )
+            self._process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=log, env=self._env)
 
     def ready(self) -> "Running":
         """Start it if need be, and wait until it answers."""
