@@ -22,8 +22,8 @@ __all__ = ["Handed", "Intake"]
 
 log = logging.getLogger(__name__)
 
-# Batches fetched ahead at most, some 400 MB, and when fetching goes on. So many because a hold is costly: a client throws
-# away what it has of the partition, and kafka-python was seen to stall for a minute after one (cause not found yet).
+# Batches fetched ahead at most, some 400 MB, and when fetching goes on. So many because a hold is costly: a client
+# throws away what it has of the partition, and kafka-python was seen to stall for a minute (cause not found yet).
 _AHEAD: Final = 1024
 _ENOUGH: Final = 512
 _NEVER: Final = 1 << 62  # an offset beyond all others
