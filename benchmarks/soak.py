@@ -167,7 +167,8 @@ def main() -> None:
         tell(told, samples)
         if not told.small:
             picture(samples, RESULTS / "soak.svg")
-            (RESULTS / "soak_samples.json").write_text(json.dumps([each._asdict() for each in samples]) + "\n")
+            lines = [json.dumps(each._asdict()) + "\n" for each in samples]
+            (RESULTS / "soak_samples.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

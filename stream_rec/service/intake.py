@@ -22,8 +22,10 @@ __all__ = ["Handed", "Intake"]
 
 log = logging.getLogger(__name__)
 
-_AHEAD: Final = 128  # batches that are fetched ahead at most; some 50 MB
-_ENOUGH: Final = 32  # ... and when fetching goes on: a client throws away what it has of a partition that is held
+# Batches fetched ahead at most, some 400 MB, and when fetching goes on. So many because a hold is costly: a client
+# throws away what it has of the partition, and kafka-python was seen to stall for a minute (cause not found yet).
+_AHEAD: Final = 1024
+_ENOUGH: Final = 512
 _NEVER: Final = 1 << 62  # an offset beyond all others
 _PATIENCE_S: Final = 60.0  # for a partition whose leader does not answer: going on without it makes events late
 
@@ -110,7 +112,9 @@ class Intake:
     def _arrived(self, timeout_s: float, n: int) -> Taken:
         arrivals, reader = self._arrivals, self._reader
         self._hold_who_is_ahead(n)
-        for partition, records in reader.poll(n, 0.0 if len(arrivals) >= n else timeout_s).items():
+        # A partition that others wait for is waited for: asking again and again would keep its client from its work.
+        is_ready = len(arrivals) >= n and self._waiting_since is None
+        for partition, records in reader.poll(n, 0.0 if is_ready else timeout_s).items():
             if records:
                 arrivals.add(partition, records, self._decoded(partition, records))
         taken = arrivals.take(n, reader.drained)
