@@ -22,10 +22,8 @@ __all__ = ["Handed", "Intake"]
 
 log = logging.getLogger(__name__)
 
-# Batches fetched ahead at most, some 400 MB, and when fetching goes on. So many because a hold is costly: a client
-# throws away what it has of the partition, and kafka-python was seen to stall for a minute (cause not found yet).
-_AHEAD: Final = 1024
-_ENOUGH: Final = 512
+_AHEAD: Final = 128  # batches that are fetched ahead at most; some 50 MB
+_ENOUGH: Final = 32  # ... and when fetching goes on: a client throws away what it has of a partition that is held
 _NEVER: Final = 1 << 62  # an offset beyond all others
 _PATIENCE_S: Final = 60.0  # for a partition whose leader does not answer: going on without it makes events late
 
@@ -130,6 +128,9 @@ class Intake:
             self._held = self._arrivals.full(n)
         elif waiting <= _ENOUGH * n:
             self._held = set()
+        elif self._held:
+            # One that was ahead may be the one waited for by now: held, it would be waited for for ever.
+            self._held &= self._arrivals.full(n)
         self._reader.hold(self._held)
 
     def _without_waiting(self, n: int) -> Taken:
