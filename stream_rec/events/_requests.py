@@ -36,6 +36,7 @@ class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     preset: str | None = None
     fallbacks: bool | None = None
     ttl_ms: Millis | None = None
+    model: str | None = None
 
 
 _READ: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire).decode
@@ -75,6 +76,7 @@ class RequestDecoder:
             wire.preset,
             wire.fallbacks,
             wire.ttl_ms,
+            wire.model,
         )
 
     def _id(self, name: str, value: Id | None) -> str | None:

@@ -295,16 +295,16 @@ class Index:
 
     def apply_and_ask(
         self,
-        p: Parameters,
+        stacked: Parameters,
         batch: Batch,
         begin: int,
-        wanted: npt.NDArray[np.uint8],
+        rows: npt.NDArray[np.int32],
         exclude: npt.NDArray[np.int32],
         answers: Answers,
     ) -> tuple[int, int]:
-        """Apply *batch* from event *begin* on and answer those *wanted*, [n]; see `entries.apply_and_ask`."""
-        scratch = self.scratch(p, exclude.size)
-        return entries.apply_and_ask(self.state, scratch, p, batch, begin, wanted, exclude, answers)
+        """Apply *batch* from event *begin* on, and ask several models by *rows*; see `entries.apply_and_ask`."""
+        scratch = self._scratch_for_whole(stacked.whole.max(axis=0), exclude.size)
+        return entries.apply_and_ask(self.state, scratch, stacked, batch, begin, rows, exclude, answers)
 
     def ask_session(self, p: Parameters, slot: int, exclude: npt.NDArray[np.int32], answers: Answers, row: int) -> None:
         """Answer for session *slot* into *row*."""

@@ -15,6 +15,7 @@ from uuid import uuid4
 import msgspec
 
 from stream_rec.errors import SettingsError
+from stream_rec.quality import Quality
 from stream_rec.service import build
 from stream_rec.service.live import Live
 from stream_rec.service.parts import Parts
@@ -45,7 +46,8 @@ def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
     read_config(settings.kafka)
     files = _open_files(settings, undo)
     snapshots, drawn = _claimed(settings, undo)
-    taker = StatsTaker()
+    quality = build.build_quality(settings)  # it outlasts a recovery
+    taker = StatsTaker(quality=quality)
     name = settings.instance or drawn or uuid4().hex
 
     def connect(open_parts: ExitStack) -> Parts:
@@ -56,7 +58,7 @@ def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
         return Parts(
             broker,
             topics["events"],
-            _worker_maker(settings),
+            _worker_maker(settings, quality),
             files._replace(answers_topic=topics.get("recommendations"), dead_letters_topic=topics.get("dead_letters")),
             requests=topics.get("requests"),
             group=settings.group,
@@ -134,17 +136,22 @@ def _claimed(settings: Settings, undo: ExitStack) -> tuple[Snapshots | None, str
     return snapshots, claimed.instance
 
 
-def _worker_maker(settings: Settings) -> Callable[[], Worker]:
-    return lambda: Worker(
-        build.build_engine(settings),
-        build.build_decoder(settings),
-        build.build_request_decoder(settings),
-        answers_events=settings.answer == "each-event",
-        coalesce=settings.coalesce,
-        now_ms=None if settings.max_future_ms is None else _now_ms,
-        request_ttl_ms=settings.request_ttl_ms,
-        clock_ms=_now_ms,
-    )
+def _worker_maker(settings: Settings, quality: Quality | None) -> Callable[[], Worker]:
+    def make() -> Worker:
+        worker = Worker(
+            build.build_engine(settings),
+            build.build_decoder(settings),
+            build.build_request_decoder(settings),
+            answers_events=settings.answer == "each-event",
+            coalesce=settings.coalesce,
+            now_ms=None if settings.max_future_ms is None else _now_ms,
+            request_ttl_ms=settings.request_ttl_ms,
+            clock_ms=_now_ms,
+        )
+        worker.quality = quality
+        return worker
+
+    return make
 
 
 def _provide(settings: Settings, broker: Broker, topics: dict[str, str]) -> None:

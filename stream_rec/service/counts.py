@@ -1,7 +1,7 @@
 """What became of every record, counted so that it adds up (law 4), and the summary that says so."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -62,7 +62,9 @@ class Counts(msgspec.Struct):
             raise AssertionError(f"{self.n_read} records read, but {accounted} accounted for: please report it")
 
 
-def summary_lines(counts: Counts, stats: Stats, seconds: float, *, interrupted: bool = False) -> list[str]:
+def summary_lines(
+    counts: Counts, stats: Stats, seconds: float, *, quality: Sequence[str] = (), interrupted: bool = False
+) -> list[str]:
     """The end of a run in a few lines, for people. Figures are plain, names come first: easy to grep."""
     forgets = f", {counts.n_forgets:,} forgets among them" if counts.n_forgets else ""
     dead = f"{counts.dead.total():,}{_by_reason(counts.dead)}"
@@ -79,6 +81,7 @@ def summary_lines(counts: Counts, stats: Stats, seconds: float, *, interrupted: 
         lines.append(("requests", f"{counts.n_requests:,} read, {refused}{expired}"))
     if counts.n_followed:
         lines.append(("followed", f"{counts.n_followed:,} records, answered by others or before"))
+    lines += [("quality", told) for told in quality]
     kept = f"{stats.n_sessions:,} sessions, {stats.n_events:,} events, {stats.n_items:,} items"
     lines += [
         ("retained", f"{kept}; {stats.n_evicted:,} sessions evicted"),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -25,6 +26,8 @@ from stream_rec.events import (
     RequestDecoder,
     encode_dead_letter,
 )
+from stream_rec.outcome import Watch
+from stream_rec.quality import Quality
 from stream_rec.service.counts import Counts, show_duration
 from stream_rec.transport.base import Record, decode_records
 
@@ -91,6 +94,8 @@ class Worker:
         clock_ms: Callable[[], int] | None = None,
     ) -> None:
         self.engine = engine
+        self.quality: Quality | None = None
+        """Judges the answers to what this process answers for; without it no shadow is asked."""
         self.counts = Counts()
         self.offsets: dict[str, int] = {}
         """The last position seen of each partition, `topic-partition`: what answers say they know."""
@@ -157,31 +162,56 @@ class Worker:
 
     def take_requests(self, records: Sequence[Record]) -> Taken:
         """Answer the requests in *records* from the present state."""
+        asked: list[Request] = []
         answers: list[Answer] = []
         refused: list[Refused] = []
         for record in records:
             try:
-                answers.append(self._answer(self._request(record), record))
+                request = self._request(record)
+                answers.append(self._answer(request, record))
+                asked.append(request)
             except DecodeError as error:
                 refused.append(Refused(record, error.reason, error.message))
             except SettingsError as error:
                 refused.append(Refused(record, Reason.WRONG_TYPE, error.message))
+        self.shown(asked, answers)
         self.counts.n_requests += len(records)
         self.counts.dead_requests.update(str(each.reason) for each in refused)
         self.counts.n_answers += len(answers)
         return Taken(answers, refused)
 
+    def shown(self, requests: Sequence[Request], answers: Sequence[Answer]) -> None:
+        """Let *answers*, which were just given to *requests*, be judged by what comes, and the shadows' beside them.
+
+        Those to requests that name a model, a preset or its parameters are somebody's trials, and no visitor's.
+        """
+        if self.quality is None:
+            return
+        judged = [
+            (request, answer)
+            for request, answer in zip(requests, answers, strict=True)
+            if request.session_id is not None and answer.reason is msgspec.UNSET and not _is_a_trial(request)
+        ]
+        split = self.engine.split
+        shadows = [
+            msgspec.structs.replace(request, model=model.name)
+            for request, _ in judged
+            for model in split.models[split.n_served :]
+        ]
+        self.quality.shown([*(answer for _, answer in judged), *self.engine.answer(shadows)])
+
     def _answer(self, request: Request, record: Record) -> Answer:
         if self._is_expired(request, record):
             self.counts.n_expired += 1
             engine = self.engine
+            model = engine.model if request.session_id is None else engine.split.of(request.session_id)
             return Answer(
                 request.session_id,
                 request.request_id,
                 [],
                 engine.watermark,
                 dict(self.offsets),
-                engine.model.name,
+                model.name,
                 EXPIRED,
             )
         return self.engine.answer([request], self.offsets)[0]
@@ -199,14 +229,15 @@ class Worker:
         return self._requests.decode(record.value)
 
     def _apply(self, run: "_Run", *, answering: bool) -> tuple[Applied, list[Answer]]:
+        watch = None if self.quality is None else Watch(self.quality, run.ours.astype(np.uint8))
         if not answering:
-            return self.engine.apply(run.events), []
+            return self.engine.apply(run.events, watch), []
         wanted = run.ours
         if self._coalesce:
             newest = _newest_of_each_session(run.events, wanted)
             self.counts.n_coalesced += int(wanted.sum() - newest.sum())
             wanted = newest
-        applied, answered = self.engine.apply_and_answer(run.events, run.offsets, wanted)
+        applied, answered = self.engine.apply_and_answer(run.events, run.offsets, wanted, watch)
         return applied, [answer for answer in answered if answer is not None]
 
     def _see(self, last: Mapping[str, int]) -> list[dict[str, int]]:
@@ -313,6 +344,12 @@ def _readable(
         ours[places],
         [offsets[i] for i in places] if len(offsets) == len(records) else [],
     )
+
+
+def _is_a_trial(request: Request) -> bool:
+    """Whether *request* is asked with something else than its session's model."""
+    own = (request.model, request.preset, request.m, request.k, request.last, request.fallbacks)
+    return any(each is not None for each in own)
 
 
 def _newest_of_each_session(events: Sequence[Event | Forget], wanted: Mask) -> Mask:
