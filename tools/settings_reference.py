@@ -65,7 +65,9 @@ def _tables(setting: Setting) -> str:
         return ""
     own = [f"| `{each.key}` | {each.doc} | {each.expected} |\n" for each in trial_settings()]
     shared = ", ".join(f"[`{key}`](#{key})" for key in parameters())
-    return f"\n| in each table | | takes |\n|---|---|---|\n{''.join(own)}\nAnd of the settings on this page: {shared}.\n"
+    return (
+        f"\n| in each table | | takes |\n|---|---|---|\n{''.join(own)}\nAnd of the settings on this page: {shared}.\n"
+    )
 
 
 def _repeats(setting: Setting) -> str:
