@@ -112,10 +112,8 @@ class Engine:
         none is. *offsets* are the log positions to state in them, event for event. Where somebody is to *watch*,
         shadows are asked as well.
         """
-        asked = _Asked(
-            [NO_OFFSETS] * len(events) if offsets is None else offsets,
-            np.ones(len(events), np.uint8) if wanted is None else np.array(wanted, np.uint8),
-        )
+        asks = np.ones(len(events), np.uint8) if wanted is None else np.array(wanted, np.uint8)
+        asked = _Asked([NO_OFFSETS] * len(events) if offsets is None else offsets, asks, bool(asks.all()))
         return self._in_order(events, asked, watch)
 
     def forget(self, *, session_id: str | None = None, user_id: str | None = None, judge: Judge | None = None) -> int:
@@ -177,10 +175,8 @@ class Engine:
             events = self._with_sessions(events, self._sessionizer)
         before = self.index.counter(field.WATERMARK)
         batch, new_slots, new_items = self._batch(events)
-        served, rows = self._rows_of(batch, asked, watch)
-        answers = _rows(
-            0 if asked is None else int(rows.max(initial=-1)) + 1, max(each.n for each in self.split.models)
-        )
+        served, rows, n_rows = self._rows_of(batch, asked, watch)
+        answers = _rows(n_rows, self.split.longest)
         notes = self._drive(batch, asked, rows, answers)
         self._link_users(events, batch, notes)
         answered: list[Answer | None] = [None] * len(events)
@@ -206,19 +202,25 @@ class Engine:
 
     def _rows_of(
         self, batch: Batch, asked: "_Asked | None", watch: Watch | None
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
-        """Return which model each event's session has, [n], and where each model's answer goes, [n, models]."""
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], int]:
+        """Return each event's model, [n], the row of each model's answer, [n, models], and how many rows there are."""
         n, split = batch.slot.size, self.split
         served = np.zeros(n, np.intp)
         if asked is None:
-            return served, np.full((n, len(split.models)), -1, np.int32)
-        if split.n_served > 1:
-            served = split.served(self.index.state.session["hash"][batch.slot])
-        asks = np.zeros((n, len(split.models)), np.bool_)
-        asks[np.arange(n), served] = asked.wanted
-        if watch is not None:
-            asks[:, split.n_served :] = asks.any(axis=1, keepdims=True)
-        return served, np.where(asks, np.cumsum(asks).reshape(asks.shape) - 1, -1).astype(np.int32)
+            return served, np.full((n, len(split.models)), -1, np.int32), 0
+        if split.is_single:
+            if asked.all:
+                return served, np.arange(n, dtype=np.int32).reshape(n, 1), n
+            asks = asked.wanted.reshape(n, 1) != 0
+        else:
+            if split.n_served > 1:
+                served = split.served(self.index.state.session["hash"][batch.slot])
+            asks = np.zeros((n, len(split.models)), np.bool_)
+            asks[np.arange(n), served] = asked.wanted
+            if watch is not None:
+                asks[:, split.n_served :] = asks.any(axis=1, keepdims=True)
+        rows = np.cumsum(asks, dtype=np.int32).reshape(asks.shape)
+        return served, np.where(asks, rows - np.int32(1), np.int32(-1)), int(np.count_nonzero(asks))
 
     def _with_sessions(self, events: Sequence[Event], sessionizer: Sessionizer) -> Sequence[Event]:
         """Return the events with the sessions that they fall into.
@@ -668,10 +670,12 @@ class _Asked(NamedTuple):
 
     offsets: Sequence[Offsets]
     wanted: npt.NDArray[np.uint8]
+    all: bool
+    """Whether every event is wanted."""
 
     def part(self, start: int, n: int) -> "_Asked":
         """Return what is asked of *n* events from *start* on."""
-        return _Asked(self.offsets[start : start + n], self.wanted[start : start + n])
+        return _Asked(self.offsets[start : start + n], self.wanted[start : start + n], self.all)
 
 
 class _Notes(NamedTuple):

@@ -303,7 +303,8 @@ class Index:
         answers: Answers,
     ) -> tuple[int, int]:
         """Apply *batch* from event *begin* on, and ask several models by *rows*; see `entries.apply_and_ask`."""
-        scratch = self._scratch_for_whole(stacked.whole.max(axis=0), exclude.size)
+        whole = stacked.whole[0] if len(stacked.whole) == 1 else stacked.whole.max(axis=0)
+        scratch = self._scratch_for_whole(whole, exclude.size)
         return entries.apply_and_ask(self.state, scratch, stacked, batch, begin, rows, exclude, answers)
 
     def ask_session(self, p: Parameters, slot: int, exclude: npt.NDArray[np.int32], answers: Answers, row: int) -> None:

@@ -53,6 +53,7 @@ class Split:
         self.models = (main, *(each.model for each in served), *(each.model for each in shadows))
         self.shares = (max(0.0, round(left, 9)), *(each.share for each in served), *(0.0 for _ in shadows))
         self.n_served = 1 + len(served)
+        self.longest = max(each.n for each in self.models)
         names = [each.name for each in self.models]
         for name in names:
             if names.count(name) > 1:

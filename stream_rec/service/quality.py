@@ -18,7 +18,7 @@ def _line(each: ModelQuality, n: int, length: str, *, named: bool) -> str:
     name = f"{each.model}{' (shadow)' if each.shadow else ''}: " if named else ""
     hr = _figure(each.hr, each.hr_low, each.hr_high)
     mrr = _figure(each.mrr, each.mrr_low, each.mrr_high)
-    return f"{name}HR@{n} {hr}, MRR@{n} {mrr}, of {each.scored:,} answers in {length}"
+    return f"{name}HR@{n} {hr}, MRR@{n} {mrr}, of {each.scored:,} answers in the last {length}"
 
 
 def _figure(value: float | None, low: float | None, high: float | None) -> str:

@@ -20,7 +20,7 @@ from stream_rec.recommend import PRESETS, Trial, changed
 
 SESSIONS = [f"s{j}" for j in range(7)]
 ITEMS = [f"i{j}" for j in range(7)]
-LIMITS = Limits(retention_ms=60, allowed_lateness_ms=20, max_session_events=5, popular_half_life_ms=10)
+LIMITS = Limits(retention_ms=60, allowed_lateness_ms=20, max_session_events=2, popular_half_life_ms=10)
 WINDOWS_MS = (60, 150, 6000)
 sessions = st.sampled_from(SESSIONS)
 events = st.tuples(
@@ -147,7 +147,7 @@ def msgspec_state(engine: Engine) -> list[object]:
 
 def test_live_quality_is_what_its_plain_twin_says() -> None:
     """After every batch, in every window, of every model; and the engine's state is as if nobody had looked."""
-    profile = settings(max_examples=150, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+    profile = settings(max_examples=60, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Life, settings=profile)
 
 

@@ -148,6 +148,20 @@ class TestEvents:
         made.take_events([record(2, click("s", "b", 2000))])
         assert [("sknn", 2, 0)] == told(made.quality)
 
+    def test_a_window_holds_its_last_sixty_steps(self) -> None:
+        """Of a second each here: an answer and its items leave with their step, also from a table made anew."""
+        for later, inside in ((59_999, True), (60_000, False)):
+            made = worker()
+            quality = made.quality
+            assert quality is not None
+            made.take_events([record(0, click("s", "a", 120_000))])
+            quality.shown([answer("t", "a", "b")])
+            made.take_decoded(*_followed(made, click("u", "c", 120_000 + later)))
+            for _ in range(2):
+                (found,) = quality.report(4).windows[0].models
+                assert ((2, 0.5) if inside else (0, 0.0)) == (found.answers, found.coverage)
+                quality._make_room(1 << 14)
+
     def test_the_sessions_own_model_and_every_shadow_are_judged(self) -> None:
         """Each by the same events."""
         arm = Trial(model=changed(PRESETS["stan"], name="arm"), share=0.5)
@@ -170,6 +184,12 @@ class TestEvents:
         assert [("sknn", 3, 1)] == told(quality)
 
 
+def _followed(made: Worker, value: dict[str, Any]) -> Any:
+    """An event that others answer for."""
+    records = [record(9, value)]
+    return records, made.decode(records), _mask(*[False])
+
+
 def _mask(*values: bool) -> Any:
     return np.array(values, np.bool_)
 
@@ -184,7 +204,7 @@ def test_people_are_told_a_line_a_model() -> None:
     report = made.quality.report(2)
     lines = quality_lines(report)
     assert lines[0].startswith("sknn: HR@5 0.9000 +-0.19")
-    assert lines[0].endswith("of 10 answers in 1m")
+    assert lines[0].endswith("of 10 answers in the last 1m")
     assert lines[1].startswith("stan (shadow): HR@5 ")
     alone = msgspec.structs.replace(report.windows[0], models=report.windows[0].models[:1])
     assert quality_lines(QualityReport(5, [alone]))[0].startswith("HR@5 0.9000 ")
