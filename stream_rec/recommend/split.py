@@ -60,6 +60,7 @@ class Split:
                 raise SettingsError(f"models.{name}", "two models have this name, the main one among them; rename one")
         self._salt = np.uint64(xxh3_64_intdigest(salt.encode()))
         self._owner = _claimed([(each.model.name, each.share) for each in served], salt)
+        self._owners: list[int] = self._owner.tolist()
 
     @property
     def is_single(self) -> bool:
@@ -68,13 +69,14 @@ class Split:
 
     def served(self, hashes: U64) -> npt.NDArray[np.intp]:
         """Return for each session, by the XXH3-64 of its id, which of `models` answers it. A few numpy calls."""
-        return self._owner[(mixed(hashes ^ self._salt) % np.uint64(BUCKETS)).astype(np.intp)]
+        return self._owner[(_all_mixed(hashes ^ self._salt) % np.uint64(BUCKETS)).astype(np.intp)]
 
     def of(self, session_id: str) -> Model:
         """Return the model that answers session *session_id*."""
         if self.n_served == 1:
             return self.models[0]
-        return self.models[int(self.served(np.array([xxh3_64_intdigest(session_id.encode())], np.uint64))[0])]
+        word = mixed(xxh3_64_intdigest(session_id.encode()) ^ int(self._salt))
+        return self.models[self._owners[word % BUCKETS]]
 
     def named(self, name: str) -> Model:
         """Return the model of that name. Raises SettingsError."""
@@ -87,12 +89,20 @@ class Split:
 ROUNDING: Final = 1e-9  # of shares that are written in decimals
 
 
-def mixed(words: U64) -> U64:
-    """Return *words* with every bit spread over all (the finaliser of SplitMix64, Steele et al. 2014)."""
-    words = words ^ (words >> np.uint64(30))
-    words = words * np.uint64(0xBF58_476D_1CE4_E5B9)
-    words = words ^ (words >> np.uint64(27))
-    words = words * np.uint64(0x94D0_49BB_1331_11EB)
+FIRST, SECOND, WORD = 0xBF58_476D_1CE4_E5B9, 0x94D0_49BB_1331_11EB, (1 << 64) - 1
+
+
+def mixed(word: int) -> int:
+    """Return *word* with every bit spread over all (the finaliser of SplitMix64, Steele et al. 2014)."""
+    word = (word ^ (word >> 30)) * FIRST & WORD
+    word = (word ^ (word >> 27)) * SECOND & WORD
+    return word ^ (word >> 31)
+
+
+def _all_mixed(words: U64) -> U64:
+    """Return what `mixed` makes of each."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(FIRST)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(SECOND)
     return words ^ (words >> np.uint64(31))
 
 
@@ -107,7 +117,7 @@ def _claimed(shares: Sequence[tuple[str, float]], salt: str) -> npt.NDArray[np.i
     wanted = [int(share * BUCKETS + ROUNDING) for _, share in shares]
     buckets = np.arange(BUCKETS, dtype=np.uint64)
     seeds = [np.uint64(xxh3_64_intdigest(f"{salt}\0{name}".encode())) for name, _ in shares]
-    orders = [np.argsort(mixed(mixed(buckets) ^ seed), kind="stable").tolist() for seed in seeds]
+    orders = [np.argsort(_all_mixed(_all_mixed(buckets) ^ seed), kind="stable").tolist() for seed in seeds]
     turns = sorted(range(len(shares)), key=lambda j: shares[j][0])  # not by their order in a file
     for turn in range(BUCKETS if shares else 0):
         for j in turns:

@@ -1,7 +1,9 @@
 """Live quality: what a figure means, by hand; how the service tells the judge; what people are told."""
 
 import math
-from typing import Any
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -14,10 +16,14 @@ from stream_rec.quality import ModelShare, Quality, QualityReport
 from stream_rec.quality.report import figures
 from stream_rec.recommend import PRESETS, Trial, changed
 from stream_rec.service.quality import quality_lines
+from stream_rec.service.runner import Job
+from stream_rec.service.status import StatsTaker, Status, read_status, status_lines
 from stream_rec.service.worker import Worker
+from stream_rec.settings import load
 from stream_rec.transport.base import Record
 
 SHARE = ModelShare("sknn", 1.0, shadow=False)
+MODELS: Final = '{"arm": {"preset": "stan", "share": 0.5}, "quiet": {"last": 1, "shadow": true}}'
 
 
 def record(place: int, value: dict[str, Any] | bytes) -> Record:
@@ -208,3 +214,55 @@ def test_people_are_told_a_line_a_model() -> None:
     assert lines[1].startswith("stan (shadow): HR@5 ")
     alone = msgspec.structs.replace(report.windows[0], models=report.windows[0].models[:1])
     assert quality_lines(QualityReport(5, [alone]))[0].startswith("HR@5 0.9000 ")
+
+
+class TestService:
+    """Where the figures come out."""
+
+    def run(self, folder: Path, **flags: object) -> list[str]:
+        """Run over a log of a hundred clicks; return the summary."""
+        log = [click(f"s{j % 9}", f"i{j % 4}", 1000 + j) for j in range(100)]
+        (folder / "clicks.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, log)))
+        given = {"events": str(folder / "clicks.jsonl"), "recommendations": str(folder / "recs.jsonl"), **flags}
+        with closing(Job.from_settings(load(flags={"models": MODELS, "output_mode": "overwrite", **given}))) as job:
+            job.run()
+            return [line for line in job.summary() if line.startswith("quality")]
+
+    def test_a_run_over_files_sums_up_each_model(self, tmp_path: Path) -> None:
+        """A line each, and the answers say whose they are."""
+        lines = self.run(tmp_path, quality_windows=("1h",), quality_n="3", n="5")
+        names = [line[15:].split(": HR@3 ")[0] for line in lines]
+        assert ["default", "arm", "quiet (shadow)"] == names
+        answers = map(msgspec.json.decode, (tmp_path / "recs.jsonl").read_bytes().splitlines())
+        assert {"default", "arm"} == {each["model"] for each in answers}
+
+    def test_it_can_be_switched_off(self, tmp_path: Path) -> None:
+        """And is, where nothing is answered; the cut-off is never beyond the answers' length."""
+        assert [] == self.run(tmp_path, quality=False)
+        assert [] == self.run(tmp_path, answer="none")
+        assert "HR@2 " in self.run(tmp_path, n="2")[0]
+
+    def test_the_status_tells_it(self, tmp_path: Path) -> None:
+        """Taken once a second, on the engine's thread; read back, and shown to people."""
+        made = worker(Trial(model=PRESETS["stan"], share=0.25))
+        made.take_events([record(j, click("s", "ab"[j % 2], 1000 + j)) for j in range(11)])
+        taker = StatsTaker(lambda: 5.0, made.quality)
+        taker.idle(made.engine)
+        told = Status(
+            state="ready",
+            at_ms=0,
+            pid=1,
+            generation=1,
+            owned=[],
+            lag={},
+            commits=0,
+            counts=made.counts,
+            stats=taker.stats,
+            last_snapshot=None,
+            models=taker.models,
+            quality=taker.quality,
+        )
+        (tmp_path / "status").write_bytes(msgspec.json.encode(told))
+        assert told == read_status(tmp_path / "status")
+        assert [ModelShare("sknn", 0.75, shadow=False), ModelShare("stan", 0.25, shadow=False)] == told.models
+        assert sum(line.startswith("quality        ") for line in status_lines(tmp_path / "status")[1]) == 1

@@ -45,8 +45,9 @@ class TestWhoGetsWhich:
     def test_it_is_the_same_everywhere(self) -> None:
         """Written down once: another version that answers otherwise would move every session."""
         assert [0, 2, 1, 2, 0, 0, 2, 2, 0, 0] == split(0.2, 0.3).served(HASHES[:10]).tolist()
-        named = [split(0.2, 0.3).of(f"session-{j}").name for j in range(10)]
-        assert [["sknn", "t0", "t1"][j] for j in split(0.2, 0.3).served(HASHES[:10])] == named
+        three = split(0.2, 0.3)
+        named = [three.of(f"session-{j}").name for j in range(1000)]
+        assert [three.models[j].name for j in three.served(HASHES[:1000])] == named
 
     def test_another_salt_draws_anew(self) -> None:
         """A new experiment does not meet the sessions of the last one in the same groups."""
