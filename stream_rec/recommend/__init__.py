@@ -1,6 +1,6 @@
 """The model: parameters and presets of the session-kNN family, and why an item is recommended."""
 
-from stream_rec.recommend.explanations import EXPLAINED, Asked, Explaining, Names, Scored, explain, without_sessions
+from stream_rec.recommend.explanations import EXPLAINED, Asked, Explaining, Names, Scored, explain
 from stream_rec.recommend.model import DEFAULT_PRESET, PRESETS, Model, changed, compile_model, model, stack_models
 from stream_rec.recommend.wsknn import wsknn_model
 
@@ -18,6 +18,5 @@ __all__ = [
     "explain",
     "model",
     "stack_models",
-    "without_sessions",
     "wsknn_model",
 ]

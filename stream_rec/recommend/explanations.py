@@ -5,16 +5,15 @@ similarities and the two factors that depend on all items come from there, all o
 columns at a time, since a neighbour may have ten thousand events. Pure: reads the index, and changes nothing.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, UnsetType
 
 from stream_rec.events import (
-    Answer,
     ByNeighbours,
     ByPopularity,
     ByTheLast,
@@ -28,7 +27,7 @@ from stream_rec.events import (
 )
 from stream_rec.index import Index, Parameters, Trail, Visits, exp, field, ln
 
-__all__ = ["EXPLAINED", "Asked", "Explaining", "Names", "Scored", "explain", "without_sessions"]
+__all__ = ["EXPLAINED", "Asked", "Explaining", "Names", "Scored", "explain"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -105,19 +104,6 @@ def explain(index: Index, names: Names, asked: Asked, items: Sequence[Scored], h
     return reasons
 
 
-def without_sessions(answer: Answer) -> Answer:
-    """Return *answer* without the ids of neighbours, for those who must not see who else was here."""
-    items = []
-    for each in answer.items:
-        why = each.why
-        if isinstance(why, ByNeighbours):
-            hidden = [msgspec.structs.replace(one, session_id=None) for one in why.neighbours]
-            items.append(msgspec.structs.replace(each, why=msgspec.structs.replace(why, neighbours=hidden)))
-        else:
-            items.append(each)
-    return msgspec.structs.replace(answer, items=items)
-
-
 class _Gift(NamedTuple):
     """What one neighbour gives one item."""
 
@@ -140,8 +126,11 @@ class _Teller:
         self._index, self._names, self._asked, self._how = index, names, asked, how
         self._trail = trail = index.trail()
         self._match = asked.p.match[np.minimum(trail.step, asked.p.match.size - 1)]
-        self._visits = index.visits_of(trail.slot)
-        self._gifts = _gifts(asked.p, trail, self._visits, trail.similarity * self._match * trail.mix, wanted)
+        visits = index.visits_of(trail.slot)
+        self._held = _held(trail, visits)
+        self._query = list(zip(trail.item.tolist(), trail.item_step.tolist(), trail.weight.tolist(), strict=True))
+        self._norm = _norm(asked.p, trail)
+        self._gifts = _gifts(asked.p, trail, visits, trail.similarity * self._match * trail.mix, wanted)
         self._rules = _rules(index, asked, wanted) if trail.holders else {}
         self._similar: dict[int, _Similar] = {}
 
@@ -202,18 +191,12 @@ class _Teller:
         index, trail, p, how = self._index, self._trail, self._asked.p, self._how
         slot = int(trail.slot[at])
         record = index.state.session[slot]
+        is_cosine = p.whole[field.NORMALISE] == field.NORMALISE_COSINE
         age_ms = index.counter(field.WATERMARK) - int(record["last"])
-        begin, end = np.searchsorted(self._visits.session, (at, at + 1))
-        held = self._visits.item[begin:end]
-        is_shared = np.isin(trail.item, held)
         shared = [
             Shared(self._names.item(item), trail.length - step + 1, weight)
-            for item, step, weight in zip(
-                trail.item[is_shared].tolist(),
-                trail.item_step[is_shared].tolist(),
-                trail.weight[is_shared].tolist(),
-                strict=True,
-            )
+            for item, step, weight in self._query
+            if item in self._held[at]
         ]
         told = shared[: how.most]
         rest = shared[len(told) :]
@@ -222,7 +205,7 @@ class _Teller:
             age_ms,
             told,
             SharedOthers(len(rest), sum(each.weight for each in rest)) if rest else UNSET,
-            _normalise(p, trail, int(record["items"])),
+            1.0 / (self._norm * (math.sqrt(record["items"]) if is_cosine else 1.0)),
             exp(-float(age_ms) / float(p.real[field.AGE])) if p.real[field.AGE] > 0.0 else 1.0,
         )
 
@@ -263,14 +246,21 @@ def _idf(index: Index, p: Parameters, item: int) -> float:
     return idf if idf > 0.0 else 1.0
 
 
-def _normalise(p: Parameters, trail: Trail, n_items: int) -> float:
-    """Return what the sum of a neighbour's shared weights is multiplied by, the neighbour having *n_items*."""
+def _norm(p: Parameters, trail: Trail) -> float:
+    """Return the query's part of what the sum of shared weights is divided by."""
     kind = p.whole[field.NORMALISE]
     if kind == field.NORMALISE_QUERY:
-        return 1.0 / trail.item.size
-    if kind == field.NORMALISE_COSINE:
-        return 1.0 / float(np.sqrt(np.square(trail.weight).sum()) * np.sqrt(n_items))
-    return 1.0
+        return float(trail.item.size)
+    return math.sqrt(np.square(trail.weight).sum()) if kind == field.NORMALISE_COSINE else 1.0
+
+
+def _held(trail: Trail, visits: Visits) -> list[set[int]]:
+    """Return the items that each neighbour shares with the query."""
+    held: list[set[int]] = [set() for _ in range(trail.slot.size)]
+    is_shared = visits.is_newest & np.isin(visits.item, trail.item)
+    for at, item in zip(visits.session[is_shared].tolist(), visits.item[is_shared].tolist(), strict=True):
+        held[at].add(item)
+    return held
 
 
 def _gifts(p: Parameters, trail: Trail, visits: Visits, votes: F64, wanted: I64) -> dict[int, list[_Gift]]:
