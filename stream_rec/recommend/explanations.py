@@ -34,7 +34,7 @@ I64 = npt.NDArray[np.int64]
 
 EXPLAINED: Final = 50
 """Items of an answer that are explained. With ten neighbours each, and ten shared items of 40 characters to each of
-those, they take some 500 kB of JSON; a topic takes records of 1 MB unless told otherwise."""
+those, they take some 600 kB of JSON; a topic takes records of 1 MB unless told otherwise."""
 NO_BOOSTS: Final[Mapping[int, float]] = {}
 
 
