@@ -424,7 +424,7 @@ class Index:
             pass
 
     def trail(self) -> Trail:
-        """Return what the last query of `ask_session` or `ask_items` left."""
+        """Return what the last query left, one at least having been asked, and not in several parts at once."""
         scratch = self._scratch
         assert scratch is not None, "something was asked"
         trail = scratch.trail
