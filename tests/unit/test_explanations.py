@@ -128,7 +128,7 @@ def test_a_request_may_ask_for_it() -> None:
     read = RequestDecoder().decode
     assert Request(session_id="s", explain=True) == read(b'{"session_id":"s","explain":true}')
     assert Request(session_id="s", hide_sessions=True) == read(b'{"session_id":"s","hide_sessions":true}')
-    assert Request(session_id="s") == read(b'{"session_id":"s","explain":null,"hide_sessions":false}')
+    assert Request(session_id="s") == read(b'{"session_id":"s","explain":false,"hide_sessions":null}')
 
 
 def test_a_boost_is_one_more_factor() -> None:
