@@ -1,6 +1,7 @@
 """The API against its own OpenAPI document: whatever is sent, the answer is one that it names, and never a fault."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -12,11 +13,11 @@ from web import Running, embedded
 from stream_rec.web.routes import ROUTES, Route
 
 load_all_checks()
-_AS_DOCUMENTED = [
+_AS_DOCUMENTED: list[Any] = [
     not_a_server_error,
     *CHECKS.get_by_names(["status_code_conformance", "content_type_conformance", "response_schema_conformance"]),
 ]
-_AND_REFUSED = [*_AS_DOCUMENTED, *CHECKS.get_by_names(["negative_data_rejection"])]
+_AND_REFUSED: list[Any] = [*_AS_DOCUMENTED, *CHECKS.get_by_names(["negative_data_rejection"])]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_the_answer_is_one_that_the_document_names(
 
     @settings(max_examples=40, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
-    def run(case: schemathesis.Case) -> None:
+    def run(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(checks=checks)
 
     run()
