@@ -37,6 +37,8 @@ class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     fallbacks: bool | None = None
     ttl_ms: Millis | None = None
     model: str | None = None
+    explain: bool | None = None
+    hide_sessions: bool | None = None
 
 
 _READ: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire).decode
@@ -90,6 +92,8 @@ class RequestDecoder:
             wire.fallbacks,
             wire.ttl_ms,
             wire.model,
+            explain=bool(wire.explain),
+            hide_sessions=bool(wire.hide_sessions),
         )
 
     def _id(self, name: str, value: Id | None) -> str | None:

@@ -75,6 +75,7 @@ def warm_up(
         engine.apply(events)
     if answers_requests:
         quality.shown(engine.answer([Request(session_id="t"), Request(items=("a",))]))
+        engine.answer([Request(session_id="t", explain=True), Request(items=("a",), explain=True)])
     engine.stats()
     engine.forget(session_id="t", judge=quality)
     if keeps_snapshots:

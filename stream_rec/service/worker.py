@@ -224,7 +224,7 @@ class Worker:
     def shown(self, requests: Sequence[Request], answers: Sequence[Answer]) -> None:
         """Let *answers*, which were just given to *requests*, be judged by what comes, and the shadows' beside them.
 
-        Those to requests that name a model, a preset or its parameters are somebody's trials, and no visitor's.
+        Those to requests that name a model, a preset or its parameters, or want to know why, are no visitor's.
         """
         if self.quality is None:
             return
@@ -387,9 +387,9 @@ def _readable(
 
 
 def _is_a_trial(request: Request) -> bool:
-    """Whether *request* is asked with something else than its session's model."""
+    """Whether *request* is asked with something else than its session's model, or by somebody who looks into it."""
     own = (request.model, request.preset, request.m, request.k, request.last, request.fallbacks)
-    return any(each is not None for each in own)
+    return request.explain or any(each is not None for each in own)
 
 
 def _newest_of_each_session(events: Sequence[Event | Forget], wanted: Mask) -> Mask:

@@ -97,7 +97,7 @@ class TestShown:
         made = worker(Trial(model=PRESETS["stan"], shadow=True), answers_events=False)
         made.take_events([record(0, click("s", "a", 1000))])
         asks: list[dict[str, Any]] = [{}, {"n": 3}, {"model": "stan"}, {"preset": "stan"}, {"m": 9}, {"k": 9}]
-        asks += [{"last": 1}, {"fallbacks": False}, {"seen": "keep"}]
+        asks += [{"last": 1}, {"fallbacks": False}, {"explain": True}, {"seen": "keep"}]
         made.take_requests([record(place, {"session_id": "s", **ask}) for place, ask in enumerate(asks)])
         made.take_requests([record(0, {"items": ["a"]}), record(0, b"not JSON")])
         assert [("sknn", 3, 0), ("stan", 3, 0)] == told(made.quality)
