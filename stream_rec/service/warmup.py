@@ -79,5 +79,9 @@ def warm_up(
 def warm_up_all() -> None:
     """Call everything that is compiled: what any run may need."""
     warm_up(answers_requests=True, keeps_snapshots=True, replays=True)
+    engine = Engine()
+    engine.apply([Event("t", "a", 0)])
+    engine.ask(engine.model, session_id="t")
+    engine.ask(engine.model, items=["a"])
     # Where sessions are cut from users, an event that brings an id is looked up before it is applied.
     Engine(session_gap_ms=1).apply([Event("", "a", 0, event_id="e", user_id="u")])
