@@ -110,7 +110,11 @@ class Catalogue:
     def replaced(self, items: Iterable[CatalogueItem]) -> "Catalogue":
         """Return the version that holds *items* and no others; this one itself where nothing is different."""
         new = {item.id: item for item in items}
-        changes: dict[str, CatalogueItem | None] = {name: item for name, item in new.items() if item != self.get(name)}
+        changes: dict[str, CatalogueItem | None] = {}
+        for name, item in new.items():
+            before = self.get(name)
+            if item is not before and item != before:
+                changes[name] = item
         changes.update((item.id, None) for item in self if item.id not in new)
         return self.changed(changes) if changes else self
 

@@ -3,16 +3,17 @@
 import numpy as np
 
 from stream_rec.index._kernel import popular
-from stream_rec.index._kernel.compiled import inner
+from stream_rec.index._kernel.compiled import inner, prefetch
 from stream_rec.index._kernel.policy import block, boosted, count_category, is_blocked, most_boosted
 from stream_rec.index._kernel.postings import SLOT
-from stream_rec.index._kernel.scores import add, rank, take_best
+from stream_rec.index._kernel.scores import AHEAD, add, rank, take_best
 from stream_rec.index._kernel.state import (
     FOLLOWED,
     IN_QUERY,
     ITEM_MASK,
     N_TOP,
     POPULAR,
+    POPULAR_STEPS,
     TERM_BEGIN,
     TERM_CAP,
     TERM_END,
@@ -126,16 +127,29 @@ def _scan_popular(state: State, scratch: Scratch, policy: Policy, answers: Answe
         for j in range(term[TERM_BEGIN], term[TERM_END]):
             _consider(state, scratch, policy, answers, row, begin, wanted, policy.listed[j])
     elif group > 0:
-        for j in range(policy.member_at[group], policy.member_at[group + 1]):
+        end = policy.member_at[group + 1]
+        for j in range(policy.member_at[group], end):
+            _ask_ahead(state, policy, policy.member[min(j + AHEAD, end - 1)])
             _consider_row(state, scratch, policy, answers, row, begin, wanted, policy.member[j])
     elif ruleset >= 0 and policy.chosen_at[ruleset] < policy.chosen_at[ruleset + 1]:
-        for j in range(policy.chosen_at[ruleset], policy.chosen_at[ruleset + 1]):
+        end = policy.chosen_at[ruleset + 1]
+        for j in range(policy.chosen_at[ruleset], end):
+            _ask_ahead(state, policy, policy.chosen[min(j + AHEAD, end - 1)])
             _consider_row(state, scratch, policy, answers, row, begin, wanted, policy.chosen[j])
     else:
         for item in range(state.item.size):
             _consider(state, scratch, policy, answers, row, begin, wanted, item)
     for j in range(begin):
         scratch.mark[answers.item[row, j]] &= ~np.uint8(IN_QUERY)
+
+
+@inner
+def _ask_ahead(state: State, policy: Policy, of: int) -> None:
+    """Ask for what will soon be read of the item in the catalogue's row *of*."""
+    item = policy.holder[of]
+    if item >= 0:
+        prefetch(state.item, item)
+        prefetch(state.counts, item * POPULAR_STEPS)
 
 
 @inner
