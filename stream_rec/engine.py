@@ -20,7 +20,22 @@ from stream_rec.ids import IdTable
 from stream_rec.index import ANYTHING, Answers, Batch, Index, Parameters, Queries, Spread, field, retained
 from stream_rec.limits import Limits, validated
 from stream_rec.outcome import Applied, Stats
-from stream_rec.recommend import DEFAULT_PRESET, Model, Rulebook, Rules, changed, compile_model, model, stack_models
+from stream_rec.recommend import (
+    DEFAULT_PRESET,
+    EXPLAINED,
+    Asked,
+    Explaining,
+    Model,
+    Names,
+    Rulebook,
+    Rules,
+    Scored,
+    changed,
+    compile_model,
+    explain,
+    model,
+    stack_models,
+)
 from stream_rec.sessionize import Sessionizer
 from stream_rec.sessions import SessionStore
 from stream_rec.state import EngineState, differences, rules_of
@@ -363,10 +378,19 @@ class Engine:
     # --- answers
 
     def recommend(
-        self, session_id: str | None = None, *, items: Sequence[str] | None = None, n: int | None = None
+        self,
+        session_id: str | None = None,
+        *,
+        items: Sequence[str] | None = None,
+        n: int | None = None,
+        explain: bool = False,
     ) -> list[Recommendation]:
-        """Return what is recommended next for a session, or after *items*. Changes nothing."""
-        request = Request(session_id=session_id, items=None if items is None else tuple(items), n=n)
+        """Return what is recommended next for a session, or after *items*, and why if it is to *explain*.
+
+        Changes nothing.
+        """
+        asked = None if items is None else tuple(items)
+        request = Request(session_id=session_id, items=asked, n=n, explain=explain)
         return self.answer([request])[0].items
 
     def answer(self, requests: Sequence[Request], offsets: Offsets = NO_OFFSETS) -> list[Answer]:
@@ -377,10 +401,10 @@ class Engine:
         Many cost less each than one: those with the same parameters go through the kernel together. Raises
         SettingsError for parameters out of range, and for rules that cannot be read; then nothing is answered.
         """
-        alike: dict[int, tuple[Model, list[int]]] = {}
+        alike: dict[tuple[int, bool], tuple[Model, list[int]]] = {}
         for place, request in enumerate(requests):
             point = self._variant(request)
-            alike.setdefault(id(point), (point, []))[1].append(place)
+            alike.setdefault((id(point), request.explain), (point, []))[1].append(place)
         answers: list[Answer] = [None] * len(requests)  # type: ignore[list-item]  # each is filled in below
         as_of = self.index.watermark
         for point, places in alike.values():
@@ -390,7 +414,11 @@ class Engine:
         return answers
 
     def _answer_alike(self, point: Model, requests: Sequence[Request]) -> Iterator[list[Recommendation]]:
-        """Answer requests that have the same parameters."""
+        """Answer requests that have the same parameters, and are all to be explained or none."""
+        if requests[0].explain:  # from what the kernel leaves of its last query
+            for request in requests:
+                yield self._ask_one(point, request, Explaining(hide_sessions=request.hide_sessions))
+            return
         stacked = self._stack(point)
         at_most = max(1, MOST_ROWS // point.n)
         for begin, end, policy in self._rulebook.policies(requests, self.items.find, at_most):
@@ -405,20 +433,34 @@ class Engine:
         session_id: str | None = None,
         items: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
+        how: Explaining | None = None,
     ) -> list[Recommendation]:
-        """Return what *point* recommends next for a session, or after *items*. Changes nothing."""
-        parameters = self._parameters(point)
+        """Return what *point* recommends next for a session, or after *items*. Changes nothing.
+
+        With *how*, the first EXPLAINED items come with why they did, at some milliseconds more.
+        """
+        request = Request(session_id=session_id, items=None if items is None else tuple(items), exclude=tuple(exclude))
+        return self._ask_one(point, request, how)
+
+    def _ask_one(self, point: Model, request: Request, how: Explaining | None) -> list[Recommendation]:
+        """Answer *request* with *point*, and tell why if it is told *how*."""
+        parameters, items = self._parameters(point), request.items
         rows = self._row if point.n <= self._row.item.shape[1] else _rows(1, point.n)
         self._row = rows
-        slot = None if session_id is None else self.sessions.ids.find(session_id)
-        request = Request(session_id=session_id, items=None if items is None else tuple(items), exclude=tuple(exclude))
+        slot = None if request.session_id is None else self.sessions.ids.find(request.session_id)
         ((_, _, policy),) = self._rulebook.policies([request], self.items.find, 1)
-        if items is None and slot is not None:
-            self.index.ask_session(parameters, slot, policy, rows, 0)
+        own = -1 if slot is None else slot
+        query = None if items is None and slot is not None else self._query(items or ())
+        if query is None:
+            self.index.ask_session(parameters, own, policy, rows, 0)
         else:
-            own = -1 if slot is None else slot
-            self.index.ask_items(parameters, self._query(items or ()), own, policy, rows, 0)
-        return self._named(rows, 0)
+            self.index.ask_items(parameters, query, own, policy, rows, 0)
+        named = self._named(rows, 0)
+        if how is None:
+            return named
+        seen = self.index.events_of(own)[0] if query is None else query
+        boosts = self._rulebook.boosts(policy, self.index.state.item["row"], rows.item[0, : len(named)])
+        return self._explained(named, rows, Asked(parameters, seen.tolist(), own, boosts), how)
 
     def ask_many(
         self,
@@ -576,6 +618,17 @@ class Engine:
         item = self.index.state.item
         by_list = item["denied"][items] & np.uint8(field.DENIED_BY_LIST)
         self.index.deny(items, by_list | self._rulebook.by_catalogue(item["row"][items]))
+
+    def _explained(
+        self, named: list[Recommendation], rows: Answers, asked: Asked, how: Explaining
+    ) -> list[Recommendation]:
+        """Return the items *named*, in row 0, with why they are the answer to what was *asked* last."""
+        n = min(len(named), EXPLAINED)
+        columns = (column[0, :n].tolist() for column in (rows.item, rows.score, rows.source))
+        names = Names(self.items.names, self.sessions.ids.names)
+        reasons = explain(self.index, names, asked, list(map(Scored, *columns)), how)
+        told = [msgspec.structs.replace(each, why=why) for each, why in zip(named, reasons, strict=False)]
+        return told + named[n:]
 
     # --- its state
 

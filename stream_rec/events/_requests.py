@@ -5,7 +5,7 @@ not known is a slip of the pen, and is refused by name. Knows nothing of presets
 they are any.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -46,6 +46,8 @@ class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     same_category: bool | None = None
     max_per_category: Few | None = None
     boost: Boosts | None = None
+    explain: bool | None = None
+    hide_sessions: bool | None = None
 
 
 _READ: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire).decode
@@ -53,6 +55,9 @@ _READ: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire).decode
 
 class RequestDecoder:
     """Reads requests. Holds no state between them; threads may share one."""
+
+    fields: type[msgspec.Struct] = _Wire
+    """What a request may hold, and within which limits."""
 
     def __init__(self, *, max_id_chars: int = 512, max_record_bytes: int = 1 << 20) -> None:
         self._max_id_chars = max_id_chars
@@ -69,6 +74,16 @@ class RequestDecoder:
             wire = _READ(data)
         except (ValueError, RecursionError) as error:
             raise _diagnosed(data, error) from None
+        return self._request(wire)
+
+    def convert(self, fields: Mapping[str, object], *, strict: bool = True) -> Request:
+        """The request in *fields*; not *strict*, numbers and switches may be text. Raises msgspec.ValidationError.
+
+        Also raises DecodeError, as `decode` does, for what a type cannot say.
+        """
+        return self._request(msgspec.convert(fields, _Wire, strict=strict))
+
+    def _request(self, wire: _Wire) -> Request:
         if wire.session_id is None and wire.items is None:
             raise DecodeError(Reason.MISSING_FIELD, "session_id: expected, or items, to know what to answer")
         items = None if wire.items is None else self._ids("items", wire.items)
@@ -94,6 +109,8 @@ class RequestDecoder:
             wire.same_category,
             wire.max_per_category,
             wire.boost,
+            explain=bool(wire.explain),
+            hide_sessions=bool(wire.hide_sessions),
         )
 
     def _id(self, name: str, value: Id | None) -> str | None:

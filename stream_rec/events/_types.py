@@ -5,6 +5,8 @@ from typing import Final
 
 import msgspec
 
+from stream_rec.events._why import Why
+
 __all__ = [
     "EXPIRED",
     "FORGET",
@@ -85,6 +87,10 @@ class Request(msgspec.Struct, frozen=True):
     max_per_category: int | None = None
     boost: dict[str, float] | None = None
     """Expression -> factor of the score of an item for which it holds."""
+    explain: bool = False
+    """Say of each item why it is recommended."""
+    hide_sessions: bool = False
+    """Explain without the ids of other visitors' sessions."""
 
 
 class Recommendation(msgspec.Struct, frozen=True, gc=False):
@@ -93,6 +99,8 @@ class Recommendation(msgspec.Struct, frozen=True, gc=False):
     item_id: str
     score: float
     source: str
+    why: Why | msgspec.UnsetType = msgspec.UNSET
+    """Where an explanation was asked for. Left out of the JSON otherwise."""
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from stream_rec.index._kernel import state as field
 from stream_rec.index._kernel.arithmetic import exp, ln
 from stream_rec.index._kernel.state import Answers, Batch, Parameters, Policy, Queries
-from stream_rec.index.vmis import ANYTHING, Index, Spread, terms
+from stream_rec.index.vmis import ANYTHING, Index, Spread, Trail, Visits, terms
 
 __all__ = [
     "ANYTHING",
@@ -14,6 +14,8 @@ __all__ = [
     "Policy",
     "Queries",
     "Spread",
+    "Trail",
+    "Visits",
     "exp",
     "field",
     "ln",

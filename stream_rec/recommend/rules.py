@@ -168,6 +168,18 @@ class Rulebook:
             yield begin, begin + len(rows), policy
             begin += len(rows)
 
+    @staticmethod
+    def boosts(policy: Policy, row: npt.NDArray[np.int32], items: npt.NDArray[np.int32]) -> dict[int, float]:
+        """Return what *policy*, of one query, multiplies the scores of *items* by, where that is not 1.
+
+        *row* tells where in the catalogue each item is.
+        """
+        ruleset = int(policy.terms["ruleset"][0])
+        if ruleset == field.NO_RULESET or policy.most[ruleset] == 0.0:
+            return {}
+        factors = policy.factor[ruleset, policy.verdict[ruleset, row[items]]]
+        return {item: factor for item, factor in zip(items.tolist(), factors.tolist(), strict=True) if factor != 1.0}
+
     def _terms(self, request: Request, listed: list[int], find: Callable[[str], int | None]) -> tuple[int, ...] | None:
         """Return the request's terms, as fields of TERMS; None if its rule set has to wait for the next call."""
         self._refuse_without_catalogue(request)

@@ -8,7 +8,7 @@ import pytest
 from stream_rec.catalogue import Catalogue, CatalogueItem, holds
 from stream_rec.engine import Engine
 from stream_rec.errors import DecodeError, SettingsError
-from stream_rec.events import Event, Request, RequestDecoder
+from stream_rec.events import ByNeighbours, Event, Request, RequestDecoder
 from stream_rec.expressions import Expression
 from stream_rec.index import Answers, Parameters, Policy, Queries
 from stream_rec.recommend import Rules
@@ -157,3 +157,22 @@ def test_rule_sets_are_kept_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -
     made.set_catalogue(CATALOGUE.changed({"new": CatalogueItem("new")}))
     ids(made, filter="price < 3")
     assert 3 == len(compiled)
+
+
+def test_explained_requests_keep_the_rules_and_tell_of_boosts() -> None:
+    """Shares add up to the score that was multiplied; with others that are not explained in one batch."""
+    made = engine(Rules(boosts={"price < 2": 2.0}))
+    asked = Request(session_id="s1", filter="price < 10", boost={"price > 3": 3.0})
+    explained, plain = made.answer([msgspec.structs.replace(asked, explain=True), asked])
+    assert [(each.item_id, each.score) for each in plain.items] == [
+        (each.item_id, each.score) for each in explained.items
+    ]
+    assert {"neighbours", "popular"} <= {each.source for each in explained.items}
+    for each in explained.items:
+        item = CATALOGUE.get(each.item_id)
+        assert item is not None
+        assert item.price is not None
+        boost = 2.0 if item.price < 2 else 3.0 if item.price > 3 else msgspec.UNSET
+        assert boost == each.why.boost  # type: ignore[union-attr]  # all kinds have one
+        if isinstance(each.why, ByNeighbours):
+            assert each.score == pytest.approx(each.why.total, abs=1e-9)

@@ -218,6 +218,7 @@ class Scratch(NamedTuple):
     key: F64  # what a sampling other than of the newest goes by
     session: I32  # items of a session, repeats included
     term: I64  # [N_TERMS] what policy asks of the query at hand: TERM_* below
+    trail: F64  # [N_TRAIL] what the last query leaves to tell of it, beside the lists above
 
 
 class Answers(NamedTuple):
@@ -267,6 +268,16 @@ OWN_EVENTS = -1
 DENIED_BY_LIST = 1  # bits of ITEM.denied
 DENIED_BY_CATALOGUE = 2
 TERM_ANY, TERM_RULESET, TERM_CAP, TERM_GROUP, TERM_LISTED, TERM_BEGIN, TERM_END, N_TERMS = range(8)
+# Fields of Scratch.trail.
+(
+    TRAIL_LENGTH,  # events of the query
+    TRAIL_DISTINCT,  # its distinct items, in `query`; not written where nobody looked for neighbours
+    TRAIL_CHOSEN,  # neighbours, in `chosen`
+    TRAIL_HOLDERS,  # sessions that a sequential rule was found in
+    TRAIL_MIX,  # what a neighbour's vote counts beside those rules
+    TRAIL_REPEATS,  # what the scores of the session's own items were scaled by
+    N_TRAIL,
+) = range(7)
 
 NEIGHBOURS, FOLLOWED, POPULAR = range(3)
 IN_QUERY = 1
