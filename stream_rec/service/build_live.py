@@ -18,6 +18,7 @@ from stream_rec.errors import SettingsError
 from stream_rec.events import EventEncoder
 from stream_rec.quality import Quality
 from stream_rec.service import build
+from stream_rec.service.catalogue import CatalogueFeed
 from stream_rec.service.desk import Desk
 from stream_rec.service.inlet import TopicInlet
 from stream_rec.service.live import Live
@@ -52,6 +53,11 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
     build.build_engine(settings)
     read_config(settings.kafka)
     files = _open_files(settings, undo)
+    catalogue = build.build_catalogue(settings)
+    if catalogue is not None:
+        undo.callback(catalogue.close)
+        if not is_topic(settings.catalogue or ""):  # a broker that is away is waited for, together with the events'
+            catalogue.start()
     snapshots, drawn = _claimed(settings, undo)
     quality = build.build_quality(settings)  # it outlasts a recovery
     taker = StatsTaker(quality=quality)
@@ -62,10 +68,12 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
         broker = open_broker(settings.events, client=settings.kafka_client, config=config)
         open_parts.callback(broker.close)
         _provide(settings, broker, topics)
+        if catalogue is not None:
+            catalogue.start()
         return Parts(
             broker,
             topics["events"],
-            _worker_maker(settings, quality),
+            _worker_maker(settings, catalogue, quality),
             files._replace(answers_topic=topics.get("recommendations"), dead_letters_topic=topics.get("dead_letters")),
             requests=topics.get("requests"),
             group=settings.group,
@@ -156,7 +164,7 @@ def _claimed(settings: Settings, undo: ExitStack) -> tuple[Snapshots | None, str
     return snapshots, claimed.instance
 
 
-def _worker_maker(settings: Settings, quality: Quality | None) -> Callable[[], Worker]:
+def _worker_maker(settings: Settings, catalogue: CatalogueFeed | None, quality: Quality | None) -> Callable[[], Worker]:
     def make() -> Worker:
         worker = Worker(
             build.build_engine(settings),
@@ -169,6 +177,7 @@ def _worker_maker(settings: Settings, quality: Quality | None) -> Callable[[], W
             clock_ms=_now_ms,
         )
         worker.quality = quality
+        worker.catalogue = None if catalogue is None else catalogue.current
         return worker
 
     return make
