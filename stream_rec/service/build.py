@@ -4,6 +4,7 @@ The only place where a setting's name meets the name of what it sets. Opens the 
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,6 +20,9 @@ from stream_rec.transport.broker import Broker
 from stream_rec.transport.files import open_sink, open_source
 from stream_rec.transport.kafka import KafkaSink, KafkaSource, open_broker, parse_address
 
+if TYPE_CHECKING:
+    from stream_rec.service.tracing import Tracing
+
 __all__ = [
     "build_decoder",
     "build_engine",
@@ -30,6 +34,7 @@ __all__ = [
     "open_events",
     "open_recommendations",
     "open_requests",
+    "open_tracing",
     "read_denied",
 ]
 
@@ -126,6 +131,21 @@ def open_requests(settings: Settings) -> Source | None:
         return None
     rules = DecodeRules(max_record_bytes=settings.max_record_bytes)
     return open_source(settings.requests, rules, key="requests", tables=False)
+
+
+def open_tracing(settings: Settings) -> "Tracing | None":
+    """Make what sends spans, if that is wanted. Raises SettingsError where OpenTelemetry is not installed."""
+    if not settings.tracing:
+        return None
+    try:
+        from stream_rec.service.tracing import Tracing  # noqa: PLC0415  # imported only where it is on
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "opentelemetry":
+            raise
+        raise SettingsError(
+            "tracing", "is on, but OpenTelemetry is not installed: pip install 'stream-rec[tracing]'"
+        ) from None
+    return Tracing.by_environment()
 
 
 def open_recommendations(settings: Settings) -> Sink | None:

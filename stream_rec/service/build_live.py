@@ -16,6 +16,7 @@ import msgspec
 
 from stream_rec.errors import SettingsError
 from stream_rec.service import build
+from stream_rec.service.checkpoint import nobody_observes
 from stream_rec.service.live import Live
 from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Watchers
@@ -45,6 +46,9 @@ def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
     read_config(settings.kafka)
     files = _open_files(settings, undo)
     snapshots, drawn = _claimed(settings, undo)
+    tracing = build.open_tracing(settings)
+    if tracing is not None:
+        undo.callback(tracing.close)
     taker = StatsTaker()
     name = settings.instance or drawn or uuid4().hex
 
@@ -66,6 +70,7 @@ def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
             snapshots=snapshots,
             watcher=Watchers([taker] if snapshots is None else [taker, snapshots]),
             max_records=settings.batch_events,
+            observe=nobody_observes if tracing is None else tracing.committed,
         )
 
     if settings.delivery is None and not settings.is_exactly_once:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stream_rec.service.checkpoint import Checkpoint
+from stream_rec.service.checkpoint import Checkpoint, Committed, nobody_observes
 from stream_rec.service.pipeline import Pipeline, Threads, Watcher
 from stream_rec.service.places import Places
 from stream_rec.service.recovery import Begin
@@ -37,6 +37,9 @@ class Parts(NamedTuple):
     """Told how the state moves on; the snapshots' own, if they are to be written."""
 
     max_records: int = 1024
+    observe: Committed = nobody_observes
+    """Told of each commit, on the thread that did it."""
+
     pipeline: Callable[[Worker, Checkpoint, Watcher | None], Pipeline] = Threads
 
     @property

@@ -19,6 +19,7 @@ from stream_rec.engine import Engine, Stats
 from stream_rec.errors import SettingsError
 from stream_rec.service.counts import Counts, show_duration, summary_lines
 from stream_rec.service.live import Live
+from stream_rec.service.logs import fields
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.transport.broker import Partition
 
@@ -109,7 +110,7 @@ class Reporter:
             self._next_line = now + _LINE_EVERY_S
             self._log(live, now)
         if self._path is not None:
-            self._write(self._path, self._status(live))
+            self._write(self._path, self.status(live))
 
     @property
     def stats(self) -> Stats | None:
@@ -121,7 +122,8 @@ class Reporter:
         """How long it has been reporting."""
         return self._clock() - self._begun
 
-    def _status(self, live: Live) -> Status:
+    def status(self, live: Live) -> Status:
+        """How *live* does now."""
         life = live.life
         last = None if self._snapshots is None else self._snapshots.last
         return Status(
@@ -143,17 +145,30 @@ class Reporter:
         seconds = max(now - then, 1e-3)
         self._before = (now, counts.n_read, counts.n_answers)
         held = "" if stats is None else f"; {stats.n_sessions:,} sessions, horizon {_horizon(stats)}"
-        lag = "" if live.life is None else f"; lag {sum(live.life.lag.values()):,}"
+        behind = None if live.life is None else sum(live.life.lag.values())
+        per_s, answers_per_s = (counts.n_read - read) / seconds, (counts.n_answers - answers) / seconds
+        n_dead = counts.dead.total() + counts.n_duplicates
         log.info(
             "%s: %s records (%.0f/s), %s answers (%.0f/s), %s dead-lettered%s%s",
             live.state,
             f"{counts.n_read:,}",
-            (counts.n_read - read) / seconds,
+            per_s,
             f"{counts.n_answers:,}",
-            (counts.n_answers - answers) / seconds,
-            f"{counts.dead.total() + counts.n_duplicates:,}",
-            lag,
+            answers_per_s,
+            f"{n_dead:,}",
+            "" if behind is None else f"; lag {behind:,}",
             held,
+            extra=fields(
+                state=live.state,
+                records=counts.n_read,
+                records_per_s=round(per_s, 1),
+                answers=counts.n_answers,
+                answers_per_s=round(answers_per_s, 1),
+                dead_lettered=n_dead,
+                lag=behind,
+                sessions=None if stats is None else stats.n_sessions,
+                horizon_ms=None if stats is None else stats.horizon_ms,
+            ),
         )
         self._told = live.state
 

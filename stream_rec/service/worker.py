@@ -153,6 +153,7 @@ class Worker:
             refused = [each for each in refused if mine[place(each)]]
         self._count(mine, run, applied, refused)
         self.counts.n_answers += len(answers)
+        self.counts.see_sources(answers)
         return Taken(answers, refused, Forget in set(map(type, run.events)))
 
     def take_requests(self, records: Sequence[Record]) -> Taken:
@@ -169,6 +170,7 @@ class Worker:
         self.counts.n_requests += len(records)
         self.counts.dead_requests.update(str(each.reason) for each in refused)
         self.counts.n_answers += len(answers)
+        self.counts.see_sources(answers)
         return Taken(answers, refused)
 
     def _answer(self, request: Request, record: Record) -> Answer:
