@@ -169,7 +169,7 @@ class Window(Protocol):
     """A sliding window, and its models."""
 
     @property
-    def window_s(self) -> int: ...
+    def window_s(self) -> float: ...
     @property
     def models(self) -> Sequence[ModelQuality]: ...
 
@@ -376,7 +376,7 @@ def _http(meter: HttpMeter) -> Samples:
 def _quality(quality: Quality) -> Samples:
     for window in quality.windows:
         for each in window.models:
-            labels = (each.model, str(each.shadow).lower(), f"{window.window_s}s", str(quality.n))
+            labels = (each.model, str(each.shadow).lower(), f"{window.window_s:g}s", str(quality.n))
             figures: Mapping[str, float | None] = {
                 "answers": each.answers,
                 "scored": each.scored,
