@@ -11,8 +11,8 @@ import msgspec
 from crash import Bomb, parts
 from prometheus_client.parser import text_string_to_metric_families
 
+from stream_rec.service.histogram import SECONDS, Histogram
 from stream_rec.service.live import Live
-from stream_rec.service.meters import SECONDS, Histogram
 from stream_rec.service.pipeline import Threads, Watchers
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.service.status import Reporter, StatsTaker

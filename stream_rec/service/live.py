@@ -80,6 +80,7 @@ class Life:
         situation = self._look(parts)
         self.worker = parts.make_worker()
         self.worker.counts = self._counts
+        self.worker.answering = self._meters.answer
         known = self._load_snapshot(situation.goals)
         self.intake = Intake(
             self.reader,
@@ -103,7 +104,7 @@ class Life:
         if parts.snapshots is not None:
             parts.snapshots.committed = lambda: self.checkpoint.committed
         self.seat = Seat(parts, self.member, self.intake, situation.goals, rebalanced=self._meters.rebalances.record)
-        self.pipeline = parts.pipeline(self.worker, self.checkpoint, parts.watcher)
+        self.pipeline = parts.pipeline(self.worker, self.checkpoint, parts.watcher, parts.desk)
         if not stop():
             self.member.join()
 

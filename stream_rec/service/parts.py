@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stream_rec.service.checkpoint import Checkpoint, Committed, nobody_observes
+from stream_rec.service.desk import Desk
 from stream_rec.service.pipeline import Pipeline, Threads, Watcher
 from stream_rec.service.places import Places
 from stream_rec.service.recovery import Begin
@@ -40,7 +41,9 @@ class Parts(NamedTuple):
     observe: Committed = nobody_observes
     """Told of each commit, on the thread that did it."""
 
-    pipeline: Callable[[Worker, Checkpoint, Watcher | None], Pipeline] = Threads
+    pipeline: Callable[[Worker, Checkpoint, Watcher | None, Desk | None], Pipeline] = Threads
+    desk: Desk | None = None
+    """Where other threads ask; it outlives what is made of these."""
 
     @property
     def topics(self) -> list[str]:

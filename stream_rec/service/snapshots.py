@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 
 from stream_rec.engine import Engine
 from stream_rec.errors import SnapshotError
+from stream_rec.service.histogram import Occurrences
 from stream_rec.service.logs import fields
-from stream_rec.service.meters import Occurrences
 from stream_rec.snapshot import Snapshot, newest_valid, purge_before, write
 from stream_rec.state import EngineState
 from stream_rec.transport.broker import Partition

@@ -23,7 +23,16 @@ from stream_rec.service.logs import fields
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.transport.broker import Partition
 
-__all__ = ["Overtime", "Reporter", "StatsTaker", "Status", "read_status", "status_lines", "summary"]
+__all__ = [
+    "Overtime",
+    "Reporter",
+    "StatsTaker",
+    "Status",
+    "read_status",
+    "status_lines",
+    "summary",
+    "write_status",
+]
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +119,7 @@ class Reporter:
             self._next_line = now + _LINE_EVERY_S
             self._log(live, now)
         if self._path is not None:
-            self._write(self._path, self.status(live))
+            write_status(self._path, self.status(live))
 
     @property
     def stats(self) -> Stats | None:
@@ -172,15 +181,15 @@ class Reporter:
         )
         self._told = live.state
 
-    @staticmethod
-    def _write(path: Path, status: Status) -> None:
-        """As a whole: whoever reads it never sees half of it."""
-        temporary = path.with_name(f".{path.name}.part")
-        try:
-            temporary.write_bytes(msgspec.json.encode(status) + b"\n")
-            temporary.replace(path)
-        except OSError as error:
-            raise SettingsError("status_file", f"cannot write {str(path)!r}: {error.strerror}") from error
+
+def write_status(path: Path, status: Status) -> None:
+    """As a whole: whoever reads it never sees half of it. Raises SettingsError."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_bytes(msgspec.json.encode(status) + b"\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise SettingsError("status_file", f"cannot write {str(path)!r}: {error.strerror}") from error
 
 
 def read_status(path: Path) -> Status:

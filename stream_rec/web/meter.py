@@ -7,7 +7,7 @@ from time import monotonic
 
 import numpy as np
 
-from stream_rec.service.meters import SECONDS, Histogram, Percentiles, percentiles_of
+from stream_rec.service.histogram import SECONDS, Histogram, Percentiles, percentiles_of
 
 __all__ = ["HttpMeter"]
 

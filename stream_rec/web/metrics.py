@@ -22,7 +22,8 @@ from prometheus_client.utils import floatToGoString
 
 import stream_rec
 from stream_rec.service.counts import Counts
-from stream_rec.service.meters import STAGES, Histogram, Meters, Occurrences
+from stream_rec.service.histogram import Histogram, Occurrences
+from stream_rec.service.meters import STAGES, Meters
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.service.status import Status
 from stream_rec.web.meter import HttpMeter

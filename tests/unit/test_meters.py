@@ -9,7 +9,8 @@ import pytest
 from observing import click, histogram, running, watched
 
 from stream_rec.events import Answer
-from stream_rec.service.meters import SECONDS, SIZES, Histogram, Meters, Percentiles
+from stream_rec.service.histogram import SECONDS, SIZES, Histogram, Percentiles
+from stream_rec.service.meters import Meters
 from stream_rec.service.places import Output, Passage
 from stream_rec.transport.base import Record
 from stream_rec.transport.broker import Partition
