@@ -193,17 +193,17 @@ def _serve_embedded(settings: Settings, interrupt: "Interrupt") -> None:
     from stream_rec.service.build_embedded import build_embedded
     from stream_rec.service.logs import log_to_stderr
 
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     with ExitStack() as undo:
         embedded, served = build_embedded(settings, undo)
         server = undo.enter_context(_server(settings, served))
         _warm_up(settings)
-        click.echo(f"open {server.url} in a browser; Ctrl-C ends it", err=True)
+        _tell(f"open {server.url} in a browser; Ctrl-C ends it")
         try:
             embedded.run(lambda: interrupt.asked)
         finally:
             for line in embedded.summary():
-                click.echo(line, err=True)
+                _tell(line)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from stream_rec.limits import Limits
 from stream_rec.recommend import Model, model
 from stream_rec.service.desk import Desk
 from stream_rec.service.inlet import Inlet
+from stream_rec.service.meters import Meters
 from stream_rec.service.served import Served
 from stream_rec.service.status import Status
 from stream_rec.settings import Settings, is_topic
@@ -169,13 +170,17 @@ def open_dead_letters(settings: Settings) -> Sink | None:
     return _open_sink(settings, settings.dead_letters, "dead_letters")
 
 
-def describe_served(settings: Settings, desk: Desk, inlet: Inlet, status: Callable[[], Status]) -> Served:
+def describe_served(
+    settings: Settings, desk: Desk, inlet: Inlet, status: Callable[[], Status], meters: Meters
+) -> Served:
     """What the service shows to others, by the clock on the wall."""
     return Served(
         desk,
         inlet,
         status,
+        meters,
         max_bytes=settings.max_bytes,
+        retention_ms=settings.retention_ms,
         types=frozenset(settings.types) or None,
         max_future_ms=settings.max_future_ms,
         session_from_user=settings.session_gap_ms is not None,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from threading import Event, Thread
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stream_rec.errors import SeatLostError, StreamRecError, TransportError
 from stream_rec.service.checkpoint import Checkpoint
@@ -23,6 +23,9 @@ from stream_rec.service.places import Output
 from stream_rec.service.recovery import Situation, beginning, look, replay, sweep
 from stream_rec.service.seat import Seat
 from stream_rec.transport.broker import Partition, Positions
+
+if TYPE_CHECKING:
+    from stream_rec.service.tracing import Tracing
 
 __all__ = ["Life", "Live"]
 
@@ -80,7 +83,7 @@ class Life:
         situation = self._look(parts)
         self.worker = parts.make_worker()
         self.worker.counts = self._counts
-        self.worker.answering = self._meters.answer
+        self.worker.meters = self._meters
         known = self._load_snapshot(situation.goals)
         self.intake = Intake(
             self.reader,
@@ -184,12 +187,14 @@ class Live:
     *connect* makes the parts, and leaves with the stack that it is given what must be closed after them.
     """
 
-    def __init__(self, connect: Callable[[ExitStack], Parts]) -> None:
+    def __init__(self, connect: Callable[[ExitStack], Parts], tracing: "Tracing | None" = None) -> None:
         self.life: Life | None = None
         self.state = _WAITING
         self.counts = Counts()
         self.meters = Meters()
         """How long things took, over all lives."""
+        self.tracing = tracing
+        """What sends spans, for who has more to send."""
         self.was_in_order = False
         """Whether all that was read was committed when it ended."""
         self._connect = connect

@@ -6,12 +6,14 @@ to look at its record's time. Knows nothing of how figures are shown.
 
 from collections.abc import Mapping, Sequence
 from time import monotonic, time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from stream_rec.service.histogram import SIZES, Histogram, Occurrences, Percentiles
-from stream_rec.service.places import Output
+
+if TYPE_CHECKING:
+    from stream_rec.service.places import Output
 
 __all__ = ["STAGES", "Meters"]
 
@@ -19,7 +21,7 @@ _MS: Final = 1000.0
 
 
 class Meters:
-    """The meters of a service. Beside each stands the thread that writes it."""
+    """The meters of a service. Beside each stands the thread that writes it; without a broker all is done by one."""
 
     def __init__(self) -> None:
         self.mailbox = Histogram()
@@ -43,7 +45,7 @@ class Meters:
         self.recoveries = Occurrences()
         """Recoveries, the one at the start included. Consumer."""
 
-    def committed(self, outputs: Sequence[Output], begun: float, ended: float) -> None:
+    def committed(self, outputs: "Sequence[Output]", begun: float, ended: float) -> None:
         """Record what was just committed; the times are monotonic. For the thread that commits.
 
         Some 20 microseconds a batch, and 40 nanoseconds a record.
@@ -61,6 +63,17 @@ class Meters:
                     times = passage.times_ms()
                     # Clocks differ: an event from the future has taken no time.
                     self.end_to_end.record_all(np.maximum(now_ms - times, 0.0) / _MS, ended)
+
+    def applied(self, n_records: int, begun: float) -> None:
+        """Record a batch that was applied and answered just now, since *begun*, where nothing is committed."""
+        ended = monotonic()
+        self.apply.record(ended - begun, ended)
+        self.batch_records.record(n_records, ended)
+
+    def answered(self, begun: float) -> None:
+        """Record that what was asked from outside was answered just now, since *begun*."""
+        ended = monotonic()
+        self.answer.record(ended - begun, ended)
 
     def latency_ms(self, now: float | None = None, **others: Percentiles | None) -> dict[str, dict[str, float]]:
         """Percentiles of the last minute by stage, of *others* too; stages of which nothing is known are left out."""

@@ -99,9 +99,9 @@ class Reporter:
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self.snapshots = snapshots
         self._path = path
         self._taker = taker
-        self._snapshots = snapshots
         self._clock = clock
         self._begun = clock()
         self._next = 0.0
@@ -134,7 +134,7 @@ class Reporter:
     def status(self, live: Live) -> Status:
         """How *live* does now."""
         life = live.life
-        last = None if self._snapshots is None else self._snapshots.last
+        last = None if self.snapshots is None else self.snapshots.last
         return Status(
             state=live.state,
             at_ms=int(time() * 1000),

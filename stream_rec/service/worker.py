@@ -27,7 +27,7 @@ from stream_rec.events import (
     encode_dead_letter,
 )
 from stream_rec.service.counts import Counts, show_duration
-from stream_rec.service.histogram import Histogram
+from stream_rec.service.meters import Meters
 from stream_rec.transport.base import Record, decode_records
 
 __all__ = ["Batch", "Decoded", "Mask", "Refused", "Taken", "Worker"]
@@ -109,8 +109,7 @@ class Worker:
     ) -> None:
         self.engine = engine
         self.counts = Counts()
-        self.answering = Histogram()
-        """How long it took to answer who asks otherwise than by records, as many as asked at a time."""
+        self.meters = Meters()
         self.offsets: dict[str, int] = {}
         """The last position seen of each partition, `topic-partition`: what answers say they know."""
         self._decoder = decoder
@@ -165,8 +164,12 @@ class Worker:
 
         The answers stand event for event; None where nothing was asked, or applied.
         """
+        begun = monotonic()
         taken, answered = self._take(records, events, None, None, asked)
+        self.meters.applied(len(records), begun)
         self.counts.n_asked += int(asked.sum())
+        if not self._answers_events:
+            self.counts.see_sources([answer for answer in answered if answer is not None])
         return taken, [answer if want else None for answer, want in zip(answered, asked.tolist(), strict=True)]
 
     def _take(
@@ -199,8 +202,7 @@ class Worker:
         self.counts.n_asked += len(requests)
         begun = monotonic()
         answers = self.engine.answer(requests, self.offsets)
-        ended = monotonic()
-        self.answering.record(ended - begun, ended)
+        self.meters.answered(begun)
         self.counts.see_sources(answers)
         return answers
 

@@ -4,12 +4,16 @@ For the one thread of the event loop; anybody may read. Knows nothing of how fig
 """
 
 from time import monotonic
+from typing import Final
 
 import numpy as np
 
 from stream_rec.service.histogram import SECONDS, Histogram, Percentiles, percentiles_of
 
-__all__ = ["HttpMeter"]
+__all__ = ["ENDPOINT", "HttpMeter"]
+
+ENDPOINT: Final = "stream_rec.endpoint"
+"""Under this name a request's scope holds its endpoint, once it was routed to one."""
 
 
 class HttpMeter:

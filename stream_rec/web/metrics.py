@@ -24,11 +24,12 @@ import stream_rec
 from stream_rec.service.counts import Counts
 from stream_rec.service.histogram import Histogram, Occurrences
 from stream_rec.service.meters import STAGES, Meters
+from stream_rec.service.served import Served
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.service.status import Status
 from stream_rec.web.meter import HttpMeter
 
-__all__ = ["FAMILIES", "STATES", "Exposition", "Family", "Scraped", "ServiceCollector"]
+__all__ = ["FAMILIES", "STATES", "Exposition", "Family", "Scraped", "ServiceCollector", "scraped_of"]
 
 PREFIX: Final = "stream_rec_"
 STATES: Final = ("waiting for the broker", "recovering", "ready", "stopping")
@@ -209,6 +210,21 @@ class Scraped(NamedTuple):
     quality: Callable[[], Quality | None] = lambda: None
 
 
+def scraped_of(served: Served, http: HttpMeter) -> Scraped:
+    """Where the figures of a service that serves HTTP are looked up."""
+    every_ms = served.snapshot_every_ms
+    return Scraped(
+        served.status,
+        served.meters,
+        http,
+        served.snapshots,
+        snapshot_interval_s=None if every_ms is None else every_ms / 1000,
+        max_bytes=served.max_bytes,
+        retention_ms=served.retention_ms,
+        waiting=lambda: len(served.desk),
+    )
+
+
 Samples = Iterator[tuple[str, tuple[str, ...], Value]]
 """The family's name, the values of its labels, and the figure."""
 
@@ -321,6 +337,7 @@ def _counts(counts: Counts) -> Samples:
     yield "requests", ("records", "answered"), max(0, counts.n_requests - refused - counts.n_expired)
     yield "requests", ("records", "expired"), counts.n_expired
     yield "requests", ("records", "dead_letter"), refused
+    yield "requests", ("http", "answered"), counts.n_asked
     for source in ANSWER_SOURCES:
         yield "answers", (source,), counts.sources[source]
 

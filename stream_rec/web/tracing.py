@@ -11,6 +11,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from stream_rec.web.meter import ENDPOINT
+
 __all__ = ["UNTRACED", "TracingMiddleware"]
 
 UNTRACED: Final = frozenset({"/livez", "/readyz", "/metrics"})
@@ -26,18 +28,16 @@ Send = Any
 
 
 class TracingMiddleware:
-    """Wraps the ASGI application *app*. *endpoint* gives a request's path with placeholders, once it was routed."""
+    """Wraps the ASGI application *app*, which tells in the scope which endpoint it took."""
 
     def __init__(
         self,
         app: Callable[[Scope, Receive, Send], Any],
         provider: TracerProvider,
-        endpoint: Callable[[Scope], str] = lambda scope: scope["path"],
         untraced: Container[str] = UNTRACED,
     ) -> None:
         self._app = app
         self._tracer = provider.get_tracer("stream_rec.web")
-        self._endpoint = endpoint
         self._untraced = untraced
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,9 +55,9 @@ class TracingMiddleware:
             try:
                 await self._app(scope, receive, seen)
             finally:
-                route = self._endpoint(scope)
-                span.update_name(f"{scope['method']} {route}")
-                span.set_attribute("http.route", route)
+                if ENDPOINT in scope:
+                    span.update_name(f"{scope['method']} {scope[ENDPOINT]}")
+                    span.set_attribute("http.route", scope[ENDPOINT])
 
     @contextmanager
     def _span(self, scope: Scope) -> Iterator[Span]:

@@ -19,6 +19,7 @@ from stream_rec.errors import SettingsError
 from stream_rec.service import build
 from stream_rec.service.tracing import Tracing
 from stream_rec.settings import load
+from stream_rec.web.meter import ENDPOINT
 from stream_rec.web.tracing import TracingMiddleware
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -96,8 +97,9 @@ async def _asked(app: Any, path: str, headers: dict[str, str] | None = None) -> 
     return sent
 
 
-def _app(status: int) -> Any:
+def _app(status: int, endpoint: str = "/x") -> Any:
     async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope[ENDPOINT] = endpoint
         if status == 0:
             raise ValueError("a bug")
         await send({"type": "http.response.start", "status": status, "headers": []})
@@ -111,7 +113,7 @@ class TestRequests:
 
     def test_it_continues_the_trace_of_who_asks(self, kept: Kept) -> None:
         """By `traceparent`; the span has the route's name, never an id."""
-        wrapped = TracingMiddleware(_app(200), kept.provider, lambda _: "/v1/sessions/{id}")
+        wrapped = TracingMiddleware(_app(200, "/v1/sessions/{id}"), kept.provider)
         sent = asyncio.run(_asked(wrapped, "/v1/sessions/s1", {"traceparent": f"00-{TRACE}-{PARENT}-01"}))
         (span,) = kept.spans
         assert b"ok" == sent[-1]["body"]
