@@ -53,6 +53,7 @@ class TestHistogram:
         for now in range(200):
             found.record(1.0 if now < 100 else 0.001, float(now))
         assert 200 == found.count
+        assert 60 <= int(found.lately(200.0).sum()) <= 70
         assert (found.percentiles(200.0) or Percentiles(9, 9, 9)).p99 <= 0.001
         assert found.percentiles(300.0) is None
         assert 100 == found.up_to((0.01,))[0]
@@ -114,7 +115,8 @@ class TestMeters:
         times = [now - 2000, now - 50_000, None, now + 60_000]
         meters = Meters()
         meters.committed([output(4, mine=[True, False, True, True], times=times)], 4.0, 4.5)
-        meters.committed([output(1, mine=[False], times=[now - 9000])], 4.0, 4.5)
+        followed = output(3, mine=[False] * 3, times=[now - 9000] * 3)
+        meters.committed([followed, output(1, times=[None])], 4.0, 4.5)
         assert 2 == meters.end_to_end.count
         assert 2.0 == pytest.approx(meters.end_to_end.sum, abs=1.0)
 

@@ -43,7 +43,12 @@ def test_every_family_is_told_by_a_service_that_has_everything(tmp_path: Path) -
     scraped = complete(service)
     snapshots = scraped.snapshots
     assert snapshots is not None
-    with running(service, lambda: service.live.meters.batch_records.sum == 32 and snapshots.last is not None):
+
+    def has_everything() -> bool:
+        status = scraped.status()  # the lag is looked at now and then, by a thread of its own
+        return service.live.meters.batch_records.sum == 32 and snapshots.last is not None and bool(status.lag)
+
+    with running(service, has_everything):
         told = {name for name, _ in figures(scraped)}
         # The client library adds when a counter was made.
         assert {name for family in FAMILIES for name in family.series} <= told
@@ -65,6 +70,35 @@ def test_what_came_in_adds_up(tmp_path: Path) -> None:
         assert 1 == figure(scraped, "owned_partitions")
         assert 3 == figure(scraped, "retained_sessions")
         assert 0.4 == figure(scraped, "retention_seconds")
+
+
+def test_snapshots_are_told(tmp_path: Path) -> None:
+    """How many, how long they took to copy and to write, when the last one was, and those that failed."""
+    service = watched(tmp_path, [*map(click, range(30))])
+    scraped, snapshots = service.scraped, service.scraped.snapshots
+    assert snapshots is not None
+    with running(service, lambda: snapshots.last is not None):
+        pass
+    for part in ("write", "copy"):
+        assert figure(scraped, f"snapshot_{part}_duration_seconds_count") > 0
+        assert figure(scraped, f"snapshot_{part}_duration_seconds_sum") > 0
+    assert 1_700_000_000 == figure(scraped, "snapshot_last_written_timestamp_seconds")
+    assert 300 == figure(scraped, "snapshot_interval_seconds")
+    last = snapshots.last
+    assert last is not None
+    assert Path(last.path).stat().st_size == figure(scraped, "snapshot_last_size_bytes")
+    assert 0 == figure(scraped, "snapshot_failures_total")
+
+
+def test_a_snapshot_that_fails_is_counted(tmp_path: Path) -> None:
+    """Where its folder is none."""
+    (tmp_path / "file").touch()
+    service = watched(tmp_path / "file", [*map(click, range(30))])
+    failed = service.scraped.snapshots
+    assert failed is not None
+    with running(service, lambda: failed.failed.count > 0):
+        assert figure(service.scraped, "snapshot_failures_total") > 0
+        assert 0 == figure(service.scraped, "snapshot_write_duration_seconds_count")
 
 
 def test_a_histogram_is_what_was_measured(tmp_path: Path) -> None:
