@@ -32,12 +32,14 @@ def click(at: int, **others: object) -> bytes:
     return msgspec.json.encode({"session_id": f"s{at % 3}", "item_id": f"i{at % 5}", "timestamp": 1_000 + at, **others})
 
 
-def watched(folder: Path, values: list[bytes], partitions: int = 1, **others: Any) -> Watched:
-    """A service that has yet to run over *values*."""
+def watched(
+    folder: Path, values: list[bytes], partitions: int = 1, step: Callable[[str], None] = lambda _: None, **others: Any
+) -> Watched:
+    """A service that has yet to run over *values*; *step* is called before each step of writing a snapshot."""
     broker = MemoryBroker({"clicks": partitions, "recs": 1, "dead": 1}, before=Bomb())
     for value in values:
         broker.produce("clicks", value, b"k")
-    snapshots = Snapshots(folder, {"of": "a test"}, every_s=0.0, keep=2, now_ms=lambda: 1_700_000_000_000)
+    snapshots = Snapshots(folder, {"of": "a test"}, every_s=0.0, keep=2, now_ms=lambda: 1_700_000_000_000, step=step)
     taker = StatsTaker()
     watcher = Watchers([taker, snapshots])
     live = Live(lambda _: parts(broker, snapshots)._replace(pipeline=Threads, watcher=watcher, **others))
@@ -63,7 +65,7 @@ def running(service: Watched, done: Callable[[], bool]) -> Iterator[None]:
     thread = threading.Thread(target=service.live.run, args=(over.is_set,))
     thread.start()
     try:
-        for _ in range(2000):
+        for _ in range(12_000):
             if done():
                 break
             sleep(0.01)

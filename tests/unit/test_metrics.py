@@ -12,6 +12,7 @@ import pytest
 from observing import Watched, click, figure, figures, running, watched
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from stream_rec.errors import SnapshotError
 from stream_rec.web.metrics import FAMILIES, PREFIX, Exposition, Scraped
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
@@ -91,9 +92,12 @@ def test_snapshots_are_told(tmp_path: Path) -> None:
 
 
 def test_a_snapshot_that_fails_is_counted(tmp_path: Path) -> None:
-    """Where its folder is none."""
-    (tmp_path / "file").touch()
-    service = watched(tmp_path / "file", [*map(click, range(30))])
+    """And none that was written."""
+
+    def fail(step: str) -> None:
+        raise SnapshotError(f"{step}: the disk is full")
+
+    service = watched(tmp_path, [*map(click, range(30))], step=fail)
     failed = service.scraped.snapshots
     assert failed is not None
     with running(service, lambda: failed.failed.count > 0):
