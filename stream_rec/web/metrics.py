@@ -188,10 +188,9 @@ class Quality(Protocol):
 class Catalogue(Protocol):
     """How much is in the catalogue."""
 
+    def __len__(self) -> int: ...
     @property
-    def items(self) -> int: ...
-    @property
-    def unavailable(self) -> int: ...
+    def n_unavailable(self) -> int: ...
 
 
 class Scraped(NamedTuple):
@@ -265,8 +264,8 @@ class ServiceCollector(Collector):
             yield "http_waiting_questions", (), scraped.waiting()
         catalogue = scraped.catalogue()
         if catalogue is not None:
-            yield "catalogue_items", (), catalogue.items
-            yield "catalogue_unavailable_items", (), catalogue.unavailable
+            yield "catalogue_items", (), len(catalogue)
+            yield "catalogue_unavailable_items", (), catalogue.n_unavailable
         quality = scraped.quality()
         if quality is not None:
             yield from _quality(quality)

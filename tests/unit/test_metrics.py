@@ -27,15 +27,20 @@ def quality(**others: Any) -> Any:
     return SimpleNamespace(n=20, windows=[SimpleNamespace(window_s=300, models=models)])
 
 
+class Shelf(str):
+    """Nine items, two of them not available."""
+
+    __slots__ = ()
+    n_unavailable = 2
+
+
 def complete(service: Watched) -> Scraped:
     """With everything that a service can have."""
     http = service.scraped.http
     assert http is not None
     http.record("/v1/events", 202, 0.004)
     http.record("/v1/events", 401, 0.001)
-    return service.scraped._replace(
-        waiting=lambda: 3, quality=quality, catalogue=lambda: SimpleNamespace(items=9, unavailable=2)
-    )
+    return service.scraped._replace(waiting=lambda: 3, quality=quality, catalogue=lambda: Shelf("abcdefghi"))
 
 
 def test_every_family_is_told_by_a_service_that_has_everything(tmp_path: Path) -> None:
@@ -53,6 +58,7 @@ def test_every_family_is_told_by_a_service_that_has_everything(tmp_path: Path) -
         told = {name for name, _ in figures(scraped)}
         # The client library adds when a counter was made.
         assert {name for family in FAMILIES for name in family.series} <= told
+        assert (9, 2) == (figure(scraped, "catalogue_items"), figure(scraped, "catalogue_unavailable_items"))
         assert {name for name in told if name.startswith(PREFIX)} <= {n for family in FAMILIES for n in family.series}
 
 
