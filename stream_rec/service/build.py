@@ -5,6 +5,7 @@ The only place where a setting's name meets the name of what it sets. Opens the 
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +19,7 @@ from stream_rec.recommend import Model, Rules, Split, Trial, changed, model
 from stream_rec.service.catalogue import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.desk import Desk
 from stream_rec.service.inlet import Inlet
+from stream_rec.service.meters import Meters
 from stream_rec.service.served import Served
 from stream_rec.service.status import Status
 from stream_rec.settings import Settings, is_topic
@@ -25,6 +27,9 @@ from stream_rec.transport.base import NoSource, Sink, Source
 from stream_rec.transport.broker import Broker
 from stream_rec.transport.files import open_sink, open_source
 from stream_rec.transport.kafka import KafkaSink, KafkaSource, open_broker, parse_address
+
+if TYPE_CHECKING:
+    from stream_rec.service.tracing import Tracing
 
 __all__ = [
     "build_catalogue",
@@ -42,6 +47,7 @@ __all__ = [
     "open_events",
     "open_recommendations",
     "open_requests",
+    "open_tracing",
     "read_denied",
     "read_ids",
 ]
@@ -200,6 +206,21 @@ def open_requests(settings: Settings) -> Source | None:
     return open_source(settings.requests, rules, key="requests", tables=False)
 
 
+def open_tracing(settings: Settings) -> "Tracing | None":
+    """Make what sends spans, if that is wanted. Raises SettingsError where OpenTelemetry is not installed."""
+    if not settings.tracing:
+        return None
+    try:
+        from stream_rec.service.tracing import Tracing  # noqa: PLC0415  # imported only where it is on
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "opentelemetry":
+            raise
+        raise SettingsError(
+            "tracing", "is on, but OpenTelemetry is not installed: pip install 'stream-rec[tracing]'"
+        ) from None
+    return Tracing.by_environment()
+
+
 def open_recommendations(settings: Settings) -> Sink | None:
     """Open the place for answers, unless nothing is answered. Raises SettingsError."""
     place = settings.answers_place
@@ -213,13 +234,17 @@ def open_dead_letters(settings: Settings) -> Sink | None:
     return _open_sink(settings, settings.dead_letters, "dead_letters")
 
 
-def describe_served(settings: Settings, desk: Desk, inlet: Inlet, status: Callable[[], Status]) -> Served:
+def describe_served(
+    settings: Settings, desk: Desk, inlet: Inlet, status: Callable[[], Status], meters: Meters
+) -> Served:
     """What the service shows to others, by the clock on the wall."""
     return Served(
         desk,
         inlet,
         status,
+        meters,
         max_bytes=settings.max_bytes,
+        retention_ms=settings.retention_ms,
         types=frozenset(settings.types) or None,
         max_future_ms=settings.max_future_ms,
         session_from_user=settings.session_gap_ms is not None,

@@ -168,7 +168,10 @@ class Embedded:
         with suppress(Empty):
             records = self._mailbox.get(timeout=_TICK_S)
             for part in _slices(records or (), _SLICE):
-                self._job.write(self.worker.take_events(part))
+                begun = monotonic()
+                taken = self.worker.take_events(part)
+                self.worker.meters.applied(len(part), begun)
+                self._job.write(taken)
                 self._desk.serve(self.worker)
             if records is not None and not records:
                 self._idle()

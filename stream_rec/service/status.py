@@ -20,6 +20,7 @@ from stream_rec.errors import SettingsError
 from stream_rec.quality import ModelShare, Quality, QualityReport, models_of
 from stream_rec.service.counts import Counts, show_duration, summary_lines
 from stream_rec.service.live import Live
+from stream_rec.service.logs import fields
 from stream_rec.service.quality import quality_lines
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.transport.broker import Partition
@@ -109,9 +110,9 @@ class Reporter:
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self.snapshots = snapshots
         self._path = path
         self._taker = taker
-        self._snapshots = snapshots
         self._clock = clock
         self._begun = clock()
         self._next = 0.0
@@ -149,7 +150,7 @@ class Reporter:
     def status(self, live: Live) -> Status:
         """How *live* does now."""
         life = live.life
-        last = None if self._snapshots is None else self._snapshots.last
+        last = None if self.snapshots is None else self.snapshots.last
         return Status(
             state=live.state,
             at_ms=int(time() * 1000),
@@ -171,17 +172,30 @@ class Reporter:
         seconds = max(now - then, 1e-3)
         self._before = (now, counts.n_read, counts.n_answers)
         held = "" if stats is None else f"; {stats.n_sessions:,} sessions, horizon {_horizon(stats)}"
-        lag = "" if live.life is None else f"; lag {sum(live.life.lag.values()):,}"
+        behind = None if live.life is None else sum(live.life.lag.values())
+        per_s, answers_per_s = (counts.n_read - read) / seconds, (counts.n_answers - answers) / seconds
+        n_dead = counts.dead.total() + counts.n_duplicates
         log.info(
             "%s: %s records (%.0f/s), %s answers (%.0f/s), %s dead-lettered%s%s",
             live.state,
             f"{counts.n_read:,}",
-            (counts.n_read - read) / seconds,
+            per_s,
             f"{counts.n_answers:,}",
-            (counts.n_answers - answers) / seconds,
-            f"{counts.dead.total() + counts.n_duplicates:,}",
-            lag,
+            answers_per_s,
+            f"{n_dead:,}",
+            "" if behind is None else f"; lag {behind:,}",
             held,
+            extra=fields(
+                state=live.state,
+                records=counts.n_read,
+                records_per_s=round(per_s, 1),
+                answers=counts.n_answers,
+                answers_per_s=round(answers_per_s, 1),
+                dead_lettered=n_dead,
+                lag=behind,
+                sessions=None if stats is None else stats.n_sessions,
+                horizon_ms=None if stats is None else stats.horizon_ms,
+            ),
         )
         self._told = live.state
 

@@ -7,6 +7,7 @@ for what coalescing leaves out).
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
+from time import monotonic
 from typing import NamedTuple
 
 import msgspec
@@ -30,6 +31,7 @@ from stream_rec.events import (
 from stream_rec.outcome import Watch
 from stream_rec.quality import Quality
 from stream_rec.service.counts import Counts, show_duration
+from stream_rec.service.meters import Meters
 from stream_rec.transport.base import Record, decode_records
 
 __all__ = ["Batch", "Decoded", "Mask", "Refused", "Taken", "Worker"]
@@ -113,6 +115,7 @@ class Worker:
         self.quality: Quality | None = None
         """Judges the answers to what this process answers for; without it no shadow is asked."""
         self.counts = Counts()
+        self.meters = Meters()
         self.offsets: dict[str, int] = {}
         """The last position seen of each partition, `topic-partition`: what answers say they know."""
         self.catalogue: Callable[[], Catalogue] | None = None
@@ -176,8 +179,12 @@ class Worker:
 
         The answers stand event for event; None where nothing was asked, or applied.
         """
+        begun = monotonic()
         taken, answered = self._take(records, events, None, None, asked)
+        self.meters.applied(len(records), begun)
         self.counts.n_asked += int(asked.sum())
+        if not self._answers_events:
+            self.counts.see_sources([answer for answer in answered if answer is not None])
         return taken, [answer if want else None for answer, want in zip(answered, asked.tolist(), strict=True)]
 
     def _take(
@@ -203,13 +210,17 @@ class Worker:
             refused = [each for each in refused if mine[place(each)]]
         self._count(mine, run, applied, refused)
         self.counts.n_answers += len(answers)
+        self.counts.see_sources(answers)
         return Taken(answers, refused, Forget in set(map(type, run.events))), answered
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Answer who asks otherwise than by records. Raises SettingsError for parameters out of range."""
         self.look_at_catalogue()
         self.counts.n_asked += len(requests)
+        begun = monotonic()
         answers = self.engine.answer(requests, self.offsets)
+        self.meters.answered(begun)
+        self.counts.see_sources(answers)
         self.shown(requests, answers)
         return answers
 
@@ -230,6 +241,7 @@ class Worker:
         self.counts.n_requests += len(records)
         self.counts.dead_requests.update(str(each.reason) for each in refused)
         self.counts.n_answers += len(answers)
+        self.counts.see_sources(answers)
         return Taken(answers, refused)
 
     def shown(self, requests: Sequence[Request], answers: Sequence[Answer]) -> None:

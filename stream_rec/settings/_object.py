@@ -470,6 +470,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What a service tells on standard error while it runs."""
 
+    log_format: Literal["console", "json"] = "console"
+    """How it is told: lines for people, or one JSON object a line, with `ts`, `level`, `logger`, `message` and
+    the figures of the message by name."""
+
+    tracing: bool = False
+    """Send spans of batches and HTTP requests to an OpenTelemetry collector (OTLP over HTTP). Where it is, is
+    told by OpenTelemetry's own variables, as `OTEL_EXPORTER_OTLP_ENDPOINT`. Needs
+    `pip install 'stream-rec[tracing]'`."""
+
     http: Address | None = None
     """Where the HTTP API and the dashboard are served, `HOST:PORT`; `:8000` is port 8000 of this
     machine alone, and port 0 any free one. Needs `pip install 'stream-rec[serve]'`. Files are then
