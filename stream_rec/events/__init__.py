@@ -5,7 +5,7 @@ wants times in the future refused says what time it is.
 """
 
 from stream_rec.events._decoder import DecodeRules, EventDecoder, FieldMap
-from stream_rec.events._encode import DeadLetter, encode_answer, encode_dead_letter
+from stream_rec.events._encode import DeadLetter, EventEncoder, encode_answer, encode_dead_letter
 from stream_rec.events._requests import RequestDecoder
 from stream_rec.events._times import MAX_TIME_MS, TimeReader, time_reader
 from stream_rec.events._types import (
@@ -31,6 +31,7 @@ __all__ = [
     "DecodeRules",
     "Event",
     "EventDecoder",
+    "EventEncoder",
     "FieldMap",
     "Forget",
     "Reason",

@@ -4,7 +4,7 @@ Unlike an event, which is written for others too, a request is written for us al
 not known is a slip of the pen, and is refused by name. Knows nothing of presets and sessions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -44,6 +44,9 @@ _READ: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire).decode
 class RequestDecoder:
     """Reads requests. Holds no state between them; threads may share one."""
 
+    fields: type[msgspec.Struct] = _Wire
+    """What a request may hold, and within which limits."""
+
     def __init__(self, *, max_id_chars: int = 512, max_record_bytes: int = 1 << 20) -> None:
         self._max_id_chars = max_id_chars
         self._max_record_bytes = max_record_bytes
@@ -59,6 +62,16 @@ class RequestDecoder:
             wire = _READ(data)
         except (ValueError, RecursionError) as error:
             raise _diagnosed(data, error) from None
+        return self._request(wire)
+
+    def convert(self, fields: Mapping[str, object], *, strict: bool = True) -> Request:
+        """The request in *fields*; not *strict*, numbers and switches may be text. Raises msgspec.ValidationError.
+
+        Also raises DecodeError, as `decode` does, for what a type cannot say.
+        """
+        return self._request(msgspec.convert(fields, _Wire, strict=strict))
+
+    def _request(self, wire: _Wire) -> Request:
         if wire.session_id is None and wire.items is None:
             raise DecodeError(Reason.MISSING_FIELD, "session_id: expected, or items, to know what to answer")
         items = None if wire.items is None else self._ids("items", wire.items)

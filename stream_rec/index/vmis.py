@@ -175,6 +175,20 @@ class Index:
         """Return the slots that hold a session. O(slots)."""
         return np.flatnonzero(self.state.session["events"])
 
+    def newest_slots(self, n: int) -> list[int]:
+        """Return the slots of the *n* newest sessions, newest first. O(slots)."""
+        slots = self.live_slots()
+        last = self.state.session["last"][slots]
+        if slots.size > n:
+            part = np.argpartition(last, slots.size - n)[slots.size - n :]
+            slots, last = slots[part], last[part]
+        order = np.lexsort((self.state.session["hash"][slots], last))[::-1]
+        return slots[order].tolist()  # type: ignore[no-any-return]
+
+    def df(self, item: int) -> int:
+        """Return how many retained sessions hold item number *item*."""
+        return int(self.state.item["df"][item])
+
     # --- new names
 
     def add_sessions(self, slots: Sequence[int], hashes: Sequence[int], id_bytes: Sequence[int]) -> None:

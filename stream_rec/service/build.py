@@ -3,6 +3,7 @@
 The only place where a setting's name meets the name of what it sets. Opens the deny file, and nothing else.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,8 +14,12 @@ from stream_rec.errors import SettingsError
 from stream_rec.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
 from stream_rec.limits import Limits
 from stream_rec.recommend import Model, model
+from stream_rec.service.desk import Desk
+from stream_rec.service.inlet import Inlet
+from stream_rec.service.served import Served
+from stream_rec.service.status import Status
 from stream_rec.settings import Settings, is_topic
-from stream_rec.transport.base import Sink, Source
+from stream_rec.transport.base import NoSource, Sink, Source
 from stream_rec.transport.broker import Broker
 from stream_rec.transport.files import open_sink, open_source
 from stream_rec.transport.kafka import KafkaSink, KafkaSource, open_broker, parse_address
@@ -26,6 +31,7 @@ __all__ = [
     "build_model",
     "build_request_decoder",
     "build_rules",
+    "describe_served",
     "open_dead_letters",
     "open_events",
     "open_recommendations",
@@ -110,6 +116,8 @@ def read_denied(settings: Settings) -> frozenset[str]:
 
 def open_events(settings: Settings) -> Source:
     """Open the source of events; of a topic, what it holds now. Raises SettingsError."""
+    if settings.events == "http":
+        return NoSource()
     if is_topic(settings.events):
         return KafkaSource(
             _connect(settings, settings.events, "events"), parse_address(settings.events, "events").topic
@@ -130,9 +138,8 @@ def open_requests(settings: Settings) -> Source | None:
 
 def open_recommendations(settings: Settings) -> Sink | None:
     """Open the place for answers, unless nothing is answered. Raises SettingsError."""
-    if settings.answer == "none":
-        return None
-    return _open_sink(settings, settings.recommendations, "recommendations")
+    place = settings.answers_place
+    return None if place is None else _open_sink(settings, place, "recommendations")
 
 
 def open_dead_letters(settings: Settings) -> Sink | None:
@@ -140,6 +147,19 @@ def open_dead_letters(settings: Settings) -> Sink | None:
     if settings.dead_letters is None:
         return None
     return _open_sink(settings, settings.dead_letters, "dead_letters")
+
+
+def describe_served(settings: Settings, desk: Desk, inlet: Inlet, status: Callable[[], Status]) -> Served:
+    """What the service shows to others, by the clock on the wall."""
+    return Served(
+        desk,
+        inlet,
+        status,
+        max_bytes=settings.max_bytes,
+        types=frozenset(settings.types) or None,
+        max_future_ms=settings.max_future_ms,
+        session_from_user=settings.session_gap_ms is not None,
+    )
 
 
 def _open_sink(settings: Settings, place: str, key: str) -> Sink:

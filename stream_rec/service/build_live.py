@@ -15,11 +15,15 @@ from uuid import uuid4
 import msgspec
 
 from stream_rec.errors import SettingsError
+from stream_rec.events import EventEncoder
 from stream_rec.service import build
+from stream_rec.service.desk import Desk
+from stream_rec.service.inlet import TopicInlet
 from stream_rec.service.live import Live
 from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Watchers
 from stream_rec.service.places import Places
+from stream_rec.service.served import Served
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.service.status import Reporter, StatsTaker
 from stream_rec.service.worker import Worker
@@ -29,7 +33,7 @@ from stream_rec.transport.base import Sink
 from stream_rec.transport.broker import Broker, TopicSpec
 from stream_rec.transport.kafka import open_broker, parse_address, read_config
 
-__all__ = ["build_live"]
+__all__ = ["build_live", "build_served"]
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +41,11 @@ _NAMED_MS: Final = 60_000
 _PLACES: Final = ("events", "requests", "recommendations", "dead_letters")
 
 
-def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
-    """Make the service, which has not spoken to the broker yet; *undo* closes what was opened. Raises SettingsError."""
+def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) -> tuple[Live, Reporter]:
+    """Make the service, which has not spoken to the broker yet; *undo* closes what was opened. Raises SettingsError.
+
+    It serves *desk*, if there is one.
+    """
     topics = _topics(settings)
     # What is wrong shows before a broker is waited for.
     build.build_engine(settings)
@@ -66,12 +73,25 @@ def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
             snapshots=snapshots,
             watcher=Watchers([taker] if snapshots is None else [taker, snapshots]),
             max_records=settings.batch_events,
+            desk=desk,
         )
 
     if settings.delivery is None and not settings.is_exactly_once:
         log.info("something is written outside of Kafka: delivery is at least once")
     path = None if settings.status_file is None else Path(settings.status_file)
     return Live(connect), Reporter(path, taker, snapshots)
+
+
+def build_served(settings: Settings, undo: ExitStack, live: Live, report: Reporter, desk: Desk) -> Served:
+    """What the service shows to others, with a way in for their events; *undo* closes that."""
+    inlet = TopicInlet(
+        lambda: open_broker(settings.events, client=settings.kafka_client, config=settings.kafka),
+        parse_address(settings.events, "events").topic,
+        EventEncoder(build.build_rules(settings)),
+        desk,
+    )
+    undo.callback(inlet.close)
+    return build.describe_served(settings, desk, inlet, lambda: report.status(live))
 
 
 def _client_settings(given: Mapping[str, str], *, is_named: bool) -> dict[str, str]:
@@ -90,8 +110,8 @@ def _topics(settings: Settings) -> dict[str, str]:
     topics = {}
     servers, _ = parse_address(settings.events, "events")
     for key in _PLACES:
-        place = getattr(settings, key)
-        if place is None or not is_topic(place) or (key == "recommendations" and settings.answer == "none"):
+        place = settings.answers_place if key == "recommendations" else getattr(settings, key)
+        if place is None or not is_topic(place):
             continue
         address = parse_address(place, key)
         if address.servers != servers:
@@ -105,7 +125,7 @@ def _topics(settings: Settings) -> dict[str, str]:
 def _open_files(settings: Settings, undo: ExitStack) -> Places:
     answers: Sink | None = None
     dead: Sink | None = None
-    if settings.answer != "none" and not is_topic(settings.recommendations):
+    if settings.answers_place is not None and not is_topic(settings.answers_place):
         answers = build.open_recommendations(settings)
     if settings.dead_letters is not None and not is_topic(settings.dead_letters):
         dead = build.open_dead_letters(settings)
@@ -139,7 +159,7 @@ def _worker_maker(settings: Settings) -> Callable[[], Worker]:
         build.build_engine(settings),
         build.build_decoder(settings),
         build.build_request_decoder(settings),
-        answers_events=settings.answer == "each-event",
+        answers_events=settings.answers_events,
         coalesce=settings.coalesce,
         now_ms=None if settings.max_future_ms is None else _now_ms,
         request_ttl_ms=settings.request_ttl_ms,

@@ -44,6 +44,9 @@ class Counts(msgspec.Struct):
     n_requests: int = 0
     """Records of the request source; each is answered or dead-lettered."""
 
+    n_asked: int = 0
+    """Requests that came otherwise than as records: over HTTP. Their answers are counted nowhere else."""
+
     dead_requests: Counter[str] = msgspec.field(default_factory=Counter)
 
     n_expired: int = 0

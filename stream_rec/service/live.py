@@ -97,7 +97,7 @@ class Life:
         if parts.snapshots is not None:
             parts.snapshots.committed = lambda: self.checkpoint.committed
         self.seat = Seat(parts, self.member, self.intake, situation.goals)
-        self.pipeline = parts.pipeline(self.worker, self.checkpoint, parts.watcher)
+        self.pipeline = parts.pipeline(self.worker, self.checkpoint, parts.watcher, parts.desk)
         if not stop():
             self.member.join()
 

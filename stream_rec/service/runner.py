@@ -41,12 +41,12 @@ class Job:
         self.seconds = 0.0
         """Time since the first batch was asked for, at the end of the last one."""
         self.interrupted = False
-        self._events = events
-        self._requests = requests
+        self.events = events
+        self.requests = requests
         self._reading = events
         self._recommendations = recommendations
         self._dead_letters = dead_letters
-        self._batch_events = batch_events
+        self.batch_events = batch_events
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -56,7 +56,7 @@ class Job:
                 build.build_engine(settings),
                 build.build_decoder(settings),
                 build.build_request_decoder(settings),
-                answers_events=settings.answer == "each-event",
+                answers_events=settings.answers_events,
                 now_ms=None if settings.max_future_ms is None else _now_ms,
             )
             events = build.open_events(settings)
@@ -102,19 +102,19 @@ class Job:
 
         def after(taken: Taken | None) -> bool:
             if taken is None:
-                self._flush()
+                self.flush()
             else:
-                self._write(taken)
+                self.write(taken)
             self.seconds = perf_counter() - started
             watch(self)
             self.interrupted = stop()
             return self.interrupted
 
         try:
-            if not self._take(self._events, self.worker.take_events, after) and self._requests is not None:
-                self._take(self._requests, self.worker.take_requests, after)
+            if not self._take(self.events, self.worker.take_events, after) and self.requests is not None:
+                self._take(self.requests, self.worker.take_requests, after)
         finally:
-            self._flush()
+            self.flush()
             self.seconds = perf_counter() - started
         self.counts.check()
 
@@ -125,7 +125,7 @@ class Job:
     def close(self) -> None:
         """Write what is left, and let go of sources and sinks. Raises TransportError. May be called twice."""
         with ExitStack() as stack:
-            for each in (self._events, self._requests, self._dead_letters, self._recommendations):
+            for each in (self.events, self.requests, self._dead_letters, self._recommendations):
                 if each is not None:
                     stack.callback(each.close)
 
@@ -134,16 +134,18 @@ class Job:
     ) -> bool:
         """Hand all batches of *source* to *take*; tell whether it was stopped before the end."""
         self._reading = source
-        return any(after(take(records) if records else None) for records in source.batches(self._batch_events))
+        return any(after(take(records) if records else None) for records in source.batches(self.batch_events))
 
-    def _write(self, taken: Taken) -> None:
+    def write(self, taken: Taken) -> None:
+        """Hand what came of a batch to the sinks. Raises TransportError."""
         # Dead letters first: an answer tells a log position, and what was refused up to it is told by then.
         if taken.refused and self._dead_letters is not None:
             self._dead_letters.write([each.letter() for each in taken.refused])
         if taken.answers and self._recommendations is not None:
             self._recommendations.write(list(map(encode_answer, taken.answers)), list(map(_key, taken.answers)))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Return when all that was written has arrived. Raises TransportError."""
         for sink in (self._dead_letters, self._recommendations):
             if sink is not None:
                 sink.flush()

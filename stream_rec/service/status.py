@@ -22,7 +22,16 @@ from stream_rec.service.live import Live
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.transport.broker import Partition
 
-__all__ = ["Overtime", "Reporter", "StatsTaker", "Status", "read_status", "status_lines", "summary"]
+__all__ = [
+    "Overtime",
+    "Reporter",
+    "StatsTaker",
+    "Status",
+    "read_status",
+    "status_lines",
+    "summary",
+    "write_status",
+]
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +118,7 @@ class Reporter:
             self._next_line = now + _LINE_EVERY_S
             self._log(live, now)
         if self._path is not None:
-            self._write(self._path, self._status(live))
+            write_status(self._path, self.status(live))
 
     @property
     def stats(self) -> Stats | None:
@@ -121,7 +130,8 @@ class Reporter:
         """How long it has been reporting."""
         return self._clock() - self._begun
 
-    def _status(self, live: Live) -> Status:
+    def status(self, live: Live) -> Status:
+        """How *live* does now."""
         life = live.life
         last = None if self._snapshots is None else self._snapshots.last
         return Status(
@@ -157,15 +167,15 @@ class Reporter:
         )
         self._told = live.state
 
-    @staticmethod
-    def _write(path: Path, status: Status) -> None:
-        """As a whole: whoever reads it never sees half of it."""
-        temporary = path.with_name(f".{path.name}.part")
-        try:
-            temporary.write_bytes(msgspec.json.encode(status) + b"\n")
-            temporary.replace(path)
-        except OSError as error:
-            raise SettingsError("status_file", f"cannot write {str(path)!r}: {error.strerror}") from error
+
+def write_status(path: Path, status: Status) -> None:
+    """As a whole: whoever reads it never sees half of it. Raises SettingsError."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_bytes(msgspec.json.encode(status) + b"\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise SettingsError("status_file", f"cannot write {str(path)!r}: {error.strerror}") from error
 
 
 def read_status(path: Path) -> Status:

@@ -5,7 +5,7 @@ recommender thread behind its mailbox. What it says of a log does not depend on 
 for what coalescing leaves out).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -61,6 +61,12 @@ class Batch(NamedTuple):
     seen: Mapping[str, int] | None = None
     """By `topic-partition`, the last offset of each partition among them; None: look."""
 
+    def slices(self, n: int) -> "Iterator[Batch]":
+        """The same in parts of *n* records."""
+        for start in range(0, len(self.records), n):
+            part = slice(start, start + n)
+            yield Batch(self.records[part], self.decoded[part], None if self.ours is None else self.ours[part])
+
 
 class Taken(NamedTuple):
     """What came of a batch, in the order of its records."""
@@ -69,6 +75,15 @@ class Taken(NamedTuple):
     refused: list[Refused]
     forgot: bool = False
     """Whether something was forgotten: snapshots from before must go."""
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Taken]") -> "Taken":
+        """Those of the parts of a batch, in order, as one."""
+        return cls(
+            [answer for part in parts for answer in part.answers],
+            [refused for part in parts for refused in part.refused],
+            any(part.forgot for part in parts),
+        )
 
 
 class Worker:
@@ -120,11 +135,7 @@ class Worker:
             else:
                 mine = None if ours is None else ours[run]
                 parts.append(self.take_decoded(records[run], decoded[run], mine))  # type: ignore[arg-type]  # events
-        return Taken(
-            [answer for part in parts for answer in part.answers],
-            [refused for part in parts for refused in part.refused],
-            any(part.forgot for part in parts),
-        )
+        return Taken.joined(parts)
 
     def take_events(self, records: Sequence[Record]) -> Taken:
         """Decode and apply *records*, and answer right after each if that was asked for."""
@@ -141,19 +152,47 @@ class Worker:
 
         *seen* is the last offset of each partition among them, which is looked up without it.
         """
+        return self._take(records, decoded, ours, seen, None)[0]
+
+    def take_asked(
+        self, records: Sequence[Record], events: Sequence[Event | Forget], asked: Mask
+    ) -> tuple[Taken, list[Answer | None]]:
+        """Apply *events*, and answer right after each of those *asked* for, besides what is answered anyway.
+
+        The answers stand event for event; None where nothing was asked, or applied.
+        """
+        taken, answered = self._take(records, events, None, None, asked)
+        self.counts.n_asked += int(asked.sum())
+        return taken, [answer if want else None for answer, want in zip(answered, asked.tolist(), strict=True)]
+
+    def _take(
+        self,
+        records: Sequence[Record],
+        decoded: Sequence[Decoded],
+        ours: Mask | None,
+        seen: Mapping[str, int] | None,
+        asked: Mask | None,
+    ) -> tuple[Taken, Sequence[Answer | None]]:
+        """Apply what is readable, and answer: what was asked for alone, or where events are answered each of ours."""
         mine = np.ones(len(records), np.bool_) if ours is None else ours
-        answering = self._answers_events and bool(mine.any())
+        answering = asked is not None or (self._answers_events and bool(mine.any()))
         offsets = self._see_each(records) if answering else self._see(seen or _last_of_each(records))
         run = _readable(records, decoded, mine, offsets)
         watermark = self.engine.watermark
-        applied, answers = self._apply(run, answering=answering)
+        applied, answered = self._apply(run, answering=answering, asked=asked)
+        answers = [answer for answer in answered if answer is not None] if self._answers_events else []
         refused = self._refused(records, decoded, run, applied, watermark)
         if refused and not mine.all():
             place = _place_in(records)
             refused = [each for each in refused if mine[place(each)]]
         self._count(mine, run, applied, refused)
         self.counts.n_answers += len(answers)
-        return Taken(answers, refused, Forget in set(map(type, run.events)))
+        return Taken(answers, refused, Forget in set(map(type, run.events))), answered
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answer who asks otherwise than by records. Raises SettingsError for parameters out of range."""
+        self.counts.n_asked += len(requests)
+        return self.engine.answer(requests, self.offsets)
 
     def take_requests(self, records: Sequence[Record]) -> Taken:
         """Answer the requests in *records* from the present state."""
@@ -198,16 +237,15 @@ class Worker:
             raise DecodeError(*record.fault)
         return self._requests.decode(record.value)
 
-    def _apply(self, run: "_Run", *, answering: bool) -> tuple[Applied, list[Answer]]:
+    def _apply(self, run: "_Run", *, answering: bool, asked: Mask | None) -> tuple[Applied, Sequence[Answer | None]]:
         if not answering:
             return self.engine.apply(run.events), []
-        wanted = run.ours
-        if self._coalesce:
+        wanted = run.ours if self._answers_events or asked is None else asked
+        if self._coalesce and asked is None:
             newest = _newest_of_each_session(run.events, wanted)
             self.counts.n_coalesced += int(wanted.sum() - newest.sum())
             wanted = newest
-        applied, answered = self.engine.apply_and_answer(run.events, run.offsets, wanted)
-        return applied, [answer for answer in answered if answer is not None]
+        return self.engine.apply_and_answer(run.events, run.offsets, wanted)
 
     def _see(self, last: Mapping[str, int]) -> list[dict[str, int]]:
         """Note the last positions of a batch that nobody is told of."""

@@ -26,6 +26,12 @@ _LONGEST: Final = 36_500 * _DAY
 
 Millis = Annotated[int, Meta(ge=0, le=_LONGEST, extra={"kind": Kind.DURATION})]
 PositiveMillis = Annotated[int, Meta(ge=1, le=_LONGEST, extra={"kind": Kind.DURATION})]
+Address = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:/\s]*):[0-9]{1,5}$", extra={"metavar": "HOST:PORT", "expected": "HOST:PORT"}
+    ),
+]
 RecordBytes = Annotated[int, Meta(ge=1, le=1 << 30, extra={"kind": Kind.SIZE})]
 # Below this the empty tables alone would be over the budget, and nothing could be kept.
 BudgetBytes = Annotated[int, Meta(ge=16 << 20, extra={"kind": Kind.SIZE})]
@@ -83,7 +89,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events: Source
     """Where events are read from: a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, each also with
     `.gz` (but for Parquet), `-` for standard input (JSON lines), or a topic,
-    `kafka://host:9092[,host:9092]/topic`, which is read until the service is stopped."""
+    `kafka://host:9092[,host:9092]/topic`, which is read until the service is stopped. With `http`,
+    the word `http` says that they come over HTTP only."""
 
     format: Format = "auto"
     """How `events` are written, where the name does not tell (`u.data`, CSV on standard input):
@@ -91,9 +98,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log, such as `movielens`, says also what its columns are and how its times are written; then
     `events` may be the folder that holds the log's files."""
 
-    recommendations: Destination = "-"
+    recommendations: Destination | None = None
     """Where answers are written, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for
-    standard output, or a topic, `kafka://host:9092/topic`, where they are keyed by session."""
+    standard output, or a topic, `kafka://host:9092/topic`, where they are keyed by session. `none` is
+    standard output, or with `http` nowhere: then who asks is answered, and nobody else."""
 
     requests: Source | None = None
     """Where requests for recommendations are read from: JSON lines in a file or a pipe, answered
@@ -370,6 +378,53 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What a service tells on standard error while it runs."""
 
+    http: Address | None = None
+    """Where the HTTP API and the dashboard are served, `HOST:PORT`; `:8000` is port 8000 of this
+    machine alone, and port 0 any free one. Needs `pip install 'stream-rec[serve]'`. Files are then
+    read to their end, and the service stays, and takes events over HTTP."""
+
+    http_keys: Annotated[
+        tuple[Name, ...],
+        Meta(
+            extra={
+                "flag": "--http-key",
+                "metavar": "NAME:SCOPES:KEY",
+                "expected": "texts such as shop:read+write:env:SHOP_KEY; scopes are read, write and admin",
+                "private": True,
+            }
+        ),
+    ] = ()
+    """Keys that the HTTP API asks for. A scope is `read` (ask), `write` (send events) or `admin` (forget,
+    and see other visitors in explanations); several are joined by `+`. A key is given as `env:NAME` or
+    `file:PATH`, never as it is, and has at least 16 characters."""
+
+    http_keys_file: Path | None = None
+    """A file of more keys, one `NAME:SCOPES:KEY` a line, with the keys as they are."""
+
+    insecure: bool = False
+    """Let `http` listen beyond this machine without keys."""
+
+    http_cors: Annotated[
+        tuple[Name, ...],
+        Meta(extra={"metavar": "ORIGIN", "expected": "origins such as https://shop.example, or *"}),
+    ] = ()
+    """Origins whose pages may call the HTTP API from a browser; `*` is any."""
+
+    http_clock: Literal["auto", "wall", "log"] = "auto"
+    """When an event was that comes over HTTP without a `timestamp`: by this machine's clock (`wall`), or by the log's,
+    which goes on from its newest event (`log`). `auto` is `log` where files are read that ended longer ago than
+    `retention`: by the wall's, the first click would be their sessions' end."""
+
+    http_max_body_bytes: RecordBytes = 1 << 20
+    """A longer request over HTTP is refused."""
+
+    http_max_batch: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    """How many events or requests one call over HTTP may bring."""
+
+    journal: Path | None = None
+    """A file where events that came over HTTP are kept as JSON lines, without Kafka: written to disk before they are
+    acknowledged, and read again at the next start. With a topic of events it is not needed."""
+
     status_file: Path | None = None
     """A file that is written anew each second with the state of the service as JSON;
     `stream-rec status FILE` reads it, and fails if the service is not ready."""
@@ -385,10 +440,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_exactly_once(self) -> bool:
         """`delivery`, or what its `none` stands for."""
-        places = [self.dead_letters or self.events, self.recommendations]
-        if self.answer == "none":
-            places = places[:1]
-        return self.delivery == "exactly-once" or (self.delivery is None and all(map(is_topic, [self.events, *places])))
+        places = [self.events, self.dead_letters or self.events, self.answers_place or self.events]
+        return self.delivery == "exactly-once" or (self.delivery is None and all(map(is_topic, places)))
+
+    @property
+    def answers_place(self) -> str | None:
+        """Where answers are written, `recommendations` or what its `none` stands for; None where nothing is."""
+        if self.answer == "none" or (self.recommendations is None and self.http is not None):
+            return None
+        return self.recommendations or "-"
+
+    @property
+    def answers_events(self) -> bool:
+        """Whether each event is answered."""
+        return self.answer == "each-event" and self.answers_place is not None
 
     @property
     def lateness_ms(self) -> int:
@@ -415,7 +480,7 @@ def _lateness_within_retention(settings: Settings) -> None:
 
 
 def _requests_have_a_source(settings: Settings) -> None:
-    if settings.answer == "requests" and settings.requests is None:
+    if settings.answer == "requests" and settings.requests is None and settings.http is None:
         raise SettingsError("answer", "is 'requests', but no source of requests is given; name one with --requests")
     if settings.answer == "none" and settings.requests is not None:
         raise SettingsError("answer", "is 'none', but requests are given; drop --requests, or answer them")
@@ -423,11 +488,12 @@ def _requests_have_a_source(settings: Settings) -> None:
 
 def _places_differ(settings: Settings) -> None:
     _differ("requests", settings.requests, "events", settings.events)
-    _differ("dead_letters", settings.dead_letters, "recommendations", settings.recommendations)
-    for key in ("recommendations", "dead_letters"):
+    written = {"recommendations": settings.answers_place, "dead_letters": settings.dead_letters}
+    _differ("dead_letters", settings.dead_letters, "recommendations", settings.answers_place)
+    for key, place in written.items():
         for source in ("events", "requests"):
             if getattr(settings, source) != "-":  # `-` reads one stream and writes another
-                _differ(key, getattr(settings, key), source, getattr(settings, source))
+                _differ(key, place, source, getattr(settings, source))
 
 
 def _differ(key: str, place: str | None, other_key: str, other: str | None) -> None:
@@ -447,14 +513,28 @@ def _of_one_kind(settings: Settings) -> None:
 def _deliverable(settings: Settings) -> None:
     if settings.delivery != "exactly-once":
         return
-    for key in ("events", "recommendations", "dead_letters"):
-        place = getattr(settings, key)
-        if place is not None and not is_topic(place) and not (key == "recommendations" and settings.answer == "none"):
+    places = {
+        "events": settings.events,
+        "recommendations": settings.answers_place,
+        "dead_letters": settings.dead_letters,
+    }
+    for key, place in places.items():
+        if place is not None and not is_topic(place):
             raise SettingsError(
                 "delivery",
                 f"is exactly-once, but {key} is {place!r}: only what is in Kafka can be one transaction; "
                 "name a topic, or say at-least-once",
             )
+
+
+def _served(settings: Settings) -> None:
+    """What only a served run takes, and what it does not."""
+    if settings.http is None and settings.events == "http":
+        raise SettingsError("events", "is 'http', but nothing is served: add --http HOST:PORT")
+    if settings.journal is not None and (settings.http is None or is_topic(settings.events)):
+        raise SettingsError(
+            "journal", "is for events over HTTP without Kafka: a topic of events keeps them; drop it, or add --http"
+        )
 
 
 def is_topic(place: str) -> bool:
@@ -483,4 +563,5 @@ _CHECKS: Final = (
     _of_one_kind,
     _deliverable,
     _a_public_log_is_known,
+    _served,
 )
