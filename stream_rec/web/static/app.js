@@ -23,12 +23,14 @@ const views = { "": idle, quality: idle, visitors: visitorsView(), try: visitVie
 let view = null;
 
 function onStats(told) {
+  const isReadyNow = told.state === "ready" && stats !== null && stats.state !== "ready";
   stats = told;
   samples.push({ at: told.at_ms, stats: told });
   while (samples.length && told.at_ms - samples[0].at > SPAN_MS) samples.shift();
   draw();
   say(el("foot"), `stream-rec ${told.version}, up for ${duration(told.uptime_s * 1000)}, process ${told.pid}`);
   showState("live");
+  if (isReadyNow) enter(); // what could not be answered before is asked again
 }
 
 function draw() {

@@ -210,6 +210,7 @@ export function liveView() {
       (row, [, found]) => ["p50", "p90", "p99"].forEach((name, i) => say(row.children[i + 1], millis(found[name]))),
     );
     const names = known.map(([name]) => name);
+    latency.box.querySelector(".split").hidden = !names.length;
     if (!names.length) return latency.show("–", "nothing measured yet");
     if (!names.includes(stage)) choose(["http", "end_to_end", "answer", names[0]].find((name) => names.includes(name)));
     const found = stats.latency_ms[stage];

@@ -39,12 +39,10 @@ function telling(quality) {
   return windows.find((each) => each.models.some((model) => !model.shadow && model.scored >= FEW)) ?? windows.at(-1);
 }
 
-/** Low and high of a metric's interval, by whichever names they come. */
-export function interval(model, metric) {
-  const pair = model[`${metric}_interval`] ?? model[`${metric}_ci`] ?? model.intervals?.[metric];
-  if (Array.isArray(pair) && pair.length === 2) return { low: pair[0], high: pair[1] };
-  if (Number.isFinite(model[`${metric}_low`])) return { low: model[`${metric}_low`], high: model[`${metric}_high`] };
-  return {};
+/** Low and high of a metric's interval, where it has one. */
+function interval(model, metric) {
+  const [low, high] = [model[`${metric}_low`], model[`${metric}_high`]];
+  return Number.isFinite(low) && Number.isFinite(high) ? { low, high } : {};
 }
 
 const shown = (metric, value) =>
@@ -71,7 +69,7 @@ export function headline() {
       const window = telling(stats.quality);
       const model = window?.models.find((each) => !each.shadow) ?? window?.models[0];
       if (!model || !model.scored) {
-        say(figure, "–");
+        figure.hidden = true;
         say(
           words,
           stats.quality
@@ -82,6 +80,7 @@ export function headline() {
         say(basis, "");
         return;
       }
+      figure.hidden = false;
       say(figure, percent(model.hr, 0));
       say(
         words,
