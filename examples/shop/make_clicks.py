@@ -31,7 +31,7 @@ def main() -> None:
     chance = random.Random(20)
     products = [json.loads(line)["id"] for line in Path(__file__).with_name("products.jsonl").read_text().splitlines()]
     now_ms = int(time.time() * 1000)
-    rows = []
+    rows: list[tuple[str, str, int, str]] = []
     for visit in range(VISITS):
         plan = chance.choices(PLANS, weights=(6, 5, 3, 5, 4, 2, 4))[0]
         begin = chance.randrange(2)
@@ -41,9 +41,10 @@ def main() -> None:
             kind = "cart" if chance.random() < 0.1 else "view"
             rows.append((f"visit-{visit}", seen, at_ms, kind))
             at_ms += chance.randint(8_000, 90_000)
+    rows.sort(key=lambda row: row[2])
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(("session_id", "item_id", "timestamp", "type"))
-    out.writerows(sorted(rows, key=lambda row: row[2]))
+    out.writerows(rows)
 
 
 if __name__ == "__main__":
