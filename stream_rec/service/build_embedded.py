@@ -3,10 +3,9 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from stream_rec.events import EventEncoder
 from stream_rec.service import build
 from stream_rec.service.desk import Desk
-from stream_rec.service.embedded import TOPIC, Embedded, LogClock, StateInlet
+from stream_rec.service.embedded import TOPIC, Embedded, LogClock
 from stream_rec.service.journal import Journal
 from stream_rec.service.runner import Job
 from stream_rec.service.served import Served
@@ -25,6 +24,5 @@ def build_embedded(settings: Settings, undo: ExitStack) -> tuple[Embedded, Serve
         journal = Journal(Path(settings.journal), TOPIC)
         undo.callback(journal.close)
     embedded = Embedded(job, desk, journal, clock=LogClock(settings.http_clock, settings.retention_ms))
-    inlet = StateInlet(desk, EventEncoder(), is_durable=journal is not None)
-    served = build.describe_served(settings, desk, inlet, lambda: embedded.status)
+    served = build.describe_served(settings, desk, embedded.inlet, lambda: embedded.status)
     return embedded, served._replace(now_ms=embedded.clock)

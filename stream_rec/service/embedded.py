@@ -46,6 +46,10 @@ class StateInlet:
         self._encode = encoder.encode
         self._numbers = count()
 
+    def go_on_from(self, number: int) -> None:
+        """Number what comes from *number* on."""
+        self._numbers = count(number)
+
     def put(self, events: Sequence[Click | Forget], ticket: object) -> None:
         """Leave them at the desk: the ticket comes with `Applied`."""
         self._desk.put(self.ask(events), ticket)
@@ -102,6 +106,7 @@ class Embedded:
         self.clock = clock or LogClock("wall")
         self.state = "recovering"
         self.worker = job.worker
+        self.inlet = StateInlet(desk, EventEncoder(), is_durable=journal is not None)
         self.taker = StatsTaker()
         self._job = job
         self._desk = desk
@@ -188,6 +193,7 @@ class Embedded:
         if self._journal is not None:
             for records in self._journal.batches():
                 self.worker.take_events(records)
+            self.inlet.go_on_from(self._journal.n_lines)
 
     def _took(self, asks: Sequence[Apply], taken: Sequence[Taken]) -> None:
         """What came over HTTP was applied: write it down before anybody is told."""

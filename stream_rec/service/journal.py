@@ -6,6 +6,7 @@ say. A last line that is not whole was told to nobody: it is cut off.
 
 import os
 from collections.abc import Iterator, Sequence
+from io import BufferedRandom
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,6 @@ from stream_rec.transport.base import Record
 __all__ = ["Journal"]
 
 _BLOCK: Final = 1 << 20
-_LINES: Final = 1024
 
 
 class Journal:
@@ -24,29 +24,31 @@ class Journal:
     def __init__(self, path: Path, topic: str) -> None:
         self._path = path
         self._topic = topic
+        self.n_lines = 0
         try:
-            self._file = path.open("ab+")
-            self._cut_to_whole_lines()
+            with path.open("ab+") as file:
+                _cut_to_whole_lines(file)
+            # Without a buffer of Python's: what could not be written must not be tried again by a close.
+            self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise SettingsError("journal", f"cannot write {str(path)!r}: {error.strerror}") from error
-        self.n_lines = 0
 
     def batches(self) -> Iterator[list[Record]]:
         """What was written before, with the numbers of its lines, from 0. To be read once, before anything else."""
-        self._file.seek(0)
-        while lines := self._file.readlines(_BLOCK):
-            for start in range(0, len(lines), _LINES):
-                part = lines[start : start + _LINES]
+        with self._path.open("rb") as file:
+            while lines := file.readlines(_BLOCK):
                 yield [
-                    Record(line.rstrip(b"\n"), self._topic, 0, number) for number, line in enumerate(part, self.n_lines)
+                    Record(line.rstrip(b"\n"), self._topic, 0, number)
+                    for number, line in enumerate(lines, self.n_lines)
                 ]
-                self.n_lines += len(part)
+                self.n_lines += len(lines)
 
     def write(self, values: Sequence[bytes]) -> None:
         """Append *values*; they are on the disk when it returns. Raises TransportError."""
+        left = memoryview(b"".join(value + b"\n" for value in values))
         try:
-            self._file.write(b"".join(value + b"\n" for value in values))
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
             os.fdatasync(self._file.fileno())
         except OSError as error:
             raise TransportError(f"cannot write the journal {str(self._path)!r}: {error.strerror}") from error
@@ -56,16 +58,17 @@ class Journal:
         """Let go. May be called twice."""
         self._file.close()
 
-    def _cut_to_whole_lines(self) -> None:
-        end = self._file.seek(0, os.SEEK_END)
-        at = end
-        while at > 0:
-            start = max(0, at - _BLOCK)
-            self._file.seek(start)
-            found = self._file.read(at - start).rfind(b"\n")
-            if found >= 0:
-                at = start + found + 1
-                break
-            at = start
-        if at < end:
-            self._file.truncate(at)
+
+def _cut_to_whole_lines(file: BufferedRandom) -> None:
+    """Take away what comes behind the last end of a line."""
+    end = at = file.seek(0, os.SEEK_END)
+    while at > 0:
+        start = max(0, at - _BLOCK)
+        file.seek(start)
+        found = file.read(at - start).rfind(b"\n")
+        if found >= 0:
+            at = start + found + 1
+            break
+        at = start
+    if at < end:
+        file.truncate(at)

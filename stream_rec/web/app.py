@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from types import GenericAlias
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 from starlette.applications import Starlette
@@ -37,6 +37,7 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 _EVERYTHING: Final = frozenset(SCOPES)
 _CLIENT_GONE: Final = 499
 _SERVER_FAULT: Final = 500
+_IS_RAW: Final = "stream_rec.is_raw"
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -130,7 +131,10 @@ class Endpoint:
             api.require_ready()
             query = self._query(scope["query_string"])
             body = None if self._decode is None else self._decode(await _body(receive, api.limits.max_body_bytes))
-            result = await self._route.handle(Asked(api, scope["path_params"], query, body, scopes))
+            path = scope["path_params"]
+            if _IS_RAW in scope:
+                path = {name: unquote(value) for name, value in path.items()}
+            result = await self._route.handle(Asked(api, path, query, body, scopes))
             status, payload, headers = self._route.status, _ENCODE(result), [_JSON, _NO_STORE]
         except ClientGoneError:
             api.stats_maker.n_http += 1
@@ -238,11 +242,24 @@ def make_app(api: Api, origins: tuple[str, ...] = ()) -> ASGIApp:
             allow_headers=["authorization", "content-type"],
         )
         middleware.append(allowed)
-    return Starlette(
+    app = Starlette(
         routes=[*paths, *operations.paths(api)],
         middleware=middleware,
         exception_handlers={404: _no_such_path, 405: _no_such_method},
     )
+    return _with_slashes_in_ids(app)
+
+
+def _with_slashes_in_ids(app: ASGIApp) -> ASGIApp:
+    """Let an escaped slash be a part of an id: servers hand paths on unescaped, where it would divide one."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        raw: bytes = scope.get("raw_path") or b""
+        if b"%2F" in raw or b"%2f" in raw:
+            scope = {**scope, "path": raw.decode("ascii"), _IS_RAW: True}
+        await app(scope, receive, send)
+
+    return wrapped
 
 
 def _by_path(routes: tuple[Route, ...]) -> list[list[Route]]:
