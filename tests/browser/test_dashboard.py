@@ -218,6 +218,9 @@ def test_a_lost_connection_is_told_and_mended(page: Page, service: FakeService) 
         expect(page.locator("#state-text")).to_have_text("No connection")
         expect(page.locator("#banner-count")).to_have_text(re.compile(r"Trying again in \d+ seconds?\."))
         expect(page.locator("#live .figure").first).to_contain_text("%")
+        expect(page.locator("#banner-count")).to_have_text(
+            re.compile(r" [3-9] seconds"), timeout=15_000
+        )  # time to click
         service.stream_is_down = False
         page.get_by_role("button", name="Try now").click()
         expect(banner).to_be_hidden()

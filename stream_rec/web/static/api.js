@@ -78,21 +78,22 @@ export const at = (...parts) => `/v1/${parts.map(encodeURIComponent).join("/")}`
 
 export const SHOWN = 10; // recommendations in a list
 
-let explains = true;
+const silent = new Set(); // kinds of questions that are answered without reasons
 
-/** Ask with `{explain: true}`; and without, from the first time that the service does not know the word. */
-export async function explained(ask) {
+/** Ask with `{explain: true}`; and without, from the first time that this kind of question knows no such word. */
+export async function explained(kind, ask) {
   try {
-    return await ask(explains ? { explain: true } : {});
+    return await ask(silent.has(kind) ? {} : { explain: true });
   } catch (error) {
-    if (!explains || error.code !== "unknown_field" || error.field !== "explain") throw error;
-    explains = false;
+    if (silent.has(kind) || error.code !== "unknown_field" || error.field !== "explain") throw error;
+    silent.add(kind);
     return ask({});
   }
 }
 
 /** What is recommended, with titles and reasons. */
-export const answerFor = (...parts) => explained((more) => get(at(...parts), { n: SHOWN, details: true, ...more }));
+export const answerFor = (...parts) =>
+  explained(parts.at(-1), (more) => get(at(...parts), { n: SHOWN, details: true, ...more }));
 
 // ------------------------------------------------------------------------------------------------- stream
 

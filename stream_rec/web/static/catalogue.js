@@ -18,7 +18,7 @@ export function itemsView() {
     try {
       const { items } = await get("/v1/items", { q: text, limit: 50 }, { signal });
       learn(items);
-      say(title, text ? "Found" : "Most visited");
+      say(title, text ? "Found" : "Popular lately");
       keep(
         list,
         items,

@@ -20,6 +20,7 @@ let n_made = 0; // rows, for ids that no item can clash with
 export function learn(items) {
   for (const item of items) {
     if (item.title) remember(item.item_id, item.title);
+    else if (item.sessions !== undefined && !titles.has(item.item_id)) remember(item.item_id, null); // with all there is
   }
 }
 

@@ -53,6 +53,9 @@ export function visitView() {
     say(problem, text);
   }
 
+  /** Shown only when it lasts: see style.css. */
+  const busy = (isBusy) => document.getElementById("suggestions").setAttribute("aria-busy", String(isBusy));
+
   function rename(name) {
     id = name;
     sessionStorage.setItem(PLACE, id);
@@ -73,9 +76,10 @@ export function visitView() {
   async function view(item) {
     learn([item]);
     const mineNow = (turn += 1);
+    busy(true);
     const event = { session_id: id, item_id: item.item_id, type: "view" }; // its time is the service's to tell
     try {
-      const answer = await explained((more) =>
+      const answer = await explained("event", (more) =>
         call("POST", "/v1/events:recommend", { event, n: SHOWN, details: true, ...more }),
       );
       events.push(item);
@@ -89,6 +93,8 @@ export function visitView() {
       );
     } catch (error) {
       told(refusal(error));
+    } finally {
+      if (mineNow === turn) busy(false);
     }
   }
 
@@ -140,21 +146,26 @@ export function visitView() {
 
   async function enter(item) {
     search();
+    told("");
+    const mineNow = (turn += 1); // a click meanwhile is newer than what is asked here
+    const isStill = () => mineNow === turn;
+    try {
+      const known = (await get(at("sessions", id))).events;
+      learn(known);
+      if (isStill()) events = known;
+    } catch (error) {
+      if (error.status !== 404) told(inWords(error, "look up your visit"));
+      else if (isStill()) events = [];
+    }
+    showTrail();
     if (item) {
       history.replaceState(null, "", "#/try");
       await view({ item_id: item });
       return;
     }
     try {
-      events = (await get(at("sessions", id))).events;
-      learn(events);
-    } catch (error) {
-      if (error.status !== 404) told(inWords(error, "look up your visit"));
-      else events = [];
-    }
-    showTrail();
-    try {
-      recs.show(await answerFor("sessions", id, "recommendations"));
+      const answer = await answerFor("sessions", id, "recommendations");
+      if (isStill()) recs.show(answer);
     } catch (error) {
       told(inWords(error, "ask for recommendations"));
     }

@@ -87,27 +87,28 @@ function neighbours(item, why) {
   const rest = shares.slice(SHOWN).reduce((sum, [, share]) => sum + share, 0) + (why.others?.share ?? 0);
   const rows = [
     ...shares.slice(0, SHOWN).map(([id, share]) => part(id === REST ? "other items" : named(id), share)),
-    ...(rest > 0 ? [part("everything else", rest, "quiet")] : []),
     ...(why.rules ? [part(h("span", {}, "often follows ", named(why.rules.after)), why.rules.share, "followed")] : []),
-  ];
-  const words =
-    n === 1
-      ? " like this one also has this item. What it shares with this visit:"
-      : " like this one also have this item. What they share with this visit, and how much of the score each part brings in:";
+  ].sort((a, b) => b.share - a.share);
+  if (rest > 0) rows.push(part("everything else", rest, "quiet"));
+  const similar = n
+    ? [
+        h("strong", {}, count(n, "earlier visit")),
+        n === 1 ? " like this one also has this item. " : " like this one also have this item. ",
+      ]
+    : [];
+  const ruled = why.rules
+    ? [
+        "It came after ",
+        named(why.rules.after),
+        " in ",
+        h("strong", {}, count(why.rules.sessions, "visit")),
+        " of any kind. ",
+      ]
+    : [];
+  const isRuled = why.rules && why.rules.share > total / 2;
   return [
-    n ? h("p", {}, h("strong", {}, count(n, "earlier visit")), words) : null,
+    h("p", {}, isRuled ? [ruled, similar] : [similar, ruled], "How much of the score comes from what:"),
     bars(rows, "How much of the score each shared item brings in"),
-    why.rules
-      ? h(
-          "p",
-          {},
-          "It came after ",
-          named(why.rules.after),
-          " in ",
-          h("strong", {}, count(why.rules.sessions, "visit")),
-          ", whether these were like this one or not.",
-        )
-      : null,
     n
       ? [
           h("h3", {}, "The visits it comes from"),
