@@ -7,6 +7,7 @@ compiled loops work on whole batches. A batch leaves the state that its events o
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
@@ -18,7 +19,20 @@ from stream_rec.ids import IdTable
 from stream_rec.index import Answers, Batch, Index, Parameters, Queries, Spread, field, retained
 from stream_rec.limits import Limits, validated
 from stream_rec.outcome import Applied, Stats
-from stream_rec.recommend import DEFAULT_PRESET, Model, changed, compile_model, model, stack_models
+from stream_rec.recommend import (
+    DEFAULT_PRESET,
+    EXPLAINED,
+    Asked,
+    Explaining,
+    Model,
+    Names,
+    Scored,
+    changed,
+    compile_model,
+    explain,
+    model,
+    stack_models,
+)
 from stream_rec.sessionize import Sessionizer
 from stream_rec.sessions import SessionStore
 from stream_rec.state import EngineState, differences, rules_of
@@ -348,10 +362,19 @@ class Engine:
     # --- answers
 
     def recommend(
-        self, session_id: str | None = None, *, items: Sequence[str] | None = None, n: int | None = None
+        self,
+        session_id: str | None = None,
+        *,
+        items: Sequence[str] | None = None,
+        n: int | None = None,
+        explain: bool = False,
     ) -> list[Recommendation]:
-        """Return what is recommended next for a session, or after *items*. Changes nothing."""
-        request = Request(session_id=session_id, items=None if items is None else tuple(items), n=n)
+        """Return what is recommended next for a session, or after *items*, and why if it is to *explain*.
+
+        Changes nothing.
+        """
+        asked = None if items is None else tuple(items)
+        request = Request(session_id=session_id, items=asked, n=n, explain=explain)
         return self.answer([request])[0].items
 
     def answer(self, requests: Sequence[Request], offsets: Offsets = NO_OFFSETS) -> list[Answer]:
@@ -370,19 +393,28 @@ class Engine:
         session_id: str | None = None,
         items: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
+        how: Explaining | None = None,
     ) -> list[Recommendation]:
-        """Return what *point* recommends next for a session, or after *items*. Changes nothing."""
+        """Return what *point* recommends next for a session, or after *items*. Changes nothing.
+
+        With *how*, the first EXPLAINED items come with why they did, at some milliseconds more.
+        """
         parameters = self._parameters(point)
         rows = self._row if point.n <= self._row.item.shape[1] else _rows(1, point.n)
         self._row = rows
         slot = None if session_id is None else self.sessions.ids.find(session_id)
         barred = self._numbers(exclude)
-        if items is None and slot is not None:
-            self.index.ask_session(parameters, slot, barred, rows, 0)
+        own = -1 if slot is None else slot
+        query = None if items is None and slot is not None else self._query(items or ())
+        if query is None:
+            self.index.ask_session(parameters, own, barred, rows, 0)
         else:
-            own = -1 if slot is None else slot
-            self.index.ask_items(parameters, self._query(items or ()), own, barred, rows, 0)
-        return self._named(rows, 0)
+            self.index.ask_items(parameters, query, own, barred, rows, 0)
+        named = self._named(rows, 0)
+        if how is None:
+            return named
+        seen = self.index.events_of(own)[0] if query is None else query
+        return self._explained(named, rows, Asked(parameters, seen.tolist(), own), how)
 
     def ask_many(
         self,
@@ -418,7 +450,8 @@ class Engine:
 
     def _answer(self, request: Request, offsets: Offsets) -> Answer:
         point = self._variant(request)
-        items = self.ask(point, session_id=request.session_id, items=request.items, exclude=request.exclude)
+        how = Explaining(hide_sessions=request.hide_sessions) if request.explain else None
+        items = self.ask(point, session_id=request.session_id, items=request.items, exclude=request.exclude, how=how)
         return Answer(request.session_id, request.request_id, items, self.index.watermark, dict(offsets), point.name)
 
     def _variant(self, request: Request) -> Model:
@@ -486,6 +519,17 @@ class Engine:
         sources = map(SOURCES.__getitem__, answers.source[row, :n].tolist())
         scores = answers.score[row, :n].tolist()
         return list(map(Recommendation, items, scores, sources))  # type: ignore[arg-type]  # an answer's item has a name
+
+    def _explained(
+        self, named: list[Recommendation], rows: Answers, asked: Asked, how: Explaining
+    ) -> list[Recommendation]:
+        """Return the items *named*, in row 0, with why they are the answer to what was *asked* last."""
+        n = min(len(named), EXPLAINED)
+        columns = (column[0, :n].tolist() for column in (rows.item, rows.score, rows.source))
+        names = Names(self.items.names, self.sessions.ids.names)
+        reasons = explain(self.index, names, asked, list(map(Scored, *columns)), how)
+        told = [msgspec.structs.replace(each, why=why) for each, why in zip(named, reasons, strict=False)]
+        return told + named[n:]
 
     # --- its state
 

@@ -22,6 +22,7 @@ LAWS: Final = (
     "tests/unit/test_snapshot.py",
 )
 
+EXPLANATIONS: Final = ("tests/property/test_explanations.py",)
 EVALUATION: Final = ("tests/unit/test_evaluate.py::TestNothingLeaks",)
 
 LONGEST_S: Final = 480  # the tests take one or two minutes with the kernels to compile
@@ -65,6 +66,22 @@ BUGS: Final = [
         'Stretch("learn", 0, len(train)), Stretch("frozen", len(train), len(log))',
         'Stretch("learn", 0, len(log)), Stretch("frozen", len(train), len(log))',
         EVALUATION,
+    ),
+    Bug(
+        2,
+        "an explanation is told of no votes of rules beside the neighbours'",
+        KERNEL + "ask.py",
+        "scratch.trail[TRAIL_MIX] = factor",
+        "scratch.trail[TRAIL_MIX] = 1.0",
+        EXPLANATIONS,
+    ),
+    Bug(
+        3,
+        "an explanation counts the asking session among those that rules were found in",
+        "stream_rec/index/vmis.py",
+        "(slots != field.DEAD) & (slots != own)",
+        "slots != field.DEAD",
+        EXPLANATIONS,
     ),
     Bug(
         1,

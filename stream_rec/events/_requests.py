@@ -36,6 +36,8 @@ class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     preset: str | None = None
     fallbacks: bool | None = None
     ttl_ms: Millis | None = None
+    explain: bool | None = None
+    hide_sessions: bool | None = None
 
 
 _READ: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire).decode
@@ -88,6 +90,8 @@ class RequestDecoder:
             wire.preset,
             wire.fallbacks,
             wire.ttl_ms,
+            explain=bool(wire.explain),
+            hide_sessions=bool(wire.hide_sessions),
         )
 
     def _id(self, name: str, value: Id | None) -> str | None:

@@ -5,6 +5,8 @@ from typing import Final
 
 import msgspec
 
+from stream_rec.events._why import Why
+
 __all__ = [
     "EXPIRED",
     "FORGET",
@@ -77,6 +79,10 @@ class Request(msgspec.Struct, frozen=True):
     fallbacks: bool | None = None
     ttl_ms: int | None = None
     """An answer that comes later than this after the request was written is of no use to who asked."""
+    explain: bool = False
+    """Say of each item why it is recommended."""
+    hide_sessions: bool = False
+    """Explain without the ids of other visitors' sessions."""
 
 
 class Recommendation(msgspec.Struct, frozen=True, gc=False):
@@ -85,6 +91,8 @@ class Recommendation(msgspec.Struct, frozen=True, gc=False):
     item_id: str
     score: float
     source: str
+    why: Why | msgspec.UnsetType = msgspec.UNSET
+    """Where an explanation was asked for. Left out of the JSON otherwise."""
 
 
 class Answer(msgspec.Struct, frozen=True):

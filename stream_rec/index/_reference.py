@@ -17,7 +17,7 @@ from stream_rec.index._kernel.arithmetic import exp, ln
 from stream_rec.index._kernel.state import DECAY
 from stream_rec.limits import Limits
 
-__all__ = ["Query", "ReferenceStore", "Scored"]
+__all__ = ["Near", "Query", "ReferenceStore", "Scored"]
 
 DAY_MS = 86_400_000
 MOST_PLACES = 1024
@@ -37,6 +37,15 @@ class Scored(NamedTuple):
     item: str
     score: float
     source: str
+
+
+class Near(NamedTuple):
+    """A neighbour: its similarity, the newest item of the query that it shares, and that one's step."""
+
+    session: str
+    similarity: float
+    shared: str
+    step: int
 
 
 class Query(NamedTuple):
@@ -218,7 +227,8 @@ class ReferenceStore:
         kept = [(score, hash_of(item), item) for item, score in scores.items() if item not in blocked and score > 0]
         return [Scored(item, score, source) for score, _, item in sorted(kept, reverse=True)[:n]]
 
-    def _from_neighbours(self, events: list[str], query: Query, own: str | None) -> dict[str, float]:
+    def neighbours(self, events: Sequence[str], query: Query, own: str | None) -> list[Near]:
+        """Return the neighbours of the items *events*, of which there are at most `last`, newest first."""
         length = len(events)
         newest_place = {item: i for i, item in enumerate(events, 1)}
         items = sorted(newest_place, key=lambda item: -newest_place[item])
@@ -237,13 +247,18 @@ class ReferenceStore:
         if query.rules == 1.0:
             neighbours = []
         shared = {each: next(item for item in items if item in self.items(each)) for each in neighbours}
-        base = {each: similarity[each] * query.match(length - newest_place[shared[each]] + 1) for each in neighbours}
+        steps = {each: length - newest_place[shared[each]] + 1 for each in neighbours}
+        return [Near(each, similarity[each], shared[each], steps[each]) for each in neighbours]
+
+    def _from_neighbours(self, events: list[str], query: Query, own: str | None) -> dict[str, float]:
+        neighbours = self.neighbours(events, query, own)
+        base = {each.session: each.similarity * query.match(each.step) for each in neighbours}
         votes = 0.0  # not by sum(), which rounds better than one by one from Python 3.12 on
         for vote in base.values():
             votes += max(0.0, vote)
         scores, factor = self._rules(events, query, own, votes)
         for each in neighbours:
-            self._add_items(each, base[each] * factor, shared[each], query, scores)
+            self._add_items(each.session, base[each.session] * factor, each.shared, query, scores)
         return scores
 
     def _with_repeats_counted(self, scores: dict[str, float], seen: set[str], blocked: set[str]) -> dict[str, float]:

@@ -7,13 +7,14 @@ other people's business.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_rec.index._kernel import entries
 from stream_rec.index._kernel import state as field
-from stream_rec.index._kernel.state import I32, I64, Answers, Batch, Parameters, Queries, Scratch, State
+from stream_rec.index._kernel.state import F64, I32, I64, Answers, Batch, Parameters, Queries, Scratch, State
 from stream_rec.limits import Limits
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "STORE_COST",
     "Index",
     "Spread",
+    "Trail",
+    "Visits",
     "frame",
     "grown",
 ]
@@ -123,6 +126,44 @@ Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 """`map`, or what does the same with its calls side by side."""
 
 
+class Trail(NamedTuple):
+    """What a query left of how it was answered: U items of the query, K neighbours. Copies."""
+
+    length: int
+    """Events of the query."""
+    item: I32
+    """[U] distinct items of the query, newest first; negative for those that nobody holds."""
+    item_step: I32
+    """[U] places from the query's end, from 1."""
+    weight: F64
+    """[U]."""
+    slot: I32
+    """[K] neighbours, newest first."""
+    similarity: F64
+    """[K]."""
+    step: I32
+    """[K] the step of the newest item that the neighbour shares."""
+    holders: int
+    """Sessions that a sequential rule was found in."""
+    mix: float
+    """What a neighbour's vote counts beside those rules; 1 without."""
+    repeats: float
+    """What the scores of the session's own items were scaled by; 1 if not at all."""
+
+
+class Visits(NamedTuple):
+    """The events of some sessions, [E] in all, session by session, each oldest first. Copies."""
+
+    session: I64
+    """[E] the place, in the list asked for, of the event's session."""
+    place: I64
+    """[E] in its session, from 0."""
+    item: I64
+    """[E]."""
+    is_newest: npt.NDArray[np.bool_]
+    """[E] whether the item does not occur again later in the session."""
+
+
 class Index:
     """Arrays and the kernels over them. Not thread-safe: one thread owns it."""
 
@@ -151,6 +192,29 @@ class Index:
         part = slice(at, at + n)
         items = (state.event_item[part] & np.uint32(field.ITEM_MASK)).astype(np.int64)
         return items, state.event_time[part].copy(), state.event_type[part].copy()
+
+    def visits_of(self, slots: npt.NDArray[np.integer]) -> Visits:
+        """Return the events of the sessions *slots*. O(events)."""
+        sessions = self.state.session[slots]
+        n = sessions["events"].astype(np.int64)
+        session = np.repeat(np.arange(n.size), n)
+        place = np.arange(session.size) - np.repeat(np.cumsum(n) - n, n)
+        words = self.state.event_item[np.repeat(sessions["at"], n) + place]
+        item = (words & np.uint32(field.ITEM_MASK)).astype(np.int64)
+        return Visits(session, place, item, (words & np.uint32(field.REPEATED)) == 0)
+
+    def newest_holders(self, item: int, most: int, own: int) -> I64:
+        """Return the slots of the *most* newest sessions that hold *item*, newest first, without *own*. O(most)."""
+        record = self.state.item[item]
+        begin, end = (int(record["at"] + record[edge]) for edge in ("start", "end"))
+        reach = most + 1
+        while True:
+            words = self.state.postings[max(begin, end - reach) : end][::-1]
+            slots = (words & np.uint64(field.DEAD)).astype(np.int64)
+            slots = slots[(slots != field.DEAD) & (slots != own)]
+            if slots.size >= most or end - reach <= begin:
+                return slots[:most]  # type: ignore[no-any-return]
+            reach *= 2
 
     def without_session(self, slots: Iterable[int]) -> list[int]:
         """Return which of *slots* hold no session, each once."""
@@ -373,6 +437,27 @@ class Index:
         for _ in spread(answer, range(parts)):
             pass
 
+    def trail(self) -> Trail:
+        """Return what the last query left, one at least having been asked, and not in several parts at once."""
+        scratch = self._scratch
+        assert scratch is not None, "something was asked"
+        trail = scratch.trail
+        n_chosen = int(trail[field.TRAIL_CHOSEN])
+        query = scratch.query[: int(trail[field.TRAIL_DISTINCT]) if n_chosen else 0]
+        chosen = scratch.chosen[:n_chosen]
+        return Trail(
+            length=int(trail[field.TRAIL_LENGTH]),
+            item=query["item"].copy(),
+            item_step=query["step"].copy(),
+            weight=query["weight"].copy(),
+            slot=scratch.candidate[chosen],
+            similarity=scratch.similarity[chosen],
+            step=scratch.step[chosen],
+            holders=int(trail[field.TRAIL_HOLDERS]),
+            mix=float(trail[field.TRAIL_MIX]),
+            repeats=float(trail[field.TRAIL_REPEATS]),
+        )
+
     def settle(self) -> bool:
         """Bring the oldest session to the start of the front; False if the front must be refilled first."""
         return entries.settle_front(self.state)
@@ -507,6 +592,7 @@ def _new_scratch(n_items: int, m: int, last: int, n: int, session_events: int) -
         ordered=np.zeros(m + 1, np.float64),
         key=np.zeros(m + 1, np.float64),
         session=np.zeros(session_events + 1, np.int32),
+        trail=np.zeros(field.N_TRAIL, np.float64),
     )
 
 

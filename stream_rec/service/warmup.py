@@ -70,6 +70,7 @@ def warm_up(
         engine.apply(events)
     if answers_requests:
         engine.answer([Request(session_id="t"), Request(items=("a",))])
+        engine.answer([Request(session_id="t", explain=True), Request(items=("a",), explain=True)])
     engine.stats()
     engine.forget(session_id="t")
     if keeps_snapshots:

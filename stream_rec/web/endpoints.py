@@ -53,7 +53,7 @@ async def recommend_session(asked: Asked) -> object:
     fields = asked.query
     details = fields.pop("details", False)
     fields["session_id"] = asked.path["session_id"]
-    return await _answered(asked, _DECODER.convert(fields, strict=False), details=details)
+    return await _answered(asked, _request_of(asked, fields, strict=False), details=details)
 
 
 async def recommend(asked: Asked) -> object:
@@ -63,11 +63,11 @@ async def recommend(asked: Asked) -> object:
         raise ApiError(422, "wrong_type", "expected a JSON object", "")
     details = asked.query.pop("details", False)
     if "requests" not in body:
-        return await _answered(asked, _DECODER.convert(body), details=details)
+        return await _answered(asked, _request_of(asked, body), details=details)
     if len(body) > 1 or not isinstance(body["requests"], list):
         raise ApiError(422, "wrong_type", 'expected {"requests": [..]} and nothing beside it', "requests")
     asked.api.refuse_too_many(len(body["requests"]), "requests")
-    requests = [_request(fields, f"requests[{place}]") for place, fields in enumerate(body["requests"])]
+    requests = [_request(asked, fields, f"requests[{place}]") for place, fields in enumerate(body["requests"])]
     if not requests:
         return Answers([])
     answers: list[Answer] = await asked.api.bridge.ask(Question(requests))
@@ -85,7 +85,7 @@ async def recommend_after(asked: Asked) -> object:
     if not isinstance(event, Event):
         raise ApiError(422, "wrong_type", "an order to forget is not answered: send it to /v1/events", "event.type")
     fields.setdefault("session_id", event.session_id)
-    request = _DECODER.convert(fields)
+    request = _request_of(asked, fields)
     taken, answer = await asked.api.bridge.take_and_answer(event, request)
     if isinstance(taken, Applied) and taken.refused:
         refused = taken.refused[0]
@@ -101,11 +101,19 @@ async def similar(asked: Asked) -> object:
     return await _answered(asked, request, details=query.details)
 
 
-def _request(fields: object, where: str) -> Request:
+def _request_of(asked: Asked, fields: Mapping[str, object], *, strict: bool = True) -> Request:
+    """The request in *fields*. Whose visits explain an item is told to those only who may forget them."""
+    request = _DECODER.convert(fields, strict=strict)
+    if request.explain and "admin" not in asked.scopes:
+        return msgspec.structs.replace(request, hide_sessions=True)
+    return request
+
+
+def _request(asked: Asked, fields: object, where: str) -> Request:
     if not isinstance(fields, dict):
         raise ApiError(422, "wrong_type", "expected a JSON object", where)
     try:
-        return _DECODER.convert(fields)
+        return _request_of(asked, fields)
     except msgspec.ValidationError as error:
         raise ApiError.of_validation(error, where) from None
 

@@ -18,6 +18,11 @@ from stream_rec.index._kernel.state import (
     SEEN,
     SEEN_DROP_CURRENT,
     SEEN_DROP_SESSION,
+    TRAIL_CHOSEN,
+    TRAIL_HOLDERS,
+    TRAIL_LENGTH,
+    TRAIL_MIX,
+    TRAIL_REPEATS,
     Answers,
     N,
     Parameters,
@@ -57,14 +62,19 @@ def ask(
 
     share = p.real[RULES]
     n_chosen = 0 if share == 1.0 else find_neighbours(state, scratch, p, query, own)
-    n_touched, factor = 0, 1.0
+    n_touched, holders, factor, scale = 0, 0, 1.0, 1.0
     if share > 0.0 and query.size > 0 and query[-1] >= 0:
         n_touched, holders = count_rules(state, scratch, p, query[-1], own)
         if holders > 0:
             factor = (1.0 - share) * holders / (share * votes(scratch, p, n_chosen))
     n_touched = score_items(state, scratch, p, query, n_chosen, factor, n_touched)
     if p.whole[REPEATS] != 0:
-        weigh_repeats(state, scratch, seen, n_touched)
+        scale = weigh_repeats(state, scratch, seen, n_touched)
+    scratch.trail[TRAIL_LENGTH] = query.size
+    scratch.trail[TRAIL_CHOSEN] = n_chosen
+    scratch.trail[TRAIL_HOLDERS] = holders
+    scratch.trail[TRAIL_MIX] = factor
+    scratch.trail[TRAIL_REPEATS] = scale
     take_best(state, scratch, p, answers, row, n_touched, NEIGHBOURS)
     if p.whole[FALLBACKS] != 0 and answers.n[row] < p.whole[N]:
         n_marked = fill(state, scratch, p, query, own, answers, row, n_marked)

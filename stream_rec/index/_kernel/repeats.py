@@ -13,8 +13,8 @@ from stream_rec.index._kernel.state import IN_SESSION, N_EVENTS, N_HELD, N_SESSI
 
 
 @inner
-def weigh_repeats(state: State, scratch: Scratch, seen: np.ndarray, n_touched: int) -> None:
-    """Scale the scores of the items *seen* to their share, of items that may be recommended."""
+def weigh_repeats(state: State, scratch: Scratch, seen: np.ndarray, n_touched: int) -> float:
+    """Scale the scores of the items *seen* to their share, of items that may be recommended; return by how much."""
     for item in seen:
         if item >= 0:
             scratch.mark[item] |= np.uint8(IN_SESSION)
@@ -30,6 +30,7 @@ def weigh_repeats(state: State, scratch: Scratch, seen: np.ndarray, n_touched: i
     counters = state.counters
     repeats = float(counters[N_EVENTS] - counters[N_HELD])
     others = float(counters[N_HELD] - counters[N_SESSIONS])
+    factor = 1.0
     if old > 0.0 and new > 0.0 and others > 0.0:
         factor = (repeats * new) / (others * old)
         for j in range(n_touched):
@@ -39,3 +40,4 @@ def weigh_repeats(state: State, scratch: Scratch, seen: np.ndarray, n_touched: i
     for item in seen:
         if item >= 0:
             scratch.mark[item] &= ~np.uint8(IN_SESSION)
+    return factor

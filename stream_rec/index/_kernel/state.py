@@ -205,6 +205,7 @@ class Scratch(NamedTuple):
     ordered: F64
     key: F64  # what a sampling other than of the newest goes by
     session: I32  # items of a session, repeats included
+    trail: F64  # [N_TRAIL] what the last query leaves to tell of it, beside the lists above
 
 
 class Answers(NamedTuple):
@@ -227,6 +228,17 @@ class Queries(NamedTuple):
     end: I64  # [Q]
     own: I64  # [Q]
 
+
+# Fields of Scratch.trail.
+(
+    TRAIL_LENGTH,  # events of the query
+    TRAIL_DISTINCT,  # its distinct items, in `query`; not written where nobody looked for neighbours
+    TRAIL_CHOSEN,  # neighbours, in `chosen`
+    TRAIL_HOLDERS,  # sessions that a sequential rule was found in
+    TRAIL_MIX,  # what a neighbour's vote counts beside those rules
+    TRAIL_REPEATS,  # what the scores of the session's own items were scaled by
+    N_TRAIL,
+) = range(7)
 
 NEIGHBOURS, FOLLOWED, POPULAR = range(3)
 IN_QUERY = 1
