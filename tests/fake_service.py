@@ -317,7 +317,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._tell(lambda: self._send(200, self._get(path, query)))
 
     def do_POST(self) -> None:
-        path, _ = self._asked()
+        path, query = self._asked()
+        if "details" in query:
+            path += "?details=true"
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self._tell(lambda: self._send(*self._post(path, body)))
 
@@ -364,11 +366,12 @@ class _Handler(BaseHTTPRequestHandler):
                 return service.items(query.get("q", ""), int(query.get("limit", "20")))
             case ["v1", "items", name]:
                 return service.item(name)
-            case ["v1", "items", name, "similar"]:
-                return service.answer(None, [name], n, seen="drop-session")
         raise RefusedError(404, "not_found", path)
 
     def _post(self, path: str, body: Json) -> tuple[int, Json]:
+        if path == "/v1/recommendations?details=true":
+            self._allow("read")
+            return 200, self.service.answer(None, body["items"], body["n"], seen="drop-session")
         self._allow("write")
         if path == "/v1/events":
             events = body if isinstance(body, list) else [body]

@@ -76,24 +76,17 @@ export const get = (path, query = {}, options) => {
 
 export const at = (...parts) => `/v1/${parts.map(encodeURIComponent).join("/")}`;
 
-export const SHOWN = 10; // recommendations in a list
+const SHOWN = 10; // recommendations in a list
 
-const silent = new Set(); // kinds of questions that are answered without reasons
+/** How it is asked for everywhere: with titles and reasons. */
+export const IN_FULL = { n: SHOWN, explain: true, details: true };
 
-/** Ask with `{explain: true}`; and without, from the first time that this kind of question knows no such word. */
-export async function explained(kind, ask) {
-  try {
-    return await ask(silent.has(kind) ? {} : { explain: true });
-  } catch (error) {
-    if (silent.has(kind) || error.code !== "unknown_field" || error.field !== "explain") throw error;
-    silent.add(kind);
-    return ask({});
-  }
-}
+export const answerFor = (sessionId) => get(at("sessions", sessionId, "recommendations"), IN_FULL);
 
-/** What is recommended, with titles and reasons. */
-export const answerFor = (...parts) =>
-  explained(parts.at(-1), (more) => get(at(...parts), { n: SHOWN, details: true, ...more }));
+export const answerAfter = (itemId) =>
+  call("POST", "/v1/recommendations?details=true", { items: [itemId], n: SHOWN, explain: true });
+
+export const answerOnce = (event) => call("POST", "/v1/events:recommend", { event, ...IN_FULL });
 
 // ------------------------------------------------------------------------------------------------- stream
 

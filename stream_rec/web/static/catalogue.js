@@ -1,6 +1,6 @@
 // The view of the items: search, one item, what goes with it.
 
-import { answerFor, at, get, inWords } from "./api.js";
+import { answerAfter, at, get, inWords } from "./api.js";
 import { h, keep, put, say, tell } from "./dom.js";
 import { count } from "./format.js";
 import { facts, learn, pick, recommendations } from "./items.js";
@@ -72,7 +72,7 @@ export function itemsView() {
       return;
     }
     try {
-      recs.show(await answerFor("items", id, "similar"));
+      recs.show(await answerAfter(id));
     } catch (error) {
       problem.hidden = false;
       say(problem, inWords(error, "ask what goes with it"));

@@ -1,6 +1,6 @@
 // The view in which you are the visitor: open items, see what is recommended change, be forgotten.
 
-import { answerFor, at, call, explained, get, inWords, SHOWN } from "./api.js";
+import { answerFor, answerOnce, at, call, get, inWords } from "./api.js";
 import { h, keep, put, say, tell } from "./dom.js";
 import { learn, named, pick, recommendations, titleOf } from "./items.js";
 
@@ -79,9 +79,7 @@ export function visitView() {
     busy(true);
     const event = { session_id: id, item_id: item.item_id, type: "view" }; // its time is the service's to tell
     try {
-      const answer = await explained("event", (more) =>
-        call("POST", "/v1/events:recommend", { event, n: SHOWN, details: true, ...more }),
-      );
+      const answer = await answerOnce(event);
       events.push(item);
       showTrail();
       if (mineNow !== turn) return;
@@ -113,7 +111,7 @@ export function visitView() {
       rename(newId());
       showTrail();
       told("");
-      recs.show(await answerFor("sessions", id, "recommendations"));
+      recs.show(await answerFor(id));
       tell(`Forgotten${receipt?.receipt ? `, receipt ${receipt.receipt}` : ""}. You are a new visitor now.`);
     } catch (error) {
       told(
@@ -164,7 +162,7 @@ export function visitView() {
       return;
     }
     try {
-      const answer = await answerFor("sessions", id, "recommendations");
+      const answer = await answerFor(id);
       if (isStill()) recs.show(answer);
     } catch (error) {
       told(inWords(error, "ask for recommendations"));

@@ -133,7 +133,7 @@ function visit(id) {
       seen.clear();
       for (const event of session.events) seen.add(event.item_id);
       show(session);
-      recs.show(await answerFor("sessions", id, "recommendations"));
+      recs.show(await answerFor(id));
       known = print;
       told("");
     } catch (error) {
@@ -149,7 +149,7 @@ function visit(id) {
       seen.clear();
       say(facts, "");
       try {
-        recs.show(await answerFor("sessions", id, "recommendations"));
+        recs.show(await answerFor(id));
         known = "none";
       } catch (again) {
         told(inWords(again, "show this visit"));
