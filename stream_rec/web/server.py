@@ -166,6 +166,7 @@ def _bound(host: str, port: int) -> socket.socket:
         made = socket.socket(family, kind, protocol)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(place)
+        made.listen(_BACKLOG)  # who comes before it serves waits, and is not turned away
     except OSError as error:
         raise SettingsError("http", f"cannot listen at {host}:{port}: {error.strerror or error}") from error
     return made
