@@ -276,17 +276,25 @@ class FakeService:
     def _window(self, window_s: int, scale: int) -> Json:
         def told(model: str, hr: float, answers: int, *, shadow: bool) -> Json:
             hr += 0.02 * math.sin(self.tick / 17 + hr * 9)
-            return {
-                "model": model,
-                "shadow": shadow,
-                "answers": answers * scale,
-                "scored": int(answers * 0.72) * scale,
-                "hr": hr,
-                "mrr": hr * 0.37,
-                "novel_scored": int(answers * 0.6) * scale,
-                "hr_novel": hr * 0.86,
-                "coverage": min(1.0, 0.12 * math.log10(answers * scale)),
+            scored, novel = int(answers * 0.72) * scale, int(answers * 0.6) * scale
+            figures = {"hr": hr, "mrr": hr * 0.37, "hr_novel": hr * 0.86}
+            half = {
+                name: 1.96 * math.sqrt(value * (1 - value) / (novel if name == "hr_novel" else scored))
+                for name, value in figures.items()
             }
+            return (
+                {
+                    "model": model,
+                    "shadow": shadow,
+                    "answers": answers * scale,
+                    "scored": scored,
+                    "novel_scored": novel,
+                    "coverage": min(1.0, 0.12 * math.log10(answers * scale)),
+                }
+                | figures
+                | {f"{name}_low": value - half[name] for name, value in figures.items()}
+                | {f"{name}_high": value + half[name] for name, value in figures.items()}
+            )
 
         return {
             "window_s": window_s,
