@@ -79,6 +79,14 @@ class Request(msgspec.Struct, frozen=True):
     fallbacks: bool | None = None
     ttl_ms: int | None = None
     """An answer that comes later than this after the request was written is of no use to who asked."""
+    filter: str | None = None
+    """An expression over the catalogue's fields that holds for every item that comes."""
+    allow: tuple[str, ...] | None = None
+    """The only items that may come."""
+    same_category: bool | None = None
+    max_per_category: int | None = None
+    boost: dict[str, float] | None = None
+    """Expression -> factor of the score of an item for which it holds."""
     explain: bool = False
     """Say of each item why it is recommended."""
     hide_sessions: bool = False

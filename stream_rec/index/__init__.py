@@ -2,14 +2,16 @@
 
 from stream_rec.index._kernel import state as field
 from stream_rec.index._kernel.arithmetic import exp, ln
-from stream_rec.index._kernel.state import Answers, Batch, Parameters, Queries
-from stream_rec.index.vmis import Index, Spread, Trail, Visits
+from stream_rec.index._kernel.state import Answers, Batch, Parameters, Policy, Queries
+from stream_rec.index.vmis import ANYTHING, Index, Spread, Trail, Visits, terms
 
 __all__ = [
+    "ANYTHING",
     "Answers",
     "Batch",
     "Index",
     "Parameters",
+    "Policy",
     "Queries",
     "Spread",
     "Trail",
@@ -17,4 +19,5 @@ __all__ = [
     "exp",
     "field",
     "ln",
+    "terms",
 ]

@@ -17,7 +17,7 @@ from stream_rec.index._kernel.arithmetic import exp, ln
 from stream_rec.index._kernel.state import DECAY
 from stream_rec.limits import Limits
 
-__all__ = ["Near", "Query", "ReferenceStore", "Scored"]
+__all__ = ["Near", "Query", "ReferenceStore", "Scored", "Terms"]
 
 DAY_MS = 86_400_000
 MOST_PLACES = 1024
@@ -77,6 +77,16 @@ class Query(NamedTuple):
     every_time: bool = False
     bonus_type: tuple[str, ...] = ()
     bonus: float = 0.0
+
+
+class Terms(NamedTuple):
+    """What may come, how many of a category, and what weighs more; all rules together, as they hold for one query."""
+
+    allowed: Callable[[str], bool] = lambda _: True
+    factor: Callable[[str], float] = lambda _: 1.0
+    category: Callable[[str], str | None] = lambda _: None
+    same_category: bool = False
+    cap: int | None = None
 
 
 def hash_of(name: str) -> int:
@@ -194,16 +204,24 @@ class ReferenceStore:
 
     # --- answers
 
-    def answer_session(self, session_id: str, query: Query, exclude: Sequence[str] = ()) -> list[Scored]:
+    def answer_session(
+        self, session_id: str, query: Query, exclude: Sequence[str] = (), terms: Terms | None = None
+    ) -> list[Scored]:
         """Answer for a session from its own events."""
         events = [visit.item for visit in self.sessions.get(session_id, [])]
-        return self.answer(events, query, own=session_id, exclude=exclude)
+        return self.answer(events, query, own=session_id, exclude=exclude, terms=terms)
 
     def answer(
-        self, events: Sequence[str], query: Query, own: str | None = None, exclude: Sequence[str] = ()
+        self,
+        events: Sequence[str],
+        query: Query,
+        own: str | None = None,
+        exclude: Sequence[str] = (),
+        terms: Terms | None = None,
     ) -> list[Scored]:
         """Answer for the items *events*, oldest first; session *own* is nobody's neighbour."""
-        blocked = self.deny | set(exclude)
+        terms = terms or Terms()
+        blocked = self.deny | set(exclude) | self._not_allowed(terms, events[-1] if events else None)
         if query.seen == "drop-session":
             blocked |= set(events)
         elif query.seen == "drop-current":
@@ -213,19 +231,41 @@ class ReferenceStore:
         if query.repeats == "counted":
             scores = self._with_repeats_counted(scores, set(events), blocked)
         scores = {item: self._weighed(item, score, query) for item, score in scores.items()}
-        answer = self._best(scores, "neighbours", blocked, query.n)
+        answer: list[Scored] = []
+        self._add_best(answer, scores, "neighbours", blocked, query.n, terms)
         if query.fallbacks:
             if asked:
-                blocked |= {each.item for each in answer}
                 followers = self._followers(asked[-1], query.m, own)
-                answer += self._best(followers, "followed", blocked, query.n - len(answer))
-            blocked |= {each.item for each in answer}
-            answer += self._best(self.popularity(), "popular", blocked, query.n - len(answer))
+                self._add_best(answer, followers, "followed", blocked, query.n, terms)
+            self._add_best(answer, self.popularity(), "popular", blocked, query.n, terms)
         return answer
 
-    def _best(self, scores: dict[str, float], source: str, blocked: set[str], n: int) -> list[Scored]:
-        kept = [(score, hash_of(item), item) for item, score in scores.items() if item not in blocked and score > 0]
-        return [Scored(item, score, source) for score, _, item in sorted(kept, reverse=True)[:n]]
+    def _not_allowed(self, terms: Terms, current: str | None) -> set[str]:
+        """Return the items, of all that are held, that the rules keep out."""
+        held = {visit.item for visits in self.sessions.values() for visit in visits}
+        gone = {item for item in held if not terms.allowed(item)}
+        category = None if current is None else terms.category(current)
+        if terms.same_category and category is not None:
+            gone |= {item for item in held if terms.category(item) != category}
+        return gone
+
+    @staticmethod
+    def _add_best(
+        answer: list[Scored], scores: dict[str, float], source: str, blocked: set[str], n: int, terms: Terms
+    ) -> None:
+        """Add the best of *scores* in order, skipping what is in the answer, and what there is enough of."""
+        weighed = [(score * terms.factor(item), hash_of(item), item) for item, score in scores.items()]
+        for score, _, item in sorted(weighed, reverse=True):
+            category = terms.category(item)
+            n_alike = sum(category is not None and terms.category(each.item) == category for each in answer)
+            is_full = terms.cap is not None and n_alike >= terms.cap
+            if (
+                len(answer) < n
+                and score > 0
+                and item not in {*blocked, *(each.item for each in answer)}
+                and not is_full
+            ):
+                answer.append(Scored(item, score, source))
 
     def neighbours(self, events: Sequence[str], query: Query, own: str | None) -> list[Near]:
         """Return the neighbours of the items *events*, of which there are at most `last`, newest first."""

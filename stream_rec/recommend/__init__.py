@@ -2,16 +2,20 @@
 
 from stream_rec.recommend.explanations import EXPLAINED, Asked, Explaining, Names, Scored, explain
 from stream_rec.recommend.model import DEFAULT_PRESET, PRESETS, Model, changed, compile_model, model, stack_models
+from stream_rec.recommend.rules import MAX_BOOSTS, Rulebook, Rules
 from stream_rec.recommend.wsknn import wsknn_model
 
 __all__ = [
     "DEFAULT_PRESET",
     "EXPLAINED",
+    "MAX_BOOSTS",
     "PRESETS",
     "Asked",
     "Explaining",
     "Model",
     "Names",
+    "Rulebook",
+    "Rules",
     "Scored",
     "changed",
     "compile_model",

@@ -1,9 +1,9 @@
-"""Settings -> the parts of a run: rules of decoding, limits, model, deny list, engine.
+"""Settings -> the parts of a run: rules of decoding, limits, model, rules for items, catalogue, engine.
 
-The only place where a setting's name meets the name of what it sets. Opens the deny file, and nothing else.
+The only place where a setting's name meets the name of what it sets. Opens the files of lists, and nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,8 @@ from stream_rec.engine import Engine
 from stream_rec.errors import SettingsError
 from stream_rec.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
 from stream_rec.limits import Limits
-from stream_rec.recommend import Model, model
+from stream_rec.recommend import Model, Rules, model
+from stream_rec.service.catalogue import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.desk import Desk
 from stream_rec.service.inlet import Inlet
 from stream_rec.service.served import Served
@@ -25,8 +26,10 @@ from stream_rec.transport.files import open_sink, open_source
 from stream_rec.transport.kafka import KafkaSink, KafkaSource, open_broker, parse_address
 
 __all__ = [
+    "build_catalogue",
     "build_decoder",
     "build_engine",
+    "build_item_rules",
     "build_limits",
     "build_model",
     "build_request_decoder",
@@ -37,6 +40,7 @@ __all__ = [
     "open_recommendations",
     "open_requests",
     "read_denied",
+    "read_ids",
 ]
 
 
@@ -48,7 +52,31 @@ def build_engine(settings: Settings) -> Engine:
         type_weights=settings.types,
         deny=read_denied(settings),
         session_gap_ms=settings.session_gap_ms,
+        rules=build_item_rules(settings),
     )
+
+
+def build_item_rules(settings: Settings) -> Rules:
+    """Return the rules for items that always hold, the deny list apart. Raises SettingsError."""
+    allow = read_ids(settings.allow, settings.allow_file, "allow_file")
+    return Rules(
+        allow=allow if allow or settings.allow_file else None,
+        filter=settings.filter,
+        boosts=dict(settings.boosts),
+        same_category=settings.same_category,
+        max_per_category=settings.max_per_category,
+    )
+
+
+def build_catalogue(settings: Settings) -> CatalogueFeed | None:
+    """Return what keeps the catalogue up to date, not started yet; None where there is none. Raises SettingsError."""
+    place = settings.catalogue
+    if place is None:
+        return None
+    if not is_topic(place):
+        return CatalogueFeed(CatalogueFile(place, settings.max_record_bytes))
+    topic = parse_address(place, "catalogue").topic
+    return CatalogueFeed(CatalogueTopic(lambda: _connect(settings, place, "catalogue"), topic))
 
 
 def build_model(settings: Settings) -> Model:
@@ -102,16 +130,21 @@ def build_request_decoder(settings: Settings) -> RequestDecoder:
 
 def read_denied(settings: Settings) -> frozenset[str]:
     """Return the items of the deny list and of its file. Raises SettingsError for a file that cannot be read."""
-    if settings.deny_file is None:
-        return frozenset(settings.deny)
+    return read_ids(settings.deny, settings.deny_file, "deny_file")
+
+
+def read_ids(listed: Sequence[str], file: str | None, key: str) -> frozenset[str]:
+    """Return the ids that are *listed*, and those of *file*. Raises SettingsError for a file that cannot be read."""
+    if file is None:
+        return frozenset(listed)
     try:
-        text = Path(settings.deny_file).read_text(encoding="utf-8-sig")
+        text = Path(file).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise SettingsError("deny_file", f"cannot read {settings.deny_file!r}: {error.strerror}") from error
+        raise SettingsError(key, f"cannot read {file!r}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        message = f"{settings.deny_file!r} is not UTF-8 at byte {error.start}: write one item id a line, in UTF-8"
-        raise SettingsError("deny_file", message) from error
-    return frozenset(settings.deny) | {line.strip() for line in text.splitlines() if line.strip()}
+        message = f"{file!r} is not UTF-8 at byte {error.start}: write one item id a line, in UTF-8"
+        raise SettingsError(key, message) from error
+    return frozenset(listed) | {line.strip() for line in text.splitlines() if line.strip()}
 
 
 def open_events(settings: Settings) -> Source:

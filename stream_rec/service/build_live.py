@@ -17,6 +17,7 @@ import msgspec
 from stream_rec.errors import SettingsError
 from stream_rec.events import EventEncoder
 from stream_rec.service import build
+from stream_rec.service.catalogue import CatalogueFeed
 from stream_rec.service.desk import Desk
 from stream_rec.service.inlet import TopicInlet
 from stream_rec.service.live import Live
@@ -51,6 +52,11 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
     build.build_engine(settings)
     read_config(settings.kafka)
     files = _open_files(settings, undo)
+    catalogue = build.build_catalogue(settings)
+    if catalogue is not None:
+        undo.callback(catalogue.close)
+        if not is_topic(settings.catalogue or ""):  # a broker that is away is waited for, together with the events'
+            catalogue.start()
     snapshots, drawn = _claimed(settings, undo)
     taker = StatsTaker()
     name = settings.instance or drawn or uuid4().hex
@@ -60,10 +66,12 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
         broker = open_broker(settings.events, client=settings.kafka_client, config=config)
         open_parts.callback(broker.close)
         _provide(settings, broker, topics)
+        if catalogue is not None:
+            catalogue.start()
         return Parts(
             broker,
             topics["events"],
-            _worker_maker(settings),
+            _worker_maker(settings, catalogue),
             files._replace(answers_topic=topics.get("recommendations"), dead_letters_topic=topics.get("dead_letters")),
             requests=topics.get("requests"),
             group=settings.group,
@@ -154,17 +162,22 @@ def _claimed(settings: Settings, undo: ExitStack) -> tuple[Snapshots | None, str
     return snapshots, claimed.instance
 
 
-def _worker_maker(settings: Settings) -> Callable[[], Worker]:
-    return lambda: Worker(
-        build.build_engine(settings),
-        build.build_decoder(settings),
-        build.build_request_decoder(settings),
-        answers_events=settings.answers_events,
-        coalesce=settings.coalesce,
-        now_ms=None if settings.max_future_ms is None else _now_ms,
-        request_ttl_ms=settings.request_ttl_ms,
-        clock_ms=_now_ms,
-    )
+def _worker_maker(settings: Settings, catalogue: CatalogueFeed | None) -> Callable[[], Worker]:
+    def make() -> Worker:
+        worker = Worker(
+            build.build_engine(settings),
+            build.build_decoder(settings),
+            build.build_request_decoder(settings),
+            answers_events=settings.answers_events,
+            coalesce=settings.coalesce,
+            now_ms=None if settings.max_future_ms is None else _now_ms,
+            request_ttl_ms=settings.request_ttl_ms,
+            clock_ms=_now_ms,
+        )
+        worker.catalogue = None if catalogue is None else catalogue.current
+        return worker
+
+    return make
 
 
 def _provide(settings: Settings, broker: Broker, topics: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from typing import Self
 from stream_rec.engine import Engine
 from stream_rec.events import Answer, encode_answer
 from stream_rec.service import build
+from stream_rec.service.catalogue import CatalogueFeed
 from stream_rec.service.counts import Counts, summary_lines
 from stream_rec.service.worker import Taken, Worker
 from stream_rec.settings import Settings
@@ -36,8 +37,10 @@ class Job:
         recommendations: Sink | None = None,
         dead_letters: Sink | None = None,
         batch_events: int = 1024,
+        catalogue: CatalogueFeed | None = None,
     ) -> None:
         self.worker = worker
+        self.catalogue = catalogue
         self.seconds = 0.0
         """Time since the first batch was asked for, at the end of the last one."""
         self.interrupted = False
@@ -52,6 +55,10 @@ class Job:
     def from_settings(cls, settings: Settings) -> Self:
         """Open everything that *settings* name. Raises SettingsError, and leaves nothing open then."""
         with ExitStack() as undo:
+            catalogue = build.build_catalogue(settings)
+            if catalogue is not None:
+                undo.callback(catalogue.close)
+                catalogue.start()
             worker = Worker(
                 build.build_engine(settings),
                 build.build_decoder(settings),
@@ -59,6 +66,7 @@ class Job:
                 answers_events=settings.answers_events,
                 now_ms=None if settings.max_future_ms is None else _now_ms,
             )
+            worker.catalogue = None if catalogue is None else catalogue.current
             events = build.open_events(settings)
             undo.callback(events.close)
             requests = build.open_requests(settings)
@@ -74,6 +82,7 @@ class Job:
                 recommendations=recommendations,
                 dead_letters=build.open_dead_letters(settings),
                 batch_events=settings.batch_events,
+                catalogue=catalogue,
             )
             undo.pop_all()
         return job
@@ -125,7 +134,7 @@ class Job:
     def close(self) -> None:
         """Write what is left, and let go of sources and sinks. Raises TransportError. May be called twice."""
         with ExitStack() as stack:
-            for each in (self.events, self.requests, self._dead_letters, self._recommendations):
+            for each in (self.events, self.requests, self._dead_letters, self._recommendations, self.catalogue):
                 if each is not None:
                     stack.callback(each.close)
 

@@ -6,7 +6,7 @@ Knows nothing of the log. The engine it drives is thrown away; the compiled code
 from pathlib import Path
 from typing import Final
 
-from stream_rec.engine import Engine
+from stream_rec.engine import Engine, Question
 from stream_rec.events import Event, Request
 from stream_rec.index._kernel import entries
 from stream_rec.index._kernel.compiled import drop_stale_code
@@ -78,7 +78,12 @@ def warm_up(
 
 
 def warm_up_all() -> None:
-    """Call everything that is compiled: what any run may need."""
+    """Call everything that is compiled but for the evaluation: what any run may need."""
     warm_up(answers_requests=True, keeps_snapshots=True, replays=True)
+    engine = Engine()
+    engine.apply([Event("t", "a", 0)])
+    engine.ask(engine.model, session_id="t")
+    engine.ask(engine.model, items=["a"])
+    engine.ask_many(engine.model, [Question("t"), Question("t")], parts=2)
     # Where sessions are cut from users, an event that brings an id is looked up before it is applied.
     Engine(session_gap_ms=1).apply([Event("", "a", 0, event_id="e", user_id="u")])

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.catalogue import Catalogue
 from stream_rec.engine import Applied, Engine
 from stream_rec.errors import DecodeError, SettingsError
 from stream_rec.events import (
@@ -109,6 +110,8 @@ class Worker:
         self.counts = Counts()
         self.offsets: dict[str, int] = {}
         """The last position seen of each partition, `topic-partition`: what answers say they know."""
+        self.catalogue: Callable[[], Catalogue] | None = None
+        """Gives the newest version of what is known of items; asked before each batch."""
         self._decoder = decoder
         self._requests = requests or RequestDecoder()
         self._answers_events = answers_events
@@ -116,6 +119,13 @@ class Worker:
         self._now_ms = now_ms
         self._request_ttl_ms = request_ttl_ms
         self._clock_ms = clock_ms
+
+    def look_at_catalogue(self) -> None:
+        """Take up the newest version of the catalogue. Costs next to nothing where there is none."""
+        if self.catalogue is not None:
+            newest = self.catalogue()
+            if newest is not self.engine.catalogue:
+                self.engine.set_catalogue(newest)
 
     def decode(self, records: Sequence[Record]) -> list[Decoded]:
         """What each of *records* says; for an unreadable one, why. Touches no state: another thread may call it."""
@@ -174,6 +184,7 @@ class Worker:
         asked: Mask | None,
     ) -> tuple[Taken, Sequence[Answer | None]]:
         """Apply what is readable, and answer: what was asked for alone, or where events are answered each of ours."""
+        self.look_at_catalogue()
         mine = np.ones(len(records), np.bool_) if ours is None else ours
         answering = asked is not None or (self._answers_events and bool(mine.any()))
         offsets = self._see_each(records) if answering else self._see(seen or _last_of_each(records))
@@ -191,39 +202,62 @@ class Worker:
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Answer who asks otherwise than by records. Raises SettingsError for parameters out of range."""
+        self.look_at_catalogue()
         self.counts.n_asked += len(requests)
         return self.engine.answer(requests, self.offsets)
 
     def take_requests(self, records: Sequence[Record]) -> Taken:
-        """Answer the requests in *records* from the present state."""
-        answers: list[Answer] = []
-        refused: list[Refused] = []
-        for record in records:
-            try:
-                answers.append(self._answer(self._request(record), record))
-            except DecodeError as error:
-                refused.append(Refused(record, error.reason, error.message))
-            except SettingsError as error:
-                refused.append(Refused(record, Reason.WRONG_TYPE, error.message))
+        """Answer the requests in *records* from the present state, all that can be at once."""
+        self.look_at_catalogue()
+        found: list[Answer | Request | DecodeError] = [self._read(record) for record in records]
+        self._answer([place for place, each in enumerate(found) if type(each) is Request], found)
+        answers = [each for each in found if type(each) is Answer]
+        refused = [
+            Refused(record, each.reason, each.message)
+            for record, each in zip(records, found, strict=True)
+            if type(each) is DecodeError
+        ]
         self.counts.n_requests += len(records)
         self.counts.dead_requests.update(str(each.reason) for each in refused)
         self.counts.n_answers += len(answers)
         return Taken(answers, refused)
 
-    def _answer(self, request: Request, record: Record) -> Answer:
-        if self._is_expired(request, record):
-            self.counts.n_expired += 1
-            engine = self.engine
-            return Answer(
-                request.session_id,
-                request.request_id,
-                [],
-                engine.watermark,
-                dict(self.offsets),
-                engine.model.name,
-                EXPIRED,
-            )
-        return self.engine.answer([request], self.offsets)[0]
+    def _read(self, record: Record) -> Answer | Request | DecodeError:
+        """Return the request, the answer to one that has expired, or what is wrong."""
+        try:
+            request = self._request(record)
+        except DecodeError as error:
+            return error.with_traceback(None)
+        return self._expired(request) if self._is_expired(request, record) else request
+
+    def _answer(self, places: Sequence[int], found: list[Answer | Request | DecodeError]) -> None:
+        """Answer the requests at *places* of *found*, in their places; if one cannot be, each by itself."""
+        asked = [each for place in places if type(each := found[place]) is Request]
+        try:
+            answered: list[Answer] = self.engine.answer(asked, self.offsets)
+        except SettingsError as error:
+            if len(places) == 1:
+                found[places[0]] = DecodeError(Reason.WRONG_TYPE, error.message)
+                return
+            for place in places:
+                self._answer([place], found)
+            return
+        for place, answer in zip(places, answered, strict=True):
+            found[place] = answer
+
+    def _expired(self, request: Request) -> Answer:
+        """Return the answer to a request that is too old."""
+        self.counts.n_expired += 1
+        engine = self.engine
+        return Answer(
+            request.session_id,
+            request.request_id,
+            [],
+            engine.watermark,
+            dict(self.offsets),
+            engine.model.name,
+            EXPIRED,
+        )
 
     def _is_expired(self, request: Request, record: Record) -> bool:
         """By the broker's time of the request; one from a file has none, and does not expire."""

@@ -89,6 +89,10 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     dotted: bool = False
     """A table whose names hold dots: TOML may write it as tables within tables, and its values as they are."""
 
+    expressions: bool = False
+    """A table whose names are expressions, with `=` and commas in them: the last `=` of a pair is its own, and in one
+    text `;` stands between pairs."""
+
     private: bool = False
     """What was given is not repeated in errors: it may hold a secret, where none belongs."""
 
@@ -102,14 +106,15 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         if self.optional and text.strip().lower() == "none":
             return None
         if self.kind in {Kind.LIST, Kind.TABLE}:
-            return self.from_texts([part.strip() for part in text.split(",")] if text else [])
+            parts = text.split(";" if self.expressions else ",")
+            return self.from_texts([part.strip() for part in parts] if text else [])
         return self._checked(lambda: _TEXT_READERS[self.kind](text))
 
     def from_texts(self, texts: list[str]) -> object:
         """The list or table that *texts* make up, one entry each: a flag given many times."""
         if self.kind is Kind.LIST:
             return self._checked(lambda: texts)
-        return self._checked(lambda: dict(_pair(text) for text in texts), strict=False)
+        return self._checked(lambda: dict(_pair(text, last=self.expressions) for text in texts), strict=False)
 
     def from_toml(self, value: object) -> object:
         """*value* as TOML has it: real numbers, switches, lists and tables; the rest is text."""
@@ -133,7 +138,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
             case Kind.SWITCH, _:
                 return "true" if value else "false"
             case Kind.TABLE, Mapping():
-                return ",".join(f"{name}={entry}" for name, entry in value.items()) or "nothing"
+                between = ";" if self.expressions else ","
+                return between.join(f"{name}={entry}" for name, entry in value.items()) or "nothing"
             case Kind.LIST, tuple():
                 return ",".join(map(str, value)) or "nothing"
         return str(value)
@@ -176,6 +182,7 @@ def _setting(field: Field, annotation: object, doc: str) -> Setting:
         doc=doc,
         type=annotation,
         dotted=extra.get("dotted", False),
+        expressions=extra.get("expressions", False),
         private=extra.get("private", False),
     )
 
@@ -242,8 +249,8 @@ def _switch(text: str) -> bool:
     return word in _TRUE
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
+def _pair(text: str, *, last: bool = False) -> tuple[str, str]:
+    name, equals, value = text.rpartition("=") if last else text.partition("=")
     if not (name and equals):
         raise ValueError(text)
     return name.strip(), value.strip()

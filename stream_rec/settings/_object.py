@@ -56,6 +56,9 @@ Destination = Annotated[
         min_length=1, extra={"metavar": "DST", "expected": "a path, - for standard output, or kafka://host:9092/topic"}
     ),
 ]
+Catalogue = Annotated[
+    str, Meta(min_length=1, extra={"metavar": "SRC", "expected": "a path, or kafka://host:9092/topic"})
+]
 Path = Annotated[str, Meta(min_length=1, extra={"metavar": "PATH", "expected": "a path"})]
 Format = Literal[
     "auto",
@@ -314,6 +317,46 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     deny_file: Path | None = None
     """A file of more such items, one id a line (UTF-8)."""
 
+    allow: Annotated[
+        tuple[Name, ...],
+        Meta(extra={"metavar": "ITEM", "expected": "item ids, none of them empty"}),
+    ] = ()
+    """The only items that may be recommended. With none given, here and in `allow_file`, all may."""
+
+    allow_file: Path | None = None
+    """A file of more such items, one id a line (UTF-8)."""
+
+    catalogue: Catalogue | None = None
+    """What is known of items: a `.csv`, `.tsv`, `.jsonl`, `.json` or `.parquet` file (also with `.gz`), which is read
+    again when it changes, or a compacted topic, `kafka://host:9092/topic`, which is followed. Items that it says are
+    unavailable are never recommended. See [the catalogue](../how-to/catalogue.md)."""
+
+    filter: Name | None = None
+    """An expression over the fields of the catalogue that must hold for every recommended item, such as
+    `price < 50 and not tags contains "adult"`. See [expressions](expressions.md)."""
+
+    same_category: bool = False
+    """Recommend only items of the current item's category, where the catalogue knows it."""
+
+    max_per_category: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    """Recommend at most so many items of one category at a time."""
+
+    boosts: Annotated[
+        Mapping[Name, Annotated[float, Meta(ge=1e-6, le=1e6)]],
+        Meta(
+            max_length=15,
+            extra={
+                "flag": "--boost",
+                "metavar": "EXPRESSION=FACTOR",
+                "expected": 'at most 15 pairs such as tags contains "new"=1.5, with a factor from 1e-6 to 1e6 '
+                "(in the environment ; stands between them)",
+                "expressions": True,
+            },
+        ),
+    ] = msgspec.field(default_factory=dict)
+    """Expressions over the fields of the catalogue, and what the scores of items for which they hold are multiplied
+    by."""
+
     kafka_client: Literal["kafka-python", "confluent"] = "kafka-python"
     """What speaks to Kafka: `kafka-python`, which is always there, or `confluent` (librdkafka), which is
     several times as fast and needs `pip install 'stream-rec[confluent]'`."""
@@ -527,6 +570,14 @@ def _deliverable(settings: Settings) -> None:
             )
 
 
+def _rules_have_a_catalogue(settings: Settings) -> None:
+    if settings.catalogue is not None:
+        return
+    for key in ("filter", "same_category", "max_per_category", "boosts"):
+        if getattr(settings, key):
+            raise SettingsError(key, "needs to know of items, but there is no catalogue; name one with --catalogue")
+
+
 def _served(settings: Settings) -> None:
     """What only a served run takes, and what it does not."""
     if settings.http is None and settings.events == "http":
@@ -563,5 +614,6 @@ _CHECKS: Final = (
     _of_one_kind,
     _deliverable,
     _a_public_log_is_known,
+    _rules_have_a_catalogue,
     _served,
 )

@@ -245,6 +245,7 @@ class TestTelling:
 
 
 def test_a_warm_up_leaves_nothing_to_be_compiled() -> None:
-    """Every kernel that Python calls is ready after it."""
+    """Every kernel that Python calls is ready after it, but for that of the evaluation."""
     warmup.warm_up_all()
-    assert all(getattr(entries, name).dispatcher.overloads for name in entries.__all__)
+    needed = set(entries.__all__) - {"ask_and_apply"}
+    assert all(getattr(entries, name).dispatcher.overloads for name in needed)
