@@ -17,6 +17,8 @@ from topics import eventually
 
 from stream_rec.datasets.sample import load_sample
 
+COMPILES_S = 300
+"""Enough for a machine that compiles the kernels first, while others compile theirs."""
 KEY = "a-long-enough-key-of-the-test"
 
 
@@ -30,7 +32,7 @@ def served(folder: Path, *argv: object) -> Iterator[str]:
         found = re.search(r"serving HTTP at (http://\S+?)/?\s", service.said())
         assert found is not None
         address = found[1]
-        eventually(lambda: is_ready(address), service.said(), 120)
+        eventually(lambda: is_ready(address), service.said(), COMPILES_S)
         yield address
     finally:
         service.stop()
@@ -139,7 +141,8 @@ def shop(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert pages.stdout is not None
         port = pages.stdout.readline().split(" port ")[1].split()[0]
         origin = f"http://127.0.0.1:{port}"
-        with served(folder / "service", "--events", clicks, "--http-cors", origin) as api:
+        argv = ["--events", clicks, "--catalogue", example / "products.jsonl", "--http-cors", origin]
+        with served(folder / "service", *argv) as api:
             yield f"{origin}/?api={api}"
     finally:
         pages.terminate()
