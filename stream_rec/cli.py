@@ -5,6 +5,7 @@ needs is imported in its body: `stream-rec --help` must not wait for a compiler.
 2 wrong settings or usage (naming the key), 1 anything else.
 """
 
+import logging
 import os
 import shutil
 import sys
@@ -106,8 +107,17 @@ def _default(setting: Setting) -> str:
 
 
 def _say(error: StreamRecError, code: int) -> int:
-    click.echo(f"stream-rec: {error}", err=True)
+    _tell(f"stream-rec: {error}", is_error=True)
     return code
+
+
+def _tell(line: str, *, is_error: bool = False) -> None:
+    """Write *line* to standard error, as the log is written: where that is JSON, nothing else may be there."""
+    logs = sys.modules.get("stream_rec.service.logs")  # not imported: nobody has asked for JSON
+    if logs is not None and logs.is_json():
+        logging.getLogger("stream_rec").log(logging.ERROR if is_error else logging.INFO, "%s", line)
+    else:
+        click.echo(line, err=True)
 
 
 def _silence_stdout() -> None:
@@ -160,7 +170,7 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> None:
     from stream_rec.service.logs import log_to_stderr
     from stream_rec.service.status import Overtime, summary
 
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     with ExitStack() as undo:
         desk = None if settings.http is None else Desk()
         live, report = build_live(settings, undo, desk)
@@ -173,7 +183,7 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> None:
         finally:
             # A wrong setting that only the broker could see is one line, as any other is.
             for line in summary(live, report) if interrupt.asked or live.life is not None else ():
-                click.echo(line, err=True)
+                _tell(line)
 
 
 def _serve_embedded(settings: Settings, interrupt: "Interrupt") -> None:
@@ -183,17 +193,17 @@ def _serve_embedded(settings: Settings, interrupt: "Interrupt") -> None:
     from stream_rec.service.build_embedded import build_embedded
     from stream_rec.service.logs import log_to_stderr
 
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     with ExitStack() as undo:
         embedded, served = build_embedded(settings, undo)
         server = undo.enter_context(_server(settings, served))
         _warm_up(settings)
-        click.echo(f"open {server.url} in a browser; Ctrl-C ends it", err=True)
+        _tell(f"open {server.url} in a browser; Ctrl-C ends it")
         try:
             embedded.run(lambda: interrupt.asked)
         finally:
             for line in embedded.summary():
-                click.echo(line, err=True)
+                _tell(line)
 
 
 @contextmanager
@@ -232,7 +242,7 @@ def _announce(*, answers_events: bool = True) -> None:
     from stream_rec.service import warmup
 
     if warmup.is_cold(answers_events=answers_events):
-        click.echo(warmup.COMPILING if warmup.can_keep() else warmup.COMPILING_AGAIN, err=True)
+        _tell(warmup.COMPILING if warmup.can_keep() else warmup.COMPILING_AGAIN)
 
 
 def _say_what_is_awaited(settings: Settings) -> None:

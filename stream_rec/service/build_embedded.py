@@ -24,5 +24,8 @@ def build_embedded(settings: Settings, undo: ExitStack) -> tuple[Embedded, Serve
         journal = Journal(Path(settings.journal), TOPIC)
         undo.callback(journal.close)
     embedded = Embedded(job, desk, journal, clock=LogClock(settings.http_clock, settings.retention_ms))
-    served = build.describe_served(settings, desk, embedded.inlet, lambda: embedded.status)
-    return embedded, served._replace(now_ms=embedded.clock)
+    tracing = build.open_tracing(settings)
+    if tracing is not None:
+        undo.callback(tracing.close)
+    served = build.describe_served(settings, desk, embedded.inlet, lambda: embedded.status, embedded.worker.meters)
+    return embedded, served._replace(now_ms=embedded.clock, tracing=tracing)

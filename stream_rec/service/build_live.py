@@ -16,8 +16,10 @@ import msgspec
 
 from stream_rec.errors import SettingsError
 from stream_rec.events import EventEncoder
+from stream_rec.quality import Quality
 from stream_rec.service import build
 from stream_rec.service.catalogue import CatalogueFeed
+from stream_rec.service.checkpoint import nobody_observes
 from stream_rec.service.desk import Desk
 from stream_rec.service.inlet import TopicInlet
 from stream_rec.service.live import Live
@@ -58,7 +60,11 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
         if not is_topic(settings.catalogue or ""):  # a broker that is away is waited for, together with the events'
             catalogue.start()
     snapshots, drawn = _claimed(settings, undo)
-    taker = StatsTaker()
+    tracing = build.open_tracing(settings)
+    if tracing is not None:
+        undo.callback(tracing.close)
+    quality = build.build_quality(settings)  # it outlasts a recovery
+    taker = StatsTaker(quality=quality)
     name = settings.instance or drawn or uuid4().hex
 
     def connect(open_parts: ExitStack) -> Parts:
@@ -71,7 +77,7 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
         return Parts(
             broker,
             topics["events"],
-            _worker_maker(settings, catalogue),
+            _worker_maker(settings, catalogue, quality),
             files._replace(answers_topic=topics.get("recommendations"), dead_letters_topic=topics.get("dead_letters")),
             requests=topics.get("requests"),
             group=settings.group,
@@ -81,13 +87,14 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
             snapshots=snapshots,
             watcher=Watchers([taker] if snapshots is None else [taker, snapshots]),
             max_records=settings.batch_events,
+            observe=nobody_observes if tracing is None else tracing.committed,
             desk=desk,
         )
 
     if settings.delivery is None and not settings.is_exactly_once:
         log.info("something is written outside of Kafka: delivery is at least once")
     path = None if settings.status_file is None else Path(settings.status_file)
-    return Live(connect), Reporter(path, taker, snapshots)
+    return Live(connect, tracing), Reporter(path, taker, snapshots)
 
 
 def build_served(settings: Settings, undo: ExitStack, live: Live, report: Reporter, desk: Desk) -> Served:
@@ -99,7 +106,9 @@ def build_served(settings: Settings, undo: ExitStack, live: Live, report: Report
         desk,
     )
     undo.callback(inlet.close)
-    return build.describe_served(settings, desk, inlet, lambda: report.status(live))
+    served = build.describe_served(settings, desk, inlet, lambda: report.status(live), live.meters)
+    every_ms = None if report.snapshots is None else settings.snapshot_every_ms
+    return served._replace(snapshots=report.snapshots, snapshot_every_ms=every_ms, tracing=live.tracing)
 
 
 def _client_settings(given: Mapping[str, str], *, is_named: bool) -> dict[str, str]:
@@ -162,7 +171,7 @@ def _claimed(settings: Settings, undo: ExitStack) -> tuple[Snapshots | None, str
     return snapshots, claimed.instance
 
 
-def _worker_maker(settings: Settings, catalogue: CatalogueFeed | None) -> Callable[[], Worker]:
+def _worker_maker(settings: Settings, catalogue: CatalogueFeed | None, quality: Quality | None) -> Callable[[], Worker]:
     def make() -> Worker:
         worker = Worker(
             build.build_engine(settings),
@@ -174,6 +183,7 @@ def _worker_maker(settings: Settings, catalogue: CatalogueFeed | None) -> Callab
             request_ttl_ms=settings.request_ttl_ms,
             clock_ms=_now_ms,
         )
+        worker.quality = quality
         worker.catalogue = None if catalogue is None else catalogue.current
         return worker
 

@@ -21,7 +21,7 @@ from stream_rec.engine import Engine
 from stream_rec.service.checkpoint import Checkpoint
 from stream_rec.service.desk import Desk
 from stream_rec.service.intake import Handed
-from stream_rec.service.places import Output
+from stream_rec.service.places import Output, Passage
 from stream_rec.service.worker import Batch, Taken, Worker
 from stream_rec.transport.broker import Partition
 
@@ -45,6 +45,8 @@ class Work(NamedTuple):
     handed: Handed
     generation: int
     identity: object
+    read_at: float
+    """By the monotonic clock."""
 
 
 class _Marker(NamedTuple):
@@ -107,8 +109,10 @@ class Watchers:
             each.idle(engine)
 
 
-def _output(work: Work, taken: Taken) -> Output:
-    return Output(taken.answers, taken.refused, work.handed.settled, work.generation, work.identity)
+def _output(work: Work, taken: Taken, taken_at: float) -> Output:
+    batch = work.handed.batch
+    passage = Passage(work.read_at, taken_at, monotonic(), batch.records, batch.ours)
+    return Output(taken.answers, taken.refused, work.handed.settled, work.generation, work.identity, passage)
 
 
 class Inline:
@@ -124,8 +128,9 @@ class Inline:
 
     def put(self, work: Work, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Apply, answer and commit."""
+        begun = monotonic()
         taken = self._worker.take(work.handed.batch)
-        self._checkpoint.commit([_output(work, taken)], give_up)
+        self._checkpoint.commit([_output(work, taken, begun)], give_up)
         if self._watcher is not None:
             self._watcher.after(self._worker.engine, work.handed.positions, forgot=taken.forgot)
         if self._desk is not None:
@@ -238,10 +243,12 @@ class Threads:
             if isinstance(item, _Nudge):
                 continue
             if isinstance(item, Work):
+                begun = monotonic()
                 taken = self._take(item.handed.batch)
+                output = _output(item, taken, begun)
                 if self._watcher is not None:
                     self._watcher.after(self._worker.engine, item.handed.positions, forgot=taken.forgot)
-                item = _output(item, taken)
+                item = output
             if not self._put(self._outbox, item, lambda: self._abandoned):
                 return
             if isinstance(item, _Marker) and item.is_last:

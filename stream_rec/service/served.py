@@ -5,11 +5,16 @@ Knows nothing of HTTP.
 
 from collections.abc import Callable
 from time import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stream_rec.service.desk import Desk
 from stream_rec.service.inlet import Inlet
+from stream_rec.service.meters import Meters
+from stream_rec.service.snapshots import Snapshots
 from stream_rec.service.status import Status
+
+if TYPE_CHECKING:
+    from stream_rec.service.tracing import Tracing
 
 __all__ = ["Served"]
 
@@ -26,8 +31,19 @@ class Served(NamedTuple):
     status: Callable[[], Status]
     """How it does now. Cheap."""
 
+    meters: Meters | None = None
+    """What it measured, if it does."""
+
+    snapshots: Snapshots | None = None
+    snapshot_every_ms: int | None = None
+    """How often one is meant to be written; None: never."""
+
+    tracing: "Tracing | None" = None
     max_bytes: int | None = None
     """Its budget of memory."""
+
+    retention_ms: int | None = None
+    """How far back it is meant to see."""
 
     types: frozenset[str] | None = None
     """The event types that it takes; None: all."""

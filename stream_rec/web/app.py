@@ -25,6 +25,7 @@ from stream_rec.web.bridge import Bridge
 from stream_rec.web.endpoints import Asked
 from stream_rec.web.errors import ApiError, encode_error, translated
 from stream_rec.web.keys import SCOPES, Keys
+from stream_rec.web.meter import ENDPOINT, HttpMeter
 from stream_rec.web.routes import ROUTES, Route
 from stream_rec.web.stats import Stats, StatsMaker
 
@@ -59,7 +60,8 @@ class Api:
         self.served = served
         self.keys = keys
         self.limits = limits or Limits()
-        self.stats_maker = StatsMaker(served)
+        self.http = HttpMeter()
+        self.stats_maker = StatsMaker(served, self.http)
         self.over: asyncio.Event
         """Set when the server is asked to end: what streams, stops."""
         self.bridge: Bridge
@@ -126,6 +128,7 @@ class Endpoint:
         """Parse, ask, encode; or say what is wrong."""
         api = self._api
         begun = perf_counter()
+        scope[ENDPOINT] = self._route.path
         try:
             scopes = api.require(self._route.scope, scope["headers"])
             api.require_ready()
@@ -137,7 +140,7 @@ class Endpoint:
             result = await self._route.handle(Asked(api, path, query, body, scopes))
             status, payload, headers = self._route.status, _ENCODE(result), [_JSON, _NO_STORE]
         except ClientGoneError:
-            api.stats_maker.n_http += 1
+            api.http.record(self._route.path, _CLIENT_GONE, perf_counter() - begun)
             return
         except msgspec.ValidationError as error:
             status, payload, headers = _failure(ApiError.of_validation(error))
@@ -145,9 +148,8 @@ class Endpoint:
             if not isinstance(error, ApiError) and translated(error).status == _SERVER_FAULT:
                 log.exception("%s %s", scope["method"], self._route.path)
             status, payload, headers = _failure(translated(error))
-        api.stats_maker.n_http += 1
         await _send(send, status, payload, headers)
-        del begun
+        api.http.record(self._route.path, status, perf_counter() - begun)
 
     def _query(self, given: bytes) -> Any:  # noqa: ANN401  # of the route's type
         if not given:
@@ -242,6 +244,10 @@ def make_app(api: Api, origins: tuple[str, ...] = ()) -> ASGIApp:
             allow_headers=["authorization", "content-type"],
         )
         middleware.append(allowed)
+    if api.served.tracing is not None:
+        from stream_rec.web.tracing import TracingMiddleware  # noqa: PLC0415  # imported only where it is on
+
+        middleware.insert(0, Middleware(TracingMiddleware, provider=api.served.tracing.provider))
     app = Starlette(
         routes=[*paths, *operations.paths(api)],
         middleware=middleware,

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from stream_rec.web import openapi
 from stream_rec.web.errors import ApiError, encode_error
 from stream_rec.web.keys import READ
+from stream_rec.web.metrics import Exposition, scraped_of
 
 if TYPE_CHECKING:
     from stream_rec.web.app import Api
@@ -63,8 +64,20 @@ def paths(api: "Api") -> list[BaseRoute]:
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(_figures(api), media_type="text/event-stream", headers=headers)
 
+    exposition = Exposition(scraped_of(api.served, api.http))
+
+    async def metrics(request: Request) -> Response:
+        try:
+            api.require(READ, request.scope["headers"])
+        except ApiError as error:
+            return failed(error)
+        # Beside the loop: it takes as long as some ten recommendations.
+        text, kind = await asyncio.to_thread(exposition.render, request.headers.get("accept"))
+        return Response(text, headers={"content-type": kind, "cache-control": "no-store"})
+
     return [
         Route("/livez", livez),
+        Route("/metrics", metrics),
         Route("/readyz", readyz),
         Route("/openapi.json", document),
         Route("/docs", page),

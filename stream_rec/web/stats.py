@@ -4,14 +4,18 @@ Made of the service's status; rates are taken between two looks. Knows nothing o
 """
 
 from collections import deque
+from pathlib import Path
 from time import monotonic, time
 from typing import Any, Final
 
 import msgspec
 
 from stream_rec import __version__
+from stream_rec.quality import ModelShare, QualityReport
+from stream_rec.service.meters import Meters
 from stream_rec.service.served import Served
 from stream_rec.service.status import Status
+from stream_rec.web.meter import HttpMeter
 
 __all__ = ["Rates", "Retained", "Stats", "StatsMaker"]
 
@@ -57,18 +61,17 @@ class Stats(msgspec.Struct, frozen=True):
     dead_letters: dict[str, int]
     snapshot: dict[str, Any] | None = None
     latency_ms: dict[str, dict[str, float]] = {}
-    models: list[Any] = []
-    quality: Any = None
+    models: list[ModelShare] = []
+    quality: QualityReport | None = None
     catalogue: Any = None
 
 
 class StatsMaker:
     """Makes them; `tick` is to be called about once a second."""
 
-    def __init__(self, served: Served) -> None:
-        self.n_http = 0
-        """Calls over HTTP so far."""
+    def __init__(self, served: Served, http: HttpMeter) -> None:
         self._served = served
+        self._http = http
         self._begun = monotonic()
         self._seen: deque[tuple[float, int, int, int]] = deque()
 
@@ -76,7 +79,7 @@ class StatsMaker:
         """Note where the counters are."""
         now = monotonic()
         counts = self._served.status().counts
-        self._seen.append((now, counts.n_read, counts.n_answers + counts.n_asked, self.n_http))
+        self._seen.append((now, counts.n_read, counts.n_answers + counts.n_asked, self._http.n_requests))
         while now - self._seen[0][0] > _WINDOW_S:
             self._seen.popleft()
 
@@ -109,8 +112,15 @@ class StatsMaker:
             owned=status.owned,
             generation=status.generation,
             dead_letters=dict(counts.dead + counts.dead_requests),
-            snapshot=None if status.last_snapshot is None else {"name": status.last_snapshot},
+            snapshot=self._snapshot(),
+            latency_ms=(served.meters or Meters()).latency_ms(http=self._http.percentiles()),
+            models=status.models,
+            quality=status.quality,
         )
+
+    def _snapshot(self) -> dict[str, Any] | None:
+        last = None if self._served.snapshots is None else self._served.snapshots.last
+        return None if last is None else {"name": Path(last.path).name, "age_s": round(monotonic() - last.at, 3)}
 
     def _rates(self) -> Rates:
         if len(self._seen) < 2:  # noqa: PLR2004  # a rate is between two
