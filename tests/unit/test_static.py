@@ -1,4 +1,4 @@
-"""The dashboard's files, without a browser: all that the page asks for is in the package, nothing elsewhere."""
+"""The files of the dashboard, without a browser: what the page asks for is in the package, and nothing is elsewhere."""
 
 import re
 from importlib.resources import files
