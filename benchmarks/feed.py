@@ -100,6 +100,7 @@ class BareIndex:
             type=np.zeros(end - begin, np.uint8),
             id_key=NO_IDS,
             outcome=np.zeros(end - begin, np.uint8),
+            novel=np.zeros(end - begin, np.uint8),
         )
 
     def _run(self, batch: Batch) -> None:

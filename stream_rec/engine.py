@@ -19,10 +19,11 @@ from stream_rec.events import Answer, Event, Forget, Recommendation, Request
 from stream_rec.ids import IdTable
 from stream_rec.index import ANYTHING, Answers, Batch, Index, Parameters, Queries, Spread, field, retained
 from stream_rec.limits import Limits, validated
-from stream_rec.outcome import Applied, Stats
+from stream_rec.outcome import Applied, Judge, Round, Stats, Watch
 from stream_rec.recommend import (
     DEFAULT_PRESET,
     EXPLAINED,
+    SALT,
     Asked,
     Explaining,
     Model,
@@ -30,6 +31,8 @@ from stream_rec.recommend import (
     Rulebook,
     Rules,
     Scored,
+    Split,
+    Trial,
     changed,
     compile_model,
     explain,
@@ -67,7 +70,8 @@ class Engine:
 
     *preset* names a model or is one, *type_weights* weighs event types for the sampling filter (others weigh 1),
     *deny* lists items that are never recommended, as *rules* may with more of the kind, and with *session_gap_ms*
-    sessions are cut from `user_id` where a user was idle for longer. Not thread-safe: one thread owns it.
+    sessions are cut from `user_id` where a user was idle for longer. *trials* are models beside that of *preset*: for a
+    share of the sessions, drawn by *salt*, or as shadows. Not thread-safe: one thread owns it.
 
     Raises SettingsError for parameters out of range.
     """
@@ -80,10 +84,13 @@ class Engine:
         type_weights: Mapping[str, float] | None = None,
         deny: Iterable[str] = (),
         session_gap_ms: int | None = None,
+        trials: Sequence[Trial] = (),
+        salt: str = SALT,
         rules: Rules | None = None,
     ) -> None:
         self.limits = validated(limits or Limits())
         self.model = model(preset) if isinstance(preset, str) else validated(preset)
+        self.split = Split(self.model, [validated(each) for each in trials], salt)
         self.index = Index(self.limits)
         self.sessions = SessionStore(self.limits.retention_ms)
         self.items = IdTable()
@@ -94,38 +101,40 @@ class Engine:
         self._sessionizer = None if session_gap_ms is None else Sessionizer(session_gap_ms, self.limits.lateness_ms)
         self._compiled: dict[Model, Parameters] = {}
         self._default: Parameters | None = None
+        self._together: Parameters | None = None
+        """All models of `split`, stacked."""
         self._stacked: dict[Model, Parameters] = {}
         self._row = _rows(1, self.model.n)
         self._variants: dict[tuple[object, ...], Model] = {}
 
     # --- events
 
-    def apply(self, events: Sequence[Event | Forget]) -> Applied:
+    def apply(self, events: Sequence[Event | Forget], watch: Watch | None = None) -> Applied:
         """Apply *events* in order, and say what became of each. Each costs O(events of its session)."""
-        return self._in_order(events, None)[0]
+        return self._in_order(events, None, watch)[0]
 
     def apply_and_answer(
         self,
         events: Sequence[Event | Forget],
         offsets: Sequence[Offsets] | None = None,
         wanted: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
+        watch: Watch | None = None,
     ) -> tuple[Applied, list[Answer | None]]:
-        """Apply *events* in order, and right after each answer for its session.
+        """Apply *events* in order, and right after each answer for its session, with the session's model.
 
         The answers stand event for event; None for what was not applied, for a `Forget`, and where *wanted* says that
-        none is. *offsets* are the log positions to state in them, event for event.
+        none is. *offsets* are the log positions to state in them, event for event. Where somebody is to *watch*,
+        shadows are asked as well.
         """
-        asked = _Asked(
-            self.model,
-            [NO_OFFSETS] * len(events) if offsets is None else offsets,
-            np.ones(len(events), np.uint8) if wanted is None else np.array(wanted, np.uint8),
-        )
-        return self._in_order(events, asked)
+        asks = np.ones(len(events), np.uint8) if wanted is None else np.array(wanted, np.uint8)
+        asked = _Asked([NO_OFFSETS] * len(events) if offsets is None else offsets, asks, bool(asks.all()))
+        return self._in_order(events, asked, watch)
 
-    def forget(self, *, session_id: str | None = None, user_id: str | None = None) -> int:
+    def forget(self, *, session_id: str | None = None, user_id: str | None = None, judge: Judge | None = None) -> int:
         """Erase a session, a user's sessions, or both, as if they had never been seen; return how many sessions.
 
-        The watermark stays, as does the absence of what had to leave. O(event-id window).
+        *judge*, who may know something of them, is told. The watermark stays, as does the absence of what had to leave.
+        O(event-id window).
         """
         slots = set() if user_id is None else set(self.sessions.of_user(user_id))
         slot = None if session_id is None else self.sessions.ids.find(session_id)
@@ -135,6 +144,8 @@ class Engine:
         if session_id is not None:
             names.add(session_id)  # evicted or not: its event ids may still stand in the window
         owners = [xxh3_64_intdigest(str(name).encode()) for name in names]
+        if judge is not None:
+            judge.forgot(owners)
         if self._sessionizer is not None and user_id is not None:
             self._sessionizer.forget(user_id)
         if self._sessionizer is not None and session_id is not None:
@@ -149,52 +160,81 @@ class Engine:
         return len(slots)
 
     def _in_order(
-        self, events: Sequence[Event | Forget], asked: "_Asked | None"
+        self, events: Sequence[Event | Forget], asked: "_Asked | None", watch: Watch | None
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply runs of events as batches, and what is to be forgotten in between."""
         if self._sessionizer is None and Forget not in set(map(type, events)):
-            outcome, answers = self._apply_events(events, asked)  # type: ignore[arg-type]  # events only
+            outcome, answers = self._apply_events(events, asked, watch)  # type: ignore[arg-type]  # events only
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
         answers = []
         for run in self._runs(events):
             if isinstance(run[0], Forget):
-                self.forget(session_id=run[0].session_id, user_id=run[0].user_id)
+                judge = None if watch is None else watch.judge
+                self.forget(session_id=run[0].session_id, user_id=run[0].user_id, judge=judge)
                 outcomes.append(np.zeros(1, np.uint8))
                 answers.append(None)
                 continue
             part = None if asked is None else asked.part(len(answers), len(run))
-            outcome, answered = self._apply_events(run, part)  # type: ignore[arg-type]  # events only
+            seen = None if watch is None else watch.part(len(answers), len(run))
+            outcome, answered = self._apply_events(run, part, seen)  # type: ignore[arg-type]  # events only
             outcomes.append(outcome)
             answers += answered
         return Applied(np.concatenate(outcomes)), answers
 
     def _apply_events(
-        self, events: Sequence[Event], asked: "_Asked | None"
+        self, events: Sequence[Event], asked: "_Asked | None", watch: Watch | None
     ) -> tuple[npt.NDArray[np.uint8], list[Answer | None]]:
         if self._sessionizer is not None:
             events = self._with_sessions(events, self._sessionizer)
         before = self.index.counter(field.WATERMARK)
         batch, new_slots, new_items = self._batch(events)
-        answers = _rows(0, 1) if asked is None else _rows(len(events), asked.model.n)
-        notes = self._drive(batch, asked, answers)
+        served, rows, n_rows = self._rows_of(batch, asked, watch)
+        answers = _rows(n_rows, self.split.longest)
+        notes = self._drive(batch, asked, rows, answers)
         self._link_users(events, batch, notes)
         answered: list[Answer | None] = [None] * len(events)
         if asked is not None:
             as_of = np.maximum.accumulate(
                 np.where(batch.outcome == field.APPLIED, np.maximum(batch.time, before), before)
             )
-            for row in np.flatnonzero((batch.outcome == field.APPLIED) & (asked.wanted != 0)).tolist():
-                answered[row] = Answer(
-                    events[row].session_id,
+            for place in np.flatnonzero((batch.outcome == field.APPLIED) & (asked.wanted != 0)).tolist():
+                by = served[place]
+                answered[place] = Answer(
+                    events[place].session_id,
                     None,
-                    self._named(answers, row),
-                    int(as_of[row]),
-                    dict(asked.offsets[row]),
-                    asked.model.name,
+                    self._named(answers, rows[place, by]),
+                    int(as_of[place]),
+                    dict(asked.offsets[place]),
+                    self.split.models[by].name,
                 )
+        if watch is not None:
+            state = self.index.state
+            watch.judge.took(Round(batch, state.session, state.item, watch.counted, rows, answers))
         self._release([*new_slots, *notes.released], [*new_items, *notes.emptied])
         return batch.outcome, answered
+
+    def _rows_of(
+        self, batch: Batch, asked: "_Asked | None", watch: Watch | None
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], int]:
+        """Return each event's model, [n], the row of each model's answer, [n, models], and how many rows there are."""
+        n, split = batch.slot.size, self.split
+        served = np.zeros(n, np.intp)
+        if asked is None:
+            return served, np.full((n, len(split.models)), -1, np.int32), 0
+        if split.is_single:
+            if asked.all:
+                return served, np.arange(n, dtype=np.int32).reshape(n, 1), n
+            asks = asked.wanted.reshape(n, 1) != 0
+        else:
+            if split.n_served > 1:
+                served = split.served(self.index.state.session["hash"][batch.slot])
+            asks = np.zeros((n, len(split.models)), np.bool_)
+            asks[np.arange(n), served] = asked.wanted
+            if watch is not None:
+                asks[:, split.n_served :] = asks.any(axis=1, keepdims=True)
+        rows = np.cumsum(asks, dtype=np.int32).reshape(asks.shape)
+        return served, np.where(asks, rows - np.int32(1), np.int32(-1)), int(np.count_nonzero(asks))
 
     def _with_sessions(self, events: Sequence[Event], sessionizer: Sessionizer) -> Sequence[Event]:
         """Return the events with the sessions that they fall into.
@@ -260,6 +300,7 @@ class Engine:
             type=np.array(types, np.uint8),
             id_key=id_key,
             outcome=outcome,
+            novel=np.zeros(len(events), np.uint8),
         )
         return batch, new_slots, new_items
 
@@ -307,12 +348,14 @@ class Engine:
 
     # --- the kernel's needs
 
-    def _drive(self, batch: Batch, asked: "_Asked | None", answers: Answers) -> "_Notes":
-        """Apply the batch, and answer each event if *asked* says how."""
+    def _drive(self, batch: Batch, asked: "_Asked | None", rows: npt.NDArray[np.int32], answers: Answers) -> "_Notes":
+        """Apply the batch, and answer into *rows* if anything is *asked*."""
         if asked is None:
             return self._run(batch, lambda reached: self.index.apply(batch, reached))
-        p, wanted, rules = self._parameters(asked.model), asked.wanted, self._rulebook.default
-        return self._run(batch, lambda reached: self.index.apply_and_ask(p, batch, reached, wanted, rules, answers))
+        if self._together is None:
+            self._together = stack_models(list(map(self._parameters, self.split.models)))
+        stacked, rules = self._together, self._rulebook.default
+        return self._run(batch, lambda reached: self.index.apply_and_ask(stacked, batch, reached, rows, rules, answers))
 
     def _run(self, batch: Batch, step: Callable[[int], tuple[int, int]]) -> "_Notes":
         """Run a kernel through the batch, giving it the room it asks for on the way."""
@@ -506,7 +549,13 @@ class Engine:
         return Queries(items, np.array(begins, np.int64), np.array(ends, np.int64), np.array(owns, np.int64))
 
     def _variant(self, request: Request) -> Model:
-        """Return the engine's model with the request's parameters."""
+        """Return the model of the request's session, or that which it names, with the request's parameters."""
+        if request.model is not None:
+            base = self.split.named(request.model)
+        elif request.session_id is not None and request.preset is None:
+            base = self.split.of(request.session_id)
+        else:
+            base = self.model
         changes = (
             request.preset,
             request.n,
@@ -517,18 +566,18 @@ class Engine:
             request.fallbacks,
         )
         if changes == NO_CHANGES:
-            return self.model
-        variant = self._variants.get(changes)
+            return base
+        variant = self._variants.get((base.name, *changes))
         if variant is None:
-            variant = self._changed(*changes)
+            variant = self._changed(base, *changes)
             if len(self._variants) >= MOST_VARIANTS:
                 self._variants.clear()
-            self._variants[changes] = variant
+            self._variants[base.name, *changes] = variant
         return variant
 
-    def _changed(self, preset: str | None, n: int | None, *others: object) -> Model:
+    @staticmethod
+    def _changed(own: Model, preset: str | None, n: int | None, *others: object) -> Model:
         m, k, last, seen, fallbacks = others
-        own = self.model
         base = own if preset is None else model(preset, **{key: getattr(own, key) for key in NOT_OF_A_PRESET})
         return changed(base, n=n, m=m, k=k, last=last, seen=seen, fallbacks=fallbacks)
 
@@ -562,9 +611,10 @@ class Engine:
         return stacked
 
     def _forget_compiled(self) -> None:
+        """Compile models anew: which event types there are is part of that."""
         self._compiled.clear()
         self._stacked.clear()
-        self._default = None
+        self._default = self._together = None
 
     def _query(self, names: Sequence[str]) -> npt.NDArray[np.int32]:
         """Number the query's items; those that nobody holds get negative numbers, equal ones alike."""
@@ -761,13 +811,14 @@ MOST_VARIANTS: Final = 1024  # distinct parameter sets of requests remembered at
 class _Asked(NamedTuple):
     """What is to be answered of a batch, event for event."""
 
-    model: Model
     offsets: Sequence[Offsets]
     wanted: npt.NDArray[np.uint8]
+    all: bool
+    """Whether every event is wanted."""
 
     def part(self, start: int, n: int) -> "_Asked":
         """Return what is asked of *n* events from *start* on."""
-        return _Asked(self.model, self.offsets[start : start + n], self.wanted[start : start + n])
+        return _Asked(self.offsets[start : start + n], self.wanted[start : start + n], self.all)
 
 
 class _Notes(NamedTuple):

@@ -49,8 +49,50 @@ LIVE: Final = "tests/unit/test_live.py::"
 
 RULES: Final = ("tests/property/test_rules.py",)
 FEED: Final = "tests/unit/test_catalogue_feed.py::"
+QUALITY: Final = ("tests/unit/test_quality.py", "tests/property/test_quality.py", "tests/unit/test_split.py")
+SCORE: Final = "stream_rec/quality/_kernel/score.py"
 
 BUGS: Final = [
+    Bug(
+        1,
+        "a model is drawn by the number of a session's slot, not by its id",
+        "stream_rec/engine.py",
+        'split.served(self.index.state.session["hash"][batch.slot])',
+        "split.served(batch.slot.astype(np.uint64))",
+        QUALITY,
+    ),
+    Bug(
+        7,
+        "an answer to a forgotten session waits to be judged",
+        "stream_rec/quality/live.py",
+        "        score.forget(",
+        "        (lambda *_: None)(",
+        QUALITY,
+    ),
+    Bug(
+        4,
+        "what others answer for is judged here too",
+        SCORE,
+        "if place >= 0 and counted[i]:",
+        "if place >= 0:",
+        QUALITY,
+    ),
+    Bug(
+        4,
+        "an answer is judged by every event that follows it",
+        SCORE,
+        "            if place >= 0:\n                _drop(shown, at)\n            continue",
+        "            continue",
+        QUALITY,
+    ),
+    Bug(
+        4,
+        "a window keeps what was counted an hour ago in the same place",
+        SCORE,
+        "                    tally.ranks[w, at, m, rank] = 0\n",
+        "",
+        QUALITY,
+    ),
     Bug(
         3,
         "the evaluation learns an event before it asks for it",

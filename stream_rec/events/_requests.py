@@ -41,6 +41,7 @@ class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     preset: str | None = None
     fallbacks: bool | None = None
     ttl_ms: Millis | None = None
+    model: str | None = None
     filter: Text | None = None
     allow: list[Id] | None = None
     same_category: bool | None = None
@@ -104,6 +105,7 @@ class RequestDecoder:
             wire.preset,
             wire.fallbacks,
             wire.ttl_ms,
+            wire.model,
             wire.filter,
             None if wire.allow is None else self._ids("allow", wire.allow),
             wire.same_category,

@@ -79,6 +79,8 @@ class Request(msgspec.Struct, frozen=True):
     fallbacks: bool | None = None
     ttl_ms: int | None = None
     """An answer that comes later than this after the request was written is of no use to who asked."""
+    model: str | None = None
+    """The name of one of the models that run side by side; not the one that the session has, then."""
     filter: str | None = None
     """An expression over the catalogue's fields that holds for every item that comes."""
     allow: tuple[str, ...] | None = None

@@ -417,16 +417,17 @@ class Index:
 
     def apply_and_ask(
         self,
-        p: Parameters,
+        stacked: Parameters,
         batch: Batch,
         begin: int,
-        wanted: npt.NDArray[np.uint8],
+        rows: npt.NDArray[np.int32],
         policy: Policy,
         answers: Answers,
     ) -> tuple[int, int]:
-        """Apply *batch* from event *begin* on and answer those *wanted*, [n]; see `entries.apply_and_ask`."""
-        scratch = self.scratch(p, _n_listed(policy))
-        return entries.apply_and_ask(self.state, scratch, p, batch, begin, wanted, policy, answers)
+        """Apply *batch* from event *begin* on, and ask several models by *rows*; see `entries.apply_and_ask`."""
+        whole = stacked.whole[0] if len(stacked.whole) == 1 else stacked.whole.max(axis=0)
+        scratch = self._scratch_for_whole(whole, _n_listed(policy))
+        return entries.apply_and_ask(self.state, scratch, stacked, batch, begin, rows, policy, answers)
 
     def ask_session(self, p: Parameters, slot: int, policy: Policy, answers: Answers, row: int) -> None:
         """Answer for session *slot* into *row*."""

@@ -3,6 +3,7 @@
 from stream_rec.recommend.explanations import EXPLAINED, Asked, Explaining, Names, Scored, explain
 from stream_rec.recommend.model import DEFAULT_PRESET, PRESETS, Model, changed, compile_model, model, stack_models
 from stream_rec.recommend.rules import MAX_BOOSTS, Rulebook, Rules
+from stream_rec.recommend.split import SALT, Split, Trial
 from stream_rec.recommend.wsknn import wsknn_model
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "EXPLAINED",
     "MAX_BOOSTS",
     "PRESETS",
+    "SALT",
     "Asked",
     "Explaining",
     "Model",
@@ -17,6 +19,8 @@ __all__ = [
     "Rulebook",
     "Rules",
     "Scored",
+    "Split",
+    "Trial",
     "changed",
     "compile_model",
     "explain",

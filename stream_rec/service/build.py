@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from stream_rec.datasets.formats import format_of, is_named, open_named
-from stream_rec.engine import Engine
+from stream_rec.engine import NOT_OF_A_PRESET, Engine
 from stream_rec.errors import SettingsError
 from stream_rec.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
 from stream_rec.limits import Limits
-from stream_rec.recommend import Model, Rules, model
+from stream_rec.quality import Quality
+from stream_rec.recommend import Model, Rules, Split, Trial, changed, model
 from stream_rec.service.catalogue import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.desk import Desk
 from stream_rec.service.inlet import Inlet
@@ -37,8 +38,10 @@ __all__ = [
     "build_item_rules",
     "build_limits",
     "build_model",
+    "build_quality",
     "build_request_decoder",
     "build_rules",
+    "build_trials",
     "describe_served",
     "open_dead_letters",
     "open_events",
@@ -58,6 +61,8 @@ def build_engine(settings: Settings) -> Engine:
         type_weights=settings.types,
         deny=read_denied(settings),
         session_gap_ms=settings.session_gap_ms,
+        trials=build_trials(settings),
+        salt=settings.models_salt,
         rules=build_item_rules(settings),
     )
 
@@ -89,6 +94,32 @@ def build_model(settings: Settings) -> Model:
     """Return the preset with the settings' own parameters."""
     shared = [key for key in Model.__struct_fields__ if key in Settings.__struct_fields__]
     return model(settings.preset, **{key: _parameter(getattr(settings, key)) for key in shared})
+
+
+def build_trials(settings: Settings) -> list[Trial]:
+    """Return the models beside the main one. Raises SettingsError."""
+    main = build_model(settings)
+    trials = []
+    for name, trial in settings.models.items():
+        own = {key: _parameter(value) for key, value in trial.parameters.items()}
+        preset = own.pop("preset", None)
+        base = main
+        if preset is not None:
+            base = model(str(preset), **{key: getattr(main, key) for key in NOT_OF_A_PRESET})
+        trials.append(Trial(model=changed(base, **own, name=name), share=trial.share, shadow=trial.shadow))
+    return trials
+
+
+def build_quality(settings: Settings) -> Quality | None:
+    """Make what judges answers while they are given; None where none are, or where it is switched off."""
+    if not settings.quality or (settings.answer == "none" and settings.http is None):
+        return None
+    return Quality(
+        Split(build_model(settings), build_trials(settings), settings.models_salt),
+        n=min(settings.quality_n, settings.n),
+        windows_ms=settings.quality_windows_ms,
+        room=settings.quality_sessions,
+    )
 
 
 def _parameter(value: object) -> object:

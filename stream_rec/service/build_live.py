@@ -16,6 +16,7 @@ import msgspec
 
 from stream_rec.errors import SettingsError
 from stream_rec.events import EventEncoder
+from stream_rec.quality import Quality
 from stream_rec.service import build
 from stream_rec.service.catalogue import CatalogueFeed
 from stream_rec.service.checkpoint import nobody_observes
@@ -62,7 +63,8 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
     tracing = build.open_tracing(settings)
     if tracing is not None:
         undo.callback(tracing.close)
-    taker = StatsTaker()
+    quality = build.build_quality(settings)  # it outlasts a recovery
+    taker = StatsTaker(quality=quality)
     name = settings.instance or drawn or uuid4().hex
 
     def connect(open_parts: ExitStack) -> Parts:
@@ -75,7 +77,7 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
         return Parts(
             broker,
             topics["events"],
-            _worker_maker(settings, catalogue),
+            _worker_maker(settings, catalogue, quality),
             files._replace(answers_topic=topics.get("recommendations"), dead_letters_topic=topics.get("dead_letters")),
             requests=topics.get("requests"),
             group=settings.group,
@@ -169,7 +171,7 @@ def _claimed(settings: Settings, undo: ExitStack) -> tuple[Snapshots | None, str
     return snapshots, claimed.instance
 
 
-def _worker_maker(settings: Settings, catalogue: CatalogueFeed | None) -> Callable[[], Worker]:
+def _worker_maker(settings: Settings, catalogue: CatalogueFeed | None, quality: Quality | None) -> Callable[[], Worker]:
     def make() -> Worker:
         worker = Worker(
             build.build_engine(settings),
@@ -181,6 +183,7 @@ def _worker_maker(settings: Settings, catalogue: CatalogueFeed | None) -> Callab
             request_ttl_ms=settings.request_ttl_ms,
             clock_ms=_now_ms,
         )
+        worker.quality = quality
         worker.catalogue = None if catalogue is None else catalogue.current
         return worker
 

@@ -73,7 +73,9 @@ class Counts(msgspec.Struct):
             raise AssertionError(f"{self.n_read} records read, but {accounted} accounted for: please report it")
 
 
-def summary_lines(counts: Counts, stats: Stats, seconds: float, *, interrupted: bool = False) -> list[str]:
+def summary_lines(
+    counts: Counts, stats: Stats, seconds: float, *, quality: Sequence[str] = (), interrupted: bool = False
+) -> list[str]:
     """The end of a run in a few lines, for people. Figures are plain, names come first: easy to grep."""
     forgets = f", {counts.n_forgets:,} forgets among them" if counts.n_forgets else ""
     dead = f"{counts.dead.total():,}{_by_reason(counts.dead)}"
@@ -90,6 +92,7 @@ def summary_lines(counts: Counts, stats: Stats, seconds: float, *, interrupted: 
         lines.append(("requests", f"{counts.n_requests:,} read, {refused}{expired}"))
     if counts.n_followed:
         lines.append(("followed", f"{counts.n_followed:,} records, answered by others or before"))
+    lines += [("quality", told) for told in quality]
     kept = f"{stats.n_sessions:,} sessions, {stats.n_events:,} events, {stats.n_items:,} items"
     lines += [
         ("retained", f"{kept}; {stats.n_evicted:,} sessions evicted"),

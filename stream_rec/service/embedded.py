@@ -19,6 +19,7 @@ from stream_rec.events import EventEncoder, Forget
 from stream_rec.service.counts import show_duration, summary_lines
 from stream_rec.service.desk import Apply, Desk
 from stream_rec.service.journal import Journal
+from stream_rec.service.quality import quality_lines
 from stream_rec.service.runner import Job
 from stream_rec.service.status import StatsTaker, Status
 from stream_rec.service.worker import Taken
@@ -107,7 +108,7 @@ class Embedded:
         self.state = "recovering"
         self.worker = job.worker
         self.inlet = StateInlet(desk, EventEncoder(), is_durable=journal is not None)
-        self.taker = StatsTaker()
+        self.taker = StatsTaker(quality=job.worker.quality)
         self._job = job
         self._desk = desk
         self._journal = journal
@@ -140,7 +141,9 @@ class Embedded:
 
     def summary(self) -> list[str]:
         """The run in a few lines."""
-        return summary_lines(self.worker.counts, self.worker.engine.stats(), monotonic() - self._begun)
+        stats, quality = self.worker.engine.stats(), self.worker.quality
+        told = [] if quality is None else quality_lines(quality.report(stats.n_items))
+        return summary_lines(self.worker.counts, stats, monotonic() - self._begun, quality=told)
 
     @property
     def status(self) -> Status:
@@ -156,6 +159,8 @@ class Embedded:
             counts=self.worker.counts,
             stats=self.taker.stats,
             last_snapshot=None,
+            models=self.taker.models,
+            quality=self.taker.quality,
         )
 
     def _step(self) -> None:

@@ -15,6 +15,7 @@ from stream_rec.events import Answer, encode_answer
 from stream_rec.service import build
 from stream_rec.service.catalogue import CatalogueFeed
 from stream_rec.service.counts import Counts, summary_lines
+from stream_rec.service.quality import quality_lines
 from stream_rec.service.worker import Taken, Worker
 from stream_rec.settings import Settings
 from stream_rec.transport.base import Progress, Record, Sink, Source
@@ -66,6 +67,7 @@ class Job:
                 answers_events=settings.answers_events,
                 now_ms=None if settings.max_future_ms is None else _now_ms,
             )
+            worker.quality = build.build_quality(settings)
             worker.catalogue = None if catalogue is None else catalogue.current
             events = build.open_events(settings)
             undo.callback(events.close)
@@ -129,7 +131,9 @@ class Job:
 
     def summary(self) -> list[str]:
         """The run in a few lines."""
-        return summary_lines(self.counts, self.engine.stats(), self.seconds, interrupted=self.interrupted)
+        stats, quality = self.engine.stats(), self.worker.quality
+        told = [] if quality is None else quality_lines(quality.report(stats.n_items))
+        return summary_lines(self.counts, stats, self.seconds, quality=told, interrupted=self.interrupted)
 
     def close(self) -> None:
         """Write what is left, and let go of sources and sinks. Raises TransportError. May be called twice."""

@@ -17,9 +17,11 @@ import msgspec
 
 from stream_rec.engine import Engine, Stats
 from stream_rec.errors import SettingsError
+from stream_rec.quality import ModelShare, Quality, QualityReport, models_of
 from stream_rec.service.counts import Counts, show_duration, summary_lines
 from stream_rec.service.live import Live
 from stream_rec.service.logs import fields
+from stream_rec.service.quality import quality_lines
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.transport.broker import Partition
 
@@ -60,6 +62,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
     stats: Stats | None
     last_snapshot: str | None
+    models: list[ModelShare] = msgspec.field(default_factory=list)
+    """The models that run, the main one first and the shadows last."""
+    quality: QualityReport | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -68,10 +73,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatsTaker:
-    """Takes the engine's figures on its own thread, once a second."""
+    """Takes the engine's figures on its own thread, once a second, and those of what it answers."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic, quality: Quality | None = None) -> None:
         self.stats: Stats | None = None
+        self.models: list[ModelShare] = []
+        self.quality: QualityReport | None = None
+        self._judge = quality
         self._clock = clock
         self._next = 0.0
 
@@ -86,6 +94,9 @@ class StatsTaker:
         if now >= self._next:
             self._next = now + _EVERY_S
             self.stats = engine.stats()
+            self.models = models_of(engine.split)
+            if self._judge is not None:
+                self.quality = self._judge.report(self.stats.n_items)
 
 
 class Reporter:
@@ -127,6 +138,11 @@ class Reporter:
         return self._taker.stats
 
     @property
+    def quality(self) -> QualityReport | None:
+        """How good the answers were, as of a moment ago."""
+        return self._taker.quality
+
+    @property
     def seconds(self) -> float:
         """How long it has been reporting."""
         return self._clock() - self._begun
@@ -146,6 +162,8 @@ class Reporter:
             counts=live.counts,
             stats=self._taker.stats,
             last_snapshot=None if last is None else last.path,
+            models=self._taker.models,
+            quality=self._taker.quality,
         )
 
     def _log(self, live: Live, now: float) -> None:
@@ -217,6 +235,7 @@ def status_lines(path: Path) -> tuple[bool, list[str]]:
         ("dead-lettered", f"{counts.dead.total() + counts.n_duplicates:,}"),
         ("retained", "nothing yet" if stats is None else f"{stats.n_sessions:,} sessions, horizon {_horizon(stats)}"),
         ("snapshot", status.last_snapshot or "none"),
+        *(("quality", told) for told in ([] if status.quality is None else quality_lines(status.quality))),
     ]
     return is_well, [f"{name:<{_LABEL_CHARS}}{value}" for name, value in lines]
 
@@ -226,7 +245,8 @@ def summary(live: Live, reporter: Reporter) -> list[str]:
     stats = reporter.stats
     if stats is None:
         return [f"{'state':<{_LABEL_CHARS}}{live.state}: nothing was read"]
-    return summary_lines(live.counts, stats, reporter.seconds)
+    told = [] if reporter.quality is None else quality_lines(reporter.quality)
+    return summary_lines(live.counts, stats, reporter.seconds, quality=told)
 
 
 class Overtime:

@@ -79,7 +79,7 @@ def session(worker: Worker, session_id: str) -> SessionView | None:
         return None
     return SessionView(
         session_id,
-        worker.engine.model.name,
+        worker.engine.split.of(session_id).name,
         [SessionEvent(each.item_id, each.timestamp, each.type) for each in events],
     )
 

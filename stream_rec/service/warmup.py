@@ -6,10 +6,14 @@ Knows nothing of the log. The engine it drives is thrown away; the compiled code
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from stream_rec.engine import Engine, Question
 from stream_rec.events import Event, Request
 from stream_rec.index._kernel import entries
 from stream_rec.index._kernel.compiled import drop_stale_code
+from stream_rec.outcome import Watch
+from stream_rec.quality import Quality
 
 __all__ = [
     "COMPILING",
@@ -64,15 +68,16 @@ def warm_up(
     """Call what a run will call, so that its first record does not wait; one that *replays* also applies in silence."""
     engine = Engine()
     events = [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)]
+    quality = Quality(engine.split)
     if answers_events:
-        engine.apply_and_answer(events)
+        engine.apply_and_answer(events, watch=Watch(quality, np.ones(len(events), np.uint8)))
     if replays or not answers_events:
         engine.apply(events)
     if answers_requests:
-        engine.answer([Request(session_id="t"), Request(items=("a",))])
+        quality.shown(engine.answer([Request(session_id="t"), Request(items=("a",))]))
         engine.answer([Request(session_id="t", explain=True), Request(items=("a",), explain=True)])
     engine.stats()
-    engine.forget(session_id="t")
+    engine.forget(session_id="t", judge=quality)
     if keeps_snapshots:
         engine.import_state(engine.export_state())
 

@@ -10,6 +10,7 @@ from itertools import groupby
 from time import monotonic
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +28,8 @@ from stream_rec.events import (
     RequestDecoder,
     encode_dead_letter,
 )
+from stream_rec.outcome import Watch
+from stream_rec.quality import Quality
 from stream_rec.service.counts import Counts, show_duration
 from stream_rec.service.meters import Meters
 from stream_rec.transport.base import Record, decode_records
@@ -109,6 +112,8 @@ class Worker:
         clock_ms: Callable[[], int] | None = None,
     ) -> None:
         self.engine = engine
+        self.quality: Quality | None = None
+        """Judges the answers to what this process answers for; without it no shadow is asked."""
         self.counts = Counts()
         self.meters = Meters()
         self.offsets: dict[str, int] = {}
@@ -214,6 +219,7 @@ class Worker:
         self.counts.n_asked += len(requests)
         begun = monotonic()
         answers = self.engine.answer(requests, self.offsets)
+        self.shown(requests, answers)
         self.meters.answered(begun)
         self.counts.see_sources(answers)
         return answers
@@ -221,7 +227,8 @@ class Worker:
     def take_requests(self, records: Sequence[Record]) -> Taken:
         """Answer the requests in *records* from the present state, all that can be at once."""
         self.look_at_catalogue()
-        found: list[Answer | Request | DecodeError] = [self._read(record) for record in records]
+        read = [self._read(record) for record in records]
+        found = list(read)
         self._answer([place for place, each in enumerate(found) if type(each) is Request], found)
         answers = [each for each in found if type(each) is Answer]
         refused = [
@@ -229,11 +236,33 @@ class Worker:
             for record, each in zip(records, found, strict=True)
             if type(each) is DecodeError
         ]
+        asked = [place for place, each in enumerate(found) if type(each) is Answer and type(read[place]) is Request]
+        self.shown([read[place] for place in asked], [found[place] for place in asked])  # type: ignore[misc]  # as above
         self.counts.n_requests += len(records)
         self.counts.dead_requests.update(str(each.reason) for each in refused)
         self.counts.n_answers += len(answers)
         self.counts.see_sources(answers)
         return Taken(answers, refused)
+
+    def shown(self, requests: Sequence[Request], answers: Sequence[Answer]) -> None:
+        """Let *answers*, which were just given to *requests*, be judged by what comes, and the shadows' beside them.
+
+        Those to requests that name a model, a preset or its parameters, or want to know why, are no visitor's.
+        """
+        if self.quality is None:
+            return
+        judged = [
+            (request, answer)
+            for request, answer in zip(requests, answers, strict=True)
+            if request.session_id is not None and answer.reason is msgspec.UNSET and not _is_a_trial(request)
+        ]
+        split = self.engine.split
+        shadows = [
+            msgspec.structs.replace(request, model=model.name)
+            for request, _ in judged
+            for model in split.models[split.n_served :]
+        ]
+        self.quality.shown([*(answer for _, answer in judged), *self.engine.answer(shadows)])
 
     def _read(self, record: Record) -> Answer | Request | DecodeError:
         """Return the request, the answer to one that has expired, or what is wrong."""
@@ -262,13 +291,14 @@ class Worker:
         """Return the answer to a request that is too old."""
         self.counts.n_expired += 1
         engine = self.engine
+        model = engine.model if request.session_id is None else engine.split.of(request.session_id)
         return Answer(
             request.session_id,
             request.request_id,
             [],
             engine.watermark,
             dict(self.offsets),
-            engine.model.name,
+            model.name,
             EXPIRED,
         )
 
@@ -285,14 +315,15 @@ class Worker:
         return self._requests.decode(record.value)
 
     def _apply(self, run: "_Run", *, answering: bool, asked: Mask | None) -> tuple[Applied, Sequence[Answer | None]]:
+        watch = None if self.quality is None else Watch(self.quality, run.ours.astype(np.uint8))
         if not answering:
-            return self.engine.apply(run.events), []
+            return self.engine.apply(run.events, watch), []
         wanted = run.ours if self._answers_events or asked is None else asked
         if self._coalesce and asked is None:
             newest = _newest_of_each_session(run.events, wanted)
             self.counts.n_coalesced += int(wanted.sum() - newest.sum())
             wanted = newest
-        return self.engine.apply_and_answer(run.events, run.offsets, wanted)
+        return self.engine.apply_and_answer(run.events, run.offsets, wanted, watch)
 
     def _see(self, last: Mapping[str, int]) -> list[dict[str, int]]:
         """Note the last positions of a batch that nobody is told of."""
@@ -398,6 +429,12 @@ def _readable(
         ours[places],
         [offsets[i] for i in places] if len(offsets) == len(records) else [],
     )
+
+
+def _is_a_trial(request: Request) -> bool:
+    """Whether *request* is asked with something else than its session's model, or by somebody who looks into it."""
+    own = (request.model, request.preset, request.m, request.k, request.last, request.fallbacks)
+    return request.explain or any(each is not None for each in own)
 
 
 def _newest_of_each_session(events: Sequence[Event | Forget], wanted: Mask) -> Mask:

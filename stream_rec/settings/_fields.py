@@ -55,6 +55,8 @@ class Kind(enum.Enum):
     SIZE = "size"
     LIST = "list"
     TABLE = "table"
+    TABLES = "tables"
+    """Of tables: each name has settings of its own."""
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +107,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         """The value that *text* stands for. Raises ValueError, saying what was expected."""
         if self.optional and text.strip().lower() == "none":
             return None
+        if self.kind is Kind.TABLES:
+            return self.from_toml(_json(text, self.expected))
         if self.kind in {Kind.LIST, Kind.TABLE}:
             parts = text.split(";" if self.expressions else ",")
             return self.from_texts([part.strip() for part in parts] if text else [])
@@ -122,6 +126,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
             return self.from_text(value)
         if self.kind is Kind.DURATION:  # a bare number has no unit, and guessing one is worse
             raise ValueError(self.expected)
+        if self.kind is Kind.TABLES:  # what is in them is read one by one, with a name in errors
+            return _tables(value, self.expected)
         if self.dotted and isinstance(value, dict):
             return self._checked(lambda: dict(_flattened(value)))
         return self._checked(lambda: value)
@@ -137,6 +143,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
                 return format_size(value)
             case Kind.SWITCH, _:
                 return "true" if value else "false"
+            case Kind.TABLES, Mapping():
+                return ",".join(value) or "nothing"
             case Kind.TABLE, Mapping():
                 between = ";" if self.expressions else ","
                 return between.join(f"{name}={entry}" for name, entry in value.items()) or "nothing"
@@ -254,6 +262,19 @@ def _pair(text: str, *, last: bool = False) -> tuple[str, str]:
     if not (name and equals):
         raise ValueError(text)
     return name.strip(), value.strip()
+
+
+def _json(text: str, expected: str) -> object:
+    try:
+        return msgspec.json.decode(text) if text else {}
+    except msgspec.DecodeError:
+        raise ValueError(expected) from None
+
+
+def _tables(value: object, expected: str) -> dict[str, dict[str, object]]:
+    if not isinstance(value, dict) or not all(name and isinstance(each, dict) for name, each in value.items()):
+        raise ValueError(expected)
+    return value
 
 
 def _flattened(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -14,8 +14,9 @@ from msgspec import Meta
 
 from stream_rec.errors import SettingsError
 from stream_rec.settings._fields import Kind, Setting, settings_of
+from stream_rec.units import parse_duration
 
-__all__ = ["Settings", "is_topic", "table"]
+__all__ = ["Settings", "TrialSettings", "is_topic", "table"]
 
 _SECOND: Final = 1000
 _HOUR: Final = 3600 * _SECOND
@@ -80,6 +81,19 @@ Format = Literal[
     "session-rec",
 ]
 EventField = Literal["session_id", "item_id", "timestamp", "type", "event_id", "user_id"]
+
+
+class TrialSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One table under `[models]`: a model beside that of the settings themselves."""
+
+    share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    """The share of sessions that it answers, of 1. `0` answers only requests that name it."""
+
+    shadow: bool = False
+    """Ask it wherever the session's own model is asked, and judge what it says, but serve it to nobody."""
+
+    parameters: Mapping[str, object] = msgspec.field(default_factory=dict)
+    """What it has of its own: `preset` and parameters of the model."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -308,6 +322,41 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     popular_half_life_ms: PositiveMillis = _DAY
     """After this much event time an event counts half towards what is popular lately."""
 
+    models: Annotated[
+        Mapping[Name, TrialSettings],
+        Meta(
+            extra={
+                "kind": Kind.TABLES,
+                "metavar": "JSON",
+                "expected": "tables such as [models.fresh] with a share or shadow = true; as JSON, "
+                '{"fresh": {"preset": "stan", "share": 0.1}}',
+            }
+        ),
+    ] = msgspec.field(default_factory=dict)
+    """Models that run beside that of the settings above, over the same sessions: a table `[models.NAME]` each,
+    with `share` (of the sessions, 0 to 1; the main model has what is left) or `shadow = true` (asked and judged, served
+    to nobody), with `preset`, and with any parameter from `m` to `fallbacks`. What a table does not say is
+    as the main model has it. A session keeps its model."""
+
+    models_salt: Name = "stream-rec"
+    """Draws which sessions get which of `models`. Another one draws them anew: for a new experiment."""
+
+    quality: bool = True
+    """Hold each answer against what its visitor did next, by model: hit rate, rank and coverage, live."""
+
+    quality_n: Annotated[int, Meta(ge=1, le=1000)] = 20
+    """How many items of an answer count for `quality`; not more than `n`."""
+
+    quality_windows: Annotated[
+        tuple[Name, ...],
+        Meta(extra={"metavar": "DURATION", "expected": "up to 8 durations of a second or more, such as 5m, 1h, 24h"}),
+    ] = ("5m", "1h", "24h")
+    """The stretches of event time, up to now, that `quality` is told of."""
+
+    quality_sessions: Annotated[int, Meta(ge=1, le=100_000_000)] = 100_000
+    """How many sessions' newest answers wait to be judged by the next event; those answered longest ago make way.
+    Each takes 8 bytes for each of `quality_n` items, times one more than there are shadows."""
+
     deny: Annotated[
         tuple[Name, ...],
         Meta(extra={"metavar": "ITEM", "expected": "item ids, none of them empty"}),
@@ -514,6 +563,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             return self.allowed_lateness_ms
         return _HOUR if self.retention_ms is None else min(_HOUR, self.retention_ms // 2)
 
+    @property
+    def quality_windows_ms(self) -> tuple[int, ...]:
+        """`quality_windows` in milliseconds."""
+        return tuple(map(parse_duration, self.quality_windows))
+
 
 @cache
 def table() -> tuple[Setting, ...]:
@@ -615,6 +669,26 @@ def _a_public_log_is_known(settings: Settings) -> None:
             raise SettingsError(key, f"is given, but {settings.format} is a public log, whose own is known; drop one")
 
 
+def _shares_add_up(settings: Settings) -> None:
+    for name, trial in settings.models.items():
+        if trial.shadow and trial.share:
+            raise SettingsError(f"models.{name}.share", "is given, but a shadow is served to nobody; drop one of both")
+    total = sum(trial.share for trial in settings.models.values())
+    if total > 1.0 + _ROUNDING:
+        raise SettingsError("models", f"gives shares that add up to {total:g}, more than all sessions; lower them")
+
+
+def _windows_are_durations(settings: Settings) -> None:
+    try:
+        windows = settings.quality_windows_ms
+    except ValueError as error:
+        raise SettingsError("quality_windows", f"has {list(settings.quality_windows)}; expected {error}") from None
+    if not 1 <= len(windows) <= _MOST_WINDOWS or min(windows) < _SECOND or max(windows) > _LONGEST:
+        raise SettingsError("quality_windows", f"has {len(windows)}; expected up to 8 durations of a second or more")
+
+
+_ROUNDING: Final = 1e-9  # of shares that are written in decimals
+_MOST_WINDOWS: Final = 8
 _PLAIN_FORMATS: Final = ("auto", "jsonl", "json", "csv", "tsv", "parquet")
 _CHECKS: Final = (
     _lateness_within_retention,
@@ -623,6 +697,8 @@ _CHECKS: Final = (
     _of_one_kind,
     _deliverable,
     _a_public_log_is_known,
+    _shares_add_up,
+    _windows_are_durations,
     _rules_have_a_catalogue,
     _served,
 )

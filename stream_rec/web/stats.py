@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from stream_rec import __version__
+from stream_rec.quality import ModelShare, QualityReport
 from stream_rec.service.meters import Meters
 from stream_rec.service.served import Served
 from stream_rec.service.status import Status
@@ -60,8 +61,8 @@ class Stats(msgspec.Struct, frozen=True):
     dead_letters: dict[str, int]
     snapshot: dict[str, Any] | None = None
     latency_ms: dict[str, dict[str, float]] = {}
-    models: list[Any] = []
-    quality: Any = None
+    models: list[ModelShare] = []
+    quality: QualityReport | None = None
     catalogue: Any = None
 
 
@@ -113,6 +114,8 @@ class StatsMaker:
             dead_letters=dict(counts.dead + counts.dead_requests),
             snapshot=self._snapshot(),
             latency_ms=(served.meters or Meters()).latency_ms(http=self._http.percentiles()),
+            models=status.models,
+            quality=status.quality,
         )
 
     def _snapshot(self) -> dict[str, Any] | None:

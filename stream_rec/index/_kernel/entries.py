@@ -49,6 +49,20 @@ __all__ = [
 ONLY_ASK = 2
 
 
+@inner
+def _one_of(stacked: Parameters, j: int) -> Parameters:
+    return Parameters(
+        stacked.whole[j],
+        stacked.real[j],
+        stacked.weight[j],
+        stacked.match[j],
+        stacked.place[j],
+        stacked.rule[j],
+        stacked.type_weight[j],
+        stacked.type_role[j],
+    )
+
+
 @entry
 def apply(state: State, batch: Batch, begin: int) -> tuple[int, int]:
     """Apply the events from *begin* on. Return (the event reached, DONE or what is needed to go on)."""
@@ -64,37 +78,30 @@ def apply(state: State, batch: Batch, begin: int) -> tuple[int, int]:
 def apply_and_ask(
     state: State,
     scratch: Scratch,
-    p: Parameters,
+    stacked: Parameters,
     batch: Batch,
     begin: int,
-    wanted: U8,
+    rows: I32,
     policy: Policy,
     answers: Answers,
 ) -> tuple[int, int]:
-    """Like `apply`, and answer each applied event's session right after it, row for row, where that is *wanted*."""
+    """Like `apply`, and answer each applied event's session right after it with those of several models that are asked.
+
+    The models' arrays are stacked, [models, ...]. `rows`, [events, models], says where an answer goes, -1 that none is
+    wanted. The rows of events that are not applied are left as they are.
+    """
+    models = stacked.whole.shape[0]
     for i in range(begin, batch.time.size):
         need = ingest.apply_step(state, batch, i)
         if need != DONE:
             return i, need
-        answers.n[i] = 0
-        if wanted[i] and batch.outcome[i] == APPLIED:
-            asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), policy, 0, answers, i)
+        if batch.outcome[i] == APPLIED:
+            for j in range(models):
+                if rows[i, j] >= 0:
+                    p = _one_of(stacked, j)
+                    asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), policy, 0, answers, rows[i, j])
         state.counters[STAGE] = STAGE_APPLY
     return batch.time.size, DONE
-
-
-@inner
-def _one_of(stacked: Parameters, j: int) -> Parameters:
-    return Parameters(
-        stacked.whole[j],
-        stacked.real[j],
-        stacked.weight[j],
-        stacked.match[j],
-        stacked.place[j],
-        stacked.rule[j],
-        stacked.type_weight[j],
-        stacked.type_role[j],
-    )
 
 
 @entry

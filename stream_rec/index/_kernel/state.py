@@ -197,6 +197,7 @@ class Batch(NamedTuple):
     type: U8
     id_key: U64  # [n, 2] XXH3-128 of event_id, (0, 0) for an event without one
     outcome: U8  # APPLIED to begin with, or UNKNOWN_TYPE, which stays; written: LATE or DUPLICATE
+    novel: U8  # written: 1 where the item was new to its session; of no meaning where the event was not applied
 
 
 class Scratch(NamedTuple):
