@@ -219,9 +219,9 @@ class Worker:
         self.counts.n_asked += len(requests)
         begun = monotonic()
         answers = self.engine.answer(requests, self.offsets)
+        self.shown(requests, answers)
         self.meters.answered(begun)
         self.counts.see_sources(answers)
-        self.shown(requests, answers)
         return answers
 
     def take_requests(self, records: Sequence[Record]) -> Taken:

@@ -5,7 +5,7 @@ Knows nothing of HTTP: `Exposition.render` gives the bytes and their type, and w
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 import stream_rec
+from stream_rec.quality import QualityReport
 from stream_rec.service.counts import Counts
 from stream_rec.service.histogram import Histogram, Occurrences
 from stream_rec.service.meters import STAGES, Meters
@@ -144,47 +145,6 @@ FAMILIES: Final = (
 )  # fmt: skip
 
 
-class ModelQuality(Protocol):
-    """How good a model's answers were in a window."""
-
-    @property
-    def model(self) -> str: ...
-    @property
-    def shadow(self) -> bool: ...
-    @property
-    def answers(self) -> int: ...
-    @property
-    def scored(self) -> int: ...
-    @property
-    def hr(self) -> float | None: ...
-    @property
-    def mrr(self) -> float | None: ...
-    @property
-    def novel_scored(self) -> int: ...
-    @property
-    def hr_novel(self) -> float | None: ...
-    @property
-    def coverage(self) -> float | None: ...
-
-
-class Window(Protocol):
-    """A sliding window, and its models."""
-
-    @property
-    def window_s(self) -> float: ...
-    @property
-    def models(self) -> Sequence[ModelQuality]: ...
-
-
-class Quality(Protocol):
-    """Live quality, over windows."""
-
-    @property
-    def n(self) -> int: ...
-    @property
-    def windows(self) -> Sequence[Window]: ...
-
-
 class Catalogue(Protocol):
     """How much is in the catalogue."""
 
@@ -206,7 +166,6 @@ class Scraped(NamedTuple):
     waiting: Callable[[], int] | None = None
     """How many questions over HTTP wait."""
     catalogue: Callable[[], Catalogue | None] = lambda: None
-    quality: Callable[[], Quality | None] = lambda: None
 
 
 def scraped_of(served: Served, http: HttpMeter) -> Scraped:
@@ -222,7 +181,6 @@ def scraped_of(served: Served, http: HttpMeter) -> Scraped:
         retention_ms=served.retention_ms,
         waiting=lambda: len(served.desk),
         catalogue=served.catalogue,
-        quality=lambda: getattr(served.status(), "quality", None),
     )
 
 
@@ -267,9 +225,8 @@ class ServiceCollector(Collector):
         if catalogue is not None:
             yield "catalogue_items", (), len(catalogue)
             yield "catalogue_unavailable_items", (), catalogue.n_unavailable
-        quality = scraped.quality()
-        if quality is not None:
-            yield from _quality(quality)
+        if status.quality is not None:
+            yield from _quality(status.quality)
 
 
 class Exposition:
@@ -392,7 +349,7 @@ def _http(meter: HttpMeter) -> Samples:
         yield "http_request_duration_seconds", (endpoint,), seconds
 
 
-def _quality(quality: Quality) -> Samples:
+def _quality(quality: QualityReport) -> Samples:
     for window in quality.windows:
         for each in window.models:
             labels = (each.model, str(each.shadow).lower(), f"{window.window_s:g}s", str(quality.n))

@@ -4,27 +4,34 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import metrics_reference
+import msgspec
 import pytest
 from observing import Watched, click, figure, figures, running, watched
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from stream_rec.errors import SnapshotError
+from stream_rec.quality import ModelQuality, QualityReport, WindowQuality
 from stream_rec.web.metrics import FAMILIES, PREFIX, Exposition, Scraped
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 BROKEN = [b"{", b"[]"]
 
 
-def quality(**others: Any) -> Any:
-    figures = {
-        "answers": 90, "scored": 60, "hr": 0.5, "mrr": 0.25, "novel_scored": 40, "hr_novel": 0.4, "coverage": 0.1,
-    } | others  # fmt: skip
-    models = [SimpleNamespace(model=name, shadow=name == "b", **figures) for name in ("a", "b")]
-    return SimpleNamespace(n=20, windows=[SimpleNamespace(window_s=300, models=models)])
+def judged(service: Watched, hr_novel: float | None = 0.4) -> Scraped:
+    """With live quality of two models, one a shadow."""
+    figures = {name: 0.5 for field in ("hr", "mrr", "hr_novel") for name in (field, f"{field}_low", f"{field}_high")}
+    models = [
+        ModelQuality(
+            **{**figures, "mrr": 0.25, "hr_novel": hr_novel},
+            model=name, shadow=name == "b", answers=90, scored=60, novel_scored=40, coverage=0.1,
+        )
+        for name in ("a", "b")
+    ]  # fmt: skip
+    report = QualityReport(20, [WindowQuality(300.0, models)])
+    status = service.scraped.status
+    return service.scraped._replace(status=lambda: msgspec.structs.replace(status(), quality=report))
 
 
 class Shelf(str):
@@ -40,7 +47,7 @@ def complete(service: Watched) -> Scraped:
     assert http is not None
     http.record("/v1/events", 202, 0.004)
     http.record("/v1/events", 401, 0.001)
-    return service.scraped._replace(waiting=lambda: 3, quality=quality, catalogue=lambda: Shelf("abcdefghi"))
+    return judged(service)._replace(waiting=lambda: 3, catalogue=lambda: Shelf("abcdefghi"))
 
 
 def test_every_family_is_told_by_a_service_that_has_everything(tmp_path: Path) -> None:
@@ -142,7 +149,7 @@ def test_a_service_that_has_not_begun_tells_that_it_is_not_ready(tmp_path: Path)
 
 def test_quality_is_told_by_model_and_window(tmp_path: Path) -> None:
     """A figure that is not known yet is absent, not 0."""
-    scraped = watched(tmp_path, []).scraped._replace(quality=lambda: quality(hr_novel=None))
+    scraped = judged(watched(tmp_path, []), hr_novel=None)
     labels = {"model": "b", "shadow": "true", "window": "300s", "n": "20"}
     assert 0.25 == figure(scraped, "quality_mrr_ratio", **labels)
     assert "stream_rec_quality_novel_hit_ratio" not in {name for name, _ in figures(scraped)}
