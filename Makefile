@@ -7,16 +7,20 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 9092
+HTTP   ?= 127.0.0.1:8000
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint kafka plant stress chaos bench soak docs wheel lock clean
+.PHONY: help demo dashboard test lint kafka plant stress chaos bench soak docs wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/stamp-run ## set up, then show live recommendations from a bundled sample of a real shop
 	@$(BIN)/stream-rec demo
+
+dashboard: $(VENV)/stamp-serve ## set up, then show the same sample live in a browser, at 127.0.0.1:8000 (or HTTP=...)
+	@$(BIN)/stream-rec demo --http $(HTTP)
 
 test: $(VENV)/stamp-dev ## set up, then run the tests (not the stress runs)
 	$(BIN)/python -m pytest
@@ -75,6 +79,10 @@ $(VENV)/stamp-run: constraints.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) hatchling
 	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/stamp-serve: $(VENV)/stamp-run
+	@$(PIP) --no-build-isolation --editable '.[serve]'
 	@touch $@
 
 $(VENV)/stamp-dev: $(VENV)/stamp-run

@@ -207,15 +207,22 @@ def _serve_embedded(settings: Settings, interrupt: "Interrupt") -> None:
 
 
 @contextmanager
-def _server(settings: Settings, served: "Served") -> Iterator["Server"]:
-    """Serve while entered."""
+def _needs_serve() -> Iterator[None]:
+    """Say which extra is missing, if one is."""
     try:
-        from stream_rec.web.serve import build_server
+        yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "stream_rec":
             raise
         message = f"needs {error.name}, which is not installed: pip install 'stream-rec[serve]'"
         raise SettingsError("http", message) from None
+
+
+@contextmanager
+def _server(settings: Settings, served: "Served") -> Iterator["Server"]:
+    """Serve while entered."""
+    with _needs_serve():
+        from stream_rec.web.serve import build_server
     # Threads that wait for each other's turn at the interpreter wait this long: five milliseconds by default, which is
     # as long as a slow answer may take.
     sys.setswitchinterval(0.0005)
@@ -424,12 +431,30 @@ def warm_up() -> int:
 
 @cli.command()
 @click.option("--fast", is_flag=True, help="Leave out the part that takes its time to be read.")
-def demo(fast: bool) -> None:
+@click.option("--http", metavar="HOST:PORT", help="Show it in a browser instead: the dashboard over the sample, live.")
+def demo(fast: bool, http: str | None) -> None:
     """Watch it learn from a year of a real shop, and recommend live."""
+    if http is not None:
+        _demo_in_browser(http)
+        return
     from stream_rec.demo.bundled import play_bundled
 
     _announce()
     play_bundled(fast=fast, program=_program())
+
+
+def _demo_in_browser(address: str) -> None:
+    from stream_rec.service.interrupt import Interrupt
+
+    _announce()
+    with Interrupt() as interrupt, _needs_serve():
+        from stream_rec.demo.served import serve_bundled
+
+        serve_bundled(
+            address,
+            lambda: interrupt.asked,
+            lambda url: click.echo(f"open {url} in a browser: a year of a real shop, live; Ctrl-C ends it", err=True),
+        )
 
 
 def _program() -> str:

@@ -12,13 +12,13 @@ from stream_rec.recommend import model
 __all__ = ["demo_engine", "play_bundled"]
 
 
-def demo_engine() -> Engine:
+def demo_engine(allowed_lateness_ms: int | None = None) -> Engine:
     """VMIS-kNN for baskets: what is in one is not recommended for it again, and its end counts.
 
     Chosen on some events of the demo's last fifth itself: what the demo shows is no held-out figure.
     """
     suited = model("vmis-knn", last=3, seen="drop-session")
-    return Engine(suited, limits=Limits(retention_ms=90 * DAY_MS))
+    return Engine(suited, limits=Limits(retention_ms=90 * DAY_MS, allowed_lateness_ms=allowed_lateness_ms))
 
 
 def play_bundled(*, fast: bool = False, console: Console | None = None, program: str = "stream-rec") -> Outcome:

@@ -1,0 +1,115 @@
+"""The demo to look at in a browser: the bundled sample as if it were happening, behind the HTTP API and the dashboard.
+
+Four fifths of the year are learned at once. The rest comes live, some days a minute, with a pause between its events,
+and whoever looks can be a visitor among the others. Each event is answered, so that the dashboard can tell how good the
+answers are.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from threading import Event as Flag
+from typing import Final
+
+import msgspec
+
+from stream_rec.catalogue import Catalogue, CatalogueItem
+from stream_rec.datasets.sample import load_sample
+from stream_rec.demo.bundled import demo_engine
+from stream_rec.events import Event, EventDecoder
+from stream_rec.limits import DAY_MS
+from stream_rec.quality import Quality
+from stream_rec.service.desk import Desk
+from stream_rec.service.embedded import Embedded
+from stream_rec.service.runner import Job
+from stream_rec.service.served import Served
+from stream_rec.service.worker import Worker
+from stream_rec.transport.base import Progress, Record
+from stream_rec.web.server import Server
+
+__all__ = ["PacedSource", "serve_bundled"]
+
+PAST: Final = 0.8
+EVENTS_A_SECOND: Final = 25
+TOPIC: Final = "sample"
+_STEP_S: Final = 0.2
+_AT_ONCE: Final = 4096
+
+
+class PacedSource:
+    """See `Source`. So many of *events* a second."""
+
+    def __init__(self, events: Sequence[Event], a_second: float) -> None:
+        self._events = events
+        self._a_second = a_second
+        self._at = 0
+        self._over = Flag()
+
+    def batches(self, max_records: int) -> Iterator[list[Record]]:
+        """Nothing yet, and then a few events at a time."""
+        yield []
+        n = min(max_records, max(1, int(self._a_second * _STEP_S)))
+        while self._at < len(self._events) and not self._over.wait(n / self._a_second):
+            yield self._next(n)
+
+    @property
+    def position(self) -> dict[tuple[str, int], int]:
+        """Behind the last event."""
+        return {(TOPIC, 0): self._at}
+
+    @property
+    def progress(self) -> Progress:
+        """Not known in bytes."""
+        return Progress(0, None)
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self._over.set()
+
+    def _next(self, n: int) -> list[Record]:
+        part = self._events[self._at : self._at + n]
+        records = [Record(msgspec.json.encode(event), TOPIC, 0, number) for number, event in enumerate(part, self._at)]
+        self._at += len(part)
+        return records
+
+
+def serve_bundled(
+    address: str, stop: Callable[[], bool], ready: Callable[[str], None], *, a_second: float = EVENTS_A_SECOND
+) -> None:
+    """Serve at *address* until told to *stop*; *ready* is given the page's address once there is something to see.
+
+    Raises SettingsError for an address that cannot be had.
+    """
+    events, titles = load_sample()
+    n_past = int(len(events) * PAST)
+    source = PacedSource(events[n_past:], a_second)
+    # The sample's days go by in seconds: visitors' events stand at its newest, and may be behind when they are applied.
+    engine = demo_engine(allowed_lateness_ms=30 * DAY_MS)
+    for begin in range(0, n_past, _AT_ONCE):
+        engine.apply(events[begin : min(begin + _AT_ONCE, n_past)])
+    worker = Worker(engine, EventDecoder())
+    catalogue = Catalogue([CatalogueItem(item_id, title) for item_id, title in titles.items()])
+    worker.catalogue = lambda: catalogue
+    worker.quality = Quality(engine.split)
+    desk = Desk()
+    with ExitStack() as undo:
+        undo.callback(source.close)
+        run = Embedded(Job(worker, source), desk)
+        served = Served(
+            desk,
+            run.inlet,
+            lambda: run.status,
+            worker.meters,
+            catalogue=lambda: catalogue,
+            now_ms=lambda: engine.watermark or 0,
+        )
+        server = undo.enter_context(closing(Server(served, address)))
+        server.start()
+        told = False
+
+        def watch(_: Embedded) -> None:
+            nonlocal told
+            if run.state == "ready" and not told:
+                told = True
+                ready(server.url)
+
+        run.run(stop, watch)
