@@ -226,7 +226,8 @@ def _server(settings: Settings, served: "Served") -> Iterator["Server"]:
 def _warm_up(settings: Settings) -> None:
     from stream_rec.service import warmup
 
-    answers_events = settings.answers_events
+    # An event that comes over HTTP may want its answer at once, whatever those of the source want.
+    answers_events = settings.answers_events or settings.http is not None
     _announce(answers_events=answers_events)
     warmup.warm_up(
         answers_events=answers_events,

@@ -28,4 +28,5 @@ def build_embedded(settings: Settings, undo: ExitStack) -> tuple[Embedded, Serve
     if tracing is not None:
         undo.callback(tracing.close)
     served = build.describe_served(settings, desk, embedded.inlet, lambda: embedded.status, embedded.worker.meters)
-    return embedded, served._replace(now_ms=embedded.clock, tracing=tracing)
+    served = served._replace(now_ms=embedded.clock, tracing=tracing)
+    return embedded, served if job.catalogue is None else served._replace(catalogue=job.catalogue.current)

@@ -94,7 +94,10 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
     if settings.delivery is None and not settings.is_exactly_once:
         log.info("something is written outside of Kafka: delivery is at least once")
     path = None if settings.status_file is None else Path(settings.status_file)
-    return Live(connect, tracing), Reporter(path, taker, snapshots)
+    live = Live(connect, tracing)
+    if catalogue is not None:
+        live.catalogue = catalogue.current
+    return live, Reporter(path, taker, snapshots)
 
 
 def build_served(settings: Settings, undo: ExitStack, live: Live, report: Reporter, desk: Desk) -> Served:
@@ -108,7 +111,9 @@ def build_served(settings: Settings, undo: ExitStack, live: Live, report: Report
     undo.callback(inlet.close)
     served = build.describe_served(settings, desk, inlet, lambda: report.status(live), live.meters)
     every_ms = None if report.snapshots is None else settings.snapshot_every_ms
-    return served._replace(snapshots=report.snapshots, snapshot_every_ms=every_ms, tracing=live.tracing)
+    return served._replace(
+        snapshots=report.snapshots, snapshot_every_ms=every_ms, tracing=live.tracing, catalogue=live.catalogue
+    )
 
 
 def _client_settings(given: Mapping[str, str], *, is_named: bool) -> dict[str, str]:

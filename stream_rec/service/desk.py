@@ -122,6 +122,7 @@ class Desk:
         self._nudged = False
         if not self._waiting and not self._ahead:
             return False
+        worker.look_at_catalogue()
         asks: list[tuple[Ask, Any]] = [*self._ahead]
         self._ahead = []
         asks += self._take_waiting(_MOST_AT_ONCE)

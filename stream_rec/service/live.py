@@ -12,6 +12,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from stream_rec.catalogue import Catalogue
 from stream_rec.errors import SeatLostError, StreamRecError, TransportError
 from stream_rec.service.checkpoint import Checkpoint
 from stream_rec.service.counts import Counts
@@ -195,6 +196,8 @@ class Live:
         """How long things took, over all lives."""
         self.tracing = tracing
         """What sends spans, for who has more to send."""
+        self.catalogue: Callable[[], Catalogue | None] = lambda: None
+        """What is known of items, for who has more to tell of them."""
         self.was_in_order = False
         """Whether all that was read was committed when it ended."""
         self._connect = connect

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from stream_rec.catalogue import Catalogue
 from stream_rec.service.desk import Desk
 from stream_rec.service.inlet import Inlet
 from stream_rec.service.meters import Meters
@@ -37,6 +38,9 @@ class Served(NamedTuple):
     snapshots: Snapshots | None = None
     snapshot_every_ms: int | None = None
     """How often one is meant to be written; None: never."""
+
+    catalogue: Callable[[], Catalogue | None] = lambda: None
+    """What is known of items now."""
 
     tracing: "Tracing | None" = None
     max_bytes: int | None = None

@@ -3,6 +3,8 @@
 Nothing here is needed to recommend. What it costs is said, since answers wait meanwhile.
 """
 
+from collections.abc import Sequence
+from heapq import nsmallest
 from typing import Final
 
 import msgspec
@@ -77,10 +79,16 @@ def session(worker: Worker, session_id: str) -> SessionView | None:
     events = worker.engine.session(session_id)
     if not events:
         return None
+    catalogue = worker.engine.catalogue
+
+    def title(item_id: str) -> str | None:
+        known = None if catalogue is None else catalogue.get(item_id)
+        return None if known is None else known.title
+
     return SessionView(
         session_id,
         worker.engine.split.of(session_id).name,
-        [SessionEvent(each.item_id, each.timestamp, each.type) for each in events],
+        [SessionEvent(each.item_id, each.timestamp, each.type, title(each.item_id)) for each in events],
     )
 
 
@@ -105,22 +113,43 @@ def newest_sessions(worker: Worker, limit: int) -> list[SessionLine]:
 
 
 def item(worker: Worker, item_id: str) -> ItemView | None:
-    """The item; None if no retained session holds it."""
-    number = worker.engine.items.find(item_id)
-    return None if number is None else ItemView(item_id, worker.engine.index.df(number))
+    """The item; None if no retained session holds it, and no catalogue knows it."""
+    engine = worker.engine
+    number = engine.items.find(item_id)
+    known = None if engine.catalogue is None else engine.catalogue.get(item_id)
+    if number is None and known is None:
+        return None
+    sessions = 0 if number is None else engine.index.df(number)
+    if known is None:
+        return ItemView(item_id, sessions)
+    return ItemView(
+        item_id,
+        sessions,
+        known.title,
+        known.category,
+        known.price,
+        known.image,
+        known.available,
+        known.tags,
+    )
 
 
-def find_items(worker: Worker, text: str, limit: int) -> list[ItemView]:
-    """Items whose id holds *text*, those in the most sessions first. O(items)."""
+def find_items(worker: Worker, text: str, limit: int, titled: Sequence[str] = ()) -> list[ItemView]:
+    """The items *titled*, and behind them those whose id holds *text*, the most frequent first. O(items)."""
+    by_title = [view for item_id in titled if (view := item(worker, item_id)) is not None]
+    by_id = _with_id_like(worker, text, limit)
+    ids = {each.item_id for each in by_title}
+    rest = [view for each in by_id if each not in ids and (view := item(worker, each)) is not None]
+    return [*by_title, *rest][:limit]
+
+
+def _with_id_like(worker: Worker, text: str, limit: int) -> list[str]:
     engine = worker.engine
     wanted = text.casefold()
     found = [
-        ItemView(name, engine.index.df(number))
-        for name, number in engine.items.live().items()
-        if wanted in name.casefold()
+        (-engine.index.df(number), name) for name, number in engine.items.live().items() if wanted in name.casefold()
     ]
-    found.sort(key=lambda each: (-each.sessions, each.item_id))
-    return found[:limit]
+    return [name for _, name in nsmallest(limit, found)]
 
 
 def popular_items(worker: Worker, limit: int) -> list[ItemView]:

@@ -21,6 +21,7 @@ __all__ = [
     "Items",
     "LimitQuery",
     "NoQuery",
+    "OneRequest",
     "RefusedEvent",
     "Requests",
     "Sessions",
@@ -60,13 +61,20 @@ class Requests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests: list[RequestDecoder.fields]  # type: ignore[valid-type]  # a type all the same
 
 
+_REQUEST = [(field.name, field.type, field.default) for field in msgspec.structs.fields(RequestDecoder.fields)]
+
+OneRequest = msgspec.defstruct(
+    "OneRequest",
+    [*_REQUEST, ("details", bool, False)],
+    namespace={"__doc__": "A request, and whether to tell what the catalogue says of each item."},
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+)
+
 EventAndRequest = msgspec.defstruct(
     "EventAndRequest",
-    [
-        ("event", EventFields),
-        *((field.name, field.type, field.default) for field in msgspec.structs.fields(RequestDecoder.fields)),
-        ("details", bool, False),
-    ],
+    [("event", EventFields), *_REQUEST, ("details", bool, False)],
     namespace={
         "__doc__": "An event, and what to answer right after it: without parameters, what next for its session."
     },

@@ -1,5 +1,6 @@
 """One function a path: what was asked is parsed already; ask the service, and return what to encode."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -63,7 +64,9 @@ async def recommend(asked: Asked) -> object:
         raise ApiError(422, "wrong_type", "expected a JSON object", "")
     details = asked.query.pop("details", False)
     if "requests" not in body:
-        return await _answered(asked, _request_of(asked, body), details=details)
+        fields = dict(body)
+        details = _details(fields) or details
+        return await _answered(asked, _request_of(asked, fields), details=details)
     if len(body) > 1 or not isinstance(body["requests"], list):
         raise ApiError(422, "wrong_type", 'expected {"requests": [..]} and nothing beside it', "requests")
     asked.api.refuse_too_many(len(body["requests"]), "requests")
@@ -81,10 +84,11 @@ async def recommend_after(asked: Asked) -> object:
         raise ApiError(422, "missing_field", 'expected {"event": {..}}, and beside it the fields of a request', "event")
     fields = dict(body)
     event = _event(asked, msgspec.convert(fields.pop("event"), EventFields), "event")
-    details = bool(fields.pop("details", False))
+    details = _details(fields)
     if not isinstance(event, Event):
         raise ApiError(422, "wrong_type", "an order to forget is not answered: send it to /v1/events", "event.type")
-    fields.setdefault("session_id", event.session_id)
+    if event.session_id:
+        fields.setdefault("session_id", event.session_id)
     request = _request_of(asked, fields)
     taken, answer = await asked.api.bridge.take_and_answer(event, request)
     if isinstance(taken, Applied) and taken.refused:
@@ -92,6 +96,14 @@ async def recommend_after(asked: Asked) -> object:
         raise ApiError(422, str(refused.reason), refused.message, "event")
     assert answer is not None, "an event that was applied is answered"
     return await _told(asked, answer, details=details)
+
+
+def _details(fields: dict[str, Any]) -> bool:
+    """Whether details are asked for; taken out of *fields*, since a request in a topic has none."""
+    told = fields.pop("details", False)
+    if not isinstance(told, bool):
+        raise ApiError(422, "wrong_type", "expected true or false", "details")
+    return told
 
 
 async def similar(asked: Asked) -> object:
@@ -209,14 +221,18 @@ async def item(asked: Asked) -> object:
     """One item."""
     name = asked.path["item_id"]
     found = await asked.api.bridge.call(Call(lambda worker: views.item(worker, name)))
-    return _found(found, f"no retained session holds the item {name!r}")
+    return _found(found, f"no retained session holds the item {name!r}, and it is in no catalogue")
 
 
 async def items(asked: Asked) -> object:
-    """By part of an id or a title; or the most popular."""
+    """By a part of a title or of an id; or the most popular."""
     query: ItemQuery = asked.query
     if query.q:
-        look = Call(lambda worker: views.find_items(worker, query.q, query.limit))
+        catalogue = asked.api.served.catalogue()
+        # The first search of a catalogue reads all its titles, which nobody else should wait for.
+        found = [] if catalogue is None else await asyncio.to_thread(catalogue.search, query.q, query.limit)
+        titled = [each.id for each in found]
+        look = Call(lambda worker: views.find_items(worker, query.q, query.limit, titled))
     else:
         look = Call(lambda worker: views.popular_items(worker, query.limit))
     return Items(await asked.api.bridge.call(look))

@@ -180,6 +180,7 @@ def scraped_of(served: Served, http: HttpMeter) -> Scraped:
         max_bytes=served.max_bytes,
         retention_ms=served.retention_ms,
         waiting=lambda: len(served.desk),
+        catalogue=served.catalogue,
     )
 
 

@@ -17,6 +17,7 @@ from stream_rec.web.contract import (
     Items,
     LimitQuery,
     NoQuery,
+    OneRequest,
     Requests,
     Sessions,
     SimilarQuery,
@@ -107,7 +108,7 @@ ROUTES: Final = (
         READ,
         'What next for a session, or after items? One request, or many as {"requests": [..]}.',
         (Answer, Answers),
-        body=(RequestDecoder.fields, Requests),
+        body=(OneRequest, Requests),
         more={"details": bool},
     ),
     Route(

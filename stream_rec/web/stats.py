@@ -43,6 +43,13 @@ class Retained(msgspec.Struct, frozen=True):
     horizon_ms: int | None
 
 
+class CatalogueSize(msgspec.Struct, frozen=True):
+    """How many items are known, and how many of them are not to be had."""
+
+    items: int
+    unavailable: int
+
+
 class Stats(msgspec.Struct, frozen=True):
     """How the service does now."""
 
@@ -63,7 +70,7 @@ class Stats(msgspec.Struct, frozen=True):
     latency_ms: dict[str, dict[str, float]] = {}
     models: list[ModelShare] = []
     quality: QualityReport | None = None
-    catalogue: Any = None
+    catalogue: CatalogueSize | None = None
 
 
 class StatsMaker:
@@ -115,8 +122,13 @@ class StatsMaker:
             snapshot=self._snapshot(),
             latency_ms=(served.meters or Meters()).latency_ms(http=self._http.percentiles()),
             models=status.models,
+            catalogue=self._catalogue(),
             quality=status.quality,
         )
+
+    def _catalogue(self) -> CatalogueSize | None:
+        catalogue = self._served.catalogue()
+        return None if catalogue is None else CatalogueSize(len(catalogue), catalogue.n_unavailable)
 
     def _snapshot(self) -> dict[str, Any] | None:
         last = None if self._served.snapshots is None else self._served.snapshots.last
