@@ -10,11 +10,18 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client.parser import text_string_to_metric_families
 from web import Client, embedded, on_broker
 
+from stream_rec.service import warmup
 from stream_rec.service.tracing import Tracing
 from stream_rec.transport.memory_broker import MemoryBroker
 from stream_rec.web.metrics import FAMILIES
 
 CLICKS = [{"session_id": f"s{at % 3}", "item_id": f"i{at % 5}", "timestamp": 1_000 + at} for at in range(30)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    """The kernels, which take longer to compile than a client waits."""
+    warmup.warm_up_all()
 
 
 def scraped(client: Client) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
