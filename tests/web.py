@@ -137,7 +137,7 @@ def on_broker(broker: MemoryBroker, limits: Limits | None = None) -> Iterator[Ru
     )
     live = Live(lambda _: parts)
     inlet = TopicInlet(lambda: broker, "clicks", EventEncoder(), desk)
-    served = Served(desk, inlet, lambda: reporter.status(live))
+    served = Served(desk, inlet, lambda: reporter.status(live), lambda: live.state == "ready")
     server = Server(served, "127.0.0.1:0", limits=limits).start()
     stop = threading.Event()
     thread = threading.Thread(target=lambda: live.run(stop.is_set), name="service")

@@ -98,6 +98,7 @@ def serve_bundled(
             desk,
             run.inlet,
             lambda: run.status,
+            lambda: run.state == "ready",
             worker.meters,
             catalogue=lambda: catalogue,
             now_ms=lambda: engine.watermark or 0,

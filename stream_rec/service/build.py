@@ -235,13 +235,19 @@ def open_dead_letters(settings: Settings) -> Sink | None:
 
 
 def describe_served(
-    settings: Settings, desk: Desk, inlet: Inlet, status: Callable[[], Status], meters: Meters
+    settings: Settings,
+    desk: Desk,
+    inlet: Inlet,
+    status: Callable[[], Status],
+    is_ready: Callable[[], bool],
+    meters: Meters,
 ) -> Served:
     """What the service shows to others, by the clock on the wall."""
     return Served(
         desk,
         inlet,
         status,
+        is_ready,
         meters,
         max_bytes=settings.max_bytes,
         retention_ms=settings.retention_ms,

@@ -27,6 +27,13 @@ def build_embedded(settings: Settings, undo: ExitStack) -> tuple[Embedded, Serve
     tracing = build.open_tracing(settings)
     if tracing is not None:
         undo.callback(tracing.close)
-    served = build.describe_served(settings, desk, embedded.inlet, lambda: embedded.status, embedded.worker.meters)
+    served = build.describe_served(
+        settings,
+        desk,
+        embedded.inlet,
+        lambda: embedded.status,
+        lambda: embedded.state == "ready",
+        embedded.worker.meters,
+    )
     served = served._replace(now_ms=embedded.clock, tracing=tracing)
     return embedded, served if job.catalogue is None else served._replace(catalogue=job.catalogue.current)

@@ -109,7 +109,9 @@ def build_served(settings: Settings, undo: ExitStack, live: Live, report: Report
         desk,
     )
     undo.callback(inlet.close)
-    served = build.describe_served(settings, desk, inlet, lambda: report.status(live), live.meters)
+    served = build.describe_served(
+        settings, desk, inlet, lambda: report.status(live), lambda: live.state == "ready", live.meters
+    )
     every_ms = None if report.snapshots is None else settings.snapshot_every_ms
     return served._replace(
         snapshots=report.snapshots, snapshot_every_ms=every_ms, tracing=live.tracing, catalogue=live.catalogue

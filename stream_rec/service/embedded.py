@@ -18,6 +18,7 @@ from stream_rec.events import Event as Click
 from stream_rec.events import EventEncoder, Forget
 from stream_rec.service.counts import show_duration, summary_lines
 from stream_rec.service.desk import Apply, Desk
+from stream_rec.service.heap import settle_heap
 from stream_rec.service.journal import Journal
 from stream_rec.service.quality import quality_lines
 from stream_rec.service.runner import Job
@@ -190,6 +191,7 @@ class Embedded:
         """All that was there to be read has been."""
         if self.state != "ready":
             self.clock.begin(self.worker.engine.watermark)
+            settle_heap()
             self.state = "ready"
 
     def _answer_requests(self) -> None:

@@ -32,6 +32,9 @@ class Served(NamedTuple):
     status: Callable[[], Status]
     """How it does now. Cheap."""
 
+    is_ready: Callable[[], bool]
+    """Whether it answers. Asked before each question, so cheaper still."""
+
     meters: Meters | None = None
     """What it measured, if it does."""
 

@@ -16,6 +16,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
 from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -78,7 +79,7 @@ class Api:
     @property
     def is_ready(self) -> bool:
         """Whether it answers."""
-        return self.served.status().is_ready
+        return self.served.is_ready()
 
     def require_ready(self) -> None:
         """Raise if it does not answer."""
@@ -234,7 +235,7 @@ async def _send(send: Send, status: int, payload: bytes, headers: Headers) -> No
 
 def make_app(api: Api, origins: tuple[str, ...] = ()) -> ASGIApp:
     """The application over *api*. *origins* are those whose pages may call it from a browser."""
-    paths: list[Any] = [_path(api, route) for route in _by_path(ROUTES)]
+    paths = [_path(api, route) for route in _by_path(ROUTES)]
     middleware = []
     if origins:
         allowed = Middleware(
@@ -248,12 +249,31 @@ def make_app(api: Api, origins: tuple[str, ...] = ()) -> ASGIApp:
         from stream_rec.web.tracing import TracingMiddleware  # noqa: PLC0415  # imported only where it is on
 
         middleware.insert(0, Middleware(TracingMiddleware, provider=api.served.tracing.provider))
-    app = Starlette(
+    app: ASGIApp = Starlette(
         routes=[*paths, *operations.paths(api)],
         middleware=middleware,
         exception_handlers={404: _no_such_path, 405: _no_such_method},
     )
-    return _with_slashes_in_ids(app)
+    return _with_slashes_in_ids(app if middleware else _straight_to(paths, app))
+
+
+def _straight_to(paths: list[Path], app: ASGIApp) -> ASGIApp:
+    """Call the endpoint of a path of the API at once; *app* has what else there is, and says what there is not.
+
+    Endpoints answer their own errors. What stands before them to catch any takes as long as all of an endpoint.
+    """
+
+    async def straight(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            for path in paths:
+                match, found = path.matches(scope)
+                if match is Match.FULL:
+                    scope.update(found)
+                    await path.app(scope, receive, send)
+                    return
+        await app(scope, receive, send)
+
+    return straight
 
 
 def _with_slashes_in_ids(app: ASGIApp) -> ASGIApp:

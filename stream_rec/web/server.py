@@ -133,6 +133,7 @@ class Server:
             timeout_graceful_shutdown=_CLOSE_S,
             limit_concurrency=_MOST_CONNECTIONS,
             server_header=False,
+            proxy_headers=False,
         )
         self._server = _Server(config)
         ticking = asyncio.create_task(self._tick())

@@ -270,7 +270,7 @@ class TestOperations:
         """While it recovers it is alive and not ready, and says so to who asks."""
         status = running.served.status()
         recovering = msgspec.structs.replace(status, state="recovering")
-        running.server.api.served = running.served._replace(status=lambda: recovering)
+        running.server.api.served = running.served._replace(status=lambda: recovering, is_ready=lambda: False)
         assert 200 == running.client("GET", "/livez").status
         assert (503, "recovering\n") == running.client("GET", "/readyz")[::3]
         reply = running.client("GET", "/v1/sessions/a/recommendations")
