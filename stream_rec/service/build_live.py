@@ -34,6 +34,7 @@ __all__ = ["build_live"]
 log = logging.getLogger(__name__)
 
 _NAMED_MS: Final = 60_000
+_SILENT_BATCH: Final = 4096  # nobody waits for an answer: larger batches cost less a record
 _PLACES: Final = ("events", "requests", "recommendations", "dead_letters")
 
 
@@ -65,7 +66,7 @@ def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
             begin=settings.begin,
             snapshots=snapshots,
             watcher=Watchers([taker] if snapshots is None else [taker, snapshots]),
-            max_records=settings.batch_events,
+            max_records=max(settings.batch_events, _SILENT_BATCH if settings.answer == "none" else 1),
         )
 
     if settings.delivery is None and not settings.is_exactly_once:

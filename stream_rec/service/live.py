@@ -14,6 +14,7 @@ from typing import Final
 
 from stream_rec.errors import SeatLostError, StreamRecError, TransportError
 from stream_rec.service.checkpoint import Checkpoint
+from stream_rec.service.collector import calm_collector
 from stream_rec.service.counts import Counts
 from stream_rec.service.intake import Intake
 from stream_rec.service.parts import Parts
@@ -187,6 +188,10 @@ class Live:
         Waits for a broker that is away, and recovers when the group goes on without us. Raises FencedError,
         TransportError for what waiting does not help, and SettingsError.
         """
+        with calm_collector():
+            self._run(stop, watch)
+
+    def _run(self, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:
         wait_s = _FIRST_WAIT_S
         while not stop():
             watch(self)

@@ -7,7 +7,8 @@ for what coalescing leaves out).
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from types import NoneType
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +110,7 @@ class Worker:
     def take(self, batch: Batch) -> Taken:
         """Apply events and answer requests in the order they came in."""
         records, decoded, ours, seen = batch
-        if None not in decoded:
+        if NoneType not in set(map(type, decoded)):
             return self.take_decoded(records, decoded, ours, seen)  # type: ignore[arg-type]  # events only
         parts: list[Taken] = []
         for is_request, places in groupby(range(len(records)), lambda i: decoded[i] is None):
@@ -143,17 +144,24 @@ class Worker:
         """
         mine = np.ones(len(records), np.bool_) if ours is None else ours
         answering = self._answers_events and bool(mine.any())
+        kinds = set(map(type, decoded))
+        if answering or DecodeError in kinds:  # else nobody may ever look at them
+            records = list(records)
         offsets = self._see_each(records) if answering else self._see(seen or _last_of_each(records))
-        run = _readable(records, decoded, mine, offsets)
+        run = _Run(records, decoded, mine, offsets)  # type: ignore[arg-type]  # the next line sees to the others
+        run = _readable(run) if DecodeError in kinds else run
         watermark = self.engine.watermark
         applied, answers = self._apply(run, answering=answering)
+        if applied.n_applied < len(run.events) and run.records is records:
+            records = list(records)
+            run = run._replace(records=records)
         refused = self._refused(records, decoded, run, applied, watermark)
         if refused and not mine.all():
             place = _place_in(records)
             refused = [each for each in refused if mine[place(each)]]
-        self._count(mine, run, applied, refused)
+        self._count(mine, run, applied, refused, forgot=Forget in kinds)
         self.counts.n_answers += len(answers)
-        return Taken(answers, refused, Forget in set(map(type, run.events)))
+        return Taken(answers, refused, Forget in kinds)
 
     def take_requests(self, records: Sequence[Record]) -> Taken:
         """Answer the requests in *records* from the present state."""
@@ -274,13 +282,13 @@ class Worker:
                 return f"event_id: {event.event_id!r} was seen before"
         return f"type: {event.type!r} is one more than there can be types; name those that matter with --event-type"
 
-    def _count(self, mine: Mask, run: "_Run", applied: Applied, refused: Sequence[Refused]) -> None:
+    def _count(self, mine: Mask, run: "_Run", applied: Applied, refused: Sequence[Refused], *, forgot: bool) -> None:
         counts = self.counts
         n_mine = int(mine.sum())
         counts.n_read += n_mine
         counts.n_followed += len(mine) - n_mine
         counts.n_applied += int(((applied.outcomes == 0) & run.ours).sum())
-        if Forget in set(map(type, run.events)):
+        if forgot:
             counts.n_forgets += sum(
                 type(event) is Forget for event, ours in zip(run.events, run.ours.tolist(), strict=True) if ours
             )
@@ -301,15 +309,16 @@ class _Run(NamedTuple):
     """The log positions right after each; empty where none is answered."""
 
 
-def _readable(
-    records: Sequence[Record], decoded: Sequence[Decoded], ours: Mask, offsets: Sequence[dict[str, int]]
-) -> _Run:
-    if DecodeError not in set(map(type, decoded)):
-        return _Run(records, decoded, ours, offsets)  # type: ignore[arg-type]  # no error among them
-    places = [place for place, each in enumerate(decoded) if type(each) is not DecodeError]
+_ERRORS: Final = frozenset({DecodeError})
+
+
+def _readable(run: _Run) -> _Run:
+    """What of *run* is no error."""
+    records, decoded, ours, offsets = run
+    places = [place for place, kind in enumerate(map(type, decoded)) if kind not in _ERRORS]
     return _Run(
         [records[i] for i in places],
-        [decoded[i] for i in places],  # type: ignore[misc]  # no error among them
+        [decoded[i] for i in places],
         ours[places],
         [offsets[i] for i in places] if len(offsets) == len(records) else [],
     )

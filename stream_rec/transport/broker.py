@@ -133,7 +133,7 @@ class Reader(Protocol):
         Holds over a new `start`, and for partitions that are not read yet.
         """
 
-    def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
+    def poll(self, max_records: int, timeout_s: float) -> Mapping[Partition, Sequence[Record]]:
         """About *max_records* at most, in order within each partition; waits for the first one only.
 
         May come back empty before the time is over, where there is news of what is drained.

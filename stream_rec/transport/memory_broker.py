@@ -14,7 +14,7 @@ from typing import NamedTuple
 from xxhash import xxh3_64_intdigest
 
 from stream_rec.errors import FencedError, RecordTooLargeError, SeatLostError, TransportError
-from stream_rec.transport.base import Record
+from stream_rec.transport.base import OURS, Record, Records
 from stream_rec.transport.broker import Bounds, Outgoing, Partition, Positions, Revoked, TopicSpec
 
 __all__ = ["MemoryBroker"]
@@ -271,7 +271,7 @@ class _MemoryReader:
     def hold(self, partitions: Collection[Partition]) -> None:
         self._held = frozenset(partitions)
 
-    def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
+    def poll(self, max_records: int, timeout_s: float) -> dict[Partition, Records]:
         """The oldest by time of those that may be read: so that a test's order is always the same."""
         del timeout_s
         found: list[tuple[int, Record]] = []
@@ -286,7 +286,8 @@ class _MemoryReader:
             polled.setdefault(Partition(record.topic, record.partition), []).append(record)
         for partition, records in polled.items():
             self._positions[partition] = records[-1].offset + 1
-        return polled
+        # In the form in which a client's records come, so that tests on this broker see what becomes of them.
+        return {partition: Records(records, OURS) for partition, records in polled.items()}
 
     @property
     def drained(self) -> Collection[Partition]:
