@@ -7,10 +7,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 9092
+TESTS  ?=
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint kafka plant stress chaos bench soak docs wheel lock clean
+.PHONY: help demo test warm lint kafka plant stress chaos bench soak docs wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -19,7 +20,10 @@ demo: $(VENV)/stamp-run ## set up, then show live recommendations from a bundled
 	@$(BIN)/stream-rec demo
 
 test: $(VENV)/stamp-dev ## set up, then run the tests (not the stress runs)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
+
+warm: $(VENV)/stamp-dev ## compile the kernels, so that nothing waits for it later
+	$(BIN)/python -c 'from stream_rec.service.warmup import warm_up_all; warm_up_all()'
 
 lint: $(VENV)/stamp-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

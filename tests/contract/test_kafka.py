@@ -310,7 +310,8 @@ def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> Non
     assert [b"before"] == [record.value for record in read(reader, 1)]
     member = made.seat(group, topic)
     until(lambda: member.owned, member.poll)
-    patient = {"producer_transaction_timeout_ms": "60000"}
+    # So long the calls wait that find nobody; and longer than the broker needs to start again.
+    patient = {"producer_transaction_timeout_ms": "20000"}
     writer, partition = made.open(**patient).writer(fresh("writer")), Partition(topic, 0)
     writer.begin()
     writer.send([Outgoing(topic, b"lost")])
