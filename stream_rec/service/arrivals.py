@@ -75,6 +75,11 @@ class _Queue:
         return self._records.form.offset(self._records.theirs[place])
 
     @property
+    def fetched(self) -> int:
+        """Offset of the next record to be added, or a lower one."""
+        return self._offset(-1) + 1 if len(self) else self.position
+
+    @property
     def end(self) -> int:
         """Behind the last record that may be handed out."""
         records = self._records
@@ -180,6 +185,17 @@ class Arrivals:
     def full(self, enough: int) -> set[Partition]:
         """The partitions of which at least *enough* records wait here: no need to fetch more."""
         return {partition for partition, queue in self._queues.items() if len(queue) >= enough}
+
+    @property
+    def fetched(self) -> dict[Partition, int]:
+        """For each partition, the offset after the last record that was added."""
+        return {partition: queue.fetched for partition, queue in self._queues.items()}
+
+    def skip_to(self, partition: Partition, position: int) -> None:
+        """Know that nothing comes any more of *partition* before *position*, but for what is here already."""
+        queue = self._queues[partition]
+        if not len(queue):
+            queue.position = max(queue.position, position)
 
     @property
     def positions(self) -> dict[Partition, int]:

@@ -52,8 +52,16 @@ class Counts(msgspec.Struct):
     n_followed: int = 0
     """Records that others answer for, or that a recovery passed again: applied in silence, counted nowhere else."""
 
+    n_lost: int = 0
+    """Records of either source that the topic's retention removed before they were read, while this process ran."""
+
     n_coalesced: int = 0
     """Of `n_applied`, the events that a newer one of their session was answered in place of."""
+
+    @property
+    def n_dead_lettered(self) -> int:
+        """Records of both sources that went to the dead letters."""
+        return self.dead.total() + self.n_duplicates + self.dead_requests.total()
 
     def check(self) -> None:
         """Raise AssertionError if a record was lost on the way: a bug of ours, whoever's data it is."""
@@ -79,6 +87,8 @@ def summary_lines(counts: Counts, stats: Stats, seconds: float, *, interrupted: 
         lines.append(("requests", f"{counts.n_requests:,} read, {refused}{expired}"))
     if counts.n_followed:
         lines.append(("followed", f"{counts.n_followed:,} records, answered by others or before"))
+    if counts.n_lost:
+        lines.append(("lost", f"{counts.n_lost:,} records, removed by the topic's retention before they were read"))
     kept = f"{stats.n_sessions:,} sessions, {stats.n_events:,} events, {stats.n_items:,} items"
     lines += [
         ("retained", f"{kept}; {stats.n_evicted:,} sessions evicted"),

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from stream_rec.errors import LogChangedError
 from stream_rec.service.arrivals import NOTHING, Arrivals, Taken
 from stream_rec.service.worker import Batch, Decoded, Mask
 from stream_rec.transport.base import Record
@@ -40,7 +41,11 @@ class Handed(NamedTuple):
 
 
 class Intake:
-    """Reads the partitions of *events*, and those of *requests* that are owned. For one thread."""
+    """Reads the partitions of *events*, and those of *requests* that are owned. For one thread.
+
+    *lost* is told how many records were removed before they were read. Raises LogChangedError where it is not retention
+    that has removed them: the topic is gone, or another one.
+    """
 
     def __init__(
         self,
@@ -50,6 +55,7 @@ class Intake:
         *,
         requests_topic: str | None = None,
         max_records: int = 1024,
+        lost: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._reader = reader
@@ -57,6 +63,7 @@ class Intake:
         self._events = frozenset(events)
         self._requests_topic = requests_topic
         self._max_records = max_records
+        self._lost = lost
         self._clock = clock
         self._arrivals = Arrivals(events)
         self._answer_from: dict[Partition, int] = {}
@@ -113,7 +120,7 @@ class Intake:
         self._hold_who_is_ahead(n)
         # A partition that others wait for is waited for: asking again and again would keep its client from its work.
         is_ready = len(arrivals) >= n and self._waiting_since is None
-        for partition, records in reader.poll(n, 0.0 if is_ready else timeout_s).items():
+        for partition, records in self._polled(n, 0.0 if is_ready else timeout_s).items():
             if records:
                 arrivals.add(partition, records, self._decoded(partition, records))
         taken = arrivals.take(n, reader.drained)
@@ -121,6 +128,29 @@ class Intake:
             self._waiting_since = None
             return taken
         return self._without_waiting(n)
+
+    def _polled(self, n: int, timeout_s: float) -> Mapping[Partition, Sequence[Record]]:
+        """What the reader has. Where retention was quicker than we, go on with what it has left, and say so."""
+        try:
+            return self._reader.poll(n, timeout_s)
+        except LogChangedError as error:
+            if error.first is None or not error.is_cut_off:
+                raise
+            self._go_on_behind(error, error.first)
+        return {}
+
+    def _go_on_behind(self, error: LogChangedError, first: int) -> None:
+        fetched = self._arrivals.fetched
+        partition = next(each for each in fetched if str(each) == error.partition)
+        position = max(error.position, fetched[partition])
+        log.warning(
+            "%s: %d records (offsets %d to %d) were removed by the topic's retention before they were read: the state "
+            "lacks them, and nobody answers them; going on from %d",
+            partition, first - position, position, first - 1, first,
+        )  # fmt: skip
+        self._lost(first - position)
+        self._arrivals.skip_to(partition, first)
+        self._reader.start(fetched | {partition: first})
 
     def _hold_who_is_ahead(self, n: int) -> None:
         """Fetch no more of partitions that others are waited for, where much is waiting already."""

@@ -6,13 +6,13 @@ this one.
 """
 
 import logging
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from threading import Event, Thread
 from time import monotonic
 from typing import Final
 
-from stream_rec.errors import SeatLostError, StreamRecError, TransportError
+from stream_rec.errors import LogChangedError, SeatLostError, StreamRecError, TransportError
 from stream_rec.service.checkpoint import Checkpoint
 from stream_rec.service.collector import calm_collector
 from stream_rec.service.counts import Counts
@@ -84,8 +84,10 @@ class Life:
             beginning(situation, known),
             requests_topic=parts.requests,
             max_records=parts.max_records,
+            lost=self._lose,
         )
-        replay(self.intake, self.worker, situation.goals, stop, alive)
+        with self._beginning_anew():
+            replay(self.intake, self.worker, situation.goals, stop, alive)
         if parts.snapshots is not None:
             parts.snapshots.begin(self.intake.positions)
         self.checkpoint = Checkpoint(
@@ -111,6 +113,19 @@ class Life:
                 sweep(parts.broker, self.writer, parts.group, parts.events, parts.places.topics)
             raise
 
+    @contextmanager
+    def _beginning_anew(self) -> Iterator[None]:
+        """Where the log is another one than it was, have another life recover from it; where there is none, end."""
+        try:
+            yield
+        except LogChangedError as error:
+            if not self._parts.broker.partitions(self._parts.events):
+                raise
+            raise SeatLostError(error.message) from error
+
+    def _lose(self, n: int) -> None:
+        self._counts.n_lost += n
+
     def _load_snapshot(self, goals: Positions) -> dict[Partition, int]:
         """Go on from a snapshot, if there is one to go on from; return the positions that it stands at."""
         snapshot = None if self._parts.snapshots is None else self._parts.snapshots.find(goals)
@@ -129,7 +144,8 @@ class Life:
         if self._gone is not None:
             raise self._gone
         self.seat.keep(self.pipeline, self.checkpoint)
-        handed = self.intake.next(timeout_s)
+        with self._beginning_anew():
+            handed = self.intake.next(timeout_s)
         if handed is None:
             return False
         return self.pipeline.put(Work(handed, self.seat.generation, self.seat.identity), give_up)

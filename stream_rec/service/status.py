@@ -151,7 +151,7 @@ class Reporter:
             (counts.n_read - read) / seconds,
             f"{counts.n_answers:,}",
             (counts.n_answers - answers) / seconds,
-            f"{counts.dead.total() + counts.n_duplicates:,}",
+            f"{counts.n_dead_lettered:,}",
             lag,
             held,
         )
@@ -190,7 +190,8 @@ def status_lines(path: Path) -> tuple[bool, list[str]]:
         ("answers for", ", ".join(status.owned) or "nothing"),
         ("lag", f"{sum(status.lag.values()):,} records"),
         ("read", f"{counts.n_read:,} records, {counts.n_answers:,} answers, {counts.n_followed:,} followed"),
-        ("dead-lettered", f"{counts.dead.total() + counts.n_duplicates:,}"),
+        ("dead-lettered", f"{counts.n_dead_lettered:,}"),
+        *([("lost", f"{counts.n_lost:,} records, to the topic's retention")] if counts.n_lost else []),
         ("retained", "nothing yet" if stats is None else f"{stats.n_sessions:,} sessions, horizon {_horizon(stats)}"),
         ("snapshot", status.last_snapshot or "none"),
     ]

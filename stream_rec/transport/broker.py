@@ -138,8 +138,8 @@ class Reader(Protocol):
 
         May come back empty before the time is over, where there is news of what is drained.
 
-        Raises TransportError, not retriable, where a position is no longer there (retention, or a topic made anew):
-        it names the partition and what is.
+        Raises LogChangedError where a position is no longer there (retention, or a topic made anew): it names the
+        partition and what is there. Only a new `start` goes on from there.
         """
 
     @property

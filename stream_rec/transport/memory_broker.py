@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from stream_rec.errors import FencedError, RecordTooLargeError, SeatLostError, TransportError
+from stream_rec.errors import FencedError, LogChangedError, RecordTooLargeError, SeatLostError, TransportError
 from stream_rec.transport.base import OURS, Record, Records
 from stream_rec.transport.broker import Bounds, Outgoing, Partition, Positions, Revoked, TopicSpec
 
@@ -212,7 +212,8 @@ class MemoryBroker:
         """At most *n* visible records from *position* on, and the position after them."""
         first, end = self.first[self._known(partition)], self._stable_end(partition)
         if not first <= position <= end:
-            raise TransportError(f"{partition}: there is nothing at {position}; it holds {first} to {end}")
+            message = f"{partition}: there is nothing at {position}; it holds {first} to {end}"
+            raise LogChangedError(message, partition=str(partition), position=position, first=first, end=end)
         records: list[Record] = []
         while position < end and len(records) < n:
             entry = self.logs[partition][position]
@@ -291,8 +292,12 @@ class _MemoryReader:
 
     @property
     def drained(self) -> Collection[Partition]:
-        read = self._broker.read
-        return {each for each, position in self._positions.items() if not read(each, position, 1)[0]}
+        there = self._broker
+        return {
+            each
+            for each, position in self._positions.items()
+            if position >= there.first[each] and not there.read(each, position, 1)[0]
+        }
 
     def close(self) -> None:
         self._positions = {}

@@ -12,10 +12,11 @@ from typing import Final
 
 from confluent_kafka import KafkaError, Message, TopicPartition
 
-from stream_rec.errors import StreamRecError, TransportError
+from stream_rec.errors import LogChangedError, StreamRecError, TransportError
 from stream_rec.transport.base import Form, Record, Records
 from stream_rec.transport.broker import Bounds, Partition, Positions
 from stream_rec.transport.kafka._confluent_errors import Translator, Trouble, Untyped
+from stream_rec.transport.kafka._gone import not_there
 
 __all__ = ["ConfluentReader"]
 
@@ -153,13 +154,12 @@ class ConfluentReader:
         """What came in place of a record, as one of our errors."""
         partition = self._ours.get((message.topic(), message.partition()))
         if error.code() in _OUT_OF_RANGE and partition is not None:
-            first, end = self._bounds([partition])[partition]
-            return TransportError(
-                f"{partition}: position {self._positions[partition]} is not there; it holds {first} to {end}. "
-                "Retention has removed it, or the topic was made anew"
-            )
+            return not_there(partition, self._positions[partition], self._bounds([partition])[partition])
         if error.code() in _GONE:
-            return TransportError(f"{partition or message.topic()}: the topic is gone, or was made anew")
+            named = str(partition or message.topic())
+            position = 0 if partition is None else self._positions[partition]
+            told = f"{named}: the topic is gone, or was made anew"
+            return LogChangedError(told, partition=named, position=position)
         return self._errors.translated(error, "reading", self._trouble)
 
     def _look_around(self) -> None:

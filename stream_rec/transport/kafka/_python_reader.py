@@ -13,9 +13,10 @@ from typing import Final
 import kafka.errors as theirs
 from kafka import TopicPartition
 
-from stream_rec.errors import TransportError
+from stream_rec.errors import LogChangedError
 from stream_rec.transport.base import Form, Record, Records
 from stream_rec.transport.broker import Bounds, Partition, Positions
+from stream_rec.transport.kafka._gone import not_there
 from stream_rec.transport.kafka._python_errors import Translator
 from stream_rec.transport.kafka._python_internals import Untyped, free_the_slot
 
@@ -118,14 +119,10 @@ class PythonReader:
             self._ends = {partition: bounds.end for partition, bounds in self._bounds(self._theirs, _WITHIN_S).items()}
             self._ask_at = time.monotonic()
 
-    def _out_of_range(self, error: BaseException) -> TransportError:
-        (asked,) = error.args[0]
-        partition = self._ours[asked]
-        first, end = self._bounds([partition])[partition]
-        return TransportError(
-            f"{partition}: position {self._positions[partition]} is not there; it holds {first} to {end}. "
-            "Retention has removed it, or the topic was made anew"
-        )
+    def _out_of_range(self, error: BaseException) -> LogChangedError:
+        """Of several partitions, the first: the others are told when it is read on from there."""
+        partition = self._ours[next(iter(error.args[0]))]
+        return not_there(partition, self._positions[partition], self._bounds([partition])[partition])
 
 
 def _record(theirs_: Untyped) -> Record:
