@@ -6,6 +6,7 @@ this one.
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Event, Thread
@@ -23,7 +24,7 @@ from stream_rec.service.recovery import Situation, beginning, look, replay, swee
 from stream_rec.service.seat import Seat
 from stream_rec.transport.broker import Partition, Positions
 
-__all__ = ["Life", "Live"]
+__all__ = ["WAITING", "Life", "Live"]
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,12 @@ _LONGEST_WAIT_S: Final = 10.0
 _LONG_LIFE_S: Final = 60.0  # a failure after this is a new one
 _BOUNDS_EVERY_S: Final = 2.0
 _REFUSALS: Final = 3  # a broker that has just started may not know yet what it holds
-_WAITING: Final = "waiting for the broker"
+WAITING: Final = "waiting for the broker"
+_HINT_AFTER_S: Final = 30.0
+_HINT: Final = (
+    "no broker has answered yet: is the address right, can this machine reach it, and is kafka.security.protocol what "
+    "that listener speaks? One with TLS (SSL, SASL_SSL) may leave a client without it waiting, and the other way round"
+)
 
 
 class Life:
@@ -192,7 +198,7 @@ class Live:
 
     def __init__(self, connect: Callable[[ExitStack], Parts]) -> None:
         self.life: Life | None = None
-        self.state = _WAITING
+        self.state = WAITING
         self.counts = Counts()
         self.was_in_order = False
         """Whether all that was read was committed when it ended."""
@@ -209,6 +215,7 @@ class Live:
 
     def _run(self, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:
         wait_s = _FIRST_WAIT_S
+        hint_at = monotonic() + _HINT_AFTER_S
         while not stop():
             watch(self)
             begun = monotonic()
@@ -223,7 +230,10 @@ class Live:
                 if monotonic() - begun > _LONG_LIFE_S:
                     wait_s = _FIRST_WAIT_S
                 log.warning("%s; trying again in %.1f s", error, wait_s)
-                self.state = _WAITING
+                if self.life is None and monotonic() > hint_at:
+                    hint_at = math.inf
+                    log.warning(_HINT)
+                self.state = WAITING
                 self._pause(wait_s, stop, watch)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 

@@ -18,7 +18,7 @@ import msgspec
 from stream_rec.engine import Engine, Stats
 from stream_rec.errors import SettingsError
 from stream_rec.service.counts import Counts, show_duration, summary_lines
-from stream_rec.service.live import Live
+from stream_rec.service.live import WAITING, Live
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.transport.broker import Partition
 
@@ -95,8 +95,8 @@ class Reporter:
         self._clock = clock
         self._begun = clock()
         self._next = 0.0
-        self._next_line = 0.0
-        self._told = ""
+        self._next_line = self._begun + _LINE_EVERY_S
+        self._told = WAITING  # what each begins with: it is told where it lasts
         self._before = (clock(), 0, 0)
 
     def __call__(self, live: Live) -> None:

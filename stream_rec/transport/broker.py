@@ -168,7 +168,10 @@ class Member(Protocol):
 
     @property
     def generation(self) -> int:
-        """Goes up with each change of `owned`, also where the same partitions were given again."""
+        """Goes up with each change of `owned`, also where the same partitions, or none, were given again.
+
+        Zero before the group has dealt for the first time.
+        """
 
     @property
     def identity(self) -> object:

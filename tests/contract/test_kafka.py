@@ -370,6 +370,22 @@ def patiently(call: Any) -> None:
         call()
 
 
+def test_bounds_keep_their_time_where_nobody_answers(client: Client, own_broker: MakeBroker) -> None:
+    """Both questions together: who looks around now and then must not stand still with the broker."""
+    broker = own_broker()
+    made = subjects.kafka(client, broker)
+    partition = Partition(made.topic(), 0)
+    ours = made.open()
+    assert (0, 0) == ours.bounds([partition])[partition]
+    broker.kill()
+    begun = time.monotonic()
+    with pytest.raises(TransportError) as caught:
+        ours.bounds([partition], 2.0)  # type: ignore[call-arg]  # of Kafka's brokers only
+    assert caught.value.retriable
+    assert time.monotonic() - begun < 2 + 3  # seconds that a busy machine may add
+    made.close()
+
+
 def test_a_topic_deleted_while_it_is_read(subject: Subject, broker: TestBroker) -> None:
     """It is told, and that waiting does not mend it."""
     topic = subject.topic()

@@ -16,6 +16,7 @@ from stream_rec.service.live import Life, Live
 from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Threads
 from stream_rec.service.snapshots import Snapshots
+from stream_rec.service.status import Reporter, StatsTaker
 from stream_rec.snapshot import read, snapshots_in
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.memory_broker import MemoryBroker
@@ -51,13 +52,13 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream_rec.service.live._CLOSE_S", 60.0)
 
 
-def run_until(live: Live, done: Callable[[], bool]) -> None:
+def run_until(live: Live, done: Callable[[], bool], watch: Callable[[Live], None] = lambda _: None) -> None:
     """Run the service until *done*, or for two minutes."""
     over = threading.Event()
     timer = threading.Timer(120, over.set)
     timer.start()
     try:
-        live.run(lambda: done() or over.is_set())
+        live.run(lambda: done() or over.is_set(), watch)
     finally:
         timer.cancel()
     assert not over.is_set(), "it took too long"
@@ -101,6 +102,38 @@ class TestRunning:
         with caplog.at_level(logging.WARNING):
             run_until(live, lambda: live.counts.n_read == 3)
         assert 2 == caplog.text.count("nobody at host:9092; trying again in")
+
+    def test_one_that_stays_away_is_told_with_what_it_may_be(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Once; a listener that speaks something else may not say so."""
+        monkeypatch.setattr("stream_rec.service.live._HINT_AFTER_S", 0.0)
+        broker = broker_with(clicks(3))
+        tries: list[int] = []
+
+        def connect(_: ExitStack) -> Parts:
+            tries.append(1)
+            if len(tries) < 3:
+                raise TransportError("nobody at host:9092", retriable=True)
+            return threaded(broker)
+
+        live = Live(connect)
+        with caplog.at_level(logging.WARNING):
+            run_until(live, lambda: live.counts.n_read == 3)
+        assert 1 == caplog.text.count("is kafka.security.protocol what")
+
+    def test_the_log_tells_of_a_wait_only_where_there_was_one(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And that it is ready when it is."""
+        monkeypatch.setattr("stream_rec.service.status._LINE_EVERY_S", 1e9)
+        broker = broker_with(clicks(3))
+        live = Live(lambda _: threaded(broker))
+        reporter = Reporter(None, StatsTaker(), None)
+        with caplog.at_level(logging.INFO):
+            run_until(live, lambda: live.counts.n_read == 3, reporter)
+        assert "waiting for the broker" not in caplog.text
+        assert caplog.text.index("answering for clicks-0") < caplog.text.index("ready: ")
 
     @pytest.mark.parametrize("error", [SettingsError("kafka.sasl.password", "wrong"), FencedError("two of a name")])
     def test_what_the_operator_must_mend_ends_it(self, error: Exception) -> None:
