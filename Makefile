@@ -23,7 +23,7 @@ test: $(VENV)/stamp-dev ## set up, then run the tests (not the stress runs)
 	$(BIN)/python -m pytest $(TESTS)
 
 warm: $(VENV)/stamp-dev ## compile the kernels, so that nothing waits for it later
-	$(BIN)/python -c 'from stream_rec.service.warmup import warm_up_all; warm_up_all()'
+	$(BIN)/python -c 'from stream_rec.service import warmup; warmup.warm_up_all(); warmup.warm_up_evaluation()'
 
 lint: $(VENV)/stamp-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -382,6 +382,19 @@ class TestSnapshots:
         assert 1 == len(snapshots_in(tmp_path))
         del broker
 
+    def test_one_thread_writes_them_all(self, tmp_path: Path) -> None:
+        """Beside the engine's; a new one for each would make the process grow, by what each needs."""
+        writers: set[int] = set()
+        keeper = self.keeper(tmp_path, step=lambda _: writers.add(threading.get_ident()))
+        keeper.committed = dict
+        worker = make_worker()
+        for at in range(4):
+            keeper.after(worker.engine, {CLICKS: at}, forgot=False)
+            assert keeper._writer is not None
+            keeper._writer.join(60)
+        assert 2 == len(snapshots_in(tmp_path))
+        assert 1 == len(writers - {threading.get_ident()}) == len(writers)
+
     def test_a_disk_that_is_full_ends_nothing(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """It is told, and tried again later; the answers go on."""
         broker = broker_with(clicks(6))

@@ -253,6 +253,7 @@ def test_refused_requests_are_dead_letters_too() -> None:
 
 
 def test_a_warm_up_leaves_nothing_to_be_compiled() -> None:
-    """Every kernel that Python calls is ready after it."""
+    """Every kernel that Python calls is ready after it, with those of the evaluation after the other."""
     warmup.warm_up_all()
+    warmup.warm_up_evaluation()
     assert all(getattr(entries, name).dispatcher.overloads for name in entries.__all__)
