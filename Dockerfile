@@ -36,7 +36,7 @@ COPY constraints.txt /wheels/
 # confluent-kafka (librdkafka) comes along: the container's user cannot install it later.
 RUN python -m venv /opt/stream-rec \
  && wheel="$(ls /wheels/*.whl)" \
- && pip install --no-cache-dir --constraint /wheels/constraints.txt "${wheel}[confluent,parquet]" \
+ && pip install --no-cache-dir --constraint /wheels/constraints.txt "${wheel}[confluent,parquet,serve,tracing]" \
  && rm -r /wheels
 
 # As the user of the service: Numba uses a folder of compiled kernels only if it may write to it. So with a read-only

@@ -49,8 +49,10 @@ bench: $(VENV)/stamp-bench ## every benchmark, rivals included; writes benchmark
 soak: $(VENV)/stamp-dev ## twenty minutes of a service on Kafka at its limits, with a picture; writes benchmarks/results
 	$(BIN)/python benchmarks/soak.py
 
-docs: $(VENV)/stamp-dev ## write the generated pages of docs/reference, and the notebooks, anew
+docs: $(VENV)/stamp-dev ## write the generated pages of docs/reference, the dashboard for Grafana, and the notebooks, anew
 	$(BIN)/python tools/settings_reference.py
+	$(BIN)/python tools/metrics_reference.py
+	$(BIN)/python tools/grafana_dashboard.py
 	$(BIN)/python tools/notebook.py
 
 wheel: $(VENV)/stamp-dev ## dist/*.whl

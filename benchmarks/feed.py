@@ -13,12 +13,11 @@ from common import BATCH, EVENTS_A_SESSION, HOST_MS, ITEMS, Floats, latencies
 from stream_rec.datasets.simulate import Clicks, Shape, columns
 from stream_rec.engine import Engine
 from stream_rec.events import Event
-from stream_rec.index import Answers, Batch, Index, Parameters, field
+from stream_rec.index import ANYTHING, Answers, Batch, Index, Parameters, field
 from stream_rec.limits import Limits
 from stream_rec.recommend import Model, compile_model
 
 KEEP_ALL = Limits(retention_ms=None)
-NOTHING = np.empty(0, np.int32)
 NO_IDS = np.zeros((0, 2), np.uint64)
 
 
@@ -101,6 +100,7 @@ class BareIndex:
             type=np.zeros(end - begin, np.uint8),
             id_key=NO_IDS,
             outcome=np.zeros(end - begin, np.uint8),
+            novel=np.zeros(end - begin, np.uint8),
         )
 
     def _run(self, batch: Batch) -> None:
@@ -133,7 +133,7 @@ class Asker:
 
     def __call__(self, slot: int) -> None:
         """Answer for session *slot*."""
-        self.index.ask_session(self._p, slot, NOTHING, self._rows, 0)
+        self.index.ask_session(self._p, slot, ANYTHING, self._rows, 0)
 
     def times(self, slots: list[int]) -> Floats:
         """Microseconds of each of *slots*."""

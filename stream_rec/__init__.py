@@ -8,6 +8,7 @@ every start, and is wrong in a tree that was never installed.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stream_rec.catalogue import Catalogue, CatalogueItem
     from stream_rec.datasets.columns import Columns
     from stream_rec.datasets.reading import read_log
     from stream_rec.engine import Applied, Engine, Stats
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
     )
     from stream_rec.library import Recommender
     from stream_rec.limits import Limits
-    from stream_rec.recommend import PRESETS, Model, model, wsknn_model
+    from stream_rec.recommend import PRESETS, Model, Rules, model, wsknn_model
 
 __all__ = [
     "PRESETS",
     "Answer",
     "Applied",
+    "Catalogue",
+    "CatalogueItem",
     "Columns",
     "DecodeError",
     "DecodeRules",
@@ -58,6 +61,7 @@ __all__ = [
     "RecordTooLargeError",
     "Request",
     "RequestDecoder",
+    "Rules",
     "SeatLostError",
     "SettingsError",
     "SnapshotError",
@@ -73,6 +77,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "stream_rec.catalogue": ("Catalogue", "CatalogueItem"),
     "stream_rec.datasets.columns": ("Columns",),
     "stream_rec.datasets.reading": ("read_log",),
     "stream_rec.engine": ("Applied", "Engine", "Stats"),
@@ -100,7 +105,7 @@ _HOMES = {
     ),
     "stream_rec.library": ("Recommender",),
     "stream_rec.limits": ("Limits",),
-    "stream_rec.recommend": ("PRESETS", "Model", "model", "wsknn_model"),
+    "stream_rec.recommend": ("PRESETS", "Model", "Rules", "model", "wsknn_model"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -5,11 +5,12 @@ needs is imported in its body: `stream-rec --help` must not wait for a compiler.
 2 wrong settings or usage (naming the key), 1 anything else.
 """
 
+import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,9 @@ from stream_rec.settings import Kind, Setting, Settings, is_topic, load, table
 if TYPE_CHECKING:
     from stream_rec.service.interrupt import Interrupt
     from stream_rec.service.runner import Job
+    from stream_rec.service.served import Served
     from stream_rec.transport.base import Sink
+    from stream_rec.web.server import Server
 
 __all__ = ["cli", "main", "with_settings"]
 
@@ -104,8 +107,17 @@ def _default(setting: Setting) -> str:
 
 
 def _say(error: StreamRecError, code: int) -> int:
-    click.echo(f"stream-rec: {error}", err=True)
+    _tell(f"stream-rec: {error}", is_error=True)
     return code
+
+
+def _tell(line: str, *, is_error: bool = False) -> None:
+    """Write *line* to standard error, as the log is written: where that is JSON, nothing else may be there."""
+    logs = sys.modules.get("stream_rec.service.logs")  # not imported: nobody has asked for JSON
+    if logs is not None and logs.is_json():
+        logging.getLogger("stream_rec").log(logging.ERROR if is_error else logging.INFO, "%s", line)
+    else:
+        click.echo(line, err=True)
 
 
 def _silence_stdout() -> None:
@@ -133,6 +145,9 @@ def run(settings: Settings) -> None:
         if is_topic(settings.events):
             _serve(settings, interrupt)
             return
+        if settings.http is not None:
+            _serve_embedded(settings, interrupt)
+            return
         from stream_rec.service.runner import Job
 
         with closing(Job.from_settings(settings)) as job:
@@ -150,13 +165,17 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> None:
     """Run the service on a broker until it is told to stop."""
     from contextlib import ExitStack
 
-    from stream_rec.service.build_live import build_live
+    from stream_rec.service.build_live import build_live, build_served
+    from stream_rec.service.desk import Desk
     from stream_rec.service.logs import log_to_stderr
     from stream_rec.service.status import Overtime, summary
 
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     with ExitStack() as undo:
-        live, report = build_live(settings, undo)
+        desk = None if settings.http is None else Desk()
+        live, report = build_live(settings, undo, desk)
+        if desk is not None:
+            undo.enter_context(_server(settings, build_served(settings, undo, live, report, desk)))
         _warm_up(settings)
         undo.enter_context(Overtime(lambda: interrupt.asked, lambda: live.was_in_order))
         try:
@@ -164,17 +183,55 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> None:
         finally:
             # A wrong setting that only the broker could see is one line, as any other is.
             for line in summary(live, report) if interrupt.asked or live.life is not None else ():
-                click.echo(line, err=True)
+                _tell(line)
+
+
+def _serve_embedded(settings: Settings, interrupt: "Interrupt") -> None:
+    """Read files to their end, and then serve until told to stop."""
+    from contextlib import ExitStack
+
+    from stream_rec.service.build_embedded import build_embedded
+    from stream_rec.service.logs import log_to_stderr
+
+    log_to_stderr(settings.log_level, settings.log_format)
+    with ExitStack() as undo:
+        embedded, served = build_embedded(settings, undo)
+        server = undo.enter_context(_server(settings, served))
+        _warm_up(settings)
+        _tell(f"open {server.url} in a browser; Ctrl-C ends it")
+        try:
+            embedded.run(lambda: interrupt.asked)
+        finally:
+            for line in embedded.summary():
+                _tell(line)
+
+
+@contextmanager
+def _server(settings: Settings, served: "Served") -> Iterator["Server"]:
+    """Serve while entered."""
+    try:
+        from stream_rec.web.serve import build_server
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "stream_rec":
+            raise
+        message = f"needs {error.name}, which is not installed: pip install 'stream-rec[serve]'"
+        raise SettingsError("http", message) from None
+    # Threads that wait for each other's turn at the interpreter wait this long: five milliseconds by default, which is
+    # as long as a slow answer may take.
+    sys.setswitchinterval(0.0005)
+    with closing(build_server(settings, served)) as server:
+        yield server.start()
 
 
 def _warm_up(settings: Settings) -> None:
     from stream_rec.service import warmup
 
-    answers_events = settings.answer == "each-event"
+    # An event that comes over HTTP may want its answer at once, whatever those of the source want.
+    answers_events = settings.answers_events or settings.http is not None
     _announce(answers_events=answers_events)
     warmup.warm_up(
         answers_events=answers_events,
-        answers_requests=settings.requests is not None,
+        answers_requests=settings.requests is not None or settings.http is not None,
         keeps_snapshots=settings.snapshots is not None,
         replays=is_topic(settings.events),
     )
@@ -185,7 +242,7 @@ def _announce(*, answers_events: bool = True) -> None:
     from stream_rec.service import warmup
 
     if warmup.is_cold(answers_events=answers_events):
-        click.echo(warmup.COMPILING if warmup.can_keep() else warmup.COMPILING_AGAIN, err=True)
+        _tell(warmup.COMPILING if warmup.can_keep() else warmup.COMPILING_AGAIN)
 
 
 def _say_what_is_awaited(settings: Settings) -> None:
@@ -202,7 +259,7 @@ def _writable(line: str) -> str:
 
 def _progress(settings: Settings) -> "AbstractContextManager[Callable[[Job], None]]":
     """A progress line for whoever watches, unless answers come by in the same place."""
-    shares = settings.recommendations == "-" and settings.answer != "none" and sys.stdout.isatty()
+    shares = settings.answers_place == "-" and sys.stdout.isatty()
     if shares or not sys.stderr.isatty():
         return nullcontext(lambda _: None)
     from stream_rec.service.progress import ProgressLine

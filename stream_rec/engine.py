@@ -8,18 +8,38 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
+from stream_rec.catalogue import Catalogue
 from stream_rec.columns import id_keys, times_of
 from stream_rec.errors import SnapshotError
 from stream_rec.events import Answer, Event, Forget, Recommendation, Request
 from stream_rec.ids import IdTable
-from stream_rec.index import Answers, Batch, Index, Parameters, Queries, Spread, field, retained
+from stream_rec.index import ANYTHING, Answers, Batch, Index, Parameters, Queries, Spread, field, retained
 from stream_rec.limits import Limits, validated
-from stream_rec.outcome import Applied, Stats
-from stream_rec.recommend import DEFAULT_PRESET, Model, changed, compile_model, model, stack_models
+from stream_rec.outcome import Applied, Judge, Round, Stats, Watch
+from stream_rec.recommend import (
+    DEFAULT_PRESET,
+    EXPLAINED,
+    SALT,
+    Asked,
+    Explaining,
+    Model,
+    Names,
+    Rulebook,
+    Rules,
+    Scored,
+    Split,
+    Trial,
+    changed,
+    compile_model,
+    explain,
+    model,
+    stack_models,
+)
 from stream_rec.sessionize import Sessionizer
 from stream_rec.sessions import SessionStore
 from stream_rec.state import EngineState, differences, rules_of
@@ -56,8 +76,9 @@ class Engine:
     """A live session store and index, and the model that answers from them.
 
     *preset* names a model or is one, *type_weights* weighs event types for the sampling filter (others weigh 1),
-    *deny* lists items that are never recommended, and with *session_gap_ms* sessions are cut from `user_id` where a
-    user was idle for longer. Not thread-safe: one thread owns it.
+    *deny* lists items that are never recommended, as *rules* may with more of the kind, and with *session_gap_ms*
+    sessions are cut from `user_id` where a user was idle for longer. *trials* are models beside that of *preset*: for a
+    share of the sessions, drawn by *salt*, or as shadows. Not thread-safe: one thread owns it.
 
     Raises SettingsError for parameters out of range.
     """
@@ -70,49 +91,57 @@ class Engine:
         type_weights: Mapping[str, float] | None = None,
         deny: Iterable[str] = (),
         session_gap_ms: int | None = None,
+        trials: Sequence[Trial] = (),
+        salt: str = SALT,
+        rules: Rules | None = None,
     ) -> None:
         self.limits = validated(limits or Limits())
         self.model = model(preset) if isinstance(preset, str) else validated(preset)
+        self.split = Split(self.model, [validated(each) for each in trials], salt)
         self.index = Index(self.limits)
         self.sessions = SessionStore(self.limits.retention_ms)
         self.items = IdTable()
         self.types = IdTable()
         self._type_weights = dict(type_weights or {})
-        self._denied = frozenset(deny)
+        given = rules or Rules()
+        self._rulebook = Rulebook(msgspec.structs.replace(given, deny=given.deny | frozenset(deny)))
         self._sessionizer = None if session_gap_ms is None else Sessionizer(session_gap_ms, self.limits.lateness_ms)
         self._compiled: dict[Model, Parameters] = {}
         self._default: Parameters | None = None
+        self._together: Parameters | None = None
+        """All models of `split`, stacked."""
+        self._stacked: dict[Model, Parameters] = {}
         self._row = _rows(1, self.model.n)
         self._variants: dict[tuple[object, ...], Model] = {}
 
     # --- events
 
-    def apply(self, events: Sequence[Event | Forget]) -> Applied:
+    def apply(self, events: Sequence[Event | Forget], watch: Watch | None = None) -> Applied:
         """Apply *events* in order, and say what became of each. Each costs O(events of its session)."""
-        return self._in_order(events, None)[0]
+        return self._in_order(events, None, watch)[0]
 
     def apply_and_answer(
         self,
         events: Sequence[Event | Forget],
         offsets: Sequence[Offsets] | None = None,
         wanted: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
+        watch: Watch | None = None,
     ) -> tuple[Applied, list[Answer | None]]:
-        """Apply *events* in order, and right after each answer for its session.
+        """Apply *events* in order, and right after each answer for its session, with the session's model.
 
         The answers stand event for event; None for what was not applied, for a `Forget`, and where *wanted* says that
-        none is. *offsets* are the log positions to state in them, event for event.
+        none is. *offsets* are the log positions to state in them, event for event. Where somebody is to *watch*,
+        shadows are asked as well.
         """
-        asked = _Asked(
-            self.model,
-            [NO_OFFSETS] * len(events) if offsets is None else offsets,
-            np.ones(len(events), np.uint8) if wanted is None else np.array(wanted, np.uint8),
-        )
-        return self._in_order(events, asked)
+        asks = np.ones(len(events), np.uint8) if wanted is None else np.array(wanted, np.uint8)
+        asked = _Asked([NO_OFFSETS] * len(events) if offsets is None else offsets, asks, bool(asks.all()))
+        return self._in_order(events, asked, watch)
 
-    def forget(self, *, session_id: str | None = None, user_id: str | None = None) -> int:
+    def forget(self, *, session_id: str | None = None, user_id: str | None = None, judge: Judge | None = None) -> int:
         """Erase a session, a user's sessions, or both, as if they had never been seen; return how many sessions.
 
-        The watermark stays, as does the absence of what had to leave. O(event-id window).
+        *judge*, who may know something of them, is told. The watermark stays, as does the absence of what had to leave.
+        O(event-id window).
         """
         slots = set() if user_id is None else set(self.sessions.of_user(user_id))
         slot = None if session_id is None else self.sessions.ids.find(session_id)
@@ -122,6 +151,8 @@ class Engine:
         if session_id is not None:
             names.add(session_id)  # evicted or not: its event ids may still stand in the window
         owners = [xxh3_64_intdigest(str(name).encode()) for name in names]
+        if judge is not None:
+            judge.forgot(owners)
         if self._sessionizer is not None and user_id is not None:
             self._sessionizer.forget(user_id)
         if self._sessionizer is not None and session_id is not None:
@@ -136,52 +167,81 @@ class Engine:
         return len(slots)
 
     def _in_order(
-        self, events: Sequence[Event | Forget], asked: "_Asked | None"
+        self, events: Sequence[Event | Forget], asked: "_Asked | None", watch: Watch | None
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply runs of events as batches, and what is to be forgotten in between."""
         if self._sessionizer is None and Forget not in set(map(type, events)):
-            outcome, answers = self._apply_events(events, asked)  # type: ignore[arg-type]  # events only
+            outcome, answers = self._apply_events(events, asked, watch)  # type: ignore[arg-type]  # events only
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
         answers = []
         for run in self._runs(events):
             if isinstance(run[0], Forget):
-                self.forget(session_id=run[0].session_id, user_id=run[0].user_id)
+                judge = None if watch is None else watch.judge
+                self.forget(session_id=run[0].session_id, user_id=run[0].user_id, judge=judge)
                 outcomes.append(np.zeros(1, np.uint8))
                 answers.append(None)
                 continue
             part = None if asked is None else asked.part(len(answers), len(run))
-            outcome, answered = self._apply_events(run, part)  # type: ignore[arg-type]  # events only
+            seen = None if watch is None else watch.part(len(answers), len(run))
+            outcome, answered = self._apply_events(run, part, seen)  # type: ignore[arg-type]  # events only
             outcomes.append(outcome)
             answers += answered
         return Applied(np.concatenate(outcomes)), answers
 
     def _apply_events(
-        self, events: Sequence[Event], asked: "_Asked | None"
+        self, events: Sequence[Event], asked: "_Asked | None", watch: Watch | None
     ) -> tuple[npt.NDArray[np.uint8], list[Answer | None]]:
         if self._sessionizer is not None:
             events = self._with_sessions(events, self._sessionizer)
         before = self.index.counter(field.WATERMARK)
         batch, new_slots, new_items = self._batch(events)
-        answers = _rows(0, 1) if asked is None else _rows(len(events), asked.model.n)
-        notes = self._drive(batch, asked, answers)
+        served, rows, n_rows = self._rows_of(batch, asked, watch)
+        answers = _rows(n_rows, self.split.longest)
+        notes = self._drive(batch, asked, rows, answers)
         self._link_users(events, batch, notes)
         answered: list[Answer | None] = [None] * len(events)
         if asked is not None:
             as_of = np.maximum.accumulate(
                 np.where(batch.outcome == field.APPLIED, np.maximum(batch.time, before), before)
             )
-            for row in np.flatnonzero((batch.outcome == field.APPLIED) & (asked.wanted != 0)).tolist():
-                answered[row] = Answer(
-                    events[row].session_id,
+            for place in np.flatnonzero((batch.outcome == field.APPLIED) & (asked.wanted != 0)).tolist():
+                by = served[place]
+                answered[place] = Answer(
+                    events[place].session_id,
                     None,
-                    self._named(answers, row),
-                    int(as_of[row]),
-                    dict(asked.offsets[row]),
-                    asked.model.name,
+                    self._named(answers, rows[place, by]),
+                    int(as_of[place]),
+                    dict(asked.offsets[place]),
+                    self.split.models[by].name,
                 )
+        if watch is not None:
+            state = self.index.state
+            watch.judge.took(Round(batch, state.session, state.item, watch.counted, rows, answers))
         self._release([*new_slots, *notes.released], [*new_items, *notes.emptied])
         return batch.outcome, answered
+
+    def _rows_of(
+        self, batch: Batch, asked: "_Asked | None", watch: Watch | None
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], int]:
+        """Return each event's model, [n], the row of each model's answer, [n, models], and how many rows there are."""
+        n, split = batch.slot.size, self.split
+        served = np.zeros(n, np.intp)
+        if asked is None:
+            return served, np.full((n, len(split.models)), -1, np.int32), 0
+        if split.is_single:
+            if asked.all:
+                return served, np.arange(n, dtype=np.int32).reshape(n, 1), n
+            asks = asked.wanted.reshape(n, 1) != 0
+        else:
+            if split.n_served > 1:
+                served = split.served(self.index.state.session["hash"][batch.slot])
+            asks = np.zeros((n, len(split.models)), np.bool_)
+            asks[np.arange(n), served] = asked.wanted
+            if watch is not None:
+                asks[:, split.n_served :] = asks.any(axis=1, keepdims=True)
+        rows = np.cumsum(asks, dtype=np.int32).reshape(asks.shape)
+        return served, np.where(asks, rows - np.int32(1), np.int32(-1)), int(np.count_nonzero(asks))
 
     def _with_sessions(self, events: Sequence[Event], sessionizer: Sessionizer) -> Sequence[Event]:
         """Return the events with the sessions that they fall into.
@@ -247,15 +307,27 @@ class Engine:
             type=np.array(types, np.uint8),
             id_key=id_key,
             outcome=outcome,
+            novel=np.zeros(len(events), np.uint8),
         )
         return batch, new_slots, new_items
 
     def _introduce(self, new_slots: list[int], new_items: list[int]) -> None:
         """Tell the index of new numbers, with what it needs to know of the names behind them."""
         sessions, items = _encoded(self.sessions.ids, new_slots), _encoded(self.items, new_items)
+        names = [self.items.names[item] for item in new_items]
+        denied = list(map(self._rulebook.by_list, names))  # type: ignore[arg-type]  # numbers in use
         self.index.add_sessions(new_slots, list(map(xxh3_64_intdigest, sessions)), list(map(len, sessions)))
-        denied = [self.items.names[item] in self._denied for item in new_items]
         self.index.add_items(new_items, list(map(xxh3_64_intdigest, items)), list(map(len, items)), denied)
+        if new_items and self.catalogue is not None:
+            self._place_items(np.array(new_items, np.int64))
+
+    def _place_items(self, items: npt.NDArray[np.int64]) -> None:
+        """Tell the index where in the catalogue *items* are, and whether they may come."""
+        names = [self.items.names[item] for item in items.tolist()]
+        rows, denied = self._rulebook.rows(names, items)  # type: ignore[arg-type]  # numbers in use
+        self.index.place_items(items, rows)
+        by_list = self.index.state.item["denied"][items] & np.uint8(field.DENIED_BY_LIST)
+        self.index.deny(items, denied | by_list)
 
     def _type_numbers(self, types: list[str]) -> tuple[list[int], list[int]]:
         """Return each type's number, and the places of types that there is no number left for."""
@@ -265,8 +337,7 @@ class Engine:
         new = [name for name in dict.fromkeys(types) if name not in self.types]
         if new:
             self.types.intern(new[:room])
-            self._compiled.clear()
-            self._default = None
+            self._forget_compiled()
         refused = frozenset(new[room:])
         if not refused:
             return self.types.intern(types)[0], []
@@ -286,12 +357,14 @@ class Engine:
 
     # --- the kernel's needs
 
-    def _drive(self, batch: Batch, asked: "_Asked | None", answers: Answers) -> "_Notes":
-        """Apply the batch, and answer each event if *asked* says how."""
+    def _drive(self, batch: Batch, asked: "_Asked | None", rows: npt.NDArray[np.int32], answers: Answers) -> "_Notes":
+        """Apply the batch, and answer into *rows* if anything is *asked*."""
         if asked is None:
             return self._run(batch, lambda reached: self.index.apply(batch, reached))
-        p, wanted = self._parameters(asked.model), asked.wanted
-        return self._run(batch, lambda reached: self.index.apply_and_ask(p, batch, reached, wanted, NOTHING, answers))
+        if self._together is None:
+            self._together = stack_models(list(map(self._parameters, self.split.models)))
+        stacked, rules = self._together, self._rulebook.default
+        return self._run(batch, lambda reached: self.index.apply_and_ask(stacked, batch, reached, rows, rules, answers))
 
     def _run(self, batch: Batch, step: Callable[[int], tuple[int, int]]) -> "_Notes":
         """Run a kernel through the batch, giving it the room it asks for on the way."""
@@ -348,7 +421,7 @@ class Engine:
 
     def ask_each(self, queries: Queries, stacked: Parameters, answers: Answers) -> None:
         """Ask each query with all models of *stacked*, into queries x models rows. Changes nothing."""
-        self.index.ask_many(stacked, queries, NOTHING, answers)
+        self.index.ask_many(stacked, queries, ANYTHING, answers)
 
     def parameters(self, point: Model) -> Parameters:
         """Return *point* as the kernels take it, given the event types seen so far."""
@@ -357,10 +430,19 @@ class Engine:
     # --- answers
 
     def recommend(
-        self, session_id: str | None = None, *, items: Sequence[str] | None = None, n: int | None = None
+        self,
+        session_id: str | None = None,
+        *,
+        items: Sequence[str] | None = None,
+        n: int | None = None,
+        explain: bool = False,
     ) -> list[Recommendation]:
-        """Return what is recommended next for a session, or after *items*. Changes nothing."""
-        request = Request(session_id=session_id, items=None if items is None else tuple(items), n=n)
+        """Return what is recommended next for a session, or after *items*, and why if it is to *explain*.
+
+        Changes nothing.
+        """
+        asked = None if items is None else tuple(items)
+        request = Request(session_id=session_id, items=asked, n=n, explain=explain)
         return self.answer([request])[0].items
 
     def answer(self, requests: Sequence[Request], offsets: Offsets = NO_OFFSETS) -> list[Answer]:
@@ -368,9 +450,33 @@ class Engine:
 
         A request with `items` is a query of its own (its session, if any, is nobody's neighbour in it); without, the
         session's events are the query, and a session that is not retained gets what fallbacks give.
-        Raises SettingsError for parameters out of range.
+        Many cost less each than one: those with the same parameters go through the kernel together. Raises
+        SettingsError for parameters out of range, and for rules that cannot be read; then nothing is answered.
         """
-        return [self._answer(request, offsets) for request in requests]
+        alike: dict[tuple[int, bool], tuple[Model, list[int]]] = {}
+        for place, request in enumerate(requests):
+            point = self._variant(request)
+            alike.setdefault((id(point), request.explain), (point, []))[1].append(place)
+        answers: list[Answer] = [None] * len(requests)  # type: ignore[list-item]  # each is filled in below
+        as_of = self.index.watermark
+        for point, places in alike.values():
+            asked = requests if len(alike) == 1 else [requests[place] for place in places]
+            for place, request, items in zip(places, asked, self._answer_alike(point, asked), strict=True):
+                answers[place] = Answer(request.session_id, request.request_id, items, as_of, dict(offsets), point.name)
+        return answers
+
+    def _answer_alike(self, point: Model, requests: Sequence[Request]) -> Iterator[list[Recommendation]]:
+        """Answer requests that have the same parameters, and are all to be explained or none."""
+        if requests[0].explain:  # from what the kernel leaves of its last query
+            for request in requests:
+                yield self._ask_one(point, request, Explaining(hide_sessions=request.hide_sessions))
+            return
+        stacked = self._stack(point)
+        at_most = max(1, MOST_ROWS // point.n)
+        for begin, end, policy in self._rulebook.policies(requests, self.items.find, at_most):
+            answers = _rows(end - begin, point.n)
+            self.index.ask_many(stacked, self._queries(requests[begin:end]), policy, answers)
+            yield from self._all_named(answers)
 
     def ask(
         self,
@@ -379,19 +485,34 @@ class Engine:
         session_id: str | None = None,
         items: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
+        how: Explaining | None = None,
     ) -> list[Recommendation]:
-        """Return what *point* recommends next for a session, or after *items*. Changes nothing."""
-        parameters = self._parameters(point)
+        """Return what *point* recommends next for a session, or after *items*. Changes nothing.
+
+        With *how*, the first EXPLAINED items come with why they did, at some milliseconds more.
+        """
+        request = Request(session_id=session_id, items=None if items is None else tuple(items), exclude=tuple(exclude))
+        return self._ask_one(point, request, how)
+
+    def _ask_one(self, point: Model, request: Request, how: Explaining | None) -> list[Recommendation]:
+        """Answer *request* with *point*, and tell why if it is told *how*."""
+        parameters, items = self._parameters(point), request.items
         rows = self._row if point.n <= self._row.item.shape[1] else _rows(1, point.n)
         self._row = rows
-        slot = None if session_id is None else self.sessions.ids.find(session_id)
-        barred = self._numbers(exclude)
-        if items is None and slot is not None:
-            self.index.ask_session(parameters, slot, barred, rows, 0)
+        slot = None if request.session_id is None else self.sessions.ids.find(request.session_id)
+        ((_, _, policy),) = self._rulebook.policies([request], self.items.find, 1)
+        own = -1 if slot is None else slot
+        query = None if items is None and slot is not None else self._query(items or ())
+        if query is None:
+            self.index.ask_session(parameters, own, policy, rows, 0)
         else:
-            own = -1 if slot is None else slot
-            self.index.ask_items(parameters, self._query(items or ()), own, barred, rows, 0)
-        return self._named(rows, 0)
+            self.index.ask_items(parameters, query, own, policy, rows, 0)
+        named = self._named(rows, 0)
+        if how is None:
+            return named
+        seen = self.index.events_of(own)[0] if query is None else query
+        boosts = self._rulebook.boosts(policy, self.index.state.item["row"], rows.item[0, : len(named)])
+        return self._explained(named, rows, Asked(parameters, seen.tolist(), own, boosts), how)
 
     def ask_many(
         self,
@@ -408,30 +529,42 @@ class Engine:
         else may be asked or applied meanwhile.
         """
         answers = _rows(len(questions), point.n)
-        stacked = stack_models([self._parameters(point)])
-        self.index.ask_many(stacked, self._queries(questions), self._numbers(exclude), answers, spread, parts)
-        return [self._named(answers, row) for row in range(len(questions))]
+        current = (None if each.items is None else tuple(each.items[-1:]) for each in questions)
+        asked = [Request(items=items, exclude=tuple(exclude)) for items in current]
+        for begin, end, policy in self._rulebook.policies(asked, self.items.find, max(1, len(questions))):
+            part = Answers._make(array[begin:end] for array in answers)
+            queries = self._queries(questions[begin:end])
+            self.index.ask_many(self._stack(point), queries, policy, part, spread, parts)
+        return list(self._all_named(answers))
 
-    def _queries(self, questions: Sequence[Question]) -> Queries:
-        slots = [None if each.session_id is None else self.sessions.ids.find(each.session_id) for each in questions]
-        items = [
-            self.index.events_of(slot)[0].astype(np.int32)
-            if each.items is None and slot is not None
-            else self._query(each.items or ())
-            for each, slot in zip(questions, slots, strict=True)
-        ]
-        sizes = np.array([each.size for each in items], np.int64)
-        ends = np.cumsum(sizes)
-        own = np.array([-1 if slot is None else slot for slot in slots], np.int64)
-        return Queries(np.concatenate([NOTHING, *items]), ends - sizes, ends, own)
-
-    def _answer(self, request: Request, offsets: Offsets) -> Answer:
-        point = self._variant(request)
-        items = self.ask(point, session_id=request.session_id, items=request.items, exclude=request.exclude)
-        return Answer(request.session_id, request.request_id, items, self.index.watermark, dict(offsets), point.name)
+    def _queries(self, questions: "Sequence[Question] | Sequence[Request]") -> Queries:
+        """Return questions as numbers; where a session's own events are the query, the kernel reads them."""
+        find = self.sessions.ids.find
+        parts, begins, ends, owns = [NOTHING], [], [], []
+        end = 0
+        for each in questions:
+            slot = None if each.session_id is None else find(each.session_id)
+            owns.append(-1 if slot is None else slot)
+            if each.items is None and slot is not None:
+                begins.append(field.OWN_EVENTS)
+                ends.append(field.OWN_EVENTS)
+                continue
+            begins.append(end)
+            if each.items:
+                parts.append(self._query(each.items))
+                end += len(each.items)
+            ends.append(end)
+        items = np.concatenate(parts) if end else NOTHING
+        return Queries(items, np.array(begins, np.int64), np.array(ends, np.int64), np.array(owns, np.int64))
 
     def _variant(self, request: Request) -> Model:
-        """Return the engine's model with the request's parameters."""
+        """Return the model of the request's session, or that which it names, with the request's parameters."""
+        if request.model is not None:
+            base = self.split.named(request.model)
+        elif request.session_id is not None and request.preset is None:
+            base = self.split.of(request.session_id)
+        else:
+            base = self.model
         changes = (
             request.preset,
             request.n,
@@ -441,19 +574,19 @@ class Engine:
             request.seen,
             request.fallbacks,
         )
-        if not any(change is not None for change in changes):
-            return self.model
-        variant = self._variants.get(changes)
+        if changes == NO_CHANGES:
+            return base
+        variant = self._variants.get((base.name, *changes))
         if variant is None:
-            variant = self._changed(*changes)
+            variant = self._changed(base, *changes)
             if len(self._variants) >= MOST_VARIANTS:
                 self._variants.clear()
-            self._variants[changes] = variant
+            self._variants[base.name, *changes] = variant
         return variant
 
-    def _changed(self, preset: str | None, n: int | None, *others: object) -> Model:
+    @staticmethod
+    def _changed(own: Model, preset: str | None, n: int | None, *others: object) -> Model:
         m, k, last, seen, fallbacks = others
-        own = self.model
         base = own if preset is None else model(preset, **{key: getattr(own, key) for key in NOT_OF_A_PRESET})
         return changed(base, n=n, m=m, k=k, last=last, seen=seen, fallbacks=fallbacks)
 
@@ -476,9 +609,21 @@ class Engine:
             self._compiled[asked] = parameters
         return parameters
 
-    def _numbers(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
-        found = (self.items.find(name) for name in names)
-        return np.array([number for number in found if number is not None], np.int32)
+    def _stack(self, point: Model) -> Parameters:
+        """Return *point* as the only one of several models."""
+        stacked = self._stacked.get(point)
+        if stacked is None:
+            stacked = stack_models([self._parameters(point)])
+            if len(self._stacked) >= MOST_VARIANTS:
+                self._stacked.clear()
+            self._stacked[point] = stacked
+        return stacked
+
+    def _forget_compiled(self) -> None:
+        """Compile models anew: which event types there are is part of that."""
+        self._compiled.clear()
+        self._stacked.clear()
+        self._default = self._together = None
 
     def _query(self, names: Sequence[str]) -> npt.NDArray[np.int32]:
         """Number the query's items; those that nobody holds get negative numbers, equal ones alike."""
@@ -495,6 +640,54 @@ class Engine:
         sources = map(SOURCES.__getitem__, answers.source[row, :n].tolist())
         scores = answers.score[row, :n].tolist()
         return list(map(Recommendation, items, scores, sources))  # type: ignore[arg-type]  # an answer's item has a name
+
+    def _all_named(self, answers: Answers) -> Iterator[list[Recommendation]]:
+        """Yield all rows with names; less work each than `_named` is for one."""
+        names = self.items.names
+        columns = (answers.n, answers.item, answers.score, answers.source)
+        for n, items, scores, sources in zip(*(each.tolist() for each in columns), strict=True):
+            of = (map(names.__getitem__, items[:n]), scores[:n], map(SOURCES.__getitem__, sources[:n]))
+            yield list(map(Recommendation, *of))  # type: ignore[arg-type]  # an answer's item has a name
+
+    # --- rules
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """What is known of items, if anything is."""
+        return self._rulebook.catalogue
+
+    def set_catalogue(self, catalogue: Catalogue) -> None:
+        """Look items up in *catalogue* from now on. No part of the state: a log leaves the same state under any.
+
+        O(items), some ns each; 50 ns for each that the last one's line of versions did not have.
+        """
+        first_new = self._rulebook.take(catalogue)
+        if first_new == 0:
+            self._place_items(self.index.live_items())
+            return
+        new = [
+            (name, number) for _, name in catalogue.ids_from(first_new) if (number := self.items.find(name)) is not None
+        ]
+        self._place_items(np.array([number for _, number in new], np.int64))
+        self._judge_items()
+
+    def _judge_items(self) -> None:
+        """Tell the index anew which items may come, by the catalogue."""
+        items = self.index.live_items()
+        item = self.index.state.item
+        by_list = item["denied"][items] & np.uint8(field.DENIED_BY_LIST)
+        self.index.deny(items, by_list | self._rulebook.by_catalogue(item["row"][items]))
+
+    def _explained(
+        self, named: list[Recommendation], rows: Answers, asked: Asked, how: Explaining
+    ) -> list[Recommendation]:
+        """Return the items *named*, in row 0, with why they are the answer to what was *asked* last."""
+        n = min(len(named), EXPLAINED)
+        columns = (column[0, :n].tolist() for column in (rows.item, rows.score, rows.source))
+        names = Names(self.items.names, self.sessions.ids.names)
+        reasons = explain(self.index, names, asked, list(map(Scored, *columns)), how)
+        told = [msgspec.structs.replace(each, why=why) for each, why in zip(named, reasons, strict=False)]
+        return told + named[n:]
 
     # --- its state
 
@@ -523,15 +716,18 @@ class Engine:
         session_ids, self.items, self.types = self._tables_of(state)
         self.index = Index(self.limits)
         self.sessions = SessionStore(self.limits.retention_ms, session_ids)
-        denied = [self.items.names[item] in self._denied for item in state.retained.items.tolist()]
+        names = map(self.items.names.__getitem__, state.retained.items.tolist())
+        denied = list(map(self._rulebook.by_list, names))  # type: ignore[arg-type]  # items that are held
         retained.load(self.index, state.retained, denied)
         self.sessions.order.file(state.retained.slot, state.retained.last)
         self.index.set_next_filed(self.sessions.order.next_time)
         self.sessions.import_users(state.users)
         if self._sessionizer is not None and state.spans is not None:
             self._sessionizer.import_state(state.spans)
-        self._compiled.clear()
-        self._default = None
+        self._forget_compiled()
+        if self.catalogue is not None:
+            self._rulebook.forget_numbers()
+            self._place_items(self.index.live_items())
 
     def _tables_of(self, state: EngineState) -> tuple[IdTable, IdTable, IdTable]:
         """Return the tables of sessions, items and types, unless *state* is not one to go on from."""
@@ -552,7 +748,12 @@ class Engine:
     @property
     def denied(self) -> frozenset[str]:
         """Items that are never recommended."""
-        return self._denied
+        return self._rulebook.rules.deny
+
+    @property
+    def rules(self) -> Rules:
+        """The rules that always hold."""
+        return self._rulebook.rules
 
     @property
     def watermark(self) -> int | None:
@@ -611,19 +812,22 @@ class Engine:
 
 
 NO_ENGINES: Final = "no engine leaves such a state"
+NO_CHANGES: Final = (None,) * 7
+MOST_ROWS: Final = 1 << 20  # items of the answers of one call: 13 MB
 MOST_VARIANTS: Final = 1024  # distinct parameter sets of requests remembered at a time
 
 
 class _Asked(NamedTuple):
     """What is to be answered of a batch, event for event."""
 
-    model: Model
     offsets: Sequence[Offsets]
     wanted: npt.NDArray[np.uint8]
+    all: bool
+    """Whether every event is wanted."""
 
     def part(self, start: int, n: int) -> "_Asked":
         """Return what is asked of *n* events from *start* on."""
-        return _Asked(self.model, self.offsets[start : start + n], self.wanted[start : start + n])
+        return _Asked(self.offsets[start : start + n], self.wanted[start : start + n], self.all)
 
 
 class _Notes(NamedTuple):

@@ -13,6 +13,8 @@ from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COS
 from stream_rec.limits import Limits
 from stream_rec.recommend import PRESETS, Model, changed
 
+DAY_MS: Final = 86_400_000
+
 
 def log10(x: float) -> float:
     return ln(x) / 2.302585092994046
@@ -76,6 +78,40 @@ small_limits = st.builds(
     popular_half_life_ms=st.sampled_from([2, 10, 1000]),
 )
 """Limits that logs of some dozen events run into."""
+
+variants = st.builds(
+    lambda name, **changes: changed(PRESETS[name], **changes),
+    st.sampled_from(list(PRESETS)),
+    m=st.integers(1, 6),
+    k=st.integers(1, 4),
+    n=st.integers(1, 8),
+    last=st.integers(1, 12),
+    weight=st.sampled_from(["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]),
+    match=st.sampled_from(["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]),
+    normalise=st.sampled_from(["none", "query", "cosine"]),
+    direction=st.sampled_from([0.0, 0.5, 1.0]),
+    idf=st.sampled_from(["none", "vmis", "added"]),
+    age_days=st.sampled_from([None, 5.0]),
+    place_decay=st.sampled_from([None, 2.05]),
+    places=st.none() | st.integers(0, 4),
+    weight_decay=st.sampled_from([1.02, 3.0]),
+    match_decay=st.sampled_from([1.02, 3.0]),
+    rules=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
+    rules_m=st.integers(1, 4),
+    rules_steps=st.integers(1, 3),
+    rules_weight=st.sampled_from(["same", "div", "exp"]),
+    repeats=st.sampled_from(["scored", "counted"]),
+    seen=st.sampled_from(["keep", "drop-current", "drop-session"]),
+    fallbacks=st.booleans(),
+    require_type=st.sampled_from([None, None, "cart", ("cart", "never"), ("cart", "purchase"), "never"]),
+    min_type_weight=st.sampled_from([0.0, 0.0, 1.2, 2.0]),
+    sampling=st.sampled_from(["recent", "common-items", "random", "weighted-events"]),
+    sampling_seed=st.integers(0, 3) | st.integers(0, (1 << 63) - 1),
+    bonus_type=st.sampled_from([None, "purchase", ("cart", "purchase")]),
+    bonus=st.sampled_from([0.0, 0.5, 3.0]),
+    every_time=st.booleans(),
+)
+"""Points of the whole parameter space, with samples so small that their choice matters."""
 
 
 def types_of(named: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ LAWS: Final = (
     "tests/unit/test_snapshot.py",
 )
 
+EXPLANATIONS: Final = ("tests/property/test_explanations.py",)
 EVALUATION: Final = ("tests/unit/test_evaluate.py::TestNothingLeaks",)
 
 LONGEST_S: Final = 480  # the tests take one or two minutes with the kernels to compile
@@ -46,7 +47,52 @@ CRASH: Final = "tests/property/test_crash.py::"
 REPLICAS: Final = "tests/property/test_replicas.py::"
 LIVE: Final = "tests/unit/test_live.py::"
 
+RULES: Final = ("tests/property/test_rules.py",)
+FEED: Final = "tests/unit/test_catalogue_feed.py::"
+QUALITY: Final = ("tests/unit/test_quality.py", "tests/property/test_quality.py", "tests/unit/test_split.py")
+SCORE: Final = "stream_rec/quality/_kernel/score.py"
+
 BUGS: Final = [
+    Bug(
+        1,
+        "a model is drawn by the number of a session's slot, not by its id",
+        "stream_rec/engine.py",
+        'split.served(self.index.state.session["hash"][batch.slot])',
+        "split.served(batch.slot.astype(np.uint64))",
+        QUALITY,
+    ),
+    Bug(
+        7,
+        "an answer to a forgotten session waits to be judged",
+        "stream_rec/quality/live.py",
+        "        score.forget(",
+        "        (lambda *_: None)(",
+        QUALITY,
+    ),
+    Bug(
+        4,
+        "what others answer for is judged here too",
+        SCORE,
+        "if place >= 0 and counted[i]:",
+        "if place >= 0:",
+        QUALITY,
+    ),
+    Bug(
+        4,
+        "an answer is judged by every event that follows it",
+        SCORE,
+        "            if place >= 0:\n                _drop(shown, at)\n            continue",
+        "            continue",
+        QUALITY,
+    ),
+    Bug(
+        4,
+        "a window keeps what was counted an hour ago in the same place",
+        SCORE,
+        "                    tally.ranks[w, at, m, rank] = 0\n",
+        "",
+        QUALITY,
+    ),
     Bug(
         3,
         "the evaluation learns an event before it asks for it",
@@ -65,6 +111,22 @@ BUGS: Final = [
         'Stretch("learn", 0, len(train)), Stretch("frozen", len(train), len(log))',
         'Stretch("learn", 0, len(log)), Stretch("frozen", len(train), len(log))',
         EVALUATION,
+    ),
+    Bug(
+        2,
+        "an explanation is told of no votes of rules beside the neighbours'",
+        KERNEL + "ask.py",
+        "scratch.trail[TRAIL_MIX] = factor",
+        "scratch.trail[TRAIL_MIX] = 1.0",
+        EXPLANATIONS,
+    ),
+    Bug(
+        3,
+        "an explanation counts the asking session among those that rules were found in",
+        "stream_rec/index/vmis.py",
+        "(slots != field.DEAD) & (slots != own)",
+        "slots != field.DEAD",
+        EXPLANATIONS,
     ),
     Bug(
         1,
@@ -315,6 +377,86 @@ BUGS: Final = [
         "elif record.tombstone:",
         "elif record.tombstone and record.key is None:",
         (LIVE + "TestSnapshots::test_what_is_forgotten_leaves_the_snapshots",),
+    ),
+    Bug(
+        2,
+        "each source counts a category anew",
+        KERNEL + "policy.py",
+        "        for j in range(answers.n[row]):\n            if policy.group",
+        "        for j in range(begin, answers.n[row]):\n            if policy.group",
+        RULES,
+    ),
+    Bug(
+        2,
+        "a better item of a full category does not come in",
+        KERNEL + "scores.py",
+        "            if lowest < 0 or _is_below(",
+        "            if lowest < n or _is_below(",
+        RULES,
+    ),
+    Bug(
+        2,
+        "boosted popular items are looked for until the popularity of what is left is below",
+        KERNEL + "fallbacks.py",
+        "answers.score[row, wanted - 1] > score * most:",
+        "answers.score[row, wanted - 1] > score:",
+        RULES,
+    ),
+    Bug(
+        2,
+        "an item that becomes unavailable stays among the popular ones until it is clicked",
+        "stream_rec/index/vmis.py",
+        "        counters[field.N_DIRTY] = begin + fresh.size\n",
+        '        item["dirty"][fresh] = 0\n',
+        RULES,
+    ),
+    Bug(
+        2,
+        "a restored state knows nothing of the catalogue",
+        "stream_rec/engine.py",
+        "            self._rulebook.forget_numbers()\n            self._place_items(self.index.live_items())\n",
+        "            self._rulebook.forget_numbers()\n",
+        RULES,
+    ),
+    Bug(
+        3,
+        "of several requests asked at once all have the rules of the first",
+        KERNEL + "entries.py",
+        "q = i if policy.terms.size > 1 else 0",
+        "q = 0",
+        RULES,
+    ),
+    Bug(
+        3,
+        "a rule set that a batch still needs makes room for the next",
+        "stream_rec/recommend/rules.py",
+        "            if number not in pinned:",
+        "            if number not in pinned or pinned:",
+        RULES,
+    ),
+    Bug(
+        2,
+        "true and 1 are the same value of a column",
+        "stream_rec/catalogue/_columns.py",
+        "        key = (type(value), value)  # True",
+        "        key = value  # True",
+        ("tests/unit/test_expressions.py",),
+    ),
+    Bug(
+        4,
+        "a broken catalogue takes the place of a good one",
+        SERVICE + "catalogue.py",
+        "        if told.n > len(items):",
+        "        if told.n > len(items) + 100:",
+        (FEED + "TestFiles",),
+    ),
+    Bug(
+        4,
+        "what is answered does not look at the catalogue",
+        SERVICE + "worker.py",
+        "            if newest is not self.engine.catalogue:",
+        "            if self.engine.catalogue is None:",
+        (FEED + "TestFiles::test_a_change_holds_within_a_second",),
     ),
 ]
 

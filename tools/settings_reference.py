@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from stream_rec.settings import ENVIRONMENT_PREFIX, Kind, Setting, table
+from stream_rec.settings import ENVIRONMENT_PREFIX, Kind, Setting, parameters, table, trial_settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
 
@@ -55,6 +55,18 @@ def _entry(setting: Setting) -> str:
         f"- Environment: `{ENVIRONMENT_PREFIX}{setting.key.upper()}`{_commas(setting)}\n"
         f"- Takes: {setting.expected}\n"
         f"- Default: {default}\n"
+        f"{_tables(setting)}"
+    )
+
+
+def _tables(setting: Setting) -> str:
+    """What each of its tables takes."""
+    if setting.kind is not Kind.TABLES:
+        return ""
+    own = [f"| `{each.key}` | {each.doc} | {each.expected} |\n" for each in trial_settings()]
+    shared = ", ".join(f"[`{key}`](#{key})" for key in parameters())
+    return (
+        f"\n| in each table | | takes |\n|---|---|---|\n{''.join(own)}\nAnd of the settings on this page: {shared}.\n"
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from stream_rec.recommend import PRESETS, Model, changed
-from stream_rec.settings import Kind, Setting, Settings, table
+from stream_rec.settings import Kind, Setting, Settings, TrialSettings, parameters, table
 from stream_rec.units import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -93,9 +93,25 @@ def as_toml(settings: Settings, point: Model, comments: list[str]) -> str:
             continue
         if setting.kind is Kind.TABLE:
             tables += ["", f"[{setting.key}]", *(f"{_text(key)} = {_toml(each)}" for key, each in value.items())]
+        elif setting.kind is Kind.TABLES:
+            tables += [
+                line for name, trial in value.items() for line in _trial_lines(f"{setting.key}.{_text(name)}", trial)
+            ]
         else:
             lines.append(f"{setting.key} = {_written(setting, value)}")
     return "\n".join([*lines, *tables]) + "\n"
+
+
+def _trial_lines(name: str, trial: TrialSettings) -> list[str]:
+    """Return the table of a model that runs beside the main one."""
+    by_name = {setting.name: setting for setting in parameters().values()}
+    told = [f"shadow = {_toml(trial.shadow)}"] if trial.shadow else [f"share = {trial.share}"]
+    return [
+        "",
+        f"[{name}]",
+        *told,
+        *(f"{by_name[key].key} = {_written(by_name[key], value)}" for key, value in trial.parameters.items()),
+    ]
 
 
 def _settings_of(point: Model, preset: Model) -> dict[str, Any]:

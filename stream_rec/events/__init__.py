@@ -5,7 +5,7 @@ wants times in the future refused says what time it is.
 """
 
 from stream_rec.events._decoder import DecodeRules, EventDecoder, FieldMap
-from stream_rec.events._encode import DeadLetter, encode_answer, encode_dead_letter
+from stream_rec.events._encode import DeadLetter, EventEncoder, encode_answer, encode_dead_letter
 from stream_rec.events._requests import RequestDecoder
 from stream_rec.events._times import TimeReader, time_reader
 from stream_rec.events._types import (
@@ -21,6 +21,18 @@ from stream_rec.events._types import (
     Request,
 )
 from stream_rec.events._values import found, identifier
+from stream_rec.events._why import (
+    ByNeighbours,
+    ByPopularity,
+    ByTheLast,
+    Elsewhere,
+    Neighbour,
+    Others,
+    Ruled,
+    Shared,
+    SharedOthers,
+    Why,
+)
 
 __all__ = [
     "EXPIRED",
@@ -28,17 +40,28 @@ __all__ = [
     "MAX_TIME_MS",
     "VIEW",
     "Answer",
+    "ByNeighbours",
+    "ByPopularity",
+    "ByTheLast",
     "DeadLetter",
     "DecodeRules",
+    "Elsewhere",
     "Event",
     "EventDecoder",
+    "EventEncoder",
     "FieldMap",
     "Forget",
+    "Neighbour",
+    "Others",
     "Reason",
     "Recommendation",
     "Request",
     "RequestDecoder",
+    "Ruled",
+    "Shared",
+    "SharedOthers",
     "TimeReader",
+    "Why",
     "encode_answer",
     "encode_dead_letter",
     "found",

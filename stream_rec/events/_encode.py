@@ -1,14 +1,18 @@
-"""What goes out, as JSON lines: answers and dead letters. The same value is the same bytes."""
+"""What goes out, as JSON lines: answers, dead letters, and events on their way in. The same value is the same bytes."""
 
 import base64
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
-from stream_rec.events._types import Answer
+from stream_rec.events._decoder import DecodeRules
+from stream_rec.events._types import FORGET, VIEW, Answer, Event, Forget
 
-__all__ = ["DeadLetter", "encode_answer", "encode_dead_letter"]
+__all__ = ["DeadLetter", "EventEncoder", "encode_answer", "encode_dead_letter"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,6 +69,51 @@ def encode_dead_letter(
         dict(_header(name, value) for name, value in headers) or None,
     )
     return _ENCODER.encode(letter)
+
+
+class EventEncoder:
+    """Writes events as a log of these rules has them: what an `EventDecoder` of the same rules reads back.
+
+    A time is written as finely as the log's unit or format has it.
+    """
+
+    def __init__(self, rules: DecodeRules | None = None) -> None:
+        rules = rules or DecodeRules()
+        self._names = rules.fields
+        self._by_user = rules.session_from_user
+        self._time = _time_writer(rules.timestamp_unit, rules.timestamp_format)
+
+    def encode(self, event: Event | Forget) -> tuple[bytes, bytes | None]:
+        """The record's value and its key: the session, or where sessions are cut from users the user."""
+        names = self._names
+        whose = event.user_id if self._by_user or not event.session_id else event.session_id
+        fields: dict[str, object] = {}
+        if event.session_id:
+            fields[names.session_id] = event.session_id
+        if event.user_id is not None:
+            fields[names.user_id] = event.user_id
+        if isinstance(event, Forget):
+            fields[names.type] = FORGET
+        else:
+            fields[names.item_id] = event.item_id
+            fields[names.timestamp] = self._time(event.timestamp)
+            if event.type != VIEW:
+                fields[names.type] = event.type
+            if event.event_id is not None:
+                fields[names.event_id] = event.event_id
+        return _ENCODER.encode(fields), None if whose is None else whose.encode()
+
+
+def _time_writer(unit: str, time_format: str | None) -> Callable[[int], object]:
+    if time_format is not None:
+        return lambda millis: (_EPOCH + timedelta(milliseconds=millis)).strftime(time_format)
+    writers: dict[str, Callable[[int], object]] = {
+        "ms": lambda millis: millis,
+        "s": lambda millis: millis / 1000 if millis % 1000 else millis // 1000,
+        "us": lambda millis: millis * 1000,
+        "iso": lambda millis: (_EPOCH + timedelta(milliseconds=millis)).isoformat(timespec="milliseconds"),
+    }
+    return writers[unit]
 
 
 def _header(name: str, value: bytes) -> tuple[str, str]:

@@ -1,10 +1,11 @@
 """Bytes -> requests for recommendations.
 
 Unlike an event, which is written for others too, a request is written for us alone: a field that is
-not known is a slip of the pen, and is refused by name. Knows nothing of presets and sessions.
+not known is a slip of the pen, and is refused by name. Knows nothing of presets and sessions; of expressions, whether
+they are any.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from msgspec import Meta
 from stream_rec.errors import DecodeError
 from stream_rec.events._types import Reason, Request
 from stream_rec.events._values import found, identifier
+from stream_rec.expressions import MAX_CHARS, ExpressionError, parse
 
 __all__ = ["RequestDecoder"]
 
@@ -21,6 +23,9 @@ Id = str | int
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Few = Annotated[int, Meta(ge=1, le=10_000)]
 Millis = Annotated[int, Meta(ge=0, le=1 << 50)]
+Text = Annotated[str, Meta(min_length=1, max_length=MAX_CHARS)]
+Factor = Annotated[float, Meta(ge=1e-6, le=1e6)]
+Boosts = Annotated[dict[Text, Factor], Meta(max_length=15)]
 
 
 class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -36,6 +41,14 @@ class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     preset: str | None = None
     fallbacks: bool | None = None
     ttl_ms: Millis | None = None
+    model: str | None = None
+    filter: Text | None = None
+    allow: list[Id] | None = None
+    same_category: bool | None = None
+    max_per_category: Few | None = None
+    boost: Boosts | None = None
+    explain: bool | None = None
+    hide_sessions: bool | None = None
 
 
 _READ: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire).decode
@@ -43,6 +56,9 @@ _READ: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire).decode
 
 class RequestDecoder:
     """Reads requests. Holds no state between them; threads may share one."""
+
+    fields: type[msgspec.Struct] = _Wire
+    """What a request may hold, and within which limits."""
 
     def __init__(self, *, max_id_chars: int = 512, max_record_bytes: int = 1 << 20) -> None:
         self._max_id_chars = max_id_chars
@@ -59,9 +75,23 @@ class RequestDecoder:
             wire = _READ(data)
         except (ValueError, RecursionError) as error:
             raise _diagnosed(data, error) from None
+        return self._request(wire)
+
+    def convert(self, fields: Mapping[str, object], *, strict: bool = True) -> Request:
+        """The request in *fields*; not *strict*, numbers and switches may be text. Raises msgspec.ValidationError.
+
+        Also raises DecodeError, as `decode` does, for what a type cannot say.
+        """
+        return self._request(msgspec.convert(fields, _Wire, strict=strict))
+
+    def _request(self, wire: _Wire) -> Request:
         if wire.session_id is None and wire.items is None:
             raise DecodeError(Reason.MISSING_FIELD, "session_id: expected, or items, to know what to answer")
         items = None if wire.items is None else self._ids("items", wire.items)
+        if wire.filter is not None:
+            _check("filter", wire.filter)
+        for i, text in enumerate(wire.boost or ()):
+            _check(f"boost[{i}]", text)
         return Request(
             self._id("request_id", wire.request_id),
             self._id("session_id", wire.session_id),
@@ -75,6 +105,14 @@ class RequestDecoder:
             wire.preset,
             wire.fallbacks,
             wire.ttl_ms,
+            wire.model,
+            wire.filter,
+            None if wire.allow is None else self._ids("allow", wire.allow),
+            wire.same_category,
+            wire.max_per_category,
+            wire.boost,
+            explain=bool(wire.explain),
+            hide_sessions=bool(wire.hide_sessions),
         )
 
     def _id(self, name: str, value: Id | None) -> str | None:
@@ -82,6 +120,13 @@ class RequestDecoder:
 
     def _ids(self, name: str, values: list[Id]) -> tuple[str, ...]:
         return tuple(identifier(f"{name}[{i}]", value, self._max_id_chars) for i, value in enumerate(values))
+
+
+def _check(name: str, text: str) -> None:
+    try:
+        parse(text)
+    except ExpressionError as error:
+        raise DecodeError(Reason.WRONG_TYPE, f"{name}: {error}") from None
 
 
 def _diagnosed(data: bytes, error: Exception) -> DecodeError:

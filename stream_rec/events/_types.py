@@ -6,6 +6,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from stream_rec.events._why import Why
+
 __all__ = [
     "EXPIRED",
     "FORGET",
@@ -90,6 +92,20 @@ class Request(msgspec.Struct, frozen=True):
     fallbacks: bool | None = None
     ttl_ms: int | None = None
     """An answer that comes later than this after the request was written is of no use to who asked."""
+    model: str | None = None
+    """The name of one of the models that run side by side; not the one that the session has, then."""
+    filter: str | None = None
+    """An expression over the catalogue's fields that holds for every item that comes."""
+    allow: tuple[str, ...] | None = None
+    """The only items that may come."""
+    same_category: bool | None = None
+    max_per_category: int | None = None
+    boost: dict[str, float] | None = None
+    """Expression -> factor of the score of an item for which it holds."""
+    explain: bool = False
+    """Say of each item why it is recommended."""
+    hide_sessions: bool = False
+    """Explain without the ids of other visitors' sessions."""
 
 
 class Recommendation(msgspec.Struct, frozen=True, gc=False):
@@ -98,6 +114,8 @@ class Recommendation(msgspec.Struct, frozen=True, gc=False):
     item_id: str
     score: float
     source: str
+    why: Why | msgspec.UnsetType = msgspec.UNSET
+    """Where an explanation was asked for. Left out of the JSON otherwise."""
 
 
 class Answer(msgspec.Struct, frozen=True):

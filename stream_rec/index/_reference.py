@@ -17,7 +17,7 @@ from stream_rec.index._kernel.arithmetic import exp, ln
 from stream_rec.index._kernel.state import DECAY
 from stream_rec.limits import Limits
 
-__all__ = ["Query", "ReferenceStore", "Scored"]
+__all__ = ["Near", "Query", "ReferenceStore", "Scored", "Terms"]
 
 DAY_MS = 86_400_000
 MOST_PLACES = 1024
@@ -37,6 +37,15 @@ class Scored(NamedTuple):
     item: str
     score: float
     source: str
+
+
+class Near(NamedTuple):
+    """A neighbour: its similarity, the newest item of the query that it shares, and that one's step."""
+
+    session: str
+    similarity: float
+    shared: str
+    step: int
 
 
 class Query(NamedTuple):
@@ -68,6 +77,16 @@ class Query(NamedTuple):
     every_time: bool = False
     bonus_type: tuple[str, ...] = ()
     bonus: float = 0.0
+
+
+class Terms(NamedTuple):
+    """What may come, how many of a category, and what weighs more; all rules together, as they hold for one query."""
+
+    allowed: Callable[[str], bool] = lambda _: True
+    factor: Callable[[str], float] = lambda _: 1.0
+    category: Callable[[str], str | None] = lambda _: None
+    same_category: bool = False
+    cap: int | None = None
 
 
 def hash_of(name: str) -> int:
@@ -185,16 +204,24 @@ class ReferenceStore:
 
     # --- answers
 
-    def answer_session(self, session_id: str, query: Query, exclude: Sequence[str] = ()) -> list[Scored]:
+    def answer_session(
+        self, session_id: str, query: Query, exclude: Sequence[str] = (), terms: Terms | None = None
+    ) -> list[Scored]:
         """Answer for a session from its own events."""
         events = [visit.item for visit in self.sessions.get(session_id, [])]
-        return self.answer(events, query, own=session_id, exclude=exclude)
+        return self.answer(events, query, own=session_id, exclude=exclude, terms=terms)
 
     def answer(
-        self, events: Sequence[str], query: Query, own: str | None = None, exclude: Sequence[str] = ()
+        self,
+        events: Sequence[str],
+        query: Query,
+        own: str | None = None,
+        exclude: Sequence[str] = (),
+        terms: Terms | None = None,
     ) -> list[Scored]:
         """Answer for the items *events*, oldest first; session *own* is nobody's neighbour."""
-        blocked = self.deny | set(exclude)
+        terms = terms or Terms()
+        blocked = self.deny | set(exclude) | self._not_allowed(terms, events[-1] if events else None)
         if query.seen == "drop-session":
             blocked |= set(events)
         elif query.seen == "drop-current":
@@ -204,21 +231,44 @@ class ReferenceStore:
         if query.repeats == "counted":
             scores = self._with_repeats_counted(scores, set(events), blocked)
         scores = {item: self._weighed(item, score, query) for item, score in scores.items()}
-        answer = self._best(scores, "neighbours", blocked, query.n)
+        answer: list[Scored] = []
+        self._add_best(answer, scores, "neighbours", blocked, query.n, terms)
         if query.fallbacks:
             if asked:
-                blocked |= {each.item for each in answer}
                 followers = self._followers(asked[-1], query.m, own)
-                answer += self._best(followers, "followed", blocked, query.n - len(answer))
-            blocked |= {each.item for each in answer}
-            answer += self._best(self.popularity(), "popular", blocked, query.n - len(answer))
+                self._add_best(answer, followers, "followed", blocked, query.n, terms)
+            self._add_best(answer, self.popularity(), "popular", blocked, query.n, terms)
         return answer
 
-    def _best(self, scores: dict[str, float], source: str, blocked: set[str], n: int) -> list[Scored]:
-        kept = [(score, hash_of(item), item) for item, score in scores.items() if item not in blocked and score > 0]
-        return [Scored(item, score, source) for score, _, item in sorted(kept, reverse=True)[:n]]
+    def _not_allowed(self, terms: Terms, current: str | None) -> set[str]:
+        """Return the items, of all that are held, that the rules keep out."""
+        held = {visit.item for visits in self.sessions.values() for visit in visits}
+        gone = {item for item in held if not terms.allowed(item)}
+        category = None if current is None else terms.category(current)
+        if terms.same_category and category is not None:
+            gone |= {item for item in held if terms.category(item) != category}
+        return gone
 
-    def _from_neighbours(self, events: list[str], query: Query, own: str | None) -> dict[str, float]:
+    @staticmethod
+    def _add_best(
+        answer: list[Scored], scores: dict[str, float], source: str, blocked: set[str], n: int, terms: Terms
+    ) -> None:
+        """Add the best of *scores* in order, skipping what is in the answer, and what there is enough of."""
+        weighed = [(score * terms.factor(item), hash_of(item), item) for item, score in scores.items()]
+        for score, _, item in sorted(weighed, reverse=True):
+            category = terms.category(item)
+            n_alike = sum(category is not None and terms.category(each.item) == category for each in answer)
+            is_full = terms.cap is not None and n_alike >= terms.cap
+            if (
+                len(answer) < n
+                and score > 0
+                and item not in {*blocked, *(each.item for each in answer)}
+                and not is_full
+            ):
+                answer.append(Scored(item, score, source))
+
+    def neighbours(self, events: Sequence[str], query: Query, own: str | None) -> list[Near]:
+        """Return the neighbours of the items *events*, of which there are at most `last`, newest first."""
         length = len(events)
         newest_place = {item: i for i, item in enumerate(events, 1)}
         items = sorted(newest_place, key=lambda item: -newest_place[item])
@@ -237,13 +287,18 @@ class ReferenceStore:
         if query.rules == 1.0:
             neighbours = []
         shared = {each: next(item for item in items if item in self.items(each)) for each in neighbours}
-        base = {each: similarity[each] * query.match(length - newest_place[shared[each]] + 1) for each in neighbours}
+        steps = {each: length - newest_place[shared[each]] + 1 for each in neighbours}
+        return [Near(each, similarity[each], shared[each], steps[each]) for each in neighbours]
+
+    def _from_neighbours(self, events: list[str], query: Query, own: str | None) -> dict[str, float]:
+        neighbours = self.neighbours(events, query, own)
+        base = {each.session: each.similarity * query.match(each.step) for each in neighbours}
         votes = 0.0  # not by sum(), which rounds better than one by one from Python 3.12 on
         for vote in base.values():
             votes += max(0.0, vote)
         scores, factor = self._rules(events, query, own, votes)
         for each in neighbours:
-            self._add_items(each, base[each] * factor, shared[each], query, scores)
+            self._add_items(each.session, base[each.session] * factor, each.shared, query, scores)
         return scores
 
     def _with_repeats_counted(self, scores: dict[str, float], seen: set[str], blocked: set[str]) -> dict[str, float]:

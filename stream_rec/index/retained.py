@@ -136,8 +136,8 @@ def _fresh_ids(index: Index) -> Records:
     return seen[is_fresh]  # type: ignore[no-any-return]
 
 
-def load(index: Index, kept: Retained, denied: Sequence[bool]) -> None:
-    """Fill *index*, which is empty, with *kept*, which has no `fault`; *denied* are the items' places on the deny list.
+def load(index: Index, kept: Retained, denied: Sequence[int]) -> None:
+    """Fill *index*, which is empty, with *kept*, which has no `fault`; *denied* says why items may not come.
 
     Afterwards every session waits to be filed under its last event's time. O(n log n).
     """
@@ -158,7 +158,7 @@ def load(index: Index, kept: Retained, denied: Sequence[bool]) -> None:
     counters[field.TOP_VALID] = 0
 
 
-def _load_names(index: Index, kept: Retained, denied: Sequence[bool]) -> None:
+def _load_names(index: Index, kept: Retained, denied: Sequence[int]) -> None:
     if kept.slot.size:
         index.state = grown(index.state, ("session",), int(kept.slot[-1]) + 1)
         index.state.session["hash"][kept.slot] = kept.hash

@@ -7,16 +7,18 @@ other people's business.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_rec.index._kernel import entries
 from stream_rec.index._kernel import state as field
-from stream_rec.index._kernel.state import I32, I64, Answers, Batch, Parameters, Queries, Scratch, State
+from stream_rec.index._kernel.state import F64, I32, I64, Answers, Batch, Parameters, Policy, Queries, Scratch, State
 from stream_rec.limits import Limits
 
 __all__ = [
+    "ANYTHING",
     "EVENT_ARRAYS",
     "EVENT_COST",
     "ITEM_ARRAYS",
@@ -25,8 +27,11 @@ __all__ = [
     "STORE_COST",
     "Index",
     "Spread",
+    "Trail",
+    "Visits",
     "frame",
     "grown",
+    "terms",
 ]
 
 # What a retained session, event and item cost, in bytes, everything included: arrays with their unused room, id
@@ -41,6 +46,31 @@ LONG_AGO = -(1 << 40)  # a popularity step before all others
 GROWTH = 1.5
 NO_HASHES = np.empty(0, np.uint64)
 NO_ITEMS = np.empty(0, np.int32)
+ONE_ROW = np.zeros(1, np.int32)
+
+
+def terms(n: int) -> npt.NDArray[np.void]:
+    """Return the terms of *n* queries that ask for nothing."""
+    array = np.zeros(n, field.TERMS)
+    array["ruleset"] = field.NO_RULESET
+    array["row"] = field.LAST_SEEN
+    return array
+
+
+ANYTHING = Policy(
+    terms=terms(1),
+    listed=NO_ITEMS,
+    verdict=np.zeros((1, 1), np.uint16),
+    factor=np.zeros((1, 1), np.float64),
+    most=np.zeros(1, np.float64),
+    chosen=NO_ITEMS,
+    chosen_at=np.zeros(2, np.int64),
+    group=ONE_ROW,
+    member=NO_ITEMS,
+    member_at=np.zeros(2, np.int64),
+    holder=np.full(1, -1, np.int32),
+)
+"""The policy that lets everything through. It holds without a catalogue only: there all items are in row 0."""
 
 EVENT_ARRAYS = ("event_item", "event_time", "event_type")
 ITEM_ARRAYS = ("item", "counts", "dirty")
@@ -123,6 +153,44 @@ Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 """`map`, or what does the same with its calls side by side."""
 
 
+class Trail(NamedTuple):
+    """What a query left of how it was answered: U items of the query, K neighbours. Copies."""
+
+    length: int
+    """Events of the query."""
+    item: I32
+    """[U] distinct items of the query, newest first; negative for those that nobody holds."""
+    item_step: I32
+    """[U] places from the query's end, from 1."""
+    weight: F64
+    """[U]."""
+    slot: I32
+    """[K] neighbours, newest first."""
+    similarity: F64
+    """[K]."""
+    step: I32
+    """[K] the step of the newest item that the neighbour shares."""
+    holders: int
+    """Sessions that a sequential rule was found in."""
+    mix: float
+    """What a neighbour's vote counts beside those rules; 1 without."""
+    repeats: float
+    """What the scores of the session's own items were scaled by; 1 if not at all."""
+
+
+class Visits(NamedTuple):
+    """The events of some sessions, [E] in all, session by session, each oldest first. Copies."""
+
+    session: I64
+    """[E] the place, in the list asked for, of the event's session."""
+    place: I64
+    """[E] in its session, from 0."""
+    item: I64
+    """[E]."""
+    is_newest: npt.NDArray[np.bool_]
+    """[E] whether the item does not occur again later in the session."""
+
+
 class Index:
     """Arrays and the kernels over them. Not thread-safe: one thread owns it."""
 
@@ -152,6 +220,29 @@ class Index:
         items = (state.event_item[part] & np.uint32(field.ITEM_MASK)).astype(np.int64)
         return items, state.event_time[part].copy(), state.event_type[part].copy()
 
+    def visits_of(self, slots: npt.NDArray[np.integer]) -> Visits:
+        """Return the events of the sessions *slots*. O(events)."""
+        sessions = self.state.session[slots]
+        n = sessions["events"].astype(np.int64)
+        session = np.repeat(np.arange(n.size), n)
+        place = np.arange(session.size) - np.repeat(np.cumsum(n) - n, n)
+        words = self.state.event_item[np.repeat(sessions["at"], n) + place]
+        item = (words & np.uint32(field.ITEM_MASK)).astype(np.int64)
+        return Visits(session, place, item, (words & np.uint32(field.REPEATED)) == 0)
+
+    def newest_holders(self, item: int, most: int, own: int) -> I64:
+        """Return the slots of the *most* newest sessions that hold *item*, newest first, without *own*. O(most)."""
+        record = self.state.item[item]
+        begin, end = (int(record["at"] + record[edge]) for edge in ("start", "end"))
+        reach = most + 1
+        while True:
+            words = self.state.postings[max(begin, end - reach) : end][::-1]
+            slots = (words & np.uint64(field.DEAD)).astype(np.int64)
+            slots = slots[(slots != field.DEAD) & (slots != own)]
+            if slots.size >= most or end - reach <= begin:
+                return slots[:most]  # type: ignore[no-any-return]
+            reach *= 2
+
     def without_session(self, slots: Iterable[int]) -> list[int]:
         """Return which of *slots* hold no session, each once."""
         asked = np.unique(np.fromiter(slots, np.int64))
@@ -175,6 +266,20 @@ class Index:
         """Return the slots that hold a session. O(slots)."""
         return np.flatnonzero(self.state.session["events"])
 
+    def newest_slots(self, n: int) -> list[int]:
+        """Return the slots of the *n* newest sessions, newest first. O(slots)."""
+        slots = self.live_slots()
+        last = self.state.session["last"][slots]
+        if slots.size > n:
+            part = np.argpartition(last, slots.size - n)[slots.size - n :]
+            slots, last = slots[part], last[part]
+        order = np.lexsort((self.state.session["hash"][slots], last))[::-1]
+        return slots[order].tolist()  # type: ignore[no-any-return]
+
+    def df(self, item: int) -> int:
+        """Return how many retained sessions hold item number *item*."""
+        return int(self.state.item["df"][item])
+
     # --- new names
 
     def add_sessions(self, slots: Sequence[int], hashes: Sequence[int], id_bytes: Sequence[int]) -> None:
@@ -191,20 +296,37 @@ class Index:
         self.state.session["id_bytes"][slots] = id_bytes
 
     def add_items(
-        self, items: Sequence[int], hashes: Sequence[int], id_bytes: Sequence[int], denied: Sequence[bool]
+        self, items: Sequence[int], hashes: Sequence[int], id_bytes: Sequence[int], denied: Sequence[int]
     ) -> None:
-        """Prepare numbers for items with the given XXH3-64 hashes, id lengths in bytes, and places on the deny list."""
+        """Prepare numbers for items with the given XXH3-64 hashes, id lengths in bytes, and why they are denied.
+
+        They are not in the catalogue, unless `place_items` says so.
+        """
         if not items:
             return
         self.state = grown(self.state, ITEM_ARRAYS, max(items) + 1)
         self.state.item["hash"][items] = np.array(hashes, np.uint64)
         self.state.item["id_bytes"][items] = id_bytes
         self.state.item["denied"][items] = denied
+        self.state.item["row"][items] = 0
 
-    def deny(self, items: Sequence[int], denied: Sequence[bool]) -> None:
-        """Set whether *items* may ever be recommended."""
-        self.state.item["denied"][items] = denied
-        self.state.counters[field.TOP_VALID] = 0
+    def place_items(self, items: npt.NDArray[np.int64], rows: npt.NDArray[np.int32]) -> None:
+        """Say in which rows of the catalogue *items* are."""
+        self.state.item["row"][items] = rows
+
+    def deny(self, items: npt.NDArray[np.int64], denied: npt.NDArray[np.uint8]) -> None:
+        """Set why each of *items*, which are retained, may never be recommended; 0 for one that may.
+
+        The order of popular items is mended where something changes, as it is after an event. O(items).
+        """
+        item, counters = self.state.item, self.state.counters
+        changed = items[item["denied"][items] != denied]
+        item["denied"][items] = denied
+        fresh = changed[item["dirty"][changed] == 0]
+        item["dirty"][fresh] = 1
+        begin = int(counters[field.N_DIRTY])
+        self.state.dirty[begin : begin + fresh.size] = fresh
+        counters[field.N_DIRTY] = begin + fresh.size
 
     # --- room
 
@@ -295,47 +417,48 @@ class Index:
 
     def apply_and_ask(
         self,
-        p: Parameters,
+        stacked: Parameters,
         batch: Batch,
         begin: int,
-        wanted: npt.NDArray[np.uint8],
-        exclude: npt.NDArray[np.int32],
+        rows: npt.NDArray[np.int32],
+        policy: Policy,
         answers: Answers,
     ) -> tuple[int, int]:
-        """Apply *batch* from event *begin* on and answer those *wanted*, [n]; see `entries.apply_and_ask`."""
-        scratch = self.scratch(p, exclude.size)
-        return entries.apply_and_ask(self.state, scratch, p, batch, begin, wanted, exclude, answers)
+        """Apply *batch* from event *begin* on, and ask several models by *rows*; see `entries.apply_and_ask`."""
+        whole = stacked.whole[0] if len(stacked.whole) == 1 else stacked.whole.max(axis=0)
+        scratch = self._scratch_for_whole(whole, _n_listed(policy))
+        return entries.apply_and_ask(self.state, scratch, stacked, batch, begin, rows, policy, answers)
 
-    def ask_session(self, p: Parameters, slot: int, exclude: npt.NDArray[np.int32], answers: Answers, row: int) -> None:
+    def ask_session(self, p: Parameters, slot: int, policy: Policy, answers: Answers, row: int) -> None:
         """Answer for session *slot* into *row*."""
-        entries.ask_session(self.state, self.scratch(p, exclude.size), p, slot, exclude, answers, row)
+        entries.ask_session(self.state, self.scratch(p, _n_listed(policy)), p, slot, policy, answers, row)
 
     def ask_items(
         self,
         p: Parameters,
         items: npt.NDArray[np.int32],
         own: int,
-        exclude: npt.NDArray[np.int32],
+        policy: Policy,
         answers: Answers,
         row: int,
     ) -> None:
         """Answer for a query of its own items (oldest first, all of them) into *row*."""
-        scratch = self.scratch(p, exclude.size + items.size)
+        scratch = self.scratch(p, _n_listed(policy) + items.size)
         query = items[max(0, items.size - int(p.whole[field.LAST])) :]
-        entries.ask(self.state, scratch, p, query, items, exclude, own, answers, row)
+        entries.ask(self.state, scratch, p, query, items, policy, own, answers, row)
 
     def ask_and_apply(
         self, stacked: Parameters, batch: Batch, begin: int, asks: npt.NDArray[np.uint8], answers: Answers
     ) -> tuple[int, int]:
         """Ask with several models before each marked event, then apply it; see `entries.ask_and_apply`."""
         scratch = self._scratch_for_whole(stacked.whole.max(axis=0), 0)
-        return entries.ask_and_apply(self.state, scratch, stacked, batch, begin, asks, NO_ITEMS, answers)
+        return entries.ask_and_apply(self.state, scratch, stacked, batch, begin, asks, ANYTHING, answers)
 
     def ask_many(
         self,
         stacked: Parameters,
         queries: Queries,
-        exclude: npt.NDArray[np.int32],
+        policy: Policy,
         answers: Answers,
         spread: Spread = map,
         parts: int = 1,
@@ -345,19 +468,40 @@ class Index:
         Nothing else may be asked or applied meanwhile. See `entries.ask_many`.
         """
         whole, n_queries = stacked.whole.max(axis=0), len(queries.own)
-        n_extra = exclude.size + int((queries.end - queries.begin).max(initial=0))
+        n_extra = _n_listed(policy) + int((queries.end - queries.begin).max(initial=0))
         bounds = [n_queries * part // parts for part in range(parts + 1)]
         sizes, scratch = self._scratch_sizes(whole, n_extra), self._scratch_for_whole(whole, n_extra)
 
         def answer(part: int) -> None:
             own = scratch if parts == 1 else _new_scratch(*sizes, self.limits.max_session_events)
-            entries.ask_many(self.state, own, stacked, queries, exclude, answers, bounds[part], bounds[part + 1])
+            entries.ask_many(self.state, own, stacked, queries, policy, answers, bounds[part], bounds[part + 1])
 
         if parts > 1:
             entries.settle_popular(self.state)
-            entries.ask_many(self.state, scratch, stacked, queries, exclude, answers, 0, 0)  # not compiled by each
+            entries.ask_many(self.state, scratch, stacked, queries, policy, answers, 0, 0)  # not compiled by each
         for _ in spread(answer, range(parts)):
             pass
+
+    def trail(self) -> Trail:
+        """Return what the last query left, one at least having been asked, and not in several parts at once."""
+        scratch = self._scratch
+        assert scratch is not None, "something was asked"
+        trail = scratch.trail
+        n_chosen = int(trail[field.TRAIL_CHOSEN])
+        query = scratch.query[: int(trail[field.TRAIL_DISTINCT]) if n_chosen else 0]
+        chosen = scratch.chosen[:n_chosen]
+        return Trail(
+            length=int(trail[field.TRAIL_LENGTH]),
+            item=query["item"].copy(),
+            item_step=query["step"].copy(),
+            weight=query["weight"].copy(),
+            slot=scratch.candidate[chosen],
+            similarity=scratch.similarity[chosen],
+            step=scratch.step[chosen],
+            holders=int(trail[field.TRAIL_HOLDERS]),
+            mix=float(trail[field.TRAIL_MIX]),
+            repeats=float(trail[field.TRAIL_REPEATS]),
+        )
 
     def settle(self) -> bool:
         """Bring the oldest session to the start of the front; False if the front must be refilled first."""
@@ -493,7 +637,17 @@ def _new_scratch(n_items: int, m: int, last: int, n: int, session_events: int) -
         ordered=np.zeros(m + 1, np.float64),
         key=np.zeros(m + 1, np.float64),
         session=np.zeros(session_events + 1, np.int32),
+        term=np.zeros(field.N_TERMS, np.int64),
+        trail=np.zeros(field.N_TRAIL, np.float64),
     )
+
+
+def _n_listed(policy: Policy) -> int:
+    """Return how many items the lists of one query name at most."""
+    if policy.listed.size == 0:
+        return 0
+    asked = policy.terms
+    return int((asked["exclude_end"] - asked["exclude_begin"] + asked["allow_end"] - asked["allow_begin"]).max())
 
 
 def _blocks_overlap(at: npt.NDArray[np.int64], room: npt.NDArray[np.int32]) -> bool:

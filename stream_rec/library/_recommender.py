@@ -20,7 +20,7 @@ from stream_rec.library._progress import watched
 from stream_rec.library._threads import n_threads, parts_for, side_by_side
 from stream_rec.library._weights import kin_of, weights_as_types
 from stream_rec.limits import DAY_MS, Limits
-from stream_rec.recommend import DEFAULT_PRESET, Model, changed, model
+from stream_rec.recommend import DEFAULT_PRESET, Explaining, Model, changed, model
 
 __all__ = ["Recommender"]
 
@@ -117,14 +117,17 @@ class Recommender:
         *,
         items: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
+        explain: bool | Explaining = False,
         **changes: object,
     ) -> list[Recommendation]:
         """Return what is recommended next for a session that was learned, or after *items*, oldest first.
 
-        With both, the session is nobody's neighbour. *changes* are parameters of the model for this question alone.
+        With both, the session is nobody's neighbour. With *explain* the items say why (`why`), an `Explaining` saying
+        how much of it; some ms more. *changes* are parameters of the model for this question alone.
         Raises SettingsError, naming the parameter.
         """
-        return self.engine.ask(self._point(changes), session_id=session_id, items=items, exclude=exclude)
+        how = explain if isinstance(explain, Explaining) else Explaining() if explain else None
+        return self.engine.ask(self._point(changes), session_id=session_id, items=items, exclude=exclude, how=how)
 
     def recommend_many(
         self, sessions: Sessions, *, exclude: Sequence[str] = (), threads: int | None = None, **changes: object

@@ -1,6 +1,30 @@
-"""The model: parameters and presets of the session-kNN family."""
+"""The model: parameters and presets of the session-kNN family, and why an item is recommended."""
 
+from stream_rec.recommend.explanations import EXPLAINED, Asked, Explaining, Names, Scored, explain
 from stream_rec.recommend.model import DEFAULT_PRESET, PRESETS, Model, changed, compile_model, model, stack_models
+from stream_rec.recommend.rules import MAX_BOOSTS, Rulebook, Rules
+from stream_rec.recommend.split import SALT, Split, Trial
 from stream_rec.recommend.wsknn import wsknn_model
 
-__all__ = ["DEFAULT_PRESET", "PRESETS", "Model", "changed", "compile_model", "model", "stack_models", "wsknn_model"]
+__all__ = [
+    "DEFAULT_PRESET",
+    "EXPLAINED",
+    "MAX_BOOSTS",
+    "PRESETS",
+    "SALT",
+    "Asked",
+    "Explaining",
+    "Model",
+    "Names",
+    "Rulebook",
+    "Rules",
+    "Scored",
+    "Split",
+    "Trial",
+    "changed",
+    "compile_model",
+    "explain",
+    "model",
+    "stack_models",
+    "wsknn_model",
+]

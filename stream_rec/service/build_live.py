@@ -15,11 +15,18 @@ from uuid import uuid4
 import msgspec
 
 from stream_rec.errors import SettingsError
+from stream_rec.events import EventEncoder
+from stream_rec.quality import Quality
 from stream_rec.service import build
+from stream_rec.service.catalogue import CatalogueFeed
+from stream_rec.service.checkpoint import nobody_observes
+from stream_rec.service.desk import Desk
+from stream_rec.service.inlet import TopicInlet
 from stream_rec.service.live import Live
 from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Watchers
 from stream_rec.service.places import Places
+from stream_rec.service.served import Served
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.service.status import Reporter, StatsTaker
 from stream_rec.service.worker import Worker
@@ -29,7 +36,7 @@ from stream_rec.transport.base import Sink
 from stream_rec.transport.broker import Broker, TopicSpec
 from stream_rec.transport.kafka import open_broker, parse_address, read_config
 
-__all__ = ["build_live"]
+__all__ = ["build_live", "build_served"]
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +45,27 @@ _SILENT_BATCH: Final = 4096  # nobody waits for an answer: larger batches cost l
 _PLACES: Final = ("events", "requests", "recommendations", "dead_letters")
 
 
-def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
-    """Make the service, which has not spoken to the broker yet; *undo* closes what was opened. Raises SettingsError."""
+def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) -> tuple[Live, Reporter]:
+    """Make the service, which has not spoken to the broker yet; *undo* closes what was opened. Raises SettingsError.
+
+    It serves *desk*, if there is one.
+    """
     topics = _topics(settings)
     # What is wrong shows before a broker is waited for.
     build.build_engine(settings)
     read_config(settings.kafka)
     files = _open_files(settings, undo)
+    catalogue = build.build_catalogue(settings)
+    if catalogue is not None:
+        undo.callback(catalogue.close)
+        if not is_topic(settings.catalogue or ""):  # a broker that is away is waited for, together with the events'
+            catalogue.start()
     snapshots, drawn = _claimed(settings, undo)
-    taker = StatsTaker()
+    tracing = build.open_tracing(settings)
+    if tracing is not None:
+        undo.callback(tracing.close)
+    quality = build.build_quality(settings)  # it outlasts a recovery
+    taker = StatsTaker(quality=quality)
     name = settings.instance or drawn or uuid4().hex
 
     def connect(open_parts: ExitStack) -> Parts:
@@ -54,10 +73,12 @@ def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
         broker = open_broker(settings.events, client=settings.kafka_client, config=config)
         open_parts.callback(broker.close)
         _provide(settings, broker, topics)
+        if catalogue is not None:
+            catalogue.start()
         return Parts(
             broker,
             topics["events"],
-            _worker_maker(settings),
+            _worker_maker(settings, catalogue, quality),
             files._replace(answers_topic=topics.get("recommendations"), dead_letters_topic=topics.get("dead_letters")),
             requests=topics.get("requests"),
             group=settings.group,
@@ -67,12 +88,33 @@ def build_live(settings: Settings, undo: ExitStack) -> tuple[Live, Reporter]:
             snapshots=snapshots,
             watcher=Watchers([taker] if snapshots is None else [taker, snapshots]),
             max_records=max(settings.batch_events, _SILENT_BATCH if settings.answer == "none" else 1),
+            observe=nobody_observes if tracing is None else tracing.committed,
+            desk=desk,
         )
 
     if settings.delivery is None and not settings.is_exactly_once:
         log.info("something is written outside of Kafka: delivery is at least once")
     path = None if settings.status_file is None else Path(settings.status_file)
-    return Live(connect), Reporter(path, taker, snapshots)
+    live = Live(connect, tracing)
+    if catalogue is not None:
+        live.catalogue = catalogue.current
+    return live, Reporter(path, taker, snapshots)
+
+
+def build_served(settings: Settings, undo: ExitStack, live: Live, report: Reporter, desk: Desk) -> Served:
+    """What the service shows to others, with a way in for their events; *undo* closes that."""
+    inlet = TopicInlet(
+        lambda: open_broker(settings.events, client=settings.kafka_client, config=settings.kafka),
+        parse_address(settings.events, "events").topic,
+        EventEncoder(build.build_rules(settings)),
+        desk,
+    )
+    undo.callback(inlet.close)
+    served = build.describe_served(settings, desk, inlet, lambda: report.status(live), live.meters)
+    every_ms = None if report.snapshots is None else settings.snapshot_every_ms
+    return served._replace(
+        snapshots=report.snapshots, snapshot_every_ms=every_ms, tracing=live.tracing, catalogue=live.catalogue
+    )
 
 
 def _client_settings(given: Mapping[str, str], *, is_named: bool) -> dict[str, str]:
@@ -91,8 +133,8 @@ def _topics(settings: Settings) -> dict[str, str]:
     topics = {}
     servers, _ = parse_address(settings.events, "events")
     for key in _PLACES:
-        place = getattr(settings, key)
-        if place is None or not is_topic(place) or (key == "recommendations" and settings.answer == "none"):
+        place = settings.answers_place if key == "recommendations" else getattr(settings, key)
+        if place is None or not is_topic(place):
             continue
         address = parse_address(place, key)
         if address.servers != servers:
@@ -106,7 +148,7 @@ def _topics(settings: Settings) -> dict[str, str]:
 def _open_files(settings: Settings, undo: ExitStack) -> Places:
     answers: Sink | None = None
     dead: Sink | None = None
-    if settings.answer != "none" and not is_topic(settings.recommendations):
+    if settings.answers_place is not None and not is_topic(settings.answers_place):
         answers = build.open_recommendations(settings)
     if settings.dead_letters is not None and not is_topic(settings.dead_letters):
         dead = build.open_dead_letters(settings)
@@ -135,17 +177,23 @@ def _claimed(settings: Settings, undo: ExitStack) -> tuple[Snapshots | None, str
     return snapshots, claimed.instance
 
 
-def _worker_maker(settings: Settings) -> Callable[[], Worker]:
-    return lambda: Worker(
-        build.build_engine(settings),
-        build.build_decoder(settings),
-        build.build_request_decoder(settings),
-        answers_events=settings.answer == "each-event",
-        coalesce=settings.coalesce,
-        now_ms=None if settings.max_future_ms is None else _now_ms,
-        request_ttl_ms=settings.request_ttl_ms,
-        clock_ms=_now_ms,
-    )
+def _worker_maker(settings: Settings, catalogue: CatalogueFeed | None, quality: Quality | None) -> Callable[[], Worker]:
+    def make() -> Worker:
+        worker = Worker(
+            build.build_engine(settings),
+            build.build_decoder(settings),
+            build.build_request_decoder(settings),
+            answers_events=settings.answers_events,
+            coalesce=settings.coalesce,
+            now_ms=None if settings.max_future_ms is None else _now_ms,
+            request_ttl_ms=settings.request_ttl_ms,
+            clock_ms=_now_ms,
+        )
+        worker.quality = quality
+        worker.catalogue = None if catalogue is None else catalogue.current
+        return worker
+
+    return make
 
 
 def _provide(settings: Settings, broker: Broker, topics: dict[str, str]) -> None:

@@ -8,14 +8,15 @@ its answer got lost, the broker may have done it: then the group's positions tel
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from time import sleep
+from time import monotonic, sleep
 from typing import Final
 
 from stream_rec.errors import RecordTooLargeError, SeatLostError, TransportError
+from stream_rec.service.logs import fields
 from stream_rec.service.places import HEADERS, Output, Places
 from stream_rec.transport.broker import Member, Outgoing, Partition, Writer
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "Committed", "nobody_observes"]
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,13 @@ _COMMIT: Final = "commit"
 
 Step = tuple[str, Callable[[], None]]
 
+Committed = Callable[[Sequence[Output], float, float], None]
+"""Called after a commit with what it held, and when it was begun and done by the monotonic clock."""
+
+
+def nobody_observes(outputs: Sequence[Output], begun: float, ended: float) -> None:
+    """Do nothing."""
+
 
 class _AlreadyCommittedError(Exception):
     """Nothing is left to do."""
@@ -34,7 +42,8 @@ class _AlreadyCommittedError(Exception):
 class Checkpoint:
     """Commits outputs, for one thread. *pause* is slept through between tries.
 
-    *written* tells the partitions that a transaction may have written to.
+    *written* tells the partitions that a transaction may have written to. *observe* is called after each commit, and
+    *retried* before each try but the first.
     """
 
     def __init__(
@@ -46,6 +55,8 @@ class Checkpoint:
         exactly_once: bool,
         written: Callable[[], Collection[Partition]] = tuple,
         pause: Callable[[float], None] | None = None,
+        observe: Committed = nobody_observes,
+        retried: Callable[[], None] = lambda: None,
     ) -> None:
         self.committed: dict[Partition, int] = {}
         """The positions that are the group's, as far as this process moved them."""
@@ -56,6 +67,8 @@ class Checkpoint:
         self._exactly_once = exactly_once
         self._written = written
         self._pause = pause or sleep
+        self._observe = observe
+        self._retried = retried
 
     def commit(self, outputs: Sequence[Output], give_up: Callable[[], bool] = lambda: False) -> None:
         """Commit *outputs*, trying again while that may help and *give_up* does not say to stop.
@@ -63,6 +76,7 @@ class Checkpoint:
         Raises SeatLostError if the group has gone on without the seat that they were read with, FencedError, and
         TransportError.
         """
+        begun = monotonic()
         positions = {partition: offset for output in outputs for partition, offset in output.positions.items()}
         self._places.write_files(outputs)
         records = self._places.records(outputs)
@@ -70,6 +84,7 @@ class Checkpoint:
             self._steps_until_done(records, positions, outputs[-1], give_up)
             self.committed |= positions
             self.n_commits += 1
+            self._observe(outputs, begun, monotonic())
 
     def _steps_until_done(
         self, records: list[Outgoing], positions: dict[Partition, int], last: Output, give_up: Callable[[], bool]
@@ -92,8 +107,10 @@ class Checkpoint:
             except TransportError as error:
                 if not error.retriable or give_up():
                     raise
-                log.warning("commit failed, trying again in %.2f s: %s", wait_s, error)
+                told = fields(step=name, wait_s=wait_s, error=str(error))
+                log.warning("commit failed, trying again in %.2f s: %s", wait_s, error, extra=told)
                 in_doubt, is_retry = in_doubt or name == _COMMIT, True
+                self._retried()
                 self._pause(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
                 self._abort()

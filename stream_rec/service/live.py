@@ -7,22 +7,28 @@ this one.
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from threading import Event, Thread
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from stream_rec.catalogue import Catalogue
 from stream_rec.errors import LogChangedError, SeatLostError, StreamRecError, TransportError
 from stream_rec.service.checkpoint import Checkpoint
 from stream_rec.service.collector import calm_collector
 from stream_rec.service.counts import Counts
 from stream_rec.service.intake import Intake
+from stream_rec.service.meters import Meters
 from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Pipeline, Work
+from stream_rec.service.places import Output
 from stream_rec.service.recovery import Situation, beginning, look, replay, sweep
 from stream_rec.service.seat import Seat
 from stream_rec.transport.broker import Partition, Positions
+
+if TYPE_CHECKING:
+    from stream_rec.service.tracing import Tracing
 
 __all__ = ["WAITING", "Life", "Live"]
 
@@ -53,6 +59,7 @@ class Life:
         stop: Callable[[], bool],
         alive: Callable[[], None] = lambda: None,
         counts: Counts | None = None,
+        meters: Meters | None = None,
     ) -> None:
         self.lag: dict[Partition, int] = {}
         """Of each partition of events, how many offsets there are that were not handed out, lately."""
@@ -61,6 +68,7 @@ class Life:
         self._n_refused = 0
         self._parts = parts
         self._counts = counts or Counts()
+        self._meters = meters or Meters()
         self._closing = False
         self._undo = ExitStack()
         try:
@@ -83,6 +91,7 @@ class Life:
         situation = self._look(parts)
         self.worker = parts.make_worker()
         self.worker.counts = self._counts
+        self.worker.meters = self._meters
         known = self._load_snapshot(situation.goals)
         self.intake = Intake(
             self.reader,
@@ -102,11 +111,13 @@ class Life:
             self.writer,
             exactly_once=parts.transactional_id is not None,
             written=lambda: [each for topic in parts.places.topics for each in broker.partitions(topic)],
+            observe=self._committed,
+            retried=self._meters.commit_retries.record,
         )
         if parts.snapshots is not None:
             parts.snapshots.committed = lambda: self.checkpoint.committed
-        self.seat = Seat(parts, self.member, self.intake, situation.goals)
-        self.pipeline = parts.pipeline(self.worker, self.checkpoint, parts.watcher)
+        self.seat = Seat(parts, self.member, self.intake, situation.goals, rebalanced=self._meters.rebalances.record)
+        self.pipeline = parts.pipeline(self.worker, self.checkpoint, parts.watcher, parts.desk)
         if not stop():
             self.member.join()
 
@@ -154,7 +165,7 @@ class Life:
             handed = self.intake.next(timeout_s)
         if handed is None:
             return False
-        return self.pipeline.put(Work(handed, self.seat.generation, self.seat.identity), give_up)
+        return self.pipeline.put(Work(handed, self.seat.generation, self.seat.identity, monotonic()), give_up)
 
     def look_around(self) -> None:
         """Find out how far the log goes. For a thread of its own."""
@@ -185,6 +196,10 @@ class Life:
             self._undo = ExitStack()
         return done
 
+    def _committed(self, outputs: Sequence[Output], begun: float, ended: float) -> None:  # as the Checkpoint calls it
+        self._meters.committed(outputs, begun, ended)
+        self._parts.observe(outputs, begun, ended)
+
     def _revoked(self, partitions: frozenset[Partition], lost: bool) -> None:  # as the Member calls it
         if not self._closing:
             self.seat.revoked(partitions, lost)
@@ -196,10 +211,16 @@ class Live:
     *connect* makes the parts, and leaves with the stack that it is given what must be closed after them.
     """
 
-    def __init__(self, connect: Callable[[ExitStack], Parts]) -> None:
+    def __init__(self, connect: Callable[[ExitStack], Parts], tracing: "Tracing | None" = None) -> None:
         self.life: Life | None = None
         self.state = WAITING
         self.counts = Counts()
+        self.meters = Meters()
+        """How long things took, over all lives."""
+        self.tracing = tracing
+        """What sends spans, for who has more to send."""
+        self.catalogue: Callable[[], Catalogue | None] = lambda: None
+        """What is known of items, for who has more to tell of them."""
         self.was_in_order = False
         """Whether all that was read was committed when it ended."""
         self._connect = connect
@@ -239,7 +260,9 @@ class Live:
 
     def _live(self, parts: Parts, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:
         self.state = "recovering"
-        life = Life(parts, stop, lambda: watch(self), self.counts)
+        begun = monotonic()
+        life = Life(parts, stop, lambda: watch(self), self.counts, self.meters)
+        self.meters.recoveries.record(monotonic() - begun)
         self.life = life
         over = Event()
         Thread(target=self._look_around, args=(life, over), name="follower", daemon=True).start()

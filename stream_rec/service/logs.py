@@ -1,26 +1,85 @@
-"""What a service says while it runs: one line a happening, on standard error, with the time in UTC."""
+"""What a service says while it runs: one line a happening, on standard error, with the time in UTC.
+
+For people, or as JSON for programs: the same messages, and then also the figures in them, by name.
+"""
 
 import logging
 import sys
 import time
-from typing import Final
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
 
-__all__ = ["log_to_stderr"]
+import msgspec
+
+__all__ = ["JsonFormatter", "LogFormat", "fields", "is_json", "log_to_stderr"]
+
+LogFormat = Literal["console", "json"]
 
 _FORMAT: Final = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(message)s"
 _QUIET: Final = ("kafka", "numba")
+_FIELDS: Final = "stream_rec_fields"
 
 
-def log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str, log_format: LogFormat = "console") -> None:
     """Write our messages of *level* and above, and of the clients' only what ends something.
 
     What the clients say of each lost connection, the service says once, with what it does about it.
     """
-    formatter = logging.Formatter(_FORMAT, "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else _console())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     if level != "debug":
         for name in _QUIET:
             logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def is_json() -> bool:
+    """Whether that was asked for: then nothing else may be written to standard error."""
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
+
+
+def fields(**given: object) -> dict[str, Mapping[str, object]]:
+    """The figures of a message by name, for `extra`: `log.info("wrote %s", path, extra=fields(path=path))`."""
+    return {_FIELDS: given}
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON: `ts`, `level`, `logger`, `message`, then its fields, then its `exception`.
+
+    Never fails: what JSON does not know is written as text.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, Any] = {
+            "ts": moment.replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name, value in getattr(record, _FIELDS, {}).items():
+            line.setdefault(name, value)
+        if record.exc_info and record.exc_info[0] is not None:
+            line["exception"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        # What cannot be UTF-8 (a surrogate, in a message about somebody's bytes) is escaped, not raised for.
+        return _encoded(line)
+
+
+def _encoded(line: dict[str, Any]) -> str:
+    try:
+        return msgspec.json.encode(line, enc_hook=str).decode()
+    except UnicodeEncodeError:
+        plain = {
+            name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else repr(value)
+            for name, value in line.items()
+        }
+        return msgspec.json.encode(plain).decode()
+
+
+def _console() -> logging.Formatter:
+    formatter = logging.Formatter(_FORMAT, "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    return formatter

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stream_rec.service.checkpoint import Checkpoint
+from stream_rec.service.checkpoint import Checkpoint, Committed, nobody_observes
+from stream_rec.service.desk import Desk
 from stream_rec.service.pipeline import Pipeline, Threads, Watcher
 from stream_rec.service.places import Places
 from stream_rec.service.recovery import Begin
@@ -37,7 +38,12 @@ class Parts(NamedTuple):
     """Told how the state moves on; the snapshots' own, if they are to be written."""
 
     max_records: int = 1024
-    pipeline: Callable[[Worker, Checkpoint, Watcher | None], Pipeline] = Threads
+    observe: Committed = nobody_observes
+    """Told of each commit, on the thread that did it."""
+
+    pipeline: Callable[[Worker, Checkpoint, Watcher | None, Desk | None], Pipeline] = Threads
+    desk: Desk | None = None
+    """Where other threads ask; it outlives what is made of these."""
 
     @property
     def topics(self) -> list[str]:

@@ -5,11 +5,13 @@
 The recommender thread owns the engine: it applies and answers batches in the order they were read. The publisher
 commits all that has come by the time it is free: when little happens each batch at once, under load many together.
 Where the next in line is busy, the one before waits: nothing is dropped. A failure of either ends both, and is raised
-where the consumer next hands something over.
+where the consumer next hands something over. Who asks at the desk is answered between two batches, and within large
+ones: a question over HTTP must not wait for a thousand events.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from time import monotonic
@@ -17,9 +19,10 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 from stream_rec.engine import Engine
 from stream_rec.service.checkpoint import Checkpoint
+from stream_rec.service.desk import Desk
 from stream_rec.service.intake import Handed
-from stream_rec.service.places import Output
-from stream_rec.service.worker import Taken, Worker
+from stream_rec.service.places import Output, Passage
+from stream_rec.service.worker import Batch, Taken, Worker
 from stream_rec.transport.broker import Partition
 
 __all__ = ["Inline", "Pipeline", "Threads", "Watcher", "Watchers", "Work"]
@@ -32,6 +35,7 @@ _MAILBOX: Final = 4  # batches
 _OUTBOX: Final = 16
 _TICK_S: Final = 0.2
 _SILENT_S: Final = 0.1
+_SLICE: Final = 64  # records between two looks at the desk: some 3 ms
 _LARGEST_COMMIT: Final = 20_000  # answers: some 20 MB
 
 
@@ -41,6 +45,8 @@ class Work(NamedTuple):
     handed: Handed
     generation: int
     identity: object
+    read_at: float
+    """By the monotonic clock."""
 
 
 class _Marker(NamedTuple):
@@ -48,6 +54,13 @@ class _Marker(NamedTuple):
 
     passed: Event
     is_last: bool = False
+
+
+class _Nudge(NamedTuple):
+    """Somebody has put something on the desk."""
+
+
+_NUDGE: Final = _Nudge()
 
 
 class Pipeline(Protocol):
@@ -96,24 +109,32 @@ class Watchers:
             each.idle(engine)
 
 
-def _output(work: Work, taken: Taken) -> Output:
-    return Output(taken.answers, taken.refused, work.handed.settled, work.generation, work.identity)
+def _output(work: Work, taken: Taken, taken_at: float) -> Output:
+    batch = work.handed.batch
+    passage = Passage(work.read_at, taken_at, monotonic(), batch.records, batch.ours)
+    return Output(taken.answers, taken.refused, work.handed.settled, work.generation, work.identity, passage)
 
 
 class Inline:
     """Does everything at once, where it is called: for tests that must know what happens when."""
 
-    def __init__(self, worker: Worker, checkpoint: Checkpoint, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self, worker: Worker, checkpoint: Checkpoint, watcher: Watcher | None = None, desk: Desk | None = None
+    ) -> None:
         self._worker = worker
         self._checkpoint = checkpoint
         self._watcher = watcher
+        self._desk = desk
 
     def put(self, work: Work, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Apply, answer and commit."""
+        begun = monotonic()
         taken = self._worker.take(work.handed.batch)
-        self._checkpoint.commit([_output(work, taken)], give_up)
+        self._checkpoint.commit([_output(work, taken, begun)], give_up)
         if self._watcher is not None:
             self._watcher.after(self._worker.engine, work.handed.positions, forgot=taken.forgot)
+        if self._desk is not None:
+            self._desk.serve(self._worker)
         return True
 
     def settle(self, positions: dict[Partition, int], generation: int, identity: object) -> None:
@@ -137,11 +158,14 @@ class Inline:
 class Threads:
     """The two threads. `close` it, also after a failure."""
 
-    def __init__(self, worker: Worker, checkpoint: Checkpoint, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self, worker: Worker, checkpoint: Checkpoint, watcher: Watcher | None = None, desk: Desk | None = None
+    ) -> None:
         self._worker = worker
         self._checkpoint = checkpoint
         self._watcher = watcher
-        self._mailbox: Queue[Work | Output | _Marker] = Queue(_MAILBOX)
+        self._desk = desk
+        self._mailbox: Queue[Work | Output | _Marker | _Nudge] = Queue(_MAILBOX)
         self._outbox: Queue[Output | _Marker] = Queue(_OUTBOX)
         self._failure: BaseException | None = None
         self._abandoned = False
@@ -149,6 +173,8 @@ class Threads:
             Thread(target=self._guarded, args=(self._recommend,), name="recommender", daemon=True),
             Thread(target=self._guarded, args=(self._publish,), name="publisher", daemon=True),
         ]
+        if desk is not None:
+            desk.nudge = self._nudge
         for thread in self._threads:
             thread.start()
 
@@ -173,6 +199,8 @@ class Threads:
         """End both threads when all is committed, or abandon them when the time is over."""
         done = self._failure is None and self._send_marker(timeout_s, is_last=True)
         self._abandoned = True
+        if self._desk is not None:
+            self._desk.nudge = lambda: None
         for thread in self._threads:
             thread.join(0.0 if self._failure is None and not done else _TICK_S * 2)
         return done
@@ -210,15 +238,36 @@ class Threads:
 
     def _recommend(self) -> None:
         while (item := self._get(self._mailbox, self._idle)) is not None:
+            if self._desk is not None:
+                self._desk.serve(self._worker)
+            if isinstance(item, _Nudge):
+                continue
             if isinstance(item, Work):
-                taken = self._worker.take(item.handed.batch)
+                begun = monotonic()
+                taken = self._take(item.handed.batch)
+                output = _output(item, taken, begun)
                 if self._watcher is not None:
                     self._watcher.after(self._worker.engine, item.handed.positions, forgot=taken.forgot)
-                item = _output(item, taken)
+                item = output
             if not self._put(self._outbox, item, lambda: self._abandoned):
                 return
             if isinstance(item, _Marker) and item.is_last:
                 return
+
+    def _take(self, batch: Batch) -> Taken:
+        """Have the worker take the batch, serving the desk in between."""
+        if self._desk is None or len(batch.records) <= _SLICE:
+            return self._worker.take(batch)
+        parts: list[Taken] = []
+        for part in batch.slices(_SLICE):
+            parts.append(self._worker.take(part))
+            self._desk.serve(self._worker)
+        return Taken.joined(parts)
+
+    def _nudge(self) -> None:
+        """Wake the recommender; where its mailbox is full, it comes by anyway."""
+        with suppress(Full):
+            self._mailbox.put_nowait(_NUDGE)
 
     def _publish(self) -> None:
         while (item := self._get(self._outbox)) is not None:
@@ -256,6 +305,8 @@ class Threads:
             outputs = outputs[len(same) :]
 
     def _idle(self) -> None:
+        if self._desk is not None:
+            self._desk.serve(self._worker)
         if self._watcher is not None:
             self._watcher.idle(self._worker.engine)
 

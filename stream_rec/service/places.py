@@ -6,15 +6,38 @@ Knows nothing of when, in which transaction, or on which thread.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from stream_rec.events import Answer, encode_answer
-from stream_rec.service.worker import Refused
-from stream_rec.transport.base import Sink
+from stream_rec.service.worker import Mask, Refused
+from stream_rec.transport.base import Record, Sink
 from stream_rec.transport.broker import Outgoing, Partition
 
-__all__ = ["HEADERS", "Output", "Places"]
+__all__ = ["HEADERS", "Output", "Passage", "Places"]
 
 HEADERS: Final = "stream-rec."
 """What the names of a dead letter's own headers begin with; its other headers are the record's."""
+
+
+class Passage(NamedTuple):
+    """A batch on its way, for those who measure: when what was done with it, by the monotonic clock."""
+
+    read_at: float
+    taken_at: float
+    """When the recommender thread began with it, ..."""
+    done_at: float
+    """... and when it had applied and answered it."""
+    records: Sequence[Record]
+    ours: Mask | None = None
+    """Which of them this process answers for, [n]; None: all."""
+
+    def times_ms(self) -> npt.NDArray[np.float64]:
+        """The broker's times of the records that are ours, without those that have none."""
+        times = np.array([record.timestamp_ms for record in self.records], np.float64)  # None becomes NaN
+        if self.ours is not None:
+            times = times[self.ours]
+        return times[~np.isnan(times)]
 
 
 class Output(NamedTuple):
@@ -28,6 +51,7 @@ class Output(NamedTuple):
     generation: int = 0
     identity: object = None
     """The seat that the partitions belonged to when the batch was read."""
+    passage: Passage | None = None
 
 
 class Places(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from stream_rec.errors import TransportError
 from stream_rec.service.intake import Intake
+from stream_rec.service.logs import fields
 from stream_rec.service.worker import Worker
 from stream_rec.transport.broker import Bounds, Broker, Member, Partition, Positions, Writer
 
@@ -124,7 +125,8 @@ def replay(
     n = worker.counts.n_followed - n_before
     if n:
         seconds = monotonic() - begun
-        log.info("recovered: %d records in %.1f s (%.0f/s)", n, seconds, n / max(seconds, 1e-9))
+        figures = fields(records=n, seconds=round(seconds, 3))
+        log.info("recovered: %d records in %.1f s (%.0f/s)", n, seconds, n / max(seconds, 1e-9), extra=figures)
 
 
 def _tell(n: int, positions: Positions, goals: Positions, seconds: float) -> None:

@@ -13,7 +13,9 @@ from typing import Self
 from stream_rec.engine import Engine
 from stream_rec.events import Answer, encode_answer
 from stream_rec.service import build
+from stream_rec.service.catalogue import CatalogueFeed
 from stream_rec.service.counts import Counts, summary_lines
+from stream_rec.service.quality import quality_lines
 from stream_rec.service.worker import Taken, Worker
 from stream_rec.settings import Settings
 from stream_rec.transport.base import Progress, Record, Sink, Source
@@ -36,29 +38,37 @@ class Job:
         recommendations: Sink | None = None,
         dead_letters: Sink | None = None,
         batch_events: int = 1024,
+        catalogue: CatalogueFeed | None = None,
     ) -> None:
         self.worker = worker
+        self.catalogue = catalogue
         self.seconds = 0.0
         """Time since the first batch was asked for, at the end of the last one."""
         self.interrupted = False
-        self._events = events
-        self._requests = requests
+        self.events = events
+        self.requests = requests
         self._reading = events
         self._recommendations = recommendations
         self._dead_letters = dead_letters
-        self._batch_events = batch_events
+        self.batch_events = batch_events
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Open everything that *settings* name. Raises SettingsError, and leaves nothing open then."""
         with ExitStack() as undo:
+            catalogue = build.build_catalogue(settings)
+            if catalogue is not None:
+                undo.callback(catalogue.close)
+                catalogue.start()
             worker = Worker(
                 build.build_engine(settings),
                 build.build_decoder(settings),
                 build.build_request_decoder(settings),
-                answers_events=settings.answer == "each-event",
+                answers_events=settings.answers_events,
                 now_ms=None if settings.max_future_ms is None else _now_ms,
             )
+            worker.quality = build.build_quality(settings)
+            worker.catalogue = None if catalogue is None else catalogue.current
             events = build.open_events(settings)
             undo.callback(events.close)
             requests = build.open_requests(settings)
@@ -74,6 +84,7 @@ class Job:
                 recommendations=recommendations,
                 dead_letters=build.open_dead_letters(settings),
                 batch_events=settings.batch_events,
+                catalogue=catalogue,
             )
             undo.pop_all()
         return job
@@ -102,30 +113,32 @@ class Job:
 
         def after(taken: Taken | None) -> bool:
             if taken is None:
-                self._flush()
+                self.flush()
             else:
-                self._write(taken)
+                self.write(taken)
             self.seconds = perf_counter() - started
             watch(self)
             self.interrupted = stop()
             return self.interrupted
 
         try:
-            if not self._take(self._events, self.worker.take_events, after) and self._requests is not None:
-                self._take(self._requests, self.worker.take_requests, after)
+            if not self._take(self.events, self.worker.take_events, after) and self.requests is not None:
+                self._take(self.requests, self.worker.take_requests, after)
         finally:
-            self._flush()
+            self.flush()
             self.seconds = perf_counter() - started
         self.counts.check()
 
     def summary(self) -> list[str]:
         """The run in a few lines."""
-        return summary_lines(self.counts, self.engine.stats(), self.seconds, interrupted=self.interrupted)
+        stats, quality = self.engine.stats(), self.worker.quality
+        told = [] if quality is None else quality_lines(quality.report(stats.n_items))
+        return summary_lines(self.counts, stats, self.seconds, quality=told, interrupted=self.interrupted)
 
     def close(self) -> None:
         """Write what is left, and let go of sources and sinks. Raises TransportError. May be called twice."""
         with ExitStack() as stack:
-            for each in (self._events, self._requests, self._dead_letters, self._recommendations):
+            for each in (self.events, self.requests, self._dead_letters, self._recommendations, self.catalogue):
                 if each is not None:
                     stack.callback(each.close)
 
@@ -134,16 +147,18 @@ class Job:
     ) -> bool:
         """Hand all batches of *source* to *take*; tell whether it was stopped before the end."""
         self._reading = source
-        return any(after(take(records) if records else None) for records in source.batches(self._batch_events))
+        return any(after(take(records) if records else None) for records in source.batches(self.batch_events))
 
-    def _write(self, taken: Taken) -> None:
+    def write(self, taken: Taken) -> None:
+        """Hand what came of a batch to the sinks. Raises TransportError."""
         # Dead letters first: an answer tells a log position, and what was refused up to it is told by then.
         if taken.refused and self._dead_letters is not None:
             self._dead_letters.write([each.letter() for each in taken.refused])
         if taken.answers and self._recommendations is not None:
             self._recommendations.write(list(map(encode_answer, taken.answers)), list(map(_key, taken.answers)))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Return when all that was written has arrived. Raises TransportError."""
         for sink in (self._dead_letters, self._recommendations):
             if sink is not None:
                 sink.flush()

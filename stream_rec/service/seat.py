@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from stream_rec.errors import SeatLostError, TransportError
 from stream_rec.service.checkpoint import Checkpoint
 from stream_rec.service.intake import Intake
+from stream_rec.service.logs import fields
 from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Pipeline
 from stream_rec.service.recovery import first_of
@@ -36,7 +37,7 @@ class _Revocation(NamedTuple):
 
 
 class Seat:
-    """Which partitions are ours: keeps the intake in step with the group.
+    """Which partitions are ours: keeps the intake in step with the group; *rebalanced* is called when they are others.
 
     For the consumer thread, but for `revoked`, which may come on a thread of the client's, and `look_at_others`.
     """
@@ -48,6 +49,7 @@ class Seat:
         intake: Intake,
         goals: dict[Partition, int],
         clock: Callable[[], float] = monotonic,
+        rebalanced: Callable[[], None] = lambda: None,
     ) -> None:
         self.generation = 0
         self.identity: object = None
@@ -60,6 +62,7 @@ class Seat:
         self._intake = intake
         self._goals = goals
         self._clock = clock
+        self._rebalanced = rebalanced
         self._next_poll = 0.0
         self._limits: dict[Partition, int] = {}
         self._thread = get_ident()
@@ -126,10 +129,12 @@ class Seat:
             return  # it went on meanwhile
         self._refuse_if_ahead(answer_from)
         self.generation, self.owned, self.identity = generation, owned, identity
+        self._rebalanced()
         self._intake.own(answer_from)
         self._intake.follow({p: committed[p] for p in self._goals if p in committed and p not in owned})
         checkpoint.committed = dict(answer_from)
-        log.info("generation %d of the group: answering for %s", generation, _listed(owned) or "nothing")
+        told = fields(generation=generation, partitions=sorted(map(str, owned)))
+        log.info("generation %d of the group: answering for %s", generation, _listed(owned) or "nothing", extra=told)
         moved = {p: offset for p, offset in answer_from.items() if offset != committed.get(p, 0)}
         if moved:
             pipeline.settle(moved, generation, identity)

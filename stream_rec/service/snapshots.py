@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 
 from stream_rec.engine import Engine
 from stream_rec.errors import SnapshotError
+from stream_rec.service.histogram import Occurrences
+from stream_rec.service.logs import fields
 from stream_rec.snapshot import Snapshot, newest_valid, purge_before, write
 from stream_rec.state import EngineState
 from stream_rec.transport.broker import Partition
@@ -35,6 +37,8 @@ class Written(NamedTuple):
     path: str
     at: float
     """By the monotonic clock."""
+    at_ms: int
+    """By the time of day."""
     seconds: float
     n_bytes: int
 
@@ -59,6 +63,11 @@ class Snapshots:
         beside: bool = True,
     ) -> None:
         self.last: Written | None = None
+        self.written = Occurrences()
+        """Snapshots written, and how long that took beside the live answers."""
+        self.copied = Occurrences()
+        """Copies of the state, for which the recommender thread stops."""
+        self.failed = Occurrences()
         self.committed: Callable[[], Mapping[Partition, int]] = dict
         self._folder = folder
         self._rules = rules
@@ -99,7 +108,8 @@ class Snapshots:
             return
         begun = monotonic()
         state = engine.export_state()
-        log.debug("snapshot: state copied in %.0f ms", 1000 * (monotonic() - begun))
+        self.copied.record(monotonic() - begun)
+        log.debug("snapshot: state copied in %.0f ms", 1000 * (self.copied.last_seconds or 0.0))
         task = (state, dict(self._positions), self._forgot)
         self._forgot = False
         if not self._beside:
@@ -124,6 +134,7 @@ class Snapshots:
         while not self._is_committed(positions):
             if monotonic() > until:
                 log.warning("snapshot: its positions were not committed in %.0f s: it is dropped", _LONGEST_WAIT_S)
+                self.failed.record()
                 self._forgot = self._forgot or forgot
                 return
             sleep(_WAIT_S)
@@ -150,11 +161,20 @@ class Snapshots:
                 log.info("snapshot: %d older ones removed, for they held what was to be forgotten", len(gone))
         except SnapshotError as error:
             self._forgot = self._forgot or forgot
+            self.failed.record()
             log.error("snapshot failed, and is tried again in %.0f s: %s", self._every_s, error)  # noqa: TRY400  # the operator needs the message, not our stack
             return
         self._written_positions = positions
-        self.last = Written(str(path), monotonic(), monotonic() - begun, path.stat().st_size)
-        log.info("snapshot: %s, %.1f MiB in %.1f s", path.name, self.last.n_bytes / 2**20, self.last.seconds)
+        ended = monotonic()
+        self.written.record(ended - begun)
+        self.last = Written(str(path), ended, self._now_ms(), ended - begun, path.stat().st_size)
+        log.info(
+            "snapshot: %s, %.1f MiB in %.1f s",
+            path.name,
+            self.last.n_bytes / 2**20,
+            self.last.seconds,
+            extra=fields(snapshot=path.name, bytes=self.last.n_bytes, seconds=round(self.last.seconds, 3)),
+        )
 
 
 class _Writer:

@@ -17,12 +17,24 @@ import msgspec
 
 from stream_rec.engine import Engine, Stats
 from stream_rec.errors import SettingsError
+from stream_rec.quality import ModelShare, Quality, QualityReport, models_of
 from stream_rec.service.counts import Counts, show_duration, summary_lines
 from stream_rec.service.live import WAITING, Live
+from stream_rec.service.logs import fields
+from stream_rec.service.quality import quality_lines
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.transport.broker import Partition
 
-__all__ = ["Overtime", "Reporter", "StatsTaker", "Status", "read_status", "status_lines", "summary"]
+__all__ = [
+    "Overtime",
+    "Reporter",
+    "StatsTaker",
+    "Status",
+    "read_status",
+    "status_lines",
+    "summary",
+    "write_status",
+]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +62,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
     stats: Stats | None
     last_snapshot: str | None
+    models: list[ModelShare] = msgspec.field(default_factory=list)
+    """The models that run, the main one first and the shadows last."""
+    quality: QualityReport | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -58,10 +73,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatsTaker:
-    """Takes the engine's figures on its own thread, once a second."""
+    """Takes the engine's figures on its own thread, once a second, and those of what it answers."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic, quality: Quality | None = None) -> None:
         self.stats: Stats | None = None
+        self.models: list[ModelShare] = []
+        self.quality: QualityReport | None = None
+        self._judge = quality
         self._clock = clock
         self._next = 0.0
 
@@ -76,6 +94,9 @@ class StatsTaker:
         if now >= self._next:
             self._next = now + _EVERY_S
             self.stats = engine.stats()
+            self.models = models_of(engine.split)
+            if self._judge is not None:
+                self.quality = self._judge.report(self.stats.n_items)
 
 
 class Reporter:
@@ -89,9 +110,9 @@ class Reporter:
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self.snapshots = snapshots
         self._path = path
         self._taker = taker
-        self._snapshots = snapshots
         self._clock = clock
         self._begun = clock()
         self._next = 0.0
@@ -109,7 +130,7 @@ class Reporter:
             self._next_line = now + _LINE_EVERY_S
             self._log(live, now)
         if self._path is not None:
-            self._write(self._path, self._status(live))
+            write_status(self._path, self.status(live))
 
     @property
     def stats(self) -> Stats | None:
@@ -117,13 +138,19 @@ class Reporter:
         return self._taker.stats
 
     @property
+    def quality(self) -> QualityReport | None:
+        """How good the answers were, as of a moment ago."""
+        return self._taker.quality
+
+    @property
     def seconds(self) -> float:
         """How long it has been reporting."""
         return self._clock() - self._begun
 
-    def _status(self, live: Live) -> Status:
+    def status(self, live: Live) -> Status:
+        """How *live* does now."""
         life = live.life
-        last = None if self._snapshots is None else self._snapshots.last
+        last = None if self.snapshots is None else self.snapshots.last
         return Status(
             state=live.state,
             at_ms=int(time() * 1000),
@@ -135,6 +162,8 @@ class Reporter:
             counts=live.counts,
             stats=self._taker.stats,
             last_snapshot=None if last is None else last.path,
+            models=self._taker.models,
+            quality=self._taker.quality,
         )
 
     def _log(self, live: Live, now: float) -> None:
@@ -143,29 +172,42 @@ class Reporter:
         seconds = max(now - then, 1e-3)
         self._before = (now, counts.n_read, counts.n_answers)
         held = "" if stats is None else f"; {stats.n_sessions:,} sessions, horizon {_horizon(stats)}"
-        lag = "" if live.life is None else f"; lag {sum(live.life.lag.values()):,}"
+        behind = None if live.life is None else sum(live.life.lag.values())
+        per_s, answers_per_s = (counts.n_read - read) / seconds, (counts.n_answers - answers) / seconds
+        n_dead = counts.n_dead_lettered
         log.info(
             "%s: %s records (%.0f/s), %s answers (%.0f/s), %s dead-lettered%s%s",
             live.state,
             f"{counts.n_read:,}",
-            (counts.n_read - read) / seconds,
+            per_s,
             f"{counts.n_answers:,}",
-            (counts.n_answers - answers) / seconds,
-            f"{counts.n_dead_lettered:,}",
-            lag,
+            answers_per_s,
+            f"{n_dead:,}",
+            "" if behind is None else f"; lag {behind:,}",
             held,
+            extra=fields(
+                state=live.state,
+                records=counts.n_read,
+                records_per_s=round(per_s, 1),
+                answers=counts.n_answers,
+                answers_per_s=round(answers_per_s, 1),
+                dead_lettered=n_dead,
+                lag=behind,
+                sessions=None if stats is None else stats.n_sessions,
+                horizon_ms=None if stats is None else stats.horizon_ms,
+            ),
         )
         self._told = live.state
 
-    @staticmethod
-    def _write(path: Path, status: Status) -> None:
-        """As a whole: whoever reads it never sees half of it."""
-        temporary = path.with_name(f".{path.name}.part")
-        try:
-            temporary.write_bytes(msgspec.json.encode(status) + b"\n")
-            temporary.replace(path)
-        except OSError as error:
-            raise SettingsError("status_file", f"cannot write {str(path)!r}: {error.strerror}") from error
+
+def write_status(path: Path, status: Status) -> None:
+    """As a whole: whoever reads it never sees half of it. Raises SettingsError."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_bytes(msgspec.json.encode(status) + b"\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise SettingsError("status_file", f"cannot write {str(path)!r}: {error.strerror}") from error
 
 
 def read_status(path: Path) -> Status:
@@ -194,6 +236,7 @@ def status_lines(path: Path) -> tuple[bool, list[str]]:
         *([("lost", f"{counts.n_lost:,} records, to the topic's retention")] if counts.n_lost else []),
         ("retained", "nothing yet" if stats is None else f"{stats.n_sessions:,} sessions, horizon {_horizon(stats)}"),
         ("snapshot", status.last_snapshot or "none"),
+        *(("quality", told) for told in ([] if status.quality is None else quality_lines(status.quality))),
     ]
     return is_well, [f"{name:<{_LABEL_CHARS}}{value}" for name, value in lines]
 
@@ -203,7 +246,8 @@ def summary(live: Live, reporter: Reporter) -> list[str]:
     stats = reporter.stats
     if stats is None:
         return [f"{'state':<{_LABEL_CHARS}}{live.state}: nothing was read"]
-    return summary_lines(live.counts, stats, reporter.seconds)
+    told = [] if reporter.quality is None else quality_lines(reporter.quality)
+    return summary_lines(live.counts, stats, reporter.seconds, quality=told)
 
 
 class Overtime:

@@ -13,6 +13,8 @@ from stream_rec.events import Event, Request
 from stream_rec.index import Answers
 from stream_rec.index._kernel import entries
 from stream_rec.index._kernel.compiled import drop_stale_code
+from stream_rec.outcome import Watch
+from stream_rec.quality import Quality
 from stream_rec.recommend import stack_models
 
 __all__ = [
@@ -69,27 +71,34 @@ def warm_up(
     """Call what a run will call, so that its first record does not wait; one that *replays* also applies in silence."""
     engine = Engine()
     events = [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)]
+    quality = Quality(engine.split)
     if answers_events:
-        engine.apply_and_answer(events)
+        engine.apply_and_answer(events, watch=Watch(quality, np.ones(len(events), np.uint8)))
     if replays or not answers_events:
         engine.apply(events)
     if answers_requests:
-        engine.answer([Request(session_id="t"), Request(items=("a",))])
+        quality.shown(engine.answer([Request(session_id="t"), Request(items=("a",))]))
+        engine.answer([Request(session_id="t", explain=True), Request(items=("a",), explain=True)])
     engine.stats()
-    engine.forget(session_id="t")
+    engine.forget(session_id="t", judge=quality)
     if keeps_snapshots:
         engine.import_state(engine.export_state())
 
 
 def warm_up_all() -> None:
-    """Call everything that is compiled: what any run may need."""
+    """Call everything that is compiled but for the evaluation: what any run may need."""
     warm_up(answers_requests=True, keeps_snapshots=True, replays=True)
+    engine = Engine()
+    engine.apply([Event("t", "a", 0)])
+    engine.ask(engine.model, session_id="t")
+    engine.ask(engine.model, items=["a"])
+    engine.ask_many(engine.model, [Question("t"), Question("t")], parts=2)
     # Where sessions are cut from users, an event that brings an id is looked up before it is applied.
     Engine(session_gap_ms=1).apply([Event("", "a", 0, event_id="e", user_id="u")])
 
 
 def warm_up_evaluation() -> None:
-    """Call what asks many questions, or many models, at once."""
+    """Call what only an evaluation does: asking many models at once."""
     engine = Engine()
     stacked = stack_models([engine.parameters(engine.model)])
     n = engine.model.n
@@ -99,4 +108,3 @@ def warm_up_evaluation() -> None:
     engine.ask_and_apply(
         [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)], np.ones(3, np.uint8), stacked, answers
     )
-    engine.ask_many(engine.model, [Question("s"), Question("t")], parts=2)

@@ -5,14 +5,17 @@ recommender thread behind its mailbox. What it says of a log does not depend on 
 for what coalescing leaves out).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
+from time import monotonic
 from types import NoneType
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.catalogue import Catalogue
 from stream_rec.engine import Applied, Engine
 from stream_rec.errors import DecodeError, SettingsError
 from stream_rec.events import (
@@ -26,7 +29,10 @@ from stream_rec.events import (
     RequestDecoder,
     encode_dead_letter,
 )
+from stream_rec.outcome import Watch
+from stream_rec.quality import Quality
 from stream_rec.service.counts import Counts, show_duration
+from stream_rec.service.meters import Meters
 from stream_rec.transport.base import Record, decode_records
 
 __all__ = ["Batch", "Decoded", "Mask", "Refused", "Taken", "Worker"]
@@ -62,6 +68,12 @@ class Batch(NamedTuple):
     seen: Mapping[str, int] | None = None
     """By `topic-partition`, the last offset of each partition among them; None: look."""
 
+    def slices(self, n: int) -> "Iterator[Batch]":
+        """The same in parts of *n* records."""
+        for start in range(0, len(self.records), n):
+            part = slice(start, start + n)
+            yield Batch(self.records[part], self.decoded[part], None if self.ours is None else self.ours[part])
+
 
 class Taken(NamedTuple):
     """What came of a batch, in the order of its records."""
@@ -70,6 +82,15 @@ class Taken(NamedTuple):
     refused: list[Refused]
     forgot: bool = False
     """Whether something was forgotten: snapshots from before must go."""
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Taken]") -> "Taken":
+        """Those of the parts of a batch, in order, as one."""
+        return cls(
+            [answer for part in parts for answer in part.answers],
+            [refused for part in parts for refused in part.refused],
+            any(part.forgot for part in parts),
+        )
 
 
 class Worker:
@@ -92,9 +113,14 @@ class Worker:
         clock_ms: Callable[[], int] | None = None,
     ) -> None:
         self.engine = engine
+        self.quality: Quality | None = None
+        """Judges the answers to what this process answers for; without it no shadow is asked."""
         self.counts = Counts()
+        self.meters = Meters()
         self.offsets: dict[str, int] = {}
         """The last position seen of each partition, `topic-partition`: what answers say they know."""
+        self.catalogue: Callable[[], Catalogue] | None = None
+        """Gives the newest version of what is known of items; asked before each batch."""
         self._decoder = decoder
         self._requests = requests or RequestDecoder()
         self._answers_events = answers_events
@@ -102,6 +128,13 @@ class Worker:
         self._now_ms = now_ms
         self._request_ttl_ms = request_ttl_ms
         self._clock_ms = clock_ms
+
+    def look_at_catalogue(self) -> None:
+        """Take up the newest version of the catalogue. Costs next to nothing where there is none."""
+        if self.catalogue is not None:
+            newest = self.catalogue()
+            if newest is not self.engine.catalogue:
+                self.engine.set_catalogue(newest)
 
     def decode(self, records: Sequence[Record]) -> list[Decoded]:
         """What each of *records* says; for an unreadable one, why. Touches no state: another thread may call it."""
@@ -121,11 +154,7 @@ class Worker:
             else:
                 mine = None if ours is None else ours[run]
                 parts.append(self.take_decoded(records[run], decoded[run], mine))  # type: ignore[arg-type]  # events
-        return Taken(
-            [answer for part in parts for answer in part.answers],
-            [refused for part in parts for refused in part.refused],
-            any(part.forgot for part in parts),
-        )
+        return Taken.joined(parts)
 
     def take_events(self, records: Sequence[Record]) -> Taken:
         """Decode and apply *records*, and answer right after each if that was asked for."""
@@ -142,8 +171,35 @@ class Worker:
 
         *seen* is the last offset of each partition among them, which is looked up without it.
         """
+        return self._take(records, decoded, ours, seen, None)[0]
+
+    def take_asked(
+        self, records: Sequence[Record], events: Sequence[Event | Forget], asked: Mask
+    ) -> tuple[Taken, list[Answer | None]]:
+        """Apply *events*, and answer right after each of those *asked* for, besides what is answered anyway.
+
+        The answers stand event for event; None where nothing was asked, or applied.
+        """
+        begun = monotonic()
+        taken, answered = self._take(records, events, None, None, asked)
+        self.meters.applied(len(records), begun)
+        self.counts.n_asked += int(asked.sum())
+        if not self._answers_events:
+            self.counts.see_sources([answer for answer in answered if answer is not None])
+        return taken, [answer if want else None for answer, want in zip(answered, asked.tolist(), strict=True)]
+
+    def _take(
+        self,
+        records: Sequence[Record],
+        decoded: Sequence[Decoded],
+        ours: Mask | None,
+        seen: Mapping[str, int] | None,
+        asked: Mask | None,
+    ) -> tuple[Taken, Sequence[Answer | None]]:
+        """Apply what is readable, and answer: what was asked for alone, or where events are answered each of ours."""
+        self.look_at_catalogue()
         mine = np.ones(len(records), np.bool_) if ours is None else ours
-        answering = self._answers_events and bool(mine.any())
+        answering = asked is not None or (self._answers_events and bool(mine.any()))
         kinds = set(map(type, decoded))
         if answering or DecodeError in kinds:  # else nobody may ever look at them
             records = list(records)
@@ -151,7 +207,8 @@ class Worker:
         run = _Run(records, decoded, mine, offsets)  # type: ignore[arg-type]  # the next line sees to the others
         run = _readable(run) if DecodeError in kinds else run
         watermark = self.engine.watermark
-        applied, answers = self._apply(run, answering=answering)
+        applied, answered = self._apply(run, answering=answering, asked=asked)
+        answers = [answer for answer in answered if answer is not None] if self._answers_events else []
         if applied.n_applied < len(run.events) and run.records is records:
             records = list(records)
             run = run._replace(records=records)
@@ -161,38 +218,97 @@ class Worker:
             refused = [each for each in refused if mine[place(each)]]
         self._count(mine, run, applied, refused, forgot=Forget in kinds)
         self.counts.n_answers += len(answers)
-        return Taken(answers, refused, Forget in kinds)
+        self.counts.see_sources(answers)
+        return Taken(answers, refused, Forget in kinds), answered
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answer who asks otherwise than by records. Raises SettingsError for parameters out of range."""
+        self.look_at_catalogue()
+        self.counts.n_asked += len(requests)
+        begun = monotonic()
+        answers = self.engine.answer(requests, self.offsets)
+        self.shown(requests, answers)
+        self.meters.answered(begun)
+        self.counts.see_sources(answers)
+        return answers
 
     def take_requests(self, records: Sequence[Record]) -> Taken:
-        """Answer the requests in *records* from the present state."""
-        answers: list[Answer] = []
-        refused: list[Refused] = []
-        for record in records:
-            try:
-                answers.append(self._answer(self._request(record), record))
-            except DecodeError as error:
-                refused.append(Refused(record, error.reason, error.message))
-            except SettingsError as error:
-                refused.append(Refused(record, Reason.WRONG_TYPE, error.message))
+        """Answer the requests in *records* from the present state, all that can be at once."""
+        self.look_at_catalogue()
+        read = [self._read(record) for record in records]
+        found = list(read)
+        self._answer([place for place, each in enumerate(found) if type(each) is Request], found)
+        answers = [each for each in found if type(each) is Answer]
+        refused = [
+            Refused(record, each.reason, each.message)
+            for record, each in zip(records, found, strict=True)
+            if type(each) is DecodeError
+        ]
+        asked = [place for place, each in enumerate(found) if type(each) is Answer and type(read[place]) is Request]
+        self.shown([read[place] for place in asked], [found[place] for place in asked])  # type: ignore[misc]  # as above
         self.counts.n_requests += len(records)
         self.counts.dead_requests.update(str(each.reason) for each in refused)
         self.counts.n_answers += len(answers)
+        self.counts.see_sources(answers)
         return Taken(answers, refused)
 
-    def _answer(self, request: Request, record: Record) -> Answer:
-        if self._is_expired(request, record):
-            self.counts.n_expired += 1
-            engine = self.engine
-            return Answer(
-                request.session_id,
-                request.request_id,
-                [],
-                engine.watermark,
-                dict(self.offsets),
-                engine.model.name,
-                EXPIRED,
-            )
-        return self.engine.answer([request], self.offsets)[0]
+    def shown(self, requests: Sequence[Request], answers: Sequence[Answer]) -> None:
+        """Let *answers*, which were just given to *requests*, be judged by what comes, and the shadows' beside them.
+
+        Those to requests that name a model, a preset or its parameters, or want to know why, are no visitor's.
+        """
+        if self.quality is None:
+            return
+        judged = [
+            (request, answer)
+            for request, answer in zip(requests, answers, strict=True)
+            if request.session_id is not None and answer.reason is msgspec.UNSET and not _is_a_trial(request)
+        ]
+        split = self.engine.split
+        shadows = [
+            msgspec.structs.replace(request, model=model.name)
+            for request, _ in judged
+            for model in split.models[split.n_served :]
+        ]
+        self.quality.shown([*(answer for _, answer in judged), *self.engine.answer(shadows)])
+
+    def _read(self, record: Record) -> Answer | Request | DecodeError:
+        """Return the request, the answer to one that has expired, or what is wrong."""
+        try:
+            request = self._request(record)
+        except DecodeError as error:
+            return error.with_traceback(None)
+        return self._expired(request) if self._is_expired(request, record) else request
+
+    def _answer(self, places: Sequence[int], found: list[Answer | Request | DecodeError]) -> None:
+        """Answer the requests at *places* of *found*, in their places; if one cannot be, each by itself."""
+        asked = [each for place in places if type(each := found[place]) is Request]
+        try:
+            answered: list[Answer] = self.engine.answer(asked, self.offsets)
+        except SettingsError as error:
+            if len(places) == 1:
+                found[places[0]] = DecodeError(Reason.WRONG_TYPE, error.message)
+                return
+            for place in places:
+                self._answer([place], found)
+            return
+        for place, answer in zip(places, answered, strict=True):
+            found[place] = answer
+
+    def _expired(self, request: Request) -> Answer:
+        """Return the answer to a request that is too old."""
+        self.counts.n_expired += 1
+        engine = self.engine
+        model = engine.model if request.session_id is None else engine.split.of(request.session_id)
+        return Answer(
+            request.session_id,
+            request.request_id,
+            [],
+            engine.watermark,
+            dict(self.offsets),
+            model.name,
+            EXPIRED,
+        )
 
     def _is_expired(self, request: Request, record: Record) -> bool:
         """By the broker's time of the request; one from a file has none, and does not expire."""
@@ -206,16 +322,16 @@ class Worker:
             raise DecodeError(*record.fault)
         return self._requests.decode(record.value)
 
-    def _apply(self, run: "_Run", *, answering: bool) -> tuple[Applied, list[Answer]]:
+    def _apply(self, run: "_Run", *, answering: bool, asked: Mask | None) -> tuple[Applied, Sequence[Answer | None]]:
+        watch = None if self.quality is None else Watch(self.quality, run.ours.astype(np.uint8))
         if not answering:
-            return self.engine.apply(run.events), []
-        wanted = run.ours
-        if self._coalesce:
+            return self.engine.apply(run.events, watch), []
+        wanted = run.ours if self._answers_events or asked is None else asked
+        if self._coalesce and asked is None:
             newest = _newest_of_each_session(run.events, wanted)
             self.counts.n_coalesced += int(wanted.sum() - newest.sum())
             wanted = newest
-        applied, answered = self.engine.apply_and_answer(run.events, run.offsets, wanted)
-        return applied, [answer for answer in answered if answer is not None]
+        return self.engine.apply_and_answer(run.events, run.offsets, wanted, watch)
 
     def _see(self, last: Mapping[str, int]) -> list[dict[str, int]]:
         """Note the last positions of a batch that nobody is told of."""
@@ -322,6 +438,12 @@ def _readable(run: _Run) -> _Run:
         ours[places],
         [offsets[i] for i in places] if len(offsets) == len(records) else [],
     )
+
+
+def _is_a_trial(request: Request) -> bool:
+    """Whether *request* is asked with something else than its session's model, or by somebody who looks into it."""
+    own = (request.model, request.preset, request.m, request.k, request.last, request.fallbacks)
+    return request.explain or any(each is not None for each in own)
 
 
 def _newest_of_each_session(events: Sequence[Event | Forget], wanted: Mask) -> Mask:

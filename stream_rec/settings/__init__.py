@@ -6,6 +6,18 @@ set: the command line's options and the reference page of the docs are both made
 
 from stream_rec.settings._fields import Kind, Setting
 from stream_rec.settings._layers import ENVIRONMENT_PREFIX, load
-from stream_rec.settings._object import Settings, is_topic, table
+from stream_rec.settings._object import Settings, TrialSettings, is_topic, table
+from stream_rec.settings._trials import parameters, trial_settings
 
-__all__ = ["ENVIRONMENT_PREFIX", "Kind", "Setting", "Settings", "is_topic", "load", "table"]
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "Kind",
+    "Setting",
+    "Settings",
+    "TrialSettings",
+    "is_topic",
+    "load",
+    "parameters",
+    "table",
+    "trial_settings",
+]

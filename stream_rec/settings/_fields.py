@@ -55,6 +55,8 @@ class Kind(enum.Enum):
     SIZE = "size"
     LIST = "list"
     TABLE = "table"
+    TABLES = "tables"
+    """Of tables: each name has settings of its own."""
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +91,10 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     dotted: bool = False
     """A table whose names hold dots: TOML may write it as tables within tables, and its values as they are."""
 
+    expressions: bool = False
+    """A table whose names are expressions, with `=` and commas in them: the last `=` of a pair is its own, and in one
+    text `;` stands between pairs."""
+
     private: bool = False
     """What was given is not repeated in errors: it may hold a secret, where none belongs."""
 
@@ -101,15 +107,18 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         """The value that *text* stands for. Raises ValueError, saying what was expected."""
         if self.optional and text.strip().lower() == "none":
             return None
+        if self.kind is Kind.TABLES:
+            return self.from_toml(_json(text, self.expected))
         if self.kind in {Kind.LIST, Kind.TABLE}:
-            return self.from_texts([part.strip() for part in text.split(",")] if text else [])
+            parts = text.split(";" if self.expressions else ",")
+            return self.from_texts([part.strip() for part in parts] if text else [])
         return self._checked(lambda: _TEXT_READERS[self.kind](text))
 
     def from_texts(self, texts: list[str]) -> object:
         """The list or table that *texts* make up, one entry each: a flag given many times."""
         if self.kind is Kind.LIST:
             return self._checked(lambda: texts)
-        return self._checked(lambda: dict(_pair(text) for text in texts), strict=False)
+        return self._checked(lambda: dict(_pair(text, last=self.expressions) for text in texts), strict=False)
 
     def from_toml(self, value: object) -> object:
         """*value* as TOML has it: real numbers, switches, lists and tables; the rest is text."""
@@ -117,6 +126,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
             return self.from_text(value)
         if self.kind is Kind.DURATION:  # a bare number has no unit, and guessing one is worse
             raise ValueError(self.expected)
+        if self.kind is Kind.TABLES:  # what is in them is read one by one, with a name in errors
+            return _tables(value, self.expected)
         if self.dotted and isinstance(value, dict):
             return self._checked(lambda: dict(_flattened(value)))
         return self._checked(lambda: value)
@@ -132,8 +143,11 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
                 return format_size(value)
             case Kind.SWITCH, _:
                 return "true" if value else "false"
+            case Kind.TABLES, Mapping():
+                return ",".join(value) or "nothing"
             case Kind.TABLE, Mapping():
-                return ",".join(f"{name}={entry}" for name, entry in value.items()) or "nothing"
+                between = ";" if self.expressions else ","
+                return between.join(f"{name}={entry}" for name, entry in value.items()) or "nothing"
             case Kind.LIST, tuple():
                 return ",".join(map(str, value)) or "nothing"
         return str(value)
@@ -176,6 +190,7 @@ def _setting(field: Field, annotation: object, doc: str) -> Setting:
         doc=doc,
         type=annotation,
         dotted=extra.get("dotted", False),
+        expressions=extra.get("expressions", False),
         private=extra.get("private", False),
     )
 
@@ -242,11 +257,24 @@ def _switch(text: str) -> bool:
     return word in _TRUE
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
+def _pair(text: str, *, last: bool = False) -> tuple[str, str]:
+    name, equals, value = text.rpartition("=") if last else text.partition("=")
     if not (name and equals):
         raise ValueError(text)
     return name.strip(), value.strip()
+
+
+def _json(text: str, expected: str) -> object:
+    try:
+        return msgspec.json.decode(text) if text else {}
+    except msgspec.DecodeError:
+        raise ValueError(expected) from None
+
+
+def _tables(value: object, expected: str) -> dict[str, dict[str, object]]:
+    if not isinstance(value, dict) or not all(name and isinstance(each, dict) for name, each in value.items()):
+        raise ValueError(expected)
+    return value
 
 
 def _flattened(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stream_rec.errors import SettingsError
-from stream_rec.settings._fields import Setting
+from stream_rec.settings._fields import Kind, Setting
 from stream_rec.settings._object import Settings, table
+from stream_rec.settings._trials import trials_of
 
 __all__ = ["ENVIRONMENT_PREFIX", "load"]
 
@@ -125,10 +126,13 @@ def _from_flag(setting: Setting, value: object) -> object:
 
 def _read(setting: Setting, read: Callable[[Any], object], value: object, where: str) -> object:
     try:
-        return read(value)
+        found = read(value)
     except ValueError as error:
         given = "something else" if setting.private else repr(value)
         raise SettingsError(setting.key, f"{where} gives {given}; expected {error}") from None
+    if setting.kind is Kind.TABLES:
+        return trials_of(found, setting.key, where, _read)  # type: ignore[arg-type]  # tables, by its reader
+    return found
 
 
 def _refuse_missing(given: Mapping[str, _Given]) -> None:
@@ -144,7 +148,7 @@ def _refuse_missing(given: Mapping[str, _Given]) -> None:
 
 def _with_origin(error: SettingsError, given: Mapping[str, _Given]) -> SettingsError:
     """*error* of two settings that disagree, with where the named one came from."""
-    (name,) = (setting.name for setting in table() if setting.key == error.key)
+    (name,) = (setting.name for setting in table() if setting.key == error.key.partition(".")[0])
     where = given[name].where if name in given else "the default"
     return SettingsError(error.key, f"{error.message.removeprefix(error.key + ': ')} (from {where})")
 

@@ -14,8 +14,9 @@ from msgspec import Meta
 
 from stream_rec.errors import SettingsError
 from stream_rec.settings._fields import Kind, Setting, settings_of
+from stream_rec.units import parse_duration
 
-__all__ = ["Settings", "is_topic", "table"]
+__all__ = ["Settings", "TrialSettings", "is_topic", "table"]
 
 _SECOND: Final = 1000
 _HOUR: Final = 3600 * _SECOND
@@ -26,6 +27,12 @@ _LONGEST: Final = 36_500 * _DAY
 
 Millis = Annotated[int, Meta(ge=0, le=_LONGEST, extra={"kind": Kind.DURATION})]
 PositiveMillis = Annotated[int, Meta(ge=1, le=_LONGEST, extra={"kind": Kind.DURATION})]
+Address = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:/\s]*):[0-9]{1,5}$", extra={"metavar": "HOST:PORT", "expected": "HOST:PORT"}
+    ),
+]
 RecordBytes = Annotated[int, Meta(ge=1, le=1 << 30, extra={"kind": Kind.SIZE})]
 # Below this the empty tables alone would be over the budget, and nothing could be kept.
 BudgetBytes = Annotated[int, Meta(ge=16 << 20, extra={"kind": Kind.SIZE})]
@@ -50,6 +57,9 @@ Destination = Annotated[
         min_length=1, extra={"metavar": "DST", "expected": "a path, - for standard output, or kafka://host:9092/topic"}
     ),
 ]
+Catalogue = Annotated[
+    str, Meta(min_length=1, extra={"metavar": "SRC", "expected": "a path, or kafka://host:9092/topic"})
+]
 Path = Annotated[str, Meta(min_length=1, extra={"metavar": "PATH", "expected": "a path"})]
 Format = Literal[
     "auto",
@@ -73,6 +83,19 @@ Format = Literal[
 EventField = Literal["session_id", "item_id", "timestamp", "type", "event_id", "user_id"]
 
 
+class TrialSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One table under `[models]`: a model beside that of the settings themselves."""
+
+    share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    """The share of sessions that it answers, of 1. `0` answers only requests that name it."""
+
+    shadow: bool = False
+    """Ask it wherever the session's own model is asked, and judge what it says, but serve it to nobody."""
+
+    parameters: Mapping[str, object] = msgspec.field(default_factory=dict)
+    """What it has of its own: `preset` and parameters of the model."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All of `stream-rec run`, checked. `None` means no limit, or nothing of the kind.
 
@@ -83,7 +106,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events: Source
     """Where events are read from: a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, each also with
     `.gz` (but for Parquet), `-` for standard input (JSON lines), or a topic,
-    `kafka://host:9092[,host:9092]/topic`, which is read until the service is stopped."""
+    `kafka://host:9092[,host:9092]/topic`, which is read until the service is stopped. With `http`,
+    the word `http` says that they come over HTTP only."""
 
     format: Format = "auto"
     """How `events` are written, where the name does not tell (`u.data`, CSV on standard input):
@@ -91,9 +115,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log, such as `movielens`, says also what its columns are and how its times are written; then
     `events` may be the folder that holds the log's files."""
 
-    recommendations: Destination = "-"
+    recommendations: Destination | None = None
     """Where answers are written, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for
-    standard output, or a topic, `kafka://host:9092/topic`, where they are keyed by session."""
+    standard output, or a topic, `kafka://host:9092/topic`, where they are keyed by session. `none` is
+    standard output, or with `http` nowhere: then who asks is answered, and nobody else."""
 
     requests: Source | None = None
     """Where requests for recommendations are read from: JSON lines in a file or a pipe, answered
@@ -297,6 +322,41 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     popular_half_life_ms: PositiveMillis = _DAY
     """After this much event time an event counts half towards what is popular lately."""
 
+    models: Annotated[
+        Mapping[Name, TrialSettings],
+        Meta(
+            extra={
+                "kind": Kind.TABLES,
+                "metavar": "JSON",
+                "expected": "tables such as [models.fresh] with a share or shadow = true; as JSON, "
+                '{"fresh": {"preset": "stan", "share": 0.1}}',
+            }
+        ),
+    ] = msgspec.field(default_factory=dict)
+    """Models that run beside that of the settings above, over the same sessions: a table `[models.NAME]` each,
+    with `share` (of the sessions, 0 to 1; the main model has what is left) or `shadow = true` (asked and judged, served
+    to nobody), with `preset`, and with any parameter from `m` to `fallbacks`. What a table does not say is
+    as the main model has it. A session keeps its model."""
+
+    models_salt: Name = "stream-rec"
+    """Draws which sessions get which of `models`. Another one draws them anew: for a new experiment."""
+
+    quality: bool = True
+    """Hold each answer against what its visitor did next, by model: hit rate, rank and coverage, live."""
+
+    quality_n: Annotated[int, Meta(ge=1, le=1000)] = 20
+    """How many items of an answer count for `quality`; not more than `n`."""
+
+    quality_windows: Annotated[
+        tuple[Name, ...],
+        Meta(extra={"metavar": "DURATION", "expected": "up to 8 durations of a second or more, such as 5m, 1h, 24h"}),
+    ] = ("5m", "1h", "24h")
+    """The stretches of event time, up to now, that `quality` is told of."""
+
+    quality_sessions: Annotated[int, Meta(ge=1, le=100_000_000)] = 100_000
+    """How many sessions' newest answers wait to be judged by the next event; those answered longest ago make way.
+    Each takes 8 bytes for each of `quality_n` items, times one more than there are shadows."""
+
     deny: Annotated[
         tuple[Name, ...],
         Meta(extra={"metavar": "ITEM", "expected": "item ids, none of them empty"}),
@@ -305,6 +365,46 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     deny_file: Path | None = None
     """A file of more such items, one id a line (UTF-8)."""
+
+    allow: Annotated[
+        tuple[Name, ...],
+        Meta(extra={"metavar": "ITEM", "expected": "item ids, none of them empty"}),
+    ] = ()
+    """The only items that may be recommended. With none given, here and in `allow_file`, all may."""
+
+    allow_file: Path | None = None
+    """A file of more such items, one id a line (UTF-8)."""
+
+    catalogue: Catalogue | None = None
+    """What is known of items: a `.csv`, `.tsv`, `.jsonl`, `.json` or `.parquet` file (also with `.gz`), which is read
+    again when it changes, or a compacted topic, `kafka://host:9092/topic`, which is followed. Items that it says are
+    unavailable are never recommended. See [the catalogue](../how-to/catalogue.md)."""
+
+    filter: Name | None = None
+    """An expression over the fields of the catalogue that must hold for every recommended item, such as
+    `price < 50 and not tags contains "adult"`. See [expressions](expressions.md)."""
+
+    same_category: bool = False
+    """Recommend only items of the current item's category, where the catalogue knows it."""
+
+    max_per_category: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    """Recommend at most so many items of one category at a time."""
+
+    boosts: Annotated[
+        Mapping[Name, Annotated[float, Meta(ge=1e-6, le=1e6)]],
+        Meta(
+            max_length=15,
+            extra={
+                "flag": "--boost",
+                "metavar": "EXPRESSION=FACTOR",
+                "expected": 'at most 15 pairs such as tags contains "new"=1.5, with a factor from 1e-6 to 1e6 '
+                "(in the environment ; stands between them)",
+                "expressions": True,
+            },
+        ),
+    ] = msgspec.field(default_factory=dict)
+    """Expressions over the fields of the catalogue, and what the scores of items for which they hold are multiplied
+    by."""
 
     kafka_client: Literal["kafka-python", "confluent"] = "kafka-python"
     """What speaks to Kafka: `kafka-python`, which is always there, or `confluent` (librdkafka), which is
@@ -370,6 +470,62 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What a service tells on standard error while it runs."""
 
+    log_format: Literal["console", "json"] = "console"
+    """How it is told: lines for people, or one JSON object a line, with `ts`, `level`, `logger`, `message` and
+    the figures of the message by name."""
+
+    tracing: bool = False
+    """Send spans of batches and HTTP requests to an OpenTelemetry collector (OTLP over HTTP). Where it is, is
+    told by OpenTelemetry's own variables, as `OTEL_EXPORTER_OTLP_ENDPOINT`. Needs
+    `pip install 'stream-rec[tracing]'`."""
+
+    http: Address | None = None
+    """Where the HTTP API and the dashboard are served, `HOST:PORT`; `:8000` is port 8000 of this
+    machine alone, and port 0 any free one. Needs `pip install 'stream-rec[serve]'`. Files are then
+    read to their end, and the service stays, and takes events over HTTP."""
+
+    http_keys: Annotated[
+        tuple[Name, ...],
+        Meta(
+            extra={
+                "flag": "--http-key",
+                "metavar": "NAME:SCOPES:KEY",
+                "expected": "texts such as shop:read+write:env:SHOP_KEY; scopes are read, write and admin",
+                "private": True,
+            }
+        ),
+    ] = ()
+    """Keys that the HTTP API asks for. A scope is `read` (ask), `write` (send events) or `admin` (forget,
+    and see other visitors in explanations); several are joined by `+`. A key is given as `env:NAME` or
+    `file:PATH`, never as it is, and has at least 16 characters."""
+
+    http_keys_file: Path | None = None
+    """A file of more keys, one `NAME:SCOPES:KEY` a line, with the keys as they are."""
+
+    insecure: bool = False
+    """Let `http` listen beyond this machine without keys."""
+
+    http_cors: Annotated[
+        tuple[Name, ...],
+        Meta(extra={"metavar": "ORIGIN", "expected": "origins such as https://shop.example, or *"}),
+    ] = ()
+    """Origins whose pages may call the HTTP API from a browser; `*` is any."""
+
+    http_clock: Literal["auto", "wall", "log"] = "auto"
+    """When an event was that comes over HTTP without a `timestamp`: by this machine's clock (`wall`), or by the log's,
+    which goes on from its newest event (`log`). `auto` is `log` where files are read that ended longer ago than
+    `retention`: by the wall's, the first click would be their sessions' end."""
+
+    http_max_body_bytes: RecordBytes = 1 << 20
+    """A longer request over HTTP is refused."""
+
+    http_max_batch: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    """How many events or requests one call over HTTP may bring."""
+
+    journal: Path | None = None
+    """A file where events that came over HTTP are kept as JSON lines, without Kafka: written to disk before they are
+    acknowledged, and read again at the next start. With a topic of events it is not needed."""
+
     status_file: Path | None = None
     """A file that is written anew each second with the state of the service as JSON;
     `stream-rec status FILE` reads it, and fails if the service is not ready."""
@@ -385,10 +541,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_exactly_once(self) -> bool:
         """`delivery`, or what its `none` stands for."""
-        places = [self.dead_letters or self.events, self.recommendations]
-        if self.answer == "none":
-            places = places[:1]
-        return self.delivery == "exactly-once" or (self.delivery is None and all(map(is_topic, [self.events, *places])))
+        places = [self.events, self.dead_letters or self.events, self.answers_place or self.events]
+        return self.delivery == "exactly-once" or (self.delivery is None and all(map(is_topic, places)))
+
+    @property
+    def answers_place(self) -> str | None:
+        """Where answers are written, `recommendations` or what its `none` stands for; None where nothing is."""
+        if self.answer == "none" or (self.recommendations is None and self.http is not None):
+            return None
+        return self.recommendations or "-"
+
+    @property
+    def answers_events(self) -> bool:
+        """Whether each event is answered."""
+        return self.answer == "each-event" and self.answers_place is not None
 
     @property
     def lateness_ms(self) -> int:
@@ -396,6 +562,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.allowed_lateness_ms is not None:
             return self.allowed_lateness_ms
         return _HOUR if self.retention_ms is None else min(_HOUR, self.retention_ms // 2)
+
+    @property
+    def quality_windows_ms(self) -> tuple[int, ...]:
+        """`quality_windows` in milliseconds."""
+        return tuple(map(parse_duration, self.quality_windows))
 
 
 @cache
@@ -415,7 +586,7 @@ def _lateness_within_retention(settings: Settings) -> None:
 
 
 def _requests_have_a_source(settings: Settings) -> None:
-    if settings.answer == "requests" and settings.requests is None:
+    if settings.answer == "requests" and settings.requests is None and settings.http is None:
         raise SettingsError("answer", "is 'requests', but no source of requests is given; name one with --requests")
     if settings.answer == "none" and settings.requests is not None:
         raise SettingsError("answer", "is 'none', but requests are given; drop --requests, or answer them")
@@ -423,11 +594,12 @@ def _requests_have_a_source(settings: Settings) -> None:
 
 def _places_differ(settings: Settings) -> None:
     _differ("requests", settings.requests, "events", settings.events)
-    _differ("dead_letters", settings.dead_letters, "recommendations", settings.recommendations)
-    for key in ("recommendations", "dead_letters"):
+    written = {"recommendations": settings.answers_place, "dead_letters": settings.dead_letters}
+    _differ("dead_letters", settings.dead_letters, "recommendations", settings.answers_place)
+    for key, place in written.items():
         for source in ("events", "requests"):
             if getattr(settings, source) != "-":  # `-` reads one stream and writes another
-                _differ(key, getattr(settings, key), source, getattr(settings, source))
+                _differ(key, place, source, getattr(settings, source))
 
 
 def _differ(key: str, place: str | None, other_key: str, other: str | None) -> None:
@@ -447,14 +619,36 @@ def _of_one_kind(settings: Settings) -> None:
 def _deliverable(settings: Settings) -> None:
     if settings.delivery != "exactly-once":
         return
-    for key in ("events", "recommendations", "dead_letters"):
-        place = getattr(settings, key)
-        if place is not None and not is_topic(place) and not (key == "recommendations" and settings.answer == "none"):
+    places = {
+        "events": settings.events,
+        "recommendations": settings.answers_place,
+        "dead_letters": settings.dead_letters,
+    }
+    for key, place in places.items():
+        if place is not None and not is_topic(place):
             raise SettingsError(
                 "delivery",
                 f"is exactly-once, but {key} is {place!r}: only what is in Kafka can be one transaction; "
                 "name a topic, or say at-least-once",
             )
+
+
+def _rules_have_a_catalogue(settings: Settings) -> None:
+    if settings.catalogue is not None:
+        return
+    for key in ("filter", "same_category", "max_per_category", "boosts"):
+        if getattr(settings, key):
+            raise SettingsError(key, "needs to know of items, but there is no catalogue; name one with --catalogue")
+
+
+def _served(settings: Settings) -> None:
+    """What only a served run takes, and what it does not."""
+    if settings.http is None and settings.events == "http":
+        raise SettingsError("events", "is 'http', but nothing is served: add --http HOST:PORT")
+    if settings.journal is not None and (settings.http is None or is_topic(settings.events)):
+        raise SettingsError(
+            "journal", "is for events over HTTP without Kafka: a topic of events keeps them; drop it, or add --http"
+        )
 
 
 def is_topic(place: str) -> bool:
@@ -475,6 +669,26 @@ def _a_public_log_is_known(settings: Settings) -> None:
             raise SettingsError(key, f"is given, but {settings.format} is a public log, whose own is known; drop one")
 
 
+def _shares_add_up(settings: Settings) -> None:
+    for name, trial in settings.models.items():
+        if trial.shadow and trial.share:
+            raise SettingsError(f"models.{name}.share", "is given, but a shadow is served to nobody; drop one of both")
+    total = sum(trial.share for trial in settings.models.values())
+    if total > 1.0 + _ROUNDING:
+        raise SettingsError("models", f"gives shares that add up to {total:g}, more than all sessions; lower them")
+
+
+def _windows_are_durations(settings: Settings) -> None:
+    try:
+        windows = settings.quality_windows_ms
+    except ValueError as error:
+        raise SettingsError("quality_windows", f"has {list(settings.quality_windows)}; expected {error}") from None
+    if not 1 <= len(windows) <= _MOST_WINDOWS or min(windows) < _SECOND or max(windows) > _LONGEST:
+        raise SettingsError("quality_windows", f"has {len(windows)}; expected up to 8 durations of a second or more")
+
+
+_ROUNDING: Final = 1e-9  # of shares that are written in decimals
+_MOST_WINDOWS: Final = 8
 _PLAIN_FORMATS: Final = ("auto", "jsonl", "json", "csv", "tsv", "parquet")
 _CHECKS: Final = (
     _lateness_within_retention,
@@ -483,4 +697,8 @@ _CHECKS: Final = (
     _of_one_kind,
     _deliverable,
     _a_public_log_is_known,
+    _shares_add_up,
+    _windows_are_durations,
+    _rules_have_a_catalogue,
+    _served,
 )

@@ -13,7 +13,7 @@ import msgspec
 from stream_rec.errors import DecodeError
 from stream_rec.events import Event, EventDecoder, Forget
 
-__all__ = ["OURS", "Form", "Progress", "Record", "Records", "Sink", "Source", "decode_records"]
+__all__ = ["OURS", "Form", "NoSource", "Progress", "Record", "Records", "Sink", "Source", "decode_records"]
 
 
 # gc=False: a record refers to nothing that could refer back.
@@ -129,6 +129,28 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of what is held outside. May be called twice."""
+
+
+class NoSource:
+    """A log with nothing in it."""
+
+    def batches(self, max_records: int) -> Iterator[list[Record]]:
+        """None."""
+        del max_records
+        yield from ()
+
+    @property
+    def position(self) -> dict[tuple[str, int], int]:
+        """There is none."""
+        return {}
+
+    @property
+    def progress(self) -> Progress:
+        """At its end."""
+        return Progress(0, 0)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class Sink(Protocol):

@@ -205,6 +205,12 @@ class Writer(Protocol):
     def send(self, records: Sequence[Outgoing]) -> None:
         """Take *records*; they may stay here until `flush`. Raises RecordTooLargeError before taking any if one is."""
 
+    def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
+        """Write *records*, and return where each stands once the broker has them all. Outside of transactions.
+
+        Raises as `send` and `flush` do; then some of them may have been written.
+        """
+
     def touch(self, partitions: Collection[Partition]) -> None:
         """Write an empty record to each, and flush: for a transaction that is aborted."""
 

@@ -188,8 +188,8 @@ class MemoryBroker:
         transaction: _Transaction | None,
         number: int | None = None,
         timestamp_ms: int | None = None,
-    ) -> None:
-        """Put a record at the end of its partition: that of its key's hash, or the first."""
+    ) -> tuple[Partition, int]:
+        """Put a record at the end of its partition, that of its key's hash or the first; return where it stands."""
         of_topic = self.partitions(outgoing.topic)
         if not of_topic:
             raise TransportError(f"there is no topic {outgoing.topic!r}")
@@ -207,6 +207,7 @@ class MemoryBroker:
             tombstone=outgoing.value is None,
         )
         log.append(_Entry(record, transaction))
+        return of_topic[number], record.offset
 
     def read(self, partition: Partition, position: int, n: int) -> tuple[list[Record], int]:
         """At most *n* visible records from *position* on, and the position after them."""
@@ -383,15 +384,23 @@ class _MemoryWriter:
         self.transaction = _Transaction()
 
     def send(self, records: Sequence[Outgoing]) -> None:
+        self._refuse_too_large(records)
+        for each in records:
+            self._step("send")
+            self._broker.append(each, self.transaction)
+
+    def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
+        self._refuse_too_large(records)
+        self._step("place")
+        return [self._broker.append(each, None) for each in records]
+
+    def _refuse_too_large(self, records: Sequence[Outgoing]) -> None:
         limit = self._broker.max_record_bytes
         for place, each in enumerate(records):
             size = len(each.value or b"") + len(each.key or b"") + sum(len(k) + len(v) for k, v in each.headers)
             if size > limit:
                 message = f"a record of {size} bytes for {each.topic}; at most {limit} are taken"
                 raise RecordTooLargeError(message, place=place, size=size, limit=limit)
-        for each in records:
-            self._step("send")
-            self._broker.append(each, self.transaction)
 
     def touch(self, partitions: Collection[Partition]) -> None:
         for topic, number in partitions:

@@ -367,6 +367,30 @@ def test_a_record_too_large_is_refused_before_any_is_taken(subject: Subject) -> 
     assert [b"c"] == [record.value for record in read_to_end(reader, partitions)]
 
 
+def test_a_writer_tells_where_records_stand(subject: Subject) -> None:
+    """What is placed can be read at once where it is said to stand, by either call first."""
+    topic = subject.topic(3)
+    writer = subject.open().writer(None)
+    writer.send([Outgoing(topic, b"before", b"k0")])
+    writer.flush()
+    outgoing = [Outgoing(topic, b"v%d" % i, b"k%d" % (i % 7), (("n", b"%d" % i),)) for i in range(50)]
+    placed = writer.place(outgoing) + writer.place([Outgoing(topic, None, b"k1")])
+    assert 51 == len(placed)
+    reader, _ = reader_of(subject, topic)
+    found = {(Partition(each.topic, each.partition), each.offset): each for each in read(reader, 52)}
+    assert [each.value for each in outgoing] == [found[where].value for where in placed[:50]]
+    assert found[placed[50]].tombstone
+
+
+def test_nothing_is_placed_of_what_is_too_large(subject: Subject) -> None:
+    """The error comes before anything is written."""
+    topic = subject.topic()
+    writer = subject.open().writer(None)
+    with pytest.raises(RecordTooLargeError):
+        writer.place([Outgoing(topic, b"a"), Outgoing(topic, b"x" * (2 << 20))])
+    assert [(Partition(topic, 0), 0)] == writer.place([Outgoing(topic, b"c")])
+
+
 def test_writing_to_no_topic(subject: Subject) -> None:
     """A topic that is not there is an error that names it; nobody makes it by accident."""
     missing = fresh("nowhere")

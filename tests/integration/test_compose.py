@@ -37,6 +37,12 @@ def test_compose_takes_the_file(tree: Path) -> None:
     assert all(f"\n  {name}\n" in told for name in names)
 
 
+def test_compose_takes_every_profile(tree: Path) -> None:
+    """Monitoring, and the second replica."""
+    told = configured(tree, "--profile", "monitoring", "--profile", "two")
+    assert all(f"\n  {name}:\n" in told for name in ("prometheus", "grafana", "stream-rec-2"))
+
+
 def test_its_variables_are_settings(tree: Path) -> None:
     """A slip in a name would be a setting that is silently not there."""
     variables = {f"STREAM_REC_{setting.key.upper()}" for setting in table()}

@@ -149,7 +149,7 @@ class TestAnswers:
         source.write_bytes(jsonl(log))
         asked.write_bytes(
             b'{"request_id":"a","session_id":"s199"}\n'
-            b'{"request_id":"b","items":["i1","i2"],"n":3}\n'
+            b'{"request_id":"b","items":["i1","i2"],"n":3,"explain":true}\n'
             b'{"request_id":"c","session_id":"s199","preset":"no-such"}\n'
             b'{"request_id":"d"}\n'
         )
@@ -158,9 +158,10 @@ class TestAnswers:
         )  # fmt: skip
         engine = Engine()
         engine.apply(log)
-        requests = [Request("a", "s199"), Request("b", items=("i1", "i2"), n=3)]
+        requests = [Request("a", "s199"), Request("b", items=("i1", "i2"), n=3, explain=True)]
         expected = engine.answer(requests, {"clicks.jsonl-0": len(log)})
         assert [encode_answer(answer) for answer in expected] == done.stdout.splitlines()
+        assert [False, True] == [b'"why"' in line for line in done.stdout.splitlines()]
         letters = [msgspec.json.decode(line, type=DeadLetter) for line in dead.read_bytes().splitlines()]
         assert [("wrong_type", 3), ("missing_field", 4)] == [(each.reason, each.offset) for each in letters]
         assert "4 read, 2 dead-lettered (missing_field 1, wrong_type 1)" == summary(done.stderr)["requests"]

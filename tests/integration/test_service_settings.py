@@ -27,7 +27,7 @@ def shop(broker: Broker) -> Shop:
 def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Told:
     """Run the command line, which must end with exit code 2, and return what it says."""
     # It takes the root logger for itself, which here is the tests'.
-    monkeypatch.setattr("stream_rec.service.logs.log_to_stderr", lambda _: None)
+    monkeypatch.setattr("stream_rec.service.logs.log_to_stderr", lambda *_: None)
 
     def run(*argv: object) -> str:
         # kafka-python (3.0.12) leaves the sockets of refused handshakes to the collector; the program ends with them.

@@ -6,6 +6,7 @@ limits are few and small, so that all of it happens in a short log.
 
 import msgspec
 import pytest
+from explained import compare_reasons
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -16,12 +17,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from laws import Twins, small, small_limits
+from laws import Twins, small, small_limits, variants
 
 from stream_rec.engine import Question
 from stream_rec.events import Event, Forget
 from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, Model, changed
+from stream_rec.recommend import PRESETS, Model
 
 SESSIONS = [f"s{j}" for j in range(6)]
 ITEMS = [f"i{j}" for j in range(7)]
@@ -33,42 +34,8 @@ types = st.sampled_from(["view", "view", "cart", "purchase"])
 steps = st.sampled_from([0, 0, 1, 2, 5, 15, 40, -1, -3, -8, -30])
 WEIGHTS = {"cart": 2.0, "purchase": 5.0}
 
-questions = st.builds(
-    Question, st.none() | sessions, st.none() | st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14)
-)
-
-variants = st.builds(
-    lambda name, **changes: changed(PRESETS[name], **changes),
-    st.sampled_from(list(PRESETS)),
-    m=st.integers(1, 6),
-    k=st.integers(1, 4),
-    n=st.integers(1, 8),
-    last=st.integers(1, 12),
-    weight=st.sampled_from(["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]),
-    match=st.sampled_from(["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]),
-    normalise=st.sampled_from(["none", "query", "cosine"]),
-    direction=st.sampled_from([0.0, 0.5, 1.0]),
-    idf=st.sampled_from(["none", "vmis", "added"]),
-    age_days=st.sampled_from([None, 5.0]),
-    place_decay=st.sampled_from([None, 2.05]),
-    places=st.none() | st.integers(0, 4),
-    weight_decay=st.sampled_from([1.02, 3.0]),
-    match_decay=st.sampled_from([1.02, 3.0]),
-    rules=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
-    rules_m=st.integers(1, 4),
-    rules_steps=st.integers(1, 3),
-    rules_weight=st.sampled_from(["same", "div", "exp"]),
-    repeats=st.sampled_from(["scored", "counted"]),
-    seen=st.sampled_from(["keep", "drop-current", "drop-session"]),
-    fallbacks=st.booleans(),
-    require_type=st.sampled_from([None, None, "cart", ("cart", "never"), ("cart", "purchase"), "never"]),
-    min_type_weight=st.sampled_from([0.0, 0.0, 1.2, 2.0]),
-    sampling=st.sampled_from(["recent", "common-items", "random", "weighted-events"]),
-    sampling_seed=st.integers(0, 3) | st.integers(0, (1 << 63) - 1),
-    bonus_type=st.sampled_from([None, "purchase", ("cart", "purchase")]),
-    bonus=st.sampled_from([0.0, 0.5, 3.0]),
-    every_time=st.booleans(),
-)
+queries = st.none() | st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14)
+questions = st.builds(Question, st.none() | sessions, queries)
 
 
 def scaled(limits: Limits, unit: int) -> Limits:
@@ -132,6 +99,10 @@ class Log(RuleBasedStateMachine):
     @rule(point=variants, query=st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14), own=st.none() | sessions)
     def ask_for_items(self, point: Model, query: list[str], own: str | None) -> None:
         self.twins.compare_query(point, query, own)
+
+    @rule(point=variants, own=st.none() | sessions, query=queries, exclude=st.lists(items, max_size=2))
+    def explain(self, point: Model, own: str | None, query: list[str] | None, exclude: list[str]) -> None:
+        compare_reasons(self.twins, point, own, query, exclude)
 
     @rule(point=variants, asked=st.lists(questions, max_size=6), parts=st.integers(1, 3))
     def ask_many(self, point: Model, asked: list[Question], parts: int) -> None:

@@ -68,8 +68,22 @@ class TestExactlyOnce:
         steps.failures[step] = [TransportError("away", retriable=True)] * 2
         broker, member = broker_and_seat(steps)
         waits: list[float] = []
-        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True, pause=waits.append)
+        observed: list[tuple[int, float]] = []
+        retries: list[int] = []
+        checkpoint = Checkpoint(
+            PLACES,
+            member,
+            broker.writer("one"),
+            exactly_once=True,
+            pause=waits.append,
+            observe=lambda outputs, begun, ended: observed.append((len(outputs), ended - begun)),
+            retried=lambda: retries.append(1),
+        )
         checkpoint.commit([output(member, 3)])
+        assert [1, 1] == retries
+        ((n_outputs, seconds),) = observed  # once, when it is done
+        assert n_outputs == 1
+        assert seconds >= 0
         assert 3 == len(broker.visible("recs"))
         assert {CLICKS: 3} == member.committed([CLICKS])
         assert 2 == len(waits)

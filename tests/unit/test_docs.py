@@ -16,6 +16,7 @@ from pages import anchors, blocks, links, needs, play, rows
 from stream_rec.engine import Stats
 from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
 from stream_rec.limits import Limits
+from stream_rec.quality import ModelQuality
 from stream_rec.recommend import PRESETS, Model
 from stream_rec.service.counts import Counts
 from stream_rec.service.status import Status
@@ -137,7 +138,10 @@ def test_the_prices_of_memory_are_told() -> None:
     ]
 
 
-@pytest.mark.parametrize(("heading", "struct"), [("## Fields", Status), ("## Counts", Counts), ("## Stats", Stats)])
+@pytest.mark.parametrize(
+    ("heading", "struct"),
+    [("## Fields", Status), ("## Counts", Counts), ("## Stats", Stats), ("## Quality", ModelQuality)],
+)
 def test_every_figure_of_the_status_is_in_the_reference(heading: str, struct: type) -> None:
     """A row for each field, in their order."""
     listed = [cells[0].strip("`") for cells in rows(ROOT / "docs/reference/status.md", heading)]

@@ -8,15 +8,25 @@ import pytest
 
 from stream_rec.events import (
     Answer,
+    ByNeighbours,
+    ByPopularity,
+    ByTheLast,
     DeadLetter,
     DecodeRules,
+    Elsewhere,
     Event,
     EventDecoder,
     FieldMap,
     Forget,
+    Neighbour,
+    Others,
     Reason,
     Recommendation,
     Request,
+    Ruled,
+    Shared,
+    SharedOthers,
+    Why,
 )
 from stream_rec.events._times import UNITS
 from stream_rec.transport.files import FORMATS
@@ -44,6 +54,10 @@ def rows(page: str, heading: str) -> list[str]:
         ("Events", FieldMap.__struct_fields__),
         ("Requests", Request.__struct_fields__),
         ("Answers", Answer.__struct_fields__),
+        ("By neighbours", ("kind", *ByNeighbours.__struct_fields__)),
+        ("A neighbour", Neighbour.__struct_fields__),
+        ("By what followed", ("kind", *ByTheLast.__struct_fields__)),
+        ("By popularity", ("kind", *ByPopularity.__struct_fields__)),
         ("Dead letters", DeadLetter.__struct_fields__),
         ("Reasons", tuple(Reason)),
         ("Times", UNITS),
@@ -56,8 +70,9 @@ def test_every_name_has_its_row(page: str, heading: str, names: tuple[str, ...])
 
 def test_every_format_and_part_of_an_answer_is_named(page: str) -> None:
     """Those that have no row of their own."""
-    for name in (*Recommendation.__struct_fields__, *Forget.__struct_fields__):
-        assert f"`{name}`" in page
+    for part in (Recommendation, Forget, Others, Ruled, Shared, SharedOthers, Elsewhere):
+        for name in part.__struct_fields__:
+            assert f"`{name}`" in page
     for name in FORMATS:
         assert f"`.{name}`" in page
 
@@ -65,10 +80,13 @@ def test_every_format_and_part_of_an_answer_is_named(page: str) -> None:
 def test_the_examples_are_true(page: str) -> None:
     """Each JSON line of the page is one of our records."""
     lines = re.findall(r"^\{.*\}$", page, flags=re.MULTILINE)
-    event, forget_session, forget_user, answer, letter = lines
+    event, forget_session, forget_user, answer, *reasons, letter = lines
     decode = EventDecoder(DecodeRules()).decode
     assert Event("s1", "i7", 1_733_000_000_000) == decode(event.encode())
     assert Forget(session_id="s1") == decode(forget_session.encode())
     assert Forget(user_id="u1") == decode(forget_user.encode())
     assert answer.encode() == msgspec.json.encode(msgspec.json.decode(answer, type=Answer))
+    kinds = [msgspec.json.decode(reason, type=Why) for reason in reasons]
+    assert [ByNeighbours, ByTheLast, ByPopularity] == list(map(type, kinds))
+    assert [reason.encode() for reason in reasons] == list(map(msgspec.json.encode, kinds))
     assert letter.encode() == msgspec.json.encode(msgspec.json.decode(letter, type=DeadLetter))

@@ -9,7 +9,9 @@ import settings_reference
 
 from stream_rec.errors import SettingsError
 from stream_rec.limits import Limits
-from stream_rec.settings import Kind, Setting, Settings, load, table
+from stream_rec.recommend import PRESETS, Model, changed
+from stream_rec.service.build import build_trials
+from stream_rec.settings import Kind, Setting, Settings, load, parameters, table
 
 Toml = Callable[[str], Path]
 
@@ -252,6 +254,90 @@ class TestRefusals:
     def test_standard_input_and_output_are_two_places(self) -> None:
         """`-` reads one and writes the other."""
         assert load(flags={"events": "-", "recommendations": "-"}).events == "-"
+
+
+MODELS = """
+events = "e"
+preset = "sknn"
+m = 70
+n = 9
+seen = "keep"
+
+[models.fresh]
+preset = "stan"
+share = 0.2
+k = 30
+normalise = "off"
+age_days = "none"
+
+[models."quiet one"]
+shadow = true
+n = 3
+"""
+
+
+class TestModels:
+    """`[models]`: tables of settings within the settings."""
+
+    def test_each_table_is_a_model(self, toml: Toml) -> None:
+        """A preset brings its formulas; all else that a table does not say is as the main model has it."""
+        fresh, quiet = build_trials(load(config=toml(MODELS)))
+        stan = changed(PRESETS["stan"], name="fresh", m=70, n=9, k=30, seen="keep", normalise="none")
+        assert (stan, 0.2, False) == (fresh.model, fresh.share, fresh.shadow)
+        main = changed(PRESETS["sknn"], name="quiet one", m=70, n=3, seen="keep")
+        assert (main, 0.0, True) == (quiet.model, quiet.share, quiet.shadow)
+
+    def test_the_environment_and_flags_take_json(self, toml: Toml) -> None:
+        """Which replaces the file's tables, as all tables do."""
+        given = '{"arm": {"preset": "stan", "share": 0.5, "m": 20}}'
+        for settings in (
+            load(config=toml(MODELS), environ={"STREAM_REC_MODELS": given}),
+            load(config=toml(MODELS), flags={"models": given}),
+        ):
+            (arm,) = build_trials(settings)
+            assert ("arm", 20, 0.5) == (arm.model.name, arm.model.m, arm.share)
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            ("[models.a]\nshare = 0.1\nm = 0", "models.a.m: FILE: models.a.m gives 0; expected a whole number"),
+            ("[models.a]\nshare = 1.5", "models.a.share: FILE: models.a.share gives 1.5; expected a number"),
+            (
+                "[models.a]\nshare = 0.1\npreset = 'x'",
+                "models.a.preset: FILE: models.a.preset gives 'x'; expected one of",
+            ),
+            (
+                "[models.a]\nshare = 0.1\nretention = '1d'",
+                "models.a.retention: FILE: models.a sets it, but a model has",
+            ),
+            ("[models.a]\nm = 10", "models.a: FILE: models.a says neither share nor shadow"),
+            ("[models.a]\nshare = 0.1\nshadow = true", "models.a.share: is given, but a shadow is served to nobody"),
+            ("[models.a]\nshare = 0.6\n[models.b]\nshare = 0.5", "models: gives shares that add up to 1.1"),
+            ("models = 3", "models: FILE: models gives 3; expected tables such as [models.fresh]"),
+            ("[models]\nshare = 0.1", "models: FILE: models gives {'share': 0.1}; expected tables such as"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, toml: Toml, lines: str, message: str) -> None:
+        """With the model's name, and where it came from."""
+        path = toml(f'events = "e"\n{lines}')
+        with pytest.raises(SettingsError) as caught:
+            load(config=path)
+        assert str(caught.value).startswith(message.replace("FILE", str(path)))
+
+    def test_what_is_no_json_is_told_so(self) -> None:
+        """From the command line."""
+        assert "models: --models gives 'fast'; expected tables such as [models.fresh]" in refused(models="fast")
+
+    @pytest.mark.parametrize("windows", [("5",), ("0s",), ("1ms",), ("1h",) * 9])
+    def test_windows_are_durations(self, windows: tuple[str, ...]) -> None:
+        """Of a second or more, and not many."""
+        assert refused(quality_windows=windows).startswith("quality_windows: has ")
+        assert (60_000, 7_200_000) == flagged(quality_windows=("1m", "2h")).quality_windows_ms
+
+    def test_every_parameter_of_the_model_can_be_a_models_own(self) -> None:
+        """A setting that is added among them is one as well."""
+        shared = {key for key in Model.__struct_fields__ if key in Settings.__struct_fields__}
+        assert {"preset", *shared} == {setting.name for setting in parameters().values()}
 
 
 class TestDefinition:

@@ -5,9 +5,10 @@ import numpy as np
 from stream_rec.index._kernel.compiled import inner
 from stream_rec.index._kernel.fallbacks import fill
 from stream_rec.index._kernel.neighbours import find_neighbours
+from stream_rec.index._kernel.policy import begin_policy, block
 from stream_rec.index._kernel.repeats import weigh_repeats
 from stream_rec.index._kernel.rules import count_rules, votes
-from stream_rec.index._kernel.scores import block, score_items, take_best
+from stream_rec.index._kernel.scores import score_items, take_best
 from stream_rec.index._kernel.state import (
     FALLBACKS,
     ITEM_MASK,
@@ -18,9 +19,15 @@ from stream_rec.index._kernel.state import (
     SEEN,
     SEEN_DROP_CURRENT,
     SEEN_DROP_SESSION,
+    TRAIL_CHOSEN,
+    TRAIL_HOLDERS,
+    TRAIL_LENGTH,
+    TRAIL_MIX,
+    TRAIL_REPEATS,
     Answers,
     N,
     Parameters,
+    Policy,
     Scratch,
     State,
 )
@@ -35,7 +42,8 @@ def ask(
     p: Parameters,
     query: np.ndarray,
     seen: np.ndarray,
-    exclude: np.ndarray,
+    policy: Policy,
+    q: int,
     own: int,
     answers: Answers,
     row: int,
@@ -43,12 +51,10 @@ def ask(
     """Answer one query into *row*.
 
     `query` is its last events, oldest first; `seen` the items the seen-policy is about (the last is the current one);
-    `exclude` more items that must not come; `own` the slot that is nobody's neighbour, -1 for none.
+    `q` tells which of the policy's terms hold; `own` the slot that is nobody's neighbour, -1 for none.
     """
     answers.n[row] = 0
-    n_marked = 0
-    for item in exclude:
-        n_marked = block(scratch, n_marked, item)
+    n_marked = begin_policy(state, scratch, policy, q, seen)
     if p.whole[SEEN] == SEEN_DROP_SESSION:
         for item in seen:
             n_marked = block(scratch, n_marked, item)
@@ -57,24 +63,29 @@ def ask(
 
     share = p.real[RULES]
     n_chosen = 0 if share == 1.0 else find_neighbours(state, scratch, p, query, own)
-    n_touched, factor = 0, 1.0
+    n_touched, holders, factor, scale = 0, 0, 1.0, 1.0
     if share > 0.0 and query.size > 0 and query[-1] >= 0:
         n_touched, holders = count_rules(state, scratch, p, query[-1], own)
         if holders > 0:
             factor = (1.0 - share) * holders / (share * votes(scratch, p, n_chosen))
     n_touched = score_items(state, scratch, p, query, n_chosen, factor, n_touched)
     if p.whole[REPEATS] != 0:
-        weigh_repeats(state, scratch, seen, n_touched)
-    take_best(state, scratch, p, answers, row, n_touched, NEIGHBOURS)
+        scale = weigh_repeats(state, scratch, policy, seen, n_touched)
+    scratch.trail[TRAIL_LENGTH] = query.size
+    scratch.trail[TRAIL_CHOSEN] = n_chosen
+    scratch.trail[TRAIL_HOLDERS] = holders
+    scratch.trail[TRAIL_MIX] = factor
+    scratch.trail[TRAIL_REPEATS] = scale
+    take_best(state, scratch, p, policy, answers, row, n_touched, NEIGHBOURS)
     if p.whole[FALLBACKS] != 0 and answers.n[row] < p.whole[N]:
-        n_marked = fill(state, scratch, p, query, own, answers, row, n_marked)
+        n_marked = fill(state, scratch, p, policy, query, own, answers, row, n_marked)
     for j in range(n_marked):
         scratch.mark[scratch.marked[j]] = 0
 
 
 @inner
 def ask_session(
-    state: State, scratch: Scratch, p: Parameters, slot: int, exclude: np.ndarray, answers: Answers, row: int
+    state: State, scratch: Scratch, p: Parameters, slot: int, policy: Policy, q: int, answers: Answers, row: int
 ) -> None:
     """Answer for a session as it stands, from its own last events; an empty slot has none."""
     at = state.session[slot]["at"]
@@ -82,4 +93,4 @@ def ask_session(
     seen = scratch.session
     for j in range(n):
         seen[j] = np.int32(state.event_item[at + j] & ITEM_BITS)
-    ask(state, scratch, p, seen[max(0, n - p.whole[LAST]) : n], seen[:n], exclude, slot, answers, row)
+    ask(state, scratch, p, seen[max(0, n - p.whole[LAST]) : n], seen[:n], policy, q, slot, answers, row)

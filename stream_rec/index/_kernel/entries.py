@@ -10,6 +10,7 @@ from stream_rec.index._kernel.state import (
     DONE,
     I32,
     LAST,
+    OWN_EVENTS,
     STAGE,
     STAGE_APPLY,
     TOP_SIZE,
@@ -18,6 +19,7 @@ from stream_rec.index._kernel.state import (
     Answers,
     Batch,
     Parameters,
+    Policy,
     Queries,
     Records,
     Scratch,
@@ -47,33 +49,6 @@ __all__ = [
 ONLY_ASK = 2
 
 
-@entry
-def apply(state: State, batch: Batch, begin: int) -> tuple[int, int]:
-    """Apply the events from *begin* on. Return (the event reached, DONE or what is needed to go on)."""
-    for i in range(begin, batch.time.size):
-        need = ingest.apply_step(state, batch, i)
-        if need != DONE:
-            return i, need
-        state.counters[STAGE] = STAGE_APPLY
-    return batch.time.size, DONE
-
-
-@entry
-def apply_and_ask(
-    state: State, scratch: Scratch, p: Parameters, batch: Batch, begin: int, wanted: U8, exclude: I32, answers: Answers
-) -> tuple[int, int]:
-    """Like `apply`, and answer each applied event's session right after it, row for row, where that is *wanted*."""
-    for i in range(begin, batch.time.size):
-        need = ingest.apply_step(state, batch, i)
-        if need != DONE:
-            return i, need
-        answers.n[i] = 0
-        if wanted[i] and batch.outcome[i] == APPLIED:
-            asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), exclude, answers, i)
-        state.counters[STAGE] = STAGE_APPLY
-    return batch.time.size, DONE
-
-
 @inner
 def _one_of(stacked: Parameters, j: int) -> Parameters:
     return Parameters(
@@ -89,6 +64,47 @@ def _one_of(stacked: Parameters, j: int) -> Parameters:
 
 
 @entry
+def apply(state: State, batch: Batch, begin: int) -> tuple[int, int]:
+    """Apply the events from *begin* on. Return (the event reached, DONE or what is needed to go on)."""
+    for i in range(begin, batch.time.size):
+        need = ingest.apply_step(state, batch, i)
+        if need != DONE:
+            return i, need
+        state.counters[STAGE] = STAGE_APPLY
+    return batch.time.size, DONE
+
+
+@entry
+def apply_and_ask(
+    state: State,
+    scratch: Scratch,
+    stacked: Parameters,
+    batch: Batch,
+    begin: int,
+    rows: I32,
+    policy: Policy,
+    answers: Answers,
+) -> tuple[int, int]:
+    """Like `apply`, and answer each applied event's session right after it with those of several models that are asked.
+
+    The models' arrays are stacked, [models, ...]. `rows`, [events, models], says where an answer goes, -1 that none is
+    wanted. The rows of events that are not applied are left as they are.
+    """
+    models = stacked.whole.shape[0]
+    for i in range(begin, batch.time.size):
+        need = ingest.apply_step(state, batch, i)
+        if need != DONE:
+            return i, need
+        if batch.outcome[i] == APPLIED:
+            for j in range(models):
+                if rows[i, j] >= 0:
+                    p = _one_of(stacked, j)
+                    asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), policy, 0, answers, rows[i, j])
+        state.counters[STAGE] = STAGE_APPLY
+    return batch.time.size, DONE
+
+
+@entry
 def ask_and_apply(
     state: State,
     scratch: Scratch,
@@ -96,7 +112,7 @@ def ask_and_apply(
     batch: Batch,
     begin: int,
     asks: U8,
-    exclude: I32,
+    policy: Policy,
     answers: Answers,
 ) -> tuple[int, int]:
     """Like `apply`, but before each event that `asks` marks (1), answer its session with each of several models.
@@ -109,7 +125,7 @@ def ask_and_apply(
         if asks[i] > 0 and state.counters[STAGE] == STAGE_APPLY:
             for j in range(models):
                 p = _one_of(stacked, j)
-                asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), exclude, answers, i * models + j)
+                asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), policy, 0, answers, i * models + j)
         if asks[i] < ONLY_ASK:
             need = ingest.apply_step(state, batch, i)
             if need != DONE:
@@ -125,13 +141,13 @@ def ask(
     p: Parameters,
     query: I32,
     seen: I32,
-    exclude: I32,
+    policy: Policy,
     own: int,
     answers: Answers,
     row: int,
 ) -> None:
     """Answer a query of its own into *row*; see `ask.ask`."""
-    asking.ask(state, scratch, p, query, seen, exclude, own, answers, row)
+    asking.ask(state, scratch, p, query, seen, policy, 0, own, answers, row)
 
 
 @entry
@@ -140,7 +156,7 @@ def ask_many(
     scratch: Scratch,
     stacked: Parameters,
     queries: Queries,
-    exclude: I32,
+    policy: Policy,
     answers: Answers,
     first: int,
     last: int,
@@ -153,19 +169,23 @@ def ask_many(
     models = stacked.whole.shape[0]
     for i in range(first, last):
         begin, end = queries.begin[i], queries.end[i]
-        seen = queries.item[begin:end]
+        q = i if policy.terms.size > 1 else 0
         for j in range(models):
             p = _one_of(stacked, j)
-            query = queries.item[max(begin, end - p.whole[LAST]) : end]
-            asking.ask(state, scratch, p, query, seen, exclude, queries.own[i], answers, i * models + j)
+            if begin == OWN_EVENTS:
+                asking.ask_session(state, scratch, p, queries.own[i], policy, q, answers, i * models + j)
+            else:
+                seen = queries.item[begin:end]
+                query = queries.item[max(begin, end - p.whole[LAST]) : end]
+                asking.ask(state, scratch, p, query, seen, policy, q, queries.own[i], answers, i * models + j)
 
 
 @entry
 def ask_session(
-    state: State, scratch: Scratch, p: Parameters, slot: int, exclude: I32, answers: Answers, row: int
+    state: State, scratch: Scratch, p: Parameters, slot: int, policy: Policy, answers: Answers, row: int
 ) -> None:
     """Answer for a session into *row*; see `ask.ask_session`."""
-    asking.ask_session(state, scratch, p, slot, exclude, answers, row)
+    asking.ask_session(state, scratch, p, slot, policy, 0, answers, row)
 
 
 @entry

@@ -3,20 +3,29 @@
 import numpy as np
 
 from stream_rec.index._kernel import popular
-from stream_rec.index._kernel.compiled import inner
+from stream_rec.index._kernel.compiled import inner, prefetch
+from stream_rec.index._kernel.policy import block, boosted, count_category, is_blocked, most_boosted
 from stream_rec.index._kernel.postings import SLOT
-from stream_rec.index._kernel.scores import add, block, is_blocked, rank, take_best
+from stream_rec.index._kernel.scores import AHEAD, add, rank, take_best
 from stream_rec.index._kernel.state import (
     FOLLOWED,
     IN_QUERY,
     ITEM_MASK,
     N_TOP,
     POPULAR,
+    POPULAR_STEPS,
+    TERM_BEGIN,
+    TERM_CAP,
+    TERM_END,
+    TERM_GROUP,
+    TERM_LISTED,
+    TERM_RULESET,
     TOP_COMPLETE,
     Answers,
     M,
     N,
     Parameters,
+    Policy,
     Scratch,
     State,
 )
@@ -49,39 +58,121 @@ def _score_followers(state: State, scratch: Scratch, p: Parameters, item: int, o
 
 
 @inner
-def _fill_popular(state: State, scratch: Scratch, p: Parameters, answers: Answers, row: int, n_marked: int) -> None:
+def _fill_popular(
+    state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: Answers, row: int, n_marked: int
+) -> None:
     """Fill the answer with the most popular items that are not blocked and not in it yet."""
+    popular.order(state, p.whole[N] + n_marked)
+    if most_boosted(scratch, policy) == 0.0:
+        _fill_in_order(state, scratch, p, policy, answers, row)
+    else:
+        _fill_boosted(state, scratch, p, policy, answers, row)
+
+
+@inner
+def _fill_in_order(state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: Answers, row: int) -> None:
+    """Take the popular items as they stand."""
     wanted = p.whole[N]
-    popular.order(state, wanted + n_marked)
+    cap = scratch.term[TERM_CAP]
     n_top = state.counters[N_TOP]
     for j in range(n_top):
         n = answers.n[row]
         if n == wanted:
             return
         item = state.top[j]["item"]
-        if not is_blocked(state, scratch, item):
-            answers.item[row, n] = item
-            answers.score[row, n] = state.top[j]["score"]
-            answers.source[row, n] = POPULAR
-            answers.n[row] = n + 1
+        if not is_blocked(state, scratch, policy, item):
+            held, _ = count_category(state, scratch, policy, answers, row, 0, item)
+            if cap == 0 or held < cap:
+                answers.item[row, n] = item
+                answers.score[row, n] = state.top[j]["score"]
+                answers.source[row, n] = POPULAR
+                answers.n[row] = n + 1
     if answers.n[row] < wanted and state.counters[TOP_COMPLETE] == 0:
-        _scan_popular(state, scratch, answers, row, wanted)
+        _scan_popular(state, scratch, policy, answers, row, wanted)
 
 
 @inner
-def _scan_popular(state: State, scratch: Scratch, answers: Answers, row: int, wanted: int) -> None:
-    """Find the popular items that the ordered top was too short for. O(items)."""
+def _fill_boosted(state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: Answers, row: int) -> None:
+    """Take the popular items by popularity times their factor, as far down as one could still come in."""
+    wanted = p.whole[N]
+    begin = answers.n[row]
+    most = most_boosted(scratch, policy)
+    n_top = state.counters[N_TOP]
+    for j in range(n_top):
+        score = state.top[j]["score"]
+        if answers.n[row] == wanted and answers.score[row, wanted - 1] > score * most:
+            return
+        item = state.top[j]["item"]
+        if not is_blocked(state, scratch, policy, item):
+            score = boosted(state, scratch, policy, item, score)
+            rank(state, scratch, policy, answers, row, begin, wanted, item, score, POPULAR)
+    if state.counters[TOP_COMPLETE] == 0:
+        answers.n[row] = begin
+        _scan_popular(state, scratch, policy, answers, row, wanted)
+
+
+@inner
+def _scan_popular(state: State, scratch: Scratch, policy: Policy, answers: Answers, row: int, wanted: int) -> None:
+    """Find the popular items that the ordered top was too short for.
+
+    Looks at the smallest of what is known to hold all that may come: the listed items, those of the category, those of
+    the rule set, or all. O(that).
+    """
     begin = answers.n[row]
     for j in range(begin):
         scratch.mark[answers.item[row, j]] |= IN_QUERY
-    for item in range(state.item.size):
-        is_in_answer = (scratch.mark[item] & IN_QUERY) != 0
-        if state.item[item]["df"] > 0 and not is_in_answer and not is_blocked(state, scratch, item):
-            score = popular.popularity(state, item)
-            if score > 0.0:
-                rank(state, answers, row, begin, wanted, item, score, POPULAR)
+    term = scratch.term
+    ruleset, group = term[TERM_RULESET], term[TERM_GROUP]
+    if term[TERM_LISTED] != 0:
+        for j in range(term[TERM_BEGIN], term[TERM_END]):
+            _consider(state, scratch, policy, answers, row, begin, wanted, policy.listed[j])
+    elif group > 0:
+        end = policy.member_at[group + 1]
+        for j in range(policy.member_at[group], end):
+            _ask_ahead(state, policy, policy.member[min(j + AHEAD, end - 1)])
+            _consider_row(state, scratch, policy, answers, row, begin, wanted, policy.member[j])
+    elif ruleset >= 0 and policy.chosen_at[ruleset] < policy.chosen_at[ruleset + 1]:
+        end = policy.chosen_at[ruleset + 1]
+        for j in range(policy.chosen_at[ruleset], end):
+            _ask_ahead(state, policy, policy.chosen[min(j + AHEAD, end - 1)])
+            _consider_row(state, scratch, policy, answers, row, begin, wanted, policy.chosen[j])
+    else:
+        for item in range(state.item.size):
+            _consider(state, scratch, policy, answers, row, begin, wanted, item)
     for j in range(begin):
         scratch.mark[answers.item[row, j]] &= ~np.uint8(IN_QUERY)
+
+
+@inner
+def _ask_ahead(state: State, policy: Policy, of: int) -> None:
+    """Ask for what will soon be read of the item in the catalogue's row *of*."""
+    item = policy.holder[of]
+    if item >= 0:
+        prefetch(state.item, item)
+        prefetch(state.counts, item * POPULAR_STEPS)
+
+
+@inner
+def _consider_row(
+    state: State, scratch: Scratch, policy: Policy, answers: Answers, row: int, begin: int, wanted: int, of: int
+) -> None:
+    """Consider the item in the catalogue's row *of*, if there is one."""
+    item = policy.holder[of]
+    if item >= 0 and state.item[item]["row"] == of:
+        _consider(state, scratch, policy, answers, row, begin, wanted, item)
+
+
+@inner
+def _consider(
+    state: State, scratch: Scratch, policy: Policy, answers: Answers, row: int, begin: int, wanted: int, item: int
+) -> None:
+    """Rank *item* by its popularity, if it may come and is not in the answer."""
+    is_in_answer = (scratch.mark[item] & IN_QUERY) != 0
+    if state.item[item]["df"] > 0 and not is_in_answer and not is_blocked(state, scratch, policy, item):
+        score = popular.popularity(state, item)
+        if score > 0.0:
+            score = boosted(state, scratch, policy, item, score)
+            rank(state, scratch, policy, answers, row, begin, wanted, item, score, POPULAR)
 
 
 @inner
@@ -89,6 +180,7 @@ def fill(
     state: State,
     scratch: Scratch,
     p: Parameters,
+    policy: Policy,
     query: np.ndarray,
     own: int,
     answers: Answers,
@@ -101,10 +193,10 @@ def fill(
         n_marked = _block_answer(scratch, answers, row, begin, n_marked)
         begin = answers.n[row]
         n_touched = _score_followers(state, scratch, p, query[-1], own)
-        take_best(state, scratch, p, answers, row, n_touched, FOLLOWED)
+        take_best(state, scratch, p, policy, answers, row, n_touched, FOLLOWED)
     if answers.n[row] < p.whole[N]:
         n_marked = _block_answer(scratch, answers, row, begin, n_marked)
-        _fill_popular(state, scratch, p, answers, row, n_marked)
+        _fill_popular(state, scratch, p, policy, answers, row, n_marked)
     return n_marked
 
 

@@ -111,7 +111,7 @@ def _apply_one(state: State, batch: Batch, i: int) -> int:
         popular.move_to(state, time)
     if state.session[slot]["events"] == 0:
         _begin(state, slot, time)
-    grow(state, slot, item, time, batch.type[i])
+    batch.novel[i] = grow(state, slot, item, time, batch.type[i])
     batch.outcome[i] = APPLIED
     return DONE
 

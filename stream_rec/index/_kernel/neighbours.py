@@ -26,6 +26,7 @@ from stream_rec.index._kernel.state import (
     SAMPLE_RECENT,
     SAMPLING,
     SAMPLING_SEED,
+    TRAIL_DISTINCT,
     WATERMARK,
     WEIGHT,
     WEIGHT_AFTER,
@@ -339,6 +340,7 @@ def _choose(scratch: Scratch, p: Parameters, n: int) -> int:
 def find_neighbours(state: State, scratch: Scratch, p: Parameters, query: np.ndarray, own: int) -> int:
     """List the query's neighbours in `chosen`, newest first; return how many there are. *own* is never one."""
     distinct = _read_query(scratch, p, query)
+    scratch.trail[TRAIL_DISTINCT] = distinct
     n = _gather(state, scratch, p, distinct, own)
     if p.whole[SAMPLING] != SAMPLE_RECENT:
         n = _sample(scratch, p, n)

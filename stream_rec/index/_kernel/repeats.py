@@ -8,20 +8,20 @@ Ren et al., "RepeatNet", AAAI 2019: first whether to repeat, then what; here cou
 import numpy as np
 
 from stream_rec.index._kernel.compiled import inner
-from stream_rec.index._kernel.scores import is_blocked
-from stream_rec.index._kernel.state import IN_SESSION, N_EVENTS, N_HELD, N_SESSIONS, Scratch, State
+from stream_rec.index._kernel.policy import is_blocked
+from stream_rec.index._kernel.state import IN_SESSION, N_EVENTS, N_HELD, N_SESSIONS, Policy, Scratch, State
 
 
 @inner
-def weigh_repeats(state: State, scratch: Scratch, seen: np.ndarray, n_touched: int) -> None:
-    """Scale the scores of the items *seen* to their share, of items that may be recommended."""
+def weigh_repeats(state: State, scratch: Scratch, policy: Policy, seen: np.ndarray, n_touched: int) -> float:
+    """Scale the scores of the items *seen* to their share, of items that may be recommended; return by how much."""
     for item in seen:
         if item >= 0:
             scratch.mark[item] |= np.uint8(IN_SESSION)
     old, new = 0.0, 0.0
     for j in range(n_touched):
         item = scratch.touched[j]
-        if is_blocked(state, scratch, item):
+        if is_blocked(state, scratch, policy, item):
             continue
         if (scratch.mark[item] & np.uint8(IN_SESSION)) == 0:
             new += scratch.score[item]
@@ -30,6 +30,7 @@ def weigh_repeats(state: State, scratch: Scratch, seen: np.ndarray, n_touched: i
     counters = state.counters
     repeats = float(counters[N_EVENTS] - counters[N_HELD])
     others = float(counters[N_HELD] - counters[N_SESSIONS])
+    factor = 1.0
     if old > 0.0 and new > 0.0 and others > 0.0:
         factor = (repeats * new) / (others * old)
         for j in range(n_touched):
@@ -39,3 +40,4 @@ def weigh_repeats(state: State, scratch: Scratch, seen: np.ndarray, n_touched: i
     for item in seen:
         if item >= 0:
             scratch.mark[item] &= ~np.uint8(IN_SESSION)
+    return factor

@@ -7,8 +7,8 @@ import numpy as np
 
 from stream_rec.index._kernel.arithmetic import ln as plain_ln
 from stream_rec.index._kernel.compiled import inner, prefetch
+from stream_rec.index._kernel.policy import boosted, count_category, is_blocked
 from stream_rec.index._kernel.state import (
-    BLOCKED,
     DIRECTION,
     EVERY_TIME,
     IDF,
@@ -20,9 +20,11 @@ from stream_rec.index._kernel.state import (
     NEIGHBOURS,
     PLACE,
     REPEATED,
+    TERM_CAP,
     Answers,
     N,
     Parameters,
+    Policy,
     Scratch,
     State,
 )
@@ -124,25 +126,46 @@ def _weighed(state: State, p: Parameters, item: int, score: float) -> float:
 
 
 @inner
-def rank(
-    state: State, answers: Answers, row: int, begin: int, wanted: int, item: int, score: float, source: int
-) -> int:
-    """Put *item* at its place among the entries of one source, which start at *begin*; return how many there are.
+def _is_below(state: State, item: int, score: float, other: int, other_score: float) -> bool:
+    return score < other_score or (score == other_score and state.item[item]["hash"] < state.item[other]["hash"])
 
-    The list is never longer than *wanted*; equal scores: the larger hash first.
+
+@inner
+def rank(
+    state: State,
+    scratch: Scratch,
+    policy: Policy,
+    answers: Answers,
+    row: int,
+    begin: int,
+    wanted: int,
+    item: int,
+    score: float,
+    source: int,
+) -> None:
+    """Put *item* at its place among the entries of one source, which start at *begin*.
+
+    The list is never longer than *wanted*; equal scores: the larger hash first. Where a category is full, its lowest
+    entry makes room for a better one: what is left in the end is the list in order with those skipped that come when
+    their category is full already, whatever order they came in (the best basis of a matroid, found one by one).
     """
     n = answers.n[row]
     items, scores = answers.item, answers.score
+    if n == wanted and _is_below(state, item, score, items[row, n - 1], scores[row, n - 1]):
+        return
+    if scratch.term[TERM_CAP] > 0:
+        held, lowest = count_category(state, scratch, policy, answers, row, begin, item)
+        if held >= scratch.term[TERM_CAP]:
+            if lowest < 0 or _is_below(state, item, score, items[row, lowest], scores[row, lowest]):
+                return
+            for j in range(lowest, n - 1):
+                items[row, j] = items[row, j + 1]
+                scores[row, j] = scores[row, j + 1]
+            n -= 1
     if n == wanted:
-        last = scores[row, n - 1]
-        if score < last or (score == last and state.item[item]["hash"] < state.item[items[row, n - 1]]["hash"]):
-            return n
         n -= 1
     place = n
-    while place > begin and (
-        scores[row, place - 1] < score
-        or (scores[row, place - 1] == score and state.item[items[row, place - 1]]["hash"] < state.item[item]["hash"])
-    ):
+    while place > begin and _is_below(state, items[row, place - 1], scores[row, place - 1], item, score):
         items[row, place] = items[row, place - 1]
         scores[row, place] = scores[row, place - 1]
         answers.source[row, place] = source
@@ -151,26 +174,18 @@ def rank(
     scores[row, place] = score
     answers.source[row, place] = source
     answers.n[row] = n + 1
-    return n + 1
-
-
-@inner
-def block(scratch: Scratch, n_marked: int, item: int) -> int:
-    if item >= 0 and (scratch.mark[item] & BLOCKED) == 0:
-        scratch.mark[item] |= BLOCKED
-        scratch.marked[n_marked] = item
-        return n_marked + 1
-    return n_marked
-
-
-@inner
-def is_blocked(state: State, scratch: Scratch, item: int) -> bool:
-    return (scratch.mark[item] & BLOCKED) != 0 or state.item[item]["denied"] != 0
 
 
 @inner
 def take_best(
-    state: State, scratch: Scratch, p: Parameters, answers: Answers, row: int, n_touched: int, source: int
+    state: State,
+    scratch: Scratch,
+    p: Parameters,
+    policy: Policy,
+    answers: Answers,
+    row: int,
+    n_touched: int,
+    source: int,
 ) -> None:
     """Rank the touched items behind what the answer already has, and wipe their scores."""
     begin = answers.n[row]
@@ -181,8 +196,9 @@ def take_best(
         item = scratch.touched[j]
         score = scratch.score[item]
         scratch.score[item] = 0.0
-        if begin < wanted and not is_blocked(state, scratch, item):
+        if begin < wanted and not is_blocked(state, scratch, policy, item):
             if source == NEIGHBOURS:
                 score = _weighed(state, p, item, score)
+            score = boosted(state, scratch, policy, item, score)
             if score > 0.0:
-                rank(state, answers, row, begin, wanted, item, score, source)
+                rank(state, scratch, policy, answers, row, begin, wanted, item, score, source)

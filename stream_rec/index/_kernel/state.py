@@ -121,7 +121,19 @@ ITEM: np.dtype[np.void] = _record(
     low=np.int32,  # lowest of them
     id_bytes=np.uint16,
     dirty=np.uint8,  # its popularity changed since the top was put in order
-    denied=np.uint8,  # never recommended
+    denied=np.uint8,  # never recommended: DENIED_* below
+    row=np.int32,  # in the catalogue, 0 for an item that is not in it
+)
+TERMS: np.dtype[np.void] = _record(
+    exclude_begin=np.int64,  # items that must not come: Policy.listed[exclude_begin:exclude_end]
+    exclude_end=np.int64,
+    allow_begin=np.int64,  # the only ones that may, each once, if `only_listed`
+    allow_end=np.int64,
+    ruleset=np.int32,  # which verdicts hold, NO_RULESET for none
+    cap=np.int32,  # items of one category at most, 0 for no bound
+    row=np.int32,  # the catalogue's row of the current item, LAST_SEEN to look at the session
+    same_category=np.uint8,
+    only_listed=np.uint8,
 )
 FILING: np.dtype[np.void] = _record(time=np.int64, slot=np.int32)
 OLDEST: np.dtype[np.void] = _record(
@@ -185,6 +197,7 @@ class Batch(NamedTuple):
     type: U8
     id_key: U64  # [n, 2] XXH3-128 of event_id, (0, 0) for an event without one
     outcome: U8  # APPLIED to begin with, or UNKNOWN_TYPE, which stays; written: LATE or DUPLICATE
+    novel: U8  # written: 1 where the item was new to its session; of no meaning where the event was not applied
 
 
 class Scratch(NamedTuple):
@@ -205,6 +218,8 @@ class Scratch(NamedTuple):
     ordered: F64
     key: F64  # what a sampling other than of the newest goes by
     session: I32  # items of a session, repeats included
+    term: I64  # [N_TERMS] what policy asks of the query at hand: TERM_* below
+    trail: F64  # [N_TRAIL] what the last query leaves to tell of it, beside the lists above
 
 
 class Answers(NamedTuple):
@@ -220,6 +235,7 @@ class Queries(NamedTuple):
     """Questions that bring their own items: items[begin[q]:end[q]], oldest first, repeats included.
 
     Items that nobody holds are negative numbers, equal ones alike. `own` is nobody's neighbour in it, -1 for none.
+    Where `begin` is OWN_EVENTS, the events of session `own` are the query.
     """
 
     item: I32
@@ -228,10 +244,47 @@ class Queries(NamedTuple):
     own: I64  # [Q]
 
 
+class Policy(NamedTuple):
+    """What may come, how much of it, and what it weighs.
+
+    Row 0 of the catalogue stands for all items that are not in it. Of R rows, S rule sets and G categories:
+    """
+
+    terms: Records  # [Q] TERMS, or [1] for all queries alike
+    listed: I32  # item numbers: parts of it are the terms' lists
+    verdict: U16  # [S, R] 0 bars the item; else which factor its score is multiplied by
+    factor: F64  # [S, F]
+    most: F64  # [S] the largest factor; 0 where all are 1
+    chosen: I32  # rows that few-choosing rule sets let through ...
+    chosen_at: I64  # [S + 1] ... and where those of a set begin; a set that has none is not one of them
+    group: I32  # [R] number of the category, 0 for none
+    member: I32  # rows by category ...
+    member_at: I64  # [G + 2] ... and where those of a category begin
+    holder: I32  # [R] number of the item in that row, if it is still the item's: compare ITEM.row
+
+
+NO_RULESET = -1
+LAST_SEEN = -1
+OWN_EVENTS = -1
+DENIED_BY_LIST = 1  # bits of ITEM.denied
+DENIED_BY_CATALOGUE = 2
+TERM_ANY, TERM_RULESET, TERM_CAP, TERM_GROUP, TERM_LISTED, TERM_BEGIN, TERM_END, N_TERMS = range(8)
+# Fields of Scratch.trail.
+(
+    TRAIL_LENGTH,  # events of the query
+    TRAIL_DISTINCT,  # its distinct items, in `query`; not written where nobody looked for neighbours
+    TRAIL_CHOSEN,  # neighbours, in `chosen`
+    TRAIL_HOLDERS,  # sessions that a sequential rule was found in
+    TRAIL_MIX,  # what a neighbour's vote counts beside those rules
+    TRAIL_REPEATS,  # what the scores of the session's own items were scaled by
+    N_TRAIL,
+) = range(7)
+
 NEIGHBOURS, FOLLOWED, POPULAR = range(3)
 IN_QUERY = 1
 BLOCKED = 2
 IN_SESSION = 4
+LISTED = 8
 
 # Fields of the whole-number parameters of a query.
 (

@@ -169,11 +169,14 @@ def _insert_event(state: State, slot: int, place: int, item: int, time: int, kin
 
 
 @inner
-def grow(state: State, slot: int, item: int, time: int, kind: int) -> None:
-    """Add an event to an open session and move the session to its new place in all its items' lists."""
+def grow(state: State, slot: int, item: int, time: int, kind: int) -> bool:
+    """Add an event to an open session and move the session to its new place in all its items' lists.
+
+    Tell whether the item is new to the session.
+    """
     if state.session[slot]["events"] == state.limits[MAX_SESSION_EVENTS]:
         if time < state.event_time[state.session[slot]["at"]]:
-            return  # older than all that a full session keeps
+            return False  # older than all that a full session keeps
         _drop_oldest_event(state, slot)
     at = state.session[slot]["at"]
     n = state.session[slot]["events"]
@@ -189,8 +192,10 @@ def grow(state: State, slot: int, item: int, time: int, kind: int) -> None:
         for j in range(at, at + n):
             if not is_repeated(state, j):
                 insert(state, item_of(state, j), slot)
-    if _insert_event(state, slot, place, item, time, kind):
+    is_new = _insert_event(state, slot, place, item, time, kind)
+    if is_new:
         _join(state, slot, item)
+    return is_new
 
 
 @inner

@@ -37,13 +37,14 @@ def open_source(
     tables: bool = True,
     start: int = 1,
     delimiter: str | None = None,
+    whole: bool = False,
 ) -> FileSource:
     """A source over the file *spec*, or standard input for `-`; *rules* say how columns are named.
 
     *start* skips the records numbered below it; *delimiter* stands between the columns of a table, in place of the
-    format's own. Without *tables* only JSON is read, which is what
-    requests are written in. Raises SettingsError for the setting *key*, or for `fields` where the
-    columns are not those of the rules (for CSV and TSV, when the first batch is asked for).
+    format's own. Without *tables* only JSON is read, which is what requests are written in. *whole* rows have all
+    columns that there are, whatever the rules say. Raises SettingsError for the setting *key*, or for `fields` where
+    the columns are not those of the rules (for CSV and TSV, when the first batch is asked for).
     """
     rules = rules or DecodeRules()
     chosen = format_of_name(spec, file_format, key)
@@ -51,22 +52,22 @@ def open_source(
         raise SettingsError(key, f"expected JSON (.jsonl, .json), found {chosen}")
     stream = open_bytes(spec, key)
     try:
-        return _reader(chosen, stream, rules, key, start, delimiter)
+        return _reader(chosen, stream, rules, key, start, delimiter, whole=whole)
     except SettingsError:
         stream.close()
         raise
 
 
 def _reader(
-    chosen: str, stream: ByteStream, rules: DecodeRules, key: str, start: int, delimiter: str | None
+    chosen: str, stream: ByteStream, rules: DecodeRules, key: str, start: int, delimiter: str | None, *, whole: bool
 ) -> FileSource:
     if chosen == "jsonl":
         return LinesSource(stream, rules.max_record_bytes, start)
     if chosen == "json":
         return JsonSource(stream, rules.max_record_bytes, start)
     if chosen == "parquet":
-        return ParquetSource(stream, rules, key, start)
-    return TableSource(stream, rules, delimiter or _DELIMITERS[chosen], key, start)
+        return ParquetSource(stream, rules, key, start, whole=whole)
+    return TableSource(stream, rules, delimiter or _DELIMITERS[chosen], key, start, whole=whole)
 
 
 def format_of_name(spec: str, file_format: str | None, key: str = "events") -> str:

@@ -25,12 +25,14 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 class ParquetSource(FileSource):
     """One record in each row; its number is the row's, from 1. Raises SettingsError at once."""
 
-    def __init__(self, stream: ByteStream, rules: DecodeRules, key: str, start: int = 1) -> None:
+    def __init__(
+        self, stream: ByteStream, rules: DecodeRules, key: str, start: int = 1, *, whole: bool = False
+    ) -> None:
         super().__init__(stream, rules.max_record_bytes, start)
         self._bytes = _seekable(stream)
         self._file = _open(self._bytes, stream.name, key)
         names = self._file.schema_arrow.names
-        missing = [name for name in rules.required() if name not in names]
+        missing = [name for name in rules.required() if name not in names and not whole]
         if missing:
             raise SettingsError(
                 "fields",
@@ -38,7 +40,7 @@ class ParquetSource(FileSource):
                 "which is which with --field",
             )
         mapped = rules.fields.as_dict().values()
-        self._columns = [name for name in names if name in mapped]
+        self._columns = [name for name in names if name in mapped or whole]
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
         self._n_rows = 0
 

@@ -29,7 +29,16 @@ class TableSource(FileSource):
     numbers, which are then columns counted from 0.
     """
 
-    def __init__(self, stream: ByteStream, rules: DecodeRules, delimiter: str, key: str, start: int = 1) -> None:
+    def __init__(
+        self,
+        stream: ByteStream,
+        rules: DecodeRules,
+        delimiter: str,
+        key: str,
+        start: int = 1,
+        *,
+        whole: bool = False,
+    ) -> None:
         super().__init__(stream, rules.max_record_bytes, start)
         self._rules = rules
         self._delimiter = delimiter
@@ -37,7 +46,8 @@ class TableSource(FileSource):
         self._columns: tuple[str, ...] = ()
         self._width: int | None = None
         self._has_columns = False
-        if all(map(_is_index, rules.required())):
+        self._whole = whole
+        if not whole and all(map(_is_index, rules.required())):
             indices = [int(n) for n in rules.fields.as_dict().values() if _is_index(n)]
             self._columns = tuple(map(str, range(max(indices) + 1)))
             self._has_columns = True
@@ -153,10 +163,10 @@ class TableSource(FileSource):
 
     def _name_columns(self, names: Sequence[str]) -> None:
         fields = self._rules.fields.as_dict().values()
-        twice = sorted({name for name in names if names.count(name) > 1 and name in fields})
+        twice = sorted({name for name in names if names.count(name) > 1 and (self._whole or name in fields)})
         if twice:
             raise SettingsError("fields", f"{self.stream.name} has two columns {twice[0]!r}")
-        missing = [name for name in self._rules.required() if name not in names]
+        missing = [name for name in self._rules.required() if name not in names and not self._whole]
         other = next((each for each in _OTHER_DELIMITERS if len(names) == 1 and each in names[0]), None)
         if missing and other is not None:
             told = {",": "say --format csv", "\t": "say --format tsv"}

@@ -8,6 +8,7 @@ abort what was left open. Who commits in vain never knows whether it was: see `c
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
@@ -40,8 +41,6 @@ _DEFAULTS: Final = {
 _OURS: Final = {
     "enable.idempotence": True,
     "partitioner": "murmur2_random",
-    # One call back for each record that has arrived would cost as much as sending it.
-    "delivery.report.only.error": True,
 }
 
 
@@ -72,6 +71,8 @@ class ConfluentWriter:
         """Whether a transaction is."""
         self._began = 0.0
         self._is_broken = False
+        self._tells_of_each = False
+        """One call back for each record that has arrived would cost as much as sending it."""
         self._open()
 
     def begin(self) -> None:
@@ -97,6 +98,26 @@ class ConfluentWriter:
                         take(topic, value, key)
                 except BufferError:
                     self._send_when_there_is_room(record)
+
+    def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
+        """With a producer that tells of each record: it is made anew at the first call."""
+        if not self._tells_of_each:
+            self._tells_of_each = True
+            self._throw_away()
+        self._open()
+        refuse_too_large(records, self._max_bytes, None if self._is_compressed else self._largest_record)
+        places: dict[int, tuple[Partition, int]] = {}
+
+        def told(number: int, error: KafkaError | None, message: Message) -> None:
+            self._told(error, message)
+            if error is None:
+                places[number] = Partition(message.topic(), message.partition()), message.offset()
+
+        with self._watched("writing"):
+            for number, (topic, value, key, headers) in enumerate(records):
+                self._producer.produce(topic, value, key, headers=list(headers), on_delivery=partial(told, number))
+        self.flush()
+        return [places[number] for number in range(len(records))]
 
     def touch(self, partitions: Collection[Partition]) -> None:
         """An empty record to each."""
@@ -163,7 +184,7 @@ class ConfluentWriter:
         if self._producer is not None and not (self._is_broken and not self._is_open):
             return
         self._throw_away()
-        ours = _DEFAULTS | _OURS | {"on_delivery": self._told}
+        ours = _DEFAULTS | _OURS | {"on_delivery": self._told, "delivery.report.only.error": not self._tells_of_each}
         if self._transactional_id is not None:
             timeout = {"transaction.timeout.ms": int(_TIMEOUT_S * 1000)}
             ours |= {"transactional.id": self._transactional_id, **timeout}

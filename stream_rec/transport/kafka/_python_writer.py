@@ -89,6 +89,14 @@ class PythonWriter:
                 keep(take(topic, value, key, list(headers)))
         self._outgoing += records
 
+    def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
+        """The client's own futures tell where."""
+        self.send(records)
+        sent = self._sent
+        self.flush()
+        told = [future.value for future in sent]
+        return [(Partition(each.topic, each.partition), each.offset) for each in told]
+
     def touch(self, partitions: Collection[Partition]) -> None:
         """An empty record to each."""
         with self._watched("writing"):

@@ -1,0 +1,123 @@
+"""Why an item was recommended, as plain values. What the numbers mean is written in docs/reference/records.md.
+
+Knows nothing of how they come about. A field that does not apply is UNSET, and is not in the JSON.
+"""
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+__all__ = [
+    "ByNeighbours",
+    "ByPopularity",
+    "ByTheLast",
+    "Elsewhere",
+    "Neighbour",
+    "Others",
+    "Ruled",
+    "Shared",
+    "SharedOthers",
+    "Why",
+]
+
+
+# gc=False: trees that are never changed have no cycles for the collector to find.
+class Shared(msgspec.Struct, frozen=True, gc=False):
+    """An item that the query and a neighbour share; `position` is its newest in the query, from 1, the oldest."""
+
+    item_id: str
+    position: int
+    weight: float
+
+
+class SharedOthers(msgspec.Struct, frozen=True, gc=False):
+    """What else they share."""
+
+    items: int
+    weight: float
+
+
+class Elsewhere(msgspec.Struct, frozen=True, gc=False):
+    """Where else the neighbour holds the item, if each place counts: how often, and place x direction summed up."""
+
+    times: int
+    factor: float
+
+
+class Neighbour(msgspec.Struct, frozen=True, gc=False):
+    """A session that gave the item a share of its score.
+
+    `similarity` is the shared weights' sum x `normalise` x `age`, and `share` is `similarity` x `match` x (`place` x
+    `direction` + `again.factor`) x all factors of the item.
+    """
+
+    session_id: str | None
+    """None where it is hidden."""
+    age_ms: int
+    """Of its last event, from the watermark."""
+    similarity: float
+    shared: list[Shared]
+    """Newest first."""
+    normalise: float
+    age: float
+    step: int
+    match: float
+    distance: int
+    """Places from the newest shared item to this one in the neighbour; negative: before it."""
+    place: float
+    direction: float
+    share: float
+    again: Elsewhere | UnsetType = UNSET
+    shared_others: SharedOthers | UnsetType = UNSET
+
+
+class Others(msgspec.Struct, frozen=True, gc=False):
+    """The neighbours that are not listed."""
+
+    neighbours: int
+    share: float
+
+
+class Ruled(msgspec.Struct, frozen=True, gc=False):
+    """Sequential rules: the item came after `after` in so many `sessions`, by distance worth `weight`."""
+
+    after: str
+    sessions: int
+    weight: float
+    share: float
+    """`weight` x all factors of the item but `mix`."""
+
+
+class ByNeighbours(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="neighbours"):
+    """Shares that add up to `total`, the score: those of the neighbours, of `others` and of the `rules`."""
+
+    total: float
+    neighbours: list[Neighbour]
+    """The largest share first."""
+    idf: float
+    others: Others | UnsetType = UNSET
+    rules: Ruled | UnsetType = UNSET
+    mix: float | UnsetType = UNSET
+    """Factor of the neighbours beside rules."""
+    repeats: float | UnsetType = UNSET
+    """Factor of the session's own items."""
+    boost: float | UnsetType = UNSET
+    """Factor of whoever runs the shop."""
+
+
+class ByTheLast(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="followed"):
+    """It came right after the query's last item so many times, in the sessions looked at."""
+
+    after: str
+    count: int
+    boost: float | UnsetType = UNSET
+
+
+class ByPopularity(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="popular"):
+    """So many events had it lately, one `half_life_ms` old counting half."""
+
+    count: float
+    half_life_ms: int
+    boost: float | UnsetType = UNSET
+
+
+Why = ByNeighbours | ByTheLast | ByPopularity

@@ -1,0 +1,1 @@
+"""Compiled loops over answers and the events that follow them."""

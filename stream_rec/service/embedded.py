@@ -1,0 +1,237 @@
+"""A run that stays: the state in this process alone, files read to their end, then whatever comes over HTTP.
+
+The thread that calls `run` is the recommender: it applies what a reading thread hands it, and serves the desk in
+between. Without a broker there is nobody to hand over to and nothing to commit, so that is all.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import count
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from time import monotonic, time
+from typing import Final, Literal
+
+from stream_rec.events import Event as Click
+from stream_rec.events import EventEncoder, Forget
+from stream_rec.service.counts import show_duration, summary_lines
+from stream_rec.service.desk import Apply, Desk
+from stream_rec.service.journal import Journal
+from stream_rec.service.quality import quality_lines
+from stream_rec.service.runner import Job
+from stream_rec.service.status import StatsTaker, Status
+from stream_rec.service.worker import Taken
+from stream_rec.transport.base import Record
+
+__all__ = ["TOPIC", "Embedded", "StateInlet"]
+
+log = logging.getLogger(__name__)
+
+TOPIC: Final = "http"
+"""What stands for the topic in log positions and dead letters of events that came over HTTP."""
+
+_MAILBOX: Final = 4
+_TICK_S: Final = 0.2
+_SLICE: Final = 64
+_FLUSH_EVERY_S: Final = 0.2
+
+
+class StateInlet:
+    """Puts events straight into the state: they are applied when the ticket comes. *encoder* writes them down."""
+
+    def __init__(self, desk: Desk, encoder: EventEncoder, *, is_durable: bool = False) -> None:
+        self.is_durable = is_durable
+        self._desk = desk
+        self._encode = encoder.encode
+        self._numbers = count()
+
+    def go_on_from(self, number: int) -> None:
+        """Number what comes from *number* on."""
+        self._numbers = count(number)
+
+    def put(self, events: Sequence[Click | Forget], ticket: object) -> None:
+        """Leave them at the desk: the ticket comes with `Applied`."""
+        self._desk.put(self.ask(events), ticket)
+
+    def ask(self, events: Sequence[Click | Forget]) -> Apply:
+        """What to put on the desk to have *events* applied."""
+        records = []
+        for event in events:
+            value, key = self._encode(event)
+            records.append(Record(value, TOPIC, 0, next(self._numbers), key))
+        return Apply(records, events)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class LogClock:
+    """Tells the time of events that do not tell their own: the wall's, or the log's that goes on from its end.
+
+    *kind* is the setting `http_clock`; *retention_ms* is how long ago the log must have ended for `auto` to be `log`.
+    """
+
+    def __init__(
+        self,
+        kind: Literal["auto", "wall", "log"] = "auto",
+        retention_ms: int | None = None,
+        wall_ms: Callable[[], int] = lambda: int(time() * 1000),
+    ) -> None:
+        self._kind = kind
+        self._retention_ms = retention_ms
+        self._wall_ms = wall_ms
+        self._behind_ms = 0
+
+    def __call__(self) -> int:
+        """The time in ms since 1970."""
+        return self._wall_ms() - self._behind_ms
+
+    def begin(self, watermark: int | None) -> None:
+        """The files are read: decide, and say so where it is not the wall's."""
+        if watermark is None or self._kind == "wall":
+            return
+        behind_ms = self._wall_ms() - watermark
+        is_over = self._retention_ms is not None and behind_ms > self._retention_ms
+        if self._kind == "log" or is_over:
+            self._behind_ms = behind_ms
+            told = show_duration(max(0, behind_ms))
+            log.warning("the log ended %s ago: events over HTTP without a timestamp go on from there", told)
+
+
+class Embedded:
+    """One run."""
+
+    def __init__(self, job: Job, desk: Desk, journal: Journal | None = None, clock: LogClock | None = None) -> None:
+        self.clock = clock or LogClock("wall")
+        self.state = "recovering"
+        self.worker = job.worker
+        self.inlet = StateInlet(desk, EventEncoder(), is_durable=journal is not None)
+        self.taker = StatsTaker(quality=job.worker.quality)
+        self._job = job
+        self._desk = desk
+        self._journal = journal
+        self._mailbox: Queue[list[Record] | None] = Queue(_MAILBOX)
+        """Batches of events, [] where nothing waits, None at the end and as a nudge."""
+        self._read = Event()
+        self._over = Event()
+        self._failure: BaseException | None = None
+        self._next_flush = 0.0
+        self._begun = monotonic()
+
+    def run(self, stop: Callable[[], bool], watch: Callable[["Embedded"], None] = lambda _: None) -> None:
+        """Serve until told to *stop*; *watch* is called several times a second. Raises TransportError."""
+        self._replay_journal()
+        self._desk.took = self._took
+        self._desk.nudge = self._nudge
+        reading = Thread(target=self._read_events, name="reader", daemon=True)
+        reading.start()
+        try:
+            while not stop():
+                self._step()
+                watch(self)
+        finally:
+            self.state = "stopping"
+            self._over.set()
+            self._desk.nudge = lambda: None
+            self._desk.refuse_all()
+            self._job.flush()
+        self.worker.counts.check()
+
+    def summary(self) -> list[str]:
+        """The run in a few lines."""
+        stats, quality = self.worker.engine.stats(), self.worker.quality
+        told = [] if quality is None else quality_lines(quality.report(stats.n_items))
+        return summary_lines(self.worker.counts, stats, monotonic() - self._begun, quality=told)
+
+    @property
+    def status(self) -> Status:
+        """How it does now."""
+        return Status(
+            state=self.state,
+            at_ms=int(time() * 1000),
+            pid=os.getpid(),
+            generation=0,
+            owned=[],
+            lag={},
+            commits=0,
+            counts=self.worker.counts,
+            stats=self.taker.stats,
+            last_snapshot=None,
+            models=self.taker.models,
+            quality=self.taker.quality,
+        )
+
+    def _step(self) -> None:
+        """Do what comes next, or notice that nothing does."""
+        with suppress(Empty):
+            records = self._mailbox.get(timeout=_TICK_S)
+            for part in _slices(records or (), _SLICE):
+                begun = monotonic()
+                taken = self.worker.take_events(part)
+                self.worker.meters.applied(len(part), begun)
+                self._job.write(taken)
+                self._desk.serve(self.worker)
+            if records is not None and not records:
+                self._idle()
+        if self._failure is not None:
+            raise self._failure
+        self._desk.serve(self.worker)
+        if self._read.is_set() and self._mailbox.empty() and self.state != "ready":
+            self._answer_requests()
+            self._idle()
+        if monotonic() >= self._next_flush:
+            self._next_flush = monotonic() + _FLUSH_EVERY_S
+            self._job.flush()
+        self.taker.idle(self.worker.engine)
+
+    def _idle(self) -> None:
+        """All that was there to be read has been."""
+        if self.state != "ready":
+            self.clock.begin(self.worker.engine.watermark)
+            self.state = "ready"
+
+    def _answer_requests(self) -> None:
+        if self._job.requests is not None:
+            for records in self._job.requests.batches(_SLICE):
+                self._job.write(self.worker.take_requests(records))
+
+    def _replay_journal(self) -> None:
+        if self._journal is not None:
+            for records in self._journal.batches():
+                self.worker.take_events(records)
+            self.inlet.go_on_from(self._journal.n_lines)
+
+    def _took(self, asks: Sequence[Apply], taken: Sequence[Taken]) -> None:
+        """What came over HTTP was applied: write it down before anybody is told."""
+        if self._journal is not None:
+            self._journal.write([record.value for ask in asks for record in ask.records])
+        for each in taken:
+            self._job.write(each)
+
+    def _read_events(self) -> None:
+        try:
+            for records in self._job.events.batches(self._job.batch_events):
+                if not self._put(records):
+                    return
+        except BaseException as error:  # noqa: BLE001  # raised on the thread that runs
+            self._failure = error
+        finally:
+            self._read.set()
+
+    def _put(self, records: list[Record]) -> bool:
+        while not self._over.is_set():
+            with suppress(Full):
+                self._mailbox.put(records, timeout=_TICK_S)
+                return True
+        return False
+
+    def _nudge(self) -> None:
+        with suppress(Full):
+            self._mailbox.put_nowait(None)
+
+
+def _slices(records: Sequence[Record], n: int) -> Iterator[Sequence[Record]]:
+    for start in range(0, len(records), n):
+        yield records[start : start + n]

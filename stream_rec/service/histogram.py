@@ -1,0 +1,175 @@
+"""How often which values came, kept so that writing costs next to nothing and reading hinders nobody.
+
+One thread writes, without a lock; any other may read, and sees counts that never go back. Knows nothing of what is
+counted, nor of how it is shown.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["SECONDS", "SIZES", "Bins", "Histogram", "Occurrences", "Percentiles", "percentiles_of"]
+
+_SLICE_S: Final = 10.0
+_WINDOW_S: Final = 60.0
+_SLICES: Final = int(_WINDOW_S / _SLICE_S)
+_QUANTILES: Final = (0.5, 0.9, 0.99)
+
+
+class Bins:
+    """Upper bounds 1.0, 1.1, ... 9.9 of each power of ten: percentiles are within a tenth of the value at worst.
+
+    Decimal, so that the round bounds of an exposition are among them, and its counts are sums of these, not estimates.
+    """
+
+    def __init__(self, first_power: int, last_power: int) -> None:
+        powers = range(first_power, last_power)
+        # From text: the float nearest to 0.0025, as whoever writes 0.0025 has it.
+        self.upper = [float(f"{tenths}e{power - 1}") for power in powers for tenths in range(10, 100)]
+        self.upper.append(float(f"1e{last_power}"))
+        self.as_array = np.array(self.upper)
+
+    def __len__(self) -> int:
+        """Of the counts: one for each bound, and one for what is above the last."""
+        return len(self.upper) + 1
+
+    def places(self, bounds: Iterable[float]) -> list[int]:
+        """Where *bounds*, each of which must be one of ours, stand."""
+        places = [bisect_left(self.upper, bound) for bound in bounds]
+        assert [self.upper[place] for place in places] == list(bounds), "a bound that is none of ours"
+        return places
+
+
+SECONDS: Final = Bins(-6, 4)
+SIZES: Final = Bins(0, 7)
+
+Counts = list[int]
+
+
+class _Slice(NamedTuple):
+    """Ten seconds or so, over at the monotonic time *until*."""
+
+    until: float
+    counts: Counts
+
+
+class _Seen(NamedTuple):
+    """All that was recorded. Replaced as a whole, but for the counts of the present, which only grow."""
+
+    before: Counts
+    """Of all slices but the present one."""
+    recent: tuple[_Slice, ...]
+    """Of those, the last ones."""
+    present: _Slice
+
+
+class Percentiles(NamedTuple):
+    """Of what was recorded in about the last minute."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class Histogram:
+    """How often which values came: since the start, and in about the last minute (its six or seven slices).
+
+    `record` and `record_all` are for one thread, all else for any.
+    """
+
+    def __init__(self, bins: Bins = SECONDS) -> None:
+        self.sum = 0.0
+        """Of all values."""
+        self._bins = bins
+        self._upper = bins.upper
+        self._seen = _Seen([0] * len(bins), (), _Slice(0.0, [0] * len(bins)))
+        self._present = self._seen.present.counts
+        self._until = 0.0
+
+    def record(self, value: float, now: float) -> None:
+        """Count *value*; *now* is the monotonic time. Half a microsecond or less."""
+        if now >= self._until:
+            self._turn(now)
+        self._present[bisect_left(self._upper, value)] += 1
+        self.sum += value
+
+    def record_all(self, values: npt.NDArray[np.float64], now: float) -> None:
+        """Count each of *values*."""
+        if now >= self._until:
+            self._turn(now)
+        counts = np.bincount(np.searchsorted(self._bins.as_array, values))
+        present = self._present
+        for place in np.flatnonzero(counts).tolist():
+            present[place] += int(counts[place])
+        self.sum += float(values.sum())
+
+    @property
+    def count(self) -> int:
+        """How many values there were."""
+        return int(self._counts().sum())
+
+    def up_to(self, bounds: Sequence[float]) -> list[int]:
+        """How many values were at most each of *bounds*, which must be bounds of the bins; at last, how many in all."""
+        reached = np.cumsum(self._counts())
+        return [*reached[self._bins.places(bounds)].tolist(), int(reached[-1])]
+
+    def lately(self, now: float) -> npt.NDArray[np.int64]:
+        """The counts of about the minute before *now*, by bin."""
+        seen = self._seen
+        recent = [each.counts for each in (*seen.recent, seen.present) if each.until > now - _WINDOW_S]
+        lately: npt.NDArray[np.int64] = np.array(recent, np.int64).reshape(-1, len(self._bins)).sum(axis=0)
+        return lately
+
+    def percentiles(self, now: float) -> Percentiles | None:
+        """Of the minute before *now*; None if nothing was recorded in it."""
+        return percentiles_of(self.lately(now), self._bins)
+
+    def _counts(self) -> npt.NDArray[np.int64]:
+        seen = self._seen
+        return np.array(seen.before, np.int64) + np.array(seen.present.counts, np.int64)
+
+    def _turn(self, now: float) -> None:
+        """Begin a new slice. In one assignment, so that no reader sees a count twice or not at all."""
+        before, recent, present = self._seen
+        self._until = now + _SLICE_S
+        following = _Slice(self._until, [0] * len(self._bins))
+        done = [a + b for a, b in zip(before, present.counts, strict=True)]
+        self._seen = _Seen(done, (*recent, present)[-_SLICES:], following)
+        self._present = following.counts
+
+
+def percentiles_of(counts: npt.NDArray[np.int64], bins: Bins) -> Percentiles | None:
+    """The percentiles of what was counted, between the bounds of a bin in proportion; None of nothing."""
+    reached = np.cumsum(counts)
+    total = int(reached[-1])
+    if not total:
+        return None
+    upper = [*bins.upper, bins.upper[-1]]
+
+    def at(quantile: float) -> float:
+        wanted = quantile * total
+        place = int(np.searchsorted(reached, wanted))
+        below = upper[place - 1] if place else 0.0
+        share = (wanted - (reached[place] - counts[place])) / counts[place]
+        return float(below + share * (upper[place] - below))
+
+    return Percentiles(*map(at, _QUANTILES))
+
+
+class Occurrences:
+    """How often something happened, and how long it took: for what is rare."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seconds = 0.0
+        """Of all of them together."""
+        self.last_seconds: float | None = None
+
+    def record(self, seconds: float = 0.0) -> None:
+        """Count one. For one thread."""
+        self.count += 1
+        self.seconds += seconds
+        self.last_seconds = seconds

@@ -1,0 +1,62 @@
+"""What a service shows to whoever serves it to others: the same for one on a broker and one in this process alone.
+
+Knows nothing of HTTP.
+"""
+
+from collections.abc import Callable
+from time import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from stream_rec.catalogue import Catalogue
+from stream_rec.service.desk import Desk
+from stream_rec.service.inlet import Inlet
+from stream_rec.service.meters import Meters
+from stream_rec.service.snapshots import Snapshots
+from stream_rec.service.status import Status
+
+if TYPE_CHECKING:
+    from stream_rec.service.tracing import Tracing
+
+__all__ = ["Served"]
+
+
+def _now_ms() -> int:
+    return int(time() * 1000)
+
+
+class Served(NamedTuple):
+    """A service as others see it. All of it may be used from any thread."""
+
+    desk: Desk
+    inlet: Inlet
+    status: Callable[[], Status]
+    """How it does now. Cheap."""
+
+    meters: Meters | None = None
+    """What it measured, if it does."""
+
+    snapshots: Snapshots | None = None
+    snapshot_every_ms: int | None = None
+    """How often one is meant to be written; None: never."""
+
+    catalogue: Callable[[], Catalogue | None] = lambda: None
+    """What is known of items now."""
+
+    tracing: "Tracing | None" = None
+    max_bytes: int | None = None
+    """Its budget of memory."""
+
+    retention_ms: int | None = None
+    """How far back it is meant to see."""
+
+    types: frozenset[str] | None = None
+    """The event types that it takes; None: all."""
+
+    max_future_ms: int | None = None
+    """How far ahead of the clock an event may be; None: as far as it likes."""
+
+    now_ms: Callable[[], int] = _now_ms
+    """The time of an event that does not say its own."""
+
+    session_from_user: bool = False
+    """Whether sessions are cut from users: events then need a user, and no session."""

@@ -1,0 +1,77 @@
+"""From the event loop to the recommender thread and back.
+
+An endpoint awaits what it asks; results come back in groups, one call into the loop for each, however many were asked.
+"""
+
+import asyncio
+from time import monotonic
+from typing import Any, Final
+
+from stream_rec.events import Answer, Forget, Request
+from stream_rec.events import Event as Click
+from stream_rec.service.desk import Applied, Ask, Call, Done, Question
+from stream_rec.service.inlet import Receipt
+from stream_rec.service.served import Served
+
+__all__ = ["Bridge"]
+
+_PATIENCE_S: Final = 2.0  # for an event of ours to come back from the log
+
+
+class Bridge:
+    """Asks of one service. Used on its loop only, but for what the service calls."""
+
+    def __init__(self, served: Served, loop: asyncio.AbstractEventLoop) -> None:
+        self.served = served
+        self._loop = loop
+        served.desk.deliver = self._deliver
+
+    def ask(self, ask: Ask) -> "asyncio.Future[Any]":
+        """Leave *ask* at the desk; the future brings its result, or raises its error. Raises BusyError."""
+        future = self._loop.create_future()
+        self.served.desk.put(ask, future)
+        return future
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer one request."""
+        answers: list[Answer] = await self.ask(Question((request,)))
+        return answers[0]
+
+    async def call(self, call: Call) -> Any:  # noqa: ANN401  # whatever the call returns
+        """Have something looked up."""
+        return await self.ask(call)
+
+    async def take(self, events: list[Click | Forget]) -> Receipt | Applied:
+        """Hand events in; returns when they are safe, or applied where nothing keeps them."""
+        future = self._loop.create_future()
+        self.served.inlet.put(events, future)
+        result: Receipt | Applied = await future
+        return result
+
+    async def take_and_answer(self, event: Click, request: Request) -> tuple[Receipt | Applied, Answer | None]:
+        """Hand *event* in, and answer *request* once it is applied."""
+        ask = self.served.inlet.ask((event,))
+        if ask is not None:
+            applied: Applied = await self.ask(ask._replace(then=request))
+            return applied, applied.answer
+        receipt = await self.take([event])
+        assert isinstance(receipt, Receipt)
+        answers = await self.ask(Question((request,), receipt.offsets, monotonic() + _PATIENCE_S))
+        return receipt, answers[0]
+
+    def _deliver(self, done: list[Done]) -> None:
+        """Called by the service, on threads of its own."""
+        try:
+            self._loop.call_soon_threadsafe(_settle, done)
+        except RuntimeError:  # the loop has ended: nobody waits any more
+            return
+
+
+def _settle(done: list[Done]) -> None:
+    for future, result in done:
+        if future.done():  # who asked has gone
+            continue
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

@@ -1,0 +1,276 @@
+"""One function a path: what was asked is parsed already; ask the service, and return what to encode."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from time import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+import msgspec
+
+from stream_rec.events import FORGET, Answer, Event, Forget, Reason, Request, RequestDecoder
+from stream_rec.service import views
+from stream_rec.service.desk import Applied, Call, Question
+from stream_rec.service.inlet import Receipt
+from stream_rec.web.contract import (
+    Answers,
+    EventFields,
+    Forgotten,
+    ItemQuery,
+    Items,
+    LimitQuery,
+    RefusedEvent,
+    Sessions,
+    SimilarQuery,
+    Taken,
+)
+from stream_rec.web.errors import ApiError
+
+if TYPE_CHECKING:
+    from stream_rec.web.app import Api
+
+__all__ = ["Asked"]
+
+_DECODER = RequestDecoder()
+
+
+class Asked(NamedTuple):
+    """One call."""
+
+    api: "Api"
+    path: Mapping[str, str]
+    query: Any
+    """Of the route's type; where that is the fields of a request, a mapping of what was given."""
+
+    body: Any
+    scopes: frozenset[str]
+
+
+# --- recommendations
+
+
+async def recommend_session(asked: Asked) -> object:
+    """The session of the path, with the parameters of the query."""
+    fields = asked.query
+    details = fields.pop("details", False)
+    fields["session_id"] = asked.path["session_id"]
+    return await _answered(asked, _request_of(asked, fields, strict=False), details=details)
+
+
+async def recommend(asked: Asked) -> object:
+    """One request, or many."""
+    body = asked.body
+    if not isinstance(body, dict):
+        raise ApiError(422, "wrong_type", "expected a JSON object", "")
+    details = asked.query.pop("details", False)
+    if "requests" not in body:
+        fields = dict(body)
+        details = _details(fields) or details
+        return await _answered(asked, _request_of(asked, fields), details=details)
+    if len(body) > 1 or not isinstance(body["requests"], list):
+        raise ApiError(422, "wrong_type", 'expected {"requests": [..]} and nothing beside it', "requests")
+    asked.api.refuse_too_many(len(body["requests"]), "requests")
+    requests = [_request(asked, fields, f"requests[{place}]") for place, fields in enumerate(body["requests"])]
+    if not requests:
+        return Answers([])
+    answers: list[Answer] = await asked.api.bridge.ask(Question(requests))
+    return Answers([await _told(asked, answer, details=details) for answer in answers])
+
+
+async def recommend_after(asked: Asked) -> object:
+    """Apply, then answer."""
+    body = asked.body
+    if not isinstance(body, dict) or "event" not in body:
+        raise ApiError(422, "missing_field", 'expected {"event": {..}}, and beside it the fields of a request', "event")
+    fields = dict(body)
+    event = _event(asked, msgspec.convert(fields.pop("event"), EventFields), "event")
+    details = _details(fields)
+    if not isinstance(event, Event):
+        raise ApiError(422, "wrong_type", "an order to forget is not answered: send it to /v1/events", "event.type")
+    if event.session_id:
+        fields.setdefault("session_id", event.session_id)
+    request = _request_of(asked, fields)
+    taken, answer = await asked.api.bridge.take_and_answer(event, request)
+    if isinstance(taken, Applied) and taken.refused:
+        refused = taken.refused[0]
+        raise ApiError(422, str(refused.reason), refused.message, "event")
+    assert answer is not None, "an event that was applied is answered"
+    return await _told(asked, answer, details=details)
+
+
+def _details(fields: dict[str, Any]) -> bool:
+    """Whether details are asked for; taken out of *fields*, since a request in a topic has none."""
+    told = fields.pop("details", False)
+    if not isinstance(told, bool):
+        raise ApiError(422, "wrong_type", "expected true or false", "details")
+    return told
+
+
+async def similar(asked: Asked) -> object:
+    """What comes after this item alone."""
+    query: SimilarQuery = asked.query
+    request = Request(items=(asked.path["item_id"],), n=query.n)
+    return await _answered(asked, request, details=query.details)
+
+
+def _request_of(asked: Asked, fields: Mapping[str, object], *, strict: bool = True) -> Request:
+    """The request in *fields*. Whose visits explain an item is told to those only who may forget them."""
+    request = _DECODER.convert(fields, strict=strict)
+    if request.explain and "admin" not in asked.scopes:
+        return msgspec.structs.replace(request, hide_sessions=True)
+    return request
+
+
+def _request(asked: Asked, fields: object, where: str) -> Request:
+    if not isinstance(fields, dict):
+        raise ApiError(422, "wrong_type", "expected a JSON object", where)
+    try:
+        return _request_of(asked, fields)
+    except msgspec.ValidationError as error:
+        raise ApiError.of_validation(error, where) from None
+
+
+async def _answered(asked: Asked, request: Request, *, details: bool) -> object:
+    return await _told(asked, await asked.api.bridge.answer(request), details=details)
+
+
+async def _told(asked: Asked, answer: Answer, *, details: bool) -> object:
+    """The answer as who asked gets it: with what the catalogue says, if that was asked for."""
+    if not details:
+        return answer
+    items = [each.item_id for each in answer.items]
+    found: list[views.ItemView | None] = await asked.api.bridge.call(
+        Call(lambda worker: [views.item(worker, item_id) for item_id in items])
+    )
+    told = msgspec.to_builtins(answer)
+    for each, view in zip(told["items"], found, strict=True):
+        each.update({} if view is None else msgspec.to_builtins(view))
+    return told
+
+
+# --- events
+
+
+async def take_events(asked: Asked) -> object:
+    """One or many: all are taken, or the call is refused before any is."""
+    given: Sequence[EventFields] = asked.body if isinstance(asked.body, list) else [asked.body]
+    asked.api.refuse_too_many(len(given), "")
+    is_array = isinstance(asked.body, list)
+    events = [_event(asked, fields, f"[{place}]" if is_array else "") for place, fields in enumerate(given)]
+    durable = asked.api.served.inlet.is_durable
+    if not events:
+        return Taken(0, durable, {}, [])
+    result = await asked.api.bridge.take(events)
+    if isinstance(result, Receipt):
+        return Taken(len(events), durable, result.offsets, [])
+    first = result.first
+    refused = [RefusedEvent(each.record.offset - first, str(each.reason), each.message) for each in result.refused]
+    return Taken(len(events) - len(refused), durable, {}, refused)
+
+
+def _event(asked: Asked, fields: EventFields, where: str) -> Event | Forget:
+    """Check what types cannot say, and fill in the time."""
+    served = asked.api.served
+    if fields.type == FORGET:
+        if fields.session_id is None and fields.user_id is None:
+            raise _missing("session_id", where)
+        if "admin" not in asked.scopes:
+            raise ApiError(403, "forbidden", "this key may not forget: that takes the scope admin", _at(where, "type"))
+        return Forget(fields.session_id, fields.user_id)
+    whose = "user_id" if served.session_from_user else "session_id"
+    for name in (whose, "item_id"):
+        if getattr(fields, name) is None:
+            raise _missing(name, where)
+    if served.types is not None and fields.type not in served.types:
+        raise ApiError(
+            422, Reason.UNKNOWN_TYPE, f"{fields.type!r} is none of {sorted(served.types)}", _at(where, "type")
+        )
+    now = served.now_ms()
+    timestamp = now if fields.timestamp is None else fields.timestamp
+    if served.max_future_ms is not None and timestamp > now + served.max_future_ms:
+        raise ApiError(422, Reason.FUTURE, f"is {timestamp - now} ms ahead of the clock", _at(where, "timestamp"))
+    session_id = "" if served.session_from_user else str(fields.session_id)
+    return Event(session_id, str(fields.item_id), timestamp, fields.type, fields.event_id, fields.user_id)
+
+
+def _missing(name: str, where: str) -> ApiError:
+    return ApiError(422, Reason.MISSING_FIELD, "is missing", _at(where, name))
+
+
+def _at(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+# --- looking
+
+
+async def session(asked: Asked) -> object:
+    """One session."""
+    name = asked.path["session_id"]
+    found = await asked.api.bridge.call(Call(lambda worker: views.session(worker, name)))
+    return _found(found, f"the session {name!r} is not retained")
+
+
+async def sessions(asked: Asked) -> object:
+    """The newest."""
+    query: LimitQuery = asked.query
+    return Sessions(await asked.api.bridge.call(Call(lambda worker: views.newest_sessions(worker, query.limit))))
+
+
+async def item(asked: Asked) -> object:
+    """One item."""
+    name = asked.path["item_id"]
+    found = await asked.api.bridge.call(Call(lambda worker: views.item(worker, name)))
+    return _found(found, f"no retained session holds the item {name!r}, and it is in no catalogue")
+
+
+async def items(asked: Asked) -> object:
+    """By a part of a title or of an id; or the most popular."""
+    query: ItemQuery = asked.query
+    if query.q:
+        catalogue = asked.api.served.catalogue()
+        # The first search of a catalogue reads all its titles, which nobody else should wait for.
+        found = [] if catalogue is None else await asyncio.to_thread(catalogue.search, query.q, query.limit)
+        titled = [each.id for each in found]
+        look = Call(lambda worker: views.find_items(worker, query.q, query.limit, titled))
+    else:
+        look = Call(lambda worker: views.popular_items(worker, query.limit))
+    return Items(await asked.api.bridge.call(look))
+
+
+def _found(view: object, otherwise: str) -> object:
+    if view is None:
+        raise ApiError(404, "not_found", otherwise)
+    return view
+
+
+async def stats(asked: Asked) -> object:
+    """How the service does."""
+    return asked.api.stats()
+
+
+# --- forgetting
+
+
+async def forget_session(asked: Asked) -> object:
+    """By its id, whether it is retained or not."""
+    return await _forgotten(asked, Forget(session_id=asked.path["session_id"]))
+
+
+async def forget_user(asked: Asked) -> object:
+    """Every session that the user took part in."""
+    return await _forgotten(asked, Forget(user_id=asked.path["user_id"]))
+
+
+async def _forgotten(asked: Asked, order: Forget) -> Forgotten:
+    n_sessions = await asked.api.bridge.call(Call(lambda worker: views.n_sessions_of(worker, order)))
+    result = await asked.api.bridge.take([order])
+    return Forgotten(
+        uuid4().hex,
+        int(time() * 1000),
+        asked.api.served.inlet.is_durable,
+        order.session_id,
+        order.user_id,
+        n_sessions,
+        result.offsets if isinstance(result, Receipt) else {},
+    )

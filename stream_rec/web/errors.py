@@ -1,0 +1,89 @@
+"""The one shape that errors have over HTTP, and which status says what."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from stream_rec.errors import (
+    DecodeError,
+    RecordTooLargeError,
+    SettingsError,
+    StreamRecError,
+    TransportError,
+)
+from stream_rec.service.desk import BusyError, NotServedError
+
+__all__ = ["ApiError", "Problem", "encode_error", "translated"]
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What went wrong: a code for machines, a sentence for people, and the field it is about."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """The body of every answer that is not a success."""
+
+    error: Problem
+
+
+class ApiError(Exception):
+    """Answer with this status and problem, and these headers."""
+
+    def __init__(
+        self, status: int, code: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = Problem(code, message, field)
+        self.headers = headers or {}
+
+    @classmethod
+    def of_validation(cls, error: msgspec.ValidationError, where: str = "") -> "ApiError":
+        """What does not fit its type. The library's own words say what was expected, and where."""
+        message, _, place = str(error).partition(" - at `$")
+        field = (where + place.rstrip("`")).lstrip(".")
+        named = re.search("field `([^`]*)`", message)
+        code = "wrong_type"
+        if named is not None:
+            code = "unknown_field" if "unknown" in message else "missing_field"
+            field = f"{field}.{named[1]}" if field else named[1]
+        return cls(422, code, message, field)
+
+
+_AGAIN: Final = {"retry-after": "1"}
+
+
+def translated(error: BaseException) -> ApiError:
+    """The error of the service, as who asked over HTTP is told."""
+    if isinstance(error, ApiError):
+        return error
+    match error:
+        case SettingsError():
+            return ApiError(422, "out_of_range", error.message.removeprefix(f"{error.key}: "), error.key)
+        case DecodeError():
+            return ApiError(422, str(error.reason), error.message)
+        case BusyError() | NotServedError():
+            code = "overloaded" if isinstance(error, BusyError) else "not_ready"
+            return ApiError(503, code, error.message, headers=_AGAIN)
+        case RecordTooLargeError():
+            return ApiError(413, "too_large", error.message)
+        case TransportError():
+            message = f"{error.message}; some may have been written: send them again, with the same event_id"
+            return ApiError(503, "not_written", message, headers=_AGAIN)
+        case StreamRecError():
+            return ApiError(500, "failed", error.message)
+    return ApiError(500, "internal", "something is wrong with the service: its log says what")
+
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+def encode_error(problem: Problem) -> bytes:
+    """The body that tells *problem*."""
+    return _ENCODE(ErrorBody(problem))

@@ -1,0 +1,48 @@
+"""What the web layer measures of itself: requests by endpoint and status, and how long they took.
+
+For the one thread of the event loop; anybody may read. Knows nothing of how figures are shown.
+"""
+
+from time import monotonic
+from typing import Final
+
+import numpy as np
+
+from stream_rec.service.histogram import SECONDS, Histogram, Percentiles, percentiles_of
+
+__all__ = ["ENDPOINT", "HttpMeter"]
+
+ENDPOINT: Final = "stream_rec.endpoint"
+"""Under this name a request's scope holds its endpoint, once it was routed to one."""
+
+
+class HttpMeter:
+    """Counts requests. An *endpoint* is its path with placeholders (`/v1/sessions/{id}`): ids would be without end."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, int], int] = {}
+        """By endpoint and status."""
+        self.seconds: dict[str, Histogram] = {}
+        """By endpoint."""
+
+    def record(self, endpoint: str, status: int, seconds: float) -> None:
+        """Count a request that took *seconds*. Less than a microsecond."""
+        key = (endpoint, status)
+        try:
+            self.counts[key] += 1
+        except KeyError:
+            self.counts[key] = 1
+            if endpoint not in self.seconds:
+                self.seconds[endpoint] = Histogram()
+        self.seconds[endpoint].record(seconds, monotonic())
+
+    @property
+    def n_requests(self) -> int:
+        """Of all endpoints."""
+        return sum(self.counts.copy().values())
+
+    def percentiles(self, now: float | None = None) -> Percentiles | None:
+        """Of all requests of the last minute; None if there were none."""
+        now = monotonic() if now is None else now
+        lately = [histogram.lately(now) for histogram in self.seconds.copy().values()]
+        return percentiles_of(np.sum(lately, axis=0), SECONDS) if lately else None

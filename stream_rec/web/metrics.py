@@ -1,0 +1,367 @@
+"""The figures of a service for Prometheus: what is asked for is looked up when somebody asks, and at no other time.
+
+`FAMILIES` says what there is; the reference page is written from it, and dashboards and alerts are tested against it.
+Knows nothing of HTTP: `Exposition.render` gives the bytes and their type, and whoever serves sends them.
+"""
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Literal, NamedTuple, Protocol
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+import stream_rec
+from stream_rec.quality import QualityReport
+from stream_rec.service.counts import Counts
+from stream_rec.service.histogram import Histogram, Occurrences
+from stream_rec.service.meters import STAGES, Meters
+from stream_rec.service.served import Served
+from stream_rec.service.snapshots import Snapshots
+from stream_rec.service.status import Status
+from stream_rec.web.meter import HttpMeter
+
+__all__ = ["FAMILIES", "STATES", "Exposition", "Family", "Scraped", "ServiceCollector", "scraped_of"]
+
+PREFIX: Final = "stream_rec_"
+STATES: Final = ("waiting for the broker", "recovering", "ready", "stopping")
+ANSWER_SOURCES: Final = ("neighbours", "followed", "popular", "nothing")
+
+_STAGE_BOUNDS: Final = (
+    *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.007),
+    *(0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+)
+_END_BOUNDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+_SIZE_BOUNDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0, 100000.0)
+
+Kind = Literal["counter", "gauge", "histogram", "summary"]
+Value = float | Histogram | Occurrences
+
+
+class Family(NamedTuple):
+    """One metric: its name without the prefix, and for a counter without `_total`."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    """Of a histogram's buckets."""
+
+    @property
+    def full_name(self) -> str:
+        """As Prometheus asks for it."""
+        return PREFIX + self.name + ("_total" if self.kind == "counter" else "")
+
+    @property
+    def series(self) -> list[str]:
+        """The names of what it is exposed as."""
+        match self.kind:
+            case "histogram":
+                return [f"{self.full_name}_{part}" for part in ("bucket", "count", "sum")]
+            case "summary":
+                return [f"{self.full_name}_{part}" for part in ("count", "sum")]
+        return [self.full_name]
+
+
+_MODEL: Final = ("model", "shadow", "window", "n")
+
+FAMILIES: Final = (
+    # How it is
+    Family("build_info", "gauge", "Always 1; the labels say what runs.", ("version", "python")),
+    Family("ready", "gauge", "1 while it answers, else 0."),
+    Family("state", "gauge", "1 for the state that it is in, 0 for the others.", ("state",)),
+    Family("owned_partitions", "gauge", "Partitions of events and requests that this process answers for."),
+    Family("lag_records", "gauge", "Records that are there and were not read, as of some two seconds ago.",
+           ("topic", "partition")),
+    # What became of what came in
+    Family("events", "counter", "Records of the event source that this process answers for: applied; forget, an order "
+           "to; duplicate; dead_letter.", ("outcome",)),
+    Family("followed_events", "counter", "Records that other replicas answer for, or that a recovery passed again."),
+    Family("coalesced_events", "counter", "Applied events that a newer one of their session was answered in place of."),
+    Family("dead_letters", "counter", "Records that were refused, duplicates apart.", ("source", "reason")),
+    Family("requests", "counter", "Requests for recommendations, as records or over HTTP: answered; expired; "
+           "dead_letter.", ("source", "outcome")),
+    Family("answers", "counter", "Answers by the source of their first item; nothing: an answer without items.",
+           ("source",)),
+    # How long it takes
+    Family("stage_duration_seconds", "histogram", "Time by stage: mailbox, a batch waits for the recommender; apply, a "
+           "batch is applied and answered; answer, questions over HTTP are answered, as many as waited; commit, until "
+           "the broker has acknowledged.", ("stage",), _STAGE_BOUNDS),
+    Family("end_to_end_seconds", "histogram", "From the broker's time of a record until its answer is committed.", (),
+           _END_BOUNDS),
+    Family("batch_records", "histogram", "Records of a batch.", (), _SIZE_BOUNDS),
+    Family("commit_answers", "histogram", "Answers of a commit.", (), _SIZE_BOUNDS),
+    Family("commit_retries", "counter", "Tries of a commit that failed, and were made anew."),
+    Family("rebalances", "counter", "Times that partitions were shared out, the first one included."),
+    Family("recovery_duration_seconds", "summary", "Recoveries, from the broker's first answer to joining the group."),
+    # What is held
+    Family("retained_sessions", "gauge", "Sessions in the index."),
+    Family("retained_events", "gauge", "Their events."),
+    Family("retained_items", "gauge", "Items in them."),
+    Family("retained_bytes", "gauge", "Their memory by the store's prices: what max_bytes limits. The process's is "
+           "process_resident_memory_bytes."),
+    Family("max_bytes", "gauge", "The limit of retained_bytes; absent without one."),
+    Family("evicted_sessions", "counter", "Sessions that have left the index, by age or by a limit."),
+    Family("horizon_seconds", "gauge", "Age of the oldest retained session: how far back the index sees."),
+    Family("retention_seconds", "gauge", "How far back it is meant to see; absent without a limit."),
+    Family("watermark_timestamp_seconds", "gauge", "The newest event time that was accepted."),
+    # Snapshots
+    Family("snapshot_last_written_timestamp_seconds", "gauge", "When this process last wrote a snapshot; absent before "
+           "the first."),
+    Family("snapshot_last_size_bytes", "gauge", "Its size."),
+    Family("snapshot_write_duration_seconds", "summary", "Writing snapshots, beside the live answers."),
+    Family("snapshot_copy_duration_seconds", "summary", "Copying the state for them: answers wait for that long."),
+    Family("snapshot_failures", "counter", "Snapshots that could not be written."),
+    Family("snapshot_interval_seconds", "gauge", "How often one is meant to be written; absent without snapshots."),
+    # HTTP
+    Family("http_requests", "counter", "Requests over HTTP.", ("endpoint", "status")),
+    Family("http_request_duration_seconds", "histogram", "Time from a request's arrival to the end of its answer.",
+           ("endpoint",), _STAGE_BOUNDS),
+    Family("http_waiting_questions", "gauge", "Questions over HTTP that wait for the recommender."),
+    # Catalogue
+    Family("catalogue_items", "gauge", "Items in the catalogue; absent without one."),
+    Family("catalogue_unavailable_items", "gauge", "Those of them that are not available."),
+    # Quality
+    Family("quality_answers", "gauge", "Answers in the window.", _MODEL),
+    Family("quality_scored", "gauge", "Those that were followed by another event of the session, and so can be scored.",
+           _MODEL),
+    Family("quality_hit_ratio", "gauge", "HR@n: the share of scored answers that held the visitor's next item.",
+           _MODEL),
+    Family("quality_mrr_ratio", "gauge", "MRR@n: the mean of 1/place of the next item, 0 where it was missing.",
+           _MODEL),
+    Family("quality_novel_scored", "gauge", "Scored answers whose next item was new to the session.", _MODEL),
+    Family("quality_novel_hit_ratio", "gauge", "HR@n over those.", _MODEL),
+    Family("quality_coverage_ratio", "gauge", "The share of items that appeared in some answer.", _MODEL),
+)  # fmt: skip
+
+
+class Catalogue(Protocol):
+    """How much is in the catalogue."""
+
+    def __len__(self) -> int: ...
+    @property
+    def n_unavailable(self) -> int: ...
+
+
+class Scraped(NamedTuple):
+    """Where figures are looked up. What a service does not have is None, and its metrics are absent."""
+
+    status: Callable[[], Status]
+    meters: Meters | None = None
+    http: HttpMeter | None = None
+    snapshots: Snapshots | None = None
+    snapshot_interval_s: float | None = None
+    max_bytes: int | None = None
+    retention_ms: int | None = None
+    waiting: Callable[[], int] | None = None
+    """How many questions over HTTP wait."""
+    catalogue: Callable[[], Catalogue | None] = lambda: None
+
+
+def scraped_of(served: Served, http: HttpMeter) -> Scraped:
+    """Where the figures of a service that serves HTTP are looked up."""
+    every_ms = served.snapshot_every_ms
+    return Scraped(
+        served.status,
+        served.meters,
+        http,
+        served.snapshots,
+        snapshot_interval_s=None if every_ms is None else every_ms / 1000,
+        max_bytes=served.max_bytes,
+        retention_ms=served.retention_ms,
+        waiting=lambda: len(served.desk),
+        catalogue=served.catalogue,
+    )
+
+
+Samples = Iterator[tuple[str, tuple[str, ...], Value]]
+"""The family's name, the values of its labels, and the figure."""
+
+
+class ServiceCollector(Collector):
+    """Looks everything up when it is collected; some milliseconds, and nothing otherwise."""
+
+    def __init__(self, scraped: Scraped) -> None:
+        self._scraped = scraped
+
+    def describe(self) -> Iterable[Metric]:
+        """All families, empty."""
+        return [_begun(family) for family in FAMILIES]
+
+    def collect(self) -> Iterable[Metric]:
+        """The families of which something is known."""
+        begun: dict[str, Any] = {}
+        for name, labels, value in self._samples():
+            if name not in begun:
+                begun[name] = _begun(_BY_NAME[name])
+            _add(begun[name], _BY_NAME[name], labels, value)
+        return [begun[family.name] for family in FAMILIES if family.name in begun]
+
+    def _samples(self) -> Samples:
+        scraped = self._scraped
+        status = scraped.status()
+        yield from _state(status)
+        yield from _counts(status.counts)
+        yield from _held(status, scraped)
+        if scraped.meters is not None:
+            yield from _meters(scraped.meters)
+        if scraped.snapshots is not None:
+            yield from _snapshots(scraped.snapshots, scraped.snapshot_interval_s)
+        if scraped.http is not None:
+            yield from _http(scraped.http)
+        if scraped.waiting is not None:
+            yield "http_waiting_questions", (), scraped.waiting()
+        catalogue = scraped.catalogue()
+        if catalogue is not None:
+            yield "catalogue_items", (), len(catalogue)
+            yield "catalogue_unavailable_items", (), catalogue.n_unavailable
+        if status.quality is not None:
+            yield from _quality(status.quality)
+
+
+class Exposition:
+    """What `/metrics` answers: the service's figures, and the process's."""
+
+    def __init__(self, scraped: Scraped) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(ServiceCollector(scraped))
+        ProcessCollector(registry=self._registry)
+
+    def render(self, accept: str | None = None) -> tuple[bytes, str]:
+        """The exposition and its content type: OpenMetrics for who accepts it, else the text that all know."""
+        encode, content_type = choose_encoder(accept or "")
+        return encode(self._registry), content_type
+
+
+_BY_NAME: Final[Mapping[str, Family]] = {family.name: family for family in FAMILIES}
+_MAKERS: Final[Mapping[Kind, Callable[..., Metric]]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+    "summary": SummaryMetricFamily,
+}
+
+
+def _begun(family: Family) -> Metric:
+    return _MAKERS[family.kind](PREFIX + family.name, family.help, labels=family.labels)
+
+
+def _add(metric: Any, family: Family, labels: tuple[str, ...], value: Value) -> None:  # noqa: ANN401  # of four kinds
+    match value:
+        case Histogram():
+            total = value.sum  # before the counts: what is recorded meanwhile is counted, and not yet summed
+            reached = value.up_to(family.bounds)
+            names = [*map(floatToGoString, family.bounds), "+Inf"]
+            metric.add_metric(labels, buckets=list(zip(names, reached, strict=True)), sum_value=total)
+        case Occurrences():
+            metric.add_metric(labels, count_value=value.count, sum_value=value.seconds)
+        case _:
+            metric.add_metric(labels, value)
+
+
+def _state(status: Status) -> Samples:
+    yield "build_info", (stream_rec.__version__, platform.python_version()), 1
+    yield "ready", (), float(status.is_ready)
+    for state in STATES:
+        yield "state", (state,), float(status.state == state)
+    yield "owned_partitions", (), len(status.owned)
+    for label, lag in status.lag.items():
+        topic, _, partition = label.rpartition("-")
+        yield "lag_records", (topic, partition), lag
+
+
+def _counts(counts: Counts) -> Samples:
+    dead, dead_requests = counts.dead.copy(), counts.dead_requests.copy()  # which another thread goes on with
+    yield "events", ("applied",), counts.n_applied - counts.n_forgets
+    yield "events", ("forget",), counts.n_forgets
+    yield "events", ("duplicate",), counts.n_duplicates
+    yield "events", ("dead_letter",), dead.total()
+    yield "followed_events", (), counts.n_followed
+    yield "coalesced_events", (), counts.n_coalesced
+    for source, letters in (("events", dead), ("requests", dead_requests)):
+        for reason, n in letters.items():
+            yield "dead_letters", (source, reason), n
+    refused = dead_requests.total()
+    yield "requests", ("records", "answered"), max(0, counts.n_requests - refused - counts.n_expired)
+    yield "requests", ("records", "expired"), counts.n_expired
+    yield "requests", ("records", "dead_letter"), refused
+    yield "requests", ("http", "answered"), counts.n_asked
+    for source in ANSWER_SOURCES:
+        yield "answers", (source,), counts.sources[source]
+
+
+def _held(status: Status, scraped: Scraped) -> Samples:
+    stats = status.stats
+    if stats is not None:
+        yield "retained_sessions", (), stats.n_sessions
+        yield "retained_events", (), stats.n_events
+        yield "retained_items", (), stats.n_items
+        yield "retained_bytes", (), stats.n_bytes
+        yield "evicted_sessions", (), stats.n_evicted
+        if stats.horizon_ms is not None:
+            yield "horizon_seconds", (), stats.horizon_ms / 1000
+        if stats.watermark is not None:
+            yield "watermark_timestamp_seconds", (), stats.watermark / 1000
+    if scraped.max_bytes is not None:
+        yield "max_bytes", (), scraped.max_bytes
+    if scraped.retention_ms is not None:
+        yield "retention_seconds", (), scraped.retention_ms / 1000
+
+
+def _meters(meters: Meters) -> Samples:
+    for stage in STAGES:
+        if stage != "end_to_end":
+            yield "stage_duration_seconds", (stage,), getattr(meters, stage)
+    yield "end_to_end_seconds", (), meters.end_to_end
+    yield "batch_records", (), meters.batch_records
+    yield "commit_answers", (), meters.commit_answers
+    yield "commit_retries", (), meters.commit_retries.count
+    yield "rebalances", (), meters.rebalances.count
+    yield "recovery_duration_seconds", (), meters.recoveries
+
+
+def _snapshots(snapshots: Snapshots, interval_s: float | None) -> Samples:
+    last = snapshots.last
+    if last is not None:
+        yield "snapshot_last_written_timestamp_seconds", (), last.at_ms / 1000
+        yield "snapshot_last_size_bytes", (), last.n_bytes
+    yield "snapshot_write_duration_seconds", (), snapshots.written
+    yield "snapshot_copy_duration_seconds", (), snapshots.copied
+    yield "snapshot_failures", (), snapshots.failed.count
+    if interval_s is not None:
+        yield "snapshot_interval_seconds", (), interval_s
+
+
+def _http(meter: HttpMeter) -> Samples:
+    for (endpoint, status), n in sorted(meter.counts.copy().items()):
+        yield "http_requests", (endpoint, str(status)), n
+    for endpoint, seconds in sorted(meter.seconds.copy().items()):
+        yield "http_request_duration_seconds", (endpoint,), seconds
+
+
+def _quality(quality: QualityReport) -> Samples:
+    for window in quality.windows:
+        for each in window.models:
+            labels = (each.model, str(each.shadow).lower(), f"{window.window_s:g}s", str(quality.n))
+            figures: Mapping[str, float | None] = {
+                "answers": each.answers,
+                "scored": each.scored,
+                "hit_ratio": each.hr,
+                "mrr_ratio": each.mrr,
+                "novel_scored": each.novel_scored,
+                "novel_hit_ratio": each.hr_novel,
+                "coverage_ratio": each.coverage,
+            }
+            for name, figure in figures.items():
+                if figure is not None:
+                    yield f"quality_{name}", labels, figure

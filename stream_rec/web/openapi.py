@@ -1,0 +1,185 @@
+"""The OpenAPI document of the API, and the page that shows it. Both are made of the table of routes.
+
+The page is plain HTML, made here: it needs no script, and nothing from elsewhere.
+"""
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any, Final
+
+import msgspec
+
+from stream_rec import __version__
+from stream_rec.web.errors import ErrorBody
+from stream_rec.web.routes import ROUTES, Route
+
+__all__ = ["document", "page"]
+
+_REF: Final = "#/components/schemas/{name}"
+_ANY_PATH: Final = {
+    401: "No key, or an unknown one.",
+    403: "The key lacks the scope.",
+    422: "Something given is unknown, missing, or out of range: the error names it.",
+    503: "Not ready, or overloaded: ask again.",
+}
+_WITH_BODY: Final = {400: "The body is not JSON.", 413: "The body, or what it brings, is too much."}
+
+
+def document() -> dict[str, Any]:
+    """OpenAPI 3.1."""
+    kinds = [kind for route in ROUTES for kind in (*route.answer, *route.body)]
+    queries = [route.query for route in ROUTES]
+    more = [kind for route in ROUTES for kind in route.more.values()]
+    kinds += [*queries, *more, ErrorBody]
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
+    by_kind = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_kind, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "stream-rec",
+            "version": __version__,
+            "description": "Live session-based recommendations. Beside these paths: /livez and /readyz for health "
+            "checks, /metrics for Prometheus, /v1/stream for the figures of /v1/stats as server-sent events.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(route: Route, by_kind: Mapping[int, Any], components: Mapping[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "description": f"Takes the scope `{route.scope}`, where keys are asked for.",
+        "security": [{"key": []}, {}],
+        "parameters": list(_parameters(route, by_kind, components)),
+        "responses": dict(_responses(route, by_kind)),
+    }
+    if route.body:
+        schema = _any_of(route.body, by_kind)
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return operation
+
+
+def _any_of(kinds: tuple[Any, ...], by_kind: Mapping[int, Any]) -> Any:  # noqa: ANN401  # JSON
+    schemas = [by_kind[id(kind)] for kind in kinds]
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _parameters(route: Route, by_kind: Mapping[int, Any], components: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    in_path = [part.strip("{}") for part in route.path.split("/") if part.startswith("{")]
+    for name in in_path:
+        schema = {"type": "string", "minLength": 1, "maxLength": 512}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    if route.method == "GET":
+        described = components[by_kind[id(route.query)]["$ref"].rpartition("/")[2]]
+        for name, schema in described["properties"].items():
+            if name not in in_path:
+                yield {"name": name, "in": "query", "schema": schema}
+    for name, kind in route.more.items():
+        yield {"name": name, "in": "query", "schema": by_kind[id(kind)]}
+
+
+def _responses(route: Route, by_kind: Mapping[int, Any]) -> Iterator[tuple[str, Any]]:
+    schema = _any_of(route.answer, by_kind)
+    yield str(route.status), {"description": "Done.", "content": {"application/json": {"schema": schema}}}
+    failed = {"application/json": {"schema": {"$ref": _REF.format(name="ErrorBody")}}}
+    told = _ANY_PATH | (_WITH_BODY if route.body else {}) | dict(route.errors)
+    for status, meaning in sorted(told.items()):
+        yield str(status), {"description": meaning, "content": failed}
+
+
+# --- the page
+
+
+def page(described: Mapping[str, Any]) -> str:
+    """The document as a page to read."""
+    parts = [f"<h1>stream-rec {escape(described['info']['version'])}: HTTP API</h1>"]
+    parts.append(f"<p>{escape(described['info']['description'])}</p>")
+    parts.append('<p><a href="/openapi.json">openapi.json</a> · <a href="/">dashboard</a></p><nav><ul>')
+    operations = [
+        (method.upper(), path, operation)
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    ]
+    parts += [f'<li><a href="#{op["operationId"]}">{method} {escape(path)}</a></li>' for method, path, op in operations]
+    parts.append("</ul></nav>")
+    schemas = described["components"]["schemas"]
+    for method, path, operation in operations:
+        parts += _section(method, path, operation)
+    parts.append("<h2>Types</h2>")
+    for name, schema in sorted(schemas.items()):
+        parts += _type(name, schema)
+    body = "\n".join(parts)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>stream-rec: HTTP API</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="stylesheet" href="/static/docs.css"></head><body><main>{body}</main></body></html>'
+    )
+
+
+def _section(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
+    yield f'<section id="{operation["operationId"]}"><h2><code>{method} {escape(path)}</code></h2>'
+    yield f"<p>{escape(operation['summary'])} {_prose(operation['description'])}</p>"
+    rows = [(parameter["name"], parameter["in"], _shape(parameter["schema"])) for parameter in operation["parameters"]]
+    if rows:
+        yield "<table><thead><tr><th>parameter</th><th>in</th><th>type</th></tr></thead><tbody>"
+        for name, where, shape in rows:
+            yield f"<tr><td><code>{escape(name)}</code></td><td>{where}</td><td>{shape}</td></tr>"
+        yield "</tbody></table>"
+    if "requestBody" in operation:
+        yield f"<p>Body: {_shape(operation['requestBody']['content']['application/json']['schema'])}</p>"
+    yield "<ul>"
+    for status, answer in operation["responses"].items():
+        shape = _shape(answer["content"]["application/json"]["schema"])
+        yield f"<li><code>{status}</code> {escape(answer['description'])} {shape}</li>"
+    yield "</ul></section>"
+
+
+def _type(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    yield f'<section id="type-{escape(name)}"><h3>{escape(_shown(name))}</h3>'
+    yield f"<p>{_prose(schema.get('description', ''))}</p>"
+    required = set(schema.get("required", ()))
+    if schema.get("properties"):
+        yield "<table><tbody>"
+        for field, kind in schema["properties"].items():
+            needed = "required" if field in required else ""
+            yield f"<tr><td><code>{escape(field)}</code></td><td>{_shape(kind)}</td><td>{needed}</td></tr>"
+        yield "</tbody></table>"
+    yield "</section>"
+
+
+def _shape(schema: Mapping[str, Any]) -> str:
+    """A schema in a few words."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f'<a href="#type-{escape(name)}">{escape(_shown(name))}</a>'
+    if "anyOf" in schema:
+        return " or ".join(map(_shape, schema["anyOf"]))
+    if "enum" in schema:
+        return ", ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"[{_shape(schema.get('items', {}))}]"
+    limits = [
+        f"{word} {schema[key]}"
+        for key, word in (("minimum", "from"), ("maximum", "to"), ("minLength", "at least"), ("maxLength", "at most"))
+        if key in schema
+    ]
+    unit = " characters" if "maxLength" in schema else ""
+    return escape(str(schema.get("type", "anything")) + (f", {' '.join(limits)}{unit}" if limits else ""))
+
+
+def _shown(name: str) -> str:
+    return "Request" if name == "_Wire" else name
+
+
+def _prose(text: str) -> str:
+    """Text with `code`."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts))

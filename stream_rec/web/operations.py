@@ -1,0 +1,112 @@
+"""What is not about recommendations: health checks, figures as a stream, the documents, and the dashboard's files."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from stream_rec.web import openapi
+from stream_rec.web.errors import ApiError, encode_error
+from stream_rec.web.keys import READ
+from stream_rec.web.metrics import Exposition, scraped_of
+
+if TYPE_CHECKING:
+    from stream_rec.web.app import Api
+
+__all__ = ["failed", "paths"]
+
+_STATIC: Final = Path(__file__).parent / "static"
+_EVERY_S: Final = 1.0
+_HEADERS: Final = {
+    # Pages of ours run their own files only, talk to this server only, and stand in nobody's frame.
+    "content-security-policy": "default-src 'self'; img-src 'self' data: https:; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+}
+
+
+def failed(error: ApiError) -> Response:
+    """*error* as an answer."""
+    body = encode_error(error.problem)
+    return Response(body, error.status, headers=dict(error.headers), media_type="application/json")
+
+
+def paths(api: "Api") -> list[BaseRoute]:
+    """The routes of all this."""
+    described = openapi.document()
+    shown = openapi.page(described)
+
+    async def livez(_: Request) -> Response:
+        return PlainTextResponse("alive\n")
+
+    async def readyz(_: Request) -> Response:
+        status = api.served.status()
+        return PlainTextResponse(f"{status.state}\n", 200 if status.is_ready else 503)
+
+    async def document(_: Request) -> Response:
+        return JSONResponse(described)
+
+    async def page(_: Request) -> Response:
+        return HTMLResponse(shown, headers=_HEADERS)
+
+    async def stream(request: Request) -> Response:
+        try:
+            api.require(READ, request.scope["headers"])
+        except ApiError as error:
+            return failed(error)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(_figures(api), media_type="text/event-stream", headers=headers)
+
+    exposition = Exposition(scraped_of(api.served, api.http))
+
+    async def metrics(request: Request) -> Response:
+        try:
+            api.require(READ, request.scope["headers"])
+        except ApiError as error:
+            return failed(error)
+        # Beside the loop: it takes as long as some ten recommendations.
+        text, kind = await asyncio.to_thread(exposition.render, request.headers.get("accept"))
+        return Response(text, headers={"content-type": kind, "cache-control": "no-store"})
+
+    return [
+        Route("/livez", livez),
+        Route("/metrics", metrics),
+        Route("/readyz", readyz),
+        Route("/openapi.json", document),
+        Route("/docs", page),
+        Route("/v1/stream", stream),
+        Mount("/static", _Files(directory=_STATIC)),
+        Route("/", _index),
+    ]
+
+
+async def _index(_: Request) -> Response:
+    return HTMLResponse((_STATIC / "index.html").read_text(encoding="utf-8"), headers=_HEADERS)
+
+
+async def _figures(api: "Api") -> AsyncIterator[bytes]:
+    """The figures once a second, until the server ends."""
+    encode = msgspec.json.Encoder().encode
+    while not api.over.is_set():
+        yield b"event: stats\ndata: " + encode(api.stats()) + b"\n\n"
+        try:
+            await asyncio.wait_for(api.over.wait(), _EVERY_S)
+        except TimeoutError:
+            continue
+
+
+class _Files(StaticFiles):
+    """Files with the headers of pages."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401  # Starlette's own
+        """Add ours."""
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(_HEADERS)
+        return response

@@ -1,0 +1,158 @@
+"""Which path does what, for whom. The application and its OpenAPI document are both made of this table."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from stream_rec.events import Answer, RequestDecoder
+from stream_rec.service.views import ItemView, SessionView
+from stream_rec.web import endpoints
+from stream_rec.web.contract import (
+    Answers,
+    EventAndRequest,
+    EventFields,
+    Forgotten,
+    ItemQuery,
+    Items,
+    LimitQuery,
+    NoQuery,
+    OneRequest,
+    Requests,
+    Sessions,
+    SimilarQuery,
+    Taken,
+)
+from stream_rec.web.endpoints import Asked
+from stream_rec.web.keys import ADMIN, READ, WRITE
+from stream_rec.web.stats import Stats
+
+__all__ = ["ROUTES", "Route"]
+
+
+class Route(NamedTuple):
+    """One method of one path."""
+
+    name: str
+    method: str
+    path: str
+    handle: Callable[[Asked], Awaitable[object]]
+    """Returns what is encoded as the answer."""
+
+    scope: str
+    """What a key must allow."""
+
+    summary: str
+    answer: tuple[Any, ...]
+    """The types that the answer may have."""
+
+    query: type[msgspec.Struct] = NoQuery
+    body: tuple[Any, ...] = ()
+    """The types that the body may have; none: there is no body."""
+
+    decoded: Any = Any
+    """As what the endpoint gets the body: as it is written, where a decoder of its own reads it."""
+
+    status: int = 200
+    errors: Mapping[int, str] = {}
+    """Besides those that any path may have."""
+
+    more: Mapping[str, Any] = {}
+    """Parameters of the query beside those of *query*: name -> type."""
+
+
+_NOT_FOUND: Final = {404: "It is not retained."}
+_NOT_TAKEN: Final = {503: "The events could not be written: send them again."}
+
+ROUTES: Final = (
+    Route(
+        "recommend_session",
+        "GET",
+        "/v1/sessions/{session_id}/recommendations",
+        endpoints.recommend_session,
+        READ,
+        "What next for a session?",
+        (Answer,),
+        query=RequestDecoder.fields,
+        more={"details": bool},
+    ),
+    Route(
+        "recommend_after",
+        "POST",
+        "/v1/events:recommend",
+        endpoints.recommend_after,
+        WRITE,
+        "Apply an event, and answer for its session.",
+        (Answer,),
+        body=(EventAndRequest,),
+        errors=_NOT_TAKEN,
+    ),
+    Route(
+        "take_events",
+        "POST",
+        "/v1/events",
+        endpoints.take_events,
+        WRITE,
+        "Send one event, or an array of them.",
+        (Taken,),
+        body=(EventFields, list[EventFields]),
+        decoded=EventFields | list[EventFields],
+        status=202,
+        errors=_NOT_TAKEN,
+    ),
+    Route(
+        "recommend",
+        "POST",
+        "/v1/recommendations",
+        endpoints.recommend,
+        READ,
+        'What next for a session, or after items? One request, or many as {"requests": [..]}.',
+        (Answer, Answers),
+        body=(OneRequest, Requests),
+        more={"details": bool},
+    ),
+    Route(
+        "session",
+        "GET",
+        "/v1/sessions/{session_id}",
+        endpoints.session,
+        READ,
+        "The events of a session.",
+        (SessionView,),
+        errors=_NOT_FOUND,
+    ),
+    Route("sessions", "GET", "/v1/sessions", endpoints.sessions, READ, "The newest sessions.", (Sessions,), LimitQuery),
+    Route(
+        "similar",
+        "GET",
+        "/v1/items/{item_id}/similar",
+        endpoints.similar,
+        READ,
+        "What goes with an item: what is recommended after it alone.",
+        (Answer,),
+        SimilarQuery,
+    ),
+    Route("item", "GET", "/v1/items/{item_id}", endpoints.item, READ, "One item.", (ItemView,), errors=_NOT_FOUND),
+    Route("items", "GET", "/v1/items", endpoints.items, READ, "Look for items.", (Items,), ItemQuery),
+    Route(
+        "forget_session",
+        "DELETE",
+        "/v1/sessions/{session_id}",
+        endpoints.forget_session,
+        ADMIN,
+        "Erase a session, as if it had never been seen.",
+        (Forgotten,),
+        errors=_NOT_TAKEN,
+    ),
+    Route(
+        "forget_user",
+        "DELETE",
+        "/v1/users/{user_id}",
+        endpoints.forget_user,
+        ADMIN,
+        "Erase a user's sessions, as if they had never been seen.",
+        (Forgotten,),
+        errors=_NOT_TAKEN,
+    ),
+    Route("stats", "GET", "/v1/stats", endpoints.stats, READ, "How the service does.", (Stats,)),
+)

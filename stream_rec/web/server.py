@@ -1,0 +1,172 @@
+"""The thread that serves HTTP, beside the one that recommends.
+
+It has an event loop of its own. `start` returns when the address is bound, or raises what is wrong with it.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+from collections.abc import Iterator
+from threading import Event, Thread
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from stream_rec.errors import SettingsError
+from stream_rec.service.served import Served
+from stream_rec.web.app import Api, Limits, make_app
+from stream_rec.web.keys import Keys
+
+__all__ = ["Server", "parse_address"]
+
+log = logging.getLogger(__name__)
+
+_LOOPBACK: Final = "127.0.0.1"
+_CLOSE_S: Final = 2
+_TICK_S: Final = 1.0
+_BACKLOG: Final = 2048
+_MOST_PORTS: Final = 65_535
+_MOST_CONNECTIONS: Final = 20_000
+_HEADERS_S: Final = 30.0
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`. Raises SettingsError."""
+    host, _, port = text.rpartition(":")
+    if int(port) > _MOST_PORTS:
+        raise SettingsError("http", f"port {port} is above {_MOST_PORTS}")
+    return host.strip("[]") or _LOOPBACK, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches *host*."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Server:
+    """Serves *served* at *address*. `close` it.
+
+    Raises SettingsError for an address that cannot be bound, or may not be without keys.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        address: str,
+        *,
+        keys: Keys | None = None,
+        insecure: bool = False,
+        origins: tuple[str, ...] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        host, port = parse_address(address)
+        keys = keys or Keys()
+        if not (keys or insecure or is_loopback(host)):
+            raise SettingsError(
+                "http",
+                f"{host} can be reached from other machines, and there are no keys: give some with --http-key, "
+                "or say --insecure",
+            )
+        self._socket = _bound(host, port)
+        self.host, self.port = host, int(self._socket.getsockname()[1])
+        self.api = Api(served, keys, limits)
+        self._app = make_app(self.api, origins)
+        self._started = Event()
+        self._server: uvicorn.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = Thread(target=self._run, name="http", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{_LOOPBACK if host in {'0.0.0.0', '[::]'} else host}:{self.port}/"  # noqa: S104  # compared only
+
+    def start(self) -> "Server":
+        """Begin to serve."""
+        self._thread.start()
+        self._started.wait()
+        log.info("serving HTTP at %s", self.url)
+        return self
+
+    def close(self) -> None:
+        """End what is answered, for two seconds at most, and let go."""
+        server, loop = self._server, self._loop
+        if server is not None and loop is not None and self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                loop.call_soon_threadsafe(self.api.over.set)
+            server.should_exit = True
+            self._thread.join(2 * _CLOSE_S + 1)
+        self._socket.close()
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        except BaseException:
+            log.exception("the HTTP server has ended")
+            raise
+        finally:
+            self._started.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.api.open(self._loop)
+        config = uvicorn.Config(
+            self._app,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            http="httptools",
+            ws="none",
+            backlog=_BACKLOG,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=_CLOSE_S,
+            limit_concurrency=_MOST_CONNECTIONS,
+            server_header=False,
+        )
+        self._server = _Server(config)
+        ticking = asyncio.create_task(self._tick())
+        self._started.set()
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            ticking.cancel()
+
+    async def _tick(self) -> None:
+        """Once a second: note the counters; and where nobody serves the desk, let nobody wait at it."""
+        while True:
+            self.api.stats_maker.tick()
+            if not self.api.is_ready:
+                self.api.served.desk.refuse_all()
+            await asyncio.sleep(_TICK_S)
+
+
+class _Server(uvicorn.Server):
+    """One that leaves signals to the program: it is only a part of it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(place)
+        made.listen(_BACKLOG)  # who comes before it serves waits, and is not turned away
+    except OSError as error:
+        raise SettingsError("http", f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+    return made

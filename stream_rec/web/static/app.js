@@ -1,0 +1,185 @@
+// Start: views by the address after #, the stream of figures, the state in the corner, the key, light and dark.
+
+import { follow, key, news } from "./api.js";
+import { itemsView } from "./catalogue.js";
+import { SPAN_MS } from "./chart.js";
+import { say } from "./dom.js";
+import { count, duration } from "./format.js";
+import { liveView } from "./live.js";
+import { qualityView } from "./quality.js";
+import { visitorsView } from "./visitors.js";
+import { visitView } from "./visit.js";
+
+const el = (id) => document.getElementById(id);
+
+// ------------------------------------------------------------------------------------------------ figures
+
+let stats = null;
+const samples = [];
+const showLive = liveView();
+const showQuality = qualityView();
+const idle = { enter() {}, leave() {} };
+const views = { "": idle, quality: idle, visitors: visitorsView(), try: visitView(), items: itemsView() };
+let view = null;
+
+function onStats(told) {
+  const isReadyNow = told.state === "ready" && stats !== null && stats.state !== "ready";
+  stats = told;
+  samples.push({ at: told.at_ms, stats: told });
+  while (samples.length && told.at_ms - samples[0].at > SPAN_MS) samples.shift();
+  draw();
+  say(el("foot"), `stream-rec ${told.version}, up for ${duration(told.uptime_s * 1000)}, process ${told.pid}`);
+  showState("live");
+  if (isReadyNow) enter(); // what could not be answered before is asked again
+}
+
+function draw() {
+  if (!stats || document.hidden) return;
+  if (view === "") showLive(stats, samples);
+  if (view === "quality") showQuality(stats, samples);
+}
+document.addEventListener("visibilitychange", draw);
+
+// --------------------------------------------------------------------------------------------- connection
+
+const SHORT = {
+  ready: "Ready",
+  recovering: "Catching up",
+  "waiting for the broker": "Waiting for the broker",
+  stopping: "Stopping",
+};
+let until = 0;
+
+function showState(is) {
+  const pill = el("state");
+  const text =
+    is === "live"
+      ? (SHORT[stats?.state] ?? stats?.state ?? "Live")
+      : { connecting: "Connecting", lost: "No connection", key: "Key wanted" }[is];
+  say(el("state-text"), text);
+  pill.dataset.tone =
+    is === "lost"
+      ? "bad"
+      : is === "key"
+        ? "warm"
+        : is === "live"
+          ? stats?.state === "ready"
+            ? "good"
+            : "warm"
+          : "quiet";
+}
+
+function onState(state) {
+  if (state.is === "connecting" && until) return; // the banner stays until it is known how this try went
+  showState(state.is);
+  document.body.classList.toggle("stale", state.is === "lost" || state.is === "key");
+  const banner = el("banner");
+  if (state.is === "lost") {
+    const what = stats
+      ? "The connection is lost; the figures are those of the last moment."
+      : "The service cannot be reached.";
+    say(el("banner-text"), `${what} (${state.why})`);
+    until = state.until;
+  } else {
+    until = 0;
+  }
+  banner.hidden = state.is !== "lost";
+  if (state.is === "key") askForKey(key.get() ? state.why : "");
+}
+
+const again = follow(onStats, onState);
+el("banner-again").addEventListener("click", () => {
+  again();
+  el("main").focus();
+});
+setInterval(() => {
+  if (until)
+    say(el("banner-count"), `Trying again in ${count(Math.max(0, Math.ceil((until - Date.now()) / 1000)), "second")}.`);
+}, 500);
+
+// ---------------------------------------------------------------------------------------------------- key
+
+const dialog = el("key-dialog");
+
+function askForKey(why) {
+  el("key-why").hidden = !why;
+  say(el("key-why"), why ? `That key was not accepted: ${why}.` : "");
+  el("key-text").value = key.get();
+  if (!dialog.open) dialog.showModal();
+  el("key-text").focus();
+}
+
+el("key-button").addEventListener("click", () => askForKey(""));
+el("key-cancel").addEventListener("click", () => dialog.close());
+el("key-clear").addEventListener("click", () => {
+  key.set("");
+  dialog.close();
+});
+el("key-form").addEventListener("submit", () => key.set(el("key-text").value.trim()));
+news.addEventListener("key-changed", () => {
+  say(el("key-button"), key.get() ? "Key ✓" : "Key");
+  enter();
+});
+say(el("key-button"), key.get() ? "Key ✓" : "Key");
+
+// -------------------------------------------------------------------------------------------------- theme
+
+const system = matchMedia("(prefers-color-scheme: dark)");
+const isDark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
+const showTheme = () =>
+  el("theme-button").setAttribute("aria-label", isDark() ? "Switch to light colours" : "Switch to dark colours");
+el("theme-button").addEventListener("click", () => {
+  document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+  try {
+    localStorage.setItem("stream-rec.theme", document.documentElement.dataset.theme);
+  } catch {
+    // Not kept, then.
+  }
+  showTheme();
+});
+system.addEventListener("change", showTheme);
+showTheme();
+
+// ------------------------------------------------------------------------------------------------- routes
+
+/** `#/visitors/a%2Fb` is the view `visitors` with `a/b`. */
+function asked() {
+  const [name = "", rest = ""] = location.hash.replace(/^#\/?/, "").split(/\/(.*)/s);
+  let id = rest;
+  try {
+    id = decodeURIComponent(rest);
+  } catch {
+    // Typed by hand, with a lonely %: taken as it is.
+  }
+  return name in views ? [name, id] : ["", ""];
+}
+
+function enter() {
+  const [name, id] = asked();
+  const isNew = view !== name;
+  if (isNew && view !== null) views[view].leave();
+  view = name;
+  for (const section of document.querySelectorAll("main > [data-view]")) section.hidden = section.dataset.view !== name;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.getAttribute("href") === `#/${name}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const title = document.querySelector(`main > [data-view="${name}"] h1`).textContent;
+  document.title = `${title} · stream-rec`;
+  draw();
+  views[name].enter(id);
+  return isNew;
+}
+
+addEventListener("hashchange", () => {
+  if (location.hash === "#main") return;
+  if (enter()) {
+    scrollTo(0, 0);
+    el("main").focus({ preventScroll: true });
+  }
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  el("main").focus();
+});
+enter();

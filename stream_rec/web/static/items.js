@@ -1,0 +1,227 @@
+// How an item is shown: its title where one is known, a list of recommendations, each with its why.
+
+import { at, get } from "./api.js";
+import { h, keep, put, say } from "./dom.js";
+import { count, number, SOURCES } from "./format.js";
+import { bar } from "./chart.js";
+import { explain } from "./why.js";
+
+// ------------------------------------------------------------------------------------------------- titles
+
+const MOST = 5000; // titles; a page that stays open for days must not keep a whole catalogue
+const AT_ONCE = 4;
+const titles = new Map(); // id -> title, or null where there is none
+const waiting = new Map(); // id -> spans that want it
+const queue = [];
+let n_asked = 0;
+let n_made = 0; // rows, for ids that no item can clash with
+
+/** Note the titles that came with an answer. */
+export function learn(items) {
+  for (const item of items) {
+    if (item.title) remember(item.item_id, item.title);
+    else if (item.sessions !== undefined && !titles.has(item.item_id)) remember(item.item_id, null); // with all there is
+  }
+}
+
+function remember(id, title) {
+  if (titles.size >= MOST) titles.delete(titles.keys().next().value);
+  titles.set(id, title);
+  for (const span of waiting.get(id) ?? []) show(span, id);
+  waiting.delete(id);
+}
+
+function show(span, id) {
+  const title = titles.get(id);
+  say(span, title || id);
+  span.classList.toggle("id", !title);
+  if (title) span.title = id;
+}
+
+/** A span with the item's title, asked for where it is not known yet; its id until then. */
+export function named(id) {
+  const span = h("span", { class: "name" });
+  show(span, id);
+  if (!titles.has(id)) {
+    if (waiting.has(id)) waiting.get(id).push(span);
+    else {
+      waiting.set(id, [span]);
+      queue.push(id);
+      ask();
+    }
+  }
+  return span;
+}
+
+export const titleOf = (id) => titles.get(id) || id;
+
+async function ask() {
+  if (n_asked >= AT_ONCE || !queue.length) return;
+  const id = queue.shift();
+  n_asked += 1;
+  try {
+    remember(id, (await get(at("items", id))).title ?? null);
+  } catch (error) {
+    if (error.status === 404) remember(id, null);
+    else waiting.delete(id); // asked for again when it is next shown
+  } finally {
+    n_asked -= 1;
+    ask();
+  }
+}
+
+// -------------------------------------------------------------------------------------------------- cards
+
+function picture(item) {
+  if (typeof item.image !== "string" || !/^(https:\/\/|\/(?!\/))/.test(item.image)) return null;
+  return h("img", {
+    class: "thumb",
+    src: item.image,
+    alt: "",
+    loading: "lazy",
+    referrerpolicy: "no-referrer",
+    width: 40,
+    height: 40,
+    on: { error: (event) => event.target.remove() },
+  });
+}
+
+export function facts(item) {
+  return [
+    item.category ? String(item.category) : null,
+    Number.isFinite(item.price) ? `price ${item.price.toFixed(2)}` : null,
+    item.available === false ? "not available" : null,
+  ].filter(Boolean);
+}
+
+/** A row to choose an item by. `go` is what choosing does: a function, or the address of a view. */
+export function pick(item, go) {
+  const inside = [
+    picture(item),
+    h(
+      "span",
+      { class: "pick-text" },
+      h("span", { class: "name" }, item.title || item.item_id),
+      h("span", { class: "small" }, [item.title ? item.item_id : null, ...facts(item)].filter(Boolean).join(" · ")),
+    ),
+    item.sessions === undefined ? null : h("span", { class: "small end" }, count(item.sessions, "visit")),
+  ];
+  return h(
+    "li",
+    {},
+    typeof go === "string"
+      ? h("a", { class: "pick", href: go }, inside)
+      : h("button", { type: "button", class: "pick", on: { click: () => go(item) } }, inside),
+  );
+}
+
+/**
+ * A list of recommendations that can be given one answer after the other. `go(item)` makes titles into buttons;
+ * without it they lead to the item's page. `seen()` are the ids of the visit, to be marked.
+ */
+export function recommendations({ label, go, seen = () => new Set() }) {
+  const list = h("ol", { class: "recs", "aria-label": label });
+  const foot = h("p", { class: "help" });
+  const node = h("div", {}, list, foot);
+
+  function make(item) {
+    const title = go
+      ? h("button", { type: "button", class: "title", on: { click: () => go(item) } })
+      : h("a", { class: "title", href: `#/items/${encodeURIComponent(item.item_id)}` });
+    const inside = h("div", { class: "why", id: `why-${(n_made += 1)}`, hidden: true });
+    const more = h(
+      "button",
+      {
+        type: "button",
+        class: "choice ask-why",
+        "aria-expanded": "false",
+        "aria-controls": inside.id,
+        on: { click: open },
+      },
+      "Why?",
+      h("span", { class: "unseen" }, ` ${item.title || item.item_id}`),
+    );
+    const row = h(
+      "li",
+      {},
+      h(
+        "div",
+        { class: "rec" },
+        h("span", { class: "rank", "aria-hidden": "true" }),
+        picture(item),
+        h("div", { class: "rec-text" }, title, h("span", { class: "small" })),
+        h("div", { class: "rec-score" }),
+        more,
+      ),
+      inside,
+    );
+
+    function open() {
+      inside.hidden = !inside.hidden;
+      more.setAttribute("aria-expanded", String(!inside.hidden));
+      if (!inside.hidden) put(inside, explain(row.item));
+    }
+    row.parts = {
+      title,
+      small: row.querySelector(".small"),
+      score: row.querySelector(".rec-score"),
+      rank: row.querySelector(".rank"),
+      inside,
+    };
+    return row;
+  }
+
+  function change(row, item) {
+    const { title, small, score, rank, inside } = row.parts;
+    const changed = JSON.stringify(row.item) !== JSON.stringify(item.told);
+    row.item = item.told;
+    say(title, item.title || item.item_id);
+    say(rank, String(item.rank));
+    put(
+      small,
+      h("span", { class: `tag ${item.source}` }, SOURCES[item.source] ?? item.source),
+      seen().has(item.item_id) ? h("span", { class: "tag" }, "already seen") : null,
+      ` ${facts(item).join(" · ")}`,
+    );
+    put(score, bar(item.share, { tone: item.source }), h("span", { class: "unseen" }, `score ${number(item.score)}`));
+    score.title = `score ${number(item.score)}`;
+    if (changed && !inside.hidden) put(inside, explain(row.item));
+  }
+
+  return {
+    node,
+    show(answer) {
+      learn(answer.items);
+      // Fallbacks' scores are counts: bars are drawn among those of one source only.
+      const best = {};
+      for (const item of answer.items) best[item.source] = Math.max(best[item.source] ?? 0, item.score);
+      keep(
+        list,
+        answer.items.map((item, i) => ({
+          ...item,
+          told: item,
+          rank: i + 1,
+          share: item.score / (best[item.source] || 1),
+        })),
+        (item) => item.item_id,
+        make,
+        change,
+      );
+      say(
+        foot,
+        answer.items.length
+          ? summary(answer)
+          : "Nothing to recommend: nothing was learned yet, or rules leave nothing over.",
+      );
+    },
+  };
+}
+
+function summary(answer) {
+  const n = answer.items.filter((item) => item.source === "neighbours").length;
+  const all = answer.items.length;
+  const model = answer.model ? ` Model: ${answer.model}.` : "";
+  if (n === all) return `All ${number(all)} come from similar visits.${model}`;
+  if (n === 0) return `No similar visit had anything to say, so these are fallbacks.${model}`;
+  return `${number(n)} of ${number(all)} come from similar visits, the others fill the list.${model}`;
+}

@@ -1,0 +1,268 @@
+// The view of how good the recommendations are: what visitors did next, against what they had been recommended.
+
+import { bar, lineChart } from "./chart.js";
+import { h, keep, put, say } from "./dom.js";
+import { count, number, percent, stretch } from "./format.js";
+
+const FEW = 100; // below so many checked lists, a share is off by ten points either way
+
+const METRICS = [
+  [
+    "hr",
+    "Next item in the list",
+    (n) =>
+      `HR@${n}: of the checked lists, how many held the very item the visitor went to next, anywhere among its ${n}.`,
+  ],
+  [
+    "hr_novel",
+    "The same, new items only",
+    (n) =>
+      `HR@${n} on novel items: only where the next item was one that the visitor had not seen in this visit. Harder, and worth more.`,
+  ],
+  [
+    "mrr",
+    "How high it stood",
+    (n) =>
+      `MRR@${n}: 1 where the next item stood first, 1/2 for second, 1/3 for third, and 0 where it was not in the list; the mean of all.`,
+  ],
+  [
+    "coverage",
+    "Share of items shown",
+    () =>
+      "Coverage: how many of the remembered items were recommended to anybody. Low means that all get to see the same few.",
+  ],
+];
+
+/** The window that speaks of most without being old: the shortest with enough checked lists, or else the longest. */
+function telling(quality) {
+  const windows = [...(quality?.windows ?? [])].sort((a, b) => a.window_s - b.window_s);
+  return windows.find((each) => each.models.some((model) => !model.shadow && model.scored >= FEW)) ?? windows.at(-1);
+}
+
+/** Low and high of a metric's interval, where it has one. */
+function interval(model, metric) {
+  const [low, high] = [model[`${metric}_low`], model[`${metric}_high`]];
+  return Number.isFinite(low) && Number.isFinite(high) ? { low, high } : {};
+}
+
+const shown = (metric, value) =>
+  metric === "mrr" ? (Number.isFinite(value) ? value.toFixed(3) : "–") : percent(value);
+
+/** The figure at the top of the first view, with a way to the rest. */
+export function headline() {
+  const figure = h("span", { class: "figure huge" });
+  const words = h("span", { class: "claim" });
+  const basis = h("span", { class: "small" });
+  const drawing = h("div", { class: "headline-bar" });
+  const box = h(
+    "article",
+    { class: "headline" },
+    h("h2", {}, "Are the recommendations any good?"),
+    figure,
+    h("div", { class: "claims" }, words, basis),
+    drawing,
+    h("a", { href: "#/quality" }, "By model, and over time"),
+  );
+  return {
+    box,
+    show(stats) {
+      const window = telling(stats.quality);
+      const model = window?.models.find((each) => !each.shadow) ?? window?.models[0];
+      if (!model || !model.scored) {
+        figure.hidden = true;
+        say(
+          words,
+          stats.quality
+            ? "Nobody who was recommended something has gone on to another item yet, so nothing can be said."
+            : "This service does not measure its quality.",
+        );
+        put(drawing);
+        say(basis, "");
+        return;
+      }
+      figure.hidden = false;
+      say(figure, percent(model.hr, 0));
+      say(
+        words,
+        `of the time, the item that a visitor went to next was among the ${stats.quality.n} just recommended.`,
+      );
+      say(
+        basis,
+        `${count(model.scored, "list")} checked in the last ${stretch(window.window_s)}${model.scored < FEW ? ": so few may be chance" : ""}. Model: ${model.model}.`,
+      );
+      put(drawing, bar(model.hr, interval(model, "hr")));
+    },
+  };
+}
+
+export function qualityView() {
+  const node = document.getElementById("quality");
+  const choices = h("div", { class: "choices", role: "group", "aria-label": "Over the last" });
+  const help = h("p", { class: "help" });
+  const grid = h("div", { class: "tiles" });
+  const over = h("article", { class: "tile wide" });
+  const none = h("p", { class: "notice" });
+  put(node, none, h("div", { class: "row" }, h("span", {}, "Over the last"), choices), help, grid, over, limits());
+  let chosen = null;
+  let last = null;
+  let chart = null;
+  let drawnFor = "";
+
+  function choose(window_s) {
+    chosen = window_s;
+    if (last) view(...last);
+  }
+
+  function view(stats, samples) {
+    last = [stats, samples];
+    const { quality } = stats;
+    const windows = quality?.windows ?? [];
+    const isNone = !windows.some((each) => each.models.length);
+    none.hidden = !isNone;
+    for (const part of node.children) if (part !== none) part.hidden = isNone;
+    if (isNone) {
+      say(
+        none,
+        "No quality figures yet. They begin when visitors who were recommended something go on to another item.",
+      );
+      return;
+    }
+    if (!windows.some((each) => each.window_s === chosen)) chosen = telling(quality).window_s;
+    keep(
+      choices,
+      windows,
+      (each) => each.window_s,
+      (each) =>
+        h(
+          "button",
+          { type: "button", class: "choice", on: { click: () => choose(each.window_s) } },
+          stretch(each.window_s),
+        ),
+      (button, each) => button.setAttribute("aria-pressed", String(each.window_s === chosen)),
+    );
+    const window = windows.find((each) => each.window_s === chosen);
+    const shares = new Map((stats.models ?? []).map((each) => [each.name, each.share]));
+    const few = window.models.filter((each) => each.scored < FEW);
+    say(
+      help,
+      few.length
+        ? `Few lists are checked yet (${few.map((each) => `${each.model}: ${number(each.scored)}`).join(", ")}): such figures may be chance.`
+        : "Longer windows are steadier, shorter ones show sooner that something has changed.",
+    );
+    keep(
+      grid,
+      METRICS,
+      ([metric]) => metric,
+      ([, title, words]) =>
+        h(
+          "article",
+          { class: "tile" },
+          h("h2", {}, title),
+          h("p", { class: "help" }, words(quality.n)),
+          h("ul", { class: "models" }),
+        ),
+      (box, [metric]) =>
+        keep(
+          box.lastChild,
+          window.models,
+          (each) => each.model,
+          (each) => model(each, shares),
+          (row, each) => showModel(row, each, metric),
+        ),
+    );
+
+    const names = window.models.map((each) => each.model);
+    const wanted = JSON.stringify([names, chosen]);
+    if (drawnFor !== wanted) {
+      drawnFor = wanted;
+      chart = lineChart({
+        label: `Next item in the list, over the last ${stretch(chosen)}`,
+        series: names,
+        show: (value) => percent(value, 0),
+      });
+      put(
+        over,
+        h("h2", {}, "The last minutes"),
+        h("p", { class: "help" }, `“Next item in the list” of each model, each point over ${stretch(chosen)}.`),
+        chart.node,
+      );
+    }
+    chart.update(
+      samples.map((sample) => {
+        const models = sample.stats.quality?.windows.find((each) => each.window_s === chosen)?.models ?? [];
+        return {
+          at: sample.at,
+          values: names.map((name) => {
+            const found = models.find((each) => each.model === name);
+            return found?.scored ? found.hr : null;
+          }),
+        };
+      }),
+    );
+  }
+  return view;
+}
+
+function model(each, shares) {
+  const share = shares.get(each.model);
+  const told = each.shadow
+    ? "asked, but not shown to visitors"
+    : share !== undefined
+      ? `for ${percent(share, 0)} of the visits`
+      : "";
+  return h(
+    "li",
+    {},
+    h(
+      "div",
+      { class: "model" },
+      h("span", { class: "name" }, each.model),
+      " ",
+      h("span", { class: "small" }, told),
+      h("span", { class: "value" }),
+    ),
+    h("div", { class: "model-bar" }),
+    h("div", { class: "small" }),
+  );
+}
+
+function showModel(row, each, metric) {
+  const scored = metric === "hr_novel" ? each.novel_scored : each.scored;
+  const value = metric === "coverage" || scored ? each[metric] : null;
+  const { low, high } = interval(each, metric);
+  say(row.querySelector(".value"), shown(metric, value));
+  put(row.children[1], bar(value, { low, high, tone: each.shadow ? "quiet" : "" }));
+  const of = metric === "coverage" ? `${number(each.answers)} lists given` : `${number(scored)} lists checked`;
+  say(
+    row.children[2],
+    low === undefined ? of : `${of}; with 95 % certainty from ${shown(metric, low)} to ${shown(metric, high)}`,
+  );
+}
+
+function limits() {
+  return h(
+    "article",
+    { class: "tile wide" },
+    h("h2", {}, "What these figures do not say"),
+    h(
+      "ul",
+      { class: "words" },
+      h(
+        "li",
+        {},
+        "A visitor who sees the recommendations is led by them: a hit may be a click that the list itself brought about.",
+      ),
+      h("li", {}, "A visitor who leaves is not counted, and neither is whoever was recommended nothing."),
+      h(
+        "li",
+        {},
+        "They say whether the next item was foreseen, not whether more was sold. For that, compare two models on two groups of visitors.",
+      ),
+      h(
+        "li",
+        {},
+        "Compare models over the same window. What is good depends on the shop: with more items to choose from, every figure is lower.",
+      ),
+    ),
+  );
+}

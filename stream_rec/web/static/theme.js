@@ -1,0 +1,11 @@
+// Runs before the page is drawn, so that a dark page does not flash white: the choice of last time, if there was one.
+"use strict";
+{
+  let chosen = null;
+  try {
+    chosen = localStorage.getItem("stream-rec.theme");
+  } catch {
+    // No storage, as in a private window: the system's choice it is.
+  }
+  if (chosen === "dark" || chosen === "light") document.documentElement.dataset.theme = chosen;
+}

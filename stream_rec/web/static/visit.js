@@ -1,0 +1,175 @@
+// The view in which you are the visitor: open items, see what is recommended change, be forgotten.
+
+import { answerFor, answerOnce, at, call, get, inWords } from "./api.js";
+import { h, keep, put, say, tell } from "./dom.js";
+import { learn, named, pick, recommendations, titleOf } from "./items.js";
+
+const PLACE = "stream-rec.visit";
+const PAUSE_MS = 200;
+
+function newId() {
+  const random = crypto.getRandomValues(new Uint32Array(2));
+  return `you-${random[0].toString(36)}${random[1].toString(36)}`;
+}
+
+/** Type to search: `act(text)` after a pause, and only the last answer counts. */
+export function searching(form, input, act) {
+  let timer = 0;
+  let abort = new AbortController();
+  const go = () => {
+    clearTimeout(timer);
+    abort.abort();
+    abort = new AbortController();
+    act(input.value.trim(), abort.signal);
+  };
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(go, PAUSE_MS);
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    go();
+  });
+  return go;
+}
+
+export function visitView() {
+  const problem = document.getElementById("try-problem");
+  const picks = document.getElementById("picks");
+  const trail = document.getElementById("trail");
+  const mine = document.getElementById("my-id");
+  let id = sessionStorage.getItem(PLACE) ?? newId();
+  let events = [];
+  let turn = 0; // of the clicks; an answer to an older one than the newest is not shown
+  const recs = recommendations({
+    label: "Recommended to you",
+    go: view,
+    seen: () => new Set(events.map((event) => event.item_id)),
+  });
+  put(document.getElementById("suggestions"), recs.node);
+
+  function told(text) {
+    problem.hidden = !text;
+    say(problem, text);
+  }
+
+  /** Shown only when it lasts: see style.css. */
+  const busy = (isBusy) => document.getElementById("suggestions").setAttribute("aria-busy", String(isBusy));
+
+  function rename(name) {
+    id = name;
+    sessionStorage.setItem(PLACE, id);
+    say(mine, id);
+    mine.href = `#/visitors/${encodeURIComponent(id)}`;
+  }
+
+  function showTrail() {
+    put(
+      trail,
+      events.length
+        ? [...events].reverse().map((event) => h("li", {}, named(event.item_id)))
+        : h("li", { class: "quiet" }, "Nothing yet: open an item on the left."),
+    );
+    document.getElementById("forget-me").disabled = !events.length;
+  }
+
+  async function view(item) {
+    learn([item]);
+    const mineNow = (turn += 1);
+    busy(true);
+    const event = { session_id: id, item_id: item.item_id, type: "view" }; // its time is the service's to tell
+    try {
+      const answer = await answerOnce(event);
+      events.push(item);
+      showTrail();
+      if (mineNow !== turn) return;
+      told("");
+      recs.show(answer);
+      const best = answer.items[0];
+      tell(
+        `Opened ${titleOf(item.item_id)}. ${answer.items.length} recommendations${best ? `, the first is ${titleOf(best.item_id)}` : ""}.`,
+      );
+    } catch (error) {
+      told(refusal(error));
+    } finally {
+      if (mineNow === turn) busy(false);
+    }
+  }
+
+  function refusal(error) {
+    if (error.status === 403)
+      return `Your key may look but not write, so you cannot be a visitor with it. Use a key with the scope “write” (“Key” at the top). (${error.message})`;
+    if (error.status === 0 || error.status === 401 || error.status >= 500 || error.status === 429)
+      return inWords(error, "tell the service of this click");
+    return `The service did not take this click: ${error.message}.`;
+  }
+
+  async function forget() {
+    try {
+      const receipt = await call("DELETE", at("sessions", id));
+      events = [];
+      rename(newId());
+      showTrail();
+      told("");
+      recs.show(await answerFor(id));
+      tell(`Forgotten${receipt?.receipt ? `, receipt ${receipt.receipt}` : ""}. You are a new visitor now.`);
+    } catch (error) {
+      told(
+        error.status === 403
+          ? `Your key may not forget visits: that needs the scope “admin”. (${error.message})`
+          : inWords(error, "forget you"),
+      );
+    }
+  }
+  document.getElementById("forget-me").addEventListener("click", forget);
+
+  const input = document.getElementById("pick-text");
+  const search = searching(document.getElementById("pick-form"), input, async (text, signal) => {
+    try {
+      const { items } = await get("/v1/items", { q: text, limit: 20 }, { signal });
+      learn(items);
+      keep(
+        picks,
+        items,
+        (item) => item.item_id,
+        (item) => pick(item, view),
+      );
+      if (!items.length)
+        put(picks, h("li", { class: "quiet" }, text ? `No item has “${text}” in its title or id.` : "No items yet."));
+      if (text) tell(items.length ? `${items.length} items found.` : "No item found.");
+    } catch (error) {
+      if (error.name !== "AbortError") put(picks, h("li", { class: "quiet" }, inWords(error, "search items")));
+    }
+  });
+
+  async function enter(item) {
+    search();
+    told("");
+    const mineNow = (turn += 1); // a click meanwhile is newer than what is asked here
+    const isStill = () => mineNow === turn;
+    try {
+      const known = (await get(at("sessions", id))).events;
+      learn(known);
+      if (isStill()) events = known;
+    } catch (error) {
+      if (error.status !== 404) told(inWords(error, "look up your visit"));
+      else if (isStill()) events = [];
+    }
+    showTrail();
+    if (item) {
+      history.replaceState(null, "", "#/try");
+      await view({ item_id: item });
+      return;
+    }
+    try {
+      const answer = await answerFor(id);
+      if (isStill()) recs.show(answer);
+    } catch (error) {
+      told(inWords(error, "ask for recommendations"));
+    }
+  }
+
+  rename(id);
+  showTrail();
+  return { enter, leave() {} };
+}

@@ -1,0 +1,212 @@
+// The view of the visits: those seen last, and one of them with its events and its recommendations.
+
+import { answerFor, at, get, inWords } from "./api.js";
+import { h, keep, put, say, tell } from "./dom.js";
+import { ago, count, moment, TYPES } from "./format.js";
+import { learn, named, recommendations } from "./items.js";
+
+const EVERY_MS = 4000;
+
+export function visitorsView() {
+  const form = document.getElementById("visitor-form");
+  const input = document.getElementById("visitor-id");
+  const list = document.getElementById("recent");
+  const help = document.getElementById("recent-help");
+  const node = document.getElementById("visitor");
+  let shown = null; // the visit on the right
+  let isOpen = false;
+  let newest = null;
+  const HELP = help.textContent;
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const id = input.value.trim();
+    if (id) location.hash = `#/visitors/${encodeURIComponent(id)}`;
+  });
+
+  async function recent() {
+    if (list.matches(":hover") || list.contains(document.activeElement)) return;
+    try {
+      const { sessions } = await get("/v1/sessions", { limit: 50 });
+      newest = Math.max(newest ?? 0, ...sessions.map((each) => each.last_ms));
+      keep(list, sessions, (each) => each.session_id, row, change);
+      say(help, sessions.length ? HELP : "Nobody yet. As soon as an event arrives, its visit is listed here.");
+    } catch (error) {
+      say(help, inWords(error, "list the visits"));
+    }
+  }
+
+  function row(each) {
+    return h(
+      "li",
+      {},
+      h(
+        "a",
+        { class: "pick", href: `#/visitors/${encodeURIComponent(each.session_id)}` },
+        h(
+          "span",
+          { class: "pick-text" },
+          h("span", { class: "id" }, each.session_id),
+          h("span", { class: "small last" }),
+        ),
+        h("span", { class: "small end" }, h("span"), h("br"), h("span")),
+      ),
+    );
+  }
+
+  function change(item, each) {
+    const link = item.firstChild;
+    if (shown?.id === each.session_id) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+    const id = each.items.at(-1);
+    if (item.lastItem !== id) put(link.querySelector(".last"), id === undefined ? "" : named(id));
+    item.lastItem = id;
+    say(link.lastChild.firstChild, count(each.n_events, "event"));
+    say(link.lastChild.lastChild, ago(each.last_ms, newest));
+  }
+
+  function open(id) {
+    if (!id) {
+      shown = null;
+      put(
+        node,
+        h(
+          "div",
+          { class: "empty" },
+          h("p", {}, "No visit chosen."),
+          h("p", { class: "help" }, "Choose one from the list, or type the id of a session that you know."),
+        ),
+      );
+      return;
+    }
+    if (shown?.id === id) return;
+    shown = visit(id);
+    input.value = id;
+    put(node, shown.node);
+    shown.refresh().then(() => tell(`Visit ${id} is shown.`));
+    if (matchMedia("(max-width: 60rem)").matches) node.scrollIntoView({ block: "start" });
+    for (const item of list.children) {
+      if (item.rowKey === id) item.firstChild.setAttribute("aria-current", "true");
+      else item.firstChild.removeAttribute("aria-current");
+    }
+  }
+
+  function beat() {
+    if (!isOpen || document.hidden) return;
+    recent();
+    shown?.refresh();
+  }
+  setInterval(beat, EVERY_MS);
+
+  return {
+    enter(id) {
+      isOpen = true;
+      recent();
+      open(id);
+    },
+    leave() {
+      isOpen = false;
+    },
+  };
+}
+
+/** One visit: `node`, and `refresh()`, which asks for recommendations anew only when there are new events. */
+function visit(id) {
+  const facts = h("p", { class: "help" });
+  const problem = h("p", { class: "notice", hidden: true });
+  const events = h("ol", { class: "trail" });
+  const seen = new Set();
+  const recs = recommendations({ label: "Recommendations for this visit", seen: () => seen });
+  let known = null;
+
+  function told(text) {
+    problem.hidden = !text;
+    say(problem, text);
+  }
+
+  async function refresh() {
+    try {
+      const session = await get(at("sessions", id));
+      learn(session.events);
+      const print = `${session.events.length} ${session.events.at(-1)?.timestamp}`;
+      if (print === known) return;
+      seen.clear();
+      for (const event of session.events) seen.add(event.item_id);
+      show(session);
+      recs.show(await answerFor(id));
+      known = print;
+      told("");
+    } catch (error) {
+      if (error.status !== 404) {
+        told(inWords(error, "show this visit"));
+        return;
+      }
+      if (known === "none") return;
+      told(
+        "Nobody of this name is remembered: the id may be misspelt, the visit may be older than the service looks back, or it was forgotten. A new visitor would be recommended this:",
+      );
+      put(events);
+      seen.clear();
+      say(facts, "");
+      try {
+        recs.show(await answerFor(id));
+        known = "none";
+      } catch (again) {
+        told(inWords(again, "show this visit"));
+      }
+    }
+  }
+
+  function show(session) {
+    const all = session.events;
+    const user = session.user_id ? `User ${session.user_id}. ` : "";
+    const [first, last] = [all[0], all.at(-1)].map((event) => moment(event?.timestamp));
+    const from = first === last ? `At ${first}.` : `From ${first} to ${last}.`;
+    say(facts, `${user}${count(all.length, "event")}. ${all.length ? from : ""}`);
+    put(
+      events,
+      [...all]
+        .reverse()
+        .map((event) =>
+          h(
+            "li",
+            {},
+            named(event.item_id),
+            " ",
+            h("span", { class: "small" }, `${TYPES[event.type] ?? event.type}, ${moment(event.timestamp)}`),
+          ),
+        ),
+    );
+  }
+
+  const node = h(
+    "div",
+    {},
+    h("h2", { class: "visit-name" }, "Visit ", h("span", { class: "id" }, id)),
+    facts,
+    problem,
+    h(
+      "div",
+      { class: "pair" },
+      h(
+        "div",
+        {},
+        h("h3", {}, "Recommended now"),
+        h(
+          "p",
+          { class: "help" },
+          "Best first. The bar is the score, next to the best of its kind; “Why?” tells what it comes from.",
+        ),
+        recs.node,
+      ),
+      h(
+        "div",
+        {},
+        h("h3", {}, "What it looked at"),
+        h("p", { class: "help" }, "The newest first: the last ones count most."),
+        events,
+      ),
+    ),
+  );
+  return { id, node, refresh };
+}

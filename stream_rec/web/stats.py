@@ -1,0 +1,157 @@
+"""How the service does, as the API and the dashboard show it.
+
+Made of the service's status; rates are taken between two looks. Knows nothing of HTTP.
+"""
+
+from collections import deque
+from pathlib import Path
+from time import monotonic, time
+from typing import Any, Final
+
+import msgspec
+
+from stream_rec import __version__
+from stream_rec.quality import ModelShare, QualityReport
+from stream_rec.service.meters import Meters
+from stream_rec.service.served import Served
+from stream_rec.service.status import Status
+from stream_rec.web.meter import HttpMeter
+
+__all__ = ["Rates", "Retained", "Stats", "StatsMaker"]
+
+_WINDOW_S: Final = 10.0
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """By the second, over the last ten seconds or so."""
+
+    events_per_s: float
+    answers_per_s: float
+    http_per_s: float
+
+
+class Retained(msgspec.Struct, frozen=True):
+    """What the store holds."""
+
+    sessions: int
+    events: int
+    items: int
+    bytes: int
+    max_bytes: int | None
+    evicted: int
+    watermark: int | None
+    horizon_ms: int | None
+
+
+class CatalogueSize(msgspec.Struct, frozen=True):
+    """How many items are known, and how many of them are not to be had."""
+
+    items: int
+    unavailable: int
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """How the service does now."""
+
+    state: str
+    at_ms: int
+    version: str
+    uptime_s: float
+    pid: int
+    durable: bool
+    counts: dict[str, int]
+    rates: Rates
+    retained: Retained | None
+    lag: dict[str, int]
+    owned: list[str]
+    generation: int
+    dead_letters: dict[str, int]
+    snapshot: dict[str, Any] | None = None
+    latency_ms: dict[str, dict[str, float]] = {}
+    models: list[ModelShare] = []
+    quality: QualityReport | None = None
+    catalogue: CatalogueSize | None = None
+
+
+class StatsMaker:
+    """Makes them; `tick` is to be called about once a second."""
+
+    def __init__(self, served: Served, http: HttpMeter) -> None:
+        self._served = served
+        self._http = http
+        self._begun = monotonic()
+        self._seen: deque[tuple[float, int, int, int]] = deque()
+
+    def tick(self) -> None:
+        """Note where the counters are."""
+        now = monotonic()
+        counts = self._served.status().counts
+        self._seen.append((now, counts.n_read, counts.n_answers + counts.n_asked, self._http.n_requests))
+        while now - self._seen[0][0] > _WINDOW_S:
+            self._seen.popleft()
+
+    def __call__(self) -> Stats:
+        """The figures of now."""
+        served = self._served
+        status = served.status()
+        counts = status.counts
+        return Stats(
+            state=status.state,
+            at_ms=int(time() * 1000),
+            version=__version__,
+            uptime_s=round(monotonic() - self._begun, 3),
+            pid=status.pid,
+            durable=served.inlet.is_durable,
+            counts={
+                "read": counts.n_read,
+                "applied": counts.n_applied,
+                "forgets": counts.n_forgets,
+                "duplicates": counts.n_duplicates,
+                "answers": counts.n_answers,
+                "asked": counts.n_asked,
+                "requests": counts.n_requests,
+                "expired": counts.n_expired,
+                "followed": counts.n_followed,
+            },
+            rates=self._rates(),
+            retained=self._retained(status),
+            lag=status.lag,
+            owned=status.owned,
+            generation=status.generation,
+            dead_letters=dict(counts.dead + counts.dead_requests),
+            snapshot=self._snapshot(),
+            latency_ms=(served.meters or Meters()).latency_ms(http=self._http.percentiles()),
+            models=status.models,
+            catalogue=self._catalogue(),
+            quality=status.quality,
+        )
+
+    def _catalogue(self) -> CatalogueSize | None:
+        catalogue = self._served.catalogue()
+        return None if catalogue is None else CatalogueSize(len(catalogue), catalogue.n_unavailable)
+
+    def _snapshot(self) -> dict[str, Any] | None:
+        last = None if self._served.snapshots is None else self._served.snapshots.last
+        return None if last is None else {"name": Path(last.path).name, "age_s": round(monotonic() - last.at, 3)}
+
+    def _rates(self) -> Rates:
+        if len(self._seen) < 2:  # noqa: PLR2004  # a rate is between two
+            return Rates(0.0, 0.0, 0.0)
+        (then, *before), (now, *after) = self._seen[0], self._seen[-1]
+        rates = [round((new - old) / (now - then), 2) for old, new in zip(before, after, strict=True)]
+        return Rates(*rates)
+
+    def _retained(self, status: Status) -> Retained | None:
+        stats = status.stats
+        if stats is None:
+            return None
+        return Retained(
+            stats.n_sessions,
+            stats.n_events,
+            stats.n_items,
+            stats.n_bytes,
+            self._served.max_bytes,
+            stats.n_evicted,
+            stats.watermark,
+            stats.horizon_ms,
+        )

@@ -1,0 +1,376 @@
+"""What every path of the HTTP API must do, on a run that stays and on a service on a broker."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from web import Client, Running, embedded, eventually, on_broker
+
+from stream_rec.engine import Engine
+from stream_rec.events import Answer, Event
+from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.web.routes import ROUTES
+
+NOW = int(time.time() * 1000)
+
+
+def clicks(*sessions: str, start: int = NOW) -> list[dict[str, Any]]:
+    """Sessions written as their items: `abc` is a visit to a, b and c."""
+    return [
+        {"session_id": f"s{n}", "item_id": item, "timestamp": start + 1000 * n + place}
+        for n, items in enumerate(sessions)
+        for place, item in enumerate(items)
+    ]
+
+
+SHOP = clicks("abc", "abd", "abd", "xy")
+
+
+@pytest.fixture(params=["embedded", "broker"])
+def running(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """A service of each kind."""
+    made: contextlib.AbstractContextManager[Running]
+    made = embedded() if request.param == "embedded" else on_broker(MemoryBroker({"clicks": 1, "recs": 1}))
+    with made as running:
+        yield running
+
+
+@pytest.fixture
+def shop(running: Running) -> Client:
+    """A client of a service that knows four visits."""
+    told = running.client.post("/v1/events", SHOP)
+    assert len(SHOP) == told["accepted"]
+    eventually(lambda: running.served.status().counts.n_applied == len(SHOP), "all applied")
+    return running.client
+
+
+def expected(
+    session_id: str | None = None, items: list[str] | None = None, n: int | None = None
+) -> list[dict[str, Any]]:
+    """What an engine of our own says."""
+    engine = Engine()
+    engine.apply([msgspec.convert(each, Event) for each in SHOP])
+    found: list[dict[str, Any]] = msgspec.to_builtins(engine.recommend(session_id, items=items, n=n))
+    return found
+
+
+class TestRecommendations:
+    """What comes next."""
+
+    def test_for_a_session(self, shop: Client) -> None:
+        """The items are the engine's, and the answer says what it knows."""
+        told = shop.get("/v1/sessions/s0/recommendations?n=3")
+        assert expected("s0", n=3) == told["items"]
+        assert max(each["timestamp"] for each in SHOP) == told["as_of"]
+        assert ("s0", "default") == (told["session_id"], told["model"])
+        assert len(SHOP) == sum(told["offsets"].values()) + len(told["offsets"])
+
+    def test_for_items(self, shop: Client) -> None:
+        """A query of its own belongs to no session."""
+        told = shop.post("/v1/recommendations", {"items": ["a", "b"], "request_id": "r1"})
+        assert expected(items=["a", "b"]) == told["items"]
+        assert (None, "r1") == (told["session_id"], told["request_id"])
+
+    def test_for_many(self, shop: Client) -> None:
+        """Answers stand in the order of their requests, and none is worse for the others."""
+        requests = [{"session_id": "s0"}, {"items": ["x"]}, {"session_id": "s0", "n": 1}, {"session_id": "new"}]
+        told = shop.post("/v1/recommendations", {"requests": requests})["answers"]
+        assert [expected("s0"), expected(items=["x"]), expected("s0", n=1), expected("new")] == [
+            each["items"] for each in told
+        ]
+        assert {"answers": []} == shop.post("/v1/recommendations", {"requests": []})
+
+    def test_parameters_in_the_query(self, shop: Client) -> None:
+        """Each is of its type, lists are given item by item, and what is excluded does not come."""
+        told = shop.get("/v1/sessions/s0/recommendations?n=2&preset=sknn&fallbacks=false&exclude=d&exclude=x&seen=keep")
+        assert "sknn" == told["model"]
+        assert not {"d", "x"} & {each["item_id"] for each in told["items"]}
+        assert {"neighbours"} == {each["source"] for each in told["items"]}
+
+    def test_an_unknown_session_gets_what_is_popular(self, shop: Client) -> None:
+        """There is always something to show, and it says where it is from."""
+        told = shop.get("/v1/sessions/nobody/recommendations?n=2")
+        assert ["popular", "popular"] == [each["source"] for each in told["items"]]
+
+    def test_details(self, shop: Client) -> None:
+        """What is known of each item comes along, if it is asked for."""
+        told = shop.get("/v1/sessions/s0/recommendations?n=1&details=true")
+        assert 2 == told["items"][0]["sessions"]
+
+    def test_similar(self, shop: Client) -> None:
+        """What goes with an item is what comes after it alone."""
+        assert expected(items=["x"], n=2) == shop.get("/v1/items/x/similar?n=2")["items"]
+
+    def test_an_event_and_its_answer(self, shop: Client) -> None:
+        """The answer knows the event that it came with, with and without parameters."""
+        event = {"session_id": "me", "item_id": "x", "timestamp": NOW + 60_000}
+        told = shop.post("/v1/events:recommend", {"event": event})
+        assert NOW + 60_000 == told["as_of"]
+        assert "y" == told["items"][0]["item_id"]
+        assert "x" not in {each["item_id"] for each in told["items"]}
+        told = shop.post("/v1/events:recommend", {"event": event | {"item_id": "a"}, "n": 1, "seen": "drop-session"})
+        assert 1 == len(told["items"])
+        assert told["items"][0]["item_id"] not in "xa"
+        assert ["x", "a"] == [each["item_id"] for each in shop.get("/v1/sessions/me")["events"]]
+
+
+class TestEvents:
+    """What is taken, and what is not."""
+
+    def test_one_or_many(self, running: Running) -> None:
+        """An object is one event, an array many; without a time it is now."""
+        client = running.client
+        before = int(time.time() * 1000)
+        assert 1 == client.post("/v1/events", {"session_id": "a", "item_id": "i", "type": "cart"})["accepted"]
+        assert 2 == client.post("/v1/events", [{"session_id": "a", "item_id": f"i{n}"} for n in range(2)])["accepted"]
+        assert 0 == client.post("/v1/events", [])["accepted"]
+        eventually(lambda: running.served.status().counts.n_applied == 3, "applied")
+        events = client.get("/v1/sessions/a")["events"]
+        assert [("i", "cart"), ("i0", "view"), ("i1", "view")] == [(each["item_id"], each["type"]) for each in events]
+        assert all(before <= each["timestamp"] <= time.time() * 1000 for each in events)
+
+    def test_the_receipt_tells_where_they_are(self, running: Running) -> None:
+        """On a broker they are in the log before anybody is told so."""
+        told = running.client.post("/v1/events", SHOP)
+        assert running.served.inlet.is_durable == told["durable"]
+        if told["durable"]:
+            assert len(SHOP) == sum(told["offsets"].values()) + len(told["offsets"])
+
+    @pytest.mark.parametrize(
+        ("body", "code", "field"),
+        [
+            (b"{", "not_json", None),
+            (b"\xff", "not_json", None),
+            ({"session_id": "a"}, "missing_field", "item_id"),
+            ({"item_id": "a"}, "missing_field", "session_id"),
+            ({"session_id": "a", "item_id": "i", "price": 3}, "unknown_field", "price"),
+            ({"session_id": "", "item_id": "i"}, "wrong_type", "session_id"),
+            ({"session_id": "a" * 513, "item_id": "i"}, "wrong_type", "session_id"),
+            ({"session_id": "a", "item_id": "i", "timestamp": -1}, "wrong_type", "timestamp"),
+            ({"session_id": "a", "item_id": "i", "timestamp": "now"}, "wrong_type", "timestamp"),
+            ([{"session_id": "a", "item_id": "i"}, {"session_id": "a"}], "missing_field", "[1].item_id"),
+            ([{"session_id": "a", "item_id": "i"}, 3], "wrong_type", "[1]"),
+            ({"type": "forget"}, "missing_field", "session_id"),
+        ],
+    )
+    def test_bad_ones_are_refused_by_name(self, running: Running, body: Any, code: str, field: str | None) -> None:
+        """The error names what is wrong, and nothing of the call is taken."""
+        reply = running.client("POST", "/v1/events", body)
+        assert (code, field) == (reply.json["error"]["code"], reply.json["error"].get("field"))
+        assert (400 if code == "not_json" else 422) == reply.status
+        assert 0 == running.served.status().counts.n_read
+
+    def test_too_many_and_too_much(self, running: Running) -> None:
+        """A call has limits, of number and of bytes."""
+        many = [{"session_id": "a", "item_id": "i"}] * 1001
+        assert (413, "too_many") == _refusal(running.client("POST", "/v1/events", many))
+        assert (413, "too_many") == _refusal(
+            running.client("POST", "/v1/recommendations", {"requests": [{"session_id": "a"}] * 1001})
+        )
+        reply = running.client("POST", "/v1/events", b" " * (2 << 20))
+        assert (413, "too_large") == _refusal(reply)
+
+    def test_what_cannot_be_asked(self, shop: Client) -> None:
+        """Parameters out of range, unknown or given twice are named."""
+        for path, code, field in (
+            ("/v1/sessions/s0/recommendations?n=0", "wrong_type", "n"),
+            ("/v1/sessions/s0/recommendations?n=x", "wrong_type", "n"),
+            ("/v1/sessions/s0/recommendations?nn=1", "unknown_field", "nn"),
+            ("/v1/sessions/s0/recommendations?n=1&n=2", "wrong_type", "n"),
+            ("/v1/sessions/s0/recommendations?preset=best", "out_of_range", "preset"),
+            ("/v1/sessions/s0/recommendations?seen=never", "wrong_type", "seen"),
+            ("/v1/items?limit=0", "wrong_type", "limit"),
+        ):
+            reply = shop("GET", path)
+            assert (422, code, field) == (reply.status, reply.json["error"]["code"], reply.json["error"].get("field"))
+        bodies: list[tuple[Any, str | None]] = [
+            ({}, None),
+            ({"session_id": "a", "nn": 1}, "nn"),
+            ([], ""),
+            ({"requests": [3]}, "requests[0]"),
+        ]
+        for body, named in bodies:
+            reply = shop("POST", "/v1/recommendations", body)
+            assert (422, named) == (reply.status, reply.json["error"].get("field"))
+
+
+def _refusal(reply: Any) -> tuple[int, str]:
+    return reply.status, reply.json["error"]["code"]
+
+
+class TestLooking:
+    """Sessions and items."""
+
+    def test_sessions(self, shop: Client) -> None:
+        """The newest come first, each with its last items."""
+        told = shop.get("/v1/sessions?limit=2")["sessions"]
+        assert [("s3", 2, ["x", "y"]), ("s2", 3, ["a", "b", "d"])] == [
+            (each["session_id"], each["n_events"], each["items"]) for each in told
+        ]
+
+    def test_a_session(self, shop: Client) -> None:
+        """All its events, oldest first; one that is not retained is not found."""
+        assert ["a", "b", "c"] == [each["item_id"] for each in shop.get("/v1/sessions/s0")["events"]]
+        assert (404, "not_found") == _refusal(shop("GET", "/v1/sessions/nobody"))
+
+    def test_items(self, shop: Client) -> None:
+        """By a part of the id; or those that are popular."""
+        assert [{"item_id": "a", "sessions": 3}] == shop.get("/v1/items?q=A")["items"]
+        assert {"a", "b"} == {each["item_id"] for each in shop.get("/v1/items?limit=2")["items"]}
+        assert {"item_id": "y", "sessions": 1} == shop.get("/v1/items/y")
+        assert (404, "not_found") == _refusal(shop("GET", "/v1/items/nothing"))
+
+    def test_ids_of_all_kinds(self, running: Running) -> None:
+        """A slash, a blank or a letter of another script in an id is a part of it."""
+        for name in ("a/b", "ä ö", "%2F", "日本"):
+            event = {"session_id": name, "item_id": name, "timestamp": NOW}
+            running.client.post("/v1/events:recommend", {"event": event})
+            path = "/v1/sessions/" + "".join(f"%{byte:02X}" for byte in name.encode())
+            assert name == running.client.get(path)["session_id"]
+
+
+class TestForgetting:
+    """Law 7 over HTTP."""
+
+    def test_a_session(self, shop: Client) -> None:
+        """It is gone once the receipt is there, and answers are as if it had never been."""
+        told = shop("DELETE", "/v1/sessions/s1").json
+        assert ("s1", 1) == (told["session_id"], told["sessions"])
+        assert told["receipt"]
+        eventually(lambda: shop("GET", "/v1/sessions/s1").status == 404, "forgotten")
+        assert {"a": 2} == {each["item_id"]: each["sessions"] for each in shop.get("/v1/items?q=a")["items"]}
+
+    def test_a_user(self, running: Running) -> None:
+        """All sessions that the user took part in."""
+        events = [
+            {"session_id": f"s{n}", "item_id": "i", "timestamp": NOW, "user_id": user} for n, user in enumerate("uuv")
+        ]
+        running.client.post("/v1/events", events)
+        eventually(lambda: running.served.status().counts.n_applied == 3, "applied")
+        assert 2 == running.client("DELETE", "/v1/users/u").json["sessions"]
+        eventually(lambda: running.client("GET", "/v1/sessions/s0").status == 404, "forgotten")
+        assert 404 == running.client("GET", "/v1/sessions/s1").status
+        assert 200 == running.client("GET", "/v1/sessions/s2").status
+
+
+class TestOperations:
+    """What is not about recommendations."""
+
+    def test_health(self, running: Running) -> None:
+        """It is alive, and ready."""
+        assert (200, "alive\n") == running.client("GET", "/livez")[::3]
+        assert (200, "ready\n") == running.client("GET", "/readyz")[::3]
+
+    def test_not_ready(self, running: Running) -> None:
+        """While it recovers it is alive and not ready, and says so to who asks."""
+        status = running.served.status()
+        recovering = msgspec.structs.replace(status, state="recovering")
+        running.server.api.served = running.served._replace(status=lambda: recovering)
+        assert 200 == running.client("GET", "/livez").status
+        assert (503, "recovering\n") == running.client("GET", "/readyz")[::3]
+        reply = running.client("GET", "/v1/sessions/a/recommendations")
+        assert (503, "not_ready") == _refusal(reply)
+        assert "1" == reply.headers["retry-after"]
+
+    def test_stats(self, shop: Client) -> None:
+        """Counters and what is retained."""
+        eventually(lambda: (shop.get("/v1/stats")["retained"] or {}).get("sessions") == 4, "counted")
+        told = shop.get("/v1/stats")
+        assert len(SHOP) == told["counts"]["read"] == told["counts"]["applied"] == told["retained"]["events"]
+        assert "ready" == told["state"]
+
+    def test_the_stream(self, running: Running) -> None:
+        """The same figures, once a second, as server-sent events."""
+        with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
+            connection.sendall(b"GET /v1/stream HTTP/1.1\r\nhost: x\r\n\r\n")
+            got = b""
+            while got.count(b"event: stats") < 2:
+                got += connection.recv(65536)
+        assert b"content-type: text/event-stream" in got
+        told = msgspec.json.decode(got.partition(b"data: ")[2].partition(b"\n")[0])
+        assert "ready" == told["state"]
+
+    def test_every_path_is_documented(self, running: Running) -> None:
+        """The document has every route, with its answers and its parameters; the page shows it."""
+        told = running.client.get("/openapi.json")
+        assert {(route.path, route.method.lower()) for route in ROUTES} == {
+            (path, method) for path, methods in told["paths"].items() for method in methods
+        }
+        named = {
+            each["name"] for each in told["paths"]["/v1/sessions/{session_id}/recommendations"]["get"]["parameters"]
+        }
+        assert {"session_id", "n", "preset", "exclude", "details"} <= named
+        page = running.client("GET", "/docs").text
+        assert all(route.path in page for route in ROUTES)
+
+    def test_wrong_paths(self, running: Running) -> None:
+        """They get errors of the same shape."""
+        assert (404, "no_such_path") == _refusal(running.client("GET", "/v2/stats"))
+        assert (405, "no_such_method") == _refusal(running.client("PUT", "/v1/stats", b""))
+
+    def test_pages_run_nothing_from_elsewhere(self, running: Running) -> None:
+        """The dashboard and its files come with a policy that lets only them run."""
+        for path in ("/", "/docs", "/static/docs.css"):
+            reply = running.client("GET", path)
+            assert 200 == reply.status
+            assert "default-src 'self'" in reply.headers["content-security-policy"]
+
+
+# --- all at once
+
+
+def test_answers_know_the_position_that_they_state(running: Running) -> None:
+    """Many clients ask while events stream in: each answer is what an engine at its position says."""
+    log = [{"session_id": f"s{n % 7}", "item_id": f"i{n * n % 11}", "timestamp": NOW + n} for n in range(300)]
+    answers: list[Answer] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        client = Client(running.server.port)
+        while not over.is_set():
+            answers.append(msgspec.convert(client.get("/v1/sessions/s3/recommendations?n=5"), Answer))
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    for start in range(0, len(log), 10):
+        running.client.post("/v1/events", log[start : start + 10])
+    eventually(lambda: running.served.status().counts.n_applied == len(log), "all applied")
+    over.set()
+    for asker in askers:
+        asker.join()
+    engine = Engine()
+    expected = [engine.recommend("s3", n=5)]
+    for each in log:
+        engine.apply([msgspec.convert(each, Event)])
+        expected.append(engine.recommend("s3", n=5))
+    positions = {sum(offset + 1 for offset in answer.offsets.values()) for answer in answers}
+    assert len(positions) > 3, "asked at several positions"
+    for answer in answers:
+        assert expected[sum(offset + 1 for offset in answer.offsets.values())] == answer.items
+
+
+def test_slow_and_broken_clients_stop_nobody(running: Running) -> None:
+    """A thousand connections that send half a request, or none, or hang up: others are answered as before."""
+    port = running.server.port
+    with contextlib.ExitStack() as undo:
+        for n in range(1000):
+            connection = undo.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            match n % 4:
+                case 0:
+                    connection.sendall(b"GET /v1/sessions/a/recommen")
+                case 1:
+                    connection.sendall(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
+                case 2:
+                    connection.sendall(b"GET /v1/sessions/a/recommendations HTTP/1.1\r\nhost: x\r\n\r\n")
+                    connection.close()
+        begun = time.monotonic()
+        running.client.post("/v1/events", SHOP)
+        eventually(lambda: running.served.status().counts.n_applied == len(SHOP), "applied", 5)
+        assert running.client.get("/v1/sessions/s0/recommendations")["items"]
+        assert time.monotonic() - begun < 5

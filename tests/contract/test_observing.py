@@ -1,0 +1,117 @@
+"""What a service that serves HTTP tells of itself: at /metrics, in /v1/stats, and as spans."""
+
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client.parser import text_string_to_metric_families
+from web import Client, embedded, on_broker
+
+from stream_rec.service.tracing import Tracing
+from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.web.metrics import FAMILIES
+
+CLICKS = [{"session_id": f"s{at % 3}", "item_id": f"i{at % 5}", "timestamp": 1_000 + at} for at in range(30)]
+
+
+def scraped(client: Client) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    reply = client("GET", "/metrics")
+    assert 200 == reply.status
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(reply.text)
+        for sample in family.samples
+    }
+
+
+def test_a_scrape_tells_what_was_done() -> None:
+    """Events, answers and requests are counted, those that failed too, by endpoint and never by id."""
+    with embedded(max_bytes="64MiB", retention_ms="30d") as running:
+        client = running.client
+        client.post("/v1/events", CLICKS)
+        for session in ("s0", "s1", "nobody"):
+            client.get(f"/v1/sessions/{session}/recommendations")
+        assert 404 == client("GET", "/v1/sessions/nobody").status
+        told = scraped(client)
+        recommending = "/v1/sessions/{session_id}/recommendations"
+        assert 1 == told["stream_rec_ready", frozenset()]
+        assert 30 == told["stream_rec_events_total", frozenset({("outcome", "applied")})]
+        assert 3 == told["stream_rec_requests_total", frozenset({("source", "http"), ("outcome", "answered")})]
+        assert 3 == sum(value for (name, _), value in told.items() if name == "stream_rec_answers_total")
+        for endpoint, status, n in ((recommending, "200", 3), ("/v1/sessions/{session_id}", "404", 1)):
+            labels = frozenset({("endpoint", endpoint), ("status", status)})
+            assert n == told["stream_rec_http_requests_total", labels]
+        (seconds,) = (
+            value
+            for (name, labels), value in told.items()
+            if name == "stream_rec_http_request_duration_seconds_count" and ("endpoint", recommending) in labels
+        )
+        assert 3 == seconds
+        assert 64 * 2**20 == told["stream_rec_max_bytes", frozenset()]
+        assert 30 * 86400 == told["stream_rec_retention_seconds", frozenset()]
+        assert "process_cpu_seconds_total" in {name for name, _ in told}
+
+
+def test_open_metrics_over_http() -> None:
+    """For who accepts it."""
+    with embedded() as running:
+        reply = running.client("GET", "/metrics", accept="application/openmetrics-text; version=1.0.0")
+        assert reply.headers["content-type"].startswith("application/openmetrics-text")
+        assert reply.text.endswith("# EOF\n")
+
+
+def test_figures_take_a_key_where_there_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As everything that is told of a shop does; Prometheus sends one, if it is told to."""
+    monkeypatch.setenv("KEY", "a-key-of-enough-length")
+    with embedded("a-key-of-enough-length", http_keys=("prometheus:read:env:KEY",)) as running:
+        assert 401 == Client(running.server.port)("GET", "/metrics").status
+        assert 200 == running.client("GET", "/metrics").status
+
+
+def test_statistics_tell_latencies() -> None:
+    """Of the stages that there are, in milliseconds; those over HTTP too."""
+    with embedded() as running:
+        running.client.post("/v1/events", CLICKS)
+        running.client.get("/v1/sessions/s0/recommendations")
+        told = running.client.get("/v1/stats")["latency_ms"]
+        assert {"apply", "answer", "http"} == set(told)
+        for figures in told.values():
+            assert 0 < figures["p50"] <= figures["p90"] <= figures["p99"]
+
+
+def test_a_service_on_a_broker_tells_of_partitions_and_commits(tmp_path: Path) -> None:
+    """What there is on a broker only."""
+    broker = MemoryBroker({"clicks": 2, "recs": 1})
+    with on_broker(broker) as running:
+        running.client.post("/v1/events", CLICKS)
+        begun = monotonic()
+        counts = running.served.status().counts
+        while counts.n_read < 30:
+            assert monotonic() - begun < 20
+            counts = running.served.status().counts
+        told = scraped(running.client)
+        assert 2 == told["stream_rec_owned_partitions", frozenset()]
+        assert {name for name, _ in told if name.startswith("stream_rec_")} <= {
+            name for family in FAMILIES for name in family.series
+        }
+
+
+def test_a_request_makes_a_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named by its endpoint, in the caller's trace; a scrape makes none."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr("stream_rec.service.tracing.Tracing.by_environment", lambda: Tracing(provider))
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    with embedded(tracing=True) as running:
+        running.client("GET", "/v1/sessions/s0/recommendations", traceparent=f"00-{trace}-b7ad6b7169203331-01")
+        running.client("GET", "/metrics")
+        running.client("GET", "/nowhere")
+    made = {span.name: span for span in exporter.get_finished_spans()}
+    assert {"GET /v1/sessions/{session_id}/recommendations", "GET"} == set(made)
+    span = made["GET /v1/sessions/{session_id}/recommendations"]
+    assert trace == f"{span.context.trace_id:032x}"
+    assert 200 == (span.attributes or {})["http.response.status_code"]

@@ -1,0 +1,153 @@
+"""Law 2 for rules: under random rules, catalogues and changes of them, answers are those of the plain twin."""
+
+import itertools
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from laws import cost_of, plain, query_of, small, small_limits
+from rules_twin import ITEMS, changes, requests, standing, terms_of
+
+from stream_rec.catalogue import Catalogue, CatalogueItem
+from stream_rec.engine import Engine
+from stream_rec.events import Event, Request
+from stream_rec.index import field
+from stream_rec.index._reference import ReferenceStore
+from stream_rec.limits import Limits
+from stream_rec.recommend import PRESETS, Model, Rules, changed
+from stream_rec.recommend import rules as rulebook
+
+SESSIONS = [f"s{j}" for j in range(6)]
+events = st.tuples(st.sampled_from(SESSIONS), st.sampled_from(ITEMS), st.sampled_from([0, 0, 1, 3, 9, 30, -2]))
+POINTS = [small(preset, n=6) for preset in PRESETS]
+
+
+class Ruled(RuleBasedStateMachine):
+    """A random log, a catalogue that changes, and questions of all kinds."""
+
+    @initialize(limits=small_limits, rules=standing, point=st.sampled_from(POINTS), first=changes)
+    def start(self, limits: Limits, rules: Rules, point: Model, first: dict[str, CatalogueItem | None]) -> None:
+        self.held = rules
+        self.engine = Engine(point, limits=limits, rules=rules)
+        self.reference = ReferenceStore(limits, cost=cost_of)
+        self.catalogue = Catalogue()
+        self.engine.set_catalogue(self.catalogue)
+        self.known: dict[str, CatalogueItem] = {}
+        self.now = 1_000
+        self.change(first)
+
+    @rule(many=st.lists(events, min_size=1, max_size=12))
+    def log(self, many: list[tuple[str, str, int]]) -> None:
+        batch = []
+        for session, item, step in many:
+            self.now = max(0, self.now + step)
+            batch.append(Event(session, item, self.now))
+        query = query_of(self.engine.model)
+        _, answers = self.engine.apply_and_answer(batch)
+        for event, answer in zip(batch, answers, strict=True):
+            applied = self.reference.apply(event) == "applied"
+            assert applied == (answer is not None)
+            if answer is not None:
+                terms = terms_of(self.held, self.known, Request())
+                assert self.reference.answer_session(event.session_id, query, (), terms) == plain(answer.items)
+
+    @rule(changes=changes)
+    def change(self, changes: dict[str, CatalogueItem | None]) -> None:
+        self.catalogue = self.catalogue.changed(changes)
+        self.known |= {name: item for name, item in changes.items() if item is not None}
+        for name in [name for name, item in changes.items() if item is None]:
+            self.known.pop(name, None)
+        self.engine.set_catalogue(self.catalogue)
+
+    @rule(changes=changes, anew=st.booleans())
+    def replace(self, changes: dict[str, CatalogueItem | None], anew: bool) -> None:
+        self.known = {name: item for name, item in changes.items() if item is not None}
+        items = list(self.known.values())
+        self.catalogue = Catalogue(items) if anew else self.catalogue.replaced(items)
+        self.engine.set_catalogue(self.catalogue)
+
+    @rule()
+    def go_on_from_a_state(self) -> None:
+        self.engine.import_state(self.engine.export_state())
+
+    @rule(asked=st.lists(requests, min_size=1, max_size=8))
+    def ask(self, asked: list[Request]) -> None:
+        before = self.engine.index.state.item.copy()
+        expected = [self.expected(request) for request in asked]
+        for _ in range(2):
+            assert expected == [plain(answer.items) for answer in self.engine.answer(asked)]
+        dirty = ["dirty"]  # asking may put the popular items in order, which no answer shows
+        kept = [name for name in before.dtype.names or () if name not in dirty]
+        assert all((before[name] == self.engine.index.state.item[name]).all() for name in kept)
+        self.engine._check()
+
+    def expected(self, request: Request) -> list[object]:
+        point = self.engine._variant(request)
+        terms = terms_of(self.held, self.known, request)
+        query, own = query_of(point), request.session_id
+        if request.items is None:
+            return list(self.reference.answer_session(own or "-", query, request.exclude, terms))
+        return list(self.reference.answer(request.items, query, own, request.exclude, terms))
+
+
+def run(examples: int, steps: int) -> None:
+    profile = settings(max_examples=examples, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(Ruled, settings=profile)
+
+
+def test_answers_under_rules_are_those_of_the_plain_twin() -> None:
+    """Law 2: for events and for requests in batches, whatever changes in between; and asking changes nothing."""
+    run(examples=60, steps=20)
+
+
+def test_rule_sets_that_have_to_make_room_for_each_other_do() -> None:
+    """Law 2 where a batch asks for more rule sets than are kept at a time."""
+    with patch.object(rulebook, "MOST_SETS", 2), patch.object(rulebook, "LEAST_SETS", 2):
+        run(examples=40, steps=15)
+
+
+@pytest.mark.stress
+def test_long_random_logs_under_rules() -> None:
+    """The same for minutes."""
+    run(examples=1500, steps=50)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_popular_items_under_rules_are_right_among_many(seed: int) -> None:
+    """Beyond the kept order of popular items too: filters, few and many, boosts, categories, lists, and a bound."""
+    limits = Limits(retention_ms=None, popular_half_life_ms=1_000_000)
+    chance = np.random.default_rng(seed)
+    names = [f"i{j}" for j in range(900)]
+    known = {
+        name: CatalogueItem(
+            name, category=f"c{chance.integers(0, 30)}", available=bool(chance.random() < 0.9), price=float(j)
+        )
+        for j, name in enumerate(names)
+        if j % 10
+    }
+    rules = Rules(max_per_category=4)
+    point = changed(PRESETS["vmis-knn"], n=30)
+    engine, reference = Engine(point, limits=limits, rules=rules), ReferenceStore(limits)
+    catalogue = Catalogue(known.values())
+    engine.set_catalogue(catalogue)
+    what = np.minimum(chance.zipf(1.1, 3_000) % 1_800, 899).tolist()
+    log = [Event(f"s{chance.integers(0, 2_000)}", names[item], 1_000 + j) for j, item in enumerate(what)]
+    engine.apply(log)
+    for event in log:
+        reference.apply(event)
+    filters = [None, "price > 800", "price > 880", "not in_catalogue", "price > 100", 'category = "c3"', "price > 9999"]
+    asked = [
+        Request(items=items, filter=text, boost=boost, same_category=same, max_per_category=cap)
+        for text, boost, same, cap, items in itertools.product(
+            filters, [None, {"price > 850": 1000.0, "price < 20": 0.5}], [False, True], [1, 40], [(), ("i33",)]
+        )
+    ]
+    asked += [Request(items=(), allow=tuple(names[700:760]), exclude=("i701",)), Request(items=(), allow=())]
+    for request, answer in zip(asked, engine.answer(asked), strict=True):
+        terms = terms_of(rules, known, request)
+        expected = reference.answer(request.items or (), query_of(point), None, request.exclude, terms)
+        assert expected == plain(answer.items), request
+    assert len(engine.items) > field.TOP_SIZE, "there must be more items than the kept order holds"

@@ -1,0 +1,148 @@
+"""What is known of items: records read, versions made from each other, titles found."""
+
+from typing import Any
+
+import pytest
+
+from stream_rec.catalogue import Catalogue, CatalogueItem, folded, holds, read_item
+from stream_rec.catalogue import _versions as versions
+from stream_rec.errors import DecodeError
+from stream_rec.expressions import parse
+
+
+class TestReading:
+    """One record, one item."""
+
+    def test_a_record_of_json(self) -> None:
+        """Fields of the catalogue by their kinds, all others kept."""
+        record = {
+            "item_id": 7, "title": "A", "category": 3, "available": False, "tags": ["x", 1], "price": 2, "image": "u",
+            "brand": "b", "sizes": [1, "L"], "deep": {"not": "kept"}, "nothing": None, "old": True,
+        }  # fmt: skip
+        others: dict[str, Any] = {"brand": "b", "sizes": (1.0, "L"), "old": True}
+        assert CatalogueItem("7", "A", "3", False, ("x", "1"), 2.0, "u", others) == read_item(record)  # noqa: FBT003
+
+    def test_a_row_of_text(self) -> None:
+        """Tables say yes and no, numbers and lists in words; an empty cell is no value."""
+        row = {"id": "a", "title": "", "available": "No", "tags": " new | sale|", "price": " 1.50", "size": "3"}
+        expected = CatalogueItem("a", available=False, tags=("new", "sale"), price=1.5, others={"size": "3"})
+        assert expected == read_item(row)
+
+    def test_the_key_is_the_id_where_the_record_tells_none(self) -> None:
+        """And the record's own is stronger."""
+        assert "k" == read_item({"title": "A"}, "k").id
+        assert "a" == read_item({"id": "a"}, "k").id
+
+    @pytest.mark.parametrize(
+        ("record", "told"),
+        [
+            ({}, "id (or item_id): expected, found nothing"),
+            ({"id": ""}, "id (or item_id): expected, found nothing"),
+            ({"id": ["a"]}, "id: "),
+            ({"id": "a" * 513}, "id: "),
+            ({"id": "a", "price": "cheap"}, "price: expected a number, found 'cheap'"),
+            ({"id": "a", "price": True}, "price: expected a number, found"),
+            ({"id": "a", "price": "nan"}, "price: expected a number"),
+            ({"id": "a", "price": [1]}, "price: expected a number"),
+            ({"id": "a", "available": "maybe"}, "available: expected true or false"),
+            ({"id": "a", "tags": {"x": 1}}, "tags: expected a list of texts"),
+            ({"id": "a", "tags": [["x"]]}, "tags[0]: expected a text"),
+            ({"id": "a", "title": ["x"]}, "title: expected a text"),
+            ({"id": "a"} | {f"f{j}": 1 for j in range(201)}, "at most 200 fields"),
+        ],
+    )
+    def test_what_is_wrong_is_told_by_its_name(self, record: dict[str, object], told: str) -> None:
+        """With what was expected."""
+        with pytest.raises(DecodeError) as caught:
+            read_item(record)
+        assert told in caught.value.message
+
+
+class TestVersions:
+    """Each made from the last, neither seeing the other's changes."""
+
+    def test_a_change_leaves_the_version_before_as_it_was(self) -> None:
+        """Items, counts and columns."""
+        first = Catalogue([CatalogueItem("a", price=1.0), CatalogueItem("b", available=False)])
+        assert [False, True, False] == holds(parse("price < 2"), first).tolist()
+        second = first.changed({"a": None, "b": CatalogueItem("b"), "c": CatalogueItem("c", price=0.5), "never": None})
+        assert [False, True, False] == holds(parse("price < 2"), first).tolist()
+        assert [False, False, False, True] == holds(parse("price < 2"), second).tolist()
+        assert (2, 1, ["a", "b"]) == (len(first), first.n_unavailable, [item.id for item in first])
+        assert (2, 0, ["b", "c"]) == (len(second), second.n_unavailable, [item.id for item in second])
+        assert first.get("c") is None
+        assert second.get("a") is None
+        assert CatalogueItem("a", price=1.0) == first.get("a")
+
+    def test_what_stays_keeps_its_row_and_what_comes_back_has_its_own_again(self) -> None:
+        """So that nobody has to look all of them up again."""
+        first = Catalogue([CatalogueItem("a"), CatalogueItem("b")])
+        second = first.changed({"a": None}).changed({"c": CatalogueItem("c")})
+        third = second.changed({"a": CatalogueItem("a", title="again")})
+        assert [1, 2, 3] == [third.row(name) for name in "abc"]
+        assert third.line is first.line
+        assert [(3, "c")] == third.ids_from(3)
+
+    def test_a_replacement_is_the_changes_that_lead_to_it(self) -> None:
+        """Nothing where nothing changed."""
+        first = Catalogue([CatalogueItem("a"), CatalogueItem("b")])
+        assert first.replaced([CatalogueItem("b"), CatalogueItem("a")]) is first
+        second = first.replaced([CatalogueItem("b", title="B"), CatalogueItem("c")])
+        assert ["b", "c"] == [item.id for item in second]
+        assert second.line is first.line
+
+    def test_rows_of_what_is_gone_are_given_up_some_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Then all rows are new, and columns are made anew with them."""
+        monkeypatch.setattr(versions, "_GONE", 2)
+        catalogue = Catalogue([CatalogueItem(f"i{j}", price=float(j)) for j in range(6)])
+        catalogue.column("price")
+        gone = catalogue.changed({f"i{j}": None for j in range(5)})
+        after = gone.changed({"new": CatalogueItem("new", price=9.0), "i0": None})
+        assert after.line is not catalogue.line
+        assert 3 == after.n_rows
+        assert [False, True, True] == holds(parse("price > 4"), after).tolist()
+
+    def test_values_that_nobody_has_any_more_are_given_up_some_time(self) -> None:
+        """Prices that change all day do not fill the memory."""
+        catalogue = Catalogue([CatalogueItem("a", price=0.0)])
+        catalogue.column("price")
+        for j in range(3_000):
+            catalogue = catalogue.changed({"a": CatalogueItem("a", price=float(j))})
+        assert len(catalogue.column("price").values) < 1_100
+        assert holds(parse("price = 2999"), catalogue)[1]
+
+
+class TestSearch:
+    """Titles by what people type."""
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("cafe", ["1", "3", "2"]),
+            ("CAFÉ cup", ["3"]),
+            ("cup cafe", ["3"]),
+            ("up", ["3", "4"]),
+            ("ups a", ["4"]),
+            ("  ", []),
+            ("tea", []),
+            ("strasse", ["5"]),
+        ],
+    )
+    def test_titles_are_found_by_their_words(self, text: str, expected: list[str]) -> None:
+        """No matter the case and accents; first what begins so, of equals the shorter."""
+        titles = ["Café", "Old Café", "café  cup", "Groups apart", "Straße"]
+        catalogue = Catalogue(CatalogueItem(str(j), title) for j, title in enumerate(titles, 1))
+        assert expected == [item.id for item in catalogue.search(text)]
+
+    def test_only_so_many_are_told(self) -> None:
+        """And none of them twice, whatever a title holds; a new version has its own titles."""
+        catalogue = Catalogue([CatalogueItem("a", "ab\nab ab"), CatalogueItem("b", "ab"), CatalogueItem("c")])
+        assert ["b"] == [item.id for item in catalogue.search("ab", 1)]
+        assert ["b", "a"] == [item.id for item in catalogue.search("ab")]
+        assert ["a"] == [item.id for item in catalogue.changed({"b": None}).search("ab")]
+        assert [] == catalogue.search("ab", 0)
+        assert [] == Catalogue().search("ab")
+
+    def test_folding(self) -> None:
+        """Small letters, no accents, single blanks."""
+        assert "uber alles eeo" == folded("  Über\t ALLES\nÉèø ".replace("ø", "o"))

@@ -1,0 +1,127 @@
+"""Events on their way into a topic: together, in order, and told truly what became of them."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import msgspec
+import pytest
+
+from stream_rec.errors import RecordTooLargeError, TransportError
+from stream_rec.events import Event, EventEncoder, Forget
+from stream_rec.service.desk import BusyError, Desk, Done
+from stream_rec.service.inlet import Receipt, TopicInlet
+from stream_rec.transport.broker import Broker, Partition
+from stream_rec.transport.memory_broker import MemoryBroker
+
+
+class Desks(Desk):
+    """A desk that keeps what is delivered, and lets it be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.results: dict[object, object] = {}
+        self._news = threading.Condition()
+        self.deliver = self._take
+
+    def _take(self, done: list[Done]) -> None:
+        with self._news:
+            self.results.update({each.ticket: each.result for each in done})
+            self._news.notify_all()
+
+    def wait(self, *tickets: object) -> list[object]:
+        with self._news:
+            assert self._news.wait_for(lambda: set(tickets) <= self.results.keys(), 10)
+        return [self.results[ticket] for ticket in tickets]
+
+
+@contextmanager
+def inlet(broker: MemoryBroker, fail: list[TransportError] | None = None) -> Iterator[tuple[TopicInlet, Desks]]:
+    failures = fail or []
+
+    def connect() -> Broker:
+        if failures:
+            raise failures.pop()
+        return broker
+
+    desk = Desks()
+    with closing(TopicInlet(connect, "clicks", EventEncoder(), desk)) as made:
+        yield made, desk
+
+
+def values(broker: MemoryBroker) -> list[object]:
+    return [msgspec.json.decode(entry.value) for entry in broker.visible("clicks")]
+
+
+def test_the_receipt_says_where_they_stand() -> None:
+    """The last offset in each partition, once they are there; orders to forget too."""
+    broker = MemoryBroker({"clicks": 3})
+    with inlet(broker) as (made, desk):
+        made.put([Event("a", "i1", 1), Event("b", "i2", 2), Event("a", "i3", 3)], "first")
+        made.put([Forget(session_id="a")], "second")
+        first, second = desk.wait("first", "second")
+    assert isinstance(first, Receipt)
+    assert isinstance(second, Receipt)
+    (mine,) = second.offsets
+    assert 3 <= sum(offset + 1 for offset in first.offsets.values())
+    assert first.offsets[mine] + 1 == second.offsets[mine]
+    assert {"type": "forget", "session_id": "a"} in values(broker)
+    assert 4 == len(values(broker))
+
+
+def test_all_that_waits_when_it_is_closed_is_written() -> None:
+    """A stop loses nothing that was taken."""
+    broker = MemoryBroker({"clicks": 1})
+    with inlet(broker) as (made, desk):
+        for n in range(100):
+            made.put([Event("a", f"i{n}", n)], n)
+    assert 100 == len(values(broker)) == len(desk.results)
+
+
+def test_one_that_is_too_large_fails_alone() -> None:
+    """Others that came at the same time are written."""
+    broker = MemoryBroker({"clicks": 1})
+    broker.max_record_bytes = 100
+    with inlet(broker) as (made, desk):
+        made.put([Event("a", "i", 1)], "good")
+        made.put([Event("a", "i" * 200, 1)], "large")
+        made.put([Event("a", "j", 1)], "better")
+        good, large, better = desk.wait("good", "large", "better")
+    assert isinstance(large, RecordTooLargeError)
+    assert isinstance(good, Receipt)
+    assert isinstance(better, Receipt)
+    assert 2 == len(values(broker))
+
+
+def test_a_broker_that_is_away_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends meanwhile is told that it was not written; when it is back, they are taken."""
+    monkeypatch.setattr("stream_rec.service.inlet._AGAIN_S", 0.0)
+    broker = MemoryBroker({"clicks": 1})
+    with inlet(broker, [TransportError("away", retriable=True)]) as (made, desk):
+        made.put([Event("a", "i", 1)], "away")
+        (away,) = desk.wait("away")
+        assert isinstance(away, TransportError)
+        made.put([Event("a", "i", 1)], "back")
+        (back,) = desk.wait("back")
+    assert Receipt({str(Partition("clicks", 0)): 0}) == back
+
+
+def test_no_more_is_taken_than_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes when too much waits is told so at once."""
+    monkeypatch.setattr("stream_rec.service.inlet._MOST_WAITING", 1)
+    held = threading.Event()
+
+    class Slow(MemoryBroker):
+        def writer(self, transactional_id: str | None) -> object:  # type: ignore[override]
+            held.wait(10)
+            return super().writer(transactional_id)
+
+    with inlet(Slow({"clicks": 1})) as (made, _):
+        with pytest.raises(BusyError):
+            _fill(made)
+        held.set()
+
+
+def _fill(made: TopicInlet) -> None:
+    for n in range(10):
+        made.put([Event("a", "i", n)], n)

@@ -1,0 +1,41 @@
+"""The files of the dashboard, without a browser: what the page asks for is in the package, and nothing is elsewhere."""
+
+import re
+from importlib.resources import files
+from pathlib import PurePosixPath
+
+STATIC = files("stream_rec").joinpath("web", "static")
+SCRIPTS = [file for file in STATIC.iterdir() if file.name.endswith(".js")]
+
+
+def test_the_page_finds_its_files() -> None:
+    """Each script, style and picture that it names is there."""
+    page = STATIC.joinpath("index.html").read_text(encoding="utf-8")
+    named = re.findall(r'(?:src|href)="/static/([^"]+)"', page)
+    assert {"app.js", "style.css", "theme.js", "icon.svg"} <= set(named)
+    assert [] == [name for name in named if not STATIC.joinpath(name).is_file()]
+
+
+def test_scripts_import_what_is_there() -> None:
+    """Each module that a script imports is a file beside it that exports each name."""
+    n_names = 0
+    for script in SCRIPTS:
+        for names, module in re.findall(r'import \{([^}]+)\} from "\./([^"]+)"', script.read_text(encoding="utf-8")):
+            told = STATIC.joinpath(module).read_text(encoding="utf-8")
+            for name in filter(None, map(str.strip, names.split(","))):
+                assert re.search(rf"^export (async )?(const|function\*?|class) {name}\b", told, re.MULTILINE), (
+                    f"{script.name}: {name} of {module}"
+                )
+                n_names += 1
+    assert n_names > 20
+
+
+def test_nothing_is_fetched_from_elsewhere() -> None:
+    """No address of another machine, no markup made from text, no style sheet that imports one."""
+    for file in STATIC.iterdir():
+        if PurePosixPath(file.name).suffix in {".js", ".css", ".html"}:
+            text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+            assert not re.search(r"https?://[a-z0-9]", text), file.name
+            assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|@import", text), (
+                file.name
+            )
