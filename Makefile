@@ -8,13 +8,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 9092
 HTTP   ?= 127.0.0.1:8000
+TESTS  ?=
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test lint kafka plant stress chaos bench soak docs wheel lock clean
+.PHONY: help demo dashboard test warm lint kafka plant stress chaos bench soak docs wheel lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/stamp-run ## set up, then show live recommendations from a bundled sample of a real shop
 	@$(BIN)/stream-rec demo
@@ -23,7 +24,10 @@ dashboard: $(VENV)/stamp-serve ## set up, then show the same sample live in a br
 	@$(BIN)/stream-rec demo --http $(HTTP)
 
 test: $(VENV)/stamp-dev ## set up, then run the tests (not the stress runs)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
+
+warm: $(VENV)/stamp-dev ## compile the kernels, so that nothing waits for it later
+	$(BIN)/python -c 'from stream_rec.service import warmup; warmup.warm_up_all(); warmup.warm_up_evaluation()'
 
 lint: $(VENV)/stamp-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ Knows nothing of what the numbers are for.
 
 from array import array
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ FARTHEST_MS: Final = 1 << 60
 """Times are subtracted and compared with limits in 64 bits: 36 million years either way leave room for that."""
 
 NO_ID: Final = bytes(16)
+TIME_OF: Final = attrgetter("timestamp")
 
 
 def times_of(events: Sequence[Event]) -> npt.NDArray[np.int64]:
@@ -26,7 +28,7 @@ def times_of(events: Sequence[Event]) -> npt.NDArray[np.int64]:
 
     Raises TypeError for one that is no whole number, and OverflowError for one beyond FARTHEST_MS.
     """
-    times = np.array(array("q", [event.timestamp for event in events]), np.int64)
+    times = np.array(array("q", list(map(TIME_OF, events))), np.int64)
     if times.size and not -FARTHEST_MS <= times.min() <= times.max() <= FARTHEST_MS:
         raise OverflowError(f"timestamps must be within {FARTHEST_MS} ms of 1970: are they milliseconds?")
     return times

@@ -5,6 +5,7 @@ compiled loops work on whole batches. A batch leaves the state that its events o
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -54,6 +55,12 @@ NOT_OF_A_PRESET: Final = (
     *("require_type", "min_type_weight", "sampling", "sampling_seed", "bonus_type", "bonus"),
 )
 """What a request that names a preset leaves as the engine has it: a preset is its formulas."""
+
+SESSION_OF: Final = attrgetter("session_id")
+ITEM_OF: Final = attrgetter("item_id")
+TYPE_OF: Final = attrgetter("type")
+EVENT_ID_OF: Final = attrgetter("event_id")
+USER_OF: Final = attrgetter("user_id")
 
 Offsets = Mapping[str, int]
 
@@ -281,12 +288,12 @@ class Engine:
         An event that no decoder let through (a time or an id that cannot be stored) raises before anything is applied.
         """
         times = times_of(events)
-        id_key = id_keys([event.event_id for event in events])
-        types, unknown = self._type_numbers([event.type for event in events])
+        id_key = id_keys(list(map(EVENT_ID_OF, events)))
+        types, unknown = self._type_numbers(list(map(TYPE_OF, events)))
         outcome = np.zeros(len(events), np.uint8)
         outcome[unknown] = field.UNKNOWN_TYPE
-        slots, new_slots = self.sessions.ids.intern([event.session_id for event in events])
-        items, new_items = self.items.intern([event.item_id for event in events])
+        slots, new_slots = self.sessions.ids.intern(list(map(SESSION_OF, events)))
+        items, new_items = self.items.intern(list(map(ITEM_OF, events)))
         try:
             self._introduce(new_slots, new_items)
         except Exception:
@@ -324,6 +331,8 @@ class Engine:
 
     def _type_numbers(self, types: list[str]) -> tuple[list[int], list[int]]:
         """Return each type's number, and the places of types that there is no number left for."""
+        if types and types[0] in self.types and types.count(types[0]) == len(types):  # mostly there are only views
+            return [self.types.find(types[0]) or 0] * len(types), []
         room = MOST_TYPES - len(self.types)
         new = [name for name in dict.fromkeys(types) if name not in self.types]
         if new:
@@ -337,7 +346,7 @@ class Engine:
 
     def _link_users(self, events: Sequence[Event], batch: Batch, notes: "_Notes") -> None:
         """Note who took part in which session, from the event on that last began it."""
-        if any(event.user_id is not None for event in events) or self.sessions.has_users:
+        if self.sessions.has_users or set(map(USER_OF, events)) - {None}:
             dropped = dict(zip(notes.released, notes.released_at, strict=True))
             self.sessions.unlink(dropped)
             slots = batch.slot.tolist()
@@ -839,4 +848,5 @@ def _rows(queries: int, n: int) -> Answers:
 
 
 def _encoded(table: IdTable, numbers: list[int]) -> list[bytes]:
-    return [table.names[number].encode() for number in numbers]  # type: ignore[union-attr]  # numbers in use
+    names: Iterable[str] = map(table.names.__getitem__, numbers)  # type: ignore[arg-type]  # numbers in use
+    return list(map(str.encode, names))

@@ -6,6 +6,7 @@
     ├── SnapshotError     torn, or of another version: skip it and replay
     └── TransportError    the outside failed: retry while `retriable`
         ├── FencedError   another process runs under our name: stop at once
+        ├── LogChangedError   what was to be read is gone: go on with what is there, or recover from it
         ├── SeatLostError the group went on without us: drop what is uncommitted, recover, and join again
         └── RecordTooLargeError   the broker will not take it: send less of it
 
@@ -16,6 +17,7 @@ place (file, line, key, topic) and the next step. Knows nothing of who raises or
 __all__ = [
     "DecodeError",
     "FencedError",
+    "LogChangedError",
     "RecordTooLargeError",
     "SeatLostError",
     "SettingsError",
@@ -74,6 +76,27 @@ class FencedError(TransportError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retriable=False)
+
+
+class LogChangedError(TransportError):
+    """What `position` of a partition names is not there: retention has removed it, or the topic was made anew.
+
+    The partition holds `first` to `end`. One that is gone altogether has no bounds: both are None.
+    """
+
+    def __init__(
+        self, message: str, *, partition: str, position: int, first: int | None = None, end: int | None = None
+    ) -> None:
+        super().__init__(message, retriable=False)
+        self.partition = partition
+        self.position = position
+        self.first = first
+        self.end = end
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the log goes on behind what is gone."""
+        return self.first is not None and self.position < self.first
 
 
 class SeatLostError(TransportError):

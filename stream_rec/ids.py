@@ -9,6 +9,27 @@ from collections.abc import Iterable, Sequence
 __all__ = ["IdTable"]
 
 
+class _Numbers(dict[str, int]):
+    """Names with their numbers; one that is asked for by `[]` and has none gets one: no second look for what is new."""
+
+    def __init__(self, names: list[str | None], free: list[int]) -> None:
+        self.new: list[int] = []
+        """Those given out by asking, since somebody put a list there."""
+        self._names = names
+        self._free = free
+
+    def __missing__(self, name: str) -> int:
+        if self._free:
+            number = self._free.pop()
+            self._names[number] = name
+        else:
+            number = len(self._names)
+            self._names.append(name)
+        self[name] = number
+        self.new.append(number)
+        return number
+
+
 class IdTable:
     """A two-way table of names and numbers.
 
@@ -16,9 +37,9 @@ class IdTable:
     """
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
         self.names: list[str | None] = []
         self._free: list[int] = []
+        self._numbers = _Numbers(self.names, self._free)
 
     @classmethod
     def of(cls, names: Sequence[str | None]) -> "IdTable":
@@ -27,11 +48,11 @@ class IdTable:
         Raises ValueError for a name that comes twice.
         """
         table = cls()
-        table.names = list(names)
-        numbers: dict[str | None, int] = dict(zip(names, range(len(names)), strict=True))
+        table.names += names
+        numbers: dict[str | None, int] = table._numbers  # type: ignore[assignment]  # None is taken out just below
+        numbers.update(zip(names, range(len(names)), strict=True))
         if numbers.pop(None, None) is not None:
-            table._free = [number for number, name in enumerate(names) if name is None]
-        table._numbers = numbers  # type: ignore[assignment]  # None was taken out just above
+            table._free += [number for number, name in enumerate(names) if name is None]
         if len(table._numbers) + len(table._free) != len(names):
             raise ValueError("a name has two numbers")
         return table
@@ -48,16 +69,12 @@ class IdTable:
 
     def intern(self, names: Sequence[str]) -> tuple[list[int], list[int]]:
         """Return the number of each name, and those numbers that are new. O(names), mostly inside `map`."""
-        found = list(map(self._numbers.get, names))
-        new: list[int] = []
-        if None in found:
-            for place in [place for place, number in enumerate(found) if number is None]:
-                known = self._numbers.get(names[place])
-                if known is None:
-                    known = self._add(names[place])
-                    new.append(known)
-                found[place] = known
-        return found, new  # type: ignore[return-value]  # every None was replaced just above
+        new = self._numbers.new = []
+        try:
+            return list(map(self._numbers.__getitem__, names)), new
+        except BaseException:
+            self.release(new)
+            raise
 
     def release(self, numbers: Iterable[int]) -> None:
         """Forget the names of *numbers*, which may be given to other names from now on."""
@@ -71,16 +88,6 @@ class IdTable:
     def live(self) -> dict[str, int]:
         """Return a copy of the names in use with their numbers."""
         return dict(self._numbers)
-
-    def _add(self, name: str) -> int:
-        if self._free:
-            number = self._free.pop()
-            self.names[number] = name
-        else:
-            number = len(self.names)
-            self.names.append(name)
-        self._numbers[name] = number
-        return number
 
     def _check(self) -> None:
         """Assert the invariants. O(n)."""

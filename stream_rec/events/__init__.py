@@ -7,10 +7,11 @@ wants times in the future refused says what time it is.
 from stream_rec.events._decoder import DecodeRules, EventDecoder, FieldMap
 from stream_rec.events._encode import DeadLetter, EventEncoder, encode_answer, encode_dead_letter
 from stream_rec.events._requests import RequestDecoder
-from stream_rec.events._times import MAX_TIME_MS, TimeReader, time_reader
+from stream_rec.events._times import TimeReader, time_reader
 from stream_rec.events._types import (
     EXPIRED,
     FORGET,
+    MAX_TIME_MS,
     VIEW,
     Answer,
     Event,

@@ -7,16 +7,18 @@ checks, so that a reason means the same whatever the log is written in.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
+from operator import attrgetter
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
 from stream_rec.errors import DecodeError, SettingsError
-from stream_rec.events._times import MAX_TIME_MS, time_reader
-from stream_rec.events._types import FORGET, VIEW, Event, Forget, Reason
+from stream_rec.events._times import time_reader
+from stream_rec.events._types import FORGET, MAX_ID_CHARS, MAX_TIME_MS, VIEW, Event, Forget, Reason
 from stream_rec.events._values import found, identifier
 
 __all__ = ["DecodeRules", "EventDecoder", "FieldMap"]
@@ -26,6 +28,8 @@ _INTEGER: Final = re.compile(rb"-?[0-9]{1,1000}")
 _NUMBER_START: Final = frozenset(b"-0123456789")
 _CONTAINERS: Final[dict[int, object]] = {ord("["): [], ord("{"): {}}
 _INT64_MAX: Final = (1 << 63) - 1
+_TIME_OF: Final = attrgetter("timestamp")
+_TYPE_OF: Final = attrgetter("type")
 
 
 class FieldMap(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +79,7 @@ class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
     session_from_user: bool = False
     """Sessions are cut later from `user_id`, which is then required; `session_id` stays empty."""
 
-    max_id_chars: int = 512
+    max_id_chars: int = MAX_ID_CHARS
     """Bounds what one visitor can make us remember. Real ids have 1 to 64 characters."""
 
     max_record_bytes: int = 1 << 20
@@ -98,6 +102,7 @@ class EventDecoder:
         self._time = time_reader(self.rules.timestamp_unit, self.rules.timestamp_format)
         self._is_us = self.rules.timestamp_unit == "us"
         self._fast = _fast_reader(self.rules)
+        self._plain = _plain_reader(self.rules)
         self._max_bytes = self.rules.max_record_bytes
         self._max_id_chars = self.rules.max_id_chars
 
@@ -138,6 +143,27 @@ class EventDecoder:
         if now_ms is not None and timestamp > now_ms and self._is_future(timestamp, now_ms):
             return self._diagnose(data, now_ms)
         return Event(session_id, item_id, timestamp, kind, event_id, user_id)
+
+    def decode_plain(self, values: Sequence[bytes | None], now_ms: int | None = None) -> list[Event]:
+        """The first of *values*, as many as are plain events: as `decode` would, at half the cost of each.
+
+        Ends before the first that is anything else, which `decode` will know better; None is nothing plain either.
+        """
+        events: list[Event] = []
+        if self._plain is None:
+            return events
+        with suppress(ValueError, TypeError, RecursionError):
+            events.extend(map(self._plain, values))
+        n = len(events)
+        if n and max(map(len, values[:n])) > self._max_bytes:  # type: ignore[arg-type]  # None is no event
+            n = next(place for place, value in enumerate(values) if value is None or len(value) > self._max_bytes)
+        types = list(map(_TYPE_OF, events))
+        if self.rules.types is not None or types.count(VIEW) < len(types):
+            odd = {kind for kind in set(types) if kind == FORGET or not self._lets_in(kind)}
+            n = min(n, next((place for place, kind in enumerate(types) if kind in odd), n))
+        if n and now_ms is not None and self._is_future(max(map(_TIME_OF, events)), now_ms):
+            n = min(n, next(place for place, event in enumerate(events) if self._is_future(event.timestamp, now_ms)))
+        return events[:n]
 
     def decode_row(self, row: Mapping[str, object], now_ms: int | None = None) -> Event | Forget:
         """The event, or the order to forget, in one row of a table: column -> value.
@@ -274,6 +300,18 @@ def _fast_reader(rules: DecodeRules) -> Callable[[bytes], Any]:
         gc=False,
     )
     return msgspec.json.Decoder(row).decode
+
+
+def _plain_reader(rules: DecodeRules) -> Callable[[bytes | None], Event] | None:
+    """Compiled code that makes a record an event in one step, if nothing of it has to be looked at again.
+
+    None where rules, names or the unit of time are not the usual ones.
+    """
+    if rules.session_from_user or rules.timestamp_format is not None or rules.timestamp_unit != "ms":
+        return None
+    if rules.fields != FieldMap() or rules.max_id_chars != MAX_ID_CHARS:
+        return None
+    return msgspec.json.Decoder(Event).decode  # type: ignore[return-value]  # it raises TypeError for None
 
 
 def _time_type(rules: DecodeRules) -> Any:  # noqa: ANN401 (a type as msgspec takes it)

@@ -12,13 +12,10 @@ from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Final
 
 from stream_rec.errors import DecodeError, SettingsError
-from stream_rec.events._types import Reason
+from stream_rec.events._types import MAX_TIME_MS, Reason
 from stream_rec.events._values import found
 
-__all__ = ["MAX_TIME_MS", "UNITS", "TimeReader", "time_reader"]
-
-# The last millisecond of the year 9999: what datetime, ISO 8601 and people can still read.
-MAX_TIME_MS: Final = 253_402_300_799_999
+__all__ = ["UNITS", "TimeReader", "time_reader"]
 
 TimeReader = Callable[[object], int]
 """A time as found (text, number, datetime) -> ms. Raises DecodeError, not naming the field."""

@@ -1,15 +1,18 @@
 """The records of the outside world as plain values. Knows nothing of bytes, names or units."""
 
 import enum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from stream_rec.events._why import Why
 
 __all__ = [
     "EXPIRED",
     "FORGET",
+    "MAX_ID_CHARS",
+    "MAX_TIME_MS",
     "VIEW",
     "Answer",
     "Event",
@@ -44,16 +47,26 @@ class Reason(enum.StrEnum):
     TOO_LARGE = "too_large"
 
 
+MAX_ID_CHARS: Final = 512
+"""Bounds what one visitor can make us remember. Real ids have 1 to 64 characters."""
+
+# The last millisecond of the year 9999: what datetime, ISO 8601 and people can still read.
+MAX_TIME_MS: Final = 253_402_300_799_999
+
+_Text = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
+"""What a decoder lets in by its usual rules. Where an event is made of parts, nobody looks: those were checked."""
+
+
 # gc=False: these hold no containers, so the collector need not visit millions of them.
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One visitor touched one item, at `timestamp` milliseconds since 1970 (UTC)."""
 
-    session_id: str
-    item_id: str
-    timestamp: int
-    type: str = VIEW
-    event_id: str | None = None
-    user_id: str | None = None
+    session_id: _Text
+    item_id: _Text
+    timestamp: Annotated[int, Meta(ge=0, le=MAX_TIME_MS)]
+    type: _Text = VIEW
+    event_id: _Text | None = None
+    user_id: _Text | None = None
 
 
 class Forget(msgspec.Struct, frozen=True, gc=False):

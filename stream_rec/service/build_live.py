@@ -41,6 +41,7 @@ __all__ = ["build_live", "build_served"]
 log = logging.getLogger(__name__)
 
 _NAMED_MS: Final = 60_000
+_SILENT_BATCH: Final = 4096  # nobody waits for an answer: larger batches cost less a record
 _PLACES: Final = ("events", "requests", "recommendations", "dead_letters")
 
 
@@ -86,7 +87,7 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
             begin=settings.begin,
             snapshots=snapshots,
             watcher=Watchers([taker] if snapshots is None else [taker, snapshots]),
-            max_records=settings.batch_events,
+            max_records=max(settings.batch_events, _SILENT_BATCH if settings.answer == "none" else 1),
             observe=nobody_observes if tracing is None else tracing.committed,
             desk=desk,
         )

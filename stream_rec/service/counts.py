@@ -56,11 +56,19 @@ class Counts(msgspec.Struct):
     n_followed: int = 0
     """Records that others answer for, or that a recovery passed again: applied in silence, counted nowhere else."""
 
+    n_lost: int = 0
+    """Records of either source that the topic's retention removed before they were read, while this process ran."""
+
     n_coalesced: int = 0
     """Of `n_applied`, the events that a newer one of their session was answered in place of."""
 
     sources: Counter[str] = msgspec.field(default_factory=Counter)
     """Answers, however they were asked for, by the source of their first item; `nothing` where there is none."""
+
+    @property
+    def n_dead_lettered(self) -> int:
+        """Records of both sources that went to the dead letters."""
+        return self.dead.total() + self.n_duplicates + self.dead_requests.total()
 
     def see_sources(self, answers: Sequence[Answer]) -> None:
         """Count *answers* in `sources`. A tenth of a microsecond for each."""
@@ -92,6 +100,8 @@ def summary_lines(
         lines.append(("requests", f"{counts.n_requests:,} read, {refused}{expired}"))
     if counts.n_followed:
         lines.append(("followed", f"{counts.n_followed:,} records, answered by others or before"))
+    if counts.n_lost:
+        lines.append(("lost", f"{counts.n_lost:,} records, removed by the topic's retention before they were read"))
     lines += [("quality", told) for told in quality]
     kept = f"{stats.n_sessions:,} sessions, {stats.n_events:,} events, {stats.n_items:,} items"
     lines += [

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from stream_rec.service.arrivals import Arrivals, Taken
+from stream_rec.errors import LogChangedError
+from stream_rec.service.arrivals import NOTHING, Arrivals, Taken
 from stream_rec.service.worker import Batch, Decoded, Mask
 from stream_rec.transport.base import Record
 from stream_rec.transport.broker import Partition, Positions, Reader
@@ -22,7 +23,8 @@ __all__ = ["Handed", "Intake"]
 
 log = logging.getLogger(__name__)
 
-_AHEAD: Final = 128  # batches that are fetched ahead at most; some 50 MB
+_AHEAD: Final = 128  # batches that are fetched ahead at most ...
+_SMALL: Final = 1024  # ... as if none were larger than this: some 50 MB
 _ENOUGH: Final = 32  # ... and when fetching goes on: a client throws away what it has of a partition that is held
 _NEVER: Final = 1 << 62  # an offset beyond all others
 _PATIENCE_S: Final = 60.0  # for a partition whose leader does not answer: going on without it makes events late
@@ -39,7 +41,11 @@ class Handed(NamedTuple):
 
 
 class Intake:
-    """Reads the partitions of *events*, and those of *requests* that are owned. For one thread."""
+    """Reads the partitions of *events*, and those of *requests* that are owned. For one thread.
+
+    *lost* is told how many records were removed before they were read. Raises LogChangedError where it is not retention
+    that has removed them: the topic is gone, or another one.
+    """
 
     def __init__(
         self,
@@ -49,6 +55,7 @@ class Intake:
         *,
         requests_topic: str | None = None,
         max_records: int = 1024,
+        lost: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._reader = reader
@@ -56,6 +63,7 @@ class Intake:
         self._events = frozenset(events)
         self._requests_topic = requests_topic
         self._max_records = max_records
+        self._lost = lost
         self._clock = clock
         self._arrivals = Arrivals(events)
         self._answer_from: dict[Partition, int] = {}
@@ -95,10 +103,10 @@ class Intake:
 
     def next(self, timeout_s: float, max_records: int | None = None) -> Handed | None:
         """The next batch, None if there was nothing for *timeout_s*. A batch never waits to fill."""
-        records, decoded = self._arrived(timeout_s, max_records or self._max_records)
-        if not records:
+        arrived, decoded = self._arrived(timeout_s, max_records or self._max_records)
+        if not arrived:
             return None
-        ours = self._ours(records)
+        ours, records = self._ours(arrived)
         before, after = self._handed, self.positions
         self._handed = after
         settled = {
@@ -112,7 +120,7 @@ class Intake:
         self._hold_who_is_ahead(n)
         # A partition that others wait for is waited for: asking again and again would keep its client from its work.
         is_ready = len(arrivals) >= n and self._waiting_since is None
-        for partition, records in reader.poll(n, 0.0 if is_ready else timeout_s).items():
+        for partition, records in self._polled(n, 0.0 if is_ready else timeout_s).items():
             if records:
                 arrivals.add(partition, records, self._decoded(partition, records))
         taken = arrivals.take(n, reader.drained)
@@ -121,8 +129,32 @@ class Intake:
             return taken
         return self._without_waiting(n)
 
+    def _polled(self, n: int, timeout_s: float) -> Mapping[Partition, Sequence[Record]]:
+        """What the reader has. Where retention was quicker than we, go on with what it has left, and say so."""
+        try:
+            return self._reader.poll(n, timeout_s)
+        except LogChangedError as error:
+            if error.first is None or not error.is_cut_off:
+                raise
+            self._go_on_behind(error, error.first)
+        return {}
+
+    def _go_on_behind(self, error: LogChangedError, first: int) -> None:
+        fetched = self._arrivals.fetched
+        partition = next(each for each in fetched if str(each) == error.partition)
+        position = max(error.position, fetched[partition])
+        log.warning(
+            "%s: %d records (offsets %d to %d) were removed by the topic's retention before they were read: the state "
+            "lacks them, and nobody answers them; going on from %d",
+            partition, first - position, position, first - 1, first,
+        )  # fmt: skip
+        self._lost(first - position)
+        self._arrivals.skip_to(partition, first)
+        self._reader.start(fetched | {partition: first})
+
     def _hold_who_is_ahead(self, n: int) -> None:
         """Fetch no more of partitions that others are waited for, where much is waiting already."""
+        n = min(n, _SMALL)
         waiting = len(self._arrivals)
         if waiting >= _AHEAD * n:
             self._held = self._arrivals.full(n)
@@ -139,7 +171,7 @@ class Intake:
         if self._waiting_since is None:
             self._waiting_since = now
         if now - self._waiting_since < _PATIENCE_S:
-            return Taken([], [])
+            return NOTHING
         log.warning("a partition has not answered for %.0f s: the others go on without it", _PATIENCE_S)
         self._waiting_since = now
         return self._arrivals.take(n, self.positions.keys())
@@ -149,14 +181,15 @@ class Intake:
             return [None] * len(records)
         return self._decode(records)
 
-    def _ours(self, records: Sequence[Record]) -> Mask | None:
-        """Which of *records* are ours; None if all are, which is the usual case and costs nothing."""
+    def _ours(self, records: Sequence[Record]) -> tuple[Mask | None, Sequence[Record]]:
+        """Which of *records* are ours, None if all are, which is the usual case and costs nothing; and the records."""
         if not self._passing and len(self._answer_from.keys() & self._events) == len(self._events):
-            return None
+            return None, records
         answer_from = self._answer_from
         if not answer_from:
-            return np.zeros(len(records), np.bool_)
+            return np.zeros(len(records), np.bool_), records
+        records = list(records)
         ours = [record.offset >= answer_from.get((record.topic, record.partition), _NEVER) for record in records]  # type: ignore[call-overload]  # a Partition is such a pair
         positions = self.positions
         self._passing = {p for p in self._passing if positions[p] < answer_from[p]}
-        return np.array(ours, np.bool_)
+        return np.array(ours, np.bool_), records

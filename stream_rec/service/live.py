@@ -6,15 +6,17 @@ this one.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from stream_rec.catalogue import Catalogue
-from stream_rec.errors import SeatLostError, StreamRecError, TransportError
+from stream_rec.errors import LogChangedError, SeatLostError, StreamRecError, TransportError
 from stream_rec.service.checkpoint import Checkpoint
+from stream_rec.service.collector import calm_collector
 from stream_rec.service.counts import Counts
 from stream_rec.service.heap import settle_heap
 from stream_rec.service.intake import Intake
@@ -29,7 +31,7 @@ from stream_rec.transport.broker import Partition, Positions
 if TYPE_CHECKING:
     from stream_rec.service.tracing import Tracing
 
-__all__ = ["Life", "Live"]
+__all__ = ["WAITING", "Life", "Live"]
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,12 @@ _LONGEST_WAIT_S: Final = 10.0
 _LONG_LIFE_S: Final = 60.0  # a failure after this is a new one
 _BOUNDS_EVERY_S: Final = 2.0
 _REFUSALS: Final = 3  # a broker that has just started may not know yet what it holds
-_WAITING: Final = "waiting for the broker"
+WAITING: Final = "waiting for the broker"
+_HINT_AFTER_S: Final = 30.0
+_HINT: Final = (
+    "no broker has answered yet: is the address right, can this machine reach it, and is kafka.security.protocol what "
+    "that listener speaks? One with TLS (SSL, SASL_SSL) may leave a client without it waiting, and the other way round"
+)
 
 
 class Life:
@@ -93,8 +100,10 @@ class Life:
             beginning(situation, known),
             requests_topic=parts.requests,
             max_records=parts.max_records,
+            lost=self._lose,
         )
-        replay(self.intake, self.worker, situation.goals, stop, alive)
+        with self._beginning_anew():
+            replay(self.intake, self.worker, situation.goals, stop, alive)
         if parts.snapshots is not None:
             parts.snapshots.begin(self.intake.positions)
         self.checkpoint = Checkpoint(
@@ -122,6 +131,19 @@ class Life:
                 sweep(parts.broker, self.writer, parts.group, parts.events, parts.places.topics)
             raise
 
+    @contextmanager
+    def _beginning_anew(self) -> Iterator[None]:
+        """Where the log is another one than it was, have another life recover from it; where there is none, end."""
+        try:
+            yield
+        except LogChangedError as error:
+            if not self._parts.broker.partitions(self._parts.events):
+                raise
+            raise SeatLostError(error.message) from error
+
+    def _lose(self, n: int) -> None:
+        self._counts.n_lost += n
+
     def _load_snapshot(self, goals: Positions) -> dict[Partition, int]:
         """Go on from a snapshot, if there is one to go on from; return the positions that it stands at."""
         snapshot = None if self._parts.snapshots is None else self._parts.snapshots.find(goals)
@@ -140,7 +162,8 @@ class Life:
         if self._gone is not None:
             raise self._gone
         self.seat.keep(self.pipeline, self.checkpoint)
-        handed = self.intake.next(timeout_s)
+        with self._beginning_anew():
+            handed = self.intake.next(timeout_s)
         if handed is None:
             return False
         return self.pipeline.put(Work(handed, self.seat.generation, self.seat.identity, monotonic()), give_up)
@@ -191,7 +214,7 @@ class Live:
 
     def __init__(self, connect: Callable[[ExitStack], Parts], tracing: "Tracing | None" = None) -> None:
         self.life: Life | None = None
-        self.state = _WAITING
+        self.state = WAITING
         self.counts = Counts()
         self.meters = Meters()
         """How long things took, over all lives."""
@@ -209,7 +232,12 @@ class Live:
         Waits for a broker that is away, and recovers when the group goes on without us. Raises FencedError,
         TransportError for what waiting does not help, and SettingsError.
         """
+        with calm_collector():
+            self._run(stop, watch)
+
+    def _run(self, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:
         wait_s = _FIRST_WAIT_S
+        hint_at = monotonic() + _HINT_AFTER_S
         while not stop():
             watch(self)
             begun = monotonic()
@@ -224,7 +252,10 @@ class Live:
                 if monotonic() - begun > _LONG_LIFE_S:
                     wait_s = _FIRST_WAIT_S
                 log.warning("%s; trying again in %.1f s", error, wait_s)
-                self.state = _WAITING
+                if self.life is None and monotonic() > hint_at:
+                    hint_at = math.inf
+                    log.warning(_HINT)
+                self.state = WAITING
                 self._pause(wait_s, stop, watch)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 

@@ -19,7 +19,7 @@ from stream_rec.engine import Engine, Stats
 from stream_rec.errors import SettingsError
 from stream_rec.quality import ModelShare, Quality, QualityReport, models_of
 from stream_rec.service.counts import Counts, show_duration, summary_lines
-from stream_rec.service.live import Live
+from stream_rec.service.live import WAITING, Live
 from stream_rec.service.logs import fields
 from stream_rec.service.quality import quality_lines
 from stream_rec.service.snapshots import Snapshots
@@ -116,8 +116,8 @@ class Reporter:
         self._clock = clock
         self._begun = clock()
         self._next = 0.0
-        self._next_line = 0.0
-        self._told = ""
+        self._next_line = self._begun + _LINE_EVERY_S
+        self._told = WAITING  # what each begins with: it is told where it lasts
         self._before = (clock(), 0, 0)
 
     def __call__(self, live: Live) -> None:
@@ -174,7 +174,7 @@ class Reporter:
         held = "" if stats is None else f"; {stats.n_sessions:,} sessions, horizon {_horizon(stats)}"
         behind = None if live.life is None else sum(live.life.lag.values())
         per_s, answers_per_s = (counts.n_read - read) / seconds, (counts.n_answers - answers) / seconds
-        n_dead = counts.dead.total() + counts.n_duplicates
+        n_dead = counts.n_dead_lettered
         log.info(
             "%s: %s records (%.0f/s), %s answers (%.0f/s), %s dead-lettered%s%s",
             live.state,
@@ -232,7 +232,8 @@ def status_lines(path: Path) -> tuple[bool, list[str]]:
         ("answers for", ", ".join(status.owned) or "nothing"),
         ("lag", f"{sum(status.lag.values()):,} records"),
         ("read", f"{counts.n_read:,} records, {counts.n_answers:,} answers, {counts.n_followed:,} followed"),
-        ("dead-lettered", f"{counts.dead.total() + counts.n_duplicates:,}"),
+        ("dead-lettered", f"{counts.n_dead_lettered:,}"),
+        *([("lost", f"{counts.n_lost:,} records, to the topic's retention")] if counts.n_lost else []),
         ("retained", "nothing yet" if stats is None else f"{stats.n_sessions:,} sessions, horizon {_horizon(stats)}"),
         ("snapshot", status.last_snapshot or "none"),
         *(("quality", told) for told in ([] if status.quality is None else quality_lines(status.quality))),

@@ -10,10 +10,12 @@ import numpy as np
 
 from stream_rec.engine import Engine, Question
 from stream_rec.events import Event, Request
+from stream_rec.index import Answers
 from stream_rec.index._kernel import entries
 from stream_rec.index._kernel.compiled import drop_stale_code
 from stream_rec.outcome import Watch
 from stream_rec.quality import Quality
+from stream_rec.recommend import stack_models
 
 __all__ = [
     "COMPILING",
@@ -24,6 +26,7 @@ __all__ = [
     "kept_in",
     "warm_up",
     "warm_up_all",
+    "warm_up_evaluation",
 ]
 
 COMPILING: Final = "compiling the kernels, once, about 20 s"
@@ -92,3 +95,16 @@ def warm_up_all() -> None:
     engine.ask_many(engine.model, [Question("t"), Question("t")], parts=2)
     # Where sessions are cut from users, an event that brings an id is looked up before it is applied.
     Engine(session_gap_ms=1).apply([Event("", "a", 0, event_id="e", user_id="u")])
+
+
+def warm_up_evaluation() -> None:
+    """Call what only an evaluation does: asking many models at once."""
+    engine = Engine()
+    stacked = stack_models([engine.parameters(engine.model)])
+    n = engine.model.n
+    answers = Answers(
+        np.empty((3, n), np.int32), np.empty((3, n), np.float64), np.empty((3, n), np.uint8), np.zeros(3, np.int32)
+    )
+    engine.ask_and_apply(
+        [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)], np.ones(3, np.uint8), stacked, answers
+    )

@@ -8,7 +8,8 @@ for what coalescing leaves out).
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from time import monotonic
-from typing import NamedTuple
+from types import NoneType
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -142,7 +143,7 @@ class Worker:
     def take(self, batch: Batch) -> Taken:
         """Apply events and answer requests in the order they came in."""
         records, decoded, ours, seen = batch
-        if None not in decoded:
+        if NoneType not in set(map(type, decoded)):
             return self.take_decoded(records, decoded, ours, seen)  # type: ignore[arg-type]  # events only
         parts: list[Taken] = []
         for is_request, places in groupby(range(len(records)), lambda i: decoded[i] is None):
@@ -199,19 +200,26 @@ class Worker:
         self.look_at_catalogue()
         mine = np.ones(len(records), np.bool_) if ours is None else ours
         answering = asked is not None or (self._answers_events and bool(mine.any()))
+        kinds = set(map(type, decoded))
+        if answering or DecodeError in kinds:  # else nobody may ever look at them
+            records = list(records)
         offsets = self._see_each(records) if answering else self._see(seen or _last_of_each(records))
-        run = _readable(records, decoded, mine, offsets)
+        run = _Run(records, decoded, mine, offsets)  # type: ignore[arg-type]  # the next line sees to the others
+        run = _readable(run) if DecodeError in kinds else run
         watermark = self.engine.watermark
         applied, answered = self._apply(run, answering=answering, asked=asked)
         answers = [answer for answer in answered if answer is not None] if self._answers_events else []
+        if applied.n_applied < len(run.events) and run.records is records:
+            records = list(records)
+            run = run._replace(records=records)
         refused = self._refused(records, decoded, run, applied, watermark)
         if refused and not mine.all():
             place = _place_in(records)
             refused = [each for each in refused if mine[place(each)]]
-        self._count(mine, run, applied, refused)
+        self._count(mine, run, applied, refused, forgot=Forget in kinds)
         self.counts.n_answers += len(answers)
         self.counts.see_sources(answers)
-        return Taken(answers, refused, Forget in set(map(type, run.events))), answered
+        return Taken(answers, refused, Forget in kinds), answered
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Answer who asks otherwise than by records. Raises SettingsError for parameters out of range."""
@@ -390,13 +398,13 @@ class Worker:
                 return f"event_id: {event.event_id!r} was seen before"
         return f"type: {event.type!r} is one more than there can be types; name those that matter with --event-type"
 
-    def _count(self, mine: Mask, run: "_Run", applied: Applied, refused: Sequence[Refused]) -> None:
+    def _count(self, mine: Mask, run: "_Run", applied: Applied, refused: Sequence[Refused], *, forgot: bool) -> None:
         counts = self.counts
         n_mine = int(mine.sum())
         counts.n_read += n_mine
         counts.n_followed += len(mine) - n_mine
         counts.n_applied += int(((applied.outcomes == 0) & run.ours).sum())
-        if Forget in set(map(type, run.events)):
+        if forgot:
             counts.n_forgets += sum(
                 type(event) is Forget for event, ours in zip(run.events, run.ours.tolist(), strict=True) if ours
             )
@@ -417,15 +425,16 @@ class _Run(NamedTuple):
     """The log positions right after each; empty where none is answered."""
 
 
-def _readable(
-    records: Sequence[Record], decoded: Sequence[Decoded], ours: Mask, offsets: Sequence[dict[str, int]]
-) -> _Run:
-    if DecodeError not in set(map(type, decoded)):
-        return _Run(records, decoded, ours, offsets)  # type: ignore[arg-type]  # no error among them
-    places = [place for place, each in enumerate(decoded) if type(each) is not DecodeError]
+_ERRORS: Final = frozenset({DecodeError})
+
+
+def _readable(run: _Run) -> _Run:
+    """What of *run* is no error."""
+    records, decoded, ours, offsets = run
+    places = [place for place, kind in enumerate(map(type, decoded)) if kind not in _ERRORS]
     return _Run(
         [records[i] for i in places],
-        [decoded[i] for i in places],  # type: ignore[misc]  # no error among them
+        [decoded[i] for i in places],
         ours[places],
         [offsets[i] for i in places] if len(offsets) == len(records) else [],
     )

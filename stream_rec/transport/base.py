@@ -4,15 +4,16 @@ Knows nothing of files or brokers. A source promises that every record is handed
 in the log's order, bad ones included: what to do with those is for the reader to decide.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, Protocol, overload
 
 import msgspec
 
 from stream_rec.errors import DecodeError
 from stream_rec.events import Event, EventDecoder, Forget
 
-__all__ = ["NoSource", "Progress", "Record", "Sink", "Source", "decode_records"]
+__all__ = ["OURS", "Form", "NoSource", "Progress", "Record", "Records", "Sink", "Source", "decode_records"]
 
 
 # gc=False: a record refers to nothing that could refer back.
@@ -42,6 +43,63 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     tombstone: bool = False
     """It has a key and no value: an order to forget the session of that key."""
+
+
+class Form(NamedTuple):
+    """How what a client hands out is looked at."""
+
+    value: Callable[[Any], bytes | None]
+    """Its bytes; None for a tombstone."""
+
+    offset: Callable[[Any], int]
+    record: Callable[[Any], Record]
+    """All of it."""
+
+
+OURS: Final = Form(lambda each: None if each.tombstone else each.value, attrgetter("offset"), lambda each: each)
+"""The form of what is a Record already."""
+
+
+class Records(Sequence[Record]):
+    """Records in a client's own *form*, each made into ours when it is looked at.
+
+    Most are applied in silence, or are good, and then nobody asks for more than their values: to make them all would
+    cost as much as to decode them.
+    """
+
+    __slots__ = ("form", "theirs")
+
+    def __init__(self, theirs: list[Any], form: Form) -> None:
+        self.theirs = theirs
+        self.form = form
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> "Records":
+        """Return *records* in the form that they have."""
+        return records if isinstance(records, Records) else cls(list(records), OURS)
+
+    def __len__(self) -> int:
+        return len(self.theirs)
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Records": ...
+    def __getitem__(self, place: int | slice) -> "Record | Records":
+        if isinstance(place, slice):
+            return Records(self.theirs[place], self.form)
+        return self.form.record(self.theirs[place])
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(self.form.record, self.theirs)
+
+    def __repr__(self) -> str:
+        return f"Records({list(self)!r})"
+
+    @property
+    def values(self) -> list[bytes | None]:
+        """The bytes of each; None for a tombstone."""
+        return list(map(self.form.value, self.theirs))
 
 
 class Progress(NamedTuple):
@@ -108,23 +166,34 @@ class Sink(Protocol):
         """Flush, and let go of what is held outside. May be called twice."""
 
 
-def decode_records(
-    decoder: EventDecoder, records: Sequence[Record], now_ms: int | None = None
-) -> list[Event | Forget | DecodeError]:
+Decoded = Event | Forget | DecodeError
+
+
+def decode_records(decoder: EventDecoder, records: Sequence[Record], now_ms: int | None = None) -> list[Decoded]:
     """What each of the *records* says, in order; for an unreadable one, why."""
-    decode = decoder.decode
-    decoded: list[Event | Forget | DecodeError] = []
-    for record in records:
-        try:
-            if record.fault is not None:
-                decoded.append(DecodeError(*record.fault))
-            elif record.tombstone:
-                decoded.append(decoder.decode_tombstone(record.key))
-            elif record.row is not None:
-                decoded.append(decoder.decode_row(record.row, now_ms))
-            else:
-                decoded.append(decode(record.value, now_ms))
-        except DecodeError as error:
-            # Without its traceback, which would hold on to the whole batch.
-            decoded.append(error.with_traceback(None))
+    if not isinstance(records, Records):
+        return [_decoded(decoder, record, now_ms) for record in records]
+    values = records.values
+    decoded: list[Decoded] = []
+    n_odd = 1
+    while len(decoded) < len(values):
+        plain = decoder.decode_plain(values[len(decoded) :] if decoded else values, now_ms)
+        decoded += plain
+        # Where plain ones are few, trying costs more than it saves: so look at twice as many one by one.
+        n_odd = 1 if len(plain) > n_odd else 2 * n_odd
+        decoded += [_decoded(decoder, record, now_ms) for record in records[len(decoded) : len(decoded) + n_odd]]
     return decoded
+
+
+def _decoded(decoder: EventDecoder, record: Record, now_ms: int | None) -> Decoded:
+    try:
+        if record.fault is not None:
+            return DecodeError(*record.fault)
+        if record.tombstone:
+            return decoder.decode_tombstone(record.key)
+        if record.row is not None:
+            return decoder.decode_row(record.row, now_ms)
+        return decoder.decode(record.value, now_ms)
+    except DecodeError as error:
+        # Without its traceback, which would hold on to the whole batch.
+        return error.with_traceback(None)

@@ -133,13 +133,13 @@ class Reader(Protocol):
         Holds over a new `start`, and for partitions that are not read yet.
         """
 
-    def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
+    def poll(self, max_records: int, timeout_s: float) -> Mapping[Partition, Sequence[Record]]:
         """About *max_records* at most, in order within each partition; waits for the first one only.
 
         May come back empty before the time is over, where there is news of what is drained.
 
-        Raises TransportError, not retriable, where a position is no longer there (retention, or a topic made anew):
-        it names the partition and what is.
+        Raises LogChangedError where a position is no longer there (retention, or a topic made anew): it names the
+        partition and what is there. Only a new `start` goes on from there.
         """
 
     @property
@@ -168,7 +168,10 @@ class Member(Protocol):
 
     @property
     def generation(self) -> int:
-        """Goes up with each change of `owned`, also where the same partitions were given again."""
+        """Goes up with each change of `owned`, also where the same partitions, or none, were given again.
+
+        Zero before the group has dealt for the first time.
+        """
 
     @property
     def identity(self) -> object:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from stream_rec.errors import FencedError, RecordTooLargeError, SeatLostError, TransportError
-from stream_rec.transport.base import Record
+from stream_rec.errors import FencedError, LogChangedError, RecordTooLargeError, SeatLostError, TransportError
+from stream_rec.transport.base import OURS, Record, Records
 from stream_rec.transport.broker import Bounds, Outgoing, Partition, Positions, Revoked, TopicSpec
 
 __all__ = ["MemoryBroker"]
@@ -213,7 +213,8 @@ class MemoryBroker:
         """At most *n* visible records from *position* on, and the position after them."""
         first, end = self.first[self._known(partition)], self._stable_end(partition)
         if not first <= position <= end:
-            raise TransportError(f"{partition}: there is nothing at {position}; it holds {first} to {end}")
+            message = f"{partition}: there is nothing at {position}; it holds {first} to {end}"
+            raise LogChangedError(message, partition=str(partition), position=position, first=first, end=end)
         records: list[Record] = []
         while position < end and len(records) < n:
             entry = self.logs[partition][position]
@@ -272,7 +273,7 @@ class _MemoryReader:
     def hold(self, partitions: Collection[Partition]) -> None:
         self._held = frozenset(partitions)
 
-    def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
+    def poll(self, max_records: int, timeout_s: float) -> dict[Partition, Records]:
         """The oldest by time of those that may be read: so that a test's order is always the same."""
         del timeout_s
         found: list[tuple[int, Record]] = []
@@ -287,12 +288,17 @@ class _MemoryReader:
             polled.setdefault(Partition(record.topic, record.partition), []).append(record)
         for partition, records in polled.items():
             self._positions[partition] = records[-1].offset + 1
-        return polled
+        # In the form in which a client's records come, so that tests on this broker see what becomes of them.
+        return {partition: Records(records, OURS) for partition, records in polled.items()}
 
     @property
     def drained(self) -> Collection[Partition]:
-        read = self._broker.read
-        return {each for each, position in self._positions.items() if not read(each, position, 1)[0]}
+        there = self._broker
+        return {
+            each
+            for each, position in self._positions.items()
+            if position >= there.first[each] and not there.read(each, position, 1)[0]
+        }
 
     def close(self) -> None:
         self._positions = {}

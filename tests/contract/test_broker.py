@@ -420,6 +420,14 @@ def test_a_lone_member_owns_everything(subject: Subject) -> None:
     member.leave()
 
 
+def test_a_generation_begins_with_what_the_group_deals(subject: Subject) -> None:
+    """Before that there is none, so that nobody takes a seat that is still empty for one that has nothing to do."""
+    topic = subject.topic(2)
+    member = subject.seat(fresh("group"), topic)
+    until(lambda: member.generation, member.poll)
+    assert 2 == len(member.owned)
+
+
 def test_two_members_share(subject: Subject) -> None:
     """A second member gets part of the partitions; the first is told before, and its generation goes up."""
     topic, group, taken = subject.topic(4), fresh("group"), Taken()

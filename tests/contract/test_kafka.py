@@ -17,7 +17,9 @@ from kafka_broker import Broker as TestBroker
 from kafka_broker.plugin import MakeBroker
 from subjects import Subject, Taken, fresh, read, until
 
-from stream_rec.errors import FencedError, RecordTooLargeError, SeatLostError, TransportError
+from stream_rec.errors import FencedError, LogChangedError, RecordTooLargeError, SeatLostError, TransportError
+from stream_rec.events import Event
+from stream_rec.service.intake import Intake
 from stream_rec.transport.broker import Outgoing, Partition, Reader
 from stream_rec.transport.kafka import Client, open_broker
 
@@ -310,7 +312,8 @@ def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> Non
     assert [b"before"] == [record.value for record in read(reader, 1)]
     member = made.seat(group, topic)
     until(lambda: member.owned, member.poll)
-    patient = {"producer_transaction_timeout_ms": "60000"}
+    # So long the calls wait that find nobody; and longer than the broker needs to start again.
+    patient = {"producer_transaction_timeout_ms": "20000"}
     writer, partition = made.open(**patient).writer(fresh("writer")), Partition(topic, 0)
     writer.begin()
     writer.send([Outgoing(topic, b"lost")])
@@ -367,6 +370,22 @@ def patiently(call: Any) -> None:
         call()
 
 
+def test_bounds_keep_their_time_where_nobody_answers(client: Client, own_broker: MakeBroker) -> None:
+    """Both questions together: who looks around now and then must not stand still with the broker."""
+    broker = own_broker()
+    made = subjects.kafka(client, broker)
+    partition = Partition(made.topic(), 0)
+    ours = made.open()
+    assert (0, 0) == ours.bounds([partition])[partition]
+    broker.kill()
+    begun = time.monotonic()
+    with pytest.raises(TransportError) as caught:
+        ours.bounds([partition], 2.0)  # type: ignore[call-arg]  # of Kafka's brokers only
+    assert caught.value.retriable
+    assert time.monotonic() - begun < 2 + 3  # seconds that a busy machine may add
+    made.close()
+
+
 def test_a_topic_deleted_while_it_is_read(subject: Subject, broker: TestBroker) -> None:
     """It is told, and that waiting does not mend it."""
     topic = subject.topic()
@@ -390,9 +409,43 @@ def test_what_retention_has_cut_off(subject: Subject, broker: TestBroker) -> Non
         admin.delete_records({TopicPartition(topic, 0): 6})
     assert (6, 10) == subject.open().bounds([Partition(topic, 0)])[Partition(topic, 0)]
     reader = start(subject, topic, 2)
-    with pytest.raises(TransportError, match=rf"{topic}-0: position 2 .* 6 to 10") as caught:
+    with pytest.raises(LogChangedError, match=rf"{topic}-0: position 2 .* 6 to 10") as caught:
         until(lambda: False, lambda: reader.poll(10, 0.1))
-    assert not caught.value.retriable
+    error = caught.value
+    assert (f"{topic}-0", 2, 6, 10) == (error.partition, error.position, error.first, error.end)
+    assert error.is_cut_off
+    assert not error.retriable
+
+
+def test_a_service_reads_on_behind_what_retention_has_cut_off(subject: Subject, broker: TestBroker) -> None:
+    """In several partitions at once: all that is left comes, and what is lost is counted."""
+    topic = subject.topic(2)
+    for place in range(20):
+        subject.fill(topic, b"%d" % place, key=b"k%d" % place)
+    ours = subject.open()
+    bounds = ours.bounds(ours.partitions(topic))
+    assert all(bound.end > 4 for bound in bounds.values())
+    with broker.admin() as admin:
+        from kafka import TopicPartition  # noqa: PLC0415 (here only)
+
+        admin.delete_records({TopicPartition(*each): 3 for each in bounds})
+    lost: list[int] = []
+    intake = Intake(
+        ours.reader(),
+        lambda records: [Event("s", "i", record.offset) for record in records],
+        dict.fromkeys(bounds, 1),
+        lost=lost.append,
+    )
+    intake.own(dict.fromkeys(bounds, 1))
+    found: list[tuple[int, int]] = []
+
+    def take() -> None:
+        if (handed := intake.next(0.1)) is not None:
+            found.extend((record.partition, record.offset) for record in handed.batch.records)
+
+    until(lambda: len(found) == 14, take)
+    assert sorted(found) == [(each.number, at) for each, bound in sorted(bounds.items()) for at in range(3, bound.end)]
+    assert [2, 2] == lost
 
 
 class in_background:  # noqa: N801 (used as a function)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from stream_rec.errors import DecodeError
 from stream_rec.events import DecodeRules, Event, EventDecoder, FieldMap, Forget, RequestDecoder
+from stream_rec.transport.base import OURS, Record, Records, decode_records
 
 DECODERS = [
     EventDecoder(),
@@ -37,6 +38,10 @@ RECORDS = st.fixed_dictionaries(
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
+def outcome_of(decoded: Event | Forget | DecodeError) -> object:
+    return (decoded.reason, decoded.message) if isinstance(decoded, DecodeError) else decoded
+
+
 def outcome(decoder: EventDecoder, data: bytes, *, slow: bool) -> object:
     try:
         return decoder._diagnose(data, 5) if slow else decoder.decode(data, 5)
@@ -44,7 +49,39 @@ def outcome(decoder: EventDecoder, data: bytes, *, slow: bool) -> object:
         return error.reason, error.message
 
 
-@given(st.binary() | RECORDS.map(lambda record: json.dumps(record).encode("utf-8", "surrogatepass")))
+BYTES = st.binary() | RECORDS.map(lambda record: json.dumps(record).encode("utf-8", "surrogatepass"))
+# Rare among the others: all that a decoder takes for plain, and what is nearly so.
+PLAIN = st.builds(
+    lambda n, kind, more: f'{{"session_id":"s{n}","item_id":"i","timestamp":{n}{kind}{more}}}'.encode(),
+    st.integers(0, 9),
+    st.sampled_from(["", ',"type":"view"', ',"type":"a"', ',"type":"forget"', ',"type":null', ',"type":""']),
+    st.sampled_from(
+        ["", ',"user_id":"u"', ',"user_id":""', ',"event_id":7', ',"x":[1]', ',"x":"' + "x" * 600 + '"', "}"]
+    ),
+)
+MANY_DECODERS = [*DECODERS, EventDecoder(DecodeRules(max_future_ms=1, max_record_bytes=300, types=frozenset({"view"})))]
+
+
+@given(st.lists(PLAIN | BYTES | st.none(), max_size=8), st.none() | st.integers(0, 9))
+def test_many_at_once_are_what_each_is_alone(values: list[bytes | None], now_ms: int | None) -> None:
+    """Whatever stands beside it; None is a tombstone."""
+    records = [
+        Record(value or b"", "t", 0, place, key=b"k", tombstone=value is None) for place, value in enumerate(values)
+    ]
+    for decoder in MANY_DECODERS:
+        alone = [outcome_of(each) for each in decode_records(decoder, records, now_ms)]
+        assert alone == [outcome_of(each) for each in decode_records(decoder, Records(records, OURS), now_ms)]
+
+
+def test_plain_events_are_read_at_once() -> None:
+    """As many as there are before one that is not: else nothing would be gained."""
+    good = b'{"session_id":"s","item_id":"i","timestamp":1}'
+    for odd in (None, b"", b"9" * 5000, good.replace(b"1", b"-1"), good.replace(b'"s"', b"5")):
+        assert [Event("s", "i", 1)] * 2 == EventDecoder().decode_plain([good, good, odd, good])
+    assert [Event("s", "i", 1)] == EventDecoder().decode_plain([good])
+
+
+@given(BYTES)
 @example(b'{"session_id":"\\udc00","item_id":"\\u0000","timestamp":1}')
 @example(b"[" * 5000)
 @example(b'{"session_id":' * 5000)

@@ -110,7 +110,7 @@ def test_the_kernels_are_compiled() -> None:
     """No silent fall-back to interpreted loops: the twins are compared only if there are two."""
     engine = Engine()
     engine.apply([Event("s", "i", 1)])
-    engine.recommend("s")
+    engine.ask(engine.model, session_id="s")
     for kernel in (entries.apply, entries.ask_session):
         (signature,) = kernel.dispatcher.signatures
         assert kernel.dispatcher.overloads[signature].fndesc.native

@@ -16,6 +16,7 @@ from stream_rec.service.live import Life, Live
 from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Threads
 from stream_rec.service.snapshots import Snapshots
+from stream_rec.service.status import Reporter, StatsTaker
 from stream_rec.snapshot import read, snapshots_in
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.memory_broker import MemoryBroker
@@ -45,16 +46,32 @@ def answers(broker: MemoryBroker) -> list[Answer]:
     return [msgspec.json.decode(record.value, type=Answer) for record in broker.visible("recs")]
 
 
-def run_until(live: Live, done: Callable[[], bool]) -> None:
-    """Run the service until *done*, or for 20 s."""
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that does other things too may need longer to end in good order than a service is given."""
+    monkeypatch.setattr("stream_rec.service.live._CLOSE_S", 60.0)
+
+
+def run_until(live: Live, done: Callable[[], bool], watch: Callable[[Live], None] = lambda _: None) -> None:
+    """Run the service until *done*, or for two minutes."""
     over = threading.Event()
-    timer = threading.Timer(20, over.set)
+    timer = threading.Timer(120, over.set)
     timer.start()
     try:
-        live.run(lambda: done() or over.is_set())
+        live.run(lambda: done() or over.is_set(), watch)
     finally:
         timer.cancel()
     assert not over.is_set(), "it took too long"
+
+
+def until_answered(life: Life, broker: MemoryBroker, n: int) -> None:
+    """Turn after turn, until there are *n* answers."""
+    for _ in range(100 + n):
+        if len(broker.visible("recs")) >= n:
+            return
+        life.seat._next_poll = 0.0
+        life.step(0.0)
+    raise AssertionError(f"not {n} answers in time")
 
 
 class TestRunning:
@@ -85,6 +102,38 @@ class TestRunning:
         with caplog.at_level(logging.WARNING):
             run_until(live, lambda: live.counts.n_read == 3)
         assert 2 == caplog.text.count("nobody at host:9092; trying again in")
+
+    def test_one_that_stays_away_is_told_with_what_it_may_be(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Once; a listener that speaks something else may not say so."""
+        monkeypatch.setattr("stream_rec.service.live._HINT_AFTER_S", 0.0)
+        broker = broker_with(clicks(3))
+        tries: list[int] = []
+
+        def connect(_: ExitStack) -> Parts:
+            tries.append(1)
+            if len(tries) < 3:
+                raise TransportError("nobody at host:9092", retriable=True)
+            return threaded(broker)
+
+        live = Live(connect)
+        with caplog.at_level(logging.WARNING):
+            run_until(live, lambda: live.counts.n_read == 3)
+        assert 1 == caplog.text.count("is kafka.security.protocol what")
+
+    def test_the_log_tells_of_a_wait_only_where_there_was_one(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And that it is ready when it is."""
+        monkeypatch.setattr("stream_rec.service.status._LINE_EVERY_S", 1e9)
+        broker = broker_with(clicks(3))
+        live = Live(lambda _: threaded(broker))
+        reporter = Reporter(None, StatsTaker(), None)
+        with caplog.at_level(logging.INFO):
+            run_until(live, lambda: live.counts.n_read == 3, reporter)
+        assert "waiting for the broker" not in caplog.text
+        assert caplog.text.index("answering for clicks-0") < caplog.text.index("ready: ")
 
     @pytest.mark.parametrize("error", [SettingsError("kafka.sasl.password", "wrong"), FencedError("two of a name")])
     def test_what_the_operator_must_mend_ends_it(self, error: Exception) -> None:
@@ -134,6 +183,47 @@ class TestRunning:
         run_until(live, done)
         assert 21 == len(answers(broker))
         assert {"clicks-0": 19, "clicks-1": 0} == answers(broker)[-1].offsets
+
+    def test_one_that_retention_overtakes_goes_on_with_what_is_left(self, caplog: pytest.LogCaptureFixture) -> None:
+        """In place; what was fetched before is answered, and what nobody will answer is told and counted."""
+        broker = broker_with(clicks(30))
+        life = Life(parts(broker), lambda: False)
+        until_answered(life, broker, 6)
+        broker.cut_off(CLICKS, 20)
+        with caplog.at_level(logging.WARNING):
+            until_answered(life, broker, 16)
+        assert "14 records (offsets 6 to 19) were removed by the topic's retention before they were read" in caplog.text
+        assert [*range(6), *range(20, 30)] == [answer.offsets["clicks-0"] for answer in answers(broker)]
+        assert 14 == life.worker.counts.n_lost
+        assert {CLICKS: 30} == broker.groups["stream-rec"].committed
+
+    def test_one_that_is_overtaken_while_it_recovers_goes_on_too(self) -> None:
+        """What it recovers from is cut off under its hands."""
+        broker = broker_with(clicks(9000))
+        broker.groups["stream-rec"].committed[CLICKS] = 8900
+        life = Life(parts(broker), lambda: False, lambda: broker.cut_off(CLICKS, 8500))
+        assert life.worker.counts.n_lost > 0
+        until_answered(life, broker, 100)
+        assert [*range(8900, 9000)] == [answer.offsets["clicks-0"] for answer in answers(broker)]
+
+    def test_a_topic_that_was_made_anew_is_begun_with(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A state of another log is of no use: the service recovers, without an end."""
+        broker = broker_with(clicks(20))
+        live = Live(lambda _: threaded(broker))
+
+        def done() -> bool:
+            if len(broker.visible("recs")) == 20 and len(broker.logs[CLICKS]) == 20:
+                broker.logs[CLICKS] = []
+                for value in clicks(5, "new"):
+                    broker.produce("clicks", value, b"k")
+            return {CLICKS: 5} == broker.groups["stream-rec"].committed
+
+        with caplog.at_level(logging.WARNING):
+            run_until(live, done)
+        assert [*range(20), *range(5)] == [answer.offsets["clicks-0"] for answer in answers(broker)]
+        assert "; recovering" in caplog.text
+        assert "was made anew; going on from 0" in caplog.text
+        assert ["new"] == live.life.worker.engine.session_ids() if live.life else []
 
     def test_a_failure_of_a_thread_ends_it(self) -> None:
         """A bug must not leave a service that only looks alive."""
@@ -291,6 +381,19 @@ class TestSnapshots:
         keeper._writer.join(10)
         assert 1 == len(snapshots_in(tmp_path))
         del broker
+
+    def test_one_thread_writes_them_all(self, tmp_path: Path) -> None:
+        """Beside the engine's; a new one for each would make the process grow, by what each needs."""
+        writers: set[int] = set()
+        keeper = self.keeper(tmp_path, step=lambda _: writers.add(threading.get_ident()))
+        keeper.committed = dict
+        worker = make_worker()
+        for at in range(4):
+            keeper.after(worker.engine, {CLICKS: at}, forgot=False)
+            assert keeper._writer is not None
+            keeper._writer.join(60)
+        assert 2 == len(snapshots_in(tmp_path))
+        assert 1 == len(writers - {threading.get_ident()}) == len(writers)
 
     def test_a_disk_that_is_full_ends_nothing(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """It is told, and tried again later; the answers go on."""

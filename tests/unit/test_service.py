@@ -244,8 +244,16 @@ class TestTelling:
         assert not warmup.can_keep()
 
 
+def test_refused_requests_are_dead_letters_too() -> None:
+    """Counted with those of events, duplicates among them."""
+    counts = Counts(n_duplicates=1)
+    counts.dead["late"] += 2
+    counts.dead_requests["not_json"] += 4
+    assert 7 == counts.n_dead_lettered
+
+
 def test_a_warm_up_leaves_nothing_to_be_compiled() -> None:
-    """Every kernel that Python calls is ready after it, but for that of the evaluation."""
+    """Every kernel that Python calls is ready after it, with those of the evaluation after the other."""
     warmup.warm_up_all()
-    needed = set(entries.__all__) - {"ask_and_apply"}
-    assert all(getattr(entries, name).dispatcher.overloads for name in needed)
+    warmup.warm_up_evaluation()
+    assert all(getattr(entries, name).dispatcher.overloads for name in entries.__all__)

@@ -37,6 +37,7 @@ _ANSWER_S: Final = 10.0
 _FIRST_ANSWER_S: Final = 5.0
 _LOOK_FIRST_S: Final = 0.5
 _LOOK_S: Final = 0.05
+_GRACE_S: Final = 1.0
 _COMMON: Final = {
     "client.id": "stream-rec",
     "reconnect.backoff.max.ms": 1000,
@@ -78,11 +79,11 @@ class ConfluentBroker:
             else:
                 return
 
-    def partitions(self, topic: str) -> list[Partition]:
+    def partitions(self, topic: str, within_s: float = _ANSWER_S) -> list[Partition]:
         """As the broker has them now."""
-        asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_ANSWER_S)
+        asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=within_s)
         try:
-            described = self._answer(asked[topic], f"the topic {topic!r}")
+            described = self._answer(asked[topic], f"the topic {topic!r}", within_s)
         except _NoSuchThingError:
             return []
         return [Partition(topic, number) for number in sorted(each.id for each in described.partitions)]
@@ -108,38 +109,40 @@ class ConfluentBroker:
             time.sleep(_LOOK_S)
 
     def bounds(self, partitions: Iterable[Partition], within_s: float = _ANSWER_S) -> dict[Partition, Bounds]:
-        """Two questions to each leader. The end is that of what is committed."""
+        """Two questions to each leader, both *within_s*. The end is that of what is committed."""
         asked = list(partitions)
         if not asked:
             return {}
-        first, end = (self._settled(asked, spec, within_s) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+        until = time.monotonic() + within_s
+        first, end = (self._settled(asked, spec, until) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
         return {each: Bounds(first[each], end[each]) for each in asked}
 
-    def _settled(self, asked: Sequence[Partition], spec: OffsetSpec, within_s: float) -> dict[Partition, int]:
+    def _settled(self, asked: Sequence[Partition], spec: OffsetSpec, until: float) -> dict[Partition, int]:
         """Ask again where a leader has changed, or is new: unlike for everything else, the client does not."""
-        until = time.monotonic() + within_s / 2
+        ask_until = (time.monotonic() + until) / 2
         while True:
             try:
-                return self._offsets(asked, spec, within_s)
+                return self._offsets(asked, spec, max(_LOOK_FIRST_S, until - time.monotonic()))
             except TransportError as error:
                 if not error.retriable:
                     raise
-                if time.monotonic() > until:
+                if time.monotonic() > ask_until:
                     if isinstance(error, _NoLeaderError):
-                        self._refuse_missing(asked)
+                        self._refuse_missing(asked, max(_LOOK_FIRST_S, until - time.monotonic()))
                     raise
                 # Its own idea of who leads what is minutes old; this question renews it.
                 with contextlib.suppress(KafkaException):
                     self._admin.list_topics(timeout=_LOOK_FIRST_S)
                 time.sleep(_LOOK_S)
 
-    def _refuse_missing(self, partitions: Iterable[Partition]) -> None:
+    def _refuse_missing(self, partitions: Iterable[Partition], within_s: float) -> None:
         """That nobody leads a partition is for now, where the topic is there; else it will stay so."""
         for topic in sorted({each.topic for each in partitions}):
-            if not self.partitions(topic):
+            if not self.partitions(topic, within_s):
                 raise TransportError(f"there is no topic {topic!r}")
 
     def _offsets(self, asked: Sequence[Partition], spec: OffsetSpec, within_s: float) -> dict[Partition, int]:
+        until = time.monotonic() + within_s
         answers = self._admin.list_offsets(
             {TopicPartition(*each): spec for each in asked},
             isolation_level=IsolationLevel.READ_COMMITTED,
@@ -149,7 +152,7 @@ class ConfluentBroker:
         for theirs, answer in answers.items():
             partition = Partition(theirs.topic, theirs.partition)
             try:
-                found[partition] = self._answer(answer, str(partition)).offset
+                found[partition] = self._answer(answer, str(partition), until - time.monotonic()).offset
             except _NoSuchThingError:
                 raise TransportError(f"{partition}: there is no such partition") from None
         return found
@@ -226,10 +229,11 @@ class ConfluentBroker:
         except KafkaException as error:
             raise refused(self._config, role, error.args[0].str()) from None
 
-    def _answer(self, future: "Future[Untyped]", what: str) -> Untyped:
+    def _answer(self, future: "Future[Untyped]", what: str, within_s: float = _ANSWER_S) -> Untyped:
+        """What *future* brings. The client keeps to the times that it is given only while it is connected."""
         with self.errors.during(what, self._trouble):
             try:
-                return future.result(timeout=_ANSWER_S + 1)
+                return future.result(timeout=max(0.0, within_s) + _GRACE_S)
             except TimeoutError:
                 raise TransportError(f"{what}: no answer", retriable=True) from None
             except KafkaException as error:

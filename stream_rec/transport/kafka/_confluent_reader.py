@@ -1,20 +1,22 @@
 """Reading with confluent-kafka: a consumer that assigns itself what it is told to read.
 
 librdkafka fetches ahead on threads of its own. A poll waits for one message only, then takes what is there: asked for
-many at once it would wait until it has them. Half a microsecond of Python a message is all there is at its speed, so
-`_sort` makes Records in one loop, and looks at each message's parts once.
+many at once it would wait until it has them. Half a microsecond of Python a message is all there is at its speed, so a
+message becomes a Record only where somebody looks at it.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import groupby
 from typing import Final
 
 from confluent_kafka import KafkaError, Message, TopicPartition
 
-from stream_rec.errors import StreamRecError, TransportError
-from stream_rec.transport.base import Record
+from stream_rec.errors import LogChangedError, StreamRecError, TransportError
+from stream_rec.transport.base import Form, Record, Records
 from stream_rec.transport.broker import Bounds, Partition, Positions
 from stream_rec.transport.kafka._confluent_errors import Translator, Trouble, Untyped
+from stream_rec.transport.kafka._gone import not_there
 
 __all__ = ["ConfluentReader"]
 
@@ -85,7 +87,7 @@ class ConfluentReader:
             self._consumer.resume([TopicPartition(*each) for each in (self._held - held) & read])
         self._held = held
 
-    def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
+    def poll(self, max_records: int, timeout_s: float) -> dict[Partition, Records]:
         """What the client has, or gets first. Comes back at once, and empty, where a partition's end was met first."""
         failure, self._failure = self._failure, None
         if failure is not None:
@@ -121,13 +123,13 @@ class ConfluentReader:
         watermarks = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
         return watermarks is not None and 0 <= watermarks[1] <= self._positions[partition]
 
-    def _sorted(self, messages: Sequence[Message]) -> dict[Partition, list[Record]]:
+    def _sorted(self, messages: list[Message]) -> dict[Partition, Records]:
         ends: list[tuple[Partition, int]] = []
         if any(map(Message.error, messages)):
             messages = self._without_news(messages, ends)
         records = _sort(messages, self._ours)
         for partition, batch in records.items():
-            self._positions[partition] = batch[-1].offset + 1
+            self._positions[partition] = batch.theirs[-1].offset() + 1
         self._drained.difference_update(records)
         self._drained.update(partition for partition, offset in ends if offset >= self._positions[partition])
         if self._failure is not None and not records:
@@ -152,13 +154,12 @@ class ConfluentReader:
         """What came in place of a record, as one of our errors."""
         partition = self._ours.get((message.topic(), message.partition()))
         if error.code() in _OUT_OF_RANGE and partition is not None:
-            first, end = self._bounds([partition])[partition]
-            return TransportError(
-                f"{partition}: position {self._positions[partition]} is not there; it holds {first} to {end}. "
-                "Retention has removed it, or the topic was made anew"
-            )
+            return not_there(partition, self._positions[partition], self._bounds([partition])[partition])
         if error.code() in _GONE:
-            return TransportError(f"{partition or message.topic()}: the topic is gone, or was made anew")
+            named = str(partition or message.topic())
+            position = 0 if partition is None else self._positions[partition]
+            told = f"{named}: the topic is gone, or was made anew"
+            return LogChangedError(told, partition=named, position=position)
         return self._errors.translated(error, "reading", self._trouble)
 
     def _look_around(self) -> None:
@@ -179,29 +180,39 @@ class ConfluentReader:
         return TransportError("reading: no broker answers", retriable=True)
 
 
-def _sort(messages: Sequence[Message], ours: dict[tuple[str, int], Partition]) -> dict[Partition, list[Record]]:
-    """Records by partition. Messages come in runs of one partition, so there is little to look up."""
-    sorted_: dict[Partition, list[Record]] = {}
-    last: tuple[str, int] = ("", -1)
-    for message in messages:
-        place = message.topic(), message.partition()
-        if place != last:
-            last = place
-            topic, number = place
-            keep = sorted_.setdefault(ours[place], []).append
-        value, headers = message.value(), message.headers()
-        keep(
-            Record(
-                value if value is not None else b"",
-                topic,
-                number,
-                message.offset(),
-                message.key(),
-                tuple((name, given or b"") for name, given in headers) if headers else (),
-                message.timestamp()[1],
-                None,
-                None,
-                value is None,
-            )
-        )
+def _sort(messages: list[Message], ours: dict[tuple[str, int], Partition]) -> dict[Partition, Records]:
+    """Records by partition. Messages come in runs of one partition."""
+    topics = {topic for topic, _ in ours}
+    places: Iterable[object] = map(Message.partition, messages)
+    if len(topics) > 1:
+        places = zip(map(Message.topic, messages), places, strict=True)
+    sorted_: dict[Partition, Records] = {}
+    at = 0
+    for _, run in groupby(places):
+        part = messages[at : at + len(list(run))]
+        at += len(part)
+        partition = ours[part[0].topic(), part[0].partition()]
+        if partition in sorted_:
+            sorted_[partition].theirs.extend(part)
+        else:
+            sorted_[partition] = Records(part, _FORM)
     return sorted_
+
+
+def _record(message: Message) -> Record:
+    value, headers = message.value(), message.headers()
+    return Record(
+        value if value is not None else b"",
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.key(),
+        tuple((name, given or b"") for name, given in headers) if headers else (),
+        message.timestamp()[1],
+        None,
+        None,
+        value is None,
+    )
+
+
+_FORM: Final = Form(Message.value, Message.offset, _record)

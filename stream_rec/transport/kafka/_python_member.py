@@ -156,8 +156,9 @@ class PythonMember:
             if change.taken and self._owned:
                 self._revoked(self._owned, change.lost)
         finally:
+            if not change.taken or self._owned:  # before it gives anything, the client takes nothing away
+                self._generation += 1
             self._owned = change.owned
-            self._generation += 1
             self._identity = change.identity
             change.done.set()
 

@@ -1,20 +1,22 @@
 """Reading with kafka-python: a consumer without a group, which is told what to read.
 
-The client hands out what it has parsed; one list comprehension makes it into Records, since at a hundred thousand a
-second every further step per record would show. What it does not tell (that a topic has gone, that the broker is
-away, where an open transaction ends what can be read) is asked for on another connection, and only when idle.
+What the client hands out, it has parsed; that becomes a Record only where somebody looks at it. What it does not tell
+(that a topic has gone, that the broker is away, where an open transaction ends what can be read) is asked for on
+another connection, and only when idle.
 """
 
 import time
 from collections.abc import Callable, Collection
+from operator import attrgetter
 from typing import Final
 
 import kafka.errors as theirs
 from kafka import TopicPartition
 
-from stream_rec.errors import TransportError
-from stream_rec.transport.base import Record
+from stream_rec.errors import LogChangedError
+from stream_rec.transport.base import Form, Record, Records
 from stream_rec.transport.broker import Bounds, Partition, Positions
+from stream_rec.transport.kafka._gone import not_there
 from stream_rec.transport.kafka._python_errors import Translator
 from stream_rec.transport.kafka._python_internals import Untyped, free_the_slot
 
@@ -72,7 +74,7 @@ class PythonReader:
         self._consumer.resume(*(self._theirs[each] for each in (self._held - held) & read))
         self._held = held
 
-    def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:
+    def poll(self, max_records: int, timeout_s: float) -> dict[Partition, Records]:
         """What the client has, or gets first."""
         if not self._theirs:
             time.sleep(timeout_s)
@@ -83,9 +85,9 @@ class PythonReader:
                 fetched = self._consumer.poll(timeout_ms=timeout_s * 1000, max_records=max_records)
             except theirs.OffsetOutOfRangeError as error:
                 raise self._out_of_range(error) from None
-        records = {self._ours[partition]: _records(batch) for partition, batch in fetched.items()}
+        records = {self._ours[partition]: Records(batch, _FORM) for partition, batch in fetched.items()}
         for partition, batch in records.items():
-            self._positions[partition] = batch[-1].offset + 1
+            self._positions[partition] = batch.theirs[-1].offset + 1
         if not records:
             self._look_around()
         return records
@@ -117,29 +119,26 @@ class PythonReader:
             self._ends = {partition: bounds.end for partition, bounds in self._bounds(self._theirs, _WITHIN_S).items()}
             self._ask_at = time.monotonic()
 
-    def _out_of_range(self, error: BaseException) -> TransportError:
-        (asked,) = error.args[0]
-        partition = self._ours[asked]
-        first, end = self._bounds([partition])[partition]
-        return TransportError(
-            f"{partition}: position {self._positions[partition]} is not there; it holds {first} to {end}. "
-            "Retention has removed it, or the topic was made anew"
-        )
+    def _out_of_range(self, error: BaseException) -> LogChangedError:
+        """Of several partitions, the first: the others are told when it is read on from there."""
+        partition = self._ours[next(iter(error.args[0]))]
+        return not_there(partition, self._positions[partition], self._bounds([partition])[partition])
 
 
-def _records(batch: list[Untyped]) -> list[Record]:
-    return [
-        Record(
-            value if value is not None else b"",
-            topic,
-            partition,
-            offset,
-            key,
-            tuple(headers) if headers else (),
-            timestamp,
-            None,
-            None,
-            value is None,
-        )
-        for topic, partition, _, offset, timestamp, _, key, value, headers, _, _, _, _ in batch
-    ]
+def _record(theirs_: Untyped) -> Record:
+    topic, partition, _, offset, timestamp, _, key, value, headers, _, _, _, _ = theirs_
+    return Record(
+        value if value is not None else b"",
+        topic,
+        partition,
+        offset,
+        key,
+        tuple(headers) if headers else (),
+        timestamp,
+        None,
+        None,
+        value is None,
+    )
+
+
+_FORM: Final = Form(attrgetter("value"), attrgetter("offset"), _record)

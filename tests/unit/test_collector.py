@@ -1,0 +1,18 @@
+"""The collector of cycles is told to be calm while a service runs, and to be as it was after it."""
+
+import gc
+
+from stream_rec.service.collector import calm_collector
+
+
+def test_it_is_calm_within_and_as_it_was_after() -> None:
+    """Also where one service runs beside another."""
+    before = gc.get_threshold()
+    with calm_collector():
+        assert gc.get_threshold()[0] >= 50_000
+        assert gc.get_freeze_count() > 0
+        with calm_collector():
+            assert gc.get_threshold()[0] >= 50_000
+        assert gc.get_threshold()[0] >= 50_000
+    assert before == gc.get_threshold()
+    assert gc.get_freeze_count() == 0
