@@ -56,6 +56,7 @@ soak: $(VENV)/stamp-dev ## twenty minutes of a service on Kafka at its limits, w
 docs: $(VENV)/stamp-dev ## write the generated pages of docs/reference, the dashboard for Grafana, and the notebooks, anew
 	$(BIN)/python tools/settings_reference.py
 	$(BIN)/python tools/metrics_reference.py
+	$(BIN)/python tools/api_reference.py
 	$(BIN)/python tools/grafana_dashboard.py
 	$(BIN)/python tools/notebook.py
 

@@ -39,6 +39,7 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 _EVERYTHING: Final = frozenset(SCOPES)
 _CLIENT_GONE: Final = 499
 _SERVER_FAULT: Final = 500
+_MOST_EXPLAINED: Final = 20
 _IS_RAW: Final = "stream_rec.is_raw"
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
@@ -91,6 +92,12 @@ class Api:
         if n > self.limits.max_batch:
             raise ApiError(413, "too_many", f"expected at most {self.limits.max_batch}, found {n}", field)
 
+    @staticmethod
+    def refuse_too_many_explained(n: int) -> None:
+        """Raise if one call wants more explained than others may wait for: each takes a millisecond or so."""
+        if n > _MOST_EXPLAINED:
+            raise ApiError(413, "too_many", f"expected at most {_MOST_EXPLAINED} with explain, found {n}", "requests")
+
     def scopes_of(self, headers: list[tuple[bytes, bytes]]) -> frozenset[str]:
         """What who brings these headers may do. Raises ApiError for a key that is missing or unknown."""
         if not self.keys:
@@ -122,7 +129,7 @@ class Endpoint:
         self._decode = _body_decoder(route) if route.body else None
         fields = {field.name: field.type for field in msgspec.structs.fields(route.query)}
         self._lists = frozenset(name for name, kind in (fields | dict(route.more)).items() if _is_list(kind))
-        self._known = frozenset(fields) | frozenset(route.more)
+        self._known = (frozenset(fields) | frozenset(route.more)) - route.without
         self._gives_mapping = bool(route.more)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

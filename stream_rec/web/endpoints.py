@@ -71,6 +71,7 @@ async def recommend(asked: Asked) -> object:
         raise ApiError(422, "wrong_type", 'expected {"requests": [..]} and nothing beside it', "requests")
     asked.api.refuse_too_many(len(body["requests"]), "requests")
     requests = [_request(asked, fields, f"requests[{place}]") for place, fields in enumerate(body["requests"])]
+    asked.api.refuse_too_many_explained(sum(request.explain for request in requests))
     if not requests:
         return Answers([])
     answers: list[Answer] = await asked.api.bridge.ask(Question(requests))

@@ -80,7 +80,7 @@ def _parameters(route: Route, by_kind: Mapping[int, Any], components: Mapping[st
     if route.method == "GET":
         described = components[by_kind[id(route.query)]["$ref"].rpartition("/")[2]]
         for name, schema in described["properties"].items():
-            if name not in in_path:
+            if name not in route.without:
                 yield {"name": name, "in": "query", "schema": schema}
     for name, kind in route.more.items():
         yield {"name": name, "in": "query", "schema": by_kind[id(kind)]}

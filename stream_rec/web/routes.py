@@ -57,6 +57,9 @@ class Route(NamedTuple):
     errors: Mapping[int, str] = {}
     """Besides those that any path may have."""
 
+    without: frozenset[str] = frozenset()
+    """Fields of *query* that are no parameters here."""
+
     more: Mapping[str, Any] = {}
     """Parameters of the query beside those of *query*: name -> type."""
 
@@ -74,6 +77,7 @@ ROUTES: Final = (
         "What next for a session?",
         (Answer,),
         query=RequestDecoder.fields,
+        without=frozenset({"session_id", "ttl_ms", "boost"}),  # in the path; of topics; a table, which no query holds
         more={"details": bool},
     ),
     Route(

@@ -172,6 +172,8 @@ class TestEvents:
         assert (413, "too_many") == _refusal(
             running.client("POST", "/v1/recommendations", {"requests": [{"session_id": "a"}] * 1001})
         )
+        explained = {"requests": [{"session_id": "a", "explain": True}] * 21}
+        assert (413, "too_many") == _refusal(running.client("POST", "/v1/recommendations", explained))
         reply = running.client("POST", "/v1/events", b" " * (2 << 20))
         assert (413, "too_large") == _refusal(reply)
 

@@ -1,0 +1,93 @@
+"""Write docs/reference/http.md from the OpenAPI document, which is made of the table of routes.
+
+python tools/api_reference.py
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from stream_rec.web.openapi import document
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "http.md"
+INTRODUCTION = """\
+# The HTTP API
+
+<!-- Written by tools/api_reference.py from the OpenAPI document; `make docs` writes it anew. -->
+
+A service that runs with `--http` shows the same at `/docs`, and as OpenAPI 3.1 at `/openapi.json`. How to use it, keys
+and what is kept: [Serve it over HTTP](../how-to/http.md). Not in the document: `/livez`, `/readyz`, `/metrics`
+([metrics](metrics-prometheus.md)), `/v1/stream` (the figures of `/v1/stats` as server-sent events), and the dashboard
+at `/`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    described = document()
+    parts = [INTRODUCTION]
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            parts += _operation(method.upper(), path, operation)
+    parts.append("## Types\n")
+    for name, schema in sorted(described["components"]["schemas"].items(), key=lambda each: _shown(each[0])):
+        parts += _type(name, schema)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
+    yield f"## `{method} {path}`\n"
+    yield f"{operation['summary']} {operation['description']}\n"
+    if operation["parameters"]:
+        yield "| parameter | in | type |\n|---|---|---|"
+        for each in operation["parameters"]:
+            yield f"| `{each['name']}` | {each['in']} | {_kind(each['schema'])} |"
+        yield ""
+    if "requestBody" in operation:
+        yield f"Body: {_kind(_schema(operation['requestBody']))}.\n"
+    yield "| status | meaning | body |\n|---|---|---|"
+    for status, answer in operation["responses"].items():
+        yield f"| {status} | {answer['description']} | {_kind(_schema(answer))} |"
+    yield ""
+
+
+def _type(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    yield f"### {_shown(name)}\n"
+    if schema.get("description"):
+        yield schema["description"] + "\n"
+    if schema.get("properties"):
+        required = set(schema.get("required", ()))
+        yield "| field | required | type |\n|---|---|---|"
+        for field, kind in schema["properties"].items():
+            yield f"| `{field}` | {'yes' if field in required else 'no'} | {_kind(kind)} |"
+        yield ""
+
+
+def _schema(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    schema: Mapping[str, Any] = content["content"]["application/json"]["schema"]
+    return schema
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    """A schema in a few words, fit for a table."""
+    if "$ref" in schema:
+        name = _shown(schema["$ref"].rpartition("/")[2])
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(map(_kind, schema["anyOf"]))
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema.get('items', {}))}"
+    limits = {"minimum": "from", "maximum": "to", "minLength": "at least", "maxLength": "at most"}
+    told = " ".join(f"{word} {schema[key]}" for key, word in limits.items() if key in schema)
+    unit = " characters" if "maxLength" in schema else ""
+    return str(schema.get("type", "anything")) + (f", {told}{unit}" if told else "")
+
+
+def _shown(name: str) -> str:
+    return "Request" if name == "_Wire" else name
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
