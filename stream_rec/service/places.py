@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from stream_rec.events import Answer, encode_answer
 from stream_rec.service.worker import Mask, Refused
-from stream_rec.transport.base import Record, Sink
+from stream_rec.transport.base import Record, Records, Sink
 from stream_rec.transport.broker import Outgoing, Partition
 
 __all__ = ["HEADERS", "Output", "Passage", "Places"]
+
+_SAMPLED: Final = 64
 
 HEADERS: Final = "stream-rec."
 """What the names of a dead letter's own headers begin with; its other headers are the record's."""
@@ -33,10 +35,15 @@ class Passage(NamedTuple):
     """Which of them this process answers for, [n]; None: all."""
 
     def times_ms(self) -> npt.NDArray[np.float64]:
-        """The broker's times of the records that are ours, without those that have none."""
-        times = np.array([record.timestamp_ms for record in self.records], np.float64)  # None becomes NaN
+        """The broker's times of the records that are ours, without those that have none.
+
+        Of many that nobody has looked at, some, evenly spread: a look costs as much as the rest of what is done for one
+        that is only indexed.
+        """
+        step = max(1, len(self.records) // _SAMPLED) if isinstance(self.records, Records) else 1
+        times = np.array([record.timestamp_ms for record in self.records[::step]], np.float64)  # None becomes NaN
         if self.ours is not None:
-            times = times[self.ours]
+            times = times[self.ours[::step]]
         return times[~np.isnan(times)]
 
 

@@ -18,7 +18,7 @@ from stream_rec.service.pipeline import Threads
 from stream_rec.service.snapshots import Snapshots
 from stream_rec.service.status import Reporter, StatsTaker
 from stream_rec.snapshot import read, snapshots_in
-from stream_rec.transport.broker import Partition
+from stream_rec.transport.broker import Partition, Writer
 from stream_rec.transport.memory_broker import MemoryBroker
 
 CLICKS = Partition("clicks", 0)
@@ -166,6 +166,37 @@ class TestRunning:
             run_until(live, done)
         assert list(range(80)) == [answer.offsets["clicks-0"] for answer in answers(broker)]
         assert "; recovering" in caplog.text
+
+    def test_what_cannot_be_closed_hides_nothing(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A broker that goes away in the midst of a commit: the service waits for it, and does not end."""
+        broker = broker_with(clicks(9))
+        live = Live(lambda _: threaded(broker))
+        make = broker.writer
+
+        def writer(transactional_id: str | None) -> Writer:
+            made = make(transactional_id)
+            close = made.close
+
+            def fail() -> None:
+                close()
+                raise TransportError("it is committing")
+
+            monkeypatch.setattr(made, "close", fail)
+            return made
+
+        lost: list[bool] = []
+
+        def lose(_: Live) -> None:
+            if live.counts.n_read == 9 and not lost:
+                lost.append(True)
+                raise TransportError("nobody at host:9092", retriable=True)
+
+        monkeypatch.setattr(broker, "writer", writer)
+        with caplog.at_level(logging.WARNING), pytest.raises(TransportError, match="it is committing"):
+            run_until(live, lambda: len(lost) == 1 and live.state == "ready" and len(answers(broker)) == 9, lose)
+        assert "nobody at host:9092; trying again" in caplog.text
 
     def test_partitions_that_are_added_are_read_too(self) -> None:
         """The group shares them out anew, and nothing of them is missed."""
