@@ -8,7 +8,7 @@ from fake_service import FakeService, fake_service
 from playwright.sync_api import Browser, Page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Shared: each test has a context of its own in it."""
     program = find_chromium()

@@ -174,9 +174,11 @@ def grow(state: State, slot: int, item: int, time: int, kind: int) -> bool:
 
     Tell whether the item is new to the session.
     """
+    makes_way = False
     if state.session[slot]["events"] == state.limits[MAX_SESSION_EVENTS]:
         if time < state.event_time[state.session[slot]["at"]]:
             return False  # older than all that a full session keeps
+        makes_way = item_of(state, state.session[slot]["at"]) == item  # it was there when it came again
         _drop_oldest_event(state, slot)
     at = state.session[slot]["at"]
     n = state.session[slot]["events"]
@@ -195,7 +197,7 @@ def grow(state: State, slot: int, item: int, time: int, kind: int) -> bool:
     is_new = _insert_event(state, slot, place, item, time, kind)
     if is_new:
         _join(state, slot, item)
-    return is_new
+    return is_new and not makes_way
 
 
 @inner
