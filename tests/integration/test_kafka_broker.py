@@ -121,6 +121,8 @@ def test_a_crash_loses_nothing_acknowledged(own_broker: MakeBroker) -> None:
         producer.begin_transaction()
         producer.send(clicks, value=CLICK).get(timeout=SECONDS)
         producer.commit_transaction()
+    # Acknowledged is the word to commit. Apache Kafka 4.3.1, killed before it has marked the records, may forget to.
+    assert [CLICK] == consumed(broker.address, clicks, 1, isolation_level="read_committed")
 
     broker.kill()
     broker.start()
