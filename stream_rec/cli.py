@@ -24,6 +24,7 @@ from stream_rec.settings import Kind, Setting, Settings, is_topic, load, table
 
 if TYPE_CHECKING:
     from stream_rec.service.interrupt import Interrupt
+    from stream_rec.service.live import Live
     from stream_rec.service.runner import Job
     from stream_rec.service.served import Served
     from stream_rec.transport.base import Sink
@@ -171,13 +172,15 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> None:
     from stream_rec.service.status import Overtime, summary
 
     log_to_stderr(settings.log_level, settings.log_format)
+    live: Live | None = None
     with ExitStack() as undo:
+        # Entered first, so left last: closing takes its time too.
+        undo.enter_context(Overtime(lambda: interrupt.asked, lambda: live is not None and live.was_in_order))
         desk = None if settings.http is None else Desk()
         live, report = build_live(settings, undo, desk)
         if desk is not None:
             undo.enter_context(_server(settings, build_served(settings, undo, live, report, desk)))
         _warm_up(settings)
-        undo.enter_context(Overtime(lambda: interrupt.asked, lambda: live.was_in_order))
         try:
             live.run(lambda: interrupt.asked, report)
         finally:
@@ -235,7 +238,10 @@ def _warm_up(settings: Settings) -> None:
 
     # An event that comes over HTTP may want its answer at once, whatever those of the source want.
     answers_events = settings.answers_events or settings.http is not None
-    _announce(answers_events=answers_events)
+    if settings.http is not None and warmup.is_cold(kernel="ask_many"):
+        _tell(warmup.COMPILING_ANSWERS)
+    else:
+        _announce(answers_events=answers_events)
     warmup.warm_up(
         answers_events=answers_events,
         answers_requests=settings.requests is not None or settings.http is not None,
@@ -444,9 +450,11 @@ def demo(fast: bool, http: str | None) -> None:
 
 
 def _demo_in_browser(address: str) -> None:
+    from stream_rec.service import warmup
     from stream_rec.service.interrupt import Interrupt
 
-    _announce()
+    if warmup.is_cold(kernel="ask_many"):
+        _tell(warmup.COMPILING_ANSWERS)
     with Interrupt() as interrupt, _needs_serve():
         from stream_rec.demo.served import serve_bundled
 

@@ -22,6 +22,7 @@ from stream_rec.service.desk import Desk
 from stream_rec.service.embedded import Embedded
 from stream_rec.service.runner import Job
 from stream_rec.service.served import Served
+from stream_rec.service.warmup import warm_up_all
 from stream_rec.service.worker import Worker
 from stream_rec.transport.base import Progress, Record
 from stream_rec.web.server import Server
@@ -79,6 +80,7 @@ def serve_bundled(
 
     Raises SettingsError for an address that cannot be had.
     """
+    warm_up_all()  # nobody who looks shall wait for a compiler
     events, titles = load_sample()
     n_past = int(len(events) * PAST)
     source = PacedSource(events[n_past:], a_second)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["calm_collector"]
+__all__ = ["calm_collector", "set_aside"]
 
 _YOUNG: Final = 50_000  # objects, more than are on their way at a time: some 10 MB, looked at in some 2 ms
 
@@ -30,3 +30,13 @@ def calm_collector() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+def set_aside() -> None:
+    """Collect once, and look no more at what is left: the state that was just recovered stays as long as its service.
+
+    A full collection looked at all tables of ids: 60 ms with 100,000 sessions, for which everybody waited.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

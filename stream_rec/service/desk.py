@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from stream_rec.errors import SettingsError, StreamRecError
+from stream_rec.errors import StreamRecError
 from stream_rec.events import Answer, Event, Forget, Request
 from stream_rec.service.worker import Refused, Taken, Worker
 from stream_rec.transport.base import Record
@@ -130,6 +130,20 @@ class Desk:
             self._nudged = True
             self.nudge()
         done: list[Done] = []
+        try:
+            self._serve(worker, asks, done)
+        except BaseException:
+            # The engine's owner is at its end; nobody shall wait for it.
+            told = {id(each.ticket) for each in done}
+            error = NotServedError("the service has failed: its log says why")
+            self.deliver([*done, *(Done(ticket, error) for _, ticket in asks if id(ticket) not in told)])
+            raise
+        self.n_served += len(done)
+        if done:
+            self.deliver(done)
+        return bool(done)
+
+    def _serve(self, worker: Worker, asks: list[tuple[Ask, Any]], done: list[Done]) -> None:
         ready = [(ask, ticket) for ask, ticket in asks if self._is_due(ask, ticket, worker)]
         for kind, group in groupby(ready, lambda each: type(each[0])):
             if kind is Question:
@@ -138,10 +152,6 @@ class Desk:
                 done += self._applied(worker, list(group))  # type: ignore[arg-type]  # of one kind
             else:
                 done += [Done(ticket, self._of_one(worker, ask)) for ask, ticket in group]  # type: ignore[arg-type]
-        self.n_served += len(done)
-        if done:
-            self.deliver(done)
-        return bool(done)
 
     @property
     def is_ahead(self) -> bool:
@@ -152,16 +162,22 @@ class Desk:
         """Tell all that wait that nobody serves. One that somebody serves after all may be told twice."""
         ahead, self._ahead = self._ahead, []
         self._nudged = False
-        tickets = [ticket for _, ticket in [*ahead, *self._take_waiting(self._most_waiting)]]
+        tickets = [ticket for _, ticket in ahead]
+        while taken := self._take_waiting(self._most_waiting):
+            tickets += [ticket for _, ticket in taken]
         if tickets:
             error = NotServedError("the service does not answer now: it recovers, or stops")
             self.deliver([Done(ticket, error) for ticket in tickets])
 
     def _take_waiting(self, most: int) -> list[tuple[Ask, Any]]:
+        """Take those that wait, until they ask *most* questions."""
         taken: list[tuple[Ask, Any]] = []
         with suppress(IndexError):  # two threads may take at once
-            while len(taken) < most:
+            n = 0
+            while n < most:
                 taken.append(self._waiting.popleft())
+                ask = taken[-1][0]
+                n += len(ask.requests) if isinstance(ask, Question) else 1
         return taken
 
     def _is_due(self, ask: Ask, ticket: object, worker: Worker) -> bool:
@@ -179,7 +195,7 @@ class Desk:
         requests = [request for question, _ in questions for request in question.requests]
         try:
             answers = iter(worker.answer(requests))
-        except SettingsError:
+        except Exception:  # noqa: BLE001  # each is told its own
             return [Done(ticket, self._of_one(worker, question)) for question, ticket in questions]
         return [Done(ticket, [next(answers) for _ in question.requests]) for question, ticket in questions]
 

@@ -14,17 +14,19 @@ from threading import Event, Thread
 from time import monotonic, time
 from typing import Final, Literal
 
+import numpy as np
+
 from stream_rec.events import Event as Click
-from stream_rec.events import EventEncoder, Forget
+from stream_rec.events import EventDecoder, EventEncoder, Forget
+from stream_rec.service.collector import calm_collector, set_aside
 from stream_rec.service.counts import show_duration, summary_lines
 from stream_rec.service.desk import Apply, Desk
-from stream_rec.service.heap import settle_heap
 from stream_rec.service.journal import Journal
 from stream_rec.service.quality import quality_lines
 from stream_rec.service.runner import Job
 from stream_rec.service.status import StatsTaker, Status
 from stream_rec.service.worker import Taken
-from stream_rec.transport.base import Record
+from stream_rec.transport.base import Record, decode_records
 
 __all__ = ["TOPIC", "Embedded", "StateInlet"]
 
@@ -116,6 +118,8 @@ class Embedded:
         self._mailbox: Queue[list[Record] | None] = Queue(_MAILBOX)
         """Batches of events, [] where nothing waits, None at the end and as a nudge."""
         self._read = Event()
+        self._is_over = False
+        """Whether the end of the files was noticed."""
         self._over = Event()
         self._failure: BaseException | None = None
         self._next_flush = 0.0
@@ -123,7 +127,10 @@ class Embedded:
 
     def run(self, stop: Callable[[], bool], watch: Callable[["Embedded"], None] = lambda _: None) -> None:
         """Serve until told to *stop*; *watch* is called several times a second. Raises TransportError."""
-        self._replay_journal()
+        with calm_collector():
+            self._run(stop, watch)
+
+    def _run(self, stop: Callable[[], bool], watch: Callable[["Embedded"], None]) -> None:
         self._desk.took = self._took
         self._desk.nudge = self._nudge
         reading = Thread(target=self._read_events, name="reader", daemon=True)
@@ -179,9 +186,10 @@ class Embedded:
         if self._failure is not None:
             raise self._failure
         self._desk.serve(self.worker)
-        if self._read.is_set() and self._mailbox.empty() and self.state != "ready":
-            self._answer_requests()
+        if self._read.is_set() and self._mailbox.empty() and not self._is_over:
+            self._is_over = True
             self._idle()
+            self._answer_requests()
         if monotonic() >= self._next_flush:
             self._next_flush = monotonic() + _FLUSH_EVERY_S
             self._job.flush()
@@ -190,8 +198,9 @@ class Embedded:
     def _idle(self) -> None:
         """All that was there to be read has been."""
         if self.state != "ready":
+            self._replay_journal()
             self.clock.begin(self.worker.engine.watermark)
-            settle_heap()
+            set_aside()
             self.state = "ready"
 
     def _answer_requests(self) -> None:
@@ -200,9 +209,12 @@ class Embedded:
                 self._job.write(self.worker.take_requests(records))
 
     def _replay_journal(self) -> None:
+        """Apply what came over HTTP in earlier lives, behind the files as it did then, and answer none of it again."""
         if self._journal is not None:
+            decoder = EventDecoder()  # as the inlet writes, whatever the files look like
             for records in self._journal.batches():
-                self.worker.take_events(records)
+                decoded = decode_records(decoder, records)
+                self.worker.take_decoded(records, decoded, np.zeros(len(records), np.bool_))
             self.inlet.go_on_from(self._journal.n_lines)
 
     def _took(self, asks: Sequence[Apply], taken: Sequence[Taken]) -> None:

@@ -26,6 +26,7 @@ _MOST_WAITING: Final = 4096  # calls
 _MOST_AT_ONCE: Final = 5000  # records
 _TICK_S: Final = 0.2
 _AGAIN_S: Final = 1.0
+_CLOSE_S: Final = 3.0
 
 
 class Receipt(NamedTuple):
@@ -89,7 +90,9 @@ class TopicInlet:
     def close(self) -> None:
         """Write what waits, and let go."""
         self._over.set()
-        self._thread.join()
+        self._thread.join(_CLOSE_S)
+        if self._thread.is_alive():
+            log.warning("stopped before all events over HTTP were written: who sent them was not told that they were")
 
     def _run(self) -> None:
         while not (self._over.is_set() and self._queue.empty()):
@@ -121,9 +124,12 @@ class TopicInlet:
             if len(calls) == 1:
                 return [Done(calls[0][1], error)]
             return [done for call in calls for done in self._written([call])]
-        except StreamRecError as error:
-            self._fail(error)
-            return [Done(ticket, error) for _, ticket in calls]
+        except Exception as error:  # noqa: BLE001  # whatever it is, who sends is told, and the next call is taken
+            failed = (
+                error if isinstance(error, StreamRecError) else TransportError(f"writing: {error!r}", retriable=True)
+            )
+            self._fail(failed)
+            return [Done(ticket, failed) for _, ticket in calls]
         done = []
         for outgoing, ticket in calls:
             offsets: dict[str, int] = {}

@@ -4,9 +4,9 @@ One JSON line each, appended and brought to disk before anybody is told that the
 say. A last line that is not whole was told to nobody: it is cut off.
 """
 
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from io import BufferedRandom
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +26,15 @@ class Journal:
         self._topic = topic
         self.n_lines = 0
         try:
-            with path.open("ab+") as file:
-                _cut_to_whole_lines(file)
             # Without a buffer of Python's: what could not be written must not be tried again by a close.
             self._file = path.open("ab", buffering=0)
+            try:
+                _claim(self._file.fileno(), path)
+                _cut_to_whole_lines(path)
+                _sync_folder(path.parent)
+            except BaseException:
+                self._file.close()
+                raise
         except OSError as error:
             raise SettingsError("journal", f"cannot write {str(path)!r}: {error.strerror}") from error
 
@@ -59,16 +64,34 @@ class Journal:
         self._file.close()
 
 
-def _cut_to_whole_lines(file: BufferedRandom) -> None:
+def _claim(file: int, path: Path) -> None:
+    """Two processes must not write one journal."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SettingsError("journal", f"{str(path)!r} is another process's: give each one its own") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the file itself outlast a power cut, not only what is in it."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _cut_to_whole_lines(path: Path) -> None:
     """Take away what comes behind the last end of a line."""
-    end = at = file.seek(0, os.SEEK_END)
-    while at > 0:
-        start = max(0, at - _BLOCK)
-        file.seek(start)
-        found = file.read(at - start).rfind(b"\n")
-        if found >= 0:
-            at = start + found + 1
-            break
-        at = start
-    if at < end:
-        file.truncate(at)
+    with path.open("rb+") as file:
+        end = at = file.seek(0, os.SEEK_END)
+        while at > 0:
+            start = max(0, at - _BLOCK)
+            file.seek(start)
+            found = file.read(at - start).rfind(b"\n")
+            if found >= 0:
+                at = start + found + 1
+                break
+            at = start
+        if at < end:
+            file.truncate(at)

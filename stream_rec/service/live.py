@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Final
 from stream_rec.catalogue import Catalogue
 from stream_rec.errors import LogChangedError, SeatLostError, StreamRecError, TransportError
 from stream_rec.service.checkpoint import Checkpoint
-from stream_rec.service.collector import calm_collector
+from stream_rec.service.collector import calm_collector, set_aside
 from stream_rec.service.counts import Counts
-from stream_rec.service.heap import settle_heap
 from stream_rec.service.intake import Intake
 from stream_rec.service.meters import Meters
 from stream_rec.service.parts import Parts
@@ -270,7 +269,7 @@ class Live:
         life = Life(parts, stop, lambda: watch(self), self.counts, self.meters)
         self.meters.recoveries.record(monotonic() - begun)
         self.life = life
-        settle_heap()
+        set_aside()
         over = Event()
         Thread(target=self._look_around, args=(life, over), name="follower", daemon=True).start()
         in_order = False

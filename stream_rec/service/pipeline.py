@@ -34,8 +34,10 @@ Item = TypeVar("Item")
 _MAILBOX: Final = 4  # batches
 _OUTBOX: Final = 16
 _TICK_S: Final = 0.2
+_SHORT_TICK_S: Final = 0.01
 _SILENT_S: Final = 0.1
 _SLICE: Final = 64  # records between two looks at the desk: some 3 ms
+_SILENT_SLICE: Final = 1024  # the same, where none is answered
 _LARGEST_COMMIT: Final = 20_000  # answers: some 20 MB
 
 
@@ -218,14 +220,19 @@ class Threads:
             return False
         return False
 
-    def _put(self, queue: Queue[Item], item: Item, give_up: Callable[[], bool]) -> bool:
+    def _put(
+        self, queue: Queue[Item], item: Item, give_up: Callable[[], bool], meanwhile: Callable[[], None] | None = None
+    ) -> bool:
+        """Wait for room in *queue*, and do something *meanwhile*, a hundred times a second."""
         while not self._abandoned:
             self.raise_failure()
             try:
-                queue.put(item, timeout=_TICK_S)
+                queue.put(item, timeout=_TICK_S if meanwhile is None else _SHORT_TICK_S)
             except Full:
                 if give_up():
                     return False
+                if meanwhile is not None:
+                    meanwhile()
             else:
                 return True
         return False
@@ -249,20 +256,26 @@ class Threads:
                 if self._watcher is not None:
                     self._watcher.after(self._worker.engine, item.handed.positions, forgot=taken.forgot)
                 item = output
-            if not self._put(self._outbox, item, lambda: self._abandoned):
+            # Commits may stall, where the broker is away; who asks is answered all the same.
+            if not self._put(self._outbox, item, lambda: self._abandoned, self._serve_desk):
                 return
             if isinstance(item, _Marker) and item.is_last:
                 return
 
     def _take(self, batch: Batch) -> Taken:
         """Have the worker take the batch, serving the desk in between."""
-        if self._desk is None or len(batch.records) <= _SLICE:
+        size = _SILENT_SLICE if self._worker.is_silent else _SLICE
+        if self._desk is None or len(batch.records) <= size:
             return self._worker.take(batch)
         parts: list[Taken] = []
-        for part in batch.slices(_SLICE):
+        for part in batch.slices(size):
             parts.append(self._worker.take(part))
             self._desk.serve(self._worker)
         return Taken.joined(parts)
+
+    def _serve_desk(self) -> None:
+        if self._desk is not None and not self._abandoned:
+            self._desk.serve(self._worker)
 
     def _nudge(self) -> None:
         """Wake the recommender; where its mailbox is full, it comes by anyway."""

@@ -20,6 +20,7 @@ from stream_rec.recommend import stack_models
 __all__ = [
     "COMPILING",
     "COMPILING_AGAIN",
+    "COMPILING_ANSWERS",
     "COMPILING_MANY",
     "can_keep",
     "is_cold",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 COMPILING: Final = "compiling the kernels, once, about 20 s"
+COMPILING_ANSWERS: Final = "compiling the kernels that answer over HTTP, once, about a minute"
 COMPILING_MANY: Final = "compiling the kernels of the evaluation, once, about a minute"
 COMPILING_AGAIN: Final = (
     "compiling the kernels, about 20 s, at each start: no folder to keep them in; NUMBA_CACHE_DIR may name one"

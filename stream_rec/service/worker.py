@@ -136,6 +136,11 @@ class Worker:
             if newest is not self.engine.catalogue:
                 self.engine.set_catalogue(newest)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether events are applied and not answered."""
+        return not self._answers_events
+
     def decode(self, records: Sequence[Record]) -> list[Decoded]:
         """What each of *records* says; for an unreadable one, why. Touches no state: another thread may call it."""
         return decode_records(self._decoder, records, None if self._now_ms is None else self._now_ms())
@@ -224,9 +229,9 @@ class Worker:
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Answer who asks otherwise than by records. Raises SettingsError for parameters out of range."""
         self.look_at_catalogue()
-        self.counts.n_asked += len(requests)
         begun = monotonic()
         answers = self.engine.answer(requests, self.offsets)
+        self.counts.n_asked += len(requests)
         self.shown(requests, answers)
         self.meters.answered(begun)
         self.counts.see_sources(answers)

@@ -496,7 +496,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     """Keys that the HTTP API asks for. A scope is `read` (ask), `write` (send events) or `admin` (forget,
-    and see other visitors in explanations); several are joined by `+`. A key is given as `env:NAME` or
+    and see other visitors: listed, and in explanations); several are joined by `+`. A key is given as `env:NAME` or
     `file:PATH`, never as it is, and has at least 16 characters."""
 
     http_keys_file: Path | None = None

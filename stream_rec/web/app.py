@@ -25,6 +25,7 @@ from stream_rec.web import operations
 from stream_rec.web.bridge import Bridge
 from stream_rec.web.endpoints import Asked
 from stream_rec.web.errors import ApiError, encode_error, translated
+from stream_rec.web.guard import OriginGuard
 from stream_rec.web.keys import SCOPES, Keys
 from stream_rec.web.meter import ENDPOINT, HttpMeter
 from stream_rec.web.routes import ROUTES, Route
@@ -39,6 +40,9 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 _EVERYTHING: Final = frozenset(SCOPES)
 _CLIENT_GONE: Final = 499
 _SERVER_FAULT: Final = 500
+_MOST_PARAMETERS: Final = 1000
+_FRESH_S: Final = 0.8
+_LONGEST_ID: Final = 512
 _MOST_EXPLAINED: Final = 20
 _IS_RAW: Final = "stream_rec.is_raw"
 _NO_STORE: Final = (b"cache-control", b"no-store")
@@ -58,10 +62,14 @@ class ClientGoneError(Exception):
 class Api:
     """What all endpoints share. `open` it on the event loop that serves."""
 
-    def __init__(self, served: Served, keys: Keys, limits: Limits | None = None) -> None:
+    def __init__(
+        self, served: Served, keys: Keys, limits: Limits | None = None, guard: OriginGuard | None = None
+    ) -> None:
         self.served = served
         self.keys = keys
         self.limits = limits or Limits()
+        self._guard = guard
+        self._encoded = (0.0, b"")
         self.http = HttpMeter()
         self.stats_maker = StatsMaker(served, self.http)
         self.over: asyncio.Event
@@ -76,6 +84,13 @@ class Api:
     def stats(self) -> Stats:
         """How the service does."""
         return self.stats_maker()
+
+    def encoded_stats(self) -> bytes:
+        """The same as JSON, made once a second or so however many look at it."""
+        now = perf_counter()
+        if now - self._encoded[0] > _FRESH_S:
+            self._encoded = (now, _ENCODE(self.stats()))
+        return self._encoded[1]
 
     @property
     def is_ready(self) -> bool:
@@ -101,6 +116,8 @@ class Api:
     def scopes_of(self, headers: list[tuple[bytes, bytes]]) -> frozenset[str]:
         """What who brings these headers may do. Raises ApiError for a key that is missing or unknown."""
         if not self.keys:
+            if self._guard is not None:
+                self._guard(headers)
             return _EVERYTHING
         for name, value in headers:
             if name == b"authorization":
@@ -142,10 +159,7 @@ class Endpoint:
             api.require_ready()
             query = self._query(scope["query_string"])
             body = None if self._decode is None else self._decode(await _body(receive, api.limits.max_body_bytes))
-            path = scope["path_params"]
-            if _IS_RAW in scope:
-                path = {name: unquote(value) for name, value in path.items()}
-            result = await self._route.handle(Asked(api, path, query, body, scopes))
+            result = await self._route.handle(Asked(api, _path_of(scope), query, body, scopes))
             status, payload, headers = self._route.status, _ENCODE(result), [_JSON, _NO_STORE]
         except ClientGoneError:
             api.http.record(self._route.path, _CLIENT_GONE, perf_counter() - begun)
@@ -163,7 +177,9 @@ class Endpoint:
         if not given:
             return {} if self._gives_mapping else self._route.query()
         fields: dict[str, Any] = {}
-        for name, value in parse_qsl(given.decode("latin-1"), keep_blank_values=True, max_num_fields=1000):
+        if given.count(b"&") >= _MOST_PARAMETERS:
+            raise ApiError(413, "too_many", f"expected at most {_MOST_PARAMETERS} parameters")
+        for name, value in parse_qsl(given.decode("latin-1"), keep_blank_values=True):
             if name not in self._known:
                 raise ApiError(422, "unknown_field", f"there is no parameter {name!r}", name)
             if name in self._lists:
@@ -178,6 +194,17 @@ class Endpoint:
             if name in fields:
                 fields[name] = msgspec.convert(fields[name], kind, strict=False)
         return fields
+
+
+def _path_of(scope: Scope) -> Mapping[str, str]:
+    """The ids in the path. Raises ApiError for one that is none."""
+    path: Mapping[str, str] = scope["path_params"]
+    if _IS_RAW in scope:
+        path = {name: unquote(value) for name, value in path.items()}
+    for name, value in path.items():
+        if len(value) > _LONGEST_ID:
+            raise ApiError(422, "wrong_type", f"expected at most {_LONGEST_ID} characters", name)
+    return path
 
 
 def _is_list(kind: object) -> bool:

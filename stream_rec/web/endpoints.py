@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from time import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
 import msgspec
@@ -25,6 +25,7 @@ from stream_rec.web.contract import (
     Taken,
 )
 from stream_rec.web.errors import ApiError
+from stream_rec.web.keys import ADMIN, READ
 
 if TYPE_CHECKING:
     from stream_rec.web.app import Api
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["Asked"]
 
 _DECODER = RequestDecoder()
+
+# All wait while one is answered: with the most of each a few hundred milliseconds, with what a topic may ask, minutes.
+MOST: Final = {"n": 1000, "m": 20_000, "last": 1000}
+_MOST_ITEMS: Final = 20_000  # of all answers of a call together
+_USUAL_N: Final = 20
 
 
 class Asked(NamedTuple):
@@ -71,6 +77,10 @@ async def recommend(asked: Asked) -> object:
         raise ApiError(422, "wrong_type", 'expected {"requests": [..]} and nothing beside it', "requests")
     asked.api.refuse_too_many(len(body["requests"]), "requests")
     requests = [_request(asked, fields, f"requests[{place}]") for place, fields in enumerate(body["requests"])]
+    n_items = sum(request.n or _USUAL_N for request in requests)
+    if n_items > _MOST_ITEMS:
+        message = f"expected at most {_MOST_ITEMS} items in all answers together, found {n_items}"
+        raise ApiError(413, "too_many", message, "requests")
     asked.api.refuse_too_many_explained(sum(request.explain for request in requests))
     if not requests:
         return Answers([])
@@ -81,6 +91,8 @@ async def recommend(asked: Asked) -> object:
 async def recommend_after(asked: Asked) -> object:
     """Apply, then answer."""
     body = asked.body
+    if READ not in asked.scopes:
+        raise ApiError(403, "forbidden", "this key may send events, and not ask: that takes the scope read as well")
     if not isinstance(body, dict) or "event" not in body:
         raise ApiError(422, "missing_field", 'expected {"event": {..}}, and beside it the fields of a request', "event")
     fields = dict(body)
@@ -90,12 +102,19 @@ async def recommend_after(asked: Asked) -> object:
         raise ApiError(422, "wrong_type", "an order to forget is not answered: send it to /v1/events", "event.type")
     if event.session_id:
         fields.setdefault("session_id", event.session_id)
+    elif "session_id" not in fields and "items" not in fields:
+        message = "sessions are cut from users here, so name the one to answer for: it is in /v1/sessions"
+        raise ApiError(422, "missing_field", message, "session_id")
     request = _request_of(asked, fields)
+    if request != Request(session_id=request.session_id):
+        # What cannot be answered is refused before the event is taken: it would count twice when sent again.
+        await asked.api.bridge.call(Call(lambda worker: worker.engine.answer([request])))
     taken, answer = await asked.api.bridge.take_and_answer(event, request)
-    if isinstance(taken, Applied) and taken.refused:
+    if isinstance(taken, Applied) and taken.refused and taken.refused[0].reason != Reason.DUPLICATE:
         refused = taken.refused[0]
         raise ApiError(422, str(refused.reason), refused.message, "event")
-    assert answer is not None, "an event that was applied is answered"
+    if answer is None:
+        answer = await asked.api.bridge.answer(request)
     return await _told(asked, answer, details=details)
 
 
@@ -117,7 +136,11 @@ async def similar(asked: Asked) -> object:
 def _request_of(asked: Asked, fields: Mapping[str, object], *, strict: bool = True) -> Request:
     """The request in *fields*. Whose visits explain an item is told to those only who may forget them."""
     request = _DECODER.convert(fields, strict=strict)
-    if request.explain and "admin" not in asked.scopes:
+    for name, most in MOST.items():
+        value = getattr(request, name)
+        if value is not None and value > most:
+            raise ApiError(422, "out_of_range", f"expected at most {most} over HTTP, found {value}", name)
+    if request.explain and ADMIN not in asked.scopes:
         return msgspec.structs.replace(request, hide_sessions=True)
     return request
 
@@ -153,20 +176,36 @@ async def _told(asked: Asked, answer: Answer, *, details: bool) -> object:
 
 
 async def take_events(asked: Asked) -> object:
-    """One or many: all are taken, or the call is refused before any is."""
-    given: Sequence[EventFields] = asked.body if isinstance(asked.body, list) else [asked.body]
-    asked.api.refuse_too_many(len(given), "")
+    """One or many: all are taken but those that are refused by name; a malformed one refuses the call."""
     is_array = isinstance(asked.body, list)
-    events = [_event(asked, fields, f"[{place}]" if is_array else "") for place, fields in enumerate(given)]
+    given: Sequence[EventFields] = asked.body if is_array else [asked.body]
+    asked.api.refuse_too_many(len(given), "")
     durable = asked.api.served.inlet.is_durable
-    if not events:
-        return Taken(0, durable, {}, [])
-    result = await asked.api.bridge.take(events)
-    if isinstance(result, Receipt):
-        return Taken(len(events), durable, result.offsets, [])
-    first = result.first
-    refused = [RefusedEvent(each.record.offset - first, str(each.reason), each.message) for each in result.refused]
-    return Taken(len(events) - len(refused), durable, {}, refused)
+    refused: dict[int, RefusedEvent] = {}
+    events: dict[int, Event | Forget] = {}
+    for place, fields in enumerate(given):
+        try:
+            events[place] = _event(asked, fields, f"[{place}]" if is_array else "")
+        except NotAppliedError as error:
+            if not is_array:
+                raise
+            refused[place] = RefusedEvent(place, error.problem.code, error.problem.message)
+    offsets: dict[str, int] = {}
+    if events:
+        result = await asked.api.bridge.take(list(events.values()))
+        if isinstance(result, Receipt):
+            offsets = result.offsets
+        else:
+            places = list(events)
+            for each in result.refused:
+                place = places[each.record.offset - result.first]
+                refused[place] = RefusedEvent(place, str(each.reason), each.message)
+    told = [refused[place] for place in sorted(refused)]
+    return Taken(len(given) - len(refused), durable, offsets, told)
+
+
+class NotAppliedError(ApiError):
+    """An event is well written, and not to be applied."""
 
 
 def _event(asked: Asked, fields: EventFields, where: str) -> Event | Forget:
@@ -175,7 +214,7 @@ def _event(asked: Asked, fields: EventFields, where: str) -> Event | Forget:
     if fields.type == FORGET:
         if fields.session_id is None and fields.user_id is None:
             raise _missing("session_id", where)
-        if "admin" not in asked.scopes:
+        if ADMIN not in asked.scopes:
             raise ApiError(403, "forbidden", "this key may not forget: that takes the scope admin", _at(where, "type"))
         return Forget(fields.session_id, fields.user_id)
     whose = "user_id" if served.session_from_user else "session_id"
@@ -183,13 +222,15 @@ def _event(asked: Asked, fields: EventFields, where: str) -> Event | Forget:
         if getattr(fields, name) is None:
             raise _missing(name, where)
     if served.types is not None and fields.type not in served.types:
-        raise ApiError(
+        raise NotAppliedError(
             422, Reason.UNKNOWN_TYPE, f"{fields.type!r} is none of {sorted(served.types)}", _at(where, "type")
         )
     now = served.now_ms()
     timestamp = now if fields.timestamp is None else fields.timestamp
     if served.max_future_ms is not None and timestamp > now + served.max_future_ms:
-        raise ApiError(422, Reason.FUTURE, f"is {timestamp - now} ms ahead of the clock", _at(where, "timestamp"))
+        raise NotAppliedError(
+            422, Reason.FUTURE, f"is {timestamp - now} ms ahead of the clock", _at(where, "timestamp")
+        )
     session_id = "" if served.session_from_user else str(fields.session_id)
     return Event(session_id, str(fields.item_id), timestamp, fields.type, fields.event_id, fields.user_id)
 

@@ -82,6 +82,8 @@ def _key(text: str, setting: str, where: str, *, is_plain: bool) -> Key:
     if unknown:
         raise SettingsError(setting, f"{where}: {unknown[0]!r} is no scope; there are {', '.join(SCOPES)}")
     value = secret if is_plain else _secret(secret, setting, where)
+    if not value.isascii():
+        raise SettingsError(setting, f"{where}: the key {name!r} has letters that no header can carry: use ASCII")
     if len(value) < _SHORTEST:
         raise SettingsError(setting, f"{where}: the key {name!r} has less than {_SHORTEST} characters")
     return Key(name, known, sha256(value.encode()).digest())
@@ -90,7 +92,7 @@ def _key(text: str, setting: str, where: str, *, is_plain: bool) -> Key:
 def _secret(given: str, setting: str, where: str) -> str:
     kind, _, place = given.partition(":")
     if kind == "env":
-        value = os.environ.get(place, "")
+        value = os.environ.get(place, "").strip()
         if not value:
             raise SettingsError(setting, f"{where}: the environment has no {place}")
         return value

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
@@ -93,9 +92,8 @@ async def _index(_: Request) -> Response:
 
 async def _figures(api: "Api") -> AsyncIterator[bytes]:
     """The figures once a second, until the server ends."""
-    encode = msgspec.json.Encoder().encode
     while not api.over.is_set():
-        yield b"event: stats\ndata: " + encode(api.stats()) + b"\n\n"
+        yield b"event: stats\ndata: " + api.encoded_stats() + b"\n\n"
         try:
             await asyncio.wait_for(api.over.wait(), _EVERY_S)
         except TimeoutError:

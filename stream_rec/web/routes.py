@@ -125,7 +125,9 @@ ROUTES: Final = (
         (SessionView,),
         errors=_NOT_FOUND,
     ),
-    Route("sessions", "GET", "/v1/sessions", endpoints.sessions, READ, "The newest sessions.", (Sessions,), LimitQuery),
+    Route(
+        "sessions", "GET", "/v1/sessions", endpoints.sessions, ADMIN, "The newest sessions.", (Sessions,), LimitQuery
+    ),
     Route(
         "similar",
         "GET",

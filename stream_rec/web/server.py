@@ -18,6 +18,7 @@ import uvloop
 from stream_rec.errors import SettingsError
 from stream_rec.service.served import Served
 from stream_rec.web.app import Api, Limits, make_app
+from stream_rec.web.guard import GuardedProtocol, OriginGuard
 from stream_rec.web.keys import Keys
 
 __all__ = ["Server", "parse_address"]
@@ -30,7 +31,6 @@ _TICK_S: Final = 1.0
 _BACKLOG: Final = 2048
 _MOST_PORTS: Final = 65_535
 _MOST_CONNECTIONS: Final = 20_000
-_HEADERS_S: Final = 30.0
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -77,7 +77,7 @@ class Server:
             )
         self._socket = _bound(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
-        self.api = Api(served, keys, limits)
+        self.api = Api(served, keys, limits, None if insecure else OriginGuard(host, origins))
         self._app = make_app(self.api, origins)
         self._started = Event()
         self._server: uvicorn.Server | None = None
@@ -126,7 +126,7 @@ class Server:
             log_level="warning",
             access_log=False,
             lifespan="off",
-            http="httptools",
+            http=GuardedProtocol,
             ws="none",
             backlog=_BACKLOG,
             timeout_keep_alive=75,
@@ -146,9 +146,12 @@ class Server:
     async def _tick(self) -> None:
         """Once a second: note the counters; and where nobody serves the desk, let nobody wait at it."""
         while True:
-            self.api.stats_maker.tick()
-            if not self.api.is_ready:
-                self.api.served.desk.refuse_all()
+            try:
+                self.api.stats_maker.tick()
+                if not self.api.is_ready:
+                    self.api.served.desk.refuse_all()
+            except Exception:
+                log.exception("the figures of the last second are lost")
             await asyncio.sleep(_TICK_S)
 
 

@@ -118,7 +118,8 @@ class StatsMaker:
             lag=status.lag,
             owned=status.owned,
             generation=status.generation,
-            dead_letters=dict(counts.dead + counts.dead_requests),
+            # Copies first: the recommender counts meanwhile.
+            dead_letters=dict(counts.dead.copy() + counts.dead_requests.copy()),
             snapshot=self._snapshot(),
             latency_ms=(served.meters or Meters()).latency_ms(http=self._http.percentiles()),
             models=status.models,

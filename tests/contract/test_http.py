@@ -59,6 +59,10 @@ def expected(
     return found
 
 
+def _refusal(reply: Any) -> tuple[int, str]:
+    return reply.status, reply.json["error"]["code"]
+
+
 class TestRecommendations:
     """What comes next."""
 
@@ -200,9 +204,38 @@ class TestEvents:
             reply = shop("POST", "/v1/recommendations", body)
             assert (422, named) == (reply.status, reply.json["error"].get("field"))
 
+    def test_no_call_may_keep_all_others_waiting(self, shop: Client) -> None:
+        """What a topic may ask for takes minutes at worst: over HTTP there is less of it."""
+        for name, value in (("n", 1001), ("m", 20_001), ("last", 1001)):
+            reply = shop("GET", f"/v1/sessions/s0/recommendations?{name}={value}")
+            assert (422, name) == (reply.status, reply.json["error"]["field"])
+        many = {"requests": [{"session_id": "a", "n": 1000}] * 21}
+        assert (413, "too_many") == _refusal(shop("POST", "/v1/recommendations", many))
+        reply = shop("GET", "/v1/sessions/s0/recommendations?" + "&".join(["exclude=a"] * 1001))
+        assert (413, "too_many") == _refusal(reply)
+        assert 422 == shop("DELETE", f"/v1/sessions/{'a' * 513}").status
 
-def _refusal(reply: Any) -> tuple[int, str]:
-    return reply.status, reply.json["error"]["code"]
+    def test_an_event_is_not_taken_for_a_request_that_cannot_be_answered(self, shop: Client) -> None:
+        """Sent again with the request mended, it would count twice."""
+        body = {"event": {"session_id": "new", "item_id": "a", "timestamp": NOW + 9000}, "preset": "best"}
+        assert 422 == shop("POST", "/v1/events:recommend", body).status
+        assert 404 == shop("GET", "/v1/sessions/new").status
+
+    def test_an_event_that_is_sent_again_is_answered_again(self, shop: Client) -> None:
+        """Who lost the answer sends the same once more: it counts once, and is answered."""
+        event = {"session_id": "again", "item_id": "a", "timestamp": NOW + 9000, "event_id": "e1"}
+        first, second = (shop.post("/v1/events:recommend", {"event": event}) for _ in range(2))
+        assert first["items"] == second["items"]
+        assert 1 == len(shop.get("/v1/sessions/again")["events"])
+
+    def test_one_of_the_future_is_refused_alone(self, running: Running) -> None:
+        """A clock that is wrong spoils its own event, not those that came with it."""
+        if running.served.max_future_ms is None:
+            running.server.api.served = running.served._replace(max_future_ms=1000)
+        events = [{"session_id": "a", "item_id": "i"}, {"session_id": "a", "item_id": "j", "timestamp": NOW * 2}]
+        told = running.client.post("/v1/events", events)
+        assert (1, [(1, "future")]) == (told["accepted"], [(each["index"], each["code"]) for each in told["refused"]])
+        assert (422, "future") == _refusal(running.client("POST", "/v1/events", events[1]))
 
 
 class TestLooking:
@@ -289,7 +322,7 @@ class TestOperations:
     def test_the_stream(self, running: Running) -> None:
         """The same figures, once a second, as server-sent events."""
         with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
-            connection.sendall(b"GET /v1/stream HTTP/1.1\r\nhost: x\r\n\r\n")
+            connection.sendall(b"GET /v1/stream HTTP/1.1\r\nhost: localhost\r\n\r\n")
             got = b""
             while got.count(b"event: stats") < 2:
                 got += connection.recv(65536)
@@ -355,6 +388,21 @@ def test_answers_know_the_position_that_they_state(running: Running) -> None:
     assert len(positions) > 3, "asked at several positions"
     for answer in answers:
         assert expected[sum(offset + 1 for offset in answer.offsets.values())] == answer.items
+
+
+def test_a_head_without_end_is_hung_up_on(running: Running) -> None:
+    """It must not fill the memory."""
+    with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
+        connection.sendall(b"GET /v1/stats HTTP/1.1\r\nhost: 127.0.0.1\r\nx: ")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                connection.sendall(b"a" * 65536)
+                time.sleep(0.01)
+            connection.settimeout(5)
+            assert b"" == connection.recv(1)
+            return
+    body = {"session_id": "a", "item_id": "i" * 500}
+    assert 202 == running.client("POST", "/v1/events", [body] * 200).status, "a long body is no head"
 
 
 def test_slow_and_broken_clients_stop_nobody(running: Running) -> None:

@@ -1,6 +1,9 @@
 """What other threads ask of the engine, and how it comes back."""
 
 import time
+from collections.abc import Sequence
+
+import pytest
 
 from stream_rec.engine import Engine
 from stream_rec.errors import SettingsError, TransportError
@@ -172,6 +175,44 @@ def test_what_was_applied_is_written_down_before_it_is_told() -> None:
     desk.serve(worker(answers_events=True))
     assert [(2, 2, 0)] == seen
     assert 2 == len(asker.done)
+
+
+def test_a_failure_of_its_owner_leaves_nobody_waiting() -> None:
+    """All that were taken are told before it ends."""
+    desk = Desk()
+    asker = Asker(desk)
+
+    def fail(_: object, __: object) -> None:
+        raise TransportError("the disk is full")
+
+    desk.took = fail
+    desk.put(Question([Request(session_id="s0")]), "before")
+    desk.put(apply(0, Event("s0", "i1", 100)), "applied")
+    desk.put(Question([Request(session_id="s0")]), "after")
+    with pytest.raises(TransportError):
+        desk.serve(worker())
+    told = {each.ticket: type(each.result) for each in asker.done}
+    assert {"before": list, "applied": NotServedError, "after": NotServedError} == told
+
+
+def test_a_bug_of_one_question_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is raised for one, others are answered."""
+    desk = Desk()
+    asker, owner = Asker(desk), worker()
+    answer = owner.engine.answer
+
+    def fragile(requests: Sequence[Request], *rest: object) -> object:
+        if any(request.session_id == "bad" for request in requests):
+            raise ValueError("a bug")
+        return answer(requests, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(owner.engine, "answer", fragile)
+    desk.put(Question([Request(session_id="bad")]), "bad")
+    desk.put(Question([Request(session_id="s0")]), "good")
+    desk.serve(owner)
+    assert isinstance(asker["bad"], ValueError)
+    assert isinstance(asker["good"], list)
+    assert 1 == owner.counts.n_asked
 
 
 def test_where_nobody_serves_nobody_waits() -> None:

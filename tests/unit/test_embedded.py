@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from web import embedded, eventually
@@ -88,6 +89,31 @@ def test_a_journal_brings_them_back(tmp_path: Path) -> None:
         assert 404 == running.client("GET", "/v1/sessions/c").status
         told = running.client.post("/v1/events:recommend", {"event": {"session_id": "b", "item_id": "i2"}})
         assert 1 + before["offsets"]["http-0"] == told["offsets"]["http-0"]
+
+
+def test_a_journal_comes_behind_the_files(tmp_path: Path) -> None:
+    """As it did when it was written: what it forgets is forgotten, files are not late for it, nor read as it is."""
+    log = tmp_path / "clicks.jsonl"
+    old = (now() - 3 * 86_400_000) // 1000
+    rows = [{"sid": f"s{at % 5}", "item_id": f"i{at % 7}", "timestamp": old + at} for at in range(50)]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags: dict[str, Any] = {"events": str(log), "journal": str(tmp_path / "journal"), "timestamp_unit": "s"}
+    flags |= {"fields": ["session_id=sid"], "recommendations": str(tmp_path / "recs.jsonl"), "output_mode": "overwrite"}
+    with embedded(**flags) as running:
+        assert 200 == running.client("DELETE", "/v1/sessions/s1").status
+        running.client.post("/v1/events", {"session_id": "me", "item_id": "i1"})
+    with embedded(**flags) as running:
+        assert 404 == running.client("GET", "/v1/sessions/s1").status
+        assert 1 == len(running.client.get("/v1/sessions/me")["events"])
+        assert 10 == len(running.client.get("/v1/sessions/s2")["events"])
+        assert {} == running.client.get("/v1/stats")["dead_letters"]
+    assert 50 == len((tmp_path / "recs.jsonl").read_text().splitlines()), "none of the journal is answered again"
+
+
+def test_a_journal_has_one_owner(tmp_path: Path) -> None:
+    """Two would cut off each other's last lines."""
+    with closing(Journal(tmp_path / "journal", "http")), pytest.raises(SettingsError, match="another process"):
+        Journal(tmp_path / "journal", "http")
 
 
 def test_a_journal_that_was_cut_off(tmp_path: Path) -> None:

@@ -106,6 +106,19 @@ def test_a_broker_that_is_away_is_told_and_tried_again(monkeypatch: pytest.Monke
     assert Receipt({str(Partition("clicks", 0)): 0}) == back
 
 
+def test_whatever_a_client_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread goes on with the next call."""
+    monkeypatch.setattr("stream_rec.service.inlet._AGAIN_S", 0.0)
+    broker = MemoryBroker({"clicks": 1})
+    with inlet(broker, [BufferError("queue full")]) as (made, desk):  # type: ignore[list-item]
+        made.put([Event("a", "i", 1)], "full")
+        (full,) = desk.wait("full")
+        assert isinstance(full, TransportError)
+        made.put([Event("a", "i", 1)], "next")
+        (following,) = desk.wait("next")
+    assert isinstance(following, Receipt)
+
+
 def test_no_more_is_taken_than_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes when too much waits is told so at once."""
     monkeypatch.setattr("stream_rec.service.inlet._MOST_WAITING", 1)

@@ -20,7 +20,7 @@ Untyped = Any
 """Something of confluent-kafka's: it may not be installed where types are checked."""
 
 # The last one is how a fatal error comes out of a call during which we were called back.
-CLIENT_ERRORS: Final = (KafkaException, RuntimeError, ValueError, SystemError)
+CLIENT_ERRORS: Final = (KafkaException, RuntimeError, ValueError, BufferError, SystemError)
 log: Final = logging.getLogger("stream_rec.transport.kafka.librdkafka")
 
 _REFUSED: Final = frozenset({
