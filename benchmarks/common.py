@@ -27,7 +27,10 @@ import numpy.typing as npt
 
 RESULTS = Path(__file__).parent / "results"
 TREE = Path(__file__).parents[1]
-LIBRARIES = ("stream-rec", "numpy", "numba", "msgspec", "sortedcontainers", "xxhash", "wsknn", "optuna")
+LIBRARIES = (
+    *("stream-rec", "numpy", "numba", "msgspec", "sortedcontainers", "xxhash", "wsknn", "optuna"),
+    *("kafka-python", "confluent-kafka", "starlette", "uvicorn"),
+)
 BATCH = 8192
 ITEMS = 100_000
 EVENTS_A_SESSION = 5  # the mean of the shape, so that sizes can be told in events
