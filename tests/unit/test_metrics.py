@@ -58,8 +58,9 @@ def test_every_family_is_told_by_a_service_that_has_everything(tmp_path: Path) -
     assert snapshots is not None
 
     def has_everything() -> bool:
-        status = scraped.status()  # the lag is looked at now and then, by a thread of its own
-        return service.live.meters.batch_records.sum == 32 and snapshots.last is not None and bool(status.lag)
+        status = scraped.status()  # the lag is looked at now and then, by a thread of its own, and so is the state
+        is_seen = bool(status.lag) and status.stats is not None and status.stats.watermark is not None
+        return service.live.meters.batch_records.sum == 32 and snapshots.last is not None and is_seen
 
     with running(service, has_everything):
         told = {name for name, _ in figures(scraped)}

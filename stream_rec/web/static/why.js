@@ -84,12 +84,14 @@ function neighbours(item, why) {
   const n = why.neighbours.length + (why.others?.neighbours ?? 0);
   const part = (name, share, tone) => ({ name, share: share / total, value: percent(share / total, 0), tone });
   const shares = byShared(why);
-  const rest = shares.slice(SHOWN).reduce((sum, [, share]) => sum + share, 0) + (why.others?.share ?? 0);
+  const rest = shares.slice(SHOWN).reduce((sum, [, share]) => sum + share, 0);
+  const others = why.others?.share ?? 0;
   const rows = [
     ...shares.slice(0, SHOWN).map(([id, share]) => part(id === REST ? "other items" : named(id), share)),
     ...(why.rules ? [part(h("span", {}, "often follows ", named(why.rules.after)), why.rules.share, "followed")] : []),
   ].sort((a, b) => b.share - a.share);
-  if (rest > 0) rows.push(part("everything else", rest, "quiet"));
+  if (rest > 0) rows.push(part("other items in common", rest, "quiet"));
+  if (others > 0) rows.push(part(`${why.others.neighbours} more visits, not taken apart`, others, "quiet"));
   const similar = n
     ? [
         h("strong", {}, count(n, "earlier visit")),
