@@ -96,6 +96,7 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
         log.info("something is written outside of Kafka: delivery is at least once")
     path = None if settings.status_file is None else Path(settings.status_file)
     live = Live(connect, tracing)
+    live.serves_others = desk is not None
     if catalogue is not None:
         live.catalogue = catalogue.current
     return live, Reporter(path, taker, snapshots)

@@ -18,7 +18,7 @@ import numpy as np
 
 from stream_rec.events import Event as Click
 from stream_rec.events import EventDecoder, EventEncoder, Forget
-from stream_rec.service.collector import calm_collector, set_aside
+from stream_rec.service.collector import set_aside
 from stream_rec.service.counts import show_duration, summary_lines
 from stream_rec.service.desk import Apply, Desk
 from stream_rec.service.journal import Journal
@@ -127,10 +127,6 @@ class Embedded:
 
     def run(self, stop: Callable[[], bool], watch: Callable[["Embedded"], None] = lambda _: None) -> None:
         """Serve until told to *stop*; *watch* is called several times a second. Raises TransportError."""
-        with calm_collector():
-            self._run(stop, watch)
-
-    def _run(self, stop: Callable[[], bool], watch: Callable[["Embedded"], None]) -> None:
         self._desk.took = self._took
         self._desk.nudge = self._nudge
         reading = Thread(target=self._read_events, name="reader", daemon=True)

@@ -226,6 +226,9 @@ class Live:
         """What sends spans, for who has more to send."""
         self.catalogue: Callable[[], Catalogue | None] = lambda: None
         """What is known of items, for who has more to tell of them."""
+        self.serves_others = False
+        """Whether a server runs beside it. It leaves cycles with each request, which are to be collected while they
+        are few: a request took 160 us in place of 100 where they were left until there were fifty thousand."""
         self.was_in_order = False
         """Whether all that was read was committed when it ended."""
         self._connect = connect
@@ -236,7 +239,7 @@ class Live:
         Waits for a broker that is away, and recovers when the group goes on without us. Raises FencedError,
         TransportError for what waiting does not help, and SettingsError.
         """
-        with calm_collector():
+        with nullcontext() if self.serves_others else calm_collector():
             self._run(stop, watch)
 
     def _run(self, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:

@@ -86,14 +86,12 @@ class GuardedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._is_in_body or self._is_told:
             return
+        # Nearly always a whole request comes at once: a timer is worth its time only where one does not.
+        if self._patience is None:
+            self._wait()
         self._n_head += len(data)
         if self._n_head > _MOST_HEAD_BYTES:
             self.transport.close()
-
-    def on_message_begin(self) -> None:
-        """A head has begun; the connection may have been idle before."""
-        self._wait()
-        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """The head is there."""
