@@ -8,7 +8,7 @@ this one.
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final
