@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stream_rec.errors import SettingsError
+from stream_rec.errors import SettingsError, TransportError
 from stream_rec.settings import load
 from stream_rec.transport.kafka import Address, _python, is_address, open_broker, parse_address
 from stream_rec.transport.kafka._config import Config, Role, read_config
@@ -292,3 +292,15 @@ def test_secrets_never_make_the_client_louder(monkeypatch: pytest.MonkeyPatch, b
         assert after == log.level
     finally:
         log.setLevel(kept)
+
+
+def test_a_broker_that_starts_is_waited_for() -> None:
+    """A partition without a leader, which its broker's start leaves for a moment, is no reason to end."""
+    import kafka.errors as theirs  # noqa: PLC0415  # the client, for this test alone
+
+    from stream_rec.transport.kafka._config import read_config  # noqa: PLC0415
+    from stream_rec.transport.kafka._python_errors import Translator  # noqa: PLC0415
+
+    told = Translator("broker:9092", read_config({})).translated(theirs.UnknownBrokerIdError(-1), "asking for ends")
+    assert isinstance(told, TransportError)
+    assert told.retriable

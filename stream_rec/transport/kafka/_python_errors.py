@@ -27,7 +27,13 @@ _SEAT_LOST: Final = (
     theirs.RebalanceInProgressError,
 )
 # The session, or the whole client, is in a state that only a new one gets out of.
-_BY_TRYING_AGAIN: Final = (theirs.KafkaConnectionError, theirs.KafkaTimeoutError, theirs.InvalidReceiveError, OSError)
+_BY_TRYING_AGAIN: Final = (
+    theirs.KafkaConnectionError,
+    theirs.KafkaTimeoutError,
+    theirs.InvalidReceiveError,
+    theirs.UnknownBrokerIdError,  # -1: a partition's leader, while its broker starts
+    OSError,
+)
 _OF_ONE_PRODUCER: Final = (
     theirs.TransactionAbortedError,
     theirs.OutOfOrderSequenceNumberError,
