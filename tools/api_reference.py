@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stream_rec.web.openapi import document
+from stream_rec.web.openapi import document, in_words
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "http.md"
 INTRODUCTION = """\
@@ -30,7 +30,7 @@ def page() -> str:
         for method, operation in methods.items():
             parts += _operation(method.upper(), path, operation)
     parts.append("## Types\n")
-    for name, schema in sorted(described["components"]["schemas"].items(), key=lambda each: _shown(each[0])):
+    for name, schema in sorted(described["components"]["schemas"].items()):
         parts += _type(name, schema)
     return "\n".join(parts).rstrip() + "\n"
 
@@ -52,7 +52,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
 
 
 def _type(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
-    yield f"### {_shown(name)}\n"
+    yield f"### {name}\n"
     if schema.get("description"):
         yield schema["description"] + "\n"
     if schema.get("properties"):
@@ -69,24 +69,7 @@ def _schema(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
-    """A schema in a few words, fit for a table."""
-    if "$ref" in schema:
-        name = _shown(schema["$ref"].rpartition("/")[2])
-        return f"[{name}](#{name.lower()})"
-    if "anyOf" in schema:
-        return " or ".join(map(_kind, schema["anyOf"]))
-    if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
-    if schema.get("type") == "array":
-        return f"list of {_kind(schema.get('items', {}))}"
-    limits = {"minimum": "from", "maximum": "to", "minLength": "at least", "maxLength": "at most"}
-    told = " ".join(f"{word} {schema[key]}" for key, word in limits.items() if key in schema)
-    unit = " characters" if "maxLength" in schema else ""
-    return str(schema.get("type", "anything")) + (f", {told}{unit}" if told else "")
-
-
-def _shown(name: str) -> str:
-    return "Request" if name == "_Wire" else name
+    return in_words(schema, lambda name: f"[{name}](#{name.lower()})", lambda value: f"`{value}`")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,9 @@ Factor = Annotated[float, Meta(ge=1e-6, le=1e6)]
 Boosts = Annotated[dict[Text, Factor], Meta(max_length=15)]
 
 
-class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class RequestFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A request as it is written: for a session, for `items`, or both."""
+
     request_id: Id | None = None
     session_id: Id | None = None
     items: list[Id] | None = None
@@ -51,13 +53,13 @@ class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     hide_sessions: bool | None = None
 
 
-_READ: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire).decode
+_READ: Final[Callable[[bytes], RequestFields]] = msgspec.json.Decoder(RequestFields).decode
 
 
 class RequestDecoder:
     """Reads requests. Holds no state between them; threads may share one."""
 
-    fields: type[msgspec.Struct] = _Wire
+    fields: type[msgspec.Struct] = RequestFields
     """What a request may hold, and within which limits."""
 
     def __init__(self, *, max_id_chars: int = 512, max_record_bytes: int = 1 << 20) -> None:
@@ -82,9 +84,9 @@ class RequestDecoder:
 
         Also raises DecodeError, as `decode` does, for what a type cannot say.
         """
-        return self._request(msgspec.convert(fields, _Wire, strict=strict))
+        return self._request(msgspec.convert(fields, RequestFields, strict=strict))
 
-    def _request(self, wire: _Wire) -> Request:
+    def _request(self, wire: RequestFields) -> Request:
         if wire.session_id is None and wire.items is None:
             raise DecodeError(Reason.MISSING_FIELD, "session_id: expected, or items, to know what to answer")
         items = None if wire.items is None else self._ids("items", wire.items)
@@ -139,11 +141,11 @@ def _diagnosed(data: bytes, error: Exception) -> DecodeError:
         return DecodeError(Reason.NOT_JSON, str(not_json))
     if not isinstance(record, dict):
         return DecodeError(Reason.WRONG_TYPE, f"expected a JSON object, found {found(record)}")
-    unknown = sorted(record.keys() - set(_Wire.__struct_fields__))
+    unknown = sorted(record.keys() - set(RequestFields.__struct_fields__))
     if unknown:
         return DecodeError(
             Reason.UNKNOWN_FIELD,
-            f"{found(unknown[0])} is not a field of a request; there are {', '.join(_Wire.__struct_fields__)}",
+            f"{found(unknown[0])} is not a field of a request; there are {', '.join(RequestFields.__struct_fields__)}",
         )
     # msgspec's own words name the field, what was expected and what was found.
     return DecodeError(Reason.WRONG_TYPE, str(error))

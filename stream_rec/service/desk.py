@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
 from time import monotonic
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -82,24 +82,16 @@ Deliver = Callable[[list[Done]], None]
 Took = Callable[[Sequence[Apply], Sequence[Taken]], None]
 
 
-class Nudge(Protocol):
-    """Wakes whoever serves the desk. May be called from any thread, and must not wait."""
-
-    def __call__(self) -> None:
-        """Do it."""
-
-
 class Desk:
     """Asks wait here. `put` and `refuse_all` are for any thread, `serve` for the one that owns the engine."""
 
     def __init__(self, most_waiting: int = _MOST_WAITING) -> None:
-        self.nudge: Nudge = lambda: None
-        """Set by whoever serves."""
+        self.nudge: Callable[[], None] = lambda: None
+        """Set by whoever serves: wakes them. Called from any thread, so it must not wait."""
         self.deliver: Deliver = lambda _: None
         """Set by whoever asks."""
         self.took: Took = lambda _asks, _taken: None
         """Set by whoever serves: told what was applied before anybody else is, with what belongs to it."""
-        self.n_served = 0
         self._most_waiting = most_waiting
         self._waiting: deque[tuple[Ask, Any]] = deque()
         self._ahead: list[tuple[Question, Any]] = []
@@ -138,7 +130,6 @@ class Desk:
             error = NotServedError("the service has failed: its log says why")
             self.deliver([*done, *(Done(ticket, error) for _, ticket in asks if id(ticket) not in told)])
             raise
-        self.n_served += len(done)
         if done:
             self.deliver(done)
         return bool(done)

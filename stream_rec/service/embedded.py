@@ -116,10 +116,11 @@ class Embedded:
         self._desk = desk
         self._journal = journal
         self._mailbox: Queue[list[Record] | None] = Queue(_MAILBOX)
-        """Batches of events, [] where nothing waits, None at the end and as a nudge."""
+        """Batches of events, [] where nothing waits to be read, and None as a nudge."""
         self._read = Event()
-        self._is_over = False
-        """Whether the end of the files was noticed."""
+        """Set when the files are at their end."""
+        self._has_noticed = False
+        """Whether the recommender has seen that."""
         self._over = Event()
         self._failure: BaseException | None = None
         self._next_flush = 0.0
@@ -182,8 +183,8 @@ class Embedded:
         if self._failure is not None:
             raise self._failure
         self._desk.serve(self.worker)
-        if self._read.is_set() and self._mailbox.empty() and not self._is_over:
-            self._is_over = True
+        if self._read.is_set() and self._mailbox.empty() and not self._has_noticed:
+            self._has_noticed = True
             self._idle()
             self._answer_requests()
         if monotonic() >= self._next_flush:

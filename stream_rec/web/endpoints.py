@@ -113,8 +113,7 @@ async def recommend_after(asked: Asked) -> object:
     if isinstance(taken, Applied) and taken.refused and taken.refused[0].reason != Reason.DUPLICATE:
         refused = taken.refused[0]
         raise ApiError(422, str(refused.reason), refused.message, "event")
-    if answer is None:
-        answer = await asked.api.bridge.answer(request)
+    assert answer is not None, "whatever became of the event, the request is answered"
     return await _told(asked, answer, details=details)
 
 

@@ -3,7 +3,7 @@
 The page is plain HTML, made here: it needs no script, and nothing from elsewhere.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from stream_rec import __version__
 from stream_rec.web.errors import ErrorBody
 from stream_rec.web.routes import ROUTES, Route
 
-__all__ = ["document", "page"]
+__all__ = ["document", "in_words", "page"]
 
 _REF: Final = "#/components/schemas/{name}"
 _ANY_PATH: Final = {
@@ -22,6 +22,7 @@ _ANY_PATH: Final = {
     422: "Something given is unknown, missing, or out of range: the error names it.",
     503: "Not ready, or overloaded: ask again.",
 }
+_LIMITS: Final = {"minimum": "from", "maximum": "to", "minLength": "at least", "maxLength": "at most"}
 _WITH_BODY: Final = {400: "The body is not JSON.", 413: "The body, or what it brings, is too much."}
 
 
@@ -143,7 +144,7 @@ def _section(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[s
 
 
 def _type(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
-    yield f'<section id="type-{escape(name)}"><h3>{escape(_shown(name))}</h3>'
+    yield f'<section id="type-{escape(name)}"><h3>{escape(name)}</h3>'
     yield f"<p>{_prose(schema.get('description', ''))}</p>"
     required = set(schema.get("required", ()))
     if schema.get("properties"):
@@ -155,28 +156,27 @@ def _type(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
     yield "</section>"
 
 
-def _shape(schema: Mapping[str, Any]) -> str:
-    """A schema in a few words."""
+def in_words(schema: Mapping[str, Any], link: Callable[[str], str], code: Callable[[str], str]) -> str:
+    """A schema in a few words; *link* leads to the type of a name, and *code* sets a value apart."""
     if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
-        return f'<a href="#type-{escape(name)}">{escape(_shown(name))}</a>'
+        return link(schema["$ref"].rpartition("/")[2])
     if "anyOf" in schema:
-        return " or ".join(map(_shape, schema["anyOf"]))
+        return " or ".join(in_words(each, link, code) for each in schema["anyOf"])
     if "enum" in schema:
-        return ", ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
+        return ", ".join(code(str(value)) for value in schema["enum"])
     if schema.get("type") == "array":
-        return f"[{_shape(schema.get('items', {}))}]"
-    limits = [
-        f"{word} {schema[key]}"
-        for key, word in (("minimum", "from"), ("maximum", "to"), ("minLength", "at least"), ("maxLength", "at most"))
-        if key in schema
-    ]
+        return f"list of {in_words(schema.get('items', {}), link, code)}"
+    limits = " ".join(f"{word} {schema[key]}" for key, word in _LIMITS.items() if key in schema)
     unit = " characters" if "maxLength" in schema else ""
-    return escape(str(schema.get("type", "anything")) + (f", {' '.join(limits)}{unit}" if limits else ""))
+    return str(schema.get("type", "anything")) + (f", {limits}{unit}" if limits else "")
 
 
-def _shown(name: str) -> str:
-    return "Request" if name == "_Wire" else name
+def _shape(schema: Mapping[str, Any]) -> str:
+    return in_words(
+        schema,
+        lambda name: f'<a href="#type-{escape(name)}">{escape(name)}</a>',
+        lambda value: f"<code>{escape(value)}</code>",
+    )
 
 
 def _prose(text: str) -> str:

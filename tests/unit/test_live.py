@@ -74,6 +74,18 @@ def until_answered(life: Life, broker: MemoryBroker, n: int) -> None:
     raise AssertionError(f"not {n} answers in time")
 
 
+def there_at_the_third_try(broker: MemoryBroker) -> Callable[[ExitStack], Parts]:
+    tries: list[int] = []
+
+    def connect(_: ExitStack) -> Parts:
+        tries.append(1)
+        if len(tries) < 3:
+            raise TransportError("nobody at host:9092", retriable=True)
+        return threaded(broker)
+
+    return connect
+
+
 class TestRunning:
     """From the first record to the last."""
 
@@ -89,16 +101,7 @@ class TestRunning:
 
     def test_a_broker_that_is_away_is_waited_for(self, caplog: pytest.LogCaptureFixture) -> None:
         """With one line for each try."""
-        broker = broker_with(clicks(3))
-        tries: list[int] = []
-
-        def connect(_: ExitStack) -> Parts:
-            tries.append(1)
-            if len(tries) < 3:
-                raise TransportError("nobody at host:9092", retriable=True)
-            return threaded(broker)
-
-        live = Live(connect)
+        live = Live(there_at_the_third_try(broker_with(clicks(3))))
         with caplog.at_level(logging.WARNING):
             run_until(live, lambda: live.counts.n_read == 3)
         assert 2 == caplog.text.count("nobody at host:9092; trying again in")
@@ -108,16 +111,7 @@ class TestRunning:
     ) -> None:
         """Once; a listener that speaks something else may not say so."""
         monkeypatch.setattr("stream_rec.service.live._HINT_AFTER_S", 0.0)
-        broker = broker_with(clicks(3))
-        tries: list[int] = []
-
-        def connect(_: ExitStack) -> Parts:
-            tries.append(1)
-            if len(tries) < 3:
-                raise TransportError("nobody at host:9092", retriable=True)
-            return threaded(broker)
-
-        live = Live(connect)
+        live = Live(there_at_the_third_try(broker_with(clicks(3))))
         with caplog.at_level(logging.WARNING):
             run_until(live, lambda: live.counts.n_read == 3)
         assert 1 == caplog.text.count("is kafka.security.protocol what")

@@ -1,0 +1,88 @@
+"""Who asks at the desk is answered between batches, within large ones, and while commits stall."""
+
+import threading
+from collections.abc import Sequence
+from contextlib import closing, contextmanager
+from typing import Any, cast
+
+import msgspec
+from crash import make_worker
+from web import eventually
+
+from stream_rec.events import Request
+from stream_rec.service.checkpoint import Checkpoint
+from stream_rec.service.desk import Desk, Done, Question
+from stream_rec.service.intake import Handed
+from stream_rec.service.pipeline import Threads, Work
+from stream_rec.service.worker import Batch, Worker
+from stream_rec.transport.base import Record
+
+
+class Stalled:
+    """A checkpoint whose commits wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def commit(self, outputs: Sequence[object], give_up: object) -> None:
+        del outputs, give_up
+        self.go_on.wait(20)
+
+
+def batch(worker: Worker, start: int, n: int) -> Work:
+    values = [
+        msgspec.json.encode({"session_id": f"s{at % 3}", "item_id": f"i{at % 5}", "timestamp": 1_000 + at})
+        for at in range(start, start + n)
+    ]
+    records = [Record(value, "clicks", 0, start + at) for at, value in enumerate(values)]
+    return Work(Handed(Batch(records, worker.decode(records)), {}, {}), 1, None, 0.0)
+
+
+@contextmanager
+def pipeline(worker: Worker, desk: Desk, checkpoint: Stalled) -> Any:
+    class Closing(Threads):
+        def close(self, timeout_s: float = 5.0) -> bool:
+            checkpoint.go_on.set()
+            return super().close(timeout_s)
+
+    with closing(Closing(worker, cast("Checkpoint", checkpoint), None, desk)) as made:
+        yield made
+
+
+def test_commits_that_stall_keep_nobody_waiting() -> None:
+    """The broker is away, both queues are full: a question is answered all the same."""
+    worker, desk, checkpoint = make_worker(), Desk(), Stalled()
+    done: list[Done] = []
+    desk.deliver = done.extend
+    worker.take(batch(worker, 0, 1).handed.batch)  # a kernel that is loaded looks like a commit that stalls
+    with pipeline(worker, desk, checkpoint) as threads:
+        start = 1
+        while threads.put(batch(worker, start, 1), lambda: True):
+            start += 1
+        assert start > 20, "the outbox is full, and the mailbox behind it"
+        desk.put(Question([Request(session_id="s0")]), "asked")
+        eventually(lambda: done, "answered", 5)
+    assert ["asked"] == [each.ticket for each in done]
+    assert isinstance(done[0].result, list)
+
+
+def test_a_question_does_not_wait_for_a_large_batch() -> None:
+    """It is answered within: from a position that the batch holds, and not from its end."""
+    worker, desk, checkpoint = make_worker(), Desk(), Stalled()
+    checkpoint.go_on.set()
+    done: list[Done] = []
+    desk.deliver = done.extend
+    apply, is_asked = worker.engine.apply_and_answer, threading.Event()
+
+    def and_ask(*given: Any) -> Any:
+        if not is_asked.is_set():
+            is_asked.set()
+            desk.put(Question([Request(session_id="s0")]), "asked")
+        return apply(*given)
+
+    worker.engine.apply_and_answer = and_ask  # type: ignore[method-assign,assignment]
+    with pipeline(worker, desk, checkpoint) as threads:
+        threads.put(batch(worker, 0, 1000))
+        eventually(lambda: done, "answered")
+    (answer,) = done[0].result
+    assert 0 < answer.offsets["clicks-0"] < 999
