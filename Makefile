@@ -23,11 +23,11 @@ demo: $(VENV)/stamp-run ## set up, then show live recommendations from a bundled
 dashboard: $(VENV)/stamp-serve ## set up, then show the same sample live in a browser, at 127.0.0.1:8000 (or HTTP=...)
 	@$(BIN)/stream-rec demo --http $(HTTP)
 
-test: $(VENV)/stamp-dev ## set up, then run the tests (not the stress runs)
+test: warm ## set up, then run the tests (not the stress runs)
 	$(BIN)/python -m pytest $(TESTS)
 
 warm: $(VENV)/stamp-dev ## compile the kernels, so that nothing waits for it later
-	$(BIN)/python -c 'from stream_rec.service import warmup; warmup.warm_up_all(); warmup.warm_up_evaluation()'
+	@$(BIN)/python -c 'from stream_rec.service import warmup; warmup.warm_up_all(); warmup.warm_up_evaluation()'
 
 lint: $(VENV)/stamp-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
