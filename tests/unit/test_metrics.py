@@ -74,7 +74,13 @@ def test_what_came_in_adds_up(tmp_path: Path) -> None:
     """Outcomes are all that was read; answers by source are all answers; dead letters have their reasons."""
     service = watched(tmp_path, [*map(click, range(30)), *BROKEN])
     scraped, counts = service.scraped, service.live.counts
-    with running(service, lambda: service.live.meters.batch_records.sum == 32):
+
+    def has_seen_all() -> bool:
+        stats = scraped.status().stats  # looked at once a second, so later than the batches are counted
+        is_last = stats is not None and stats.watermark == 1_029
+        return service.live.meters.batch_records.sum == 32 and is_last
+
+    with running(service, has_seen_all):
         told = figures(scraped)
         assert 32 == sum(value for (name, _), value in told.items() if name == "stream_rec_events_total")
         assert 30 == sum(value for (name, _), value in told.items() if name == "stream_rec_answers_total")
