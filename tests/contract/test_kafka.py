@@ -5,6 +5,7 @@ import gc
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -284,6 +285,49 @@ def test_a_transaction_that_takes_too_long(subject: Subject) -> None:
     writer.commit()
     reader = start(subject, topic)
     assert [b"again"] == [record.value for record in subjects.read_to_end(reader, [Partition(topic, 0)])]
+
+
+def test_a_start_that_was_given_up_fences_nobody(client: Client, own_broker: MakeBroker) -> None:
+    """Not even where the errors that it met are kept, by a log for one, and with them all that they came by."""
+    broker = own_broker()
+    made = subjects.kafka(client, broker)
+    topic, name = made.topic(), fresh("writer")
+    short = {"producer_transaction_timeout_ms": "1500", "producer_delivery_timeout_ms": "1500"}
+    given_up = made.open(**short, producer_request_timeout_ms="1000").writer(name)
+    given_up.begin()
+    given_up.send([Outgoing(topic, b"lost")])
+    kept: list[TransportError] = []
+    closed = threading.Event()
+
+    def try_on() -> None:
+        while not closed.is_set():
+            try:
+                given_up.begin()
+                given_up.send([Outgoing(topic, b"lost")])
+                given_up.commit()
+            except TransportError as error:
+                kept.append(error)
+                given_up.abort()
+
+    broker.pause()
+    thread = threading.Thread(target=try_on)
+    thread.start()
+    until(lambda: len(kept) >= 3, lambda: None)
+    closed.set()
+    with contextlib.suppress(TransportError):
+        given_up.close()
+    broker.resume()
+    broker.wait_until_ready()
+    thread.join()
+    writer = made.open().writer(name)
+    for number in range(20):
+        writer.begin()
+        writer.send([Outgoing(topic, b"%d" % number)])
+        writer.commit()
+        time.sleep(0.1)
+    written = subjects.read_to_end(start(made, topic), [Partition(topic, 0)])
+    assert [b"%d" % number for number in range(20)] == [record.value for record in written]
+    made.close()
 
 
 # --- a broker that goes away

@@ -3,9 +3,13 @@
 librdkafka tells of each record that did not arrive; in a transaction it also makes the commit fail. A producer that has
 met an error may be stuck in it: then it is thrown away, and the next one of the same transactional id makes the broker
 abort what was left open. Who commits in vain never knows whether it was: see `commit`.
+
+A producer that is still asking for its turn raises the epoch of its transactional id when it gets it, and so fences the
+one that was made after it. So none is left behind while it asks: the same one asks until it is answered or closed.
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -29,6 +33,8 @@ __all__ = ["ConfluentWriter"]
 _TIMEOUT_S: Final = 10.0
 _ROOM_S: Final = 0.05
 _CLOSING_S: Final = 1.0
+_ASK_S: Final = 0.25
+"""Of a start, the time between two looks at whether it is still wanted."""
 _TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 _DEFAULTS: Final = {
     "message.max.bytes": 1 << 20,
@@ -67,13 +73,22 @@ class ConfluentWriter:
         self._patience_s = min(self._longest_s, _TIMEOUT_S)
         self._failures: list[tuple[KafkaError, Message]] = []
         self._producer: Untyped = None
+        self._starting: Untyped = None
+        """A producer whose start has not been answered yet. No other name may hold it: it ends with its last one, and
+        the frames of an error that is kept somewhere would keep it at work."""
+        self._start = threading.Lock()
+        self._is_closed = False
         self._is_open = False
         """Whether a transaction is."""
         self._began = 0.0
         self._is_broken = False
         self._tells_of_each = False
         """One call back for each record that has arrived would cost as much as sending it."""
-        self._open()
+        try:
+            self._open()
+        except StreamRecError:
+            self.close()
+            raise
 
     def begin(self) -> None:
         """Open a transaction, with a new producer where the last one was thrown away."""
@@ -171,7 +186,8 @@ class ConfluentWriter:
                 self._open()
 
     def close(self) -> None:
-        """Abort what is open, and let go. May be called twice."""
+        """Abort what is open, and let go. May be called twice, also while another thread waits for a start."""
+        self._is_closed = True
         try:
             if self._is_open and not self._is_broken:
                 with self._watched("aborting a transaction"):
@@ -179,21 +195,47 @@ class ConfluentWriter:
         finally:
             self._is_open = False
             self._throw_away()
+            with self._start:
+                self._starting = None
 
     def _open(self) -> None:
         if self._producer is not None and not (self._is_broken and not self._is_open):
             return
         self._throw_away()
+        with self._start:
+            if self._starting is None and not self._is_closed:
+                self._starting = self._made()
+            try:
+                self._await_turn()
+            except StreamRecError as error:
+                if not (isinstance(error, TransportError) and error.retriable):
+                    self._starting = None
+                raise
+            self._producer, self._starting = self._starting, None
+
+    def _made(self) -> Untyped:
         ours = _DEFAULTS | _OURS | {"on_delivery": self._told, "delivery.report.only.error": not self._tells_of_each}
         if self._transactional_id is not None:
             timeout = {"transaction.timeout.ms": int(_TIMEOUT_S * 1000)}
             ours |= {"transactional.id": self._transactional_id, **timeout}
         self._trouble = Trouble()
-        producer = self._make(ours, self._trouble)
-        if self._transactional_id is not None:
-            with self._errors.during(f"the transactional id {self._transactional_id!r}", self._trouble):
-                producer.init_transactions(self._patience_s)
-        self._producer = producer
+        return self._make(ours, self._trouble)
+
+    def _await_turn(self) -> None:
+        """Until the transactional id is the starting producer's. Where it takes too long, the next call goes on."""
+        until = time.monotonic() + self._patience_s
+        what = f"the transactional id {self._transactional_id!r}"
+        with self._errors.during(what, self._trouble):
+            while not self._is_closed:
+                try:
+                    if self._transactional_id is not None:
+                        self._starting.init_transactions(_ASK_S)
+                except KafkaException as error:
+                    if not error.args[0].retriable() or time.monotonic() > until:
+                        raise
+                else:
+                    return
+        raise TransportError(f"{what}: the writer was closed before it had its turn", retriable=True)
 
     def _throw_away(self) -> None:
         producer, self._producer, self._is_broken = self._producer, None, False

@@ -59,6 +59,9 @@ class PythonWriter:
         """Whether a transaction is."""
         self._began = 0.0
         self._is_broken = False
+        self._starting: Untyped = None
+        """A producer that is asking for its turn: it would fence the next one of its name, so `close` closes it too."""
+        self._is_closed = False
         self._open()
 
     @staticmethod
@@ -152,7 +155,8 @@ class PythonWriter:
                 self._open()
 
     def close(self) -> None:
-        """Abort what is open, and let go. May be called twice."""
+        """Abort what is open, and let go. May be called twice, also while another thread waits for a start."""
+        self._is_closed = True
         try:
             if self._is_open and not self._is_broken:
                 with self._watched("aborting a transaction"):
@@ -160,19 +164,26 @@ class PythonWriter:
         finally:
             self._is_open = False
             self._throw_away(_CLOSING_S)
+            starting = self._starting
+            if starting is not None:
+                starting.close(timeout=0)
 
     def _open(self) -> None:
         if self._producer is not None and not (self._is_broken and not self._is_open):
             return
         self._throw_away()
-        producer = self._connect(BoundedProducer)
+        producer = self._starting = self._connect(BoundedProducer)
         try:
+            if self._is_closed:
+                raise TransportError("the writer was closed before it had its turn", retriable=True)
             if producer.config["transactional_id"] is not None:
                 with self._errors.during(f"the transactional id {producer.config['transactional_id']!r}"):
                     producer.init_transactions()
         except StreamRecError:
             producer.close(timeout=0)
             raise
+        finally:
+            self._starting = None
         self._producer = producer
 
     def _throw_away(self, timeout_s: float = 0) -> None:
