@@ -85,7 +85,21 @@ def positions(address: str, topic: str, group: str) -> dict[int, int]:
     """Where *group* stands; partitions without a position are left out."""
     with _reading(address, group) as consumer:
         asked = [TopicPartition(topic, number) for number in _partitions(consumer, topic)]
-        return {each.partition: each.offset for each in consumer.committed(asked, timeout=30) if each.offset >= 0}
+        return {each.partition: each.offset for each in _committed_of(consumer, asked) if each.offset >= 0}
+
+
+def _committed_of(consumer: confluent_kafka.Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
+    """The client does not ask again where the coordinator is about to be another one, or the first."""
+    until = time.monotonic() + 30
+    while True:
+        try:
+            found: list[TopicPartition] = consumer.committed(asked, timeout=30)
+        except confluent_kafka.KafkaException as error:
+            if error.args[0].code() != confluent_kafka.KafkaError.NOT_COORDINATOR or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return found
 
 
 def ends(address: str, topic: str) -> dict[int, int]:
