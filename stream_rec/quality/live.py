@@ -79,12 +79,15 @@ class Quality:
         mine = [each for each in answers if each.session_id is not None and each.model in self._number]
         if not mine:
             return
-        items = [[xxh3_64_intdigest(item.item_id.encode()) for item in each.items[: self.n]] for each in mine]
+        names = [item.item_id for each in mine for item in each.items[: self.n]]
+        counts = np.array([min(len(each.items), self.n) for each in mine], np.int32)
+        items = np.zeros((len(mine), self.n), np.uint64)
+        items[np.arange(self.n) < counts[:, np.newaxis]] = _hashed(names)
         self.shown_hashes(
-            np.array([xxh3_64_intdigest(str(each.session_id).encode()) for each in mine], np.uint64),
+            _hashed([str(each.session_id) for each in mine]),
             np.array([self._number[each.model] for each in mine], np.int32),
-            np.array([hashes + [0] * (self.n - len(hashes)) for hashes in items], np.uint64),
-            np.array(list(map(len, items)), np.int32),
+            items,
+            counts,
         )
 
     def shown_hashes(
@@ -205,3 +208,7 @@ def _nothing_covered(size: int, models: int) -> Covered:
         last=np.full((size, models), field.NEVER, np.int64),
         used=np.zeros(1, np.int64),
     )
+
+
+def _hashed(names: Sequence[str]) -> npt.NDArray[np.uint64]:
+    return np.fromiter(map(xxh3_64_intdigest, map(str.encode, names)), np.uint64, len(names))

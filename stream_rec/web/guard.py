@@ -1,20 +1,13 @@
-"""What stands between the network and the application: pages of other origins, and clients that never come to a point.
+"""What stands between the network and the application: pages of other origins.
 
 Knows nothing of paths.
 """
 
-import asyncio
 import ipaddress
-from typing import Any, Final
-
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stream_rec.web.errors import ApiError
 
-__all__ = ["GuardedProtocol", "OriginGuard"]
-
-_MOST_HEAD_BYTES: Final = 1 << 16
-_HEAD_S: Final = 30.0
+__all__ = ["OriginGuard"]
 
 
 class OriginGuard:
@@ -54,62 +47,3 @@ class OriginGuard:
         except ValueError:
             return False
         return True
-
-
-class GuardedProtocol(HttpToolsProtocol):
-    """One whose clients send the head of a request within 64 KiB and half a minute, or are hung up on.
-
-    Uvicorn's own has no limit of either with this parser.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # as in the library
-        super().__init__(*args, **kwargs)
-        self._n_head = 0
-        self._is_in_body = False
-        self._is_told = False
-        """Whether a head or a body came to its end in what was received last."""
-        self._patience: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a head."""
-        super().connection_made(transport)
-        self._wait()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing."""
-        self._rest()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Count what is a head's."""
-        self._is_told = False
-        super().data_received(data)
-        if self._is_in_body or self._is_told:
-            return
-        # Nearly always a whole request comes at once: a timer is worth its time only where one does not.
-        if self._patience is None:
-            self._wait()
-        self._n_head += len(data)
-        if self._n_head > _MOST_HEAD_BYTES:
-            self.transport.close()
-
-    def on_headers_complete(self) -> None:
-        """The head is there."""
-        self._rest()
-        self._is_in_body = self._is_told = True
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """The next head begins anew."""
-        self._n_head = 0
-        self._is_in_body, self._is_told = False, True
-        super().on_message_complete()
-
-    def _wait(self) -> None:
-        self._rest()
-        self._patience = self.loop.call_later(_HEAD_S, self.transport.close)
-
-    def _rest(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None

@@ -18,8 +18,9 @@ import uvloop
 from stream_rec.errors import SettingsError
 from stream_rec.service.served import Served
 from stream_rec.web.app import Api, Limits, make_app
-from stream_rec.web.guard import GuardedProtocol, OriginGuard
+from stream_rec.web.guard import OriginGuard
 from stream_rec.web.keys import Keys
+from stream_rec.web.protocol import GuardedProtocol
 
 __all__ = ["Server", "parse_address"]
 
