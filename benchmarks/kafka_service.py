@@ -17,8 +17,6 @@ import numpy.typing as npt
 from common import COMMAND
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from stream_rec.events import Answer
-
 START_S = 180
 
 
@@ -53,8 +51,18 @@ def read_status(path: Path) -> dict[str, Any]:
     return msgspec.json.decode(path.read_bytes()) if path.exists() else {}
 
 
+class _Told(msgspec.Struct):
+    """Of an answer, what says which event it answers."""
+
+    session_id: str
+    offsets: dict[str, int]
+
+
 class Visitors:
-    """Sends events of sessions that come and go, and times the answers as a reader of committed records."""
+    """Sends events of sessions that come and go, and times the answers as a reader of committed records.
+
+    What can be done before or after is not done meanwhile: it would be on the cores of who is measured.
+    """
 
     def __init__(self, address: str, answers: str, *, n_open: int = 5000, seed: int = 3) -> None:
         self.n_sent = 0
@@ -70,29 +78,29 @@ class Visitors:
         self._n_open = n_open
         self._sent_at: dict[tuple[int, int], float] = {}
         self._partition_of: dict[str, int] = {}
-        self._answered: list[tuple[float, float]] = []
+        self._seen: list[tuple[float, bytes]] = []
         self._over = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def visit(self, rate: float, seconds: float) -> Sent:
         """Send *rate* events a second for so long; wait a little for the last answers."""
-        self._answered = []
-        before = self.n_sent
+        self._seen = []
+        planned = self._planned(int(rate * seconds) + 1)
+        n = 0
         begun = time.perf_counter()
         while (now := time.perf_counter() - begun) < seconds:
-            due = int(now * rate) - (self.n_sent - before)
-            for _ in range(due):
-                self._send()
+            for session, item in planned[n : int(now * rate)]:
+                self._send(session, item)
+            n = int(now * rate)
             self._producer.poll(0)
             time.sleep(min(0.002, 1 / rate))
         self._producer.flush(10)
-        n = self.n_sent - before
+        self.n_sent += n
         until = time.perf_counter() + 10
-        while len(self._answered) < n and time.perf_counter() < until:
+        while len(self._seen) < n and time.perf_counter() < until:
             time.sleep(0.02)
-        times = np.array(self._answered).reshape(-1, 2)
-        return Sent(times[:, 0], 1000 * (times[:, 1] - times[:, 0]))
+        return self._matched()
 
     def close(self) -> None:
         """Stop reading."""
@@ -100,9 +108,14 @@ class Visitors:
         self._reader.join()
         self._consumer.close()
 
-    def _send(self) -> None:
-        session = f"v{(self.n_sent // 5 // self._n_open) * self._n_open + int(self._rng.integers(self._n_open))}"
-        item = min(int(self._rng.zipf(1.2)), kafka_log.ITEMS)
+    def _planned(self, n: int) -> list[tuple[str, int]]:
+        """Session and item of the next *n* events: five for each of those sessions that are open at a time."""
+        first = (self.n_sent + np.arange(n)) // 5 // self._n_open * self._n_open
+        sessions = first + self._rng.integers(self._n_open, size=n)
+        items = np.minimum(self._rng.zipf(1.2, size=n), kafka_log.ITEMS)
+        return [(f"v{session}", item) for session, item in zip(sessions.tolist(), items.tolist(), strict=True)]
+
+    def _send(self, session: str, item: int) -> None:
         value = b'{"session_id":"%s","item_id":"i%d","timestamp":%d}' % (
             session.encode(),
             item,
@@ -118,23 +131,27 @@ class Visitors:
             self._sent_at[partition, offset] = sent
 
         kafka_log.send(self._producer, "clicks", session.encode(), value, on_delivery=delivered)
-        self.n_sent += 1
 
     def _read(self) -> None:
-        decode = msgspec.json.Decoder(Answer).decode
-        waiting: list[tuple[float, Answer]] = []
         while not self._over.is_set():
-            message = self._consumer.poll(0.05)
-            if message is not None and message.error() is None:
-                waiting.append((time.perf_counter(), decode(message.value() or b"")))
-            waiting = [each for each in waiting if not self._match(*each)]
+            first = self._consumer.poll(0.05)
+            if first is None:
+                continue
+            # Asked for many at once it would wait until it has them.
+            messages = [first, *self._consumer.consume(999, 0)]
+            now = time.perf_counter()
+            self._seen += [(now, message.value() or b"") for message in messages if message.error() is None]
 
-    def _match(self, seen: float, answer: Answer) -> bool:
-        """Pair an answer with its event; False while the broker has not yet told the producer where that one stands."""
-        partition = self._partition_of.get(answer.session_id or "")
-        offset = -1 if partition is None else answer.offsets.get(f"clicks-{partition}", -1)
-        sent = None if partition is None else self._sent_at.pop((partition, offset), None)
-        if sent is None:
-            return False
-        self._answered.append((sent, seen))
-        return True
+    def _matched(self) -> Sent:
+        """Pair each answer with its event, by the place of that in the log."""
+        decode = msgspec.json.Decoder(_Told).decode
+        times = []
+        for seen, value in self._seen:
+            told = decode(value)
+            partition = self._partition_of.get(told.session_id)
+            if partition is not None:
+                sent = self._sent_at.pop((partition, told.offsets.get(f"clicks-{partition}", -1)), None)
+                if sent is not None:
+                    times.append((sent, seen))
+        found = np.array(times).reshape(-1, 2)
+        return Sent(found[:, 0], 1000 * (found[:, 1] - found[:, 0]))
