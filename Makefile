@@ -53,10 +53,11 @@ bench: $(VENV)/stamp-bench ## every benchmark, rivals included; writes benchmark
 soak: $(VENV)/stamp-dev ## twenty minutes of a service on Kafka at its limits, with a picture; writes benchmarks/results
 	$(BIN)/python benchmarks/soak.py
 
-docs: $(VENV)/stamp-dev ## write the generated pages of docs/reference, the dashboard for Grafana, and the notebooks, anew
+docs: $(VENV)/stamp-dev ## write what is generated anew: pages of docs/reference, figures, Grafana's dashboard, notebooks
 	$(BIN)/python tools/settings_reference.py
 	$(BIN)/python tools/metrics_reference.py
 	$(BIN)/python tools/api_reference.py
+	$(BIN)/python tools/figures.py
 	$(BIN)/python tools/grafana_dashboard.py
 	$(BIN)/python tools/notebook.py
 

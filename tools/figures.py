@@ -1,6 +1,7 @@
-"""Writes the measured figures of benchmarks/results into README.md and the page on evaluation, between their marks.
+"""Writes the measured figures of benchmarks/results: docs/reference/measurements.md, and parts of two other pages.
 
-With --check it only compares.
+README.md gets those that people ask for first, and all targets that were missed; the page on evaluation its table of
+presets; both between marks. With --check it only compares.
 
 A result is a JSON file: {"machine", "python", "versions": {}, "commit", "date", "figures": [{"what", "value", "unit",
 "target", "least", "most"}]}, all of it optional. A file that is not one is told of and left out: a torn result must
@@ -8,6 +9,8 @@ not stop the docs.
 """
 
 import json
+import operator
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,11 +20,40 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
 EVALUATION = ROOT / "docs" / "explanation" / "evaluation.md"
+MEASUREMENTS = ROOT / "docs" / "reference" / "measurements.md"
+INTRODUCTION = """\
+# Measurements
+
+<!-- Written by tools/figures.py from benchmarks/results. -->
+
+Medians of several rounds, with the least and the most of them; what has a target, or sets a rival beside us. Every
+figure, with what it was measured on: [benchmarks/results](../../benchmarks/results); how, and how to do it on your
+machine: [benchmarks](../../benchmarks/README.md).
+"""
+HEADLINES = {
+    ("query", "p90 inside the kernel, 5,000,000 events"): "a recommendation among 5 M events, in the kernel, p90",
+    ("run", "one answer for each event, process and all"): "each event learned and answered, from a file",
+    ("kafka", "the service, confluent, exactly-once"): "the same on Kafka, exactly once, confluent-kafka",
+    ("kafka", "the service, kafka-python, exactly-once"): "the same, kafka-python",
+    ("latency", "p99 at 1,000 events/s, confluent, exactly-once"): (
+        "event in to answer out on Kafka, 1,000/s, exactly once, p99"
+    ),
+    ("http", "GET recommendations, saturated"): "recommendations over HTTP, 2,000 events/s streaming in",
+    ("http", "GET at 4,000/s, p99"): "a recommendation over HTTP, at 4,000/s, p99",
+    ("snapshot", "recovery in all"): "back from a snapshot of 5 M events",
+    ("memory", "RSS growth a retained event, 5,000,000 events"): "memory a retained event, of 5 M",
+    ("query", "wsknn 1.2.3 takes, as a multiple of ours, preset wsknn (p50), 100,000 sessions"): (
+        "WSKNN 1.2.3 takes for a query, as a multiple of ours, 100,000 sessions"
+    ),
+    ("tuned", "tuned: test MRR@20"): "serenade-toy, tuned: MRR@20",
+}
+"""Result and figure -> what the README calls it."""
 TABLE_BEGIN, TABLE_END = "<!-- default:begin -->", "<!-- default:end -->"
 ASKED = ", prequential: "
 METRIC = " MRR@20"
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
-MORE = "All figures, also of each preset, of the rivals and of hard logs: [benchmarks/results](benchmarks/results).\n"
+_BOUND = re.compile(r"(>=|<=|>|<) ?([\d.,]+)")
+_HOLDS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 COLUMNS = {
     "events": "events",
     "sessions": "sessions",
@@ -59,8 +91,42 @@ def block(results: Iterable[tuple[str, Result]]) -> str:
     rows = [_row(name, figure) for name, result in told for figure in result["figures"] if isinstance(figure, dict)]
     if not rows:
         return NOTHING + "\n"
-    head = ["| what | measured | target | benchmark |", "|---|--:|--:|---|"]
+    head = ["| what | measured | target | | benchmark |", "|---|--:|--:|---|---|"]
     return "\n".join([*head, *rows, "", *_conditions(told), ""])
+
+
+def verdict(figure: Mapping[str, Any]) -> str:
+    """Whether the target was met, where it is a bound; nothing otherwise."""
+    bound, value = _BOUND.fullmatch(str(figure.get("target") or "")), figure.get("value")
+    if bound is None or not isinstance(value, (int, float)):
+        return ""
+    return "met" if _HOLDS[bound[1]](value, float(bound[2].replace(",", ""))) else "**missed**"
+
+
+def headlines(results: Iterable[tuple[str, Result]]) -> str:
+    """The README's few rows, and what was missed."""
+    found = {(name, str(each.get("what"))): each for name, result in results for each in _figures(result)}
+    rows = [
+        f"| {label} | {_measured(found[key])} | {_target(found[key])} | {verdict(found[key])} |"
+        for key, label in HEADLINES.items()
+        if key in found
+    ]
+    if not rows:
+        return NOTHING + "\n"
+    verdicts = {key: verdict(each) for key, each in found.items()}
+    missed = [
+        f"- {name}: {what}: {_measured(found[name, what])}, target {_target(found[name, what])}"
+        for (name, what), told in verdicts.items()
+        if told == "**missed**"
+    ]
+    n = sum(told != "" for told in verdicts.values())
+    told = f"Of {n} targets that are a bound, {n - len(missed)} were met" + ("; missed:\n" if missed else ".")
+    where = "All of them, and on what they were measured: [measurements](docs/reference/measurements.md).\n"
+    return "\n".join(["| what | measured | target | |", "|---|--:|--:|---|", *rows, "", told, *missed, "", where])
+
+
+def _figures(result: Result) -> list[Mapping[str, Any]]:
+    return [each for each in result["figures"] if isinstance(each, dict)]
 
 
 def of_note(results: Iterable[tuple[str, Result]]) -> list[tuple[str, Result]]:
@@ -133,10 +199,16 @@ def filled(page: str, text: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
 
 
 def _row(name: str, figure: Mapping[str, Any]) -> str:
-    unit = str(figure.get("unit") or "")
-    measured = _shown(figure.get("value"), unit) + _spread(figure)
-    cells = (figure.get("what", "?"), measured, _shown(figure.get("target"), unit), name)
+    cells = (figure.get("what", "?"), _measured(figure), _target(figure), verdict(figure), name)
     return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _measured(figure: Mapping[str, Any]) -> str:
+    return _shown(figure.get("value"), str(figure.get("unit") or "")) + _spread(figure)
+
+
+def _target(figure: Mapping[str, Any]) -> str:
+    return _shown(figure.get("target"), str(figure.get("unit") or ""))
 
 
 def _shown(value: object, unit: str) -> str:
@@ -189,13 +261,14 @@ def _circumstances(result: Result) -> str:
 def main() -> int:
     """Write the block, or say by the exit code that it is out of date."""
     results = read_results(RESULTS)
-    told = [block(of_note(results)), logs_table(results), MORE]
+    told = [INTRODUCTION, block(of_note(results)), logs_table(results)]
     wanted = {
-        PAGE: filled(PAGE.read_text(encoding="utf-8"), "\n".join(part for part in told if part)),
+        PAGE: filled(PAGE.read_text(encoding="utf-8"), headlines(results)),
+        MEASUREMENTS: "\n".join(part for part in told if part),
         EVALUATION: filled(EVALUATION.read_text(encoding="utf-8"), presets_table(results), (TABLE_BEGIN, TABLE_END)),
     }
     if "--check" in sys.argv[1:]:
-        return int(any(page.read_text(encoding="utf-8") != text for page, text in wanted.items()))
+        return int(any(not page.exists() or page.read_text(encoding="utf-8") != text for page, text in wanted.items()))
     for page, text in wanted.items():
         page.write_text(text, encoding="utf-8")
     return 0

@@ -26,9 +26,9 @@ def test_a_table_of_results(tmp_path: Path) -> None:
     for name in ("kernel", "other"):
         (tmp_path / f"{name}.json").write_text(json.dumps(RESULT), encoding="utf-8")
     lines = figures.block(figures.read_results(tmp_path)).splitlines()
-    assert lines[2] == "| query p50 | 27.3 us (26.9 to 31) | 30 us | kernel |"
-    assert lines[3] == "| ingestion \\| JSON | 412,000 events/s | at least 400,000 | kernel |"
-    assert lines[4] == "| HR@20 | 0.6627 |  | kernel |"
+    assert lines[2] == "| query p50 | 27.3 us (26.9 to 31) | 30 us |  | kernel |"
+    assert lines[3] == "| ingestion \\| JSON | 412,000 events/s | at least 400,000 |  | kernel |"
+    assert lines[4] == "| HR@20 | 0.6627 |  |  | kernel |"
     assert lines[-1] == (
         "Measured (kernel, other): 2 cores, Python 3.11.7, numba 0.61, numpy 2.1, commit abc1234, 2025-01-02."
     )
@@ -72,6 +72,45 @@ def test_the_block_is_replaced_and_nothing_else() -> None:
     assert figures.filled(once, "new\n") == once
     with pytest.raises(ValueError, match="lacks"):
         figures.filled("no marks", "new")
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "told"),
+    [
+        (9.0, ">= 10", "**missed**"),
+        (10_000.0, ">= 10,000", "met"),
+        (0.7, ">= .7", "met"),
+        (7.0, "<= 7", "met"),
+        (8, "< 8", "**missed**"),
+        (1.0, "> 0", "met"),
+        (5, "flat: <= 1.1", ""),
+        (5, None, ""),
+    ],
+)
+def test_whether_a_target_was_met(value: float, target: str | None, told: str) -> None:
+    """Where it is a bound."""
+    assert told == figures.verdict({"value": value, "target": target})
+
+
+def test_the_readme_tells_what_was_missed() -> None:
+    """All of it, beside the few figures that it shows."""
+    shown = {"what": "GET at 4,000/s, p99", "value": 5.0, "unit": "ms", "target": "<= 7"}
+    missed = {"what": "another", "value": 5.0, "unit": "ms", "target": "<= 4"}
+    told = figures.headlines([("http", {"figures": [shown, missed]})])
+    assert "| a recommendation over HTTP, at 4,000/s, p99 | 5 ms | <= 7 | met |" in told
+    assert "Of 2 targets that are a bound, 1 were met; missed:" in told
+    assert "- http: another: 5 ms, target <= 4" in told
+
+
+def test_the_pages_show_what_was_measured() -> None:
+    """`tools/figures.py` was run since the results changed, and each headline has its figure."""
+    results = figures.read_results(figures.RESULTS)
+    page = figures.PAGE.read_text(encoding="utf-8")
+    assert page == figures.filled(page, figures.headlines(results)), "run `make docs`"
+    told = [figures.INTRODUCTION, figures.block(figures.of_note(results)), figures.logs_table(results)]
+    assert "\n".join(told) == figures.MEASUREMENTS.read_text(encoding="utf-8"), "run `make docs`"
+    known = {(name, each["what"]) for name, result in results for each in result["figures"]}
+    assert figures.HEADLINES.keys() <= known
 
 
 def test_the_readme_has_the_marks(tree: Path) -> None:
