@@ -12,12 +12,14 @@ import numpy.typing as npt
 
 from stream_rec.catalogue._items import NUMBER, CatalogueItem
 
-__all__ = ["Column", "Stored", "value_of"]
+__all__ = ["COMMON", "Column", "Stored", "value_of"]
 
 Stored = str | float | bool | tuple[str | float | bool, ...]
 Hits = npt.NDArray[np.bool_]
 
 _OWN: Final = frozenset({"id", "title", "category", "available", "price", "image"})
+COMMON: Final = _OWN | {"item_id", "tags", "in_catalogue"}
+"""Fields that any item may have. `others` are the catalogue's own."""
 _BOOLS: Final = {"true": True, "false": False}
 _SPARE: Final = 1024  # values that nobody has any more, before a column is made anew
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from stream_rec.catalogue._columns import Column
+from stream_rec.catalogue._columns import COMMON, Column
 from stream_rec.catalogue._items import CatalogueItem
 from stream_rec.catalogue._search import Titles, folded
 
@@ -28,6 +28,8 @@ class Catalogue:
         self._items: list[CatalogueItem | None] = [None, *by_id.values()]
         self._rows = {name: row for row, name in enumerate(by_id, 1)}
         """Shared by all versions of this line; a row behind the end of `_items` came later than this one."""
+        self._others = {name for item in by_id.values() for name in item.others or ()}
+        """Fields that items of this line have, or had, beside those that all may have."""
         self._columns: dict[str, Column] = {}
         self._titles: Titles | None = None
         self.line = object()
@@ -93,11 +95,13 @@ class Catalogue:
     def _descend(self, before: "Catalogue", changes: Mapping[str, CatalogueItem | None]) -> None:
         """Become the version after *before*."""
         self._items, self._rows, self.line = before._items.copy(), before._rows, before.line  # noqa: SLF001
+        self._others = before._others  # noqa: SLF001
         self.n_items, self.n_unavailable = before.n_items, before.n_unavailable
         rows: dict[int, CatalogueItem | None] = {}
         for name, item in changes.items():
             row = self._row_for(name, item)
             if row:
+                self._others.update(() if item is None else item.others or ())
                 rows[row] = item
                 was = self._items[row]
                 self._items[row] = item
@@ -139,8 +143,13 @@ class Catalogue:
     # --- columns
 
     def column(self, field: str) -> Column:
-        """Return a field of all rows; made when it is first asked for, O(rows)."""
+        """Return a field of all rows; made when it is first asked for, O(rows).
+
+        One that no item has is not kept: whoever asks could fill the memory with names.
+        """
         column = self._columns.get(field)
+        if column is None and not (field in COMMON or field in self._others):
+            return Column(np.zeros(self.n_rows, np.int32), [None], {})
         if column is None:
             column = self._columns[field] = Column.of(field, self._items, self.n_rows)
         return column

@@ -251,6 +251,7 @@ def describe_served(
         meters,
         max_bytes=settings.max_bytes,
         retention_ms=settings.retention_ms,
+        usual_n=settings.n,
         types=frozenset(settings.types) or None,
         max_future_ms=settings.max_future_ms,
         session_from_user=settings.session_gap_ms is not None,

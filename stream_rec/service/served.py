@@ -55,6 +55,9 @@ class Served(NamedTuple):
     types: frozenset[str] | None = None
     """The event types that it takes; None: all."""
 
+    usual_n: int = 20
+    """How many items an answer has where the request does not say."""
+
     max_future_ms: int | None = None
     """How far ahead of the clock an event may be; None: as far as it likes."""
 

@@ -45,6 +45,7 @@ Decay = Annotated[float, Meta(gt=0.0)]
 Share = Annotated[float, Meta(ge=0.0)]
 Weight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
+Origin = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s?#]+)$")]
 Source = Annotated[
     str,
     Meta(
@@ -503,10 +504,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A file of more keys, one `NAME:SCOPES:KEY` a line, with the keys as they are."""
 
     insecure: bool = False
-    """Let `http` listen beyond this machine without keys."""
+    """Let `http` listen beyond this machine without keys, and be asked for by any name. Pages of other origins stay
+    refused, but for one that gives its own name this address: where people browse, give keys."""
 
     http_cors: Annotated[
-        tuple[Name, ...],
+        tuple[Origin, ...],
         Meta(extra={"metavar": "ORIGIN", "expected": "origins such as https://shop.example, or *"}),
     ] = ()
     """Origins whose pages may call the HTTP API from a browser; `*` is any."""

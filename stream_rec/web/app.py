@@ -6,7 +6,7 @@ that a recommendation takes.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from types import GenericAlias
 from typing import Any, Final
@@ -20,6 +20,7 @@ from starlette.routing import Match
 from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stream_rec.events import Request
 from stream_rec.service.served import Served
 from stream_rec.web import operations
 from stream_rec.web.bridge import Bridge
@@ -44,6 +45,7 @@ _MOST_PARAMETERS: Final = 1000
 _FRESH_S: Final = 0.8
 _LONGEST_ID: Final = 512
 _MOST_EXPLAINED: Final = 20
+_MOST_RULE_SETS: Final = 8
 _IS_RAW: Final = "stream_rec.is_raw"
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
@@ -113,6 +115,14 @@ class Api:
         if n > _MOST_EXPLAINED:
             raise ApiError(413, "too_many", f"expected at most {_MOST_EXPLAINED} with explain, found {n}", "requests")
 
+    @staticmethod
+    def refuse_too_many_rules(requests: Sequence[Request]) -> None:
+        """Raise if one call brings more filters and boosts than others may wait for: each is tried on all items."""
+        n = len({(each.filter, *(each.boost or {}).items()) for each in requests if each.filter or each.boost})
+        if n > _MOST_RULE_SETS:
+            message = f"expected at most {_MOST_RULE_SETS} different filters and boosts in a call, found {n}"
+            raise ApiError(413, "too_many", message, "requests")
+
     def scopes_of(self, headers: list[tuple[bytes, bytes]]) -> frozenset[str]:
         """What who brings these headers may do. Raises ApiError for a key that is missing or unknown."""
         if not self.keys:
@@ -129,11 +139,12 @@ class Api:
         message = "a key is needed: send it as `Authorization: Bearer KEY`"
         raise ApiError(401, "unauthorized", message, headers={"www-authenticate": "Bearer"})
 
-    def require(self, scope: str, headers: list[tuple[bytes, bytes]]) -> frozenset[str]:
-        """The same, if *scope* is among it. Raises ApiError."""
+    def require(self, needed: tuple[str, ...], headers: list[tuple[bytes, bytes]]) -> frozenset[str]:
+        """The same, if all of *needed* is among it. Raises ApiError."""
         scopes = self.scopes_of(headers)
-        if scope not in scopes:
-            raise ApiError(403, "forbidden", f"this key may not do that: it takes the scope {scope}")
+        for scope in needed:
+            if scope not in scopes:
+                raise ApiError(403, "forbidden", f"this key may not do that: it takes the scope {scope}")
         return scopes
 
 
@@ -155,7 +166,7 @@ class Endpoint:
         begun = perf_counter()
         scope[ENDPOINT] = self._route.path
         try:
-            scopes = api.require(self._route.scope, scope["headers"])
+            scopes = api.require(self._route.scopes, scope["headers"])
             api.require_ready()
             query = self._query(scope["query_string"])
             body = None if self._decode is None else self._decode(await _body(receive, api.limits.max_body_bytes))

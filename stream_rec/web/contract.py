@@ -4,7 +4,7 @@ The OpenAPI document is made of these, so their docstrings are what API users re
 not here: they are the same over HTTP as in a topic, and `events.RequestDecoder` reads both.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,7 @@ from stream_rec.events import RequestDecoder
 from stream_rec.service.views import ItemView, SessionLine
 
 __all__ = [
+    "MOST",
     "Answers",
     "EventAndRequest",
     "EventFields",
@@ -23,13 +24,15 @@ __all__ = [
     "NoQuery",
     "OneRequest",
     "RefusedEvent",
+    "RequestFields",
     "Requests",
     "Sessions",
     "SimilarQuery",
     "Taken",
 ]
 
-Id = Annotated[str, Meta(min_length=1, max_length=512)]
+Text = Annotated[str, Meta(min_length=1, max_length=512)]
+Id = Text | int
 Millis = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 Few = Annotated[int, Meta(ge=1, le=1000)]
 
@@ -46,7 +49,7 @@ class EventFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     timestamp: Millis | None = None
     """When, in milliseconds since 1970 (UTC); left out, it is when the service gets it."""
 
-    type: Annotated[str, Meta(min_length=1, max_length=512)] = "view"
+    type: Text = "view"
     """`view`, `click`, `cart`, `purchase`, or any other; `forget` erases the session, or the user."""
 
     event_id: Id | None = None
@@ -55,13 +58,33 @@ class EventFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     user_id: Id | None = None
 
 
+MOST: Final = {"n": 1000, "m": 20_000, "last": 1000}
+"""All wait while one is answered: with the most of each some hundred ms, with what a topic may ask minutes."""
+
+_REQUEST = [
+    (
+        field.name,
+        Annotated[int, Meta(ge=1, le=MOST[field.name])] | None if field.name in MOST else field.type,
+        field.default,
+    )
+    for field in msgspec.structs.fields(RequestDecoder.fields)
+]
+
+RequestFields = msgspec.defstruct(
+    "RequestFields",
+    _REQUEST,
+    namespace={"__doc__": "A request as it is written: for a session, for `items`, or both."},
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+)
+
+
 class Requests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Many requests in one call."""
 
-    requests: list[RequestDecoder.fields]  # type: ignore[valid-type]  # a type all the same
+    requests: list[RequestFields]  # type: ignore[valid-type]  # a type all the same
 
-
-_REQUEST = [(field.name, field.type, field.default) for field in msgspec.structs.fields(RequestDecoder.fields)]
 
 OneRequest = msgspec.defstruct(
     "OneRequest",

@@ -13,6 +13,7 @@ from stream_rec.service import views
 from stream_rec.service.desk import Applied, Call, Question
 from stream_rec.service.inlet import Receipt
 from stream_rec.web.contract import (
+    MOST,
     Answers,
     EventFields,
     Forgotten,
@@ -25,7 +26,7 @@ from stream_rec.web.contract import (
     Taken,
 )
 from stream_rec.web.errors import ApiError
-from stream_rec.web.keys import ADMIN, READ
+from stream_rec.web.keys import ADMIN
 
 if TYPE_CHECKING:
     from stream_rec.web.app import Api
@@ -33,11 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked"]
 
 _DECODER = RequestDecoder()
-
-# All wait while one is answered: with the most of each a few hundred milliseconds, with what a topic may ask, minutes.
-MOST: Final = {"n": 1000, "m": 20_000, "last": 1000}
 _MOST_ITEMS: Final = 20_000  # of all answers of a call together
-_USUAL_N: Final = 20
 
 
 class Asked(NamedTuple):
@@ -77,11 +74,12 @@ async def recommend(asked: Asked) -> object:
         raise ApiError(422, "wrong_type", 'expected {"requests": [..]} and nothing beside it', "requests")
     asked.api.refuse_too_many(len(body["requests"]), "requests")
     requests = [_request(asked, fields, f"requests[{place}]") for place, fields in enumerate(body["requests"])]
-    n_items = sum(request.n or _USUAL_N for request in requests)
+    n_items = sum(request.n or asked.api.served.usual_n for request in requests)
     if n_items > _MOST_ITEMS:
         message = f"expected at most {_MOST_ITEMS} items in all answers together, found {n_items}"
         raise ApiError(413, "too_many", message, "requests")
     asked.api.refuse_too_many_explained(sum(request.explain for request in requests))
+    asked.api.refuse_too_many_rules(requests)
     if not requests:
         return Answers([])
     answers: list[Answer] = await asked.api.bridge.ask(Question(requests))
@@ -91,12 +89,14 @@ async def recommend(asked: Asked) -> object:
 async def recommend_after(asked: Asked) -> object:
     """Apply, then answer."""
     body = asked.body
-    if READ not in asked.scopes:
-        raise ApiError(403, "forbidden", "this key may send events, and not ask: that takes the scope read as well")
     if not isinstance(body, dict) or "event" not in body:
         raise ApiError(422, "missing_field", 'expected {"event": {..}}, and beside it the fields of a request', "event")
     fields = dict(body)
-    event = _event(asked, msgspec.convert(fields.pop("event"), EventFields), "event")
+    try:
+        written = msgspec.convert(fields.pop("event"), EventFields)
+    except msgspec.ValidationError as error:
+        raise ApiError.of_validation(error, "event") from None
+    event = _event(asked, written, "event")
     details = _details(fields)
     if not isinstance(event, Event):
         raise ApiError(422, "wrong_type", "an order to forget is not answered: send it to /v1/events", "event.type")
@@ -215,7 +215,7 @@ def _event(asked: Asked, fields: EventFields, where: str) -> Event | Forget:
             raise _missing("session_id", where)
         if ADMIN not in asked.scopes:
             raise ApiError(403, "forbidden", "this key may not forget: that takes the scope admin", _at(where, "type"))
-        return Forget(fields.session_id, fields.user_id)
+        return Forget(_text(fields.session_id), _text(fields.user_id))
     whose = "user_id" if served.session_from_user else "session_id"
     for name in (whose, "item_id"):
         if getattr(fields, name) is None:
@@ -231,7 +231,13 @@ def _event(asked: Asked, fields: EventFields, where: str) -> Event | Forget:
             422, Reason.FUTURE, f"is {timestamp - now} ms ahead of the clock", _at(where, "timestamp")
         )
     session_id = "" if served.session_from_user else str(fields.session_id)
-    return Event(session_id, str(fields.item_id), timestamp, fields.type, fields.event_id, fields.user_id)
+    event_id, user_id = _text(fields.event_id), _text(fields.user_id)
+    return Event(session_id, str(fields.item_id), timestamp, fields.type, event_id, user_id)
+
+
+def _text(value: str | int | None) -> str | None:
+    """A whole number is its decimal text, as in a topic."""
+    return None if value is None else str(value)
 
 
 def _missing(name: str, where: str) -> ApiError:

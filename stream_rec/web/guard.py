@@ -14,11 +14,13 @@ class OriginGuard:
     """Without keys, what is open to this machine is open to every web page that is looked at on it.
 
     A browser tells a page's origin, and which host it believes to talk to: both must be ours. What is no browser tells
-    no origin, and is let in.
+    no origin, and is let in. With *any_host* the service may be asked for by any name, so a page that gives its own
+    name our address is let in too.
     """
 
-    def __init__(self, host: str, origins: tuple[str, ...] = ()) -> None:
+    def __init__(self, host: str, origins: tuple[str, ...] = (), *, any_host: bool = False) -> None:
         self._host = host
+        self._any_host = any_host
         self._origins = frozenset(origins)
 
     def __call__(self, headers: list[tuple[bytes, bytes]]) -> None:
@@ -29,7 +31,7 @@ class OriginGuard:
                 host = value.decode("latin-1")
             elif name == b"origin":
                 origin = value.decode("latin-1")
-        if host is not None and not self._is_ours(host):
+        if host is not None and not (self._any_host or self._is_ours(host)):
             raise ApiError(
                 403, "foreign_host", f"{host!r} is not this service: ask for it by its address, or give keys"
             )

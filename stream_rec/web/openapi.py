@@ -19,11 +19,12 @@ _REF: Final = "#/components/schemas/{name}"
 _ANY_PATH: Final = {
     401: "No key, or an unknown one.",
     403: "The key lacks the scope.",
+    413: "The call brings too much.",
     422: "Something given is unknown, missing, or out of range: the error names it.",
     503: "Not ready, or overloaded: ask again.",
 }
 _LIMITS: Final = {"minimum": "from", "maximum": "to", "minLength": "at least", "maxLength": "at most"}
-_WITH_BODY: Final = {400: "The body is not JSON.", 413: "The body, or what it brings, is too much."}
+_WITH_BODY: Final = {400: "The body is not JSON."}
 
 
 def document() -> dict[str, Any]:
@@ -57,7 +58,7 @@ def _operation(route: Route, by_kind: Mapping[int, Any], components: Mapping[str
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
-        "description": f"Takes the scope `{route.scope}`, where keys are asked for.",
+        "description": f"Takes {_scopes(route.scopes)}, where keys are asked for.",
         "security": [{"key": []}, {}],
         "parameters": list(_parameters(route, by_kind, components)),
         "responses": dict(_responses(route, by_kind)),
@@ -66,6 +67,11 @@ def _operation(route: Route, by_kind: Mapping[int, Any], components: Mapping[str
         schema = _any_of(route.body, by_kind)
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation
+
+
+def _scopes(scopes: tuple[str, ...]) -> str:
+    named = " and ".join(f"`{scope}`" for scope in scopes)
+    return f"the scope {named}" if len(scopes) == 1 else f"the scopes {named}"
 
 
 def _any_of(kinds: tuple[Any, ...], by_kind: Mapping[int, Any]) -> Any:  # noqa: ANN401  # JSON

@@ -57,7 +57,7 @@ def paths(api: "Api") -> list[BaseRoute]:
 
     async def stream(request: Request) -> Response:
         try:
-            api.require(READ, request.scope["headers"])
+            api.require((READ,), request.scope["headers"])
         except ApiError as error:
             return failed(error)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -67,7 +67,7 @@ def paths(api: "Api") -> list[BaseRoute]:
 
     async def metrics(request: Request) -> Response:
         try:
-            api.require(READ, request.scope["headers"])
+            api.require((READ,), request.scope["headers"])
         except ApiError as error:
             return failed(error)
         # Beside the loop: it takes as long as some ten recommendations.

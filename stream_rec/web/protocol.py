@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 __all__ = ["GuardedProtocol", "JoinedWrites"]
 
 _MOST_HEAD_BYTES: Final = 1 << 16
-_HEAD_S: Final = 30.0
+_PATIENCE_S: Final = 30.0
 
 
 class JoinedWrites:
@@ -52,6 +52,8 @@ class JoinedWrites:
 class GuardedProtocol(HttpToolsProtocol):
     """One whose clients send the head of a request within 64 KiB and half a minute, or are hung up on.
 
+    For the body they have half a minute more, however steadily it drips.
+
     Uvicorn's own has no limit of either with this parser; and it writes an answer's head by itself.
     """
 
@@ -77,11 +79,13 @@ class GuardedProtocol(HttpToolsProtocol):
         """Count what is a head's."""
         self._is_told = False
         super().data_received(data)
-        if self._is_in_body or self._is_told:
+        if self._is_told and not self._is_in_body:
             return
         # Nearly always a whole request comes at once: a timer is worth its time only where one does not.
         if self._patience is None:
             self._wait()
+        if self._is_in_body:
+            return
         self._n_head += len(data)
         if self._n_head > _MOST_HEAD_BYTES:
             self.transport.close()
@@ -94,13 +98,14 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The next head begins anew."""
+        self._rest()
         self._n_head = 0
         self._is_in_body, self._is_told = False, True
         super().on_message_complete()
 
     def _wait(self) -> None:
         self._rest()
-        self._patience = self.loop.call_later(_HEAD_S, self.transport.close)
+        self._patience = self.loop.call_later(_PATIENCE_S, self.transport.close)
 
     def _rest(self) -> None:
         if self._patience is not None:

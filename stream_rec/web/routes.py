@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from stream_rec.events import Answer, RequestDecoder
+from stream_rec.events import Answer
 from stream_rec.service.views import ItemView, SessionView
 from stream_rec.web import endpoints
 from stream_rec.web.contract import (
@@ -18,6 +18,7 @@ from stream_rec.web.contract import (
     LimitQuery,
     NoQuery,
     OneRequest,
+    RequestFields,
     Requests,
     Sessions,
     SimilarQuery,
@@ -39,8 +40,8 @@ class Route(NamedTuple):
     handle: Callable[[Asked], Awaitable[object]]
     """Returns what is encoded as the answer."""
 
-    scope: str
-    """What a key must allow."""
+    scopes: tuple[str, ...]
+    """All that a key must allow."""
 
     summary: str
     answer: tuple[Any, ...]
@@ -73,10 +74,10 @@ ROUTES: Final = (
         "GET",
         "/v1/sessions/{session_id}/recommendations",
         endpoints.recommend_session,
-        READ,
+        (READ,),
         "What next for a session?",
         (Answer,),
-        query=RequestDecoder.fields,
+        query=RequestFields,
         without=frozenset({"session_id", "ttl_ms", "boost"}),  # in the path; of topics; a table, which no query holds
         more={"details": bool},
     ),
@@ -85,7 +86,7 @@ ROUTES: Final = (
         "POST",
         "/v1/events:recommend",
         endpoints.recommend_after,
-        WRITE,
+        (WRITE, READ),
         "Apply an event, and answer for its session.",
         (Answer,),
         body=(EventAndRequest,),
@@ -96,7 +97,7 @@ ROUTES: Final = (
         "POST",
         "/v1/events",
         endpoints.take_events,
-        WRITE,
+        (WRITE,),
         "Send one event, or an array of them.",
         (Taken,),
         body=(EventFields, list[EventFields]),
@@ -109,7 +110,7 @@ ROUTES: Final = (
         "POST",
         "/v1/recommendations",
         endpoints.recommend,
-        READ,
+        (READ,),
         'What next for a session, or after items? One request, or many as {"requests": [..]}.',
         (Answer, Answers),
         body=(OneRequest, Requests),
@@ -120,32 +121,32 @@ ROUTES: Final = (
         "GET",
         "/v1/sessions/{session_id}",
         endpoints.session,
-        READ,
+        (READ,),
         "The events of a session.",
         (SessionView,),
         errors=_NOT_FOUND,
     ),
     Route(
-        "sessions", "GET", "/v1/sessions", endpoints.sessions, ADMIN, "The newest sessions.", (Sessions,), LimitQuery
+        "sessions", "GET", "/v1/sessions", endpoints.sessions, (ADMIN,), "The newest sessions.", (Sessions,), LimitQuery
     ),
     Route(
         "similar",
         "GET",
         "/v1/items/{item_id}/similar",
         endpoints.similar,
-        READ,
+        (READ,),
         "What goes with an item: what is recommended after it alone.",
         (Answer,),
         SimilarQuery,
     ),
-    Route("item", "GET", "/v1/items/{item_id}", endpoints.item, READ, "One item.", (ItemView,), errors=_NOT_FOUND),
-    Route("items", "GET", "/v1/items", endpoints.items, READ, "Look for items.", (Items,), ItemQuery),
+    Route("item", "GET", "/v1/items/{item_id}", endpoints.item, (READ,), "One item.", (ItemView,), errors=_NOT_FOUND),
+    Route("items", "GET", "/v1/items", endpoints.items, (READ,), "Look for items.", (Items,), ItemQuery),
     Route(
         "forget_session",
         "DELETE",
         "/v1/sessions/{session_id}",
         endpoints.forget_session,
-        ADMIN,
+        (ADMIN,),
         "Erase a session, as if it had never been seen.",
         (Forgotten,),
         errors=_NOT_TAKEN,
@@ -155,10 +156,10 @@ ROUTES: Final = (
         "DELETE",
         "/v1/users/{user_id}",
         endpoints.forget_user,
-        ADMIN,
+        (ADMIN,),
         "Erase a user's sessions, as if they had never been seen.",
         (Forgotten,),
         errors=_NOT_TAKEN,
     ),
-    Route("stats", "GET", "/v1/stats", endpoints.stats, READ, "How the service does.", (Stats,)),
+    Route("stats", "GET", "/v1/stats", endpoints.stats, (READ,), "How the service does.", (Stats,)),
 )

@@ -78,7 +78,7 @@ class Server:
             )
         self._socket = _bound(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
-        self.api = Api(served, keys, limits, None if insecure else OriginGuard(host, origins))
+        self.api = Api(served, keys, limits, OriginGuard(host, origins, any_host=insecure))
         self._app = make_app(self.api, origins)
         self._started = Event()
         self._server: uvicorn.Server | None = None

@@ -14,6 +14,7 @@ from web import Client, Running, embedded, eventually, on_broker
 from stream_rec.engine import Engine
 from stream_rec.events import Answer, Event
 from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.web import protocol
 from stream_rec.web.routes import ROUTES
 
 NOW = int(time.time() * 1000)
@@ -214,6 +215,8 @@ class TestEvents:
         reply = shop("GET", "/v1/sessions/s0/recommendations?" + "&".join(["exclude=a"] * 1001))
         assert (413, "too_many") == _refusal(reply)
         assert 422 == shop("DELETE", f"/v1/sessions/{'a' * 513}").status
+        filters = {"requests": [{"session_id": "a", "filter": f"price < {j}"} for j in range(9)]}
+        assert (413, "too_many") == _refusal(shop("POST", "/v1/recommendations", filters))
 
     def test_an_event_is_not_taken_for_a_request_that_cannot_be_answered(self, shop: Client) -> None:
         """Sent again with the request mended, it would count twice."""
@@ -258,10 +261,14 @@ class TestLooking:
         assert [{"item_id": "a", "sessions": 3}] == shop.get("/v1/items?q=A")["items"]
         assert {"a", "b"} == {each["item_id"] for each in shop.get("/v1/items?limit=2")["items"]}
         assert {"item_id": "y", "sessions": 1} == shop.get("/v1/items/y")
+        shop.post("/v1/events:recommend", {"event": {"session_id": "s9", "item_id": "für"}})
+        assert ["für"] == [each["item_id"] for each in shop.get("/v1/items?q=f%C3%BC")["items"]]
         assert (404, "not_found") == _refusal(shop("GET", "/v1/items/nothing"))
 
     def test_ids_of_all_kinds(self, running: Running) -> None:
-        """A slash, a blank or a letter of another script in an id is a part of it."""
+        """A slash, a blank or a letter of another script in an id is a part of it; a whole number is its text."""
+        running.client.post("/v1/events:recommend", {"event": {"session_id": 7, "item_id": 8, "user_id": 9}})
+        assert "8" == running.client.get("/v1/sessions/7")["events"][0]["item_id"]
         for name in ("a/b", "ä ö", "%2F", "日本"):
             event = {"session_id": name, "item_id": name, "timestamp": NOW}
             running.client.post("/v1/events:recommend", {"event": event})
@@ -403,6 +410,33 @@ def test_a_head_without_end_is_hung_up_on(running: Running) -> None:
             return
     body = {"session_id": "a", "item_id": "i" * 500}
     assert 202 == running.client("POST", "/v1/events", [body] * 200).status, "a long body is no head"
+
+
+def test_a_body_that_drips_is_hung_up_on(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However steadily: it would hold its connection for ever. One that comes in time is taken."""
+    monkeypatch.setattr(protocol, "_PATIENCE_S", 1.0)
+    head = b"POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
+        connection.sendall(head)
+        begun = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < begun + 5:
+                connection.sendall(b" ")
+                connection.settimeout(0.1)
+                with contextlib.suppress(TimeoutError):
+                    assert b"" == connection.recv(1)
+                    break
+        assert 0.9 < time.monotonic() - begun < 4
+    body = b'{"session_id":"a","item_id":"i"}'
+    with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
+        connection.sendall(b"POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body))
+        connection.sendall(body[:5])
+        time.sleep(0.3)
+        connection.sendall(body[5:])
+        assert connection.recv(1000).startswith(b"HTTP/1.1 202")
+        time.sleep(1.2)
+        connection.sendall(b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+        assert b"200 OK" in connection.recv(1000), "nothing waits for a body that has come"
 
 
 def test_slow_and_broken_clients_stop_nobody(running: Running) -> None:

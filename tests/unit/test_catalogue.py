@@ -83,6 +83,16 @@ class TestVersions:
         assert third.line is first.line
         assert [(3, "c")] == third.ids_from(3)
 
+    def test_what_is_asked_for_and_nobody_has_is_not_kept(self) -> None:
+        """Whoever asks could fill the memory with names; a field that items come to have is found all the same."""
+        first = Catalogue([CatalogueItem("a", others={"colour": "red"})])
+        for name in ("colour", "price", *(f"no{j}" for j in range(100))):
+            holds(parse(f'{name} = "red"'), first)
+        assert {"colour", "price"} == first._columns.keys()
+        second = first.changed({"b": CatalogueItem("b", others={"no7": "red"})})
+        assert [False, False, True] == holds(parse('no7 = "red"'), second).tolist()
+        assert [False, True, False] == holds(parse('colour = "red"'), second).tolist()
+
     def test_a_replacement_is_the_changes_that_lead_to_it(self) -> None:
         """Nothing where nothing changed."""
         first = Catalogue([CatalogueItem("a"), CatalogueItem("b")])

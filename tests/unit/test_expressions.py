@@ -11,6 +11,7 @@ from stream_rec.catalogue import Catalogue, CatalogueItem, holds
 from stream_rec.expressions import (
     MAX_CHARS,
     MAX_DEPTH,
+    MAX_TESTS,
     All,
     Compared,
     Contains,
@@ -73,6 +74,7 @@ def test_what_is_written_is_read(text: str, expected: Expression) -> None:
         ("a;b", 2, "found ';'"),
         ("x" * (MAX_CHARS + 1), MAX_CHARS + 1, "at most 4000 characters"),
         ("(" * (MAX_DEPTH + 1) + "a" + ")" * (MAX_DEPTH + 1), MAX_DEPTH + 1, "at most 32 levels"),
+        (" or ".join(["a"] * (MAX_TESTS + 1)), 5 * MAX_TESTS + 1, "at most 32 tests"),
         ("not " * 900 + "a", 4 * MAX_DEPTH + 1, "at most 32 levels"),
         ("a in (" + ",".join("1" * 1 for _ in range(1500)) + ")", 2005, "at most 1000 fields and values"),
     ],

@@ -95,6 +95,16 @@ def test_it_is_not_open_to_others_without_keys() -> None:
         pass
     with embedded(http="0.0.0.0:0", insecure=True) as running:
         assert 200 == running.client("GET", "/livez").status
+        assert 200 == running.client("GET", "/v1/stats", host="recs.internal:8000").status
+        click = {"session_id": "a", "item_id": "i"}
+        assert 403 == running.client("POST", "/v1/events", click, origin="https://evil.example").status
+
+
+def test_an_origin_is_one() -> None:
+    """A browser sends neither path nor slash: what cannot ever match is refused."""
+    for written in ("https://shop.example/", "shop.example", ""):
+        with pytest.raises(SettingsError, match="http_cors"), embedded(http_cors=[written]):
+            pass
 
 
 def test_web_pages_of_others_are_kept_out() -> None:
