@@ -3,8 +3,7 @@
 #   docker build -t stream-rec .
 #   docker run --rm stream-rec --help
 #
-# The commands below were run by hand on Debian, as the user they name here; the image itself was not built where
-# this was written, for want of a Docker engine.
+# Not yet tested on a Docker engine; the commands below were run by hand on Debian, as the user they name here.
 
 # The version that constraints.txt is made and tested with.
 ARG PYTHON=3.11

@@ -23,7 +23,7 @@ demo: $(VENV)/stamp-run ## set up, then show live recommendations from a bundled
 dashboard: $(VENV)/stamp-serve ## set up, then show the same sample live in a browser, at 127.0.0.1:8000 (or HTTP=...)
 	@$(BIN)/stream-rec demo --http $(HTTP)
 
-test: warm ## set up, then run the tests (not the stress runs)
+test: warm ## set up, then run the tests (not those of stress and chaos)
 	$(BIN)/python -m pytest $(TESTS)
 
 warm: $(VENV)/stamp-dev ## compile the kernels, so that nothing waits for it later

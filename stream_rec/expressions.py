@@ -15,7 +15,6 @@ Words of the language may be in capitals. In a text, the quote itself and a back
 """
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -33,7 +32,6 @@ __all__ = [
     "Not",
     "OneOf",
     "Value",
-    "fields_of",
     "parse",
 ]
 
@@ -114,18 +112,6 @@ def parse(text: str) -> Expression:
     if len(text) > MAX_CHARS:
         raise ExpressionError(MAX_CHARS + 1, f"expected at most {MAX_CHARS} characters, found {len(text)}")
     return _Parser(text).whole()
-
-
-def fields_of(expression: Expression) -> Iterator[str]:
-    """Yield the fields that *expression* asks for, some perhaps twice."""
-    match expression:
-        case Not(of):
-            yield from fields_of(of)
-        case All(parts) | Either(parts):
-            for part in parts:
-                yield from fields_of(part)
-        case _:
-            yield expression.field
 
 
 class _Token(NamedTuple):

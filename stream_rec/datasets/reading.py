@@ -22,7 +22,7 @@ from stream_rec.events import DecodeRules, Event, EventDecoder, FieldMap, Forget
 from stream_rec.transport.base import Source, decode_records
 from stream_rec.transport.files import format_of_name, open_source
 
-__all__ = ["How", "Watch", "open_log", "read_columns", "read_log"]
+__all__ = ["How", "Watch", "read_columns", "read_log"]
 
 Watch = Callable[[int, int | None], None]
 """Told how many bytes are read, of how many if that is known."""
@@ -165,11 +165,6 @@ def _file(path: str, how: How, watch: Watch) -> Columns:
     plan = _plan(path, how)
     fast = _fast(plan, watch)
     return _careful(plan, watch) if fast is None else fast
-
-
-def open_log(path: str, how: How) -> Source:
-    """Open a file as a source of records, a public log by name or any other. Raises SettingsError."""
-    return _open(_plan(path, how))
 
 
 def _open(plan: _Plan) -> Source:

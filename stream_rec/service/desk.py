@@ -144,11 +144,6 @@ class Desk:
             else:
                 done += [Done(ticket, self._of_one(worker, ask)) for ask, ticket in group]  # type: ignore[arg-type]
 
-    @property
-    def is_ahead(self) -> bool:
-        """Whether some wait for what was not applied yet."""
-        return bool(self._ahead)
-
     def refuse_all(self) -> None:
         """Tell all that wait that nobody serves. One that somebody serves after all may be told twice."""
         ahead, self._ahead = self._ahead, []

@@ -110,11 +110,11 @@ def test_who_waits_for_the_log_is_answered_when_it_has_come() -> None:
     desk.put(Question([Request(session_id="s0")], {"clicks-0": 2}, time.monotonic() + 60), "there")
     desk.serve(owner)
     assert ["there"] == [each.ticket for each in asker.done]
-    assert desk.is_ahead
+    assert 1 == len(desk)
     owner.take_decoded([Record(b"", "clicks", 0, 3)], [LOG[3]])
     desk.serve(owner)
     assert 3 == asker["ahead"][0].as_of  # type: ignore[index]
-    assert not desk.is_ahead
+    assert 0 == len(desk)
 
 
 def test_nobody_waits_for_the_log_for_ever() -> None:

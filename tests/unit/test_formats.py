@@ -17,7 +17,7 @@ from stream_rec.datasets import reading
 from stream_rec.datasets.columns import Columns
 from stream_rec.datasets.formats import FORMATS, SNIFFED, open_named
 from stream_rec.datasets.logs import movielens_100k, online_retail, serenade_toy
-from stream_rec.datasets.reading import How, open_log, read_columns
+from stream_rec.datasets.reading import How, read_columns
 from stream_rec.errors import DecodeError, SettingsError, TransportError
 from stream_rec.events import Event, Reason
 from stream_rec.settings import load, table
@@ -237,7 +237,7 @@ def test_a_line_of_many_events_is_gone_on_with_whole(tmp_path: Path) -> None:
     """Where a batch ended in its midst, the position is still the line's."""
     path = tmp_path / "train.jsonl"
     path.write_text(OTTO)
-    with closing(open_log(str(path), How(format="otto"))) as source:
+    with closing(open_named("otto", str(path))) as source:
         batches = source.batches(1)
         assert [1] == [record.offset for record in next(batches)]
         assert {("train.jsonl", 0): 1} == source.position
