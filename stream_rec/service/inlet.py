@@ -117,6 +117,9 @@ class TopicInlet:
 
     def _written(self, calls: list[tuple[list[Outgoing], object]]) -> list[Done]:
         """Write all calls in one go; one record that is too large must not fail the others."""
+        if self._writer is None and self._failed is not None and monotonic() < self._not_before:
+            # Nothing was tried, so the next try is not put off: with a call each second it would never come.
+            return [Done(ticket, self._failed) for _, ticket in calls]
         try:
             writer = self._ready_writer()
             places = iter(writer.place([each for outgoing, _ in calls for each in outgoing]))
@@ -141,16 +144,13 @@ class TopicInlet:
 
     def _ready_writer(self) -> Writer:
         if self._writer is None:
-            if monotonic() < self._not_before and self._failed is not None:
-                raise self._failed
             self._broker = self._connect()
             self._writer = self._broker.writer(None)
         return self._writer
 
     def _fail(self, error: StreamRecError) -> None:
         """Begin anew with the next call, but not at once: each try may take long."""
-        if self._failed is None or monotonic() >= self._not_before:
-            log.warning("events over HTTP cannot be written: %s", error)
+        log.warning("events over HTTP cannot be written: %s", error)
         self._failed = TransportError(error.message, retriable=True)
         self._not_before = monotonic() + _AGAIN_S
         self._let_go()

@@ -106,6 +106,24 @@ def test_a_broker_that_is_away_is_told_and_tried_again(monkeypatch: pytest.Monke
     assert Receipt({str(Partition("clicks", 0)): 0}) == back
 
 
+def test_who_is_refused_meanwhile_does_not_put_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second after the last try there is another, however many have called since."""
+    now = [100.0]
+    monkeypatch.setattr("stream_rec.service.inlet.monotonic", lambda: now[0])
+    broker = MemoryBroker({"clicks": 1})
+    with inlet(broker, [TransportError("away", retriable=True)]) as (made, desk):
+        for tenth in range(10):
+            now[0] = 100.0 + tenth / 10
+            made.put([Event("a", "i", 1)], tenth)
+            (told,) = desk.wait(tenth)
+            assert isinstance(told, TransportError), f"tried again after {tenth / 10} s"
+        now[0] = 101.0
+        made.put([Event("a", "i", 1)], "back")
+        (back,) = desk.wait("back")
+    assert isinstance(back, Receipt)
+    assert 1 == len(values(broker))
+
+
 def test_whatever_a_client_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread goes on with the next call."""
     monkeypatch.setattr("stream_rec.service.inlet._AGAIN_S", 0.0)
