@@ -126,7 +126,12 @@ class TopicInlet:
         except RecordTooLargeError as error:
             if len(calls) == 1:
                 return [Done(calls[0][1], error)]
-            return [done for call in calls for done in self._written([call])]
+            if error.none_sent:
+                return [done for call in calls for done in self._written([call])]
+            # The broker found it, and may have taken others: to write them again by ourselves would double those.
+            log.warning("%d calls with events over HTTP are told to send them again: %s", len(calls), error)
+            again = TransportError(error.message, retriable=True)
+            return [Done(ticket, again) for _, ticket in calls]
         except Exception as error:  # noqa: BLE001  # whatever it is, who sends is told, and the next call is taken
             failed = (
                 error if isinstance(error, StreamRecError) else TransportError(f"writing: {error!r}", retriable=True)
