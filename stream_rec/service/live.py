@@ -284,9 +284,11 @@ class Live:
             in_order = True
         finally:
             self.state = "stopping" if in_order else "recovering"
-            watch(self)
-            over.set()
-            self.was_in_order = life.close(in_order=in_order)
+            try:
+                watch(self)
+            finally:
+                over.set()
+                self.was_in_order = life.close(in_order=in_order)
 
     @staticmethod
     def _look_around(life: Life, over: Event) -> None:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from stream_rec.service.live import Life, Live
 from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Threads
 from stream_rec.service.snapshots import Snapshots
-from stream_rec.service.status import Reporter, StatsTaker
+from stream_rec.service.status import Reporter, StatsTaker, read_status
 from stream_rec.snapshot import read, snapshots_in
 from stream_rec.transport.broker import Partition, Writer
 from stream_rec.transport.memory_broker import MemoryBroker
@@ -128,6 +129,55 @@ class TestRunning:
             run_until(live, lambda: live.counts.n_read == 3, reporter)
         assert "waiting for the broker" not in caplog.text
         assert caplog.text.index("answering for clicks-0") < caplog.text.index("ready: ")
+
+    def test_a_status_file_that_is_refused_later_ends_nothing(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Its folder is gone for a while: that is told once, and the file is written as soon as it can be."""
+        folder = tmp_path / "run"
+        folder.mkdir()
+        broker = broker_with(clicks(3))
+        live = Live(lambda _: threaded(broker))
+        a_second_later = map(float, count())
+        reporter = Reporter(folder / "status.json", StatsTaker(), None, clock=a_second_later.__next__)
+        turns: list[int] = []
+
+        def done() -> bool:
+            if live.counts.n_read == 3:
+                turns.append(1)
+                if len(turns) == 1:
+                    folder.rename(tmp_path / "gone")
+                elif len(turns) == 10:
+                    folder.mkdir()
+            return len(turns) > 20
+
+        with caplog.at_level(logging.INFO):
+            run_until(live, done, reporter)
+        assert 1 == caplog.text.count("status_file: cannot write")
+        assert 1 == caplog.text.count("the status file is written again")
+        assert live.was_in_order
+        assert "stopping" == read_status(folder / "status.json").state
+
+    def test_a_status_file_that_cannot_be_is_a_wrong_setting(self, tmp_path: Path) -> None:
+        """It shows at once, by name."""
+        reporter = Reporter(tmp_path / "no" / "status.json", StatsTaker(), None)
+        with pytest.raises(SettingsError, match="status_file"):
+            Live(lambda _: threaded(broker_with([]))).run(lambda: False, reporter)
+
+    def test_who_watches_and_fails_keeps_nothing_from_its_end(self) -> None:
+        """All is committed, and the seat given back, whatever is raised at the last look."""
+        broker = broker_with(clicks(9))
+        live = Live(lambda _: threaded(broker))
+
+        def watch(live: Live) -> None:
+            if live.state == "stopping":
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            run_until(live, lambda: live.counts.n_read == 9, watch)
+        assert live.was_in_order
+        assert 9 == len(answers(broker))
+        assert [] == broker.groups["stream-rec"].members
 
     @pytest.mark.parametrize("error", [SettingsError("kafka.sasl.password", "wrong"), FencedError("two of a name")])
     def test_what_the_operator_must_mend_ends_it(self, error: Exception) -> None:
