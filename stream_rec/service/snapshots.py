@@ -6,7 +6,8 @@ Knows nothing of what a snapshot file looks like.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -125,49 +126,58 @@ class Snapshots:
             self._writer.end()
             self._writer = None
         if engine is not None and (self._forgot or self._positions != self._written_positions):
-            self._write(engine.export_state(), self._positions, self._forgot)
+            with self._whatever_fails(forgot=self._forgot):
+                self._write(engine.export_state(), self._positions, self._forgot)
 
     def _write_when_committed(
         self, state: EngineState, positions: dict[Partition, int], forgot: bool
     ) -> None:  # a thread's arguments
         until = monotonic() + _LONGEST_WAIT_S
-        while not self._is_committed(positions):
-            if monotonic() > until:
-                log.warning("snapshot: its positions were not committed in %.0f s: it is dropped", _LONGEST_WAIT_S)
-                self.failed.record()
-                self._forgot = self._forgot or forgot
-                return
-            sleep(_WAIT_S)
-        self._write(state, positions, forgot)
+        with self._whatever_fails(forgot=forgot):
+            while not self._is_committed(positions):
+                if monotonic() > until:
+                    log.warning("snapshot: its positions were not committed in %.0f s: it is dropped", _LONGEST_WAIT_S)
+                    self.failed.record()
+                    self._forgot = self._forgot or forgot
+                    return
+                sleep(_WAIT_S)
+            self._write(state, positions, forgot)
 
     def _is_committed(self, positions: Mapping[Partition, int]) -> bool:
         """Of the partitions that this process commits for; the others are never ahead of their owners' commits."""
         return all(positions[p] <= offset for p, offset in self.committed().items() if p in positions)
 
-    def _write(self, state: EngineState, positions: dict[Partition, int], forgot: bool) -> None:  # as above
-        begun = monotonic()
+    @contextmanager
+    def _whatever_fails(self, *, forgot: bool) -> Iterator[None]:
+        """Tell what fails and count it, and go on: the next one is tried, and purges what this one had to."""
         try:
-            path = write(
-                self._folder,
-                state,
-                created_at=self._now_ms(),
-                fingerprint=self._rules,
-                offsets=_by_topic(positions),
-                keep=self._keep,
-                step=self._step,
-            )
-            if forgot:
-                gone = purge_before(self._folder, path)
-                log.info("snapshot: %d older ones removed, for they held what was to be forgotten", len(gone))
-        except SnapshotError as error:
+            yield
+        except Exception as error:  # an end of the thread would be the end of all snapshots
             self._forgot = self._forgot or forgot
             self.failed.record()
-            log.error("snapshot failed, and is tried again in %.0f s: %s", self._every_s, error)  # noqa: TRY400  # the operator needs the message, not our stack
-            return
-        self._written_positions = positions
+            if isinstance(error, SnapshotError):
+                log.error("snapshot failed, and is tried again in %.0f s: %s", self._every_s, error)  # noqa: TRY400  # the operator needs the message, not our stack
+            else:
+                log.exception("snapshot failed, and is tried again in %.0f s", self._every_s)
+
+    def _write(self, state: EngineState, positions: dict[Partition, int], forgot: bool) -> None:  # as above
+        begun = monotonic()
+        path = write(
+            self._folder,
+            state,
+            created_at=self._now_ms(),
+            fingerprint=self._rules,
+            offsets=_by_topic(positions),
+            keep=self._keep,
+            step=self._step,
+        )
+        if forgot:
+            gone = purge_before(self._folder, path)
+            log.info("snapshot: %d older ones removed, for they held what was to be forgotten", len(gone))
         ended = monotonic()
-        self.written.record(ended - begun)
         self.last = Written(str(path), ended, self._now_ms(), ended - begun, path.stat().st_size)
+        self.written.record(ended - begun)
+        self._written_positions = positions
         log.info(
             "snapshot: %s, %.1f MiB in %.1f s",
             path.name,

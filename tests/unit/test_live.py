@@ -470,6 +470,32 @@ class TestSnapshots:
         assert 2 == len(snapshots_in(tmp_path))
         assert 1 == len(writers - {threading.get_ident()}) == len(writers)
 
+    @pytest.mark.parametrize("at", ["sync", "prune"])
+    def test_whatever_fails_the_next_one_is_written(
+        self, at: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Memory that has run out, a file that somebody removes: told, counted, and what was to be purged still is."""
+        failing: list[str] = []
+
+        def step(name: str) -> None:
+            if name in failing:
+                failing.clear()
+                if name == "sync":
+                    raise MemoryError
+                snapshots_in(tmp_path)[-1].unlink()
+
+        keeper = self.keeper(tmp_path, step=step)
+        worker = make_worker()
+        for offset in (1, 2, 3):
+            failing += [at] if offset == 2 else []
+            keeper.after(worker.engine, {CLICKS: offset}, forgot=offset == 2)
+            assert keeper._writer is not None
+            keeper._writer.join(10)
+        assert (1, 2) == (keeper.failed.count, keeper.written.count)
+        assert caplog.text.count("snapshot failed, and is tried again") == 1
+        (left,) = snapshots_in(tmp_path)
+        assert {"clicks": {0: 3}} == read(left).header.offsets
+
     def test_a_disk_that_is_full_ends_nothing(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """It is told, and tried again later; the answers go on."""
         broker = broker_with(clicks(6))
