@@ -120,9 +120,15 @@ class Snapshots:
         self._writer.start(partial(self._write_when_committed, *task))
 
     def close(self, engine: Engine | None, timeout_s: float) -> None:
-        """Wait for what is being written; write a last one of *engine*, all of which must be committed."""
+        """Wait for what is being written; write a last one of *engine*, all of which must be committed.
+
+        What takes longer than *timeout_s* is given up: none is there later than this, and none is written beside it.
+        """
         if self._writer is not None:
-            self._writer.join(timeout_s)
+            if not self._writer.join(timeout_s):
+                self._writer.give_up()
+                log.warning("snapshot: the one under way takes too long: it is given up, and no last one is written")
+                return
             self._writer.end()
             self._writer = None
         if engine is not None and (self._forgot or self._positions != self._written_positions):
@@ -140,12 +146,23 @@ class Snapshots:
                     self.failed.record()
                     self._forgot = self._forgot or forgot
                     return
+                self._refuse_if_given_up()
                 sleep(_WAIT_S)
             self._write(state, positions, forgot)
 
     def _is_committed(self, positions: Mapping[Partition, int]) -> bool:
         """Of the partitions that this process commits for; the others are never ahead of their owners' commits."""
         return all(positions[p] <= offset for p, offset in self.committed().items() if p in positions)
+
+    def _refuse_if_given_up(self) -> None:
+        if self._writer is not None and self._writer.is_given_up:
+            raise SnapshotError("it was given up, for the life that it was of has ended")
+
+    def _before(self, step: str) -> None:
+        """Called before each step of writing: until the file has its name, it can be given up."""
+        if step != "prune":
+            self._refuse_if_given_up()
+        self._step(step)
 
     @contextmanager
     def _whatever_fails(self, *, forgot: bool) -> Iterator[None]:
@@ -169,7 +186,7 @@ class Snapshots:
             fingerprint=self._rules,
             offsets=_by_topic(positions),
             keep=self._keep,
-            step=self._step,
+            step=self._before,
         )
         if forgot:
             gone = purge_before(self._folder, path)
@@ -198,6 +215,8 @@ class _Writer:
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._is_free = Event()
         self._is_free.set()
+        self.is_given_up = False
+        """Whether what is under way is not wanted any more: it is to look, now and then."""
         Thread(target=self._run, name="snapshots", daemon=True).start()
 
     @property
@@ -207,12 +226,17 @@ class _Writer:
 
     def start(self, task: Callable[[], None]) -> None:
         """Have *task* done; nothing else may be under way."""
+        self.is_given_up = False
         self._is_free.clear()
         self._tasks.put(task)
 
-    def join(self, timeout_s: float) -> None:
-        """Wait until it is done."""
-        self._is_free.wait(timeout_s)
+    def join(self, timeout_s: float) -> bool:
+        """Wait until it is done; False if it is not in time."""
+        return self._is_free.wait(timeout_s)
+
+    def give_up(self) -> None:
+        """Have what is under way not come to its end. Until it has stopped, nothing else can be started."""
+        self.is_given_up = True
 
     def end(self) -> None:
         """Let the thread go, when it is done."""

@@ -496,6 +496,45 @@ class TestSnapshots:
         (left,) = snapshots_in(tmp_path)
         assert {"clicks": {0: 3}} == read(left).header.offsets
 
+    def test_none_is_written_beside_another(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """A life that ends while one is being written leaves no last one, and the other gets no name any more."""
+        is_writing, go_on = threading.Event(), threading.Event()
+
+        def step(name: str) -> None:
+            if name == "sync":
+                is_writing.set()
+                go_on.wait(2)
+
+        keeper = self.keeper(tmp_path, step=step)
+        worker = make_worker()
+        keeper.after(worker.engine, {CLICKS: 1}, forgot=False)
+        assert is_writing.wait(10)
+        writer = keeper._writer
+        assert writer is not None
+        keeper.after(worker.engine, {CLICKS: 2}, forgot=False)
+        keeper.close(worker.engine, 0.05)
+        assert "no last one is written" in caplog.text
+        go_on.set()
+        assert writer.join(10)
+        assert [] == list(tmp_path.glob("snapshot-*"))
+        keeper.after(worker.engine, {CLICKS: 3}, forgot=False)
+        keeper.close(worker.engine, 10)
+        (left,) = snapshots_in(tmp_path)
+        assert {"clicks": {0: 3}} == read(left).header.offsets
+
+    def test_none_outlives_the_life_that_it_is_of(self, tmp_path: Path) -> None:
+        """One that waits for its positions to be committed must not take the next life's word for it."""
+        keeper = self.keeper(tmp_path)
+        keeper.committed = lambda: {CLICKS: 0}
+        keeper.after(make_worker().engine, {CLICKS: 3}, forgot=True)
+        writer = keeper._writer
+        assert writer is not None
+        keeper.close(None, 0.05)
+        keeper.committed = dict
+        writer.join(10)
+        assert [] == snapshots_in(tmp_path)
+        assert keeper._forgot, "the next one purges what this one had to"
+
     def test_a_disk_that_is_full_ends_nothing(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """It is told, and tried again later; the answers go on."""
         broker = broker_with(clicks(6))
