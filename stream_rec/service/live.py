@@ -102,9 +102,9 @@ class Life:
             lost=self._lose,
         )
         with self._beginning_anew():
-            replay(self.intake, self.worker, situation.goals, stop, alive)
+            forgot = replay(self.intake, self.worker, situation.goals, stop, alive)
         if parts.snapshots is not None:
-            parts.snapshots.begin(self.intake.positions)
+            parts.snapshots.begin(self.intake.positions, forgot=forgot)
         self.checkpoint = Checkpoint(
             parts.places,
             self.member,

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _WAIT_S: Final = 0.02
 _LONGEST_WAIT_S: Final = 60.0
 _FORGET_WITHIN_S: Final = 5.0  # after an order to forget, older snapshots go in about this time
+_PURGES: Final = b"purges"  # a snapshot's note: those before it hold what was to be forgotten
 
 
 class Written(NamedTuple):
@@ -86,18 +87,23 @@ class Snapshots:
 
     def find(self, goals: Mapping[Partition, int]) -> Snapshot | None:
         """The newest snapshot that can be gone on from, that is nowhere ahead of *goals*."""
-        return newest_valid(self._folder, self._rules, _by_topic(goals), lambda why: log.warning("snapshot: %s", why))
+        found = newest_valid(self._folder, self._rules, _by_topic(goals), lambda why: log.warning("snapshot: %s", why))
+        if found is not None and found.header.notes == _PURGES:
+            # Whoever wrote it may have been killed before it was done with that.
+            with self._whatever_fails(forgot=True):
+                self._purge_before(found.path)
+        return found
 
-    def begin(self, positions: Mapping[Partition, int]) -> None:
-        """Note where a recovery has ended."""
-        self._positions = dict(positions)
-
-    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
-        """Copy the state, which is at *positions*, and have it written, if it is time to."""
+    def begin(self, positions: Mapping[Partition, int], *, forgot: bool) -> None:
+        """Note where a recovery has ended, and whether it passed an order to forget, which older ones may not have."""
         self._positions = dict(positions)
         if forgot:
             self._forgot = True
             self._due = min(self._due, self._clock() + _FORGET_WITHIN_S)
+
+    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
+        """Copy the state, which is at *positions*, and have it written, if it is time to."""
+        self.begin(positions, forgot=forgot)
         self.idle(engine)
 
     def idle(self, engine: Engine) -> None:
@@ -186,11 +192,11 @@ class Snapshots:
             fingerprint=self._rules,
             offsets=_by_topic(positions),
             keep=self._keep,
+            notes=_PURGES if forgot else b"",
             step=self._before,
         )
         if forgot:
-            gone = purge_before(self._folder, path)
-            log.info("snapshot: %d older ones removed, for they held what was to be forgotten", len(gone))
+            self._purge_before(path)
         ended = monotonic()
         self.last = Written(str(path), ended, self._now_ms(), ended - begun, path.stat().st_size)
         self.written.record(ended - begun)
@@ -202,6 +208,11 @@ class Snapshots:
             self.last.seconds,
             extra=fields(snapshot=path.name, bytes=self.last.n_bytes, seconds=round(self.last.seconds, 3)),
         )
+
+    def _purge_before(self, path: Path) -> None:
+        gone = purge_before(self._folder, path)
+        if gone:
+            log.info("snapshot: %d older ones removed, for they held what was to be forgotten", len(gone))
 
 
 class _Writer:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from crash import Bomb, make_worker, parts
+from crash import Bomb, Crash, make_worker, parts
 
 from stream_rec.errors import FencedError, SettingsError, TransportError
 from stream_rec.events import Answer
@@ -440,6 +440,44 @@ class TestSnapshots:
         assert left != held
         assert b"s1" not in left.read_bytes()
         assert "s1" not in read(left).state.session_names
+
+    @pytest.mark.parametrize("at", ["open", "prune"])
+    def test_what_is_forgotten_leaves_the_snapshots_of_one_that_was_killed(self, at: str, tmp_path: Path) -> None:
+        """Before it had written the one without, or removed those that hold it: the next start does, on a quiet log."""
+        broker = broker_with([])
+        now = [100.0]
+        fuse: list[str] = []
+
+        def step(name: str) -> None:
+            if name in fuse:
+                raise Crash(name)
+
+        def keep(**others: object) -> Snapshots:
+            return self.keeper(tmp_path, every_s=1e9, clock=lambda: now[0], beside=False, **others)
+
+        keeper = keep(step=step)
+        keeper._due = 0.0
+        life = Life(parts(broker, keeper), lambda: False)
+        for value in (*clicks(3), b'{"type":"forget","session_id":"s1"}'):
+            broker.produce("clicks", value, b"s1")
+            life.seat._next_poll = 0.0
+            while life.step(0.0):
+                pass
+        (held,) = snapshots_in(tmp_path)
+        assert {CLICKS: 4} == broker.groups["stream-rec"].committed
+        fuse.append(at)
+        now[0] += 6.0
+        with pytest.raises(Crash):
+            keeper.idle(life.worker.engine)
+        assert held in snapshots_in(tmp_path)
+        broker.expire("stream-rec")
+        again = keep()
+        life = Life(parts(broker, again), lambda: False)
+        now[0] += 6.0
+        again.idle(life.worker.engine)
+        (left,) = snapshots_in(tmp_path)
+        assert left != held
+        assert b"s1" not in left.read_bytes()
 
     def test_one_is_written_only_when_its_positions_are_committed(self, tmp_path: Path) -> None:
         """One that is ahead of the group could not be gone on from."""
