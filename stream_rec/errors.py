@@ -107,13 +107,17 @@ class SeatLostError(TransportError):
 
 
 class RecordTooLargeError(TransportError):
-    """The record at `place` of those to be sent has `size` bytes, more than the `limit` that the outside takes."""
+    """The record at `place` of those to be sent has `size` bytes, more than the `limit` that the outside takes.
 
-    def __init__(self, message: str, *, place: int, size: int, limit: int) -> None:
+    `none_sent` tells that it was found before any of them was handed over; else others may have been written.
+    """
+
+    def __init__(self, message: str, *, place: int, size: int, limit: int, none_sent: bool = False) -> None:
         super().__init__(message, retriable=False)
         self.place = place
         self.size = size
         self.limit = limit
+        self.none_sent = none_sent
 
 
 def _remake(cls: type[StreamRecError], args: tuple[object, ...], state: dict[str, object]) -> StreamRecError:

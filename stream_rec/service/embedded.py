@@ -1,7 +1,8 @@
 """A run that stays: the state in this process alone, files read to their end, then whatever comes over HTTP.
 
-The thread that calls `run` is the recommender: it applies what a reading thread hands it, and serves the desk in
-between. Without a broker there is nobody to hand over to and nothing to commit, so that is all.
+The thread that calls `run` is the recommender: it applies and answers what a reading thread hands it, events first and
+then requests, and serves the desk in between. Only the reading thread waits for a pipe. Without a broker there is
+nobody to hand over to and nothing to commit, so that is all.
 """
 
 import logging
@@ -12,7 +13,7 @@ from itertools import count
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from time import monotonic, time
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -103,6 +104,12 @@ class LogClock:
             log.warning("the log ended %s ago: events over HTTP without a timestamp go on from there", told)
 
 
+class _Requests(NamedTuple):
+    """A batch of requests, behind all events."""
+
+    records: list[Record]
+
+
 class Embedded:
     """One run."""
 
@@ -115,14 +122,9 @@ class Embedded:
         self._job = job
         self._desk = desk
         self._journal = journal
-        self._mailbox: Queue[list[Record] | None] = Queue(_MAILBOX)
-        """Batches of events, [] where nothing waits to be read, and None as a nudge."""
-        self._read = Event()
-        """Set when the files are at their end."""
-        self._has_noticed = False
-        """Whether the recommender has seen that."""
+        self._mailbox: Queue[list[Record] | _Requests | BaseException | None] = Queue(_MAILBOX)
+        """Batches of events, [] where nothing waits to be read, then requests, what failed, and None as a nudge."""
         self._over = Event()
-        self._failure: BaseException | None = None
         self._next_flush = 0.0
         self._begun = monotonic()
 
@@ -130,8 +132,7 @@ class Embedded:
         """Serve until told to *stop*; *watch* is called several times a second. Raises TransportError."""
         self._desk.took = self._took
         self._desk.nudge = self._nudge
-        reading = Thread(target=self._read_events, name="reader", daemon=True)
-        reading.start()
+        Thread(target=self._read, name="reader", daemon=True).start()
         try:
             while not stop():
                 self._step()
@@ -171,26 +172,27 @@ class Embedded:
     def _step(self) -> None:
         """Do what comes next, or notice that nothing does."""
         with suppress(Empty):
-            records = self._mailbox.get(timeout=_TICK_S)
-            for part in _slices(records or (), _SLICE):
-                begun = monotonic()
-                taken = self.worker.take_events(part)
-                self.worker.meters.applied(len(part), begun)
-                self._job.write(taken)
-                self._desk.serve(self.worker)
-            if records is not None and not records:
-                self._idle()
-        if self._failure is not None:
-            raise self._failure
+            self._take(self._mailbox.get(timeout=_TICK_S))
         self._desk.serve(self.worker)
-        if self._read.is_set() and self._mailbox.empty() and not self._has_noticed:
-            self._has_noticed = True
-            self._idle()
-            self._answer_requests()
         if monotonic() >= self._next_flush:
             self._next_flush = monotonic() + _FLUSH_EVERY_S
             self._job.flush()
         self.taker.idle(self.worker.engine)
+
+    def _take(self, item: list[Record] | _Requests | BaseException | None) -> None:
+        if isinstance(item, BaseException):
+            raise item
+        if isinstance(item, _Requests):
+            self._job.write(self.worker.take_requests(item.records))
+            return
+        for part in _slices(item or (), _SLICE):
+            begun = monotonic()
+            taken = self.worker.take_events(part)
+            self.worker.meters.applied(len(part), begun)
+            self._job.write(taken)
+            self._desk.serve(self.worker)
+        if item is not None and not item:
+            self._idle()
 
     def _idle(self) -> None:
         """All that was there to be read has been."""
@@ -199,11 +201,6 @@ class Embedded:
             self.clock.begin(self.worker.engine.watermark)
             set_aside()
             self.state = "ready"
-
-    def _answer_requests(self) -> None:
-        if self._job.requests is not None:
-            for records in self._job.requests.batches(_SLICE):
-                self._job.write(self.worker.take_requests(records))
 
     def _replay_journal(self) -> None:
         """Apply what came over HTTP in earlier lives, behind the files as it did then, and answer none of it again."""
@@ -221,20 +218,26 @@ class Embedded:
         for each in taken:
             self._job.write(each)
 
-    def _read_events(self) -> None:
+    def _read(self) -> None:
         try:
-            for records in self._job.events.batches(self._job.batch_events):
-                if not self._put(records):
+            for item in self._items():
+                if not self._put(item):
                     return
         except BaseException as error:  # noqa: BLE001  # raised on the thread that runs
-            self._failure = error
-        finally:
-            self._read.set()
+            self._put(error)
 
-    def _put(self, records: list[Record]) -> bool:
+    def _items(self) -> Iterator[list[Record] | _Requests]:
+        """All that there is to be read; an empty batch where nothing waits, and between events and requests."""
+        yield from self._job.events.batches(self._job.batch_events)
+        yield []
+        if self._job.requests is not None:
+            for records in self._job.requests.batches(_SLICE):
+                yield _Requests(records) if records else records
+
+    def _put(self, item: list[Record] | _Requests | BaseException) -> bool:
         while not self._over.is_set():
             with suppress(Full):
-                self._mailbox.put(records, timeout=_TICK_S)
+                self._mailbox.put(item, timeout=_TICK_S)
                 return True
         return False
 

@@ -117,13 +117,21 @@ class TopicInlet:
 
     def _written(self, calls: list[tuple[list[Outgoing], object]]) -> list[Done]:
         """Write all calls in one go; one record that is too large must not fail the others."""
+        if self._writer is None and self._failed is not None and monotonic() < self._not_before:
+            # Nothing was tried, so the next try is not put off: with a call each second it would never come.
+            return [Done(ticket, self._failed) for _, ticket in calls]
         try:
             writer = self._ready_writer()
             places = iter(writer.place([each for outgoing, _ in calls for each in outgoing]))
         except RecordTooLargeError as error:
             if len(calls) == 1:
                 return [Done(calls[0][1], error)]
-            return [done for call in calls for done in self._written([call])]
+            if error.none_sent:
+                return [done for call in calls for done in self._written([call])]
+            # The broker found it, and may have taken others: to write them again by ourselves would double those.
+            log.warning("%d calls with events over HTTP are told to send them again: %s", len(calls), error)
+            again = TransportError(error.message, retriable=True)
+            return [Done(ticket, again) for _, ticket in calls]
         except Exception as error:  # noqa: BLE001  # whatever it is, who sends is told, and the next call is taken
             failed = (
                 error if isinstance(error, StreamRecError) else TransportError(f"writing: {error!r}", retriable=True)
@@ -141,16 +149,13 @@ class TopicInlet:
 
     def _ready_writer(self) -> Writer:
         if self._writer is None:
-            if monotonic() < self._not_before and self._failed is not None:
-                raise self._failed
             self._broker = self._connect()
             self._writer = self._broker.writer(None)
         return self._writer
 
     def _fail(self, error: StreamRecError) -> None:
         """Begin anew with the next call, but not at once: each try may take long."""
-        if self._failed is None or monotonic() >= self._not_before:
-            log.warning("events over HTTP cannot be written: %s", error)
+        log.warning("events over HTTP cannot be written: %s", error)
         self._failed = TransportError(error.message, retriable=True)
         self._not_before = monotonic() + _AGAIN_S
         self._let_go()

@@ -102,9 +102,9 @@ class Life:
             lost=self._lose,
         )
         with self._beginning_anew():
-            replay(self.intake, self.worker, situation.goals, stop, alive)
+            forgot = replay(self.intake, self.worker, situation.goals, stop, alive)
         if parts.snapshots is not None:
-            parts.snapshots.begin(self.intake.positions)
+            parts.snapshots.begin(self.intake.positions, forgot=forgot)
         self.checkpoint = Checkpoint(
             parts.places,
             self.member,
@@ -284,9 +284,11 @@ class Live:
             in_order = True
         finally:
             self.state = "stopping" if in_order else "recovering"
-            watch(self)
-            over.set()
-            self.was_in_order = life.close(in_order=in_order)
+            try:
+                watch(self)
+            finally:
+                over.set()
+                self.was_in_order = life.close(in_order=in_order)
 
     @staticmethod
     def _look_around(life: Life, over: Event) -> None:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, Full, Queue
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Final, NamedTuple, Protocol, TypeVar
 
@@ -171,6 +171,8 @@ class Threads:
         self._outbox: Queue[Output | _Marker] = Queue(_OUTBOX)
         self._failure: BaseException | None = None
         self._abandoned = False
+        self._telling = Lock()
+        """Held while the watcher is told, and to abandon this: the watcher outlives it, and is told no more then."""
         self._threads = [
             Thread(target=self._guarded, args=(self._recommend,), name="recommender", daemon=True),
             Thread(target=self._guarded, args=(self._publish,), name="publisher", daemon=True),
@@ -200,7 +202,8 @@ class Threads:
     def close(self, timeout_s: float) -> bool:
         """End both threads when all is committed, or abandon them when the time is over."""
         done = self._failure is None and self._send_marker(timeout_s, is_last=True)
-        self._abandoned = True
+        with self._telling:
+            self._abandoned = True
         if self._desk is not None:
             self._desk.nudge = lambda: None
         for thread in self._threads:
@@ -253,8 +256,9 @@ class Threads:
                 begun = monotonic()
                 taken = self._take(item.handed.batch)
                 output = _output(item, taken, begun)
-                if self._watcher is not None:
-                    self._watcher.after(self._worker.engine, item.handed.positions, forgot=taken.forgot)
+                with self._telling:
+                    if self._watcher is not None and not self._abandoned:
+                        self._watcher.after(self._worker.engine, item.handed.positions, forgot=taken.forgot)
                 item = output
             # Commits may stall, where the broker is away; who asks is answered all the same.
             if not self._put(self._outbox, item, lambda: self._abandoned, self._serve_desk):
@@ -320,8 +324,9 @@ class Threads:
     def _idle(self) -> None:
         if self._desk is not None:
             self._desk.serve(self._worker)
-        if self._watcher is not None:
-            self._watcher.idle(self._worker.engine)
+        with self._telling:
+            if self._watcher is not None and not self._abandoned:
+                self._watcher.idle(self._worker.engine)
 
     def _get(self, queue: Queue[Item], idle: Callable[[], None] = lambda: None) -> Item | None:
         """The next in *queue*, waited for; None when it is over."""

@@ -108,16 +108,20 @@ def beginning(situation: Situation, known: Positions) -> dict[Partition, int]:
 
 def replay(
     intake: Intake, worker: Worker, goals: Positions, stop: Callable[[], bool], alive: Callable[[], None]
-) -> None:
-    """Apply all before *goals* in silence; *alive* is called now and then. Returns early if told to *stop*."""
+) -> bool:
+    """Apply all before *goals* in silence; *alive* is called now and then. Returns early if told to *stop*.
+
+    Tells whether something was forgotten: a process that was killed may have left snapshots that hold it.
+    """
     intake.own({})
     intake.follow(goals)
+    forgot = False
     begun = told = monotonic()
     n_before = worker.counts.n_followed
     while not intake.reached(goals) and not stop():
         handed = intake.next(_WAIT_S, _BATCH)
         if handed is not None:
-            worker.take(handed.batch)
+            forgot |= worker.take(handed.batch).forgot
         alive()
         if monotonic() - told > _TELL_EVERY_S:
             told = monotonic()
@@ -127,6 +131,7 @@ def replay(
         seconds = monotonic() - begun
         figures = fields(records=n, seconds=round(seconds, 3))
         log.info("recovered: %d records in %.1f s (%.0f/s)", n, seconds, n / max(seconds, 1e-9), extra=figures)
+    return forgot
 
 
 def _tell(n: int, positions: Positions, goals: Positions, seconds: float) -> None:

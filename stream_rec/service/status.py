@@ -100,7 +100,10 @@ class StatsTaker:
 
 
 class Reporter:
-    """Call it often; it writes the file once a second, and a line in the log twice a minute and at each change."""
+    """Call it often; it writes the file once a second, and a line in the log twice a minute and at each change.
+
+    Raises SettingsError where the file cannot be written at first; what comes later is told, and tried again.
+    """
 
     def __init__(
         self,
@@ -118,6 +121,7 @@ class Reporter:
         self._next = 0.0
         self._next_line = self._begun + _LINE_EVERY_S
         self._told = WAITING  # what each begins with: it is told where it lasts
+        self._has_written = self._is_refused = False
         self._before = (clock(), 0, 0)
 
     def __call__(self, live: Live) -> None:
@@ -130,7 +134,7 @@ class Reporter:
             self._next_line = now + _LINE_EVERY_S
             self._log(live, now)
         if self._path is not None:
-            write_status(self._path, self.status(live))
+            self._write(self._path, live)
 
     @property
     def stats(self) -> Stats | None:
@@ -165,6 +169,21 @@ class Reporter:
             models=self._taker.models,
             quality=self._taker.quality,
         )
+
+    def _write(self, path: Path, live: Live) -> None:
+        """A wrong path shows at the first write; what is refused later, by a full disk, must end no service."""
+        try:
+            write_status(path, self.status(live))
+        except SettingsError as error:
+            if not self._has_written:
+                raise
+            if not self._is_refused:
+                log.warning("%s; trying again each second", error)
+            self._is_refused = True
+        else:
+            if self._is_refused:
+                log.info("the status file is written again")
+            self._has_written, self._is_refused = True, False
 
     def _log(self, live: Live, now: float) -> None:
         counts, stats = live.counts, self._taker.stats

@@ -38,7 +38,7 @@ STEPS: Final = ("open", "header", *(f"write {name}" for name in DTYPES), "checks
 # --- writing
 
 
-def write(
+def write(  # noqa: PLR0913  # a state, what the file says of it, and what is done meanwhile
     folder: Path,
     state: EngineState,
     *,
@@ -46,12 +46,14 @@ def write(
     fingerprint: Mapping[str, object],
     offsets: Offsets | None = None,
     keep: int = KEEP,
+    notes: bytes = b"",
     step: Callable[[str], None] = nothing,
     rest: Callable[[], None] = nothing,
 ) -> Path:
     """Write *state* as the newest snapshot of *folder*, and keep the newest *keep*; return its path.
 
-    *created_at* is the present time in ms, *offsets* the next record of each partition that the state has not seen.
+    *created_at* is the present time in ms, *offsets* the next record of each partition that the state has not seen;
+    *notes* are kept beside the state, as `read(path).header.notes`.
     May run beside the engine's thread: the lock of the interpreter is held for about a millisecond at a time, and
     *rest*, called in between, may sleep. *step* is called with each of STEPS before it. Only one process may write to
     a folder, see `claim`.
@@ -60,7 +62,7 @@ def write(
     """
     folder = Path(folder)
     path = folder / _next_name(folder)
-    replace(path, state, About(created_at, {} if offsets is None else offsets, fingerprint), step, rest)
+    replace(path, state, About(created_at, {} if offsets is None else offsets, fingerprint, notes), step, rest)
     step("prune")
     _remove(folder, snapshots_in(folder)[:-keep])
     return path

@@ -208,7 +208,8 @@ class Writer(Protocol):
     def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
         """Write *records*, and return where each stands once the broker has them all. Outside of transactions.
 
-        Raises as `send` and `flush` do; then some of them may have been written.
+        Raises as `send` and `flush` do; then some of them may have been written, but for a RecordTooLargeError that
+        says `none_sent`.
         """
 
     def touch(self, partitions: Collection[Partition]) -> None:

@@ -22,7 +22,7 @@ __all__ = ["MemoryBroker"]
 STEPS = ("begin", "send", "flush", "positions", "commit", "abort", "commit positions")
 """Where `MemoryBroker.before` is called; a hook that raises there keeps the step from happening.
 
-`MemoryBroker.after` is called with "commit" when it is done; a hook that raises there loses the answer to it.
+`MemoryBroker.after` is called with "commit" or "place" when that is done; a hook that raises there loses the answer.
 """
 
 
@@ -392,7 +392,9 @@ class _MemoryWriter:
     def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
         self._refuse_too_large(records)
         self._step("place")
-        return [self._broker.append(each, None) for each in records]
+        placed = [self._broker.append(each, None) for each in records]
+        self._broker.after("place")
+        return placed
 
     def _refuse_too_large(self, records: Sequence[Outgoing]) -> None:
         limit = self._broker.max_record_bytes
@@ -400,7 +402,7 @@ class _MemoryWriter:
             size = len(each.value or b"") + len(each.key or b"") + sum(len(k) + len(v) for k, v in each.headers)
             if size > limit:
                 message = f"a record of {size} bytes for {each.topic}; at most {limit} are taken"
-                raise RecordTooLargeError(message, place=place, size=size, limit=limit)
+                raise RecordTooLargeError(message, place=place, size=size, limit=limit, none_sent=True)
 
     def touch(self, partitions: Collection[Partition]) -> None:
         for topic, number in partitions:

@@ -383,11 +383,12 @@ def test_a_writer_tells_where_records_stand(subject: Subject) -> None:
 
 
 def test_nothing_is_placed_of_what_is_too_large(subject: Subject) -> None:
-    """The error comes before anything is written."""
+    """The error comes before anything is written, and says so."""
     topic = subject.topic()
     writer = subject.open().writer(None)
-    with pytest.raises(RecordTooLargeError):
+    with pytest.raises(RecordTooLargeError) as caught:
         writer.place([Outgoing(topic, b"a"), Outgoing(topic, b"x" * (2 << 20))])
+    assert caught.value.none_sent
     assert [(Partition(topic, 0), 0)] == writer.place([Outgoing(topic, b"c")])
 
 

@@ -123,7 +123,7 @@ def test_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
 
     with pytest.raises(RecordTooLargeError) as caught:
         write()
-    assert 2000 == caught.value.limit
+    assert (2000, False) == (caught.value.limit, caught.value.none_sent)
     writer.abort()
     writer.begin()
     writer.send([Outgoing(small, b"c")])

@@ -4,17 +4,25 @@ import json
 import os
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from web import embedded, eventually
+from web import SECONDS, embedded, eventually
 
+from stream_rec.engine import Engine
 from stream_rec.errors import SettingsError, TransportError
-from stream_rec.service.embedded import LogClock
+from stream_rec.events import EventDecoder, Request
+from stream_rec.service.desk import Desk, Done, Question
+from stream_rec.service.embedded import Embedded, LogClock
 from stream_rec.service.journal import Journal
+from stream_rec.service.runner import Job
+from stream_rec.service.worker import Worker
 from stream_rec.settings import load
+from stream_rec.transport.base import Record
+from stream_rec.transport.memory import MemorySink, MemorySource
 
 DAY = 86_400_000
 
@@ -71,7 +79,82 @@ def test_requests_of_a_file_are_answered_after_it(tmp_path: Path) -> None:
     requests.write_text('{"request_id": "r", "session_id": "s1"}\n')
     with embedded(events=str(log), requests=str(requests), answer="requests", recommendations=str(out)) as running:
         assert 10 == running.client.get("/v1/sessions/s1/recommendations")["offsets"]["clicks.jsonl-0"]
+        eventually(lambda: out.exists() and out.read_text(), "answered")
     assert ["r"] == [json.loads(line)["request_id"] for line in out.read_text().splitlines()]
+
+
+class Pipe(MemorySource):
+    """One in which nothing waits before it is let go on."""
+
+    def __init__(self, *values: bytes) -> None:
+        super().__init__(values)
+        self.go_on = threading.Event()
+
+    def batches(self, max_records: int) -> Iterator[list[Record]]:
+        while not self.go_on.wait(0.02):
+            yield []
+        yield from super().batches(max_records)
+
+
+@contextmanager
+def asked_through(pipe: MemorySource, desk: Desk, sink: MemorySink) -> Iterator[threading.Event]:
+    """A run over one event that is ready, and reads requests from *pipe*; setting the event stops it."""
+    events = MemorySource([b'{"session_id": "s", "item_id": "i", "timestamp": 1}'])
+    worker = Worker(Engine(), EventDecoder(), answers_events=False)
+    run, stop = Embedded(Job(worker, events, requests=pipe, recommendations=sink), desk), threading.Event()
+    failures: list[BaseException] = []
+
+    def go() -> None:
+        try:
+            run.run(stop.is_set)
+        except TransportError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    try:
+        eventually(lambda: failures or run.state == "ready", "ready")
+        yield stop
+        stop.set()
+        thread.join(SECONDS)
+        assert not thread.is_alive(), "the stop was not seen"
+    finally:
+        stop.set()
+        if isinstance(pipe, Pipe):
+            pipe.go_on.set()
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def test_a_pipe_of_requests_keeps_nobody_waiting() -> None:
+    """While nothing comes through it who asks over HTTP is answered, and then what comes is answered too."""
+    desk, sink, pipe = Desk(), MemorySink(), Pipe(b'{"request_id": "r", "session_id": "s"}')
+    done: list[Done] = []
+    desk.deliver = done.extend
+    with asked_through(pipe, desk, sink):
+        desk.put(Question([Request(session_id="s")]), "asked")
+        eventually(lambda: done, "answered")
+        assert not sink.values
+        pipe.go_on.set()
+        eventually(lambda: sink.values, "what came")
+    assert ["asked"] == [each.ticket for each in done]
+    assert ["r"] == [json.loads(value)["request_id"] for value in sink.values]
+
+
+def test_a_pipe_of_requests_does_not_keep_it_from_a_stop() -> None:
+    """However long nothing comes through it."""
+    with asked_through(Pipe(), Desk(), MemorySink()) as stop:
+        stop.set()
+
+
+def test_requests_that_break_off_end_it_behind_the_last() -> None:
+    """All that could be read are answered; then it ends with the error."""
+    values = [b'{"request_id": "%d", "session_id": "s"}' % n for n in range(300)]
+    sink = MemorySink()
+    with pytest.raises(TransportError), asked_through(MemorySource(values, fail_at=290), Desk(), sink):
+        eventually(lambda: len(sink.values) == 290, "all that could be read")
+    assert [str(n) for n in range(290)] == [json.loads(value)["request_id"] for value in sink.values]
 
 
 def test_a_journal_brings_them_back(tmp_path: Path) -> None:

@@ -49,6 +49,19 @@ def inlet(broker: MemoryBroker, fail: list[TransportError] | None = None) -> Ite
         yield made, desk
 
 
+class Held(MemoryBroker):
+    """Gives out no writer before it is let go on: what is put meanwhile is written together."""
+
+    def __init__(self, topics: dict[str, int]) -> None:
+        super().__init__(topics)
+        self.is_asked, self.go_on = threading.Event(), threading.Event()
+
+    def writer(self, transactional_id: str | None) -> object:  # type: ignore[override]
+        self.is_asked.set()
+        self.go_on.wait(10)
+        return super().writer(transactional_id)
+
+
 def values(broker: MemoryBroker) -> list[object]:
     return [msgspec.json.decode(entry.value) for entry in broker.visible("clicks")]
 
@@ -93,6 +106,30 @@ def test_one_that_is_too_large_fails_alone() -> None:
     assert 2 == len(values(broker))
 
 
+def test_nothing_is_written_twice_for_one_that_the_broker_finds_too_large() -> None:
+    """It may have taken the others by then: who came with it is told to send again, not that theirs is too large."""
+    broker = Held({"clicks": 1})
+
+    def refuse(_: str) -> None:
+        if sum(len(entry.value) > 200 for entry in broker.visible("clicks")):
+            raise RecordTooLargeError("too large", place=1, size=300, limit=200)
+
+    with inlet(broker) as (made, desk):
+        made.put([Event("a", "h", 1)], "before")
+        assert broker.is_asked.wait(10)
+        broker.after = refuse
+        for ticket, item in (("good", "i"), ("large", "i" * 300), ("better", "j")):
+            made.put([Event("a", item, 1)], ticket)
+        broker.go_on.set()
+        before, *told = desk.wait("before", "good", "large", "better")
+        made.put([Event("a", "i" * 300, 1)], "alone")
+        (alone,) = desk.wait("alone")
+    assert ["h", "i", "i" * 300, "j", "i" * 300] == [each["item_id"] for each in values(broker)]  # type: ignore[index]
+    assert isinstance(before, Receipt)
+    assert [(TransportError, True)] * 3 == [(type(each), getattr(each, "retriable", None)) for each in told]
+    assert isinstance(alone, RecordTooLargeError)
+
+
 def test_a_broker_that_is_away_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends meanwhile is told that it was not written; when it is back, they are taken."""
     monkeypatch.setattr("stream_rec.service.inlet._AGAIN_S", 0.0)
@@ -104,6 +141,24 @@ def test_a_broker_that_is_away_is_told_and_tried_again(monkeypatch: pytest.Monke
         made.put([Event("a", "i", 1)], "back")
         (back,) = desk.wait("back")
     assert Receipt({str(Partition("clicks", 0)): 0}) == back
+
+
+def test_who_is_refused_meanwhile_does_not_put_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second after the last try there is another, however many have called since."""
+    now = [100.0]
+    monkeypatch.setattr("stream_rec.service.inlet.monotonic", lambda: now[0])
+    broker = MemoryBroker({"clicks": 1})
+    with inlet(broker, [TransportError("away", retriable=True)]) as (made, desk):
+        for tenth in range(10):
+            now[0] = 100.0 + tenth / 10
+            made.put([Event("a", "i", 1)], tenth)
+            (told,) = desk.wait(tenth)
+            assert isinstance(told, TransportError), f"tried again after {tenth / 10} s"
+        now[0] = 101.0
+        made.put([Event("a", "i", 1)], "back")
+        (back,) = desk.wait("back")
+    assert isinstance(back, Receipt)
+    assert 1 == len(values(broker))
 
 
 def test_whatever_a_client_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,17 +177,11 @@ def test_whatever_a_client_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_more_is_taken_than_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes when too much waits is told so at once."""
     monkeypatch.setattr("stream_rec.service.inlet._MOST_WAITING", 1)
-    held = threading.Event()
-
-    class Slow(MemoryBroker):
-        def writer(self, transactional_id: str | None) -> object:  # type: ignore[override]
-            held.wait(10)
-            return super().writer(transactional_id)
-
-    with inlet(Slow({"clicks": 1})) as (made, _):
+    broker = Held({"clicks": 1})
+    with inlet(broker) as (made, _):
         with pytest.raises(BusyError):
             _fill(made)
-        held.set()
+        broker.go_on.set()
 
 
 def _fill(made: TopicInlet) -> None:

@@ -4,11 +4,12 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import msgspec
 import pytest
-from crash import Bomb, make_worker, parts
+from crash import Bomb, Crash, make_worker, parts
 
 from stream_rec.errors import FencedError, SettingsError, TransportError
 from stream_rec.events import Answer
@@ -16,7 +17,7 @@ from stream_rec.service.live import Life, Live
 from stream_rec.service.parts import Parts
 from stream_rec.service.pipeline import Threads
 from stream_rec.service.snapshots import Snapshots
-from stream_rec.service.status import Reporter, StatsTaker
+from stream_rec.service.status import Reporter, StatsTaker, read_status
 from stream_rec.snapshot import read, snapshots_in
 from stream_rec.transport.broker import Partition, Writer
 from stream_rec.transport.memory_broker import MemoryBroker
@@ -128,6 +129,55 @@ class TestRunning:
             run_until(live, lambda: live.counts.n_read == 3, reporter)
         assert "waiting for the broker" not in caplog.text
         assert caplog.text.index("answering for clicks-0") < caplog.text.index("ready: ")
+
+    def test_a_status_file_that_is_refused_later_ends_nothing(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Its folder is gone for a while: that is told once, and the file is written as soon as it can be."""
+        folder = tmp_path / "run"
+        folder.mkdir()
+        broker = broker_with(clicks(3))
+        live = Live(lambda _: threaded(broker))
+        a_second_later = map(float, count())
+        reporter = Reporter(folder / "status.json", StatsTaker(), None, clock=a_second_later.__next__)
+        turns: list[int] = []
+
+        def done() -> bool:
+            if live.counts.n_read == 3:
+                turns.append(1)
+                if len(turns) == 1:
+                    folder.rename(tmp_path / "gone")
+                elif len(turns) == 10:
+                    folder.mkdir()
+            return len(turns) > 20
+
+        with caplog.at_level(logging.INFO):
+            run_until(live, done, reporter)
+        assert 1 == caplog.text.count("status_file: cannot write")
+        assert 1 == caplog.text.count("the status file is written again")
+        assert live.was_in_order
+        assert "stopping" == read_status(folder / "status.json").state
+
+    def test_a_status_file_that_cannot_be_is_a_wrong_setting(self, tmp_path: Path) -> None:
+        """It shows at once, by name."""
+        reporter = Reporter(tmp_path / "no" / "status.json", StatsTaker(), None)
+        with pytest.raises(SettingsError, match="status_file"):
+            Live(lambda _: threaded(broker_with([]))).run(lambda: False, reporter)
+
+    def test_who_watches_and_fails_keeps_nothing_from_its_end(self) -> None:
+        """All is committed, and the seat given back, whatever is raised at the last look."""
+        broker = broker_with(clicks(9))
+        live = Live(lambda _: threaded(broker))
+
+        def watch(live: Live) -> None:
+            if live.state == "stopping":
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            run_until(live, lambda: live.counts.n_read == 9, watch)
+        assert live.was_in_order
+        assert 9 == len(answers(broker))
+        assert [] == broker.groups["stream-rec"].members
 
     @pytest.mark.parametrize("error", [SettingsError("kafka.sasl.password", "wrong"), FencedError("two of a name")])
     def test_what_the_operator_must_mend_ends_it(self, error: Exception) -> None:
@@ -391,6 +441,44 @@ class TestSnapshots:
         assert b"s1" not in left.read_bytes()
         assert "s1" not in read(left).state.session_names
 
+    @pytest.mark.parametrize("at", ["open", "prune"])
+    def test_what_is_forgotten_leaves_the_snapshots_of_one_that_was_killed(self, at: str, tmp_path: Path) -> None:
+        """Before it had written the one without, or removed those that hold it: the next start does, on a quiet log."""
+        broker = broker_with([])
+        now = [100.0]
+        fuse: list[str] = []
+
+        def step(name: str) -> None:
+            if name in fuse:
+                raise Crash(name)
+
+        def keep(**others: object) -> Snapshots:
+            return self.keeper(tmp_path, every_s=1e9, clock=lambda: now[0], beside=False, **others)
+
+        keeper = keep(step=step)
+        keeper._due = 0.0
+        life = Life(parts(broker, keeper), lambda: False)
+        for value in (*clicks(3), b'{"type":"forget","session_id":"s1"}'):
+            broker.produce("clicks", value, b"s1")
+            life.seat._next_poll = 0.0
+            while life.step(0.0):
+                pass
+        (held,) = snapshots_in(tmp_path)
+        assert {CLICKS: 4} == broker.groups["stream-rec"].committed
+        fuse.append(at)
+        now[0] += 6.0
+        with pytest.raises(Crash):
+            keeper.idle(life.worker.engine)
+        assert held in snapshots_in(tmp_path)
+        broker.expire("stream-rec")
+        again = keep()
+        life = Life(parts(broker, again), lambda: False)
+        now[0] += 6.0
+        again.idle(life.worker.engine)
+        (left,) = snapshots_in(tmp_path)
+        assert left != held
+        assert b"s1" not in left.read_bytes()
+
     def test_one_is_written_only_when_its_positions_are_committed(self, tmp_path: Path) -> None:
         """One that is ahead of the group could not be gone on from."""
         broker = broker_with(clicks(3))
@@ -419,6 +507,71 @@ class TestSnapshots:
             keeper._writer.join(60)
         assert 2 == len(snapshots_in(tmp_path))
         assert 1 == len(writers - {threading.get_ident()}) == len(writers)
+
+    @pytest.mark.parametrize("at", ["sync", "prune"])
+    def test_whatever_fails_the_next_one_is_written(
+        self, at: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Memory that has run out, a file that somebody removes: told, counted, and what was to be purged still is."""
+        failing: list[str] = []
+
+        def step(name: str) -> None:
+            if name in failing:
+                failing.clear()
+                if name == "sync":
+                    raise MemoryError
+                snapshots_in(tmp_path)[-1].unlink()
+
+        keeper = self.keeper(tmp_path, step=step)
+        worker = make_worker()
+        for offset in (1, 2, 3):
+            failing += [at] if offset == 2 else []
+            keeper.after(worker.engine, {CLICKS: offset}, forgot=offset == 2)
+            assert keeper._writer is not None
+            keeper._writer.join(10)
+        assert (1, 2) == (keeper.failed.count, keeper.written.count)
+        assert caplog.text.count("snapshot failed, and is tried again") == 1
+        (left,) = snapshots_in(tmp_path)
+        assert {"clicks": {0: 3}} == read(left).header.offsets
+
+    def test_none_is_written_beside_another(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """A life that ends while one is being written leaves no last one, and the other gets no name any more."""
+        is_writing, go_on = threading.Event(), threading.Event()
+
+        def step(name: str) -> None:
+            if name == "sync":
+                is_writing.set()
+                go_on.wait(2)
+
+        keeper = self.keeper(tmp_path, step=step)
+        worker = make_worker()
+        keeper.after(worker.engine, {CLICKS: 1}, forgot=False)
+        assert is_writing.wait(10)
+        writer = keeper._writer
+        assert writer is not None
+        keeper.after(worker.engine, {CLICKS: 2}, forgot=False)
+        keeper.close(worker.engine, 0.05)
+        assert "no last one is written" in caplog.text
+        go_on.set()
+        assert writer.join(10)
+        assert [] == list(tmp_path.glob("snapshot-*"))
+        keeper.after(worker.engine, {CLICKS: 3}, forgot=False)
+        keeper.close(worker.engine, 10)
+        (left,) = snapshots_in(tmp_path)
+        assert {"clicks": {0: 3}} == read(left).header.offsets
+
+    def test_none_outlives_the_life_that_it_is_of(self, tmp_path: Path) -> None:
+        """One that waits for its positions to be committed must not take the next life's word for it."""
+        keeper = self.keeper(tmp_path)
+        keeper.committed = lambda: {CLICKS: 0}
+        keeper.after(make_worker().engine, {CLICKS: 3}, forgot=True)
+        writer = keeper._writer
+        assert writer is not None
+        keeper.close(None, 0.05)
+        keeper.committed = dict
+        writer.join(10)
+        assert [] == snapshots_in(tmp_path)
+        assert keeper._forgot, "the next one purges what this one had to"
 
     def test_a_disk_that_is_full_ends_nothing(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """It is told, and tried again later; the answers go on."""

@@ -1,7 +1,7 @@
 """Who asks at the desk is answered between batches, within large ones, and while commits stall."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, cast
 
@@ -9,13 +9,15 @@ import msgspec
 from crash import make_worker
 from web import eventually
 
+from stream_rec.engine import Engine
 from stream_rec.events import Request
 from stream_rec.service.checkpoint import Checkpoint
 from stream_rec.service.desk import Desk, Done, Question
 from stream_rec.service.intake import Handed
 from stream_rec.service.pipeline import Threads, Work
-from stream_rec.service.worker import Batch, Worker
+from stream_rec.service.worker import Batch, Taken, Worker
 from stream_rec.transport.base import Record
+from stream_rec.transport.broker import Partition
 
 
 class Stalled:
@@ -27,6 +29,21 @@ class Stalled:
     def commit(self, outputs: Sequence[object], give_up: object) -> None:
         del outputs, give_up
         self.go_on.wait(20)
+
+
+class Told:
+    """A watcher that counts how often it is told."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
+        del engine, positions, forgot
+        self.n += 1
+
+    def idle(self, engine: Engine) -> None:
+        del engine
+        self.n += 1
 
 
 def ready_worker() -> Worker:
@@ -93,3 +110,28 @@ def test_a_question_does_not_wait_for_a_large_batch() -> None:
         eventually(lambda: done, "answered")
     (answer,) = done[0].result
     assert 1 <= answer.offsets["clicks-0"] < 1000
+
+
+def test_who_watches_is_told_nothing_of_what_was_abandoned() -> None:
+    """A batch may end behind the life that it was read in: by then the snapshots are the next one's."""
+    worker, checkpoint, watcher = ready_worker(), Stalled(), Told()
+    checkpoint.go_on.set()
+    is_under_way, go_on, take = threading.Event(), threading.Event(), worker.take
+
+    def slowly(batch: Batch) -> Taken:
+        is_under_way.set()
+        go_on.wait(20)
+        return take(batch)
+
+    work = batch(worker, 1, 1)
+    worker.take = slowly  # type: ignore[method-assign]
+    threads = Threads(worker, cast("Checkpoint", checkpoint), watcher)
+    threads.put(work)
+    assert is_under_way.wait(20)
+    before = watcher.n
+    assert not threads.close(0.0)
+    go_on.set()
+    for thread in threads._threads:
+        thread.join(20)
+    assert before == watcher.n
+    assert 2 == worker.counts.n_read, "the batch was taken"

@@ -46,4 +46,5 @@ def refuse_too_large(records: Sequence[Outgoing], limit: int, largest_record: Ca
                 place=place,
                 size=size,
                 limit=limits[record.topic],
+                none_sent=True,
             )
