@@ -248,8 +248,7 @@ class Threads:
 
     def _recommend(self) -> None:
         while (item := self._get(self._mailbox, self._idle)) is not None:
-            if self._desk is not None:
-                self._desk.serve(self._worker)
+            self._serve_desk()
             if isinstance(item, _Nudge):
                 continue
             if isinstance(item, Work):
@@ -274,10 +273,11 @@ class Threads:
         parts: list[Taken] = []
         for part in batch.slices(size):
             parts.append(self._worker.take(part))
-            self._desk.serve(self._worker)
+            self._serve_desk()
         return Taken.joined(parts)
 
     def _serve_desk(self) -> None:
+        """Once it is abandoned, the desk is its successor's, whose state is newer."""
         if self._desk is not None and not self._abandoned:
             self._desk.serve(self._worker)
 
@@ -322,8 +322,7 @@ class Threads:
             outputs = outputs[len(same) :]
 
     def _idle(self) -> None:
-        if self._desk is not None:
-            self._desk.serve(self._worker)
+        self._serve_desk()
         with self._telling:
             if self._watcher is not None and not self._abandoned:
                 self._watcher.idle(self._worker.engine)

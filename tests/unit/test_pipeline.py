@@ -113,8 +113,8 @@ def test_a_question_does_not_wait_for_a_large_batch() -> None:
 
 
 def test_who_watches_is_told_nothing_of_what_was_abandoned() -> None:
-    """A batch may end behind the life that it was read in: by then the snapshots are the next one's."""
-    worker, checkpoint, watcher = ready_worker(), Stalled(), Told()
+    """A batch may end behind the life that it was read in: by then snapshots and desk are the next one's."""
+    worker, checkpoint, watcher, desk = ready_worker(), Stalled(), Told(), Desk()
     checkpoint.go_on.set()
     is_under_way, go_on, take = threading.Event(), threading.Event(), worker.take
 
@@ -123,15 +123,17 @@ def test_who_watches_is_told_nothing_of_what_was_abandoned() -> None:
         go_on.wait(20)
         return take(batch)
 
-    work = batch(worker, 1, 1)
+    work = batch(worker, 1, 65)  # two slices: the desk is looked at in between
     worker.take = slowly  # type: ignore[method-assign]
-    threads = Threads(worker, cast("Checkpoint", checkpoint), watcher)
+    threads = Threads(worker, cast("Checkpoint", checkpoint), watcher, desk)
     threads.put(work)
     assert is_under_way.wait(20)
     before = watcher.n
     assert not threads.close(0.0)
+    desk.put(Question([Request(session_id="s0")]), "asked")
     go_on.set()
     for thread in threads._threads:
         thread.join(20)
     assert before == watcher.n
-    assert 2 == worker.counts.n_read, "the batch was taken"
+    assert 66 == worker.counts.n_read, "the batch was taken"
+    assert 1 == len(desk), "the question is left to who comes next"
