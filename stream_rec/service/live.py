@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 _POLL_S: Final = 0.05
 _FOLLOW_EVERY_S: Final = 0.1
 _CLOSE_S: Final = 6.0  # of the ten seconds that a stop may take
+_LET_GO_S: Final = 1.0  # for a snapshot that is being written; one that waits for commits waits for none that will come
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 10.0
 _LONG_LIFE_S: Final = 60.0  # a failure after this is a new one
@@ -190,7 +191,8 @@ class Life:
             if in_order and not done:
                 log.warning("stopped before all answers were committed: the next start answers them")
             if self._parts.snapshots is not None:
-                self._parts.snapshots.close(self.worker.engine if in_order and done else None, _CLOSE_S)
+                engine = self.worker.engine if in_order and done else None
+                self._parts.snapshots.close(engine, _CLOSE_S if in_order else _LET_GO_S)
         undo, self._undo = self._undo, ExitStack()
         try:
             undo.close()
