@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parent.parent
 KERNEL: Final = "stream_rec/index/_kernel/"
+ENGINE: Final = "stream_rec/engine/"
 LAWS: Final = (
     "tests/property/test_laws.py",
     "tests/property/test_core.py",
@@ -56,8 +57,8 @@ BUGS: Final = [
     Bug(
         1,
         "a model is drawn by the number of a session's slot, not by its id",
-        "stream_rec/engine.py",
-        'split.served(self.index.state.session["hash"][batch.slot])',
+        ENGINE + "_applying.py",
+        'split.served(self._held.index.state.session["hash"][batch.slot])',
         "split.served(batch.slot.astype(np.uint64))",
         QUALITY,
     ),
@@ -131,7 +132,7 @@ BUGS: Final = [
     Bug(
         1,
         "answers depend on how the log is cut: the watermark of an answer forgets earlier batches",
-        "stream_rec/engine.py",
+        ENGINE + "_applying.py",
         "np.maximum(batch.time, before), before)",
         "batch.time, before)",
     ),
@@ -265,7 +266,7 @@ BUGS: Final = [
     Bug(
         7,
         "forgetting a user forgets only one session",
-        "stream_rec/engine.py",
+        ENGINE + "_held.py",
         "for each in sorted(slots):\n            self.index.drop(each)",
         "for each in sorted(slots)[:1]:\n            self.index.drop(each)",
     ),
@@ -413,9 +414,9 @@ BUGS: Final = [
     Bug(
         2,
         "a restored state knows nothing of the catalogue",
-        "stream_rec/engine.py",
-        "            self._rulebook.forget_numbers()\n            self._place_items(self.index.live_items())\n",
-        "            self._rulebook.forget_numbers()\n",
+        ENGINE + "_ruling.py",
+        "            self.rulebook.forget_numbers()\n            self.place(self._held.index.live_items())\n",
+        "            self.rulebook.forget_numbers()\n",
         RULES,
     ),
     Bug(

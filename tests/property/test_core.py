@@ -297,7 +297,8 @@ def test_whatever_room_is_wanting_the_kernel_goes_on_where_it_stopped(
         seen=state.seen[:4].copy(),
     )
     needs = set()
-    make_room, refill_front = index.make_room, twins.engine._refill_front
+    held = twins.engine._held
+    make_room, refill_front = index.make_room, held.refill_front
 
     def noted_room(need: int, *others: Any) -> None:
         needs.add(need)
@@ -308,7 +309,7 @@ def test_whatever_room_is_wanting_the_kernel_goes_on_where_it_stopped(
         refill_front()
 
     monkeypatch.setattr(index, "make_room", noted_room)
-    monkeypatch.setattr(twins.engine, "_refill_front", noted_refill)
+    monkeypatch.setattr(held, "refill_front", noted_refill)
     chance = np.random.default_rng(8)
     now = 0
     for _ in range(30):

@@ -85,7 +85,7 @@ class Ruled(RuleBasedStateMachine):
         self.engine._check()
 
     def expected(self, request: Request) -> list[object]:
-        point = self.engine._variant(request)
+        point = self.engine._models.variant(request)
         terms = terms_of(self.held, self.known, request)
         query, own = query_of(point), request.session_id
         if request.items is None:

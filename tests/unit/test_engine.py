@@ -197,8 +197,8 @@ def test_parameter_sets_are_not_remembered_without_bound() -> None:
     for m in range(1, MOST_VARIANTS + 10):
         engine.ask(changed(engine.model, m=m), session_id="cleo")
         engine.answer([Request(session_id="cleo", m=m)])
-    assert len(engine._compiled) <= MOST_VARIANTS
-    assert len(engine._variants) <= MOST_VARIANTS
+    assert len(engine._models._compiled) <= MOST_VARIANTS
+    assert len(engine._models._variants) <= MOST_VARIANTS
 
 
 @pytest.mark.parametrize(
