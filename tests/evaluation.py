@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Final, NamedTuple
 
 from laws import query_of
@@ -102,7 +103,11 @@ def popularity_answers(events: Sequence[Event], n: int) -> list[tuple[Question, 
 
 
 def rule_answers(events: Sequence[Event], name: str, n: int) -> list[tuple[Question, list[str]]]:
-    """Answer by what other sessions held beside the current item (`item-to-item`) or after it."""
+    """Answer by what other sessions held beside the current item (`item-to-item`) or after it.
+
+    Scores are exact here. Raises UndecidedError where two are equal that are not when added up in floats, in some
+    order: which comes first is then nobody's definition.
+    """
     asked = dict(questions(events))
     found = []
     for row, question in asked.items():
@@ -111,22 +116,35 @@ def rule_answers(events: Sequence[Event], name: str, n: int) -> list[tuple[Quest
         for event in events[:row]:
             if event.session_id != question.session:
                 others.setdefault(event.session_id, []).append(event.item_id)
-        scores: dict[str, float] = {}
+        votes: dict[str, list[Fraction]] = {}
         for items in others.values():
             for item, value in _votes(items, current, name):
                 if item != current:
-                    scores[item] = scores.get(item, 0.0) + value
-        ranked = sorted(scores, key=lambda item: (round(scores[item], 9), hash_of(item)), reverse=True)
+                    votes.setdefault(item, []).append(value)
+        scores = {item: sum(values, Fraction(0)) for item, values in votes.items()}
+        times = Counter(scores.values())
+        if any(times[scores[item]] > 1 and not _is_exact(values) for item, values in votes.items()):
+            raise UndecidedError
+        ranked = sorted(scores, key=lambda item: (scores[item], hash_of(item)), reverse=True)
         found.append((question, ranked[:n]))
     return found
 
 
-def _votes(items: list[str], current: str, name: str) -> Iterator[tuple[str, float]]:
+class UndecidedError(Exception):
+    """A tie that depends on how sums are rounded."""
+
+
+def _is_exact(values: Sequence[Fraction]) -> bool:
+    """Whether *values* add up to the same float in any order."""
+    return len(values) == 1 or all(value.denominator.bit_count() == 1 for value in values)
+
+
+def _votes(items: list[str], current: str, name: str) -> Iterator[tuple[str, Fraction]]:
     if name == "item-to-item":
         if current in items:
-            yield from ((item, 1.0) for item in dict.fromkeys(items))
+            yield from ((item, Fraction(1)) for item in dict.fromkeys(items))
         return
     steps = 1 if name == "markov" else 10
     for place, item in enumerate(items):
         if item == current:
-            yield from ((items[place + d], 1.0 / d) for d in range(1, steps + 1) if place + d < len(items))
+            yield from ((items[place + d], Fraction(1, d)) for d in range(1, steps + 1) if place + d < len(items))

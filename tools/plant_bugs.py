@@ -203,7 +203,7 @@ BUGS: Final = [
         2,
         "the share of repeats counts items that may not come",
         KERNEL + "repeats.py",
-        "        if is_blocked(state, scratch, item):\n            continue\n",
+        "        if is_blocked(state, scratch, policy, item):\n            continue\n",
         "",
     ),
     Bug(
@@ -342,8 +342,8 @@ BUGS: Final = [
         5,
         "a commit whose answer was lost is done again",
         SERVICE + "checkpoint.py",
-        "in_doubt = in_doubt or name == _COMMIT",
-        "in_doubt = False",
+        "in_doubt, is_retry = in_doubt or name == _COMMIT, True",
+        "in_doubt, is_retry = False, True",
         (CRASH + "test_a_commit_whose_answer_is_lost_is_not_done_twice",),
     ),
     Bug(
@@ -375,8 +375,8 @@ BUGS: Final = [
         7,
         "a record without a value forgets nobody",
         "stream_rec/transport/base.py",
-        "elif record.tombstone:",
-        "elif record.tombstone and record.key is None:",
+        "        if record.tombstone:\n",
+        "        if record.tombstone and record.key is None:\n",
         (LIVE + "TestSnapshots::test_what_is_forgotten_leaves_the_snapshots",),
     ),
     Bug(

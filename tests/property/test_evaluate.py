@@ -7,6 +7,7 @@ import pytest
 from evaluation import (
     KEEP_ALL,
     Question,
+    UndecidedError,
     measured,
     metrics_of,
     popularity_answers,
@@ -14,7 +15,7 @@ from evaluation import (
     questions,
     rule_answers,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 from laws import query_of
@@ -65,6 +66,8 @@ def test_prequential_figures_are_what_their_definitions_say(drawn: list[tuple[in
         assert expected == pytest.approx(measured(found, place))
 
 
+# A tie of 1 with 1/2 + 1/3 + 1/6, which rounds to less.
+@example([(0, 2, 0), (0, 0, 0), (0, 3, 0), (0, 3, 0), (2, 2, 0), (0, 1, 0), (0, 1, 0), (0, 3, 0), (2, 0, 0)])
 @given(logs)
 @profile(max_examples=40)
 def test_baselines_answer_what_their_definitions_say(drawn: list[tuple[int, int, int]]) -> None:
@@ -78,7 +81,10 @@ def test_baselines_answer_what_their_definitions_say(drawn: list[tuple[int, int,
         elif name == "popularity":
             expected = metrics_of(popularity_answers(events, 4), CUTS)
         else:
-            expected = metrics_of(rule_answers(events, name, 4), CUTS)
+            try:
+                expected = metrics_of(rule_answers(events, name, 4), CUTS)
+            except UndecidedError:
+                continue
         assert expected == pytest.approx(measured(found, place)), name
 
 
