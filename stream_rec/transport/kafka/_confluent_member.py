@@ -76,7 +76,7 @@ class ConfluentMember:
     def poll(self) -> None:
         """Let the client call back; raise what it tells in place of records."""
         with self._errors.during("keeping the seat in the group", self._trouble):
-            self._turns.call(self._serve)
+            self._turns.here(self._serve)
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -119,7 +119,7 @@ class ConfluentMember:
             return
         self._has_left = True
         with self._errors.during("leaving the group", self._trouble):
-            self._turns.call(self._consumer.close)
+            self._turns.here(self._consumer.close)
         self._change(frozenset())
 
     def _serve(self) -> None:
