@@ -102,7 +102,9 @@ class ConfluentMember:
         while True:
             try:
                 with self._errors.during("the committed positions", self._trouble):
-                    return self._turns.call(lambda: self._committed(partitions))
+                    found = self._turns.call(lambda: self._committed(partitions))
+                    self._trouble.is_over()
+                    return found
             except TransportError as error:
                 if not error.retriable or time.monotonic() > until:
                     raise
@@ -112,6 +114,7 @@ class ConfluentMember:
         offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
         with self._errors.during("committing positions", self._trouble):
             _checked(self._turns.call(lambda: self._consumer.commit(offsets=offsets, asynchronous=False)))
+            self._trouble.is_over()
 
     def leave(self) -> None:
         """Close the consumer, which gives up what is owned, and tells the group."""
@@ -136,6 +139,7 @@ class ConfluentMember:
         """Partitions come. A position keeps the client from asking for one."""
         consumer.assign([TopicPartition(each.topic, each.partition, 0) for each in partitions])
         consumer.pause(partitions)
+        self._trouble.is_over()
         self._identity = consumer.consumer_group_metadata()
         self._change(frozenset(Partition(each.topic, each.partition) for each in partitions))
 

@@ -152,6 +152,7 @@ class ConfluentWriter:
                 raise self._refusal(*failures[0])
             if left:
                 raise self._late("writing")
+        self._trouble.is_over()
 
     def add_positions(self, positions: Positions, identity: object) -> None:
         """With the seat's identity, so that the broker refuses those of one that was lost (KIP-447)."""
@@ -166,6 +167,7 @@ class ConfluentWriter:
         self.flush()
         with self._watched("committing a transaction"):
             self._producer.commit_transaction(self._patience_s)
+        self._trouble.is_over()
         self._is_open = False
 
     def abort(self) -> None:
@@ -230,6 +232,7 @@ class ConfluentWriter:
                 try:
                     if self._transactional_id is not None:
                         self._starting.init_transactions(_ASK_S)
+                        self._trouble.is_over()
                 except KafkaException as error:
                     if not error.args[0].retriable() or time.monotonic() > until:
                         raise
