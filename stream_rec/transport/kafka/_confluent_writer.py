@@ -77,6 +77,8 @@ class ConfluentWriter:
         """A producer whose start has not been answered yet. No other name may hold it: it ends with its last one, and
         the frames of an error that is kept somewhere would keep it at work."""
         self._start = threading.Lock()
+        self._in_call = threading.RLock()
+        """Held by whoever is inside a call of the producer."""
         self._is_closed = False
         self._is_open = False
         """Whether a transaction is."""
@@ -147,6 +149,7 @@ class ConfluentWriter:
             raise TransportError("nothing was kept of what was sent before the last error", retriable=True)
         with self._watched("writing"):
             left = self._producer.flush(self._patience_s + _CLOSING_S)
+            self._refuse_if_closed()
             failures, self._failures = self._failures, []
             if failures:
                 raise self._refusal(*failures[0])
@@ -188,12 +191,19 @@ class ConfluentWriter:
                 self._open()
 
     def close(self) -> None:
-        """Abort what is open, and let go. May be called twice, also while another thread waits for a start."""
+        """Abort what is open, and let go. May be called twice, also while another thread waits for a start or commits.
+
+        A transaction that is being committed is left to that: the client takes no second word on it. If it comes to
+        nothing, the next writer of its id ends it, or the broker when its time is over.
+        """
         self._is_closed = True
         try:
-            if self._is_open and not self._is_broken:
-                with self._watched("aborting a transaction"):
-                    self._producer.abort_transaction(self._patience_s)
+            if self._is_open and not self._is_broken and self._in_call.acquire(blocking=False):
+                try:
+                    with self._watched("aborting a transaction"):
+                        self._producer.abort_transaction(self._patience_s)
+                finally:
+                    self._in_call.release()
         finally:
             self._is_open = False
             self._throw_away()
@@ -265,15 +275,22 @@ class ConfluentWriter:
 
     @contextlib.contextmanager
     def _watched(self, what: str) -> Iterator[None]:
-        """Translate errors, and remember what breaks the producer."""
-        try:
-            yield
-        except StreamRecError as error:
-            raise self._met(error) from None
-        except SystemError as error:
-            raise self._met(self._errors.translated(self._fatal(error), what, self._trouble)) from None
-        except CLIENT_ERRORS as error:
-            raise self._met(self._errors.translated(error, what, self._trouble)) from None
+        """Translate errors, and remember what breaks the producer. Meanwhile `close` leaves it alone."""
+        with self._in_call:
+            self._refuse_if_closed()
+            try:
+                yield
+            except StreamRecError as error:
+                raise self._met(error) from None
+            except SystemError as error:
+                raise self._met(self._errors.translated(self._fatal(error), what, self._trouble)) from None
+            except CLIENT_ERRORS as error:
+                raise self._met(self._errors.translated(error, what, self._trouble)) from None
+
+    def _refuse_if_closed(self) -> None:
+        """Whoever closes it throws away what had not arrived, and with it what the client would tell of that."""
+        if self._producer is None:
+            raise TransportError("writing: the writer was closed", retriable=True)
 
     def _fatal(self, error: SystemError) -> BaseException:
         """A fatal error out of a call that called us back gets lost on the way; the next call tells it again."""

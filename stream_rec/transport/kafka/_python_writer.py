@@ -5,6 +5,7 @@ id makes the broker abort what was left open. Who commits in vain never knows wh
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
@@ -62,6 +63,8 @@ class PythonWriter:
         self._starting: Untyped = None
         """A producer that is asking for its turn: it would fence the next one of its name, so `close` closes it too."""
         self._is_closed = False
+        self._in_call = threading.RLock()
+        """Held by whoever is inside a call of the producer."""
         self._open()
 
     @staticmethod
@@ -114,6 +117,7 @@ class PythonWriter:
             raise TransportError("nothing was kept of what was sent before the last error", retriable=True)
         with self._watched("writing"):
             self._producer.flush(timeout=self._producer.config["delivery_timeout_ms"] / 1000 + _CLOSING_S)
+            self._refuse_if_closed()
             sent, outgoing = self._sent, self._outgoing
             self._sent, self._outgoing = [], []
             for place, future in enumerate(sent):
@@ -155,12 +159,19 @@ class PythonWriter:
                 self._open()
 
     def close(self) -> None:
-        """Abort what is open, and let go. May be called twice, also while another thread waits for a start."""
+        """Abort what is open, and let go. May be called twice, also while another thread waits for a start or commits.
+
+        A transaction that is being committed is left to that: the client takes no second word on it. If it comes to
+        nothing, the next writer of its id ends it, or the broker when its time is over.
+        """
         self._is_closed = True
         try:
-            if self._is_open and not self._is_broken:
-                with self._watched("aborting a transaction"):
-                    self._producer.abort_transaction()
+            if self._is_open and not self._is_broken and self._in_call.acquire(blocking=False):
+                try:
+                    with self._watched("aborting a transaction"):
+                        self._producer.abort_transaction()
+                finally:
+                    self._in_call.release()
         finally:
             self._is_open = False
             self._throw_away(_CLOSING_S)
@@ -195,27 +206,38 @@ class PythonWriter:
 
     @contextlib.contextmanager
     def _watched(self, what: str) -> Untyped:
-        """Translate errors, by their cause where the client only says that there was one; remember what breaks it."""
-        try:
-            yield
-        except StreamRecError as error:
-            raise self._met(error) from None
-        except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
-            cause = None if self._producer is None else self._producer.trouble
-            translated = self._errors.translated(cause or error, what)
-            if type(cause) is theirs.KafkaError:
-                # What it says of any error that it has no name for, such as no answer in time: a new producer may do.
-                translated = TransportError(translated.message, retriable=True)
-            raise self._met(translated) from None
+        """Translate errors, by their cause where the client only says that there was one; remember what breaks it.
 
-    def _met(self, error: StreamRecError) -> StreamRecError:
-        """What to raise for *error*, after which only a lost seat leaves the producer as good as it was.
+        Meanwhile `close` leaves it alone, but for throwing it away.
+        """
+        with self._in_call:
+            self._refuse_if_closed()
+            producer = self._producer
+            try:
+                yield
+            except StreamRecError as error:
+                raise self._met(error, producer) from None
+            except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
+                cause = producer.trouble
+                translated = self._errors.translated(cause or error, what)
+                if type(cause) is theirs.KafkaError:
+                    # What it says of any error that it has no name for, such as no answer in time: a new one may do.
+                    translated = TransportError(translated.message, retriable=True)
+                raise self._met(translated, producer) from None
+
+    def _refuse_if_closed(self) -> None:
+        """Whoever closes it throws away what had not arrived, and with it what the client would tell of that."""
+        if self._producer is None:
+            raise TransportError("writing: the writer was closed", retriable=True)
+
+    def _met(self, error: StreamRecError, producer: Untyped) -> StreamRecError:
+        """What to raise for *error*, after which only a lost seat leaves the *producer* as good as it was.
 
         A transaction that took too long is ended by the broker, with the words that it has for a newer writer.
         """
         self._is_broken = self._is_broken or not isinstance(error, SeatLostError)
         took = time.monotonic() - self._began
-        limit = self._producer.config["transaction_timeout_ms"] / 1000
+        limit = producer.config["transaction_timeout_ms"] / 1000
         if not (self._is_open and isinstance(error, FencedError) and took > limit):
             return error
         message = f"the transaction took more than {limit:g} s (kafka.transaction.timeout.ms), and was aborted"
