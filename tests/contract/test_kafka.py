@@ -287,6 +287,36 @@ def test_a_transaction_that_takes_too_long(subject: Subject) -> None:
     assert [b"again"] == [record.value for record in subjects.read_to_end(reader, [Partition(topic, 0)])]
 
 
+def test_a_producer_thrown_away_amid_a_batch_leaves_nothing(own_broker: MakeBroker) -> None:
+    """kafka-python's own closing gives up where something is still to be written, and its thread goes on with it."""
+    broker = own_broker()
+    made = subjects.kafka("kafka-python", broker)
+    topic = made.topic()
+    before = set(threading.enumerate())
+    writer = made.open().writer(fresh("writer"))
+    writer.begin()
+    writer.send([Outgoing(topic, b"known")])
+    writer.flush()
+    broker.pause()
+    try:
+        writer.send([Outgoing(topic, b"lost")])
+        writer._is_broken = True  # type: ignore[attr-defined]  # as any error leaves it
+        writer.close()
+        until(lambda: not [each for each in set(threading.enumerate()) - before if is_a_sender(each)], lambda: None)
+    finally:
+        broker.resume()
+    broker.wait_until_ready()
+    assert [] == subjects.read_to_end(start(made, topic), [Partition(topic, 0)])
+    made.close()
+
+
+def is_a_sender(thread: threading.Thread) -> bool:
+    """Whether it is the one on which a producer of kafka-python writes."""
+    from kafka.producer.sender import Sender  # noqa: PLC0415 (here only)
+
+    return isinstance(thread, Sender)
+
+
 def test_a_start_that_was_given_up_fences_nobody(client: Client, own_broker: MakeBroker) -> None:
     """Not even where the errors that it met are kept, by a log for one, and with them all that they came by."""
     broker = own_broker()

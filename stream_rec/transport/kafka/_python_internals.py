@@ -3,8 +3,8 @@
 To let go of a client that could not be opened; to wait on the client's own loop, which a rebalance listener must do so
 that heartbeats go on; to know topics before joining a group for them; transactions whose calls end in time, since the
 public ones wait for the broker for ever; and ways round a defect of pausing, of static seats, which do not tell that
-they were taken, and of connections, which hang up before all was heard. The contract tests run all of it against a real
-broker, so a version that changed one of these shows there.
+they were taken, of connections, which hang up before all was heard, and of producers, which do not end amid a batch.
+The contract tests run all of it against a real broker, so a version that changed one of these shows there.
 """
 
 import time
@@ -119,6 +119,18 @@ class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has 
     def abort_transaction(self) -> None:
         """Abort."""
         self._ended(self._transaction_manager.begin_abort())
+
+    def close(self, timeout: float | None = None, **others: bool) -> None:
+        """End its thread and connections, after *timeout* at the latest.
+
+        Theirs flushes first, and raises where that takes too long, before anything has ended: the thread would go on to
+        write what was thrown away, and be there to fence the next producer of its name.
+        """
+        try:
+            super().close(timeout, **others)
+        except theirs.KafkaTimeoutError:
+            self._sender.force_close()
+            self._closed = True
 
     @property
     def trouble(self) -> BaseException | None:
