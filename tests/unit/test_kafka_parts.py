@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from stream_rec.errors import SettingsError, TransportError
-from stream_rec.transport.broker import Partition, Writer
+from stream_rec.errors import RecordTooLargeError, SettingsError, TransportError
+from stream_rec.transport.broker import Outgoing, Partition, Writer
 from stream_rec.transport.kafka import _python_errors
 from stream_rec.transport.kafka._config import read_config
 from stream_rec.transport.kafka._confluent_errors import Translator, Trouble
 from stream_rec.transport.kafka._confluent_member import ConfluentMember
 from stream_rec.transport.kafka._confluent_writer import ConfluentWriter
 from stream_rec.transport.kafka._python_writer import PythonWriter
+from stream_rec.transport.kafka._sizes import record_bytes
 
 HANDSHAKE = KafkaError(KafkaError._SSL, "b1:9093: SSL handshake failed: Disconnected")
 CLICKS = Partition("clicks", 0)
@@ -154,3 +155,112 @@ class TestClosing:
         let_go.set()
         publisher.join(30.0)
         assert [True] == [error.retriable for error in told]
+
+
+class Topic:
+    """A producer of librdkafka, and a topic that it writes to: each flush is one batch, which is taken or refused."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.batches: list[int] = []
+        self.written: list[Outgoing] = []
+        self._waiting: list[Outgoing] = []
+        self._told: Callable[[KafkaError, object], None] = lambda *_: None
+
+    def make(self, settings: Any, _: Trouble) -> Client:
+        self._told = settings["on_delivery"]
+        self._waiting = []
+        return Client(produce=self._produce, flush=self._flush, purge=self._waiting.clear)
+
+    def _produce(self, topic: str, value: bytes, key: bytes, headers: Any = ()) -> None:
+        self._waiting.append(Outgoing(topic, value, key, tuple(headers)))
+
+    def _flush(self, _: float) -> int:
+        batch, self._waiting = self._waiting, []
+        size = sum(map(record_bytes, batch))
+        self.batches.append(size)
+        if size > self.limit:
+            for each in batch:
+                self._told(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large"), Refused(each))
+        else:
+            self.written += batch
+        return 0
+
+
+class Refused:
+    """A message as a delivery report has it: without its headers."""
+
+    def __init__(self, record: Outgoing) -> None:
+        self.topic, self.value, self.key = (lambda: record.topic), (lambda: record.value), (lambda: record.key)
+
+
+def records(*sizes: int) -> list[Outgoing]:
+    return [Outgoing("dead", b"%d" % place + b"x" * size, b"k") for place, size in enumerate(sizes)]
+
+
+def writer_to(topic: Topic, largest_record: int, given: dict[str, str] | None = None) -> ConfluentWriter:
+    return ConfluentWriter(topic.make, "one", given or {}, lambda _: largest_record, Translator(read_config({})))
+
+
+def written(writer: ConfluentWriter, wanted: list[Outgoing]) -> int:
+    """Write in transactions until all is taken, as a service does; how many it took."""
+    for n in range(1, 20):
+        writer.begin()
+        try:
+            writer.send(wanted)
+            writer.flush()
+        except TransportError as error:
+            if not error.retriable:
+                raise
+            writer.abort()
+        else:
+            return n
+    raise AssertionError("it does not come to an end")
+
+
+class TestBatches:
+    """librdkafka fills batches up to one size, whatever a topic takes, and splits none."""
+
+    def test_a_topic_that_takes_less_gets_less_at_a_time(self) -> None:
+        """All arrives at the first try, in order, in batches that are as large as they may be."""
+        topic, wanted = Topic(10_000), records(*[400] * 100)
+        writer = writer_to(topic, 10_000)
+        writer.begin()
+        writer.send(wanted[:50])
+        writer.send(wanted[50:])
+        writer.flush()
+        assert wanted == topic.written
+        assert max(topic.batches) <= 10_000
+        assert len(topic.batches) < 10
+
+    def test_one_that_takes_as_much_is_written_to_without_a_wait(self) -> None:
+        """As nearly all are."""
+        topic = Topic(1 << 20)
+        assert 1 == written(writer_to(topic, 1 << 20), records(*[400] * 100))
+        assert 1 == len(topic.batches)
+
+    def test_what_is_not_known_is_learned_from_refusals(self) -> None:
+        """Half as much each time, and so from then on."""
+        topic, wanted = Topic(10_000), records(*[400] * 100)
+        writer = writer_to(topic, 1 << 20)
+        assert 1 < written(writer, wanted) < 6
+        assert wanted == topic.written
+        assert 1 == written(writer, wanted)
+
+    def test_the_one_that_is_too_large_is_found(self) -> None:
+        """By its place in what was sent, whether the topic's limit was known or not."""
+        for known in (1000, 1 << 20):
+            writer = writer_to(Topic(1000), known, {"compression.type": "gzip"})
+            with pytest.raises(RecordTooLargeError) as caught:
+                written(writer, records(10, 20, 300, 1500, 30))
+            assert 3 == caught.value.place
+            assert caught.value.size > 1500
+
+    def test_one_of_a_call_before_is_nobodys_place(self) -> None:
+        """Rather no place than that of another one."""
+        writer = writer_to(Topic(1000), 1000, {"compression.type": "gzip"})
+        writer.begin()
+        writer.send(records(1500))
+        with pytest.raises(TransportError, match="before") as caught:
+            writer.send(records(10, 20))
+        assert not isinstance(caught.value, RecordTooLargeError)

@@ -21,6 +21,7 @@ from stream_rec.errors import (
     TransportError,
 )
 from stream_rec.transport.broker import Outgoing, Partition, Positions
+from stream_rec.transport.kafka._portions import Portions
 from stream_rec.transport.kafka._python_errors import Translator
 from stream_rec.transport.kafka._python_internals import BoundedProducer, Untyped
 from stream_rec.transport.kafka._sizes import record_bytes, refuse_too_large
@@ -56,6 +57,9 @@ class PythonWriter:
         self._sent: list[Untyped] = []
         """The client's word for each of the records, of which the outcome is still open."""
         self._outgoing: list[Outgoing] = []
+        self._n_arrived = 0
+        """Of them, so many are known to have arrived."""
+        self._portions = Portions(0, largest_record)  # until a producer tells how large its batches are
         self._is_open = False
         """Whether a transaction is."""
         self._began = 0.0
@@ -89,11 +93,15 @@ class PythonWriter:
         refuse_too_large(
             records, self._producer.config["max_request_size"], None if compressed else self._largest_record
         )
+        narrow = self._portions.narrow(records)
         take, keep = self._producer.send, self._sent.append
-        with self._watched("writing"):
-            for topic, value, key, headers in records:
-                keep(take(topic, value, key, list(headers)))
         self._outgoing += records
+        with self._watched("writing"):
+            for record in records:
+                topic, value, key, headers = record
+                if narrow and topic in narrow:
+                    self._make_room(record, narrow[topic])
+                keep(take(topic, value, key, list(headers)))
 
     def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
         """The client's own futures tell where."""
@@ -115,14 +123,8 @@ class PythonWriter:
         """Wait for the answers to all that was sent, and raise the first that is a refusal."""
         if self._producer is None:
             raise TransportError("nothing was kept of what was sent before the last error", retriable=True)
-        with self._watched("writing"):
-            self._producer.flush(timeout=self._producer.config["delivery_timeout_ms"] / 1000 + _CLOSING_S)
-            self._refuse_if_closed()
-            sent, outgoing = self._sent, self._outgoing
-            self._sent, self._outgoing = [], []
-            for place, future in enumerate(sent):
-                if not future.succeeded():
-                    raise self._refusal(future.exception, place, outgoing[place])
+        self._await_answers()
+        self._forget()
 
     def add_positions(self, positions: Positions, identity: object) -> None:
         """With the seat's identity, so that the broker refuses those of one that was lost (KIP-447)."""
@@ -152,7 +154,7 @@ class PythonWriter:
             except TransportError:
                 self._is_broken = True
         self._is_open = False
-        self._sent, self._outgoing = [], []
+        self._forget()
         if self._is_broken:
             self._throw_away()
             with contextlib.suppress(TransportError):
@@ -196,10 +198,32 @@ class PythonWriter:
         finally:
             self._starting = None
         self._producer = producer
+        self._portions = Portions(producer.config["batch_size"], self._largest_record)
+
+    def _await_answers(self) -> None:
+        with self._watched("writing"):
+            self._producer.flush(timeout=self._producer.config["delivery_timeout_ms"] / 1000 + _CLOSING_S)
+            self._refuse_if_closed()
+            for place in range(self._n_arrived, len(self._sent)):
+                if not self._sent[place].succeeded():
+                    raise self._refusal(self._sent[place].exception, place, self._outgoing[place])
+        self._n_arrived = len(self._sent)
+        self._portions.arrived()
+
+    def _make_room(self, record: Outgoing, most: int) -> None:
+        """Before *record* is handed over: of its topic, no more than *most* may be under way."""
+        if not self._portions.take(record, most):
+            self._await_answers()
+            self._portions.take(record, most)
+
+    def _forget(self) -> None:
+        """What has arrived, or is not to arrive any more."""
+        self._sent, self._outgoing, self._n_arrived = [], [], 0
+        self._portions.arrived()
 
     def _throw_away(self, timeout_s: float = 0) -> None:
         producer, self._producer, self._is_broken = self._producer, None, False
-        self._sent, self._outgoing = [], []
+        self._forget()
         if producer is not None:
             with contextlib.suppress(theirs.KafkaError):
                 producer.close(timeout=timeout_s)
