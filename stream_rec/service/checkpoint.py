@@ -178,14 +178,20 @@ class Checkpoint:
 def _shortened(record: Outgoing, error: RecordTooLargeError) -> Outgoing:
     """*record* as the broker will take it: without its value, which still stands where the headers say.
 
-    Only a dead letter comes to this: it has more headers than the record that it is about.
+    Only a dead letter comes to this: it has more headers than the record that it is about. Raises TransportError where
+    nothing more can be left out.
     """
     if not any(name.startswith(HEADERS) for name, _ in record.headers) or record.value is None:
         raise TransportError(
             f"an answer of {error.size} bytes is more than the {error.limit} that the broker takes: "
             "ask for fewer items (--n), or raise max.request.size and the topic's max.message.bytes"
         ) from error
-    log.warning("a dead letter of %d bytes is too large: its value is left out (%s)", error.size, record.headers)
     own = [(name, value) for name, value in record.headers if name.startswith(HEADERS)]
+    if not record.value and len(own) == len(record.headers):
+        raise TransportError(
+            f"a dead letter of {error.size} bytes, without a value, is more than the {error.limit} that the broker "
+            f"takes for {record.topic!r}: raise the topic's max.message.bytes"
+        ) from error
+    log.warning("a dead letter of %d bytes is too large: its value is left out (%s)", error.size, record.headers)
     cut = (HEADERS + "value-bytes-left-out", str(len(record.value)).encode())
     return Outgoing(record.topic, b"", record.key, (*own, cut))

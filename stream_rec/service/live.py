@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from stream_rec.catalogue import Catalogue
-from stream_rec.errors import LogChangedError, SeatLostError, StreamRecError, TransportError
+from stream_rec.errors import LogChangedError, SeatLostError, SettingsError, StreamRecError, TransportError
 from stream_rec.service.checkpoint import Checkpoint
 from stream_rec.service.collector import calm_collector, set_aside
 from stream_rec.service.counts import Counts
@@ -44,6 +44,8 @@ _LONG_LIFE_S: Final = 60.0  # a failure after this is a new one
 _BOUNDS_EVERY_S: Final = 2.0
 _REFUSALS: Final = 3  # a broker that has just started may not know yet what it holds
 WAITING: Final = "waiting for the broker"
+_OF_CONNECTING: Final = ("kafka.security.", "kafka.ssl.", "kafka.sasl.")
+_OF_RIGHTS: Final = "kafka.sasl.username"
 _HINT_AFTER_S: Final = 30.0
 _HINT: Final = (
     "no broker has answered yet: is the address right, can this machine reach it, and is kafka.security.protocol what "
@@ -196,7 +198,7 @@ class Life:
         undo, self._undo = self._undo, ExitStack()
         try:
             undo.close()
-        except TransportError as error:
+        except (TransportError, SettingsError) as error:
             # What ended this life is told in its place. A publisher that is still committing is one such reason.
             if in_order:
                 raise
@@ -239,7 +241,8 @@ class Live:
         """Serve until told to *stop*; *watch* is called several times a second.
 
         Waits for a broker that is away, and recovers when the group goes on without us. Raises FencedError,
-        TransportError for what waiting does not help, and SettingsError.
+        TransportError for what waiting does not help, and SettingsError: for what has to do with connecting, only
+        before it was connected for the first time.
         """
         with nullcontext() if self.serves_others else calm_collector():
             self._run(stop, watch)
@@ -255,8 +258,8 @@ class Live:
                     self._live(self._connect(opened), stop, watch)
             except SeatLostError as error:
                 log.warning("%s; recovering", error)
-            except TransportError as error:
-                if not error.retriable:
+            except (TransportError, SettingsError) as error:
+                if not self._may_pass(error):
                     raise
                 if monotonic() - begun > _LONG_LIFE_S:
                     wait_s = _FIRST_WAIT_S
@@ -267,6 +270,17 @@ class Live:
                 self.state = WAITING
                 self._pause(wait_s, stop, watch)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def _may_pass(self, error: TransportError | SettingsError) -> bool:
+        """Whether waiting may help.
+
+        Settings that have connected us once are not wrong. A proxy without its broker hangs up amid a handshake, a
+        certificate has ended, a password is replaced: what a start would have to give up for is somebody's to mend on
+        the other side, or mends itself. What we are not allowed to do stays a matter of the operator's.
+        """
+        if isinstance(error, TransportError):
+            return error.retriable
+        return self.life is not None and error.key.startswith(_OF_CONNECTING) and error.key != _OF_RIGHTS
 
     def _live(self, parts: Parts, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:
         self.state = "recovering"

@@ -7,7 +7,7 @@ from where the last owner stopped; and what others own is followed as far as the
 import logging
 from collections.abc import Callable
 from queue import SimpleQueue
-from threading import Event, get_ident
+from threading import Event, Lock, get_ident
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -29,7 +29,7 @@ _DRAIN_S: Final = 5.0  # of a rebalance; half of what the group grants by defaul
 
 
 class _Revocation(NamedTuple):
-    """Partitions taken away, to be given up by the consumer thread; *done* says that they are."""
+    """Partitions taken away, to be given up; *done* says that they are."""
 
     partitions: frozenset[Partition]
     is_lost: bool
@@ -66,7 +66,10 @@ class Seat:
         self._next_poll = 0.0
         self._limits: dict[Partition, int] = {}
         self._thread = get_ident()
+        self._is_polling = False
+        """Whether the consumer thread is inside of the member's `poll`."""
         self._revocations: SimpleQueue[_Revocation] = SimpleQueue()
+        self._giving_up = Lock()
         self._drain: Callable[[float], bool] = lambda _: True
 
     def keep(self, pipeline: Pipeline, checkpoint: Checkpoint) -> None:
@@ -75,7 +78,11 @@ class Seat:
         now = self._clock()
         if now >= self._next_poll:
             self._next_poll = now + _KEEP_SEAT_EVERY_S
-            self._member.poll()
+            self._is_polling = True
+            try:
+                self._member.poll()
+            finally:
+                self._is_polling = False
         self._give_up_revoked()
         if self._member.generation != self.generation:
             self._take_over(pipeline, checkpoint)
@@ -84,10 +91,14 @@ class Seat:
             self._intake.follow({p: limit for p, limit in limits.items() if p not in self.owned})
 
     def revoked(self, partitions: frozenset[Partition], lost: bool) -> None:
-        """Have the consumer thread give up all that is owned, and wait until it has. Any thread may call it."""
+        """Have all that is owned given up, and wait until it is. Any thread may call it.
+
+        A client may call back on a thread of its own while the consumer thread waits for that in `poll`. Then it is
+        done here: nobody else touches the intake, since whoever comes back from `poll` meanwhile waits for the lock.
+        """
         revocation = _Revocation(partitions, lost, Event())
         self._revocations.put(revocation)
-        if get_ident() == self._thread:
+        if self._is_polling or get_ident() == self._thread:
             self._give_up_revoked()
         else:
             revocation.done.wait(_DRAIN_S)
@@ -100,16 +111,17 @@ class Seat:
 
     def _give_up_revoked(self) -> None:
         """Hand out no more of what was taken away, and see that what was handed out is committed."""
-        while not self._revocations.empty():
-            partitions, is_lost, done = self._revocations.get()
-            self.owned = frozenset()
-            self._intake.own({})
-            if is_lost:
+        with self._giving_up:
+            while not self._revocations.empty():
+                partitions, is_lost, done = self._revocations.get()
+                self.owned = frozenset()
+                self._intake.own({})
+                if is_lost:
+                    done.set()
+                    raise SeatLostError(f"the group took {_listed(partitions)} away: we were not heard of for too long")
+                if not self._drain(_DRAIN_S):
+                    log.warning("%s taken away before all was committed: the next owner answers", _listed(partitions))
                 done.set()
-                raise SeatLostError(f"the group took {_listed(partitions)} away: we were not heard of for too long")
-            if not self._drain(_DRAIN_S):
-                log.warning("%s taken away before all was committed: the next owner answers", _listed(partitions))
-            done.set()
 
     def _take_over(self, pipeline: Pipeline, checkpoint: Checkpoint) -> None:
         """Find out from where on each partition is ours to answer. The next `keep` tries again if it fails for now."""

@@ -131,6 +131,63 @@ def test_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
     assert [b"c"] == [record.value for record in read(start(subject, small), 1)]
 
 
+def test_a_topic_that_takes_less_than_a_batch(subject: Subject, topic: Any) -> None:
+    """1,000 dead letters of 500 bytes in one transaction, for one that takes 100,000 bytes at a time: all arrive."""
+    small = topic(config={"max.message.bytes": "100000"})
+    values = [b"%04d" % number + b"x" * 496 for number in range(1000)]
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    writer.send([Outgoing(small, value, b"k", (("stream-rec.reason", b"not_json"),)) for value in values])
+    writer.commit()
+    assert values == [record.value for record in read(start(subject, small), 1000)]
+
+
+def test_a_topic_that_takes_less_than_it_did(subject: Subject, broker: TestBroker, topic: Any) -> None:
+    """What is refused now is written in smaller batches: at once, or when the same is tried again."""
+    small = topic()
+    writer = subject.open().writer(fresh("writer"))
+    writer.begin()
+    writer.send([Outgoing(small, b"first", b"k")])
+    writer.commit()
+    with broker.admin() as admin:
+        from kafka.admin import ConfigResource, ConfigResourceType  # noqa: PLC0415 (here only)
+
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, small, {"max.message.bytes": "100000"})])
+    values = [b"%04d" % number + b"x" * 496 for number in range(1000)]
+
+    def write() -> bool:
+        try:
+            writer.begin()
+            writer.send([Outgoing(small, value, b"k") for value in values])
+            writer.commit()
+        except TransportError as error:
+            if not error.retriable:
+                raise
+            writer.abort()
+            return False
+        return True
+
+    assert any(write() for _ in range(6))
+    assert [b"first", *values] == [record.value for record in read(start(subject, small), 1001)]
+
+
+def test_the_place_of_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
+    """Among others that it would take, and that are in the same batch."""
+    small = topic(config={"max.message.bytes": "2000"})
+    writer = subject.open(compression_type="gzip").writer(fresh("writer"))
+    records = [Outgoing(small, value, b"k") for value in (b"a", b"b", random_bytes(5000), b"c")]
+    writer.begin()
+
+    def write() -> None:
+        writer.send(records)
+        writer.commit()
+
+    with pytest.raises(RecordTooLargeError) as caught:
+        write()
+    assert 2 == caught.value.place
+    writer.abort()
+
+
 def random_bytes(n: int) -> bytes:
     """What no codec makes smaller."""
     import random  # noqa: PLC0415 (here only)
@@ -285,6 +342,37 @@ def test_a_transaction_that_takes_too_long(subject: Subject) -> None:
     writer.commit()
     reader = start(subject, topic)
     assert [b"again"] == [record.value for record in subjects.read_to_end(reader, [Partition(topic, 0)])]
+
+
+def test_a_producer_thrown_away_amid_a_batch_leaves_nothing(own_broker: MakeBroker) -> None:
+    """kafka-python's own closing gives up where something is still to be written, and its thread goes on with it."""
+    broker = own_broker()
+    made = subjects.kafka("kafka-python", broker)
+    topic = made.topic()
+    before = set(threading.enumerate())
+    writer = made.open().writer(fresh("writer"))
+    writer.begin()
+    writer.send([Outgoing(topic, b"known")])
+    writer.flush()
+    broker.pause()
+    try:
+        time.sleep(0.5)  # what it is about to answer, it may still answer
+        writer.send([Outgoing(topic, b"lost")])
+        writer._is_broken = True  # type: ignore[attr-defined]  # as any error leaves it
+        writer.close()
+        until(lambda: not [each for each in set(threading.enumerate()) - before if is_a_sender(each)], lambda: None)
+    finally:
+        broker.resume()
+    broker.wait_until_ready()
+    assert [] == subjects.read_to_end(start(made, topic), [Partition(topic, 0)])
+    made.close()
+
+
+def is_a_sender(thread: threading.Thread) -> bool:
+    """Whether it is the one on which a producer of kafka-python writes."""
+    from kafka.producer.sender import Sender  # noqa: PLC0415 (here only)
+
+    return isinstance(thread, Sender)
 
 
 def test_a_start_that_was_given_up_fences_nobody(client: Client, own_broker: MakeBroker) -> None:

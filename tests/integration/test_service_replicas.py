@@ -71,6 +71,24 @@ def is_shared(shop: Shop, services: list[Serving]) -> bool:
     return all(owned) and sum(map(len, owned)) == PARTITIONS and set().union(*owned) == everything(shop)
 
 
+@CLIENTS
+def test_one_that_is_added_has_its_share_at_once(shop: Shop, client: str) -> None:
+    """A heartbeat, and the drain of what is under way: whoever gives something up does not wait out a time for it."""
+    quick = ("consumer.session.timeout.ms=4000", "consumer.heartbeat.interval.ms=300")
+    flags = {**shop.flags, "kafka": quick, "kafka_client": client}
+    with serving(shop.address, **flags) as first:
+        first.ready()
+        eventually(lambda: first.owned == everything(shop), "all is the first one's")
+        shop.produce(*keyed(LOG))
+        eventually(shop.is_settled, "work")
+        with serving(shop.address, **flags) as second:
+            eventually(lambda: second.is_over.is_set() or is_joining(second), "it joins")
+            begun = time.monotonic()
+            eventually(lambda: second.is_over.is_set() or is_shared(shop, [first, second]), "two shares")
+            assert time.monotonic() - begun < 4
+    assert each_answered_once(shop, LOG)
+
+
 def test_the_share_of_one_that_is_killed_goes_to_the_others(shop: Shop, tmp_path: Path) -> None:
     """Within the session timeout and what a transaction may take; nothing is lost or doubled."""
     argv = [*shop.argv, "--kafka", *SESSION]

@@ -196,6 +196,31 @@ class TestDeadLetters:
         assert b"7" == dict(large.headers)[f"{HEADERS}offset"]
         assert 2 == len(broker.visible("recs"))
 
+    def test_one_that_is_too_large_without_its_value_is_the_operators_matter(self) -> None:
+        """Nothing more can be left out: to try the same again would have no end."""
+        steps: list[str] = []
+
+        def step(name: str) -> None:
+            steps.append(name)
+            assert steps.count("begin") < 9
+
+        broker, member = broker_and_seat(step)
+        broker.max_record_bytes = 20
+        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        with pytest.raises(TransportError, match=r"max\.message\.bytes") as caught:
+            checkpoint.commit([output(member, 0, (refused(),))])
+        assert not caught.value.retriable
+        assert 2 == steps.count("begin")
+
+    def test_one_without_a_value_goes_without_the_headers_that_it_came_with(self) -> None:
+        """They stand where the others say, too."""
+        broker, member = broker_and_seat(Steps())
+        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        checkpoint.commit([output(member, 0, (refused(b"", (("trace", b"x" * 700),)),))])
+        (letter,) = broker.visible("dead")
+        assert "trace" not in dict(letter.headers)
+        assert b"0" == dict(letter.headers)[f"{HEADERS}value-bytes-left-out"]
+
     def test_an_answer_that_is_too_large_is_the_operators_matter(self) -> None:
         """It cannot be cut, so the service stops, and says which settings help."""
         broker, member = broker_and_seat(Steps())

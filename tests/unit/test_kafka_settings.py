@@ -9,7 +9,7 @@ import pytest
 
 from stream_rec.errors import SettingsError, TransportError
 from stream_rec.settings import load
-from stream_rec.transport.kafka import Address, _python, is_address, open_broker, parse_address
+from stream_rec.transport.kafka import Address, _python, open_broker, parse_address
 from stream_rec.transport.kafka._config import Config, Role, read_config
 from stream_rec.transport.kafka._confluent_names import confluent_settings, refused
 from stream_rec.transport.kafka._python import _DEFAULTS
@@ -73,12 +73,6 @@ class TestAddresses:
         with pytest.raises(SettingsError, match=r"kafka\.sasl\.password") as caught:
             parse_address(f"kafka://shop:{SECRET}@b1/clicks", "events")
         assert SECRET not in str(caught.value)
-
-    def test_what_is_meant_to_be_one(self) -> None:
-        """By its beginning, whatever else is wrong with it."""
-        assert is_address("kafka://b/t")
-        assert is_address("KAFKA:b")
-        assert not is_address("kafka.jsonl")
 
 
 class TestSecrets:

@@ -192,6 +192,47 @@ class TestRunning:
             Live(connect).run(lambda: False)
         assert [1] == tries
 
+    @pytest.mark.parametrize("key", ["kafka.security.protocol", "kafka.ssl.ca.location", "kafka.sasl.password"])
+    def test_settings_that_have_connected_it_are_not_wrong_later(
+        self, caplog: pytest.LogCaptureFixture, key: str
+    ) -> None:
+        """A proxy that hangs up amid a handshake is waited for, wherever it shows, once there was a life."""
+        broker = broker_with(clicks(9))
+        refusal = SettingsError(key, "b1:9093 ends the handshake of TLS")
+        failures: list[SettingsError] = []
+
+        def connect(_: ExitStack) -> Parts:
+            if len(failures) == 1:
+                failures.append(refusal)
+                raise refusal
+            if failures:
+                broker.produce("clicks", clicks(1, start=9)[0], b"k")
+            return threaded(broker)
+
+        def fail(_: Live) -> None:
+            if live.counts.n_read == 9 and not failures:
+                failures.append(refusal)
+                raise refusal
+
+        live = Live(connect)
+        with caplog.at_level(logging.WARNING):
+            run_until(live, lambda: len(answers(broker)) == 10, fail)
+        assert 2 == caplog.text.count(f"{key}: b1:9093 ends the handshake of TLS; trying again in")
+
+    @pytest.mark.parametrize("key", ["kafka.sasl.username", "recommendations"])
+    def test_what_has_nothing_to_do_with_connecting_ends_it_later_too(self, key: str) -> None:
+        """Rights that were taken away, or a topic."""
+        broker = broker_with(clicks(3))
+        failed: list[bool] = []
+
+        def fail(live: Live) -> None:
+            if live.counts.n_read == 3 and not failed:
+                failed.append(True)
+                raise SettingsError(key, "not any more")
+
+        with pytest.raises(SettingsError, match="not any more"):
+            run_until(Live(lambda _: threaded(broker)), lambda: False, fail)
+
     def test_a_seat_that_was_lost_is_taken_again(self, caplog: pytest.LogCaptureFixture) -> None:
         """Nothing is doubled, nothing is missing."""
         broker = broker_with(clicks(50))

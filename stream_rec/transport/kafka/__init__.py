@@ -3,7 +3,7 @@
 The only room that imports a Kafka client, and only the one that is used, when it is.
 """
 
-from stream_rec.transport.kafka._address import Address, is_address, parse_address
+from stream_rec.transport.kafka._address import Address, parse_address
 from stream_rec.transport.kafka._config import read_config
 from stream_rec.transport.kafka._open import Client, open_broker
 from stream_rec.transport.kafka._sink import KafkaSink
@@ -14,7 +14,6 @@ __all__ = [
     "Client",
     "KafkaSink",
     "KafkaSource",
-    "is_address",
     "open_broker",
     "parse_address",
     "read_config",

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from stream_rec.errors import SettingsError
 
-__all__ = ["SCHEME", "Address", "is_address", "parse_address", "parse_servers"]
+__all__ = ["SCHEME", "Address", "parse_address", "parse_servers"]
 
 SCHEME: Final = "kafka://"
 _PORT: Final = 9092
@@ -25,11 +25,6 @@ class Address(NamedTuple):
     servers: str
     """As clients take them: `host:port`, with commas between."""
     topic: str
-
-
-def is_address(text: str) -> bool:
-    """Whether *text* is meant to be one: it may still be a wrong one."""
-    return text.lower().startswith("kafka:")
 
 
 def parse_address(text: str, key: str) -> Address:

@@ -77,6 +77,7 @@ class ConfluentBroker:
                     raise
                 self._admin.poll(0)
             else:
+                self._trouble.is_over()
                 return
 
     def partitions(self, topic: str, within_s: float = _ANSWER_S) -> list[Partition]:
@@ -233,7 +234,7 @@ class ConfluentBroker:
         """What *future* brings. The client keeps to the times that it is given only while it is connected."""
         with self.errors.during(what, self._trouble):
             try:
-                return future.result(timeout=max(0.0, within_s) + _GRACE_S)
+                answer = future.result(timeout=max(0.0, within_s) + _GRACE_S)
             except TimeoutError:
                 raise TransportError(f"{what}: no answer", retriable=True) from None
             except KafkaException as error:
@@ -247,6 +248,8 @@ class ConfluentBroker:
                 if code in _WRONG_SHAPE:
                     raise SettingsError("create_topics", f"{what}: {error.args[0].str()}") from None
                 raise
+            self._trouble.is_over()
+            return answer
 
 
 class _NoLeaderError(TransportError):

@@ -91,7 +91,7 @@ class Trouble:
 
     def __init__(self) -> None:
         self.connection: Untyped = None
-        """The last error that keeps it from connecting."""
+        """The last error that keeps it from connecting; None again once the broker has answered (`is_over`)."""
         self.fatal: Untyped = None
         """What has ended it: its calls only say that something has."""
         self.is_away = False
@@ -107,6 +107,10 @@ class Trouble:
             self.is_away = True
         if error.fatal():
             self.fatal = error
+
+    def is_over(self) -> None:
+        """A call of the part has had its answer: what kept it from connecting explains no later timeout."""
+        self.connection = None
 
 
 class Translator:

@@ -76,7 +76,7 @@ class ConfluentMember:
     def poll(self) -> None:
         """Let the client call back; raise what it tells in place of records."""
         with self._errors.during("keeping the seat in the group", self._trouble):
-            self._turns.call(self._serve)
+            self._turns.here(self._serve)
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -102,7 +102,9 @@ class ConfluentMember:
         while True:
             try:
                 with self._errors.during("the committed positions", self._trouble):
-                    return self._turns.call(lambda: self._committed(partitions))
+                    found = self._turns.call(lambda: self._committed(partitions))
+                    self._trouble.is_over()
+                    return found
             except TransportError as error:
                 if not error.retriable or time.monotonic() > until:
                     raise
@@ -112,6 +114,7 @@ class ConfluentMember:
         offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
         with self._errors.during("committing positions", self._trouble):
             _checked(self._turns.call(lambda: self._consumer.commit(offsets=offsets, asynchronous=False)))
+            self._trouble.is_over()
 
     def leave(self) -> None:
         """Close the consumer, which gives up what is owned, and tells the group."""
@@ -119,7 +122,7 @@ class ConfluentMember:
             return
         self._has_left = True
         with self._errors.during("leaving the group", self._trouble):
-            self._turns.call(self._consumer.close)
+            self._turns.here(self._consumer.close)
         self._change(frozenset())
 
     def _serve(self) -> None:
@@ -136,6 +139,7 @@ class ConfluentMember:
         """Partitions come. A position keeps the client from asking for one."""
         consumer.assign([TopicPartition(each.topic, each.partition, 0) for each in partitions])
         consumer.pause(partitions)
+        self._trouble.is_over()
         self._identity = consumer.consumer_group_metadata()
         self._change(frozenset(Partition(each.topic, each.partition) for each in partitions))
 

@@ -128,6 +128,8 @@ class ConfluentReader:
         if any(map(Message.error, messages)):
             messages = self._without_news(messages, ends)
         records = _sort(messages, self._ours)
+        if records or ends:
+            self._trouble.is_over()
         for partition, batch in records.items():
             self._positions[partition] = batch.theirs[-1].offset() + 1
         self._drained.difference_update(records)

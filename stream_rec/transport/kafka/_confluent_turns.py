@@ -2,7 +2,8 @@
 
 While librdkafka's `poll` is in a callback, a call from any other thread waits for the callback to end: which would be
 for ever where the callback waits for that thread. So calls are tasks in a queue, done by whichever thread has the turn;
-and the one that is in a callback does them too, while the callback's own work goes on elsewhere.
+and the one that is in a callback does them too, while the callback's own work goes on elsewhere. What may call back is
+done by the thread that asks for it: another one would be kept from its own work, which the callback may wait for.
 """
 
 import queue
@@ -54,6 +55,11 @@ class Turns:
                 finally:
                     self._turn.release()
         return task.result()
+
+    def here(self, work: Callable[[], _T]) -> _T:
+        """What *work* returns or raises, on this thread as soon as it has the turn: for what may call back."""
+        with self._turn:
+            return work()
 
     def elsewhere(self, work: Callable[[], _T]) -> _T:
         """For a callback: the same, on a thread of its own, while other threads' tasks are done here."""

@@ -26,6 +26,7 @@ from stream_rec.errors import (
 )
 from stream_rec.transport.broker import Outgoing, Partition, Positions
 from stream_rec.transport.kafka._confluent_errors import CLIENT_ERRORS, Translator, Trouble, Untyped
+from stream_rec.transport.kafka._portions import Portions
 from stream_rec.transport.kafka._sizes import record_bytes, refuse_too_large
 
 __all__ = ["ConfluentWriter"]
@@ -38,6 +39,7 @@ _ASK_S: Final = 0.25
 _TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 _DEFAULTS: Final = {
     "message.max.bytes": 1 << 20,
+    "batch.size": 1_000_000,
     "message.timeout.ms": 10_000,
     "queue.buffering.max.messages": 1_000_000,
     # A transaction that follows another one at once is told to ask again, while the broker still writes the last one's
@@ -67,16 +69,22 @@ class ConfluentWriter:
         self._errors = errors
         self._trouble = Trouble()
         self._max_bytes = int(given.get("message.max.bytes", _DEFAULTS["message.max.bytes"]))
+        batch_bytes = min(self._max_bytes, int(given.get("batch.size", _DEFAULTS["batch.size"])))
+        self._portions = Portions(batch_bytes, largest_record)
         self._is_compressed = (given.get("compression.type") or given.get("compression.codec") or "none") != "none"
         self._longest_s = float(given.get("transaction.timeout.ms", _TIMEOUT_S * 1000)) / 1000
         """Of a transaction; a call of the client is given no more than `_patience_s` of it."""
         self._patience_s = min(self._longest_s, _TIMEOUT_S)
         self._failures: list[tuple[KafkaError, Message]] = []
+        self._sent: Sequence[Outgoing] = ()
+        """What the last call was to send, of which the outcome is still open: an error names a place in it."""
         self._producer: Untyped = None
         self._starting: Untyped = None
         """A producer whose start has not been answered yet. No other name may hold it: it ends with its last one, and
         the frames of an error that is kept somewhere would keep it at work."""
         self._start = threading.Lock()
+        self._in_call = threading.RLock()
+        """Held by whoever is inside a call of the producer."""
         self._is_closed = False
         self._is_open = False
         """Whether a transaction is."""
@@ -102,10 +110,13 @@ class ConfluentWriter:
         """Hand them to the client, which sends on threads of its own; wait where it has no room for more."""
         self._open()
         refuse_too_large(records, self._max_bytes, None if self._is_compressed else self._largest_record)
+        narrow, self._sent = self._portions.narrow(records), records
         take = self._producer.produce
         with self._watched("writing"):
             for record in records:
                 topic, value, key, headers = record
+                if narrow and topic in narrow:
+                    self._make_room(record, narrow[topic])
                 try:
                     if headers:
                         take(topic, value, key, headers=list(headers))
@@ -121,6 +132,7 @@ class ConfluentWriter:
             self._throw_away()
         self._open()
         refuse_too_large(records, self._max_bytes, None if self._is_compressed else self._largest_record)
+        narrow, self._sent = self._portions.narrow(records), records
         places: dict[int, tuple[Partition, int]] = {}
 
         def told(number: int, error: KafkaError | None, message: Message) -> None:
@@ -129,7 +141,10 @@ class ConfluentWriter:
                 places[number] = Partition(message.topic(), message.partition()), message.offset()
 
         with self._watched("writing"):
-            for number, (topic, value, key, headers) in enumerate(records):
+            for number, record in enumerate(records):
+                topic, value, key, headers = record
+                if topic in narrow:
+                    self._make_room(record, narrow[topic])
                 self._producer.produce(topic, value, key, headers=list(headers), on_delivery=partial(told, number))
         self.flush()
         return [places[number] for number in range(len(records))]
@@ -145,13 +160,8 @@ class ConfluentWriter:
         """Wait for the answers to all that was sent, and raise the first that is a refusal."""
         if self._producer is None:
             raise TransportError("nothing was kept of what was sent before the last error", retriable=True)
-        with self._watched("writing"):
-            left = self._producer.flush(self._patience_s + _CLOSING_S)
-            failures, self._failures = self._failures, []
-            if failures:
-                raise self._refusal(*failures[0])
-            if left:
-                raise self._late("writing")
+        self._await_answers()
+        self._sent = ()
 
     def add_positions(self, positions: Positions, identity: object) -> None:
         """With the seat's identity, so that the broker refuses those of one that was lost (KIP-447)."""
@@ -166,6 +176,7 @@ class ConfluentWriter:
         self.flush()
         with self._watched("committing a transaction"):
             self._producer.commit_transaction(self._patience_s)
+        self._trouble.is_over()
         self._is_open = False
 
     def abort(self) -> None:
@@ -179,19 +190,26 @@ class ConfluentWriter:
             except TransportError:
                 self._is_broken = True
         self._is_open = False
-        self._failures.clear()
+        self._forget()
         if self._is_broken:
             self._throw_away()
             with contextlib.suppress(TransportError):
                 self._open()
 
     def close(self) -> None:
-        """Abort what is open, and let go. May be called twice, also while another thread waits for a start."""
+        """Abort what is open, and let go. May be called twice, also while another thread waits for a start or commits.
+
+        A transaction that is being committed is left to that: the client takes no second word on it. If it comes to
+        nothing, the next writer of its id ends it, or the broker when its time is over.
+        """
         self._is_closed = True
         try:
-            if self._is_open and not self._is_broken:
-                with self._watched("aborting a transaction"):
-                    self._producer.abort_transaction(self._patience_s)
+            if self._is_open and not self._is_broken and self._in_call.acquire(blocking=False):
+                try:
+                    with self._watched("aborting a transaction"):
+                        self._producer.abort_transaction(self._patience_s)
+                finally:
+                    self._in_call.release()
         finally:
             self._is_open = False
             self._throw_away()
@@ -230,6 +248,7 @@ class ConfluentWriter:
                 try:
                     if self._transactional_id is not None:
                         self._starting.init_transactions(_ASK_S)
+                        self._trouble.is_over()
                 except KafkaException as error:
                     if not error.args[0].retriable() or time.monotonic() > until:
                         raise
@@ -237,15 +256,39 @@ class ConfluentWriter:
                     return
         raise TransportError(f"{what}: the writer was closed before it had its turn", retriable=True)
 
+    def _await_answers(self) -> None:
+        with self._watched("writing"):
+            left = self._producer.flush(self._patience_s + _CLOSING_S)
+            self._refuse_if_closed()
+            failures, self._failures = self._failures, []
+            if failures:
+                raise self._refusal(failures)
+            if left:
+                raise self._late("writing")
+        self._portions.arrived()
+        if self._sent:
+            self._trouble.is_over()
+
+    def _make_room(self, record: Outgoing, most: int) -> None:
+        """Before *record* is handed over: of its topic, no more than *most* may be under way."""
+        if not self._portions.take(record, most):
+            self._await_answers()
+            self._portions.take(record, most)
+
     def _throw_away(self) -> None:
         producer, self._producer, self._is_broken = self._producer, None, False
-        self._failures = []
+        self._forget()
         if producer is not None:
             # One that was fenced says so once more, to whatever it is asked, and may confuse the interpreter by it.
             with contextlib.suppress(KafkaException, SystemError):
                 producer.purge()
                 producer.flush(_CLOSING_S)
-            self._failures = []
+            self._forget()
+
+    def _forget(self) -> None:
+        """What is not to arrive any more."""
+        self._failures, self._sent = [], ()
+        self._portions.arrived()
 
     def _told(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -262,15 +305,22 @@ class ConfluentWriter:
 
     @contextlib.contextmanager
     def _watched(self, what: str) -> Iterator[None]:
-        """Translate errors, and remember what breaks the producer."""
-        try:
-            yield
-        except StreamRecError as error:
-            raise self._met(error) from None
-        except SystemError as error:
-            raise self._met(self._errors.translated(self._fatal(error), what, self._trouble)) from None
-        except CLIENT_ERRORS as error:
-            raise self._met(self._errors.translated(error, what, self._trouble)) from None
+        """Translate errors, and remember what breaks the producer. Meanwhile `close` leaves it alone."""
+        with self._in_call:
+            self._refuse_if_closed()
+            try:
+                yield
+            except StreamRecError as error:
+                raise self._met(error) from None
+            except SystemError as error:
+                raise self._met(self._errors.translated(self._fatal(error), what, self._trouble)) from None
+            except CLIENT_ERRORS as error:
+                raise self._met(self._errors.translated(error, what, self._trouble)) from None
+
+    def _refuse_if_closed(self) -> None:
+        """Whoever closes it throws away what had not arrived, and with it what the client would tell of that."""
+        if self._producer is None:
+            raise TransportError("writing: the writer was closed", retriable=True)
 
     def _fatal(self, error: SystemError) -> BaseException:
         """A fatal error out of a call that called us back gets lost on the way; the next call tells it again."""
@@ -295,13 +345,30 @@ class ConfluentWriter:
         )
         return TransportError(message, retriable=True)
 
-    def _refusal(self, error: KafkaError, message: Message) -> StreamRecError:
-        if error.code() not in _TOO_LARGE:
-            return self._errors.translated(error, "writing", self._trouble)
-        topic = message.topic() or ""
-        size = record_bytes(Outgoing(topic, message.value(), message.key()))
-        text = f"the broker refuses a record of {size} bytes for {topic!r}: {error.str()}"
-        return RecordTooLargeError(text, place=0, size=size, limit=self._largest_record(topic))
+    def _refusal(self, failures: Sequence[tuple[KafkaError, Message]]) -> StreamRecError:
+        """What to raise for *failures*. One that is too large is told first: the others may be victims of it."""
+        too_large = [each for each in failures if each[0].code() in _TOO_LARGE]
+        if not too_large:
+            return self._errors.translated(failures[0][0], "writing", self._trouble)
+        error, topic = too_large[0][0], too_large[0][1].topic() or ""
+        sizes = self._sizes_of([message for _, message in too_large if message.topic() == topic])
+        if not sizes:
+            return TransportError(f"the broker refuses what was written to {topic!r} before: {error.str()}")
+        if self._portions.refused(topic, sizes.values()):
+            text = f"the broker refuses {len(sizes)} records for {topic!r} in one batch: {error.str()}"
+            return TransportError(f"{text}; going on with fewer at a time", retriable=True)
+        place = max(sizes, key=sizes.__getitem__)
+        text = f"the broker refuses a record of {sizes[place]} bytes for {topic!r}: {error.str()}"
+        return RecordTooLargeError(text, place=place, size=sizes[place], limit=self._largest_record(topic))
+
+    def _sizes_of(self, messages: Sequence[Message]) -> dict[int, int]:
+        """By their places in what was sent, the sizes of *messages*, which the client hands back without a number."""
+        refused = {(message.topic(), message.value() or b"", message.key() or b"") for message in messages}
+        return {
+            place: record_bytes(record)
+            for place, record in enumerate(self._sent)
+            if (record.topic, record.value or b"", record.key or b"") in refused
+        }
 
     def _late(self, what: str) -> StreamRecError:
         if self._trouble.connection is not None:

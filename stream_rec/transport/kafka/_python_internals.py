@@ -3,10 +3,12 @@
 To let go of a client that could not be opened; to wait on the client's own loop, which a rebalance listener must do so
 that heartbeats go on; to know topics before joining a group for them; transactions whose calls end in time, since the
 public ones wait for the broker for ever; and ways round a defect of pausing, of static seats, which do not tell that
-they were taken, and of connections, which hang up before all was heard. The contract tests run all of it against a real
-broker, so a version that changed one of these shows there.
+they were taken, of connections, which hang up before all was heard, and of producers, which do not end amid a batch,
+and take one that they have split for one that has failed.
+The contract tests run all of it against a real broker, so a version that changed one of these shows there.
 """
 
+import math
 import time
 from collections.abc import Awaitable, Collection, Mapping
 from typing import Any, Final
@@ -19,6 +21,7 @@ from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 __all__ = ["BoundedProducer", "Untyped", "free_the_slot", "is_fenced", "know_topics", "opened", "pause_on_loop"]
 
 _ASK_AGAIN_S: Final = 0.05
+_SPLITTING_S: Final = 0.002
 
 Untyped = Any
 """Something of kafka-python's, which has no types."""
@@ -119,6 +122,35 @@ class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has 
     def abort_transaction(self) -> None:
         """Abort."""
         self._ended(self._transaction_manager.begin_abort())
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait for all that was sent.
+
+        Theirs is woken where a batch that the broker found too large is split, and takes that for an error of a name
+        that tells nothing. The halves are known by then, so it is asked again.
+        """
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                super().flush(None if timeout is None else max(0.0, until - time.monotonic()))
+            except theirs.UnknownError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_SPLITTING_S)
+            else:
+                return
+
+    def close(self, timeout: float | None = None, **others: bool) -> None:
+        """End its thread and connections, after *timeout* at the latest.
+
+        Theirs flushes first, and raises where that takes too long, before anything has ended: the thread would go on to
+        write what was thrown away, and be there to fence the next producer of its name.
+        """
+        try:
+            super().close(timeout, **others)
+        except theirs.KafkaTimeoutError:
+            self._sender.force_close()
+            self._closed = True
 
     @property
     def trouble(self) -> BaseException | None:

@@ -5,6 +5,7 @@ id makes the broker abort what was left open. Who commits in vain never knows wh
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
@@ -20,6 +21,7 @@ from stream_rec.errors import (
     TransportError,
 )
 from stream_rec.transport.broker import Outgoing, Partition, Positions
+from stream_rec.transport.kafka._portions import Portions
 from stream_rec.transport.kafka._python_errors import Translator
 from stream_rec.transport.kafka._python_internals import BoundedProducer, Untyped
 from stream_rec.transport.kafka._sizes import record_bytes, refuse_too_large
@@ -55,6 +57,9 @@ class PythonWriter:
         self._sent: list[Untyped] = []
         """The client's word for each of the records, of which the outcome is still open."""
         self._outgoing: list[Outgoing] = []
+        self._n_arrived = 0
+        """Of them, so many are known to have arrived."""
+        self._portions = Portions(0, largest_record)  # until a producer tells how large its batches are
         self._is_open = False
         """Whether a transaction is."""
         self._began = 0.0
@@ -62,6 +67,8 @@ class PythonWriter:
         self._starting: Untyped = None
         """A producer that is asking for its turn: it would fence the next one of its name, so `close` closes it too."""
         self._is_closed = False
+        self._in_call = threading.RLock()
+        """Held by whoever is inside a call of the producer."""
         self._open()
 
     @staticmethod
@@ -86,11 +93,15 @@ class PythonWriter:
         refuse_too_large(
             records, self._producer.config["max_request_size"], None if compressed else self._largest_record
         )
+        narrow = self._portions.narrow(records)
         take, keep = self._producer.send, self._sent.append
-        with self._watched("writing"):
-            for topic, value, key, headers in records:
-                keep(take(topic, value, key, list(headers)))
         self._outgoing += records
+        with self._watched("writing"):
+            for record in records:
+                topic, value, key, headers = record
+                if narrow and topic in narrow:
+                    self._make_room(record, narrow[topic])
+                keep(take(topic, value, key, list(headers)))
 
     def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
         """The client's own futures tell where."""
@@ -112,13 +123,8 @@ class PythonWriter:
         """Wait for the answers to all that was sent, and raise the first that is a refusal."""
         if self._producer is None:
             raise TransportError("nothing was kept of what was sent before the last error", retriable=True)
-        with self._watched("writing"):
-            self._producer.flush(timeout=self._producer.config["delivery_timeout_ms"] / 1000 + _CLOSING_S)
-            sent, outgoing = self._sent, self._outgoing
-            self._sent, self._outgoing = [], []
-            for place, future in enumerate(sent):
-                if not future.succeeded():
-                    raise self._refusal(future.exception, place, outgoing[place])
+        self._await_answers()
+        self._forget()
 
     def add_positions(self, positions: Positions, identity: object) -> None:
         """With the seat's identity, so that the broker refuses those of one that was lost (KIP-447)."""
@@ -148,19 +154,26 @@ class PythonWriter:
             except TransportError:
                 self._is_broken = True
         self._is_open = False
-        self._sent, self._outgoing = [], []
+        self._forget()
         if self._is_broken:
             self._throw_away()
             with contextlib.suppress(TransportError):
                 self._open()
 
     def close(self) -> None:
-        """Abort what is open, and let go. May be called twice, also while another thread waits for a start."""
+        """Abort what is open, and let go. May be called twice, also while another thread waits for a start or commits.
+
+        A transaction that is being committed is left to that: the client takes no second word on it. If it comes to
+        nothing, the next writer of its id ends it, or the broker when its time is over.
+        """
         self._is_closed = True
         try:
-            if self._is_open and not self._is_broken:
-                with self._watched("aborting a transaction"):
-                    self._producer.abort_transaction()
+            if self._is_open and not self._is_broken and self._in_call.acquire(blocking=False):
+                try:
+                    with self._watched("aborting a transaction"):
+                        self._producer.abort_transaction()
+                finally:
+                    self._in_call.release()
         finally:
             self._is_open = False
             self._throw_away(_CLOSING_S)
@@ -185,37 +198,70 @@ class PythonWriter:
         finally:
             self._starting = None
         self._producer = producer
+        self._portions = Portions(producer.config["batch_size"], self._largest_record)
+
+    def _await_answers(self) -> None:
+        with self._watched("writing"):
+            self._producer.flush(timeout=self._producer.config["delivery_timeout_ms"] / 1000 + _CLOSING_S)
+            self._refuse_if_closed()
+            for place in range(self._n_arrived, len(self._sent)):
+                if not self._sent[place].succeeded():
+                    raise self._refusal(self._sent[place].exception, place, self._outgoing[place])
+        self._n_arrived = len(self._sent)
+        self._portions.arrived()
+
+    def _make_room(self, record: Outgoing, most: int) -> None:
+        """Before *record* is handed over: of its topic, no more than *most* may be under way."""
+        if not self._portions.take(record, most):
+            self._await_answers()
+            self._portions.take(record, most)
+
+    def _forget(self) -> None:
+        """What has arrived, or is not to arrive any more."""
+        self._sent, self._outgoing, self._n_arrived = [], [], 0
+        self._portions.arrived()
 
     def _throw_away(self, timeout_s: float = 0) -> None:
         producer, self._producer, self._is_broken = self._producer, None, False
-        self._sent, self._outgoing = [], []
+        self._forget()
         if producer is not None:
             with contextlib.suppress(theirs.KafkaError):
                 producer.close(timeout=timeout_s)
 
     @contextlib.contextmanager
     def _watched(self, what: str) -> Untyped:
-        """Translate errors, by their cause where the client only says that there was one; remember what breaks it."""
-        try:
-            yield
-        except StreamRecError as error:
-            raise self._met(error) from None
-        except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
-            cause = None if self._producer is None else self._producer.trouble
-            translated = self._errors.translated(cause or error, what)
-            if type(cause) is theirs.KafkaError:
-                # What it says of any error that it has no name for, such as no answer in time: a new producer may do.
-                translated = TransportError(translated.message, retriable=True)
-            raise self._met(translated) from None
+        """Translate errors, by their cause where the client only says that there was one; remember what breaks it.
 
-    def _met(self, error: StreamRecError) -> StreamRecError:
-        """What to raise for *error*, after which only a lost seat leaves the producer as good as it was.
+        Meanwhile `close` leaves it alone, but for throwing it away.
+        """
+        with self._in_call:
+            self._refuse_if_closed()
+            producer = self._producer
+            try:
+                yield
+            except StreamRecError as error:
+                raise self._met(error, producer) from None
+            except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
+                cause = producer.trouble
+                translated = self._errors.translated(cause or error, what)
+                if type(cause) is theirs.KafkaError:
+                    # What it says of any error that it has no name for, such as no answer in time: a new one may do.
+                    translated = TransportError(translated.message, retriable=True)
+                raise self._met(translated, producer) from None
+
+    def _refuse_if_closed(self) -> None:
+        """Whoever closes it throws away what had not arrived, and with it what the client would tell of that."""
+        if self._producer is None:
+            raise TransportError("writing: the writer was closed", retriable=True)
+
+    def _met(self, error: StreamRecError, producer: Untyped) -> StreamRecError:
+        """What to raise for *error*, after which only a lost seat leaves the *producer* as good as it was.
 
         A transaction that took too long is ended by the broker, with the words that it has for a newer writer.
         """
         self._is_broken = self._is_broken or not isinstance(error, SeatLostError)
         took = time.monotonic() - self._began
-        limit = self._producer.config["transaction_timeout_ms"] / 1000
+        limit = producer.config["transaction_timeout_ms"] / 1000
         if not (self._is_open and isinstance(error, FencedError) and took > limit):
             return error
         message = f"the transaction took more than {limit:g} s (kafka.transaction.timeout.ms), and was aborted"
