@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -316,6 +316,8 @@ def test_an_order_to_forget_has_no_place_in_a_log_at_rest(tmp_path: Path) -> Non
 cells = st.sampled_from(["", "a", "7", "007", "é", 'a"b', '"q"', " x ", "1.5", "-1", "99999999999999999999", "\t"])
 
 
+@example(rows=[("a", "a", "7", 'a"b'), ("a", "a", "7", '"q"')], cut=True)
+@example(rows=[("a", "a", "7", 'b"'), ("a", "a", "7", '"q"')], cut=True)
 @given(st.lists(st.tuples(cells, cells, cells, cells), max_size=6), st.booleans())
 def test_both_ways_agree_on_whatever_stands_in_a_file(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]], cut: bool
