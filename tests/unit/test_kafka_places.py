@@ -5,7 +5,7 @@ import pytest
 from stream_rec.errors import SettingsError
 from stream_rec.transport.base import Progress
 from stream_rec.transport.broker import Outgoing, Partition
-from stream_rec.transport.kafka import KafkaSink, KafkaSource
+from stream_rec.transport.kafka import KafkaSink, KafkaSource, _sink
 from stream_rec.transport.memory_broker import MemoryBroker
 
 
@@ -70,6 +70,16 @@ def test_a_sink_writes_keys() -> None:
     sink.close()
     sink.close()
     assert [(b"a", b"s1"), (b"b", None), (b"c", None)] == [(r.value, r.key) for r in broker.visible("recs")]
+
+
+def test_a_sink_asks_now_and_then_what_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer keeps what is open, and a long file has no end to wait for."""
+    steps: list[str] = []
+    sink = KafkaSink(MemoryBroker({"recs": 1}, before=steps.append), "recs")
+    monkeypatch.setattr(_sink, "_MOST_OPEN", 5)
+    for _ in range(6):
+        sink.write([b"a", b"b"])
+    assert ["send"] * 6 + ["flush"] + ["send"] * 6 + ["flush"] == steps, "one step for each record"
 
 
 @pytest.mark.parametrize("place", [KafkaSource, KafkaSink])

@@ -4,11 +4,15 @@ Knows nothing of what values say.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from stream_rec.errors import SettingsError
 from stream_rec.transport.broker import Broker, Outgoing
 
 __all__ = ["KafkaSink"]
+
+_MOST_OPEN: Final = 10_000
+"""Records whose arrival nobody has asked for yet. A writer keeps them until then, and a long file has no pause."""
 
 
 class KafkaSink:
@@ -21,6 +25,7 @@ class KafkaSink:
         self._broker = broker
         self._topic = topic
         self._writer = broker.writer(None)
+        self._n_open = 0
         self._is_closed = False
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
@@ -28,9 +33,13 @@ class KafkaSink:
         topic = self._topic
         keys = keys or [None] * len(values)
         self._writer.send([Outgoing(topic, value, key) for value, key in zip(values, keys, strict=True)])
+        self._n_open += len(values)
+        if self._n_open >= _MOST_OPEN:
+            self.flush()
 
     def flush(self) -> None:
         """Return when the broker has all that was taken."""
+        self._n_open = 0
         self._writer.flush()
 
     def close(self) -> None:
