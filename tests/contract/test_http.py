@@ -218,6 +218,12 @@ class TestEvents:
         filters = {"requests": [{"session_id": "a", "filter": f"price < {j}"} for j in range(9)]}
         assert (413, "too_many") == _refusal(shop("POST", "/v1/recommendations", filters))
 
+    def test_requests_that_do_not_say_how_many_are_counted_as_the_setting_has_it(self, running: Running) -> None:
+        """Else a service with long answers could be asked for any number of items at once."""
+        running.server.api.served = running.served._replace(usual_n=1000)
+        many = {"requests": [{"session_id": "a"}] * 21}
+        assert (413, "too_many") == _refusal(running.client("POST", "/v1/recommendations", many))
+
     def test_an_event_is_not_taken_for_a_request_that_cannot_be_answered(self, shop: Client) -> None:
         """Sent again with the request mended, it would count twice."""
         body = {"event": {"session_id": "new", "item_id": "a", "timestamp": NOW + 9000}, "preset": "best"}
