@@ -13,17 +13,17 @@ from pathlib import Path
 from common import Report as Told
 from common import report
 
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS
 from stream_rec.datasets.logs import movielens_100k, online_retail, serenade_toy
-from stream_rec.datasets.simulate import Shape
-from stream_rec.datasets.simulate import events as simulated
-from stream_rec.engine import Engine
 from stream_rec.evaluate.asking import ask_all
 from stream_rec.evaluate.candidates import baselines, candidate
 from stream_rec.evaluate.plan import Plan, hold_out_since, prequential, thinned
 from stream_rec.evaluate.report import Found, Report, report_of
-from stream_rec.events import Event
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS
+from stream_rec.simulator.clickstream import Shape
+from stream_rec.simulator.clickstream import events as simulated
 
 QUESTION = "how good is each preset, beside baselines?"
 CUTOFFS = (5, 10, 20)

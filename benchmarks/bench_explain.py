@@ -9,9 +9,9 @@ import feed
 import numpy as np
 from common import EVENTS_A_SESSION, in_turn, latencies, percentiles, report
 
-from stream_rec.engine import Engine
-from stream_rec.events import Request, encode_answer
-from stream_rec.recommend import PRESETS, Explaining
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Request, encode_answer
+from stream_rec.core.model import PRESETS, Explaining
 
 QUESTION = "what does an explained answer cost (m 500, k 100, n 20, ten neighbours listed with each item)?"
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from common import Report, in_turn, report
 
-from stream_rec.events import Answer, Recommendation
+from stream_rec.core.events import Answer, Recommendation
 
 QUESTION = "what does a call over HTTP cost by itself?"
 ITEMS = [Recommendation(f"i{n}", 1.0 / (n + 1), "neighbours") for n in range(20)]

@@ -6,11 +6,11 @@ import feed
 import rivals
 from common import BATCH, EVENTS_A_SESSION, Report, in_turn, report
 
-from stream_rec.datasets.simulate import Clicks
-from stream_rec.engine import Engine
-from stream_rec.events import Event, EventDecoder
-from stream_rec.index._reference import ReferenceStore
-from stream_rec.limits import Limits
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event, EventDecoder
+from stream_rec.core.index.reference import ReferenceStore
+from stream_rec.core.limits import Limits
+from stream_rec.simulator.clickstream import Clicks
 
 QUESTION = "how many events a second go in?"
 LINE = b'{"session_id":"session-%09d","item_id":"item-%06d","timestamp":%d,"type":"view"}'

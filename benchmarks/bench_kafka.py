@@ -16,13 +16,14 @@ import kafka_log
 from common import Report, alone, in_turn, report, scratch_folder
 from kafka_log import Log
 
-from stream_rec.engine import Engine
-from stream_rec.events import Answer, Event, EventDecoder, Recommendation, encode_answer
-from stream_rec.limits import Limits
-from stream_rec.service.arrivals import Arrivals
-from stream_rec.service.build_live import build_live
-from stream_rec.service.live import Live
-from stream_rec.service.worker import Batch, Worker
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Answer, Event, EventDecoder, Recommendation, encode_answer
+from stream_rec.core.limits import Limits
+from stream_rec.service.assembly.kafka import build_live
+from stream_rec.service.batches import Batch
+from stream_rec.service.consuming.partition_merge import Arrivals
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.running.kafka_service import Live
 from stream_rec.settings import load
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.kafka import open_broker

@@ -17,16 +17,16 @@ import numpy as np
 from common import COMMAND, Floats, latencies, percentiles, report, scratch_folder, seconds
 from common import Report as Told
 
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, Model, changed
 from stream_rec.datasets.logs import movielens_100k, online_retail
-from stream_rec.engine import Engine
-from stream_rec.evaluate._kernel.judge import Judged
 from stream_rec.evaluate.asking import Between, ask_all
 from stream_rec.evaluate.candidates import candidate
+from stream_rec.evaluate.kernel.judge import Judged
 from stream_rec.evaluate.plan import Plan, in_parts, prequential
 from stream_rec.evaluate.tune import RUNGS
-from stream_rec.events import Event
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, Model, changed
 
 QUESTION = "what does the laboratory cost?"
 KEEP_ALL = Limits(retention_ms=None)

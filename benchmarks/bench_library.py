@@ -13,12 +13,12 @@ import numpy as np
 from common import Report, in_turn, latencies, percentiles, report, scratch_folder, seconds
 from wsknn import fit
 
-from stream_rec.datasets import reading
-from stream_rec.datasets.columns import Columns
-from stream_rec.datasets.reading import How, read_columns, read_log
+from stream_rec.core.model import wsknn_model
 from stream_rec.library import Recommender
-from stream_rec.library._threads import n_threads
-from stream_rec.recommend import wsknn_model
+from stream_rec.library.threads import n_threads
+from stream_rec.tables import reading
+from stream_rec.tables.columns import Columns
+from stream_rec.tables.reading import How, read_columns, read_log
 
 QUESTION: Final = "what do sessions at rest cost: a recommendation, a thousand, a file?"
 TUTORIAL: Final[dict[str, Any]] = {

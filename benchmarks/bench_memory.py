@@ -12,8 +12,8 @@ import feed
 import msgspec
 from common import BATCH, EVENTS_A_SESSION, Report, alone, report, rss, settled_rss
 
-from stream_rec.engine import Engine
-from stream_rec.limits import Limits
+from stream_rec.core.engine import Engine
+from stream_rec.core.limits import Limits
 
 QUESTION = "what does a retained event cost, and does memory stay flat under a limit?"
 TURNOVERS = 6

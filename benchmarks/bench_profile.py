@@ -12,10 +12,10 @@ import feed
 import numpy as np
 from common import BATCH, Floats, Report, in_turn, latencies, percentiles, report
 
-from stream_rec.engine import Engine
-from stream_rec.events import Event, EventDecoder, Request, encode_answer
-from stream_rec.limits import HOUR_MS, Limits
-from stream_rec.recommend import model
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event, EventDecoder, Request, encode_answer
+from stream_rec.core.limits import HOUR_MS, Limits
+from stream_rec.core.model import model
 
 QUESTION = "where does the time go?"
 LONGEST = 1000

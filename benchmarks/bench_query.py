@@ -9,8 +9,8 @@ import numpy as np
 import rivals
 from common import EVENTS_A_SESSION, Floats, Report, in_turn, latencies, percentiles, report
 
-from stream_rec.engine import Engine
-from stream_rec.recommend import PRESETS, changed, model
+from stream_rec.core.engine import Engine
+from stream_rec.core.model import PRESETS, changed, model
 
 QUESTION = "how long does an answer take (vmis-knn, m 500, k 100, n 20, last 10)?"
 GOALS = {50: "<= 30", 90: "<= 50", 99: "<= 100"}

@@ -16,10 +16,10 @@ import feed
 import msgspec
 from common import BATCH, Report, alone, report, rss, settled_rss
 
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event
+from stream_rec.core.model import PRESETS, Model, model
 from stream_rec.datasets.logs import Log, movielens_100k, online_retail, serenade_toy
-from stream_rec.engine import Engine
-from stream_rec.events import Event
-from stream_rec.recommend import PRESETS, Model, model
 
 QUESTION = "what comes out on real logs?"
 LOGS: dict[str, Callable[[Path], Log]] = {

@@ -14,10 +14,10 @@ import feed
 import numpy as np
 from common import Floats, Report, in_turn, report, settled_rss
 
-from stream_rec.catalogue import Catalogue, CatalogueItem
-from stream_rec.engine import Engine
-from stream_rec.events import Request
-from stream_rec.service.catalogue import CatalogueFeed, CatalogueFile
+from stream_rec.core.catalogue import Catalogue, CatalogueItem
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Request
+from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile
 
 QUESTION = "what do many requests at once cost each, and rules (vmis-knn, m 500, k 100, n 20, last 10)?"
 BATCHES: Final = (1, 8, 64)

@@ -7,7 +7,7 @@ from time import perf_counter
 import feed
 from common import COMMAND, Report, in_turn, report, scratch_folder
 
-from stream_rec.datasets.delivery import write_jsonl
+from stream_rec.simulator.delivery import write_jsonl
 
 QUESTION = "how fast is the whole job, from a JSONL file to a JSONL file?"
 

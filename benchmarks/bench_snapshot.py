@@ -19,8 +19,8 @@ import numpy as np
 from common import Floats, Report, alone, latencies, report, rss, scratch_folder, seconds, settled_rss
 
 from stream_rec import snapshot
-from stream_rec.engine import Engine, EngineState
-from stream_rec.events import Event
+from stream_rec.core.engine import Engine, EngineState
+from stream_rec.core.events import Event
 
 QUESTION = "how long does a snapshot stop the engine, and how long does it take to come back from one?"
 ROUNDS = 5

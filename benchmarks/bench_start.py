@@ -16,7 +16,7 @@ IMPORTS = {
     "an empty program": "pass",
     "import stream_rec": "import stream_rec",
     "import numba (alone)": "import numba",
-    "import stream_rec.engine (numba included)": "import stream_rec.engine",
+    "import stream_rec.core.engine (numba included)": "import stream_rec.core.engine",
 }
 
 

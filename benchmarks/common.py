@@ -249,7 +249,7 @@ def alone(script: Path, *arguments: str) -> dict[str, float]:
     return msgspec.json.decode(done.stdout, type=dict[str, float])
 
 
-COMMAND = (sys.executable, "-c", "import sys; from stream_rec.cli import main; sys.exit(main())")
+COMMAND = (sys.executable, "-c", "import sys; from stream_rec.cli.main import main; sys.exit(main())")
 """`stream-rec`, in whichever environment this runs, installed or only on the path."""
 
 

@@ -10,12 +10,12 @@ from time import perf_counter
 import numpy as np
 from common import BATCH, EVENTS_A_SESSION, HOST_MS, ITEMS, Floats, latencies
 
-from stream_rec.datasets.simulate import Clicks, Shape, columns
-from stream_rec.engine import Engine
-from stream_rec.events import Event
-from stream_rec.index import ANYTHING, Answers, Batch, Index, Parameters, field
-from stream_rec.limits import Limits
-from stream_rec.recommend import Model, compile_model
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event
+from stream_rec.core.index import ANYTHING, Answers, Batch, Index, Parameters, field
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import Model, compile_model
+from stream_rec.simulator.clickstream import Clicks, Shape, columns
 
 KEEP_ALL = Limits(retention_ms=None)
 NO_IDS = np.zeros((0, 2), np.uint64)

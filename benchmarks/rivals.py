@@ -9,10 +9,10 @@ from typing import Any
 
 from wsknn.model.wsknn import WSKNN
 
-from stream_rec.datasets.simulate import Clicks
-from stream_rec.index._reference import Query, ReferenceStore, Visit
-from stream_rec.limits import Limits
-from stream_rec.recommend import Model
+from stream_rec.core.index.reference import Query, ReferenceStore, Visit
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import Model
+from stream_rec.simulator.clickstream import Clicks
 
 Sessions = dict[int, list[list[int]]]
 

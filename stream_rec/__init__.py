@@ -1,28 +1,16 @@
 """The public names of stream-rec, and nothing else.
 
 Each is imported when it is first asked for: `import stream_rec` and `stream-rec --help` must not wait for a compiler.
-`__version__` is written here, and the build reads it from here: asking the installed metadata costs milliseconds at
-every start, and is wrong in a tree that was never installed.
 """
 
 from typing import TYPE_CHECKING
 
+from stream_rec._version import __version__
+
 if TYPE_CHECKING:
-    from stream_rec.catalogue import Catalogue, CatalogueItem
-    from stream_rec.datasets.columns import Columns
-    from stream_rec.datasets.reading import read_log
-    from stream_rec.engine import Applied, Engine, Stats
-    from stream_rec.errors import (
-        DecodeError,
-        FencedError,
-        RecordTooLargeError,
-        SeatLostError,
-        SettingsError,
-        SnapshotError,
-        StreamRecError,
-        TransportError,
-    )
-    from stream_rec.events import (
+    from stream_rec.core.catalogue import Catalogue, CatalogueItem
+    from stream_rec.core.engine import Applied, Engine, Stats
+    from stream_rec.core.events import (
         Answer,
         DecodeRules,
         Event,
@@ -34,9 +22,21 @@ if TYPE_CHECKING:
         Request,
         RequestDecoder,
     )
+    from stream_rec.core.limits import Limits
+    from stream_rec.core.model import PRESETS, Model, Rules, model, wsknn_model
+    from stream_rec.errors import (
+        DecodeError,
+        FencedError,
+        RecordTooLargeError,
+        SeatLostError,
+        SettingsError,
+        SnapshotError,
+        StreamRecError,
+        TransportError,
+    )
     from stream_rec.library import Recommender
-    from stream_rec.limits import Limits
-    from stream_rec.recommend import PRESETS, Model, Rules, model, wsknn_model
+    from stream_rec.tables.columns import Columns
+    from stream_rec.tables.reading import read_log
 
 __all__ = [
     "PRESETS",
@@ -74,13 +74,11 @@ __all__ = [
     "wsknn_model",
 ]
 
-__version__ = "0.1.0"
-
 _HOMES = {
-    "stream_rec.catalogue": ("Catalogue", "CatalogueItem"),
-    "stream_rec.datasets.columns": ("Columns",),
-    "stream_rec.datasets.reading": ("read_log",),
-    "stream_rec.engine": ("Applied", "Engine", "Stats"),
+    "stream_rec.core.catalogue": ("Catalogue", "CatalogueItem"),
+    "stream_rec.tables.columns": ("Columns",),
+    "stream_rec.tables.reading": ("read_log",),
+    "stream_rec.core.engine": ("Applied", "Engine", "Stats"),
     "stream_rec.errors": (
         "DecodeError",
         "FencedError",
@@ -91,7 +89,7 @@ _HOMES = {
         "StreamRecError",
         "TransportError",
     ),
-    "stream_rec.events": (
+    "stream_rec.core.events": (
         "Answer",
         "DecodeRules",
         "Event",
@@ -104,8 +102,8 @@ _HOMES = {
         "RequestDecoder",
     ),
     "stream_rec.library": ("Recommender",),
-    "stream_rec.limits": ("Limits",),
-    "stream_rec.recommend": ("PRESETS", "Model", "Rules", "model", "wsknn_model"),
+    "stream_rec.core.limits": ("Limits",),
+    "stream_rec.core.model": ("PRESETS", "Model", "Rules", "model", "wsknn_model"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -19,9 +19,9 @@ from kafka_broker import Broker
 from running import Running
 from topics import Got, committed, ends, eventually, is_settled, positions
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Answer, Event, EventDecoder, Request
 from stream_rec.errors import DecodeError
-from stream_rec.events import Answer, Event, EventDecoder, Request
 
 GROUP: Final = "shop"
 _SETTLE_S: Final = 240

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import msgspec
 
-from stream_rec.engine import Engine
-from stream_rec.events import EventDecoder
-from stream_rec.limits import Limits
-from stream_rec.recommend import changed, model
-from stream_rec.service.live import Life
-from stream_rec.service.parts import Parts
-from stream_rec.service.pipeline import Inline
-from stream_rec.service.places import HEADERS, Places
-from stream_rec.service.snapshots import Snapshots
-from stream_rec.service.worker import Worker
-from stream_rec.transport.base import Record
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import EventDecoder
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import changed, model
+from stream_rec.service.committing.destinations import HEADERS, Places
+from stream_rec.service.committing.snapshots import Snapshots
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.running.components import Parts
+from stream_rec.service.running.consumer_loop import Life
+from stream_rec.service.running.pipeline import Inline
+from stream_rec.transport.memory.broker import MemoryBroker
+from stream_rec.transport.records import Record
 
 LIMITS = Limits(retention_ms=400, allowed_lateness_ms=60, max_session_events=6, popular_half_life_ms=50)
 MODEL = changed(model("vmis-knn"), m=6, k=3, n=4)

@@ -8,13 +8,13 @@ from typing import Final, NamedTuple
 
 from laws import query_of
 
+from stream_rec.core.events import Event
+from stream_rec.core.index.reference import ReferenceStore, hash_of
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import Model
 from stream_rec.evaluate.asking import Asked
 from stream_rec.evaluate.bootstrap import means
 from stream_rec.evaluate.metrics import session_sums
-from stream_rec.events import Event
-from stream_rec.index._reference import ReferenceStore, hash_of
-from stream_rec.limits import Limits
-from stream_rec.recommend import Model
 
 KEEP_ALL: Final = Limits(retention_ms=None)
 

@@ -6,10 +6,10 @@ from typing import Final
 import pytest
 from laws import DAY_MS, Twins, plain, query_of
 
-from stream_rec.events import ByNeighbours, ByPopularity, ByTheLast, Neighbour, Recommendation
-from stream_rec.index import exp
-from stream_rec.index._reference import Near, Query, ReferenceStore
-from stream_rec.recommend import Explaining, Model
+from stream_rec.core.events import ByNeighbours, ByPopularity, ByTheLast, Neighbour, Recommendation
+from stream_rec.core.index import exp
+from stream_rec.core.index.reference import Near, Query, ReferenceStore
+from stream_rec.core.model import Explaining, Model
 
 ALL: Final = Explaining(most=None)
 

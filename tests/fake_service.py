@@ -18,8 +18,8 @@ from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from stream_rec.core.events import Event
 from stream_rec.datasets.sample import load_sample
-from stream_rec.events import Event
 
 Json = Any
 

@@ -5,13 +5,13 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from stream_rec.engine import Engine, Question
-from stream_rec.events import Event, Forget, Recommendation
-from stream_rec.index import exp, ln
-from stream_rec.index._reference import Query, ReferenceStore, Scored
-from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, Model, changed
+from stream_rec.core.engine import Engine, Question
+from stream_rec.core.events import Event, Forget, Recommendation
+from stream_rec.core.index import exp, ln
+from stream_rec.core.index.arrays import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
+from stream_rec.core.index.reference import Query, ReferenceStore, Scored
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, Model, changed
 
 DAY_MS: Final = 86_400_000
 

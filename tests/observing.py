@@ -11,12 +11,14 @@ import msgspec
 from crash import Bomb, parts
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream_rec.service.histogram import SECONDS, Histogram
-from stream_rec.service.live import Live
-from stream_rec.service.pipeline import Threads, Watchers
-from stream_rec.service.snapshots import Snapshots
-from stream_rec.service.status import Reporter, StatsTaker
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.service.committing.snapshots import Snapshots
+from stream_rec.service.metrics.histogram import SECONDS, Histogram
+from stream_rec.service.reporting.status import StatsTaker
+from stream_rec.service.running.kafka_service import Live
+from stream_rec.service.running.pipeline import Watchers
+from stream_rec.service.running.reporter import Reporter
+from stream_rec.service.running.threads import Threads
+from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.web.meter import HttpMeter
 from stream_rec.web.metrics import Exposition, Scraped
 

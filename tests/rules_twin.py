@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from hypothesis import strategies as st
 
-from stream_rec.catalogue import CatalogueItem
-from stream_rec.events import Request
-from stream_rec.expressions import All, Compared, Contains, Either, Expression, Is, Not, OneOf, Value, parse
-from stream_rec.index._reference import Terms
-from stream_rec.recommend import Rules
+from stream_rec.core.catalogue import CatalogueItem
+from stream_rec.core.events import Request
+from stream_rec.core.expressions import All, Compared, Contains, Either, Expression, Is, Not, OneOf, Value, parse
+from stream_rec.core.index.reference import Terms
+from stream_rec.core.model import Rules
 
 ITEMS = [f"i{j}" for j in range(9)]
 FILTERS = [

@@ -11,7 +11,7 @@ from program import PROGRAM, SECONDS
 from topics import eventually
 
 from stream_rec.errors import SettingsError
-from stream_rec.service.status import Status, read_status
+from stream_rec.service.reporting.status import Status, read_status
 
 
 class Running:

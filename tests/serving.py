@@ -10,8 +10,8 @@ from typing import Any
 
 from topics import SECONDS, eventually
 
-from stream_rec.service.build_live import build_live
-from stream_rec.service.live import Live
+from stream_rec.service.assembly.kafka import build_live
+from stream_rec.service.running.kafka_service import Live
 from stream_rec.settings import load
 
 

@@ -9,9 +9,9 @@ from kafka_broker import Broker
 from serving import serving
 from topics import Got, Sent, committed, eventually, is_settled, produce
 
-from stream_rec.datasets.simulate import Shape, events
-from stream_rec.engine import Engine
-from stream_rec.events import Event, Request, encode_answer
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event, Request, encode_answer
+from stream_rec.simulator.clickstream import Shape, events
 
 THOROUGH = pytest.mark.chaos
 """For what differs from another test in the client only, and takes its time: `make chaos` has it."""

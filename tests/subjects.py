@@ -9,10 +9,10 @@ from typing import Final
 from kafka_broker import Broker as TestBroker
 
 from stream_rec.errors import TransportError
-from stream_rec.transport.base import Record
 from stream_rec.transport.broker import Broker, Member, Outgoing, Partition, Reader, Revoked, TopicSpec, Writer
 from stream_rec.transport.kafka import Client, open_broker
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.transport.memory.broker import MemoryBroker
+from stream_rec.transport.records import Record
 
 PATIENCE_S: Final = 30.0
 """Far more than anything takes, since the machine may be busy with other things."""

@@ -11,20 +11,21 @@ from urllib.parse import quote
 
 import msgspec
 
-from stream_rec.engine import Engine
-from stream_rec.events import EventDecoder, EventEncoder
-from stream_rec.service.build_embedded import build_embedded
-from stream_rec.service.desk import Desk
-from stream_rec.service.inlet import TopicInlet
-from stream_rec.service.live import Live
-from stream_rec.service.parts import Parts
-from stream_rec.service.places import Places
-from stream_rec.service.served import Served
-from stream_rec.service.status import Reporter, StatsTaker
-from stream_rec.service.worker import Worker
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import EventDecoder, EventEncoder
+from stream_rec.service.assembly.standalone import build_embedded
+from stream_rec.service.committing.destinations import Places
+from stream_rec.service.handle import Served
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.reporting.status import StatsTaker
+from stream_rec.service.requests.ingest import TopicInlet
+from stream_rec.service.requests.request_queue import Desk
+from stream_rec.service.running.components import Parts
+from stream_rec.service.running.kafka_service import Live
+from stream_rec.service.running.reporter import Reporter
 from stream_rec.settings import load
-from stream_rec.transport.memory_broker import MemoryBroker
-from stream_rec.web.app import Limits
+from stream_rec.transport.memory.broker import MemoryBroker
+from stream_rec.web.context import Limits
 from stream_rec.web.serve import build_server
 from stream_rec.web.server import Server
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from stream_rec.core.events import Event
 from stream_rec.datasets.sample import load_sample
-from stream_rec.events import Event
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parent.parent
-KERNEL: Final = "stream_rec/index/_kernel/"
-ENGINE: Final = "stream_rec/engine/"
+KERNEL: Final = "stream_rec/core/index/kernel/"
+ENGINE: Final = "stream_rec/core/engine/"
 LAWS: Final = (
     "tests/property/test_laws.py",
     "tests/property/test_core.py",
@@ -51,13 +51,13 @@ LIVE: Final = "tests/unit/test_live.py::"
 RULES: Final = ("tests/property/test_rules.py",)
 FEED: Final = "tests/unit/test_catalogue_feed.py::"
 QUALITY: Final = ("tests/unit/test_quality.py", "tests/property/test_quality.py", "tests/unit/test_split.py")
-SCORE: Final = "stream_rec/quality/_kernel/score.py"
+SCORE: Final = "stream_rec/core/quality/kernel/score.py"
 
 BUGS: Final = [
     Bug(
         1,
         "a model is drawn by the number of a session's slot, not by its id",
-        ENGINE + "_applying.py",
+        ENGINE + "applying.py",
         'split.served(self._held.index.state.session["hash"][batch.slot])',
         "split.served(batch.slot.astype(np.uint64))",
         QUALITY,
@@ -65,7 +65,7 @@ BUGS: Final = [
     Bug(
         7,
         "an answer to a forgotten session waits to be judged",
-        "stream_rec/quality/live.py",
+        "stream_rec/core/quality/live.py",
         "        score.forget(",
         "        (lambda *_: None)(",
         QUALITY,
@@ -124,7 +124,7 @@ BUGS: Final = [
     Bug(
         3,
         "an explanation counts the asking session among those that rules were found in",
-        "stream_rec/index/vmis.py",
+        "stream_rec/core/index/index.py",
         "(slots != field.DEAD) & (slots != own)",
         "slots != field.DEAD",
         EXPLANATIONS,
@@ -132,7 +132,7 @@ BUGS: Final = [
     Bug(
         1,
         "answers depend on how the log is cut: the watermark of an answer forgets earlier batches",
-        ENGINE + "_applying.py",
+        ENGINE + "applying.py",
         "np.maximum(batch.time, before), before)",
         "batch.time, before)",
     ),
@@ -259,28 +259,28 @@ BUGS: Final = [
     Bug(
         7,
         "forgetting leaves the event ids",
-        "stream_rec/index/vmis.py",
+        "stream_rec/core/index/index.py",
         "self._rebuild_ids(without=np.array(owners, np.uint64))",
         "pass",
     ),
     Bug(
         7,
         "forgetting a user forgets only one session",
-        ENGINE + "_held.py",
+        ENGINE + "state.py",
         "for each in sorted(slots):\n            self.index.drop(each)",
         "for each in sorted(slots)[:1]:\n            self.index.drop(each)",
     ),
     Bug(
         5,
         "a loaded engine has ties of time in the order of their slots",
-        "stream_rec/index/retained.py",
+        "stream_rec/core/index/retained.py",
         "np.lexsort((hashes[among], last[among]))",
         "np.lexsort((among, last[among]))",
     ),
     Bug(
         5,
         "a loaded engine does not know how many items its sessions hold",
-        "stream_rec/index/retained.py",
+        "stream_rec/core/index/retained.py",
         '    counters[field.N_HELD] = index.state.item["df"].sum()\n',
         "",
     ),
@@ -294,35 +294,35 @@ BUGS: Final = [
     Bug(
         5,
         "what was taken out for a snapshot changes with the engine",
-        "stream_rec/sessionize.py",
+        "stream_rec/core/sessionizer.py",
         "        if user.n_exports != self._n_exports:\n            user = self._own(user_id, user)\n",
         "",
     ),
     Bug(
         5,
         "a torn snapshot is loaded",
-        "stream_rec/snapshot/_file.py",
+        "stream_rec/snapshot/file.py",
         "if taken.hexdigest() != section.checksum:",
         "if not section.checksum:",
     ),
     Bug(
         5,
         "a snapshot has its name before it is whole",
-        "stream_rec/snapshot/_file.py",
+        "stream_rec/snapshot/file.py",
         "temporary = path.with_suffix(TEMPORARY)",
         "temporary = path",
     ),
     Bug(
         5,
         "a loaded engine takes an event again that it had before",
-        "stream_rec/index/retained.py",
+        "stream_rec/core/index/retained.py",
         "return seen[is_fresh]",
         "return seen[is_fresh][:0]",
     ),
     Bug(
         5,
         "whoever takes over answers from the first record on",
-        SERVICE + "seat.py",
+        SERVICE + "running/assignment.py",
         "            position = committed.get(partition)\n",
         "            position = 0\n",
         (
@@ -333,7 +333,7 @@ BUGS: Final = [
     Bug(
         5,
         "positions are committed beside the transaction",
-        SERVICE + "checkpoint.py",
+        SERVICE + "committing/checkpoint.py",
         '("positions", lambda: writer.add_positions(positions, last.identity))',
         '("positions", lambda: member.commit(positions))',
         (CRASH + "test_a_crash_at_any_step_leaves_no_trace",),
@@ -341,7 +341,7 @@ BUGS: Final = [
     Bug(
         5,
         "a commit whose answer was lost is done again",
-        SERVICE + "checkpoint.py",
+        SERVICE + "committing/checkpoint.py",
         "in_doubt, is_retry = in_doubt or name == _COMMIT, True",
         "in_doubt, is_retry = False, True",
         (CRASH + "test_a_commit_whose_answer_is_lost_is_not_done_twice",),
@@ -349,16 +349,16 @@ BUGS: Final = [
     Bug(
         5,
         "a replica follows others beyond what they have committed, and does not look before it takes over",
-        SERVICE + "seat.py",
+        SERVICE + "running/assignment.py",
         "self._intake.follow({p: limit for p, limit in limits.items()",
         "self._intake.follow({p: limit + 3 for p, limit in limits.items()",
         (REPLICAS + "test_each_record_is_settled_once",),
-        ((SERVICE + "seat.py", "        self._refuse_if_ahead(answer_from)\n", ""),),
+        ((SERVICE + "running/assignment.py", "        self._refuse_if_ahead(answer_from)\n", ""),),
     ),
     Bug(
         5,
         "what was computed for a seat that was lost is committed for the next one",
-        SERVICE + "checkpoint.py",
+        SERVICE + "committing/checkpoint.py",
         "if member.generation != last.generation:",
         "if member.generation < last.generation:",
         ("tests/unit/test_checkpoint.py",),
@@ -366,7 +366,7 @@ BUGS: Final = [
     Bug(
         5,
         "a snapshot says that it stands one record further than it does",
-        SERVICE + "snapshots.py",
+        SERVICE + "committing/snapshots.py",
         "by_topic.setdefault(topic, {})[number] = offset",
         "by_topic.setdefault(topic, {})[number] = offset + 1",
         (CRASH + "test_a_crash_leaves_no_trace_where_there_are_snapshots",),
@@ -374,7 +374,7 @@ BUGS: Final = [
     Bug(
         7,
         "a record without a value forgets nobody",
-        "stream_rec/transport/base.py",
+        "stream_rec/transport/records.py",
         "        if record.tombstone:\n",
         "        if record.tombstone and record.key is None:\n",
         (LIVE + "TestSnapshots::test_what_is_forgotten_leaves_the_snapshots",),
@@ -406,7 +406,7 @@ BUGS: Final = [
     Bug(
         2,
         "an item that becomes unavailable stays among the popular ones until it is clicked",
-        "stream_rec/index/vmis.py",
+        "stream_rec/core/index/index.py",
         "        counters[field.N_DIRTY] = begin + fresh.size\n",
         '        item["dirty"][fresh] = 0\n',
         RULES,
@@ -414,7 +414,7 @@ BUGS: Final = [
     Bug(
         2,
         "a restored state knows nothing of the catalogue",
-        ENGINE + "_ruling.py",
+        ENGINE + "item_rules.py",
         "            self.rulebook.forget_numbers()\n            self.place(self._held.index.live_items())\n",
         "            self.rulebook.forget_numbers()\n",
         RULES,
@@ -430,7 +430,7 @@ BUGS: Final = [
     Bug(
         3,
         "a rule set that a batch still needs makes room for the next",
-        "stream_rec/recommend/rules.py",
+        "stream_rec/core/model/rules.py",
         "            if number not in pinned:",
         "            if number not in pinned or pinned:",
         RULES,
@@ -438,7 +438,7 @@ BUGS: Final = [
     Bug(
         2,
         "true and 1 are the same value of a column",
-        "stream_rec/catalogue/_columns.py",
+        "stream_rec/core/catalogue/columns.py",
         "        key = (type(value), value)  # True",
         "        key = value  # True",
         ("tests/unit/test_expressions.py",),
@@ -446,7 +446,7 @@ BUGS: Final = [
     Bug(
         4,
         "a broken catalogue takes the place of a good one",
-        SERVICE + "catalogue.py",
+        SERVICE + "processing/catalogue_feed.py",
         "        if told.n > len(items):",
         "        if told.n > len(items) + 100:",
         (FEED + "TestFiles",),
@@ -454,7 +454,7 @@ BUGS: Final = [
     Bug(
         4,
         "what is answered does not look at the catalogue",
-        SERVICE + "worker.py",
+        SERVICE + "processing/processor.py",
         "            if newest is not self.engine.catalogue:",
         "            if self.engine.catalogue is None:",
         (FEED + "TestFiles::test_a_change_holds_within_a_second",),

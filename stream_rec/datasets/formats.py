@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
+from stream_rec.core.events import DecodeRules, FieldMap, Reason, time_reader
 from stream_rec.datasets.logs import why_no_sale
 from stream_rec.errors import DecodeError, SettingsError
-from stream_rec.events import DecodeRules, FieldMap, Reason, time_reader
-from stream_rec.transport.base import Progress, Record
 from stream_rec.transport.files import FileSource, LinesSource, open_file, open_source
+from stream_rec.transport.records import Progress, Record
 
 __all__ = ["FORMATS", "LogFormat", "NamedSource", "format_of", "is_named", "open_named"]
 

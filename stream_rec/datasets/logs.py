@@ -15,8 +15,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from stream_rec.core.events import Event
 from stream_rec.errors import StreamRecError
-from stream_rec.events import Event
 
 __all__ = [
     "Log",

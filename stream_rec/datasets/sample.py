@@ -8,7 +8,7 @@ import gzip
 from datetime import UTC, datetime
 from importlib.resources import files
 
-from stream_rec.events import Event
+from stream_rec.core.events import Event
 
 __all__ = ["ATTRIBUTION", "EVENTS_FILE", "TITLES_FILE", "load_sample"]
 

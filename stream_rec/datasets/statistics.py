@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_rec.events import Event
+from stream_rec.core.events import Event
 
 __all__ = ["LogStatistics", "Summary"]
 

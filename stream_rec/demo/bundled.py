@@ -2,12 +2,12 @@
 
 from rich.console import Console
 
+from stream_rec.core.engine import Engine
+from stream_rec.core.limits import DAY_MS, Limits
+from stream_rec.core.model import model
 from stream_rec.datasets.sample import load_sample
 from stream_rec.demo.replay import Outcome, Pace
 from stream_rec.demo.screen import play
-from stream_rec.engine import Engine
-from stream_rec.limits import DAY_MS, Limits
-from stream_rec.recommend import model
 
 __all__ = ["demo_engine", "play_bundled"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from stream_rec.events import Answer, Event
+from stream_rec.core.events import Answer, Event
 
 __all__ = ["CUT", "DemoEngine", "Outcome", "Pace", "Replay", "Score", "Step"]
 
@@ -23,7 +23,7 @@ _WARM_UP_EVENTS = 64
 
 
 class DemoEngine(Protocol):
-    """What the demo asks of an engine; `stream_rec.engine.Engine` is one."""
+    """What the demo asks of an engine; `stream_rec.core.engine.Engine` is one."""
 
     def apply(self, events: Sequence[Event], /) -> object:
         """Learn from *events*."""

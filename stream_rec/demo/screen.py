@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.table import Table
 from rich.text import Text
 
+from stream_rec.core.events import Answer, Event, Recommendation
 from stream_rec.demo.replay import CUT, DemoEngine, Outcome, Pace, Replay, Step
-from stream_rec.events import Answer, Event, Recommendation
 
 __all__ = ["SHOWN", "play"]
 

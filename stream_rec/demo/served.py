@@ -12,19 +12,19 @@ from typing import Final
 
 import msgspec
 
-from stream_rec.catalogue import Catalogue, CatalogueItem
+from stream_rec.core.catalogue import Catalogue, CatalogueItem
+from stream_rec.core.events import Event, EventDecoder
+from stream_rec.core.limits import DAY_MS
+from stream_rec.core.quality import Quality
 from stream_rec.datasets.sample import load_sample
 from stream_rec.demo.bundled import demo_engine
-from stream_rec.events import Event, EventDecoder
-from stream_rec.limits import DAY_MS
-from stream_rec.quality import Quality
-from stream_rec.service.desk import Desk
-from stream_rec.service.embedded import Embedded
-from stream_rec.service.runner import Job
-from stream_rec.service.served import Served
-from stream_rec.service.warmup import warm_up_all
-from stream_rec.service.worker import Worker
-from stream_rec.transport.base import Progress, Record
+from stream_rec.service.assembly.warm_up import warm_up_all
+from stream_rec.service.handle import Served
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.requests.request_queue import Desk
+from stream_rec.service.running.batch_job import Job
+from stream_rec.service.running.standalone import Embedded
+from stream_rec.transport.records import Progress, Record
 from stream_rec.web.server import Server
 
 __all__ = ["PacedSource", "serve_bundled"]

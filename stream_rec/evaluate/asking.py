@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.index import Answers, Batch, Parameters, Queries
+from stream_rec.core.index import field as state
 from stream_rec.evaluate import candidates as candidate
-from stream_rec.evaluate._kernel.judge import EMPTY, Judged, Truth, fill_visits, judge, rest_sizes
-from stream_rec.evaluate._kernel.popular import DROP_CURRENT, DROP_SESSION, KEEP, Popular, count_and_show
 from stream_rec.evaluate.candidates import Candidate
+from stream_rec.evaluate.kernel.judge import EMPTY, Judged, Truth, fill_visits, judge, rest_sizes
+from stream_rec.evaluate.kernel.popular import DROP_CURRENT, DROP_SESSION, KEEP, Popular, count_and_show
 from stream_rec.evaluate.log import Log
 from stream_rec.evaluate.plan import Plan, Stretch
-from stream_rec.index import Answers, Batch, Parameters, Queries
-from stream_rec.index import field as state
 
 __all__ = ["Asked", "Standing", "ask_all"]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.index import Parameters, field
+from stream_rec.core.model import Model, changed, stack_models
 from stream_rec.errors import SettingsError
-from stream_rec.index import Parameters, field
-from stream_rec.recommend import Model, changed, stack_models
 
 __all__ = ["BASELINES", "Candidate", "baselines", "candidate", "stacked", "with_names"]
 

@@ -12,21 +12,21 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, Model, changed, model
 from stream_rec.errors import SettingsError, StreamRecError
 from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import plots
-from stream_rec.evaluate._kernel.judge import Judged
 from stream_rec.evaluate.asking import Asked, Standing, ask_all
 from stream_rec.evaluate.candidates import Candidate, baselines, with_names
+from stream_rec.evaluate.kernel.judge import Judged
 from stream_rec.evaluate.log import Reading, read_events
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.tables import print_report
-from stream_rec.events import Event
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, Model, changed, model
-from stream_rec.service import build
+from stream_rec.service.assembly import shared
 from stream_rec.settings import Settings, load
 from stream_rec.units import parse_duration
 
@@ -108,7 +108,7 @@ def _ask(plan: Plan, candidates: Sequence[Candidate], settings: Settings, option
 
 def own_model(settings: Settings, n: int) -> Model:
     """Return the model that `run` would answer with, under a name that says whether it is a preset as it is."""
-    point = changed(build.build_model(settings), n=n)
+    point = changed(shared.build_model(settings), n=n)
     plain = {key: getattr(point, key) for key in SAME_IN_ALL}
     is_preset = msgspec.structs.replace(PRESETS[settings.preset], **plain) == point
     return point if is_preset else changed(point, name=f"{settings.preset}*")
@@ -135,13 +135,13 @@ def _from_file(path: str, settings: Settings, n: int) -> Model:
         known = ", ".join([*PRESETS, ALL])
         raise SettingsError("compare", f"{path!r} is neither a preset ({known}) nor a TOML file of settings")
     other = load(config=path, flags={"events": settings.events})
-    return changed(build.build_model(other), n=n, name=Path(path).stem)
+    return changed(shared.build_model(other), n=n, name=Path(path).stem)
 
 
 def maker(settings: Settings) -> Callable[[], Engine]:
     """Return what makes empty engines as `run` would; sessions were cut from users before."""
-    denied = build.read_denied(settings)
-    limits: Limits = build.build_limits(settings)
+    denied = shared.read_denied(settings)
+    limits: Limits = shared.build_limits(settings)
     return lambda: Engine(limits=limits, type_weights=settings.types, deny=denied)
 
 

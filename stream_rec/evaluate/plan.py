@@ -12,9 +12,9 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.events import Event
 from stream_rec.errors import SettingsError
 from stream_rec.evaluate.log import Log, log_of
-from stream_rec.events import Event
 
 __all__ = [
     "Plan",

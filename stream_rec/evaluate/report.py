@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from stream_rec import __version__
+from stream_rec._version import __version__
 from stream_rec.evaluate.asking import Asked
 from stream_rec.evaluate.bootstrap import Draws, draw, interval, means
 from stream_rec.evaluate.metrics import metric_name, session_sums

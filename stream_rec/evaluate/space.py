@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from stream_rec.recommend import PRESETS, Model, changed
+from stream_rec.core.model import PRESETS, Model, changed
 from stream_rec.settings import Kind, Setting, Settings, TrialSettings, parameters, table
 from stream_rec.units import format_duration, format_size
 

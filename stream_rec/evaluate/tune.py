@@ -18,19 +18,19 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from stream_rec.core.events import Event
+from stream_rec.core.model import PRESETS, Model
 from stream_rec.errors import SettingsError, StreamRecError
 from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import plots, space
-from stream_rec.evaluate._kernel.judge import Judged
 from stream_rec.evaluate.asking import Asked, ask_all
 from stream_rec.evaluate.candidates import candidate
 from stream_rec.evaluate.command import Watch, bar, maker, own_model, watch_plan, write_json
+from stream_rec.evaluate.kernel.judge import Judged
 from stream_rec.evaluate.log import read_events
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.tables import verdict
-from stream_rec.events import Event
-from stream_rec.recommend import PRESETS, Model
 from stream_rec.settings import Settings
 
 if TYPE_CHECKING:

@@ -3,6 +3,6 @@
 A thin shell over the engine, for notebooks, batch jobs and tests of parameters. Knows nothing of Kafka or HTTP.
 """
 
-from stream_rec.library._recommender import Recommender
+from stream_rec.library.recommender import Recommender
 
 __all__ = ["Recommender"]

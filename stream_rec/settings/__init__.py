@@ -4,10 +4,10 @@
 set: the command line's options and the reference page of the docs are both made from it.
 """
 
-from stream_rec.settings._fields import Kind, Setting
-from stream_rec.settings._layers import ENVIRONMENT_PREFIX, load
-from stream_rec.settings._object import Settings, TrialSettings, is_topic, table
-from stream_rec.settings._trials import parameters, trial_settings
+from stream_rec.settings.fields import Kind, Setting
+from stream_rec.settings.layers import ENVIRONMENT_PREFIX, load
+from stream_rec.settings.schema import Settings, TrialSettings, is_topic, table
+from stream_rec.settings.trials import parameters, trial_settings
 
 __all__ = [
     "ENVIRONMENT_PREFIX",

@@ -5,18 +5,10 @@ never loaded, and whoever lacks one reads the log again. Knows nothing of logs, 
 which log positions the state has seen is told by the caller.
 """
 
-from stream_rec.snapshot._file import Header, Offsets, Snapshot, read, read_header, verify
-from stream_rec.snapshot._fingerprint import fingerprint
-from stream_rec.snapshot._folder import (
-    STEPS,
-    Claim,
-    claim,
-    newest_valid,
-    purge_before,
-    snapshots_in,
-    write,
-)
-from stream_rec.snapshot._library import load, save
+from stream_rec.snapshot.file import Header, Offsets, Snapshot, read, read_header, verify
+from stream_rec.snapshot.fingerprint import fingerprint
+from stream_rec.snapshot.folder import STEPS, Claim, claim, newest_valid, purge_before, snapshots_in, write
+from stream_rec.snapshot.library import load, save
 
 __all__ = [
     "STEPS",

@@ -16,7 +16,7 @@ A *position* is the offset of the next record to be read: one more than the last
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from stream_rec.transport.base import Record
+from stream_rec.transport.records import Record
 
 __all__ = [
     "Bounds",

@@ -7,11 +7,11 @@ import asyncio
 from time import monotonic
 from typing import Any, Final
 
-from stream_rec.events import Answer, Forget, Request
-from stream_rec.events import Event as Click
-from stream_rec.service.desk import Applied, Ask, Call, Done, Question
-from stream_rec.service.inlet import Receipt
-from stream_rec.service.served import Served
+from stream_rec.core.events import Answer, Forget, Request
+from stream_rec.core.events import Event as Click
+from stream_rec.service.handle import Served
+from stream_rec.service.requests.ingest import Receipt
+from stream_rec.service.requests.request_queue import Applied, Ask, Call, Done, Question
 
 __all__ = ["Bridge"]
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from stream_rec.events import RequestDecoder
-from stream_rec.service.views import ItemView, SessionLine
+from stream_rec.core.events import RequestDecoder
+from stream_rec.service.requests.state_queries import ItemView, SessionLine
 
 __all__ = [
     "MOST",

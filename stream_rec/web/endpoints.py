@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from time import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
 
-from stream_rec.events import FORGET, Answer, Event, Forget, Reason, Request, RequestDecoder
-from stream_rec.service import views
-from stream_rec.service.desk import Applied, Call, Question
-from stream_rec.service.inlet import Receipt
+from stream_rec.core.events import FORGET, Answer, Event, Forget, Reason, Request, RequestDecoder
+from stream_rec.service.requests import state_queries
+from stream_rec.service.requests.ingest import Receipt
+from stream_rec.service.requests.request_queue import Applied, Call, Question
+from stream_rec.web.context import Asked
 from stream_rec.web.contract import (
     MOST,
     Answers,
@@ -28,25 +29,10 @@ from stream_rec.web.contract import (
 from stream_rec.web.errors import ApiError
 from stream_rec.web.keys import ADMIN
 
-if TYPE_CHECKING:
-    from stream_rec.web.app import Api
-
-__all__ = ["Asked"]
+__all__ = []
 
 _DECODER = RequestDecoder()
 _MOST_ITEMS: Final = 20_000  # of all answers of a call together
-
-
-class Asked(NamedTuple):
-    """One call."""
-
-    api: "Api"
-    path: Mapping[str, str]
-    query: Any
-    """Of the route's type; where that is the fields of a request, a mapping of what was given."""
-
-    body: Any
-    scopes: frozenset[str]
 
 
 # --- recommendations
@@ -162,8 +148,8 @@ async def _told(asked: Asked, answer: Answer, *, details: bool) -> object:
     if not details:
         return answer
     items = [each.item_id for each in answer.items]
-    found: list[views.ItemView | None] = await asked.api.bridge.call(
-        Call(lambda worker: [views.item(worker, item_id) for item_id in items])
+    found: list[state_queries.ItemView | None] = await asked.api.bridge.call(
+        Call(lambda worker: [state_queries.item(worker, item_id) for item_id in items])
     )
     told = msgspec.to_builtins(answer)
     for each, view in zip(told["items"], found, strict=True):
@@ -254,20 +240,22 @@ def _at(where: str, name: str) -> str:
 async def session(asked: Asked) -> object:
     """One session."""
     name = asked.path["session_id"]
-    found = await asked.api.bridge.call(Call(lambda worker: views.session(worker, name)))
+    found = await asked.api.bridge.call(Call(lambda worker: state_queries.session(worker, name)))
     return _found(found, f"the session {name!r} is not retained")
 
 
 async def sessions(asked: Asked) -> object:
     """The newest."""
     query: LimitQuery = asked.query
-    return Sessions(await asked.api.bridge.call(Call(lambda worker: views.newest_sessions(worker, query.limit))))
+    return Sessions(
+        await asked.api.bridge.call(Call(lambda worker: state_queries.newest_sessions(worker, query.limit)))
+    )
 
 
 async def item(asked: Asked) -> object:
     """One item."""
     name = asked.path["item_id"]
-    found = await asked.api.bridge.call(Call(lambda worker: views.item(worker, name)))
+    found = await asked.api.bridge.call(Call(lambda worker: state_queries.item(worker, name)))
     return _found(found, f"no retained session holds the item {name!r}, and it is in no catalogue")
 
 
@@ -279,9 +267,9 @@ async def items(asked: Asked) -> object:
         # The first search of a catalogue reads all its titles, which nobody else should wait for.
         found = [] if catalogue is None else await asyncio.to_thread(catalogue.search, query.q, query.limit)
         titled = [each.id for each in found]
-        look = Call(lambda worker: views.find_items(worker, query.q, query.limit, titled))
+        look = Call(lambda worker: state_queries.find_items(worker, query.q, query.limit, titled))
     else:
-        look = Call(lambda worker: views.popular_items(worker, query.limit))
+        look = Call(lambda worker: state_queries.popular_items(worker, query.limit))
     return Items(await asked.api.bridge.call(look))
 
 
@@ -310,7 +298,7 @@ async def forget_user(asked: Asked) -> object:
 
 
 async def _forgotten(asked: Asked, order: Forget) -> Forgotten:
-    n_sessions = await asked.api.bridge.call(Call(lambda worker: views.n_sessions_of(worker, order)))
+    n_sessions = await asked.api.bridge.call(Call(lambda worker: state_queries.n_sessions_of(worker, order)))
     result = await asked.api.bridge.take([order])
     return Forgotten(
         uuid4().hex,

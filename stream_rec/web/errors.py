@@ -13,7 +13,7 @@ from stream_rec.errors import (
     StreamRecError,
     TransportError,
 )
-from stream_rec.service.desk import BusyError, NotServedError
+from stream_rec.service.requests.request_queue import BusyError, NotServedError
 
 __all__ = ["ApiError", "Problem", "encode_error", "translated"]
 

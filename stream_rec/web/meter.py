@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from stream_rec.service.histogram import SECONDS, Histogram, Percentiles, percentiles_of
+from stream_rec.service.metrics.histogram import SECONDS, Histogram, Percentiles, percentiles_of
 
 __all__ = ["ENDPOINT", "HttpMeter"]
 

@@ -21,13 +21,13 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 import stream_rec
-from stream_rec.quality import QualityReport
-from stream_rec.service.counts import Counts
-from stream_rec.service.histogram import Histogram, Occurrences
-from stream_rec.service.meters import STAGES, Meters
-from stream_rec.service.served import Served
-from stream_rec.service.snapshots import Snapshots
-from stream_rec.service.status import Status
+from stream_rec.core.quality import QualityReport
+from stream_rec.service.committing.snapshots import Snapshots
+from stream_rec.service.handle import Served
+from stream_rec.service.metrics.counters import Counts
+from stream_rec.service.metrics.histogram import Histogram, Occurrences
+from stream_rec.service.metrics.service_metrics import STAGES, Meters
+from stream_rec.service.reporting.status import Status
 from stream_rec.web.meter import HttpMeter
 
 __all__ = ["FAMILIES", "STATES", "Exposition", "Family", "Scraped", "ServiceCollector", "scraped_of"]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stream_rec import __version__
+from stream_rec._version import __version__
 from stream_rec.web.errors import ErrorBody
 from stream_rec.web.routes import ROUTES, Route
 

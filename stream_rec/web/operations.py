@@ -16,7 +16,7 @@ from stream_rec.web.keys import READ
 from stream_rec.web.metrics import Exposition, scraped_of
 
 if TYPE_CHECKING:
-    from stream_rec.web.app import Api
+    from stream_rec.web.context import Api
 
 __all__ = ["failed", "paths"]
 

@@ -5,9 +5,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from stream_rec.events import Answer
-from stream_rec.service.views import ItemView, SessionView
+from stream_rec.core.events import Answer
+from stream_rec.service.requests.state_queries import ItemView, SessionView
 from stream_rec.web import endpoints
+from stream_rec.web.context import Asked
 from stream_rec.web.contract import (
     Answers,
     EventAndRequest,
@@ -24,7 +25,6 @@ from stream_rec.web.contract import (
     SimilarQuery,
     Taken,
 )
-from stream_rec.web.endpoints import Asked
 from stream_rec.web.keys import ADMIN, READ, WRITE
 from stream_rec.web.stats import Stats
 

@@ -1,8 +1,8 @@
 """Settings -> the server. The only place where a setting's name meets the name of what it sets here."""
 
-from stream_rec.service.served import Served
+from stream_rec.service.handle import Served
 from stream_rec.settings import Settings
-from stream_rec.web.app import Limits
+from stream_rec.web.context import Limits
 from stream_rec.web.keys import read_keys
 from stream_rec.web.server import Server
 

@@ -16,8 +16,9 @@ import uvicorn
 import uvloop
 
 from stream_rec.errors import SettingsError
-from stream_rec.service.served import Served
-from stream_rec.web.app import Api, Limits, make_app
+from stream_rec.service.handle import Served
+from stream_rec.web.app import make_app
+from stream_rec.web.context import Api, Limits
 from stream_rec.web.guard import OriginGuard
 from stream_rec.web.keys import Keys
 from stream_rec.web.protocol import GuardedProtocol

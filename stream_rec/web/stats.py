@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from stream_rec import __version__
-from stream_rec.quality import ModelShare, QualityReport
-from stream_rec.service.meters import Meters
-from stream_rec.service.served import Served
-from stream_rec.service.status import Status
+from stream_rec._version import __version__
+from stream_rec.core.quality import ModelShare, QualityReport
+from stream_rec.service.handle import Served
+from stream_rec.service.metrics.service_metrics import Meters
+from stream_rec.service.reporting.status import Status
 from stream_rec.web.meter import HttpMeter
 
 __all__ = ["Rates", "Retained", "Stats", "StatsMaker"]

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from web import Client, Running, embedded, eventually, on_broker
 
-from stream_rec.engine import Engine
-from stream_rec.events import Answer, Event
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Answer, Event
+from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.web import protocol
 from stream_rec.web.routes import ROUTES
 

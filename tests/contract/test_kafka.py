@@ -18,9 +18,9 @@ from kafka_broker import Broker as TestBroker
 from kafka_broker.plugin import MakeBroker
 from subjects import Subject, Taken, fresh, read, until
 
+from stream_rec.core.events import Event
 from stream_rec.errors import FencedError, LogChangedError, RecordTooLargeError, SeatLostError, TransportError
-from stream_rec.events import Event
-from stream_rec.service.intake import Intake
+from stream_rec.service.consuming.batch_reader import Intake
 from stream_rec.transport.broker import Outgoing, Partition, Reader
 from stream_rec.transport.kafka import Client, open_broker
 

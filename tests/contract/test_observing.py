@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client.parser import text_string_to_metric_families
 from web import Client, embedded, on_broker
 
-from stream_rec.service import warmup
-from stream_rec.service.tracing import Tracing
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.service.assembly import warm_up
+from stream_rec.service.metrics.tracing import Tracing
+from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.web.metrics import FAMILIES
 
 CLICKS = [{"session_id": f"s{at % 3}", "item_id": f"i{at % 5}", "timestamp": 1_000 + at} for at in range(30)]
@@ -21,7 +21,7 @@ CLICKS = [{"session_id": f"s{at % 3}", "item_id": f"i{at % 5}", "timestamp": 1_0
 @pytest.fixture(scope="module", autouse=True)
 def compiled() -> None:
     """The kernels, which take longer to compile than a client waits."""
-    warmup.warm_up_all()
+    warm_up.warm_up_all()
 
 
 def scraped(client: Client) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -111,7 +111,7 @@ def test_a_request_makes_a_span(monkeypatch: pytest.MonkeyPatch) -> None:
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr("stream_rec.service.tracing.Tracing.by_environment", lambda: Tracing(provider))
+    monkeypatch.setattr("stream_rec.service.metrics.tracing.Tracing.by_environment", lambda: Tracing(provider))
     trace = "0af7651916cd43dd8448eb211c80319c"
     with embedded(tracing=True) as running:
         running.client("GET", "/v1/sessions/s0/recommendations", traceparent=f"00-{trace}-b7ad6b7169203331-01")

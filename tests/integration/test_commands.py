@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from program import stream_rec, summary
 
-from stream_rec.datasets.delivery import Delivery, write_jsonl
-from stream_rec.datasets.options import OPTIONS
-from stream_rec.datasets.simulate import Shape, events
+from stream_rec.simulator.clickstream import Shape, events
+from stream_rec.simulator.delivery import Delivery, write_jsonl
+from stream_rec.simulator.options import OPTIONS
 
 
 def simulated(**shape: int) -> bytes:

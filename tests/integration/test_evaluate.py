@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from program import stream_rec
 
-from stream_rec.datasets.simulate import Shape, events
+from stream_rec.core.model import PRESETS
 from stream_rec.evaluate.candidates import BASELINES
-from stream_rec.recommend import PRESETS
+from stream_rec.simulator.clickstream import Shape, events
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from stream_rec.core.engine import Engine
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import model
 from stream_rec.datasets.logs import Log, movielens_100k, online_retail, serenade_toy
-from stream_rec.engine import Engine
-from stream_rec.limits import Limits
-from stream_rec.recommend import model
 
 
 def movies(data: Path) -> Log:

@@ -16,9 +16,9 @@ import msgspec
 import pytest
 from program import PROGRAM, SECONDS, first_number, stream_rec, summary
 
-from stream_rec.datasets.simulate import Shape, events
-from stream_rec.engine import Engine
-from stream_rec.events import Answer, DeadLetter, Event, Request, encode_answer
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Answer, DeadLetter, Event, Request, encode_answer
+from stream_rec.simulator.clickstream import Shape, events
 
 POISON = (
     "simulate --sessions 1500 --items 200 --out-of-order .05 --late .03 --duplicates .04 --broken .06 "

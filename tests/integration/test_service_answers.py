@@ -15,8 +15,8 @@ from serving import serving
 from shop import CLIENTS, LOG, Shop, keyed, one_by_one, pairs
 from topics import SECONDS, Sent, delete_before, eventually, is_settled, positions, produce
 
-from stream_rec.engine import Engine
-from stream_rec.events import Answer, Request, encode_answer
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Answer, Request, encode_answer
 
 
 @pytest.fixture

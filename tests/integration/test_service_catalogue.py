@@ -10,7 +10,7 @@ from serving import serving
 from shop import CLIENTS, LOG, Shop, keyed
 from topics import Sent, eventually, produce
 
-from stream_rec.events import Answer
+from stream_rec.core.events import Answer
 
 
 @pytest.fixture

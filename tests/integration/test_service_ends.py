@@ -13,8 +13,8 @@ from serving import serving
 from shop import LOG, Shop, keyed, one_by_one, pairs
 from topics import Sent, delete_before, eventually, positions
 
-from stream_rec.datasets.simulate import Shape, events
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.simulator.clickstream import Shape, events
 from stream_rec.snapshot import read_header, snapshots_in
 
 STOP_S = 10

@@ -13,7 +13,7 @@ from shop import CLIENTS, LOG, Shop, keyed
 from topics import committed, eventually
 from web import Client
 
-from stream_rec.events import Event
+from stream_rec.core.events import Event
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from serving import serving
 from shop import BOTH_IN_TIME, CLIENTS, CLOSE, LOG, THOROUGH, Shop, keyed, one_by_one, pairs
 from topics import eventually
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
 from stream_rec.errors import SettingsError, TransportError
 
 QUICK = {("kafka-python", "freeze"), ("confluent", "kill")}

@@ -15,8 +15,8 @@ from shop import BOTH_IN_TIME, CLIENTS, THOROUGH, Shop, keyed
 from shop import CLOSE as LOG
 from topics import Sent, eventually
 
+from stream_rec.core.events import Answer, Event
 from stream_rec.errors import FencedError
-from stream_rec.events import Answer, Event
 
 SESSION = ("consumer.session.timeout.ms=4000",)
 PARTITIONS = 4

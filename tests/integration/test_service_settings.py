@@ -12,8 +12,8 @@ from serving import serving
 from shop import CLIENTS, LOG, Shop, keyed, one_by_one, pairs
 from topics import eventually
 
-from stream_rec.cli import main
-from stream_rec.engine import Engine
+from stream_rec.cli.main import main
+from stream_rec.core.engine import Engine
 
 Told = Callable[..., str]
 
@@ -27,7 +27,7 @@ def shop(broker: Broker) -> Shop:
 def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Told:
     """Run the command line, which must end with exit code 2, and return what it says."""
     # It takes the root logger for itself, which here is the tests'.
-    monkeypatch.setattr("stream_rec.service.logs.log_to_stderr", lambda *_: None)
+    monkeypatch.setattr("stream_rec.service.metrics.log_setup.log_to_stderr", lambda *_: None)
 
     def run(*argv: object) -> str:
         # kafka-python (3.0.12) leaves the sockets of refused handshakes to the collector; the program ends with them.

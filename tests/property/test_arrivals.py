@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_rec.core.events import Event
 from stream_rec.errors import DecodeError
-from stream_rec.events import Event
-from stream_rec.service.arrivals import Arrivals
-from stream_rec.transport.base import Record
+from stream_rec.service.consuming.partition_merge import Arrivals
 from stream_rec.transport.broker import Partition
+from stream_rec.transport.records import Record
 
 Log = list[list[int | None]]
 

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from laws import Twins, answers_of, plain, query_of, small
 
-from stream_rec.engine import Engine
-from stream_rec.events import Event, Forget
-from stream_rec.index import field, vmis
-from stream_rec.index._reference import hash_of
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, changed
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event, Forget
+from stream_rec.core.index import field
+from stream_rec.core.index import index as vmis
+from stream_rec.core.index.reference import hash_of
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, changed
 
 SESSIONS = [f"s{j}" for j in range(6)]
 ITEMS = [f"i{j}" for j in range(8)]

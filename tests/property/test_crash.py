@@ -61,7 +61,7 @@ class Outage:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_commit_whose_answer_is_lost_is_not_done_twice(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The broker had done it when it went away: what is written is what it would have been."""
-    monkeypatch.setattr("stream_rec.service.checkpoint.sleep", lambda _: None)
+    monkeypatch.setattr("stream_rec.service.committing.checkpoint.sleep", lambda _: None)
     log = log_of(seed)
     whole = broker_with(log, 2, Bomb())
     run_to_the_end(parts(whole))
@@ -75,7 +75,7 @@ def test_a_commit_whose_answer_is_lost_is_not_done_twice(seed: int, monkeypatch:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_step_that_fails_for_now_is_done_again(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """And so are those before it, in a transaction of their own: nobody sees the first try."""
-    monkeypatch.setattr("stream_rec.service.checkpoint.sleep", lambda _: None)
+    monkeypatch.setattr("stream_rec.service.committing.checkpoint.sleep", lambda _: None)
     log = log_of(seed)
     whole = broker_with(log, 2, Bomb())
     run_to_the_end(parts(whole))

@@ -20,16 +20,16 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from laws import query_of
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event
+from stream_rec.core.index.reference import ReferenceStore
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, Model, changed
 from stream_rec.evaluate import plan as plans
-from stream_rec.evaluate._kernel.judge import Judged
 from stream_rec.evaluate.asking import Asked, ask_all
 from stream_rec.evaluate.candidates import Candidate, baselines, candidate
+from stream_rec.evaluate.kernel.judge import Judged
 from stream_rec.evaluate.plan import Plan
-from stream_rec.events import Event
-from stream_rec.index._reference import ReferenceStore
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, Model, changed
 
 CUTS = (1, 2, 4)
 POINTS = [changed(point, n=4, m=5, k=3, last=3) for point in PRESETS.values()]

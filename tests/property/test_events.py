@@ -7,9 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, Forget, RequestDecoder
 from stream_rec.errors import DecodeError
-from stream_rec.events import DecodeRules, Event, EventDecoder, FieldMap, Forget, RequestDecoder
-from stream_rec.transport.base import OURS, Record, Records, decode_records
+from stream_rec.transport.decode import decode_records
+from stream_rec.transport.records import OURS, Record, Records
 
 DECODERS = [
     EventDecoder(),

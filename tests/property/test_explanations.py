@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from laws import SAMPLED, Twins, small, variants
 
-from stream_rec.engine import Engine
-from stream_rec.events import ByNeighbours, Event
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, Model, changed
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import ByNeighbours, Event
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, Model, changed
 
 ITEMS = [f"i{j}" for j in range(7)]
 POINTS = [*(small(name, n=8) for name in PRESETS), *SAMPLED]

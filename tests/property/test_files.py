@@ -8,13 +8,14 @@ import json
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from stream_rec.core.events import DecodeRules, EventDecoder, FieldMap
 from stream_rec.errors import SettingsError, TransportError
-from stream_rec.events import DecodeRules, EventDecoder, FieldMap
-from stream_rec.transport.base import Record, decode_records
-from stream_rec.transport.files._array import JsonSource
-from stream_rec.transport.files._bytes import ByteStream
-from stream_rec.transport.files._source import FileSource, LinesSource
-from stream_rec.transport.files._table import TableSource
+from stream_rec.transport.decode import decode_records
+from stream_rec.transport.files.array import JsonSource
+from stream_rec.transport.files.bytes import ByteStream
+from stream_rec.transport.files.source import FileSource, LinesSource
+from stream_rec.transport.files.table import TableSource
+from stream_rec.transport.records import Record
 
 LIMIT = 50
 BY_INDEX = DecodeRules(fields=FieldMap(session_id="0", item_id="1", timestamp="2"), max_record_bytes=LIMIT)

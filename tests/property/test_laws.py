@@ -19,10 +19,10 @@ from hypothesis.stateful import (
 )
 from laws import Twins, small, small_limits, variants
 
-from stream_rec.engine import Question
-from stream_rec.events import Event, Forget
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, Model
+from stream_rec.core.engine import Question
+from stream_rec.core.events import Event, Forget
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, Model
 
 SESSIONS = [f"s{j}" for j in range(6)]
 ITEMS = [f"i{j}" for j in range(7)]

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from stream_rec.engine import Engine
-from stream_rec.events import Answer, Event, Forget, Recommendation, Request
-from stream_rec.limits import Limits
-from stream_rec.outcome import Watch
-from stream_rec.quality import Quality
-from stream_rec.quality._reference import Counted, ReferenceQuality
-from stream_rec.recommend import PRESETS, Trial, changed
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Answer, Event, Forget, Recommendation, Request
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, Trial, changed
+from stream_rec.core.outcome import Watch
+from stream_rec.core.quality import Quality
+from stream_rec.core.quality.reference import Counted, ReferenceQuality
 
 SESSIONS = [f"s{j}" for j in range(7)]
 ITEMS = [f"i{j}" for j in range(7)]

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 from crash import MODEL, Bomb, origin, parts
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Answer, EventDecoder
+from stream_rec.core.limits import Limits
 from stream_rec.errors import SeatLostError
-from stream_rec.events import Answer, EventDecoder
-from stream_rec.limits import Limits
-from stream_rec.service.live import Life
-from stream_rec.service.worker import Worker
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.running.consumer_loop import Life
 from stream_rec.transport.broker import Partition
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.transport.memory.broker import MemoryBroker
 
 # Nothing is late, whatever the order in which partitions are read: late events are law 1's own exception.
 LIMITS = Limits(retention_ms=100_000, allowed_lateness_ms=50_000, max_session_events=6, popular_half_life_ms=500)

@@ -11,14 +11,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from laws import cost_of, plain, query_of, small, small_limits
 from rules_twin import ITEMS, changes, requests, standing, terms_of
 
-from stream_rec.catalogue import Catalogue, CatalogueItem
-from stream_rec.engine import Engine
-from stream_rec.events import Event, Request
-from stream_rec.index import field
-from stream_rec.index._reference import ReferenceStore
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, Model, Rules, changed
-from stream_rec.recommend import rules as rulebook
+from stream_rec.core.catalogue import Catalogue, CatalogueItem
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event, Request
+from stream_rec.core.index import field
+from stream_rec.core.index.reference import ReferenceStore
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, Model, Rules, changed
+from stream_rec.core.model import rules as rulebook
 
 SESSIONS = [f"s{j}" for j in range(6)]
 events = st.tuples(st.sampled_from(SESSIONS), st.sampled_from(ITEMS), st.sampled_from([0, 0, 1, 3, 9, 30, -2]))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_rec.events import Event, Forget
-from stream_rec.sessionize import OpenSpans, Sessionizer
+from stream_rec.core.events import Event, Forget
+from stream_rec.core.sessionizer import OpenSpans, Sessionizer
 
 GAP, LATENESS = 10, 25
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from laws import answers_of, small_limits
 
 from stream_rec import snapshot
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.engine_state import EngineState
+from stream_rec.core.events import Answer, Event, Forget
+from stream_rec.core.limits import Limits
+from stream_rec.core.outcome import Stats
 from stream_rec.errors import SnapshotError
-from stream_rec.events import Answer, Event, Forget
-from stream_rec.limits import Limits
-from stream_rec.outcome import Stats
-from stream_rec.state import EngineState
 
 SESSIONS = [f"s{j}" for j in range(6)]
 ITEMS = [f"i{j}" for j in range(7)]

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from stream_rec.catalogue import Catalogue, CatalogueItem, folded, holds, read_item
-from stream_rec.catalogue import _versions as versions
+from stream_rec.core.catalogue import Catalogue, CatalogueItem, folded, holds, read_item, versions
+from stream_rec.core.expressions import parse
 from stream_rec.errors import DecodeError
-from stream_rec.expressions import parse
 
 
 class TestReading:

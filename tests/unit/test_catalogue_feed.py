@@ -12,18 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 from subjects import until
 
-from stream_rec.catalogue import Catalogue, CatalogueItem
-from stream_rec.engine import Engine
+from stream_rec.core.catalogue import Catalogue, CatalogueItem
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event, EventDecoder
+from stream_rec.core.model import Rules
 from stream_rec.errors import SettingsError, TransportError
-from stream_rec.events import Event, EventDecoder
-from stream_rec.recommend import Rules
-from stream_rec.service.build import build_engine
-from stream_rec.service.catalogue import CatalogueFeed, CatalogueFile, CatalogueTopic
-from stream_rec.service.runner import Job
-from stream_rec.service.worker import Worker
+from stream_rec.service.assembly.shared import build_engine
+from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.running.batch_job import Job
 from stream_rec.settings import load
-from stream_rec.transport.base import Record
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.transport.memory.broker import MemoryBroker
+from stream_rec.transport.records import Record
 
 LINES: list[dict[str, object]] = [
     {"id": "a", "title": "A", "category": "x", "price": 2.5, "tags": ["new"]},

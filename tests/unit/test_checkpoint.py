@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
+from stream_rec.core.events import Answer
 from stream_rec.errors import FencedError, SeatLostError, TransportError
-from stream_rec.events import Answer
-from stream_rec.service.checkpoint import Checkpoint
-from stream_rec.service.places import HEADERS, Output, Places
-from stream_rec.service.worker import Refused
-from stream_rec.transport.base import Record
+from stream_rec.service.batches import Output, Refused
+from stream_rec.service.committing.checkpoint import Checkpoint
+from stream_rec.service.committing.destinations import HEADERS, Places
 from stream_rec.transport.broker import Member, Partition
-from stream_rec.transport.memory import MemorySink
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.transport.memory.broker import MemoryBroker
+from stream_rec.transport.memory.log import MemorySink
+from stream_rec.transport.records import Record
 
 CLICKS = Partition("clicks", 0)
 PLACES = Places(answers_topic="recs", dead_letters_topic="dead")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from stream_rec import __version__
-from stream_rec.cli import cli, main, with_settings
+from stream_rec.cli.common import with_settings
+from stream_rec.cli.main import cli, main
 from stream_rec.errors import StreamRecError, TransportError
 from stream_rec.settings import Settings, table
 
@@ -110,7 +111,7 @@ def test_a_bug_keeps_its_traceback() -> None:
 def test_help_does_not_wait_for_a_compiler() -> None:
     """Neither Numba nor NumPy nor a Kafka client is imported before a command needs them."""
     code = (
-        "import sys, stream_rec.cli; stream_rec.cli.main(['--help']); "
+        "import sys, stream_rec.cli.main; stream_rec.cli.main.main(['--help']); "
         "print(sorted({'numba', 'numpy', 'kafka', 'rich', 'pyarrow'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

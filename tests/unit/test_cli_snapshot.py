@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stream_rec import Engine, Event, snapshot
-from stream_rec.cli import main
+from stream_rec.cli.main import main
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import gc
 
-from stream_rec.service.collector import calm_collector
+from stream_rec.service.running.gc_tuning import calm_collector
 
 
 def test_it_is_calm_within_and_as_it_was_after() -> None:

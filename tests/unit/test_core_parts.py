@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_rec.engine import Engine
-from stream_rec.events import Event
-from stream_rec.ids import IdTable
-from stream_rec.index import exp, ln
-from stream_rec.index._kernel import entries
-from stream_rec.index._kernel.compiled import drop_stale_code, entry
-from stream_rec.sessions import OPEN_AT_ONCE, SessionStore, TimeOrder
+from stream_rec.core.compiled import drop_stale_code, entry
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event
+from stream_rec.core.ids import IdTable
+from stream_rec.core.index import exp, ln
+from stream_rec.core.index.kernel import entries
+from stream_rec.core.session_store import OPEN_AT_ONCE, SessionStore, TimeOrder
 
 
 @given(st.floats(1e-300, 1e300))
@@ -58,7 +58,7 @@ def test_ids_keep_their_numbers_and_released_numbers_are_used_again() -> None:
 def test_the_time_order_hands_out_the_oldest_first(drawn: list[tuple[int, int]], parts: int, at_least: int) -> None:
     """By (time, hash), each once, and everything filed before the limit."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stream_rec.sessions.OPEN_AT_LEAST", at_least)
+        patch.setattr("stream_rec.core.session_store.OPEN_AT_LEAST", at_least)
         _check_order(drawn, parts)
 
 

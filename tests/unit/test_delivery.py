@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from stream_rec.datasets.delivery import KINDS, Delivery, Truth, write_jsonl
-from stream_rec.datasets.simulate import Shape, columns, events
+from stream_rec.core.events import DecodeRules, Event, EventDecoder
 from stream_rec.errors import DecodeError, SettingsError
-from stream_rec.events import DecodeRules, Event, EventDecoder
+from stream_rec.simulator.clickstream import Shape, columns, events
+from stream_rec.simulator.delivery import KINDS, Delivery, Truth, write_jsonl
 
 SHAPE = Shape(seed=5, sessions=4000, items=300, users=50)
 NOW_MS = 1_800_000_000_000
@@ -114,8 +114,8 @@ def test_the_way_changes_no_event() -> None:
 
 def test_cutting_into_blocks_keeps_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Events on their way from one block to a later one are neither lost nor miscounted."""
-    monkeypatch.setattr("stream_rec.datasets.simulate._BLOCK_SESSIONS", 200)
-    monkeypatch.setattr("stream_rec.datasets.delivery._LINES_AT_ONCE", 64)
+    monkeypatch.setattr("stream_rec.simulator.clickstream._BLOCK_SESSIONS", 200)
+    monkeypatch.setattr("stream_rec.simulator.delivery._LINES_AT_ONCE", 64)
     lines, truth = log(SHAPE, FAULTY)
     applied, refused = judged(lines, LATENESS_MS, FAULTY.too_large_bytes)
     assert truth.applied == len(applied)

@@ -9,11 +9,11 @@ from itertools import count
 import pytest
 from rich.console import Console
 
+from stream_rec.core.events import Answer, Event, Recommendation
 from stream_rec.datasets.sample import load_sample
 from stream_rec.demo import Outcome, Pace, play
 from stream_rec.demo.bundled import play_bundled
 from stream_rec.demo.replay import Replay, Score
-from stream_rec.events import Answer, Event, Recommendation
 
 N_ITEMS = 10
 TITLES = {f"i{i}": f"ITEM {i}" for i in range(N_ITEMS)}

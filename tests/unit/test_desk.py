@@ -5,12 +5,21 @@ from collections.abc import Sequence
 
 import pytest
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event, EventDecoder, Request
 from stream_rec.errors import SettingsError, TransportError
-from stream_rec.events import Event, EventDecoder, Request
-from stream_rec.service.desk import Applied, Apply, BusyError, Call, Desk, Done, NotServedError, Question
-from stream_rec.service.worker import Worker
-from stream_rec.transport.base import Record
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.requests.request_queue import (
+    Applied,
+    Apply,
+    BusyError,
+    Call,
+    Desk,
+    Done,
+    NotServedError,
+    Question,
+)
+from stream_rec.transport.records import Record
 
 LOG = [Event(f"s{n % 5}", f"i{n * n % 7}", n) for n in range(60)]
 

@@ -13,13 +13,13 @@ from notebook import notebook_of
 from notebook import pages as tutorials
 from pages import anchors, blocks, links, needs, play, rows
 
-from stream_rec.engine import Stats
-from stream_rec.index.vmis import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
-from stream_rec.limits import Limits
-from stream_rec.quality import ModelQuality
-from stream_rec.recommend import PRESETS, Model
-from stream_rec.service.counts import Counts
-from stream_rec.service.status import Status
+from stream_rec.core.engine import Stats
+from stream_rec.core.index.arrays import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, Model
+from stream_rec.core.quality import ModelQuality
+from stream_rec.service.metrics.counters import Counts
+from stream_rec.service.reporting.status import Status
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])

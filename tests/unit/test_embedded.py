@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from web import SECONDS, embedded, eventually
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import EventDecoder, Request
 from stream_rec.errors import SettingsError, TransportError
-from stream_rec.events import EventDecoder, Request
-from stream_rec.service.desk import Desk, Done, Question
-from stream_rec.service.embedded import Embedded, LogClock
-from stream_rec.service.journal import Journal
-from stream_rec.service.runner import Job
-from stream_rec.service.worker import Worker
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.requests.journal import Journal
+from stream_rec.service.requests.request_queue import Desk, Done, Question
+from stream_rec.service.running.batch_job import Job
+from stream_rec.service.running.standalone import Embedded, LogClock
 from stream_rec.settings import load
-from stream_rec.transport.base import Record
-from stream_rec.transport.memory import MemorySink, MemorySource
+from stream_rec.transport.memory.log import MemorySink, MemorySource
+from stream_rec.transport.records import Record
 
 DAY = 86_400_000
 

@@ -6,11 +6,11 @@ from math import exp
 import msgspec
 import pytest
 
-from stream_rec.engine import MOST_TYPES, MOST_VARIANTS, Engine
+from stream_rec.core.engine import MOST_TYPES, MOST_VARIANTS, Engine
+from stream_rec.core.events import Event, Forget, Reason, Request
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, changed, model
 from stream_rec.errors import SettingsError
-from stream_rec.events import Event, Forget, Reason, Request
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, changed, model
 
 TEA = [
     Event("anna", "tea", 1_000),

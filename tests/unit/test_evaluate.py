@@ -9,7 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, Model, changed
 from stream_rec.errors import SettingsError
 from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import plots
@@ -22,9 +25,6 @@ from stream_rec.evaluate.metrics import Sums, session_sums
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.tables import verdict
-from stream_rec.events import Event
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, Model, changed
 
 KEEP_ALL = Limits(retention_ms=None)
 

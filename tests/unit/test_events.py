@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from stream_rec.errors import DecodeError, SettingsError
-from stream_rec.events import (
+from stream_rec.core.events import (
     Answer,
     DeadLetter,
     DecodeRules,
@@ -22,6 +21,7 @@ from stream_rec.events import (
     encode_answer,
     encode_dead_letter,
 )
+from stream_rec.errors import DecodeError, SettingsError
 
 NOW = 1_733_000_000_000
 RULES = DecodeRules(types=frozenset({"view", "cart"}), max_future_ms=60_000, max_id_chars=40, max_record_bytes=5000)

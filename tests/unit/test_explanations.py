@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from msgspec import UNSET
 
-from stream_rec.engine import Engine
-from stream_rec.events import (
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import (
     Answer,
     ByNeighbours,
     ByPopularity,
@@ -20,9 +20,9 @@ from stream_rec.events import (
     SharedOthers,
     encode_answer,
 )
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import EXPLAINED, PRESETS, Asked, Explaining, Names, Scored, changed, explain
 from stream_rec.library import Recommender
-from stream_rec.limits import Limits
-from stream_rec.recommend import EXPLAINED, PRESETS, Asked, Explaining, Names, Scored, changed, explain
 
 LARGEST_RECORD = 1_000_000  # what a Kafka topic takes unless told otherwise, nearly
 ONE_NEIGHBOUR = changed(PRESETS["vmis-knn"], k=1)

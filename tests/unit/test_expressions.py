@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rules_twin import ITEMS, catalogue_item, passes
 
-from stream_rec.catalogue import Catalogue, CatalogueItem, holds
-from stream_rec.expressions import (
+from stream_rec.core.catalogue import Catalogue, CatalogueItem, holds
+from stream_rec.core.expressions import (
     MAX_CHARS,
     MAX_DEPTH,
     MAX_TESTS,

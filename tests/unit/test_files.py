@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, Reason
 from stream_rec.errors import DecodeError, SettingsError, TransportError
-from stream_rec.events import DecodeRules, Event, EventDecoder, FieldMap, Reason
-from stream_rec.transport.base import Record, Source, decode_records
+from stream_rec.transport.decode import decode_records
 from stream_rec.transport.files import FileSink, open_sink, open_source
+from stream_rec.transport.records import Record, Source
 
 NAMED = FieldMap(session_id="SessionId", item_id="ItemId", timestamp="Time")
 GOOD = b'{"session_id":"s","item_id":"i","timestamp":5}'

@@ -13,15 +13,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from stream_rec.datasets import reading
-from stream_rec.datasets.columns import Columns
+from stream_rec.core.events import Event, Reason
 from stream_rec.datasets.formats import FORMATS, SNIFFED, open_named
 from stream_rec.datasets.logs import movielens_100k, online_retail, serenade_toy
-from stream_rec.datasets.reading import How, read_columns
 from stream_rec.errors import DecodeError, SettingsError, TransportError
-from stream_rec.events import Event, Reason
 from stream_rec.settings import load, table
-from stream_rec.settings._object import Format
+from stream_rec.settings.types import Format
+from stream_rec.tables import reading
+from stream_rec.tables.columns import Columns
+from stream_rec.tables.reading import How, read_columns
 from stream_rec.transport.files import FORMATS as FILE_FORMATS
 
 MAY = 1_714_564_800_000  # 2024-05-01T12:00:00Z

@@ -7,12 +7,12 @@ from contextlib import closing, contextmanager
 import msgspec
 import pytest
 
+from stream_rec.core.events import Event, EventEncoder, Forget
 from stream_rec.errors import RecordTooLargeError, TransportError
-from stream_rec.events import Event, EventEncoder, Forget
-from stream_rec.service.desk import BusyError, Desk, Done
-from stream_rec.service.inlet import Receipt, TopicInlet
+from stream_rec.service.requests.ingest import Receipt, TopicInlet
+from stream_rec.service.requests.request_queue import BusyError, Desk, Done
 from stream_rec.transport.broker import Broker, Partition
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.transport.memory.broker import MemoryBroker
 
 
 class Desks(Desk):
@@ -132,7 +132,7 @@ def test_nothing_is_written_twice_for_one_that_the_broker_finds_too_large() -> N
 
 def test_a_broker_that_is_away_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends meanwhile is told that it was not written; when it is back, they are taken."""
-    monkeypatch.setattr("stream_rec.service.inlet._AGAIN_S", 0.0)
+    monkeypatch.setattr("stream_rec.service.requests.ingest._AGAIN_S", 0.0)
     broker = MemoryBroker({"clicks": 1})
     with inlet(broker, [TransportError("away", retriable=True)]) as (made, desk):
         made.put([Event("a", "i", 1)], "away")
@@ -146,7 +146,7 @@ def test_a_broker_that_is_away_is_told_and_tried_again(monkeypatch: pytest.Monke
 def test_who_is_refused_meanwhile_does_not_put_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second after the last try there is another, however many have called since."""
     now = [100.0]
-    monkeypatch.setattr("stream_rec.service.inlet.monotonic", lambda: now[0])
+    monkeypatch.setattr("stream_rec.service.requests.ingest.monotonic", lambda: now[0])
     broker = MemoryBroker({"clicks": 1})
     with inlet(broker, [TransportError("away", retriable=True)]) as (made, desk):
         for tenth in range(10):
@@ -163,7 +163,7 @@ def test_who_is_refused_meanwhile_does_not_put_it_off(monkeypatch: pytest.Monkey
 
 def test_whatever_a_client_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread goes on with the next call."""
-    monkeypatch.setattr("stream_rec.service.inlet._AGAIN_S", 0.0)
+    monkeypatch.setattr("stream_rec.service.requests.ingest._AGAIN_S", 0.0)
     broker = MemoryBroker({"clicks": 1})
     with inlet(broker, [BufferError("queue full")]) as (made, desk):  # type: ignore[list-item]
         made.put([Event("a", "i", 1)], "full")
@@ -176,7 +176,7 @@ def test_whatever_a_client_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_no_more_is_taken_than_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes when too much waits is told so at once."""
-    monkeypatch.setattr("stream_rec.service.inlet._MOST_WAITING", 1)
+    monkeypatch.setattr("stream_rec.service.requests.ingest._MOST_WAITING", 1)
     broker = Held({"clicks": 1})
     with inlet(broker) as (made, _):
         with pytest.raises(BusyError):

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Sequence
 
-from stream_rec.events import Event
-from stream_rec.service import intake
-from stream_rec.service.intake import Intake
-from stream_rec.service.worker import Decoded
-from stream_rec.transport.base import Record
+from stream_rec.core.events import Event
+from stream_rec.service.batches import Decoded
+from stream_rec.service.consuming import batch_reader
+from stream_rec.service.consuming.batch_reader import Intake
 from stream_rec.transport.broker import Partition, Positions
+from stream_rec.transport.records import Record
 
 PARTITIONS = [Partition("clicks", number) for number in range(3)]
 N = 2000
@@ -77,4 +77,4 @@ def test_what_is_fetched_ahead_is_bounded() -> None:
     while (handed := source.next(0.0)) is not None:
         handed_out += len(handed.batch.records)
         most = max(most, sum(reader.at.values()) - handed_out)
-    assert most <= 2 * intake._AHEAD + 300 * len(PARTITIONS)
+    assert most <= 2 * batch_reader._AHEAD + 300 * len(PARTITIONS)

@@ -5,13 +5,13 @@ import itertools
 import msgspec
 import pytest
 
-from stream_rec.catalogue import Catalogue, CatalogueItem, holds
-from stream_rec.engine import Engine
+from stream_rec.core.catalogue import Catalogue, CatalogueItem, holds
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import ByNeighbours, Event, Request, RequestDecoder
+from stream_rec.core.expressions import Expression
+from stream_rec.core.index import Answers, Parameters, Policy, Queries
+from stream_rec.core.model import Rules
 from stream_rec.errors import DecodeError, SettingsError
-from stream_rec.events import ByNeighbours, Event, Request, RequestDecoder
-from stream_rec.expressions import Expression
-from stream_rec.index import Answers, Parameters, Policy, Queries
-from stream_rec.recommend import Rules
 
 CATALOGUE = Catalogue(
     CatalogueItem(f"i{j}", category="abc"[j % 3], price=float(j), available=j != 4) for j in range(12)
@@ -150,7 +150,7 @@ def test_rule_sets_are_kept_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -
         compiled.append(str(expression))
         return real(expression, catalogue)
 
-    monkeypatch.setattr("stream_rec.recommend.rules.holds", noted)
+    monkeypatch.setattr("stream_rec.core.model.rules.holds", noted)
     for text in itertools.islice(itertools.cycle(["price < 3", "price < 4"]), 6):
         ids(made, filter=text)
     assert 2 == len(compiled)

@@ -9,13 +9,13 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from stream_rec.errors import RecordTooLargeError, SettingsError, TransportError
 from stream_rec.transport.broker import Outgoing, Partition, Writer
-from stream_rec.transport.kafka import _python_errors
-from stream_rec.transport.kafka._config import read_config
-from stream_rec.transport.kafka._confluent_errors import Translator, Trouble
-from stream_rec.transport.kafka._confluent_member import ConfluentMember
-from stream_rec.transport.kafka._confluent_writer import ConfluentWriter
-from stream_rec.transport.kafka._python_writer import PythonWriter
-from stream_rec.transport.kafka._sizes import record_bytes
+from stream_rec.transport.kafka.config import read_config
+from stream_rec.transport.kafka.confluent.errors import Translator, Trouble
+from stream_rec.transport.kafka.confluent.member import ConfluentMember
+from stream_rec.transport.kafka.confluent.writer import ConfluentWriter
+from stream_rec.transport.kafka.kafka_python import errors as _python_errors
+from stream_rec.transport.kafka.kafka_python.writer import PythonWriter
+from stream_rec.transport.kafka.record_size import record_bytes
 
 HANDSHAKE = KafkaError(KafkaError._SSL, "b1:9093: SSL handshake failed: Disconnected")
 CLICKS = Partition("clicks", 0)
@@ -71,7 +71,7 @@ class TestTrouble:
 
     def test_of_a_seat(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The same, by the group's positions."""
-        monkeypatch.setattr("stream_rec.transport.kafka._confluent_member._ANSWER_S", 0.0)
+        monkeypatch.setattr("stream_rec.transport.kafka.confluent.member._ANSWER_S", 0.0)
         client, trouble = Client(committed=lambda *_, **__: [TopicPartition("clicks", 0, 7)]), Trouble()
         member = ConfluentMember(client, ["clicks"], lambda *_: None, Translator(read_config({})), trouble)
         trouble(HANDSHAKE)

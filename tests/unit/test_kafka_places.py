@@ -3,10 +3,11 @@
 import pytest
 
 from stream_rec.errors import SettingsError
-from stream_rec.transport.base import Progress
 from stream_rec.transport.broker import Outgoing, Partition
-from stream_rec.transport.kafka import KafkaSink, KafkaSource, _sink
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.transport.kafka import KafkaSink, KafkaSource
+from stream_rec.transport.kafka import sink as _sink
+from stream_rec.transport.memory.broker import MemoryBroker
+from stream_rec.transport.records import Progress
 
 
 def filled(*times: list[int]) -> MemoryBroker:

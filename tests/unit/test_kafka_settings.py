@@ -9,11 +9,12 @@ import pytest
 
 from stream_rec.errors import SettingsError, TransportError
 from stream_rec.settings import load
-from stream_rec.transport.kafka import Address, _python, open_broker, parse_address
-from stream_rec.transport.kafka._config import Config, Role, read_config
-from stream_rec.transport.kafka._confluent_names import confluent_settings, refused
-from stream_rec.transport.kafka._python import _DEFAULTS
-from stream_rec.transport.kafka._python_names import python_settings
+from stream_rec.transport.kafka import Address, open_broker, parse_address
+from stream_rec.transport.kafka.config import Config, Role, read_config
+from stream_rec.transport.kafka.confluent.config import confluent_settings, refused
+from stream_rec.transport.kafka.kafka_python import broker as _python
+from stream_rec.transport.kafka.kafka_python.broker import _DEFAULTS
+from stream_rec.transport.kafka.kafka_python.config import python_settings
 
 SECRET = "hunter2-s3cret"  # noqa: S105 (it is none)
 
@@ -146,7 +147,7 @@ class TestBothClients:
 
     def test_a_client_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Its extra is named."""
-        for name in [name for name in sys.modules if name.startswith("stream_rec.transport.kafka._confluent")]:
+        for name in [name for name in sys.modules if name.startswith("stream_rec.transport.kafka.confluent.broker")]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "confluent_kafka", None)
         with pytest.raises(SettingsError, match=r"pip install 'stream-rec\[confluent\]'") as caught:
@@ -292,8 +293,8 @@ def test_a_broker_that_starts_is_waited_for() -> None:
     """A partition without a leader, which its broker's start leaves for a moment, is no reason to end."""
     import kafka.errors as theirs  # noqa: PLC0415  # the client, for this test alone
 
-    from stream_rec.transport.kafka._config import read_config  # noqa: PLC0415
-    from stream_rec.transport.kafka._python_errors import Translator  # noqa: PLC0415
+    from stream_rec.transport.kafka.config import read_config  # noqa: PLC0415
+    from stream_rec.transport.kafka.kafka_python.errors import Translator  # noqa: PLC0415
 
     told = Translator("broker:9092", read_config({})).translated(theirs.UnknownBrokerIdError(-1), "asking for ends")
     assert isinstance(told, TransportError)

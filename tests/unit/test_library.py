@@ -17,17 +17,18 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from stream_rec import snapshot
-from stream_rec.datasets.columns import columns_of_events
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event, Reason
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import changed, model
 from stream_rec.datasets.logs import Log
-from stream_rec.datasets.reading import read_log
-from stream_rec.engine import Engine
 from stream_rec.errors import DecodeError, SettingsError, SnapshotError
-from stream_rec.events import Event, Reason
-from stream_rec.library import Recommender, _recommender
-from stream_rec.library._progress import watched
-from stream_rec.library._threads import n_threads, parts_for, side_by_side
-from stream_rec.limits import Limits
-from stream_rec.recommend import changed, model
+from stream_rec.library import Recommender
+from stream_rec.library import recommender as _recommender
+from stream_rec.library.progress import watched
+from stream_rec.library.threads import n_threads, parts_for, side_by_side
+from stream_rec.tables.columns import columns_of_events
+from stream_rec.tables.reading import read_log
 
 NOON = 1_714_564_800_000
 VISITS = {"ann": "tent stove lamp", "ben": "tent stove rope", "cleo": "lamp mat", "dora": "tent stove"}

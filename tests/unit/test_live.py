@@ -11,16 +11,18 @@ import msgspec
 import pytest
 from crash import Bomb, Crash, make_worker, parts
 
+from stream_rec.core.events import Answer
 from stream_rec.errors import FencedError, SettingsError, TransportError
-from stream_rec.events import Answer
-from stream_rec.service.live import Life, Live
-from stream_rec.service.parts import Parts
-from stream_rec.service.pipeline import Threads
-from stream_rec.service.snapshots import Snapshots
-from stream_rec.service.status import Reporter, StatsTaker, read_status
+from stream_rec.service.committing.snapshots import Snapshots
+from stream_rec.service.reporting.status import StatsTaker, read_status
+from stream_rec.service.running.components import Parts
+from stream_rec.service.running.consumer_loop import Life
+from stream_rec.service.running.kafka_service import Live
+from stream_rec.service.running.reporter import Reporter
+from stream_rec.service.running.threads import Threads
 from stream_rec.snapshot import read, snapshots_in
 from stream_rec.transport.broker import Partition, Writer
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.transport.memory.broker import MemoryBroker
 
 CLICKS = Partition("clicks", 0)
 
@@ -50,7 +52,7 @@ def answers(broker: MemoryBroker) -> list[Answer]:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that does other things too may need longer to end in good order than a service is given."""
-    monkeypatch.setattr("stream_rec.service.live._CLOSE_S", 60.0)
+    monkeypatch.setattr("stream_rec.service.running.consumer_loop._CLOSE_S", 60.0)
 
 
 def run_until(live: Live, done: Callable[[], bool], watch: Callable[[Live], None] = lambda _: None) -> None:
@@ -111,7 +113,7 @@ class TestRunning:
         self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Once; a listener that speaks something else may not say so."""
-        monkeypatch.setattr("stream_rec.service.live._HINT_AFTER_S", 0.0)
+        monkeypatch.setattr("stream_rec.service.running.kafka_service._HINT_AFTER_S", 0.0)
         live = Live(there_at_the_third_try(broker_with(clicks(3))))
         with caplog.at_level(logging.WARNING):
             run_until(live, lambda: live.counts.n_read == 3)
@@ -121,7 +123,7 @@ class TestRunning:
         self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """And that it is ready when it is."""
-        monkeypatch.setattr("stream_rec.service.status._LINE_EVERY_S", 1e9)
+        monkeypatch.setattr("stream_rec.service.running.reporter._LINE_EVERY_S", 1e9)
         broker = broker_with(clicks(3))
         live = Live(lambda _: threaded(broker))
         reporter = Reporter(None, StatsTaker(), None)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from stream_rec.core.events import Event
 from stream_rec.datasets.logs import most_frequent, movielens_100k, online_retail, serenade_toy
 from stream_rec.errors import StreamRecError
-from stream_rec.events import Event
 
 RETAIL = """\
 InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country

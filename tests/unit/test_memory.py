@@ -2,10 +2,11 @@
 
 import pytest
 
+from stream_rec.core.events import Event, EventDecoder, Reason
 from stream_rec.errors import DecodeError, TransportError
-from stream_rec.events import Event, EventDecoder, Reason
-from stream_rec.transport.base import Record, Sink, Source, decode_records
-from stream_rec.transport.memory import MemorySink, MemorySource
+from stream_rec.transport.decode import decode_records
+from stream_rec.transport.memory.log import MemorySink, MemorySource
+from stream_rec.transport.records import Record, Sink, Source
 
 
 def test_records_are_dealt_to_partitions_in_turn() -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from observing import click, histogram, running, watched
 
-from stream_rec.events import Answer
-from stream_rec.service.histogram import SECONDS, SIZES, Histogram, Percentiles
-from stream_rec.service.meters import Meters
-from stream_rec.service.places import Output, Passage
-from stream_rec.transport.base import Record
+from stream_rec.core.events import Answer
+from stream_rec.service.batches import Output, Passage
+from stream_rec.service.metrics.histogram import SECONDS, SIZES, Histogram, Percentiles
+from stream_rec.service.metrics.service_metrics import Meters
 from stream_rec.transport.broker import Partition
+from stream_rec.transport.records import Record
 from stream_rec.web.meter import HttpMeter
 
 CLICKS = Partition("clicks", 0)

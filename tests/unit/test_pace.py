@@ -2,7 +2,7 @@
 
 import json
 
-from stream_rec.datasets.pace import Pace, session_key
+from stream_rec.simulator.pace import Pace, session_key
 
 
 class Clock:

@@ -9,15 +9,15 @@ import msgspec
 from crash import make_worker
 from web import eventually
 
-from stream_rec.engine import Engine
-from stream_rec.events import Request
-from stream_rec.service.checkpoint import Checkpoint
-from stream_rec.service.desk import Desk, Done, Question
-from stream_rec.service.intake import Handed
-from stream_rec.service.pipeline import Threads, Work
-from stream_rec.service.worker import Batch, Taken, Worker
-from stream_rec.transport.base import Record
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Request
+from stream_rec.service.batches import Batch, Handed, Taken, Work
+from stream_rec.service.committing.checkpoint import Checkpoint
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.requests.request_queue import Desk, Done, Question
+from stream_rec.service.running.threads import Threads
 from stream_rec.transport.broker import Partition
+from stream_rec.transport.records import Record
 
 
 class Stalled:

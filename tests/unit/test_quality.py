@@ -9,18 +9,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_rec.engine import Engine
-from stream_rec.events import Answer, Event, EventDecoder, Recommendation
-from stream_rec.outcome import Watch
-from stream_rec.quality import ModelShare, Quality, QualityReport
-from stream_rec.quality.report import figures
-from stream_rec.recommend import PRESETS, Trial, changed
-from stream_rec.service.quality import quality_lines
-from stream_rec.service.runner import Job
-from stream_rec.service.status import StatsTaker, Status, read_status, status_lines
-from stream_rec.service.worker import Worker
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Answer, Event, EventDecoder, Recommendation
+from stream_rec.core.model import PRESETS, Trial, changed
+from stream_rec.core.outcome import Watch
+from stream_rec.core.quality import ModelShare, Quality, QualityReport
+from stream_rec.core.quality.report import figures
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.reporting.quality_lines import quality_lines
+from stream_rec.service.reporting.status import StatsTaker, Status, read_status, status_lines
+from stream_rec.service.running.batch_job import Job
 from stream_rec.settings import load
-from stream_rec.transport.base import Record
+from stream_rec.transport.records import Record
 
 SHARE = ModelShare("sknn", 1.0, shadow=False)
 MODELS: Final = '{"arm": {"preset": "stan", "share": 0.5}, "quiet": {"last": 1, "shadow": true}}'

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stream_rec.events import (
+from stream_rec.core.events import (
     Answer,
     ByNeighbours,
     ByPopularity,
@@ -28,7 +28,7 @@ from stream_rec.events import (
     SharedOthers,
     Why,
 )
-from stream_rec.events._times import UNITS
+from stream_rec.core.events.times import UNITS
 from stream_rec.transport.files import FORMATS
 
 

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from crash import Bomb, parts
 
+from stream_rec.core.events import Answer
 from stream_rec.errors import SeatLostError
-from stream_rec.events import Answer
-from stream_rec.service.live import Life
+from stream_rec.service.running.consumer_loop import Life
 from stream_rec.transport.broker import Partition
-from stream_rec.transport.kafka._confluent_turns import Turns
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.transport.kafka.confluent.callbacks import Turns
+from stream_rec.transport.memory.broker import MemoryBroker
 
 
 def broker_with(n: int) -> MemoryBroker:
@@ -43,7 +43,7 @@ def turn(life: Life) -> None:
 
 def called_back_elsewhere(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> Life:
     """A life whose member calls back as librdkafka does; what is not given up by then is named."""
-    monkeypatch.setattr("stream_rec.service.seat._DRAIN_S", 0.2)
+    monkeypatch.setattr("stream_rec.service.running.assignment._DRAIN_S", 0.2)
     life = Life(parts(broker), lambda: False)
     revoked, turns, consumer = life.member._revoked, Turns(), threading.get_ident()  # type: ignore[attr-defined]
 

@@ -10,19 +10,20 @@ import pytest
 from numba.core.caching import NullCache
 from rich.console import Console
 
-from stream_rec.engine import Engine
+from stream_rec.cli.progress import ProgressLine, ReadingLine
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Answer, DeadLetter, EventDecoder, encode_answer
+from stream_rec.core.index.kernel import entries
+from stream_rec.core.limits import Limits
 from stream_rec.errors import TransportError
-from stream_rec.events import Answer, DeadLetter, EventDecoder, encode_answer
-from stream_rec.index._kernel import entries
-from stream_rec.limits import Limits
-from stream_rec.service import warmup
-from stream_rec.service.counts import Counts, show_duration, show_size, show_time
-from stream_rec.service.interrupt import Interrupt
-from stream_rec.service.progress import ProgressLine, ReadingLine
-from stream_rec.service.runner import Job
-from stream_rec.service.worker import Worker
-from stream_rec.transport.base import Progress
-from stream_rec.transport.memory import MemorySink, MemorySource
+from stream_rec.service.assembly import warm_up
+from stream_rec.service.metrics.counters import Counts
+from stream_rec.service.metrics.format import show_duration, show_size, show_time
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.running.batch_job import Job
+from stream_rec.service.running.signals import Interrupt
+from stream_rec.transport.memory.log import MemorySink, MemorySource
+from stream_rec.transport.records import Progress
 
 
 def line(session: str, item: str, time: int, **more: str) -> bytes:
@@ -236,12 +237,12 @@ class TestTelling:
 
     def test_a_cold_cache_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """After a warm-up there is something in it; without a folder for it every start is cold."""
-        warmup.warm_up(answers_requests=True)
-        assert not warmup.is_cold()
-        assert warmup.can_keep()
+        warm_up.warm_up(answers_requests=True)
+        assert not warm_up.is_cold()
+        assert warm_up.can_keep()
         monkeypatch.setattr(entries.apply.dispatcher, "_cache", NullCache())
-        assert warmup.is_cold()
-        assert not warmup.can_keep()
+        assert warm_up.is_cold()
+        assert not warm_up.can_keep()
 
 
 def test_refused_requests_are_dead_letters_too() -> None:
@@ -254,6 +255,6 @@ def test_refused_requests_are_dead_letters_too() -> None:
 
 def test_a_warm_up_leaves_nothing_to_be_compiled() -> None:
     """Every kernel that Python calls is ready after it, with those of the evaluation after the other."""
-    warmup.warm_up_all()
-    warmup.warm_up_evaluation()
+    warm_up.warm_up_all()
+    warm_up.warm_up_evaluation()
     assert all(getattr(entries, name).dispatcher.overloads for name in entries.__all__)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from stream_rec.cli import main
-from stream_rec.service.logs import JsonFormatter, fields, is_json, log_to_stderr
+from stream_rec.cli.main import main
+from stream_rec.service.metrics.log_setup import JsonFormatter, fields, is_json, log_to_stderr
 
 
 @pytest.fixture(autouse=True)

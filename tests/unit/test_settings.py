@@ -7,10 +7,10 @@ import msgspec
 import pytest
 import settings_reference
 
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import PRESETS, Model, changed
 from stream_rec.errors import SettingsError
-from stream_rec.limits import Limits
-from stream_rec.recommend import PRESETS, Model, changed
-from stream_rec.service.build import build_trials
+from stream_rec.service.assembly.shared import build_trials
 from stream_rec.settings import Kind, Setting, Settings, load, parameters, table
 
 Toml = Callable[[str], Path]
@@ -354,7 +354,7 @@ class TestDefinition:
 
     def test_a_field_without_docstring_cannot_be_defined(self) -> None:
         """The table refuses to be made."""
-        from stream_rec.settings._fields import settings_of  # noqa: PLC0415 (only this test looks inside)
+        from stream_rec.settings.fields import settings_of  # noqa: PLC0415 (only this test looks inside)
 
         class Undocumented(msgspec.Struct):
             first: int

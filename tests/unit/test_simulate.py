@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 import stream_rec
-from stream_rec.datasets.simulate import EVENT_TYPES, Clicks, Shape, blocks, columns, events
 from stream_rec.errors import SettingsError
+from stream_rec.simulator.clickstream import EVENT_TYPES, Clicks, Shape, blocks, columns, events
 
 DAY_MS = 86_400_000
 
@@ -98,7 +98,7 @@ def test_time_order(shape: Shape) -> None:
 
 def test_blocks_hold_little_and_join_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """However the sessions are cut into blocks, no block reaches back behind the one before."""
-    monkeypatch.setattr("stream_rec.datasets.simulate._BLOCK_SESSIONS", 100)
+    monkeypatch.setattr("stream_rec.simulator.clickstream._BLOCK_SESSIONS", 100)
     parts = list(blocks(EVERYTHING))
     assert len(parts) >= 30
     for before, after in pairwise(parts):

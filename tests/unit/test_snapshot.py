@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from stream_rec import Engine, Event, Limits, SettingsError, SnapshotError, snapshot
-from stream_rec.index._kernel import entries
-from stream_rec.service.warmup import warm_up
-from stream_rec.state import EngineState
+from stream_rec.core.engine_state import EngineState
+from stream_rec.core.index.kernel import entries
+from stream_rec.service.assembly.warm_up import warm_up
 
 LIMITS = Limits(retention_ms=1_000_000, max_sessions=50)
 RULES = snapshot.fingerprint(LIMITS)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from xxhash import xxh3_64_intdigest
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event, Request
+from stream_rec.core.model import PRESETS, Split, Trial, changed
+from stream_rec.core.outcome import Round, Watch
 from stream_rec.errors import SettingsError
-from stream_rec.events import Event, Request
-from stream_rec.outcome import Round, Watch
-from stream_rec.recommend import PRESETS, Split, Trial, changed
 
 HASHES = np.array([xxh3_64_intdigest(f"session-{j}".encode()) for j in range(20_000)], np.uint64)
 LOG = [Event(f"s{j % 37}", f"i{(j * j + j // 5) % 11}", j) for j in range(400)]

@@ -1,8 +1,8 @@
 """Figures of a log, against logs small enough to count by hand."""
 
-from stream_rec.datasets.simulate import Shape, columns, events
+from stream_rec.core.events import Event
 from stream_rec.datasets.statistics import LogStatistics, Summary
-from stream_rec.events import Event
+from stream_rec.simulator.clickstream import Shape, columns, events
 
 
 def summary(*log: Event) -> Summary:

@@ -3,13 +3,13 @@
 import msgspec
 import pytest
 
-from stream_rec.engine import Engine
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import DecodeRules, EventDecoder
 from stream_rec.errors import SettingsError
-from stream_rec.events import DecodeRules, EventDecoder
-from stream_rec.service.topic import TopicSource
-from stream_rec.service.worker import Worker
+from stream_rec.service.consuming.bounded_topic import TopicSource
+from stream_rec.service.processing.processor import Worker
 from stream_rec.transport.broker import Partition
-from stream_rec.transport.memory_broker import MemoryBroker
+from stream_rec.transport.memory.broker import MemoryBroker
 
 
 def click(time: int) -> bytes:

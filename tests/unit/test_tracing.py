@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from stream_rec.errors import SettingsError
-from stream_rec.service import build
-from stream_rec.service.tracing import Tracing
+from stream_rec.service.assembly import shared
+from stream_rec.service.metrics.tracing import Tracing
 from stream_rec.settings import load
 from stream_rec.web.meter import ENDPOINT
 from stream_rec.web.tracing import TracingMiddleware
@@ -154,9 +154,10 @@ class TestOff:
     def test_nothing_is_imported(self) -> None:
         """Not by a service that is built and not by its command."""
         code = (
-            "import sys; import stream_rec.cli, stream_rec.service.build_live, stream_rec.service.runner;"
-            "from stream_rec.service import build; from stream_rec.settings import load;"
-            "assert build.open_tracing(load(flags={'events': '-'})) is None;"
+            "import sys; import stream_rec.cli.main, stream_rec.service.assembly.kafka;"
+            "import stream_rec.service.running.batch_job; from stream_rec.service.assembly import shared;"
+            "from stream_rec.settings import load;"
+            "assert shared.open_tracing(load(flags={'events': '-'})) is None;"
             "print([name for name in sys.modules if name.startswith(('opentelemetry', 'prometheus_client'))])"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
@@ -164,8 +165,8 @@ class TestOff:
 
     def test_a_missing_package_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """With what to install."""
-        monkeypatch.delitem(sys.modules, "stream_rec.service.tracing")
+        monkeypatch.delitem(sys.modules, "stream_rec.service.metrics.tracing")
         monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
         monkeypatch.setitem(sys.modules, "opentelemetry", None)
         with pytest.raises(SettingsError, match=r"stream-rec\[tracing\]"):
-            build.open_tracing(load(flags={"events": "-", "tracing": True}))
+            shared.open_tracing(load(flags={"events": "-", "tracing": True}))

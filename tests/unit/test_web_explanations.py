@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from stream_rec.web.endpoints import Asked, _request, _request_of
+from stream_rec.web.context import Asked
+from stream_rec.web.endpoints import _request, _request_of
 
 
 @pytest.mark.parametrize(("scopes", "is_hidden"), [({"read"}, True), ({"read", "write"}, True), ({"admin"}, False)])

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from wsknn.model.wsknn import WSKNN
 from wsknn.preprocessing.structure.session import Sessions
 
+from stream_rec.core.events import Recommendation
+from stream_rec.core.model import wsknn_model
 from stream_rec.datasets.logs import movielens_100k
 from stream_rec.errors import SettingsError
-from stream_rec.events import Recommendation
 from stream_rec.library import Recommender
-from stream_rec.recommend import wsknn_model
 
 MANY: Final = 10_000
 WEIGHTINGS: Final = ("linear", "log", "quadratic")

@@ -4,11 +4,11 @@ Knows nothing of what the records mean. Where a name decides something (the form
 setting decides it first; gzip is recognised by its first bytes, whatever the name.
 """
 
-from stream_rec.transport.files._bytes import ByteStream
-from stream_rec.transport.files._bytes import open_bytes as open_file
-from stream_rec.transport.files._open import FORMATS, format_of_name, open_source
-from stream_rec.transport.files._sink import FileSink, Mode, open_sink
-from stream_rec.transport.files._source import FileSource, LinesSource
+from stream_rec.transport.files.bytes import ByteStream
+from stream_rec.transport.files.bytes import open_bytes as open_file
+from stream_rec.transport.files.open import FORMATS, format_of_name, open_source
+from stream_rec.transport.files.sink import FileSink, Mode, open_sink
+from stream_rec.transport.files.source import FileSource, LinesSource
 
 __all__ = [
     "FORMATS",

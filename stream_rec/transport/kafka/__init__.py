@@ -3,11 +3,11 @@
 The only room that imports a Kafka client, and only the one that is used, when it is.
 """
 
-from stream_rec.transport.kafka._address import Address, parse_address
-from stream_rec.transport.kafka._config import read_config
-from stream_rec.transport.kafka._open import Client, open_broker
-from stream_rec.transport.kafka._sink import KafkaSink
-from stream_rec.transport.kafka._source import KafkaSource
+from stream_rec.transport.kafka.address import Address, parse_address
+from stream_rec.transport.kafka.config import read_config
+from stream_rec.transport.kafka.open import Client, open_broker
+from stream_rec.transport.kafka.sink import KafkaSink
+from stream_rec.transport.kafka.source import KafkaSource
 
 __all__ = [
     "Address",

@@ -1,0 +1,120 @@
+"""A progress line on the terminal: how far, how fast, what is held.
+
+Only a person sees it: where standard error is no terminal, nothing is drawn. Draws when it is called, a few times a
+second at most; no thread of its own.
+"""
+
+from collections import deque
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from stream_rec.service.metrics.format import show_duration
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from stream_rec.service.running.batch_job import Job
+    from stream_rec.transport.records import Progress as SourceProgress
+
+__all__ = ["ProgressLine", "ReadingLine"]
+
+_EVERY_S: Final = 0.25
+_THOUSAND: Final = 1000
+_RATE_OVER: Final = 20  # drawings, that is five seconds
+
+
+class ProgressLine:
+    """Call it with the job after each batch. A context manager: the line goes away at the end."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._line = Progress(
+            BarColumn(bar_width=8),
+            TaskProgressColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._line.add_task("", total=None)
+        self._next = 0.0
+        self._recent: deque[tuple[float, int, int]] = deque(maxlen=_RATE_OVER)
+
+    def __enter__(self) -> "Self":
+        """Show the line."""
+        self._line.start()
+        self._recent.append((perf_counter(), 0, 0))
+        return self
+
+    def __exit__(
+        self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
+    ) -> None:
+        """Take the line away."""
+        self._line.stop()
+
+    def __call__(self, job: "Job") -> None:
+        """Draw how *job* is doing, if it is time to."""
+        now = perf_counter()
+        if now < self._next or self._line.disable:
+            return
+        self._next = now + _EVERY_S
+        self._recent.append((now, job.counts.n_read, job.counts.n_answers))
+        done = job.progress
+        self._line.update(
+            self._task, completed=done.bytes_read, total=done.total_bytes, description=self._told(job), refresh=True
+        )
+
+    def _told(self, job: "Job") -> str:
+        """Short enough for a terminal of 80 columns."""
+        stats, counts = job.engine.stats(), job.counts
+        then, read, answers = self._recent[0]
+        seconds = max(self._recent[-1][0] - then, _EVERY_S)
+        events = f"{_short(counts.n_read)} events {_short((counts.n_read - read) / seconds)}/s"
+        answered = f", answers {_short((counts.n_answers - answers) / seconds)}/s" if counts.n_answers else ""
+        horizon = "" if stats.horizon_ms is None else f", {show_duration(stats.horizon_ms)}"
+        return f"{events}{answered}, {_short(stats.n_sessions)} sessions{horizon}"
+
+
+class ReadingLine:
+    """Call it with how far a source is. A context manager: the line goes away at the end."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        columns = (TextColumn("reading"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(compact=True))
+        is_dumb = not self._console.is_terminal
+        self._line = Progress(*columns, console=self._console, auto_refresh=False, transient=True, disable=is_dumb)
+        self._task = self._line.add_task("", total=None)
+        self._next = 0.0
+
+    def __enter__(self) -> "Self":
+        """Show the line."""
+        self._line.start()
+        return self
+
+    def __exit__(
+        self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
+    ) -> None:
+        """Take the line away."""
+        self._line.stop()
+
+    def __call__(self, done: "SourceProgress") -> None:
+        """Draw how far the source is, if it is time to."""
+        now = perf_counter()
+        if now >= self._next and not self._line.disable:
+            self._next = now + _EVERY_S
+            self._line.update(self._task, completed=done.bytes_read, total=done.total_bytes, refresh=True)
+
+
+def _short(number: float) -> str:
+    """Three digits or so: `31.2k`."""
+    for unit in ("", "k", "M"):
+        if number < _THOUSAND:
+            return f"{number:.0f}" if not unit else f"{number:.1f}{unit}"
+        number /= _THOUSAND
+    return f"{number:.1f}G"

@@ -1,0 +1,120 @@
+"""One field of all items: each distinct value once, and for each row which it has.
+
+So a test is made once for each distinct value, and looked up for each row. A new version patches a copy of the rows
+and adds to the values; those of older versions, which other threads may be reading, keep their places.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec.core.catalogue.items import NUMBER, CatalogueItem
+
+__all__ = ["COMMON", "Column", "Stored", "value_of"]
+
+Stored = str | float | bool | tuple[str | float | bool, ...]
+Hits = npt.NDArray[np.bool_]
+
+_OWN: Final = frozenset({"id", "title", "category", "available", "price", "image"})
+COMMON: Final = _OWN | {"item_id", "tags", "in_catalogue"}
+"""Fields that any item may have. `others` are the catalogue's own."""
+_BOOLS: Final = {"true": True, "false": False}
+_SPARE: Final = 1024  # values that nobody has any more, before a column is made anew
+
+
+def value_of(item: CatalogueItem, field: str) -> Stored | None:
+    """Return an item's value of *field*, None where it has none."""
+    if field in _OWN:
+        return getattr(item, field)  # type: ignore[no-any-return]
+    if field == "item_id":
+        return item.id
+    if field == "tags":
+        return item.tags or None
+    if field == "in_catalogue":
+        return True
+    return None if item.others is None else item.others.get(field)
+
+
+class Column:
+    """`codes`, [rows], are places in `values`; 0 stands for no value."""
+
+    def __init__(self, codes: npt.NDArray[np.int32], values: list[Stored | None], places: dict[object, int]) -> None:
+        self.codes = codes
+        self.values = values
+        self._places = places
+        self._numbers: npt.NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, field: str, items: Iterable[CatalogueItem | None], n_rows: int) -> "Column":
+        """Return the column of *field*. O(rows), some 0.2 us each."""
+        column = cls(np.empty(0, np.int32), [None], {})
+        codes = (0 if item is None else column._code(value_of(item, field)) for item in items)
+        column.codes = np.fromiter(codes, np.int32, n_rows)
+        return column
+
+    def changed(self, field: str, changes: Mapping[int, CatalogueItem | None], n_rows: int) -> "Column | None":
+        """Return the column with the rows of *changes* anew; None where it is better made from all items."""
+        codes = np.zeros(n_rows, np.int32)
+        codes[: self.codes.size] = self.codes
+        for row, item in changes.items():
+            codes[row] = 0 if item is None else self._code(value_of(item, field))
+        if len(self.values) > 2 * n_rows + _SPARE:
+            return None
+        return Column(codes, self.values, self._places)
+
+    def _code(self, value: Stored | None) -> int:
+        if value is None:
+            return 0
+        key = (type(value), value)  # True and 1.0 are equal, and not the same
+        place = self._places.get(key)
+        if place is None:
+            # The value first: who reads meanwhile must find one for each place.
+            self.values.append(value)
+            place = self._places[key] = len(self.values) - 1
+        return place
+
+    def where(self, test: Callable[[Stored], bool]) -> Hits:
+        """Return which rows have a value that passes *test*, which is asked once for each distinct one."""
+        values = self.values[1:]
+        hits = np.zeros(len(values) + 1, np.bool_)
+        hits[1:] = np.fromiter(map(test, values), np.bool_, len(values))  # type: ignore[arg-type]  # only the first is None
+        found: Hits = hits[self.codes]
+        return found
+
+    def equals(self, value: str) -> Hits:
+        """Return which rows have that text."""
+        place = self._places.get((str, value))
+        found: Hits = self.codes == (-1 if place is None else place)
+        return found
+
+    @property
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """[rows] the values as numbers, NaN for what is none. A text that is written like a number is one."""
+        if self._numbers is None:
+            values = self.values.copy()
+            self._numbers = np.fromiter(map(number_of, values), np.float64, len(values))[self.codes]
+        return self._numbers
+
+    @property
+    def present(self) -> Hits:
+        """Which rows have a value."""
+        found: Hits = self.codes != 0
+        return found
+
+
+def number_of(value: Stored | None) -> float:
+    """Return the number that *value* is, or NaN."""
+    if type(value) is float:
+        return value
+    if type(value) is str and NUMBER.fullmatch(value):
+        return float(value)
+    return float("nan")
+
+
+def bool_of(value: Stored | None) -> bool | None:
+    """Return the truth that *value* is, or None."""
+    if type(value) is bool:
+        return value
+    return _BOOLS.get(value.lower()) if type(value) is str else None

@@ -1,0 +1,130 @@
+"""One record of a catalogue -> one item. Says which field is wrong, what was expected, and what was found.
+
+Tables have only text in their cells, so numbers, yes and no, and lists are read from text too.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from stream_rec.core.events import Reason, found, identifier
+from stream_rec.errors import DecodeError
+
+__all__ = ["NUMBER", "CatalogueItem", "Fault", "Scalar", "read_item"]
+
+Scalar = str | float | bool
+Fault = DecodeError
+
+MAX_ID_CHARS: Final = 512
+MAX_OTHERS: Final = 200
+NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
+_IDS: Final = ("item_id", "id")
+_YES: Final = frozenset({"true", "yes", "1"})
+_NO: Final = frozenset({"false", "no", "0"})
+
+
+class CatalogueItem(msgspec.Struct, frozen=True):
+    """What the catalogue says of an item. An item whose availability is not told is available."""
+
+    id: str
+    title: str | None = None
+    category: str | None = None
+    available: bool = True
+    tags: tuple[str, ...] = ()
+    price: float | None = None
+    image: str | None = None
+    others: dict[str, Scalar | tuple[Scalar, ...]] | None = None
+    """All other fields, for filters."""
+
+
+def read_item(record: Mapping[str, object], key: str | None = None) -> CatalogueItem:
+    """Return the item of a JSON object or of a table's row; *key* is its id where the record does not tell.
+
+    Raises DecodeError.
+    """
+    named = next((record[name] for name in _IDS if not _is_missing(record.get(name))), key)
+    if _is_missing(named):
+        raise DecodeError(Reason.MISSING_FIELD, "id (or item_id): expected, found nothing")
+    values = {name: read(name, record[name]) for name, read in _READERS.items() if not _is_missing(record.get(name))}
+    others = {
+        name: _other(value)
+        for name, value in record.items()
+        if name not in _READERS and name not in _IDS and not _is_missing(value) and not isinstance(value, Mapping)
+    }
+    if len(others) > MAX_OTHERS:
+        raise DecodeError(Reason.WRONG_TYPE, f"expected at most {MAX_OTHERS} fields, found {len(others)}")
+    return CatalogueItem(identifier("id", named, MAX_ID_CHARS), **values, others=others or None)
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _wrong(name: str, expected: str, value: object) -> DecodeError:
+    return DecodeError(Reason.WRONG_TYPE, f"{name}: expected {expected}, found {found(value)}")
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(name, "a text", value)
+    return str(value)
+
+
+def _yes_or_no(name: str, value: object) -> bool:
+    word = str(value).strip().lower() if isinstance(value, str | int) else ""
+    if word in _YES:
+        return True
+    if word in _NO:
+        return False
+    raise _wrong(name, "true or false (yes or no, 1 or 0)", value)
+
+
+def _tags(name: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split("|") if part.strip())
+    if not isinstance(value, list | tuple):
+        raise _wrong(name, "a list of texts, or a text with | between them", value)
+    return tuple(_text(f"{name}[{i}]", each) for i, each in enumerate(value))
+
+
+def _price(name: str, value: object) -> float:
+    if isinstance(value, bool):
+        raise _wrong(name, "a number", value)
+    if isinstance(value, str) and not NUMBER.fullmatch(value.strip()):
+        raise _wrong(name, "a number", value)
+    try:
+        number = float(value)  # type: ignore[arg-type]  # what is no number raises
+    except (TypeError, ValueError, OverflowError):
+        raise _wrong(name, "a number", value) from None
+    if not math.isfinite(number):
+        raise _wrong(name, "a number", value)
+    return number
+
+
+_READERS: Final[dict[str, Callable[[str, object], Any]]] = {
+    "title": _text,
+    "category": _text,
+    "available": _yes_or_no,
+    "tags": _tags,
+    "price": _price,
+    "image": _text,
+}
+
+
+def _other(value: object) -> Scalar | tuple[Scalar, ...]:
+    if isinstance(value, list | tuple):
+        return tuple(_scalar(each) for each in value)
+    return _scalar(value)
+
+
+def _scalar(value: object) -> Scalar:
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        return float(value) if abs(value) < 1 << 1000 else str(value)
+    return str(value)  # times and decimals of typed columns

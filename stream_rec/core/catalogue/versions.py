@@ -1,0 +1,165 @@
+"""A catalogue at one moment. A change makes another one, which shares with it what stayed.
+
+Items keep their rows from version to version of one line of descent, and new ids get new rows, so that whoever looked
+up rows for an older version need only look up those that came since. Versions are read by any thread; one thread makes
+the next from the last.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec.core.catalogue.columns import COMMON, Column
+from stream_rec.core.catalogue.items import CatalogueItem
+from stream_rec.core.catalogue.search import Titles, folded
+
+__all__ = ["Catalogue"]
+
+_GONE: Final = 4096  # rows of items that are gone, and more than are left: time to number them anew
+
+
+class Catalogue:
+    """Items by id and by row. Row 0 is nobody's: it stands for what is not in the catalogue."""
+
+    def __init__(self, items: Iterable[CatalogueItem] = ()) -> None:
+        by_id = {item.id: item for item in items}
+        self._items: list[CatalogueItem | None] = [None, *by_id.values()]
+        self._rows = {name: row for row, name in enumerate(by_id, 1)}
+        """Shared by all versions of this line; a row behind the end of `_items` came later than this one."""
+        self._others = {name for item in by_id.values() for name in item.others or ()}
+        """Fields that items of this line have, or had, beside those that all may have."""
+        self._columns: dict[str, Column] = {}
+        self._titles: Titles | None = None
+        self.line = object()
+        """The same one for all versions in which items have the same rows."""
+        self.n_items = len(by_id)
+        self.n_unavailable = sum(not item.available for item in by_id.values())
+
+    # --- items
+
+    @property
+    def n_rows(self) -> int:
+        """Rows, that of nobody and those of items that are gone included."""
+        return len(self._items)
+
+    def __len__(self) -> int:
+        return self.n_items
+
+    def __iter__(self) -> Iterator[CatalogueItem]:
+        return (item for item in self._items if item is not None)
+
+    def get(self, item_id: str) -> CatalogueItem | None:
+        """Return what is known of an item, None if nothing."""
+        return self._items[self.row(item_id)]
+
+    def row(self, item_id: str) -> int:
+        """Return the row of an item, which may be gone by now; 0 if it was never in the catalogue."""
+        row = self._rows.get(item_id, 0)
+        return row if row < len(self._items) else 0
+
+    def ids_from(self, row: int) -> list[tuple[int, str]]:
+        """Return rows and ids of the items from *row* on."""
+        return [(place, item.id) for place, item in enumerate(self._items[row:], row) if item is not None]
+
+    def search(self, text: str, limit: int = 20) -> list[CatalogueItem]:
+        """Return the *limit* items whose titles match *text* best; see `Titles.search`.
+
+        The first search of a version reads all titles, some 1 us each; later ones take 1 ms for 100,000 of them.
+        """
+        titles = self._titles
+        if titles is None:
+            titled = [(row, item.title) for row, item in enumerate(self._items) if item is not None and item.title]
+            titles = self._titles = Titles([row for row, _ in titled], [folded(title) for _, title in titled])
+        found = (self._items[row] for row in titles.search(text, limit))
+        return [item for item in found if item is not None]
+
+    # --- versions
+
+    def changed(self, changes: Mapping[str, CatalogueItem | None]) -> "Catalogue":
+        """Return the version in which these ids are these items, None saying that one is gone.
+
+        O(rows) to copy them, some ns each, and O(changes).
+        """
+        n_gone = self.n_rows - 1 - self.n_items
+        if n_gone > _GONE and n_gone > self.n_items:
+            items = {item.id: item for item in self}
+            for name, item in changes.items():
+                items.pop(name, None) if item is None else items.update({name: item})
+            return self._anew(items.values())
+        after = Catalogue()
+        after._descend(self, changes)  # one of us
+        return after
+
+    def _descend(self, before: "Catalogue", changes: Mapping[str, CatalogueItem | None]) -> None:
+        """Become the version after *before*."""
+        self._items, self._rows, self.line = before._items.copy(), before._rows, before.line  # noqa: SLF001
+        self._others = before._others  # noqa: SLF001
+        self.n_items, self.n_unavailable = before.n_items, before.n_unavailable
+        rows: dict[int, CatalogueItem | None] = {}
+        for name, item in changes.items():
+            row = self._row_for(name, item)
+            if row:
+                self._others.update(() if item is None else item.others or ())
+                rows[row] = item
+                was = self._items[row]
+                self._items[row] = item
+                self.n_items += (item is not None) - (was is not None)
+                self.n_unavailable += _is_off(item) - _is_off(was)
+        for field, column in list(before._columns.items()):  # noqa: SLF001
+            patched = column.changed(field, rows, self.n_rows)
+            self._columns[field] = patched or Column.of(field, self._items, self.n_rows)
+
+    def replaced(self, items: Iterable[CatalogueItem]) -> "Catalogue":
+        """Return the version that holds *items* and no others; this one itself where nothing is different."""
+        new = {item.id: item for item in items}
+        changes: dict[str, CatalogueItem | None] = {}
+        for name, item in new.items():
+            before = self.get(name)
+            if item is not before and item != before:
+                changes[name] = item
+        changes.update((item.id, None) for item in self if item.id not in new)
+        return self.changed(changes) if changes else self
+
+    def _row_for(self, name: str, item: CatalogueItem | None) -> int:
+        """Return the row that *name* has or gets; 0 for one that is gone and was never here."""
+        row = self._rows.get(name, 0)
+        if row >= len(self._items):  # of a later version of this line: two were made from one
+            raise AssertionError("the next version is made from the last one")
+        if not row and item is not None:
+            row = len(self._items)
+            self._items.append(None)
+            self._rows[name] = row  # after the item has its place: others look it up meanwhile
+        return row
+
+    def _anew(self, items: Iterable[CatalogueItem]) -> "Catalogue":
+        """Return these items with new rows, and the columns that were asked for of this version."""
+        after = Catalogue(items)
+        for field in list(self._columns):
+            after.column(field)
+        return after
+
+    # --- columns
+
+    def column(self, field: str) -> Column:
+        """Return a field of all rows; made when it is first asked for, O(rows).
+
+        One that no item has is not kept: whoever asks could fill the memory with names.
+        """
+        column = self._columns.get(field)
+        if column is None and not (field in COMMON or field in self._others):
+            return Column(np.zeros(self.n_rows, np.int32), [None], {})
+        if column is None:
+            column = self._columns[field] = Column.of(field, self._items, self.n_rows)
+        return column
+
+    @property
+    def available(self) -> npt.NDArray[np.bool_]:
+        """[rows] whether the item may come, as far as it is known: what is not in the catalogue may."""
+        off = self.column("available").where(lambda value: value is False)
+        return ~off
+
+
+def _is_off(item: CatalogueItem | None) -> bool:
+    return item is not None and not item.available

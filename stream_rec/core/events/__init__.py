@@ -1,0 +1,70 @@
+"""What comes in and what goes out: the event types, and the only parser of outside bytes.
+
+Knows nothing of where bytes come from, nor of sessions, items' scores or the wall clock: whoever
+wants times in the future refused says what time it is.
+"""
+
+from stream_rec.core.events.decoder import DecodeRules, EventDecoder, FieldMap
+from stream_rec.core.events.encode import DeadLetter, EventEncoder, encode_answer, encode_dead_letter
+from stream_rec.core.events.requests import RequestDecoder
+from stream_rec.core.events.times import TimeReader, time_reader
+from stream_rec.core.events.types import (
+    EXPIRED,
+    FORGET,
+    MAX_TIME_MS,
+    VIEW,
+    Answer,
+    Event,
+    Forget,
+    Reason,
+    Recommendation,
+    Request,
+)
+from stream_rec.core.events.values import found, identifier
+from stream_rec.core.events.why import (
+    ByNeighbours,
+    ByPopularity,
+    ByTheLast,
+    Elsewhere,
+    Neighbour,
+    Others,
+    Ruled,
+    Shared,
+    SharedOthers,
+    Why,
+)
+
+__all__ = [
+    "EXPIRED",
+    "FORGET",
+    "MAX_TIME_MS",
+    "VIEW",
+    "Answer",
+    "ByNeighbours",
+    "ByPopularity",
+    "ByTheLast",
+    "DeadLetter",
+    "DecodeRules",
+    "Elsewhere",
+    "Event",
+    "EventDecoder",
+    "EventEncoder",
+    "FieldMap",
+    "Forget",
+    "Neighbour",
+    "Others",
+    "Reason",
+    "Recommendation",
+    "Request",
+    "RequestDecoder",
+    "Ruled",
+    "Shared",
+    "SharedOthers",
+    "TimeReader",
+    "Why",
+    "encode_answer",
+    "encode_dead_letter",
+    "found",
+    "identifier",
+    "time_reader",
+]

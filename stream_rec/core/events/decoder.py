@@ -1,0 +1,367 @@
+"""Bytes or table rows -> events.
+
+A good record takes one call of compiled code; a bad one is read again, slowly, to say exactly what
+is wrong with it.
+Knows nothing of files, topics or clocks. Both ways in (JSON bytes, rows of columns) end in the same
+checks, so that a reason means the same whatever the log is written in.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from operator import attrgetter
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from stream_rec.core.events.times import time_reader
+from stream_rec.core.events.types import FORGET, MAX_ID_CHARS, MAX_TIME_MS, VIEW, Event, Forget, Reason
+from stream_rec.core.events.values import found, identifier
+from stream_rec.errors import DecodeError, SettingsError
+
+__all__ = ["DecodeRules", "EventDecoder", "FieldMap"]
+
+_QUOTE: Final = ord('"')
+_INTEGER: Final = re.compile(rb"-?[0-9]{1,1000}")
+_NUMBER_START: Final = frozenset(b"-0123456789")
+_CONTAINERS: Final[dict[int, object]] = {ord("["): [], ord("{"): {}}
+_INT64_MAX: Final = (1 << 63) - 1
+_TIME_OF: Final = attrgetter("timestamp")
+_TYPE_OF: Final = attrgetter("type")
+
+
+class FieldMap(msgspec.Struct, frozen=True, kw_only=True):
+    """What the log calls each field of an event: a JSON key, a column's name, or its index."""
+
+    session_id: str = "session_id"
+    item_id: str = "item_id"
+    timestamp: str = "timestamp"
+    type: str = "type"
+    event_id: str = "event_id"
+    user_id: str = "user_id"
+
+    @classmethod
+    def parse(cls, pairs: Iterable[str]) -> "FieldMap":
+        """From texts such as `session_id=SessionId`. Raises SettingsError naming the bad one."""
+        names: dict[str, str] = {}
+        for pair in pairs:
+            field, equals, name = pair.partition("=")
+            if not (equals and name) or field not in cls.__struct_fields__ or field in names:
+                raise SettingsError(
+                    "fields",
+                    f"expected FIELD=NAME, each field once, with FIELD one of "
+                    f"{', '.join(cls.__struct_fields__)}; found {pair!r}",
+                )
+            names[field] = name
+        return cls(**names)
+
+    def as_dict(self) -> dict[str, str]:
+        """Field -> the log's name for it."""
+        return {field: getattr(self, field) for field in self.__struct_fields__}
+
+
+class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How the log is written, and what of it is let in."""
+
+    fields: FieldMap = FieldMap()
+
+    timestamp_unit: str = "ms"
+    """`ms`, `s`, `us` or `iso`."""
+
+    timestamp_format: str | None = None
+    """A strptime format; takes the place of the unit."""
+
+    types: frozenset[str] | None = None
+    """The event types to let in; None lets in all. `forget` is always one."""
+
+    session_from_user: bool = False
+    """Sessions are cut later from `user_id`, which is then required; `session_id` stays empty."""
+
+    max_id_chars: int = MAX_ID_CHARS
+    """Bounds what one visitor can make us remember. Real ids have 1 to 64 characters."""
+
+    max_record_bytes: int = 1 << 20
+
+    max_future_ms: int | None = None
+    """How far ahead of the caller's `now_ms` a time may be; None does not look."""
+
+    def required(self) -> tuple[str, ...]:
+        """The log's names of what every event must have."""
+        who = self.fields.user_id if self.session_from_user else self.fields.session_id
+        return (who, self.fields.item_id, self.fields.timestamp)
+
+
+class EventDecoder:
+    """Reads records under fixed rules. Holds no state between records: threads may share one."""
+
+    def __init__(self, rules: DecodeRules | None = None) -> None:
+        self.rules = rules or DecodeRules()
+        self._names = self.rules.fields.as_dict()
+        self._time = time_reader(self.rules.timestamp_unit, self.rules.timestamp_format)
+        self._is_us = self.rules.timestamp_unit == "us"
+        self._fast = _fast_reader(self.rules)
+        self._plain = _plain_reader(self.rules)
+        self._max_bytes = self.rules.max_record_bytes
+        self._max_id_chars = self.rules.max_id_chars
+
+    def decode(  # noqa: C901 (a branch for each rare form; a call for each would cost as much again)
+        self, data: bytes, now_ms: int | None = None
+    ) -> Event | Forget:
+        """The event, or the order to forget, in one JSON object.
+
+        Raises DecodeError, at some ten times the cost of a good record.
+        """
+        if len(data) > self._max_bytes:
+            raise _too_large(self._max_bytes, len(data))
+        try:
+            row = self._fast(data)
+            timestamp = row.timestamp
+            if type(timestamp) is not int:
+                timestamp = self._time(_plain(timestamp))
+            elif self._is_us:
+                timestamp = self._time(timestamp)
+        # RecursionError: brackets nested a thousand deep.
+        except (ValueError, RecursionError, DecodeError):
+            return self._diagnose(data, now_ms)
+        session_id, item_id, kind = row.session_id, row.item_id, row.type
+        event_id, user_id = row.event_id, row.user_id
+        if type(session_id) is not str:
+            session_id = str(session_id)
+        if type(item_id) is not str:
+            item_id = str(item_id)
+        if event_id is not None and (type(event_id) is not str or not event_id):
+            event_id = _optional(event_id)
+        if user_id is not None and (type(user_id) is not str or not user_id):
+            user_id = _optional(user_id)
+        # `view` is by far the most common type, so it alone is asked for first.
+        if kind != VIEW or self.rules.types is not None:
+            kind = _optional(kind) or VIEW
+            if kind == FORGET or not self._lets_in(kind):
+                return self._diagnose(data, now_ms)
+        if now_ms is not None and timestamp > now_ms and self._is_future(timestamp, now_ms):
+            return self._diagnose(data, now_ms)
+        return Event(session_id, item_id, timestamp, kind, event_id, user_id)
+
+    def decode_plain(self, values: Sequence[bytes | None], now_ms: int | None = None) -> list[Event]:
+        """The first of *values*, as many as are plain events: as `decode` would, at half the cost of each.
+
+        Ends before the first that is anything else, which `decode` will know better; None is nothing plain either.
+        """
+        events: list[Event] = []
+        if self._plain is None:
+            return events
+        with suppress(ValueError, TypeError, RecursionError):
+            events.extend(map(self._plain, values))
+        n = len(events)
+        if n and max(map(len, values[:n])) > self._max_bytes:  # type: ignore[arg-type]  # None is no event
+            n = next(place for place, value in enumerate(values) if value is None or len(value) > self._max_bytes)
+        types = list(map(_TYPE_OF, events))
+        if self.rules.types is not None or types.count(VIEW) < len(types):
+            odd = {kind for kind in set(types) if kind == FORGET or not self._lets_in(kind)}
+            n = min(n, next((place for place, kind in enumerate(types) if kind in odd), n))
+        if n and now_ms is not None and self._is_future(max(map(_TIME_OF, events)), now_ms):
+            n = min(n, next(place for place, event in enumerate(events) if self._is_future(event.timestamp, now_ms)))
+        return events[:n]
+
+    def decode_row(self, row: Mapping[str, object], now_ms: int | None = None) -> Event | Forget:
+        """The event, or the order to forget, in one row of a table: column -> value.
+
+        Text, whole numbers and datetimes are read; an empty cell counts as absent where the field
+        is optional, as an empty text does in JSON. Raises DecodeError.
+        """
+        kind = self._read_optional("type", row) or VIEW
+        if kind == FORGET:
+            return self._forget(row)
+        if not self._lets_in(kind):
+            raise self._error(Reason.UNKNOWN_TYPE, "type", f"{found(kind)} is not let in")
+        user_needed = self.rules.session_from_user
+        read_user = self._read_required if user_needed else self._read_optional
+        return Event(
+            "" if user_needed else self._read_required("session_id", row),
+            self._read_required("item_id", row),
+            self._read_time(row, now_ms),
+            kind,
+            self._read_optional("event_id", row),
+            read_user("user_id", row),
+        )
+
+    def decode_tombstone(self, key: bytes | None) -> Forget:
+        """The order to forget in a record that has a key and no value: the key is the session's id.
+
+        Where sessions are cut from users, it is the user's. Raises DecodeError.
+        """
+        field = "user_id" if self.rules.session_from_user else "session_id"
+        if not key:
+            raise self._error(Reason.MISSING_FIELD, field, "expected as the key of a record without a value")
+        try:
+            text = key.decode()
+        except UnicodeDecodeError as error:
+            raise self._error(Reason.NOT_UTF8, field, f"byte {error.start} of the key is not UTF-8") from None
+        name = identifier(self._label(field), text, self._max_id_chars)
+        return Forget(user_id=name) if self.rules.session_from_user else Forget(session_id=name)
+
+    def _diagnose(self, data: bytes, now_ms: int | None) -> Event | Forget:
+        """Read *data* again, field by field: raises for what is wrong, or reads what is rare."""
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
+        try:
+            record = _read_loosely(data)
+            values = {n: _value(record[n]) for n in self._names.values() if n in record}
+        except msgspec.ValidationError:
+            raise DecodeError(Reason.WRONG_TYPE, f"expected a JSON object, found {_kind(data.lstrip())}") from None
+        except (ValueError, RecursionError) as error:
+            raise DecodeError(Reason.NOT_JSON, str(error)) from None
+        return self.decode_row(values, now_ms)
+
+    def _forget(self, row: Mapping[str, object]) -> Forget:
+        session_id = self._read_optional("session_id", row)
+        user_id = self._read_optional("user_id", row)
+        if session_id is None and user_id is None:
+            raise self._error(Reason.MISSING_FIELD, "session_id", "expected, or a user_id, to know what to forget")
+        return Forget(session_id, user_id)
+
+    def _read_required(self, field: str, row: Mapping[str, object]) -> str:
+        value = row.get(self._names[field])
+        if type(value) is str and 0 < len(value) <= self._max_id_chars and value.isascii():
+            return value
+        if value is None:
+            raise self._missing(field)
+        return identifier(self._label(field), value, self._max_id_chars)
+
+    def _read_optional(self, field: str, row: Mapping[str, object]) -> str | None:
+        value = row.get(self._names[field])
+        if value is None or value == "":
+            return None
+        return identifier(self._label(field), value, self._max_id_chars)
+
+    def _read_time(self, row: Mapping[str, object], now_ms: int | None) -> int:
+        value = row.get(self._names["timestamp"])
+        if value is None or value == "":
+            raise self._missing("timestamp")
+        try:
+            timestamp = self._time(value)
+        except DecodeError as error:
+            raise self._error(error.reason, "timestamp", error.message) from None
+        if now_ms is not None and self._is_future(timestamp, now_ms):
+            ahead_s = (timestamp - now_ms) // 1000
+            raise self._error(
+                Reason.FUTURE,
+                "timestamp",
+                f"{found(timestamp)} ms is {ahead_s} s ahead of the clock",
+            )
+        return timestamp
+
+    def _lets_in(self, kind: str) -> bool:
+        return self.rules.types is None or kind in self.rules.types
+
+    def _is_future(self, timestamp: int, now_ms: int) -> bool:
+        ahead = self.rules.max_future_ms
+        return ahead is not None and timestamp > now_ms + ahead
+
+    def _missing(self, field: str) -> DecodeError:
+        return self._error(Reason.MISSING_FIELD, field, "expected, found nothing")
+
+    def _error(self, reason: str, field: str, message: str) -> DecodeError:
+        return DecodeError(reason, f"{self._label(field)}: {message}")
+
+    def _label(self, field: str) -> str:
+        name = self._names[field]
+        return field if name == field else f"{field} ({name})"
+
+
+def _fast_reader(rules: DecodeRules) -> Callable[[bytes], Any]:
+    """Compiled code that takes the fields from a record, if all of it is as most records are."""
+    names = rules.fields.as_dict()
+    if len(set(names.values())) < len(names):  # one key feeds two fields, which a Struct cannot
+        return _always_slow
+    text = Annotated[str, Meta(min_length=1, max_length=rules.max_id_chars)]
+    whole = Annotated[int, Meta(ge=-_INT64_MAX, le=_INT64_MAX)]
+    required = text | whole if rules.max_id_chars >= len(str(-_INT64_MAX)) else text
+    maybe = Annotated[str, Meta(max_length=rules.max_id_chars)] | whole | None
+    who = "user_id" if rules.session_from_user else "session_id"
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        (who, required),
+        ("item_id", required),
+        ("timestamp", _time_type(rules)),
+        ("type", maybe, VIEW),
+        ("event_id", maybe, None),
+    ]
+    if not rules.session_from_user:
+        fields.append(("user_id", maybe, None))
+    row = msgspec.defstruct(
+        "Row",
+        fields,
+        namespace={"session_id": ""} if rules.session_from_user else {},
+        rename={field: name for field, name in names.items() if field in {f[0] for f in fields}},
+        gc=False,
+    )
+    return msgspec.json.Decoder(row).decode
+
+
+def _plain_reader(rules: DecodeRules) -> Callable[[bytes | None], Event] | None:
+    """Compiled code that makes a record an event in one step, if nothing of it has to be looked at again.
+
+    None where rules, names or the unit of time are not the usual ones.
+    """
+    if rules.session_from_user or rules.timestamp_format is not None or rules.timestamp_unit != "ms":
+        return None
+    if rules.fields != FieldMap() or rules.max_id_chars != MAX_ID_CHARS:
+        return None
+    return msgspec.json.Decoder(Event).decode  # type: ignore[return-value]  # it raises TypeError for None
+
+
+def _time_type(rules: DecodeRules) -> Any:  # noqa: ANN401 (a type as msgspec takes it)
+    """Raw where a number may have decimals: a float would lose them before we round."""
+    if rules.timestamp_format is not None or rules.timestamp_unit == "iso":
+        return str
+    if rules.timestamp_unit in {"ms", "us"}:
+        largest = MAX_TIME_MS if rules.timestamp_unit == "ms" else MAX_TIME_MS * 1000
+        return Annotated[int, Meta(ge=0, le=largest)] | str
+    return msgspec.Raw
+
+
+def _always_slow(data: bytes) -> Any:  # noqa: ANN401 (stands in for a reader of any Struct)
+    raise ValueError(data)
+
+
+_read_loosely: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _plain(timestamp: str | msgspec.Raw) -> str:
+    """The text of a time: what is between the quotes, or the digits of a number as written."""
+    if isinstance(timestamp, str):
+        return timestamp
+    raw = bytes(timestamp)
+    return msgspec.json.decode(raw, type=str) if raw[0] == _QUOTE else raw.decode()
+
+
+def _value(raw: msgspec.Raw) -> object:
+    """A JSON value, numbers without loss: whole ones as int, others as Decimal."""
+    data = bytes(raw)
+    if data[0] in _CONTAINERS:  # wrong wherever we look, so what it holds does not matter
+        return _CONTAINERS[data[0]]
+    if data[0] not in _NUMBER_START:
+        return msgspec.json.decode(data)
+    if _INTEGER.fullmatch(data):
+        return int(data)
+    try:
+        return Decimal(data.decode())
+    except ArithmeticError:  # an exponent beyond what even a Decimal holds
+        return Decimal("Infinity")
+
+
+def _kind(data: bytes) -> str:
+    names = {"[": "an array", '"': "a text", "t": "true", "f": "false", "n": "null"}
+    return names.get(chr(data[0]), "a number")
+
+
+def _optional(value: str | int | None) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def _too_large(limit: int, size: int) -> DecodeError:
+    return DecodeError(Reason.TOO_LARGE, f"expected at most {limit} bytes, found {size}")

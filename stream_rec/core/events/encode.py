@@ -1,0 +1,128 @@
+"""What goes out, as JSON lines: answers, dead letters, and events on their way in. The same value is the same bytes."""
+
+import base64
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from stream_rec.core.events.decoder import DecodeRules
+from stream_rec.core.events.types import FORGET, VIEW, Answer, Event, Forget
+
+__all__ = ["DeadLetter", "EventEncoder", "encode_answer", "encode_dead_letter"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A record that was not applied: why, where it stood, and its original bytes.
+
+    `record` holds them where they are text (UTF-8), else `record_base64` does. Where the log is a
+    file, `topic` is its name and `offset` the number of the line (or row), from 1.
+    """
+
+    reason: str
+    message: str
+    topic: str
+    partition: int
+    offset: int
+    record: str | None = None
+    record_base64: str | None = None
+    key: str | None = None
+    key_base64: str | None = None
+    headers: dict[str, str] | None = None
+    """As they came in, each value as text where it is text, else in base64 under its name and `;base64`."""
+
+    @property
+    def original(self) -> bytes:
+        """The record's bytes as they came in."""
+        if self.record is not None:
+            return self.record.encode()
+        return base64.b64decode(self.record_base64 or "")
+
+
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+
+encode_answer: Final[Callable[[Answer], bytes]] = _ENCODER.encode
+
+
+def encode_dead_letter(
+    reason: str,
+    message: str,
+    original: bytes,
+    topic: str,
+    partition: int,
+    offset: int,
+    key: bytes | None = None,
+    headers: Iterable[tuple[str, bytes]] = (),
+) -> bytes:
+    """One dead letter as a JSON object, without a newline."""
+    letter = DeadLetter(
+        str(reason),
+        message,
+        topic,
+        partition,
+        offset,
+        *_as_text(original),
+        *((None, None) if key is None else _as_text(key)),
+        dict(_header(name, value) for name, value in headers) or None,
+    )
+    return _ENCODER.encode(letter)
+
+
+class EventEncoder:
+    """Writes events as a log of these rules has them: what an `EventDecoder` of the same rules reads back.
+
+    A time is written as finely as the log's unit or format has it.
+    """
+
+    def __init__(self, rules: DecodeRules | None = None) -> None:
+        rules = rules or DecodeRules()
+        self._names = rules.fields
+        self._by_user = rules.session_from_user
+        self._time = _time_writer(rules.timestamp_unit, rules.timestamp_format)
+
+    def encode(self, event: Event | Forget) -> tuple[bytes, bytes | None]:
+        """The record's value and its key: the session, or where sessions are cut from users the user."""
+        names = self._names
+        whose = event.user_id if self._by_user or not event.session_id else event.session_id
+        fields: dict[str, object] = {}
+        if event.session_id:
+            fields[names.session_id] = event.session_id
+        if event.user_id is not None:
+            fields[names.user_id] = event.user_id
+        if isinstance(event, Forget):
+            fields[names.type] = FORGET
+        else:
+            fields[names.item_id] = event.item_id
+            fields[names.timestamp] = self._time(event.timestamp)
+            if event.type != VIEW:
+                fields[names.type] = event.type
+            if event.event_id is not None:
+                fields[names.event_id] = event.event_id
+        return _ENCODER.encode(fields), None if whose is None else whose.encode()
+
+
+def _time_writer(unit: str, time_format: str | None) -> Callable[[int], object]:
+    if time_format is not None:
+        return lambda millis: (_EPOCH + timedelta(milliseconds=millis)).strftime(time_format)
+    writers: dict[str, Callable[[int], object]] = {
+        "ms": lambda millis: millis,
+        "s": lambda millis: millis / 1000 if millis % 1000 else millis // 1000,
+        "us": lambda millis: millis * 1000,
+        "iso": lambda millis: (_EPOCH + timedelta(milliseconds=millis)).isoformat(timespec="milliseconds"),
+    }
+    return writers[unit]
+
+
+def _header(name: str, value: bytes) -> tuple[str, str]:
+    text, in_base64 = _as_text(value)
+    return (name, text) if text is not None else (f"{name};base64", in_base64 or "")
+
+
+def _as_text(original: bytes) -> tuple[str | None, str | None]:
+    try:
+        return original.decode(), None
+    except UnicodeDecodeError:
+        return None, base64.b64encode(original).decode()

@@ -1,0 +1,248 @@
+"""The kernels as Python calls them: nothing but the ways in."""
+
+import numpy as np
+
+from stream_rec.core.compiled import entry, inner
+from stream_rec.core.index.kernel import ask as asking
+from stream_rec.core.index.kernel import ingest, order, popular, postings, retained, seen_ids, visits
+from stream_rec.core.index.kernel.state import (
+    APPLIED,
+    DONE,
+    I32,
+    LAST,
+    OWN_EVENTS,
+    STAGE,
+    STAGE_APPLY,
+    TOP_SIZE,
+    U8,
+    U64,
+    Answers,
+    Batch,
+    Parameters,
+    Policy,
+    Queries,
+    Records,
+    Scratch,
+    State,
+)
+
+__all__ = [
+    "apply",
+    "apply_and_ask",
+    "ask",
+    "ask_and_apply",
+    "ask_many",
+    "ask_session",
+    "copy_ids",
+    "copy_sessions",
+    "drop_session",
+    "free_block",
+    "is_duplicate",
+    "place_events",
+    "place_postings",
+    "reframe",
+    "settle_front",
+    "settle_popular",
+]
+
+
+ONLY_ASK = 2
+
+
+@inner
+def _one_of(stacked: Parameters, j: int) -> Parameters:
+    return Parameters(
+        stacked.whole[j],
+        stacked.real[j],
+        stacked.weight[j],
+        stacked.match[j],
+        stacked.place[j],
+        stacked.rule[j],
+        stacked.type_weight[j],
+        stacked.type_role[j],
+    )
+
+
+@entry
+def apply(state: State, batch: Batch, begin: int) -> tuple[int, int]:
+    """Apply the events from *begin* on. Return (the event reached, DONE or what is needed to go on)."""
+    for i in range(begin, batch.time.size):
+        need = ingest.apply_step(state, batch, i)
+        if need != DONE:
+            return i, need
+        state.counters[STAGE] = STAGE_APPLY
+    return batch.time.size, DONE
+
+
+@entry
+def apply_and_ask(
+    state: State,
+    scratch: Scratch,
+    stacked: Parameters,
+    batch: Batch,
+    begin: int,
+    rows: I32,
+    policy: Policy,
+    answers: Answers,
+) -> tuple[int, int]:
+    """Like `apply`, and answer each applied event's session right after it with those of several models that are asked.
+
+    The models' arrays are stacked, [models, ...]. `rows`, [events, models], says where an answer goes, -1 that none is
+    wanted. The rows of events that are not applied are left as they are.
+    """
+    models = stacked.whole.shape[0]
+    for i in range(begin, batch.time.size):
+        need = ingest.apply_step(state, batch, i)
+        if need != DONE:
+            return i, need
+        if batch.outcome[i] == APPLIED:
+            for j in range(models):
+                if rows[i, j] >= 0:
+                    p = _one_of(stacked, j)
+                    asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), policy, 0, answers, rows[i, j])
+        state.counters[STAGE] = STAGE_APPLY
+    return batch.time.size, DONE
+
+
+@entry
+def ask_and_apply(
+    state: State,
+    scratch: Scratch,
+    stacked: Parameters,
+    batch: Batch,
+    begin: int,
+    asks: U8,
+    policy: Policy,
+    answers: Answers,
+) -> tuple[int, int]:
+    """Like `apply`, but before each event that `asks` marks (1), answer its session with each of several models.
+
+    The models' arrays are stacked, [models, ...]; model j's answer to event i stands in row i * models + j. An event
+    marked 2 is asked for, and not applied.
+    """
+    models = stacked.whole.shape[0]
+    for i in range(begin, batch.time.size):
+        if asks[i] > 0 and state.counters[STAGE] == STAGE_APPLY:
+            for j in range(models):
+                p = _one_of(stacked, j)
+                asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), policy, 0, answers, i * models + j)
+        if asks[i] < ONLY_ASK:
+            need = ingest.apply_step(state, batch, i)
+            if need != DONE:
+                return i, need
+        state.counters[STAGE] = STAGE_APPLY
+    return batch.time.size, DONE
+
+
+@entry
+def ask(
+    state: State,
+    scratch: Scratch,
+    p: Parameters,
+    query: I32,
+    seen: I32,
+    policy: Policy,
+    own: int,
+    answers: Answers,
+    row: int,
+) -> None:
+    """Answer a query of its own into *row*; see `ask.ask`."""
+    asking.ask(state, scratch, p, query, seen, policy, 0, own, answers, row)
+
+
+@entry
+def ask_many(
+    state: State,
+    scratch: Scratch,
+    stacked: Parameters,
+    queries: Queries,
+    policy: Policy,
+    answers: Answers,
+    first: int,
+    last: int,
+) -> None:
+    """Answer the queries from *first* up to *last* with each of several models, stacked as for `ask_and_apply`.
+
+    Model j's answer to query i stands in row i * models + j. Several calls may run side by side, each with scratch of
+    its own, where `settle_popular` came before all of them: then none of them writes to the state.
+    """
+    models = stacked.whole.shape[0]
+    for i in range(first, last):
+        begin, end = queries.begin[i], queries.end[i]
+        q = i if policy.terms.size > 1 else 0
+        for j in range(models):
+            p = _one_of(stacked, j)
+            if begin == OWN_EVENTS:
+                asking.ask_session(state, scratch, p, queries.own[i], policy, q, answers, i * models + j)
+            else:
+                seen = queries.item[begin:end]
+                query = queries.item[max(begin, end - p.whole[LAST]) : end]
+                asking.ask(state, scratch, p, query, seen, policy, q, queries.own[i], answers, i * models + j)
+
+
+@entry
+def ask_session(
+    state: State, scratch: Scratch, p: Parameters, slot: int, policy: Policy, answers: Answers, row: int
+) -> None:
+    """Answer for a session into *row*; see `ask.ask_session`."""
+    asking.ask_session(state, scratch, p, slot, policy, 0, answers, row)
+
+
+@entry
+def copy_ids(state: State, table: Records, without: U64) -> int:
+    """Fill a fresh event-id table; see `seen_ids.copy_ids`."""
+    return seen_ids.copy_ids(state, table, without)
+
+
+@entry
+def copy_sessions(state: State, rank: I32, columns: retained.Columns) -> None:
+    """Copy all retained sessions out as columns; see `retained.copy_sessions`."""
+    retained.copy_sessions(state, rank, columns)
+
+
+@entry
+def drop_session(state: State, slot: int) -> None:
+    """Remove session *slot* from everything it touches."""
+    visits.drop_session(state, slot, 0, False)
+
+
+@entry
+def free_block(state: State, item: int) -> None:
+    """Give the posting block of *item* back to the arena."""
+    postings.free_block(state, item)
+
+
+@entry
+def is_duplicate(state: State, id_key: U64) -> bool:
+    """Tell whether the event id of that key, [1, 2], stands in the window; see `seen_ids.is_duplicate`."""
+    return seen_ids.is_duplicate(state, id_key[0, 0], id_key[0, 1])
+
+
+@entry
+def place_events(state: State, columns: retained.Columns, items: I32, newest_in: I32) -> None:
+    """Put columns of events into fresh arrays; see `retained.place_events`."""
+    retained.place_events(state, columns, items, newest_in)
+
+
+@entry
+def place_postings(state: State, slots: I32) -> None:
+    """Make the posting lists of fresh arrays; see `retained.place_postings`."""
+    retained.place_postings(state, slots)
+
+
+@entry
+def reframe(state: State, base: int, shift: int) -> None:
+    """Rewrite the postings for a new time frame; see `postings.reframe`."""
+    postings.reframe(state, base, shift)
+
+
+@entry
+def settle_front(state: State) -> bool:
+    """Bring the oldest session to the start of the front; see `order.settle_front`."""
+    return order.settle_front(state)
+
+
+@entry
+def settle_popular(state: State) -> None:
+    """Put the popular items in order, as many as any answer reads before it scans; see `popular.order`."""
+    popular.order(state, TOP_SIZE // 2)

@@ -1,0 +1,348 @@
+"""From a query to its neighbours: distinct items, candidates newest first, the k most similar.
+
+All posting lists share one order, so a merge of the query's lists from their ends meets each candidate session once,
+newest first, in all of its lists at the same time: its similarity is complete when it is met, and the m-th candidate
+ends the work. Where the sample is not the newest m, all candidates are met, and the best m by another key are kept.
+"""
+
+import numpy as np
+
+from stream_rec.core.compiled import inner, prefetch
+from stream_rec.core.index.kernel.arithmetic import exp as plain_exp
+from stream_rec.core.index.kernel.postings import BITS, SLOT, is_older
+from stream_rec.core.index.kernel.state import (
+    AGE,
+    BONUS,
+    IN_QUERY,
+    IS_BONUS,
+    IS_REQUIRED,
+    MIN_TYPE_WEIGHT,
+    NORMALISE,
+    NORMALISE_COSINE,
+    NORMALISE_QUERY,
+    REQUIRES,
+    SAMPLE_COMMON,
+    SAMPLE_RANDOM,
+    SAMPLE_RECENT,
+    SAMPLING,
+    SAMPLING_SEED,
+    TRAIL_DISTINCT,
+    WATERMARK,
+    WEIGHT,
+    WEIGHT_AFTER,
+    WEIGHT_DISTINCT,
+    WEIGHT_LINEAR,
+    WEIGHT_QUADRATIC,
+    WEIGHT_SAME,
+    K,
+    M,
+    Parameters,
+    Scratch,
+    State,
+)
+
+exp = inner(plain_exp)
+HASH_BITS = np.uint64(11)  # less by so many, a hash is a float exactly
+
+
+@inner
+def _weight(p: Parameters, position: int, length: int, distinct: int) -> float:
+    """Return w of the query's item at *position* (1 is the oldest)."""
+    kind = p.whole[WEIGHT]
+    if kind == WEIGHT_SAME:
+        return 1.0
+    if kind == WEIGHT_LINEAR:
+        return position / length
+    if kind == WEIGHT_DISTINCT:
+        return position / distinct
+    if kind == WEIGHT_QUADRATIC:
+        return (position / length) * (position / length)
+    if kind == WEIGHT_AFTER:
+        return (position + 1) / length
+    return p.weight[min(length - position, p.weight.size - 1)]
+
+
+@inner
+def _read_query(scratch: Scratch, p: Parameters, query: np.ndarray) -> int:
+    """Note the query's distinct items, newest first, each at its newest place, and their weights; return U.
+
+    Items that nobody holds come as negative numbers, equal ones alike: they count for U and are looked for nowhere.
+    """
+    n = 0
+    length = query.size
+    for j in range(length - 1, -1, -1):
+        item = query[j]
+        is_repeat = False
+        if item >= 0:
+            is_repeat = (scratch.mark[item] & IN_QUERY) != 0
+            scratch.mark[item] |= IN_QUERY
+        else:
+            for later in range(j + 1, length):
+                is_repeat |= query[later] == item
+        if not is_repeat:
+            scratch.query[n]["item"] = item
+            scratch.query[n]["step"] = length - j
+            n += 1
+    for j in range(n):
+        if scratch.query[j]["item"] >= 0:
+            scratch.mark[scratch.query[j]["item"]] ^= IN_QUERY
+        position = length - scratch.query[j]["step"] + 1
+        scratch.query[j]["weight"] = _weight(p, position, length, n)
+    return n
+
+
+@inner
+def _open_heads(state: State, scratch: Scratch, distinct: int) -> int:
+    """Point at the newest live posting of each of the query's lists; return how many lists have one."""
+    n = 0
+    for j in range(distinct):
+        item = scratch.query[j]["item"]
+        if item >= 0:
+            prefetch(state.postings, state.item[item]["at"] + state.item[item]["end"] - 1)
+    for j in range(distinct):
+        item = scratch.query[j]["item"]
+        if item < 0:
+            continue
+        at = state.item[item]["at"]
+        stop = at + state.item[item]["start"]
+        here = at + state.item[item]["end"] - 1
+        while here >= stop and (state.postings[here] & SLOT) == SLOT:
+            here -= 1
+        if here >= stop:
+            scratch.head[n] = state.postings[here]
+            scratch.lists[n]["at"] = here
+            scratch.lists[n]["stop"] = stop
+            scratch.lists[n]["query"] = j
+            n += 1
+    return n
+
+
+@inner
+def _passes(state: State, p: Parameters, slot: int) -> bool:
+    """Tell whether the sampling filters let session *slot* in."""
+    at = state.session[slot]["at"]
+    n = state.session[slot]["events"]
+    has_type = p.whole[REQUIRES] == 0
+    total = 0.0
+    for j in range(at, at + n):
+        kind = state.event_type[j]
+        has_type |= (p.type_role[kind] & IS_REQUIRED) != 0
+        total += p.type_weight[kind]
+    return has_type and total >= p.real[MIN_TYPE_WEIGHT] * n
+
+
+@inner
+def _mean_weight(state: State, p: Parameters, slot: int) -> float:
+    """Return the mean weight of session *slot*'s events, and the bonus on top if one of its events earns it."""
+    at = state.session[slot]["at"]
+    n = state.session[slot]["events"]
+    roles = 0
+    total = 0.0
+    for j in range(at, at + n):
+        kind = state.event_type[j]
+        roles |= p.type_role[kind]
+        total += p.type_weight[kind]
+    mean = total / n
+    return mean + p.real[BONUS] if (roles & IS_BONUS) != 0 else mean
+
+
+@inner
+def _mix(word: np.uint64) -> np.uint64:
+    """Return 64 bits that look random, others for each *word*: the finalizer of SplitMix64 (Steele et al., 2014)."""
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
+
+
+@inner
+def _key(state: State, p: Parameters, slot: int, n_shared: int) -> float:
+    """Return what session *slot* is sampled by: the larger goes first."""
+    kind = p.whole[SAMPLING]
+    if kind == SAMPLE_COMMON:
+        return float(n_shared)
+    if kind == SAMPLE_RANDOM:
+        return float(_mix(state.session[slot]["hash"] ^ _mix(np.uint64(p.whole[SAMPLING_SEED]))) >> HASH_BITS)
+    return _mean_weight(state, p, slot)
+
+
+@inner
+def _gather(state: State, scratch: Scratch, p: Parameters, distinct: int, own: int) -> int:
+    """Merge the query's lists from the newest end into candidates with their similarity and step.
+
+    They are at most m if the newest are sampled, else all there are.
+    """
+    is_recent = p.whole[SAMPLING] == SAMPLE_RECENT
+    m = p.whole[M] if is_recent else state.session.size
+    is_filtered = p.whole[REQUIRES] != 0 or p.real[MIN_TYPE_WEIGHT] > 0.0
+    postings = state.postings
+    head = scratch.head
+    n_heads = _open_heads(state, scratch, distinct)
+    n = 0
+    while n < m and n_heads > 0:
+        newest = head[0] >> BITS
+        for j in range(1, n_heads):
+            newest = max(newest, head[j] >> BITS)
+        best = np.uint64(0)
+        n_match = 0
+        for j in range(n_heads):
+            word = head[j]
+            if (word >> BITS) == newest:
+                if word == best:
+                    scratch.match[n_match] = j
+                    n_match += 1
+                elif n_match == 0 or is_older(state, np.int64(best & SLOT), np.int64(word & SLOT)):
+                    best = word
+                    scratch.match[0] = j
+                    n_match = 1
+        slot = np.int64(best & SLOT)
+        similarity = 0.0
+        n_ended = 0
+        for i in range(n_match):
+            j = scratch.match[i]
+            similarity += scratch.query[scratch.lists[j]["query"]]["weight"]
+            here = scratch.lists[j]["at"] - 1
+            stop = scratch.lists[j]["stop"]
+            while here >= stop and (postings[here] & SLOT) == SLOT:
+                here -= 1
+            scratch.lists[j]["at"] = here
+            if here >= stop:
+                head[j] = postings[here]
+            else:
+                n_ended += 1
+        if slot != own and (not is_filtered or _passes(state, p, slot)):
+            scratch.candidate[n] = slot
+            scratch.similarity[n] = similarity
+            scratch.step[n] = scratch.query[scratch.lists[scratch.match[0]]["query"]]["step"]
+            if not is_recent:
+                scratch.key[n] = _key(state, p, slot, n_match)
+            n += 1
+        if n_ended > 0:
+            n_heads = _close_heads(scratch, n_heads)
+    return n
+
+
+@inner
+def _close_heads(scratch: Scratch, n_heads: int) -> int:
+    """Take out the lists that are read to their start, keeping the order of the others."""
+    kept = 0
+    for j in range(n_heads):
+        if scratch.lists[j]["at"] >= scratch.lists[j]["stop"]:
+            scratch.head[kept] = scratch.head[j]
+            scratch.lists[kept]["at"] = scratch.lists[j]["at"]
+            scratch.lists[kept]["stop"] = scratch.lists[j]["stop"]
+            scratch.lists[kept]["query"] = scratch.lists[j]["query"]
+            kept += 1
+    return kept
+
+
+@inner
+def _nth_largest(values: np.ndarray, n: int, k: int) -> float:
+    """Return the k-th largest (from 1) of the first n values, which are reordered (quickselect)."""
+    low, high = 0, n - 1
+    target = k - 1
+    while low < high:
+        a, b, c = values[low], values[(low + high) >> 1], values[high]
+        pivot = max(min(a, b), min(max(a, b), c))
+        i, j = low, high
+        while i <= j:
+            while values[i] > pivot:
+                i += 1
+            while values[j] < pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if target <= j:
+            high = j
+        elif target >= i:
+            low = i
+        else:
+            break
+    return values[target]
+
+
+@inner
+def _sample(scratch: Scratch, p: Parameters, n: int) -> int:
+    """Keep the m of n candidates with the largest keys, in their order; of equal keys the newer are kept."""
+    m = p.whole[M]
+    if n <= m:
+        return n
+    for c in range(n):
+        scratch.ordered[c] = scratch.key[c]
+    least = _nth_largest(scratch.ordered, n, m)
+    n_equal = m
+    for c in range(n):
+        n_equal -= scratch.key[c] > least
+    kept = 0
+    for c in range(n):
+        value = scratch.key[c]
+        takes = value > least or (value == least and n_equal > 0)
+        n_equal -= value == least
+        scratch.candidate[kept] = scratch.candidate[c]
+        scratch.similarity[kept] = scratch.similarity[c]
+        scratch.step[kept] = scratch.step[c]
+        kept += takes
+        if kept == m:
+            break
+    return m
+
+
+@inner
+def _adjust(state: State, scratch: Scratch, p: Parameters, n: int, distinct: int) -> None:
+    """Apply the optional factors of similarity: normalisation and the neighbour's age."""
+    normalise = p.whole[NORMALISE]
+    age = p.real[AGE]
+    if normalise == NORMALISE_QUERY:
+        for c in range(n):
+            scratch.similarity[c] /= distinct
+    elif normalise == NORMALISE_COSINE:
+        squares = 0.0
+        for j in range(distinct):
+            squares += scratch.query[j]["weight"] * scratch.query[j]["weight"]
+        length = np.sqrt(squares)
+        for c in range(n):
+            scratch.similarity[c] /= length * np.sqrt(float(state.session[scratch.candidate[c]]["items"]))
+    if age > 0.0:
+        now = state.counters[WATERMARK]
+        for c in range(n):
+            scratch.similarity[c] *= exp(-float(now - state.session[scratch.candidate[c]]["last"]) / age)
+
+
+@inner
+def _choose(scratch: Scratch, p: Parameters, n: int) -> int:
+    """List the k most similar candidates, newest first; of equal similarity the newer are taken."""
+    k = p.whole[K]
+    if n <= k:
+        for c in range(n):
+            scratch.chosen[c] = c
+        return n
+    for c in range(n):
+        scratch.ordered[c] = scratch.similarity[c]
+    least = _nth_largest(scratch.ordered, n, k)
+    n_above = 0
+    for c in range(n):
+        n_above += scratch.similarity[c] > least
+    n_equal = k - n_above
+    n_chosen = 0
+    for c in range(n):
+        value = scratch.similarity[c]
+        takes = value > least or (value == least and n_equal > 0)
+        n_equal -= value == least
+        scratch.chosen[n_chosen] = c
+        n_chosen += takes
+        if n_chosen == k:
+            break
+    return k
+
+
+@inner
+def find_neighbours(state: State, scratch: Scratch, p: Parameters, query: np.ndarray, own: int) -> int:
+    """List the query's neighbours in `chosen`, newest first; return how many there are. *own* is never one."""
+    distinct = _read_query(scratch, p, query)
+    scratch.trail[TRAIL_DISTINCT] = distinct
+    n = _gather(state, scratch, p, distinct, own)
+    if p.whole[SAMPLING] != SAMPLE_RECENT:
+        n = _sample(scratch, p, n)
+    _adjust(state, scratch, p, n, distinct)
+    return _choose(scratch, p, n)

@@ -1,0 +1,166 @@
+"""Items popular lately: exactly decayed counts of retained events, and the best of them in order.
+
+An event counts 2**(-age/half-life), its age rounded down to half half-lives of event time, so counts are whole
+numbers for each step and adding, evicting and forgetting leave no rounding behind. The order of the best TOP_SIZE
+items is mended from the items that changed; everything is scanned only when a step begins or the top runs low.
+"""
+
+import numpy as np
+
+from stream_rec.core.compiled import inner
+from stream_rec.core.index.kernel.state import (
+    DECAY,
+    N_DIRTY,
+    N_TOP,
+    POPULAR_STEP,
+    POPULAR_STEPS,
+    STEP_NOW,
+    TOP_COMPLETE,
+    TOP_SIZE,
+    TOP_VALID,
+    State,
+)
+
+ENOUGH_TOP = 64  # a shorter list is made anew, so that a drop-out does not cost a scan each time
+
+
+@inner
+def _bring_to_now(state: State, item: int) -> None:
+    """Empty the counts of *item* whose steps have passed out of the window."""
+    now = state.counters[STEP_NOW]
+    behind = now - state.item[item]["step"]
+    if behind <= 0:
+        return
+    for j in range(min(behind, POPULAR_STEPS)):
+        state.counts[item * POPULAR_STEPS + (now - j) % POPULAR_STEPS] = 0
+    state.item[item]["step"] = now
+
+
+@inner
+def count(state: State, item: int, time: int, change: int) -> None:
+    """Add *change* (1 or -1) to *item*'s count of events at *time*, if that is not too old to matter."""
+    now = state.counters[STEP_NOW]
+    step = time // state.limits[POPULAR_STEP]
+    if step <= now - POPULAR_STEPS:
+        return
+    _bring_to_now(state, item)
+    place = item * POPULAR_STEPS + step % POPULAR_STEPS
+    state.counts[place] = np.uint32(np.int64(state.counts[place]) + change)
+    if state.item[item]["dirty"] == 0:
+        state.item[item]["dirty"] = 1
+        state.dirty[state.counters[N_DIRTY]] = item
+        state.counters[N_DIRTY] += 1
+
+
+@inner
+def popularity(state: State, item: int) -> float:
+    """Return the decayed count of *item*, summed from the newest step to the oldest."""
+    now = state.counters[STEP_NOW]
+    behind = now - state.item[item]["step"]
+    total = 0.0
+    for age in range(max(behind, 0), POPULAR_STEPS):
+        total += state.counts[item * POPULAR_STEPS + (now - age) % POPULAR_STEPS] * DECAY[age]
+    return total
+
+
+@inner
+def _beats(score: float, key: np.uint64, other_score: float, other_key: np.uint64) -> bool:
+    return score > other_score or (score == other_score and key > other_key)
+
+
+@inner
+def _put(state: State, item: int, score: float) -> None:
+    """Insert *item* into the top at its place, and let the last fall off a full list."""
+    n = state.counters[N_TOP]
+    key = state.item[item]["hash"]
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) >> 1
+        if _beats(state.top[middle]["score"], state.top[middle]["hash"], score, key):
+            low = middle + 1
+        else:
+            high = middle
+    if low == TOP_SIZE:
+        state.counters[TOP_COMPLETE] = 0
+        return
+    for j in range(min(n, TOP_SIZE - 1), low, -1):
+        state.top[j]["item"] = state.top[j - 1]["item"]
+        state.top[j]["hash"] = state.top[j - 1]["hash"]
+        state.top[j]["score"] = state.top[j - 1]["score"]
+    state.top[low]["item"] = item
+    state.top[low]["hash"] = key
+    state.top[low]["score"] = score
+    if n == TOP_SIZE:
+        state.counters[TOP_COMPLETE] = 0
+    else:
+        state.counters[N_TOP] = n + 1
+
+
+@inner
+def _rebuild(state: State) -> None:
+    counters = state.counters
+    counters[N_TOP] = 0
+    counters[TOP_COMPLETE] = 1
+    counters[TOP_VALID] = 1
+    for item in range(state.item.size):
+        state.item[item]["dirty"] = 0
+        if state.item[item]["df"] > 0 and state.item[item]["denied"] == 0:
+            score = popularity(state, item)
+            if score > 0.0:
+                _put(state, item, score)
+    counters[N_DIRTY] = 0
+
+
+@inner
+def _mend(state: State) -> None:
+    """Put the changed items where they now belong.
+
+    The list is the best of all items down to its last entry, and nothing is known of what lies below. So a changed
+    item stays or comes in only if it is not below what that entry was. The hash is kept beside the number because an
+    item's number may have gone to another item since.
+    """
+    counters = state.counters
+    n = counters[N_TOP]
+    floor_key = state.top[n - 1]["hash"] if n > 0 else np.uint64(0)
+    floor_score = state.top[n - 1]["score"] if n > 0 else 0.0
+    kept = 0
+    for j in range(n):
+        if state.item[state.top[j]["item"]]["dirty"] == 0:
+            state.top[kept]["item"] = state.top[j]["item"]
+            state.top[kept]["hash"] = state.top[j]["hash"]
+            state.top[kept]["score"] = state.top[j]["score"]
+            kept += 1
+    counters[N_TOP] = kept
+    for j in range(counters[N_DIRTY]):
+        item = state.dirty[j]
+        state.item[item]["dirty"] = 0
+        if state.item[item]["df"] == 0 or state.item[item]["denied"] != 0:
+            continue
+        score = popularity(state, item)
+        if score <= 0.0:
+            continue
+        if counters[TOP_COMPLETE] == 1 or not _beats(floor_score, floor_key, score, state.item[item]["hash"]):
+            _put(state, item, score)
+    counters[N_DIRTY] = 0
+
+
+@inner
+def order(state: State, wanted: int) -> None:
+    """Make the top list right, and *wanted* items long where that many are popular (at most half of TOP_SIZE)."""
+    counters = state.counters
+    if counters[TOP_VALID] == 0 or counters[N_DIRTY] * 4 > state.item.size:
+        _rebuild(state)
+        return
+    if counters[N_DIRTY] > 0:
+        _mend(state)
+    if counters[TOP_COMPLETE] == 0 and counters[N_TOP] < min(max(wanted, ENOUGH_TOP), TOP_SIZE // 2):
+        _rebuild(state)
+
+
+@inner
+def move_to(state: State, watermark: int) -> None:
+    """Let the watermark's step be the present one; a new step changes every count's weight."""
+    now = watermark // state.limits[POPULAR_STEP]
+    if now != state.counters[STEP_NOW]:
+        state.counters[STEP_NOW] = now
+        state.counters[TOP_VALID] = 0

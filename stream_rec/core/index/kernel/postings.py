@@ -1,0 +1,254 @@
+"""Posting lists: each item's sessions, newest last, in blocks of one arena.
+
+Knows nothing of events, queries or scores. A session that grows leaves a dead posting behind and is appended again;
+the dead near the end of a list, where queries read, are squeezed out once they are a quarter of what is read, so
+upkeep costs about four sequential moves for each dead posting.
+"""
+
+import numpy as np
+
+from stream_rec.core.compiled import inner
+from stream_rec.core.index.kernel.state import BASE, DEAD, POSTINGS_TOP, SHIFT, SLOT_BITS, State
+
+BITS = np.uint64(SLOT_BITS)
+SLOT = np.uint64(DEAD)
+NEAR_END = 4096  # postings from the end within which the dead are counted and squeezed out
+MANY_DEAD = 8  # fewer are not worth a pass
+
+
+@inner
+def block_size(k: int) -> int:
+    """Return the size of block size *k*: 2, 3, 4, 6, 8, 12, 16, ..."""
+    half = k >> 1
+    return (3 << half) if k & 1 else (2 << half)
+
+
+@inner
+def size_index(size: int) -> int:
+    """Return the smallest k with block_size(k) >= *size*."""
+    k = 0
+    while block_size(k) < size:
+        k += 1
+    return k
+
+
+@inner
+def posting(state: State, time: int, slot: int) -> np.uint64:
+    """Return the posting of session *slot* with its last event at *time*."""
+    counters = state.counters
+    framed = (time - counters[BASE]) >> counters[SHIFT]
+    return (np.uint64(framed) << BITS) | np.uint64(slot)
+
+
+@inner
+def is_older(state: State, slot: int, other: int) -> bool:
+    """Tell whether session *slot* stands before session *other* in the total order."""
+    a, b = state.session[slot]["last"], state.session[other]["last"]
+    if a != b:
+        return a < b
+    return state.session[slot]["hash"] < state.session[other]["hash"]
+
+
+@inner
+def ensure_room(state: State, item: int) -> bool:
+    """Make room for one more posting of *item*; False if the arena must grow first. Changes no answer."""
+    end = state.item[item]["end"]
+    room = state.item[item]["room"]
+    if end < room:
+        return True
+    at = state.item[item]["at"]
+    start = state.item[item]["start"]
+    live = state.item[item]["df"]
+    if room > 0 and (end - live) * 4 >= room:
+        _squeeze(state, item, start, 0)
+        return True
+    k = size_index(room + 1)
+    block = state.posting_blocks[k]
+    if block >= 0:
+        state.posting_blocks[k] = np.int64(state.postings[block])
+    else:
+        block = state.counters[POSTINGS_TOP]
+        if block + block_size(k) > state.postings.size:
+            return False
+        state.counters[POSTINGS_TOP] = block + block_size(k)
+    for j in range(start, end):
+        state.postings[block + j - start] = state.postings[at + j]
+    free_block(state, item)
+    state.item[item]["at"] = block
+    state.item[item]["room"] = block_size(k)
+    state.item[item]["start"] = 0
+    state.item[item]["end"] = end - start
+    state.item[item]["low"] -= start
+    return True
+
+
+@inner
+def free_block(state: State, item: int) -> None:
+    """Give the block of *item* back to the arena."""
+    room = state.item[item]["room"]
+    if room > 0:
+        k = size_index(room)
+        at = state.item[item]["at"]
+        state.postings[at] = np.uint64(state.posting_blocks[k])
+        state.posting_blocks[k] = at
+        state.item[item]["room"] = 0
+
+
+@inner
+def _squeeze(state: State, item: int, begin: int, to: int) -> None:
+    """Move the live postings from *begin* on to *to* <= *begin*, in order, and end the list behind them."""
+    at = state.item[item]["at"]
+    postings = state.postings
+    write = at + to
+    for read in range(at + begin, at + state.item[item]["end"]):
+        word = postings[read]
+        postings[write] = word
+        write += (word & SLOT) != SLOT
+    state.item[item]["end"] = write - at
+    if begin == state.item[item]["start"]:
+        state.item[item]["start"] = to
+    state.item[item]["dead"] = 0
+    state.item[item]["low"] = write - at
+
+
+@inner
+def _place(state: State, item: int, word: np.uint64, slot: int) -> int:
+    """Return the first index of *item*'s list whose session is not older than *slot*, by binary search."""
+    at = state.item[item]["at"]
+    postings = state.postings
+    time = word >> BITS
+    low = state.item[item]["start"]
+    high = state.item[item]["end"]
+    # Most sought postings stand near the end: double the reach from there.
+    reach = 1
+    while high - reach > low and (postings[at + high - reach] >> BITS) >= time:
+        reach *= 2
+    low = max(low, high - reach)
+    while low < high:
+        middle = (low + high) >> 1
+        probe = middle
+        # A dead posting has a time but no session; the next live one decides for it.
+        while probe < high and (postings[at + probe] & SLOT) == SLOT and (postings[at + probe] >> BITS) == time:
+            probe += 1
+        if probe == high:
+            high = middle
+            continue
+        other = postings[at + probe]
+        if (other >> BITS) < time or ((other >> BITS) == time and is_older(state, np.int64(other & SLOT), slot)):
+            low = probe + 1
+        else:
+            high = middle
+    return low
+
+
+@inner
+def insert(state: State, item: int, slot: int) -> None:
+    """Add a posting for session *slot* at its place; `ensure_room` must have said True just before."""
+    at = state.item[item]["at"]
+    postings = state.postings
+    end = state.item[item]["end"]
+    word = posting(state, state.session[slot]["last"], slot)
+    state.item[item]["df"] += 1
+    if end == state.item[item]["start"] or (postings[at + end - 1] >> BITS) < (word >> BITS):
+        postings[at + end] = word
+        state.item[item]["end"] = end + 1
+        return
+    place = _place(state, item, word, slot)
+    if place > state.item[item]["start"] and (postings[at + place - 1] & SLOT) == SLOT:
+        postings[at + place - 1] = word
+        _one_dead_less(state, item, place - 1)
+        return
+    while place <= end:
+        carried = postings[at + place] if place < end else word
+        postings[at + place] = word
+        if place == end:
+            state.item[item]["end"] = end + 1
+            return
+        if (carried & SLOT) == SLOT:
+            _one_dead_less(state, item, place)
+            return
+        word = carried
+        place += 1
+
+
+@inner
+def _one_dead_less(state: State, item: int, index: int) -> None:
+    if index >= state.item[item]["low"] and state.item[item]["dead"] > 0:
+        state.item[item]["dead"] -= 1
+
+
+@inner
+def find(state: State, item: int, slot: int) -> int:
+    """Return the index of session *slot*'s posting in *item*'s list; `session_last` must not have changed yet."""
+    at = state.item[item]["at"]
+    postings = state.postings
+    start = state.item[item]["start"]
+    end = state.item[item]["end"]
+    word = posting(state, state.session[slot]["last"], slot)
+    for j in range(end - 1, max(start, end - 8) - 1, -1):
+        if postings[at + j] == word:
+            return j
+    j = _place(state, item, word, slot)
+    while postings[at + j] != word:  # only dead postings of the same time can stand between
+        j += 1
+    return j
+
+
+@inner
+def remove(state: State, item: int, slot: int, is_oldest: bool) -> None:
+    """Take session *slot* out of *item*'s list; `last` must still be what it was when it was put in.
+
+    An evicted session is the oldest of all its lists (*is_oldest*), and found at their start; others are sought
+    from the end.
+    """
+    state.item[item]["df"] -= 1
+    if state.item[item]["df"] == 0:
+        state.item[item]["start"] = 0
+        state.item[item]["end"] = 0
+        state.item[item]["dead"] = 0
+        state.item[item]["low"] = 0
+    elif is_oldest:
+        at = state.item[item]["at"]
+        start = state.item[item]["start"]
+        while (state.postings[at + start] & SLOT) == SLOT:
+            start += 1
+        state.item[item]["start"] = start + 1
+    else:
+        _bury(state, item, find(state, item, slot))
+
+
+@inner
+def _bury(state: State, item: int, index: int) -> None:
+    """Mark the posting at *index* dead, and squeeze the end of the list once that pays."""
+    at = state.item[item]["at"]
+    end = state.item[item]["end"]
+    if index == end - 1:
+        while (state.postings[at + end - 2] & SLOT) == SLOT:  # a live posting stands before: df > 0
+            end -= 1
+        state.item[item]["end"] = end - 1
+        return
+    state.postings[at + index] |= SLOT
+    if end - index > NEAR_END:
+        return
+    state.item[item]["low"] = min(index, state.item[item]["low"]) if state.item[item]["dead"] > 0 else index
+    state.item[item]["dead"] += 1
+    low = max(state.item[item]["low"], state.item[item]["start"])  # what lies before the start has been evicted
+    if state.item[item]["dead"] >= MANY_DEAD and state.item[item]["dead"] * 4 >= end - low:
+        _squeeze(state, item, low, low)
+
+
+@inner
+def reframe(state: State, base: int, shift: int) -> None:
+    """Rewrite every live posting's time for a new frame, from the sessions' exact times."""
+    for item in range(state.item.size):
+        if state.item[item]["df"] == 0:
+            continue
+        start = state.item[item]["start"]
+        _squeeze(state, item, start, start)
+        at = state.item[item]["at"]
+        for j in range(at + start, at + state.item[item]["end"]):
+            slot = state.postings[j] & SLOT
+            time = (state.session[np.int64(slot)]["last"] - base) >> shift
+            state.postings[j] = (np.uint64(time) << BITS) | slot
+    state.counters[BASE] = base
+    state.counters[SHIFT] = shift

@@ -1,0 +1,432 @@
+"""The same, plainly: store, model and fallbacks in plain Python, to be read beside the papers.
+
+Slow on purpose: an answer is computed from all retained sessions, from scratch, by the definitions of the design.
+Property tests hold the compiled index against it after every event. Sums are taken in the kernel's order (query items
+newest first, neighbours newest first), so that scores must agree to the bit.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from xxhash import xxh3_64_intdigest
+
+from stream_rec.core.events import Event
+from stream_rec.core.index.kernel.arithmetic import exp, ln
+from stream_rec.core.index.kernel.state import DECAY
+from stream_rec.core.limits import Limits
+
+__all__ = ["Near", "Query", "ReferenceStore", "Scored", "Terms"]
+
+DAY_MS = 86_400_000
+MOST_PLACES = 1024
+
+
+class Visit(NamedTuple):
+    """An event as its session keeps it."""
+
+    time: int
+    item: str
+    type: str
+
+
+class Scored(NamedTuple):
+    """One item of an answer."""
+
+    item: str
+    score: float
+    source: str
+
+
+class Near(NamedTuple):
+    """A neighbour: its similarity, the newest item of the query that it shares, and that one's step."""
+
+    session: str
+    similarity: float
+    shared: str
+    step: int
+
+
+class Query(NamedTuple):
+    """One point of the parameter space, the formulas given as functions; see `recommend.Model` for what they mean."""
+
+    m: int
+    k: int
+    n: int
+    last: int
+    weight: Callable[[int, int, int], float]
+    """(i, L, U) -> w"""
+    normalise: str
+    age_days: float | None
+    match: Callable[[int], float]
+    place: Callable[[int], float]
+    direction: float
+    idf: str
+    idf_factor: float
+    seen: str
+    fallbacks: bool
+    rules: float = 0.0
+    rules_m: int = 1
+    rule: Callable[[int], float] = lambda _: 0.0
+    repeats: str = "scored"
+    require_type: tuple[str, ...] = ()
+    min_type_weight: float = 0.0
+    sampling: str = "recent"
+    sampling_seed: int = 0
+    every_time: bool = False
+    bonus_type: tuple[str, ...] = ()
+    bonus: float = 0.0
+
+
+class Terms(NamedTuple):
+    """What may come, how many of a category, and what weighs more; all rules together, as they hold for one query."""
+
+    allowed: Callable[[str], bool] = lambda _: True
+    factor: Callable[[str], float] = lambda _: 1.0
+    category: Callable[[str], str | None] = lambda _: None
+    same_category: bool = False
+    cap: int | None = None
+
+
+def hash_of(name: str) -> int:
+    """Return the hash that breaks ties."""
+    return xxh3_64_intdigest(name.encode())
+
+
+def mixed(word: int) -> int:
+    """Return 64 bits that look random, other ones for each *word* of 64 bits (the finalizer of SplitMix64)."""
+    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9 % (1 << 64)
+    word = (word ^ (word >> 27)) * 0x94D049BB133111EB % (1 << 64)
+    return word ^ (word >> 31)
+
+
+class ReferenceStore:
+    """Retained sessions by id, and everything else worked out from them when asked."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        deny: Sequence[str] = (),
+        type_weights: dict[str, float] | None = None,
+        cost: Callable[["ReferenceStore"], int] = lambda _: 0,
+    ) -> None:
+        self.limits = limits
+        self.deny = set(deny)
+        self.type_weights = type_weights or {}
+        self.cost = cost
+        self.sessions: dict[str, list[Visit]] = {}
+        self.users: dict[str, set[str]] = {}
+        self.ids: dict[str, tuple[int, str]] = {}
+        self.watermark: int | None = None
+
+    # --- events
+
+    def apply(self, event: Event) -> str:
+        """Apply one event: `applied`, `late` or `duplicate`."""
+        limits, session_id = self.limits, event.session_id
+        known = None if event.event_id is None else self.ids.get(event.event_id)
+        if known is not None and self.watermark is not None and known[0] >= self.watermark - limits.window_ms:
+            return "duplicate"
+        if self.watermark is not None and event.timestamp < self.watermark - limits.lateness_ms:
+            return "late"
+        if event.event_id is not None:
+            self.ids[event.event_id] = (event.timestamp, session_id)
+        self.watermark = event.timestamp if self.watermark is None else max(self.watermark, event.timestamp)
+        if session_id in self.sessions and self._is_over(session_id, event.timestamp):
+            self._drop(session_id)
+        visits = self.sessions.setdefault(session_id, [])
+        visits.append(Visit(event.timestamp, event.item_id, event.type))
+        visits.sort(key=lambda visit: visit.time)  # stable: equal times stay in log order
+        del visits[: -limits.max_session_events]
+        if event.user_id is not None:
+            self.users.setdefault(session_id, set()).add(event.user_id)
+        self._evict()
+        return "applied"
+
+    def forget(self, session_id: str | None = None, user_id: str | None = None) -> None:
+        """Erase a session, or a user's sessions, with the event ids that came with them."""
+        gone = {session_id} if session_id is not None else set()
+        gone |= {each for each, users in self.users.items() if user_id in users}
+        for each in gone & self.sessions.keys():
+            self._drop(each)
+        self.ids = {key: value for key, value in self.ids.items() if value[1] not in gone}
+
+    def _is_over(self, session_id: str, time: int) -> bool:
+        retention = self.limits.retention_ms
+        if retention is None:
+            return False
+        return time - self.sessions[session_id][-1].time > retention - self.limits.lateness_ms
+
+    def _drop(self, session_id: str) -> None:
+        del self.sessions[session_id]
+        self.users.pop(session_id, None)
+
+    def _evict(self) -> None:
+        assert self.watermark is not None
+        for session_id in self.oldest_first():
+            retention = self.limits.retention_ms
+            is_old = retention is not None and self.sessions[session_id][-1].time < self.watermark - retention
+            if not is_old and not self._is_over_limits():
+                return
+            self._drop(session_id)
+
+    def _is_over_limits(self) -> bool:
+        limits = self.limits
+        n_events = sum(map(len, self.sessions.values()))
+        return (
+            (limits.max_sessions is not None and len(self.sessions) > limits.max_sessions)
+            or (limits.max_events is not None and n_events > limits.max_events)
+            or (limits.max_bytes is not None and self.cost(self) > limits.max_bytes)
+        )
+
+    # --- the order and the counts
+
+    def key(self, session_id: str) -> tuple[int, int]:
+        """Return the place of a session in the total order."""
+        return self.sessions[session_id][-1].time, hash_of(session_id)
+
+    def oldest_first(self) -> list[str]:
+        """Return the retained sessions, oldest first."""
+        return sorted(self.sessions, key=self.key)
+
+    def newest_first(self) -> list[str]:
+        """Return the retained sessions, newest first."""
+        return self.oldest_first()[::-1]
+
+    def items(self, session_id: str) -> set[str]:
+        """Return the distinct items of a session."""
+        return {visit.item for visit in self.sessions[session_id]}
+
+    def df(self, item: str) -> int:
+        """Return how many retained sessions hold *item*."""
+        return sum(item in self.items(session_id) for session_id in self.sessions)
+
+    # --- answers
+
+    def answer_session(
+        self, session_id: str, query: Query, exclude: Sequence[str] = (), terms: Terms | None = None
+    ) -> list[Scored]:
+        """Answer for a session from its own events."""
+        events = [visit.item for visit in self.sessions.get(session_id, [])]
+        return self.answer(events, query, own=session_id, exclude=exclude, terms=terms)
+
+    def answer(
+        self,
+        events: Sequence[str],
+        query: Query,
+        own: str | None = None,
+        exclude: Sequence[str] = (),
+        terms: Terms | None = None,
+    ) -> list[Scored]:
+        """Answer for the items *events*, oldest first; session *own* is nobody's neighbour."""
+        terms = terms or Terms()
+        blocked = self.deny | set(exclude) | self._not_allowed(terms, events[-1] if events else None)
+        if query.seen == "drop-session":
+            blocked |= set(events)
+        elif query.seen == "drop-current":
+            blocked |= set(events[-1:])
+        asked = list(events[max(0, len(events) - query.last) :])
+        scores = self._from_neighbours(asked, query, own)
+        if query.repeats == "counted":
+            scores = self._with_repeats_counted(scores, set(events), blocked)
+        scores = {item: self._weighed(item, score, query) for item, score in scores.items()}
+        answer: list[Scored] = []
+        self._add_best(answer, scores, "neighbours", blocked, query.n, terms)
+        if query.fallbacks:
+            if asked:
+                followers = self._followers(asked[-1], query.m, own)
+                self._add_best(answer, followers, "followed", blocked, query.n, terms)
+            self._add_best(answer, self.popularity(), "popular", blocked, query.n, terms)
+        return answer
+
+    def _not_allowed(self, terms: Terms, current: str | None) -> set[str]:
+        """Return the items, of all that are held, that the rules keep out."""
+        held = {visit.item for visits in self.sessions.values() for visit in visits}
+        gone = {item for item in held if not terms.allowed(item)}
+        category = None if current is None else terms.category(current)
+        if terms.same_category and category is not None:
+            gone |= {item for item in held if terms.category(item) != category}
+        return gone
+
+    @staticmethod
+    def _add_best(
+        answer: list[Scored], scores: dict[str, float], source: str, blocked: set[str], n: int, terms: Terms
+    ) -> None:
+        """Add the best of *scores* in order, skipping what is in the answer, and what there is enough of."""
+        weighed = [(score * terms.factor(item), hash_of(item), item) for item, score in scores.items()]
+        for score, _, item in sorted(weighed, reverse=True):
+            category = terms.category(item)
+            n_alike = sum(category is not None and terms.category(each.item) == category for each in answer)
+            is_full = terms.cap is not None and n_alike >= terms.cap
+            if (
+                len(answer) < n
+                and score > 0
+                and item not in {*blocked, *(each.item for each in answer)}
+                and not is_full
+            ):
+                answer.append(Scored(item, score, source))
+
+    def neighbours(self, events: Sequence[str], query: Query, own: str | None) -> list[Near]:
+        """Return the neighbours of the items *events*, of which there are at most `last`, newest first."""
+        length = len(events)
+        newest_place = {item: i for i, item in enumerate(events, 1)}
+        items = sorted(newest_place, key=lambda item: -newest_place[item])
+        weights = {item: query.weight(newest_place[item], length, len(items)) for item in items}
+        sample = [each for each in self.newest_first() if each != own and self.items(each) & weights.keys()]
+        sample = [each for each in sample if self._passes(each, query)]
+        if query.sampling != "recent":
+            in_common = {each: len(self.items(each) & weights.keys()) for each in sample}
+            best_first = sorted(sample, key=lambda each: self._sampling_key(each, query, in_common[each]), reverse=True)
+            kept = set(best_first[: query.m])
+            sample = [each for each in sample if each in kept]
+        sample = sample[: query.m]
+        similarity = {each: self._similarity(each, items, weights, query) for each in sample}
+        ranked = sorted(range(len(sample)), key=lambda place: (-similarity[sample[place]], place))
+        neighbours = [sample[place] for place in sorted(ranked[: query.k])]  # newest first
+        if query.rules == 1.0:
+            neighbours = []
+        shared = {each: next(item for item in items if item in self.items(each)) for each in neighbours}
+        steps = {each: length - newest_place[shared[each]] + 1 for each in neighbours}
+        return [Near(each, similarity[each], shared[each], steps[each]) for each in neighbours]
+
+    def _from_neighbours(self, events: list[str], query: Query, own: str | None) -> dict[str, float]:
+        neighbours = self.neighbours(events, query, own)
+        base = {each.session: each.similarity * query.match(each.step) for each in neighbours}
+        votes = 0.0  # not by sum(), which rounds better than one by one from Python 3.12 on
+        for vote in base.values():
+            votes += max(0.0, vote)
+        scores, factor = self._rules(events, query, own, votes)
+        for each in neighbours:
+            self._add_items(each.session, base[each.session] * factor, each.shared, query, scores)
+        return scores
+
+    def _with_repeats_counted(self, scores: dict[str, float], seen: set[str], blocked: set[str]) -> dict[str, float]:
+        """Scale the scores of the items *seen* to the share that repeats have of all events but sessions' first."""
+        n_events = sum(map(len, self.sessions.values()))
+        n_held = sum(len(self.items(each)) for each in self.sessions)
+        old, new = 0.0, 0.0
+        for item, score in scores.items():
+            if item not in blocked and item in seen:
+                old += score
+            elif item not in blocked:
+                new += score
+        repeats, others = float(n_events - n_held), float(n_held - len(self.sessions))
+        if not (old > 0.0 and new > 0.0 and others > 0.0):
+            return scores
+        factor = (repeats * new) / (others * old)
+        return {item: score * factor if item in seen else score for item, score in scores.items()}
+
+    def _rules(self, events: list[str], query: Query, own: str | None, votes: float) -> tuple[dict[str, float], float]:
+        """Return the items' scores by sequential rules, and what a neighbour's vote counts beside them."""
+        scores: dict[str, float] = {}
+        if query.rules == 0.0 or not events:
+            return scores, 1.0
+        current = events[-1]
+        holders = [each for each in self.newest_first() if each != own and current in self.items(each)]
+        n_found = 0
+        for each in holders[: query.rules_m]:
+            visits = [visit.item for visit in self.sessions[each]]
+            pairs = [
+                (visits[after], query.rule(after - place))
+                for place, item in enumerate(visits)
+                for after in range(place + 1, len(visits))
+                if item == current != visits[after] and query.rule(after - place) > 0.0
+            ]
+            for follower, value in pairs:
+                scores[follower] = scores.get(follower, 0.0) + value
+            n_found += bool(pairs)
+        if not n_found:
+            return scores, 1.0
+        return scores, (1.0 - query.rules) * n_found / (query.rules * (votes if votes > 0.0 else 1.0))
+
+    def _passes(self, session_id: str, query: Query) -> bool:
+        visits = self.sessions[session_id]
+        total = self._weight_of(visits)
+        has_type = not query.require_type or any(visit.type in query.require_type for visit in visits)
+        return has_type and total >= query.min_type_weight * len(visits)
+
+    def _sampling_key(self, session_id: str, query: Query, n_shared: int) -> tuple[float, tuple[int, int]]:
+        """Return what a session is sampled by, the larger first; of equal keys the newer first."""
+        return {
+            "common-items": lambda: float(n_shared),
+            "random": lambda: float(mixed(hash_of(session_id) ^ mixed(query.sampling_seed)) >> 11),
+            "weighted-events": lambda: self._mean_weight(session_id, query),
+        }[query.sampling](), self.key(session_id)
+
+    def _mean_weight(self, session_id: str, query: Query) -> float:
+        visits = self.sessions[session_id]
+        mean = self._weight_of(visits) / len(visits)
+        earns = any(visit.type in query.bonus_type for visit in visits)
+        return mean + query.bonus if earns else mean
+
+    def _weight_of(self, visits: list[Visit]) -> float:
+        total = 0.0
+        for visit in visits:
+            total += self.type_weights.get(visit.type, 1.0)
+        return total
+
+    def _similarity(self, session_id: str, items: list[str], weights: dict[str, float], query: Query) -> float:
+        total = 0.0
+        for item in items:
+            if item in self.items(session_id):
+                total += weights[item]
+        if query.normalise == "query":
+            total /= len(items)
+        elif query.normalise == "cosine":
+            squares = 0.0
+            for item in items:
+                squares += weights[item] * weights[item]
+            total /= math.sqrt(squares) * math.sqrt(float(len(self.items(session_id))))
+        if query.age_days is not None:
+            assert self.watermark is not None
+            age = self.watermark - self.sessions[session_id][-1].time
+            total *= exp(-float(age) / (query.age_days * DAY_MS))
+        return total
+
+    def _add_items(self, session_id: str, base: float, shared: str, query: Query, scores: dict[str, float]) -> None:
+        places = [(visit.item, place) for place, visit in enumerate(self.sessions[session_id])]
+        newest = dict(places)
+        for item, place in places if query.every_time else newest.items():
+            value = base * query.place(min(abs(place - newest[shared]), MOST_PLACES - 1))
+            if place < newest[shared]:
+                value *= query.direction
+            if value > 0.0:
+                scores[item] = scores.get(item, 0.0) + value
+
+    def _weighed(self, item: str, score: float, query: Query) -> float:
+        if query.idf == "none":
+            return score
+        idf = ln(float(len(self.sessions)) / float(self.df(item)))
+        if query.idf == "added":
+            return score * (1.0 + query.idf_factor * idf)
+        return score * idf if idf > 0.0 else score
+
+    def _followers(self, item: str, m: int, own: str | None) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        holders = [each for each in self.newest_first() if each != own and item in self.items(each)]
+        for each in holders[:m]:
+            visits = self.sessions[each]
+            for before, after in pairwise(visits):
+                if before.item == item != after.item:
+                    scores[after.item] = scores.get(after.item, 0.0) + 1.0
+        return scores
+
+    def popularity(self) -> dict[str, float]:
+        """Return the decayed counts of all items that have one."""
+        if self.watermark is None:
+            return {}
+        step_ms = max(1, self.limits.popular_half_life_ms // 2)
+        counts: dict[str, list[int]] = {}
+        for visits in self.sessions.values():
+            for visit in visits:
+                age = self.watermark // step_ms - visit.time // step_ms
+                if age < len(DECAY):
+                    counts.setdefault(visit.item, [0] * len(DECAY))[age] += 1
+        scores = {}
+        for item, ages in counts.items():
+            total = 0.0
+            for count, decay in zip(ages, DECAY.tolist(), strict=True):
+                total += count * decay
+            scores[item] = total
+        return scores

@@ -1,0 +1,30 @@
+"""The model: parameters and presets of the session-kNN family, and why an item is recommended."""
+
+from stream_rec.core.model.explanations import EXPLAINED, Asked, Explaining, Names, Scored, explain
+from stream_rec.core.model.model import DEFAULT_PRESET, PRESETS, Model, changed, compile_model, model, stack_models
+from stream_rec.core.model.rules import MAX_BOOSTS, Rulebook, Rules
+from stream_rec.core.model.split import SALT, Split, Trial
+from stream_rec.core.model.wsknn import wsknn_model
+
+__all__ = [
+    "DEFAULT_PRESET",
+    "EXPLAINED",
+    "MAX_BOOSTS",
+    "PRESETS",
+    "SALT",
+    "Asked",
+    "Explaining",
+    "Model",
+    "Names",
+    "Rulebook",
+    "Rules",
+    "Scored",
+    "Split",
+    "Trial",
+    "changed",
+    "compile_model",
+    "explain",
+    "model",
+    "stack_models",
+    "wsknn_model",
+]

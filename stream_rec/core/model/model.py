@@ -1,0 +1,403 @@
+"""One parameter space for a family of session-kNN models, and the named points in it.
+
+A `Model` is what one query is asked with; it changes nothing in the index, so several can be asked side by side.
+Knows the formulas' shapes (as tables by step and place), not the data.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec.core.index import Parameters, exp, field, ln
+from stream_rec.core.limits import validated
+from stream_rec.errors import SettingsError
+
+__all__ = ["DEFAULT_PRESET", "PRESETS", "Model", "changed", "compile_model", "model", "stack_models"]
+
+DAY_MS = 86_400_000
+TEN_STEPS = 10
+MOST_PLACES = 1024
+LN_10 = 2.302585092994046
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+Share = Annotated[float, msgspec.Meta(ge=0.0)]
+
+Weight = Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]
+Match = Literal["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]
+RulesWeight = Literal["same", "div", "exp"]
+Repeats = Literal["scored", "counted"]
+Seen = Literal["keep", "drop-current", "drop-session"]
+Sampling = Literal["recent", "common-items", "random", "weighted-events"]
+Types = str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """One point of the parameter space.
+
+    In the formulas, i is an item's newest position in the query (1 is the oldest), L the query's length, U its number
+    of distinct items, and step = L - i + 1 for the newest item that query and neighbour share.
+    """
+
+    name: str = "vmis-knn"
+    """What answers carry as `model`."""
+
+    m: Count = 500
+    """Sample: so many of the sessions that share an item with the query."""
+
+    k: Count = 100
+    """Neighbours: so many of the sample's most similar."""
+
+    n: Count = 20
+    """Items of an answer."""
+
+    last: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
+    """Events of the session that are the query, counted from its end."""
+
+    weight: Weight = "distinct"
+    """w: `same` 1, `linear` i/L, `distinct` i/U, `quadratic` (i/L)^2, `log` 1/log10(L-i+1.7), `exp`
+    exp((i-L)/weight_decay), `wsknn-linear` (i+1)/L, `wsknn-log` log10(2.7)/log10(L-i+1.7)."""
+
+    weight_decay: Positive = 1.02
+    """lambda 1 of STAN, in places; for `weight = exp`."""
+
+    normalise: Literal["none", "query", "cosine"] = "none"
+    """What similarity is divided by: nothing, U, or the lengths of both sessions (norm of the weights, root of the
+    number of items)."""
+
+    age_days: Positive | None = None
+    """lambda 2 of STAN: a neighbour counts exp(-age/age_days); None, or inf: age does not matter."""
+
+    match: Match = "vmis"
+    """Factor by step: `vmis` 1-0.1*step, 0 from 10; `div` 1/step; `linear` 1-0.1*(step-1), 0 from 11; `log`
+    1/log10(step+1.7); `quadratic` 1/step^2; `exp` exp((1-step)/match_decay); `wsknn-linear` (1-0.1*step)/0.9, 0 from
+    10; `wsknn-log` log10(2.7)/log10(step+1.7)."""
+
+    match_decay: Positive = 1.02
+    """For `match = exp`, in steps."""
+
+    place_decay: Positive | None = None
+    """lambda 3 of STAN: an item counts exp(-distance/place_decay), in places from the shared item; None, or inf: it
+    does not matter."""
+
+    places: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    """Items of a neighbour further than this from the shared item, in places, count nothing; None: all count."""
+
+    direction: Share = 1.0
+    """Factor for items that the neighbour saw before the shared item."""
+
+    every_time: bool = False
+    """An item that a neighbour holds several times counts each time, by its place there, not once."""
+
+    idf: Literal["none", "vmis", "added"] = "vmis"
+    """Factor by rarity: `vmis` ln(N/df) where that is > 0; `added` 1 + idf_factor * ln(N/df)."""
+
+    idf_factor: Share = 1.0
+    """lambda of `idf = added`."""
+
+    rules: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    """Share of sequential rules in a score, beside the neighbours': an item counts for each time it came after the
+    current one, by distance. Both are taken as shares of votes. 0: no rules; 1: no neighbours."""
+
+    rules_m: Count = 500
+    """Rules are counted in so many of the newest sessions that hold the current item."""
+
+    rules_steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    """How far behind the current item an item may come, in places, and still count as following it."""
+
+    rules_weight: RulesWeight = "div"
+    """What a rule counts: `same` 1, `div` 1/distance, `exp` exp((1-distance)/rules_decay)."""
+
+    rules_decay: Positive = 2.0
+    """For `rules_weight = exp`, in places."""
+
+    repeats: Repeats = "scored"
+    """What the session's own items weigh: `scored` as much as they score, `counted` the share that repeats have of
+    the retained sessions' events."""
+
+    seen: Seen = "drop-current"
+    """Whether items of the session may come: all, all but the current one, none."""
+
+    fallbacks: bool = True
+    """Fill a short answer with items that followed the current one, then with popular ones."""
+
+    require_type: Types = None
+    """Sample only sessions with an event of this type, or of one of these."""
+
+    min_type_weight: Share = 0.0
+    """Sample only sessions whose events' mean type weight is at least this."""
+
+    sampling: Sampling = "recent"
+    """Which m are the sample: the newest; those with the most items of the query (`common-items`); any (`random`); or
+    those whose events have the largest mean type weight (`weighted-events`). Of equals the newer."""
+
+    sampling_seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
+    """For `sampling = random`: another one draws another sample, the same one always the same."""
+
+    bonus_type: Types = None
+    """For `sampling = weighted-events`: a session with an event of this type (or one of these) weighs `bonus` more."""
+
+    bonus: Share = 0.0
+    """What such a session weighs more."""
+
+
+_MODELS = [
+    # Ours: the neighbours of STAN mixed with rules (Ludewig & Jannach 2018, section 3), repeats counted (after Ren et
+    # al., AAAI 2019). Chosen on parts of three public logs and of the simulator; docs/explanation/evaluation.md shows
+    # it beside all others.
+    Model(
+        name="default",
+        weight="exp",
+        weight_decay=2.0,
+        normalise="cosine",
+        age_days=100.0,
+        match="none",
+        place_decay=10.0,
+        places=20,
+        direction=0.7,
+        idf="none",
+        rules=0.6,
+        rules_m=300,
+        rules_steps=1,
+        repeats="counted",
+    ),
+    # Jannach & Ludewig, "When recurrent neural networks meet the neighborhood", RecSys 2017
+    Model(name="sknn", weight="same", normalise="cosine", match="none", idf="none"),
+    # Ludewig & Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 2018
+    Model(name="v-sknn", weight="linear", normalise="query", match="div", idf="none"),
+    # Kersbergen, Sprangers & Schelter, "Serenade", SIGMOD 2022, section 3
+    Model(name="vmis-knn"),
+    # Garg et al., "Sequence and time aware neighborhood for session-based recommendations", SIGIR 2019
+    Model(name="stan", weight="exp", normalise="cosine", age_days=5.0, match="none", place_decay=2.05, idf="none"),
+    # Ludewig et al., "Empirical analysis of session-based recommendation algorithms", UMUAI 2020
+    Model(
+        name="vstan",
+        weight="exp",
+        normalise="cosine",
+        age_days=5.0,
+        match="exp",
+        place_decay=2.05,
+        idf="added",
+        idf_factor=5.0,
+    ),
+    # The package WSKNN 1.2.3, with its defaults (weighting linear, ranking linear)
+    Model(name="wsknn", weight="wsknn-linear", normalise="query", match="wsknn-linear", idf="none", every_time=True),
+]
+
+PRESETS: Mapping[str, Model] = {each.name: each for each in _MODELS}
+DEFAULT_PRESET = "default"
+
+
+def model(preset: str = DEFAULT_PRESET, **changes: object) -> Model:
+    """Return the preset of that name with some parameters changed, None meaning the preset's own.
+
+    Raises SettingsError, naming the parameter, for an unknown preset or parameter or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise SettingsError("preset", f"{preset!r} is none of {', '.join(PRESETS)}")
+    return changed(PRESETS[preset], **changes)
+
+
+def changed(point: Model, **changes: object) -> Model:
+    """Return *point* with some parameters changed, None meaning unchanged. Raises SettingsError as `model` does."""
+    values = msgspec.structs.asdict(point)
+    for key, value in changes.items():
+        if key not in values:
+            raise SettingsError(key, f"is no parameter of the model; there are {', '.join(values)}")
+        if value is not None:
+            values[key] = value
+    return validated(Model(**values))
+
+
+# --- tables: the shapes of the formulas, as the kernel reads them
+
+
+def _log10(x: float) -> float:
+    return ln(x) / LN_10
+
+
+def _table(size: int, formula: Callable[[int], float]) -> npt.NDArray[np.float64]:
+    return np.array([formula(j) for j in range(size)], np.float64)
+
+
+_WEIGHT_KINDS = {
+    "same": field.WEIGHT_SAME,
+    "linear": field.WEIGHT_LINEAR,
+    "distinct": field.WEIGHT_DISTINCT,
+    "quadratic": field.WEIGHT_QUADRATIC,
+    "log": field.WEIGHT_TABLE,
+    "exp": field.WEIGHT_TABLE,
+    "wsknn-linear": field.WEIGHT_AFTER,
+    "wsknn-log": field.WEIGHT_TABLE,
+}
+
+
+# Tables are made by our own arithmetic in Python, some microseconds an entry, and a model that asks with whole sessions
+# has ten thousand of them. Nobody writes to them, so models share them.
+@lru_cache(maxsize=64)
+def _weight_table(kind: Weight, decay: float, size: int) -> npt.NDArray[np.float64]:
+    return _table(size, _weight_formula(Model(weight=kind, weight_decay=decay)))
+
+
+@lru_cache(maxsize=64)
+def _match_table(kind: Match, decay: float, size: int) -> npt.NDArray[np.float64]:
+    match = _match_formula(Model(match=kind, match_decay=decay))
+    return _table(size, lambda step: match(max(step, 1)))
+
+
+def _weight_formula(point: Model) -> Callable[[int], float]:
+    """Return w by places from the query's end, L - i, for the kinds that depend on nothing else."""
+    if point.weight == "exp":
+        return lambda back: exp(-back / point.weight_decay)
+    if point.weight == "log":
+        return lambda back: 1.0 / _log10(back + 1.7)
+    if point.weight == "wsknn-log":
+        return lambda back: _log10(2.7) / _log10(back + 1.7)
+    return lambda _: 1.0
+
+
+def _match_formula(point: Model) -> Callable[[int], float]:
+    """Return match by step."""
+    decay = point.match_decay
+    formulas: dict[str, Callable[[int], float]] = {
+        "none": lambda _: 1.0,
+        "vmis": lambda step: 1.0 - 0.1 * step if step < TEN_STEPS else 0.0,
+        "div": lambda step: 1.0 / step,
+        "linear": lambda step: 1.0 - 0.1 * (step - 1) if step <= TEN_STEPS else 0.0,
+        "log": lambda step: 1.0 / _log10(step + 1.7),
+        "quadratic": lambda step: 1.0 / (step * step),
+        "exp": lambda step: exp((1 - step) / decay),
+        "wsknn-linear": lambda step: (1.0 - 0.1 * step) / 0.9 if step < TEN_STEPS else 0.0,
+        "wsknn-log": lambda step: _log10(2.7) / _log10(step + 1.7),
+    }
+    return formulas[point.match]
+
+
+def _place_formula(point: Model) -> Callable[[int], float]:
+    """Return place by distance."""
+    decay, places = point.place_decay or math.inf, point.places
+    return lambda distance: 0.0 if places is not None and distance > places else exp(-distance / decay)
+
+
+def _rule_formula(point: Model) -> Callable[[int], float]:
+    """Return a rule's weight by distance."""
+    formulas: dict[str, Callable[[int], float]] = {
+        "same": lambda _: 1.0,
+        "div": lambda distance: 1.0 / distance,
+        "exp": lambda distance: exp((1 - distance) / point.rules_decay),
+    }
+    return formulas[point.rules_weight]
+
+
+def _minds_place(point: Model) -> bool:
+    return (point.place_decay or math.inf) < math.inf or point.direction != 1.0 or point.places is not None
+
+
+def _n_places(point: Model, longest: int) -> int:
+    """How long the table by distance is: as long as sessions, or up to the first distance that counts nothing."""
+    if not _minds_place(point):
+        return 1
+    most = min(longest, MOST_PLACES)
+    return most if point.places is None else min(most, point.places + 2)
+
+
+_NORMALISE = {
+    "none": field.NORMALISE_NONE,
+    "query": field.NORMALISE_QUERY,
+    "cosine": field.NORMALISE_COSINE,
+}
+_IDF = {"none": field.IDF_NONE, "vmis": field.IDF_VMIS, "added": field.IDF_ADDED}
+_SAMPLING = {
+    "recent": field.SAMPLE_RECENT,
+    "common-items": field.SAMPLE_COMMON,
+    "random": field.SAMPLE_RANDOM,
+    "weighted-events": field.SAMPLE_WEIGHTED,
+}
+_SEEN = {
+    "keep": field.SEEN_KEEP,
+    "drop-current": field.SEEN_DROP_CURRENT,
+    "drop-session": field.SEEN_DROP_SESSION,
+}
+
+
+def compile_model(
+    point: Model, types: Mapping[str, int], type_weights: Mapping[str, float], longest: int
+) -> Parameters:
+    """Return *point* as the kernel takes it.
+
+    `types` numbers the event types seen so far, `type_weights` weighs them (others weigh 1), and no session
+    is longer than *longest* events.
+    """
+    whole = np.zeros(field.N_WHOLE, np.int64)
+    whole[field.M] = point.m
+    whole[field.K] = point.k
+    whole[field.N] = point.n
+    whole[field.LAST] = point.last
+    whole[field.WEIGHT] = _WEIGHT_KINDS[point.weight]
+    whole[field.NORMALISE] = _NORMALISE[point.normalise]
+    whole[field.PLACE] = _minds_place(point)
+    whole[field.IDF] = _IDF[point.idf]
+    whole[field.SEEN] = _SEEN[point.seen]
+    whole[field.FALLBACKS] = point.fallbacks
+    whole[field.REQUIRES] = point.require_type is not None
+    whole[field.SAMPLING] = _SAMPLING[point.sampling]
+    whole[field.SAMPLING_SEED] = point.sampling_seed
+    whole[field.EVERY_TIME] = point.every_time
+    whole[field.RULES_M] = point.rules_m
+    whole[field.REPEATS] = point.repeats == "counted"
+    real = np.zeros(field.N_REAL, np.float64)
+    real[field.RULES] = point.rules
+    real[field.AGE] = 0.0 if point.age_days in {None, math.inf} else point.age_days * DAY_MS
+    real[field.DIRECTION] = point.direction
+    real[field.IDF_FACTOR] = point.idf_factor
+    real[field.MIN_TYPE_WEIGHT] = point.min_type_weight
+    real[field.BONUS] = point.bonus
+    type_weight = np.ones(256, np.float64)
+    for name, number in types.items():
+        type_weight[number] = type_weights.get(name, 1.0)
+    rule = _rule_formula(point)
+    return Parameters(
+        whole=whole,
+        real=real,
+        weight=_weight_table(point.weight, point.weight_decay, point.last),
+        match=_match_table(point.match, point.match_decay, point.last + 1),
+        place=_table(_n_places(point, longest), _place_formula(point)),
+        rule=_table(point.rules_steps + 1, lambda distance: rule(max(distance, 1))),
+        type_weight=type_weight,
+        type_role=_roles(point, types),
+    )
+
+
+def _roles(point: Model, types: Mapping[str, int]) -> npt.NDArray[np.uint8]:
+    """Return what the model asks of each type's number. A type that no event had yet has none, and no session."""
+    roles = np.zeros(256, np.uint8)
+    for named, role in ((point.require_type, field.IS_REQUIRED), (point.bonus_type, field.IS_BONUS)):
+        for name in (named,) if isinstance(named, str) else named or ():
+            if name in types:
+                roles[types[name]] |= role
+    return roles
+
+
+def stack_models(many: Sequence[Parameters]) -> Parameters:
+    """Return the arrays of *many* models as one, [models, ...]; tables are made alike in length by what they mean."""
+    return Parameters(
+        whole=np.stack([each.whole for each in many]),
+        real=np.stack([each.real for each in many]),
+        weight=_stacked([each.weight for each in many]),
+        match=_stacked([each.match for each in many]),
+        place=_stacked([each.place for each in many]),
+        rule=_stacked([np.append(each.rule, 0.0) for each in many]),  # what is further off is no rule
+        type_weight=np.stack([each.type_weight for each in many]),
+        type_role=np.stack([each.type_role for each in many]),
+    )
+
+
+def _stacked(tables: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """Return *tables* as rows; beyond a table's end its last value holds."""
+    longest = max(map(len, tables))
+    return np.stack([np.pad(table, (0, longest - len(table)), mode="edge") for table in tables])

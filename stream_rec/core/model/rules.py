@@ -1,0 +1,356 @@
+"""Which items may come, how many of a category, and what weighs more: from words to arrays that the kernels look up.
+
+Rules that always hold are part of what each item is (`denied`); those of a question are *rule sets*, made when first
+asked for and kept for the next time, as long as there is room and the catalogue stays as it is. A question narrows what
+always holds, and does not widen it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec.core.catalogue import Catalogue, holds
+from stream_rec.core.events import Request
+from stream_rec.core.expressions import Expression, ExpressionError, parse
+from stream_rec.core.index import ANYTHING, Policy, field, terms
+from stream_rec.core.limits import validated
+from stream_rec.errors import SettingsError
+
+__all__ = ["MAX_BOOSTS", "Rulebook", "Rules"]
+
+MAX_BOOSTS: Final = 15  # of the settings and of a request together: each is a bit of a 16-bit verdict, and 0 bars
+MOST_BYTES: Final = 64 << 20
+MOST_SETS, LEAST_SETS = 256, 8
+FEW: Final = 8  # a rule set that lets through at most one row in so many has them listed
+NOTHING: Final = np.empty(0, np.int32)
+
+Factor = Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+Boosts = Mapping[str, float]
+Key = tuple[str | None, tuple[tuple[str, float], ...]]
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The rules that always hold. Expressions are over the fields of the catalogue."""
+
+    deny: frozenset[str] = frozenset()
+    """Items that never come."""
+
+    allow: frozenset[str] | None = None
+    """The only items that may come; None: all may."""
+
+    filter: str | None = None
+    """An expression that holds for every item that comes."""
+
+    boosts: dict[str, Factor] = {}
+    """Expression -> what the score of an item is multiplied by, for which it holds."""
+
+    same_category: bool = False
+    """Only items of the current item's category, where it has one."""
+
+    max_per_category: Count | None = None
+    """So many items of one category at most."""
+
+
+class Rulebook:
+    """The rules in force over a catalogue, and the rule sets that questions asked for.
+
+    Raises SettingsError for rules out of range, and for what is no expression.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = validated(rules)
+        needs_one = rules.filter is not None or rules.boosts or rules.same_category or rules.max_per_category
+        self.catalogue: Catalogue | None = Catalogue() if needs_one else None
+        if rules.filter is not None:
+            _parsed("filter", rules.filter)
+        for text in rules.boosts:
+            _parsed("boosts", text)
+        if len(rules.boosts) > MAX_BOOSTS:
+            raise SettingsError("boosts", f"expected at most {MAX_BOOSTS}, found {len(rules.boosts)}")
+        self._look_up(Catalogue())
+
+    # --- what always holds
+
+    def by_list(self, name: str) -> int:
+        """Return why the item is denied by the lists, 0 if it is not."""
+        allow = self.rules.allow
+        is_denied = name in self.rules.deny or (allow is not None and name not in allow)
+        return field.DENIED_BY_LIST if is_denied else 0
+
+    def rows(self, names: Sequence[str], items: Sequence[int]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+        """Return the rows of *names*, which have the numbers *items*, and why the catalogue denies them.
+
+        From now on those numbers are the items of these rows.
+        """
+        rows = np.fromiter(map(self._catalogue.row, names), np.int32, len(names))
+        self._holder[rows] = items
+        self._holder[0] = -1
+        return rows, self.by_catalogue(rows)
+
+    def forget_numbers(self) -> None:
+        """Forget which items have which numbers: all have others now."""
+        self._holder[:] = -1
+
+    def by_catalogue(self, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+        """Return why items of *rows* are denied by the catalogue, 0 where they are not."""
+        return self._barred[rows]
+
+    def take(self, catalogue: Catalogue) -> int:
+        """Let *catalogue* be the one in force; return the first row that has not been looked up yet.
+
+        0 says that all rows are others than before. Rule sets are made anew when they are next asked for.
+        """
+        before = self._catalogue
+        is_next = catalogue.line is before.line and catalogue.n_rows >= before.n_rows
+        holder = self._holder
+        self.catalogue = catalogue
+        self._look_up(catalogue)
+        if not is_next:
+            return 0
+        self._holder[: holder.size] = holder
+        return before.n_rows
+
+    def _look_up(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        n = catalogue.n_rows
+        barred = ~catalogue.available
+        if self.rules.filter is not None:
+            barred |= ~holds(parse(self.rules.filter), catalogue)
+        self._barred = barred.astype(np.uint8) * np.uint8(field.DENIED_BY_CATALOGUE)
+        self._holder = np.full(n, -1, np.int32)
+        self._sets = _RuleSets(n)
+        self._group = ANYTHING.group
+        self._member, self._member_at = ANYTHING.member, ANYTHING.member_at
+        self._base: Policy | None = None
+        self._pinned: set[int] = set()
+        self._own = field.NO_RULESET
+        if self.rules.boosts:
+            self._own = self._sets.put((None, ()), *self._compiled(None, ()), set()) or 0
+        self.default = self._default()
+
+    def _default(self) -> Policy:
+        """Return the policy of a question that brings no rules."""
+        rules = self.rules
+        if self._own == field.NO_RULESET and not rules.same_category and rules.max_per_category is None:
+            return ANYTHING
+        own = np.array([self._terms(Request(session_id=""), [], _no_item)], field.TERMS)
+        return self._policy()._replace(terms=own)
+
+    # --- what questions ask for
+
+    def policies(
+        self, requests: Sequence[Request], find: Callable[[str], int | None], at_most: int
+    ) -> Iterator[tuple[int, int, Policy]]:
+        """Yield the policies of *requests*, each of a stretch of them, mostly of all.
+
+        *find* numbers items. Raises SettingsError for what is no expression, or asks for a catalogue where none is.
+        """
+        begin = 0
+        if all(map(_is_plain, requests)):
+            for begin in range(0, len(requests), at_most):
+                yield begin, min(len(requests), begin + at_most), self.default
+            return
+        while begin < len(requests):
+            self._pinned = {self._own}
+            rows: list[tuple[int, ...]] = []
+            listed: list[int] = []
+            for request in requests[begin : begin + at_most]:
+                row = self._terms(request, listed, find)
+                if row is None:
+                    break
+                rows.append(row)
+            policy = self._policy()._replace(terms=np.array(rows, field.TERMS), listed=np.array(listed, np.int32))
+            yield begin, begin + len(rows), policy
+            begin += len(rows)
+
+    @staticmethod
+    def boosts(policy: Policy, row: npt.NDArray[np.int32], items: npt.NDArray[np.int32]) -> dict[int, float]:
+        """Return what *policy*, of one query, multiplies the scores of *items* by, where that is not 1.
+
+        *row* tells where in the catalogue each item is.
+        """
+        ruleset = int(policy.terms["ruleset"][0])
+        if ruleset == field.NO_RULESET or policy.most[ruleset] == 0.0:
+            return {}
+        factors = policy.factor[ruleset, policy.verdict[ruleset, row[items]]]
+        return {item: factor for item, factor in zip(items.tolist(), factors.tolist(), strict=True) if factor != 1.0}
+
+    def _terms(self, request: Request, listed: list[int], find: Callable[[str], int | None]) -> tuple[int, ...] | None:
+        """Return the request's terms, as fields of TERMS; None if its rule set has to wait for the next call."""
+        self._refuse_without_catalogue(request)
+        ruleset = self._ruleset(request)
+        if ruleset is None:
+            return None
+        own = self.rules
+        cap = request.max_per_category or own.max_per_category or 0
+        same = own.same_category if request.same_category is None else request.same_category
+        if (cap or same) and self._group is ANYTHING.group:
+            self._group = self._catalogue.column("category").codes
+            self._base = None
+        if same and self._member is ANYTHING.member:
+            self._list_members()
+        begin = len(listed)
+        listed += [number for name in request.exclude if (number := find(name)) is not None]
+        middle = len(listed)
+        if request.allow is not None:
+            listed += [number for name in dict.fromkeys(request.allow) if (number := find(name)) is not None]
+        row = field.LAST_SEEN
+        if same and request.items is not None:
+            row = self._catalogue.row(request.items[-1]) if request.items else 0
+        only_listed = request.allow is not None
+        return (begin, middle, middle, len(listed), ruleset, cap, row, same, only_listed)
+
+    def _ruleset(self, request: Request) -> int | None:
+        if request.filter is None and not request.boost:
+            return self._own
+        key = (request.filter, tuple((request.boost or {}).items()))
+        number = self._sets.find(key)
+        if number is None:
+            verdict, factors = self._compiled(*key)
+            number = self._sets.put(key, verdict, factors, self._pinned)
+            self._base = None
+        if number is not None:
+            self._pinned.add(number)
+        return number
+
+    def _refuse_without_catalogue(self, request: Request) -> None:
+        if self.catalogue is not None:
+            return
+        for key in ("filter", "boost", "same_category", "max_per_category"):
+            if getattr(request, key):
+                raise SettingsError(key, "there is no catalogue to look items up in: set `catalogue`")
+
+    def _compiled(
+        self, text: str | None, boosts: tuple[tuple[str, float], ...]
+    ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
+        """Return the verdict on each row, and the factors that verdicts stand for, from 1. O(rows)."""
+        catalogue = self._catalogue
+        every = [*self.rules.boosts.items(), *boosts]
+        if len(every) > MAX_BOOSTS:
+            message = f"expected at most {MAX_BOOSTS} with those of the settings, found {len(every)}"
+            raise SettingsError("boost", message)
+        code = np.zeros(catalogue.n_rows, np.int64)
+        for bit, (boost, _) in enumerate(every):
+            code |= holds(_parsed("boost", boost), catalogue).astype(np.int64) << bit
+        codes = np.flatnonzero(np.bincount(code))
+        verdict = np.zeros(int(codes[-1]) + 1, np.uint16)
+        verdict[codes] = np.arange(1, codes.size + 1)
+        verdict = verdict[code]
+        if text is not None:
+            verdict[~holds(_parsed("filter", text), catalogue)] = 0
+        factors = np.ones(codes.size + 1, np.float64)
+        for place, each in enumerate(codes.tolist(), 1):
+            for bit, (_, factor) in enumerate(every):
+                if each >> bit & 1:
+                    factors[place] *= factor
+        return verdict, factors if every else NO_FACTORS
+
+    def _list_members(self) -> None:
+        group = self._group
+        self._member = np.argsort(group, kind="stable").astype(np.int32)
+        self._member_at = np.zeros(int(group.max()) + 2, np.int64)
+        np.cumsum(np.bincount(group), out=self._member_at[1:])
+        self._base = None
+
+    def _policy(self) -> Policy:
+        """Return the arrays that all terms are about."""
+        if self._base is None:
+            sets = self._sets
+            chosen, chosen_at = sets.chosen()
+            self._base = Policy(
+                terms=terms(1),
+                listed=NOTHING,
+                verdict=sets.verdict,
+                factor=sets.factor,
+                most=sets.most,
+                chosen=chosen,
+                chosen_at=chosen_at,
+                group=self._group,
+                member=self._member,
+                member_at=self._member_at,
+                holder=self._holder,
+            )
+        return self._base
+
+
+NO_FACTORS: Final = np.zeros(2, np.float64)
+
+
+class _RuleSets:
+    """Rule sets by what was asked for; the one that was not used for longest makes room."""
+
+    def __init__(self, n_rows: int) -> None:
+        n_sets = max(LEAST_SETS, min(MOST_SETS, MOST_BYTES // (2 * n_rows)))
+        self.verdict = np.zeros((n_sets, n_rows), np.uint16)  # what is not used takes no memory yet
+        self.factor = np.zeros((n_sets, 2), np.float64)
+        self.most = np.zeros(n_sets, np.float64)
+        self._numbers: OrderedDict[Key, int] = OrderedDict()
+        self._chosen: list[npt.NDArray[np.int32]] = [NOTHING] * n_sets
+
+    def find(self, key: Key) -> int | None:
+        number = self._numbers.get(key)
+        if number is not None:
+            self._numbers.move_to_end(key)
+        return number
+
+    def put(
+        self, key: Key, verdict: npt.NDArray[np.uint16], factors: npt.NDArray[np.float64], pinned: set[int]
+    ) -> int | None:
+        """Keep a rule set; return its number, None where all others are *pinned*."""
+        number = self._place_for(pinned)
+        if number is None:
+            return None
+        if factors.size > self.factor.shape[1]:
+            grown = np.zeros((len(self.most), factors.size), np.float64)
+            grown[:, : self.factor.shape[1]] = self.factor
+            self.factor = grown
+        self.verdict[number] = verdict
+        self.factor[number, : factors.size] = factors
+        self.most[number] = factors.max()  # 0 where no score is multiplied
+        rows = np.flatnonzero(verdict).astype(np.int32)
+        self._chosen[number] = NOTHING
+        if verdict[0] == 0 and rows.size * FEW <= verdict.size:
+            self._chosen[number] = rows if rows.size else np.zeros(1, np.int32)  # row 0 is nobody's
+        self._numbers[key] = number
+        return number
+
+    def _place_for(self, pinned: set[int]) -> int | None:
+        if len(self._numbers) < len(self.most):
+            return len(self._numbers)
+        for key, number in self._numbers.items():
+            if number not in pinned:
+                del self._numbers[key]
+                return number
+        return None
+
+    def chosen(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Return the rows of those that let few through, one after another, and where each begins."""
+        at = np.zeros(len(self._chosen) + 1, np.int64)
+        np.cumsum([rows.size for rows in self._chosen], out=at[1:])
+        return np.concatenate(self._chosen), at
+
+
+def _is_plain(request: Request) -> bool:
+    return not request.exclude and (
+        request.filter is None
+        and request.allow is None
+        and request.same_category is None
+        and request.max_per_category is None
+        and not request.boost
+    )
+
+
+def _no_item(_: str) -> None:
+    return None
+
+
+def _parsed(key: str, text: str) -> Expression:
+    try:
+        return parse(text)
+    except ExpressionError as error:
+        raise SettingsError(key, f"{text!r} is no expression: {error}") from None

@@ -1,0 +1,66 @@
+"""The parameters of the package WSKNN 1.2.3 -> a model of ours.
+
+Its names and its defaults. Knows nothing of that package's code: what is right where the two differ is told in
+docs/explanation/wsknn.md, and held by tests/unit/test_wsknn.py.
+"""
+
+from typing import Final, Literal
+
+from stream_rec.core.model.model import Model, model
+from stream_rec.errors import SettingsError
+
+__all__ = ["wsknn_model"]
+
+SAMPLING: Final = {
+    "common_items": "common-items",
+    "recent": "recent",
+    "random": "random",
+    "weighted_events": "weighted-events",
+}
+WEIGHT: Final = {"linear": "wsknn-linear", "log": "wsknn-log", "quadratic": "quadratic"}
+MATCH: Final = {"linear": "wsknn-linear", "inv": "div", "log": "wsknn-log", "quadratic": "quadratic"}
+WHOLE_SESSION: Final = 10_000  # events asked with: as many as `Model.last` allows
+
+
+def wsknn_model(  # noqa: PLR0913  # as many as that package has
+    *,
+    number_of_recommendations: int = 5,
+    number_of_neighbors: int = 10,
+    sampling_strategy: Literal["common_items", "recent", "random", "weighted_events"] = "common_items",
+    sample_size: int = 1000,
+    weighting_func: Literal["linear", "log", "quadratic"] = "linear",
+    ranking_strategy: Literal["linear", "inv", "log", "quadratic"] = "linear",
+    return_events_from_session: bool = True,
+    required_sampling_event: str | None = None,
+    recommend_any: bool = False,
+    purchase_event: str | None = None,
+    purchase_weight: float = 0.0,
+    seed: int = 0,
+) -> Model:
+    """Return the model that WSKNN's parameters stand for, by its names and with its defaults.
+
+    *seed* draws the random sample. A session with an event of the type *purchase_event* weighs *purchase_weight* more
+    in `weighted_events`. Raises SettingsError, naming the parameter.
+    """
+    return model(
+        "wsknn",
+        n=number_of_recommendations,
+        k=number_of_neighbors,
+        m=sample_size,
+        last=WHOLE_SESSION,
+        sampling=_ours("sampling_strategy", SAMPLING, sampling_strategy),
+        weight=_ours("weighting_func", WEIGHT, weighting_func),
+        match=_ours("ranking_strategy", MATCH, ranking_strategy),
+        seen="keep" if return_events_from_session else "drop-session",
+        require_type=required_sampling_event,
+        fallbacks=recommend_any,
+        bonus_type=purchase_event,
+        bonus=purchase_weight,
+        sampling_seed=seed,
+    )
+
+
+def _ours(key: str, names: dict[str, str], theirs: str) -> str:
+    if theirs not in names:
+        raise SettingsError(key, f"{theirs!r} is none of {', '.join(names)}")
+    return names[theirs]

@@ -1,0 +1,99 @@
+"""All-time popularity as a model to compare with: counts of events since the start, the best kept in order.
+
+Counts only grow, so an item enters the ordered top only when its own count does: the top is exact at every moment, at
+a few steps an event. Equal counts: the larger hash first.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec.core.compiled import entry, inner
+
+__all__ = ["Popular", "count_and_show"]
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+U8 = npt.NDArray[np.uint8]
+
+KEEP, DROP_CURRENT, DROP_SESSION = range(3)
+
+
+class Popular(NamedTuple):
+    """Counts, and the items that have most of them."""
+
+    events: I64  # [I] counted of each item
+    hash: U64  # [I]
+    denied: U8  # [I]
+    at: I32  # [I] place in `top`, -1 for none
+    top: I32  # [T] most popular first
+    size: I64  # [1] how much of it is filled
+
+
+@inner
+def _beats(state: Popular, item: int, other: int) -> bool:
+    a, b = state.events[item], state.events[other]
+    return a > b or (a == b and state.hash[item] > state.hash[other])
+
+
+@inner
+def _count(state: Popular, item: int) -> None:
+    """Count an event of *item*, and let it rise to its place."""
+    state.events[item] += 1
+    if state.denied[item] != 0:
+        return
+    place = state.at[item]
+    if place < 0:
+        place = state.size[0]
+        if place == state.top.size:
+            place -= 1
+            fallen = state.top[place]
+            if not _beats(state, item, fallen):
+                return
+            state.at[fallen] = -1
+        else:
+            state.size[0] += 1
+    while place > 0 and _beats(state, item, state.top[place - 1]):
+        state.top[place] = state.top[place - 1]
+        state.at[state.top[place]] = place
+        place -= 1
+    state.top[place] = item
+    state.at[item] = place
+
+
+@entry
+def count_and_show(
+    state: Popular,
+    item: I32,
+    asks: U8,
+    learns: U8,
+    seen: int,
+    session: I32,
+    begin: I64,
+    end: I64,
+    blocked: U8,
+    answer: I32,
+    n: I32,
+) -> None:
+    """Before each event that `asks` marks, show the top into its row; then count it if `learns` marks it.
+
+    Its session's items so far are session[begin:end]; `blocked`, [I], is left as it was, all zero.
+    """
+    for i in range(item.size):
+        if asks[i] != 0:
+            first = end[i] if seen == KEEP else max(begin[i], end[i] - 1) if seen == DROP_CURRENT else begin[i]
+            for j in range(first, end[i]):
+                blocked[session[j]] = 1
+            n[i] = 0
+            for place in range(state.size[0]):
+                if n[i] == answer.shape[1]:
+                    break
+                if blocked[state.top[place]] == 0:
+                    answer[i, n[i]] = state.top[place]
+                    n[i] += 1
+            for j in range(first, end[i]):
+                blocked[session[j]] = 0
+        if learns[i] != 0:
+            _count(state, item[i])

@@ -1,0 +1,357 @@
+"""What a source holds, what of it a run would refuse, and which settings would help.
+
+Reads the whole source with the run's own settings, decoder and engine, so that its verdicts are the run's. The hints
+are guesses, and say what they are made from.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from time import time
+from typing import Any, Final
+
+import msgspec
+
+from stream_rec.core.events import VIEW, Event, Reason
+from stream_rec.core.sessionizer import Sessionizer
+from stream_rec.datasets.statistics import LogStatistics, Summary
+from stream_rec.errors import SettingsError
+from stream_rec.service.assembly import shared
+from stream_rec.service.batches import Refused
+from stream_rec.service.consuming.bounded_topic import TopicSource
+from stream_rec.service.metrics.counters import Counts
+from stream_rec.service.metrics.format import SURELY_SECONDS, show_duration, show_size, show_time
+from stream_rec.service.processing.processor import Worker
+from stream_rec.settings import Settings, is_topic
+from stream_rec.transport.files import open_source
+from stream_rec.transport.kafka import open_broker, parse_address
+from stream_rec.transport.records import Progress, Record, Source
+from stream_rec.units import format_duration
+
+__all__ = ["inspect"]
+
+_EXAMPLES: Final = 3
+_SHOWN_CHARS: Final = 100
+_UTF8_BYTES: Final = 4  # of one character, at most
+_LABEL_CHARS: Final = 15
+_LINE_BYTES: Final = 1 << 16
+_MOSTLY: Final = 0.5
+_SOME: Final = 0.01
+_MINUTE: Final = 60_000
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+_SEVERAL: Final = 3
+
+# Other names that logs in the wild have for the fields, in lower case, letters and digits only.
+_ALIASES: Final = {
+    "session_id": ("sessionid", "session", "sid", "visitid", "visit", "basketid", "orderid", "invoiceno", "invoice"),
+    "item_id": ("itemid", "item", "productid", "product", "sku", "stockcode", "articleid", "article", "contentid",
+                "movieid", "asin"),
+    "timestamp": ("timestamp", "time", "ts", "eventtime", "eventtimestamp", "datetime", "date", "createdat",
+                  "invoicedate", "unixtime"),
+    "user_id": ("userid", "user", "visitorid", "visitor", "customerid", "customer", "clientid", "uid"),
+    "type": ("type", "eventtype", "event", "action"),
+}  # fmt: skip
+
+
+class _Findings:
+    """What went by: verdicts with a few examples of each, and the figures of what was readable."""
+
+    def __init__(self) -> None:
+        self.examples: defaultdict[str, list[Refused]] = defaultdict(list)
+        self.statistics = LogStatistics()
+        self.names: Counter[str] = Counter()
+        """Of the fields that refused records have."""
+
+    def note(self, refused: Sequence[Refused]) -> None:
+        for each in refused:
+            examples = self.examples[str(each.reason)]
+            if len(examples) < _EXAMPLES:
+                examples.append(each)
+                self.names.update(_names_in(each.record))
+
+
+def inspect(
+    settings: Settings, stop: Callable[[], bool] = lambda: False, watch: Callable[[Progress], None] = lambda _: None
+) -> Iterable[str]:
+    """Read the source to its end, or until *stop*; return the report's lines. Raises as a run would.
+
+    *watch* is told after each batch how far it is.
+    """
+    findings = _Findings()
+    worker = Worker(
+        shared.build_engine(settings),
+        shared.build_decoder(settings),
+        answers_events=False,
+        now_ms=None if settings.max_future_ms is None else lambda: int(time() * 1000),
+    )
+    gap = settings.session_gap_ms
+    sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)
+    with closing(_opened(settings, worker)) as source:
+        try:
+            for records in source.batches(settings.batch_events):
+                decoded = worker.decode(records)
+                events = [each for each in decoded if type(each) is Event]
+                if sessionizer is not None:
+                    events = [each for each in sessionizer.assign(events) if type(each) is Event]
+                findings.statistics.add_all(events)
+                findings.note(worker.take_decoded(records, decoded).refused)
+                watch(source.progress)
+                if stop():
+                    break
+        except SettingsError as error:
+            raise _with_guess(error, settings) from None
+    worker.counts.check()
+    summary = findings.statistics.summary()
+    hints = list(_hints(settings, worker, findings, summary))
+    return [
+        *_verdicts(settings, worker, findings),
+        *_part(_figures(summary, worker)),
+        *_part(["hints", *(f"  - {hint}" for hint in hints)] if hints else []),
+    ]
+
+
+def _opened(settings: Settings, worker: Worker) -> Source:
+    if not is_topic(settings.events):
+        return shared.open_events(settings)
+    broker = open_broker(settings.events, client=settings.kafka_client, config=settings.kafka)
+    return TopicSource(broker, parse_address(settings.events, "events").topic, worker.decode)
+
+
+def _part(lines: Iterable[str]) -> list[str]:
+    """*lines* behind an empty one, if there are any."""
+    told = list(lines)
+    return ["", *told] if told else []
+
+
+def _verdicts(settings: Settings, worker: Worker, findings: _Findings) -> Iterable[str]:
+    counts = worker.counts
+    yield _line("source", settings.events)
+    yield _line("records", f"{counts.n_read:,}")
+    yield _line("accepted", f"{counts.n_applied:,}{_share(counts.n_applied, counts.n_read)}")
+    if counts.n_forgets:
+        yield _line("", f"{counts.n_forgets:,} of them orders to forget")
+    refused = {**counts.dead} | ({str(Reason.DUPLICATE): counts.n_duplicates} if counts.n_duplicates else {})
+    yield _line("refused", f"{sum(refused.values()):,}")
+    for reason, n in sorted(refused.items(), key=lambda pair: (-pair[1], pair[0])):
+        yield f"  {reason}: {n:,}{_share(n, counts.n_read)}"
+        for each in findings.examples[reason]:
+            yield f"    {_place(settings, each.record)}: {each.message}"
+            yield f"      {_clipped(each.record.value)}"
+
+
+def _place(settings: Settings, record: Record) -> str:
+    partition = f"-{record.partition}" if is_topic(settings.events) else ""
+    return f"{record.topic}{partition}:{record.offset}"
+
+
+def _figures(summary: Summary, worker: Worker) -> Iterable[str]:
+    if not summary.events or summary.first_timestamp is None or summary.last_timestamp is None:
+        return
+    stats = worker.engine.stats()
+    span = show_duration(summary.last_timestamp - summary.first_timestamp)
+    yield _line("events", f"{summary.events:,} readable, in {summary.sessions:,} sessions")
+    yield _line("items", f"{summary.items:,}; the top 1 % have {summary.head_share:.0%} of the events")
+    if summary.users:
+        yield _line("users", f"{summary.users:,}")
+    yield _line("types", ", ".join(f"{kind} {n:,}" for kind, n in list(summary.types.items())[:10]))
+    yield _line("time", f"{show_time(summary.first_timestamp)} to {show_time(summary.last_timestamp)} ({span})")
+    yield _line(
+        "session length",
+        f"mean {summary.session_length_mean:.1f}, median {summary.session_length_p50}, "
+        f"90 % {summary.session_length_p90}, 99 % {summary.session_length_p99}, longest {summary.session_length_max}",
+    )
+    yield _line("repeats", f"{summary.repeats_share:.1%} of the events touch an item of their session again")
+    yield _line("out of order", _lateness(summary))
+    yield _line(
+        "held at end",
+        f"{stats.n_sessions:,} sessions, {stats.n_events:,} events; {show_size(stats.n_bytes)} by the store's prices",
+    )
+
+
+def _lateness(summary: Summary) -> str:
+    if not summary.out_of_order_share:
+        return "none"
+    most = f"99 % of them by at most {show_duration(summary.lateness_ms_p99)}"
+    return f"{summary.out_of_order_share:.2%} of the events; {most}, all by {show_duration(summary.lateness_ms_max)}"
+
+
+def _hints(settings: Settings, worker: Worker, findings: _Findings, summary: Summary) -> Iterable[str]:
+    counts = worker.counts
+    if not counts.n_read:
+        yield "the source is empty"
+        return
+    if _not_objects(counts, findings) > _MOSTLY * counts.n_read:
+        yield "most of it is not JSON: if it is a table, say --format csv, or tsv"
+    if counts.dead[Reason.NOT_UTF8] > _SOME * counts.n_read:
+        yield "bytes are not UTF-8: if this is Latin-1, `iconv -f WINDOWS-1252 -t UTF-8` writes it anew"
+    if counts.dead[Reason.MISSING_FIELD]:
+        yield from _missing_hints(settings, findings)
+    yield from _never_hints(settings, summary)
+    yield from _time_hints(settings, worker, findings, summary)
+    if counts.dead[Reason.FUTURE]:
+        yield "events lie in the future of this machine's clock: raise --max-future, or say none for a simulated log"
+    if summary.users and settings.session_gap_ms is None and summary.sessions == summary.users:
+        yield "there are as many sessions as users: if one id stands for a visitor, cut visits with --session-gap 30m"
+    if summary.events and summary.session_length_mean == 1:
+        yield "every session has one event, so nothing follows anything: is session_id mapped to the right field?"
+
+
+def _never_hints(settings: Settings, summary: Summary) -> Iterable[str]:
+    """About optional fields that a name was given for, and that no event has: a slip of the pen, perhaps."""
+    if not summary.events:
+        return
+    if "user_id" in settings.fields and not summary.users:
+        yield f"no event has a user: is {settings.fields['user_id']!r} the right name?"
+    if "type" in settings.fields and set(summary.types) == {VIEW}:
+        yield f"every event is a {VIEW}: is {settings.fields['type']!r} the right name of the type?"
+
+
+def _time_hints(settings: Settings, worker: Worker, findings: _Findings, summary: Summary) -> Iterable[str]:
+    counts = worker.counts
+    unit = _unit_hint(settings, findings, summary)
+    if unit is not None:  # before that is right, nothing can be said of lateness
+        yield f"times do not look like {settings.timestamp_unit}: try --timestamp-unit {unit}"
+        return
+    if counts.dead[Reason.BAD_TIME] > _MOSTLY * counts.n_read:
+        yield "most times are in no form that is read: tell theirs, as in --timestamp-format '%d.%m.%Y %H:%M'"
+    if counts.dead[Reason.LATE]:
+        yield from _lateness_hints(settings, counts.dead[Reason.LATE], summary)
+    retention, lateness = settings.retention_ms, settings.lateness_ms
+    if retention is not None and 2 * lateness > retention:
+        pause = f"a session begins anew after a pause of {show_duration(retention - lateness)}"
+        yield f"{pause}, which is the retention less the lateness: raise --retention to keep sessions whole"
+
+
+def _not_objects(counts: Counts, findings: _Findings) -> int:
+    """How many records are no JSON: a row that begins with a number is JSON up to its first comma, so to say."""
+    told = [each.record for each in findings.examples[str(Reason.WRONG_TYPE)]]
+    rows = told and all(record.row is None and not record.value.lstrip().startswith(b"{") for record in told)
+    return counts.dead[Reason.NOT_JSON] + (counts.dead[Reason.WRONG_TYPE] if rows else 0)
+
+
+def _missing_hints(settings: Settings, findings: _Findings) -> Iterable[str]:
+    rules = shared.build_rules(settings)
+    missing = [name for name in rules.required() if not findings.names[name]]
+    guess = _guess(settings, list(findings.names))
+    if missing and guess:
+        yield f"no record that was refused has {missing[0]!r}: try {guess}"
+
+
+def _lateness_hints(settings: Settings, n_late: int, summary: Summary) -> Iterable[str]:
+    retention = settings.retention_ms
+    needed = _rounded_up(summary.lateness_ms_max)
+    # Within half of the retention: a session begins anew after a pause of the retention less the lateness.
+    if retention is None or 2 * needed <= retention:
+        yield f"{n_late:,} events are too late: --allowed-lateness {format_duration(needed)} would let all in"
+        return
+    most = _rounded_up(summary.lateness_ms_p99)
+    if settings.lateness_ms < most and 2 * most <= retention:
+        yield f"{n_late:,} events are too late: --allowed-lateness {format_duration(most)} would let most in"
+    else:
+        both = f"--retention {format_duration(2 * needed)} --allowed-lateness {format_duration(needed)}"
+        yield f"{n_late:,} events are too late by far: sort the log by time, or let all in with {both}"
+
+
+def _rounded_up(millis: int) -> int:
+    """*millis* up to the next whole minute, hour or day, whichever people would say."""
+    unit = next((unit for unit in (_DAY, _HOUR) if millis > _SEVERAL * unit), _MINUTE)
+    return -(-millis // unit) * unit
+
+
+def _unit_hint(settings: Settings, findings: _Findings, summary: Summary) -> str | None:
+    unit = settings.timestamp_unit
+    if settings.timestamp_format is not None:
+        return None
+    if unit == "ms" and summary.events and (summary.last_timestamp or 0) < SURELY_SECONDS:
+        return "s"
+    texts = [_time_in(settings, each.record) for each in findings.examples[Reason.BAD_TIME]]
+    if unit != "iso" and any(re.match(r"\d{4}-\d\d-\d\d", text) for text in texts):
+        return "iso"
+    texts = [text for text in texts if text.isascii() and text.isdigit()]
+    if texts:
+        finer = {"s": "ms", "ms": "us", "iso": _unit_of(int(texts[0]))}
+        return finer.get(unit)
+    return None
+
+
+def _unit_of(time: int) -> str:
+    if time < SURELY_SECONDS:
+        return "s"
+    return "ms" if time < SURELY_SECONDS * 1000 else "us"
+
+
+def _with_guess(error: SettingsError, settings: Settings) -> SettingsError:
+    """*error* about missing columns with a guess at which is which."""
+    if error.key != "fields":
+        return error
+    guess = _guess(settings, _header(settings))
+    text = error.message.removeprefix("fields: ")
+    return SettingsError("fields", f"{text} (perhaps {guess})") if guess else error
+
+
+def _guess(settings: Settings, names: Sequence[str]) -> str:
+    """Flags that map the fields that are needed and not among *names* to likely ones; empty if there are none."""
+    fields = shared.build_rules(settings).fields.as_dict()
+    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
+    found = {
+        field: plain[alias]
+        for field, aliases in _ALIASES.items()
+        if fields[field] not in names and (alias := next((a for a in aliases if a in plain), None)) is not None
+    }
+    if "session_id" in found or fields["session_id"] in names or settings.session_gap_ms is not None:
+        gap = ""
+        wanted = {field: name for field, name in found.items() if field != "user_id" or settings.session_gap_ms}
+    else:  # no session, but perhaps a user whose visits can be told apart
+        gap = " --session-gap 30m" if "user_id" in found or fields["user_id"] in names else ""
+        wanted = found
+    return " ".join(f"--field {field}={name}" for field, name in wanted.items()) + gap
+
+
+def _header(settings: Settings) -> list[str]:
+    """The first line's cells; empty where there is none to read again."""
+    if settings.events == "-" or is_topic(settings.events):
+        return []
+    try:
+        with closing(open_source(settings.events, file_format="jsonl")) as source:
+            first = next(iter(source.batches(1)))[0].value[:_LINE_BYTES].decode()
+    except (StopIteration, IndexError, UnicodeDecodeError):
+        return []
+    delimiter = "\t" if "\t" in first else ","
+    return [cell.strip('" \r') for cell in first.split(delimiter)]
+
+
+def _names_in(record: Record) -> list[str]:
+    if record.row is not None:
+        return list(record.row)
+    read = _as_object(record)
+    return list(read)
+
+
+def _time_in(settings: Settings, record: Record) -> str:
+    row = record.row if record.row is not None else _as_object(record)
+    return str(row.get(shared.build_rules(settings).fields.timestamp, ""))
+
+
+def _as_object(record: Record) -> dict[str, Any]:
+    try:
+        read = msgspec.json.decode(record.value)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _clipped(value: bytes) -> str:
+    text = value[: _SHOWN_CHARS * _UTF8_BYTES].decode(errors="backslashreplace")
+    # Bytes from outside must not steer the terminal they are shown on.
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:_SHOWN_CHARS])
+    return shown + (" ..." if len(text) > _SHOWN_CHARS else "")
+
+
+def _line(label: str, value: str) -> str:
+    return f"{label:<{_LABEL_CHARS}}{value}"
+
+
+def _share(n: int, total: int) -> str:
+    return f" ({n / total:.2%})" if total else ""

@@ -1,0 +1,39 @@
+"""Settings -> a run that stays, and what it shows to those who serve it."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from stream_rec.service.assembly import shared
+from stream_rec.service.handle import Served
+from stream_rec.service.requests.journal import Journal
+from stream_rec.service.requests.request_queue import Desk
+from stream_rec.service.running.batch_job import Job
+from stream_rec.service.running.standalone import TOPIC, Embedded, LogClock
+from stream_rec.settings import Settings
+
+__all__ = ["build_embedded"]
+
+
+def build_embedded(settings: Settings, undo: ExitStack) -> tuple[Embedded, Served]:
+    """Open all that *settings* name; *undo* closes it. Raises SettingsError."""
+    desk = Desk()
+    job = Job.from_settings(settings)
+    undo.callback(job.close)
+    journal = None
+    if settings.journal is not None:
+        journal = Journal(Path(settings.journal), TOPIC)
+        undo.callback(journal.close)
+    embedded = Embedded(job, desk, journal, clock=LogClock(settings.http_clock, settings.retention_ms))
+    tracing = shared.open_tracing(settings)
+    if tracing is not None:
+        undo.callback(tracing.close)
+    served = shared.describe_served(
+        settings,
+        desk,
+        embedded.inlet,
+        lambda: embedded.status,
+        lambda: embedded.state == "ready",
+        embedded.worker.meters,
+    )
+    served = served._replace(now_ms=embedded.clock, tracing=tracing)
+    return embedded, served if job.catalogue is None else served._replace(catalogue=job.catalogue.current)

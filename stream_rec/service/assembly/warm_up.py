@@ -1,0 +1,112 @@
+"""The kernels, made ready before the first record: loaded from Numba's cache, or compiled, once on a machine.
+
+Knows nothing of the log. The engine it drives is thrown away; the compiled code stays in the process.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from stream_rec.core.compiled import drop_stale_code
+from stream_rec.core.engine import Engine, Question
+from stream_rec.core.events import Event, Request
+from stream_rec.core.index import Answers
+from stream_rec.core.index.kernel import entries
+from stream_rec.core.model import stack_models
+from stream_rec.core.outcome import Watch
+from stream_rec.core.quality import Quality
+
+__all__ = [
+    "COMPILING",
+    "COMPILING_AGAIN",
+    "COMPILING_ANSWERS",
+    "COMPILING_MANY",
+    "can_keep",
+    "is_cold",
+    "kept_in",
+    "warm_up",
+    "warm_up_all",
+    "warm_up_evaluation",
+]
+
+COMPILING: Final = "compiling the kernels, once, about 20 s"
+COMPILING_ANSWERS: Final = "compiling the kernels that answer over HTTP, once, about a minute"
+COMPILING_MANY: Final = "compiling the kernels of the evaluation, once, about a minute"
+COMPILING_AGAIN: Final = (
+    "compiling the kernels, about 20 s, at each start: no folder to keep them in; NUMBA_CACHE_DIR may name one"
+)
+
+
+def can_keep() -> bool:
+    """Whether there is a folder for what was compiled."""
+    return entries.apply.dispatcher.stats.cache_path is not None
+
+
+def kept_in() -> str | None:
+    """The folder of what was compiled; None if there is none."""
+    kept: str | None = entries.apply.dispatcher.stats.cache_path
+    return kept
+
+
+def is_cold(*, answers_events: bool = True, kernel: str | None = None) -> bool:
+    """Whether what a run needs was never compiled here, going by whether the cache holds a file. Cheap.
+
+    *kernel* names another one that is needed.
+    """
+    kept = entries.apply.dispatcher.stats.cache_path
+    if kept is None:  # no folder may be written to: each start is a cold one
+        return True
+    folder = Path(kept)
+    drop_stale_code(folder)
+    needed = kernel or ("apply_and_ask" if answers_events else "apply")
+    return not any(folder.glob(f"entries.{needed}-*.nbi"))
+
+
+def warm_up(
+    *,
+    answers_events: bool = True,
+    answers_requests: bool = False,
+    keeps_snapshots: bool = False,
+    replays: bool = False,
+) -> None:
+    """Call what a run will call, so that its first record does not wait; one that *replays* also applies in silence."""
+    engine = Engine()
+    events = [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)]
+    quality = Quality(engine.split)
+    if answers_events:
+        engine.apply_and_answer(events, watch=Watch(quality, np.ones(len(events), np.uint8)))
+    if replays or not answers_events:
+        engine.apply(events)
+    if answers_requests:
+        quality.shown(engine.answer([Request(session_id="t"), Request(items=("a",))]))
+        engine.answer([Request(session_id="t", explain=True), Request(items=("a",), explain=True)])
+    engine.stats()
+    engine.forget(session_id="t", judge=quality)
+    if keeps_snapshots:
+        engine.import_state(engine.export_state())
+
+
+def warm_up_all() -> None:
+    """Call everything that is compiled but for the evaluation: what any run may need."""
+    warm_up(answers_requests=True, keeps_snapshots=True, replays=True)
+    engine = Engine()
+    engine.apply([Event("t", "a", 0)])
+    engine.ask(engine.model, session_id="t")
+    engine.ask(engine.model, items=["a"])
+    engine.ask_many(engine.model, [Question("t"), Question("t")], parts=2)
+    # Where sessions are cut from users, an event that brings an id is looked up before it is applied.
+    Engine(session_gap_ms=1).apply([Event("", "a", 0, event_id="e", user_id="u")])
+
+
+def warm_up_evaluation() -> None:
+    """Call what only an evaluation does: asking many models at once."""
+    engine = Engine()
+    stacked = stack_models([engine.parameters(engine.model)])
+    n = engine.model.n
+    answers = Answers(
+        np.empty((3, n), np.int32), np.empty((3, n), np.float64), np.empty((3, n), np.uint8), np.zeros(3, np.int32)
+    )
+    engine.ask_and_apply(
+        [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)], np.ones(3, np.uint8), stacked, answers
+    )

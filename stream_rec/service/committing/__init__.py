@@ -1,0 +1,1 @@
+"""What is made durable: answers, dead letters, offsets, snapshots."""

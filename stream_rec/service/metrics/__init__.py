@@ -1,0 +1,1 @@
+"""What is counted, timed, logged and traced. Never imports `service.running`."""

@@ -1,0 +1,1 @@
+"""What is decided about a batch: which records are applied, rejected, answered."""

@@ -1,0 +1,337 @@
+"""Where the catalogue comes from: a file that is looked at several times a second, or a topic that is followed.
+
+One thread reads, and makes each version from the last; everybody else takes the newest, which does not change. A new
+version that cannot be read is refused, and the old one stays: better yesterday's prices than no shop.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from threading import Event, Lock, Thread
+from time import monotonic
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+from xxhash import xxh3_128_intdigest
+
+from stream_rec.core.catalogue import Catalogue, CatalogueItem, read_item
+from stream_rec.core.events import DecodeRules, Reason
+from stream_rec.errors import DecodeError, SettingsError, StreamRecError, TransportError
+from stream_rec.transport.broker import Broker, Partition, Reader
+from stream_rec.transport.files import open_source
+from stream_rec.transport.records import Record
+
+__all__ = ["CatalogueFeed", "CatalogueFile", "CatalogueSource", "CatalogueTopic"]
+
+log = logging.getLogger(__name__)
+
+_EVERY_S: Final = 0.25
+_POLL_S: Final = 0.2
+_PAUSE_S: Final = 2.0
+_BATCH: Final = 4096
+_TOLD: Final = 5  # bad records of one reading that are told one by one
+_LOADING_S: Final = 120.0  # a topic that holds still for so long will not be read to its end
+
+Changes = Mapping[str, CatalogueItem | None]
+
+
+class CatalogueSource(Protocol):
+    """What a feed reads. For one thread."""
+
+    n_bad: int
+    """Records that are no items, so far."""
+
+    def load(self) -> Catalogue:
+        """All that there is now. Raises SettingsError and TransportError."""
+
+    def next(self, last: Catalogue) -> Catalogue:
+        """The version after *last*, or *last* itself where nothing has changed; waits for a moment.
+
+        Raises StreamRecError for one that is refused, having said why.
+        """
+
+    def close(self) -> None:
+        """Let go. May be called twice."""
+
+
+class CatalogueFeed:
+    """Keeps the newest version of a catalogue. `start` it; any thread may ask for `current`."""
+
+    def __init__(self, source: CatalogueSource) -> None:
+        self._source = source
+        self._current: Catalogue | None = None
+        self._over = Event()
+        self._starting = Lock()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Read what there is, and go on reading; nothing if that was done. Raises SettingsError and TransportError."""
+        with self._starting:
+            if self._thread is not None:
+                return
+            self._current = self._source.load()
+            log.info("the catalogue has %s items, %s unavailable", len(self._current), self._current.n_unavailable)
+            self._thread = Thread(target=self._follow, name="catalogue", daemon=True)
+            self._thread.start()
+
+    def current(self) -> Catalogue:
+        """The newest version; an empty one before `start`."""
+        if self._current is None:
+            self._current = Catalogue()
+        return self._current
+
+    @property
+    def n_bad(self) -> int:
+        """Records that were no items, so far."""
+        return self._source.n_bad
+
+    def close(self) -> None:
+        """End it."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(_PAUSE_S)
+        self._source.close()
+
+    def _follow(self) -> None:
+        while not self._over.is_set():
+            try:
+                self._current = self._source.next(self.current())
+            except StreamRecError as error:
+                log.warning("the catalogue stays as it was: %s", error)
+                self._over.wait(_PAUSE_S if isinstance(error, TransportError) and error.retriable else _EVERY_S)
+            except Exception:  # a thread that ends in silence would leave the catalogue as it is for ever
+                log.exception("the catalogue stays as it was")
+                self._over.wait(_PAUSE_S)
+
+
+class _Signature(NamedTuple):
+    """What tells one version of a file from another."""
+
+    modified_ns: int
+    size: int
+    number: int
+
+
+class CatalogueFile:
+    """A file that is read again whenever it changes."""
+
+    def __init__(self, path: str, max_record_bytes: int = 1 << 20, every_s: float = _EVERY_S) -> None:
+        self.n_bad = 0
+        self._path = path
+        self._rules = DecodeRules(max_record_bytes=max_record_bytes)
+        self._every_s = every_s
+        self._seen: _Signature | None = None
+        self._waiting = Event()
+        self._known: dict[int, CatalogueItem] = {}
+        """What was read last time, by the hash of the line: most lines stay, and reading one takes 5 us."""
+
+    def load(self) -> Catalogue:
+        """Read it. Raises SettingsError."""
+        self._seen = self._signature()
+        try:
+            return Catalogue(self._items())
+        except TransportError as error:
+            raise SettingsError("catalogue", error.message) from error
+
+    def next(self, last: Catalogue) -> Catalogue:
+        """Wait for a moment, and read it if it has changed."""
+        self._waiting.wait(self._every_s)
+        now = self._signature()
+        if now is None or now == self._seen:  # one that is away for a moment is being replaced
+            return last
+        self._seen = now
+        n_bad = self.n_bad
+        items = self._items()
+        if self._signature() != now:
+            self._seen, self.n_bad = None, n_bad
+            raise TransportError(f"{self._path} changed while it was read: write it under another name, and rename it")
+        if not items and len(last):
+            raise SettingsError("catalogue", f"{self._path} holds no items any more")
+        after = last.replaced(items)
+        if after is not last:
+            log.info("the catalogue has %s items, %s unavailable", len(after), after.n_unavailable)
+        return after
+
+    def close(self) -> None:
+        """Wait no longer."""
+        self._waiting.set()
+
+    def _signature(self) -> _Signature | None:
+        try:
+            status = Path(self._path).stat()
+        except OSError:
+            return None
+        return _Signature(status.st_mtime_ns, status.st_size, status.st_ino)
+
+    def _items(self) -> list[CatalogueItem]:
+        """All items of the file. Raises SettingsError where most records are none."""
+        items: list[CatalogueItem] = []
+        known, self._known = self._known, {}
+        told = _Told(self._path, "line")
+        source = open_source(self._path, self._rules, key="catalogue", whole=True)
+        try:
+            for records in source.batches(_BATCH):
+                for record in records:
+                    try:
+                        number = _hash(record)
+                        item = self._known[number] = known.get(number) or _item(record, None)
+                        items.append(item)
+                    except DecodeError as error:
+                        told.tell(record, error)
+        finally:
+            source.close()
+            self.n_bad += told.n
+        told.sum_up()
+        if told.n > len(items):
+            message = f"{told.n} of {told.n + len(items)} records of {self._path} are no items; the first: {told.first}"
+            raise SettingsError("catalogue", message)
+        return items
+
+
+class CatalogueTopic:
+    """A compacted topic: the last record of a key says what the item is, a record without a value that it is gone."""
+
+    def __init__(self, connect: Callable[[], Broker], topic: str) -> None:
+        self.n_bad = 0
+        self._connect = connect
+        self._topic = topic
+        self._broker: Broker | None = None
+        self._reader: Reader | None = None
+        self._named: dict[bytes, str] = {}
+        """Ids of the items whose records have another key than that."""
+        self._ends: dict[Partition, int] = {}
+
+    def load(self) -> Catalogue:
+        """Read all that it holds. Raises SettingsError and TransportError."""
+        try:
+            return Catalogue(self._all())
+        except BaseException:
+            self.close()
+            raise
+
+    def next(self, last: Catalogue) -> Catalogue:
+        """Wait for a moment for what comes."""
+        try:
+            if self._reader is None:
+                return last.replaced(self._all())
+            changes = self._read(self._reader)
+        except StreamRecError:
+            self.close()
+            raise
+        return last.changed(changes) if changes else last
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        reader, broker = self._reader, self._broker
+        self._reader = self._broker = None
+        if reader is not None:
+            reader.close()
+        if broker is not None:
+            broker.close()
+
+    def _all(self) -> Iterable[CatalogueItem]:
+        """Read from the beginning to what is the end now."""
+        self._broker = self._connect()
+        partitions = self._broker.partitions(self._topic)
+        if not partitions:
+            raise SettingsError("catalogue", f"there is no topic {self._topic!r} at these brokers")
+        bounds = self._broker.bounds(partitions)
+        open_ends = {each: bound.end for each, bound in bounds.items() if bound.first < bound.end}
+        self._reader = self._broker.reader()
+        self._reader.start({each: bound.first for each, bound in bounds.items()})
+        self._named.clear()
+        found: dict[str, CatalogueItem | None] = {}
+        self._ends = {}
+        until = monotonic() + _LOADING_S
+        while any(self._ends.get(each, 0) < end for each, end in open_ends.items() if not self._is_drained(each)):
+            changes = self._read(self._reader)
+            found.update(changes)
+            if changes:
+                until = monotonic() + _LOADING_S
+            elif monotonic() > until:
+                raise TransportError(f"the catalogue's topic {self._topic!r} cannot be read to its end", retriable=True)
+        return [item for item in found.values() if item is not None]
+
+    def _is_drained(self, partition: Partition) -> bool:
+        return self._reader is not None and partition in self._reader.drained
+
+    def _read(self, reader: Reader) -> dict[str, CatalogueItem | None]:
+        changes: dict[str, CatalogueItem | None] = {}
+        for partition, records in reader.poll(_BATCH, _POLL_S).items():
+            told = _Told(f"{partition.topic}-{partition.number}", "offset")
+            for record in records:
+                try:
+                    changes.update(self._change(record))
+                except DecodeError as error:
+                    told.tell(record, error)
+            if records:
+                self._ends[partition] = records[-1].offset + 1
+            told.sum_up()
+            self.n_bad += told.n
+        return changes
+
+    def _change(self, record: Record) -> Changes:
+        key = record.key
+        if record.tombstone:
+            if key is None:
+                raise DecodeError(Reason.MISSING_FIELD, "a record without key and value says nothing")
+            return {self._named.pop(key, None) or _text(key): None}
+        item = _item(record, None if key is None else _text(key))
+        if key is not None and _text(key) != item.id:
+            self._named[key] = item.id
+        return {item.id: item}
+
+
+class _Told:
+    """Tells of the first bad records of one reading, and counts the rest."""
+
+    def __init__(self, place: str, unit: str) -> None:
+        self.n = 0
+        self.first = ""
+        self._place = place
+        self._unit = unit
+
+    def tell(self, record: Record, error: DecodeError) -> None:
+        """Tell that *record* is no item."""
+        self.n += 1
+        message = f"{self._unit} {record.offset}: {error.message}"
+        self.first = self.first or message
+        if self.n <= _TOLD:
+            log.warning("the catalogue goes on without %s, %s", self._place, message)
+
+    def sum_up(self) -> None:
+        """Tell how many more there were."""
+        if self.n > _TOLD:
+            log.warning("the catalogue goes on without %s more records of %s", self.n - _TOLD, self._place)
+
+
+def _item(record: Record, key: str | None) -> CatalogueItem:
+    """The item that *record* tells of. Raises DecodeError."""
+    if record.fault is not None:
+        raise DecodeError(*record.fault)
+    return read_item(_object(record.value) if record.row is None else record.row, key)
+
+
+def _hash(record: Record) -> int:
+    columns = 0 if record.row is None else hash(tuple(record.row))
+    return xxh3_128_intdigest(record.value) ^ columns
+
+
+def _object(value: bytes) -> dict[str, Any]:
+    try:
+        value.decode()
+        found = msgspec.json.decode(value)
+    except UnicodeDecodeError as error:
+        raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(Reason.NOT_JSON, str(error)) from None
+    if not isinstance(found, dict):
+        raise DecodeError(Reason.WRONG_TYPE, "expected a JSON object")
+    return found
+
+
+def _text(key: bytes) -> str:
+    try:
+        return key.decode()
+    except UnicodeDecodeError as error:
+        raise DecodeError(Reason.NOT_UTF8, f"the key's byte {error.start} is not UTF-8") from None

@@ -1,0 +1,133 @@
+"""How a service is doing, for people, for other programs, and for whoever restarts it.
+
+A line in the log now and then, and a small file of JSON that is written anew each second. Looks at what the threads
+leave for it to be looked at; the engine's own figures are taken on the recommender thread.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import monotonic, time
+from typing import Final
+
+import msgspec
+
+from stream_rec.core.engine import Engine, Stats
+from stream_rec.core.quality import ModelShare, Quality, QualityReport, models_of
+from stream_rec.errors import SettingsError
+from stream_rec.service.metrics.counters import Counts
+from stream_rec.service.metrics.format import show_duration
+from stream_rec.service.reporting.quality_lines import quality_lines
+from stream_rec.transport.broker import Partition
+
+__all__ = [
+    "StatsTaker",
+    "Status",
+    "read_status",
+    "status_lines",
+    "write_status",
+]
+
+log = logging.getLogger(__name__)
+
+_EVERY_S: Final = 1.0
+_STALE_S: Final = 10.0
+_LABEL_CHARS: Final = 15
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What the status file holds."""
+
+    state: str
+    """`waiting for the broker`, `recovering`, `ready` or `stopping`."""
+    at_ms: int
+    """When this was written: a service that hangs does not write."""
+    pid: int
+    generation: int
+    owned: list[str]
+    lag: dict[str, int]
+    """By partition, the records that are there and not read yet, as of a few seconds ago."""
+    commits: int
+    counts: Counts
+    stats: Stats | None
+    last_snapshot: str | None
+    models: list[ModelShare] = msgspec.field(default_factory=list)
+    """The models that run, the main one first and the shadows last."""
+    quality: QualityReport | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers."""
+        return self.state == "ready"
+
+
+class StatsTaker:
+    """Takes the engine's figures on its own thread, once a second, and those of what it answers."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic, quality: Quality | None = None) -> None:
+        self.stats: Stats | None = None
+        self.models: list[ModelShare] = []
+        self.quality: QualityReport | None = None
+        self._judge = quality
+        self._clock = clock
+        self._next = 0.0
+
+    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
+        """Take them, if it is time to."""
+        del positions, forgot
+        self.idle(engine)
+
+    def idle(self, engine: Engine) -> None:
+        """Take them, if it is time to."""
+        now = self._clock()
+        if now >= self._next:
+            self._next = now + _EVERY_S
+            self.stats = engine.stats()
+            self.models = models_of(engine.split)
+            if self._judge is not None:
+                self.quality = self._judge.report(self.stats.n_items)
+
+
+def write_status(path: Path, status: Status) -> None:
+    """As a whole: whoever reads it never sees half of it. Raises SettingsError."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_bytes(msgspec.json.encode(status) + b"\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise SettingsError("status_file", f"cannot write {str(path)!r}: {error.strerror}") from error
+
+
+def read_status(path: Path) -> Status:
+    """The status in a file. Raises SettingsError for one that is not there, or none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Status, dec_hook=lambda kind, value: kind(value))
+    except OSError as error:
+        raise SettingsError("status_file", f"cannot read {str(path)!r}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise SettingsError("status_file", f"{str(path)!r} is not a service's status: {error}") from error
+
+
+def status_lines(path: Path) -> tuple[bool, list[str]]:
+    """Whether the service is well, and what its status says, for people. Raises SettingsError as `read_status`."""
+    status = read_status(path)
+    age_s = time() - status.at_ms / 1000
+    is_well = status.is_ready and age_s < _STALE_S
+    state = status.state if age_s < _STALE_S else f"silent for {age_s:.0f} s, {status.state} before"
+    counts, stats = status.counts, status.stats
+    lines = [
+        ("state", state),
+        ("answers for", ", ".join(status.owned) or "nothing"),
+        ("lag", f"{sum(status.lag.values()):,} records"),
+        ("read", f"{counts.n_read:,} records, {counts.n_answers:,} answers, {counts.n_followed:,} followed"),
+        ("dead-lettered", f"{counts.n_dead_lettered:,}"),
+        *([("lost", f"{counts.n_lost:,} records, to the topic's retention")] if counts.n_lost else []),
+        ("retained", "nothing yet" if stats is None else f"{stats.n_sessions:,} sessions, horizon {_horizon(stats)}"),
+        ("snapshot", status.last_snapshot or "none"),
+        *(("quality", told) for told in ([] if status.quality is None else quality_lines(status.quality))),
+    ]
+    return is_well, [f"{name:<{_LABEL_CHARS}}{value}" for name, value in lines]
+
+
+def _horizon(stats: Stats) -> str:
+    return "none" if stats.horizon_ms is None else show_duration(stats.horizon_ms)

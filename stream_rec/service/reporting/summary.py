@@ -1,0 +1,64 @@
+"""The lines at the end of a run: what was read, what became of it, and hints where something looks wrong."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from stream_rec.core.engine import Stats
+from stream_rec.service.metrics.counters import _LABEL_CHARS, Counts
+from stream_rec.service.metrics.format import SURELY_SECONDS, show_duration, show_size, show_time
+
+__all__ = ["summary_lines"]
+
+
+def summary_lines(
+    counts: Counts, stats: Stats, seconds: float, *, quality: Sequence[str] = (), interrupted: bool = False
+) -> list[str]:
+    """The end of a run in a few lines, for people. Figures are plain, names come first: easy to grep."""
+    forgets = f", {counts.n_forgets:,} forgets among them" if counts.n_forgets else ""
+    dead = f"{counts.dead.total():,}{_by_reason(counts.dead)}"
+    lines = [
+        ("read", f"{counts.n_read:,} records" + (" (stopped before the end)" if interrupted else "")),
+        ("applied", f"{counts.n_applied:,}{forgets}"),
+        ("dead-lettered", dead),
+        ("duplicates", f"{counts.n_duplicates:,}"),
+        ("answers", f"{counts.n_answers:,}"),
+    ]
+    if counts.n_requests:
+        refused = f"{counts.dead_requests.total():,} dead-lettered{_by_reason(counts.dead_requests)}"
+        expired = f", {counts.n_expired:,} expired" if counts.n_expired else ""
+        lines.append(("requests", f"{counts.n_requests:,} read, {refused}{expired}"))
+    if counts.n_followed:
+        lines.append(("followed", f"{counts.n_followed:,} records, answered by others or before"))
+    if counts.n_lost:
+        lines.append(("lost", f"{counts.n_lost:,} records, removed by the topic's retention before they were read"))
+    lines += [("quality", told) for told in quality]
+    kept = f"{stats.n_sessions:,} sessions, {stats.n_events:,} events, {stats.n_items:,} items"
+    lines += [
+        ("retained", f"{kept}; {stats.n_evicted:,} sessions evicted"),
+        ("memory", f"{show_size(stats.n_bytes)} by the store's prices"),
+        ("watermark", "none" if stats.watermark is None else show_time(stats.watermark)),
+        ("horizon", "none" if stats.horizon_ms is None else show_duration(stats.horizon_ms)),
+        ("took", _rates(counts, seconds)),
+        *(("hint", hint) for hint in _hints(counts, stats)),
+    ]
+    return [f"{name:<{_LABEL_CHARS}}{value}" for name, value in lines]
+
+
+def _hints(counts: Counts, stats: Stats) -> Iterator[str]:
+    """What a person should know who would take this for a run that went well."""
+    if 2 * counts.dead.total() > counts.n_read:
+        yield "most records were refused: `stream-rec check` with the same settings says why, and what would help"
+    if stats.watermark is not None and 0 < stats.watermark < SURELY_SECONDS:
+        yield f"the newest event is of {show_time(stats.watermark)[:4]}: times in seconds need --timestamp-unit s"
+
+
+def _by_reason(dead: Counter[str]) -> str:
+    told = ", ".join(f"{reason} {n:,}" for reason, n in sorted(dead.items()))
+    return f" ({told})" if told else ""
+
+
+def _rates(counts: Counts, seconds: float) -> str:
+    if seconds <= 0:
+        return "no time"
+    answered = f", {counts.n_answers / seconds:,.0f} answers/s" if counts.n_answers else ""
+    return f"{seconds:.1f} s: {counts.n_read / seconds:,.0f} records/s{answered}"

@@ -1,0 +1,248 @@
+"""The desk: what other threads ask of the engine, done by the thread that owns it, between two batches.
+
+Whoever asks puts an ask on the desk, with a ticket that means something to them, and goes on; the recommender thread
+takes all that waits in turn, and hands tickets and results back together. Questions that stand next to each other are
+answered in one go. So nobody but its owner touches the engine, there is no lock around it, and a thousand askers cost
+it no more than their questions.
+
+Knows nothing of HTTP or of event loops.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import groupby
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from stream_rec.core.events import Answer, Event, Forget, Request
+from stream_rec.errors import StreamRecError
+from stream_rec.service.batches import Refused, Taken
+from stream_rec.service.processing.processor import Worker
+from stream_rec.transport.records import Record
+
+__all__ = ["Applied", "Apply", "Ask", "BusyError", "Call", "Deliver", "Desk", "Done", "NotServedError", "Question"]
+
+_MOST_WAITING: Final = 4096
+_MOST_AT_ONCE: Final = 256
+
+
+class BusyError(StreamRecError):
+    """More is asked than is answered: ask again later, or less."""
+
+
+class NotServedError(StreamRecError):
+    """Nobody serves the desk now: the service recovers, or stops."""
+
+
+class Question(NamedTuple):
+    """Requests, to be answered from the state as it is, or as it is once all before `after` is applied."""
+
+    requests: Sequence[Request]
+    after: "dict[str, int] | None" = None
+    """By `topic-partition`, the last offset that must have been seen; waited for until `until`."""
+    until: float = 0.0
+
+
+class Call(NamedTuple):
+    """Anything else that only looks at the state."""
+
+    function: Callable[[Worker], Any]
+
+
+class Apply(NamedTuple):
+    """Events that go nowhere but into the state, and a request that is answered right after them."""
+
+    records: Sequence[Record]
+    events: Sequence[Event | Forget]
+    then: Request | None = None
+
+
+class Applied(NamedTuple):
+    """What became of an `Apply`."""
+
+    refused: Sequence[Refused]
+    answer: Answer | None
+    first: int
+    """The log position of the first of its records."""
+
+
+Ask = Question | Call | Apply
+
+
+class Done(NamedTuple):
+    """A ticket, and what came of it: list[Answer], whatever a `Call` returns, `Applied`, or an error."""
+
+    ticket: Any
+    result: Any
+
+
+Deliver = Callable[[list[Done]], None]
+Took = Callable[[Sequence[Apply], Sequence[Taken]], None]
+
+
+class Desk:
+    """Asks wait here. `put` and `refuse_all` are for any thread, `serve` for the one that owns the engine."""
+
+    def __init__(self, most_waiting: int = _MOST_WAITING) -> None:
+        self.nudge: Callable[[], None] = lambda: None
+        """Set by whoever serves: wakes them. Called from any thread, so it must not wait."""
+        self.deliver: Deliver = lambda _: None
+        """Set by whoever asks."""
+        self.took: Took = lambda _asks, _taken: None
+        """Set by whoever serves: told what was applied before anybody else is, with what belongs to it."""
+        self._most_waiting = most_waiting
+        self._waiting: deque[tuple[Ask, Any]] = deque()
+        self._ahead: list[tuple[Question, Any]] = []
+        self._nudged = False
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._ahead)
+
+    def put(self, ask: Ask, ticket: object) -> None:
+        """Leave *ask* to be served; the result comes with *ticket*. Raises BusyError where too much waits already."""
+        if len(self._waiting) >= self._most_waiting:
+            raise BusyError(f"{self._most_waiting:,} questions wait already")
+        self._waiting.append((ask, ticket))
+        if not self._nudged:
+            self._nudged = True
+            self.nudge()
+
+    def serve(self, worker: Worker) -> bool:
+        """Do what waits, and hand the results back; tell whether there was anything."""
+        self._nudged = False
+        if not self._waiting and not self._ahead:
+            return False
+        worker.look_at_catalogue()
+        asks: list[tuple[Ask, Any]] = [*self._ahead]
+        self._ahead = []
+        asks += self._take_waiting(_MOST_AT_ONCE)
+        if self._waiting:
+            self._nudged = True
+            self.nudge()
+        done: list[Done] = []
+        try:
+            self._serve(worker, asks, done)
+        except BaseException:
+            # The engine's owner is at its end; nobody shall wait for it.
+            told = {id(each.ticket) for each in done}
+            error = NotServedError("the service has failed: its log says why")
+            self.deliver([*done, *(Done(ticket, error) for _, ticket in asks if id(ticket) not in told)])
+            raise
+        if done:
+            self.deliver(done)
+        return bool(done)
+
+    def _serve(self, worker: Worker, asks: list[tuple[Ask, Any]], done: list[Done]) -> None:
+        ready = [(ask, ticket) for ask, ticket in asks if self._is_due(ask, ticket, worker)]
+        for kind, group in groupby(ready, lambda each: type(each[0])):
+            if kind is Question:
+                done += self._answered(worker, list(group))  # type: ignore[arg-type]  # of one kind
+            elif kind is Apply:
+                done += self._applied(worker, list(group))  # type: ignore[arg-type]  # of one kind
+            else:
+                done += [Done(ticket, self._of_one(worker, ask)) for ask, ticket in group]  # type: ignore[arg-type]
+
+    def refuse_all(self) -> None:
+        """Tell all that wait that nobody serves. One that somebody serves after all may be told twice."""
+        ahead, self._ahead = self._ahead, []
+        self._nudged = False
+        tickets = [ticket for _, ticket in ahead]
+        while taken := self._take_waiting(self._most_waiting):
+            tickets += [ticket for _, ticket in taken]
+        if tickets:
+            error = NotServedError("the service does not answer now: it recovers, or stops")
+            self.deliver([Done(ticket, error) for ticket in tickets])
+
+    def _take_waiting(self, most: int) -> list[tuple[Ask, Any]]:
+        """Take those that wait, until they ask *most* questions."""
+        taken: list[tuple[Ask, Any]] = []
+        with suppress(IndexError):  # two threads may take at once
+            n = 0
+            while n < most:
+                taken.append(self._waiting.popleft())
+                ask = taken[-1][0]
+                n += len(ask.requests) if isinstance(ask, Question) else 1
+        return taken
+
+    def _is_due(self, ask: Ask, ticket: object, worker: Worker) -> bool:
+        """Whether *ask* can be done now; one that is ahead of the log is kept."""
+        if type(ask) is not Question or ask.after is None:
+            return True
+        offsets = worker.offsets
+        if all(offsets.get(label, -1) >= offset for label, offset in ask.after.items()) or monotonic() >= ask.until:
+            return True
+        self._ahead.append((ask, ticket))
+        return False
+
+    def _answered(self, worker: Worker, questions: list[tuple[Question, Any]]) -> list[Done]:
+        """Answer all at once; where one of them is wrong, each for itself."""
+        requests = [request for question, _ in questions for request in question.requests]
+        try:
+            answers = iter(worker.answer(requests))
+        except Exception:  # noqa: BLE001  # each is told its own
+            return [Done(ticket, self._of_one(worker, question)) for question, ticket in questions]
+        return [Done(ticket, [next(answers) for _ in question.requests]) for question, ticket in questions]
+
+    def _of_one(self, worker: Worker, ask: Question | Call) -> object:
+        try:
+            return worker.answer(ask.requests) if isinstance(ask, Question) else ask.function(worker)
+        except Exception as error:  # noqa: BLE001  # whoever asked is told; the engine's owner goes on
+            return error
+
+    def _applied(self, worker: Worker, applies: list[tuple[Apply, Any]]) -> list[Done]:
+        """Apply all, in order, as few batches as can be; then let them be written down, and then tell.
+
+        An `Apply` whose request is about something else than its event ends a batch, and is answered behind it.
+        """
+        results: list[Applied | Exception] = []
+        taken: list[Taken] = []
+        for group in _batches(ask for ask, _ in applies):
+            took, made = self._applied_together(worker, group)
+            taken.append(took)
+            results += made
+        self.took([ask for ask, _ in applies], taken)
+        return [Done(ticket, result) for (_, ticket), result in zip(applies, results, strict=True)]
+
+    def _applied_together(self, worker: Worker, group: list[Apply]) -> tuple[Taken, list[Applied | Exception]]:
+        records = [record for ask in group for record in ask.records]
+        events = [event for ask in group for event in ask.events]
+        ends = np.cumsum([len(ask.events) for ask in group])
+        asked = np.zeros(len(events), np.bool_)
+        asked[[end - 1 for end, ask in zip(ends.tolist(), group, strict=True) if _is_plain(ask)]] = True
+        taken, answers = worker.take_asked(records, events, asked)
+        refused: dict[int, list[Refused]] = {}
+        for each in taken.refused:
+            refused.setdefault(id(each.record), []).append(each)
+        results: list[Applied | Exception] = []
+        for end, ask in zip(ends.tolist(), group, strict=True):
+            answer = answers[end - 1]
+            if ask.then is not None and answer is None:
+                result = self._of_one(worker, Question([ask.then]))
+                if isinstance(result, Exception):
+                    results.append(result)
+                    continue
+                (answer,) = result  # type: ignore[misc]  # one for each request
+            of_it = [each for record in ask.records for each in refused.get(id(record), ())]
+            results.append(Applied(of_it, answer, ask.records[0].offset))
+        return taken, results
+
+
+def _is_plain(ask: Apply) -> bool:
+    """Whether its request asks for the session of its event, and nothing else: then it is answered on the way."""
+    last = ask.events[-1]
+    return ask.then is not None and isinstance(last, Event) and ask.then == Request(session_id=last.session_id)
+
+
+def _batches(asks: Iterable[Apply]) -> Iterator[list[Apply]]:
+    """Cut *asks* behind each whose request must see the state right after it."""
+    batch: list[Apply] = []
+    for ask in asks:
+        batch.append(ask)
+        if ask.then is not None and not _is_plain(ask):
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,1 @@
+"""Threads and lives: what starts, runs, fails, is started again and stops."""

@@ -1,0 +1,174 @@
+"""The loop: batches from the source, through the worker, to the sinks.
+
+Knows nothing of settings' names or terminals. Events come first, then requests: both are files or pipes here, and
+what is asked of a finished log is asked of all of it. A source of both at once (a broker) only has to hand the worker
+its batches in the order they came.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from time import perf_counter, time
+from typing import Self
+
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Answer, encode_answer
+from stream_rec.service.assembly import shared
+from stream_rec.service.batches import Taken
+from stream_rec.service.metrics.counters import Counts
+from stream_rec.service.processing.catalogue_feed import CatalogueFeed
+from stream_rec.service.processing.processor import Worker
+from stream_rec.service.reporting.quality_lines import quality_lines
+from stream_rec.service.reporting.summary import summary_lines
+from stream_rec.settings import Settings
+from stream_rec.transport.records import Progress, Record, Sink, Source
+
+__all__ = ["Job"]
+
+Watch = Callable[["Job"], None]
+"""Called after each batch, an empty one too."""
+
+
+class Job:
+    """One run: where from, through what, and where to. `close` it, also after an error."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        events: Source,
+        *,
+        requests: Source | None = None,
+        recommendations: Sink | None = None,
+        dead_letters: Sink | None = None,
+        batch_events: int = 1024,
+        catalogue: CatalogueFeed | None = None,
+    ) -> None:
+        self.worker = worker
+        self.catalogue = catalogue
+        self.seconds = 0.0
+        """Time since the first batch was asked for, at the end of the last one."""
+        self.interrupted = False
+        self.events = events
+        self.requests = requests
+        self._reading = events
+        self._recommendations = recommendations
+        self._dead_letters = dead_letters
+        self.batch_events = batch_events
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Open everything that *settings* name. Raises SettingsError, and leaves nothing open then."""
+        with ExitStack() as undo:
+            catalogue = shared.build_catalogue(settings)
+            if catalogue is not None:
+                undo.callback(catalogue.close)
+                catalogue.start()
+            worker = Worker(
+                shared.build_engine(settings),
+                shared.build_decoder(settings),
+                shared.build_request_decoder(settings),
+                answers_events=settings.answers_events,
+                now_ms=None if settings.max_future_ms is None else _now_ms,
+            )
+            worker.quality = shared.build_quality(settings)
+            worker.catalogue = None if catalogue is None else catalogue.current
+            events = shared.open_events(settings)
+            undo.callback(events.close)
+            requests = shared.open_requests(settings)
+            if requests is not None:
+                undo.callback(requests.close)
+            recommendations = shared.open_recommendations(settings)
+            if recommendations is not None:
+                undo.callback(recommendations.close)
+            job = cls(
+                worker,
+                events,
+                requests=requests,
+                recommendations=recommendations,
+                dead_letters=shared.open_dead_letters(settings),
+                batch_events=settings.batch_events,
+                catalogue=catalogue,
+            )
+            undo.pop_all()
+        return job
+
+    @property
+    def engine(self) -> Engine:
+        """The live state."""
+        return self.worker.engine
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the records so far."""
+        return self.worker.counts
+
+    @property
+    def progress(self) -> Progress:
+        """Of the source being read."""
+        return self._reading.progress
+
+    def run(self, stop: Callable[[], bool] = lambda: False, watch: Watch = lambda _: None) -> None:
+        """Take all events, then all requests; between batches, *stop* may end it early.
+
+        What was taken is answered and written when this returns or raises. Raises TransportError.
+        """
+        started = perf_counter()
+
+        def after(taken: Taken | None) -> bool:
+            if taken is None:
+                self.flush()
+            else:
+                self.write(taken)
+            self.seconds = perf_counter() - started
+            watch(self)
+            self.interrupted = stop()
+            return self.interrupted
+
+        try:
+            if not self._take(self.events, self.worker.take_events, after) and self.requests is not None:
+                self._take(self.requests, self.worker.take_requests, after)
+        finally:
+            self.flush()
+            self.seconds = perf_counter() - started
+        self.counts.check()
+
+    def summary(self) -> list[str]:
+        """The run in a few lines."""
+        stats, quality = self.engine.stats(), self.worker.quality
+        told = [] if quality is None else quality_lines(quality.report(stats.n_items))
+        return summary_lines(self.counts, stats, self.seconds, quality=told, interrupted=self.interrupted)
+
+    def close(self) -> None:
+        """Write what is left, and let go of sources and sinks. Raises TransportError. May be called twice."""
+        with ExitStack() as stack:
+            for each in (self.events, self.requests, self._dead_letters, self._recommendations, self.catalogue):
+                if each is not None:
+                    stack.callback(each.close)
+
+    def _take(
+        self, source: Source, take: Callable[[Sequence[Record]], Taken], after: Callable[[Taken | None], bool]
+    ) -> bool:
+        """Hand all batches of *source* to *take*; tell whether it was stopped before the end."""
+        self._reading = source
+        return any(after(take(records) if records else None) for records in source.batches(self.batch_events))
+
+    def write(self, taken: Taken) -> None:
+        """Hand what came of a batch to the sinks. Raises TransportError."""
+        # Dead letters first: an answer tells a log position, and what was refused up to it is told by then.
+        if taken.refused and self._dead_letters is not None:
+            self._dead_letters.write([each.letter() for each in taken.refused])
+        if taken.answers and self._recommendations is not None:
+            self._recommendations.write(list(map(encode_answer, taken.answers)), list(map(_key, taken.answers)))
+
+    def flush(self) -> None:
+        """Return when all that was written has arrived. Raises TransportError."""
+        for sink in (self._dead_letters, self._recommendations):
+            if sink is not None:
+                sink.flush()
+
+
+def _key(answer: Answer) -> bytes | None:
+    return None if answer.session_id is None else answer.session_id.encode()
+
+
+def _now_ms() -> int:
+    return int(time() * 1000)

@@ -1,0 +1,158 @@
+"""One Settings from its layers: defaults < TOML file < environment < command line.
+
+A value of a higher layer replaces the lower one's whole, lists and tables too. Every wrong value is
+refused with its key, what was given, what was expected, and where it came from. Knows nothing of
+what the settings mean.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from stream_rec.errors import SettingsError
+from stream_rec.settings.fields import Kind, Setting
+from stream_rec.settings.schema import Settings, table
+from stream_rec.settings.trials import trials_of
+
+__all__ = ["ENVIRONMENT_PREFIX", "load"]
+
+ENVIRONMENT_PREFIX: Final = "STREAM_REC_"
+
+# So near to a setting's name it is a slip: RETENTON, EVENT. Other names are not ours to judge.
+_SLIP: Final = 0.85
+
+
+class _Given(NamedTuple):
+    value: object
+    where: str
+
+
+def load(
+    *,
+    config: str | Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Settings:
+    """Make Settings from the file *config*, variables in *environ*, and *flags*, the strongest.
+
+    *flags* maps attribute names to what the command line took: text, a switch, or a sequence of
+    texts for a flag given many times; None and empty sequences count as not given. Without *config*
+    the file that STREAM_REC_CONFIG names is read, if it does.
+
+    Raises SettingsError.
+    """
+    environ = {} if environ is None else environ
+    config = config or environ.get(ENVIRONMENT_PREFIX + "CONFIG") or None
+    given = {
+        **(_from_file(Path(config)) if config else {}),
+        **_from_environment(environ),
+        **_from_flags(flags or {}),
+    }
+    _refuse_missing(given)
+    try:
+        return Settings(**{name: value for name, (value, _) in given.items()})  # type: ignore[arg-type]  # checked one by one above
+    except SettingsError as error:
+        raise _with_origin(error, given) from None
+
+
+def _from_file(path: Path) -> dict[str, _Given]:
+    by_key = {setting.key: setting for setting in table()}
+    given = {}
+    for key, value in _parsed(path).items():
+        setting = by_key.get(key)
+        if setting is None:
+            raise SettingsError(key, f"{path} sets it, but there is no such setting{_hint(key, by_key)}")
+        where = f"{path}: {key}"
+        given[setting.name] = _Given(_read(setting, setting.from_toml, value, where), where)
+    return given
+
+
+def _parsed(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError("config", f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        quotes = "; texts stand in quotes" if "Invalid value" in str(error) else ""
+        raise SettingsError("config", f"{path} is not TOML: {error}{quotes}") from error
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+    by_variable = {ENVIRONMENT_PREFIX + setting.key.upper(): setting for setting in table()}
+    given = {}
+    for variable in sorted(environ):
+        setting = by_variable.get(variable)
+        if setting is not None:
+            value = _read(setting, setting.from_text, environ[variable], variable)
+            given[setting.name] = _Given(value, variable)
+        elif variable.startswith(ENVIRONMENT_PREFIX):
+            _refuse_slip(variable, by_variable)
+    return given
+
+
+def _refuse_slip(variable: str, known: Mapping[str, Setting]) -> None:
+    """Refuse *variable* if it is nearly a setting's; tests and other tools may own the rest."""
+    word = variable.removeprefix(ENVIRONMENT_PREFIX)
+    words = [name.removeprefix(ENVIRONMENT_PREFIX) for name in known]
+    if close := difflib.get_close_matches(word, words, n=1, cutoff=_SLIP):
+        raise SettingsError(
+            word.lower(),
+            f"the environment sets {variable}, but there is no such setting; "
+            f"did you mean {ENVIRONMENT_PREFIX}{close[0]}?",
+        )
+
+
+def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
+    by_name = {setting.name: setting for setting in table()}
+    return {
+        name: _Given(_from_flag(by_name[name], value), by_name[name].flag)
+        for name, value in flags.items()
+        if value is not None and value != ()
+    }
+
+
+def _from_flag(setting: Setting, value: object) -> object:
+    match value:
+        case bool():
+            return _read(setting, setting.from_toml, value, setting.flag)
+        case str():
+            return _read(setting, setting.from_text, value, setting.flag)
+        case Sequence():
+            return _read(setting, setting.from_texts, list(value), setting.flag)
+    raise TypeError(f"{setting.flag}: {value!r} did not come from a command line")
+
+
+def _read(setting: Setting, read: Callable[[Any], object], value: object, where: str) -> object:
+    try:
+        found = read(value)
+    except ValueError as error:
+        given = "something else" if setting.private else repr(value)
+        raise SettingsError(setting.key, f"{where} gives {given}; expected {error}") from None
+    if setting.kind is Kind.TABLES:
+        return trials_of(found, setting.key, where, _read)  # type: ignore[arg-type]  # tables, by its reader
+    return found
+
+
+def _refuse_missing(given: Mapping[str, _Given]) -> None:
+    for setting in table():
+        if setting.required and setting.name not in given:
+            raise SettingsError(
+                setting.key,
+                f"not given; set it with {setting.flag}, "
+                f"{ENVIRONMENT_PREFIX}{setting.key.upper()}, or {setting.key} in the "
+                f"--config file; expected {setting.expected}",
+            )
+
+
+def _with_origin(error: SettingsError, given: Mapping[str, _Given]) -> SettingsError:
+    """*error* of two settings that disagree, with where the named one came from."""
+    (name,) = (setting.name for setting in table() if setting.key == error.key.partition(".")[0])
+    where = given[name].where if name in given else "the default"
+    return SettingsError(error.key, f"{error.message.removeprefix(error.key + ': ')} (from {where})")
+
+
+def _hint(key: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(key.replace("-", "_").lower(), known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else "; see docs/reference/settings.md"

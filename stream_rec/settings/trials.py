@@ -1,0 +1,57 @@
+"""The tables under `[models]`: each a name, what becomes of the model, and parameters, which are settings themselves.
+
+Knows which settings are parameters by their place in the settings object, and what they take from there.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from stream_rec.errors import SettingsError
+from stream_rec.settings.fields import Setting, settings_of
+from stream_rec.settings.schema import TrialSettings, table
+
+__all__ = ["parameters", "trial_settings", "trials_of"]
+
+Read = Callable[[Setting, Callable[[Any], object], object, str], object]
+"""Reads a value; its error names the setting's key, what was given, what was expected, and where it came from."""
+
+
+@cache
+def parameters() -> Mapping[str, Setting]:
+    """Return the settings that a model may have of its own, by key."""
+    names = [setting.name for setting in table()]
+    return {setting.key: setting for setting in table()[names.index("preset") : names.index("fallbacks") + 1]}
+
+
+@cache
+def trial_settings() -> tuple[Setting, ...]:
+    """Return what each table takes beside parameters."""
+    return tuple(setting for setting in settings_of(TrialSettings) if setting.name != "parameters")
+
+
+def trials_of(tables: Mapping[str, Mapping[str, object]], key: str, where: str, read: Read) -> dict[str, TrialSettings]:
+    """Return the models of *tables*, which came from *where*. Raises SettingsError, naming `models.NAME.key`."""
+    return {name: _trial(given, f"{key}.{name}", f"{where}.{name}", read) for name, given in tables.items()}
+
+
+def _trial(given: Mapping[str, object], key: str, where: str, read: Read) -> TrialSettings:
+    own = {setting.key: setting for setting in trial_settings()}
+    found: dict[str, object] = {}
+    changes: dict[str, object] = {}
+    for name, value in given.items():
+        setting = own.get(name) or parameters().get(name)
+        if setting is None:
+            known = ", ".join([*own, *parameters()])
+            raise SettingsError(f"{key}.{name}", f"{where} sets it, but a model has no such setting; there are {known}")
+        inner = _renamed(setting, f"{key}.{name}")
+        into = found if name in own else changes
+        into[setting.name] = read(inner, inner.from_toml, value, f"{where}.{name}")
+    if not found:
+        raise SettingsError(key, f"{where} says neither share nor shadow: which sessions is it for?")
+    return TrialSettings(**found, parameters=changes)  # type: ignore[arg-type]  # read one by one just above
+
+
+def _renamed(setting: Setting, key: str) -> Setting:
+    fields = {name: getattr(setting, name) for name in Setting.__struct_fields__}
+    return Setting(**{**fields, "key": key})

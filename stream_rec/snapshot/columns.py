@@ -1,0 +1,196 @@
+"""An engine's state as named columns of numbers and bytes, and back.
+
+What a file holds, and in which order, stands in `DTYPES`: a change to it, or to what a column means, is another
+`VERSION`.
+"""
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec.core.engine_state import EngineState, names_of
+from stream_rec.core.index import field
+from stream_rec.core.index.retained import Retained
+from stream_rec.core.limits import Limits
+from stream_rec.core.session_store import Users, each_user
+from stream_rec.core.sessionizer import OpenSpans
+from stream_rec.snapshot.names import AT_ONCE, Packed, handfuls, pack, unpack
+
+__all__ = ["DTYPES", "VERSION", "Facts", "columns_of", "facts_of", "state_of"]
+
+VERSION: Final = 1
+Array = npt.NDArray[Any]
+Buffer = bytes | memoryview
+
+DTYPES: Final[Mapping[str, str]] = {
+    "session_names": "bytes",
+    "session_name_lengths": "<u4",
+    "session_hashes": "<u8",
+    "session_events": "<i4",
+    "event_items": "<i4",
+    "event_times": "<i8",
+    "event_types": "|u1",
+    "item_names": "bytes",
+    "item_name_lengths": "<u4",
+    "item_hashes": "<u8",
+    "type_names": "bytes",
+    "type_name_lengths": "<u4",
+    "event_ids": "<u8",
+    "user_names": "bytes",
+    "user_name_lengths": "<u4",
+    "link_sessions": "<i4",
+    "link_users": "<i4",
+    "span_users": "bytes",
+    "span_user_lengths": "<u4",
+    "span_counts": "<i4",
+    "spans": "<i8",
+}
+"""The columns of a file, in their order, each with its type: "bytes" for names, one behind the other."""
+
+
+class Column(NamedTuple):
+    """One of them."""
+
+    name: str
+    shape: tuple[int, ...]
+    pieces: list[Buffer]
+
+
+class Facts(NamedTuple):
+    """What of a state is no column."""
+
+    limits: Limits
+    session_gap_ms: int | None
+    watermark: int | None
+    n_evicted: int
+    spans_watermark: int | None
+
+
+def facts_of(state: EngineState) -> Facts:
+    """Return what of *state* is no column."""
+    kept, spans = state.retained, state.spans
+    return Facts(
+        state.limits,
+        state.session_gap_ms,
+        kept.watermark,
+        kept.n_evicted,
+        None if spans is None else spans.watermark,
+    )
+
+
+def columns_of(state: EngineState, rest: Callable[[], None]) -> Iterator[Column]:
+    """Yield the columns of *state* in the order of `DTYPES`, calling *rest* now and then."""
+    kept = state.retained
+    yield from _names("session_names", pack(names_of(state.session_names, kept.slot, AT_ONCE), rest))
+    yield _numbers("session_hashes", kept.hash)
+    yield _numbers("session_events", kept.n_events)
+    yield _numbers("event_items", kept.item)
+    yield _numbers("event_times", kept.time)
+    yield _numbers("event_types", kept.type)
+    yield from _names("item_names", pack(names_of(state.item_names, kept.items, AT_ONCE), rest))
+    yield _numbers("item_hashes", kept.item_hash)
+    yield from _names("type_names", pack(handfuls(state.type_names), rest))
+    yield _numbers("event_ids", kept.ids.view("<u8").reshape(-1, 4))
+    yield from _links(state, rest)
+    yield from _spans(state.spans, rest)
+
+
+def _numbers(name: str, values: Array) -> Column:
+    stored = np.ascontiguousarray(values, DTYPES[name])
+    return Column(name, stored.shape, [stored.reshape(-1).view(np.uint8).data])
+
+
+def _names(name: str, packed: Packed) -> Iterator[Column]:
+    yield Column(name, (sum(map(len, packed.pieces)),), list(packed.pieces))
+    yield _numbers(f"{name.removesuffix('s')}_lengths", packed.lengths)
+
+
+def _links(state: EngineState, rest: Callable[[], None]) -> Iterator[Column]:
+    """Yield the users by number, and the sessions (by place) that each took part in."""
+    numbers: dict[str, int] = {}
+    places = np.zeros(len(state.session_names), np.int32)
+    places[state.retained.slot] = np.arange(state.retained.slot.size)
+    slots, users = array("i"), array("i")
+    for n, (slot, chain) in enumerate(state.users.items()):
+        for user_id in each_user(chain):
+            slots.append(slot)
+            users.append(numbers.setdefault(user_id, len(numbers)))
+        if n % AT_ONCE == 0:
+            rest()
+    yield from _names("user_names", pack(handfuls(numbers), rest))
+    yield _numbers("link_sessions", places[np.frombuffer(slots, np.int32)])
+    yield _numbers("link_users", np.frombuffer(users, np.int32))
+
+
+def _spans(spans: OpenSpans | None, rest: Callable[[], None]) -> Iterator[Column]:
+    users: list[str] = []
+    counts, bounds = array("i"), array("q")
+    for n, (user_id, of_user) in enumerate(() if spans is None else spans.rows()):
+        users.append(user_id)
+        counts.append(len(of_user))
+        for span in of_user:
+            bounds.extend(span)
+        if n % AT_ONCE == 0:
+            rest()
+    yield from _names("span_users", pack(handfuls(users), rest))
+    yield _numbers("span_counts", np.frombuffer(counts, np.int32))
+    yield _numbers("spans", np.frombuffer(bounds, np.int64).reshape(-1, 3))
+
+
+def state_of(columns: Mapping[str, Array], facts: Facts) -> EngineState:
+    """Return the state that *columns* were made of, its sessions and items numbered without gaps.
+
+    Raises ValueError for columns that no state gives.
+    """
+    session_names, item_names = _unpack(columns, "session_name"), _unpack(columns, "item_name")
+    ids = np.ascontiguousarray(columns["event_ids"], np.uint64).reshape(-1).view(field.SEEN_ID)
+    return EngineState(
+        limits=facts.limits,
+        session_gap_ms=facts.session_gap_ms,
+        retained=Retained(
+            facts.watermark,
+            facts.n_evicted,
+            np.arange(len(session_names), dtype=np.int32),
+            columns["session_hashes"].astype(np.uint64, copy=False),
+            columns["session_name_lengths"].astype(np.uint16),
+            columns["session_events"].astype(np.int32, copy=False),
+            columns["event_items"].astype(np.int32, copy=False),
+            columns["event_times"].astype(np.int64, copy=False),
+            columns["event_types"],
+            np.arange(len(item_names), dtype=np.int32),
+            columns["item_hashes"].astype(np.uint64, copy=False),
+            columns["item_name_lengths"].astype(np.uint16),
+            ids,
+        ),
+        session_names=session_names,
+        item_names=item_names,
+        type_names=_unpack(columns, "type_name"),
+        users=_users_of(columns),
+        spans=None if facts.session_gap_ms is None else _spans_of(columns, facts.spans_watermark),
+    )
+
+
+def _unpack(columns: Mapping[str, Array], name: str) -> list[str]:
+    return unpack(columns[f"{name}s"].tobytes(), columns[f"{name}_lengths"])
+
+
+def _users_of(columns: Mapping[str, Array]) -> dict[int, Users]:
+    names = _unpack(columns, "user_name")
+    users: dict[int, Users] = {}
+    for place, number in zip(columns["link_sessions"].tolist(), columns["link_users"].tolist(), strict=True):
+        others = users.get(place)
+        users[place] = names[number] if others is None else (names[number], others)
+    return users
+
+
+def _spans_of(columns: Mapping[str, Array], watermark: int | None) -> OpenSpans:
+    names, bounds = _unpack(columns, "span_user"), columns["spans"].tolist()
+    ends = [0, *np.cumsum(columns["span_counts"]).tolist()]
+    if ends[-1] != len(bounds):
+        raise ValueError("open visits and their counts differ")
+    parts = (bounds[begin:end] for begin, end in pairwise(ends))
+    return OpenSpans.of(watermark, zip(names, parts, strict=True))

@@ -1,0 +1,366 @@
+"""The bytes of one snapshot: a prefix, a header in JSON, the columns, a checksum of it all.
+
+    magic          8 bytes
+    version        4 bytes, little-endian, as is the next
+    header length  4 bytes
+    checksum       16 bytes, XXH3-128 of the header
+    header         JSON, see `Header`; names each column with its type, shape, size and checksum
+    columns        one behind the other, in the header's order
+    checksum       16 bytes, XXH3-128 of everything before it
+
+Reading trusts nothing: no byte is used before its checksum agrees. Knows nothing of folders.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from struct import Struct
+from typing import Annotated, Any, BinaryIO, Final, NamedTuple, NoReturn
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from xxhash import xxh3_128
+
+from stream_rec._version import __version__
+from stream_rec.core.engine_state import EngineState, differences
+from stream_rec.core.limits import Limits
+from stream_rec.errors import SettingsError, SnapshotError
+from stream_rec.snapshot.columns import DTYPES, VERSION, Buffer, Column, Facts, columns_of, facts_of, state_of
+from stream_rec.snapshot.fingerprint import hash_of, plain
+
+__all__ = [
+    "TEMPORARY",
+    "About",
+    "Header",
+    "Offsets",
+    "Snapshot",
+    "nothing",
+    "read",
+    "read_header",
+    "refused",
+    "replace",
+    "sync_folder",
+    "verify",
+]
+
+MAGIC: Final = b"\x89SRSNAP\n"  # a first byte that no text begins with
+PREFIX: Final = Struct("<8sII16s")
+CHECKSUM: Final = 16
+TEMPORARY: Final = ".part"
+MOST_HEADER: Final = 64 << 20  # offsets of a million partitions fit
+AT_ONCE: Final = 1 << 20  # bytes written or hashed at a time: well under a millisecond
+
+Offsets = Mapping[str, Mapping[int, int]]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A column of the file."""
+
+    name: str
+    dtype: str
+    shape: tuple[Count, ...]
+    n_bytes: Count
+    checksum: str
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What a snapshot says of itself."""
+
+    stream_rec: str
+    """Version of the program that wrote it."""
+    created_at: int | None
+    """When, in ms since 1970, as the writer's caller told it."""
+    offsets: dict[str, dict[int, int]]
+    """By topic and partition, the offset of the next record that the state has not seen."""
+    fingerprint: dict[str, Any]
+    fingerprint_hash: str
+    limits: Limits
+    session_gap_ms: int | None
+    watermark: int | None
+    n_evicted: int
+    spans_watermark: int | None
+    counts: dict[str, int]
+    sections: tuple[Section, ...]
+    notes: bytes = b""
+    """What the writer's caller keeps beside the state, in a form of its own."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the columns."""
+        return sum(section.n_bytes for section in self.sections)
+
+
+class About(NamedTuple):
+    """What the writer's caller knows of a state."""
+
+    created_at: int | None
+    offsets: Offsets
+    fingerprint: Mapping[str, object]
+    notes: bytes = b""
+
+
+class Snapshot(NamedTuple):
+    """A snapshot that has been read and verified."""
+
+    path: Path
+    header: Header
+    state: EngineState
+
+
+# --- writing
+
+
+def nothing(*_: str) -> None:
+    """Do nothing: what is called at each step unless a caller wants more."""
+
+
+def replace(
+    path: Path,
+    state: EngineState,
+    about: About,
+    step: Callable[[str], None] = nothing,
+    rest: Callable[[], None] = nothing,
+) -> None:
+    """Write *state* to *path*, which has its new content as a whole or is what it was.
+
+    *step* is called before each step of it, *rest* between pieces of work. Raises SnapshotError if the system refuses.
+    """
+    temporary = path.with_suffix(TEMPORARY)
+    try:
+        step("open")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            _write(file, state, about, step, rest)
+            step("sync")
+            file.flush()
+            os.fsync(file.fileno())
+        step("rename")
+        temporary.rename(path)
+        sync_folder(path.parent)
+    except Exception as error:
+        _remove_quietly(temporary)
+        if isinstance(error, OSError):
+            raise SnapshotError(refused(path, "written", error)) from error
+        raise
+
+
+def refused(path: Path, done: str, error: OSError) -> str:
+    """Say what the system refused, and what the operator can do."""
+    return (
+        f"{path}: cannot be {done}: {error.strerror or error}; free or mend the disk, or name another place for "
+        "snapshots; those before it are as they were"
+    )
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the disk know the names in *folder*, so that they are there after a loss of power. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_quietly(path: Path) -> None:
+    """Remove what is half written; where even that is refused, the next writer does it."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _write(
+    file: BinaryIO,
+    state: EngineState,
+    about: About,
+    step: Callable[[str], None],
+    rest: Callable[[], None],
+) -> None:
+    columns = list(columns_of(state, rest))
+    header = msgspec.json.encode(_header(state, columns, about))
+    whole = xxh3_128()
+    step("header")
+    _put(file, [PREFIX.pack(MAGIC, VERSION, len(header), xxh3_128(header).digest()), header], whole, rest)
+    for column in columns:
+        step(f"write {column.name}")
+        _put(file, column.pieces, whole, rest)
+    step("checksum")
+    file.write(whole.digest())
+
+
+def _header(state: EngineState, columns: list[Column], about: About) -> Header:
+    return Header(
+        stream_rec=__version__,
+        created_at=about.created_at,
+        offsets={topic: dict(of_topic) for topic, of_topic in about.offsets.items()},
+        fingerprint=plain(about.fingerprint),
+        fingerprint_hash=hash_of(about.fingerprint),
+        counts=state.counts,
+        notes=about.notes,
+        sections=tuple(
+            Section(
+                column.name, DTYPES[column.name], column.shape, sum(map(len, column.pieces)), _checksum(column.pieces)
+            )
+            for column in columns
+        ),
+        **facts_of(state)._asdict(),
+    )
+
+
+def _checksum(pieces: Iterable[Buffer]) -> str:
+    taken = xxh3_128()
+    for part in _parts(pieces):
+        taken.update(part)
+    return taken.hexdigest()
+
+
+def _parts(pieces: Iterable[Buffer]) -> Iterator[memoryview]:
+    for piece in pieces:
+        view = memoryview(piece)
+        for begin in range(0, len(view), AT_ONCE):
+            yield view[begin : begin + AT_ONCE]
+
+
+def _put(file: BinaryIO, pieces: Iterable[Buffer], whole: xxh3_128, rest: Callable[[], None]) -> None:
+    for part in _parts(pieces):
+        whole.update(part)
+        file.write(part)
+        rest()
+
+
+# --- reading
+
+
+def read(path: Path, fingerprint: Mapping[str, object] | None = None) -> Snapshot:
+    """Read and verify a snapshot.
+
+    Raises SnapshotError for one that is torn, of another version, no snapshot at all, or left under other rules than
+    those of *fingerprint*, if that is given; it says which, what differs and what to do.
+    """
+    with _opened(path) as file:
+        header, whole = _header_of(path, file)
+        if fingerprint is not None:
+            _refuse_foreign(path, header, fingerprint)
+        columns = {section.name: _column(path, file, section, whole) for section in header.sections}
+        _end(path, file, whole)
+    try:
+        state = state_of(columns, Facts(*(getattr(header, name) for name in Facts._fields)))
+    except (ValueError, IndexError) as error:
+        _refuse(path, f"its columns contradict each other ({error})")
+    return Snapshot(path, header, state)
+
+
+def read_header(path: Path) -> Header:
+    """Read what a snapshot says of itself, and verify that alone. Raises SnapshotError."""
+    with _opened(path) as file:
+        return _header_of(path, file)[0]
+
+
+def verify(path: Path) -> Header:
+    """Read all of a snapshot, a little at a time, and compare every checksum. Raises SnapshotError as `read` does."""
+    with _opened(path) as file:
+        header, whole = _header_of(path, file)
+        for section in header.sections:
+            _skim(path, file, section, whole)
+        _end(path, file, whole)
+    return header
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to read; what the system refuses becomes a SnapshotError."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror or error}; mend that, or replay the log"
+        raise SnapshotError(message) from error
+
+
+def _refuse(path: Path, what: str) -> NoReturn:
+    raise SnapshotError(f"{path}: {what}; remove it, and take an older snapshot or replay the log")
+
+
+def _header_of(path: Path, file: BinaryIO) -> tuple[Header, xxh3_128]:
+    """Return the header, verified, and the beginning of the whole file's checksum."""
+    size = os.fstat(file.fileno()).st_size
+    prefix = file.read(PREFIX.size)
+    if not prefix.startswith(MAGIC[: len(prefix)]) or not prefix:
+        _refuse(path, "no snapshot: it begins with other bytes" if prefix else "torn: it is empty")
+    if len(prefix) < PREFIX.size:
+        _refuse(path, f"torn: it ends after {size} bytes")
+    _, version, length, checksum = PREFIX.unpack(prefix)
+    if version != VERSION:
+        _refuse(path, f"of format version {version}, and this program reads version {VERSION}")
+    if length > MOST_HEADER or PREFIX.size + length + CHECKSUM > size:
+        _refuse(path, f"torn: it ends within its header, after {size} bytes")
+    text = file.read(length)
+    if xxh3_128(text).digest() != checksum:
+        _refuse(path, "torn: the checksum of its header differs")
+    header = _decoded(path, text)
+    expected = PREFIX.size + length + header.n_bytes + CHECKSUM
+    if expected != size:
+        _refuse(path, f"torn: it has {size} bytes, and should have {expected}")
+    whole = xxh3_128(prefix)
+    whole.update(text)
+    return header, whole
+
+
+def _decoded(path: Path, text: bytes) -> Header:
+    try:
+        header = msgspec.json.decode(text, type=Header)
+    except (msgspec.MsgspecError, SettingsError) as error:
+        _refuse(path, f"written by another program: its header is not as expected ({error})")
+    if {section.name: section.dtype for section in header.sections} != dict(DTYPES):
+        _refuse(path, f"written by another program, stream-rec {header.stream_rec}: it has other columns")
+    return header
+
+
+def _refuse_foreign(path: Path, header: Header, fingerprint: Mapping[str, object]) -> None:
+    if header.fingerprint_hash != hash_of(fingerprint):
+        other = "; ".join(differences(header.fingerprint, plain(fingerprint)))
+        message = f"{path}: left under other settings ({other}): set them as they were, or replay the log"
+        raise SnapshotError(message)
+
+
+def _column(path: Path, file: BinaryIO, section: Section, whole: xxh3_128) -> npt.NDArray[Any]:
+    content = np.empty(section.n_bytes, np.uint8)
+    taken, at = xxh3_128(), 0
+    for part in _read_parts(file, section.n_bytes):
+        taken.update(part)
+        whole.update(part)
+        content[at : at + len(part)] = np.frombuffer(part, np.uint8)
+        at += len(part)
+    _compare(path, section, taken)
+    dtype = np.dtype(np.uint8 if section.dtype == "bytes" else section.dtype)
+    if dtype.itemsize * int(np.prod(section.shape, dtype=np.int64)) != section.n_bytes:
+        _refuse(path, f"torn: {section.name} has another size than its shape")
+    return content.view(dtype).reshape(section.shape)
+
+
+def _skim(path: Path, file: BinaryIO, section: Section, whole: xxh3_128) -> None:
+    taken = xxh3_128()
+    for part in _read_parts(file, section.n_bytes):
+        taken.update(part)
+        whole.update(part)
+    _compare(path, section, taken)
+
+
+def _read_parts(file: BinaryIO, n_bytes: int) -> Iterator[bytes]:
+    while n_bytes > 0:
+        part = file.read(min(AT_ONCE, n_bytes))
+        if not part:
+            return
+        n_bytes -= len(part)
+        yield part
+
+
+def _compare(path: Path, section: Section, taken: xxh3_128) -> None:
+    if taken.hexdigest() != section.checksum:
+        _refuse(path, f"torn: the checksum of {section.name} differs")
+
+
+def _end(path: Path, file: BinaryIO, whole: xxh3_128) -> None:
+    if file.read(CHECKSUM + 1) != whole.digest():
+        _refuse(path, "torn: the checksum at its end differs")

@@ -1,0 +1,226 @@
+"""A folder of snapshots: one writer, the newest few kept, each there as a whole or not at all.
+
+Files are named by a number that only grows, so that names sort by age whatever clocks do.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final, Self
+
+from stream_rec.core.engine_state import EngineState
+from stream_rec.errors import SettingsError, SnapshotError
+from stream_rec.snapshot.columns import DTYPES
+from stream_rec.snapshot.file import (
+    TEMPORARY,
+    About,
+    Offsets,
+    Snapshot,
+    nothing,
+    read,
+    read_header,
+    refused,
+    replace,
+    sync_folder,
+)
+
+__all__ = ["STEPS", "Claim", "claim", "newest_valid", "purge_before", "snapshots_in", "write"]
+
+KEEP: Final = 3
+NAME: Final = re.compile(r"snapshot-(\d{12,})\.srs")
+STEPS: Final = ("open", "header", *(f"write {name}" for name in DTYPES), "checksum", "sync", "rename", "prune")
+"""What `write` does, step by step; each is a place where a test can crash it."""
+
+
+# --- writing
+
+
+def write(  # noqa: PLR0913  # a state, what the file says of it, and what is done meanwhile
+    folder: Path,
+    state: EngineState,
+    *,
+    created_at: int | None,
+    fingerprint: Mapping[str, object],
+    offsets: Offsets | None = None,
+    keep: int = KEEP,
+    notes: bytes = b"",
+    step: Callable[[str], None] = nothing,
+    rest: Callable[[], None] = nothing,
+) -> Path:
+    """Write *state* as the newest snapshot of *folder*, and keep the newest *keep*; return its path.
+
+    *created_at* is the present time in ms, *offsets* the next record of each partition that the state has not seen;
+    *notes* are kept beside the state, as `read(path).header.notes`.
+    May run beside the engine's thread: the lock of the interpreter is held for about a millisecond at a time, and
+    *rest*, called in between, may sleep. *step* is called with each of STEPS before it. Only one process may write to
+    a folder, see `claim`.
+
+    Raises SnapshotError if the system refuses; what was there before is still there then, and nothing else is.
+    """
+    folder = Path(folder)
+    path = folder / _next_name(folder)
+    replace(path, state, About(created_at, {} if offsets is None else offsets, fingerprint, notes), step, rest)
+    step("prune")
+    _remove(folder, snapshots_in(folder)[:-keep])
+    return path
+
+
+def _next_name(folder: Path) -> str:
+    there = snapshots_in(folder)
+    number = 1 + (_number(there[-1]) if there else 0)
+    return f"snapshot-{number:012d}.srs"
+
+
+def _number(path: Path) -> int:
+    match = NAME.fullmatch(path.name)
+    return int(match[1]) if match else 0
+
+
+def _remove(folder: Path, snapshots: list[Path]) -> None:
+    """Remove *snapshots*, and all that a crash left half written."""
+    try:
+        for path in [*snapshots, *folder.glob(f"snapshot-*{TEMPORARY}")]:
+            path.unlink(missing_ok=True)
+        sync_folder(folder)
+    except OSError as error:
+        raise SnapshotError(refused(folder, "cleared of older snapshots", error)) from error
+
+
+def purge_before(folder: Path, path: Path) -> list[Path]:
+    """Remove all snapshots older than *path*, and what was left half written; return those that were there.
+
+    What is forgotten must not come back from a file: call it with the first snapshot written after a forget.
+    Raises SnapshotError if the system refuses.
+    """
+    folder = Path(folder)
+    older = [other for other in snapshots_in(folder) if _number(other) < _number(Path(path))]
+    _remove(folder, older)
+    return older
+
+
+# --- reading
+
+
+def snapshots_in(folder: Path) -> list[Path]:
+    """Return the snapshots of *folder* by name, the newest last; none if there is no such folder.
+
+    Raises SnapshotError if the system refuses.
+    """
+    try:
+        found = [path for path in Path(folder).iterdir() if NAME.fullmatch(path.name)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SnapshotError(refused(Path(folder), "listed", error)) from error
+    return sorted(found, key=_number)
+
+
+def newest_valid(
+    folder: Path,
+    fingerprint: Mapping[str, object],
+    at_most: Offsets | None = None,
+    warn: Callable[[str], None] = nothing,
+) -> Snapshot | None:
+    """Return the newest snapshot that can go on from here, None if there is none.
+
+    It is valid, was left under the rules of *fingerprint*, and has nowhere seen more than *at_most*, if that is given;
+    a partition that is not in it counts as 0. *warn* is called for each that is skipped, with the reason.
+    """
+    for path in reversed(snapshots_in(folder)):
+        try:
+            if at_most is not None:
+                _refuse_ahead(path, read_header(path).offsets, at_most)
+            return read(path, fingerprint)
+        except SnapshotError as error:
+            warn(f"skipped {error}")
+    return None
+
+
+def _refuse_ahead(path: Path, seen: Offsets, at_most: Offsets) -> None:
+    ahead = [
+        f"{topic}-{partition} at {offset}, not {at_most.get(topic, {}).get(partition, 0)}"
+        for topic, of_topic in sorted(seen.items())
+        for partition, offset in sorted(of_topic.items())
+        if offset > at_most.get(topic, {}).get(partition, 0)
+    ]
+    if ahead:
+        raise SnapshotError(
+            f"{path}: it has seen more than was committed ({'; '.join(ahead)}); an older one or a replay will do"
+        )
+
+
+# --- one writer
+
+
+class Claim:
+    """A folder that this process alone writes to, until it is closed. A context manager."""
+
+    def __init__(self, folder: Path, instance: str, lock: BinaryIO) -> None:
+        self.folder = folder
+        self.instance = instance
+        """The name of whoever owns this folder, the same at each start."""
+        self._lock = lock
+
+    def close(self) -> None:
+        """Give the folder back. The end of the process does it too, however it comes."""
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the folder back."""
+        self.close()
+
+
+def claim(folder: Path, new_instance: str) -> Claim:
+    """Take *folder* for this process alone, making it if need be.
+
+    Its `instance` is read from the folder, and is *new_instance* where none is written there yet: the caller draws it
+    by lot, once in the folder's life.
+
+    Raises SettingsError for the key "snapshots" if another process has it, or the system refuses.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("ab")
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return Claim(folder, _instance(folder, new_instance), lock)
+    except BlockingIOError:
+        lock.close()
+        message = f"{str(folder)!r} is in use by another process: stop that, or give each process a folder of its own"
+        raise SettingsError("snapshots", message) from None
+    except OSError as error:
+        lock.close()
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> SettingsError:
+    message = f"{str(folder)!r} cannot be used: {error.strerror or error}; name a folder that this user may write to"
+    return SettingsError("snapshots", message)
+
+
+def _instance(folder: Path, new: str) -> str:
+    """Return the name in the file `instance`, written as a whole if it is not there yet."""
+    path = folder / "instance"
+    kept = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    if kept:
+        return kept
+    temporary = folder / f"instance{TEMPORARY}"
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(f"{new}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    sync_folder(folder)
+    return new

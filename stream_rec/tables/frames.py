@@ -1,0 +1,222 @@
+"""Data frames and Arrow tables -> columns: pandas, Polars, and whatever else hands out Arrow data.
+
+PyArrow (an extra) does the heavy lifting: ids are numbered and times converted a column at a time. What it cannot take
+as it is goes value by value, each different one once, through the one parser of times. Knows nothing of files.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from stream_rec.core.events import MAX_TIME_MS, VIEW, DecodeRules, Reason, identifier, time_reader
+from stream_rec.errors import DecodeError, SettingsError
+from stream_rec.tables.columns import MAX_ID_CHARS, Columns, Ids
+
+__all__ = ["columns_of_frame", "is_frame"]
+
+NEEDS_ARROW: Final = "reading data frames needs pyarrow: pip install 'stream-rec[tables]'"
+DIGITS: Final = "^[0-9]{1,18}$"
+ARROW_DOORS: Final = ("__arrow_c_stream__", "__arrow_c_array__")
+PER_SECOND: Final = {"s": 1000, "ms": 1}
+
+
+def is_frame(value: object) -> bool:
+    """Tell whether *value* hands out Arrow data, as data frames and tables do."""
+    return any(hasattr(value, door) for door in ARROW_DOORS)
+
+
+def columns_of_frame(
+    frame: Any,  # noqa: ANN401  # of any library
+    rules: DecodeRules | None = None,
+    *,
+    weight: str | None = None,
+    what: str = "the table",
+) -> Columns:
+    """Read *frame* by *rules*: its columns by name, or by place from 0 where none has that name.
+
+    *weight* is the column of the events' weights, if there is one. Raises SettingsError for a column that is not
+    there, and DecodeError, naming row (from 0) and column, for the first value that is no id, time or weight.
+    """
+    return _Reader(_table(frame), rules or DecodeRules(), what).read(weight)
+
+
+def _table(frame: Any) -> Any:  # noqa: ANN401  # pyarrow is not typed
+    try:
+        import pyarrow as pa  # noqa: PLC0415  # an extra, and slow to import
+    except ImportError as error:
+        raise SettingsError("events", NEEDS_ARROW) from error
+    try:
+        return frame if isinstance(frame, pa.Table) else pa.table(frame)
+    except (pa.ArrowException, TypeError, ValueError) as error:  # columns of mixed kinds, for one
+        raise SettingsError("source", f"the table cannot be read as Arrow data: {error}") from error
+
+
+class _Reader:
+    """Reads one table. *what* is what messages call it."""
+
+    def __init__(self, table: Any, rules: DecodeRules, what: str) -> None:  # noqa: ANN401  # pyarrow is not typed
+        self._table = table
+        self._rules = rules
+        self._what = what
+        self._names = rules.fields.as_dict()
+
+    def read(self, weight: str | None) -> Columns:
+        """Return all of the table's events, those of types that are not let in left out."""
+        who = "user_id" if self._rules.session_from_user else "session_id"
+        sessions = self._ids(who)
+        types = self._optional("type") or Ids([VIEW], np.zeros(len(self._table), np.int32))
+        return Columns(
+            sessions,
+            self._ids("item_id"),
+            self._times(),
+            _filled(types, VIEW),
+            sessions if self._rules.session_from_user else self._optional("user_id"),
+            None if weight is None else self._weights(weight),
+        ).of_types(self._rules.types)
+
+    def _column(self, name: str) -> Any:  # noqa: ANN401  # pyarrow is not typed
+        """Return the column of that name, or at that place; None if there is none."""
+        names = self._table.column_names
+        if name in names:
+            if names.count(name) > 1:
+                raise SettingsError("fields", f"{self._what} has two columns {name!r}")
+            return self._table.column(name)
+        if name.isascii() and name.isdigit() and int(name) < len(names):
+            return self._table.column(int(name))
+        return None
+
+    def _required(self, name: str) -> Any:  # noqa: ANN401  # pyarrow is not typed
+        column = self._column(name)
+        if column is None:
+            told = ", ".join(map(str, self._table.column_names[:20]))
+            raise SettingsError("fields", f"{self._what} has no column {name!r}, but {told}: say which is which")
+        return column
+
+    def _ids(self, field: str) -> Ids:
+        name = self._names[field]
+        ids = self._numbered(self._required(name), name)
+        if (ids.codes < 0).any():
+            self._refuse(Reason.MISSING_FIELD, int(np.argmax(ids.codes < 0)), name, "expected an id, found nothing")
+        return ids
+
+    def _optional(self, field: str) -> Ids | None:
+        name = self._names[field]
+        column = self._column(name)
+        ids = None if column is None else self._numbered(column, name, empty_is_none=True)
+        return ids if ids is not None and ids.names else None
+
+    def _numbered(self, column: Any, name: str, *, empty_is_none: bool = False) -> Ids:  # noqa: ANN401
+        """Number the values of *column*, each a valid id; nulls have -1."""
+        values, codes = _encoded(column)
+        names = [self._id(value, code, codes, name, empty_is_none) for code, value in enumerate(values)]
+        return _renumbered(names, codes)
+
+    def _id(
+        self,
+        value: object,
+        code: int,
+        codes: npt.NDArray[np.int32],
+        name: str,
+        empty_is_none: bool,
+    ) -> str | None:
+        if value is None or (empty_is_none and value == ""):
+            return None
+        try:
+            return identifier("", value, MAX_ID_CHARS)
+        except DecodeError as error:
+            self._refuse(error.reason, int(np.argmax(codes == code)), name, error.message.removeprefix(": "))
+
+    def _times(self) -> npt.NDArray[np.int64]:
+        name = self._names["timestamp"]
+        column = self._required(name)
+        if column.null_count:
+            row = int(np.argmax(column.is_null().to_numpy()))
+            self._refuse(Reason.MISSING_FIELD, row, name, "expected a time, found nothing")
+        millis = self._whole_millis(column)
+        if millis is not None and millis.size and 0 <= millis.min() <= millis.max() <= MAX_TIME_MS:
+            return millis
+        return self._parsed_times(column, name)
+
+    def _whole_millis(self, column: Any) -> npt.NDArray[np.int64] | None:  # noqa: ANN401  # pyarrow is not typed
+        """Convert a whole column of whole numbers or typed times at once; None for what must be parsed."""
+        import pyarrow as pa  # noqa: PLC0415  # see _table
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        kind, scale = column.type, PER_SECOND.get(self._rules.timestamp_unit)
+        if pa.types.is_timestamp(kind) and kind.unit in PER_SECOND:
+            return _numbers(column.cast(pa.int64())) * PER_SECOND[kind.unit]
+        if scale is None or self._rules.timestamp_format is not None:
+            return None
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            if not pc.all(pc.match_substring_regex(column, DIGITS), min_count=0).as_py():
+                return None
+            column = column.cast(pa.int64())
+        elif not pa.types.is_integer(kind) or pa.types.is_uint64(kind):
+            return None
+        numbers = _numbers(column.cast(pa.int64()))
+        most = MAX_TIME_MS // scale
+        return numbers * scale if numbers.size and numbers.max() <= most else None
+
+    def _parsed_times(self, column: Any, name: str) -> npt.NDArray[np.int64]:  # noqa: ANN401  # pyarrow is not typed
+        read = time_reader(self._rules.timestamp_unit, self._rules.timestamp_format)
+        values, codes = _encoded(column)
+        millis = np.zeros(len(values), np.int64)
+        for code, value in enumerate(values):
+            try:
+                millis[code] = read(value)
+            except DecodeError as error:
+                self._refuse(error.reason, int(np.argmax(codes == code)), name, error.message)
+        return millis[codes]
+
+    def _weights(self, name: str) -> npt.NDArray[np.float64]:
+        column = self._required(name)
+        try:
+            weights = np.array(column.to_pylist(), np.float64)
+        except (TypeError, ValueError):
+            raise SettingsError("weight", f"{self._what}: column {name!r} holds {column.type}, not numbers") from None
+        is_wrong = ~((weights >= 0) & np.isfinite(weights))
+        if is_wrong.any():
+            row = int(np.argmax(is_wrong))
+            self._refuse(Reason.WRONG_TYPE, row, name, f"expected a weight from 0 on, found {weights[row]}")
+        return weights
+
+    def _refuse(self, reason: str, row: int, name: str, message: str) -> NoReturn:
+        raise DecodeError(reason, f"{self._what}: row {row}, column {name!r}: {message}")
+
+
+def _encoded(column: Any) -> tuple[Sequence[object], npt.NDArray[np.int32]]:  # noqa: ANN401  # pyarrow is not typed
+    """Return the different values of *column*, and for each row which it has; -1 for a null."""
+    import pyarrow as pa  # noqa: PLC0415  # see _table
+
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(whole, pa.ChunkedArray):  # of no chunk, or of too much text for one
+        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], column.type)
+    if pa.types.is_timestamp(whole.type) and whole.type.unit == "ns":
+        whole = whole.cast(pa.timestamp("us", tz=whole.type.tz), safe=False)
+    elif pa.types.is_date(whole.type):
+        whole = whole.cast(pa.timestamp("us"))
+    if not pa.types.is_dictionary(whole.type):
+        whole = whole.dictionary_encode()
+    codes = whole.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    return whole.dictionary.to_pylist(), codes
+
+
+def _renumbered(names: list[str | None], codes: npt.NDArray[np.int32]) -> Ids:
+    """Take the numbers of equal names together, and those of None out."""
+    numbers: dict[str, int] = {}
+    table = [-1 if name is None else numbers.setdefault(name, len(numbers)) for name in names]
+    return Ids(list(numbers), np.array([*table, -1], np.int32)[codes])
+
+
+def _filled(ids: Ids, name: str) -> Ids:
+    """Give *name* to the events that have none."""
+    if not (ids.codes < 0).any():
+        return ids
+    names = ids.names if name in ids.names else [*ids.names, name]
+    return Ids(names, np.where(ids.codes < 0, names.index(name), ids.codes).astype(np.int32))
+
+
+def _numbers(column: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401  # pyarrow is not typed
+    return np.asarray(column.to_numpy(), np.int64)

@@ -1,0 +1,132 @@
+"""Parquet: rows of typed columns, through pyarrow (an extra).
+
+Knows nothing of what the columns mean. Only columns that a field is mapped to are read, and the
+original bytes of a row are the JSON of those.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+import msgspec
+
+from stream_rec.core.events import DecodeRules
+from stream_rec.errors import SettingsError, TransportError
+from stream_rec.transport.files.bytes import ByteStream
+from stream_rec.transport.files.source import FileSource, too_long
+from stream_rec.transport.records import Progress, Record
+
+__all__ = ["ParquetSource"]
+
+_BATCH_ROWS: Final = 8192
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+
+
+class ParquetSource(FileSource):
+    """One record in each row; its number is the row's, from 1. Raises SettingsError at once."""
+
+    def __init__(
+        self, stream: ByteStream, rules: DecodeRules, key: str, start: int = 1, *, whole: bool = False
+    ) -> None:
+        super().__init__(stream, rules.max_record_bytes, start)
+        self._bytes = _seekable(stream)
+        self._file = _open(self._bytes, stream.name, key)
+        names = self._file.schema_arrow.names
+        missing = [name for name in rules.required() if name not in names and not whole]
+        if missing:
+            raise SettingsError(
+                "fields",
+                f"{stream.name} has no column {missing[0]!r}, but {', '.join(names[:20])}: say "
+                "which is which with --field",
+            )
+        mapped = rules.fields.as_dict().values()
+        self._columns = [name for name in names if name in mapped or whole]
+        self._encode = msgspec.json.Encoder(enc_hook=str).encode
+        self._n_rows = 0
+
+    @property
+    def progress(self) -> Progress:
+        """In bytes of the file, by the share of rows that were read."""
+        total = self.stream.progress.total_bytes
+        rows = self._file.metadata.num_rows
+        return Progress((total or 0) * self._n_rows // max(1, rows), total)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        self._bytes.close()
+        super().close()
+
+    def _blocks(self) -> Iterator[list[Record]]:
+        try:
+            for batch in self._file.iter_batches(_BATCH_ROWS, columns=self._columns):
+                yield self._rows_of(batch)
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # all that pyarrow raises is among them
+            raise TransportError(f"{self.stream.name}: cannot be read beyond row {self._n_rows}: {error}") from error
+
+    def _rows_of(self, batch: Any) -> list[Record]:  # noqa: ANN401 (pyarrow is not typed)
+        columns = [_values(batch.column(name)) for name in self._columns]
+        names, first = self._columns, self._n_rows + 1
+        rows = [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+        self._n_rows += len(rows)
+        return [self._record(row, number) for number, row in enumerate(rows, first)]
+
+    def _record(self, row: dict[str, object], number: int) -> Record:
+        value = self._encode(row)
+        record = Record(value, self.topic, 0, number, None, (), None, row)
+        limit = self.max_record_bytes
+        return too_long(record, limit) if len(value) > limit else record
+
+
+def _open(file: IO[bytes], name: str, key: str) -> Any:  # noqa: ANN401 (pyarrow is not typed)
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 (an extra, and slow to import)
+    except ImportError as error:
+        raise SettingsError(key, "reading Parquet needs pyarrow: pip install 'stream-rec[parquet]'") from error
+    try:
+        return parquet.ParquetFile(file)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SettingsError(key, f"{name} is not a Parquet file: {error}") from error
+
+
+def _seekable(stream: ByteStream) -> IO[bytes]:
+    """The file itself, or a copy: Parquet is read from its end, which pipes and gzip have not."""
+    file = stream.seekable()
+    if file is not None and file.read(len(_GZIP_MAGIC)) != _GZIP_MAGIC:
+        file.seek(0)
+        return file
+    if file is not None:
+        file.seek(0)
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the source)
+    while block := stream.read():
+        copy.write(block)
+    copy.seek(0)
+    return copy
+
+
+def _values(column: Any) -> list[object]:  # noqa: ANN401 (pyarrow is not typed)
+    """The cells as Python values; times of any unit as datetimes, cut to microseconds."""
+    import pyarrow as pa  # noqa: PLC0415 (see _open)
+
+    kind = column.type
+    if pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("us"))
+    elif pa.types.is_timestamp(kind) and kind.unit == "ns":
+        column = column.cast(pa.timestamp("us", tz=kind.tz), safe=False)
+    try:
+        values: list[object] = column.to_pylist()
+    except (ValueError, OverflowError):  # a time that no datetime holds
+        return [_value(cell) for cell in column]
+    return values
+
+
+def _value(cell: Any) -> object:  # noqa: ANN401 (pyarrow is not typed)
+    try:
+        value: object = cell.as_py()
+    except (ValueError, OverflowError):
+        return cell.value  # so many microseconds: out of range in every unit
+    return value

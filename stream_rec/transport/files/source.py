@@ -1,0 +1,102 @@
+"""What sources over files share, and the plainest one: a JSON record on each line.
+
+Knows nothing of what a record says. A file is one partition, number 0, of a topic by the file's
+name.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import PurePath
+
+from stream_rec.core.events import Reason
+from stream_rec.errors import StreamRecError
+from stream_rec.transport.files.bytes import ByteStream
+from stream_rec.transport.files.lines import line_blocks
+from stream_rec.transport.records import Progress, Record
+
+__all__ = ["FileSource", "LinesSource", "too_long"]
+
+
+class FileSource(ABC):
+    """Hands out the records of one file, from number *start* on."""
+
+    def __init__(self, stream: ByteStream, max_record_bytes: int, start: int = 1) -> None:
+        self.stream = stream
+        self.topic = PurePath(stream.name).name
+        self.max_record_bytes = max_record_bytes
+        self._start = start
+        self._next = start
+        self._records: Iterator[list[Record]] | None = None
+        self._left: list[Record] = []
+        self._failure: StreamRecError | None = None
+
+    def batches(self, max_records: int) -> Iterator[list[Record]]:
+        """The records, at most *max_records* at a time, none waiting for others to come."""
+        if self._records is None:
+            self._records = self._blocks()
+        while True:
+            if not self._left:
+                block = self._next_block(self._records)
+                if block is None:
+                    return
+                if block and block[0].offset < self._start:
+                    block = [record for record in block if record.offset >= self._start]
+                    if not block:
+                        continue
+                self._left = block
+            batch, self._left = self._left[:max_records], self._left[max_records:]
+            if batch:
+                self._next = batch[-1].offset + 1
+            yield batch
+
+    def _next_block(self, records: Iterator[list[Record]]) -> list[Record] | None:
+        # A generator that has raised is at its end, which must not pass for the end of the file.
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return next(records, None)
+        except StreamRecError as error:
+            self._failure = error
+            raise
+
+    @property
+    def position(self) -> dict[tuple[str, int], int]:
+        """The number after that of the last record handed out."""
+        return {(self.topic, 0): self._next}
+
+    @property
+    def progress(self) -> Progress:
+        """In bytes of the file as it is stored."""
+        return self.stream.progress
+
+    def close(self) -> None:
+        """Close the file."""
+        self.stream.close()
+
+    @abstractmethod
+    def _blocks(self) -> Iterator[list[Record]]:
+        """The records in blocks of any size; an empty one when nothing is waiting."""
+
+
+class LinesSource(FileSource):
+    """One record on each line that is not blank; its number is the line's."""
+
+    def _blocks(self) -> Iterator[list[Record]]:
+        topic, limit, n = self.topic, self.max_record_bytes, 1
+        for lines in line_blocks(self.stream, limit):
+            records = [
+                Record(line, topic, 0, number)
+                for number, line in enumerate(lines, n)
+                if line and (not line.isspace() or len(line) > limit)
+            ]
+            if lines and max(map(len, lines)) > limit:
+                records = [too_long(r, limit) if len(r.value) > limit else r for r in records]
+            n += len(lines)
+            if records or not lines:
+                yield records
+
+
+def too_long(record: Record, limit: int) -> Record:
+    """*record* as one to refuse, of which the beginning is kept."""
+    fault = (Reason.TOO_LARGE, f"expected at most {limit} bytes, found more; the first are kept")
+    return Record(record.value[:limit], record.topic, record.partition, record.offset, fault=fault)

@@ -1,0 +1,231 @@
+"""CSV and TSV: lines -> rows, each with the line it was, as bytes.
+
+Knows nothing of what the columns mean. A cell in double quotes may hold delimiters, doubled quotes
+and line ends. A line that does not fit is one bad record, and the next line starts afresh: a quote
+that is never closed must not swallow what comes after it.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from stream_rec.core.events import DecodeRules, Reason
+from stream_rec.errors import SettingsError
+from stream_rec.transport.files.bytes import ByteStream
+from stream_rec.transport.files.lines import line_blocks
+from stream_rec.transport.files.source import FileSource, too_long
+from stream_rec.transport.records import Record
+
+__all__ = ["TableSource"]
+
+# More lines in one cell are taken for a quote that was not meant as one.
+_MAX_LINES: Final = 1000
+_OTHER_DELIMITERS: Final = ("::", ";", "\t", "|", ",")
+
+
+class TableSource(FileSource):
+    """One record in each row that is not blank; its number is that of the row's first line.
+
+    The first row names the columns, unless the fields that must be there are mapped to whole
+    numbers, which are then columns counted from 0.
+    """
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        rules: DecodeRules,
+        delimiter: str,
+        key: str,
+        start: int = 1,
+        *,
+        whole: bool = False,
+    ) -> None:
+        super().__init__(stream, rules.max_record_bytes, start)
+        self._rules = rules
+        self._delimiter = delimiter
+        self._key = key
+        self._columns: tuple[str, ...] = ()
+        self._width: int | None = None
+        self._has_columns = False
+        self._whole = whole
+        if not whole and all(map(_is_index, rules.required())):
+            indices = [int(n) for n in rules.fields.as_dict().values() if _is_index(n)]
+            self._columns = tuple(map(str, range(max(indices) + 1)))
+            self._has_columns = True
+        self._line = 1
+        self._open: list[bytes] = []
+
+    def _blocks(self) -> Iterator[list[Record]]:
+        for lines in line_blocks(self.stream, self.max_record_bytes, keep_cr=True):
+            records = self._take(lines, final=False) if lines else []
+            if records or not lines:
+                yield records
+        if self._open:
+            yield self._take([], final=True)
+        if not self._has_columns:
+            self._refuse_header("it is empty")
+
+    def _take(self, lines: list[bytes], *, final: bool) -> list[Record]:
+        """The records that are whole now; an open row waits for its other lines."""
+        lines = [*self._open, *lines]
+        records: list[Record] = []
+        i = 0
+        while i < len(lines):
+            line = lines[i]
+            if b'"' in line or not self._has_columns or len(line) > self.max_record_bytes:
+                used, record = self._careful(lines, i, final=final)
+                if not used:
+                    break
+            else:
+                used, record = 1, self._plain(line, self._line + i)
+            if record is not None:
+                records.append(record)
+            i += used
+        self._open = lines[i:]
+        self._line += i
+        return records
+
+    def _plain(self, line: bytes, number: int) -> Record | None:
+        """A line without quotes, as nearly all are."""
+        line = line.removesuffix(b"\r")
+        if not line or line.isspace():
+            return None
+        try:
+            cells = line.decode().split(self._delimiter)
+        except UnicodeDecodeError as error:
+            return self._bad(line, number, *_not_utf8(error))
+        if len(cells) != self._width:
+            return self._row(line, number, cells)
+        row = dict(zip(self._columns, cells))  # noqa: B905 (just compared)
+        return Record(line, self.topic, 0, number, None, (), None, row)
+
+    def _careful(self, lines: list[bytes], i: int, *, final: bool) -> tuple[int, Record | None]:
+        """The row that begins at line *i*, and how many lines it has: 0 if more must come."""
+        number = self._line + i
+        first = lines[i].removesuffix(b"\r")
+        if len(first) > self.max_record_bytes:
+            return 1, too_long(Record(first, self.topic, 0, number), self.max_record_bytes)
+        if not first or first.isspace():
+            return 1, None
+        try:
+            used, cells = self._cells(lines, i, final=final)
+        except UnicodeDecodeError as error:
+            return 1, self._bad_row(first, number, *_not_utf8(error))
+        except _NotARow as error:
+            return 1, self._bad_row(first, number, Reason.NOT_A_ROW, str(error))
+        if not used:
+            return 0, None
+        if not self._has_columns:
+            self._name_columns(cells)
+            return used, None
+        if self._width is not None and len(cells) > self._width and used > 1:
+            # Two stray quotes have met: what they enclose is not one row.
+            return 1, self._bad(first, number, Reason.NOT_A_ROW, "a quote that is not closed")
+        value = b"\n".join(lines[i : i + used]).removesuffix(b"\r")
+        return used, self._row(value, number, cells)
+
+    def _cells(self, lines: list[bytes], i: int, *, final: bool) -> tuple[int, list[str]]:
+        size = 0
+        for used in range(1, _MAX_LINES + 1):
+            if i + used > len(lines):
+                if final:
+                    break
+                return 0, []
+            line = lines[i + used - 1]
+            size += len(line) + 1
+            if size > self.max_record_bytes + 1:
+                break
+            if used > 1 and b'"' not in line:  # cannot be the end
+                continue
+            text = b"\n".join(lines[i : i + used]).removesuffix(b"\r").decode()
+            cells = _split_quoted(text, self._delimiter)
+            if cells is not None:
+                return used, cells
+        raise _NotARow("a quote that is not closed")
+
+    def _row(self, value: bytes, number: int, cells: list[str]) -> Record:
+        if self._width is not None and len(cells) > self._width:
+            return self._bad(
+                value,
+                number,
+                Reason.NOT_A_ROW,
+                f"expected {self._width} columns, as the first line has, found {len(cells)}",
+            )
+        row = dict(zip(self._columns, cells, strict=False))  # missing cells are missing fields
+        return Record(value, self.topic, 0, number, None, (), None, row)
+
+    def _bad(self, value: bytes, number: int, reason: str, message: str) -> Record:
+        return Record(value, self.topic, 0, number, fault=(reason, message))
+
+    def _bad_row(self, value: bytes, number: int, reason: str, message: str) -> Record:
+        if not self._has_columns:
+            self._refuse_header(message)
+        return self._bad(value, number, reason, message)
+
+    def _name_columns(self, names: Sequence[str]) -> None:
+        fields = self._rules.fields.as_dict().values()
+        twice = sorted({name for name in names if names.count(name) > 1 and (self._whole or name in fields)})
+        if twice:
+            raise SettingsError("fields", f"{self.stream.name} has two columns {twice[0]!r}")
+        missing = [name for name in self._rules.required() if name not in names and not self._whole]
+        other = next((each for each in _OTHER_DELIMITERS if len(names) == 1 and each in names[0]), None)
+        if missing and other is not None:
+            told = {",": "say --format csv", "\t": "say --format tsv"}
+            way_out = told.get(other, "write it anew with commas (csv) or tabs (tsv)")
+            raise SettingsError(
+                "format",
+                f"{self.stream.name} has {other!r} between its columns, where {self._delimiter!r} is read: {way_out}",
+            )
+        if missing:
+            raise SettingsError(
+                "fields",
+                f"{self.stream.name} has no column {missing[0]!r}, but {', '.join(names[:20])}: "
+                "say which is which with --field, by name, or by index (from 0) without a header",
+            )
+        self._columns = tuple(names)
+        self._width = len(names)
+        self._has_columns = True
+
+    def _refuse_header(self, why: str) -> None:
+        raise SettingsError(self._key, f"the first line of {self.stream.name} does not name its columns: {why}")
+
+
+class _NotARow(Exception):  # noqa: N818 (a verdict, caught in this file)
+    """The text is no row, whatever may follow."""
+
+
+def _split_quoted(text: str, delimiter: str) -> list[str] | None:
+    """The cells of *text* (RFC 4180); None if it ends inside quotes. Raises _NotARow."""
+    cells: list[str] = []
+    at = 0
+    while True:
+        if text.startswith('"', at):
+            end = _closing_quote(text, at + 1)
+            if end < 0:
+                return None
+            cells.append(text[at + 1 : end].replace('""', '"'))
+            end += 1
+            if end < len(text) and not text.startswith(delimiter, end):
+                raise _NotARow(f"text after the closing quote of column {len(cells) - 1}")
+        else:
+            end = text.find(delimiter, at)
+            end = len(text) if end < 0 else end
+            cells.append(text[at:end])
+        if end >= len(text):
+            return cells
+        at = end + len(delimiter)
+
+
+def _closing_quote(text: str, at: int) -> int:
+    while True:
+        at = text.find('"', at)
+        if at < 0 or not text.startswith('""', at):
+            return at
+        at += 2
+
+
+def _not_utf8(error: UnicodeDecodeError) -> tuple[str, str]:
+    return Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})"
+
+
+def _is_index(name: str) -> bool:
+    return name.isascii() and name.isdigit()

@@ -1,0 +1,177 @@
+"""librdkafka's errors as ours: by code, with the operator's next step. Secrets stay out of the texts.
+
+It connects on threads of its own, and a call that waits for a connection only times out: why there is none was told to
+a callback before. So each part remembers what it was told (`Trouble`), and a timeout is explained by it.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from stream_rec.errors import FencedError, SeatLostError, SettingsError, StreamRecError, TransportError
+from stream_rec.transport.kafka.config import Config
+
+__all__ = ["CLIENT_ERRORS", "Translator", "Trouble", "Untyped"]
+
+Untyped = Any
+"""Something of confluent-kafka's: it may not be installed where types are checked."""
+
+# The last one is how a fatal error comes out of a call during which we were called back.
+CLIENT_ERRORS: Final = (KafkaException, RuntimeError, ValueError, BufferError, SystemError)
+log: Final = logging.getLogger("stream_rec.transport.kafka.librdkafka")
+
+_REFUSED: Final = frozenset({
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM,
+    KafkaError.ILLEGAL_SASL_STATE,
+    KafkaError._AUTHENTICATION,  # noqa: SLF001 (their name for what librdkafka finds itself)
+})  # fmt: skip
+_NOT_ALLOWED: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+_FENCED: Final = frozenset({
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError._FENCED,  # noqa: SLF001
+})  # fmt: skip
+_SEAT_LOST: Final = frozenset({
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError._ASSIGNMENT_LOST,  # noqa: SLF001
+    KafkaError._NO_OFFSET,  # noqa: SLF001
+})  # fmt: skip
+_SSL: Final = frozenset({KafkaError._SSL})  # noqa: SLF001
+_TLS_FAILED: Final = "SSL handshake failed"
+_AWAY: Final = frozenset({
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._RESOLVE,  # noqa: SLF001
+})  # fmt: skip
+_BY_TRYING_AGAIN: Final = _AWAY | frozenset({
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+    KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
+    KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
+    KafkaError._WAIT_COORD,  # noqa: SLF001
+    KafkaError._IN_PROGRESS,  # noqa: SLF001
+    KafkaError._PURGE_QUEUE,  # noqa: SLF001
+    KafkaError._PURGE_INFLIGHT,  # noqa: SLF001
+    KafkaError._STATE,  # noqa: SLF001
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_ENOUGH_REPLICAS,
+    KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.UNKNOWN_PRODUCER_ID,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+    KafkaError.CONCURRENT_TRANSACTIONS,
+})  # fmt: skip
+
+
+class Trouble:
+    """What one part was told of its connections. Its callback comes on whichever thread waits on the part."""
+
+    def __init__(self) -> None:
+        self.connection: Untyped = None
+        """The last error that keeps it from connecting; None again once the broker has answered (`is_over`)."""
+        self.fatal: Untyped = None
+        """What has ended it: its calls only say that something has."""
+        self.is_away = False
+        """All brokers, by the last word."""
+
+    def __call__(self, error: Untyped) -> None:
+        """Librdkafka says that *error* has come up."""
+        log.debug("%s", error.str())
+        # Where the other side does not speak TLS at all, only the text tells what was tried.
+        if error.code() in _REFUSED | _SSL or _TLS_FAILED in error.str():
+            self.connection = error
+        if error.code() in _AWAY:
+            self.is_away = True
+        if error.fatal():
+            self.fatal = error
+
+    def is_over(self) -> None:
+        """A call of the part has had its answer: what kept it from connecting explains no later timeout."""
+        self.connection = None
+
+
+class Translator:
+    """Makes errors of one client's calls into ours; *config* tells what could be wrong, and what must be hidden."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    @contextmanager
+    def during(self, what: str, trouble: Trouble | None = None) -> Iterator[None]:
+        """Translate what comes out of this block, which does *what*."""
+        try:
+            yield
+        except StreamRecError:
+            raise
+        except CLIENT_ERRORS as error:
+            raise self.translated(error, what, trouble) from None
+
+    def translated(self, error: Untyped, what: str, trouble: Trouble | None = None) -> StreamRecError:
+        """*error*, which came up while doing *what*, as one of ours."""
+        if isinstance(error, SystemError):
+            error = error.__cause__ or error
+        if isinstance(error, KafkaException):
+            error = error.args[0]
+        if not isinstance(error, KafkaError):
+            return TransportError(self._config.hide(f"{what}: {error}"))
+        if error.code() in _BY_TRYING_AGAIN and trouble is not None and trouble.connection is not None:
+            error = trouble.connection
+        if error.code() == KafkaError._FATAL and trouble is not None and trouble.fatal is not None:  # noqa: SLF001
+            error = trouble.fatal
+        text = self._config.hide(f"{what}: {error.str() or error.name()}")
+        for codes, make in self._makers():
+            if error.code() in codes:
+                return make(text)
+        if _TLS_FAILED in text:
+            return self._no_tls(text)
+        # The code of a fatal error says that it is one, and only the text which.
+        if error.code() == KafkaError._FATAL and "fenced" in text:  # noqa: SLF001
+            return FencedError(f"{text}; another process runs under this name")
+        return TransportError(text, retriable=error.code() in _BY_TRYING_AGAIN or error.retriable())
+
+    def _makers(self) -> list[tuple[frozenset[int], Callable[[str], StreamRecError]]]:
+        return [
+            (_REFUSED, self._refused),
+            (_NOT_ALLOWED, self._not_allowed),
+            (_FENCED, lambda text: FencedError(f"{text}; another process runs under this name")),
+            (_SEAT_LOST, SeatLostError),
+            (_SSL, self._no_tls),
+        ]
+
+    def _refused(self, text: str) -> StreamRecError:
+        mechanism = self._config.get("sasl.mechanism") or self._config.get("sasl.mechanisms")
+        return SettingsError("kafka.sasl.password", f"the broker refuses these credentials ({mechanism}): {text}")
+
+    def _not_allowed(self, text: str) -> StreamRecError:
+        user = self._config.get("sasl.username")
+        who = f"the user {user!r}" if user else "whoever connects without credentials"
+        return SettingsError("kafka.sasl.username", f"the broker does not allow this to {who}: {text}")
+
+    @staticmethod
+    def _no_tls(text: str) -> StreamRecError:
+        if "certificate" in text:
+            return SettingsError("kafka.ssl.ca.location", f"{text}; name the file of certificates to trust")
+        return SettingsError("kafka.security.protocol", f"{text}; is it a listener without TLS?")

@@ -1,0 +1,1 @@
+"""Kafka by kafka-python: the default client, pure Python. Imports nothing of the other client."""

@@ -1,0 +1,101 @@
+"""kafka-python's errors as ours: by class, with the operator's next step. Secrets stay out of the texts."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import kafka.errors as theirs
+
+from stream_rec.errors import FencedError, SeatLostError, SettingsError, StreamRecError, TransportError
+from stream_rec.transport.kafka.config import Config
+from stream_rec.transport.kafka.kafka_python.config import connection
+from stream_rec.transport.kafka.kafka_python.diagnosis import diagnose
+from stream_rec.transport.kafka.kafka_python.internals import Untyped
+
+__all__ = ["Translator"]
+
+_REFUSED: Final = (
+    theirs.SaslAuthenticationFailedError,
+    theirs.UnsupportedSaslMechanismError,
+    theirs.IllegalSaslStateError,
+)
+_FENCED: Final = (theirs.ProducerFencedError, theirs.InvalidProducerEpochError, theirs.FencedInstanceIdError)
+_SEAT_LOST: Final = (
+    theirs.CommitFailedError,
+    theirs.IllegalGenerationError,
+    theirs.UnknownMemberIdError,
+    theirs.RebalanceInProgressError,
+)
+# The session, or the whole client, is in a state that only a new one gets out of.
+_BY_TRYING_AGAIN: Final = (
+    theirs.KafkaConnectionError,
+    theirs.KafkaTimeoutError,
+    theirs.InvalidReceiveError,
+    theirs.UnknownBrokerIdError,  # -1: a partition's leader, while its broker starts
+    OSError,
+)
+_OF_ONE_PRODUCER: Final = (
+    theirs.TransactionAbortedError,
+    theirs.OutOfOrderSequenceNumberError,
+    theirs.UnknownProducerIdError,
+)
+
+
+class Translator:
+    """Makes errors of one client's calls into ours; *config* tells what could be wrong, and what must be hidden."""
+
+    def __init__(self, servers: str, config: Config) -> None:
+        self._servers = servers
+        self._config = config
+
+    @contextmanager
+    def during(self, what: str) -> Iterator[None]:
+        """Translate what comes out of this block, which does *what*."""
+        try:
+            yield
+        except StreamRecError:
+            raise
+        except (theirs.KafkaError, OSError, ValueError, RuntimeError) as error:
+            raise self.translated(error, what) from None
+
+    def translated(self, error: BaseException, what: str) -> StreamRecError:
+        """*error*, which came up while doing *what*, as one of ours."""
+        if isinstance(error, StreamRecError):
+            return error
+        text = self._config.hide(f"{what}: {error}")
+        for classes, make in self._makers():
+            if isinstance(error, classes):
+                return make(text)
+        again = isinstance(error, (*_BY_TRYING_AGAIN, *_OF_ONE_PRODUCER)) or bool(getattr(error, "retriable", False))
+        return TransportError(text, retriable=again)
+
+    def unreachable(self, error: BaseException, settings: Mapping[str, Untyped]) -> StreamRecError:
+        """*error* of a first connection, made with *settings*; the client does not tell every reason for it."""
+        found = self.translated(error, f"{self._servers} cannot be reached")
+        if not (isinstance(found, TransportError) and found.retriable):
+            return found
+        reason = diagnose(self._servers, settings)
+        return found if reason is None else self.translated(reason, f"{self._servers} cannot be reached")
+
+    def _makers(self) -> list[tuple[type | tuple[type, ...], Callable[[str], StreamRecError]]]:
+        return [
+            (_REFUSED, self._refused),
+            (theirs.AuthorizationError, self._not_allowed),
+            (theirs.KafkaConfigurationError, lambda text: SettingsError("kafka", text)),
+            (_FENCED, lambda text: FencedError(f"{text}; another process runs under this name")),
+            (_SEAT_LOST, SeatLostError),
+            (theirs.UnsupportedCodecError, self._no_codec),
+        ]
+
+    def _refused(self, text: str) -> StreamRecError:
+        mechanism = connection(self._config)[1]
+        return SettingsError("kafka.sasl.password", f"the broker refuses these credentials ({mechanism}): {text}")
+
+    def _not_allowed(self, text: str) -> StreamRecError:
+        user = self._config.get("sasl.username") or self._config.get("sasl_plain_username")
+        who = f"the user {user!r}" if user else "whoever connects without credentials"
+        return SettingsError("kafka.sasl.username", f"the broker does not allow this to {who}: {text}")
+
+    @staticmethod
+    def _no_codec(text: str) -> StreamRecError:
+        return TransportError(f"{text}; pip install 'kafka-python[lz4,snappy,zstd]'")

@@ -1,0 +1,170 @@
+"""One call over HTTP: read its query and body, check the key, call the endpoint, encode the answer or the error.
+
+An endpoint is called as plain ASGI, without request and response objects in between: they would take half of the time
+that a recommendation takes. Knows nothing of which endpoints there are.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from types import GenericAlias
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from stream_rec.web.context import _ENCODE, _IS_RAW, Api, Asked
+from stream_rec.web.errors import ApiError, encode_error, translated
+from stream_rec.web.meter import ENDPOINT
+from stream_rec.web.routes import Route
+
+__all__ = ["ClientGoneError", "Endpoint", "Headers"]
+
+log = logging.getLogger(__name__)
+
+_JSON: Final = (b"content-type", b"application/json")
+
+
+_CLIENT_GONE: Final = 499
+_SERVER_FAULT: Final = 500
+_MOST_PARAMETERS: Final = 1000
+
+_LONGEST_ID: Final = 512
+
+
+_NO_STORE: Final = (b"cache-control", b"no-store")
+
+
+class ClientGoneError(Exception):
+    """Whoever asked has hung up."""
+
+
+class Endpoint:
+    """One route as an ASGI application."""
+
+    def __init__(self, api: Api, route: Route) -> None:
+        self._api = api
+        self._route = route
+        self._decode = _body_decoder(route) if route.body else None
+        fields = {field.name: field.type for field in msgspec.structs.fields(route.query)}
+        self._lists = frozenset(name for name, kind in (fields | dict(route.more)).items() if _is_list(kind))
+        self._known = (frozenset(fields) | frozenset(route.more)) - route.without
+        self._gives_mapping = bool(route.more)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Parse, ask, encode; or say what is wrong."""
+        api = self._api
+        begun = perf_counter()
+        scope[ENDPOINT] = self._route.path
+        try:
+            scopes = api.require(self._route.scopes, scope["headers"])
+            api.require_ready()
+            query = self._query(scope["query_string"])
+            body = None if self._decode is None else self._decode(await _body(receive, api.limits.max_body_bytes))
+            result = await self._route.handle(Asked(api, _path_of(scope), query, body, scopes))
+            status, payload, headers = self._route.status, _ENCODE(result), [_JSON, _NO_STORE]
+        except ClientGoneError:
+            api.http.record(self._route.path, _CLIENT_GONE, perf_counter() - begun)
+            return
+        except msgspec.ValidationError as error:
+            status, payload, headers = _failure(ApiError.of_validation(error))
+        except Exception as error:  # whoever asked is told, and the log if it is our fault
+            if not isinstance(error, ApiError) and translated(error).status == _SERVER_FAULT:
+                log.exception("%s %s", scope["method"], self._route.path)
+            status, payload, headers = _failure(translated(error))
+        await _send(send, status, payload, headers)
+        api.http.record(self._route.path, status, perf_counter() - begun)
+
+    def _query(self, given: bytes) -> Any:  # noqa: ANN401  # of the route's type
+        if not given:
+            return {} if self._gives_mapping else self._route.query()
+        fields: dict[str, Any] = {}
+        if given.count(b"&") >= _MOST_PARAMETERS:
+            raise ApiError(413, "too_many", f"expected at most {_MOST_PARAMETERS} parameters")
+        for name, value in parse_qsl(given.decode("latin-1"), keep_blank_values=True):
+            if name not in self._known:
+                raise ApiError(422, "unknown_field", f"there is no parameter {name!r}", name)
+            if name in self._lists:
+                fields.setdefault(name, []).append(value)
+            elif name in fields:
+                raise ApiError(422, "wrong_type", "is given twice", name)
+            else:
+                fields[name] = value
+        if not self._gives_mapping:
+            return msgspec.convert(fields, self._route.query, strict=False)
+        for name, kind in self._route.more.items():
+            if name in fields:
+                fields[name] = msgspec.convert(fields[name], kind, strict=False)
+        return fields
+
+
+def _path_of(scope: Scope) -> Mapping[str, str]:
+    """The ids in the path. Raises ApiError for one that is none."""
+    path: Mapping[str, str] = scope["path_params"]
+    if _IS_RAW in scope:
+        path = {name: unquote(value) for name, value in path.items()}
+    for name, value in path.items():
+        if len(value) > _LONGEST_ID:
+            raise ApiError(422, "wrong_type", f"expected at most {_LONGEST_ID} characters", name)
+    return path
+
+
+def _is_list(kind: object) -> bool:
+    """Whether a parameter of this type may come several times: a list, or none."""
+    return isinstance(kind, GenericAlias) or any(
+        isinstance(each, GenericAlias) for each in getattr(kind, "__args__", ())
+    )
+
+
+def _body_decoder(route: Route) -> Callable[[bytes], Any]:
+    """Read JSON as the type that the endpoint wants. Raises ApiError, and msgspec.ValidationError."""
+    decode = msgspec.json.Decoder(route.decoded).decode
+
+    def read(data: bytes) -> Any:  # noqa: ANN401  # of the route's type
+        try:
+            return decode(data)
+        except msgspec.ValidationError:
+            raise
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ApiError(400, "not_json", f"the body is not JSON: {error}") from None
+
+    return read
+
+
+async def _body(receive: Receive, limit: int) -> bytes:
+    """The whole body, if it is not too long."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > limit:
+            raise ApiError(413, "too_large", f"expected at most {limit} bytes, found {len(body)}")
+        return body
+    chunks, size = [body], len(body)
+    while message.get("more_body", False):
+        if size > limit:
+            raise ApiError(413, "too_large", f"expected at most {limit} bytes, found more")
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+    if size > limit:
+        raise ApiError(413, "too_large", f"expected at most {limit} bytes, found {size}")
+    return b"".join(chunks)
+
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def _failure(error: ApiError) -> tuple[int, bytes, Headers]:
+    more = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    return error.status, encode_error(error.problem), [_JSON, _NO_STORE, *more]
+
+
+async def _send(send: Send, status: int, payload: bytes, headers: Headers) -> None:
+    length = (b"content-length", b"%d" % len(payload))
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": payload})
