@@ -374,7 +374,7 @@ BUGS: Final = [
     Bug(
         7,
         "a record without a value forgets nobody",
-        "stream_rec/transport/records.py",
+        "stream_rec/transport/decode.py",
         "        if record.tombstone:\n",
         "        if record.tombstone and record.key is None:\n",
         (LIVE + "TestSnapshots::test_what_is_forgotten_leaves_the_snapshots",),

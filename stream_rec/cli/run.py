@@ -43,9 +43,9 @@ def run(settings: Settings) -> None:
         if settings.http is not None:
             _serve_embedded(settings, interrupt)
             return
-        from stream_rec.service.running.batch_job import Job
+        from stream_rec.service.assembly.batch_job import build_job
 
-        with closing(Job.from_settings(settings)) as job:
+        with closing(build_job(settings)) as job:
             _warm_up(settings)
             _say_what_is_awaited(settings)
             try:

@@ -8,17 +8,14 @@ import numpy.typing as npt
 
 from stream_rec.core.events import (
     Answer,
-    Event,
-    Forget,
     encode_dead_letter,
 )
-from stream_rec.errors import DecodeError
 from stream_rec.transport.broker import Partition
+from stream_rec.transport.decode import Decoded
 from stream_rec.transport.records import Record, Records
 
 __all__ = ["Batch", "Decoded", "Handed", "Mask", "Output", "Passage", "Refused", "Taken", "Work"]
 
-Decoded = Event | Forget | DecodeError
 
 Mask = npt.NDArray[np.bool_]
 

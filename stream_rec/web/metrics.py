@@ -20,7 +20,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-import stream_rec
+from stream_rec._version import __version__
 from stream_rec.core.quality import QualityReport
 from stream_rec.service.committing.snapshots import Snapshots
 from stream_rec.service.handle import Served
@@ -270,7 +270,7 @@ def _add(metric: Any, family: Family, labels: tuple[str, ...], value: Value) -> 
 
 
 def _state(status: Status) -> Samples:
-    yield "build_info", (stream_rec.__version__, platform.python_version()), 1
+    yield "build_info", (__version__, platform.python_version()), 1
     yield "ready", (), float(status.is_ready)
     for state in STATES:
         yield "state", (state,), float(status.state == state)

@@ -17,10 +17,10 @@ from stream_rec.core.engine import Engine
 from stream_rec.core.events import Event, EventDecoder
 from stream_rec.core.model import Rules
 from stream_rec.errors import SettingsError, TransportError
+from stream_rec.service.assembly.batch_job import build_job
 from stream_rec.service.assembly.shared import build_engine
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.processing.processor import Worker
-from stream_rec.service.running.batch_job import Job
 from stream_rec.settings import load
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.transport.records import Record
@@ -272,7 +272,7 @@ class TestRunning:
             """,
             encoding="utf-8",
         )
-        job = Job.from_settings(load(config=tmp_path / "s.toml"))
+        job = build_job(load(config=tmp_path / "s.toml"))
         job.run()
         job.close()
         answered = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]

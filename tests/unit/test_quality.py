@@ -15,10 +15,10 @@ from stream_rec.core.model import PRESETS, Trial, changed
 from stream_rec.core.outcome import Watch
 from stream_rec.core.quality import ModelShare, Quality, QualityReport
 from stream_rec.core.quality.report import figures
+from stream_rec.service.assembly.batch_job import build_job
 from stream_rec.service.processing.processor import Worker
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.status import StatsTaker, Status, read_status, status_lines
-from stream_rec.service.running.batch_job import Job
 from stream_rec.settings import load
 from stream_rec.transport.records import Record
 
@@ -224,7 +224,7 @@ class TestService:
         log = [click(f"s{j % 9}", f"i{j % 4}", 1000 + j) for j in range(100)]
         (folder / "clicks.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, log)))
         given = {"events": str(folder / "clicks.jsonl"), "recommendations": str(folder / "recs.jsonl"), **flags}
-        with closing(Job.from_settings(load(flags={"models": MODELS, "output_mode": "overwrite", **given}))) as job:
+        with closing(build_job(load(flags={"models": MODELS, "output_mode": "overwrite", **given}))) as job:
             job.run()
             return [line for line in job.summary() if line.startswith("quality")]
 

@@ -4,10 +4,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from stream_rec.service.assembly import shared
+from stream_rec.service.assembly.batch_job import build_job
 from stream_rec.service.handle import Served
 from stream_rec.service.requests.journal import Journal
 from stream_rec.service.requests.request_queue import Desk
-from stream_rec.service.running.batch_job import Job
 from stream_rec.service.running.standalone import TOPIC, Embedded, LogClock
 from stream_rec.settings import Settings
 
@@ -17,7 +17,7 @@ __all__ = ["build_embedded"]
 def build_embedded(settings: Settings, undo: ExitStack) -> tuple[Embedded, Served]:
     """Open all that *settings* name; *undo* closes it. Raises SettingsError."""
     desk = Desk()
-    job = Job.from_settings(settings)
+    job = build_job(settings)
     undo.callback(job.close)
     journal = None
     if settings.journal is not None:

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, set_span_in_context
 
-import stream_rec
+from stream_rec._version import __version__
 from stream_rec.service.batches import Output, Passage
 
 __all__ = ["Tracing"]
@@ -30,12 +30,12 @@ class Tracing:
 
     def __init__(self, provider: TracerProvider) -> None:
         self.provider = provider
-        self._tracer = provider.get_tracer("stream_rec", stream_rec.__version__)
+        self._tracer = provider.get_tracer("stream_rec", __version__)
 
     @classmethod
     def by_environment(cls) -> Self:
         """To the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names, localhost:4318 without it."""
-        ours = Resource.create({"service.name": "stream-rec", "service.version": stream_rec.__version__})
+        ours = Resource.create({"service.name": "stream-rec", "service.version": __version__})
         provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         return cls(provider)

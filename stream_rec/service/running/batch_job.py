@@ -7,19 +7,16 @@ its batches in the order they came.
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from time import perf_counter, time
-from typing import Self
+from time import perf_counter
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, encode_answer
-from stream_rec.service.assembly import shared
 from stream_rec.service.batches import Taken
 from stream_rec.service.metrics.counters import Counts
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed
 from stream_rec.service.processing.processor import Worker
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.summary import summary_lines
-from stream_rec.settings import Settings
 from stream_rec.transport.records import Progress, Record, Sink, Source
 
 __all__ = ["Job"]
@@ -53,43 +50,6 @@ class Job:
         self._recommendations = recommendations
         self._dead_letters = dead_letters
         self.batch_events = batch_events
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Open everything that *settings* name. Raises SettingsError, and leaves nothing open then."""
-        with ExitStack() as undo:
-            catalogue = shared.build_catalogue(settings)
-            if catalogue is not None:
-                undo.callback(catalogue.close)
-                catalogue.start()
-            worker = Worker(
-                shared.build_engine(settings),
-                shared.build_decoder(settings),
-                shared.build_request_decoder(settings),
-                answers_events=settings.answers_events,
-                now_ms=None if settings.max_future_ms is None else _now_ms,
-            )
-            worker.quality = shared.build_quality(settings)
-            worker.catalogue = None if catalogue is None else catalogue.current
-            events = shared.open_events(settings)
-            undo.callback(events.close)
-            requests = shared.open_requests(settings)
-            if requests is not None:
-                undo.callback(requests.close)
-            recommendations = shared.open_recommendations(settings)
-            if recommendations is not None:
-                undo.callback(recommendations.close)
-            job = cls(
-                worker,
-                events,
-                requests=requests,
-                recommendations=recommendations,
-                dead_letters=shared.open_dead_letters(settings),
-                batch_events=settings.batch_events,
-                catalogue=catalogue,
-            )
-            undo.pop_all()
-        return job
 
     @property
     def engine(self) -> Engine:
@@ -168,7 +128,3 @@ class Job:
 
 def _key(answer: Answer) -> bytes | None:
     return None if answer.session_id is None else answer.session_id.encode()
-
-
-def _now_ms() -> int:
-    return int(time() * 1000)
