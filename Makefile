@@ -36,7 +36,7 @@ lint: $(VENV)/stamp-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/lint-imports
 
 kafka: $(VENV)/stamp-dev ## a Kafka broker at 127.0.0.1:9092 (or PORT=...), until Ctrl-C; needs java and mvn
-	@PYTHONPATH=tests exec $(BIN)/python -m kafka_broker --port $(PORT)
+	@PYTHONPATH=tests/support exec $(BIN)/python -m kafka_broker --port $(PORT)
 
 plant: $(VENV)/stamp-dev ## plant one bug at a time, and see that the laws' tests see it (minutes)
 	$(BIN)/python tools/plant_bugs.py

@@ -21,9 +21,9 @@ from stream_rec.core.events import Answer, Event, EventDecoder, Recommendation, 
 from stream_rec.core.limits import Limits
 from stream_rec.service.assembly.kafka import build_live
 from stream_rec.service.batches import Batch
-from stream_rec.service.consuming.partition_merge import Arrivals
-from stream_rec.service.processing.processor import Worker
-from stream_rec.service.running.kafka_service import Live
+from stream_rec.service.consuming.partition_merge import PartitionMerge
+from stream_rec.service.processing.processor import Processor
+from stream_rec.service.running.kafka_service import KafkaService
 from stream_rec.settings import load
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.kafka import open_broker
@@ -114,25 +114,25 @@ def engine_alone(log: Log, folder: Path) -> dict[str, float]:
     header = read_header(snapshots_in(folder)[-1])
     snapshot = newest_valid(folder, header.fingerprint)
     assert snapshot is not None
-    worker = Worker(Engine("vmis-knn", limits=Limits(retention_ms=None)), EventDecoder())
-    worker.engine.import_state(snapshot.state)
+    processor = Processor(Engine("vmis-knn", limits=Limits(retention_ms=None)), EventDecoder())
+    processor.engine.import_state(snapshot.state)
     opened = open_broker(f"kafka://{log.address}", client="confluent")
     reader = opened.reader()
     reader.start(log.history)
-    arrivals = Arrivals(log.history)
+    arrivals = PartitionMerge(log.history)
     n_fetched = 0
     while n_fetched < log.n_asked:
         for partition, records in reader.poll(BATCH, 1.0).items():
-            arrivals.add(partition, records, worker.decode(records))
+            arrivals.add(partition, records, processor.decode(records))
             n_fetched += len(records)
     batches = []
     while len(arrivals):
         batches.append(Batch(*arrivals.take(BATCH, log.history.keys())))
-    worker.take(batches.pop(0))
+    processor.take(batches.pop(0))
     n = sum(len(batch.records) for batch in batches)
     started, cpu = perf_counter(), process_time()
     for batch in batches:
-        for answer in worker.take(batch).answers:
+        for answer in processor.take(batch).answers:
             encode_answer(answer)
     return _rate(n, started, cpu)
 
@@ -162,11 +162,11 @@ def service(log: Log, client: str, folder: Path | None, *options: str) -> dict[s
         return _watched(live, sum(log.ends.values()))
 
 
-def _watched(live: Live, goal: int) -> dict[str, float]:
+def _watched(live: KafkaService, goal: int) -> dict[str, float]:
     began = perf_counter()
     marks: dict[str, tuple[float, float, int]] = {}
 
-    def watch(now: Live) -> None:
+    def watch(now: KafkaService) -> None:
         life = now.life
         if life is None or not hasattr(life, "checkpoint"):
             return
@@ -179,7 +179,7 @@ def _watched(live: Live, goal: int) -> dict[str, float]:
 
     live.run(lambda: "last" in marks or perf_counter() - began > SECONDS, watch)
     assert live.life is not None
-    assert live.life.worker.counts.n_answers in {0, live.counts.n_read}, "one answer for each event"
+    assert live.life.processor.counts.n_answers in {0, live.counts.n_read}, "one answer for each event"
     (first, first_cpu, n_before), (last, last_cpu, n_after) = marks["first"], marks["last"]
     recovered, _, n_followed = marks["recovered"]
     n = n_after - n_before
@@ -189,7 +189,7 @@ def _watched(live: Live, goal: int) -> dict[str, float]:
         "commits": live.life.checkpoint.n_commits / (last - first),
         "recovery_s": recovered - began,
         "replay_rate": n_followed / (recovered - began),
-        "sessions": live.life.worker.engine.stats().n_sessions,
+        "sessions": live.life.processor.engine.stats().n_sessions,
     }
 
 

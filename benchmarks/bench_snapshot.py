@@ -19,7 +19,7 @@ import numpy as np
 from common import Floats, Report, alone, latencies, report, rss, scratch_folder, seconds, settled_rss
 
 from stream_rec import snapshot
-from stream_rec.core.engine import Engine, EngineState
+from stream_rec.core.engine import Engine, EngineSnapshot
 from stream_rec.core.events import Event
 
 QUESTION = "how long does a snapshot stop the engine, and how long does it take to come back from one?"
@@ -65,7 +65,7 @@ class Load:
         return np.concatenate(parts)
 
 
-def pause(told: Report, engine: Engine) -> EngineState:
+def pause(told: Report, engine: Engine) -> EngineSnapshot:
     """Time the copy; return the last."""
     taken = []
     for _ in range(ROUNDS):
@@ -79,7 +79,7 @@ def pause(told: Report, engine: Engine) -> EngineState:
     return state
 
 
-def writing(told: Report, state: EngineState, folder: Path) -> Path:
+def writing(told: Report, state: EngineSnapshot, folder: Path) -> Path:
     """Time the writing, alone on the machine."""
     path = folder
     taken = []

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from common import Report, in_turn, report, scratch_folder
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from kafka_broker import open_broker as open_test_broker
 
-from stream_rec.transport.broker import Broker, Outgoing, Partition, TopicSpec
+from stream_rec.transport.broker import Broker, Partition, ProducerRecord, TopicSpec
 from stream_rec.transport.kafka import Client, open_broker
 
 QUESTION = "how much of each Kafka client's own speed is left through our Reader and Writer?"
@@ -149,13 +149,13 @@ def ours(client: Client, address: str, topic: str, n: int, out: str | None) -> f
     writer = None if out is None else broker.writer(None)
     got, began = 0, time.perf_counter()
     while got < n:
-        outgoing: list[Outgoing] = []
+        outgoing: list[ProducerRecord] = []
         for records in reader.poll(AT_ONCE, 1.0).values():
             for record in records:
                 event = decode(record.value)
                 if out is not None:
                     value, key = answer(event)
-                    outgoing.append(Outgoing(out, value, key))
+                    outgoing.append(ProducerRecord(out, value, key))
             got += len(records)
         if writer is not None:
             writer.send(outgoing)
@@ -178,7 +178,7 @@ def latency(client: Client, address: str, topic: str, n: int) -> list[float]:
     taken = []
     for _ in range(n):
         began = time.perf_counter()
-        writer.send([Outgoing(topic, b"x")])
+        writer.send([ProducerRecord(topic, b"x")])
         writer.flush()
         written = time.perf_counter()
         while not reader.poll(10, 1.0):
@@ -197,7 +197,10 @@ def fill(broker: Broker, topic: str, n: int) -> None:
     for first in range(0, n, 10_000):
         numbers = range(first, min(first + 10_000, n))
         writer.send(
-            [Outgoing(topic, EVENT % (i % 50_000, i % 9973, i % 99_999), b"s%06d" % (i % 50_000)) for i in numbers]
+            [
+                ProducerRecord(topic, EVENT % (i % 50_000, i % 9973, i % 99_999), b"s%06d" % (i % 50_000))
+                for i in numbers
+            ]
         )
         writer.flush()
     writer.close()

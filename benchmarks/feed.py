@@ -12,7 +12,7 @@ from common import BATCH, EVENTS_A_SESSION, HOST_MS, ITEMS, Floats, latencies
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Event
-from stream_rec.core.index import ANYTHING, Answers, Batch, Index, Parameters, field
+from stream_rec.core.index import ANYTHING, AnswerArrays, EventArrays, Index, Parameters, field
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import Model, compile_model
 from stream_rec.simulator.clickstream import Clicks, Shape, columns
@@ -91,9 +91,9 @@ class BareIndex:
         assert self.index.counter(field.N_EVENTS) == end, "every event was applied"
         return taken
 
-    def _batch(self, begin: int, end: int) -> Batch:
+    def _batch(self, begin: int, end: int) -> EventArrays:
         clicks = self.clicks
-        return Batch(
+        return EventArrays(
             slot=clicks.session[begin:end],
             item=clicks.item[begin:end],
             time=clicks.timestamp[begin:end],
@@ -103,7 +103,7 @@ class BareIndex:
             novel=np.zeros(end - begin, np.uint8),
         )
 
-    def _run(self, batch: Batch) -> None:
+    def _run(self, batch: EventArrays) -> None:
         reached, need = 0, field.MORE_FILING_ROOM
         while need != field.DONE:
             reached, need = self.index.apply(batch, reached)
@@ -116,9 +116,9 @@ class BareIndex:
         return self.clicks.session[rng.integers(0, self._fed, n)].tolist()  # type: ignore[no-any-return]
 
 
-def answers(n: int) -> Answers:
+def answers(n: int) -> AnswerArrays:
     """Room for one answer."""
-    return Answers(
+    return AnswerArrays(
         np.empty((1, n), np.int32), np.empty((1, n), np.float64), np.empty((1, n), np.uint8), np.zeros(1, np.int32)
     )
 

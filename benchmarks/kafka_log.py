@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.kafka import open_broker
 
-sys.path.append(str(TREE / "tests"))
+sys.path.append(str(TREE / "tests" / "support"))
 from kafka_broker.process import ProcessBroker
 
 PARTITIONS = 4

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stream_rec.core.limits import Limits
     from stream_rec.core.model import PRESETS, Model, Rules, model, wsknn_model
     from stream_rec.errors import (
+        AssignmentLostError,
         DecodeError,
         FencedError,
         RecordTooLargeError,
@@ -42,6 +43,7 @@ __all__ = [
     "PRESETS",
     "Answer",
     "Applied",
+    "AssignmentLostError",
     "Catalogue",
     "CatalogueItem",
     "Columns",
@@ -83,6 +85,7 @@ _HOMES = {
         "DecodeError",
         "FencedError",
         "RecordTooLargeError",
+        "AssignmentLostError",
         "SeatLostError",
         "SettingsError",
         "SnapshotError",

@@ -7,7 +7,7 @@
     └── TransportError    the outside failed: retry while `retriable`
         ├── FencedError   another process runs under our name: stop at once
         ├── LogChangedError   what was to be read is gone: go on with what is there, or recover from it
-        ├── SeatLostError the group went on without us: drop what is uncommitted, recover, and join again
+        ├── AssignmentLostError the group went on without us: drop what is uncommitted, recover, and join again
         └── RecordTooLargeError   the broker will not take it: send less of it
 
 Callers catch by class and read attributes, never text. The text is for the operator: it names the
@@ -15,6 +15,7 @@ place (file, line, key, topic) and the next step. Knows nothing of who raises or
 """
 
 __all__ = [
+    "AssignmentLostError",
     "DecodeError",
     "FencedError",
     "LogChangedError",
@@ -99,11 +100,15 @@ class LogChangedError(TransportError):
         return self.first is not None and self.position < self.first
 
 
-class SeatLostError(TransportError):
+class AssignmentLostError(TransportError):
     """The group gave our partitions to others: what is uncommitted is theirs to do. Recover, and join again."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retriable=False)
+
+
+SeatLostError = AssignmentLostError
+"""The name until version 0.1.0."""
 
 
 class RecordTooLargeError(TransportError):

@@ -3,7 +3,7 @@
     python tools/dashboard_pictures.py [--address http://127.0.0.1:8000] [--seconds 90]
 
 Without an address it starts a service on the bundled sample, and replays the sample's last visits to it over HTTP, so
-that there is something to measure. Needs Chromium (see tests/chromium.py), and Pillow to make the files small.
+that there is something to measure. Needs Chromium (see tests/support/chromium.py), and Pillow to make the files small.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from stream_rec.core.events import Event
 from stream_rec.datasets.sample import load_sample
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests" / "support"))
 
 from chromium import PHONE, chromium, find_chromium, new_page  # noqa: E402  # a helper of the tests
 

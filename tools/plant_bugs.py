@@ -18,13 +18,13 @@ ENGINE: Final = "stream_rec/core/engine/"
 LAWS: Final = (
     "tests/property/test_laws.py",
     "tests/property/test_core.py",
-    "tests/unit/test_engine.py",
+    "tests/unit/core/test_engine.py",
     "tests/property/test_snapshots.py",
-    "tests/unit/test_snapshot.py",
+    "tests/unit/snapshot/test_snapshot.py",
 )
 
 EXPLANATIONS: Final = ("tests/property/test_explanations.py",)
-EVALUATION: Final = ("tests/unit/test_evaluate.py::TestNothingLeaks",)
+EVALUATION: Final = ("tests/unit/evaluate/test_evaluate.py::TestNothingLeaks",)
 
 LONGEST_S: Final = 480  # the tests take one or two minutes with the kernels to compile
 
@@ -46,11 +46,11 @@ class Bug(NamedTuple):
 SERVICE: Final = "stream_rec/service/"
 CRASH: Final = "tests/property/test_crash.py::"
 REPLICAS: Final = "tests/property/test_replicas.py::"
-LIVE: Final = "tests/unit/test_live.py::"
+LIVE: Final = "tests/unit/service/running/test_kafka_service.py::"
 
 RULES: Final = ("tests/property/test_rules.py",)
-FEED: Final = "tests/unit/test_catalogue_feed.py::"
-QUALITY: Final = ("tests/unit/test_quality.py", "tests/property/test_quality.py", "tests/unit/test_split.py")
+FEED: Final = "tests/unit/service/processing/test_catalogue_feed.py::"
+QUALITY: Final = ("tests/unit/core/test_quality.py", "tests/property/test_quality.py", "tests/unit/core/test_split.py")
 SCORE: Final = "stream_rec/core/quality/kernel/score.py"
 
 BUGS: Final = [
@@ -350,8 +350,8 @@ BUGS: Final = [
         5,
         "a replica follows others beyond what they have committed, and does not look before it takes over",
         SERVICE + "running/assignment.py",
-        "self._intake.follow({p: limit for p, limit in limits.items()",
-        "self._intake.follow({p: limit + 3 for p, limit in limits.items()",
+        "self._batch_reader.follow({p: limit for p, limit in limits.items()",
+        "self._batch_reader.follow({p: limit + 3 for p, limit in limits.items()",
         (REPLICAS + "test_each_record_is_settled_once",),
         ((SERVICE + "running/assignment.py", "        self._refuse_if_ahead(answer_from)\n", ""),),
     ),
@@ -361,7 +361,7 @@ BUGS: Final = [
         SERVICE + "committing/checkpoint.py",
         "if member.generation != last.generation:",
         "if member.generation < last.generation:",
-        ("tests/unit/test_checkpoint.py",),
+        ("tests/unit/service/committing/test_checkpoint.py",),
     ),
     Bug(
         5,
@@ -441,7 +441,7 @@ BUGS: Final = [
         "stream_rec/core/catalogue/columns.py",
         "        key = (type(value), value)  # True",
         "        key = value  # True",
-        ("tests/unit/test_expressions.py",),
+        ("tests/unit/core/test_expressions.py",),
     ),
     Bug(
         4,

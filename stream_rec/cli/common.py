@@ -17,7 +17,7 @@ from stream_rec.errors import StreamRecError
 from stream_rec.settings import Kind, Setting, Settings, load, table
 
 if TYPE_CHECKING:
-    from stream_rec.service.running.batch_job import Job
+    from stream_rec.service.running.batch_job import BatchJob
 
 __all__ = ["with_settings"]
 
@@ -100,7 +100,7 @@ def _writable(line: str) -> str:
     return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _progress(settings: Settings) -> "AbstractContextManager[Callable[[Job], None]]":
+def _progress(settings: Settings) -> "AbstractContextManager[Callable[[BatchJob], None]]":
     """A progress line for whoever watches, unless answers come by in the same place."""
     shares = settings.answers_place == "-" and sys.stdout.isatty()
     if shares or not sys.stderr.isatty():

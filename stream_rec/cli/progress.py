@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from stream_rec.service.running.batch_job import Job
+    from stream_rec.service.running.batch_job import BatchJob
     from stream_rec.transport.records import Progress as SourceProgress
 
 __all__ = ["ProgressLine", "ReadingLine"]
@@ -58,7 +58,7 @@ class ProgressLine:
         """Take the line away."""
         self._line.stop()
 
-    def __call__(self, job: "Job") -> None:
+    def __call__(self, job: "BatchJob") -> None:
         """Draw how *job* is doing, if it is time to."""
         now = perf_counter()
         if now < self._next or self._line.disable:
@@ -70,7 +70,7 @@ class ProgressLine:
             self._task, completed=done.bytes_read, total=done.total_bytes, description=self._told(job), refresh=True
         )
 
-    def _told(self, job: "Job") -> str:
+    def _told(self, job: "BatchJob") -> str:
         """Short enough for a terminal of 80 columns."""
         stats, counts = job.engine.stats(), job.counts
         then, read, answers = self._recent[0]

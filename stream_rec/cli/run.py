@@ -11,8 +11,8 @@ from stream_rec.errors import SettingsError
 from stream_rec.settings import Settings, is_topic
 
 if TYPE_CHECKING:
-    from stream_rec.service.handle import Served
-    from stream_rec.service.running.kafka_service import Live
+    from stream_rec.service.handle import ServiceHandle
+    from stream_rec.service.running.kafka_service import KafkaService
     from stream_rec.service.running.signals import Interrupt
     from stream_rec.web.server import Server
 from stream_rec.cli.common import _announce, _progress, _say_what_is_awaited, _tell, with_settings
@@ -62,19 +62,19 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> None:
 
     from stream_rec.service.assembly.kafka import build_live, build_served
     from stream_rec.service.metrics.log_setup import log_to_stderr
-    from stream_rec.service.requests.request_queue import Desk
+    from stream_rec.service.requests.request_queue import RequestQueue
     from stream_rec.service.running.overtime import Overtime
     from stream_rec.service.running.reporter import summary
 
     log_to_stderr(settings.log_level, settings.log_format)
-    live: Live | None = None
+    live: KafkaService | None = None
     with ExitStack() as undo:
         # Entered first, so left last: closing takes its time too.
         undo.enter_context(Overtime(lambda: interrupt.asked, lambda: live is not None and live.was_in_order))
-        desk = None if settings.http is None else Desk()
-        live, report = build_live(settings, undo, desk)
-        if desk is not None:
-            undo.enter_context(_server(settings, build_served(settings, undo, live, report, desk)))
+        request_queue = None if settings.http is None else RequestQueue()
+        live, report = build_live(settings, undo, request_queue)
+        if request_queue is not None:
+            undo.enter_context(_server(settings, build_served(settings, undo, live, report, request_queue)))
         _warm_up(settings)
         try:
             live.run(lambda: interrupt.asked, report)
@@ -117,7 +117,7 @@ def _needs_serve() -> Iterator[None]:
 
 
 @contextmanager
-def _server(settings: Settings, served: "Served") -> Iterator["Server"]:
+def _server(settings: Settings, served: "ServiceHandle") -> Iterator["Server"]:
     """Serve while entered."""
     with _needs_serve():
         from stream_rec.web.serve import build_server

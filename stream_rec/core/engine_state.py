@@ -12,21 +12,21 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from stream_rec.core.index.retained import Retained
+from stream_rec.core.index.retained import RetainedState
 from stream_rec.core.limits import Limits
 from stream_rec.core.session_store import Users
 from stream_rec.core.sessionizer import OpenSpans
 
-__all__ = ["EngineState", "differences", "rules_of"]
+__all__ = ["EngineSnapshot", "differences", "rules_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EngineState:
+class EngineSnapshot:
     """An engine at one moment. The deny list and the model are not of it: a log leaves the same state under any."""
 
     limits: Limits
     session_gap_ms: int | None
-    retained: Retained
+    retained: RetainedState
     session_names: Sequence[str | None]
     """By slot; None for one without a session."""
     item_names: Sequence[str | None]

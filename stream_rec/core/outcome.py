@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_rec.core.events import Reason
-from stream_rec.core.index import Answers, Batch, field
+from stream_rec.core.index import AnswerArrays, EventArrays, field
 
-__all__ = ["Applied", "Judge", "Round", "Stats", "Watch"]
+__all__ = ["Applied", "AppliedBatch", "Evaluator", "Observation", "Stats"]
 
 OUTCOMES: Final = (None, Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_TYPE)
 
@@ -32,14 +32,14 @@ class Applied(NamedTuple):
         return [OUTCOMES[outcome] for outcome in self.outcomes.tolist()]
 
 
-class Round(NamedTuple):
+class AppliedBatch(NamedTuple):
     """What events did, and what was answered to each right after it, as the kernels left it: of no copies.
 
     Numbers stand for ids until the call that is given it returns. Rows of answers to events that were not applied are
     empty.
     """
 
-    batch: Batch
+    batch: EventArrays
     session: npt.NDArray[np.void]
     """[S] what the slots of the batch stand for; see `index._kernel.state.SESSION`."""
     item: npt.NDArray[np.void]
@@ -48,28 +48,28 @@ class Round(NamedTuple):
     """[n] 1 for events that this process answers for."""
     rows: npt.NDArray[np.int32]
     """[n, models] the row of `answers` with each model's answer after each event; -1: it was not asked."""
-    answers: Answers
+    answers: AnswerArrays
 
 
-class Judge(Protocol):
+class Evaluator(Protocol):
     """Looks at answers and at what came after them. What it makes of it is no part of the engine's state."""
 
-    def took(self, taken: Round) -> None:
+    def took(self, taken: AppliedBatch) -> None:
         """Look at events just applied, in their order, and at the answers after each."""
 
     def forgot(self, sessions: Sequence[int]) -> None:
         """Keep nothing of *sessions*, which are the XXH3-64 of their ids."""
 
 
-class Watch(NamedTuple):
+class Observation(NamedTuple):
     """Who looks on while events are applied, and which of them are to be counted, event for event."""
 
-    judge: Judge
+    judge: Evaluator
     counted: npt.NDArray[np.uint8]
 
-    def part(self, start: int, n: int) -> "Watch":
+    def part(self, start: int, n: int) -> "Observation":
         """Return what holds of *n* events from *start* on."""
-        return Watch(self.judge, self.counted[start : start + n])
+        return Observation(self.judge, self.counted[start : start + n])
 
 
 class Stats(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@
 what it is asked (`DemoEngine`), and nothing of the command line.
 """
 
-from stream_rec.demo.replay import DemoEngine, Outcome, Pace
+from stream_rec.demo.replay import DemoEngine, Outcome, ReplayPace
 from stream_rec.demo.screen import play
 
-__all__ = ["DemoEngine", "Outcome", "Pace", "play"]
+__all__ = ["DemoEngine", "Outcome", "ReplayPace", "play"]

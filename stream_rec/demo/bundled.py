@@ -6,7 +6,7 @@ from stream_rec.core.engine import Engine
 from stream_rec.core.limits import DAY_MS, Limits
 from stream_rec.core.model import model
 from stream_rec.datasets.sample import load_sample
-from stream_rec.demo.replay import Outcome, Pace
+from stream_rec.demo.replay import Outcome, ReplayPace
 from stream_rec.demo.screen import play
 
 __all__ = ["demo_engine", "play_bundled"]
@@ -24,5 +24,5 @@ def demo_engine(allowed_lateness_ms: int | None = None) -> Engine:
 def play_bundled(*, fast: bool = False, console: Console | None = None, program: str = "stream-rec") -> Outcome:
     """Show the demo; *fast* leaves out the part that takes its time to be read. *program* is what to type for more."""
     events, titles = load_sample()
-    pace = Pace(live_seconds=0) if fast else Pace()
+    pace = ReplayPace(live_seconds=0) if fast else ReplayPace()
     return play(demo_engine(), events, titles, pace=pace, console=console, program=program)

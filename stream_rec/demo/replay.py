@@ -12,7 +12,7 @@ from typing import Protocol
 
 from stream_rec.core.events import Answer, Event
 
-__all__ = ["CUT", "DemoEngine", "Outcome", "Pace", "Replay", "Score", "Step"]
+__all__ = ["CUT", "DemoEngine", "Outcome", "Replay", "ReplayPace", "ReplayStep", "Score"]
 
 CUT = 20
 """The answers are judged by their first 20 items."""
@@ -36,7 +36,7 @@ class DemoEngine(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class ReplayPace:
     """How much of the log goes into which act, and how fast."""
 
     live_seconds: float = 15.0
@@ -104,7 +104,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ReplayStep:
     """One event of act two."""
 
     event: Event
@@ -148,7 +148,7 @@ class Replay:
         self,
         engine: DemoEngine,
         events: Sequence[Event],
-        pace: Pace,
+        pace: ReplayPace,
         clock: Callable[[], float],
     ) -> None:
         self.outcome = Outcome()
@@ -199,7 +199,7 @@ class Replay:
         sold = Counter(event.item_id for event in self._events[: self._past_end])
         out.score.best_sellers = frozenset(item for item, _ in sold.most_common(CUT))
 
-    def follow(self) -> Iterator[Step]:
+    def follow(self) -> Iterator[ReplayStep]:
         """Act two: the steps of the visitors shown; what others do meanwhile is replayed unseen."""
         seen: Counter[str] = Counter()
         visitors: dict[str, int] = {}
@@ -212,7 +212,7 @@ class Replay:
             visitor = visitors.setdefault(session, len(visitors) + 1)
             seen[session] += 1
             is_last = seen[session] == self._shown[session]
-            yield Step(event, visitor, seen[session] == 1, is_last, rank, answer, micros)
+            yield ReplayStep(event, visitor, seen[session] == 1, is_last, rank, answer, micros)
 
     def answer_all(self) -> Iterator[int]:
         """Act three; yields how many events went by."""

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream_rec.core.events import Answer, Event, Recommendation
-from stream_rec.demo.replay import CUT, DemoEngine, Outcome, Pace, Replay, Step
+from stream_rec.demo.replay import CUT, DemoEngine, Outcome, Replay, ReplayPace, ReplayStep
 
 __all__ = ["SHOWN", "play"]
 
@@ -36,7 +36,7 @@ def play(
     events: Sequence[Event],
     titles: Mapping[str, str],
     *,
-    pace: Pace | None = None,
+    pace: ReplayPace | None = None,
     console: Console | None = None,
     program: str = "stream-rec",
     clock: Callable[[], float] = time.perf_counter,
@@ -48,7 +48,7 @@ def play(
     of what went by, and `interrupted` set.
     """
     console = console or Console(highlight=False)
-    replay = Replay(engine, events, pace or Pace(), clock)
+    replay = Replay(engine, events, pace or ReplayPace(), clock)
     screen = _Screen(console, titles, sleep)
     try:
         screen.warm_up(replay)
@@ -92,7 +92,7 @@ class _Screen:
         )
         self._line(f"{self._tick} the item was among the {SHOWN} recommended just before it")
         pause = replay.pace.live_seconds / replay.n_steps if self._moves else 0.0
-        visits: defaultdict[int, list[Step]] = defaultdict(list)
+        visits: defaultdict[int, list[ReplayStep]] = defaultdict(list)
         live_or_not = Live(console=self._console, auto_refresh=False)
         with live_or_not if self._moves else nullcontext() as live:
             for step in replay.follow():
@@ -172,7 +172,7 @@ class _Screen:
                 speed = progress.tasks[0].speed
                 progress.update(task, rate="" if speed is None else f"{speed:,.0f} events/s")
 
-    def _visitor(self, steps: Sequence[Step], replay: Replay, *, fixed: bool = True) -> RenderableType:
+    def _visitor(self, steps: Sequence[ReplayStep], replay: Replay, *, fixed: bool = True) -> RenderableType:
         """The basket so far on the left, the newest answer on the right.
 
         A *fixed* height has room for all that may come, so that nothing jumps.
@@ -205,7 +205,7 @@ class _Screen:
             table.add_row(str(place), self._title(recommended.item_id))
         return table
 
-    def _plain_visitor(self, steps: Sequence[Step]) -> None:
+    def _plain_visitor(self, steps: Sequence[ReplayStep]) -> None:
         print_line = self._console.print
         print_line(Text(f"   visitor {steps[0].visitor}, basket {steps[0].event.session_id}"))
         for step in steps:
@@ -215,10 +215,10 @@ class _Screen:
             titles = " | ".join(self._title(recommended.item_id) for recommended in items)
             print_line(Text(f"       next? {titles or '(nothing to say yet)'}"), soft_wrap=True)
 
-    def _mark(self, step: Step) -> Text:
+    def _mark(self, step: ReplayStep) -> Text:
         return Text(self._tick if _was_shown(step) else "", style="bold green")
 
-    def _hits(self, steps: Sequence[Step]) -> str:
+    def _hits(self, steps: Sequence[ReplayStep]) -> str:
         return f"{self._tick} {sum(map(_was_shown, steps))} of {len(steps) - 1}"
 
     def _title(self, item_id: str) -> str:
@@ -229,7 +229,7 @@ def _shown(answer: Answer | None) -> Sequence[Recommendation]:
     return [] if answer is None else answer.items[:SHOWN]
 
 
-def _was_shown(step: Step) -> bool:
+def _was_shown(step: ReplayStep) -> bool:
     return step.rank is not None and step.rank <= SHOWN
 
 

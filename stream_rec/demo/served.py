@@ -19,11 +19,11 @@ from stream_rec.core.quality import Quality
 from stream_rec.datasets.sample import load_sample
 from stream_rec.demo.bundled import demo_engine
 from stream_rec.service.assembly.warm_up import warm_up_all
-from stream_rec.service.handle import Served
-from stream_rec.service.processing.processor import Worker
-from stream_rec.service.requests.request_queue import Desk
-from stream_rec.service.running.batch_job import Job
-from stream_rec.service.running.standalone import Embedded
+from stream_rec.service.handle import ServiceHandle
+from stream_rec.service.processing.processor import Processor
+from stream_rec.service.requests.request_queue import RequestQueue
+from stream_rec.service.running.batch_job import BatchJob
+from stream_rec.service.running.standalone import StandaloneService
 from stream_rec.transport.records import Progress, Record
 from stream_rec.web.server import Server
 
@@ -88,20 +88,20 @@ def serve_bundled(
     engine = demo_engine(allowed_lateness_ms=30 * DAY_MS)
     for begin in range(0, n_past, _AT_ONCE):
         engine.apply(events[begin : min(begin + _AT_ONCE, n_past)])
-    worker = Worker(engine, EventDecoder())
+    processor = Processor(engine, EventDecoder())
     catalogue = Catalogue([CatalogueItem(item_id, title) for item_id, title in titles.items()])
-    worker.catalogue = lambda: catalogue
-    worker.quality = Quality(engine.split)
-    desk = Desk()
+    processor.catalogue = lambda: catalogue
+    processor.quality = Quality(engine.split)
+    request_queue = RequestQueue()
     with ExitStack() as undo:
         undo.callback(source.close)
-        run = Embedded(Job(worker, source), desk)
-        served = Served(
-            desk,
-            run.inlet,
+        run = StandaloneService(BatchJob(processor, source), request_queue)
+        served = ServiceHandle(
+            request_queue,
+            run.ingest,
             lambda: run.status,
             lambda: run.state == "ready",
-            worker.meters,
+            processor.metrics,
             catalogue=lambda: catalogue,
             now_ms=lambda: engine.watermark or 0,
         )
@@ -109,7 +109,7 @@ def serve_bundled(
         server.start()
         told = False
 
-        def watch(_: Embedded) -> None:
+        def watch(_: StandaloneService) -> None:
             nonlocal told
             if run.state == "ready" and not told:
                 told = True

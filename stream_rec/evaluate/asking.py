@@ -17,16 +17,16 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from stream_rec.core.engine import Engine
-from stream_rec.core.index import Answers, Batch, Parameters, Queries
+from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, Queries
 from stream_rec.core.index import field as state
 from stream_rec.evaluate import candidates as candidate
 from stream_rec.evaluate.candidates import Candidate
 from stream_rec.evaluate.kernel.judge import EMPTY, Judged, Truth, fill_visits, judge, rest_sizes
 from stream_rec.evaluate.kernel.popular import DROP_CURRENT, DROP_SESSION, KEEP, Popular, count_and_show
-from stream_rec.evaluate.log import Log
+from stream_rec.evaluate.log import EvaluationLog
 from stream_rec.evaluate.plan import Plan, Stretch
 
-__all__ = ["Asked", "Standing", "ask_all"]
+__all__ = ["PassResult", "Standing", "ask_all"]
 
 BATCH: Final = 512
 MOST_TIMED: Final = 2000
@@ -41,7 +41,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PassResult:
     """What one pass found: for P candidates, Q questions, C cut-offs."""
 
     plan: Plan
@@ -80,7 +80,7 @@ def ask_all(
     watch: Callable[[Standing], None] = lambda _: None,
     times: bool = True,
     between: Between | None = None,
-) -> Asked:
+) -> PassResult:
     """Ask the plan's questions of all *candidates*, whose answers are at least as long as the largest cut-off.
 
     Without *times* no answer is timed. After each stretch of the plan *between* is shown what was judged, and how many
@@ -101,7 +101,7 @@ def ask_all(
     shown = np.sum([each.judged.shown for each in passes], axis=0)
     micros = _time_answers(plan, candidates, passes[0].engine) if times else {}
     seconds = perf_counter() - started
-    return Asked(plan, candidates, cuts, truth, judged._replace(shown=shown), counted, micros, seconds)
+    return PassResult(plan, candidates, cuts, truth, judged._replace(shown=shown), counted, micros, seconds)
 
 
 def _run_all(
@@ -173,7 +173,7 @@ def _truth_of(plan: Plan) -> Truth:
 class _Sessions:
     """The items of each session, one session's behind another's: what its questions' queries are slices of."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: EvaluationLog) -> None:
         order = np.argsort(log.session, kind="stable")
         self.item = log.item[order]
         lengths = log.lengths()
@@ -262,7 +262,7 @@ class _Pass:
         self._ask_counts(begin, end, sessions, asked, learned)
         self._keep_score(question)
 
-    def _note_numbers(self, begin: int, end: int, batch: Batch) -> None:
+    def _note_numbers(self, begin: int, end: int, batch: EventArrays) -> None:
         """Note which item of the log an engine's number stands for. A number is given anew between batches only."""
         size = len(self.engine.items.names)
         if size > len(self._own):
@@ -330,7 +330,7 @@ class _Pass:
     # --- what came out
 
     def _judge(
-        self, answers: Answers, own: npt.NDArray[np.int32], rows: I64, question: I64, models: Sequence[int]
+        self, answers: AnswerArrays, own: npt.NDArray[np.int32], rows: I64, question: I64, models: Sequence[int]
     ) -> None:
         if len(models):
             numbers = np.array(models, np.int64)
@@ -364,8 +364,8 @@ def _time_answers(plan: Plan, candidates: Sequence[Candidate], engine: Engine) -
     return {each.name: np.array(timed.get(each.name, [])) for each in candidates}
 
 
-def _answers(rows: int, n: int) -> Answers:
-    return Answers(
+def _answers(rows: int, n: int) -> AnswerArrays:
+    return AnswerArrays(
         np.empty((rows, n), np.int32),
         np.empty((rows, n), np.float64),
         np.empty((rows, n), np.uint8),
@@ -373,7 +373,7 @@ def _answers(rows: int, n: int) -> Answers:
     )
 
 
-def _new_popular(log: Log, denied: frozenset[str], n: int) -> Popular:
+def _new_popular(log: EvaluationLog, denied: frozenset[str], n: int) -> Popular:
     """Return counts of nothing, with room for a top from which no session's own items can take too much."""
     names = log.item_names
     longest = int(log.lengths().max(initial=0))

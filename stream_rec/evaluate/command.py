@@ -19,7 +19,7 @@ from stream_rec.core.model import PRESETS, Model, changed, model
 from stream_rec.errors import SettingsError, StreamRecError
 from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import plots
-from stream_rec.evaluate.asking import Asked, Standing, ask_all
+from stream_rec.evaluate.asking import PassResult, Standing, ask_all
 from stream_rec.evaluate.candidates import Candidate, baselines, with_names
 from stream_rec.evaluate.kernel.judge import Judged
 from stream_rec.evaluate.log import Reading, read_events
@@ -32,7 +32,7 @@ from stream_rec.units import parse_duration
 
 __all__ = ["Options", "bar", "evaluate", "make_plan", "maker", "own_model", "read_plan", "write_json"]
 
-Watch = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 
 ALL: Final = "all"
 SAME_IN_ALL: Final = ("name", "n", "seen", "fallbacks")
@@ -92,7 +92,9 @@ def evaluate(settings: Settings, options: Options, console: Console | None = Non
     return report
 
 
-def _ask(plan: Plan, candidates: Sequence[Candidate], settings: Settings, options: Options, watch: Watch) -> Asked:
+def _ask(
+    plan: Plan, candidates: Sequence[Candidate], settings: Settings, options: Options, watch: OnProgress
+) -> PassResult:
     return ask_all(
         plan if options.most_questions is None else plans.thinned(plan, options.most_questions, options.seed),
         candidates,
@@ -219,7 +221,7 @@ def _millis(time: str) -> int:
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _joined(asked: Sequence[Asked]) -> Asked:
+def _joined(asked: Sequence[PassResult]) -> PassResult:
     """Return passes over the same questions as one, each model named after its way of learning."""
     if len(asked) == 1:
         return asked[0]
@@ -234,7 +236,7 @@ def _joined(asked: Sequence[Asked]) -> Asked:
     micros = {f"{name} {part}": taken for one, part in parts for name, taken in one.micros.items()}
     candidates = [*renamed["live"], *renamed["window"]]
     seconds = live.seconds + window.seconds
-    return Asked(window.plan, candidates, live.cutoffs, live.truth, judged, counted, micros, seconds)
+    return PassResult(window.plan, candidates, live.cutoffs, live.truth, judged, counted, micros, seconds)
 
 
 # --- what is told
@@ -250,7 +252,7 @@ def write_json(report: msgspec.Struct, path: str) -> None:
 
 
 @contextmanager
-def bar() -> Iterator[Watch]:
+def bar() -> Iterator[OnProgress]:
     """Show a progress bar to whoever watches: a text, how much is done, of how much."""
     console = Console(stderr=True)
     line = Progress(
@@ -267,7 +269,7 @@ def bar() -> Iterator[Watch]:
         yield lambda text, done, total: line.update(task, description=text, completed=done, total=total)
 
 
-def watch_plan(watch: Watch, standing: Standing, plan: Plan) -> None:
+def watch_plan(watch: OnProgress, standing: Standing, plan: Plan) -> None:
     """Tell how far a pass is, and how good the first model was so far."""
     told = f"{standing.asked:,} questions, MRR {standing.mrr:.4f}" if standing.asked else "learning"
     total = sum(stretch.end - stretch.begin for stretch in plan.stretches)

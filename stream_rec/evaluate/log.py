@@ -23,7 +23,7 @@ from stream_rec.settings import Settings
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.records import Progress
 
-__all__ = ["Log", "Reading", "log_of", "read_events"]
+__all__ = ["EvaluationLog", "Reading", "log_of", "read_events"]
 
 I32 = npt.NDArray[np.int32]
 
@@ -31,7 +31,7 @@ FORGETS: Final = "forget"
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class EvaluationLog:
     """Events and their numbers. A session's events stand in its own order; `place` counts them from 0."""
 
     events: Sequence[Event]
@@ -55,12 +55,12 @@ class Log:
         return np.bincount(self.session, minlength=len(self.session_names))
 
 
-def log_of(events: Sequence[Event]) -> Log:
+def log_of(events: Sequence[Event]) -> EvaluationLog:
     """Number the sessions and items of *events*, which are in the order in which they are asked and learned."""
     session, session_names = _numbered(event.session_id for event in events)
     item, item_names = _numbered(event.item_id for event in events)
     times = np.fromiter((event.timestamp for event in events), np.int64, len(events))
-    return Log(events, session, item, _places(session, len(session_names)), times, session_names, item_names)
+    return EvaluationLog(events, session, item, _places(session, len(session_names)), times, session_names, item_names)
 
 
 def _numbered(names: Iterable[str]) -> tuple[I32, list[str]]:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream_rec.evaluate.asking import Asked
+from stream_rec.evaluate.asking import PassResult
 
 __all__ = ["METRICS", "NEXT", "REST", "Sums", "metric_name", "session_sums", "values_of"]
 
@@ -39,7 +39,7 @@ def metric_name(metric: str, cutoff: int, *, novel: bool = False) -> str:
     return f"{'novel ' if novel else ''}{metric}@{cutoff}"
 
 
-def values_of(asked: Asked) -> Iterator[tuple[str, Callable[[int], Floats], npt.NDArray[np.bool_]]]:
+def values_of(asked: PassResult) -> Iterator[tuple[str, Callable[[int], Floats], npt.NDArray[np.bool_]]]:
     """Yield each metric's name, its values for one candidate's questions, [Q], and which questions count for it."""
     truth = asked.truth
     for is_novel in (False, True):
@@ -70,7 +70,7 @@ _NEXT_FORMULAS: Final[dict[str, Callable[[Floats], Floats]]] = {
 }
 
 
-def _of_ranks(asked: Asked, formula: Callable[[Floats], Floats], cutoff: int) -> Callable[[int], Floats]:
+def _of_ranks(asked: PassResult, formula: Callable[[Floats], Floats], cutoff: int) -> Callable[[int], Floats]:
     def values(model: int) -> Floats:
         rank = asked.judged.rank[model]
         within = (rank > 0) & (rank <= cutoff)
@@ -83,7 +83,7 @@ def _ratio(above: Array, below: Array, place: int) -> Callable[[int], Floats]:
     return lambda model: np.asarray(above[model, :, place] / below, np.float64)
 
 
-def session_sums(asked: Asked) -> Sums:
+def session_sums(asked: PassResult) -> Sums:
     """Add all metrics up by session: what averages and bootstraps are made from."""
     sessions, number = np.unique(asked.truth.session, return_inverse=True)
     names, totals, counts = [], [], []

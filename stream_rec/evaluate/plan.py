@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from stream_rec.core.events import Event
 from stream_rec.errors import SettingsError
-from stream_rec.evaluate.log import Log, log_of
+from stream_rec.evaluate.log import EvaluationLog, log_of
 
 __all__ = [
     "Plan",
@@ -29,7 +29,7 @@ __all__ = [
     "windows",
 ]
 
-Kind = Literal["live", "learn", "frozen"]
+QuestionKind = Literal["live", "learn", "frozen"]
 Which = Literal["next", "last"]
 I64 = npt.NDArray[np.int64]
 
@@ -39,7 +39,7 @@ DAY_MS: Final = 86_400_000
 class Stretch(NamedTuple):
     """Events begin..end of a log: asked and learned one by one, learned only, or asked with nothing learned."""
 
-    kind: Kind
+    kind: QuestionKind
     begin: int
     end: int
 
@@ -49,7 +49,7 @@ class Plan:
     """One pass over one log."""
 
     name: str
-    log: Log
+    log: EvaluationLog
     stretches: Sequence[Stretch]
     rows: I64
     """[Q] events that are asked for, ascending."""
@@ -60,7 +60,7 @@ class Plan:
             raise SettingsError("events", "hold no question: no session that is asked has a second event")
 
 
-def asked_rows(log: Log, which: Which, among: npt.NDArray[np.bool_] | None = None) -> I64:
+def asked_rows(log: EvaluationLog, which: Which, among: npt.NDArray[np.bool_] | None = None) -> I64:
     """Return the events that are asked for: each but the first of a session, or only each session's last.
 
     *among* leaves out others. What came before an event in its session, whether asked or learned, is its query.

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_rec._version import __version__
-from stream_rec.evaluate.asking import Asked
+from stream_rec.evaluate.asking import PassResult
 from stream_rec.evaluate.bootstrap import Draws, draw, interval, means
 from stream_rec.evaluate.metrics import metric_name, session_sums
 
@@ -98,7 +98,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return metric_name("MRR", self.cutoffs[-1])
 
 
-def report_of(asked: Asked, *, draws: int = 1000, seed: int = 0, refused: dict[str, int] | None = None) -> Report:
+def report_of(asked: PassResult, *, draws: int = 1000, seed: int = 0, refused: dict[str, int] | None = None) -> Report:
     """Average, draw again, compare. *refused* is what reading the log left out."""
     sums = session_sums(asked)
     middle = means(sums)
@@ -128,7 +128,7 @@ def report_of(asked: Asked, *, draws: int = 1000, seed: int = 0, refused: dict[s
 
 
 def _found(
-    asked: Asked,
+    asked: PassResult,
     place: int,
     names: Sequence[str],
     middle: Floats,
@@ -168,11 +168,11 @@ def _behind(names: Sequence[str], middle: Floats, drawn: Draws, place: int) -> d
     return _estimates(Difference, names, middle[:, 0] - middle[:, place], low, high)
 
 
-def _coverage(asked: Asked, place: int, cut: int) -> float:
+def _coverage(asked: PassResult, place: int, cut: int) -> float:
     return float((asked.judged.shown[place, cut] > 0).mean())
 
 
-def _popularity(asked: Asked, place: int, cut: int) -> float:
+def _popularity(asked: PassResult, place: int, cut: int) -> float:
     shown = asked.judged.shown[place, cut]
     counts = np.bincount(asked.plan.log.item, minlength=len(shown))
     return float((shown * counts).sum() / max(1, shown.sum()) / counts.max())

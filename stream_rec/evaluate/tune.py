@@ -23,9 +23,9 @@ from stream_rec.core.model import PRESETS, Model
 from stream_rec.errors import SettingsError, StreamRecError
 from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import plots, space
-from stream_rec.evaluate.asking import Asked, ask_all
+from stream_rec.evaluate.asking import PassResult, ask_all
 from stream_rec.evaluate.candidates import candidate
-from stream_rec.evaluate.command import Watch, bar, maker, own_model, watch_plan, write_json
+from stream_rec.evaluate.command import OnProgress, bar, maker, own_model, watch_plan, write_json
 from stream_rec.evaluate.kernel.judge import Judged
 from stream_rec.evaluate.log import read_events
 from stream_rec.evaluate.plan import Plan
@@ -174,7 +174,7 @@ def _for_rungs(plan: Plan, options: TuneOptions) -> Plan:
 class _Search:
     """Generations of parameter sets, each asked over one pass."""
 
-    def __init__(self, settings: Settings, options: TuneOptions, plan: Plan, watch: Watch) -> None:
+    def __init__(self, settings: Settings, options: TuneOptions, plan: Plan, watch: OnProgress) -> None:
         self.options, self.plan, self.watch = options, plan, watch
         self.settings = settings
         self.n = max(20, settings.n)
@@ -326,7 +326,7 @@ def _ratio(values: Sequence[Any], score: Floats) -> float:
 
 
 def _judge(
-    settings: Settings, options: TuneOptions, events: Sequence[Event], tuning: Plan, best: Model, watch: Watch
+    settings: Settings, options: TuneOptions, events: Sequence[Event], tuning: Plan, best: Model, watch: OnProgress
 ) -> Report:
     """Ask the best set, the start and no other, live through the test part, after learning all before it."""
     begin = len(tuning.log)
@@ -335,7 +335,7 @@ def _judge(
     plan = Plan("test part", whole.log, stretches, whole.rows[whole.rows >= begin])
     start = own_model(settings, best.n)
     listed = [msgspec.structs.replace(best, name="tuned"), *([start] if best != start else [])]
-    asked: Asked = ask_all(
+    asked: PassResult = ask_all(
         plan,
         [candidate(point) for point in listed],
         maker(settings),

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from stream_rec.core.engine import Applied, Engine, Question, Stats
+from stream_rec.core.engine import Applied, Engine, NextItemQuery, Stats
 from stream_rec.core.events import Event, Recommendation
 from stream_rec.core.limits import DAY_MS, Limits
 from stream_rec.core.model import DEFAULT_PRESET, Explaining, Model, changed, model
@@ -29,7 +29,7 @@ LONGEST_SESSION: Final = 10_000
 AT_REST: Final = Limits(retention_ms=None, allowed_lateness_ms=CENTURY_MS, max_session_events=LONGEST_SESSION)
 HALF_LIVES: Final = 7  # popularity forgets after eight: all of a log at rest should count
 
-Sessions = Mapping[str, Sequence[str] | None] | Iterable[str]
+SessionsAtRest = Mapping[str, Sequence[str] | None] | Iterable[str]
 
 
 class Recommender:
@@ -130,7 +130,7 @@ class Recommender:
         return self.engine.ask(self._point(changes), session_id=session_id, items=items, exclude=exclude, how=how)
 
     def recommend_many(
-        self, sessions: Sessions, *, exclude: Sequence[str] = (), threads: int | None = None, **changes: object
+        self, sessions: SessionsAtRest, *, exclude: Sequence[str] = (), threads: int | None = None, **changes: object
     ) -> dict[str, list[Recommendation]]:
         """Return what `recommend` would for each of *sessions*, in several threads.
 
@@ -140,7 +140,7 @@ class Recommender:
         if threads is not None and threads < 1:
             raise SettingsError("threads", f"expected a whole number from 1 on, found {threads}")
         asked = sessions if isinstance(sessions, Mapping) else dict.fromkeys(sessions)
-        questions = [Question(name, items) for name, items in asked.items()]
+        questions = [NextItemQuery(name, items) for name, items in asked.items()]
         threads = threads or n_threads()
         parts = parts_for(len(questions), threads)
         spread = map if parts == 1 else side_by_side(threads)

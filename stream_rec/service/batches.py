@@ -14,20 +14,30 @@ from stream_rec.transport.broker import Partition
 from stream_rec.transport.decode import Decoded
 from stream_rec.transport.records import Record, Records
 
-__all__ = ["Batch", "Decoded", "Handed", "Mask", "Output", "Passage", "Refused", "Taken", "Work"]
+__all__ = [
+    "Batch",
+    "BatchResult",
+    "BatchTimings",
+    "Decoded",
+    "Mask",
+    "ProcessedBatch",
+    "ReadBatch",
+    "RejectedRecord",
+    "Work",
+]
 
 
 Mask = npt.NDArray[np.bool_]
 
 
-class Refused(NamedTuple):
+class RejectedRecord(NamedTuple):
     """A record that was not applied, and why."""
 
     record: Record
     reason: str
     message: str
 
-    def letter(self) -> bytes:
+    def to_dead_letter(self) -> bytes:
         """The dead letter, as JSON."""
         each = self.record
         return encode_dead_letter(
@@ -53,16 +63,16 @@ class Batch(NamedTuple):
             yield Batch(self.records[part], self.decoded[part], None if self.ours is None else self.ours[part])
 
 
-class Taken(NamedTuple):
+class ProcessedBatch(NamedTuple):
     """What came of a batch, in the order of its records."""
 
     answers: list[Answer]
-    refused: list[Refused]
+    refused: list[RejectedRecord]
     forgot: bool = False
     """Whether something was forgotten: snapshots from before must go."""
 
     @classmethod
-    def joined(cls, parts: "Sequence[Taken]") -> "Taken":
+    def joined(cls, parts: "Sequence[ProcessedBatch]") -> "ProcessedBatch":
         """Those of the parts of a batch, in order, as one."""
         return cls(
             [answer for part in parts for answer in part.answers],
@@ -71,7 +81,7 @@ class Taken(NamedTuple):
         )
 
 
-class Handed(NamedTuple):
+class ReadBatch(NamedTuple):
     """A batch, and where it leaves the partitions."""
 
     batch: Batch
@@ -84,7 +94,7 @@ class Handed(NamedTuple):
 class Work(NamedTuple):
     """A batch, and the seat that it was read with."""
 
-    handed: Handed
+    handed: ReadBatch
     generation: int
     identity: object
     read_at: float
@@ -94,7 +104,7 @@ class Work(NamedTuple):
 _SAMPLED: Final = 64
 
 
-class Passage(NamedTuple):
+class BatchTimings(NamedTuple):
     """A batch on its way, for those who measure: when what was done with it, by the monotonic clock."""
 
     read_at: float
@@ -119,15 +129,15 @@ class Passage(NamedTuple):
         return times[~np.isnan(times)]
 
 
-class Output(NamedTuple):
+class BatchResult(NamedTuple):
     """What came of a batch, and the positions that it settles."""
 
     answers: Sequence[Answer]
-    refused: Sequence[Refused]
+    refused: Sequence[RejectedRecord]
     positions: dict[Partition, int]
     """Of the partitions that this process answers for, the offsets after the batch."""
 
     generation: int = 0
     identity: object = None
     """The seat that the partitions belonged to when the batch was read."""
-    passage: Passage | None = None
+    passage: BatchTimings | None = None

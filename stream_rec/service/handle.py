@@ -9,33 +9,33 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from stream_rec.core.catalogue import Catalogue
 from stream_rec.service.committing.snapshots import Snapshots
-from stream_rec.service.metrics.service_metrics import Meters
+from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.reporting.status import Status
-from stream_rec.service.requests.ingest import Inlet
-from stream_rec.service.requests.request_queue import Desk
+from stream_rec.service.requests.ingest import Ingest
+from stream_rec.service.requests.request_queue import RequestQueue
 
 if TYPE_CHECKING:
     from stream_rec.service.metrics.tracing import Tracing
 
-__all__ = ["Served"]
+__all__ = ["ServiceHandle"]
 
 
 def _now_ms() -> int:
     return int(time() * 1000)
 
 
-class Served(NamedTuple):
+class ServiceHandle(NamedTuple):
     """A service as others see it. All of it may be used from any thread."""
 
-    desk: Desk
-    inlet: Inlet
+    request_queue: RequestQueue
+    ingest: Ingest
     status: Callable[[], Status]
     """How it does now. Cheap."""
 
     is_ready: Callable[[], bool]
     """Whether it answers. Asked before each question, so cheaper still."""
 
-    meters: Meters | None = None
+    metrics: ServiceMetrics | None = None
     """What it measured, if it does."""
 
     snapshots: Snapshots | None = None

@@ -19,14 +19,14 @@ from stream_rec.settings.types import (
     _HOUR,
     _LONGEST,
     _SECOND,
-    Address,
     BudgetBytes,
-    Catalogue,
+    CataloguePath,
     Count,
     Decay,
-    Destination,
+    DestinationPath,
     EventField,
     Format,
+    HostPort,
     Millis,
     ModelCount,
     Name,
@@ -35,7 +35,7 @@ from stream_rec.settings.types import (
     PositiveMillis,
     RecordBytes,
     Share,
-    Source,
+    SourcePath,
     Weight,
 )
 from stream_rec.units import parse_duration
@@ -63,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     values are checked by `load`, at the edge.
     """
 
-    events: Source
+    events: SourcePath
     """Where events are read from: a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, each also with
     `.gz` (but for Parquet), `-` for standard input (JSON lines), or a topic,
     `kafka://host:9092[,host:9092]/topic`, which is read until the service is stopped. With `http`,
@@ -75,16 +75,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log, such as `movielens`, says also what its columns are and how its times are written; then
     `events` may be the folder that holds the log's files."""
 
-    recommendations: Destination | None = None
+    recommendations: DestinationPath | None = None
     """Where answers are written, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for
     standard output, or a topic, `kafka://host:9092/topic`, where they are keyed by session. `none` is
     standard output, or with `http` nowhere: then who asks is answered, and nobody else."""
 
-    requests: Source | None = None
+    requests: SourcePath | None = None
     """Where requests for recommendations are read from: JSON lines in a file or a pipe, answered
     after all events, or a topic, answered as they come."""
 
-    dead_letters: Destination | None = None
+    dead_letters: DestinationPath | None = None
     """Where records that were not applied go, with their original bytes, position and reason: as
     JSON lines, or in a topic with the reason in headers. Without it they are counted only."""
 
@@ -335,7 +335,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_file: Path | None = None
     """A file of more such items, one id a line (UTF-8)."""
 
-    catalogue: Catalogue | None = None
+    catalogue: CataloguePath | None = None
     """What is known of items: a `.csv`, `.tsv`, `.jsonl`, `.json` or `.parquet` file (also with `.gz`), which is read
     again when it changes, or a compacted topic, `kafka://host:9092/topic`, which is followed. Items that it says are
     unavailable are never recommended. See [the catalogue](../how-to/catalogue.md)."""
@@ -439,7 +439,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     told by OpenTelemetry's own variables, as `OTEL_EXPORTER_OTLP_ENDPOINT`. Needs
     `pip install 'stream-rec[tracing]'`."""
 
-    http: Address | None = None
+    http: HostPort | None = None
     """Where the HTTP API and the dashboard are served, `HOST:PORT`; `:8000` is port 8000 of this
     machine alone, and port 0 any free one. Needs `pip install 'stream-rec[serve]'`. Files are then
     read to their end, and the service stays, and takes events over HTTP."""

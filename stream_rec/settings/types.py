@@ -7,14 +7,14 @@ from msgspec import Meta
 from stream_rec.settings.fields import Kind
 
 __all__ = [
-    "Address",
     "BudgetBytes",
-    "Catalogue",
+    "CataloguePath",
     "Count",
     "Decay",
-    "Destination",
+    "DestinationPath",
     "EventField",
     "Format",
+    "HostPort",
     "Millis",
     "ModelCount",
     "Name",
@@ -23,7 +23,7 @@ __all__ = [
     "PositiveMillis",
     "RecordBytes",
     "Share",
-    "Source",
+    "SourcePath",
     "Weight",
 ]
 
@@ -36,7 +36,7 @@ _LONGEST: Final = 36_500 * _DAY
 
 Millis = Annotated[int, Meta(ge=0, le=_LONGEST, extra={"kind": Kind.DURATION})]
 PositiveMillis = Annotated[int, Meta(ge=1, le=_LONGEST, extra={"kind": Kind.DURATION})]
-Address = Annotated[
+HostPort = Annotated[
     str,
     Meta(
         pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:/\s]*):[0-9]{1,5}$", extra={"metavar": "HOST:PORT", "expected": "HOST:PORT"}
@@ -55,19 +55,19 @@ Share = Annotated[float, Meta(ge=0.0)]
 Weight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
 Origin = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s?#]+)$")]
-Source = Annotated[
+SourcePath = Annotated[
     str,
     Meta(
         min_length=1, extra={"metavar": "SRC", "expected": "a path, - for standard input, or kafka://host:9092/topic"}
     ),
 ]
-Destination = Annotated[
+DestinationPath = Annotated[
     str,
     Meta(
         min_length=1, extra={"metavar": "DST", "expected": "a path, - for standard output, or kafka://host:9092/topic"}
     ),
 ]
-Catalogue = Annotated[
+CataloguePath = Annotated[
     str, Meta(min_length=1, extra={"metavar": "SRC", "expected": "a path, or kafka://host:9092/topic"})
 ]
 Path = Annotated[str, Meta(min_length=1, extra={"metavar": "PATH", "expected": "a path"})]

@@ -1,7 +1,7 @@
 """How a simulated stream reaches a log: as JSON lines, some late, some twice, some broken.
 
 What was put in is counted by the same rules that the engine judges by (the watermark is the largest
-timestamp before it in the log), so that a run over the lines must report exactly the `Truth`.
+timestamp before it in the log), so that a run over the lines must report exactly the `DeliveryTruth`.
 Streams: memory is that of a block of sessions and of the lines still on their way.
 """
 
@@ -18,7 +18,7 @@ from stream_rec.simulator import draws as _draws
 from stream_rec.simulator.broken import KINDS, broken_line
 from stream_rec.simulator.clickstream import EVENT_TYPES, Clicks, Shape, blocks
 
-__all__ = ["KINDS", "Delivery", "Truth", "write_jsonl"]
+__all__ = ["KINDS", "Delivery", "DeliveryTruth", "write_jsonl"]
 
 _FATE, _DELAY, _BROKEN = range(100, 103)  # streams of the shape's seed, apart from its own
 _TYPE_NAMES = tuple(name.encode() for name in EVENT_TYPES)
@@ -61,7 +61,7 @@ class Delivery:
 
 
 @dataclass(slots=True)
-class Truth:
+class DeliveryTruth:
     """What the lines hold. `lines` = `applied` + `late` + `duplicates` + the sum of `broken`."""
 
     lines: int = 0
@@ -88,12 +88,12 @@ class Truth:
         return json.dumps(self.as_dict(), indent=2)
 
 
-def write_jsonl(shape: Shape, write: Callable[[bytes], object], delivery: Delivery | None = None) -> Truth:
+def write_jsonl(shape: Shape, write: Callable[[bytes], object], delivery: Delivery | None = None) -> DeliveryTruth:
     """Hand the log of *shape* to *write*, some thousand whole lines at a time; say what it holds.
 
     A second `Delivery` over the same shape delivers the same events: only their way differs.
     """
-    truth = Truth(sessions=shape.sessions)
+    truth = DeliveryTruth(sessions=shape.sessions)
     delivery = delivery or Delivery()
     event_ids = delivery.event_ids or delivery.duplicates > 0
     for number, (arrived, again) in enumerate(_arrivals(shape, delivery)):
@@ -165,7 +165,7 @@ def _split(
     return (clicks.take(now), again[now]), [(clicks.take(later), arrival[later], again[later])]
 
 
-def _count(truth: Truth, arrived: Clicks, again: NDArray[np.bool_], lateness_ms: int) -> None:
+def _count(truth: DeliveryTruth, arrived: Clicks, again: NDArray[np.bool_], lateness_ms: int) -> None:
     """Judge each event by the watermark before it, as the engine does.
 
     A late event is older than the watermark, so the maximum over all is that over the accepted.
@@ -213,7 +213,9 @@ def _broken_after(shape: Shape, delivery: Delivery, number: int, n_lines: int) -
     return list(zip(places.tolist(), high.tolist(), strict=True))
 
 
-def _put_in(broken: list[tuple[int, int]], first: int, lines: list[bytes], delivery: Delivery, truth: Truth) -> None:
+def _put_in(
+    broken: list[tuple[int, int]], first: int, lines: list[bytes], delivery: Delivery, truth: DeliveryTruth
+) -> None:
     """Put the broken records that fall among *lines*, which start at place *first*."""
     for place, word in broken:
         if first <= place < first + len(lines):

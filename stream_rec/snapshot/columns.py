@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream_rec.core.engine_state import EngineState, names_of
+from stream_rec.core.engine_state import EngineSnapshot, names_of
 from stream_rec.core.index import field
-from stream_rec.core.index.retained import Retained
+from stream_rec.core.index.retained import RetainedState
 from stream_rec.core.limits import Limits
 from stream_rec.core.session_store import Users, each_user
 from stream_rec.core.sessionizer import OpenSpans
@@ -52,7 +52,7 @@ DTYPES: Final[Mapping[str, str]] = {
 """The columns of a file, in their order, each with its type: "bytes" for names, one behind the other."""
 
 
-class Column(NamedTuple):
+class FileColumn(NamedTuple):
     """One of them."""
 
     name: str
@@ -70,7 +70,7 @@ class Facts(NamedTuple):
     spans_watermark: int | None
 
 
-def facts_of(state: EngineState) -> Facts:
+def facts_of(state: EngineSnapshot) -> Facts:
     """Return what of *state* is no column."""
     kept, spans = state.retained, state.spans
     return Facts(
@@ -82,7 +82,7 @@ def facts_of(state: EngineState) -> Facts:
     )
 
 
-def columns_of(state: EngineState, rest: Callable[[], None]) -> Iterator[Column]:
+def columns_of(state: EngineSnapshot, rest: Callable[[], None]) -> Iterator[FileColumn]:
     """Yield the columns of *state* in the order of `DTYPES`, calling *rest* now and then."""
     kept = state.retained
     yield from _names("session_names", pack(names_of(state.session_names, kept.slot, AT_ONCE), rest))
@@ -99,17 +99,17 @@ def columns_of(state: EngineState, rest: Callable[[], None]) -> Iterator[Column]
     yield from _spans(state.spans, rest)
 
 
-def _numbers(name: str, values: Array) -> Column:
+def _numbers(name: str, values: Array) -> FileColumn:
     stored = np.ascontiguousarray(values, DTYPES[name])
-    return Column(name, stored.shape, [stored.reshape(-1).view(np.uint8).data])
+    return FileColumn(name, stored.shape, [stored.reshape(-1).view(np.uint8).data])
 
 
-def _names(name: str, packed: Packed) -> Iterator[Column]:
-    yield Column(name, (sum(map(len, packed.pieces)),), list(packed.pieces))
+def _names(name: str, packed: Packed) -> Iterator[FileColumn]:
+    yield FileColumn(name, (sum(map(len, packed.pieces)),), list(packed.pieces))
     yield _numbers(f"{name.removesuffix('s')}_lengths", packed.lengths)
 
 
-def _links(state: EngineState, rest: Callable[[], None]) -> Iterator[Column]:
+def _links(state: EngineSnapshot, rest: Callable[[], None]) -> Iterator[FileColumn]:
     """Yield the users by number, and the sessions (by place) that each took part in."""
     numbers: dict[str, int] = {}
     places = np.zeros(len(state.session_names), np.int32)
@@ -126,7 +126,7 @@ def _links(state: EngineState, rest: Callable[[], None]) -> Iterator[Column]:
     yield _numbers("link_users", np.frombuffer(users, np.int32))
 
 
-def _spans(spans: OpenSpans | None, rest: Callable[[], None]) -> Iterator[Column]:
+def _spans(spans: OpenSpans | None, rest: Callable[[], None]) -> Iterator[FileColumn]:
     users: list[str] = []
     counts, bounds = array("i"), array("q")
     for n, (user_id, of_user) in enumerate(() if spans is None else spans.rows()):
@@ -141,17 +141,17 @@ def _spans(spans: OpenSpans | None, rest: Callable[[], None]) -> Iterator[Column
     yield _numbers("spans", np.frombuffer(bounds, np.int64).reshape(-1, 3))
 
 
-def state_of(columns: Mapping[str, Array], facts: Facts) -> EngineState:
+def state_of(columns: Mapping[str, Array], facts: Facts) -> EngineSnapshot:
     """Return the state that *columns* were made of, its sessions and items numbered without gaps.
 
     Raises ValueError for columns that no state gives.
     """
     session_names, item_names = _unpack(columns, "session_name"), _unpack(columns, "item_name")
     ids = np.ascontiguousarray(columns["event_ids"], np.uint64).reshape(-1).view(field.SEEN_ID)
-    return EngineState(
+    return EngineSnapshot(
         limits=facts.limits,
         session_gap_ms=facts.session_gap_ms,
-        retained=Retained(
+        retained=RetainedState(
             facts.watermark,
             facts.n_evicted,
             np.arange(len(session_names), dtype=np.int32),

@@ -24,10 +24,10 @@ import numpy.typing as npt
 from xxhash import xxh3_128
 
 from stream_rec._version import __version__
-from stream_rec.core.engine_state import EngineState, differences
+from stream_rec.core.engine_state import EngineSnapshot, differences
 from stream_rec.core.limits import Limits
 from stream_rec.errors import SettingsError, SnapshotError
-from stream_rec.snapshot.columns import DTYPES, VERSION, Buffer, Column, Facts, columns_of, facts_of, state_of
+from stream_rec.snapshot.columns import DTYPES, VERSION, Buffer, Facts, FileColumn, columns_of, facts_of, state_of
 from stream_rec.snapshot.fingerprint import hash_of, plain
 
 __all__ = [
@@ -107,7 +107,7 @@ class Snapshot(NamedTuple):
 
     path: Path
     header: Header
-    state: EngineState
+    state: EngineSnapshot
 
 
 # --- writing
@@ -119,7 +119,7 @@ def nothing(*_: str) -> None:
 
 def replace(
     path: Path,
-    state: EngineState,
+    state: EngineSnapshot,
     about: About,
     step: Callable[[str], None] = nothing,
     rest: Callable[[], None] = nothing,
@@ -172,7 +172,7 @@ def _remove_quietly(path: Path) -> None:
 
 def _write(
     file: BinaryIO,
-    state: EngineState,
+    state: EngineSnapshot,
     about: About,
     step: Callable[[str], None],
     rest: Callable[[], None],
@@ -189,7 +189,7 @@ def _write(
     file.write(whole.digest())
 
 
-def _header(state: EngineState, columns: list[Column], about: About) -> Header:
+def _header(state: EngineSnapshot, columns: list[FileColumn], about: About) -> Header:
     return Header(
         stream_rec=__version__,
         created_at=about.created_at,

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-from stream_rec.core.engine_state import EngineState
+from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.errors import SettingsError, SnapshotError
 from stream_rec.snapshot.columns import DTYPES
 from stream_rec.snapshot.file import (
@@ -40,7 +40,7 @@ STEPS: Final = ("open", "header", *(f"write {name}" for name in DTYPES), "checks
 
 def write(  # noqa: PLR0913  # a state, what the file says of it, and what is done meanwhile
     folder: Path,
-    state: EngineState,
+    state: EngineSnapshot,
     *,
     created_at: int | None,
     fingerprint: Mapping[str, object],

@@ -23,9 +23,9 @@ from stream_rec.transport.decode import decode_records
 from stream_rec.transport.files import format_of_name, open_source
 from stream_rec.transport.records import Source
 
-__all__ = ["How", "Watch", "read_columns", "read_log"]
+__all__ = ["How", "OnRead", "read_columns", "read_log"]
 
-Watch = Callable[[int, int | None], None]
+OnRead = Callable[[int, int | None], None]
 """Told how many bytes are read, of how many if that is known."""
 
 BATCH_RECORDS: Final = 8192
@@ -100,7 +100,7 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def read_columns(source: Any, how: How | None = None, watch: Watch = lambda _done, _total: None) -> Columns:  # noqa: ANN401
+def read_columns(source: Any, how: How | None = None, watch: OnRead = lambda _done, _total: None) -> Columns:  # noqa: ANN401
     """Read *source*, whatever it is; see `Recommender.fit`. Raises SettingsError, DecodeError and TransportError."""
     how = how or How()
     match source:
@@ -163,7 +163,7 @@ def _plan(path: str, how: How) -> _Plan:
     return _Plan(path, rules, layout, how.delimiter or DELIMITERS.get(layout), None)
 
 
-def _file(path: str, how: How, watch: Watch) -> Columns:
+def _file(path: str, how: How, watch: OnRead) -> Columns:
     plan = _plan(path, how)
     fast = _fast(plan, watch)
     return _careful(plan, watch) if fast is None else fast
@@ -175,7 +175,7 @@ def _open(plan: _Plan) -> Source:
     return open_source(plan.path, plan.rules, file_format=plan.layout, delimiter=plan.delimiter)
 
 
-def _careful(plan: _Plan, watch: Watch) -> Columns:
+def _careful(plan: _Plan, watch: OnRead) -> Columns:
     """Read record by record. Raises DecodeError for the first that cannot be read, naming file, line and column."""
     decoder = EventDecoder(plan.rules)
     events: list[Event] = []
@@ -201,7 +201,7 @@ def _pass_over(decoded: Forget | DecodeError, where: str, left_out: Counter[str]
     left_out[str(decoded.reason)] += 1
 
 
-def _fast(plan: _Plan, watch: Watch) -> Columns | None:
+def _fast(plan: _Plan, watch: OnRead) -> Columns | None:
     """Read whole columns through PyArrow; None where it is not there, or where the careful way must say what is."""
     is_table = plan.layout in DELIMITERS and plan.delimiter is not None and len(plan.delimiter) == 1
     if plan.path == "-" or not (is_table or plan.layout == "parquet") or (plan.named and not plan.named.is_plain):
@@ -243,7 +243,7 @@ def _parquet(plan: _Plan) -> Any:  # noqa: ANN401  # pyarrow is not typed
     return parquet.read_table(plan.path, columns=[name for name in names if name in mapped])
 
 
-def _delimited(plan: _Plan, watch: Watch) -> Any:  # noqa: ANN401  # pyarrow is not typed
+def _delimited(plan: _Plan, watch: OnRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
     import pyarrow as pa  # noqa: PLC0415  # see _fast
     from pyarrow import csv  # noqa: PLC0415
 
@@ -283,7 +283,7 @@ class _Watched:
     A quote that is not closed takes that row for a part of its cell.
     """
 
-    def __init__(self, file: BinaryIO, watch: Watch, delimiter: str) -> None:
+    def __init__(self, file: BinaryIO, watch: OnRead, delimiter: str) -> None:
         self._file = file
         self._watch = watch
         self._total = file.seek(0, 2)

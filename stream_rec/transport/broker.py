@@ -22,9 +22,9 @@ __all__ = [
     "Bounds",
     "Broker",
     "Member",
-    "Outgoing",
     "Partition",
-    "Positions",
+    "PartitionOffsets",
+    "ProducerRecord",
     "Reader",
     "Revoked",
     "TopicSpec",
@@ -42,7 +42,7 @@ class Partition(NamedTuple):
         return f"{self.topic}-{self.number}"
 
 
-Positions = Mapping[Partition, int]
+PartitionOffsets = Mapping[Partition, int]
 """For each partition, the offset of the next record."""
 
 
@@ -56,7 +56,7 @@ class Bounds(NamedTuple):
     """Offset that the next record will get; of records in open transactions, the first one's."""
 
 
-class Outgoing(NamedTuple):
+class ProducerRecord(NamedTuple):
     """A record to be written."""
 
     topic: str
@@ -124,7 +124,7 @@ class Broker(Protocol):
 class Reader(Protocol):
     """Reads partitions that it is told to, whoever answers for them. For one thread."""
 
-    def start(self, positions: Positions) -> None:
+    def start(self, positions: PartitionOffsets) -> None:
         """Read these partitions, from these positions on, and no others. Forgets what was fetched ahead."""
 
     def hold(self, partitions: Collection[Partition]) -> None:
@@ -183,8 +183,11 @@ class Member(Protocol):
         Raises TransportError, retriable, where they do not end in time.
         """
 
-    def commit(self, positions: Positions) -> None:
-        """Commit *positions* outside of any transaction. Raises SeatLostError if the group has gone on without us."""
+    def commit(self, positions: PartitionOffsets) -> None:
+        """Commit *positions* outside of any transaction.
+
+        Raises AssignmentLostError if the group has gone on without this member.
+        """
 
     def leave(self) -> None:
         """Give the seat back, so that others take over at once (a static seat stays ours until its timeout)."""
@@ -202,10 +205,10 @@ class Writer(Protocol):
         Raises TransportError, retriable, where an earlier transaction has to be ended first and the broker is away.
         """
 
-    def send(self, records: Sequence[Outgoing]) -> None:
+    def send(self, records: Sequence[ProducerRecord]) -> None:
         """Take *records*; they may stay here until `flush`. Raises RecordTooLargeError before taking any if one is."""
 
-    def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
+    def place(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
         """Write *records*, and return where each stands once the broker has them all. Outside of transactions.
 
         Raises as `send` and `flush` do; then some of them may have been written, but for a RecordTooLargeError that
@@ -218,10 +221,10 @@ class Writer(Protocol):
     def flush(self) -> None:
         """Return when the broker has all that was sent. Raises TransportError if it has not."""
 
-    def add_positions(self, positions: Positions, identity: object) -> None:
+    def add_positions(self, positions: PartitionOffsets, identity: object) -> None:
         """Let *positions* be committed with the transaction, for the seat of *identity*.
 
-        Raises SeatLostError if the group has gone on without that seat.
+        Raises AssignmentLostError if the group has gone on without that seat.
         """
 
     def commit(self) -> None:

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from stream_rec.core.events import Answer, Forget, Request
 from stream_rec.core.events import Event as Click
-from stream_rec.service.handle import Served
+from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.requests.ingest import Receipt
-from stream_rec.service.requests.request_queue import Applied, Ask, Call, Done, Question
+from stream_rec.service.requests.request_queue import Command, Completed, EventsApplied, Query, ReadState
 
 __all__ = ["Bridge"]
 
@@ -21,45 +21,45 @@ _PATIENCE_S: Final = 2.0  # for an event of ours to come back from the log
 class Bridge:
     """Asks of one service. Used on its loop only, but for what the service calls."""
 
-    def __init__(self, served: Served, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, served: ServiceHandle, loop: asyncio.AbstractEventLoop) -> None:
         self.served = served
         self._loop = loop
-        served.desk.deliver = self._deliver
+        served.request_queue.deliver = self._deliver
 
-    def ask(self, ask: Ask) -> "asyncio.Future[Any]":
+    def ask(self, ask: Command) -> "asyncio.Future[Any]":
         """Leave *ask* at the desk; the future brings its result, or raises its error. Raises BusyError."""
         future = self._loop.create_future()
-        self.served.desk.put(ask, future)
+        self.served.request_queue.put(ask, future)
         return future
 
     async def answer(self, request: Request) -> Answer:
         """Answer one request."""
-        answers: list[Answer] = await self.ask(Question((request,)))
+        answers: list[Answer] = await self.ask(Query((request,)))
         return answers[0]
 
-    async def call(self, call: Call) -> Any:  # noqa: ANN401  # whatever the call returns
+    async def call(self, call: ReadState) -> Any:  # noqa: ANN401  # whatever the call returns
         """Have something looked up."""
         return await self.ask(call)
 
-    async def take(self, events: list[Click | Forget]) -> Receipt | Applied:
+    async def take(self, events: list[Click | Forget]) -> Receipt | EventsApplied:
         """Hand events in; returns when they are safe, or applied where nothing keeps them."""
         future = self._loop.create_future()
-        self.served.inlet.put(events, future)
-        result: Receipt | Applied = await future
+        self.served.ingest.put(events, future)
+        result: Receipt | EventsApplied = await future
         return result
 
-    async def take_and_answer(self, event: Click, request: Request) -> tuple[Receipt | Applied, Answer | None]:
+    async def take_and_answer(self, event: Click, request: Request) -> tuple[Receipt | EventsApplied, Answer | None]:
         """Hand *event* in, and answer *request* once it is applied."""
-        ask = self.served.inlet.ask((event,))
+        ask = self.served.ingest.ask((event,))
         if ask is not None:
-            applied: Applied = await self.ask(ask._replace(then=request))
+            applied: EventsApplied = await self.ask(ask._replace(then=request))
             return applied, applied.answer
         receipt = await self.take([event])
         assert isinstance(receipt, Receipt)
-        answers = await self.ask(Question((request,), receipt.offsets, monotonic() + _PATIENCE_S))
+        answers = await self.ask(Query((request,), receipt.offsets, monotonic() + _PATIENCE_S))
         return receipt, answers[0]
 
-    def _deliver(self, done: list[Done]) -> None:
+    def _deliver(self, done: list[Completed]) -> None:
         """Called by the service, on threads of its own."""
         try:
             self._loop.call_soon_threadsafe(_settle, done)
@@ -67,7 +67,7 @@ class Bridge:
             return
 
 
-def _settle(done: list[Done]) -> None:
+def _settle(done: list[Completed]) -> None:
     for future, result in done:
         if future.done():  # who asked has gone
             continue

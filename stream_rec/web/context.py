@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from stream_rec.core.events import Request
-from stream_rec.service.handle import Served
+from stream_rec.service.handle import ServiceHandle
 from stream_rec.web.bridge import Bridge
 from stream_rec.web.errors import ApiError
 from stream_rec.web.guard import OriginGuard
@@ -19,7 +19,7 @@ from stream_rec.web.keys import SCOPES, Keys
 from stream_rec.web.meter import HttpMeter
 from stream_rec.web.stats import Stats, StatsMaker
 
-__all__ = ["Api", "Asked", "Limits"]
+__all__ = ["Api", "Call", "CallLimits"]
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _EVERYTHING: Final = frozenset(SCOPES)
@@ -32,7 +32,7 @@ _MOST_RULE_SETS: Final = 8
 _IS_RAW: Final = "stream_rec.is_raw"
 
 
-class Limits(msgspec.Struct, frozen=True):
+class CallLimits(msgspec.Struct, frozen=True):
     """How much one call may bring."""
 
     max_body_bytes: int = 1 << 20
@@ -43,11 +43,11 @@ class Api:
     """What all endpoints share. `open` it on the event loop that serves."""
 
     def __init__(
-        self, served: Served, keys: Keys, limits: Limits | None = None, guard: OriginGuard | None = None
+        self, served: ServiceHandle, keys: Keys, limits: CallLimits | None = None, guard: OriginGuard | None = None
     ) -> None:
         self.served = served
         self.keys = keys
-        self.limits = limits or Limits()
+        self.limits = limits or CallLimits()
         self._guard = guard
         self._encoded = (0.0, b"")
         self.http = HttpMeter()
@@ -126,7 +126,7 @@ class Api:
         return scopes
 
 
-class Asked(NamedTuple):
+class Call(NamedTuple):
     """One call."""
 
     api: "Api"

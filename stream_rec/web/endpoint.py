@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from stream_rec.web.context import _ENCODE, _IS_RAW, Api, Asked
+from stream_rec.web.context import _ENCODE, _IS_RAW, Api, Call
 from stream_rec.web.errors import ApiError, encode_error, translated
 from stream_rec.web.meter import ENDPOINT
 from stream_rec.web.routes import Route
@@ -62,7 +62,7 @@ class Endpoint:
             api.require_ready()
             query = self._query(scope["query_string"])
             body = None if self._decode is None else self._decode(await _body(receive, api.limits.max_body_bytes))
-            result = await self._route.handle(Asked(api, _path_of(scope), query, body, scopes))
+            result = await self._route.handle(Call(api, _path_of(scope), query, body, scopes))
             status, payload, headers = self._route.status, _ENCODE(result), [_JSON, _NO_STORE]
         except ClientGoneError:
             api.http.record(self._route.path, _CLIENT_GONE, perf_counter() - begun)

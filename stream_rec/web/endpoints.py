@@ -11,8 +11,8 @@ import msgspec
 from stream_rec.core.events import FORGET, Answer, Event, Forget, Reason, Request, RequestDecoder
 from stream_rec.service.requests import state_queries
 from stream_rec.service.requests.ingest import Receipt
-from stream_rec.service.requests.request_queue import Applied, Call, Question
-from stream_rec.web.context import Asked
+from stream_rec.service.requests.request_queue import EventsApplied, Query, ReadState
+from stream_rec.web.context import Call
 from stream_rec.web.contract import (
     MOST,
     Answers,
@@ -38,7 +38,7 @@ _MOST_ITEMS: Final = 20_000  # of all answers of a call together
 # --- recommendations
 
 
-async def recommend_session(asked: Asked) -> object:
+async def recommend_session(asked: Call) -> object:
     """The session of the path, with the parameters of the query."""
     fields = asked.query
     details = fields.pop("details", False)
@@ -46,7 +46,7 @@ async def recommend_session(asked: Asked) -> object:
     return await _answered(asked, _request_of(asked, fields, strict=False), details=details)
 
 
-async def recommend(asked: Asked) -> object:
+async def recommend(asked: Call) -> object:
     """One request, or many."""
     body = asked.body
     if not isinstance(body, dict):
@@ -68,11 +68,11 @@ async def recommend(asked: Asked) -> object:
     asked.api.refuse_too_many_rules(requests)
     if not requests:
         return Answers([])
-    answers: list[Answer] = await asked.api.bridge.ask(Question(requests))
+    answers: list[Answer] = await asked.api.bridge.ask(Query(requests))
     return Answers([await _told(asked, answer, details=details) for answer in answers])
 
 
-async def recommend_after(asked: Asked) -> object:
+async def recommend_after(asked: Call) -> object:
     """Apply, then answer."""
     body = asked.body
     if not isinstance(body, dict) or "event" not in body:
@@ -94,9 +94,9 @@ async def recommend_after(asked: Asked) -> object:
     request = _request_of(asked, fields)
     if request != Request(session_id=request.session_id):
         # What cannot be answered is refused before the event is taken: it would count twice when sent again.
-        await asked.api.bridge.call(Call(lambda worker: worker.engine.answer([request])))
+        await asked.api.bridge.call(ReadState(lambda processor: processor.engine.answer([request])))
     taken, answer = await asked.api.bridge.take_and_answer(event, request)
-    if isinstance(taken, Applied) and taken.refused and taken.refused[0].reason != Reason.DUPLICATE:
+    if isinstance(taken, EventsApplied) and taken.refused and taken.refused[0].reason != Reason.DUPLICATE:
         refused = taken.refused[0]
         raise ApiError(422, str(refused.reason), refused.message, "event")
     assert answer is not None, "whatever became of the event, the request is answered"
@@ -111,14 +111,14 @@ def _details(fields: dict[str, Any]) -> bool:
     return told
 
 
-async def similar(asked: Asked) -> object:
+async def similar(asked: Call) -> object:
     """What comes after this item alone."""
     query: SimilarQuery = asked.query
     request = Request(items=(asked.path["item_id"],), n=query.n)
     return await _answered(asked, request, details=query.details)
 
 
-def _request_of(asked: Asked, fields: Mapping[str, object], *, strict: bool = True) -> Request:
+def _request_of(asked: Call, fields: Mapping[str, object], *, strict: bool = True) -> Request:
     """The request in *fields*. Whose visits explain an item is told to those only who may forget them."""
     request = _DECODER.convert(fields, strict=strict)
     for name, most in MOST.items():
@@ -130,7 +130,7 @@ def _request_of(asked: Asked, fields: Mapping[str, object], *, strict: bool = Tr
     return request
 
 
-def _request(asked: Asked, fields: object, where: str) -> Request:
+def _request(asked: Call, fields: object, where: str) -> Request:
     if not isinstance(fields, dict):
         raise ApiError(422, "wrong_type", "expected a JSON object", where)
     try:
@@ -139,17 +139,17 @@ def _request(asked: Asked, fields: object, where: str) -> Request:
         raise ApiError.of_validation(error, where) from None
 
 
-async def _answered(asked: Asked, request: Request, *, details: bool) -> object:
+async def _answered(asked: Call, request: Request, *, details: bool) -> object:
     return await _told(asked, await asked.api.bridge.answer(request), details=details)
 
 
-async def _told(asked: Asked, answer: Answer, *, details: bool) -> object:
+async def _told(asked: Call, answer: Answer, *, details: bool) -> object:
     """The answer as who asked gets it: with what the catalogue says, if that was asked for."""
     if not details:
         return answer
     items = [each.item_id for each in answer.items]
     found: list[state_queries.ItemView | None] = await asked.api.bridge.call(
-        Call(lambda worker: [state_queries.item(worker, item_id) for item_id in items])
+        ReadState(lambda processor: [state_queries.item(processor, item_id) for item_id in items])
     )
     told = msgspec.to_builtins(answer)
     for each, view in zip(told["items"], found, strict=True):
@@ -160,12 +160,12 @@ async def _told(asked: Asked, answer: Answer, *, details: bool) -> object:
 # --- events
 
 
-async def take_events(asked: Asked) -> object:
+async def take_events(asked: Call) -> object:
     """One or many: all are taken but those that are refused by name; a malformed one refuses the call."""
     is_array = isinstance(asked.body, list)
     given: Sequence[EventFields] = asked.body if is_array else [asked.body]
     asked.api.refuse_too_many(len(given), "")
-    durable = asked.api.served.inlet.is_durable
+    durable = asked.api.served.ingest.is_durable
     refused: dict[int, RefusedEvent] = {}
     events: dict[int, Event | Forget] = {}
     for place, fields in enumerate(given):
@@ -193,7 +193,7 @@ class NotAppliedError(ApiError):
     """An event is well written, and not to be applied."""
 
 
-def _event(asked: Asked, fields: EventFields, where: str) -> Event | Forget:
+def _event(asked: Call, fields: EventFields, where: str) -> Event | Forget:
     """Check what types cannot say, and fill in the time."""
     served = asked.api.served
     if fields.type == FORGET:
@@ -237,29 +237,29 @@ def _at(where: str, name: str) -> str:
 # --- looking
 
 
-async def session(asked: Asked) -> object:
+async def session(asked: Call) -> object:
     """One session."""
     name = asked.path["session_id"]
-    found = await asked.api.bridge.call(Call(lambda worker: state_queries.session(worker, name)))
+    found = await asked.api.bridge.call(ReadState(lambda processor: state_queries.session(processor, name)))
     return _found(found, f"the session {name!r} is not retained")
 
 
-async def sessions(asked: Asked) -> object:
+async def sessions(asked: Call) -> object:
     """The newest."""
     query: LimitQuery = asked.query
     return Sessions(
-        await asked.api.bridge.call(Call(lambda worker: state_queries.newest_sessions(worker, query.limit)))
+        await asked.api.bridge.call(ReadState(lambda processor: state_queries.newest_sessions(processor, query.limit)))
     )
 
 
-async def item(asked: Asked) -> object:
+async def item(asked: Call) -> object:
     """One item."""
     name = asked.path["item_id"]
-    found = await asked.api.bridge.call(Call(lambda worker: state_queries.item(worker, name)))
+    found = await asked.api.bridge.call(ReadState(lambda processor: state_queries.item(processor, name)))
     return _found(found, f"no retained session holds the item {name!r}, and it is in no catalogue")
 
 
-async def items(asked: Asked) -> object:
+async def items(asked: Call) -> object:
     """By a part of a title or of an id; or the most popular."""
     query: ItemQuery = asked.query
     if query.q:
@@ -267,9 +267,9 @@ async def items(asked: Asked) -> object:
         # The first search of a catalogue reads all its titles, which nobody else should wait for.
         found = [] if catalogue is None else await asyncio.to_thread(catalogue.search, query.q, query.limit)
         titled = [each.id for each in found]
-        look = Call(lambda worker: state_queries.find_items(worker, query.q, query.limit, titled))
+        look = ReadState(lambda processor: state_queries.find_items(processor, query.q, query.limit, titled))
     else:
-        look = Call(lambda worker: state_queries.popular_items(worker, query.limit))
+        look = ReadState(lambda processor: state_queries.popular_items(processor, query.limit))
     return Items(await asked.api.bridge.call(look))
 
 
@@ -279,7 +279,7 @@ def _found(view: object, otherwise: str) -> object:
     return view
 
 
-async def stats(asked: Asked) -> object:
+async def stats(asked: Call) -> object:
     """How the service does."""
     return asked.api.stats()
 
@@ -287,23 +287,23 @@ async def stats(asked: Asked) -> object:
 # --- forgetting
 
 
-async def forget_session(asked: Asked) -> object:
+async def forget_session(asked: Call) -> object:
     """By its id, whether it is retained or not."""
     return await _forgotten(asked, Forget(session_id=asked.path["session_id"]))
 
 
-async def forget_user(asked: Asked) -> object:
+async def forget_user(asked: Call) -> object:
     """Every session that the user took part in."""
     return await _forgotten(asked, Forget(user_id=asked.path["user_id"]))
 
 
-async def _forgotten(asked: Asked, order: Forget) -> Forgotten:
-    n_sessions = await asked.api.bridge.call(Call(lambda worker: state_queries.n_sessions_of(worker, order)))
+async def _forgotten(asked: Call, order: Forget) -> Forgotten:
+    n_sessions = await asked.api.bridge.call(ReadState(lambda processor: state_queries.n_sessions_of(processor, order)))
     result = await asked.api.bridge.take([order])
     return Forgotten(
         uuid4().hex,
         int(time() * 1000),
-        asked.api.served.inlet.is_durable,
+        asked.api.served.ingest.is_durable,
         order.session_id,
         order.user_id,
         n_sessions,

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from stream_rec.errors import SettingsError
 
-__all__ = ["ADMIN", "READ", "SCOPES", "WRITE", "Key", "Keys", "read_keys"]
+__all__ = ["ADMIN", "READ", "SCOPES", "WRITE", "ApiKey", "Keys", "read_keys"]
 
 READ: Final = "read"
 WRITE: Final = "write"
@@ -21,7 +21,7 @@ SCOPES: Final = (READ, WRITE, ADMIN)
 _SHORTEST: Final = 16
 
 
-class Key(NamedTuple):
+class ApiKey(NamedTuple):
     """A key, as its digest: comparing digests takes as long for any key, of any length."""
 
     name: str
@@ -32,7 +32,7 @@ class Key(NamedTuple):
 class Keys:
     """All keys that are known. With none, everybody may do everything."""
 
-    def __init__(self, keys: Iterable[Key] = ()) -> None:
+    def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
         self._keys = tuple(keys)
 
     def __bool__(self) -> bool:
@@ -60,7 +60,7 @@ def read_keys(given: Iterable[str], path: str | None) -> Keys:
     return Keys(keys)
 
 
-def _of_file(path: str) -> list[Key]:
+def _of_file(path: str) -> list[ApiKey]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -72,7 +72,7 @@ def _of_file(path: str) -> list[Key]:
     ]
 
 
-def _key(text: str, setting: str, where: str, *, is_plain: bool) -> Key:
+def _key(text: str, setting: str, where: str, *, is_plain: bool) -> ApiKey:
     name, _, rest = text.partition(":")
     scopes, _, secret = rest.partition(":")
     if not (name and scopes and secret):
@@ -86,7 +86,7 @@ def _key(text: str, setting: str, where: str, *, is_plain: bool) -> Key:
         raise SettingsError(setting, f"{where}: the key {name!r} has letters that no header can carry: use ASCII")
     if len(value) < _SHORTEST:
         raise SettingsError(setting, f"{where}: the key {name!r} has less than {_SHORTEST} characters")
-    return Key(name, known, sha256(value.encode()).digest())
+    return ApiKey(name, known, sha256(value.encode()).digest())
 
 
 def _secret(given: str, setting: str, where: str) -> str:

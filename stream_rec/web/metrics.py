@@ -23,10 +23,10 @@ from prometheus_client.utils import floatToGoString
 from stream_rec._version import __version__
 from stream_rec.core.quality import QualityReport
 from stream_rec.service.committing.snapshots import Snapshots
-from stream_rec.service.handle import Served
-from stream_rec.service.metrics.counters import Counts
+from stream_rec.service.handle import ServiceHandle
+from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.histogram import Histogram, Occurrences
-from stream_rec.service.metrics.service_metrics import STAGES, Meters
+from stream_rec.service.metrics.service_metrics import STAGES, ServiceMetrics
 from stream_rec.service.reporting.status import Status
 from stream_rec.web.meter import HttpMeter
 
@@ -43,15 +43,15 @@ _STAGE_BOUNDS: Final = (
 _END_BOUNDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 _SIZE_BOUNDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0, 100000.0)
 
-Kind = Literal["counter", "gauge", "histogram", "summary"]
-Value = float | Histogram | Occurrences
+MetricKind = Literal["counter", "gauge", "histogram", "summary"]
+MetricValue = float | Histogram | Occurrences
 
 
 class Family(NamedTuple):
     """One metric: its name without the prefix, and for a counter without `_total`."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     help: str
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
@@ -145,7 +145,7 @@ FAMILIES: Final = (
 )  # fmt: skip
 
 
-class Catalogue(Protocol):
+class CatalogueFigures(Protocol):
     """How much is in the catalogue."""
 
     def __len__(self) -> int: ...
@@ -157,7 +157,7 @@ class Scraped(NamedTuple):
     """Where figures are looked up. What a service does not have is None, and its metrics are absent."""
 
     status: Callable[[], Status]
-    meters: Meters | None = None
+    metrics: ServiceMetrics | None = None
     http: HttpMeter | None = None
     snapshots: Snapshots | None = None
     snapshot_interval_s: float | None = None
@@ -165,26 +165,26 @@ class Scraped(NamedTuple):
     retention_ms: int | None = None
     waiting: Callable[[], int] | None = None
     """How many questions over HTTP wait."""
-    catalogue: Callable[[], Catalogue | None] = lambda: None
+    catalogue: Callable[[], CatalogueFigures | None] = lambda: None
 
 
-def scraped_of(served: Served, http: HttpMeter) -> Scraped:
+def scraped_of(served: ServiceHandle, http: HttpMeter) -> Scraped:
     """Where the figures of a service that serves HTTP are looked up."""
     every_ms = served.snapshot_every_ms
     return Scraped(
         served.status,
-        served.meters,
+        served.metrics,
         http,
         served.snapshots,
         snapshot_interval_s=None if every_ms is None else every_ms / 1000,
         max_bytes=served.max_bytes,
         retention_ms=served.retention_ms,
-        waiting=lambda: len(served.desk),
+        waiting=lambda: len(served.request_queue),
         catalogue=served.catalogue,
     )
 
 
-Samples = Iterator[tuple[str, tuple[str, ...], Value]]
+Samples = Iterator[tuple[str, tuple[str, ...], MetricValue]]
 """The family's name, the values of its labels, and the figure."""
 
 
@@ -213,8 +213,8 @@ class ServiceCollector(Collector):
         yield from _state(status)
         yield from _counts(status.counts)
         yield from _held(status, scraped)
-        if scraped.meters is not None:
-            yield from _meters(scraped.meters)
+        if scraped.metrics is not None:
+            yield from _metrics(scraped.metrics)
         if scraped.snapshots is not None:
             yield from _snapshots(scraped.snapshots, scraped.snapshot_interval_s)
         if scraped.http is not None:
@@ -244,7 +244,7 @@ class Exposition:
 
 
 _BY_NAME: Final[Mapping[str, Family]] = {family.name: family for family in FAMILIES}
-_MAKERS: Final[Mapping[Kind, Callable[..., Metric]]] = {
+_MAKERS: Final[Mapping[MetricKind, Callable[..., Metric]]] = {
     "counter": CounterMetricFamily,
     "gauge": GaugeMetricFamily,
     "histogram": HistogramMetricFamily,
@@ -256,7 +256,7 @@ def _begun(family: Family) -> Metric:
     return _MAKERS[family.kind](PREFIX + family.name, family.help, labels=family.labels)
 
 
-def _add(metric: Any, family: Family, labels: tuple[str, ...], value: Value) -> None:  # noqa: ANN401  # of four kinds
+def _add(metric: Any, family: Family, labels: tuple[str, ...], value: MetricValue) -> None:  # noqa: ANN401  # of four kinds
     match value:
         case Histogram():
             total = value.sum  # before the counts: what is recorded meanwhile is counted, and not yet summed
@@ -280,7 +280,7 @@ def _state(status: Status) -> Samples:
         yield "lag_records", (topic, partition), lag
 
 
-def _counts(counts: Counts) -> Samples:
+def _counts(counts: Counters) -> Samples:
     dead, dead_requests = counts.dead.copy(), counts.dead_requests.copy()  # which another thread goes on with
     yield "events", ("applied",), counts.n_applied - counts.n_forgets
     yield "events", ("forget",), counts.n_forgets
@@ -318,16 +318,16 @@ def _held(status: Status, scraped: Scraped) -> Samples:
         yield "retention_seconds", (), scraped.retention_ms / 1000
 
 
-def _meters(meters: Meters) -> Samples:
+def _metrics(metrics: ServiceMetrics) -> Samples:
     for stage in STAGES:
         if stage != "end_to_end":
-            yield "stage_duration_seconds", (stage,), getattr(meters, stage)
-    yield "end_to_end_seconds", (), meters.end_to_end
-    yield "batch_records", (), meters.batch_records
-    yield "commit_answers", (), meters.commit_answers
-    yield "commit_retries", (), meters.commit_retries.count
-    yield "rebalances", (), meters.rebalances.count
-    yield "recovery_duration_seconds", (), meters.recoveries
+            yield "stage_duration_seconds", (stage,), getattr(metrics, stage)
+    yield "end_to_end_seconds", (), metrics.end_to_end
+    yield "batch_records", (), metrics.batch_records
+    yield "commit_answers", (), metrics.commit_answers
+    yield "commit_retries", (), metrics.commit_retries.count
+    yield "rebalances", (), metrics.rebalances.count
+    yield "recovery_duration_seconds", (), metrics.recoveries
 
 
 def _snapshots(snapshots: Snapshots, interval_s: float | None) -> Samples:

@@ -8,7 +8,7 @@ import msgspec
 from stream_rec.core.events import Answer
 from stream_rec.service.requests.state_queries import ItemView, SessionView
 from stream_rec.web import endpoints
-from stream_rec.web.context import Asked
+from stream_rec.web.context import Call
 from stream_rec.web.contract import (
     Answers,
     EventAndRequest,
@@ -37,7 +37,7 @@ class Route(NamedTuple):
     name: str
     method: str
     path: str
-    handle: Callable[[Asked], Awaitable[object]]
+    handle: Callable[[Call], Awaitable[object]]
     """Returns what is encoded as the answer."""
 
     scopes: tuple[str, ...]

@@ -16,9 +16,9 @@ import uvicorn
 import uvloop
 
 from stream_rec.errors import SettingsError
-from stream_rec.service.handle import Served
+from stream_rec.service.handle import ServiceHandle
 from stream_rec.web.app import make_app
-from stream_rec.web.context import Api, Limits
+from stream_rec.web.context import Api, CallLimits
 from stream_rec.web.guard import OriginGuard
 from stream_rec.web.keys import Keys
 from stream_rec.web.protocol import GuardedProtocol
@@ -61,13 +61,13 @@ class Server:
 
     def __init__(
         self,
-        served: Served,
+        served: ServiceHandle,
         address: str,
         *,
         keys: Keys | None = None,
         insecure: bool = False,
         origins: tuple[str, ...] = (),
-        limits: Limits | None = None,
+        limits: CallLimits | None = None,
     ) -> None:
         host, port = parse_address(address)
         keys = keys or Keys()
@@ -151,7 +151,7 @@ class Server:
             try:
                 self.api.stats_maker.tick()
                 if not self.api.is_ready:
-                    self.api.served.desk.refuse_all()
+                    self.api.served.request_queue.refuse_all()
             except Exception:
                 log.exception("the figures of the last second are lost")
             await asyncio.sleep(_TICK_S)

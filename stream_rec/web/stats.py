@@ -12,8 +12,8 @@ import msgspec
 
 from stream_rec._version import __version__
 from stream_rec.core.quality import ModelShare, QualityReport
-from stream_rec.service.handle import Served
-from stream_rec.service.metrics.service_metrics import Meters
+from stream_rec.service.handle import ServiceHandle
+from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.reporting.status import Status
 from stream_rec.web.meter import HttpMeter
 
@@ -76,7 +76,7 @@ class Stats(msgspec.Struct, frozen=True):
 class StatsMaker:
     """Makes them; `tick` is to be called about once a second."""
 
-    def __init__(self, served: Served, http: HttpMeter) -> None:
+    def __init__(self, served: ServiceHandle, http: HttpMeter) -> None:
         self._served = served
         self._http = http
         self._begun = monotonic()
@@ -101,7 +101,7 @@ class StatsMaker:
             version=__version__,
             uptime_s=round(monotonic() - self._begun, 3),
             pid=status.pid,
-            durable=served.inlet.is_durable,
+            durable=served.ingest.is_durable,
             counts={
                 "read": counts.n_read,
                 "applied": counts.n_applied,
@@ -121,7 +121,7 @@ class StatsMaker:
             # Copies first: the recommender counts meanwhile.
             dead_letters=dict(counts.dead.copy() + counts.dead_requests.copy()),
             snapshot=self._snapshot(),
-            latency_ms=(served.meters or Meters()).latency_ms(http=self._http.percentiles()),
+            latency_ms=(served.metrics or ServiceMetrics()).latency_ms(http=self._http.percentiles()),
             models=status.models,
             catalogue=self._catalogue(),
             quality=status.quality,

@@ -8,8 +8,8 @@ import pytest
 import subjects
 from subjects import Subject, Taken, fresh, read, read_to_end, until
 
-from stream_rec.errors import FencedError, RecordTooLargeError, SeatLostError, TransportError
-from stream_rec.transport.broker import Bounds, Outgoing, Partition, Reader, TopicSpec
+from stream_rec.errors import AssignmentLostError, FencedError, RecordTooLargeError, TransportError
+from stream_rec.transport.broker import Bounds, Partition, ProducerRecord, Reader, TopicSpec
 
 
 @pytest.fixture(params=["memory", "kafka-python", "confluent"])
@@ -66,7 +66,7 @@ def test_bounds_end_before_an_open_transaction(subject: Subject) -> None:
     subject.fill(topic, b"a")
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
-    writer.send([Outgoing(topic, b"b")])
+    writer.send([ProducerRecord(topic, b"b")])
     writer.flush()
     assert {Partition(topic, 0): Bounds(0, 1)} == subject.open().bounds([Partition(topic, 0)])
     writer.close()
@@ -100,7 +100,7 @@ def test_records_come_in_order(subject: Subject) -> None:
     topic = subject.topic(3)
     for start in range(0, 300, 100):
         writer = subject.open().writer(None)
-        writer.send([Outgoing(topic, b"%d" % i, b"%d" % (i % 7)) for i in range(start, start + 100)])
+        writer.send([ProducerRecord(topic, b"%d" % i, b"%d" % (i % 7)) for i in range(start, start + 100)])
         writer.flush()
     reader, partitions = reader_of(subject, topic)
     records = read(reader, 300)
@@ -117,7 +117,9 @@ def test_a_record_is_what_was_written(subject: Subject) -> None:
     before = int(time.time() * 1000)
     writer = subject.open().writer(None)
     headers = (("trace", b"\x00\xff"), ("trace", b""))
-    writer.send([Outgoing(topic, b"v", b"k", headers), Outgoing(topic, b""), Outgoing(topic, b"", b"")])
+    writer.send(
+        [ProducerRecord(topic, b"v", b"k", headers), ProducerRecord(topic, b""), ProducerRecord(topic, b"", b"")]
+    )
     writer.flush()
     full, bare, empty = read(reader_of(subject, topic)[0], 3)
     assert (b"v", b"k", headers, topic, 0, 0) == (
@@ -244,7 +246,7 @@ def test_it_is_drained_before_an_open_transaction(subject: Subject) -> None:
     subject.fill(topic, b"a")
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
-    writer.send([Outgoing(topic, b"b")])
+    writer.send([ProducerRecord(topic, b"b")])
     writer.flush()
     reader, partitions = reader_of(subject, topic)
     assert [b"a"] == [record.value for record in read_to_end(reader, partitions)]
@@ -259,7 +261,7 @@ def test_aborted_records_are_never_seen(subject: Subject) -> None:
     writer = subject.open().writer(fresh("writer"))
     for value, commit in ((b"a", True), (b"b", False), (b"c", True), (b"d", False)):
         writer.begin()
-        writer.send([Outgoing(topic, value)])
+        writer.send([ProducerRecord(topic, value)])
         writer.flush()
         if commit:
             writer.commit()
@@ -289,7 +291,7 @@ def test_what_is_committed_is_visible_at_once(subject: Subject) -> None:
     writer = subject.open().writer(fresh("writer"))
     reader, _ = reader_of(subject, topic)
     writer.begin()
-    writer.send([Outgoing(topic, b"%d" % i, b"%d" % i) for i in range(20)])
+    writer.send([ProducerRecord(topic, b"%d" % i, b"%d" % i) for i in range(20)])
     writer.flush()
     assert {} == reader.poll(100, 0.3)
     writer.commit()
@@ -302,7 +304,7 @@ def test_an_aborted_writer_goes_on(subject: Subject) -> None:
     writer = subject.open().writer(fresh("writer"))
     for end in (writer.abort, writer.commit):
         writer.begin()
-        writer.send([Outgoing(topic, b"a")])
+        writer.send([ProducerRecord(topic, b"a")])
         end()
     reader, partitions = reader_of(subject, topic)
     assert [b"a"] == [record.value for record in read_to_end(reader, partitions)]
@@ -323,15 +325,15 @@ def test_a_newer_writer_aborts_and_fences_the_older(subject: Subject) -> None:
     topic, name = subject.topic(), fresh("writer")
     older = subject.open().writer(name)
     older.begin()
-    older.send([Outgoing(topic, b"old")])
+    older.send([ProducerRecord(topic, b"old")])
     older.flush()
     newer = subject.open().writer(name)
     newer.begin()
-    newer.send([Outgoing(topic, b"new")])
+    newer.send([ProducerRecord(topic, b"new")])
     newer.commit()
 
     def go_on() -> None:
-        older.send([Outgoing(topic, b"older")])
+        older.send([ProducerRecord(topic, b"older")])
         older.commit()
 
     with pytest.raises(FencedError):
@@ -345,7 +347,7 @@ def test_a_closed_writer_leaves_nothing_open(subject: Subject) -> None:
     topic = subject.topic()
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
-    writer.send([Outgoing(topic, b"a")])
+    writer.send([ProducerRecord(topic, b"a")])
     writer.flush()
     writer.close()
     subject.fill(topic, b"b")
@@ -358,10 +360,10 @@ def test_a_record_too_large_is_refused_before_any_is_taken(subject: Subject) -> 
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
     with pytest.raises(RecordTooLargeError) as caught:
-        writer.send([Outgoing(topic, b"a"), Outgoing(topic, b"x" * (2 << 20)), Outgoing(topic, b"b")])
+        writer.send([ProducerRecord(topic, b"a"), ProducerRecord(topic, b"x" * (2 << 20)), ProducerRecord(topic, b"b")])
     assert 1 == caught.value.place
     assert caught.value.size >= 2 << 20 > caught.value.limit
-    writer.send([Outgoing(topic, b"c")])
+    writer.send([ProducerRecord(topic, b"c")])
     writer.commit()
     reader, partitions = reader_of(subject, topic)
     assert [b"c"] == [record.value for record in read_to_end(reader, partitions)]
@@ -371,10 +373,10 @@ def test_a_writer_tells_where_records_stand(subject: Subject) -> None:
     """What is placed can be read at once where it is said to stand, by either call first."""
     topic = subject.topic(3)
     writer = subject.open().writer(None)
-    writer.send([Outgoing(topic, b"before", b"k0")])
+    writer.send([ProducerRecord(topic, b"before", b"k0")])
     writer.flush()
-    outgoing = [Outgoing(topic, b"v%d" % i, b"k%d" % (i % 7), (("n", b"%d" % i),)) for i in range(50)]
-    placed = writer.place(outgoing) + writer.place([Outgoing(topic, None, b"k1")])
+    outgoing = [ProducerRecord(topic, b"v%d" % i, b"k%d" % (i % 7), (("n", b"%d" % i),)) for i in range(50)]
+    placed = writer.place(outgoing) + writer.place([ProducerRecord(topic, None, b"k1")])
     assert 51 == len(placed)
     reader, _ = reader_of(subject, topic)
     found = {(Partition(each.topic, each.partition), each.offset): each for each in read(reader, 52)}
@@ -387,9 +389,9 @@ def test_nothing_is_placed_of_what_is_too_large(subject: Subject) -> None:
     topic = subject.topic()
     writer = subject.open().writer(None)
     with pytest.raises(RecordTooLargeError) as caught:
-        writer.place([Outgoing(topic, b"a"), Outgoing(topic, b"x" * (2 << 20))])
+        writer.place([ProducerRecord(topic, b"a"), ProducerRecord(topic, b"x" * (2 << 20))])
     assert caught.value.none_sent
-    assert [(Partition(topic, 0), 0)] == writer.place([Outgoing(topic, b"c")])
+    assert [(Partition(topic, 0), 0)] == writer.place([ProducerRecord(topic, b"c")])
 
 
 def test_writing_to_no_topic(subject: Subject) -> None:
@@ -398,7 +400,7 @@ def test_writing_to_no_topic(subject: Subject) -> None:
     writer = subject.open().writer(None)
 
     def write() -> None:
-        writer.send([Outgoing(missing, b"a")])
+        writer.send([ProducerRecord(missing, b"a")])
         writer.flush()
 
     with pytest.raises(TransportError, match=missing) as caught:
@@ -424,7 +426,7 @@ def test_a_lone_member_owns_everything(subject: Subject) -> None:
 def test_a_generation_begins_with_what_the_group_deals(subject: Subject) -> None:
     """Before that there is none, so that nobody takes a seat that is still empty for one that has nothing to do."""
     topic = subject.topic(2)
-    member = subject.seat(fresh("group"), topic)
+    member = subject.assignment(fresh("group"), topic)
     until(lambda: member.generation, member.poll)
     assert 2 == len(member.owned)
 
@@ -432,10 +434,10 @@ def test_a_generation_begins_with_what_the_group_deals(subject: Subject) -> None
 def test_two_members_share(subject: Subject) -> None:
     """A second member gets part of the partitions; the first is told before, and its generation goes up."""
     topic, group, taken = subject.topic(4), fresh("group"), Taken()
-    first = subject.seat(group, topic, revoked=taken)
+    first = subject.assignment(group, topic, revoked=taken)
     until(lambda: len(first.owned) == 4, first.poll)
     generation, everything = first.generation, first.owned
-    second = subject.seat(group, topic)
+    second = subject.assignment(group, topic)
     until(lambda: len(first.owned) == len(second.owned) == 2, first.poll, second.poll)
     assert everything == first.owned | second.owned
     assert [(everything, False)] == taken.calls
@@ -445,7 +447,7 @@ def test_two_members_share(subject: Subject) -> None:
 def test_one_that_leaves_makes_room_at_once(subject: Subject) -> None:
     """Its partitions go to the others without waiting for any timeout."""
     topic, group = subject.topic(4), fresh("group")
-    first, second = subject.seat(group, topic), subject.seat(group, topic)
+    first, second = subject.assignment(group, topic), subject.assignment(group, topic)
     until(lambda: len(first.owned) == len(second.owned) == 2, first.poll, second.poll)
     began = time.monotonic()
     second.leave()
@@ -456,7 +458,7 @@ def test_one_that_leaves_makes_room_at_once(subject: Subject) -> None:
 def test_positions_are_the_groups(subject: Subject) -> None:
     """What one member commits another one finds; a partition without a position is left out."""
     topic, group = subject.topic(2), fresh("group")
-    member = subject.seat(group, topic)
+    member = subject.assignment(group, topic)
     until(lambda: member.owned, member.poll)
     member.commit({Partition(topic, 0): 7})
     other = subject.open().member(group, [topic], Taken())
@@ -469,7 +471,7 @@ def test_progress_waits_for_nothing(subject: Subject) -> None:
     topic, group = subject.topic(2), fresh("group")
     partitions = [Partition(topic, 0), Partition(topic, 1)]
     assert {} == subject.open().progress(group, partitions)
-    member = subject.seat(group, topic)
+    member = subject.assignment(group, topic)
     until(lambda: member.owned, member.poll)
     member.commit({partitions[0]: 1})
     writer = subject.open().writer(fresh("writer"))
@@ -483,13 +485,13 @@ def test_progress_waits_for_nothing(subject: Subject) -> None:
 def test_positions_go_with_the_transaction(subject: Subject) -> None:
     """Positions of a transaction are the group's once it commits, and never if it does not."""
     topic, group = subject.topic(), fresh("group")
-    member = subject.seat(group, topic)
+    member = subject.assignment(group, topic)
     until(lambda: member.owned, member.poll)
     writer = subject.open().writer(fresh("writer"))
     partition = Partition(topic, 0)
     for position, end in ((3, writer.commit), (5, writer.abort)):
         writer.begin()
-        writer.send([Outgoing(topic, b"a")])
+        writer.send([ProducerRecord(topic, b"a")])
         writer.add_positions({partition: position}, member.identity)
         end()
     assert {partition: 3} == member.committed([partition])
@@ -499,13 +501,13 @@ def test_a_transaction_of_nobody_that_is_aborted_leaves_nothing(subject: Subject
     """It may touch every partition, and the positions of a group in which it has no seat."""
     topic = subject.topic(2)
     broker = subject.open()
-    seat = subject.seat("g-" + topic, topic)
+    assignment = subject.assignment("g-" + topic, topic)
     writer = broker.writer("w-" + topic)
     writer.begin()
     writer.touch(broker.partitions(topic))
     writer.add_positions(dict.fromkeys(broker.partitions(topic), 7), broker.nobody("g-" + topic))
     writer.abort()
-    assert {} == seat.committed(broker.partitions(topic))
+    assert {} == assignment.committed(broker.partitions(topic))
     reader = broker.reader()
     reader.start(dict.fromkeys(broker.partitions(topic), 0))
     assert [] == [record for _ in range(5) for records in reader.poll(10, 0.1).values() for record in records]
@@ -515,7 +517,7 @@ def test_progress_waits_for_no_transaction(subject: Subject) -> None:
     """It tells what was committed before one that is under way, and after its end what that committed."""
     topic = subject.topic(partitions=2)
     group, at = fresh("group"), Partition(topic, 0)
-    member = subject.seat(group, topic)
+    member = subject.assignment(group, topic)
     until(lambda: member.owned, member.poll)
     member.commit({at: 1})
     broker = subject.open()
@@ -531,7 +533,7 @@ def test_progress_waits_for_no_transaction(subject: Subject) -> None:
 def test_a_transaction_may_hold_positions_only(subject: Subject) -> None:
     """Records that are not answered move the group too."""
     topic, group = subject.topic(), fresh("group")
-    member = subject.seat(group, topic)
+    member = subject.assignment(group, topic)
     until(lambda: member.owned, member.poll)
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
@@ -563,7 +565,7 @@ def test_what_was_taken_can_still_be_committed(subject: Subject) -> None:
         time.sleep(0 if subject.is_memory else 2)
         publisher.join()
 
-    first = subject.seat(group, topic, revoked=Taken(meanwhile))
+    first = subject.assignment(group, topic, revoked=Taken(meanwhile))
     until(lambda: len(first.owned) == 2, first.poll)
     second = broker.member(group, [topic], Taken())
     second.join()
@@ -579,15 +581,15 @@ def test_what_was_taken_can_still_be_committed(subject: Subject) -> None:
 def test_a_seat_of_an_older_generation_commits_nothing(subject: Subject) -> None:
     """With the identity from before a rebalance positions are refused, and the transaction's records stay unseen."""
     topic, out, group = subject.topic(2), subject.topic(), fresh("group")
-    first = subject.seat(group, topic)
+    first = subject.assignment(group, topic)
     until(lambda: len(first.owned) == 2, first.poll)
     stale = first.identity
-    second = subject.seat(group, topic)
+    second = subject.assignment(group, topic)
     until(lambda: len(first.owned) == len(second.owned) == 1, first.poll, second.poll)
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
-    writer.send([Outgoing(out, b"a")])
-    with pytest.raises(SeatLostError):
+    writer.send([ProducerRecord(out, b"a")])
+    with pytest.raises(AssignmentLostError):
         writer.add_positions({Partition(topic, 0): 3}, stale)
     writer.abort()
     writer.begin()

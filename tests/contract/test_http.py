@@ -142,7 +142,7 @@ class TestEvents:
     def test_the_receipt_tells_where_they_are(self, running: Running) -> None:
         """On a broker they are in the log before anybody is told so."""
         told = running.client.post("/v1/events", SHOP)
-        assert running.served.inlet.is_durable == told["durable"]
+        assert running.served.ingest.is_durable == told["durable"]
         if told["durable"]:
             assert len(SHOP) == sum(told["offsets"].values()) + len(told["offsets"])
 

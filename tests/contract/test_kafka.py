@@ -19,9 +19,9 @@ from kafka_broker.plugin import MakeBroker
 from subjects import Subject, Taken, fresh, read, until
 
 from stream_rec.core.events import Event
-from stream_rec.errors import FencedError, LogChangedError, RecordTooLargeError, SeatLostError, TransportError
-from stream_rec.service.consuming.batch_reader import Intake
-from stream_rec.transport.broker import Outgoing, Partition, Reader
+from stream_rec.errors import AssignmentLostError, FencedError, LogChangedError, RecordTooLargeError, TransportError
+from stream_rec.service.consuming.batch_reader import BatchReader
+from stream_rec.transport.broker import Partition, ProducerRecord, Reader
 from stream_rec.transport.kafka import Client, open_broker
 
 # kafka-python drops the sockets of failed connections instead of closing them.
@@ -72,7 +72,7 @@ def test_every_codec(subject: Subject, broker: TestBroker, codec: str) -> None:
     values = [b"%d " % i * 100 for i in range(200)]
     for other in CLIENTS:
         writer = open_broker(f"kafka://{broker.address}", client=other, config={"compression.type": codec}).writer(None)
-        writer.send([Outgoing(topic, value, b"k") for value in values])
+        writer.send([ProducerRecord(topic, value, b"k") for value in values])
         writer.flush()
         writer.close()
     assert values * 2 == [record.value for record in read(start(subject, topic), 400)]
@@ -86,7 +86,7 @@ def test_a_key_has_its_partition_with_every_client(broker: TestBroker, topic: An
     for n_clients, client in enumerate(CLIENTS, 1):
         made = subjects.kafka(client, broker)
         writer = made.open().writer(None)
-        writer.send([Outgoing(name, client.encode(), key) for key in keys])
+        writer.send([ProducerRecord(name, client.encode(), key) for key in keys])
         writer.flush()
         records = read(start(made, name), 2000 * n_clients)
         assert expected == {record.key: record.partition for record in records if record.value == client.encode()}
@@ -104,9 +104,9 @@ def test_a_topics_own_limit_is_known_beforehand(subject: Subject, topic: Any) ->
     small = topic(config={"max.message.bytes": "2000"})
     writer = subject.open().writer(None)
     with pytest.raises(RecordTooLargeError) as caught:
-        writer.send([Outgoing(small, b"a"), Outgoing(small, b"x" * 3000)])
+        writer.send([ProducerRecord(small, b"a"), ProducerRecord(small, b"x" * 3000)])
     assert (1, 2000) == (caught.value.place, caught.value.limit)
-    writer.send([Outgoing(small, b"c")])
+    writer.send([ProducerRecord(small, b"c")])
     writer.flush()
     assert [b"c"] == [record.value for record in read(start(subject, small), 1)]
 
@@ -118,7 +118,7 @@ def test_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
     writer.begin()
 
     def write() -> None:
-        writer.send([Outgoing(small, bytes(range(256)) * 1000 + random_bytes(5000), b"k")])
+        writer.send([ProducerRecord(small, bytes(range(256)) * 1000 + random_bytes(5000), b"k")])
         writer.commit()
 
     with pytest.raises(RecordTooLargeError) as caught:
@@ -126,7 +126,7 @@ def test_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
     assert (2000, False) == (caught.value.limit, caught.value.none_sent)
     writer.abort()
     writer.begin()
-    writer.send([Outgoing(small, b"c")])
+    writer.send([ProducerRecord(small, b"c")])
     writer.commit()
     assert [b"c"] == [record.value for record in read(start(subject, small), 1)]
 
@@ -137,7 +137,7 @@ def test_a_topic_that_takes_less_than_a_batch(subject: Subject, topic: Any) -> N
     values = [b"%04d" % number + b"x" * 496 for number in range(1000)]
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
-    writer.send([Outgoing(small, value, b"k", (("stream-rec.reason", b"not_json"),)) for value in values])
+    writer.send([ProducerRecord(small, value, b"k", (("stream-rec.reason", b"not_json"),)) for value in values])
     writer.commit()
     assert values == [record.value for record in read(start(subject, small), 1000)]
 
@@ -147,7 +147,7 @@ def test_a_topic_that_takes_less_than_it_did(subject: Subject, broker: TestBroke
     small = topic()
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
-    writer.send([Outgoing(small, b"first", b"k")])
+    writer.send([ProducerRecord(small, b"first", b"k")])
     writer.commit()
     with broker.admin() as admin:
         from kafka.admin import ConfigResource, ConfigResourceType  # noqa: PLC0415 (here only)
@@ -158,7 +158,7 @@ def test_a_topic_that_takes_less_than_it_did(subject: Subject, broker: TestBroke
     def write() -> bool:
         try:
             writer.begin()
-            writer.send([Outgoing(small, value, b"k") for value in values])
+            writer.send([ProducerRecord(small, value, b"k") for value in values])
             writer.commit()
         except TransportError as error:
             if not error.retriable:
@@ -175,7 +175,7 @@ def test_the_place_of_what_the_broker_finds_too_large(subject: Subject, topic: A
     """Among others that it would take, and that are in the same batch."""
     small = topic(config={"max.message.bytes": "2000"})
     writer = subject.open(compression_type="gzip").writer(fresh("writer"))
-    records = [Outgoing(small, value, b"k") for value in (b"a", b"b", random_bytes(5000), b"c")]
+    records = [ProducerRecord(small, value, b"k") for value in (b"a", b"b", random_bytes(5000), b"c")]
     writer.begin()
 
     def write() -> None:
@@ -201,7 +201,7 @@ def random_bytes(n: int) -> bytes:
 def test_committed_waits_for_open_transactions(subject: Subject) -> None:
     """A position that a transaction is about to move is not told before it is decided."""
     topic, group = subject.topic(), fresh("group")
-    member = subject.seat(group, topic)
+    member = subject.assignment(group, topic)
     until(lambda: member.owned, member.poll)
     writer, partition = subject.open().writer(fresh("writer")), Partition(topic, 0)
     member.commit({partition: 1})
@@ -217,7 +217,7 @@ def test_committed_waits_for_open_transactions(subject: Subject) -> None:
 def test_an_expelled_member_loses_its_seat(subject: Subject, broker: TestBroker) -> None:
     """Whoever is put out of the group can commit nothing more, learns that it is lost, and comes back by itself."""
     topic, group, taken = subject.topic(2), fresh("group"), Taken()
-    member = subject.seat(group, topic, revoked=taken)
+    member = subject.assignment(group, topic, revoked=taken)
     until(lambda: member.owned, member.poll)
     everything, stale, generation = member.owned, member.identity, member.generation
     with broker.admin() as admin:
@@ -225,11 +225,11 @@ def test_an_expelled_member_loses_its_seat(subject: Subject, broker: TestBroker)
         from kafka.admin import MemberToRemove  # noqa: PLC0415 (here only)
 
         admin.remove_group_members(group, [MemberToRemove(each["member_id"]) for each in described["members"]])
-    with pytest.raises(SeatLostError):
+    with pytest.raises(AssignmentLostError):
         member.commit({Partition(topic, 0): 3})
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
-    with pytest.raises(SeatLostError):
+    with pytest.raises(AssignmentLostError):
         writer.add_positions({Partition(topic, 0): 3}, stale)
     writer.abort()
     until(lambda: member.generation > generation and member.owned == everything, member.poll)
@@ -275,17 +275,17 @@ def test_a_frozen_process_loses_its_seat(subject: Subject, broker: TestBroker) -
         try:
             assert "ready\n" == sleeper.stdout.readline()
             sleeper.send_signal(signal.SIGSTOP)
-            member = subject.seat(group, topic)
+            member = subject.assignment(group, topic)
             until(lambda: len(member.owned) == 2, member.poll)
             writer = subject.open().writer(fresh("writer"))
             writer.begin()
-            writer.send([Outgoing(out, b"of the new owner")])
+            writer.send([ProducerRecord(out, b"of the new owner")])
             writer.add_positions({Partition(topic, 0): 2}, member.identity)
             writer.commit()
             sleeper.send_signal(signal.SIGCONT)
             sleeper.stdin.write("\n")
             sleeper.stdin.flush()
-            assert "SeatLostError\n" == sleeper.stdout.readline()
+            assert "AssignmentLostError\n" == sleeper.stdout.readline()
         finally:
             sleeper.kill()
     subject.open().writer(f"{group}-sleeper").close()
@@ -297,12 +297,12 @@ def test_a_frozen_process_loses_its_seat(subject: Subject, broker: TestBroker) -
 def test_a_static_seat_is_kept_for_its_owner(subject: Subject) -> None:
     """One that leaves and comes back under the same name within the session finds its partitions as they were."""
     topic, group = subject.topic(4), fresh("group")
-    other = subject.seat(group, topic, instance="b")
-    first = subject.seat(group, topic, instance="a")
+    other = subject.assignment(group, topic, instance="b")
+    first = subject.assignment(group, topic, instance="a")
     until(lambda: len(first.owned) == len(other.owned) == 2, first.poll, other.poll)
     owned, generation = first.owned, other.generation
     first.leave()
-    again = subject.seat(group, topic, instance="a")
+    again = subject.assignment(group, topic, instance="a")
     until(lambda: again.owned, again.poll, other.poll)
     assert owned == again.owned
     assert generation == other.generation, "nobody else was disturbed"
@@ -311,9 +311,9 @@ def test_a_static_seat_is_kept_for_its_owner(subject: Subject) -> None:
 def test_a_second_seat_of_the_same_name_fences_the_first(subject: Subject) -> None:
     """Two processes of one name cannot both be right: the older one stops."""
     topic, group = subject.topic(2), fresh("group")
-    first = subject.seat(group, topic, instance="a")
+    first = subject.assignment(group, topic, instance="a")
     until(lambda: first.owned, first.poll)
-    second = subject.seat(group, topic, instance="a")
+    second = subject.assignment(group, topic, instance="a")
     until(lambda: second.owned, second.poll)
     with pytest.raises(FencedError):
         until(lambda: False, first.poll)
@@ -325,12 +325,12 @@ def test_a_transaction_that_takes_too_long(subject: Subject) -> None:
     short = {"producer_transaction_timeout_ms": "1500", "producer_delivery_timeout_ms": "1500"}
     writer = subject.open(**short, producer_request_timeout_ms="1000").writer(fresh("writer"))
     writer.begin()
-    writer.send([Outgoing(topic, b"late")])
+    writer.send([ProducerRecord(topic, b"late")])
     writer.flush()
     time.sleep(4)
 
     def go_on() -> None:
-        writer.send([Outgoing(topic, b"later")])
+        writer.send([ProducerRecord(topic, b"later")])
         writer.commit()
 
     with pytest.raises(TransportError) as caught:
@@ -338,7 +338,7 @@ def test_a_transaction_that_takes_too_long(subject: Subject) -> None:
     assert caught.value.retriable
     writer.abort()
     writer.begin()
-    writer.send([Outgoing(topic, b"again")])
+    writer.send([ProducerRecord(topic, b"again")])
     writer.commit()
     reader = start(subject, topic)
     assert [b"again"] == [record.value for record in subjects.read_to_end(reader, [Partition(topic, 0)])]
@@ -352,12 +352,12 @@ def test_a_producer_thrown_away_amid_a_batch_leaves_nothing(own_broker: MakeBrok
     before = set(threading.enumerate())
     writer = made.open().writer(fresh("writer"))
     writer.begin()
-    writer.send([Outgoing(topic, b"known")])
+    writer.send([ProducerRecord(topic, b"known")])
     writer.flush()
     broker.pause()
     try:
         time.sleep(0.5)  # what it is about to answer, it may still answer
-        writer.send([Outgoing(topic, b"lost")])
+        writer.send([ProducerRecord(topic, b"lost")])
         writer._is_broken = True  # type: ignore[attr-defined]  # as any error leaves it
         writer.close()
         until(lambda: not [each for each in set(threading.enumerate()) - before if is_a_sender(each)], lambda: None)
@@ -383,7 +383,7 @@ def test_a_start_that_was_given_up_fences_nobody(client: Client, own_broker: Mak
     short = {"producer_transaction_timeout_ms": "1500", "producer_delivery_timeout_ms": "1500"}
     given_up = made.open(**short, producer_request_timeout_ms="1000").writer(name)
     given_up.begin()
-    given_up.send([Outgoing(topic, b"lost")])
+    given_up.send([ProducerRecord(topic, b"lost")])
     kept: list[TransportError] = []
     closed = threading.Event()
 
@@ -391,7 +391,7 @@ def test_a_start_that_was_given_up_fences_nobody(client: Client, own_broker: Mak
         while not closed.is_set():
             try:
                 given_up.begin()
-                given_up.send([Outgoing(topic, b"lost")])
+                given_up.send([ProducerRecord(topic, b"lost")])
                 given_up.commit()
             except TransportError as error:
                 kept.append(error)
@@ -410,7 +410,7 @@ def test_a_start_that_was_given_up_fences_nobody(client: Client, own_broker: Mak
     writer = made.open().writer(name)
     for number in range(20):
         writer.begin()
-        writer.send([Outgoing(topic, b"%d" % number)])
+        writer.send([ProducerRecord(topic, b"%d" % number)])
         writer.commit()
         time.sleep(0.1)
     written = subjects.read_to_end(start(made, topic), [Partition(topic, 0)])
@@ -442,13 +442,13 @@ def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> Non
     made.fill(topic, b"before")
     reader = start(made, topic)
     assert [b"before"] == [record.value for record in read(reader, 1)]
-    member = made.seat(group, topic)
+    member = made.assignment(group, topic)
     until(lambda: member.owned, member.poll)
     # So long the calls wait that find nobody; and longer than the broker needs to start again.
     patient = {"producer_transaction_timeout_ms": "20000"}
     writer, partition = made.open(**patient).writer(fresh("writer")), Partition(topic, 0)
     writer.begin()
-    writer.send([Outgoing(topic, b"lost")])
+    writer.send([ProducerRecord(topic, b"lost")])
     writer.flush()
     broker.kill()
 
@@ -476,10 +476,10 @@ def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> Non
             writer.add_positions({partition: 1}, member.identity)
             writer.abort()
             writer.begin()
-            writer.send([Outgoing(topic, b"after")])
+            writer.send([ProducerRecord(topic, b"after")])
             writer.add_positions({partition: 1}, member.identity)
             writer.commit()
-        except (TransportError, SeatLostError):
+        except (TransportError, AssignmentLostError):
             writer.abort()
             return False
         return True
@@ -562,17 +562,17 @@ def test_a_service_reads_on_behind_what_retention_has_cut_off(subject: Subject, 
 
         admin.delete_records({TopicPartition(*each): 3 for each in bounds})
     lost: list[int] = []
-    intake = Intake(
+    batch_reader = BatchReader(
         ours.reader(),
         lambda records: [Event("s", "i", record.offset) for record in records],
         dict.fromkeys(bounds, 1),
         lost=lost.append,
     )
-    intake.own(dict.fromkeys(bounds, 1))
+    batch_reader.own(dict.fromkeys(bounds, 1))
     found: list[tuple[int, int]] = []
 
     def take() -> None:
-        if (handed := intake.next(0.1)) is not None:
+        if (handed := batch_reader.next(0.1)) is not None:
             found.extend((record.partition, record.offset) for record in handed.batch.records)
 
     until(lambda: len(found) == 14, take)

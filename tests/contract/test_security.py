@@ -16,7 +16,7 @@ from kafka_broker import Security
 from subjects import fresh, read
 
 from stream_rec.errors import SettingsError, TransportError
-from stream_rec.transport.broker import Broker, Outgoing, TopicSpec
+from stream_rec.transport.broker import Broker, ProducerRecord, TopicSpec
 from stream_rec.transport.kafka import Client, open_broker
 
 # kafka-python drops the sockets of failed connections instead of closing them.
@@ -47,7 +47,7 @@ def works(broker: Broker) -> None:
     broker.create([TopicSpec(topic, 1)])
     writer = broker.writer(fresh("writer"))
     writer.begin()
-    writer.send([Outgoing(topic, b"a")])
+    writer.send([ProducerRecord(topic, b"a")])
     writer.commit()
     reader = broker.reader()
     reader.start(dict.fromkeys(broker.partitions(topic), 0))

@@ -265,7 +265,7 @@ def test_no_broker_outlives_the_tests(broker: Broker, tmp_path: Path, tree: Path
     starter = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", STARTER, str(tmp_path)],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(tree / "tests")},
+        env={**os.environ, "PYTHONPATH": str(tree / "tests" / "support")},
     )
     assert starter.stdout is not None
     pid = json.loads(starter.stdout.readline())

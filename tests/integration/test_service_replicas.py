@@ -176,13 +176,13 @@ def test_a_static_seat_is_kept_while_its_owner_restarts(shop: Shop, tmp_path: Pa
         eventually(lambda: len(static.owned) == len(other.owned) == PARTITIONS // 2, "two shares")
         mine, theirs, life = static.owned, other.owned, other.live.life
         assert life is not None
-        generation = life.seat.generation
+        generation = life.assignment.generation
         static.kill()
         shop.produce(*keyed(LOG))
         static.start()
         eventually(lambda: static.owned == mine, f"the same share: {static.said()}")
         eventually(shop.is_settled, "all")
-        assert (theirs, generation, life) == (other.owned, life.seat.generation, other.live.life)
+        assert (theirs, generation, life) == (other.owned, life.assignment.generation, other.live.life)
     assert each_answered_once(shop, LOG)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stream_rec.core.events import Event
 from stream_rec.errors import DecodeError
-from stream_rec.service.consuming.partition_merge import Arrivals
+from stream_rec.service.consuming.partition_merge import PartitionMerge
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.records import Record
 
@@ -47,12 +47,12 @@ def merged_plainly(log: Log) -> list[tuple[int, int]]:
 
 
 class Fetcher:
-    """Hands a log to an `Arrivals` in pieces."""
+    """Hands a log to an `PartitionMerge` in pieces."""
 
     def __init__(self, log: Log, at: Sequence[int] | None = None) -> None:
         self.log = log
         self.at = list(at or [0] * len(log))
-        self.arrivals = Arrivals(dict(zip(parts(log), self.at, strict=True)))
+        self.arrivals = PartitionMerge(dict(zip(parts(log), self.at, strict=True)))
 
     def fetch(self, p: int, n: int) -> None:
         until = min(self.at[p] + n, len(self.log[p]))
@@ -135,7 +135,7 @@ def test_who_has_nothing_is_waited_for() -> None:
 def test_nobody_waits_for_requests() -> None:
     """They come by the broker's time, and hold no event back."""
     events, requests = Partition("clicks", 0), Partition("asks", 0)
-    arrivals = Arrivals({events: 0, requests: 0}, beside=[requests])
+    arrivals = PartitionMerge({events: 0, requests: 0}, beside=[requests])
     arrivals.add(events, [Record(b"", "clicks", 0, 0)], [Event("s", "i", 50)])
     assert [each.topic for each in arrivals.take(9, [events]).records] == ["clicks"]
     arrivals.add(requests, [Record(b"", "asks", 0, 0, timestamp_ms=70)], [None])

@@ -26,7 +26,7 @@ from stream_rec.core.index.reference import ReferenceStore
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model, changed
 from stream_rec.evaluate import plan as plans
-from stream_rec.evaluate.asking import Asked, ask_all
+from stream_rec.evaluate.asking import PassResult, ask_all
 from stream_rec.evaluate.candidates import Candidate, baselines, candidate
 from stream_rec.evaluate.kernel.judge import Judged
 from stream_rec.evaluate.plan import Plan
@@ -49,7 +49,7 @@ def log_of(drawn: Sequence[tuple[int, int, int]]) -> list[Event]:
     return events
 
 
-def asked(plan: Plan, points: Sequence[Model | Candidate], limits: Limits = KEEP_ALL, threads: int = 2) -> Asked:
+def asked(plan: Plan, points: Sequence[Model | Candidate], limits: Limits = KEEP_ALL, threads: int = 2) -> PassResult:
     """Ask all of *points*."""
     listed = [each if isinstance(each, Candidate) else candidate(each) for each in points]
     return ask_all(plan, listed, lambda: Engine(limits=limits), cutoffs=CUTS, threads=threads, times=False)

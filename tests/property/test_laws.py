@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 from laws import Twins, small, small_limits, variants
 
-from stream_rec.core.engine import Question
+from stream_rec.core.engine import NextItemQuery
 from stream_rec.core.events import Event, Forget
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model
@@ -35,7 +35,7 @@ steps = st.sampled_from([0, 0, 1, 2, 5, 15, 40, -1, -3, -8, -30])
 WEIGHTS = {"cart": 2.0, "purchase": 5.0}
 
 queries = st.none() | st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14)
-questions = st.builds(Question, st.none() | sessions, queries)
+questions = st.builds(NextItemQuery, st.none() | sessions, queries)
 
 
 def scaled(limits: Limits, unit: int) -> Limits:
@@ -105,7 +105,7 @@ class Log(RuleBasedStateMachine):
         compare_reasons(self.twins, point, own, query, exclude)
 
     @rule(point=variants, asked=st.lists(questions, max_size=6), parts=st.integers(1, 3))
-    def ask_many(self, point: Model, asked: list[Question], parts: int) -> None:
+    def ask_many(self, point: Model, asked: list[NextItemQuery], parts: int) -> None:
         self.twins.compare_many(point, asked, parts)
 
     @invariant()

@@ -14,7 +14,7 @@ from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, Event, Forget, Recommendation, Request
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Trial, changed
-from stream_rec.core.outcome import Watch
+from stream_rec.core.outcome import Observation
 from stream_rec.core.quality import Quality
 from stream_rec.core.quality.reference import Counted, ReferenceQuality
 
@@ -72,7 +72,7 @@ class Life(RuleBasedStateMachine):
         if forgets is not None:
             batch.insert(len(batch) // 2, Forget(session_id=forgets))
             wanted, counted = (np.insert(each, len(batch) // 2, True) for each in (wanted, counted))
-        watch = Watch(self.quality, counted.astype(np.uint8))
+        watch = Observation(self.quality, counted.astype(np.uint8))
         if answers:
             self.engine.apply_and_answer(batch, None, wanted, watch)
         else:
@@ -165,7 +165,7 @@ def test_a_day_of_items_does_not_fill_the_memory() -> None:
     sizes = set()
     for begin in range(0, 100_000, 1_000):
         batch = [Event(f"s{j % 7}", f"i{j}", j) for j in range(begin, begin + 1_000)]
-        engine.apply_and_answer(batch, watch=Watch(quality, np.ones(1_000, np.uint8)))
+        engine.apply_and_answer(batch, watch=Observation(quality, np.ones(1_000, np.uint8)))
         sizes.add(quality._covered.item.size)
     quality._check()
     assert max(sizes) <= 1 << 16

@@ -10,9 +10,9 @@ from crash import MODEL, Bomb, origin, parts
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, EventDecoder
 from stream_rec.core.limits import Limits
-from stream_rec.errors import SeatLostError
-from stream_rec.service.processing.processor import Worker
-from stream_rec.service.running.consumer_loop import Life
+from stream_rec.errors import AssignmentLostError
+from stream_rec.service.processing.processor import Processor
+from stream_rec.service.running.consumer_loop import ConsumerLoop
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.memory.broker import MemoryBroker
 
@@ -20,8 +20,8 @@ from stream_rec.transport.memory.broker import MemoryBroker
 LIMITS = Limits(retention_ms=100_000, allowed_lateness_ms=50_000, max_session_events=6, popular_half_life_ms=500)
 
 
-def worker() -> Worker:
-    return Worker(Engine(MODEL, limits=LIMITS), EventDecoder())
+def processor() -> Processor:
+    return Processor(Engine(MODEL, limits=LIMITS), EventDecoder())
 
 
 class Cluster:
@@ -30,14 +30,14 @@ class Cluster:
     def __init__(self, broker: MemoryBroker, chance: random.Random) -> None:
         self.broker = broker
         self.chance = chance
-        self.lives: dict[str, Life] = {}
+        self.lives: dict[str, ConsumerLoop] = {}
         self.n_started = 0
 
     def start(self) -> None:
         """Another replica joins."""
         self.n_started += 1
         name = f"replica-{self.n_started}"
-        self.lives[name] = Life(parts(self.broker, name=name)._replace(make_worker=worker), lambda: False)
+        self.lives[name] = ConsumerLoop(parts(self.broker, name=name)._replace(make_processor=processor), lambda: False)
 
     def kill(self) -> None:
         """One is gone without a word; its transaction and its seat time out."""
@@ -58,11 +58,11 @@ class Cluster:
         """One replica does a bit; one that lost its seat starts anew."""
         name = self.chance.choice(sorted(self.lives))
         life = self.lives[name]
-        life.seat._next_poll = 0.0
-        life.seat.look_at_others()
+        life.assignment._next_poll = 0.0
+        life.assignment.look_at_others()
         try:
             return life.step(0.0)
-        except SeatLostError:
+        except AssignmentLostError:
             del self.lives[name]
             life.close(in_order=False)
             self.start()
@@ -129,7 +129,7 @@ def check(cluster: Cluster) -> None:
 
 
 def same_everywhere(cluster: Cluster) -> None:
-    engines = [life.worker.engine for life in cluster.lives.values()]
+    engines = [life.processor.engine for life in cluster.lives.values()]
     for engine in engines:
         engine._check()
         for session in sorted(engines[0].session_ids()):

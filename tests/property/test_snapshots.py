@@ -16,7 +16,7 @@ from laws import answers_of, small_limits
 
 from stream_rec import snapshot
 from stream_rec.core.engine import Engine
-from stream_rec.core.engine_state import EngineState
+from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.core.events import Answer, Event, Forget
 from stream_rec.core.limits import Limits
 from stream_rec.core.outcome import Stats
@@ -79,7 +79,7 @@ def went_on(engine: Engine, log: Sequence[Event | Forget]) -> tuple[list[object]
     return [reason for applied, _ in parts for reason in applied.reasons], [a for _, answers in parts for a in answers]
 
 
-def through_a_file(state: EngineState) -> EngineState:
+def through_a_file(state: EngineSnapshot) -> EngineSnapshot:
     """Write a state, and read it."""
     with tempfile.TemporaryDirectory() as folder:
         path = snapshot.write(Path(folder), state, created_at=1, fingerprint={}, offsets={"t": {0: 3}})
@@ -139,7 +139,7 @@ def test_the_state_stays_what_it_was(limits: Limits, drawn: list[Drawn], cut: fl
     assert at_once == bytes_of(state)
 
 
-def bytes_of(state: EngineState, rest: Callable[[], None] = lambda: None) -> bytes:
+def bytes_of(state: EngineSnapshot, rest: Callable[[], None] = lambda: None) -> bytes:
     """Return the file that *state* makes, *rest* being called between pieces of work."""
     with tempfile.TemporaryDirectory() as folder:
         return snapshot.write(Path(folder), state, created_at=1, fingerprint={}, rest=rest).read_bytes()

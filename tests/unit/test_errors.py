@@ -16,7 +16,7 @@ from stream_rec import errors
         errors.TransportError("broker gone", retriable=True),
         errors.FencedError("another process is replica-1 too"),
         errors.LogChangedError("gone", partition="clicks-0", position=3, first=7, end=9),
-        errors.SeatLostError("the group went on"),
+        errors.AssignmentLostError("the group went on"),
         errors.RecordTooLargeError("too large", place=3, size=10, limit=5),
     ],
 )
@@ -35,7 +35,7 @@ def test_a_settings_error_names_its_key() -> None:
     assert error.key == "retention"
 
 
-@pytest.mark.parametrize("kind", [errors.FencedError, errors.SeatLostError])
+@pytest.mark.parametrize("kind", [errors.FencedError, errors.AssignmentLostError])
 def test_what_others_took_over_must_not_be_retried(kind: type[errors.TransportError]) -> None:
     """Whoever retries while `retriable` stops at once when fenced, or without a seat."""
     assert not kind("lost").retriable

@@ -12,11 +12,11 @@ Its rooms, each of which imports only those below it:
     _held       the index and the tables of names          _rows    answers as the kernels leave them
 """
 
-from stream_rec.core.engine.answering import Question
+from stream_rec.core.engine.answering import NextItemQuery
 from stream_rec.core.engine.engine import Engine
 from stream_rec.core.engine.models import MOST_VARIANTS, NOT_OF_A_PRESET
 from stream_rec.core.engine.state import MOST_TYPES
-from stream_rec.core.engine_state import EngineState
+from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.core.outcome import Applied, Stats
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "NOT_OF_A_PRESET",
     "Applied",
     "Engine",
-    "EngineState",
-    "Question",
+    "EngineSnapshot",
+    "NextItemQuery",
     "Stats",
 ]

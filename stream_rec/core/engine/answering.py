@@ -12,18 +12,18 @@ import numpy.typing as npt
 
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.rows import all_named, named, new_rows
-from stream_rec.core.engine.state import Held
+from stream_rec.core.engine.state import EngineState
 from stream_rec.core.events import Answer, Recommendation, Request
-from stream_rec.core.index import Answers, Queries, Spread, field
-from stream_rec.core.model import EXPLAINED, Asked, Explaining, Model, Names, Rulebook, Scored, explain
+from stream_rec.core.index import AnswerArrays, Queries, Spread, field
+from stream_rec.core.model import EXPLAINED, AnsweredQuery, CompiledRules, Explaining, Model, Names, ScoredItem, explain
 
-__all__ = ["Answering", "Question"]
+__all__ = ["Answering", "NextItemQuery"]
 
 NOTHING: Final = np.empty(0, np.int32)
 MOST_ROWS: Final = 1 << 20  # items of the answers of one call: 13 MB
 
 
-class Question(NamedTuple):
+class NextItemQuery(NamedTuple):
     """What next for a session, or after *items*; with both, the session is nobody's neighbour."""
 
     session_id: str | None = None
@@ -33,7 +33,7 @@ class Question(NamedTuple):
 class Answering:
     """Asks the index what is *held*, with *models* and under the rules of the *rulebook*."""
 
-    def __init__(self, held: Held, models: Models, rulebook: Rulebook) -> None:
+    def __init__(self, held: EngineState, models: Models, rulebook: CompiledRules) -> None:
         self._held = held
         self._models = models
         self._rulebook = rulebook
@@ -86,35 +86,35 @@ class Answering:
             return answer
         seen = held.index.events_of(own)[0] if query is None else query
         boosts = self._rulebook.boosts(policy, held.index.state.item["row"], rows.item[0, : len(answer)])
-        return self._explained(answer, rows, Asked(parameters, seen.tolist(), own, boosts), how)
+        return self._explained(answer, rows, AnsweredQuery(parameters, seen.tolist(), own, boosts), how)
 
     def _explained(
-        self, answer: list[Recommendation], rows: Answers, asked: Asked, how: Explaining
+        self, answer: list[Recommendation], rows: AnswerArrays, asked: AnsweredQuery, how: Explaining
     ) -> list[Recommendation]:
         """Return the *answer*, in row 0, with why its items are that to what was *asked* last."""
         n = min(len(answer), EXPLAINED)
         columns = (column[0, :n].tolist() for column in (rows.item, rows.score, rows.source))
         names = Names(self._held.items.names, self._held.sessions.ids.names)
-        reasons = explain(self._held.index, names, asked, list(map(Scored, *columns)), how)
+        reasons = explain(self._held.index, names, asked, list(map(ScoredItem, *columns)), how)
         told = [msgspec.structs.replace(each, why=why) for each, why in zip(answer, reasons, strict=False)]
         return told + answer[n:]
 
     def ask_many(
-        self, point: Model, questions: Sequence[Question], exclude: Sequence[str], spread: Spread, parts: int
+        self, point: Model, questions: Sequence[NextItemQuery], exclude: Sequence[str], spread: Spread, parts: int
     ) -> list[list[Recommendation]]:
         """Return what *point* recommends for each of *questions*, cut into *parts* for *spread* to run."""
         held, answers = self._held, new_rows(len(questions), point.n)
         current = (None if each.items is None else tuple(each.items[-1:]) for each in questions)
         asked = [Request(items=items, exclude=tuple(exclude)) for items in current]
         for begin, end, policy in self._rulebook.policies(asked, held.items.find, max(1, len(questions))):
-            part = Answers._make(array[begin:end] for array in answers)
+            part = AnswerArrays._make(array[begin:end] for array in answers)
             queries = self._queries(questions[begin:end])
             held.index.ask_many(self._models.alone(point), queries, policy, part, spread, parts)
         return list(all_named(held.items.names, answers))
 
     # --- from names to numbers
 
-    def _queries(self, questions: Sequence[Question] | Sequence[Request]) -> Queries:
+    def _queries(self, questions: Sequence[NextItemQuery] | Sequence[Request]) -> Queries:
         """Return questions as numbers; where a session's own events are the query, the kernel reads them."""
         find = self._held.sessions.ids.find
         parts, begins, ends, owns = [NOTHING], [], [], []

@@ -13,14 +13,14 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from stream_rec.core.engine.columns import id_keys, times_of
-from stream_rec.core.engine.encoding import Numbering
-from stream_rec.core.engine.item_rules import Ruling
+from stream_rec.core.engine.encoding import IdEncoder
+from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.rows import named, new_rows
-from stream_rec.core.engine.state import Held, Notes
+from stream_rec.core.engine.state import EngineState, Notes
 from stream_rec.core.events import Answer, Event, Forget
-from stream_rec.core.index import Answers, Batch, Parameters, field
-from stream_rec.core.outcome import Applied, Judge, Round, Watch
+from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, field
+from stream_rec.core.outcome import Applied, AppliedBatch, Evaluator, Observation
 from stream_rec.core.sessionizer import Sessionizer
 
 __all__ = ["Applying", "ToAnswer"]
@@ -44,15 +44,15 @@ class ToAnswer(NamedTuple):
 class Applying:
     """Lets events do their work on what is *held*. With a *sessionizer* sessions are cut from users."""
 
-    def __init__(self, held: Held, models: Models, ruling: Ruling, sessionizer: Sessionizer | None) -> None:
+    def __init__(self, held: EngineState, models: Models, ruling: ItemRules, sessionizer: Sessionizer | None) -> None:
         self._held = held
         self._models = models
         self._rulebook = ruling.rulebook
         self._sessionizer = sessionizer
-        self._numbering = Numbering(held, models, ruling)
+        self._numbering = IdEncoder(held, models, ruling)
 
     def in_order(
-        self, events: Sequence[Event | Forget], asked: ToAnswer | None, watch: Watch | None
+        self, events: Sequence[Event | Forget], asked: ToAnswer | None, watch: Observation | None
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply runs of events as batches, and what is to be forgotten in between."""
         if self._sessionizer is None and Forget not in set(map(type, events)):
@@ -74,8 +74,8 @@ class Applying:
         return Applied(np.concatenate(outcomes)), answers
 
     def ask_and_apply(
-        self, events: Sequence[Event], asks: npt.NDArray[np.uint8], stacked: Parameters, answers: Answers
-    ) -> Batch:
+        self, events: Sequence[Event], asks: npt.NDArray[np.uint8], stacked: Parameters, answers: AnswerArrays
+    ) -> EventArrays:
         """Apply *events* in order, and before each that *asks* marks, ask its session with all models of *stacked*."""
         batch, new_slots, new_items = self._numbering.batch(events)
         index = self._held.index
@@ -84,7 +84,7 @@ class Applying:
         self._held.release([*new_slots, *notes.released], [*new_items, *notes.emptied])
         return batch
 
-    def forget(self, session_id: str | None, user_id: str | None, judge: Judge | None) -> int:
+    def forget(self, session_id: str | None, user_id: str | None, judge: Evaluator | None) -> int:
         """Erase a session, a user's sessions, or both; return how many sessions."""
         sessions = self._held.sessions
         slots = set() if user_id is None else set(sessions.of_user(user_id))
@@ -107,7 +107,7 @@ class Applying:
     # --- one batch
 
     def _apply_events(
-        self, events: Sequence[Event], asked: ToAnswer | None, watch: Watch | None
+        self, events: Sequence[Event], asked: ToAnswer | None, watch: Observation | None
     ) -> tuple[npt.NDArray[np.uint8], list[Answer | None]]:
         if self._sessionizer is not None:
             events = self._with_sessions(events, self._sessionizer)
@@ -135,12 +135,12 @@ class Applying:
                 )
         if watch is not None:
             state = held.index.state
-            watch.judge.took(Round(batch, state.session, state.item, watch.counted, rows, answers))
+            watch.judge.took(AppliedBatch(batch, state.session, state.item, watch.counted, rows, answers))
         held.release([*new_slots, *notes.released], [*new_items, *notes.emptied])
         return batch.outcome, answered
 
     def _rows_of(
-        self, batch: Batch, asked: ToAnswer | None, watch: Watch | None
+        self, batch: EventArrays, asked: ToAnswer | None, watch: Observation | None
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], int]:
         """Return each event's model, [n], the row of each model's answer, [n, models], and how many rows there are."""
         n, split = batch.slot.size, self._models.split
@@ -161,7 +161,9 @@ class Applying:
         rows = np.cumsum(asks, dtype=np.int32).reshape(asks.shape)
         return served, np.where(asks, rows - np.int32(1), np.int32(-1)), int(np.count_nonzero(asks))
 
-    def _drive(self, batch: Batch, asked: ToAnswer | None, rows: npt.NDArray[np.int32], answers: Answers) -> Notes:
+    def _drive(
+        self, batch: EventArrays, asked: ToAnswer | None, rows: npt.NDArray[np.int32], answers: AnswerArrays
+    ) -> Notes:
         """Apply the batch, and answer into *rows* if anything is *asked*."""
         index = self._held.index
         if asked is None:
@@ -169,7 +171,7 @@ class Applying:
         stacked, rules = self._models.together(), self._rulebook.default
         return self._held.run(batch, lambda reached: index.apply_and_ask(stacked, batch, reached, rows, rules, answers))
 
-    def _link_users(self, events: Sequence[Event], batch: Batch, notes: Notes) -> None:
+    def _link_users(self, events: Sequence[Event], batch: EventArrays, notes: Notes) -> None:
         """Note who took part in which session, from the event on that last began it."""
         sessions = self._held.sessions
         if sessions.has_users or set(map(USER_OF, events)) - {None}:

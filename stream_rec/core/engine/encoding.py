@@ -11,14 +11,14 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from stream_rec.core.engine.columns import id_keys, times_of
-from stream_rec.core.engine.item_rules import Ruling
+from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
-from stream_rec.core.engine.state import MOST_TYPES, Held
+from stream_rec.core.engine.state import MOST_TYPES, EngineState
 from stream_rec.core.events import Event
 from stream_rec.core.ids import IdTable
-from stream_rec.core.index import Batch, field
+from stream_rec.core.index import EventArrays, field
 
-__all__ = ["Numbering"]
+__all__ = ["IdEncoder"]
 
 SESSION_OF: Final = attrgetter("session_id")
 ITEM_OF: Final = attrgetter("item_id")
@@ -26,15 +26,15 @@ TYPE_OF: Final = attrgetter("type")
 EVENT_ID_OF: Final = attrgetter("event_id")
 
 
-class Numbering:
+class IdEncoder:
     """Gives numbers to the names in events. *models* are compiled anew when there is a new type among them."""
 
-    def __init__(self, held: Held, models: Models, ruling: Ruling) -> None:
+    def __init__(self, held: EngineState, models: Models, ruling: ItemRules) -> None:
         self._held = held
         self._models = models
         self._ruling = ruling
 
-    def batch(self, events: Sequence[Event]) -> tuple[Batch, list[int], list[int]]:
+    def batch(self, events: Sequence[Event]) -> tuple[EventArrays, list[int], list[int]]:
         """Turn ids into numbers; return the batch, the new session slots and the new items.
 
         An event that no decoder let through (a time or an id that cannot be stored) raises before anything is applied.
@@ -53,7 +53,7 @@ class Numbering:
             held.sessions.ids.release(new_slots)
             held.items.release(new_items)
             raise
-        batch = Batch(
+        batch = EventArrays(
             slot=np.array(slots, np.int32),
             item=np.array(items, np.int32),
             time=times,

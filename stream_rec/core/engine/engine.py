@@ -8,18 +8,28 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_rec.core.catalogue import Catalogue
-from stream_rec.core.engine.answering import Answering, Question
+from stream_rec.core.engine.answering import Answering, NextItemQuery
 from stream_rec.core.engine.applying import Applying, ToAnswer
-from stream_rec.core.engine.item_rules import Ruling
+from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
-from stream_rec.core.engine.state import Held
-from stream_rec.core.engine_state import EngineState, differences, rules_of
+from stream_rec.core.engine.state import EngineState
+from stream_rec.core.engine_state import EngineSnapshot, differences, rules_of
 from stream_rec.core.events import Answer, Event, Forget, Recommendation, Request
 from stream_rec.core.ids import IdTable
-from stream_rec.core.index import ANYTHING, Answers, Batch, Index, Parameters, Queries, Spread, field, retained
+from stream_rec.core.index import (
+    ANYTHING,
+    AnswerArrays,
+    EventArrays,
+    Index,
+    Parameters,
+    Queries,
+    Spread,
+    field,
+    retained,
+)
 from stream_rec.core.limits import Limits, validated
-from stream_rec.core.model import DEFAULT_PRESET, SALT, Explaining, Model, Rulebook, Rules, Split, Trial, model
-from stream_rec.core.outcome import Applied, Judge, Stats, Watch
+from stream_rec.core.model import DEFAULT_PRESET, SALT, CompiledRules, Explaining, Model, Rules, Split, Trial, model
+from stream_rec.core.outcome import Applied, Evaluator, Observation, Stats
 from stream_rec.core.session_store import SessionStore
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.errors import SnapshotError
@@ -56,18 +66,18 @@ class Engine:
         self.limits = validated(limits or Limits())
         self.model = model(preset) if isinstance(preset, str) else validated(preset)
         self.split = Split(self.model, [validated(each) for each in trials], salt)
-        self._held = Held(self.limits)
+        self._held = EngineState(self.limits)
         given = rules or Rules()
-        rulebook = Rulebook(msgspec.structs.replace(given, deny=given.deny | frozenset(deny)))
+        rulebook = CompiledRules(msgspec.structs.replace(given, deny=given.deny | frozenset(deny)))
         self._sessionizer = None if session_gap_ms is None else Sessionizer(session_gap_ms, self.limits.lateness_ms)
         self._models = Models(self.split, self._held, type_weights or {}, self.limits.max_session_events)
-        self._ruling = Ruling(self._held, rulebook)
+        self._ruling = ItemRules(self._held, rulebook)
         self._applying = Applying(self._held, self._models, self._ruling, self._sessionizer)
         self._answering = Answering(self._held, self._models, rulebook)
 
     # --- events
 
-    def apply(self, events: Sequence[Event | Forget], watch: Watch | None = None) -> Applied:
+    def apply(self, events: Sequence[Event | Forget], watch: Observation | None = None) -> Applied:
         """Apply *events* in order, and say what became of each. Each costs O(events of its session)."""
         return self._applying.in_order(events, None, watch)[0]
 
@@ -76,7 +86,7 @@ class Engine:
         events: Sequence[Event | Forget],
         offsets: Sequence[Offsets] | None = None,
         wanted: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
-        watch: Watch | None = None,
+        watch: Observation | None = None,
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply *events* in order, and right after each answer for its session, with the session's model.
 
@@ -88,7 +98,9 @@ class Engine:
         asked = ToAnswer([NO_OFFSETS] * len(events) if offsets is None else offsets, asks, bool(asks.all()))
         return self._applying.in_order(events, asked, watch)
 
-    def forget(self, *, session_id: str | None = None, user_id: str | None = None, judge: Judge | None = None) -> int:
+    def forget(
+        self, *, session_id: str | None = None, user_id: str | None = None, judge: Evaluator | None = None
+    ) -> int:
         """Erase a session, a user's sessions, or both, as if they had never been seen; return how many sessions.
 
         *judge*, who may know something of them, is told. The watermark stays, as does the absence of what had to leave.
@@ -99,8 +111,8 @@ class Engine:
     # --- many models at once
 
     def ask_and_apply(
-        self, events: Sequence[Event], asks: npt.NDArray[np.uint8], stacked: Parameters, answers: Answers
-    ) -> Batch:
+        self, events: Sequence[Event], asks: npt.NDArray[np.uint8], stacked: Parameters, answers: AnswerArrays
+    ) -> EventArrays:
         """Apply *events* in order, and before each that *asks* marks, ask its session with all models of *stacked*.
 
         *answers* has room for events x models rows, event by event. Returns the events as numbers, with what became of
@@ -108,7 +120,7 @@ class Engine:
         """
         return self._applying.ask_and_apply(events, asks, stacked, answers)
 
-    def ask_each(self, queries: Queries, stacked: Parameters, answers: Answers) -> None:
+    def ask_each(self, queries: Queries, stacked: Parameters, answers: AnswerArrays) -> None:
         """Ask each query with all models of *stacked*, into queries x models rows. Changes nothing."""
         self.index.ask_many(stacked, queries, ANYTHING, answers)
 
@@ -163,7 +175,7 @@ class Engine:
     def ask_many(
         self,
         point: Model,
-        questions: Sequence[Question],
+        questions: Sequence[NextItemQuery],
         *,
         exclude: Sequence[str] = (),
         spread: Spread = map,
@@ -202,12 +214,12 @@ class Engine:
 
     # --- its state
 
-    def export_state(self) -> EngineState:
+    def export_state(self) -> EngineSnapshot:
         """Return all that later answers depend on, as it is now; it shares nothing with the engine, which may go on.
 
         Copies columns and tables, some 100 ms for 5 M events in 1 M sessions, and loops over nothing in Python.
         """
-        return EngineState(
+        return EngineSnapshot(
             limits=self.limits,
             session_gap_ms=None if self._sessionizer is None else self._sessionizer.gap_ms,
             retained=retained.export(self.index),
@@ -218,7 +230,7 @@ class Engine:
             spans=None if self._sessionizer is None else self._sessionizer.export_state(),
         )
 
-    def import_state(self, state: EngineState) -> None:
+    def import_state(self, state: EngineSnapshot) -> None:
         """Take the place of whatever was known with *state*, and go on as the engine would have that it was taken from.
 
         Model, type weights and deny list stay this engine's own. Raises SnapshotError for a state left by other limits
@@ -231,7 +243,7 @@ class Engine:
         self._models.forget_compiled()
         self._ruling.place_anew()
 
-    def _refuse_other_rules(self, state: EngineState) -> None:
+    def _refuse_other_rules(self, state: EngineSnapshot) -> None:
         gap = None if self._sessionizer is None else self._sessionizer.gap_ms
         other = differences(rules_of(state.limits, state.session_gap_ms), rules_of(self.limits, gap))
         if other:

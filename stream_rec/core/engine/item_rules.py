@@ -7,17 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_rec.core.catalogue import Catalogue
-from stream_rec.core.engine.state import Held
+from stream_rec.core.engine.state import EngineState
 from stream_rec.core.index import field
-from stream_rec.core.model import Rulebook
+from stream_rec.core.model import CompiledRules
 
-__all__ = ["Ruling"]
+__all__ = ["ItemRules"]
 
 
-class Ruling:
+class ItemRules:
     """The *rulebook* in force over the items *held*."""
 
-    def __init__(self, held: Held, rulebook: Rulebook) -> None:
+    def __init__(self, held: EngineState, rulebook: CompiledRules) -> None:
         self.rulebook = rulebook
         self._held = held
 

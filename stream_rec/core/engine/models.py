@@ -6,7 +6,7 @@ Knows nothing of sessions and items; of what is held, only which event types the
 from collections.abc import Mapping
 from typing import Final
 
-from stream_rec.core.engine.state import Held
+from stream_rec.core.engine.state import EngineState
 from stream_rec.core.events import Request
 from stream_rec.core.index import Parameters
 from stream_rec.core.limits import validated
@@ -30,7 +30,9 @@ class Models:
     MOST_VARIANTS of each kind are remembered.
     """
 
-    def __init__(self, split: Split, held: Held, type_weights: Mapping[str, float], longest_session: int) -> None:
+    def __init__(
+        self, split: Split, held: EngineState, type_weights: Mapping[str, float], longest_session: int
+    ) -> None:
         self.split = split
         self._main = split.models[0]
         self._held = held

@@ -6,19 +6,19 @@ from typing import Final
 import numpy as np
 
 from stream_rec.core.events import Recommendation
-from stream_rec.core.index import Answers
+from stream_rec.core.index import AnswerArrays
 
 __all__ = ["all_named", "named", "new_rows"]
 
 SOURCES: Final = ("neighbours", "followed", "popular")
 
-Names = Sequence[str | None]
+ItemNames = Sequence[str | None]
 """Of items, by their numbers."""
 
 
-def new_rows(queries: int, n: int) -> Answers:
+def new_rows(queries: int, n: int) -> AnswerArrays:
     """Return room for the answers to *queries*, of *n* items at most."""
-    return Answers(
+    return AnswerArrays(
         item=np.empty((queries, n), np.int32),
         score=np.empty((queries, n), np.float64),
         source=np.empty((queries, n), np.uint8),
@@ -26,7 +26,7 @@ def new_rows(queries: int, n: int) -> Answers:
     )
 
 
-def named(names: Names, answers: Answers, row: int) -> list[Recommendation]:
+def named(names: ItemNames, answers: AnswerArrays, row: int) -> list[Recommendation]:
     """Return one row with names."""
     n = int(answers.n[row])
     items = map(names.__getitem__, answers.item[row, :n].tolist())
@@ -35,7 +35,7 @@ def named(names: Names, answers: Answers, row: int) -> list[Recommendation]:
     return list(map(Recommendation, items, scores, sources))  # type: ignore[arg-type]  # an answer's item has a name
 
 
-def all_named(names: Names, answers: Answers) -> Iterator[list[Recommendation]]:
+def all_named(names: ItemNames, answers: AnswerArrays) -> Iterator[list[Recommendation]]:
     """Yield all rows with names; less work each than `named` is for one."""
     columns = (answers.n, answers.item, answers.score, answers.source)
     for n, items, scores, sources in zip(*(each.tolist() for each in columns), strict=True):

@@ -8,14 +8,14 @@ from typing import Final, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from stream_rec.core.engine_state import EngineState
+from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.core.ids import IdTable
-from stream_rec.core.index import Batch, Index, field, retained
+from stream_rec.core.index import EventArrays, Index, field, retained
 from stream_rec.core.limits import Limits
 from stream_rec.core.session_store import SessionStore
 from stream_rec.errors import SnapshotError
 
-__all__ = ["MOST_TYPES", "Held", "Notes"]
+__all__ = ["MOST_TYPES", "EngineSnapshot", "Notes"]
 
 MOST_TYPES: Final = 250  # event types are a closed set in practice; the numbers above are the kernel's
 NO_ENGINES: Final = "no engine leaves such a state"
@@ -29,7 +29,7 @@ class Notes(NamedTuple):
     emptied: list[int]
 
 
-class Held:
+class EngineState:
     """What the rooms of an engine share. `load` puts others in the place of its parts, so nobody else keeps one."""
 
     def __init__(self, limits: Limits) -> None:
@@ -41,7 +41,7 @@ class Held:
 
     # --- the kernel's needs
 
-    def run(self, batch: Batch, step: Callable[[int], tuple[int, int]]) -> Notes:
+    def run(self, batch: EventArrays, step: Callable[[int], tuple[int, int]]) -> Notes:
         """Run a kernel through the batch, giving it the room it asks for on the way."""
         notes = Notes([], [], [])
         reached, need = 0, field.DONE
@@ -92,7 +92,7 @@ class Held:
 
     # --- all of it at once
 
-    def load(self, state: EngineState, by_list: Callable[[str], int]) -> None:
+    def load(self, state: EngineSnapshot, by_list: Callable[[str], int]) -> None:
         """Take the place of all that was held with *state*; *by_list* tells why an item is denied by the lists.
 
         Raises SnapshotError for a state that no engine leaves; nothing is changed then. O(n log n).
@@ -125,7 +125,7 @@ class Held:
         assert filed >= len(self.sessions.ids), "every session stands in the time order"
 
 
-def _tables_of(state: EngineState) -> tuple[IdTable, IdTable, IdTable]:
+def _tables_of(state: EngineSnapshot) -> tuple[IdTable, IdTable, IdTable]:
     """Return the tables of sessions, items and types, unless *state* is not one to go on from."""
     fault = state.fault(MOST_TYPES)
     if fault is not None:

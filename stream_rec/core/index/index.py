@@ -29,8 +29,8 @@ from stream_rec.core.index.arrays import (
 )
 from stream_rec.core.index.kernel import entries
 from stream_rec.core.index.kernel import state as field
-from stream_rec.core.index.kernel.state import I32, I64, Answers, Batch, Parameters, Policy, Queries, Scratch
-from stream_rec.core.index.views import Spread, Trail, Visits
+from stream_rec.core.index.kernel.state import I32, I64, AnswerArrays, EventArrays, Parameters, Policy, Queries, Scratch
+from stream_rec.core.index.views import ExplainTrace, SessionEvents, Spread
 from stream_rec.core.limits import Limits
 
 __all__ = [
@@ -67,7 +67,7 @@ class Index:
         items = (state.event_item[part] & np.uint32(field.ITEM_MASK)).astype(np.int64)
         return items, state.event_time[part].copy(), state.event_type[part].copy()
 
-    def visits_of(self, slots: npt.NDArray[np.integer]) -> Visits:
+    def visits_of(self, slots: npt.NDArray[np.integer]) -> SessionEvents:
         """Return the events of the sessions *slots*. O(events)."""
         sessions = self.state.session[slots]
         n = sessions["events"].astype(np.int64)
@@ -75,7 +75,7 @@ class Index:
         place = np.arange(session.size) - np.repeat(np.cumsum(n) - n, n)
         words = self.state.event_item[np.repeat(sessions["at"], n) + place]
         item = (words & np.uint32(field.ITEM_MASK)).astype(np.int64)
-        return Visits(session, place, item, (words & np.uint32(field.REPEATED)) == 0)
+        return SessionEvents(session, place, item, (words & np.uint32(field.REPEATED)) == 0)
 
     def newest_holders(self, item: int, most: int, own: int) -> I64:
         """Return the slots of the *most* newest sessions that hold *item*, newest first, without *own*. O(most)."""
@@ -177,7 +177,7 @@ class Index:
 
     # --- room
 
-    def make_room(self, need: int, batch: Batch, reached: int) -> None:
+    def make_room(self, need: int, batch: EventArrays, reached: int) -> None:
         """Do what a kernel asked for, so that it can go on at event *reached*."""
         counters = self.state.counters
         if need == field.MORE_EVENT_ROOM:
@@ -258,25 +258,25 @@ class Index:
 
     # --- kernels
 
-    def apply(self, batch: Batch, begin: int) -> tuple[int, int]:
+    def apply(self, batch: EventArrays, begin: int) -> tuple[int, int]:
         """Apply *batch* from event *begin* on; see `entries.apply`."""
         return entries.apply(self.state, batch, begin)
 
     def apply_and_ask(
         self,
         stacked: Parameters,
-        batch: Batch,
+        batch: EventArrays,
         begin: int,
         rows: npt.NDArray[np.int32],
         policy: Policy,
-        answers: Answers,
+        answers: AnswerArrays,
     ) -> tuple[int, int]:
         """Apply *batch* from event *begin* on, and ask several models by *rows*; see `entries.apply_and_ask`."""
         whole = stacked.whole[0] if len(stacked.whole) == 1 else stacked.whole.max(axis=0)
         scratch = self._scratch_for_whole(whole, _n_listed(policy))
         return entries.apply_and_ask(self.state, scratch, stacked, batch, begin, rows, policy, answers)
 
-    def ask_session(self, p: Parameters, slot: int, policy: Policy, answers: Answers, row: int) -> None:
+    def ask_session(self, p: Parameters, slot: int, policy: Policy, answers: AnswerArrays, row: int) -> None:
         """Answer for session *slot* into *row*."""
         entries.ask_session(self.state, self.scratch(p, _n_listed(policy)), p, slot, policy, answers, row)
 
@@ -286,7 +286,7 @@ class Index:
         items: npt.NDArray[np.int32],
         own: int,
         policy: Policy,
-        answers: Answers,
+        answers: AnswerArrays,
         row: int,
     ) -> None:
         """Answer for a query of its own items (oldest first, all of them) into *row*."""
@@ -295,7 +295,7 @@ class Index:
         entries.ask(self.state, scratch, p, query, items, policy, own, answers, row)
 
     def ask_and_apply(
-        self, stacked: Parameters, batch: Batch, begin: int, asks: npt.NDArray[np.uint8], answers: Answers
+        self, stacked: Parameters, batch: EventArrays, begin: int, asks: npt.NDArray[np.uint8], answers: AnswerArrays
     ) -> tuple[int, int]:
         """Ask with several models before each marked event, then apply it; see `entries.ask_and_apply`."""
         scratch = self._scratch_for_whole(stacked.whole.max(axis=0), 0)
@@ -306,7 +306,7 @@ class Index:
         stacked: Parameters,
         queries: Queries,
         policy: Policy,
-        answers: Answers,
+        answers: AnswerArrays,
         spread: Spread = map,
         parts: int = 1,
     ) -> None:
@@ -329,7 +329,7 @@ class Index:
         for _ in spread(answer, range(parts)):
             pass
 
-    def trail(self) -> Trail:
+    def trail(self) -> ExplainTrace:
         """Return what the last query left, one at least having been asked, and not in several parts at once."""
         scratch = self._scratch
         assert scratch is not None, "something was asked"
@@ -337,7 +337,7 @@ class Index:
         n_chosen = int(trail[field.TRAIL_CHOSEN])
         query = scratch.query[: int(trail[field.TRAIL_DISTINCT]) if n_chosen else 0]
         chosen = scratch.chosen[:n_chosen]
-        return Trail(
+        return ExplainTrace(
             length=int(trail[field.TRAIL_LENGTH]),
             item=query["item"].copy(),
             item_step=query["step"].copy(),

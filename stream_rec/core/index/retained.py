@@ -24,17 +24,17 @@ from stream_rec.core.index.arrays import (
 from stream_rec.core.index.index import Index
 from stream_rec.core.index.kernel import entries
 from stream_rec.core.index.kernel import state as field
-from stream_rec.core.index.kernel.retained import Columns
-from stream_rec.core.index.kernel.state import I32, I64, U8, U16, U64, Records
+from stream_rec.core.index.kernel.retained import RetainedColumns
+from stream_rec.core.index.kernel.state import I32, I64, U8, U16, U64, Structs
 
-__all__ = ["Retained", "export", "load"]
+__all__ = ["RetainedState", "export", "load"]
 
 BLOCK_SIZES = np.array(
     [(3 if k & 1 else 2) << (k >> 1) for k in range(field.N_BLOCK_SIZES)], np.int64
 )  # as the kernels'
 
 
-class Retained(NamedTuple):
+class RetainedState(NamedTuple):
     """What later answers depend on, but for names: N sessions, E events, I items and W event ids.
 
     The arrays are its own. Of names it has the hashes and lengths, which are sooner kept than worked out again.
@@ -62,7 +62,7 @@ class Retained(NamedTuple):
     """[I]."""
     item_id_bytes: U16
     """[I]."""
-    ids: Records
+    ids: Structs
     """[W] SEEN_ID: the event ids that would be recognised, in no order."""
 
     def fault(self, n_types: int) -> str | None:
@@ -106,11 +106,11 @@ def _ascends(numbers: I32) -> bool:
     return bool((np.diff(numbers) > 0).all()) and not (numbers.size and numbers[0] < 0)
 
 
-def export(index: Index) -> Retained:
+def export(index: Index) -> RetainedState:
     """Copy what *index* holds. O(everything), one pass over its sessions: some 60 ms for 5 M events."""
     state = index.state
     n, e = index.counter(field.N_SESSIONS), index.counter(field.N_EVENTS)
-    columns = Columns(
+    columns = RetainedColumns(
         slot=np.empty(n, np.int32),
         hash=np.empty(n, np.uint64),
         id_bytes=np.empty(n, np.uint16),
@@ -123,10 +123,10 @@ def export(index: Index) -> Retained:
     entries.copy_sessions(state, (np.cumsum(is_held) - 1).astype(np.int32), columns)
     items = np.flatnonzero(is_held).astype(np.int32)
     of_names = (state.item["hash"][items], state.item["id_bytes"][items])
-    return Retained(index.watermark, index.counter(field.N_EVICTED), *columns, items, *of_names, _fresh_ids(index))
+    return RetainedState(index.watermark, index.counter(field.N_EVICTED), *columns, items, *of_names, _fresh_ids(index))
 
 
-def _fresh_ids(index: Index) -> Records:
+def _fresh_ids(index: Index) -> Structs:
     """Return the entries of the window that are not too old by now: those alone can be recognised."""
     watermark, seen = index.watermark, index.state.seen
     if watermark is None or index.counter(field.N_SEEN_IDS) == 0:
@@ -136,7 +136,7 @@ def _fresh_ids(index: Index) -> Records:
     return seen[is_fresh]  # type: ignore[no-any-return]
 
 
-def load(index: Index, kept: Retained, denied: Sequence[int]) -> None:
+def load(index: Index, kept: RetainedState, denied: Sequence[int]) -> None:
     """Fill *index*, which is empty, with *kept*, which has no `fault`; *denied* says why items may not come.
 
     Afterwards every session waits to be filed under its last event's time. O(n log n).
@@ -158,7 +158,7 @@ def load(index: Index, kept: Retained, denied: Sequence[int]) -> None:
     counters[field.TOP_VALID] = 0
 
 
-def _load_names(index: Index, kept: Retained, denied: Sequence[int]) -> None:
+def _load_names(index: Index, kept: RetainedState, denied: Sequence[int]) -> None:
     if kept.slot.size:
         index.state = grown(index.state, ("session",), int(kept.slot[-1]) + 1)
         index.state.session["hash"][kept.slot] = kept.hash
@@ -170,7 +170,7 @@ def _load_names(index: Index, kept: Retained, denied: Sequence[int]) -> None:
         index.state.item["denied"][kept.items] = denied
 
 
-def _load_events(index: Index, kept: Retained) -> None:
+def _load_events(index: Index, kept: RetainedState) -> None:
     rooms = BLOCK_SIZES[np.searchsorted(BLOCK_SIZES, kept.n_events)]
     total = int(rooms.sum())
     index.state = grown(index.state, EVENT_ARRAYS, total)
@@ -180,11 +180,11 @@ def _load_events(index: Index, kept: Retained) -> None:
     session["events"][kept.slot] = kept.n_events
     session["last"][kept.slot] = session["filed"][kept.slot] = kept.last
     index.state.counters[field.EVENTS_TOP] = total
-    columns = Columns(kept.slot, kept.hash, kept.id_bytes, kept.n_events, kept.item, kept.time, kept.type)
+    columns = RetainedColumns(kept.slot, kept.hash, kept.id_bytes, kept.n_events, kept.item, kept.time, kept.type)
     entries.place_events(index.state, columns, kept.items, np.full(len(index.state.item), -1, np.int32))
 
 
-def _load_postings(index: Index, kept: Retained) -> None:
+def _load_postings(index: Index, kept: RetainedState) -> None:
     if not kept.slot.size:
         return
     held = index.state.item["df"][kept.items]
@@ -211,7 +211,7 @@ def _oldest_first(last: I64, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.i
     return order
 
 
-def _load_ids(index: Index, kept: Retained) -> None:
+def _load_ids(index: Index, kept: RetainedState) -> None:
     size = len(index.state.seen)
     while size < kept.ids.size * 4:
         size *= 2
@@ -221,7 +221,7 @@ def _load_ids(index: Index, kept: Retained) -> None:
     index.state.counters[field.N_SEEN_IDS] = n
 
 
-def _price(kept: Retained) -> int:
+def _price(kept: RetainedState) -> int:
     names = int(kept.id_bytes.sum(dtype=np.int64)) + int(kept.item_id_bytes.sum(dtype=np.int64))
     items = ITEM_COST * kept.items.size
     return STORE_COST + SESSION_COST * kept.slot.size + EVENT_COST * kept.item.size + items + names

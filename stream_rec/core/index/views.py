@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 from stream_rec.core.index.kernel.state import F64, I32, I64
 
-__all__ = ["Spread", "Trail", "Visits"]
+__all__ = ["ExplainTrace", "SessionEvents", "Spread"]
 
 Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 """`map`, or what does the same with its calls side by side."""
 
 
-class Trail(NamedTuple):
+class ExplainTrace(NamedTuple):
     """What a query left of how it was answered: U items of the query, K neighbours. Copies."""
 
     length: int
@@ -39,7 +39,7 @@ class Trail(NamedTuple):
     """What the scores of the session's own items were scaled by; 1 if not at all."""
 
 
-class Visits(NamedTuple):
+class SessionEvents(NamedTuple):
     """The events of some sessions, [E] in all, session by session, each oldest first. Copies."""
 
     session: I64

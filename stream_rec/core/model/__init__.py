@@ -1,8 +1,8 @@
 """The model: parameters and presets of the session-kNN family, and why an item is recommended."""
 
-from stream_rec.core.model.explanations import EXPLAINED, Asked, Explaining, Names, Scored, explain
+from stream_rec.core.model.explanations import EXPLAINED, AnsweredQuery, Explaining, Names, ScoredItem, explain
 from stream_rec.core.model.model import DEFAULT_PRESET, PRESETS, Model, changed, compile_model, model, stack_models
-from stream_rec.core.model.rules import MAX_BOOSTS, Rulebook, Rules
+from stream_rec.core.model.rules import MAX_BOOSTS, CompiledRules, Rules
 from stream_rec.core.model.split import SALT, Split, Trial
 from stream_rec.core.model.wsknn import wsknn_model
 
@@ -12,13 +12,13 @@ __all__ = [
     "MAX_BOOSTS",
     "PRESETS",
     "SALT",
-    "Asked",
+    "AnsweredQuery",
+    "CompiledRules",
     "Explaining",
     "Model",
     "Names",
-    "Rulebook",
     "Rules",
-    "Scored",
+    "ScoredItem",
     "Split",
     "Trial",
     "changed",

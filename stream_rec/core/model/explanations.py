@@ -1,8 +1,9 @@
 """Why an item was recommended: the neighbours the kernel chose, and what each gave it, factor by factor.
 
-Worked out once more from the state that was asked and from what the kernel left of the query (`Trail`): neighbours,
-similarities and the two factors that depend on all items come from there, all other factors from the formulas. Whole
-columns at a time, since a neighbour may have ten thousand events. Pure: reads the index, and changes nothing.
+Worked out once more from the state that was asked and from what the kernel left of the query (`ExplainTrace`):
+neighbours, similarities and the two factors that depend on all items come from there, all other factors from the
+formulas. Whole columns at a time, since a neighbour may have ten thousand events. Pure: reads the index, and changes
+nothing.
 """
 
 import math
@@ -25,9 +26,9 @@ from stream_rec.core.events import (
     SharedOthers,
     Why,
 )
-from stream_rec.core.index import Index, Parameters, Trail, Visits, exp, field, ln
+from stream_rec.core.index import ExplainTrace, Index, Parameters, SessionEvents, exp, field, ln
 
-__all__ = ["EXPLAINED", "Asked", "Explaining", "Names", "Scored", "explain"]
+__all__ = ["EXPLAINED", "AnsweredQuery", "Explaining", "Names", "ScoredItem", "explain"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -63,7 +64,7 @@ class Names(NamedTuple):
         return str(self.sessions[slot])
 
 
-class Asked(NamedTuple):
+class AnsweredQuery(NamedTuple):
     """A query that the index answered just now, in numbers."""
 
     p: Parameters
@@ -75,7 +76,7 @@ class Asked(NamedTuple):
     """What a rule multiplied the scores of items by."""
 
 
-class Scored(NamedTuple):
+class ScoredItem(NamedTuple):
     """An item of the answer, in numbers."""
 
     item: int
@@ -83,7 +84,9 @@ class Scored(NamedTuple):
     source: int
 
 
-def explain(index: Index, names: Names, asked: Asked, items: Sequence[Scored], how: Explaining) -> list[Why]:
+def explain(
+    index: Index, names: Names, asked: AnsweredQuery, items: Sequence[ScoredItem], how: Explaining
+) -> list[Why]:
     """Return why each of *items* is in the answer to *asked*, the last query that *index* answered.
 
     Some milliseconds; O(events of the neighbours and of the sessions that rules were counted in).
@@ -122,7 +125,7 @@ class _Gift(NamedTuple):
 class _Teller:
     """Explains items that neighbours and rules gave, from columns made once for all of them."""
 
-    def __init__(self, index: Index, names: Names, asked: Asked, how: Explaining, wanted: I64) -> None:
+    def __init__(self, index: Index, names: Names, asked: AnsweredQuery, how: Explaining, wanted: I64) -> None:
         self._index, self._names, self._asked, self._how = index, names, asked, how
         self._trail = trail = index.trail()
         self._match = asked.p.match[np.minimum(trail.step, asked.p.match.size - 1)]
@@ -246,7 +249,7 @@ def _idf(index: Index, p: Parameters, item: int) -> float:
     return idf if idf > 0.0 else 1.0
 
 
-def _norm(p: Parameters, trail: Trail) -> float:
+def _norm(p: Parameters, trail: ExplainTrace) -> float:
     """Return the query's part of what the sum of shared weights is divided by."""
     kind = p.whole[field.NORMALISE]
     if kind == field.NORMALISE_QUERY:
@@ -254,7 +257,7 @@ def _norm(p: Parameters, trail: Trail) -> float:
     return math.sqrt(np.square(trail.weight).sum()) if kind == field.NORMALISE_COSINE else 1.0
 
 
-def _held(trail: Trail, visits: Visits) -> list[set[int]]:
+def _held(trail: ExplainTrace, visits: SessionEvents) -> list[set[int]]:
     """Return the items that each neighbour shares with the query."""
     held: list[set[int]] = [set() for _ in range(trail.slot.size)]
     is_shared = visits.is_newest & np.isin(visits.item, trail.item)
@@ -263,7 +266,9 @@ def _held(trail: Trail, visits: Visits) -> list[set[int]]:
     return held
 
 
-def _gifts(p: Parameters, trail: Trail, visits: Visits, votes: F64, wanted: I64) -> dict[int, list[_Gift]]:
+def _gifts(
+    p: Parameters, trail: ExplainTrace, visits: SessionEvents, votes: F64, wanted: I64
+) -> dict[int, list[_Gift]]:
     """Return what neighbours with these *votes* give each *wanted* item, newest neighbour first."""
     by_step = np.full(trail.length + 1, -1, np.int64)
     by_step[trail.item_step] = trail.item
@@ -296,7 +301,7 @@ def _gifts(p: Parameters, trail: Trail, visits: Visits, votes: F64, wanted: I64)
     return gifts
 
 
-def _rules(index: Index, asked: Asked, wanted: I64) -> dict[int, tuple[float, int]]:
+def _rules(index: Index, asked: AnsweredQuery, wanted: I64) -> dict[int, tuple[float, int]]:
     """Return, of each *wanted* item that followed the current one, the weight of its rules, and in how many sessions.
 
     A repeat of the current item is no rule.

@@ -20,7 +20,7 @@ from stream_rec.core.index import ANYTHING, Policy, field, terms
 from stream_rec.core.limits import validated
 from stream_rec.errors import SettingsError
 
-__all__ = ["MAX_BOOSTS", "Rulebook", "Rules"]
+__all__ = ["MAX_BOOSTS", "CompiledRules", "Rules"]
 
 MAX_BOOSTS: Final = 15  # of the settings and of a request together: each is a bit of a 16-bit verdict, and 0 bars
 MOST_BYTES: Final = 64 << 20
@@ -31,7 +31,7 @@ NOTHING: Final = np.empty(0, np.int32)
 Factor = Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Boosts = Mapping[str, float]
-Key = tuple[str | None, tuple[tuple[str, float], ...]]
+RuleSetKey = tuple[str | None, tuple[tuple[str, float], ...]]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """So many items of one category at most."""
 
 
-class Rulebook:
+class CompiledRules:
     """The rules in force over a catalogue, and the rule sets that questions asked for.
 
     Raises SettingsError for rules out of range, and for what is no expression.
@@ -289,17 +289,17 @@ class _RuleSets:
         self.verdict = np.zeros((n_sets, n_rows), np.uint16)  # what is not used takes no memory yet
         self.factor = np.zeros((n_sets, 2), np.float64)
         self.most = np.zeros(n_sets, np.float64)
-        self._numbers: OrderedDict[Key, int] = OrderedDict()
+        self._numbers: OrderedDict[RuleSetKey, int] = OrderedDict()
         self._chosen: list[npt.NDArray[np.int32]] = [NOTHING] * n_sets
 
-    def find(self, key: Key) -> int | None:
+    def find(self, key: RuleSetKey) -> int | None:
         number = self._numbers.get(key)
         if number is not None:
             self._numbers.move_to_end(key)
         return number
 
     def put(
-        self, key: Key, verdict: npt.NDArray[np.uint16], factors: npt.NDArray[np.float64], pinned: set[int]
+        self, key: RuleSetKey, verdict: npt.NDArray[np.uint16], factors: npt.NDArray[np.float64], pinned: set[int]
     ) -> int | None:
         """Keep a rule set; return its number, None where all others are *pinned*."""
         number = self._place_for(pinned)

@@ -1,7 +1,7 @@
 """The parameters of the package WSKNN 1.2.3 -> a model of ours.
 
 Its names and its defaults. Knows nothing of that package's code: what is right where the two differ is told in
-docs/explanation/wsknn.md, and held by tests/unit/test_wsknn.py.
+docs/explanation/wsknn.md, and held by tests/unit/core/test_wsknn.py.
 """
 
 from typing import Final, Literal

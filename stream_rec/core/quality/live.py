@@ -15,7 +15,7 @@ from xxhash import xxh3_64_intdigest
 from stream_rec.core.events import Answer
 from stream_rec.core.index import field
 from stream_rec.core.model import Split
-from stream_rec.core.outcome import Round
+from stream_rec.core.outcome import AppliedBatch
 from stream_rec.core.quality.kernel import score
 from stream_rec.core.quality.kernel.score import Covered, Shown, Tally
 from stream_rec.core.quality.report import ModelShare, QualityReport, WindowQuality, figures
@@ -54,7 +54,7 @@ class Quality:
         self._tally = _nothing_counted(self.windows_ms, len(self._models), n)
         self._covered = _nothing_covered(_FEWEST_ITEMS, len(self._models))
 
-    def took(self, taken: Round) -> None:
+    def took(self, taken: AppliedBatch) -> None:
         """Score what waited for these events, and remember the answers to them. A kernel call for a batch."""
         n_new = min(taken.answers.n.size * self.n, len(taken.item))
         self._make_room(n_new)

@@ -4,29 +4,29 @@ from contextlib import ExitStack
 from time import time
 
 from stream_rec.service.assembly import shared
-from stream_rec.service.processing.processor import Worker
-from stream_rec.service.running.batch_job import Job
+from stream_rec.service.processing.processor import Processor
+from stream_rec.service.running.batch_job import BatchJob
 from stream_rec.settings import Settings
 
 __all__ = ["build_job"]
 
 
-def build_job(settings: Settings) -> Job:
+def build_job(settings: Settings) -> BatchJob:
     """Open everything that *settings* name. Raises SettingsError, and leaves nothing open then."""
     with ExitStack() as undo:
         catalogue = shared.build_catalogue(settings)
         if catalogue is not None:
             undo.callback(catalogue.close)
             catalogue.start()
-        worker = Worker(
+        processor = Processor(
             shared.build_engine(settings),
             shared.build_decoder(settings),
             shared.build_request_decoder(settings),
             answers_events=settings.answers_events,
             now_ms=None if settings.max_future_ms is None else _now_ms,
         )
-        worker.quality = shared.build_quality(settings)
-        worker.catalogue = None if catalogue is None else catalogue.current
+        processor.quality = shared.build_quality(settings)
+        processor.catalogue = None if catalogue is None else catalogue.current
         events = shared.open_events(settings)
         undo.callback(events.close)
         requests = shared.open_requests(settings)
@@ -35,8 +35,8 @@ def build_job(settings: Settings) -> Job:
         recommendations = shared.open_recommendations(settings)
         if recommendations is not None:
             undo.callback(recommendations.close)
-        job = Job(
-            worker,
+        job = BatchJob(
+            processor,
             events,
             requests=requests,
             recommendations=recommendations,

@@ -18,11 +18,11 @@ from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.datasets.statistics import LogStatistics, Summary
 from stream_rec.errors import SettingsError
 from stream_rec.service.assembly import shared
-from stream_rec.service.batches import Refused
+from stream_rec.service.batches import RejectedRecord
 from stream_rec.service.consuming.bounded_topic import TopicSource
-from stream_rec.service.metrics.counters import Counts
+from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import SURELY_SECONDS, show_duration, show_size, show_time
-from stream_rec.service.processing.processor import Worker
+from stream_rec.service.processing.processor import Processor
 from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.files import open_source
 from stream_rec.transport.kafka import open_broker, parse_address
@@ -59,12 +59,12 @@ class _Findings:
     """What went by: verdicts with a few examples of each, and the figures of what was readable."""
 
     def __init__(self) -> None:
-        self.examples: defaultdict[str, list[Refused]] = defaultdict(list)
+        self.examples: defaultdict[str, list[RejectedRecord]] = defaultdict(list)
         self.statistics = LogStatistics()
         self.names: Counter[str] = Counter()
         """Of the fields that refused records have."""
 
-    def note(self, refused: Sequence[Refused]) -> None:
+    def note(self, refused: Sequence[RejectedRecord]) -> None:
         for each in refused:
             examples = self.examples[str(each.reason)]
             if len(examples) < _EXAMPLES:
@@ -80,7 +80,7 @@ def inspect(
     *watch* is told after each batch how far it is.
     """
     findings = _Findings()
-    worker = Worker(
+    processor = Processor(
         shared.build_engine(settings),
         shared.build_decoder(settings),
         answers_events=False,
@@ -88,35 +88,35 @@ def inspect(
     )
     gap = settings.session_gap_ms
     sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)
-    with closing(_opened(settings, worker)) as source:
+    with closing(_opened(settings, processor)) as source:
         try:
             for records in source.batches(settings.batch_events):
-                decoded = worker.decode(records)
+                decoded = processor.decode(records)
                 events = [each for each in decoded if type(each) is Event]
                 if sessionizer is not None:
                     events = [each for each in sessionizer.assign(events) if type(each) is Event]
                 findings.statistics.add_all(events)
-                findings.note(worker.take_decoded(records, decoded).refused)
+                findings.note(processor.take_decoded(records, decoded).refused)
                 watch(source.progress)
                 if stop():
                     break
         except SettingsError as error:
             raise _with_guess(error, settings) from None
-    worker.counts.check()
+    processor.counts.check()
     summary = findings.statistics.summary()
-    hints = list(_hints(settings, worker, findings, summary))
+    hints = list(_hints(settings, processor, findings, summary))
     return [
-        *_verdicts(settings, worker, findings),
-        *_part(_figures(summary, worker)),
+        *_verdicts(settings, processor, findings),
+        *_part(_figures(summary, processor)),
         *_part(["hints", *(f"  - {hint}" for hint in hints)] if hints else []),
     ]
 
 
-def _opened(settings: Settings, worker: Worker) -> Source:
+def _opened(settings: Settings, processor: Processor) -> Source:
     if not is_topic(settings.events):
         return shared.open_events(settings)
     broker = open_broker(settings.events, client=settings.kafka_client, config=settings.kafka)
-    return TopicSource(broker, parse_address(settings.events, "events").topic, worker.decode)
+    return TopicSource(broker, parse_address(settings.events, "events").topic, processor.decode)
 
 
 def _part(lines: Iterable[str]) -> list[str]:
@@ -125,8 +125,8 @@ def _part(lines: Iterable[str]) -> list[str]:
     return ["", *told] if told else []
 
 
-def _verdicts(settings: Settings, worker: Worker, findings: _Findings) -> Iterable[str]:
-    counts = worker.counts
+def _verdicts(settings: Settings, processor: Processor, findings: _Findings) -> Iterable[str]:
+    counts = processor.counts
     yield _line("source", settings.events)
     yield _line("records", f"{counts.n_read:,}")
     yield _line("accepted", f"{counts.n_applied:,}{_share(counts.n_applied, counts.n_read)}")
@@ -146,10 +146,10 @@ def _place(settings: Settings, record: Record) -> str:
     return f"{record.topic}{partition}:{record.offset}"
 
 
-def _figures(summary: Summary, worker: Worker) -> Iterable[str]:
+def _figures(summary: Summary, processor: Processor) -> Iterable[str]:
     if not summary.events or summary.first_timestamp is None or summary.last_timestamp is None:
         return
-    stats = worker.engine.stats()
+    stats = processor.engine.stats()
     span = show_duration(summary.last_timestamp - summary.first_timestamp)
     yield _line("events", f"{summary.events:,} readable, in {summary.sessions:,} sessions")
     yield _line("items", f"{summary.items:,}; the top 1 % have {summary.head_share:.0%} of the events")
@@ -177,8 +177,8 @@ def _lateness(summary: Summary) -> str:
     return f"{summary.out_of_order_share:.2%} of the events; {most}, all by {show_duration(summary.lateness_ms_max)}"
 
 
-def _hints(settings: Settings, worker: Worker, findings: _Findings, summary: Summary) -> Iterable[str]:
-    counts = worker.counts
+def _hints(settings: Settings, processor: Processor, findings: _Findings, summary: Summary) -> Iterable[str]:
+    counts = processor.counts
     if not counts.n_read:
         yield "the source is empty"
         return
@@ -189,7 +189,7 @@ def _hints(settings: Settings, worker: Worker, findings: _Findings, summary: Sum
     if counts.dead[Reason.MISSING_FIELD]:
         yield from _missing_hints(settings, findings)
     yield from _never_hints(settings, summary)
-    yield from _time_hints(settings, worker, findings, summary)
+    yield from _time_hints(settings, processor, findings, summary)
     if counts.dead[Reason.FUTURE]:
         yield "events lie in the future of this machine's clock: raise --max-future, or say none for a simulated log"
     if summary.users and settings.session_gap_ms is None and summary.sessions == summary.users:
@@ -208,8 +208,8 @@ def _never_hints(settings: Settings, summary: Summary) -> Iterable[str]:
         yield f"every event is a {VIEW}: is {settings.fields['type']!r} the right name of the type?"
 
 
-def _time_hints(settings: Settings, worker: Worker, findings: _Findings, summary: Summary) -> Iterable[str]:
-    counts = worker.counts
+def _time_hints(settings: Settings, processor: Processor, findings: _Findings, summary: Summary) -> Iterable[str]:
+    counts = processor.counts
     unit = _unit_hint(settings, findings, summary)
     if unit is not None:  # before that is right, nothing can be said of lateness
         yield f"times do not look like {settings.timestamp_unit}: try --timestamp-unit {unit}"
@@ -224,7 +224,7 @@ def _time_hints(settings: Settings, worker: Worker, findings: _Findings, summary
         yield f"{pause}, which is the retention less the lateness: raise --retention to keep sessions whole"
 
 
-def _not_objects(counts: Counts, findings: _Findings) -> int:
+def _not_objects(counts: Counters, findings: _Findings) -> int:
     """How many records are no JSON: a row that begins with a number is JSON up to its first comma, so to say."""
     told = [each.record for each in findings.examples[str(Reason.WRONG_TYPE)]]
     rows = told and all(record.row is None and not record.value.lstrip().startswith(b"{") for record in told)

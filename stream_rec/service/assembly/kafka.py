@@ -19,17 +19,17 @@ from stream_rec.core.quality import Quality
 from stream_rec.errors import SettingsError
 from stream_rec.service.assembly import shared
 from stream_rec.service.committing.checkpoint import nobody_observes
-from stream_rec.service.committing.destinations import Places
+from stream_rec.service.committing.destinations import OutputDestinations
 from stream_rec.service.committing.snapshots import Snapshots
-from stream_rec.service.handle import Served
+from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed
-from stream_rec.service.processing.processor import Worker
+from stream_rec.service.processing.processor import Processor
 from stream_rec.service.reporting.status import StatsTaker
 from stream_rec.service.requests.ingest import TopicInlet
-from stream_rec.service.requests.request_queue import Desk
-from stream_rec.service.running.components import Parts
-from stream_rec.service.running.kafka_service import Live
-from stream_rec.service.running.pipeline import Watchers
+from stream_rec.service.requests.request_queue import RequestQueue
+from stream_rec.service.running.components import ServiceComponents
+from stream_rec.service.running.kafka_service import KafkaService
+from stream_rec.service.running.pipeline import StateListeners
 from stream_rec.service.running.reporter import Reporter
 from stream_rec.settings import Settings, is_topic
 from stream_rec.snapshot import claim, fingerprint
@@ -46,10 +46,12 @@ _SILENT_BATCH: Final = 4096  # nobody waits for an answer: larger batches cost l
 _PLACES: Final = ("events", "requests", "recommendations", "dead_letters")
 
 
-def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) -> tuple[Live, Reporter]:
+def build_live(
+    settings: Settings, undo: ExitStack, request_queue: RequestQueue | None = None
+) -> tuple[KafkaService, Reporter]:
     """Make the service, which has not spoken to the broker yet; *undo* closes what was opened. Raises SettingsError.
 
-    It serves *desk*, if there is one.
+    It serves *request_queue*, if there is one.
     """
     topics = _topics(settings)
     # What is wrong shows before a broker is waited for.
@@ -69,14 +71,14 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
     taker = StatsTaker(quality=quality)
     name = settings.instance or drawn or uuid4().hex
 
-    def connect(open_parts: ExitStack) -> Parts:
+    def connect(open_parts: ExitStack) -> ServiceComponents:
         config = _client_settings(settings.kafka, is_named=settings.instance is not None or drawn is not None)
         broker = open_broker(settings.events, client=settings.kafka_client, config=config)
         open_parts.callback(broker.close)
         _provide(settings, broker, topics)
         if catalogue is not None:
             catalogue.start()
-        return Parts(
+        return ServiceComponents(
             broker,
             topics["events"],
             _worker_maker(settings, catalogue, quality),
@@ -87,33 +89,35 @@ def build_live(settings: Settings, undo: ExitStack, desk: Desk | None = None) ->
             transactional_id=f"{settings.group}-{name}" if settings.is_exactly_once else None,
             begin=settings.begin,
             snapshots=snapshots,
-            watcher=Watchers([taker] if snapshots is None else [taker, snapshots]),
+            watcher=StateListeners([taker] if snapshots is None else [taker, snapshots]),
             max_records=max(settings.batch_events, _SILENT_BATCH if settings.answer == "none" else 1),
             observe=nobody_observes if tracing is None else tracing.committed,
-            desk=desk,
+            request_queue=request_queue,
         )
 
     if settings.delivery is None and not settings.is_exactly_once:
         log.info("something is written outside of Kafka: delivery is at least once")
     path = None if settings.status_file is None else Path(settings.status_file)
-    live = Live(connect, tracing)
-    live.serves_others = desk is not None
+    live = KafkaService(connect, tracing)
+    live.serves_others = request_queue is not None
     if catalogue is not None:
         live.catalogue = catalogue.current
     return live, Reporter(path, taker, snapshots)
 
 
-def build_served(settings: Settings, undo: ExitStack, live: Live, report: Reporter, desk: Desk) -> Served:
+def build_served(
+    settings: Settings, undo: ExitStack, live: KafkaService, report: Reporter, request_queue: RequestQueue
+) -> ServiceHandle:
     """What the service shows to others, with a way in for their events; *undo* closes that."""
-    inlet = TopicInlet(
+    ingest = TopicInlet(
         lambda: open_broker(settings.events, client=settings.kafka_client, config=settings.kafka),
         parse_address(settings.events, "events").topic,
         EventEncoder(shared.build_rules(settings)),
-        desk,
+        request_queue,
     )
-    undo.callback(inlet.close)
+    undo.callback(ingest.close)
     served = shared.describe_served(
-        settings, desk, inlet, lambda: report.status(live), lambda: live.state == "ready", live.meters
+        settings, request_queue, ingest, lambda: report.status(live), lambda: live.state == "ready", live.metrics
     )
     every_ms = None if report.snapshots is None else settings.snapshot_every_ms
     return served._replace(
@@ -149,7 +153,7 @@ def _topics(settings: Settings) -> dict[str, str]:
     return topics
 
 
-def _open_files(settings: Settings, undo: ExitStack) -> Places:
+def _open_files(settings: Settings, undo: ExitStack) -> OutputDestinations:
     answers: Sink | None = None
     dead: Sink | None = None
     if settings.answers_place is not None and not is_topic(settings.answers_place):
@@ -159,7 +163,7 @@ def _open_files(settings: Settings, undo: ExitStack) -> Places:
     for sink in (answers, dead):
         if sink is not None:
             undo.callback(sink.close)
-    return Places(answers_file=answers, dead_letters_file=dead)
+    return OutputDestinations(answers_file=answers, dead_letters_file=dead)
 
 
 def _claimed(settings: Settings, undo: ExitStack) -> tuple[Snapshots | None, str | None]:
@@ -181,9 +185,11 @@ def _claimed(settings: Settings, undo: ExitStack) -> tuple[Snapshots | None, str
     return snapshots, claimed.instance
 
 
-def _worker_maker(settings: Settings, catalogue: CatalogueFeed | None, quality: Quality | None) -> Callable[[], Worker]:
-    def make() -> Worker:
-        worker = Worker(
+def _worker_maker(
+    settings: Settings, catalogue: CatalogueFeed | None, quality: Quality | None
+) -> Callable[[], Processor]:
+    def make() -> Processor:
+        processor = Processor(
             shared.build_engine(settings),
             shared.build_decoder(settings),
             shared.build_request_decoder(settings),
@@ -193,9 +199,9 @@ def _worker_maker(settings: Settings, catalogue: CatalogueFeed | None, quality: 
             request_ttl_ms=settings.request_ttl_ms,
             clock_ms=_now_ms,
         )
-        worker.quality = quality
-        worker.catalogue = None if catalogue is None else catalogue.current
-        return worker
+        processor.quality = quality
+        processor.catalogue = None if catalogue is None else catalogue.current
+        return processor
 
     return make
 

@@ -16,12 +16,12 @@ from stream_rec.core.model import Model, Rules, Split, Trial, changed, model
 from stream_rec.core.quality import Quality
 from stream_rec.datasets.formats import format_of, is_named, open_named
 from stream_rec.errors import SettingsError
-from stream_rec.service.handle import Served
-from stream_rec.service.metrics.service_metrics import Meters
+from stream_rec.service.handle import ServiceHandle
+from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.reporting.status import Status
-from stream_rec.service.requests.ingest import Inlet
-from stream_rec.service.requests.request_queue import Desk
+from stream_rec.service.requests.ingest import Ingest
+from stream_rec.service.requests.request_queue import RequestQueue
 from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.broker import Broker
 from stream_rec.transport.files import open_sink, open_source
@@ -236,19 +236,19 @@ def open_dead_letters(settings: Settings) -> Sink | None:
 
 def describe_served(
     settings: Settings,
-    desk: Desk,
-    inlet: Inlet,
+    request_queue: RequestQueue,
+    ingest: Ingest,
     status: Callable[[], Status],
     is_ready: Callable[[], bool],
-    meters: Meters,
-) -> Served:
+    metrics: ServiceMetrics,
+) -> ServiceHandle:
     """What the service shows to others, by the clock on the wall."""
-    return Served(
-        desk,
-        inlet,
+    return ServiceHandle(
+        request_queue,
+        ingest,
         status,
         is_ready,
-        meters,
+        metrics,
         max_bytes=settings.max_bytes,
         retention_ms=settings.retention_ms,
         usual_n=settings.n,

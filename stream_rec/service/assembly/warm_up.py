@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 
 from stream_rec.core.compiled import drop_stale_code
-from stream_rec.core.engine import Engine, Question
+from stream_rec.core.engine import Engine, NextItemQuery
 from stream_rec.core.events import Event, Request
-from stream_rec.core.index import Answers
+from stream_rec.core.index import AnswerArrays
 from stream_rec.core.index.kernel import entries
 from stream_rec.core.model import stack_models
-from stream_rec.core.outcome import Watch
+from stream_rec.core.outcome import Observation
 from stream_rec.core.quality import Quality
 
 __all__ = [
@@ -75,7 +75,7 @@ def warm_up(
     events = [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)]
     quality = Quality(engine.split)
     if answers_events:
-        engine.apply_and_answer(events, watch=Watch(quality, np.ones(len(events), np.uint8)))
+        engine.apply_and_answer(events, watch=Observation(quality, np.ones(len(events), np.uint8)))
     if replays or not answers_events:
         engine.apply(events)
     if answers_requests:
@@ -94,7 +94,7 @@ def warm_up_all() -> None:
     engine.apply([Event("t", "a", 0)])
     engine.ask(engine.model, session_id="t")
     engine.ask(engine.model, items=["a"])
-    engine.ask_many(engine.model, [Question("t"), Question("t")], parts=2)
+    engine.ask_many(engine.model, [NextItemQuery("t"), NextItemQuery("t")], parts=2)
     # Where sessions are cut from users, an event that brings an id is looked up before it is applied.
     Engine(session_gap_ms=1).apply([Event("", "a", 0, event_id="e", user_id="u")])
 
@@ -104,7 +104,7 @@ def warm_up_evaluation() -> None:
     engine = Engine()
     stacked = stack_models([engine.parameters(engine.model)])
     n = engine.model.n
-    answers = Answers(
+    answers = AnswerArrays(
         np.empty((3, n), np.int32), np.empty((3, n), np.float64), np.empty((3, n), np.uint8), np.zeros(3, np.int32)
     )
     engine.ask_and_apply(

@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Sequence
 from time import monotonic, sleep
 from typing import Final
 
-from stream_rec.errors import RecordTooLargeError, SeatLostError, TransportError
-from stream_rec.service.batches import Output
-from stream_rec.service.committing.destinations import HEADERS, Places
+from stream_rec.errors import AssignmentLostError, RecordTooLargeError, TransportError
+from stream_rec.service.batches import BatchResult
+from stream_rec.service.committing.destinations import HEADERS, OutputDestinations
 from stream_rec.service.metrics.log_setup import fields
-from stream_rec.transport.broker import Member, Outgoing, Partition, Writer
+from stream_rec.transport.broker import Member, Partition, ProducerRecord, Writer
 
 __all__ = ["Checkpoint", "Committed", "nobody_observes"]
 
@@ -26,13 +26,13 @@ _LONGEST_WAIT_S: Final = 2.0
 
 _COMMIT: Final = "commit"
 
-Step = tuple[str, Callable[[], None]]
+CommitStep = tuple[str, Callable[[], None]]
 
-Committed = Callable[[Sequence[Output], float, float], None]
+Committed = Callable[[Sequence[BatchResult], float, float], None]
 """Called after a commit with what it held, and when it was begun and done by the monotonic clock."""
 
 
-def nobody_observes(outputs: Sequence[Output], begun: float, ended: float) -> None:
+def nobody_observes(outputs: Sequence[BatchResult], begun: float, ended: float) -> None:
     """Do nothing."""
 
 
@@ -49,7 +49,7 @@ class Checkpoint:
 
     def __init__(
         self,
-        places: Places,
+        places: OutputDestinations,
         member: Member,
         writer: Writer | None,
         *,
@@ -71,10 +71,10 @@ class Checkpoint:
         self._observe = observe
         self._retried = retried
 
-    def commit(self, outputs: Sequence[Output], give_up: Callable[[], bool] = lambda: False) -> None:
+    def commit(self, outputs: Sequence[BatchResult], give_up: Callable[[], bool] = lambda: False) -> None:
         """Commit *outputs*, trying again while that may help and *give_up* does not say to stop.
 
-        Raises SeatLostError if the group has gone on without the seat that they were read with, FencedError, and
+        Raises AssignmentLostError if the group has gone on without the seat that they were read with, FencedError, and
         TransportError.
         """
         begun = monotonic()
@@ -88,7 +88,11 @@ class Checkpoint:
             self._observe(outputs, begun, monotonic())
 
     def _steps_until_done(
-        self, records: list[Outgoing], positions: dict[Partition, int], last: Output, give_up: Callable[[], bool]
+        self,
+        records: list[ProducerRecord],
+        positions: dict[Partition, int],
+        last: BatchResult,
+        give_up: Callable[[], bool],
     ) -> None:
         wait_s = _FIRST_WAIT_S
         in_doubt = is_retry = False
@@ -120,19 +124,19 @@ class Checkpoint:
 
     def _steps(
         self,
-        records: list[Outgoing],
+        records: list[ProducerRecord],
         positions: dict[Partition, int],
-        last: Output,
+        last: BatchResult,
         *,
         in_doubt: bool,
         is_retry: bool,
-    ) -> list[Step]:
+    ) -> list[CommitStep]:
         """The steps, in order. A crash between any two of them is seen by nobody who reads committed records."""
         writer, member = self._writer, self._member
         if member.generation != last.generation:
-            raise SeatLostError("the partitions were given to others before their answers were committed")
+            raise AssignmentLostError("the partitions were given to others before their answers were committed")
         if not self._exactly_once or writer is None:
-            sending: list[Step] = []
+            sending: list[CommitStep] = []
             if writer is not None and records:
                 sending = [("send", lambda: writer.send(records)), ("flush", writer.flush)]
             return [*sending, ("commit positions", lambda: member.commit(positions))]
@@ -146,7 +150,7 @@ class Checkpoint:
             (_COMMIT, writer.commit),
         ]
 
-    def _sweep(self, writer: Writer, positions: dict[Partition, int], last: Output) -> None:
+    def _sweep(self, writer: Writer, positions: dict[Partition, int], last: BatchResult) -> None:
         """Abort the failed transaction once more, in each partition that it may have written to.
 
         The only broker of a cluster, killed and started again, may end it without saying so in the partitions (seen
@@ -161,7 +165,7 @@ class Checkpoint:
         try:
             committed = self._member.committed(positions)
         except TransportError as error:
-            raise SeatLostError(f"whether the last commit was done cannot be told ({error})") from error
+            raise AssignmentLostError(f"whether the last commit was done cannot be told ({error})") from error
         if all(committed.get(partition, 0) >= offset for partition, offset in positions.items()):
             raise _AlreadyCommittedError
 
@@ -176,7 +180,7 @@ class Checkpoint:
                 log.warning("abort failed: %s", error)
 
 
-def _shortened(record: Outgoing, error: RecordTooLargeError) -> Outgoing:
+def _shortened(record: ProducerRecord, error: RecordTooLargeError) -> ProducerRecord:
     """*record* as the broker will take it: without its value, which still stands where the headers say.
 
     Only a dead letter comes to this: it has more headers than the record that it is about. Raises TransportError where
@@ -195,4 +199,4 @@ def _shortened(record: Outgoing, error: RecordTooLargeError) -> Outgoing:
         ) from error
     log.warning("a dead letter of %d bytes is too large: its value is left out (%s)", error.size, record.headers)
     cut = (HEADERS + "value-bytes-left-out", str(len(record.value)).encode())
-    return Outgoing(record.topic, b"", record.key, (*own, cut))
+    return ProducerRecord(record.topic, b"", record.key, (*own, cut))

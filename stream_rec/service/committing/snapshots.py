@@ -16,7 +16,7 @@ from time import monotonic, sleep
 from typing import Final, NamedTuple
 
 from stream_rec.core.engine import Engine
-from stream_rec.core.engine_state import EngineState
+from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.errors import SnapshotError
 from stream_rec.service.metrics.histogram import Occurrences
 from stream_rec.service.metrics.log_setup import fields
@@ -142,7 +142,7 @@ class Snapshots:
                 self._write(engine.export_state(), self._positions, self._forgot)
 
     def _write_when_committed(
-        self, state: EngineState, positions: dict[Partition, int], forgot: bool
+        self, state: EngineSnapshot, positions: dict[Partition, int], forgot: bool
     ) -> None:  # a thread's arguments
         until = monotonic() + _LONGEST_WAIT_S
         with self._whatever_fails(forgot=forgot):
@@ -183,7 +183,7 @@ class Snapshots:
             else:
                 log.exception("snapshot failed, and is tried again in %.0f s", self._every_s)
 
-    def _write(self, state: EngineState, positions: dict[Partition, int], forgot: bool) -> None:  # as above
+    def _write(self, state: EngineSnapshot, positions: dict[Partition, int], forgot: bool) -> None:  # as above
         begun = monotonic()
         path = write(
             self._folder,

@@ -14,12 +14,12 @@ from typing import Final
 import numpy as np
 
 from stream_rec.errors import LogChangedError
-from stream_rec.service.batches import Batch, Decoded, Handed, Mask
-from stream_rec.service.consuming.partition_merge import NOTHING, Arrivals, Taken
-from stream_rec.transport.broker import Partition, Positions, Reader
+from stream_rec.service.batches import Batch, Decoded, Mask, ReadBatch
+from stream_rec.service.consuming.partition_merge import NOTHING, MergedRecords, PartitionMerge
+from stream_rec.transport.broker import Partition, PartitionOffsets, Reader
 from stream_rec.transport.records import Record
 
-__all__ = ["Intake"]
+__all__ = ["BatchReader"]
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _NEVER: Final = 1 << 62  # an offset beyond all others
 _PATIENCE_S: Final = 60.0  # for a partition whose leader does not answer: going on without it makes events late
 
 
-class Intake:
+class BatchReader:
     """Reads the partitions of *events*, and those of *requests* that are owned. For one thread.
 
     *lost* is told how many records were removed before they were read. Raises LogChangedError where it is not retention
@@ -41,7 +41,7 @@ class Intake:
         self,
         reader: Reader,
         decode: Callable[[Sequence[Record]], list[Decoded]],
-        events: Positions,
+        events: PartitionOffsets,
         *,
         requests_topic: str | None = None,
         max_records: int = 1024,
@@ -55,7 +55,7 @@ class Intake:
         self._max_records = max_records
         self._lost = lost
         self._clock = clock
-        self._arrivals = Arrivals(events)
+        self._arrivals = PartitionMerge(events)
         self._answer_from: dict[Partition, int] = {}
         self._passing: set[Partition] = set()
         """Owned partitions that have yet to reach the position from which on they are answered."""
@@ -69,14 +69,14 @@ class Intake:
         """Of all partitions that are read, the offsets after what was handed out."""
         return self._arrivals.positions
 
-    def own(self, owned: Positions) -> None:
+    def own(self, owned: PartitionOffsets) -> None:
         """Answer for these partitions from these positions on, and for no others; follow the rest no further."""
         before = self.positions
         requests = {p: offset for p, offset in owned.items() if p not in self._events}
         if requests.keys() != before.keys() - self._events:
             events = {p: offset for p, offset in before.items() if p in self._events}
             kept = {p: before.get(p, offset) for p, offset in requests.items()}
-            self._arrivals = Arrivals(events | kept, beside=kept)
+            self._arrivals = PartitionMerge(events | kept, beside=kept)
             self._reader.start(events | kept)
             self._handed = self.positions
         self._answer_from = dict(owned)
@@ -87,11 +87,11 @@ class Intake:
         """Go no further than these offsets in partitions that others own; None: they are ours."""
         self._arrivals.limit(limits)
 
-    def reached(self, goals: Positions) -> bool:
+    def reached(self, goals: PartitionOffsets) -> bool:
         """Whether all before these offsets was handed out."""
         return self._arrivals.reached(goals, self._reader.drained)
 
-    def next(self, timeout_s: float, max_records: int | None = None) -> Handed | None:
+    def next(self, timeout_s: float, max_records: int | None = None) -> ReadBatch | None:
         """The next batch, None if there was nothing for *timeout_s*. A batch never waits to fill."""
         arrived, decoded = self._arrived(timeout_s, max_records or self._max_records)
         if not arrived:
@@ -103,9 +103,9 @@ class Intake:
             p: offset for p, offset in after.items() if offset > max(before[p], self._answer_from.get(p, _NEVER) - 1)
         }
         seen = {str(p): offset - 1 for p, offset in after.items() if offset > before[p]}
-        return Handed(Batch(records, decoded, ours, seen), settled, {p: after[p] for p in self._events})
+        return ReadBatch(Batch(records, decoded, ours, seen), settled, {p: after[p] for p in self._events})
 
-    def _arrived(self, timeout_s: float, n: int) -> Taken:
+    def _arrived(self, timeout_s: float, n: int) -> MergedRecords:
         arrivals, reader = self._arrivals, self._reader
         self._hold_who_is_ahead(n)
         # A partition that others wait for is waited for: asking again and again would keep its client from its work.
@@ -155,7 +155,7 @@ class Intake:
             self._held &= self._arrivals.full(n)
         self._reader.hold(self._held)
 
-    def _without_waiting(self, n: int) -> Taken:
+    def _without_waiting(self, n: int) -> MergedRecords:
         """Records that could be had but for a partition that does not answer, once that has lasted."""
         now = self._clock()
         if self._waiting_since is None:

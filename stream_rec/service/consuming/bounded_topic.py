@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from stream_rec.errors import SettingsError
 from stream_rec.service.batches import Decoded
-from stream_rec.service.consuming.batch_reader import Intake
+from stream_rec.service.consuming.batch_reader import BatchReader
 from stream_rec.transport.broker import Broker
 from stream_rec.transport.records import Progress, Record
 
@@ -33,21 +33,23 @@ class TopicSource:
         self._ends = {partition: bound.end for partition, bound in bounds.items()}
         self._reader = broker.reader()
         self._decode = decode
-        self._intake: Intake | None = None
+        self._batch_reader: BatchReader | None = None
 
     def batches(self, max_records: int) -> Iterator[list[Record]]:
         """All that was there when it was opened."""
-        self._intake = intake = Intake(self._reader, self._decode, self._begin, max_records=max_records)
-        intake.own({})
-        intake.follow(self._ends)
-        while not intake.reached(self._ends):
-            handed = intake.next(_WAIT_S)
+        self._batch_reader = batch_reader = BatchReader(
+            self._reader, self._decode, self._begin, max_records=max_records
+        )
+        batch_reader.own({})
+        batch_reader.follow(self._ends)
+        while not batch_reader.reached(self._ends):
+            handed = batch_reader.next(_WAIT_S)
             yield [] if handed is None else list(handed.batch.records)
 
     @property
     def position(self) -> dict[tuple[str, int], int]:
         """After what was handed out."""
-        at = self._begin if self._intake is None else self._intake.positions
+        at = self._begin if self._batch_reader is None else self._batch_reader.positions
         return {(topic, number): offset for (topic, number), offset in at.items()}
 
     @property

@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from stream_rec.core.events import Event, Forget
 from stream_rec.errors import DecodeError
-from stream_rec.transport.broker import Partition, Positions
+from stream_rec.transport.broker import Partition, PartitionOffsets
 from stream_rec.transport.records import OURS, Record, Records
 
-__all__ = ["NOTHING", "Arrivals", "Taken"]
+__all__ = ["NOTHING", "MergedRecords", "PartitionMerge"]
 
 _LONG_AGO: Final = -1
 _LONG_AHEAD: Final = 1 << 62
@@ -106,29 +106,29 @@ class _Queue:
         times = self._times[self._at : min(self.end, self._at + n)]
         return times[: np.searchsorted(times, until, side="right" if inclusive else "left")]
 
-    def take(self, n: int) -> "Taken":
+    def take(self, n: int) -> "MergedRecords":
         """Take the first *n* out."""
         part = slice(self._at, self._at + n)
         self._at += n
         if n:
             self.position = self._offset(self._at - 1) + 1
-        return Taken(self._records[part], self._decoded[part])
+        return MergedRecords(self._records[part], self._decoded[part])
 
 
-class Taken(NamedTuple):
+class MergedRecords(NamedTuple):
     """Records, and what they say."""
 
     records: Records
     decoded: list[Decoded]
 
 
-NOTHING: Final = Taken(Records([], OURS), [])
+NOTHING: Final = MergedRecords(Records([], OURS), [])
 
 
-class Arrivals:
+class PartitionMerge:
     """Queues of some partitions, merged; nobody waits for those *beside*. For one thread."""
 
-    def __init__(self, positions: Positions, beside: Collection[Partition] = ()) -> None:
+    def __init__(self, positions: PartitionOffsets, beside: Collection[Partition] = ()) -> None:
         self._queues = {
             partition: _Queue(positions[partition], is_waited_for=partition not in beside)
             for partition in sorted(positions)
@@ -143,7 +143,7 @@ class Arrivals:
         for partition, limit in limits.items():
             self._queues[partition].limit = limit
 
-    def take(self, n: int, drained: Collection[Partition]) -> Taken:
+    def take(self, n: int, drained: Collection[Partition]) -> MergedRecords:
         """At most *n* records, in the order of their times.
 
         *drained* are the partitions of which nothing more is there to be fetched: those that are neither, and have
@@ -163,7 +163,7 @@ class Arrivals:
         return self._merged([each for each in found if len(each[1])], n)
 
     @staticmethod
-    def _merged(found: list[tuple[_Queue, Times]], n: int) -> Taken:
+    def _merged(found: list[tuple[_Queue, Times]], n: int) -> MergedRecords:
         """The *n* earliest; of equal times, those of the lower partition first."""
         if len(found) <= 1:
             return found[0][0].take(len(found[0][1])) if found else NOTHING
@@ -180,7 +180,7 @@ class Arrivals:
         theirs = [each for part in taken for each in part.records.theirs]
         decoded = [each for part in taken for each in part.decoded]
         records = Records(list(map(theirs.__getitem__, places)), taken[0].records.form)
-        return Taken(records, list(map(decoded.__getitem__, places)))
+        return MergedRecords(records, list(map(decoded.__getitem__, places)))
 
     def full(self, enough: int) -> set[Partition]:
         """The partitions of which at least *enough* records wait here: no need to fetch more."""
@@ -202,7 +202,7 @@ class Arrivals:
         """For each partition, the offset after the last record handed out."""
         return {partition: queue.position for partition, queue in self._queues.items()}
 
-    def reached(self, goals: Positions, drained: Collection[Partition]) -> bool:
+    def reached(self, goals: PartitionOffsets, drained: Collection[Partition]) -> bool:
         """Whether all before these offsets has been handed out, or is not there any more."""
         return all(self._has_reached(partition, goal, partition in drained) for partition, goal in goals.items())
 

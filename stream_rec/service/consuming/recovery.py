@@ -10,12 +10,12 @@ from time import monotonic
 from typing import Final, Literal, NamedTuple
 
 from stream_rec.errors import TransportError
-from stream_rec.service.consuming.batch_reader import Intake
+from stream_rec.service.consuming.batch_reader import BatchReader
 from stream_rec.service.metrics.log_setup import fields
-from stream_rec.service.processing.processor import Worker
-from stream_rec.transport.broker import Bounds, Broker, Member, Partition, Positions, Writer
+from stream_rec.service.processing.processor import Processor
+from stream_rec.transport.broker import Bounds, Broker, Member, Partition, PartitionOffsets, Writer
 
-__all__ = ["Begin", "Situation", "beginning", "first_of", "look", "replay", "sweep"]
+__all__ = ["Begin", "LogBounds", "abort_dangling_transaction", "first_of", "inspect_log", "replay", "start_offsets"]
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _WAIT_S: Final = 0.05
 _BATCH: Final = 8192  # nobody waits for an answer: larger batches cost less a record
 
 
-class Situation(NamedTuple):
+class LogBounds(NamedTuple):
     """What the broker says, before anything is read."""
 
     bounds: dict[Partition, Bounds]
@@ -36,7 +36,7 @@ class Situation(NamedTuple):
     """For each partition of events, the position that all before was answered of, or need not be."""
 
 
-def look(broker: Broker, member: Member, events: str, begin: Begin) -> Situation:
+def inspect_log(broker: Broker, member: Member, events: str, begin: Begin) -> LogBounds:
     """Ask the broker what there is. Raises TransportError, retriable where the broker is away."""
     partitions = broker.partitions(events)
     if not partitions:
@@ -44,7 +44,7 @@ def look(broker: Broker, member: Member, events: str, begin: Begin) -> Situation
     # In this order: others commit meanwhile, and what is committed must not seem to lie beyond the end.
     committed = member.committed(partitions)
     bounds = broker.bounds(partitions)
-    return Situation(bounds, committed, {p: first_of(p, bounds[p], committed.get(p), begin) for p in partitions})
+    return LogBounds(bounds, committed, {p: first_of(p, bounds[p], committed.get(p), begin) for p in partitions})
 
 
 def first_of(
@@ -71,7 +71,7 @@ def first_of(
     return committed
 
 
-def sweep(broker: Broker, writer: Writer, group: str, events: str, written: Iterable[str]) -> None:
+def abort_dangling_transaction(broker: Broker, writer: Writer, group: str, events: str, written: Iterable[str]) -> None:
     """Abort once more what earlier transactions of *writer* have left open, in every partition they can have been in.
 
     A broker that is killed and is the only one (Apache Kafka 4.3.1) may end a transaction, when it starts again,
@@ -91,7 +91,7 @@ def sweep(broker: Broker, writer: Writer, group: str, events: str, written: Iter
         log.warning("the group's positions are undecided: what a broker that was killed may have left open was aborted")
 
 
-def beginning(situation: Situation, known: Positions) -> dict[Partition, int]:
+def start_offsets(situation: LogBounds, known: PartitionOffsets) -> dict[Partition, int]:
     """The positions to read on from, where those *known* are a snapshot's."""
     begin = {}
     for partition, (first, _) in situation.bounds.items():
@@ -107,26 +107,30 @@ def beginning(situation: Situation, known: Positions) -> dict[Partition, int]:
 
 
 def replay(
-    intake: Intake, worker: Worker, goals: Positions, stop: Callable[[], bool], alive: Callable[[], None]
+    batch_reader: BatchReader,
+    processor: Processor,
+    goals: PartitionOffsets,
+    stop: Callable[[], bool],
+    alive: Callable[[], None],
 ) -> bool:
     """Apply all before *goals* in silence; *alive* is called now and then. Returns early if told to *stop*.
 
     Tells whether something was forgotten: a process that was killed may have left snapshots that hold it.
     """
-    intake.own({})
-    intake.follow(goals)
+    batch_reader.own({})
+    batch_reader.follow(goals)
     forgot = False
     begun = told = monotonic()
-    n_before = worker.counts.n_followed
-    while not intake.reached(goals) and not stop():
-        handed = intake.next(_WAIT_S, _BATCH)
+    n_before = processor.counts.n_followed
+    while not batch_reader.reached(goals) and not stop():
+        handed = batch_reader.next(_WAIT_S, _BATCH)
         if handed is not None:
-            forgot |= worker.take(handed.batch).forgot
+            forgot |= processor.take(handed.batch).forgot
         alive()
         if monotonic() - told > _TELL_EVERY_S:
             told = monotonic()
-            _tell(worker.counts.n_followed - n_before, intake.positions, goals, told - begun)
-    n = worker.counts.n_followed - n_before
+            _tell(processor.counts.n_followed - n_before, batch_reader.positions, goals, told - begun)
+    n = processor.counts.n_followed - n_before
     if n:
         seconds = monotonic() - begun
         figures = fields(records=n, seconds=round(seconds, 3))
@@ -134,10 +138,10 @@ def replay(
     return forgot
 
 
-def _tell(n: int, positions: Positions, goals: Positions, seconds: float) -> None:
+def _tell(n: int, positions: PartitionOffsets, goals: PartitionOffsets, seconds: float) -> None:
     left = _left(positions, goals, goals.keys())
     log.info("recovering: %d records read (%.0f/s), about %d to go", n, n / seconds, left)
 
 
-def _left(positions: Positions, goals: Positions, partitions: Collection[Partition]) -> int:
+def _left(positions: PartitionOffsets, goals: PartitionOffsets, partitions: Collection[Partition]) -> int:
     return sum(max(0, goals[p] - positions[p]) for p in partitions)

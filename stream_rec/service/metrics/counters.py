@@ -9,13 +9,13 @@ import msgspec
 from stream_rec.core.events import Answer
 
 __all__ = [
-    "Counts",
+    "Counters",
 ]
 
 _LABEL_CHARS: Final = 15
 
 
-class Counts(msgspec.Struct):
+class Counters(msgspec.Struct):
     """Counters of one run. `n_read` = `n_applied` + the sum of `dead` + `n_duplicates`.
 
     Of a broker's records, those that this process answers for are counted, and of the others only how many there were:

@@ -46,20 +46,20 @@ class Bins:
 SECONDS: Final = Bins(-6, 4)
 SIZES: Final = Bins(0, 7)
 
-Counts = list[int]
+BucketCounts = list[int]
 
 
 class _Slice(NamedTuple):
     """Ten seconds or so, over at the monotonic time *until*."""
 
     until: float
-    counts: Counts
+    counts: BucketCounts
 
 
 class _Seen(NamedTuple):
     """All that was recorded. Replaced as a whole, but for the counts of the present, which only grow."""
 
-    before: Counts
+    before: BucketCounts
     """Of all slices but the present one."""
     recent: tuple[_Slice, ...]
     """Of those, the last ones."""

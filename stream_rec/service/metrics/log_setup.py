@@ -13,16 +13,16 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-__all__ = ["JsonFormatter", "LogFormat", "fields", "is_json", "log_to_stderr"]
+__all__ = ["JsonFormatter", "LogOutput", "fields", "is_json", "log_to_stderr"]
 
-LogFormat = Literal["console", "json"]
+LogOutput = Literal["console", "json"]
 
 _FORMAT: Final = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(message)s"
 _QUIET: Final = ("kafka", "numba")
 _FIELDS: Final = "stream_rec_fields"
 
 
-def log_to_stderr(level: str, log_format: LogFormat = "console") -> None:
+def log_to_stderr(level: str, log_format: LogOutput = "console") -> None:
     """Write our messages of *level* and above, and of the clients' only what ends something.
 
     What the clients say of each lost connection, the service says once, with what it does about it.

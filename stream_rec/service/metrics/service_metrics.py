@@ -13,14 +13,14 @@ import numpy as np
 from stream_rec.service.metrics.histogram import SIZES, Histogram, Occurrences, Percentiles
 
 if TYPE_CHECKING:
-    from stream_rec.service.batches import Output
+    from stream_rec.service.batches import BatchResult
 
-__all__ = ["STAGES", "Meters"]
+__all__ = ["STAGES", "ServiceMetrics"]
 
 _MS: Final = 1000.0
 
 
-class Meters:
+class ServiceMetrics:
     """The meters of a service. Beside each stands the thread that writes it; without a broker all is done by one."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Meters:
         self.recoveries = Occurrences()
         """Recoveries, the one at the start included. Consumer."""
 
-    def committed(self, outputs: "Sequence[Output]", begun: float, ended: float) -> None:
+    def committed(self, outputs: "Sequence[BatchResult]", begun: float, ended: float) -> None:
         """Record what was just committed; the times are monotonic. For the thread that commits.
 
         Some 20 microseconds a batch, and 40 nanoseconds a record.

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, set_span_in_context
 
 from stream_rec._version import __version__
-from stream_rec.service.batches import Output, Passage
+from stream_rec.service.batches import BatchResult, BatchTimings
 
 __all__ = ["Tracing"]
 
@@ -40,7 +40,7 @@ class Tracing:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         return cls(provider)
 
-    def committed(self, outputs: Sequence[Output], begun: float, ended: float) -> None:
+    def committed(self, outputs: Sequence[BatchResult], begun: float, ended: float) -> None:
         """Make the spans of what was just committed; times by the monotonic clock. Some 60 microseconds a batch."""
         epoch_ns = time_ns() - monotonic_ns()
         for output in outputs:
@@ -56,7 +56,9 @@ class Tracing:
         ending.start()
         ending.join(_LAST_CHANCE_S)
 
-    def _passed(self, output: Output, passage: Passage, commit: tuple[float, float, int], epoch_ns: int) -> None:
+    def _passed(
+        self, output: BatchResult, passage: BatchTimings, commit: tuple[float, float, int], epoch_ns: int
+    ) -> None:
         def at(seconds: float) -> int:
             return epoch_ns + int(seconds * _NS)
 

@@ -17,20 +17,20 @@ import numpy as np
 from stream_rec.core.catalogue import Catalogue
 from stream_rec.core.engine import Applied, Engine
 from stream_rec.core.events import EXPIRED, Answer, Event, EventDecoder, Forget, Reason, Request, RequestDecoder
-from stream_rec.core.outcome import Watch
+from stream_rec.core.outcome import Observation
 from stream_rec.core.quality import Quality
 from stream_rec.errors import DecodeError, SettingsError
-from stream_rec.service.batches import Batch, Decoded, Mask, Refused, Taken
-from stream_rec.service.metrics.counters import Counts
+from stream_rec.service.batches import Batch, Decoded, Mask, ProcessedBatch, RejectedRecord
+from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration
-from stream_rec.service.metrics.service_metrics import Meters
+from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.records import Record
 
-__all__ = ["Worker"]
+__all__ = ["Processor"]
 
 
-class Worker:
+class Processor:
     """An engine, what reads records for it, and the count of what became of them.
 
     *now_ms* is asked once a batch what time it is, to refuse events from the future; None lets them in. With *coalesce*
@@ -52,8 +52,8 @@ class Worker:
         self.engine = engine
         self.quality: Quality | None = None
         """Judges the answers to what this process answers for; without it no shadow is asked."""
-        self.counts = Counts()
-        self.meters = Meters()
+        self.counts = Counters()
+        self.metrics = ServiceMetrics()
         self.offsets: dict[str, int] = {}
         """The last position seen of each partition, `topic-partition`: what answers say they know."""
         self.catalogue: Callable[[], Catalogue] | None = None
@@ -82,12 +82,12 @@ class Worker:
         """What each of *records* says; for an unreadable one, why. Touches no state: another thread may call it."""
         return decode_records(self._decoder, records, None if self._now_ms is None else self._now_ms())
 
-    def take(self, batch: Batch) -> Taken:
+    def take(self, batch: Batch) -> ProcessedBatch:
         """Apply events and answer requests in the order they came in."""
         records, decoded, ours, seen = batch
         if NoneType not in set(map(type, decoded)):
             return self.take_decoded(records, decoded, ours, seen)  # type: ignore[arg-type]  # events only
-        parts: list[Taken] = []
+        parts: list[ProcessedBatch] = []
         for is_request, places in groupby(range(len(records)), lambda i: decoded[i] is None):
             part = list(places)
             run = slice(part[0], part[-1] + 1)
@@ -96,9 +96,9 @@ class Worker:
             else:
                 mine = None if ours is None else ours[run]
                 parts.append(self.take_decoded(records[run], decoded[run], mine))  # type: ignore[arg-type]  # events
-        return Taken.joined(parts)
+        return ProcessedBatch.joined(parts)
 
-    def take_events(self, records: Sequence[Record]) -> Taken:
+    def take_events(self, records: Sequence[Record]) -> ProcessedBatch:
         """Decode and apply *records*, and answer right after each if that was asked for."""
         return self.take_decoded(records, self.decode(records))
 
@@ -108,7 +108,7 @@ class Worker:
         decoded: Sequence[Decoded],
         ours: Mask | None = None,
         seen: Mapping[str, int] | None = None,
-    ) -> Taken:
+    ) -> ProcessedBatch:
         """Apply what `decode` made of *records*, and answer right after each of *ours* if that was asked for.
 
         *seen* is the last offset of each partition among them, which is looked up without it.
@@ -117,14 +117,14 @@ class Worker:
 
     def take_asked(
         self, records: Sequence[Record], events: Sequence[Event | Forget], asked: Mask
-    ) -> tuple[Taken, list[Answer | None]]:
+    ) -> tuple[ProcessedBatch, list[Answer | None]]:
         """Apply *events*, and answer right after each of those *asked* for, besides what is answered anyway.
 
         The answers stand event for event; None where nothing was asked, or applied.
         """
         begun = monotonic()
         taken, answered = self._take(records, events, None, None, asked)
-        self.meters.applied(len(records), begun)
+        self.metrics.applied(len(records), begun)
         self.counts.n_asked += int(asked.sum())
         if not self._answers_events:
             self.counts.see_sources([answer for answer in answered if answer is not None])
@@ -137,7 +137,7 @@ class Worker:
         ours: Mask | None,
         seen: Mapping[str, int] | None,
         asked: Mask | None,
-    ) -> tuple[Taken, Sequence[Answer | None]]:
+    ) -> tuple[ProcessedBatch, Sequence[Answer | None]]:
         """Apply what is readable, and answer: what was asked for alone, or where events are answered each of ours."""
         self.look_at_catalogue()
         mine = np.ones(len(records), np.bool_) if ours is None else ours
@@ -161,7 +161,7 @@ class Worker:
         self._count(mine, run, applied, refused, forgot=Forget in kinds)
         self.counts.n_answers += len(answers)
         self.counts.see_sources(answers)
-        return Taken(answers, refused, Forget in kinds), answered
+        return ProcessedBatch(answers, refused, Forget in kinds), answered
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Answer who asks otherwise than by records. Raises SettingsError for parameters out of range."""
@@ -170,11 +170,11 @@ class Worker:
         answers = self.engine.answer(requests, self.offsets)
         self.counts.n_asked += len(requests)
         self.shown(requests, answers)
-        self.meters.answered(begun)
+        self.metrics.answered(begun)
         self.counts.see_sources(answers)
         return answers
 
-    def take_requests(self, records: Sequence[Record]) -> Taken:
+    def take_requests(self, records: Sequence[Record]) -> ProcessedBatch:
         """Answer the requests in *records* from the present state, all that can be at once."""
         self.look_at_catalogue()
         read = [self._read(record) for record in records]
@@ -182,7 +182,7 @@ class Worker:
         self._answer([place for place, each in enumerate(found) if type(each) is Request], found)
         answers = [each for each in found if type(each) is Answer]
         refused = [
-            Refused(record, each.reason, each.message)
+            RejectedRecord(record, each.reason, each.message)
             for record, each in zip(records, found, strict=True)
             if type(each) is DecodeError
         ]
@@ -192,7 +192,7 @@ class Worker:
         self.counts.dead_requests.update(str(each.reason) for each in refused)
         self.counts.n_answers += len(answers)
         self.counts.see_sources(answers)
-        return Taken(answers, refused)
+        return ProcessedBatch(answers, refused)
 
     def shown(self, requests: Sequence[Request], answers: Sequence[Answer]) -> None:
         """Let *answers*, which were just given to *requests*, be judged by what comes, and the shadows' beside them.
@@ -265,7 +265,7 @@ class Worker:
         return self._requests.decode(record.value)
 
     def _apply(self, run: "_Run", *, answering: bool, asked: Mask | None) -> tuple[Applied, Sequence[Answer | None]]:
-        watch = None if self.quality is None else Watch(self.quality, run.ours.astype(np.uint8))
+        watch = None if self.quality is None else Observation(self.quality, run.ours.astype(np.uint8))
         if not answering:
             return self.engine.apply(run.events, watch), []
         wanted = run.ours if self._answers_events or asked is None else asked
@@ -301,12 +301,12 @@ class Worker:
         run: "_Run",
         applied: Applied,
         watermark: int | None,
-    ) -> list[Refused]:
+    ) -> list[RejectedRecord]:
         """Why each record that was not applied was not, in the order of the log."""
         refused = []
         if len(run.records) < len(records):
             refused = [
-                Refused(record, each.reason, each.message)
+                RejectedRecord(record, each.reason, each.message)
                 for record, each in zip(records, decoded, strict=True)
                 if type(each) is DecodeError
             ]
@@ -317,7 +317,7 @@ class Worker:
 
     def _turned_down(
         self, readable: Sequence[Record], events: Sequence[Decoded], applied: Applied, watermark: int | None
-    ) -> list[Refused]:
+    ) -> list[RejectedRecord]:
         """What the engine refused; the watermark is followed along, so that messages do not depend on batches."""
         refused = []
         newest = -1 if watermark is None else watermark
@@ -327,7 +327,7 @@ class Worker:
             if reason is None:
                 newest = max(newest, event.timestamp)
             else:
-                refused.append(Refused(record, reason, self._why(reason, event, newest)))
+                refused.append(RejectedRecord(record, reason, self._why(reason, event, newest)))
         return refused
 
     def _why(self, reason: Reason, event: Event, watermark: int) -> str:
@@ -340,7 +340,9 @@ class Worker:
                 return f"event_id: {event.event_id!r} was seen before"
         return f"type: {event.type!r} is one more than there can be types; name those that matter with --event-type"
 
-    def _count(self, mine: Mask, run: "_Run", applied: Applied, refused: Sequence[Refused], *, forgot: bool) -> None:
+    def _count(
+        self, mine: Mask, run: "_Run", applied: Applied, refused: Sequence[RejectedRecord], *, forgot: bool
+    ) -> None:
         counts = self.counts
         n_mine = int(mine.sum())
         counts.n_read += n_mine
@@ -401,7 +403,7 @@ def _newest_of_each_session(events: Sequence[Event | Forget], wanted: Mask) -> M
     return kept
 
 
-def _place_in(records: Sequence[Record]) -> Callable[[Refused], int]:
+def _place_in(records: Sequence[Record]) -> Callable[[RejectedRecord], int]:
     places = {id(record): place for place, record in enumerate(records)}
     return lambda refused: places[id(refused.record)]
 

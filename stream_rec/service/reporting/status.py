@@ -15,7 +15,7 @@ import msgspec
 from stream_rec.core.engine import Engine, Stats
 from stream_rec.core.quality import ModelShare, Quality, QualityReport, models_of
 from stream_rec.errors import SettingsError
-from stream_rec.service.metrics.counters import Counts
+from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.transport.broker import Partition
@@ -48,7 +48,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     lag: dict[str, int]
     """By partition, the records that are there and not read yet, as of a few seconds ago."""
     commits: int
-    counts: Counts
+    counts: Counters
     stats: Stats | None
     last_snapshot: str | None
     models: list[ModelShare] = msgspec.field(default_factory=list)

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from stream_rec.core.engine import Stats
-from stream_rec.service.metrics.counters import _LABEL_CHARS, Counts
+from stream_rec.service.metrics.counters import _LABEL_CHARS, Counters
 from stream_rec.service.metrics.format import SURELY_SECONDS, show_duration, show_size, show_time
 
 __all__ = ["summary_lines"]
 
 
 def summary_lines(
-    counts: Counts, stats: Stats, seconds: float, *, quality: Sequence[str] = (), interrupted: bool = False
+    counts: Counters, stats: Stats, seconds: float, *, quality: Sequence[str] = (), interrupted: bool = False
 ) -> list[str]:
     """The end of a run in a few lines, for people. Figures are plain, names come first: easy to grep."""
     forgets = f", {counts.n_forgets:,} forgets among them" if counts.n_forgets else ""
@@ -44,7 +44,7 @@ def summary_lines(
     return [f"{name:<{_LABEL_CHARS}}{value}" for name, value in lines]
 
 
-def _hints(counts: Counts, stats: Stats) -> Iterator[str]:
+def _hints(counts: Counters, stats: Stats) -> Iterator[str]:
     """What a person should know who would take this for a run that went well."""
     if 2 * counts.dead.total() > counts.n_read:
         yield "most records were refused: `stream-rec check` with the same settings says why, and what would help"
@@ -57,7 +57,7 @@ def _by_reason(dead: Counter[str]) -> str:
     return f" ({told})" if told else ""
 
 
-def _rates(counts: Counts, seconds: float) -> str:
+def _rates(counts: Counters, seconds: float) -> str:
     if seconds <= 0:
         return "no time"
     answered = f", {counts.n_answers / seconds:,.0f} answers/s" if counts.n_answers else ""

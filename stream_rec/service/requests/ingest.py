@@ -15,10 +15,10 @@ from typing import Final, NamedTuple, Protocol
 from stream_rec.core.events import Event as Click
 from stream_rec.core.events import EventEncoder, Forget
 from stream_rec.errors import RecordTooLargeError, StreamRecError, TransportError
-from stream_rec.service.requests.request_queue import Apply, BusyError, Desk, Done
-from stream_rec.transport.broker import Broker, Outgoing, Writer
+from stream_rec.service.requests.request_queue import ApplyEvents, BusyError, Completed, RequestQueue
+from stream_rec.transport.broker import Broker, ProducerRecord, Writer
 
-__all__ = ["Inlet", "Receipt", "TopicInlet"]
+__all__ = ["Ingest", "Receipt", "TopicInlet"]
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +35,16 @@ class Receipt(NamedTuple):
     offsets: dict[str, int]
 
 
-class Inlet(Protocol):
+class Ingest(Protocol):
     """Takes events and orders to forget."""
 
     is_durable: bool
     """Whether what was acknowledged outlives the process."""
 
-    def put(self, events: Sequence[Click | Forget], ticket: object) -> None:
+    def put(self, events: Sequence[Click | Forget], token: object) -> None:
         """Take *events*, in order; `deliver` gets the ticket with a Receipt or an error. Raises BusyError."""
 
-    def ask(self, events: Sequence[Click | Forget]) -> Apply | None:
+    def ask(self, events: Sequence[Click | Forget]) -> ApplyEvents | None:
         """What to put on the desk to have *events* applied at once; None where they take the way through a log."""
 
     def close(self) -> None:
@@ -60,12 +60,14 @@ class TopicInlet:
 
     is_durable = True
 
-    def __init__(self, connect: Callable[[], Broker], topic: str, encoder: EventEncoder, desk: Desk) -> None:
+    def __init__(
+        self, connect: Callable[[], Broker], topic: str, encoder: EventEncoder, request_queue: RequestQueue
+    ) -> None:
         self._connect = connect
         self._topic = topic
         self._encoder = encoder
-        self._desk = desk
-        self._queue: Queue[tuple[list[Outgoing], object]] = Queue(_MOST_WAITING)
+        self._request_queue = request_queue
+        self._queue: Queue[tuple[list[ProducerRecord], object]] = Queue(_MOST_WAITING)
         self._over = Event()
         self._broker: Broker | None = None
         self._writer: Writer | None = None
@@ -74,15 +76,15 @@ class TopicInlet:
         self._thread = Thread(target=self._run, name="inlet", daemon=True)
         self._thread.start()
 
-    def put(self, events: Sequence[Click | Forget], ticket: object) -> None:
+    def put(self, events: Sequence[Click | Forget], token: object) -> None:
         """Encode them as the topic has its records, and leave them to be written."""
-        outgoing = [Outgoing(self._topic, *self._encoder.encode(event)) for event in events]
+        outgoing = [ProducerRecord(self._topic, *self._encoder.encode(event)) for event in events]
         try:
-            self._queue.put_nowait((outgoing, ticket))
+            self._queue.put_nowait((outgoing, token))
         except Full:
             raise BusyError("more events come than the broker takes") from None
 
-    def ask(self, events: Sequence[Click | Forget]) -> Apply | None:
+    def ask(self, events: Sequence[Click | Forget]) -> ApplyEvents | None:
         """None: they take the way through the topic."""
         del events
         return None
@@ -98,10 +100,10 @@ class TopicInlet:
         while not (self._over.is_set() and self._queue.empty()):
             calls = self._next_calls()
             if calls:
-                self._desk.deliver(self._written(calls))
+                self._request_queue.deliver(self._written(calls))
         self._let_go()
 
-    def _next_calls(self) -> list[tuple[list[Outgoing], object]]:
+    def _next_calls(self) -> list[tuple[list[ProducerRecord], object]]:
         try:
             calls = [self._queue.get(timeout=_TICK_S)]
         except Empty:
@@ -115,36 +117,36 @@ class TopicInlet:
             n += len(calls[-1][0])
         return calls
 
-    def _written(self, calls: list[tuple[list[Outgoing], object]]) -> list[Done]:
+    def _written(self, calls: list[tuple[list[ProducerRecord], object]]) -> list[Completed]:
         """Write all calls in one go; one record that is too large must not fail the others."""
         if self._writer is None and self._failed is not None and monotonic() < self._not_before:
             # Nothing was tried, so the next try is not put off: with a call each second it would never come.
-            return [Done(ticket, self._failed) for _, ticket in calls]
+            return [Completed(token, self._failed) for _, token in calls]
         try:
             writer = self._ready_writer()
             places = iter(writer.place([each for outgoing, _ in calls for each in outgoing]))
         except RecordTooLargeError as error:
             if len(calls) == 1:
-                return [Done(calls[0][1], error)]
+                return [Completed(calls[0][1], error)]
             if error.none_sent:
                 return [done for call in calls for done in self._written([call])]
             # The broker found it, and may have taken others: to write them again by ourselves would double those.
             log.warning("%d calls with events over HTTP are told to send them again: %s", len(calls), error)
             again = TransportError(error.message, retriable=True)
-            return [Done(ticket, again) for _, ticket in calls]
+            return [Completed(token, again) for _, token in calls]
         except Exception as error:  # noqa: BLE001  # whatever it is, who sends is told, and the next call is taken
             failed = (
                 error if isinstance(error, StreamRecError) else TransportError(f"writing: {error!r}", retriable=True)
             )
             self._fail(failed)
-            return [Done(ticket, failed) for _, ticket in calls]
+            return [Completed(token, failed) for _, token in calls]
         done = []
-        for outgoing, ticket in calls:
+        for outgoing, token in calls:
             offsets: dict[str, int] = {}
             for _ in outgoing:
                 partition, offset = next(places)
                 offsets[str(partition)] = offset
-            done.append(Done(ticket, Receipt(offsets)))
+            done.append(Completed(token, Receipt(offsets)))
         return done
 
     def _ready_writer(self) -> Writer:

@@ -19,11 +19,22 @@ import numpy as np
 
 from stream_rec.core.events import Answer, Event, Forget, Request
 from stream_rec.errors import StreamRecError
-from stream_rec.service.batches import Refused, Taken
-from stream_rec.service.processing.processor import Worker
+from stream_rec.service.batches import ProcessedBatch, RejectedRecord
+from stream_rec.service.processing.processor import Processor
 from stream_rec.transport.records import Record
 
-__all__ = ["Applied", "Apply", "Ask", "BusyError", "Call", "Deliver", "Desk", "Done", "NotServedError", "Question"]
+__all__ = [
+    "ApplyEvents",
+    "BusyError",
+    "Command",
+    "Completed",
+    "Deliver",
+    "EventsApplied",
+    "NotServedError",
+    "Query",
+    "ReadState",
+    "RequestQueue",
+]
 
 _MOST_WAITING: Final = 4096
 _MOST_AT_ONCE: Final = 256
@@ -37,7 +48,7 @@ class NotServedError(StreamRecError):
     """Nobody serves the desk now: the service recovers, or stops."""
 
 
-class Question(NamedTuple):
+class Query(NamedTuple):
     """Requests, to be answered from the state as it is, or as it is once all before `after` is applied."""
 
     requests: Sequence[Request]
@@ -46,13 +57,13 @@ class Question(NamedTuple):
     until: float = 0.0
 
 
-class Call(NamedTuple):
+class ReadState(NamedTuple):
     """Anything else that only looks at the state."""
 
-    function: Callable[[Worker], Any]
+    function: Callable[[Processor], Any]
 
 
-class Apply(NamedTuple):
+class ApplyEvents(NamedTuple):
     """Events that go nowhere but into the state, and a request that is answered right after them."""
 
     records: Sequence[Record]
@@ -60,185 +71,187 @@ class Apply(NamedTuple):
     then: Request | None = None
 
 
-class Applied(NamedTuple):
-    """What became of an `Apply`."""
+class EventsApplied(NamedTuple):
+    """What became of an `ApplyEvents`."""
 
-    refused: Sequence[Refused]
+    refused: Sequence[RejectedRecord]
     answer: Answer | None
     first: int
     """The log position of the first of its records."""
 
 
-Ask = Question | Call | Apply
+Command = Query | ReadState | ApplyEvents
 
 
-class Done(NamedTuple):
-    """A ticket, and what came of it: list[Answer], whatever a `Call` returns, `Applied`, or an error."""
+class Completed(NamedTuple):
+    """A ticket, and what came of it: list[Answer], whatever a `ReadState` returns, `EventsApplied`, or an error."""
 
-    ticket: Any
+    token: Any
     result: Any
 
 
-Deliver = Callable[[list[Done]], None]
-Took = Callable[[Sequence[Apply], Sequence[Taken]], None]
+Deliver = Callable[[list[Completed]], None]
+Took = Callable[[Sequence[ApplyEvents], Sequence[ProcessedBatch]], None]
 
 
-class Desk:
+class RequestQueue:
     """Asks wait here. `put` and `refuse_all` are for any thread, `serve` for the one that owns the engine."""
 
     def __init__(self, most_waiting: int = _MOST_WAITING) -> None:
-        self.nudge: Callable[[], None] = lambda: None
+        self.wake: Callable[[], None] = lambda: None
         """Set by whoever serves: wakes them. Called from any thread, so it must not wait."""
         self.deliver: Deliver = lambda _: None
         """Set by whoever asks."""
         self.took: Took = lambda _asks, _taken: None
         """Set by whoever serves: told what was applied before anybody else is, with what belongs to it."""
         self._most_waiting = most_waiting
-        self._waiting: deque[tuple[Ask, Any]] = deque()
-        self._ahead: list[tuple[Question, Any]] = []
-        self._nudged = False
+        self._waiting: deque[tuple[Command, Any]] = deque()
+        self._ahead: list[tuple[Query, Any]] = []
+        self._is_woken = False
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._ahead)
 
-    def put(self, ask: Ask, ticket: object) -> None:
-        """Leave *ask* to be served; the result comes with *ticket*. Raises BusyError where too much waits already."""
+    def put(self, ask: Command, token: object) -> None:
+        """Leave *ask* to be served; the result comes with *token*. Raises BusyError where too much waits already."""
         if len(self._waiting) >= self._most_waiting:
             raise BusyError(f"{self._most_waiting:,} questions wait already")
-        self._waiting.append((ask, ticket))
-        if not self._nudged:
-            self._nudged = True
-            self.nudge()
+        self._waiting.append((ask, token))
+        if not self._is_woken:
+            self._is_woken = True
+            self.wake()
 
-    def serve(self, worker: Worker) -> bool:
+    def serve(self, processor: Processor) -> bool:
         """Do what waits, and hand the results back; tell whether there was anything."""
-        self._nudged = False
+        self._is_woken = False
         if not self._waiting and not self._ahead:
             return False
-        worker.look_at_catalogue()
-        asks: list[tuple[Ask, Any]] = [*self._ahead]
+        processor.look_at_catalogue()
+        asks: list[tuple[Command, Any]] = [*self._ahead]
         self._ahead = []
         asks += self._take_waiting(_MOST_AT_ONCE)
         if self._waiting:
-            self._nudged = True
-            self.nudge()
-        done: list[Done] = []
+            self._is_woken = True
+            self.wake()
+        done: list[Completed] = []
         try:
-            self._serve(worker, asks, done)
+            self._serve(processor, asks, done)
         except BaseException:
             # The engine's owner is at its end; nobody shall wait for it.
-            told = {id(each.ticket) for each in done}
+            told = {id(each.token) for each in done}
             error = NotServedError("the service has failed: its log says why")
-            self.deliver([*done, *(Done(ticket, error) for _, ticket in asks if id(ticket) not in told)])
+            self.deliver([*done, *(Completed(token, error) for _, token in asks if id(token) not in told)])
             raise
         if done:
             self.deliver(done)
         return bool(done)
 
-    def _serve(self, worker: Worker, asks: list[tuple[Ask, Any]], done: list[Done]) -> None:
-        ready = [(ask, ticket) for ask, ticket in asks if self._is_due(ask, ticket, worker)]
+    def _serve(self, processor: Processor, asks: list[tuple[Command, Any]], done: list[Completed]) -> None:
+        ready = [(ask, token) for ask, token in asks if self._is_due(ask, token, processor)]
         for kind, group in groupby(ready, lambda each: type(each[0])):
-            if kind is Question:
-                done += self._answered(worker, list(group))  # type: ignore[arg-type]  # of one kind
-            elif kind is Apply:
-                done += self._applied(worker, list(group))  # type: ignore[arg-type]  # of one kind
+            if kind is Query:
+                done += self._answered(processor, list(group))  # type: ignore[arg-type]  # of one kind
+            elif kind is ApplyEvents:
+                done += self._applied(processor, list(group))  # type: ignore[arg-type]  # of one kind
             else:
-                done += [Done(ticket, self._of_one(worker, ask)) for ask, ticket in group]  # type: ignore[arg-type]
+                done += [Completed(token, self._of_one(processor, ask)) for ask, token in group]  # type: ignore[arg-type]
 
     def refuse_all(self) -> None:
         """Tell all that wait that nobody serves. One that somebody serves after all may be told twice."""
         ahead, self._ahead = self._ahead, []
-        self._nudged = False
-        tickets = [ticket for _, ticket in ahead]
+        self._is_woken = False
+        tokens = [token for _, token in ahead]
         while taken := self._take_waiting(self._most_waiting):
-            tickets += [ticket for _, ticket in taken]
-        if tickets:
+            tokens += [token for _, token in taken]
+        if tokens:
             error = NotServedError("the service does not answer now: it recovers, or stops")
-            self.deliver([Done(ticket, error) for ticket in tickets])
+            self.deliver([Completed(token, error) for token in tokens])
 
-    def _take_waiting(self, most: int) -> list[tuple[Ask, Any]]:
+    def _take_waiting(self, most: int) -> list[tuple[Command, Any]]:
         """Take those that wait, until they ask *most* questions."""
-        taken: list[tuple[Ask, Any]] = []
+        taken: list[tuple[Command, Any]] = []
         with suppress(IndexError):  # two threads may take at once
             n = 0
             while n < most:
                 taken.append(self._waiting.popleft())
                 ask = taken[-1][0]
-                n += len(ask.requests) if isinstance(ask, Question) else 1
+                n += len(ask.requests) if isinstance(ask, Query) else 1
         return taken
 
-    def _is_due(self, ask: Ask, ticket: object, worker: Worker) -> bool:
+    def _is_due(self, ask: Command, token: object, processor: Processor) -> bool:
         """Whether *ask* can be done now; one that is ahead of the log is kept."""
-        if type(ask) is not Question or ask.after is None:
+        if type(ask) is not Query or ask.after is None:
             return True
-        offsets = worker.offsets
+        offsets = processor.offsets
         if all(offsets.get(label, -1) >= offset for label, offset in ask.after.items()) or monotonic() >= ask.until:
             return True
-        self._ahead.append((ask, ticket))
+        self._ahead.append((ask, token))
         return False
 
-    def _answered(self, worker: Worker, questions: list[tuple[Question, Any]]) -> list[Done]:
+    def _answered(self, processor: Processor, questions: list[tuple[Query, Any]]) -> list[Completed]:
         """Answer all at once; where one of them is wrong, each for itself."""
         requests = [request for question, _ in questions for request in question.requests]
         try:
-            answers = iter(worker.answer(requests))
+            answers = iter(processor.answer(requests))
         except Exception:  # noqa: BLE001  # each is told its own
-            return [Done(ticket, self._of_one(worker, question)) for question, ticket in questions]
-        return [Done(ticket, [next(answers) for _ in question.requests]) for question, ticket in questions]
+            return [Completed(token, self._of_one(processor, question)) for question, token in questions]
+        return [Completed(token, [next(answers) for _ in question.requests]) for question, token in questions]
 
-    def _of_one(self, worker: Worker, ask: Question | Call) -> object:
+    def _of_one(self, processor: Processor, ask: Query | ReadState) -> object:
         try:
-            return worker.answer(ask.requests) if isinstance(ask, Question) else ask.function(worker)
+            return processor.answer(ask.requests) if isinstance(ask, Query) else ask.function(processor)
         except Exception as error:  # noqa: BLE001  # whoever asked is told; the engine's owner goes on
             return error
 
-    def _applied(self, worker: Worker, applies: list[tuple[Apply, Any]]) -> list[Done]:
+    def _applied(self, processor: Processor, applies: list[tuple[ApplyEvents, Any]]) -> list[Completed]:
         """Apply all, in order, as few batches as can be; then let them be written down, and then tell.
 
-        An `Apply` whose request is about something else than its event ends a batch, and is answered behind it.
+        An `ApplyEvents` whose request is about something else than its event ends a batch, and is answered behind it.
         """
-        results: list[Applied | Exception] = []
-        taken: list[Taken] = []
+        results: list[EventsApplied | Exception] = []
+        taken: list[ProcessedBatch] = []
         for group in _batches(ask for ask, _ in applies):
-            took, made = self._applied_together(worker, group)
+            took, made = self._applied_together(processor, group)
             taken.append(took)
             results += made
         self.took([ask for ask, _ in applies], taken)
-        return [Done(ticket, result) for (_, ticket), result in zip(applies, results, strict=True)]
+        return [Completed(token, result) for (_, token), result in zip(applies, results, strict=True)]
 
-    def _applied_together(self, worker: Worker, group: list[Apply]) -> tuple[Taken, list[Applied | Exception]]:
+    def _applied_together(
+        self, processor: Processor, group: list[ApplyEvents]
+    ) -> tuple[ProcessedBatch, list[EventsApplied | Exception]]:
         records = [record for ask in group for record in ask.records]
         events = [event for ask in group for event in ask.events]
         ends = np.cumsum([len(ask.events) for ask in group])
         asked = np.zeros(len(events), np.bool_)
         asked[[end - 1 for end, ask in zip(ends.tolist(), group, strict=True) if _is_plain(ask)]] = True
-        taken, answers = worker.take_asked(records, events, asked)
-        refused: dict[int, list[Refused]] = {}
+        taken, answers = processor.take_asked(records, events, asked)
+        refused: dict[int, list[RejectedRecord]] = {}
         for each in taken.refused:
             refused.setdefault(id(each.record), []).append(each)
-        results: list[Applied | Exception] = []
+        results: list[EventsApplied | Exception] = []
         for end, ask in zip(ends.tolist(), group, strict=True):
             answer = answers[end - 1]
             if ask.then is not None and answer is None:
-                result = self._of_one(worker, Question([ask.then]))
+                result = self._of_one(processor, Query([ask.then]))
                 if isinstance(result, Exception):
                     results.append(result)
                     continue
                 (answer,) = result  # type: ignore[misc]  # one for each request
             of_it = [each for record in ask.records for each in refused.get(id(record), ())]
-            results.append(Applied(of_it, answer, ask.records[0].offset))
+            results.append(EventsApplied(of_it, answer, ask.records[0].offset))
         return taken, results
 
 
-def _is_plain(ask: Apply) -> bool:
+def _is_plain(ask: ApplyEvents) -> bool:
     """Whether its request asks for the session of its event, and nothing else: then it is answered on the way."""
     last = ask.events[-1]
     return ask.then is not None and isinstance(last, Event) and ask.then == Request(session_id=last.session_id)
 
 
-def _batches(asks: Iterable[Apply]) -> Iterator[list[Apply]]:
+def _batches(asks: Iterable[ApplyEvents]) -> Iterator[list[ApplyEvents]]:
     """Cut *asks* behind each whose request must see the state right after it."""
-    batch: list[Apply] = []
+    batch: list[ApplyEvents] = []
     for ask in asks:
         batch.append(ask)
         if ask.then is not None and not _is_plain(ask):

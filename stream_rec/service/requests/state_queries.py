@@ -11,7 +11,7 @@ import msgspec
 
 from stream_rec.core.events import Forget, Recommendation
 from stream_rec.core.model import changed
-from stream_rec.service.processing.processor import Worker
+from stream_rec.service.processing.processor import Processor
 
 __all__ = [
     "ItemView",
@@ -74,12 +74,12 @@ class SessionLine(msgspec.Struct, frozen=True):
     items: list[str]
 
 
-def session(worker: Worker, session_id: str) -> SessionView | None:
+def session(processor: Processor, session_id: str) -> SessionView | None:
     """The session; None if it is not retained."""
-    events = worker.engine.session(session_id)
+    events = processor.engine.session(session_id)
     if not events:
         return None
-    catalogue = worker.engine.catalogue
+    catalogue = processor.engine.catalogue
 
     def title(item_id: str) -> str | None:
         known = None if catalogue is None else catalogue.get(item_id)
@@ -87,22 +87,22 @@ def session(worker: Worker, session_id: str) -> SessionView | None:
 
     return SessionView(
         session_id,
-        worker.engine.split.of(session_id).name,
+        processor.engine.split.of(session_id).name,
         [SessionEvent(each.item_id, each.timestamp, each.type, title(each.item_id)) for each in events],
     )
 
 
-def n_sessions_of(worker: Worker, order: Forget) -> int:
+def n_sessions_of(processor: Processor, order: Forget) -> int:
     """How many retained sessions an order to forget is about."""
-    sessions = worker.engine.sessions
+    sessions = processor.engine.sessions
     slots = set() if order.user_id is None else set(sessions.of_user(order.user_id))
     slot = None if order.session_id is None else sessions.ids.find(order.session_id)
     return len(slots | ({slot} - {None}))
 
 
-def newest_sessions(worker: Worker, limit: int) -> list[SessionLine]:
+def newest_sessions(processor: Processor, limit: int) -> list[SessionLine]:
     """The *limit* newest sessions, newest first. O(slots), some milliseconds for a million."""
-    engine = worker.engine
+    engine = processor.engine
     slots = engine.index.newest_slots(limit)
     lines = []
     for slot in slots:
@@ -112,9 +112,9 @@ def newest_sessions(worker: Worker, limit: int) -> list[SessionLine]:
     return lines
 
 
-def item(worker: Worker, item_id: str) -> ItemView | None:
+def item(processor: Processor, item_id: str) -> ItemView | None:
     """The item; None if no retained session holds it, and no catalogue knows it."""
-    engine = worker.engine
+    engine = processor.engine
     number = engine.items.find(item_id)
     known = None if engine.catalogue is None else engine.catalogue.get(item_id)
     if number is None and known is None:
@@ -134,17 +134,17 @@ def item(worker: Worker, item_id: str) -> ItemView | None:
     )
 
 
-def find_items(worker: Worker, text: str, limit: int, titled: Sequence[str] = ()) -> list[ItemView]:
+def find_items(processor: Processor, text: str, limit: int, titled: Sequence[str] = ()) -> list[ItemView]:
     """The items *titled*, and behind them those whose id holds *text*, the most frequent first. O(items)."""
-    by_title = [view for item_id in titled if (view := item(worker, item_id)) is not None]
-    by_id = _with_id_like(worker, text, limit)
+    by_title = [view for item_id in titled if (view := item(processor, item_id)) is not None]
+    by_id = _with_id_like(processor, text, limit)
     ids = {each.item_id for each in by_title}
-    rest = [view for each in by_id if each not in ids and (view := item(worker, each)) is not None]
+    rest = [view for each in by_id if each not in ids and (view := item(processor, each)) is not None]
     return [*by_title, *rest][:limit]
 
 
-def _with_id_like(worker: Worker, text: str, limit: int) -> list[str]:
-    engine = worker.engine
+def _with_id_like(processor: Processor, text: str, limit: int) -> list[str]:
+    engine = processor.engine
     wanted = text.casefold()
     found = [
         (-engine.index.df(number), name) for name, number in engine.items.live().items() if wanted in name.casefold()
@@ -152,8 +152,8 @@ def _with_id_like(worker: Worker, text: str, limit: int) -> list[str]:
     return [name for _, name in nsmallest(limit, found)]
 
 
-def popular_items(worker: Worker, limit: int) -> list[ItemView]:
+def popular_items(processor: Processor, limit: int) -> list[ItemView]:
     """What is popular lately."""
-    engine = worker.engine
+    engine = processor.engine
     asked: list[Recommendation] = engine.ask(changed(engine.model, n=limit, fallbacks=True), items=())
-    return [view for each in asked if (view := item(worker, each.item_id)) is not None]
+    return [view for each in asked if (view := item(processor, each.item_id)) is not None]

@@ -11,16 +11,16 @@ from threading import Event, Lock, get_ident
 from time import monotonic
 from typing import Final, NamedTuple
 
-from stream_rec.errors import SeatLostError, TransportError
+from stream_rec.errors import AssignmentLostError, TransportError
 from stream_rec.service.committing.checkpoint import Checkpoint
-from stream_rec.service.consuming.batch_reader import Intake
+from stream_rec.service.consuming.batch_reader import BatchReader
 from stream_rec.service.consuming.recovery import first_of
 from stream_rec.service.metrics.log_setup import fields
-from stream_rec.service.running.components import Parts
+from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.pipeline import Pipeline
-from stream_rec.transport.broker import Member, Partition, Positions
+from stream_rec.transport.broker import Member, Partition, PartitionOffsets
 
-__all__ = ["Seat"]
+__all__ = ["PartitionAssignment"]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class _Revocation(NamedTuple):
     done: Event
 
 
-class Seat:
+class PartitionAssignment:
     """Which partitions are ours: keeps the intake in step with the group; *rebalanced* is called when they are others.
 
     For the consumer thread, but for `revoked`, which may come on a thread of the client's, and `look_at_others`.
@@ -44,9 +44,9 @@ class Seat:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: ServiceComponents,
         member: Member,
-        intake: Intake,
+        batch_reader: BatchReader,
         goals: dict[Partition, int],
         clock: Callable[[], float] = monotonic,
         rebalanced: Callable[[], None] = lambda: None,
@@ -59,7 +59,7 @@ class Seat:
         self._group = parts.group
         self._events = parts.events
         self._begin = parts.begin
-        self._intake = intake
+        self._batch_reader = batch_reader
         self._goals = goals
         self._clock = clock
         self._rebalanced = rebalanced
@@ -73,7 +73,10 @@ class Seat:
         self._drain: Callable[[float], bool] = lambda _: True
 
     def keep(self, pipeline: Pipeline, checkpoint: Checkpoint) -> None:
-        """Take part in the group; take over what it gives us. Raises SeatLostError if we lost what is uncommitted."""
+        """Take part in the group, and take over the partitions that it assigns.
+
+        Raises AssignmentLostError if partitions with uncommitted records were lost.
+        """
         self._drain = pipeline.drain
         now = self._clock()
         if now >= self._next_poll:
@@ -88,7 +91,7 @@ class Seat:
             self._take_over(pipeline, checkpoint)
         limits, self._limits = self._limits, {}
         if limits:
-            self._intake.follow({p: limit for p, limit in limits.items() if p not in self.owned})
+            self._batch_reader.follow({p: limit for p, limit in limits.items() if p not in self.owned})
 
     def revoked(self, partitions: frozenset[Partition], lost: bool) -> None:
         """Have all that is owned given up, and wait until it is. Any thread may call it.
@@ -115,10 +118,12 @@ class Seat:
             while not self._revocations.empty():
                 partitions, is_lost, done = self._revocations.get()
                 self.owned = frozenset()
-                self._intake.own({})
+                self._batch_reader.own({})
                 if is_lost:
                     done.set()
-                    raise SeatLostError(f"the group took {_listed(partitions)} away: we were not heard of for too long")
+                    raise AssignmentLostError(
+                        f"the group took {_listed(partitions)} away: we were not heard of for too long"
+                    )
                 if not self._drain(_DRAIN_S):
                     log.warning("%s taken away before all was committed: the next owner answers", _listed(partitions))
                 done.set()
@@ -142,8 +147,8 @@ class Seat:
         self._refuse_if_ahead(answer_from)
         self.generation, self.owned, self.identity = generation, owned, identity
         self._rebalanced()
-        self._intake.own(answer_from)
-        self._intake.follow({p: committed[p] for p in self._goals if p in committed and p not in owned})
+        self._batch_reader.own(answer_from)
+        self._batch_reader.follow({p: committed[p] for p in self._goals if p in committed and p not in owned})
         checkpoint.committed = dict(answer_from)
         told = fields(generation=generation, partitions=sorted(map(str, owned)))
         log.info("generation %d of the group: answering for %s", generation, _listed(owned) or "nothing", extra=told)
@@ -155,9 +160,9 @@ class Seat:
         """A topic that was given more partitions makes the group share them out anew: then we begin anew too."""
         there = self._broker.partitions(self._events)
         if set(there) != self._goals.keys():
-            raise SeatLostError(f"{self._events} has {len(there)} partitions now, not {len(self._goals)}")
+            raise AssignmentLostError(f"{self._events} has {len(there)} partitions now, not {len(self._goals)}")
 
-    def _begin_at(self, owned: frozenset[Partition], committed: Positions) -> dict[Partition, int]:
+    def _begin_at(self, owned: frozenset[Partition], committed: PartitionOffsets) -> dict[Partition, int]:
         """Where the group stands, or the state began; where retention has removed what comes next, behind that."""
         begin = {}
         for partition, bounds in self._broker.bounds(owned).items():
@@ -169,12 +174,12 @@ class Seat:
             begin[partition] = first_of(partition, bounds, position, self._begin, level)
         return begin
 
-    def _refuse_if_ahead(self, answer_from: Positions) -> None:
+    def _refuse_if_ahead(self, answer_from: PartitionOffsets) -> None:
         """The state must not have seen what is yet to be answered: that was another's to commit, or was never."""
-        positions = self._intake.positions
+        positions = self._batch_reader.positions
         ahead = [p for p, offset in answer_from.items() if positions.get(p, 0) > offset]
         if ahead:
-            raise SeatLostError(f"the state has seen more of {_listed(ahead)} than was committed")
+            raise AssignmentLostError(f"the state has seen more of {_listed(ahead)} than was committed")
 
 
 def _listed(partitions: "frozenset[Partition] | list[Partition]") -> str:

@@ -11,26 +11,26 @@ from time import perf_counter
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, encode_answer
-from stream_rec.service.batches import Taken
-from stream_rec.service.metrics.counters import Counts
+from stream_rec.service.batches import ProcessedBatch
+from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed
-from stream_rec.service.processing.processor import Worker
+from stream_rec.service.processing.processor import Processor
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.summary import summary_lines
 from stream_rec.transport.records import Progress, Record, Sink, Source
 
-__all__ = ["Job"]
+__all__ = ["BatchJob"]
 
-Watch = Callable[["Job"], None]
+ProgressCallback = Callable[["BatchJob"], None]
 """Called after each batch, an empty one too."""
 
 
-class Job:
+class BatchJob:
     """One run: where from, through what, and where to. `close` it, also after an error."""
 
     def __init__(
         self,
-        worker: Worker,
+        processor: Processor,
         events: Source,
         *,
         requests: Source | None = None,
@@ -39,7 +39,7 @@ class Job:
         batch_events: int = 1024,
         catalogue: CatalogueFeed | None = None,
     ) -> None:
-        self.worker = worker
+        self.processor = processor
         self.catalogue = catalogue
         self.seconds = 0.0
         """Time since the first batch was asked for, at the end of the last one."""
@@ -54,26 +54,26 @@ class Job:
     @property
     def engine(self) -> Engine:
         """The live state."""
-        return self.worker.engine
+        return self.processor.engine
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> Counters:
         """What became of the records so far."""
-        return self.worker.counts
+        return self.processor.counts
 
     @property
     def progress(self) -> Progress:
         """Of the source being read."""
         return self._reading.progress
 
-    def run(self, stop: Callable[[], bool] = lambda: False, watch: Watch = lambda _: None) -> None:
+    def run(self, stop: Callable[[], bool] = lambda: False, watch: ProgressCallback = lambda _: None) -> None:
         """Take all events, then all requests; between batches, *stop* may end it early.
 
         What was taken is answered and written when this returns or raises. Raises TransportError.
         """
         started = perf_counter()
 
-        def after(taken: Taken | None) -> bool:
+        def after(taken: ProcessedBatch | None) -> bool:
             if taken is None:
                 self.flush()
             else:
@@ -84,8 +84,8 @@ class Job:
             return self.interrupted
 
         try:
-            if not self._take(self.events, self.worker.take_events, after) and self.requests is not None:
-                self._take(self.requests, self.worker.take_requests, after)
+            if not self._take(self.events, self.processor.take_events, after) and self.requests is not None:
+                self._take(self.requests, self.processor.take_requests, after)
         finally:
             self.flush()
             self.seconds = perf_counter() - started
@@ -93,7 +93,7 @@ class Job:
 
     def summary(self) -> list[str]:
         """The run in a few lines."""
-        stats, quality = self.engine.stats(), self.worker.quality
+        stats, quality = self.engine.stats(), self.processor.quality
         told = [] if quality is None else quality_lines(quality.report(stats.n_items))
         return summary_lines(self.counts, stats, self.seconds, quality=told, interrupted=self.interrupted)
 
@@ -105,17 +105,20 @@ class Job:
                     stack.callback(each.close)
 
     def _take(
-        self, source: Source, take: Callable[[Sequence[Record]], Taken], after: Callable[[Taken | None], bool]
+        self,
+        source: Source,
+        take: Callable[[Sequence[Record]], ProcessedBatch],
+        after: Callable[[ProcessedBatch | None], bool],
     ) -> bool:
         """Hand all batches of *source* to *take*; tell whether it was stopped before the end."""
         self._reading = source
         return any(after(take(records) if records else None) for records in source.batches(self.batch_events))
 
-    def write(self, taken: Taken) -> None:
+    def write(self, taken: ProcessedBatch) -> None:
         """Hand what came of a batch to the sinks. Raises TransportError."""
         # Dead letters first: an answer tells a log position, and what was refused up to it is told by then.
         if taken.refused and self._dead_letters is not None:
-            self._dead_letters.write([each.letter() for each in taken.refused])
+            self._dead_letters.write([each.to_dead_letter() for each in taken.refused])
         if taken.answers and self._recommendations is not None:
             self._recommendations.write(list(map(encode_answer, taken.answers)), list(map(_key, taken.answers)))
 

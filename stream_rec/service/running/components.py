@@ -4,27 +4,27 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stream_rec.service.committing.checkpoint import Checkpoint, Committed, nobody_observes
-from stream_rec.service.committing.destinations import Places
+from stream_rec.service.committing.destinations import OutputDestinations
 from stream_rec.service.committing.snapshots import Snapshots
 from stream_rec.service.consuming.recovery import Begin
-from stream_rec.service.processing.processor import Worker
-from stream_rec.service.requests.request_queue import Desk
-from stream_rec.service.running.pipeline import Pipeline, Watcher
+from stream_rec.service.processing.processor import Processor
+from stream_rec.service.requests.request_queue import RequestQueue
+from stream_rec.service.running.pipeline import Pipeline, StateListener
 from stream_rec.service.running.threads import Threads
 from stream_rec.transport.broker import Broker
 
-__all__ = ["Parts"]
+__all__ = ["ServiceComponents"]
 
 
-class Parts(NamedTuple):
+class ServiceComponents(NamedTuple):
     """What a service is made of."""
 
     broker: Broker
     events: str
-    make_worker: Callable[[], Worker]
+    make_processor: Callable[[], Processor]
     """A worker on an empty engine."""
 
-    places: Places
+    places: OutputDestinations
     requests: str | None = None
     group: str = "stream-rec"
     instance: str | None = None
@@ -35,15 +35,15 @@ class Parts(NamedTuple):
 
     begin: Begin = "earliest"
     snapshots: Snapshots | None = None
-    watcher: Watcher | None = None
+    watcher: StateListener | None = None
     """Told how the state moves on; the snapshots' own, if they are to be written."""
 
     max_records: int = 1024
     observe: Committed = nobody_observes
     """Told of each commit, on the thread that did it."""
 
-    pipeline: Callable[[Worker, Checkpoint, Watcher | None, Desk | None], Pipeline] = Threads
-    desk: Desk | None = None
+    pipeline: Callable[[Processor, Checkpoint, StateListener | None, RequestQueue | None], Pipeline] = Threads
+    request_queue: RequestQueue | None = None
     """Where other threads ask; it outlives what is made of these."""
 
     @property

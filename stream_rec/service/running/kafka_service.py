@@ -14,17 +14,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from stream_rec.core.catalogue import Catalogue
-from stream_rec.errors import SeatLostError, SettingsError, StreamRecError, TransportError
-from stream_rec.service.metrics.counters import Counts
-from stream_rec.service.metrics.service_metrics import Meters
-from stream_rec.service.running.components import Parts
-from stream_rec.service.running.consumer_loop import Life
+from stream_rec.errors import AssignmentLostError, SettingsError, StreamRecError, TransportError
+from stream_rec.service.metrics.counters import Counters
+from stream_rec.service.metrics.service_metrics import ServiceMetrics
+from stream_rec.service.running.components import ServiceComponents
+from stream_rec.service.running.consumer_loop import ConsumerLoop
 from stream_rec.service.running.gc_tuning import calm_collector, set_aside
 
 if TYPE_CHECKING:
     from stream_rec.service.metrics.tracing import Tracing
 
-__all__ = ["WAITING", "Live"]
+__all__ = ["WAITING", "KafkaService"]
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +43,17 @@ _HINT: Final = (
 )
 
 
-class Live:
+class KafkaService:
     """The service. `run` it; `life` is what it is doing now, `state` says it in words.
 
     *connect* makes the parts, and leaves with the stack that it is given what must be closed after them.
     """
 
-    def __init__(self, connect: Callable[[ExitStack], Parts], tracing: "Tracing | None" = None) -> None:
-        self.life: Life | None = None
+    def __init__(self, connect: Callable[[ExitStack], ServiceComponents], tracing: "Tracing | None" = None) -> None:
+        self.life: ConsumerLoop | None = None
         self.state = WAITING
-        self.counts = Counts()
-        self.meters = Meters()
+        self.counts = Counters()
+        self.metrics = ServiceMetrics()
         """How long things took, over all lives."""
         self.tracing = tracing
         """What sends spans, for who has more to send."""
@@ -66,7 +66,7 @@ class Live:
         """Whether all that was read was committed when it ended."""
         self._connect = connect
 
-    def run(self, stop: Callable[[], bool], watch: Callable[["Live"], None] = lambda _: None) -> None:
+    def run(self, stop: Callable[[], bool], watch: Callable[["KafkaService"], None] = lambda _: None) -> None:
         """Serve until told to *stop*; *watch* is called several times a second.
 
         Waits for a broker that is away, and recovers when the group goes on without us. Raises FencedError,
@@ -76,7 +76,7 @@ class Live:
         with nullcontext() if self.serves_others else calm_collector():
             self._run(stop, watch)
 
-    def _run(self, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:
+    def _run(self, stop: Callable[[], bool], watch: Callable[["KafkaService"], None]) -> None:
         wait_s = _FIRST_WAIT_S
         hint_at = monotonic() + _HINT_AFTER_S
         while not stop():
@@ -85,7 +85,7 @@ class Live:
             try:
                 with ExitStack() as opened:
                     self._live(self._connect(opened), stop, watch)
-            except SeatLostError as error:
+            except AssignmentLostError as error:
                 log.warning("%s; recovering", error)
             except (TransportError, SettingsError) as error:
                 if not self._may_pass(error):
@@ -111,11 +111,13 @@ class Live:
             return error.retriable
         return self.life is not None and error.key.startswith(_OF_CONNECTING) and error.key != _OF_RIGHTS
 
-    def _live(self, parts: Parts, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:
+    def _live(
+        self, parts: ServiceComponents, stop: Callable[[], bool], watch: Callable[["KafkaService"], None]
+    ) -> None:
         self.state = "recovering"
         begun = monotonic()
-        life = Life(parts, stop, lambda: watch(self), self.counts, self.meters)
-        self.meters.recoveries.record(monotonic() - begun)
+        life = ConsumerLoop(parts, stop, lambda: watch(self), self.counts, self.metrics)
+        self.metrics.recoveries.record(monotonic() - begun)
         self.life = life
         set_aside()
         over = Event()
@@ -124,7 +126,7 @@ class Live:
         try:
             while not stop():
                 life.step(give_up=stop)
-                self.state = "ready" if life.seat.generation else "recovering"
+                self.state = "ready" if life.assignment.generation else "recovering"
                 watch(self)
             in_order = True
         finally:
@@ -136,19 +138,19 @@ class Live:
                 self.was_in_order = life.close(in_order=in_order)
 
     @staticmethod
-    def _look_around(life: Life, over: Event) -> None:
+    def _look_around(life: ConsumerLoop, over: Event) -> None:
         """See to what others have committed, many times a second, and to how far the log goes, now and then."""
         next_bounds = 0.0
         while not over.wait(_FOLLOW_EVERY_S):
             try:
-                life.seat.look_at_others()
+                life.assignment.look_at_others()
                 if monotonic() >= next_bounds:
                     next_bounds = monotonic() + _BOUNDS_EVERY_S
                     life.look_around()
             except StreamRecError as error:
                 log.debug("what others do is not known: %s", error)
 
-    def _pause(self, seconds: float, stop: Callable[[], bool], watch: Callable[["Live"], None]) -> None:
+    def _pause(self, seconds: float, stop: Callable[[], bool], watch: Callable[["KafkaService"], None]) -> None:
         until = monotonic() + seconds
         waiting = Event()
         while monotonic() < until and not stop():

@@ -16,17 +16,17 @@ from time import monotonic
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from stream_rec.core.engine import Engine
-from stream_rec.service.batches import Output, Passage, Taken, Work
+from stream_rec.service.batches import BatchResult, BatchTimings, ProcessedBatch, Work
 from stream_rec.service.committing.checkpoint import Checkpoint
-from stream_rec.service.processing.processor import Worker
-from stream_rec.service.requests.request_queue import Desk
+from stream_rec.service.processing.processor import Processor
+from stream_rec.service.requests.request_queue import RequestQueue
 from stream_rec.transport.broker import Partition
 
 __all__ = [
     "Inline",
     "Pipeline",
-    "Watcher",
-    "Watchers",
+    "StateListener",
+    "StateListeners",
 ]
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Pipeline(Protocol):
         """Drain and end. False if that was not possible in time."""
 
 
-class Watcher(Protocol):
+class StateListener(Protocol):
     """Told on the recommender thread how the state moves on, so that it may look at it."""
 
     def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
@@ -79,10 +79,10 @@ class Watcher(Protocol):
         """Nothing has happened for a moment."""
 
 
-class Watchers:
+class StateListeners:
     """Several watchers as one."""
 
-    def __init__(self, watchers: Sequence[Watcher]) -> None:
+    def __init__(self, watchers: Sequence[StateListener]) -> None:
         self._watchers = watchers
 
     def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
@@ -96,37 +96,41 @@ class Watchers:
             each.idle(engine)
 
 
-def _output(work: Work, taken: Taken, taken_at: float) -> Output:
+def _output(work: Work, taken: ProcessedBatch, taken_at: float) -> BatchResult:
     batch = work.handed.batch
-    passage = Passage(work.read_at, taken_at, monotonic(), batch.records, batch.ours)
-    return Output(taken.answers, taken.refused, work.handed.settled, work.generation, work.identity, passage)
+    passage = BatchTimings(work.read_at, taken_at, monotonic(), batch.records, batch.ours)
+    return BatchResult(taken.answers, taken.refused, work.handed.settled, work.generation, work.identity, passage)
 
 
 class Inline:
     """Does everything at once, where it is called: for tests that must know what happens when."""
 
     def __init__(
-        self, worker: Worker, checkpoint: Checkpoint, watcher: Watcher | None = None, desk: Desk | None = None
+        self,
+        processor: Processor,
+        checkpoint: Checkpoint,
+        watcher: StateListener | None = None,
+        request_queue: RequestQueue | None = None,
     ) -> None:
-        self._worker = worker
+        self._processor = processor
         self._checkpoint = checkpoint
         self._watcher = watcher
-        self._desk = desk
+        self._request_queue = request_queue
 
     def put(self, work: Work, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Apply, answer and commit."""
         begun = monotonic()
-        taken = self._worker.take(work.handed.batch)
+        taken = self._processor.take(work.handed.batch)
         self._checkpoint.commit([_output(work, taken, begun)], give_up)
         if self._watcher is not None:
-            self._watcher.after(self._worker.engine, work.handed.positions, forgot=taken.forgot)
-        if self._desk is not None:
-            self._desk.serve(self._worker)
+            self._watcher.after(self._processor.engine, work.handed.positions, forgot=taken.forgot)
+        if self._request_queue is not None:
+            self._request_queue.serve(self._processor)
         return True
 
     def settle(self, positions: dict[Partition, int], generation: int, identity: object) -> None:
         """Commit."""
-        self._checkpoint.commit([Output((), (), positions, generation, identity)])
+        self._checkpoint.commit([BatchResult((), (), positions, generation, identity)])
 
     def drain(self, timeout_s: float) -> bool:
         """Nothing waits."""

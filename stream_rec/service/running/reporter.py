@@ -15,7 +15,7 @@ from stream_rec.service.metrics.log_setup import fields
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.status import _EVERY_S, _LABEL_CHARS, StatsTaker, Status, _horizon, write_status
 from stream_rec.service.reporting.summary import summary_lines
-from stream_rec.service.running.kafka_service import WAITING, Live
+from stream_rec.service.running.kafka_service import WAITING, KafkaService
 
 __all__ = ["Reporter", "summary"]
 
@@ -49,7 +49,7 @@ class Reporter:
         self._has_written = self._is_refused = False
         self._before = (clock(), 0, 0)
 
-    def __call__(self, live: Live) -> None:
+    def __call__(self, live: KafkaService) -> None:
         """Report on *live*, if it is time to."""
         now = self._clock()
         if now < self._next and live.state == self._told:
@@ -76,7 +76,7 @@ class Reporter:
         """How long it has been reporting."""
         return self._clock() - self._begun
 
-    def status(self, live: Live) -> Status:
+    def status(self, live: KafkaService) -> Status:
         """How *live* does now."""
         life = live.life
         last = None if self.snapshots is None else self.snapshots.last
@@ -84,8 +84,8 @@ class Reporter:
             state=live.state,
             at_ms=int(time() * 1000),
             pid=os.getpid(),
-            generation=0 if life is None else life.seat.generation,
-            owned=[] if life is None else sorted(map(str, life.seat.owned)),
+            generation=0 if life is None else life.assignment.generation,
+            owned=[] if life is None else sorted(map(str, life.assignment.owned)),
             lag={} if life is None else {str(partition): n for partition, n in life.lag.items()},
             commits=0 if life is None else life.checkpoint.n_commits,
             counts=live.counts,
@@ -95,7 +95,7 @@ class Reporter:
             quality=self._taker.quality,
         )
 
-    def _write(self, path: Path, live: Live) -> None:
+    def _write(self, path: Path, live: KafkaService) -> None:
         """A wrong path shows at the first write; what is refused later, by a full disk, must end no service."""
         try:
             write_status(path, self.status(live))
@@ -110,7 +110,7 @@ class Reporter:
                 log.info("the status file is written again")
             self._has_written, self._is_refused = True, False
 
-    def _log(self, live: Live, now: float) -> None:
+    def _log(self, live: KafkaService, now: float) -> None:
         counts, stats = live.counts, self._taker.stats
         then, read, answers = self._before
         seconds = max(now - then, 1e-3)
@@ -144,7 +144,7 @@ class Reporter:
         self._told = live.state
 
 
-def summary(live: Live, reporter: Reporter) -> list[str]:
+def summary(live: KafkaService, reporter: Reporter) -> list[str]:
     """The end of a service in a few lines, as those of a run over files."""
     stats = reporter.stats
     if stats is None:

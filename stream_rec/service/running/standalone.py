@@ -19,19 +19,19 @@ import numpy as np
 
 from stream_rec.core.events import Event as Click
 from stream_rec.core.events import EventDecoder, EventEncoder, Forget
-from stream_rec.service.batches import Taken
+from stream_rec.service.batches import ProcessedBatch
 from stream_rec.service.metrics.format import show_duration
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.status import StatsTaker, Status
 from stream_rec.service.reporting.summary import summary_lines
 from stream_rec.service.requests.journal import Journal
-from stream_rec.service.requests.request_queue import Apply, Desk
-from stream_rec.service.running.batch_job import Job
+from stream_rec.service.requests.request_queue import ApplyEvents, RequestQueue
+from stream_rec.service.running.batch_job import BatchJob
 from stream_rec.service.running.gc_tuning import set_aside
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.records import Record
 
-__all__ = ["TOPIC", "Embedded", "StateInlet"]
+__all__ = ["TOPIC", "StandaloneService", "StateInlet"]
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ _FLUSH_EVERY_S: Final = 0.2
 class StateInlet:
     """Puts events straight into the state: they are applied when the ticket comes. *encoder* writes them down."""
 
-    def __init__(self, desk: Desk, encoder: EventEncoder, *, is_durable: bool = False) -> None:
+    def __init__(self, request_queue: RequestQueue, encoder: EventEncoder, *, is_durable: bool = False) -> None:
         self.is_durable = is_durable
-        self._desk = desk
+        self._request_queue = request_queue
         self._encode = encoder.encode
         self._numbers = count()
 
@@ -57,17 +57,17 @@ class StateInlet:
         """Number what comes from *number* on."""
         self._numbers = count(number)
 
-    def put(self, events: Sequence[Click | Forget], ticket: object) -> None:
+    def put(self, events: Sequence[Click | Forget], token: object) -> None:
         """Leave them at the desk: the ticket comes with `Applied`."""
-        self._desk.put(self.ask(events), ticket)
+        self._request_queue.put(self.ask(events), token)
 
-    def ask(self, events: Sequence[Click | Forget]) -> Apply:
+    def ask(self, events: Sequence[Click | Forget]) -> ApplyEvents:
         """What to put on the desk to have *events* applied."""
         records = []
         for event in events:
             value, key = self._encode(event)
             records.append(Record(value, TOPIC, 0, next(self._numbers), key))
-        return Apply(records, events)
+        return ApplyEvents(records, events)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -112,17 +112,19 @@ class _Requests(NamedTuple):
     records: list[Record]
 
 
-class Embedded:
+class StandaloneService:
     """One run."""
 
-    def __init__(self, job: Job, desk: Desk, journal: Journal | None = None, clock: LogClock | None = None) -> None:
+    def __init__(
+        self, job: BatchJob, request_queue: RequestQueue, journal: Journal | None = None, clock: LogClock | None = None
+    ) -> None:
         self.clock = clock or LogClock("wall")
         self.state = "recovering"
-        self.worker = job.worker
-        self.inlet = StateInlet(desk, EventEncoder(), is_durable=journal is not None)
-        self.taker = StatsTaker(quality=job.worker.quality)
+        self.processor = job.processor
+        self.ingest = StateInlet(request_queue, EventEncoder(), is_durable=journal is not None)
+        self.taker = StatsTaker(quality=job.processor.quality)
         self._job = job
-        self._desk = desk
+        self._request_queue = request_queue
         self._journal = journal
         self._mailbox: Queue[list[Record] | _Requests | BaseException | None] = Queue(_MAILBOX)
         """Batches of events, [] where nothing waits to be read, then requests, what failed, and None as a nudge."""
@@ -130,10 +132,10 @@ class Embedded:
         self._next_flush = 0.0
         self._begun = monotonic()
 
-    def run(self, stop: Callable[[], bool], watch: Callable[["Embedded"], None] = lambda _: None) -> None:
+    def run(self, stop: Callable[[], bool], watch: Callable[["StandaloneService"], None] = lambda _: None) -> None:
         """Serve until told to *stop*; *watch* is called several times a second. Raises TransportError."""
-        self._desk.took = self._took
-        self._desk.nudge = self._nudge
+        self._request_queue.took = self._took
+        self._request_queue.wake = self._wake
         Thread(target=self._read, name="reader", daemon=True).start()
         try:
             while not stop():
@@ -142,16 +144,16 @@ class Embedded:
         finally:
             self.state = "stopping"
             self._over.set()
-            self._desk.nudge = lambda: None
-            self._desk.refuse_all()
+            self._request_queue.wake = lambda: None
+            self._request_queue.refuse_all()
             self._job.flush()
-        self.worker.counts.check()
+        self.processor.counts.check()
 
     def summary(self) -> list[str]:
         """The run in a few lines."""
-        stats, quality = self.worker.engine.stats(), self.worker.quality
+        stats, quality = self.processor.engine.stats(), self.processor.quality
         told = [] if quality is None else quality_lines(quality.report(stats.n_items))
-        return summary_lines(self.worker.counts, stats, monotonic() - self._begun, quality=told)
+        return summary_lines(self.processor.counts, stats, monotonic() - self._begun, quality=told)
 
     @property
     def status(self) -> Status:
@@ -164,7 +166,7 @@ class Embedded:
             owned=[],
             lag={},
             commits=0,
-            counts=self.worker.counts,
+            counts=self.processor.counts,
             stats=self.taker.stats,
             last_snapshot=None,
             models=self.taker.models,
@@ -175,24 +177,24 @@ class Embedded:
         """Do what comes next, or notice that nothing does."""
         with suppress(Empty):
             self._take(self._mailbox.get(timeout=_TICK_S))
-        self._desk.serve(self.worker)
+        self._request_queue.serve(self.processor)
         if monotonic() >= self._next_flush:
             self._next_flush = monotonic() + _FLUSH_EVERY_S
             self._job.flush()
-        self.taker.idle(self.worker.engine)
+        self.taker.idle(self.processor.engine)
 
     def _take(self, item: list[Record] | _Requests | BaseException | None) -> None:
         if isinstance(item, BaseException):
             raise item
         if isinstance(item, _Requests):
-            self._job.write(self.worker.take_requests(item.records))
+            self._job.write(self.processor.take_requests(item.records))
             return
         for part in _slices(item or (), _SLICE):
             begun = monotonic()
-            taken = self.worker.take_events(part)
-            self.worker.meters.applied(len(part), begun)
+            taken = self.processor.take_events(part)
+            self.processor.metrics.applied(len(part), begun)
             self._job.write(taken)
-            self._desk.serve(self.worker)
+            self._request_queue.serve(self.processor)
         if item is not None and not item:
             self._idle()
 
@@ -200,7 +202,7 @@ class Embedded:
         """All that was there to be read has been."""
         if self.state != "ready":
             self._replay_journal()
-            self.clock.begin(self.worker.engine.watermark)
+            self.clock.begin(self.processor.engine.watermark)
             set_aside()
             self.state = "ready"
 
@@ -210,10 +212,10 @@ class Embedded:
             decoder = EventDecoder()  # as the inlet writes, whatever the files look like
             for records in self._journal.batches():
                 decoded = decode_records(decoder, records)
-                self.worker.take_decoded(records, decoded, np.zeros(len(records), np.bool_))
-            self.inlet.go_on_from(self._journal.n_lines)
+                self.processor.take_decoded(records, decoded, np.zeros(len(records), np.bool_))
+            self.ingest.go_on_from(self._journal.n_lines)
 
-    def _took(self, asks: Sequence[Apply], taken: Sequence[Taken]) -> None:
+    def _took(self, asks: Sequence[ApplyEvents], taken: Sequence[ProcessedBatch]) -> None:
         """What came over HTTP was applied: write it down before anybody is told."""
         if self._journal is not None:
             self._journal.write([record.value for ask in asks for record in ask.records])
@@ -243,7 +245,7 @@ class Embedded:
                 return True
         return False
 
-    def _nudge(self) -> None:
+    def _wake(self) -> None:
         with suppress(Full):
             self._mailbox.put_nowait(None)
 

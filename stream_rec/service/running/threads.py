@@ -7,10 +7,10 @@ from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Final, NamedTuple
 
-from stream_rec.service.batches import Batch, Output, Taken, Work
+from stream_rec.service.batches import Batch, BatchResult, ProcessedBatch, Work
 from stream_rec.service.committing.checkpoint import Checkpoint
-from stream_rec.service.processing.processor import Worker
-from stream_rec.service.requests.request_queue import Desk
+from stream_rec.service.processing.processor import Processor
+from stream_rec.service.requests.request_queue import RequestQueue
 from stream_rec.service.running.pipeline import (
     _LARGEST_COMMIT,
     _MAILBOX,
@@ -21,7 +21,7 @@ from stream_rec.service.running.pipeline import (
     _SLICE,
     _TICK_S,
     Item,
-    Watcher,
+    StateListener,
     _Marker,
     _output,
 )
@@ -30,25 +30,29 @@ from stream_rec.transport.broker import Partition
 __all__ = ["Threads"]
 
 
-class _Nudge(NamedTuple):
+class _Wake(NamedTuple):
     """Somebody has put something on the desk."""
 
 
-_NUDGE: Final = _Nudge()
+_WAKE: Final = _Wake()
 
 
 class Threads:
     """The two threads. `close` it, also after a failure."""
 
     def __init__(
-        self, worker: Worker, checkpoint: Checkpoint, watcher: Watcher | None = None, desk: Desk | None = None
+        self,
+        processor: Processor,
+        checkpoint: Checkpoint,
+        watcher: StateListener | None = None,
+        request_queue: RequestQueue | None = None,
     ) -> None:
-        self._worker = worker
+        self._processor = processor
         self._checkpoint = checkpoint
         self._watcher = watcher
-        self._desk = desk
-        self._mailbox: Queue[Work | Output | _Marker | _Nudge] = Queue(_MAILBOX)
-        self._outbox: Queue[Output | _Marker] = Queue(_OUTBOX)
+        self._request_queue = request_queue
+        self._mailbox: Queue[Work | BatchResult | _Marker | _Wake] = Queue(_MAILBOX)
+        self._outbox: Queue[BatchResult | _Marker] = Queue(_OUTBOX)
         self._failure: BaseException | None = None
         self._abandoned = False
         self._telling = Lock()
@@ -57,8 +61,8 @@ class Threads:
             Thread(target=self._guarded, args=(self._recommend,), name="recommender", daemon=True),
             Thread(target=self._guarded, args=(self._publish,), name="publisher", daemon=True),
         ]
-        if desk is not None:
-            desk.nudge = self._nudge
+        if request_queue is not None:
+            request_queue.wake = self._wake
         for thread in self._threads:
             thread.start()
 
@@ -68,7 +72,7 @@ class Threads:
 
     def settle(self, positions: dict[Partition, int], generation: int, identity: object) -> None:
         """Go through the mailbox, behind what was read before."""
-        self._put(self._mailbox, Output((), (), positions, generation, identity), lambda: False)
+        self._put(self._mailbox, BatchResult((), (), positions, generation, identity), lambda: False)
 
     def drain(self, timeout_s: float) -> bool:
         """Send a marker after the batches, and wait for it."""
@@ -84,8 +88,8 @@ class Threads:
         done = self._failure is None and self._send_marker(timeout_s, is_last=True)
         with self._telling:
             self._abandoned = True
-        if self._desk is not None:
-            self._desk.nudge = lambda: None
+        if self._request_queue is not None:
+            self._request_queue.wake = lambda: None
         for thread in self._threads:
             thread.join(0.0 if self._failure is None and not done else _TICK_S * 2)
         return done
@@ -129,7 +133,7 @@ class Threads:
     def _recommend(self) -> None:
         while (item := self._get(self._mailbox, self._idle)) is not None:
             self._serve_desk()
-            if isinstance(item, _Nudge):
+            if isinstance(item, _Wake):
                 continue
             if isinstance(item, Work):
                 begun = monotonic()
@@ -137,7 +141,7 @@ class Threads:
                 output = _output(item, taken, begun)
                 with self._telling:
                     if self._watcher is not None and not self._abandoned:
-                        self._watcher.after(self._worker.engine, item.handed.positions, forgot=taken.forgot)
+                        self._watcher.after(self._processor.engine, item.handed.positions, forgot=taken.forgot)
                 item = output
             # Commits may stall, where the broker is away; who asks is answered all the same.
             if not self._put(self._outbox, item, lambda: self._abandoned, self._serve_desk):
@@ -145,26 +149,26 @@ class Threads:
             if isinstance(item, _Marker) and item.is_last:
                 return
 
-    def _take(self, batch: Batch) -> Taken:
+    def _take(self, batch: Batch) -> ProcessedBatch:
         """Have the worker take the batch, serving the desk in between."""
-        size = _SILENT_SLICE if self._worker.is_silent else _SLICE
-        if self._desk is None or len(batch.records) <= size:
-            return self._worker.take(batch)
-        parts: list[Taken] = []
+        size = _SILENT_SLICE if self._processor.is_silent else _SLICE
+        if self._request_queue is None or len(batch.records) <= size:
+            return self._processor.take(batch)
+        parts: list[ProcessedBatch] = []
         for part in batch.slices(size):
-            parts.append(self._worker.take(part))
+            parts.append(self._processor.take(part))
             self._serve_desk()
-        return Taken.joined(parts)
+        return ProcessedBatch.joined(parts)
 
     def _serve_desk(self) -> None:
         """Once it is abandoned, the desk is its successor's, whose state is newer."""
-        if self._desk is not None and not self._abandoned:
-            self._desk.serve(self._worker)
+        if self._request_queue is not None and not self._abandoned:
+            self._request_queue.serve(self._processor)
 
-    def _nudge(self) -> None:
+    def _wake(self) -> None:
         """Wake the recommender; where its mailbox is full, it comes by anyway."""
         with suppress(Full):
-            self._mailbox.put_nowait(_NUDGE)
+            self._mailbox.put_nowait(_WAKE)
 
     def _publish(self) -> None:
         while (item := self._get(self._outbox)) is not None:
@@ -175,16 +179,16 @@ class Threads:
                 if marker.is_last:
                     return
 
-    def _all_that_waits(self, first: Output | _Marker) -> tuple[list[Output], _Marker | None]:
+    def _all_that_waits(self, first: BatchResult | _Marker) -> tuple[list[BatchResult], _Marker | None]:
         """What one commit can hold, and the marker behind it, if one came.
 
         Where there is nothing to be sent nobody waits for the commit, and more is waited for: a transaction costs as
         much as some hundred records.
         """
-        outputs: list[Output] = []
+        outputs: list[BatchResult] = []
         n = 0
         until = monotonic() + _SILENT_S
-        item: Output | _Marker | None = first
+        item: BatchResult | _Marker | None = first
         while item is not None:
             if isinstance(item, _Marker):
                 return outputs, item
@@ -194,7 +198,7 @@ class Threads:
             item = None if n >= _LARGEST_COMMIT else _get_within(self._outbox, left_s)
         return outputs, None
 
-    def _commit(self, outputs: Sequence[Output]) -> None:
+    def _commit(self, outputs: Sequence[BatchResult]) -> None:
         """Commit *outputs*, one seat's at a time."""
         while outputs:
             same = [each for each in outputs if each.generation == outputs[0].generation]
@@ -205,7 +209,7 @@ class Threads:
         self._serve_desk()
         with self._telling:
             if self._watcher is not None and not self._abandoned:
-                self._watcher.idle(self._worker.engine)
+                self._watcher.idle(self._processor.engine)
 
     def _get(self, queue: Queue[Item], idle: Callable[[], None] = lambda: None) -> Item | None:
         """The next in *queue*, waited for; None when it is over."""

@@ -8,7 +8,7 @@ asked (`max.message.bytes`); where that may not be seen, or has changed since, r
 
 from collections.abc import Callable, Collection, Iterable
 
-from stream_rec.transport.broker import Outgoing
+from stream_rec.transport.broker import ProducerRecord
 from stream_rec.transport.kafka.record_size import record_bytes
 
 __all__ = ["Portions"]
@@ -24,12 +24,12 @@ class Portions:
         """Of topics that have refused a batch, what is handed over at a time since then."""
         self._under_way: dict[str, int] = {}
 
-    def narrow(self, records: Iterable[Outgoing]) -> dict[str, int]:
+    def narrow(self, records: Iterable[ProducerRecord]) -> dict[str, int]:
         """Of the topics of *records* that take less than a batch may have, how much: others need no care."""
         takes = {topic: self._takes(topic) for topic in {record.topic for record in records}}
         return {topic: most for topic, most in takes.items() if most < self._batch_bytes}
 
-    def take(self, record: Outgoing, most: int) -> bool:
+    def take(self, record: ProducerRecord, most: int) -> bool:
         """Count *record* as under way; False if that is more than *most* of its topic: then some must arrive first.
 
         One that is too large by itself is left to the broker to refuse.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from stream_rec.errors import RecordTooLargeError
-from stream_rec.transport.broker import Outgoing
+from stream_rec.transport.broker import ProducerRecord
 
 __all__ = ["record_bytes", "refuse_too_large"]
 
@@ -19,7 +19,7 @@ _HEADER_BYTES: Final = 5 + 5
 _BYTES_PER_CHARACTER: Final = 4
 
 
-def record_bytes(record: Outgoing) -> int:
+def record_bytes(record: ProducerRecord) -> int:
     """What *record* takes alone in a batch, at most."""
     size = _BATCH_BYTES + _RECORD_BYTES + len(record.value or b"") + len(record.key or b"")
     for name, value in record.headers:
@@ -27,7 +27,9 @@ def record_bytes(record: Outgoing) -> int:
     return size
 
 
-def refuse_too_large(records: Sequence[Outgoing], limit: int, largest_record: Callable[[str], int] | None) -> None:
+def refuse_too_large(
+    records: Sequence[ProducerRecord], limit: int, largest_record: Callable[[str], int] | None
+) -> None:
     """Raise RecordTooLargeError for the first that is over *limit*, or over what *largest_record* says of its topic."""
     limits = dict.fromkeys({record.topic for record in records}, limit)
     if largest_record is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from stream_rec.errors import SettingsError
-from stream_rec.transport.broker import Broker, Outgoing
+from stream_rec.transport.broker import Broker, ProducerRecord
 
 __all__ = ["KafkaSink"]
 
@@ -32,7 +32,7 @@ class KafkaSink:
         """Take the *values*, one for each of the *keys*. Raises RecordTooLargeError before taking any if one is."""
         topic = self._topic
         keys = keys or [None] * len(values)
-        self._writer.send([Outgoing(topic, value, key) for value, key in zip(values, keys, strict=True)])
+        self._writer.send([ProducerRecord(topic, value, key) for value, key in zip(values, keys, strict=True)])
         self._n_open += len(values)
         if self._n_open >= _MOST_OPEN:
             self.flush()

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from stream_rec.errors import FencedError, LogChangedError, RecordTooLargeError, SeatLostError, TransportError
-from stream_rec.transport.broker import Bounds, Outgoing, Partition, Positions, Revoked, TopicSpec
+from stream_rec.errors import AssignmentLostError, FencedError, LogChangedError, RecordTooLargeError, TransportError
+from stream_rec.transport.broker import Bounds, Partition, PartitionOffsets, ProducerRecord, Revoked, TopicSpec
 from stream_rec.transport.records import OURS, Record, Records
 
 __all__ = ["MemoryBroker"]
@@ -101,7 +101,7 @@ class MemoryBroker:
         timestamp_ms: int | None = None,
     ) -> None:
         """Append a record, as a producer outside of any transaction would."""
-        self.append(Outgoing(topic, value, key, headers), None, partition, timestamp_ms)
+        self.append(ProducerRecord(topic, value, key, headers), None, partition, timestamp_ms)
 
     def visible(self, topic: str) -> list[Record]:
         """What readers of committed records can see of *topic*, partition by partition."""
@@ -184,7 +184,7 @@ class MemoryBroker:
 
     def append(
         self,
-        outgoing: Outgoing,
+        outgoing: ProducerRecord,
         transaction: _Transaction | None,
         number: int | None = None,
         timestamp_ms: int | None = None,
@@ -267,7 +267,7 @@ class _MemoryReader:
         self._positions: dict[Partition, int] = {}
         self._held: frozenset[Partition] = frozenset()
 
-    def start(self, positions: Positions) -> None:
+    def start(self, positions: PartitionOffsets) -> None:
         self._positions = dict(positions)
 
     def hold(self, partitions: Collection[Partition]) -> None:
@@ -356,15 +356,15 @@ class _MemoryMember:
             raise TransportError("a transaction is under way", retriable=True)
         return {each: self._group.committed[each] for each in partitions if each in self._group.committed}
 
-    def commit(self, positions: Positions) -> None:
+    def commit(self, positions: PartitionOffsets) -> None:
         self._broker.before("commit positions")
         self.check_seat(self._taken[0])
         self._group.committed.update(positions)
 
     def check_seat(self, generation: int) -> None:
-        """Raise SeatLostError if this seat, as of *generation*, is not in the group any more."""
+        """Raise AssignmentLostError if this seat, as of *generation*, is not in the group any more."""
         if self.expelled or self not in self._group.members or generation != self._group.generation:
-            raise SeatLostError(f"the group {self._name} has gone on without this seat")
+            raise AssignmentLostError(f"the group {self._name} has gone on without this seat")
 
     def leave(self) -> None:
         if self in self._group.members:
@@ -383,20 +383,20 @@ class _MemoryWriter:
         self._step("begin")
         self.transaction = _Transaction()
 
-    def send(self, records: Sequence[Outgoing]) -> None:
+    def send(self, records: Sequence[ProducerRecord]) -> None:
         self._refuse_too_large(records)
         for each in records:
             self._step("send")
             self._broker.append(each, self.transaction)
 
-    def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
+    def place(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
         self._refuse_too_large(records)
         self._step("place")
         placed = [self._broker.append(each, None) for each in records]
         self._broker.after("place")
         return placed
 
-    def _refuse_too_large(self, records: Sequence[Outgoing]) -> None:
+    def _refuse_too_large(self, records: Sequence[ProducerRecord]) -> None:
         limit = self._broker.max_record_bytes
         for place, each in enumerate(records):
             size = len(each.value or b"") + len(each.key or b"") + sum(len(k) + len(v) for k, v in each.headers)
@@ -406,12 +406,12 @@ class _MemoryWriter:
 
     def touch(self, partitions: Collection[Partition]) -> None:
         for topic, number in partitions:
-            self._broker.append(Outgoing(topic, b""), self.transaction, number)
+            self._broker.append(ProducerRecord(topic, b""), self.transaction, number)
 
     def flush(self) -> None:
         self._step("flush")
 
-    def add_positions(self, positions: Positions, identity: object) -> None:
+    def add_positions(self, positions: PartitionOffsets, identity: object) -> None:
         self._step("positions")
         assert self.transaction is not None, "positions go into a transaction"
         assert isinstance(identity, _Identity), "made by a member of this broker"

@@ -24,7 +24,7 @@ from stream_rec.core.index.kernel.state import (
     TRAIL_LENGTH,
     TRAIL_MIX,
     TRAIL_REPEATS,
-    Answers,
+    AnswerArrays,
     N,
     Parameters,
     Policy,
@@ -45,7 +45,7 @@ def ask(
     policy: Policy,
     q: int,
     own: int,
-    answers: Answers,
+    answers: AnswerArrays,
     row: int,
 ) -> None:
     """Answer one query into *row*.
@@ -85,7 +85,7 @@ def ask(
 
 @inner
 def ask_session(
-    state: State, scratch: Scratch, p: Parameters, slot: int, policy: Policy, q: int, answers: Answers, row: int
+    state: State, scratch: Scratch, p: Parameters, slot: int, policy: Policy, q: int, answers: AnswerArrays, row: int
 ) -> None:
     """Answer for a session as it stands, from its own last events; an empty slot has none."""
     at = state.session[slot]["at"]

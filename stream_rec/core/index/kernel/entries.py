@@ -16,14 +16,14 @@ from stream_rec.core.index.kernel.state import (
     TOP_SIZE,
     U8,
     U64,
-    Answers,
-    Batch,
+    AnswerArrays,
+    EventArrays,
     Parameters,
     Policy,
     Queries,
-    Records,
     Scratch,
     State,
+    Structs,
 )
 
 __all__ = [
@@ -64,7 +64,7 @@ def _one_of(stacked: Parameters, j: int) -> Parameters:
 
 
 @entry
-def apply(state: State, batch: Batch, begin: int) -> tuple[int, int]:
+def apply(state: State, batch: EventArrays, begin: int) -> tuple[int, int]:
     """Apply the events from *begin* on. Return (the event reached, DONE or what is needed to go on)."""
     for i in range(begin, batch.time.size):
         need = ingest.apply_step(state, batch, i)
@@ -79,11 +79,11 @@ def apply_and_ask(
     state: State,
     scratch: Scratch,
     stacked: Parameters,
-    batch: Batch,
+    batch: EventArrays,
     begin: int,
     rows: I32,
     policy: Policy,
-    answers: Answers,
+    answers: AnswerArrays,
 ) -> tuple[int, int]:
     """Like `apply`, and answer each applied event's session right after it with those of several models that are asked.
 
@@ -109,11 +109,11 @@ def ask_and_apply(
     state: State,
     scratch: Scratch,
     stacked: Parameters,
-    batch: Batch,
+    batch: EventArrays,
     begin: int,
     asks: U8,
     policy: Policy,
-    answers: Answers,
+    answers: AnswerArrays,
 ) -> tuple[int, int]:
     """Like `apply`, but before each event that `asks` marks (1), answer its session with each of several models.
 
@@ -143,7 +143,7 @@ def ask(
     seen: I32,
     policy: Policy,
     own: int,
-    answers: Answers,
+    answers: AnswerArrays,
     row: int,
 ) -> None:
     """Answer a query of its own into *row*; see `ask.ask`."""
@@ -157,7 +157,7 @@ def ask_many(
     stacked: Parameters,
     queries: Queries,
     policy: Policy,
-    answers: Answers,
+    answers: AnswerArrays,
     first: int,
     last: int,
 ) -> None:
@@ -182,20 +182,20 @@ def ask_many(
 
 @entry
 def ask_session(
-    state: State, scratch: Scratch, p: Parameters, slot: int, policy: Policy, answers: Answers, row: int
+    state: State, scratch: Scratch, p: Parameters, slot: int, policy: Policy, answers: AnswerArrays, row: int
 ) -> None:
     """Answer for a session into *row*; see `ask.ask_session`."""
     asking.ask_session(state, scratch, p, slot, policy, 0, answers, row)
 
 
 @entry
-def copy_ids(state: State, table: Records, without: U64) -> int:
+def copy_ids(state: State, table: Structs, without: U64) -> int:
     """Fill a fresh event-id table; see `seen_ids.copy_ids`."""
     return seen_ids.copy_ids(state, table, without)
 
 
 @entry
-def copy_sessions(state: State, rank: I32, columns: retained.Columns) -> None:
+def copy_sessions(state: State, rank: I32, columns: retained.RetainedColumns) -> None:
     """Copy all retained sessions out as columns; see `retained.copy_sessions`."""
     retained.copy_sessions(state, rank, columns)
 
@@ -219,7 +219,7 @@ def is_duplicate(state: State, id_key: U64) -> bool:
 
 
 @entry
-def place_events(state: State, columns: retained.Columns, items: I32, newest_in: I32) -> None:
+def place_events(state: State, columns: retained.RetainedColumns, items: I32, newest_in: I32) -> None:
     """Put columns of events into fresh arrays; see `retained.place_events`."""
     retained.place_events(state, columns, items, newest_in)
 

@@ -21,7 +21,7 @@ from stream_rec.core.index.kernel.state import (
     TERM_LISTED,
     TERM_RULESET,
     TOP_COMPLETE,
-    Answers,
+    AnswerArrays,
     M,
     N,
     Parameters,
@@ -59,7 +59,7 @@ def _score_followers(state: State, scratch: Scratch, p: Parameters, item: int, o
 
 @inner
 def _fill_popular(
-    state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: Answers, row: int, n_marked: int
+    state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: AnswerArrays, row: int, n_marked: int
 ) -> None:
     """Fill the answer with the most popular items that are not blocked and not in it yet."""
     popular.order(state, p.whole[N] + n_marked)
@@ -70,7 +70,9 @@ def _fill_popular(
 
 
 @inner
-def _fill_in_order(state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: Answers, row: int) -> None:
+def _fill_in_order(
+    state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: AnswerArrays, row: int
+) -> None:
     """Take the popular items as they stand."""
     wanted = p.whole[N]
     cap = scratch.term[TERM_CAP]
@@ -92,7 +94,9 @@ def _fill_in_order(state: State, scratch: Scratch, p: Parameters, policy: Policy
 
 
 @inner
-def _fill_boosted(state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: Answers, row: int) -> None:
+def _fill_boosted(
+    state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: AnswerArrays, row: int
+) -> None:
     """Take the popular items by popularity times their factor, as far down as one could still come in."""
     wanted = p.whole[N]
     begin = answers.n[row]
@@ -112,7 +116,7 @@ def _fill_boosted(state: State, scratch: Scratch, p: Parameters, policy: Policy,
 
 
 @inner
-def _scan_popular(state: State, scratch: Scratch, policy: Policy, answers: Answers, row: int, wanted: int) -> None:
+def _scan_popular(state: State, scratch: Scratch, policy: Policy, answers: AnswerArrays, row: int, wanted: int) -> None:
     """Find the popular items that the ordered top was too short for.
 
     Looks at the smallest of what is known to hold all that may come: the listed items, those of the category, those of
@@ -154,7 +158,7 @@ def _ask_ahead(state: State, policy: Policy, of: int) -> None:
 
 @inner
 def _consider_row(
-    state: State, scratch: Scratch, policy: Policy, answers: Answers, row: int, begin: int, wanted: int, of: int
+    state: State, scratch: Scratch, policy: Policy, answers: AnswerArrays, row: int, begin: int, wanted: int, of: int
 ) -> None:
     """Consider the item in the catalogue's row *of*, if there is one."""
     item = policy.holder[of]
@@ -164,7 +168,7 @@ def _consider_row(
 
 @inner
 def _consider(
-    state: State, scratch: Scratch, policy: Policy, answers: Answers, row: int, begin: int, wanted: int, item: int
+    state: State, scratch: Scratch, policy: Policy, answers: AnswerArrays, row: int, begin: int, wanted: int, item: int
 ) -> None:
     """Rank *item* by its popularity, if it may come and is not in the answer."""
     is_in_answer = (scratch.mark[item] & IN_QUERY) != 0
@@ -183,7 +187,7 @@ def fill(
     policy: Policy,
     query: np.ndarray,
     own: int,
-    answers: Answers,
+    answers: AnswerArrays,
     row: int,
     n_marked: int,
 ) -> int:
@@ -201,7 +205,7 @@ def fill(
 
 
 @inner
-def _block_answer(scratch: Scratch, answers: Answers, row: int, begin: int, n_marked: int) -> int:
+def _block_answer(scratch: Scratch, answers: AnswerArrays, row: int, begin: int, n_marked: int) -> int:
     """Block the items that the answer has from *begin* on."""
     for j in range(begin, answers.n[row]):
         n_marked = block(scratch, n_marked, answers.item[row, j])

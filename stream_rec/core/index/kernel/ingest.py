@@ -40,7 +40,7 @@ from stream_rec.core.index.kernel.state import (
     TIME_LIMIT,
     UNKNOWN_TYPE,
     WATERMARK,
-    Batch,
+    EventArrays,
     State,
 )
 from stream_rec.core.index.kernel.visits import drop_session, ensure_event_room, ensure_posting_room, grow, item_of
@@ -69,7 +69,7 @@ def _begin(state: State, slot: int, time: int) -> None:
 
 
 @inner
-def _apply_one(state: State, batch: Batch, i: int) -> int:
+def _apply_one(state: State, batch: EventArrays, i: int) -> int:
     """Apply event *i*: DONE with its outcome written, or what is needed first, with nothing changed."""
     counters = state.counters
     limits = state.limits
@@ -117,7 +117,7 @@ def _apply_one(state: State, batch: Batch, i: int) -> int:
 
 
 @inner
-def apply_step(state: State, batch: Batch, i: int) -> int:
+def apply_step(state: State, batch: EventArrays, i: int) -> int:
     """Take event *i* as far as it goes: applied, then evicted for. DONE, or what is needed before calling again."""
     counters = state.counters
     counters[EVENT_NOW] = i
@@ -137,7 +137,7 @@ def apply_step(state: State, batch: Batch, i: int) -> int:
 
 
 @inner
-def _read_ahead(state: State, batch: Batch, i: int) -> None:
+def _read_ahead(state: State, batch: EventArrays, i: int) -> None:
     """Ask for the memory that the next events will need. Changes nothing."""
     n = batch.slot.size
     if i + AHEAD_SESSION < n:

@@ -17,7 +17,7 @@ from stream_rec.core.index.kernel.state import (
     TERM_GROUP,
     TERM_LISTED,
     TERM_RULESET,
-    Answers,
+    AnswerArrays,
     Policy,
     Scratch,
     State,
@@ -96,7 +96,7 @@ def most_boosted(scratch: Scratch, policy: Policy) -> float:
 
 @inner
 def count_category(
-    state: State, scratch: Scratch, policy: Policy, answers: Answers, row: int, begin: int, item: int
+    state: State, scratch: Scratch, policy: Policy, answers: AnswerArrays, row: int, begin: int, item: int
 ) -> tuple[int, int]:
     """Return how many items the answer has of the category of *item*, and the place of the last from *begin* on.
 

@@ -19,7 +19,7 @@ AHEAD = 16  # sessions whose events are asked for before they are read
 MOST_AHEAD = 16  # events of a session that are read ahead for
 
 
-class Columns(NamedTuple):
+class RetainedColumns(NamedTuple):
     """N sessions in the order of their slots, and their E events, oldest first within each session."""
 
     slot: I32  # [N]
@@ -32,7 +32,7 @@ class Columns(NamedTuple):
 
 
 @inner
-def copy_sessions(state: State, rank: I32, columns: Columns) -> None:
+def copy_sessions(state: State, rank: I32, columns: RetainedColumns) -> None:
     """Fill *columns*, just large enough, with all retained sessions; *rank* is the place of each item's number."""
     n_slots = state.session.size
     n_sessions = 0
@@ -60,7 +60,7 @@ def copy_sessions(state: State, rank: I32, columns: Columns) -> None:
 
 
 @inner
-def place_events(state: State, columns: Columns, items: I32, newest_in: I32) -> None:
+def place_events(state: State, columns: RetainedColumns, items: I32, newest_in: I32) -> None:
     """Put the events into the blocks that their sessions have been given, and count them for their items.
 
     *items* are the numbers of the items by rank, *newest_in* is scratch memory, an item each, all -1.

@@ -3,17 +3,17 @@
 import numpy as np
 
 from stream_rec.core.compiled import inner
-from stream_rec.core.index.kernel.state import ID_WINDOW, WATERMARK, Records, State
+from stream_rec.core.index.kernel.state import ID_WINDOW, WATERMARK, State, Structs
 
 
 @inner
-def is_vacant(seen: Records, place: int) -> bool:
+def is_vacant(seen: Structs, place: int) -> bool:
     """Whether no id stands at *place*."""
     return seen[place]["high"] == 0 and seen[place]["low"] == 0
 
 
 @inner
-def find_id(seen: Records, high: np.uint64, low: np.uint64) -> int:
+def find_id(seen: Structs, high: np.uint64, low: np.uint64) -> int:
     """Return the place of an event id in the window's hash table, or of the vacant entry where it would go."""
     mask = seen.size - 1
     place = np.int64(low & np.uint64(mask))
@@ -29,7 +29,7 @@ def _is_among(value: np.uint64, ordered: np.ndarray) -> bool:
 
 
 @inner
-def copy_ids(state: State, table: Records, without: np.ndarray) -> int:
+def copy_ids(state: State, table: Structs, without: np.ndarray) -> int:
     """Fill a fresh table with the unexpired ids, leaving out those of the owners *without* (ascending).
 
     Return how many they are.

@@ -162,7 +162,7 @@ HEAD: np.dtype[np.void] = _record(
     stop=np.int64,  # where it begins
     query=np.int32,  # whose list it is, as an index of the query's items
 )
-Records = npt.NDArray[np.void]
+Structs = npt.NDArray[np.void]
 
 
 class State(NamedTuple):
@@ -172,23 +172,23 @@ class State(NamedTuple):
     limits: I64  # [N_LIMITS]
     event_blocks: I64  # [N_BLOCK_SIZES] first free event block of each size, -1 for none
     posting_blocks: I64  # [N_BLOCK_SIZES]
-    session: Records  # [S] SESSION
+    session: Structs  # [S] SESSION
     event_item: U32  # [E] item number, REPEATED set if the item occurs again later in the session
     event_time: I64  # [E] ms; the first word of a free block links to the next free one
     event_type: U8  # [E]
-    item: Records  # [I] ITEM
+    item: Structs  # [I] ITEM
     counts: U32  # [I * POPULAR_STEPS] an item's events of retained sessions, at step modulo POPULAR_STEPS
     postings: U64  # [P]
-    front: Records  # OLDEST: the oldest sessions, oldest first
-    filed: Records  # FILING: sessions to be filed by the store
-    released: Records  # RELEASE: slots freed in this call, perhaps more than once
+    front: Structs  # OLDEST: the oldest sessions, oldest first
+    filed: Structs  # FILING: sessions to be filed by the store
+    released: Structs  # RELEASE: slots freed in this call, perhaps more than once
     emptied: I32  # items that lost their last posting in this call, perhaps more than once
     dirty: I32  # [I] items whose popularity changed
-    top: Records  # [TOP_SIZE] TOP, most popular first
-    seen: Records  # [W] SEEN_ID: hash table of event ids, W a power of two
+    top: Structs  # [TOP_SIZE] TOP, most popular first
+    seen: Structs  # [W] SEEN_ID: hash table of event ids, W a power of two
 
 
-class Batch(NamedTuple):
+class EventArrays(NamedTuple):
     """Events to apply, in log order, with all ids already turned into numbers."""
 
     slot: I32
@@ -207,9 +207,9 @@ class Scratch(NamedTuple):
     mark: U8  # [I] bits: IN_QUERY, BLOCKED
     touched: I32  # [I]
     marked: I32  # lists of marked items
-    query: Records  # QUERY_ITEM: the query's distinct items, newest first
+    query: Structs  # QUERY_ITEM: the query's distinct items, newest first
     head: U64  # the newest posting of each list that is not yet met
-    lists: Records  # HEAD
+    lists: Structs  # HEAD
     match: I32
     candidate: I32
     similarity: F64
@@ -222,7 +222,7 @@ class Scratch(NamedTuple):
     trail: F64  # [N_TRAIL] what the last query leaves to tell of it, beside the lists above
 
 
-class Answers(NamedTuple):
+class AnswerArrays(NamedTuple):
     """Ranked items of each query, best first, n[q] of them in row q."""
 
     item: I32  # [Q, n]
@@ -250,7 +250,7 @@ class Policy(NamedTuple):
     Row 0 of the catalogue stands for all items that are not in it. Of R rows, S rule sets and G categories:
     """
 
-    terms: Records  # [Q] TERMS, or [1] for all queries alike
+    terms: Structs  # [Q] TERMS, or [1] for all queries alike
     listed: I32  # item numbers: parts of it are the terms' lists
     verdict: U16  # [S, R] 0 bars the item; else which factor its score is multiplied by
     factor: F64  # [S, F]

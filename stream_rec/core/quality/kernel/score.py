@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_rec.core.compiled import entry, inner
-from stream_rec.core.index.kernel.state import APPLIED, NEVER, Answers, Batch, Records
+from stream_rec.core.index.kernel.state import APPLIED, NEVER, AnswerArrays, EventArrays, Structs
 
 __all__ = ["Covered", "Shown", "Tally", "forget", "refill", "show", "took"]
 
@@ -214,12 +214,12 @@ def took(
     tally: Tally,
     covered: Covered,
     n_served: int,
-    batch: Batch,
-    sessions: Records,
-    items: Records,
+    batch: EventArrays,
+    sessions: Structs,
+    items: Structs,
     counted: U8,
     rows: I32,
-    answers: Answers,
+    answers: AnswerArrays,
 ) -> None:
     """Hold each applied event against its session's newest answers, and remember those that were given after it.
 

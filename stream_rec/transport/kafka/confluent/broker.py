@@ -26,7 +26,7 @@ from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.broker import Bounds, Partition, Revoked, TopicSpec
 from stream_rec.transport.kafka.config import Config, Role
 from stream_rec.transport.kafka.confluent.config import confluent_settings, refused
-from stream_rec.transport.kafka.confluent.errors import Translator, Trouble, Untyped, log
+from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped, log
 from stream_rec.transport.kafka.confluent.member import ConfluentMember
 from stream_rec.transport.kafka.confluent.reader import ConfluentReader
 from stream_rec.transport.kafka.confluent.writer import ConfluentWriter
@@ -54,7 +54,7 @@ class ConfluentBroker:
     """See `Broker`. Connects at once, so that a wrong setting shows at once."""
 
     def __init__(self, servers: str, config: Config) -> None:
-        self.errors = Translator(config)
+        self.errors = LibrdkafkaErrors(config)
         self._config = config
         self._servers = servers
         self._limits: dict[str, int] = {}

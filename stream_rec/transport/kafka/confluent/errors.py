@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 
-from stream_rec.errors import FencedError, SeatLostError, SettingsError, StreamRecError, TransportError
+from stream_rec.errors import AssignmentLostError, FencedError, SettingsError, StreamRecError, TransportError
 from stream_rec.transport.kafka.config import Config
 
-__all__ = ["CLIENT_ERRORS", "Translator", "Trouble", "Untyped"]
+__all__ = ["CLIENT_ERRORS", "LibrdkafkaErrors", "Trouble", "Untyped"]
 
 Untyped = Any
 """Something of confluent-kafka's: it may not be installed where types are checked."""
@@ -113,7 +113,7 @@ class Trouble:
         self.connection = None
 
 
-class Translator:
+class LibrdkafkaErrors:
     """Makes errors of one client's calls into ours; *config* tells what could be wrong, and what must be hidden."""
 
     def __init__(self, config: Config) -> None:
@@ -157,7 +157,7 @@ class Translator:
             (_REFUSED, self._refused),
             (_NOT_ALLOWED, self._not_allowed),
             (_FENCED, lambda text: FencedError(f"{text}; another process runs under this name")),
-            (_SEAT_LOST, SeatLostError),
+            (_SEAT_LOST, AssignmentLostError),
             (_SSL, self._no_tls),
         ]
 

@@ -12,9 +12,9 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from stream_rec.errors import StreamRecError, TransportError
-from stream_rec.transport.broker import Partition, Positions, Revoked
+from stream_rec.transport.broker import Partition, PartitionOffsets, Revoked
 from stream_rec.transport.kafka.confluent.callbacks import Turns
-from stream_rec.transport.kafka.confluent.errors import Translator, Trouble, Untyped
+from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped
 
 __all__ = ["ConfluentMember"]
 
@@ -40,7 +40,7 @@ class ConfluentMember:
     """See `Member`. *consumer* is the seat's alone."""
 
     def __init__(
-        self, consumer: Untyped, topics: Sequence[str], revoked: Revoked, errors: Translator, trouble: Trouble
+        self, consumer: Untyped, topics: Sequence[str], revoked: Revoked, errors: LibrdkafkaErrors, trouble: Trouble
     ) -> None:
         self._consumer = consumer
         self._topics = list(topics)
@@ -109,7 +109,7 @@ class ConfluentMember:
                 if not error.retriable or time.monotonic() > until:
                     raise
 
-    def commit(self, positions: Positions) -> None:
+    def commit(self, positions: PartitionOffsets) -> None:
         """Refused where the group has gone on."""
         offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
         with self._errors.during("committing positions", self._trouble):

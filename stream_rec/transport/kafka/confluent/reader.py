@@ -13,8 +13,8 @@ from typing import Final
 from confluent_kafka import KafkaError, Message, TopicPartition
 
 from stream_rec.errors import LogChangedError, StreamRecError, TransportError
-from stream_rec.transport.broker import Bounds, Partition, Positions
-from stream_rec.transport.kafka.confluent.errors import Translator, Trouble, Untyped
+from stream_rec.transport.broker import Bounds, Partition, PartitionOffsets
+from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped
 from stream_rec.transport.kafka.log_changed import not_there
 from stream_rec.transport.records import Form, Record, Records
 
@@ -50,7 +50,7 @@ class ConfluentReader:
         self,
         consumer: Untyped,
         bounds: Callable[..., dict[Partition, Bounds]],
-        errors: Translator,
+        errors: LibrdkafkaErrors,
         trouble: Trouble,
     ) -> None:
         self._consumer = consumer
@@ -66,7 +66,7 @@ class ConfluentReader:
         self._ask_at = 0.0
         self._is_closed = False
 
-    def start(self, positions: Positions) -> None:
+    def start(self, positions: PartitionOffsets) -> None:
         """A new assignment, which drops what was fetched for the last one."""
         self._ours = {(partition.topic, partition.number): partition for partition in positions}
         self._positions = dict(positions)

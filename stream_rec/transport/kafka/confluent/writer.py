@@ -18,15 +18,15 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from stream_rec.errors import (
+    AssignmentLostError,
     FencedError,
     RecordTooLargeError,
-    SeatLostError,
     StreamRecError,
     TransportError,
 )
-from stream_rec.transport.broker import Outgoing, Partition, Positions
+from stream_rec.transport.broker import Partition, PartitionOffsets, ProducerRecord
 from stream_rec.transport.kafka.batch_limits import Portions
-from stream_rec.transport.kafka.confluent.errors import CLIENT_ERRORS, Translator, Trouble, Untyped
+from stream_rec.transport.kafka.confluent.errors import CLIENT_ERRORS, LibrdkafkaErrors, Trouble, Untyped
 from stream_rec.transport.kafka.record_size import record_bytes, refuse_too_large
 
 __all__ = ["ConfluentWriter"]
@@ -61,7 +61,7 @@ class ConfluentWriter:
         transactional_id: str | None,
         given: Mapping[str, str],
         largest_record: Callable[[str], int],
-        errors: Translator,
+        errors: LibrdkafkaErrors,
     ) -> None:
         self._make = make
         self._transactional_id = transactional_id
@@ -76,7 +76,7 @@ class ConfluentWriter:
         """Of a transaction; a call of the client is given no more than `_patience_s` of it."""
         self._patience_s = min(self._longest_s, _TIMEOUT_S)
         self._failures: list[tuple[KafkaError, Message]] = []
-        self._sent: Sequence[Outgoing] = ()
+        self._sent: Sequence[ProducerRecord] = ()
         """What the last call was to send, of which the outcome is still open: an error names a place in it."""
         self._producer: Untyped = None
         self._starting: Untyped = None
@@ -106,7 +106,7 @@ class ConfluentWriter:
         self._is_open = True
         self._began = time.monotonic()
 
-    def send(self, records: Sequence[Outgoing]) -> None:
+    def send(self, records: Sequence[ProducerRecord]) -> None:
         """Hand them to the client, which sends on threads of its own; wait where it has no room for more."""
         self._open()
         refuse_too_large(records, self._max_bytes, None if self._is_compressed else self._largest_record)
@@ -125,7 +125,7 @@ class ConfluentWriter:
                 except BufferError:
                     self._send_when_there_is_room(record)
 
-    def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
+    def place(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
         """With a producer that tells of each record: it is made anew at the first call."""
         if not self._tells_of_each:
             self._tells_of_each = True
@@ -163,10 +163,10 @@ class ConfluentWriter:
         self._await_answers()
         self._sent = ()
 
-    def add_positions(self, positions: Positions, identity: object) -> None:
+    def add_positions(self, positions: PartitionOffsets, identity: object) -> None:
         """With the seat's identity, so that the broker refuses those of one that was lost (KIP-447)."""
         if identity is None:
-            raise SeatLostError("the seat in the group is lost: its positions cannot be committed any more")
+            raise AssignmentLostError("the seat in the group is lost: its positions cannot be committed any more")
         offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
         with self._watched("adding positions to a transaction"):
             self._producer.send_offsets_to_transaction(offsets, identity, self._patience_s)
@@ -269,7 +269,7 @@ class ConfluentWriter:
         if self._sent:
             self._trouble.is_over()
 
-    def _make_room(self, record: Outgoing, most: int) -> None:
+    def _make_room(self, record: ProducerRecord, most: int) -> None:
         """Before *record* is handed over: of its topic, no more than *most* may be under way."""
         if not self._portions.take(record, most):
             self._await_answers()
@@ -294,7 +294,7 @@ class ConfluentWriter:
         if error is not None:
             self._failures.append((error, message))
 
-    def _send_when_there_is_room(self, record: Outgoing) -> None:
+    def _send_when_there_is_room(self, record: ProducerRecord) -> None:
         until = time.monotonic() + self._patience_s
         while time.monotonic() < until:
             self._producer.poll(_ROOM_S)
@@ -336,7 +336,7 @@ class ConfluentWriter:
 
         A transaction that took too long is ended by the broker, with the words that it has for a newer writer.
         """
-        self._is_broken = self._is_broken or not isinstance(error, SeatLostError)
+        self._is_broken = self._is_broken or not isinstance(error, AssignmentLostError)
         took = time.monotonic() - self._began
         if not (self._is_open and isinstance(error, FencedError) and took > self._longest_s):
             return error

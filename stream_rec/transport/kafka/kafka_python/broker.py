@@ -18,7 +18,7 @@ from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.broker import Bounds, Partition, Revoked, TopicSpec
 from stream_rec.transport.kafka.config import Config, Role
 from stream_rec.transport.kafka.kafka_python.config import python_settings
-from stream_rec.transport.kafka.kafka_python.errors import Translator
+from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
 from stream_rec.transport.kafka.kafka_python.internals import Untyped, opened
 from stream_rec.transport.kafka.kafka_python.member import PythonMember
 from stream_rec.transport.kafka.kafka_python.reader import PythonReader
@@ -47,7 +47,7 @@ class PythonBroker:
     """See `Broker`. Connects at once, so that a wrong setting shows at once."""
 
     def __init__(self, servers: str, config: Config) -> None:
-        self.errors = Translator(servers, config)
+        self.errors = KafkaPythonErrors(servers, config)
         if config.has_secrets:
             # What it tells at the level of debug is every byte that it sends. A level above that stays.
             log = logging.getLogger("kafka")

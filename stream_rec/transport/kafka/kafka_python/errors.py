@@ -6,13 +6,13 @@ from typing import Final
 
 import kafka.errors as theirs
 
-from stream_rec.errors import FencedError, SeatLostError, SettingsError, StreamRecError, TransportError
+from stream_rec.errors import AssignmentLostError, FencedError, SettingsError, StreamRecError, TransportError
 from stream_rec.transport.kafka.config import Config
 from stream_rec.transport.kafka.kafka_python.config import connection
 from stream_rec.transport.kafka.kafka_python.diagnosis import diagnose
 from stream_rec.transport.kafka.kafka_python.internals import Untyped
 
-__all__ = ["Translator"]
+__all__ = ["KafkaPythonErrors"]
 
 _REFUSED: Final = (
     theirs.SaslAuthenticationFailedError,
@@ -41,7 +41,7 @@ _OF_ONE_PRODUCER: Final = (
 )
 
 
-class Translator:
+class KafkaPythonErrors:
     """Makes errors of one client's calls into ours; *config* tells what could be wrong, and what must be hidden."""
 
     def __init__(self, servers: str, config: Config) -> None:
@@ -83,7 +83,7 @@ class Translator:
             (theirs.AuthorizationError, self._not_allowed),
             (theirs.KafkaConfigurationError, lambda text: SettingsError("kafka", text)),
             (_FENCED, lambda text: FencedError(f"{text}; another process runs under this name")),
-            (_SEAT_LOST, SeatLostError),
+            (_SEAT_LOST, AssignmentLostError),
             (theirs.UnsupportedCodecError, self._no_codec),
         ]
 

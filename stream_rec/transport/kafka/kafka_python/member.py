@@ -18,8 +18,8 @@ from kafka import AsyncConsumerRebalanceListener, OffsetAndMetadata, TopicPartit
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from stream_rec.errors import FencedError, StreamRecError, TransportError
-from stream_rec.transport.broker import Partition, Positions, Revoked
-from stream_rec.transport.kafka.kafka_python.errors import Translator
+from stream_rec.transport.broker import Partition, PartitionOffsets, Revoked
+from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
 from stream_rec.transport.kafka.kafka_python.internals import Untyped, is_fenced, know_topics, pause_on_loop
 
 __all__ = ["PythonMember"]
@@ -39,7 +39,7 @@ _PATIENCE_S: Final = 10.0
 class PythonMember:
     """See `Member`. *consumer* is the seat's alone."""
 
-    def __init__(self, consumer: Untyped, topics: Sequence[str], revoked: Revoked, errors: Translator) -> None:
+    def __init__(self, consumer: Untyped, topics: Sequence[str], revoked: Revoked, errors: KafkaPythonErrors) -> None:
         self._consumer = consumer
         self._topics = list(topics)
         self._revoked = revoked
@@ -106,7 +106,7 @@ class PythonMember:
             }
         return {partition: offset for partition, offset in found.items() if offset is not None}
 
-    def commit(self, positions: Positions) -> None:
+    def commit(self, positions: PartitionOffsets) -> None:
         """Refused where the group has gone on."""
         theirs_ = {
             TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in positions.items()

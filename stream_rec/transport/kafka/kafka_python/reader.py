@@ -14,8 +14,8 @@ import kafka.errors as theirs
 from kafka import TopicPartition
 
 from stream_rec.errors import LogChangedError
-from stream_rec.transport.broker import Bounds, Partition, Positions
-from stream_rec.transport.kafka.kafka_python.errors import Translator
+from stream_rec.transport.broker import Bounds, Partition, PartitionOffsets
+from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
 from stream_rec.transport.kafka.kafka_python.internals import Untyped, free_the_slot
 from stream_rec.transport.kafka.log_changed import not_there
 from stream_rec.transport.records import Form, Record, Records
@@ -38,7 +38,7 @@ class PythonReader:
         self,
         consumer: Untyped,
         bounds: Callable[..., dict[Partition, Bounds]],
-        errors: Translator,
+        errors: KafkaPythonErrors,
     ) -> None:
         self._consumer = consumer
         self._bounds = bounds
@@ -51,7 +51,7 @@ class PythonReader:
         self._held: frozenset[Partition] = frozenset()
         self._ask_at = 0.0
 
-    def start(self, positions: Positions) -> None:
+    def start(self, positions: PartitionOffsets) -> None:
         """A new assignment, which drops what was fetched for the last one."""
         self._theirs = {partition: TopicPartition(*partition) for partition in positions}
         self._ours = {theirs_: partition for partition, theirs_ in self._theirs.items()}

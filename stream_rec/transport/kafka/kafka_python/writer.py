@@ -14,15 +14,15 @@ import kafka.errors as theirs
 from kafka import OffsetAndMetadata, TopicPartition
 
 from stream_rec.errors import (
+    AssignmentLostError,
     FencedError,
     RecordTooLargeError,
-    SeatLostError,
     StreamRecError,
     TransportError,
 )
-from stream_rec.transport.broker import Outgoing, Partition, Positions
+from stream_rec.transport.broker import Partition, PartitionOffsets, ProducerRecord
 from stream_rec.transport.kafka.batch_limits import Portions
-from stream_rec.transport.kafka.kafka_python.errors import Translator
+from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
 from stream_rec.transport.kafka.kafka_python.internals import BoundedProducer, Untyped
 from stream_rec.transport.kafka.record_size import record_bytes, refuse_too_large
 
@@ -48,7 +48,7 @@ class PythonWriter:
     """See `Writer`. *connect* makes a producer, or raises."""
 
     def __init__(
-        self, connect: Callable[[type], Untyped], largest_record: Callable[[str], int], errors: Translator
+        self, connect: Callable[[type], Untyped], largest_record: Callable[[str], int], errors: KafkaPythonErrors
     ) -> None:
         self._connect = connect
         self._largest_record = largest_record
@@ -56,7 +56,7 @@ class PythonWriter:
         self._producer: Untyped = None
         self._sent: list[Untyped] = []
         """The client's word for each of the records, of which the outcome is still open."""
-        self._outgoing: list[Outgoing] = []
+        self._outgoing: list[ProducerRecord] = []
         self._n_arrived = 0
         """Of them, so many are known to have arrived."""
         self._portions = Portions(0, largest_record)  # until a producer tells how large its batches are
@@ -86,7 +86,7 @@ class PythonWriter:
         self._is_open = True
         self._began = time.monotonic()
 
-    def send(self, records: Sequence[Outgoing]) -> None:
+    def send(self, records: Sequence[ProducerRecord]) -> None:
         """Hand them to the client, which sends on a thread of its own."""
         self._open()
         compressed = self._producer.config["compression_type"] is not None
@@ -103,7 +103,7 @@ class PythonWriter:
                     self._make_room(record, narrow[topic])
                 keep(take(topic, value, key, list(headers)))
 
-    def place(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
+    def place(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
         """The client's own futures tell where."""
         self.send(records)
         sent = self._sent
@@ -116,7 +116,7 @@ class PythonWriter:
         with self._watched("writing"):
             for topic, number in partitions:
                 self._sent.append(self._producer.send(topic, b"", partition=number))
-                self._outgoing.append(Outgoing(topic, b""))
+                self._outgoing.append(ProducerRecord(topic, b""))
         self.flush()
 
     def flush(self) -> None:
@@ -126,10 +126,10 @@ class PythonWriter:
         self._await_answers()
         self._forget()
 
-    def add_positions(self, positions: Positions, identity: object) -> None:
+    def add_positions(self, positions: PartitionOffsets, identity: object) -> None:
         """With the seat's identity, so that the broker refuses those of one that was lost (KIP-447)."""
         if identity is None:
-            raise SeatLostError("the seat in the group is lost: its positions cannot be committed any more")
+            raise AssignmentLostError("the seat in the group is lost: its positions cannot be committed any more")
         offsets = {
             TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in positions.items()
         }
@@ -210,7 +210,7 @@ class PythonWriter:
         self._n_arrived = len(self._sent)
         self._portions.arrived()
 
-    def _make_room(self, record: Outgoing, most: int) -> None:
+    def _make_room(self, record: ProducerRecord, most: int) -> None:
         """Before *record* is handed over: of its topic, no more than *most* may be under way."""
         if not self._portions.take(record, most):
             self._await_answers()
@@ -259,7 +259,7 @@ class PythonWriter:
 
         A transaction that took too long is ended by the broker, with the words that it has for a newer writer.
         """
-        self._is_broken = self._is_broken or not isinstance(error, SeatLostError)
+        self._is_broken = self._is_broken or not isinstance(error, AssignmentLostError)
         took = time.monotonic() - self._began
         limit = producer.config["transaction_timeout_ms"] / 1000
         if not (self._is_open and isinstance(error, FencedError) and took > limit):
@@ -267,7 +267,7 @@ class PythonWriter:
         message = f"the transaction took more than {limit:g} s (kafka.transaction.timeout.ms), and was aborted"
         return TransportError(message, retriable=True)
 
-    def _refusal(self, error: BaseException | None, place: int, record: Outgoing) -> StreamRecError:
+    def _refusal(self, error: BaseException | None, place: int, record: ProducerRecord) -> StreamRecError:
         if isinstance(error, theirs.MessageSizeTooLargeError | theirs.RecordListTooLargeError):
             limit = self._largest_record(record.topic)
             message = f"the broker refuses a record of {record_bytes(record)} bytes for {record.topic!r}: {error}"

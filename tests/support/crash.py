@@ -1,0 +1,128 @@
+"""A service on a broker in memory that is killed at a step of our choice, and started anew."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import EventDecoder
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import changed, model
+from stream_rec.service.committing.destinations import HEADERS, OutputDestinations
+from stream_rec.service.committing.snapshots import Snapshots
+from stream_rec.service.processing.processor import Processor
+from stream_rec.service.running.components import ServiceComponents
+from stream_rec.service.running.consumer_loop import ConsumerLoop
+from stream_rec.service.running.pipeline import Inline
+from stream_rec.transport.memory.broker import MemoryBroker
+from stream_rec.transport.records import Record
+
+LIMITS = Limits(retention_ms=400, allowed_lateness_ms=60, max_session_events=6, popular_half_life_ms=50)
+MODEL = changed(model("vmis-knn"), m=6, k=3, n=4)
+
+
+DeadRecord = tuple[bytes, bytes | None, tuple[tuple[str, bytes], ...], bool]
+
+
+class Crash(BaseException):
+    """The process is gone. No `except Exception` catches it."""
+
+
+class Bomb:
+    """Counts the steps that are announced to it, and raises at the one it is set to."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.at: int | None = None
+
+    def __call__(self, step: str) -> None:
+        self.n += 1
+        if self.n == self.at:
+            raise Crash(step)
+
+
+def make_processor() -> Processor:
+    return Processor(Engine(MODEL, limits=LIMITS), EventDecoder())
+
+
+def parts(
+    broker: MemoryBroker, snapshots: Snapshots | None = None, name: str = "one", **others: object
+) -> ServiceComponents:
+    return ServiceComponents(
+        broker,
+        "clicks",
+        make_processor,
+        OutputDestinations(answers_topic="recs", dead_letters_topic="dead"),
+        transactional_id=name,
+        snapshots=snapshots,
+        watcher=snapshots,
+        max_records=3,
+        pipeline=Inline,
+        **others,  # type: ignore[arg-type]  # a test's own
+    )
+
+
+def snapshots_in(folder: Path, step: Callable[[str], None]) -> Snapshots:
+    """Written after every batch, where they are due."""
+    return Snapshots(folder, {"of": "a test"}, every_s=0.0, keep=2, now_ms=lambda: 0, step=step, beside=False)
+
+
+def log_of(seed: int, n: int = 24) -> list[tuple[bytes | None, bytes]]:
+    """Values and keys: good, late, repeated, broken and forgetting records."""
+    chance = random.Random(seed)
+    now, log = 1_000, []
+    for _ in range(n):
+        now += chance.choice([0, 1, 5, 20])
+        session = f"s{chance.randrange(5)}"
+        value: bytes | None = msgspec.json.encode(
+            {
+                "session_id": session,
+                "item_id": f"i{chance.randrange(7)}",
+                "timestamp": now - chance.choice([0, 0, 0, 10, 90]),
+                "event_id": chance.choice([None, None, f"e{chance.randrange(9)}"]),
+            }
+        )
+        odd = chance.random()
+        if odd < 0.06:
+            value = None
+        elif odd < 0.1:
+            value = b'{"type":"forget","session_id":"%s"}' % session.encode()
+        elif odd < 0.16:
+            value = chance.randbytes(9)
+        log.append((value, session.encode()))
+    return log
+
+
+def broker_with(log: list[tuple[bytes | None, bytes]], partitions: int, bomb: Bomb) -> MemoryBroker:
+    broker = MemoryBroker({"clicks": partitions, "recs": 1, "dead": 1}, before=bomb)
+    for value, key in log:
+        broker.produce("clicks", value, key)
+    return broker
+
+
+def run_to_the_end(parts: ServiceComponents) -> None:
+    """Until nothing is left to do; a crash leaves everything as it is."""
+    life = ConsumerLoop(parts, lambda: False)
+    idle = 0
+    while idle < 4:  # a rebalance takes a turn or two
+        life.assignment._next_poll = 0.0
+        idle = 0 if life.step(0.0) else idle + 1
+
+
+def written(broker: MemoryBroker) -> tuple[list[tuple[bytes, bytes | None]], list[DeadRecord]]:
+    """What readers of committed records see: answers, and dead letters."""
+    answers = [(record.value, record.key) for record in broker.visible("recs")]
+    dead = [(record.value, record.key, record.headers, record.tombstone) for record in broker.visible("dead")]
+    return answers, dead
+
+
+def origin(record: Record) -> tuple[str, int, int]:
+    """Where a dead letter's record stood."""
+    told = dict(record.headers)
+    return (
+        told[f"{HEADERS}topic"].decode(),
+        int(told[f"{HEADERS}partition"]),
+        int(told[f"{HEADERS}offset"]),
+    )

@@ -1,0 +1,154 @@
+"""Services that serve HTTP, in this process, and a client for them: what tests of the API stand on."""
+
+import contextlib
+import http.client
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import EventDecoder, EventEncoder
+from stream_rec.service.assembly.standalone import build_embedded
+from stream_rec.service.committing.destinations import OutputDestinations
+from stream_rec.service.handle import ServiceHandle
+from stream_rec.service.processing.processor import Processor
+from stream_rec.service.reporting.status import StatsTaker
+from stream_rec.service.requests.ingest import TopicInlet
+from stream_rec.service.requests.request_queue import RequestQueue
+from stream_rec.service.running.components import ServiceComponents
+from stream_rec.service.running.kafka_service import KafkaService
+from stream_rec.service.running.reporter import Reporter
+from stream_rec.settings import load
+from stream_rec.transport.memory.broker import MemoryBroker
+from stream_rec.web.context import CallLimits
+from stream_rec.web.serve import build_server
+from stream_rec.web.server import Server
+
+SECONDS = 20.0
+
+
+class Reply(NamedTuple):
+    """What came back."""
+
+    status: int
+    json: Any
+    headers: dict[str, str]
+    text: str
+
+
+class Client:
+    """Calls one server over one connection. For one thread."""
+
+    def __init__(self, port: int, key: str | None = None) -> None:
+        self.port = port
+        self._key = key
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+
+    def __del__(self) -> None:
+        self._connection.close()
+
+    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
+        """Call it; a body that is no bytes is sent as JSON."""
+        data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        if self._key is not None:
+            headers.setdefault("authorization", f"Bearer {self._key}")
+        self._connection.request(method, quote(path, safe="/:?=&%+.,[]"), data, headers)
+        reply = self._connection.getresponse()
+        text = reply.read()
+        is_json = reply.headers.get_content_type() == "application/json"
+        parsed = msgspec.json.decode(text) if is_json and text else None
+        return Reply(reply.status, parsed, {k.lower(): v for k, v in reply.headers.items()}, text.decode())
+
+    def get(self, path: str) -> Any:
+        """What a successful GET brings."""
+        reply = self("GET", path)
+        assert reply.status == 200, reply
+        return reply.json
+
+    def post(self, path: str, body: Any) -> Any:
+        """What a successful POST brings."""
+        reply = self("POST", path, body)
+        assert reply.status in {200, 202}, reply
+        return reply.json
+
+
+class Running(NamedTuple):
+    """A service that serves HTTP."""
+
+    client: Client
+    server: Server
+    served: ServiceHandle
+
+
+def eventually(holds: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, f"not {what} in time"
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def embedded(key: str | None = None, **flags: Any) -> Iterator[Running]:
+    """A run that stays, with these settings; ready when entered. It ends with the block, in good order."""
+    settings = load(flags={"events": "http", "http": "127.0.0.1:0", **flags})
+    stop = threading.Event()
+    failures: list[BaseException] = []
+    with ExitStack() as undo:
+        run, served = build_embedded(settings, undo)
+        server = build_server(settings, served)
+        undo.callback(server.close)
+        server.start()
+
+        def go() -> None:
+            try:
+                run.run(stop.is_set)
+            except BaseException as error:  # noqa: BLE001  # it is the test's to see
+                failures.append(error)
+
+        thread = threading.Thread(target=go, name="recommender")
+        thread.start()
+        try:
+            eventually(lambda: failures or served.status().is_ready, "ready")
+            yield Running(Client(server.port, key), server, served)
+        finally:
+            stop.set()
+            thread.join(SECONDS)
+        assert not thread.is_alive()
+        assert [] == failures
+
+
+@contextlib.contextmanager
+def on_broker(broker: MemoryBroker, limits: CallLimits | None = None) -> Iterator[Running]:
+    """A service on a broker in memory that has the topics `clicks` and `recs`; ready when entered."""
+    request_queue, taker = RequestQueue(), StatsTaker()
+    reporter = Reporter(None, taker, None)
+    parts = ServiceComponents(
+        broker,
+        "clicks",
+        lambda: Processor(Engine(), EventDecoder()),
+        OutputDestinations(answers_topic="recs"),
+        transactional_id="one",
+        watcher=taker,
+        request_queue=request_queue,
+    )
+    live = KafkaService(lambda _: parts)
+    ingest = TopicInlet(lambda: broker, "clicks", EventEncoder(), request_queue)
+    served = ServiceHandle(request_queue, ingest, lambda: reporter.status(live), lambda: live.state == "ready")
+    server = Server(served, "127.0.0.1:0", limits=limits).start()
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: live.run(stop.is_set), name="service")
+    thread.start()
+    try:
+        eventually(lambda: served.status().is_ready, "ready")
+        yield Running(Client(server.port), server, served)
+    finally:
+        stop.set()
+        thread.join(SECONDS)
+        ingest.close()
+        server.close()
+    assert not thread.is_alive()

@@ -1,0 +1,182 @@
+"""Explanations as a user meets them: what is told, what is summed up, what is hidden, and what it is in JSON."""
+
+import msgspec
+import numpy as np
+import pytest
+from msgspec import UNSET
+
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import (
+    Answer,
+    ByNeighbours,
+    ByPopularity,
+    ByTheLast,
+    Event,
+    Others,
+    Recommendation,
+    Request,
+    RequestDecoder,
+    Ruled,
+    SharedOthers,
+    encode_answer,
+)
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import EXPLAINED, PRESETS, AnsweredQuery, Explaining, Names, ScoredItem, changed, explain
+from stream_rec.library import Recommender
+
+LARGEST_RECORD = 1_000_000  # what a Kafka topic takes unless told otherwise, nearly
+ONE_NEIGHBOUR = changed(PRESETS["vmis-knn"], k=1)
+
+
+def engine_of(*visits: str, model: object = "vmis-knn") -> Engine:
+    """One that has seen sessions s0, s1, ..., each written as its items, one event a millisecond."""
+    engine = Engine(model)  # type: ignore[arg-type]  # a preset or a model
+    pairs = [(f"s{number}", item) for number, items in enumerate(visits) for item in items.split()]
+    engine.apply([Event(session, item, time) for time, (session, item) in enumerate(pairs)])
+    return engine
+
+
+def by_neighbours(item: Recommendation) -> ByNeighbours:
+    assert isinstance(item.why, ByNeighbours)
+    return item.why
+
+
+def test_the_factors_of_a_score_by_hand() -> None:
+    """Two sessions, one neighbour: shared, similarity, step, place and rarity as the formulas say."""
+    engine = engine_of("tent stove rope", "tent stove", model=changed(ONE_NEIGHBOUR, place_decay=1.0, direction=0.5))
+    (tent, rope) = sorted(engine.recommend("s1", explain=True), key=lambda item: item.item_id == "rope")
+    why = by_neighbours(rope)
+    (one,) = why.neighbours
+    assert ("s0", 2, 1.5, 1, 0.9) == (one.session_id, one.age_ms, one.similarity, one.step, one.match)
+    assert [("stove", 2, 1.0), ("tent", 1, 0.5)] == [(each.item_id, each.position, each.weight) for each in one.shared]
+    assert (1, 1.0) == (one.distance, one.direction)
+    assert pytest.approx(np.exp(-1.0)) == one.place
+    assert pytest.approx(np.log(2.0)) == why.idf
+    assert pytest.approx(1.5 * 0.9 * np.exp(-1.0) * np.log(2.0)) == one.share == why.total == rope.score
+    (before,) = by_neighbours(tent).neighbours
+    assert (-1, 0.5) == (before.distance, before.direction)
+
+
+def test_fallbacks_tell_their_counts() -> None:
+    """What followed the last item says after which and how often; what is popular how much."""
+    engine = engine_of("p x z", "x y", "q q", model=ONE_NEIGHBOUR)
+    reasons = {each.item_id: each.why for each in engine.recommend(items=["x"], explain=True)}
+    assert isinstance(reasons["y"], ByNeighbours)
+    assert ByTheLast("x", 1) == reasons["z"]
+    assert ByPopularity(2.0, 86_400_000) == reasons["q"]
+
+
+def test_sequential_rules_have_their_share() -> None:
+    """As many sessions as the rule was found in; without neighbours the rules are all there is."""
+    engine = engine_of("x y", "x y", "x", model=changed(PRESETS["default"], rules=1.0))
+    (item,) = engine.recommend("s2", explain=True)
+    assert ByNeighbours(2.0, [], 1.0, rules=Ruled("x", 2, 2.0, 2.0)) == item.why
+
+
+def test_the_rest_is_summed_up() -> None:
+    """Beyond as many neighbours and shared items as are listed, the largest shares and the newest items first."""
+    engine = engine_of("a b c", "a b c", "b c", "a b")
+    point = changed(PRESETS["vmis-knn"], seen="drop-session")
+    (whole,) = engine.ask(point, session_id="s3", how=Explaining(most=None))
+    (brief,) = engine.ask(point, session_id="s3", how=Explaining(most=1))
+    shares = [each.share for each in by_neighbours(whole).neighbours]
+    assert sorted(shares, reverse=True) == shares
+    assert [each.share for each in by_neighbours(brief).neighbours] == shares[:1]
+    assert Others(2, sum(shares[1:])) == by_neighbours(brief).others
+    assert SharedOthers(1, 0.5) == by_neighbours(brief).neighbours[0].shared_others
+    assert by_neighbours(whole).others is by_neighbours(whole).neighbours[0].shared_others is UNSET
+
+
+def test_sessions_can_be_hidden() -> None:
+    """Other visitors' ids are theirs; all else is told."""
+    engine = engine_of("a b", "a b", "a")
+    shown, hidden = engine.answer(
+        [Request(session_id="s2", explain=True), Request(session_id="s2", explain=True, hide_sessions=True)]
+    )
+    assert b'"session_id":"s0"' in encode_answer(shown)
+    names = [each.session_id for item in hidden.items for each in by_neighbours(item).neighbours]
+    assert names == [None, None]
+    assert b"s0" not in encode_answer(hidden)
+    assert b"s1" not in encode_answer(hidden)
+    assert [each.share for each in by_neighbours(hidden.items[0]).neighbours] == [
+        each.share for each in by_neighbours(shown.items[0]).neighbours
+    ]
+
+
+def test_who_does_not_ask_is_told_nothing() -> None:
+    """Not a byte of an answer changes, whatever was explained before; `hide_sessions` alone explains nothing."""
+    engine = engine_of("a b", "a b", "a")
+    before = encode_answer(engine.answer([Request(session_id="s2")])[0])
+    engine.answer([Request(session_id="s2", explain=True)])
+    after = engine.answer([Request(session_id="s2"), Request(session_id="s2", hide_sessions=True)])
+    assert [before, before] == [encode_answer(answer) for answer in after]
+    assert b"why" not in before
+
+
+def test_an_explained_answer_is_json_that_reads_back() -> None:
+    """Kinds are told apart by `kind`; what does not apply is left out."""
+    engine = engine_of("p x z", "x y", "q q", model=changed(PRESETS["default"], k=1))
+    (answer,) = engine.answer([Request(items=("x",), explain=True)])
+    line = encode_answer(answer)
+    assert answer == msgspec.json.decode(line, type=Answer)
+    assert {"neighbours", "popular"} <= {each["why"]["kind"] for each in msgspec.json.decode(line)["items"]}
+    assert b"boost" not in line
+
+
+def test_a_request_may_ask_for_it() -> None:
+    """By a field; null and false mean no."""
+    read = RequestDecoder().decode
+    assert Request(session_id="s", explain=True) == read(b'{"session_id":"s","explain":true}')
+    assert Request(session_id="s", hide_sessions=True) == read(b'{"session_id":"s","hide_sessions":true}')
+    assert Request(session_id="s") == read(b'{"session_id":"s","explain":false,"hide_sessions":null}')
+
+
+def test_a_boost_is_one_more_factor() -> None:
+    """What multiplies a score multiplies each share, and a fallback's count is told without it."""
+    engine = engine_of("p x z", "x y", "q q", model=ONE_NEIGHBOUR)
+    plainly = engine.recommend(items=["x"], explain=True)
+    number = {each.item_id: engine.items.find(each.item_id) or 0 for each in plainly}
+    p = engine.parameters(engine.model)
+    asked = AnsweredQuery(p, [engine.items.find("x") or 0], -1, dict.fromkeys(number.values(), 3.0))
+    sources = {"neighbours": 0, "followed": 1, "popular": 2}
+    scored = [ScoredItem(number[each.item_id], 3.0 * each.score, sources[each.source]) for each in plainly]
+    names = Names(engine.items.names, engine.sessions.ids.names)
+    told = {
+        each.item_id: why
+        for each, why in zip(plainly, explain(engine.index, names, asked, scored, Explaining()), strict=True)
+    }
+    boosted, before = told["y"], by_neighbours(plainly[0])
+    assert isinstance(boosted, ByNeighbours)
+    assert boosted.boost == 3.0
+    assert pytest.approx(3.0 * before.total) == boosted.total
+    assert pytest.approx(3.0 * before.neighbours[0].share) == boosted.neighbours[0].share
+    assert ByTheLast("x", 1, boost=3.0) == told["z"]
+    assert ByPopularity(2.0, 86_400_000, boost=3.0) == told["q"]
+
+
+def test_a_long_answer_stays_a_record_that_a_topic_takes() -> None:
+    """The first items are explained, with so many neighbours and shared items that an answer has less than 1 MB."""
+    limits = Limits(retention_ms=None, max_session_events=400)
+    engine = Engine(changed(PRESETS["sknn"], last=200, n=200, seen="drop-session"), limits=limits)
+    engine.apply(
+        [Event(f"{s:040}", f"{i:040}", 1_000 * s + i) for s in range(30) for i in range(300 if s < 29 else 100)]
+    )
+    (answer,) = engine.answer([Request(session_id=f"{29:040}", explain=True)])
+    assert len(answer.items) > EXPLAINED
+    assert [EXPLAINED, 10, 10] == [
+        sum(each.why is not UNSET for each in answer.items),
+        len(by_neighbours(answer.items[0]).neighbours),
+        len(by_neighbours(answer.items[0]).neighbours[0].shared),
+    ]
+    assert 300_000 < len(encode_answer(answer)) < LARGEST_RECORD
+
+
+def test_sessions_at_rest_are_explained_alike() -> None:
+    """By a flag, or by how much is wanted."""
+    recommender = Recommender("sknn").fit({"s": (["a", "b"], [1, 2]), "t": (["a", "b"], [3, 4])})
+    (item,) = recommender.recommend(items=["a"], explain=True)
+    (brief,) = recommender.recommend(items=["a"], explain=Explaining(most=1))
+    assert (2, 1) == (len(by_neighbours(item).neighbours), len(by_neighbours(brief).neighbours))
+    assert item.score == by_neighbours(item).total
+    (silent,) = recommender.recommend(items=["a"])
+    assert silent.why is UNSET

@@ -1,0 +1,229 @@
+"""A commit's steps: in which order, what is tried again, and what ends it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from stream_rec.core.events import Answer
+from stream_rec.errors import AssignmentLostError, FencedError, TransportError
+from stream_rec.service.batches import BatchResult, RejectedRecord
+from stream_rec.service.committing.checkpoint import Checkpoint
+from stream_rec.service.committing.destinations import HEADERS, OutputDestinations
+from stream_rec.transport.broker import Member, Partition
+from stream_rec.transport.memory.broker import MemoryBroker
+from stream_rec.transport.memory.log import MemorySink
+from stream_rec.transport.records import Record
+
+CLICKS = Partition("clicks", 0)
+PLACES = OutputDestinations(answers_topic="recs", dead_letters_topic="dead")
+
+
+class Steps:
+    """Notes the steps of a broker in memory, and fails where told to."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.failures: dict[str, list[Exception]] = {}
+
+    def __call__(self, step: str) -> None:
+        self.names.append(step)
+        if self.failures.get(step):
+            raise self.failures[step].pop(0)
+
+
+def broker_and_seat(steps: Callable[[str], None]) -> tuple[MemoryBroker, Member]:
+    broker = MemoryBroker({"clicks": 1, "recs": 1, "dead": 1}, before=steps, max_record_bytes=600)
+    member = broker.member("stream-rec", ["clicks"], lambda *_: None)
+    member.join()
+    member.poll()
+    return broker, member
+
+
+def output(member: Member, n: int = 1, refused: tuple[RejectedRecord, ...] = ()) -> BatchResult:
+    answers = [Answer("s1", None, [], 5, {"clicks-0": at}, "vmis-knn") for at in range(n)]
+    return BatchResult(answers, refused, {CLICKS: n + len(refused)}, member.generation, member.identity)
+
+
+def refused(value: bytes = b"{", headers: tuple[tuple[str, bytes], ...] = ()) -> RejectedRecord:
+    return RejectedRecord(Record(value, "clicks", 0, 7, b"k", headers), "not_json", "why")
+
+
+class TestExactlyOnce:
+    """One transaction."""
+
+    def test_answers_and_positions_are_seen_together(self) -> None:
+        """Begin, send, positions, commit; nothing shows before the last."""
+        steps = Steps()
+        broker, member = broker_and_seat(steps)
+        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        checkpoint.commit([output(member, 2), output(member, 3)])
+        assert ["begin", *["send"] * 5, "positions", "commit"] == steps.names
+        assert 5 == len(broker.visible("recs"))
+        assert {CLICKS: 3} == member.committed([CLICKS]) == checkpoint.committed
+
+    @pytest.mark.parametrize("step", ["begin", "send", "positions", "commit"])
+    def test_a_step_that_fails_for_now_has_all_done_anew(self, step: str) -> None:
+        """With the same records; what was sent before is taken back."""
+        steps = Steps()
+        steps.failures[step] = [TransportError("away", retriable=True)] * 2
+        broker, member = broker_and_seat(steps)
+        waits: list[float] = []
+        observed: list[tuple[int, float]] = []
+        retries: list[int] = []
+        checkpoint = Checkpoint(
+            PLACES,
+            member,
+            broker.writer("one"),
+            exactly_once=True,
+            pause=waits.append,
+            observe=lambda outputs, begun, ended: observed.append((len(outputs), ended - begun)),
+            retried=lambda: retries.append(1),
+        )
+        checkpoint.commit([output(member, 3)])
+        assert [1, 1] == retries
+        ((n_outputs, seconds),) = observed  # once, when it is done
+        assert n_outputs == 1
+        assert seconds >= 0
+        assert 3 == len(broker.visible("recs"))
+        assert {CLICKS: 3} == member.committed([CLICKS])
+        assert 2 == len(waits)
+        assert sorted(waits) == waits
+
+    def test_what_failed_is_swept_before_it_is_done_anew(self) -> None:
+        """Aborted once more wherever it may have written: a broker that was killed may have left it without a mark."""
+        steps = Steps()
+        steps.failures["positions"] = [TransportError("away", retriable=True)]
+        broker, member = broker_and_seat(steps)
+        recs = Partition("recs", 0)
+        checkpoint = Checkpoint(
+            PLACES, member, broker.writer("one"), exactly_once=True, written=lambda: [recs], pause=lambda _: None
+        )
+        checkpoint.commit([output(member, 1)])
+        first, sweep, again = (
+            ["begin", "send", "positions", "abort"],
+            ["begin", "positions", "abort"],
+            ["begin", "send"],
+        )
+        assert [*first, *sweep, *again, "positions", "commit"] == steps.names
+        assert 3 == len(broker.logs[recs]), "what failed, what swept it, and the answer"
+        assert 1 == len(broker.visible("recs"))
+
+    def test_giving_up_ends_the_tries(self) -> None:
+        """So that a service can stop while its broker is away."""
+        steps = Steps()
+        steps.failures["commit"] = [TransportError("away", retriable=True)] * 9
+        broker, member = broker_and_seat(steps)
+        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True, pause=lambda _: None)
+        with pytest.raises(TransportError):
+            checkpoint.commit([output(member)], lambda: steps.names.count("commit") == 3)
+        assert [] == broker.visible("recs")
+        assert {} == checkpoint.committed
+
+    @pytest.mark.parametrize("error", [FencedError("another"), AssignmentLostError("gone"), TransportError("no")])
+    def test_what_waiting_does_not_help_is_raised_at_once(self, error: TransportError) -> None:
+        """And nothing is seen of it."""
+        steps = Steps()
+        steps.failures["commit"] = [error]
+        broker, member = broker_and_seat(steps)
+        with pytest.raises(type(error)):
+            Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit([output(member)])
+        assert 1 == steps.names.count("commit")
+        broker.end_open_transactions()
+        assert [] == broker.visible("recs")
+
+    def test_the_seat_must_be_that_of_the_batch(self) -> None:
+        """Partitions that went away and came back may have been another's in between."""
+        broker, member = broker_and_seat(Steps())
+        stale = output(member)._replace(generation=member.generation - 1)
+        with pytest.raises(AssignmentLostError):
+            Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit([stale])
+        assert {} == member.committed([CLICKS])
+
+    def test_nothing_to_commit_is_no_transaction(self) -> None:
+        """A quiet topic costs nothing."""
+        steps = Steps()
+        broker, member = broker_and_seat(steps)
+        Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit(
+            [BatchResult((), (), {}, member.generation, member.identity)]
+        )
+        assert [] == steps.names
+
+
+class TestAtLeastOnce:
+    """Answers first, positions when they have arrived."""
+
+    def test_positions_follow_the_answers(self) -> None:
+        """A crash in between repeats answers, and loses none."""
+        steps = Steps()
+        broker, member = broker_and_seat(steps)
+        Checkpoint(PLACES, member, broker.writer(None), exactly_once=False).commit([output(member, 2)])
+        assert ["send", "send", "flush", "commit positions"] == steps.names
+
+    def test_lines_for_files_arrive_before_positions_move(self) -> None:
+        """A file that cannot be written to keeps its records uncommitted."""
+        _, member = broker_and_seat(Steps())
+        answers, dead = MemorySink(fail_at=2), MemorySink()
+        places = OutputDestinations(answers_file=answers, dead_letters_file=dead)
+        checkpoint = Checkpoint(places, member, None, exactly_once=False)
+        checkpoint.commit([output(member, 2, (refused(),))])
+        assert (2, 1) == (len(answers.values), len(dead.values))
+        with pytest.raises(TransportError):
+            checkpoint.commit([output(member, 3)])
+        assert {CLICKS: 3} == member.committed([CLICKS])
+
+
+class TestDeadLetters:
+    """Records that were refused, as records of a topic."""
+
+    def test_it_is_the_record_with_headers_that_tell_why(self) -> None:
+        """Value, key and headers as they came; before the answers of its batch."""
+        broker, member = broker_and_seat(Steps())
+        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        checkpoint.commit([output(member, 1, (refused(b"{", (("trace", b"\xff"),)),))])
+        (letter,) = broker.visible("dead")
+        told = {"reason": b"not_json", "message": b"why", "topic": b"clicks", "partition": b"0", "offset": b"7"}
+        assert (b"{", b"k") == (letter.value, letter.key)
+        assert {"trace": b"\xff", **{HEADERS + name: value for name, value in told.items()}} == dict(letter.headers)
+
+    def test_one_that_its_headers_make_too_large_goes_without_its_value(self) -> None:
+        """The original still stands where the headers say; all else of the commit goes on."""
+        broker, member = broker_and_seat(Steps())
+        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        checkpoint.commit([output(member, 2, (refused(b"x" * 590), refused(b"y")))])
+        large, small = broker.visible("dead")
+        assert (b"", b"y") == (large.value, small.value)
+        assert b"590" == dict(large.headers)[f"{HEADERS}value-bytes-left-out"]
+        assert b"7" == dict(large.headers)[f"{HEADERS}offset"]
+        assert 2 == len(broker.visible("recs"))
+
+    def test_one_that_is_too_large_without_its_value_is_the_operators_matter(self) -> None:
+        """Nothing more can be left out: to try the same again would have no end."""
+        steps: list[str] = []
+
+        def step(name: str) -> None:
+            steps.append(name)
+            assert steps.count("begin") < 9
+
+        broker, member = broker_and_seat(step)
+        broker.max_record_bytes = 20
+        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        with pytest.raises(TransportError, match=r"max\.message\.bytes") as caught:
+            checkpoint.commit([output(member, 0, (refused(),))])
+        assert not caught.value.retriable
+        assert 2 == steps.count("begin")
+
+    def test_one_without_a_value_goes_without_the_headers_that_it_came_with(self) -> None:
+        """They stand where the others say, too."""
+        broker, member = broker_and_seat(Steps())
+        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        checkpoint.commit([output(member, 0, (refused(b"", (("trace", b"x" * 700),)),))])
+        (letter,) = broker.visible("dead")
+        assert "trace" not in dict(letter.headers)
+        assert b"0" == dict(letter.headers)[f"{HEADERS}value-bytes-left-out"]
+
+    def test_an_answer_that_is_too_large_is_the_operators_matter(self) -> None:
+        """It cannot be cut, so the service stops, and says which settings help."""
+        broker, member = broker_and_seat(Steps())
+        broker.max_record_bytes = 20
+        with pytest.raises(TransportError, match="--n"):
+            Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit([output(member)])

@@ -1,0 +1,51 @@
+"""A topic as a source that ends."""
+
+import msgspec
+import pytest
+
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import DecodeRules, EventDecoder
+from stream_rec.errors import SettingsError
+from stream_rec.service.consuming.bounded_topic import TopicSource
+from stream_rec.service.processing.processor import Processor
+from stream_rec.transport.broker import Partition
+from stream_rec.transport.memory.broker import MemoryBroker
+
+
+def click(time: int) -> bytes:
+    return msgspec.json.encode({"session_id": f"s{time % 2}", "item_id": "i", "timestamp": time})
+
+
+def source(broker: MemoryBroker, topic: str = "clicks") -> TopicSource:
+    return TopicSource(broker, topic, Processor(Engine(), EventDecoder(DecodeRules())).decode)
+
+
+def test_it_holds_what_was_there_in_the_order_of_time() -> None:
+    """Partitions are merged, whatever is written later is not read, and nothing is committed."""
+    broker = MemoryBroker({"clicks": 2})
+    for time in (1, 4, 5):
+        broker.produce("clicks", click(time), partition=0)
+    for time in (2, 3, 6):
+        broker.produce("clicks", click(time), partition=1)
+    opened = source(broker)
+    broker.produce("clicks", click(7), partition=0)
+    read = [record.value for batch in opened.batches(2) for record in batch]
+    assert [click(time) for time in range(1, 7)] == read
+    assert {("clicks", 0): 3, ("clicks", 1): 3} == opened.position
+
+
+def test_it_begins_behind_what_retention_has_removed() -> None:
+    """And ends at once where there is nothing."""
+    broker = MemoryBroker({"clicks": 1, "empty": 3})
+    for time in range(4):
+        broker.produce("clicks", click(time), partition=0)
+    broker.cut_off(Partition("clicks", 0), 2)
+    assert [click(2), click(3)] == [record.value for batch in source(broker).batches(9) for record in batch]
+    assert [] == [record for batch in source(broker, "empty").batches(9) for record in batch]
+
+
+def test_a_topic_that_is_not_there_is_a_setting_to_mend() -> None:
+    """Named `events`."""
+    with pytest.raises(SettingsError) as raised:
+        source(MemoryBroker({}))
+    assert "events" == raised.value.key

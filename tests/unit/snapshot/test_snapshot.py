@@ -1,0 +1,493 @@
+"""Snapshots: a folder of them, what is refused and why, crashes at every step, one writer."""
+
+import errno
+import os
+import pickle
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stream_rec import Engine, Event, Limits, SettingsError, SnapshotError, snapshot
+from stream_rec.core.engine_state import EngineSnapshot
+from stream_rec.core.index.kernel import entries
+from stream_rec.service.assembly.warm_up import warm_up
+
+LIMITS = Limits(retention_ms=1_000_000, max_sessions=50)
+RULES = snapshot.fingerprint(LIMITS)
+TEA = [Event("anna", "tea", 1_000), Event("anna", "cup", 2_000), Event("ben", "tea", 3_000, user_id="b")]
+
+
+class Crash(BaseException):
+    """The process is gone: nothing is tidied up after it."""
+
+
+@pytest.fixture
+def engine() -> Engine:
+    made = Engine(limits=LIMITS)
+    made.apply(TEA)
+    return made
+
+
+def put(folder: Path, engine: Engine, **others: Any) -> Path:
+    """Write what *engine* holds."""
+    return snapshot.write(folder, engine.export_state(), **{"created_at": 7, "fingerprint": RULES, **others})
+
+
+def sessions(found: snapshot.Snapshot | None) -> list[str]:
+    """Return the sessions of a snapshot's engine."""
+    assert found is not None
+    engine = Engine(limits=LIMITS)
+    engine.import_state(found.state)
+    engine._check()
+    return sorted(engine.session_ids())
+
+
+def crash_at(crashing: str) -> Callable[[str], None]:
+    """Return a hook that ends the process at one step."""
+
+    def step(name: str) -> None:
+        if name == crashing:
+            raise Crash
+
+    return step
+
+
+# --- a folder
+
+
+def test_the_newest_few_are_kept_and_names_only_grow(tmp_path: Path, engine: Engine) -> None:
+    """Whatever clocks say, a later snapshot has a later name, also after older ones are gone."""
+    paths = [put(tmp_path, engine, created_at=10 - j, keep=2) for j in range(4)]
+    assert sorted(paths) == paths
+    assert paths[2:] == snapshot.snapshots_in(tmp_path)
+    assert [paths[2]] == snapshot.purge_before(tmp_path, paths[3])
+    assert paths[3:] == snapshot.snapshots_in(tmp_path)
+    assert put(tmp_path, engine) > paths[3]
+
+
+def test_a_snapshot_tells_what_it_holds(tmp_path: Path, engine: Engine) -> None:
+    """Its header alone says when, where in the log, how much and under which rules."""
+    header = snapshot.read_header(put(tmp_path, engine, offsets={"clicks": {0: 5, 11: 0}}))
+    assert {"clicks": {0: 5, 11: 0}} == header.offsets
+    assert (7, 3_000, RULES) == (header.created_at, header.watermark, header.fingerprint)
+    assert (2, 3, 2) == tuple(header.counts[name] for name in ("sessions", "events", "items"))
+    assert header == snapshot.verify(snapshot.snapshots_in(tmp_path)[0])
+
+
+def test_there_may_be_no_snapshot(tmp_path: Path) -> None:
+    """Nor a folder: then the log is read from its start."""
+    assert snapshot.newest_valid(tmp_path / "none", RULES) is None
+    assert [] == snapshot.snapshots_in(tmp_path / "none")
+
+
+def test_an_empty_engine_has_a_snapshot(tmp_path: Path) -> None:
+    """Of nothing."""
+    path = put(tmp_path, Engine(limits=LIMITS))
+    assert [] == sessions(snapshot.read(path, RULES))
+
+
+def test_what_cannot_be_used_is_skipped_with_a_warning(tmp_path: Path, engine: Engine) -> None:
+    """Torn, foreign, of another version, of other settings: each is told, and the newest of the others taken."""
+    good = put(tmp_path, engine, keep=9)
+    torn, random, version = (put(tmp_path, engine, keep=9) for _ in range(3))
+    put(tmp_path, engine, keep=9, fingerprint=snapshot.fingerprint(Limits(max_sessions=51)))
+    torn.write_bytes(torn.read_bytes()[:-20])
+    random.write_bytes(os.urandom(1_000))
+    version.write_bytes(version.read_bytes()[:8] + b"\x09" + version.read_bytes()[9:])
+    told: list[str] = []
+    found = snapshot.newest_valid(tmp_path, RULES, warn=told.append)
+    assert found is not None
+    assert good == found.path
+    for said, part in zip(
+        told, ["limits.max_sessions: 51, not 50", "format version 9", "no snapshot", "torn"], strict=True
+    ):
+        assert said.startswith("skipped ")
+        assert part in said
+        assert "replay the log" in said
+
+
+def test_a_snapshot_from_the_future_is_skipped(tmp_path: Path, engine: Engine) -> None:
+    """One that has seen records beyond what was committed would answer for what is yet to be answered."""
+    older = put(tmp_path, engine, offsets={"t": {0: 5, 1: 2}})
+    newer = put(tmp_path, engine, offsets={"t": {0: 6, 1: 2}})
+    told: list[str] = []
+
+    def found(at_most: snapshot.Offsets | None) -> Path | None:
+        taken = snapshot.newest_valid(tmp_path, RULES, at_most, told.append)
+        return taken and taken.path
+
+    assert newer == found(None)
+    assert newer == found({"t": {0: 6, 1: 2, 2: 9}})
+    assert [] == told
+    assert older == found({"t": {0: 5, 1: 9}})
+    assert "t-0 at 6, not 5" in told[0]
+    assert found({"t": {0: 6}}) is None, "a partition that nothing is committed of stands at 0"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "named"),
+    [
+        (
+            {"limits": Limits(retention_ms=5_000)},
+            {"limits": Limits(retention_ms=6_000)},
+            "limits.retention_ms: 5000, not 6000",
+        ),
+        ({"session_gap_ms": 5}, {}, "session_gap_ms: 5, not None"),
+        (
+            {"decode": {"timestamp_unit": "s"}},
+            {"decode": {"timestamp_unit": "ms"}},
+            "decode.timestamp_unit: 's', not 'ms'",
+        ),
+        ({"decode": {"types": {"b", "a"}}}, {}, "decode.types: ['a', 'b'], not None"),
+    ],
+)
+def test_what_differs_is_named(
+    tmp_path: Path, engine: Engine, theirs: dict[str, Any], ours: dict[str, Any], named: str
+) -> None:
+    """With both values, and what can be done."""
+    made, wanted = (snapshot.fingerprint(**{"limits": LIMITS, **each}) for each in (theirs, ours))
+    path = put(tmp_path, engine, fingerprint=made)
+    snapshot.read(path, made)
+    with pytest.raises(SnapshotError) as refused:
+        snapshot.read(path, wanted)
+    assert named in refused.value.message
+    assert "set them as they were" in refused.value.message
+
+
+def test_what_does_not_matter_is_not_in_the_fingerprint() -> None:
+    """A default that is spelt out is the same rule; prices count only where memory is counted."""
+    spelt = Limits(retention_ms=5_000, allowed_lateness_ms=2_500, dedupe_window_ms=2_500)
+    assert snapshot.fingerprint(Limits(retention_ms=5_000)) == snapshot.fingerprint(spelt)
+    assert snapshot.fingerprint(LIMITS)["prices"] is None
+    assert snapshot.fingerprint(Limits(max_bytes=10**8))["prices"]["store"] > 0
+
+
+# --- crashes and refusals
+
+
+@pytest.mark.parametrize("step", snapshot.STEPS)
+def test_a_crash_at_any_step_leaves_a_valid_snapshot(tmp_path: Path, engine: Engine, step: str) -> None:
+    """The older one until the new one is whole; and the next writer clears away what was left."""
+    put(tmp_path, engine)
+    engine.apply([Event("cleo", "tea", 4_000)])
+    with pytest.raises(Crash):
+        put(tmp_path, engine, step=crash_at(step))
+    expected = ["anna", "ben", "cleo"] if step == "prune" else ["anna", "ben"]
+    warnings: list[str] = []
+    assert expected == sessions(snapshot.newest_valid(tmp_path, RULES, warn=warnings.append))
+    assert [] == warnings
+    last = put(tmp_path, engine, keep=1)
+    assert [last] == list(tmp_path.iterdir())
+
+
+def test_every_step_is_told(tmp_path: Path, engine: Engine) -> None:
+    """In order, each once."""
+    told: list[str] = []
+    put(tmp_path, engine, step=told.append)
+    assert list(snapshot.STEPS) == told
+
+
+@pytest.mark.parametrize("step", snapshot.STEPS[:-1])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_what_the_system_refuses_leaves_nothing_behind(tmp_path: Path, engine: Engine, step: str, code: int) -> None:
+    """A full disk, at any step: the error names file, reason and next step, and the older snapshot is as it was."""
+    older = put(tmp_path, engine)
+    content = older.read_bytes()
+
+    def refuse(name: str) -> None:
+        if name == step:
+            raise OSError(code, os.strerror(code))
+
+    with pytest.raises(SnapshotError, match=r"snapshot-000000000002\.srs: cannot be written") as refused:
+        put(tmp_path, engine, step=refuse)
+    assert os.strerror(code) in refused.value.message
+    assert "free or mend the disk" in refused.value.message
+    assert [older] == list(tmp_path.iterdir())
+    assert content == older.read_bytes()
+
+
+def test_a_limit_of_the_system_is_an_error_on_purpose(tmp_path: Path, engine: Engine) -> None:
+    """Refused in the middle of a write by the system itself, not by a test's hook."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    try:
+        with pytest.raises(SnapshotError, match=os.strerror(errno.EFBIG)):
+            put(tmp_path, engine)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [] == list(tmp_path.iterdir())
+
+
+ALONE = ("/usr/bin/env", "unshare", "--map-root-user", "--mount", "sh", "-c")
+FULL_DISK = """
+import sys
+from pathlib import Path
+from stream_rec import Engine, Event, SnapshotError, snapshot
+
+folder, engine = Path(sys.argv[1]), Engine()
+engine.apply([Event("a", "i", 1)])
+kept = snapshot.write(folder, engine.export_state(), created_at=0, fingerprint={})
+engine.apply([Event(f"session {n}", "i", n) for n in range(10_000)])
+try:
+    snapshot.write(folder, engine.export_state(), created_at=0, fingerprint={})
+except SnapshotError as error:
+    print(error)
+print([path.name for path in folder.iterdir()], snapshot.verify(kept).counts["sessions"])
+"""
+
+
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    """On a file system of 64 KiB, in a namespace of its own that ends with the test."""
+    mounted = f'mount -t tmpfs -o size=64k none {tmp_path} && exec {sys.executable} -c "$1" {tmp_path}'
+    try:
+        subprocess.run([*ALONE, f"mount -t tmpfs none {tmp_path}"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"this system lets nobody mount a file system to fill: {error}")
+    done = subprocess.run([*ALONE, mounted, "sh", FULL_DISK], check=True, capture_output=True, text=True)
+    told, left = done.stdout.splitlines()
+    assert f"snapshot-000000000002.srs: cannot be written: {os.strerror(errno.ENOSPC)}" in told
+    assert "['snapshot-000000000001.srs'] 1" == left
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """A file in its place."""
+    place = tmp_path / "file"
+    place.touch()
+    with pytest.raises(SnapshotError, match="cannot be listed"):
+        snapshot.newest_valid(place, RULES)
+    with pytest.raises(SnapshotError, match="cannot be read"):
+        snapshot.read(tmp_path)
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "it is empty"),
+        (b"\x89SRS", "it ends after 4 bytes"),
+        (b"session_id,item_id,timestamp\n", "no snapshot"),
+        (b"\x89SRSNAP\n" + (2).to_bytes(4, "little") + bytes(60), "of format version 2"),
+        (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes([255] * 4) + bytes(60), "within its header"),
+        (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes(60), "the checksum of its header differs"),
+    ],
+)
+def test_a_file_that_is_no_snapshot_says_what_it_is(tmp_path: Path, content: bytes, told: str) -> None:
+    """Before anything of it is used."""
+    path = tmp_path / "some.srs"
+    path.write_bytes(content)
+    for reader in (snapshot.read, snapshot.read_header, snapshot.verify):
+        with pytest.raises(SnapshotError, match=told):
+            reader(path)
+
+
+def test_each_torn_column_is_named(tmp_path: Path, engine: Engine) -> None:
+    """A changed byte of a column is told with the column; one of the last checksum, as that."""
+    path = put(tmp_path, engine)
+    whole, header = path.read_bytes(), snapshot.read_header(path)
+    at = len(whole) - 16 - header.n_bytes
+    for section in header.sections:
+        if section.n_bytes:
+            changed = bytearray(whole)
+            changed[at] ^= 1
+            path.write_bytes(changed)
+            with pytest.raises(SnapshotError, match=f"torn: the checksum of {section.name} differs"):
+                snapshot.read(path)
+        at += section.n_bytes
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(SnapshotError, match="the checksum at its end differs"):
+        snapshot.read(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"slot": np.array([0], np.int32)}, "different lengths"),
+        ({"time": np.array([1, 2], np.int64)}, "different lengths"),
+        ({"slot": np.array([1, 0], np.int32)}, "do not ascend"),
+        ({"slot": np.array([0, 9], np.int32)}, "a number has no name"),
+        ({"slot": np.array([-1, 0], np.int32)}, "do not ascend"),
+        ({"items": np.array([1, 0], np.int32)}, "do not ascend"),
+        ({"items": np.array([0], np.int32)}, "different lengths"),
+        ({"n_events": np.array([3, 0], np.int32)}, "a session is empty"),
+        ({"item": np.array([0, 1, 2], np.int32)}, "has no name"),
+        ({"item": np.array([0, 1, -1], np.int32)}, "has no name"),
+        ({"item": np.array([0, 0, 0], np.int32)}, "held by nobody"),
+        ({"type": np.array([0, 1, 0], np.uint8)}, "has no name"),
+        ({"time": np.array([2, 1, 3], np.int64)}, "out of order"),
+        ({"watermark": None}, "no time"),
+    ],
+)
+def test_a_state_that_no_engine_leaves_is_refused(engine: Engine, changed: dict[str, Any], told: str) -> None:
+    """Kernels trust their arrays, so what would lead them astray does not reach them; and nothing is changed by it."""
+    state = engine.export_state()
+    before = engine.recommend("ben")
+    with pytest.raises(SnapshotError, match=told):
+        engine.import_state(replace(state, retained=state.retained._replace(**changed)))
+    assert before == engine.recommend("ben")
+    engine._check()
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"session_names": ["anna", None]}, "names and numbers"),
+        ({"session_names": ["anna", "anna"]}, "two numbers"),
+        ({"item_names": ["tea", "cup", "pot"]}, "names and numbers"),
+        ({"type_names": [f"t{n}" for n in range(251)]}, "too many types"),
+        ({"users": {7: "b"}}, "took part in no session"),
+        (
+            {"limits": Limits(retention_ms=1_000_000, max_sessions=50, max_session_events=1)},
+            "max_session_events: 1, not 1000",
+        ),
+        ({"session_gap_ms": 9}, "session_gap_ms: 9, not None"),
+    ],
+)
+def test_names_and_rules_that_do_not_fit_are_refused(engine: Engine, changed: dict[str, Any], told: str) -> None:
+    """By name; and nothing is changed by it."""
+    before = engine.recommend("ben")
+    with pytest.raises(SnapshotError, match=told):
+        engine.import_state(replace(engine.export_state(), **changed))
+    assert before == engine.recommend("ben")
+    engine._check()
+
+
+def test_a_session_longer_than_the_limits_is_refused() -> None:
+    """The kernel drops the oldest event of a session that is just as long as it may be, and of no other."""
+    limits = Limits(max_session_events=1)
+    engine = Engine()
+    engine.apply(TEA)
+    with pytest.raises(SnapshotError, match="a session is too long"):
+        Engine(limits=limits).import_state(replace(engine.export_state(), limits=limits))
+
+
+# --- what is not of the state
+
+
+def test_the_deny_list_is_that_of_the_loading_engine(engine: Engine) -> None:
+    """A log leaves the same state under any."""
+    other = Engine(limits=LIMITS, deny=["cup"])
+    other.import_state(engine.export_state())
+    assert "cup" in [each.item_id for each in engine.recommend("ben")]
+    assert "cup" not in [each.item_id for each in other.recommend("ben")]
+
+
+def test_a_used_engine_takes_another_state(engine: Engine) -> None:
+    """All that it knew is gone, parameters compiled for other event types too."""
+    other = Engine(limits=LIMITS, type_weights={"buy": 5.0}, session_gap_ms=None)
+    other.apply([Event("x", "y", 9_000_000, "look"), Event("x", "z", 9_000_000, "buy", "e", "u")])
+    other.recommend("x")
+    other.import_state(engine.export_state())
+    other._check()
+    assert engine.stats() == other.stats()
+    assert engine.recommend("ben") == other.recommend("ben")
+    assert 0 == other.forget(user_id="u")
+
+
+# --- many users
+
+
+def test_a_session_of_very_many_users() -> None:
+    """Sharing an id does not slow a log down, nor does it break a pickle, a snapshot or forgetting."""
+    engine, copy = Engine(), Engine()
+    engine.apply([Event("null", "i", n, user_id=f"u{n}") for n in range(50_000)])
+    copy.import_state(engine.export_state())
+    again = pickle.loads(pickle.dumps(copy))  # noqa: S301  # our own, made in this line
+    for each in (engine, copy, again):
+        each._check()
+        assert 1 == each.forget(user_id="u7")
+        assert not each.sessions.has_users
+
+
+def test_a_user_of_very_many_sessions() -> None:
+    """As where nobody is logged in."""
+    engine, copy = Engine(), Engine()
+    engine.apply([Event(f"s{n}", "i", n, user_id="anonymous") for n in range(50_000)])
+    copy.import_state(engine.export_state())
+    copy._check()
+    assert 50_000 == copy.forget(user_id="anonymous") == engine.forget(user_id="anonymous")
+
+
+# --- one writer
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
+    """The second is told what to do; once the first is gone, however it went, the folder is free."""
+    code = "import sys; from stream_rec import snapshot; c = snapshot.claim(sys.argv[1], 'other'); print(c.instance)"
+
+    def elsewhere() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+
+    with snapshot.claim(tmp_path, "first") as held:
+        with pytest.raises(SettingsError, match="in use by another process") as refused:
+            snapshot.claim(tmp_path, "second")
+        assert "snapshots" == refused.value.key
+        assert "a folder of its own" in refused.value.message
+        assert "in use by another process" in elsewhere().stderr
+    assert "first" == held.instance
+    assert "first\n" == elsewhere().stdout, "the name stays with the folder"
+    with snapshot.claim(tmp_path, "third") as again:
+        assert "first" == again.instance
+
+
+def test_the_name_of_an_instance_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    """An empty file, as a crash may leave it, is no name."""
+    (tmp_path / "instance").touch()
+    with snapshot.claim(tmp_path, "named") as held:
+        assert "named" == held.instance
+
+
+def test_a_folder_that_cannot_be_used_is_a_setting_to_fix(tmp_path: Path) -> None:
+    """By its key, with the system's reason."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="cannot be used"):
+        snapshot.claim(tmp_path / "file" / "folder", "x")
+
+
+def test_a_folder_with_snapshots_is_claimed_and_pruned_alike(tmp_path: Path, engine: Engine) -> None:
+    """What belongs to the claim is no snapshot and stays."""
+    with snapshot.claim(tmp_path, "x"):
+        for _ in range(3):
+            last = put(tmp_path, engine, keep=1)
+    assert {"lock", "instance", last.name} == {path.name for path in tmp_path.iterdir()}
+
+
+# --- the library's
+
+
+def test_an_engine_is_saved_and_loaded(tmp_path: Path, engine: Engine) -> None:
+    """With its own limits and what else is given; what was there before is replaced as a whole."""
+    path = tmp_path / "engine.srs"
+    snapshot.save(Engine(), path)
+    snapshot.save(engine, path)
+    loaded = snapshot.load(path, "stan", deny=["cup"])
+    assert ("stan", engine.stats()) == (loaded.model.name, loaded.stats())
+    assert [path] == list(tmp_path.iterdir())
+    with pytest.raises(SnapshotError, match="max_sessions: 50, not None"):
+        snapshot.load(path, limits=Limits())
+    with pytest.raises(SnapshotError, match="cannot be read: No such file"):
+        snapshot.load(tmp_path / "other.srs")
+
+
+def test_what_a_service_needs_is_warmed_up() -> None:
+    """The first snapshot must not wait for a compiler while answers wait for it."""
+    warm_up(answers_events=False, keeps_snapshots=True)
+    needed = (entries.copy_sessions, entries.place_events, entries.place_postings)
+    assert all(each._code is not None for each in needed)
+
+
+def test_a_state_is_read_by_another_thread_only(engine: Engine) -> None:
+    """It shares no array with the engine."""
+    state: EngineSnapshot = engine.export_state()
+    for array in state.retained:
+        if isinstance(array, np.ndarray):
+            assert not any(np.shares_memory(array, other) for other in engine.index.state)
+    assert state.session_names is not engine.sessions.ids.names
