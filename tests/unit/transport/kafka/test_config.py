@@ -15,13 +15,14 @@ from stream_rec.transport.kafka.confluent.config import confluent_settings, refu
 from stream_rec.transport.kafka.kafka_python import broker as _python
 from stream_rec.transport.kafka.kafka_python.broker import _DEFAULTS
 from stream_rec.transport.kafka.kafka_python.config import python_settings
+from stream_rec.transport.timeouts import TransportTimeouts
 
 SECRET = "hunter2-s3cret"  # noqa: S105 (it is none)
 
 
 def python(role: Role = "consumer", /, **given: str) -> dict[str, Any]:
     """What kafka-python is given of settings that are written with underscores for dots."""
-    return python_settings(config(**given), role, _DEFAULTS)
+    return python_settings(config(**given), role, _DEFAULTS, TransportTimeouts())
 
 
 def config(**given: str) -> Config:
@@ -203,7 +204,9 @@ class TestKafkaPython:
     def test_slips(self, key: str, meant: str) -> None:
         """A name that is nearly one is told so."""
         with pytest.raises(SettingsError, match=f"did you mean '{meant}'") as caught:
-            python_settings(read_config({"security.protocol": "SASL_SSL", key: "1"}), "consumer", _DEFAULTS)
+            python_settings(
+                read_config({"security.protocol": "SASL_SSL", key: "1"}), "consumer", _DEFAULTS, TransportTimeouts()
+            )
         assert f"kafka.{key}" == caught.value.key
 
     def test_a_setting_of_another_part(self) -> None:
@@ -222,7 +225,7 @@ class TestKafkaPython:
     def test_values_of_another_kind(self, key: str, value: str) -> None:
         """What was expected is told."""
         with pytest.raises(SettingsError, match=f"expected .*, found '{value}'") as caught:
-            python_settings(read_config({key: value}), "consumer", _DEFAULTS)
+            python_settings(read_config({key: value}), "consumer", _DEFAULTS, TransportTimeouts())
         assert f"kafka.{key}" == caught.value.key
 
     @pytest.mark.parametrize("key", ["ssl.ca.location", "ssl.certificate.location"])
@@ -283,7 +286,7 @@ def test_secrets_never_make_the_client_louder(monkeypatch: pytest.MonkeyPatch, b
     log.setLevel(before)
     try:
         given = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.password": "env:SECRET"}
-        _python.PythonBroker("localhost:9092", read_config(given, {"SECRET": "x"}))
+        _python.PythonBroker("localhost:9092", read_config(given, {"SECRET": "x"}), TransportTimeouts())
         assert after == log.level
     finally:
         log.setLevel(kept)
@@ -296,7 +299,7 @@ def test_a_broker_that_starts_is_waited_for() -> None:
     from stream_rec.transport.kafka.config import read_config  # noqa: PLC0415
     from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors  # noqa: PLC0415
 
-    told = KafkaPythonErrors("broker:9092", read_config({})).translated(
+    told = KafkaPythonErrors("broker:9092", read_config({}), TransportTimeouts()).translated(
         theirs.UnknownBrokerIdError(-1), "asking for ends"
     )
     assert isinstance(told, TransportError)

@@ -13,12 +13,14 @@ from stream_rec.transport.kafka.config import read_config
 from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble
 from stream_rec.transport.kafka.confluent.member import ConfluentMember
 from stream_rec.transport.kafka.confluent.writer import ConfluentWriter
-from stream_rec.transport.kafka.kafka_python import errors as _python_errors
+from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
 from stream_rec.transport.kafka.kafka_python.writer import PythonWriter
 from stream_rec.transport.kafka.record_size import record_bytes
+from stream_rec.transport.timeouts import TransportTimeouts
 
 HANDSHAKE = KafkaError(KafkaError._SSL, "b1:9093: SSL handshake failed: Disconnected")
 CLICKS = Partition("clicks", 0)
+TIMES = TransportTimeouts()
 
 
 def timed_out(*_: object) -> None:
@@ -28,7 +30,6 @@ def timed_out(*_: object) -> None:
 class Client:
     """Does what it is told to by name, and nothing else."""
 
-    config = PythonWriter.settings("one", {}) | {"compression_type": None}
     trouble = None
 
     def __init__(self, **calls: Callable[..., Any]) -> None:
@@ -55,7 +56,7 @@ class TestTrouble:
             told.append(trouble)
             return client
 
-        writer = ConfluentWriter(make, "one", {}, lambda _: 1 << 20, LibrdkafkaErrors(read_config({})))
+        writer = ConfluentWriter(make, "one", {}, lambda _: 1 << 20, LibrdkafkaErrors(read_config({})), TIMES)
         told[-1](HANDSHAKE)
         writer.begin()
         writer.commit()
@@ -69,11 +70,11 @@ class TestTrouble:
         with pytest.raises(SettingsError, match="SSL handshake failed"):
             writer.begin()
 
-    def test_of_a_seat(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The same, by the group's positions."""
-        monkeypatch.setattr("stream_rec.transport.kafka.confluent.member._ANSWER_S", 0.0)
+    def test_of_a_member(self) -> None:
+        """The same, by the group's offsets."""
+        errors, at_once = LibrdkafkaErrors(read_config({})), TransportTimeouts(answer_s=0.0)
         client, trouble = Client(committed=lambda *_, **__: [TopicPartition("clicks", 0, 7)]), Trouble()
-        member = ConfluentMember(client, ["clicks"], lambda *_: None, LibrdkafkaErrors(read_config({})), trouble)
+        member = ConfluentMember(client, ["clicks"], lambda *_: None, errors, trouble, at_once)
         trouble(HANDSHAKE)
         assert {CLICKS: 7} == member.committed([CLICKS])
         client.calls["committed"] = lambda *_, **__: timed_out()
@@ -85,12 +86,12 @@ class TestTrouble:
 
 
 def confluent_writer(client: Client) -> Writer:
-    return ConfluentWriter(lambda *_: client, "one", {}, lambda _: 1 << 20, LibrdkafkaErrors(read_config({})))
+    return ConfluentWriter(lambda *_: client, "one", {}, lambda _: 1 << 20, LibrdkafkaErrors(read_config({})), TIMES)
 
 
 def python_writer(client: Client) -> Writer:
-    errors = _python_errors.KafkaPythonErrors("b1:9092", read_config({}))
-    return PythonWriter(lambda _: client, lambda _: 1 << 20, errors)
+    errors = KafkaPythonErrors("b1:9092", read_config({}), TIMES)
+    return PythonWriter(lambda _: client, PythonWriter.settings("one", {}, TIMES), lambda _: 1 << 20, errors, TIMES)
 
 
 @pytest.mark.parametrize("make", [confluent_writer, python_writer])
@@ -199,7 +200,9 @@ def records(*sizes: int) -> list[ProducerRecord]:
 
 
 def writer_to(topic: Topic, largest_record: int, given: dict[str, str] | None = None) -> ConfluentWriter:
-    return ConfluentWriter(topic.make, "one", given or {}, lambda _: largest_record, LibrdkafkaErrors(read_config({})))
+    return ConfluentWriter(
+        topic.make, "one", given or {}, lambda _: largest_record, LibrdkafkaErrors(read_config({})), TIMES
+    )
 
 
 def written(writer: ConfluentWriter, wanted: list[ProducerRecord]) -> int:
@@ -208,7 +211,7 @@ def written(writer: ConfluentWriter, wanted: list[ProducerRecord]) -> int:
         writer.begin()
         try:
             writer.send(wanted)
-            writer.flush()
+            writer.commit()
         except TransportError as error:
             if not error.retriable:
                 raise
