@@ -53,7 +53,7 @@ class Bridge:
 
     async def take_and_answer(self, event: Click, request: Request) -> tuple[Receipt | EventsApplied, Answer | None]:
         """Hand *event* in, and answer *request* once it is applied."""
-        ask = self.served.ingest.ask((event,))
+        ask = self.served.ingest.to_command((event,))
         if ask is not None:
             applied: EventsApplied = await self.ask(ask._replace(then=request))
             return applied, applied.answer

@@ -105,8 +105,8 @@ async def recommend_after(asked: Call) -> object:
         # What cannot be answered is refused before the event is taken: it would count twice when sent again.
         await asked.api.bridge.read(CheckRequest(request))
     taken, answer = await asked.api.bridge.take_and_answer(event, request)
-    if isinstance(taken, EventsApplied) and taken.refused and taken.refused[0].reason != Reason.DUPLICATE:
-        refused = taken.refused[0]
+    if isinstance(taken, EventsApplied) and taken.rejected and taken.rejected[0].reason != Reason.DUPLICATE:
+        refused = taken.rejected[0]
         raise ApiError(422, str(refused.reason), refused.message, "event")
     assert answer is not None, "whatever became of the event, the request is answered"
     return await _told(asked, answer, details=details)
@@ -188,8 +188,8 @@ async def take_events(asked: Call) -> object:
             offsets = result.offsets
         else:
             places = list(events)
-            for each in result.refused:
-                place = places[each.record.offset - result.first]
+            for each in result.rejected:
+                place = places[each.record.offset - result.first_offset]
                 refused[place] = RefusedEvent(place, str(each.reason), each.message)
     told = [refused[place] for place in sorted(refused)]
     return Taken(len(given) - len(refused), durable, offsets, told)
