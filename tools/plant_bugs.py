@@ -334,7 +334,7 @@ BUGS: Final = [
         5,
         "positions are committed beside the transaction",
         SERVICE + "committing/checkpoint.py",
-        '("positions", lambda: writer.add_positions(positions, last.identity))',
+        '("positions", lambda: writer.add_offsets(positions, last.identity))',
         '("positions", lambda: member.commit(positions))',
         (CRASH + "test_a_crash_at_any_step_leaves_no_trace",),
     ),

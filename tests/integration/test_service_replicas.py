@@ -139,14 +139,14 @@ def test_a_rebalance_amid_a_transaction(
         life = first.live.life
         assert life is not None
         assert life.writer is not None
-        held, let_go, add = threading.Event(), threading.Event(), life.writer.add_positions
+        held, let_go, add = threading.Event(), threading.Event(), life.writer.add_offsets
 
         def slowly(*arguments: object) -> None:
             held.set()
             let_go.wait(60)
             add(*arguments)  # type: ignore[arg-type]  # what it was given
 
-        monkeypatch.setattr(life.writer, "add_positions", slowly)
+        monkeypatch.setattr(life.writer, "add_offsets", slowly)
         shop.produce(*keyed(LOG[:100]))
         assert held.wait(60)
         with serving(shop.address, **flags) as second:

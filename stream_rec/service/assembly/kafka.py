@@ -223,7 +223,7 @@ def _provide(settings: Settings, broker: Broker, topics: dict[str, str]) -> None
             TopicSpec(topic, settings.topic_partitions, settings.topic_replication, settings.topic_retention_ms)
             for topic in missing.values()
         ]
-        broker.create(wanted)
+        broker.create_topics(wanted)
         log.info("made the topics %s", ", ".join(sorted(missing.values())))
         return
     for key, topic in missing.items():

@@ -229,7 +229,7 @@ def test_lines_of_no_event_are_counted(tmp_path: Path) -> None:
     with closing(open_named("online-retail", str(path))) as source:
         ((_, cancelled, _),) = source.batches(10)
         assert (Reason.NOT_AN_EVENT, "cancelled") == cancelled.fault
-        assert {("online_retail.csv", 0): 5} == source.position
+        assert {("online_retail.csv", 0): 5} == source.next_offsets
         assert source.progress.bytes_read == source.progress.total_bytes
 
 
@@ -240,9 +240,9 @@ def test_a_line_of_many_events_is_gone_on_with_whole(tmp_path: Path) -> None:
     with closing(open_named("otto", str(path))) as source:
         batches = source.batches(1)
         assert [1] == [record.offset for record in next(batches)]
-        assert {("train.jsonl", 0): 1} == source.position
+        assert {("train.jsonl", 0): 1} == source.next_offsets
         assert [1] == [record.offset for record in next(batches)]
-        assert {("train.jsonl", 0): 2} == source.position
+        assert {("train.jsonl", 0): 2} == source.next_offsets
 
 
 # --- any file
