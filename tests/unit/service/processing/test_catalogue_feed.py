@@ -18,7 +18,7 @@ from stream_rec.core.events import Event, EventDecoder
 from stream_rec.core.model import Rules
 from stream_rec.errors import SettingsError, TransportError
 from stream_rec.service.assembly.batch_job import build_job
-from stream_rec.service.assembly.shared import build_engine
+from stream_rec.service.assembly.engine import build_engine
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.processing.processor import Processor
 from stream_rec.settings import load
