@@ -358,7 +358,7 @@ def test_a_producer_thrown_away_amid_a_batch_leaves_nothing(own_broker: MakeBrok
     try:
         time.sleep(0.5)  # what it is about to answer, it may still answer
         writer.send([ProducerRecord(topic, b"lost")])
-        writer._is_broken = True  # type: ignore[attr-defined]  # as any error leaves it
+        writer._transaction.failed()  # type: ignore[attr-defined]  # as after any error
         writer.close()
         until(lambda: not [each for each in set(threading.enumerate()) - before if is_a_sender(each)], lambda: None)
     finally:
@@ -534,7 +534,7 @@ def test_a_topic_deleted_while_it_is_read(subject: Subject, broker: TestBroker) 
 
 
 def test_what_retention_has_cut_off(subject: Subject, broker: TestBroker) -> None:
-    """A position before the first record names what there is, also in the bounds."""
+    """For an offset before the first record, the error names the bounds, which the broker confirms."""
     topic = subject.topic()
     subject.fill(topic, *(b"%d" % i for i in range(10)))
     with broker.admin() as admin:
@@ -543,7 +543,7 @@ def test_what_retention_has_cut_off(subject: Subject, broker: TestBroker) -> Non
         admin.delete_records({TopicPartition(topic, 0): 6})
     assert (6, 10) == subject.open().bounds([Partition(topic, 0)])[Partition(topic, 0)]
     reader = start(subject, topic, 2)
-    with pytest.raises(LogChangedError, match=rf"{topic}-0: position 2 .* 6 to 10") as caught:
+    with pytest.raises(LogChangedError, match=rf"{topic}-0: offset 2 .* 6 to 10") as caught:
         until(lambda: False, lambda: reader.poll(10, 0.1))
     error = caught.value
     assert (f"{topic}-0", 2, 6, 10) == (error.partition, error.offset, error.first, error.end)

@@ -272,7 +272,7 @@ def test_progress_ends_at_the_end(tmp_path: Path) -> None:
     [
         ("missing.jsonl", {}, "cannot read"),
         (".", {"file_format": "csv"}, "cannot read"),
-        ("a.xlsx", {}, "cannot tell the format"),
+        ("a.xlsx", {}, "does not show its format"),
         ("a.csv", {"file_format": "xml"}, "format: expected one of csv"),
         ("a.csv", {"tables": False}, "expected JSON"),
         ("kafka://h/t", {}, "expected a path"),
@@ -396,7 +396,7 @@ def test_a_reader_that_goes_away_is_an_error_of_the_transport() -> None:
     assert child.stdout is not None
     child.stdout.close()
     assert child.stderr is not None
-    assert b"told: stdout: whoever read it has gone away\n" == child.stderr.read()
+    assert b"told: stdout: its reader has closed the pipe\n" == child.stderr.read()
     child.stderr.close()
     assert 1 == child.wait()
 

@@ -63,7 +63,7 @@ def _without_tls(error: ssl.SSLError, server: str) -> SettingsError:
             f"the certificate of {server} cannot be verified: {error.verify_message}; name the file of certificates "
             "to trust",
         )
-    reason = f"{server} does not shake hands for TLS: {error.reason or error}"
+    reason = f"{server} refuses the handshake of TLS: {error.reason or error}"
     return SettingsError("kafka.security.protocol", f"{reason}; is it a listener without TLS?")
 
 
@@ -76,7 +76,7 @@ def _authenticate(stream: socket.socket, host: str, settings: Mapping[str, Untyp
         return None
     if answer.error_code or name not in answer.mechanisms:
         unknown: BaseException = theirs.UnsupportedSaslMechanismError(
-            f"the broker takes {', '.join(answer.mechanisms)}, not {name}"
+            f"the broker accepts {', '.join(answer.mechanisms)}, not {name}"
         )
         return unknown
     mechanism = get_sasl_mechanism(name)(host=host, **settings)
