@@ -8,19 +8,17 @@ import contextlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from stream_rec.errors import AssignmentLostError, FencedError, StreamRecError, TransportError
 from stream_rec.transport.broker import PartitionOffsets, ProducerRecord
 from stream_rec.transport.kafka.batch_limits import Portions
 from stream_rec.transport.kafka.record_size import refuse_too_large
 from stream_rec.transport.kafka.transaction import ProducerTransaction, TransactionState
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts
 
 __all__ = ["KafkaWriter"]
-
-UntypedProducer = Any
-"""Of a client, neither of which has types."""
 
 
 class KafkaWriter(ABC):
@@ -37,7 +35,7 @@ class KafkaWriter(ABC):
         self._max_bytes = max_bytes
         self._portions = Portions(batch_bytes, largest_record)
         self._transaction = ProducerTransaction()
-        self._producer: UntypedProducer = None
+        self._producer: Untyped = None
         self._in_call = threading.RLock()
         """Held by the thread that is inside a call of the producer."""
         self._is_closing = False
@@ -132,7 +130,7 @@ class KafkaWriter(ABC):
         """End a producer that is still starting."""
 
     @abstractmethod
-    def _end_producer(self, producer: UntypedProducer, timeout_s: float) -> None:
+    def _end_producer(self, producer: Untyped, timeout_s: float) -> None:
         """End a *producer* that is not used any more, without an error."""
 
     @abstractmethod

@@ -26,11 +26,12 @@ from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.broker import Bounds, OnRevoked, Partition, TopicSpec
 from stream_rec.transport.kafka.config import Config, Role
 from stream_rec.transport.kafka.confluent.config import confluent_settings, refused
-from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped, log
+from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, log
 from stream_rec.transport.kafka.confluent.member import ConfluentMember
 from stream_rec.transport.kafka.confluent.reader import ConfluentReader
 from stream_rec.transport.kafka.confluent.writer import ConfluentWriter
 from stream_rec.transport.kafka.record_size import RecordLimits
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
 __all__ = ["ConfluentBroker"]

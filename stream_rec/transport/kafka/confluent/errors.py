@@ -7,18 +7,16 @@ before. So each part remembers the reason (`Trouble`), and a timeout is explaine
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
 from stream_rec.errors import AssignmentLostError, SettingsError, StreamRecError, TransportError
 from stream_rec.transport.kafka.config import Config
 from stream_rec.transport.kafka.refusals import fenced, not_allowed, refused_credentials
+from stream_rec.transport.kafka.untyped import Untyped
 
-__all__ = ["CLIENT_ERRORS", "LibrdkafkaErrors", "Trouble", "Untyped"]
-
-Untyped = Any
-"""Something of confluent-kafka's: it may not be installed where types are checked."""
+__all__ = ["CLIENT_ERRORS", "LibrdkafkaErrors", "Trouble"]
 
 # SystemError is what a call raises for a fatal error if the client called back during it.
 CLIENT_ERRORS: Final = (KafkaException, RuntimeError, ValueError, BufferError, SystemError)

@@ -14,8 +14,9 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from stream_rec.errors import StreamRecError, TransportError
 from stream_rec.transport.broker import OnRevoked, Partition, PartitionOffsets
 from stream_rec.transport.kafka.confluent.callbacks import Turns
-from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped
+from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble
 from stream_rec.transport.kafka.member import KafkaMember
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
 __all__ = ["ConfluentMember"]

@@ -14,8 +14,9 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 
 from stream_rec.errors import LogChangedError, StreamRecError, TransportError
 from stream_rec.transport.broker import Bounds, Partition, PartitionOffsets
-from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped
+from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble
 from stream_rec.transport.kafka.log_changed import offset_out_of_range
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.records import Record, RecordAdapter, Records
 from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 

@@ -17,8 +17,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from stream_rec.errors import RecordTooLargeError, StreamRecError, TransportError
 from stream_rec.transport.broker import Partition, PartitionOffsets, ProducerRecord
-from stream_rec.transport.kafka.confluent.errors import CLIENT_ERRORS, LibrdkafkaErrors, Trouble, Untyped
+from stream_rec.transport.kafka.confluent.errors import CLIENT_ERRORS, LibrdkafkaErrors, Trouble
 from stream_rec.transport.kafka.record_size import record_bytes
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.kafka.writer import KafkaWriter
 from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 

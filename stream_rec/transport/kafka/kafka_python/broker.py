@@ -20,11 +20,12 @@ from stream_rec.transport.broker import Bounds, OnRevoked, Partition, TopicSpec
 from stream_rec.transport.kafka.config import Config, Role
 from stream_rec.transport.kafka.kafka_python.config import python_settings
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
-from stream_rec.transport.kafka.kafka_python.internals import BoundedProducer, Untyped, opened
+from stream_rec.transport.kafka.kafka_python.internals import BoundedProducer, opened
 from stream_rec.transport.kafka.kafka_python.member import PythonMember
 from stream_rec.transport.kafka.kafka_python.reader import PythonReader
 from stream_rec.transport.kafka.kafka_python.writer import PythonWriter
 from stream_rec.transport.kafka.record_size import RecordLimits
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
 __all__ = ["PythonBroker"]

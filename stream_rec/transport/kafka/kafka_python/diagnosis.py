@@ -17,7 +17,7 @@ from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 
 from stream_rec.errors import SettingsError, StreamRecError
-from stream_rec.transport.kafka.kafka_python.internals import Untyped
+from stream_rec.transport.kafka.untyped import Untyped
 
 __all__ = ["diagnose"]
 

@@ -10,8 +10,8 @@ from stream_rec.errors import AssignmentLostError, SettingsError, StreamRecError
 from stream_rec.transport.kafka.config import Config
 from stream_rec.transport.kafka.kafka_python.config import connection
 from stream_rec.transport.kafka.kafka_python.diagnosis import diagnose
-from stream_rec.transport.kafka.kafka_python.internals import Untyped
 from stream_rec.transport.kafka.refusals import fenced, not_allowed, refused_credentials
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts
 
 __all__ = ["KafkaPythonErrors"]

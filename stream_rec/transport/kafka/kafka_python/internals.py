@@ -20,12 +20,10 @@ from kafka import KafkaProducer
 from kafka.net.compat import KafkaNetClient
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts
 
-__all__ = ["BoundedProducer", "Untyped", "free_the_slot", "is_fenced", "know_topics", "opened", "pause_on_loop"]
-
-Untyped = Any
-"""Something of kafka-python's, which has no types."""
+__all__ = ["BoundedProducer", "free_the_slot", "is_fenced", "know_topics", "opened", "pause_on_loop"]
 
 
 def opened(make: Untyped, settings: Mapping[str, Any]) -> Untyped:

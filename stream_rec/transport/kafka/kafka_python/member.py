@@ -20,8 +20,9 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from stream_rec.errors import FencedError, StreamRecError, TransportError
 from stream_rec.transport.broker import OnRevoked, Partition, PartitionOffsets
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
-from stream_rec.transport.kafka.kafka_python.internals import Untyped, is_fenced, know_topics, pause_on_loop
+from stream_rec.transport.kafka.kafka_python.internals import is_fenced, know_topics, pause_on_loop
 from stream_rec.transport.kafka.member import KafkaMember
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
 __all__ = ["PythonMember"]

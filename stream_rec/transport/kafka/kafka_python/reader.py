@@ -16,8 +16,9 @@ from kafka import TopicPartition
 from stream_rec.errors import LogChangedError
 from stream_rec.transport.broker import Bounds, Partition, PartitionOffsets
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
-from stream_rec.transport.kafka.kafka_python.internals import Untyped, free_the_slot
+from stream_rec.transport.kafka.kafka_python.internals import free_the_slot
 from stream_rec.transport.kafka.log_changed import offset_out_of_range
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.records import Record, RecordAdapter, Records
 from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 

@@ -10,8 +10,8 @@ from kafka import OffsetAndMetadata, TopicPartition
 from stream_rec.errors import RecordTooLargeError, StreamRecError, TransportError
 from stream_rec.transport.broker import Partition, PartitionOffsets, ProducerRecord
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
-from stream_rec.transport.kafka.kafka_python.internals import Untyped
 from stream_rec.transport.kafka.record_size import record_bytes
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.kafka.writer import KafkaWriter
 from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
