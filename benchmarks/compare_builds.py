@@ -2,13 +2,16 @@
 
     python benchmarks/compare_builds.py [NAME ...] [--revision REV] [--rounds N] [--small] [--out DIR]
 
-Both builds take turns (before, after, before, ...), so that what disturbs the machine disturbs both. Each is run once
-more, small, in the beginning: that compiles its kernels. A worktree of the revision is made in a temporary folder and
-removed. The table is kept as results/compare_builds.txt; what the scripts themselves write is thrown away.
+Both builds take turns (before, after, before, ...): what disturbs the machine disturbs both. A small run of each comes
+first and compiles its kernels. The revision's tree is a worktree in a temporary folder, removed at the end. The table
+is kept as results/compare_builds.txt, as text only: ratios of two builds are no figures of this one, and
+tools/figures.py reads the others. What the scripts themselves write is thrown away.
 """
 
 import argparse
+import datetime as dt
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -16,11 +19,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
-from common import TREE, Kept, Report, show
+from common import RESULTS, TREE, Kept, commit, machine, show, versions
 
 QUESTION: Final = "is this tree as fast as another revision?"
 REVISION: Final = "4a87400"
@@ -111,24 +115,30 @@ def line(each: Compared) -> str:
     return f"{each.what:<60}{show(each.before):>12}{show(each.after):>12} {each.unit:<10}{shown}"
 
 
-def compare(report: Report, root: Path, names: Sequence[str], rounds: int) -> None:
-    """Let both builds take turns, and state what came out."""
-    for name in names:
-        for build in (root, TREE):
-            measure(build, name, small=True)
-        kept: dict[Path, list[Kept]] = {root: [], TREE: []}
-        for number in range(rounds):
-            for build, results in kept.items():
-                results.append(measure(build, name, small=report.small))
-            print(f"  {name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-        before, after = ([figures(each) for each in results] for results in kept.values())
-        report.part(f"{name}, commit {kept[root][0].commit} (before) and {kept[TREE][0].commit} (after)")
-        report.note(HEAD)
-        for each in compared(before, after):
-            report.note(line(each))
-            report.keep(f"{name}: {each.what}", each.ratio, each.least, each.most)
-        for missing in only_one_has(before[0], after[0]):
-            report.note(missing)
+def conditions(revision: str, rounds: int) -> Iterator[str]:
+    """Where and of what it is measured, as other results say it."""
+    yield f"compare_builds: {QUESTION}"
+    yield f"{machine()}; Python {platform.python_version()}"
+    yield ", ".join(f"{library} {version}" for library, version in versions().items())
+    yield f"before: {revision}; after: {commit()}; {dt.datetime.now(dt.UTC).isoformat(timespec='minutes')}"
+    yield f"rounds: {rounds}; ratio: after to before, of the medians; least and most: of single rounds"
+
+
+def compare(root: Path, name: str, rounds: int, *, small: bool) -> Iterator[str]:
+    """Let both builds take turns at one benchmark, and yield the lines of its table."""
+    for build in (root, TREE):
+        measure(build, name, small=True)
+    kept: dict[Path, list[Kept]] = {root: [], TREE: []}
+    for number in range(rounds):
+        for build, results in kept.items():
+            results.append(measure(build, name, small=small))
+        print(f"  {name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+    before, after = ([figures(each) for each in results] for results in kept.values())
+    yield ""
+    yield f"{name}, commit {kept[root][0].commit} (before) and {kept[TREE][0].commit} (after)"
+    yield HEAD
+    yield from map(line, compared(before, after))
+    yield from only_one_has(before[0], after[0])
 
 
 def main() -> None:
@@ -140,13 +150,18 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="seconds instead of minutes, to see that it runs")
     parser.add_argument("--out", type=Path, help="where the result goes instead of benchmarks/results")
     given = parser.parse_args()
-    report = Report("compare_builds", QUESTION, small=given.small, out=given.out)
-    report.note(
-        f"before: {given.revision}; rounds: {given.rounds}; ratio: after to before, of the medians and by round"
-    )
+    lines = []
     with worktree(given.revision) as root:
-        compare(report, root, given.names, given.rounds)
-    report.save()
+        tables = (compare(root, name, given.rounds, small=given.small) for name in given.names)
+        for each in chain(conditions(given.revision, given.rounds), *tables):
+            print(each, flush=True)
+            lines.append(each)
+    folder = given.out or (None if given.small else RESULTS)
+    if folder is None:
+        print("(a small run is not kept)")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "compare_builds.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
