@@ -31,7 +31,10 @@ REVISION: Final = "4a87400"
 """The last commit before modules were moved to where they are."""
 
 NAMES: Final = ("query", "run", "ingest")
-HEAD: Final = f"{'':<60}{'before':>12}{'after':>12} {'unit':<10}{'ratio':>7}{'least':>7}{'most':>7}"
+WHAT: Final = 84
+"""Characters of the longest name of a figure."""
+
+HEAD: Final = f"{'':<{WHAT}}{'before':>12}{'after':>12} {'unit':<10}{'ratio':>7}{'least':>7}{'most':>7}"
 
 Figures = dict[tuple[str, str], float]
 """What a figure says and its unit -> its value. One that is stated twice has its number behind it."""
@@ -112,7 +115,7 @@ def line(each: Compared) -> str:
     """One line of the table."""
     ratios = ("-" if ratio is None else f"{ratio:.3f}" for ratio in (each.ratio, each.least, each.most))
     shown = "".join(f"{ratio:>7}" for ratio in ratios)
-    return f"{each.what:<60}{show(each.before):>12}{show(each.after):>12} {each.unit:<10}{shown}"
+    return f"{each.what:<{WHAT}}{show(each.before):>12}{show(each.after):>12} {each.unit:<10}{shown}"
 
 
 def conditions(revision: str, rounds: int) -> Iterator[str]:
