@@ -98,7 +98,7 @@ def _number(row: Row, column: str) -> float:
 
 _MOVIELENS: Final = FieldMap(session_id="0", item_id="1", timestamp="3", user_id="0")
 
-_ALL: Final = (
+_PUBLIC_LOGS: Final = (
     LogFormat(
         name="movielens-100k",
         about="MovieLens 100k: user, movie, rating, seconds; tabs, no header",
@@ -186,7 +186,7 @@ _ALL: Final = (
     ),
 )
 
-FORMATS: Final[Mapping[str, LogFormat]] = {each.name: each for each in _ALL}
+FORMATS: Final[Mapping[str, LogFormat]] = {each.name: each for each in _PUBLIC_LOGS}
 SNIFFED: Final = "movielens"
 """Not a format but a family: which of the three it is, the first line tells."""
 
@@ -212,7 +212,7 @@ def format_of(name: str, path: str) -> tuple[LogFormat, str]:
 
 
 def _family(name: str) -> list[LogFormat]:
-    return [each for each in _ALL if each.name == name or (name == SNIFFED and each.name.startswith(SNIFFED))]
+    return [each for each in _PUBLIC_LOGS if each.name == name or (name == SNIFFED and each.name.startswith(SNIFFED))]
 
 
 def _sniffed(path: str) -> LogFormat:
@@ -267,9 +267,9 @@ class NamedSource:
         return Record(record.value, record.topic, record.partition, record.offset, row=row)
 
     @property
-    def position(self) -> dict[tuple[str, int], int]:
+    def next_offsets(self) -> dict[tuple[str, int], int]:
         """The number after that of the last record handed out."""
-        return self._source.position
+        return self._source.next_offsets
 
     @property
     def progress(self) -> Progress:
@@ -320,8 +320,8 @@ class OttoSource(LinesSource):
         return [Record(msgspec.json.encode(row), record.topic, 0, record.offset, row=row) for row in rows]
 
     @property
-    def position(self) -> dict[tuple[str, int], int]:
+    def next_offsets(self) -> dict[tuple[str, int], int]:
         """The line to go on at: that of the last record where more of it are to come."""
-        ((where, after),) = super().position.items()
+        ((where, after),) = super().next_offsets.items()
         is_in_midst = bool(self._left) and self._left[0].offset == after - 1
         return {where: after - 1 if is_in_midst else after}

@@ -26,7 +26,7 @@ from stream_rec.evaluate.output import OnProgress, progress_bar, report_progress
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.tables import print_report
-from stream_rec.service.assembly import shared
+from stream_rec.service.assembly.engine import build_model
 from stream_rec.settings import Settings, load
 from stream_rec.units import parse_duration
 
@@ -130,7 +130,7 @@ def _from_file(path: str, settings: Settings, n: int) -> Model:
         known = ", ".join([*PRESETS, ALL_PRESETS])
         raise SettingsError("compare", f"{path!r} is neither a preset ({known}) nor a TOML file of settings")
     other = load(config=path, flags={"events": settings.events})
-    return changed(shared.build_model(other), n=n, name=Path(path).stem)
+    return changed(build_model(other), n=n, name=Path(path).stem)
 
 
 # --- the plans

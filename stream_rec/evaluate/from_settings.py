@@ -7,7 +7,7 @@ import msgspec
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.model import PRESETS, Model, changed
-from stream_rec.service.assembly import shared
+from stream_rec.service.assembly.engine import build_limits, build_model, read_denied
 from stream_rec.settings import Settings
 
 __all__ = ["engine_factory", "own_model", "reading_from"]
@@ -21,7 +21,7 @@ def own_model(settings: Settings, n: int) -> Model:
 
     Its name is the preset's, with a `*` behind it if a setting changes the preset.
     """
-    model = changed(shared.build_model(settings), n=n)
+    model = changed(build_model(settings), n=n)
     plain = {key: getattr(model, key) for key in NOT_OF_A_PRESET}
     is_preset = msgspec.structs.replace(PRESETS[settings.preset], **plain) == model
     return model if is_preset else changed(model, name=f"{settings.preset}*")
@@ -29,8 +29,8 @@ def own_model(settings: Settings, n: int) -> Model:
 
 def engine_factory(settings: Settings) -> Callable[[], Engine]:
     """Return a function that makes empty engines as `run` does. Sessions are cut from users earlier, while reading."""
-    denied = shared.read_denied(settings)
-    limits = shared.build_limits(settings)
+    denied = read_denied(settings)
+    limits = build_limits(settings)
     type_weights = settings.types
     return lambda: Engine(limits=limits, type_weights=type_weights, deny=denied)
 
