@@ -124,7 +124,7 @@ class TopicIngest:
             return [Completed(token, self._failed) for _, token in calls]
         try:
             writer = self._ready_writer()
-            places = iter(writer.place([each for outgoing, _ in calls for each in outgoing]))
+            places = iter(writer.append([each for outgoing, _ in calls for each in outgoing]))
         except RecordTooLargeError as error:
             if len(calls) == 1:
                 return [Completed(calls[0][1], error)]

@@ -117,7 +117,7 @@ def test_nothing_is_written_twice_for_one_that_the_broker_finds_too_large() -> N
     with ingest(broker) as (made, request_queue):
         made.put([Event("a", "h", 1)], "before")
         assert broker.is_asked.wait(10)
-        broker.after = refuse
+        broker.inject(after=refuse)
         for token, item in (("good", "i"), ("large", "i" * 300), ("better", "j")):
             made.put([Event("a", item, 1)], token)
         broker.go_on.set()
