@@ -33,7 +33,7 @@ test-all: warm ## the same with the slow ones: what .ci/run runs
 	$(BIN)/python -m pytest $(WORKERS) -m "not stress and not chaos" $(TESTS)
 
 warm: $(VENV)/stamp-dev ## compile the kernels, so that nothing waits for it later
-	@$(BIN)/python -c 'from stream_rec.service import warmup; warmup.warm_up_all(); warmup.warm_up_evaluation()'
+	@$(BIN)/python -c 'from stream_rec.service.assembly import warm_up; warm_up.warm_up_all(); warm_up.warm_up_evaluation()'
 
 lint: $(VENV)/stamp-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

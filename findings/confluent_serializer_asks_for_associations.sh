@@ -11,7 +11,7 @@
 # Seen:        2026-11-30: 404: 2 of 2 records written; 405: 0 of 2, SchemaRegistryError; 403: 0 of 2; 405 with
 #              subject.name.strategy.type=TOPIC: 2 of 2
 # The product: uses no serializer, and reads JSON without a frame; a record with one is a dead letter (not_json):
-#              stream_rec/core/events/_decoder.py
+#              stream_rec/core/events/decoder.py
 set -euo pipefail
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT

@@ -10,7 +10,7 @@
 # Seen:        2026-11-30: in DuckDB HUGEINT, CSV 0 0 1, Parquet double [0.0, 0.0, 1.0]; the sum 9007199254740993 is
 #              9007199254740992.0 in Parquet
 # The product: refuses an id that is a float, and says which field and what was found:
-#              stream_rec/core/events/_values.py (identifier)
+#              stream_rec/core/events/values.py (identifier)
 set -euo pipefail
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT

@@ -10,7 +10,7 @@
 #              fails when somebody sorts them.
 # Seen:        2026-11-30: one object for both; {'type': 'number', 'minimum': 1} where the whole number came first, else
 #              {'type': 'number', 'minimum': 1.0}
-# The product: writes the limits of a kind of number in one form everywhere: stream_rec/settings/_types.py
+# The product: writes the limits of a kind of number in one form everywhere: stream_rec/settings/types.py
 set -euo pipefail
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT

@@ -10,7 +10,7 @@
 #              depends on how many columns the table has.
 # Seen:        2026-11-30, 60,000 rows, 3 columns, midnights but for one time with milliseconds in row 50,000: rows 0 to
 #              33,332 are 2024-05-01, rows from 33,333 on are 2024-05-01 00:00:00.000; with 4 columns from row 50,000 on
-# The product: reads ISO times row by row, with or without time of day and fraction: stream_rec/core/events/_times.py
+# The product: reads ISO times row by row, with or without time of day and fraction: stream_rec/core/events/times.py
 set -euo pipefail
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT

@@ -9,7 +9,7 @@
 # Seen:        2026-11-30: confluent-kafka: 1000 MSG_SIZE_TOO_LARGE; kafka-python: flush raises UnknownError (Future
 #              not done), and a moment later 1000 of 1000 have arrived
 # The product: asks the broker what each topic takes, and hands over no more at a time:
-#              stream_rec/transport/kafka/_batch_limits.py; asks a flush again that was woken by a split:
+#              stream_rec/transport/kafka/batch_limits.py; asks a flush again that was woken by a split:
 #              stream_rec/transport/kafka/kafka_python/internals.py
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"

@@ -8,7 +8,7 @@
 # Seen:        2026-11-30: fitted for 5 items and recommend_any: 5 items; with settings for 1 item: 1; asked again
 #              without: 1; and an unknown item, which had got 5, gets None
 # The product: takes parameters for one question and changes nothing; docs/explanation/wsknn.md compares the two, and
-#              stream_rec/library/_recommender.py has the call
+#              stream_rec/library/recommender.py has the call
 set -euo pipefail
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
