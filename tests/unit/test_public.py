@@ -10,7 +10,6 @@ import pytest
 import stream_rec
 
 
-
 def in_a_fresh_process(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout
