@@ -133,7 +133,7 @@ def test_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
 
 
 def test_a_topic_that_accepts_less_than_a_batch(subject: Subject, topic: Any) -> None:
-    """1,000 dead letters of 500 bytes in one transaction all arrive, where the topic accepts 100,000 bytes at a time."""
+    """1,000 dead letters of 500 bytes in one transaction all arrive, where the topic accepts 100,000 bytes at once."""
     small = topic(config={"max.message.bytes": "100000"})
     values = [b"%04d" % number + b"x" * 496 for number in range(1000)]
     writer = subject.open().writer(fresh("writer"))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import ClassVar
 
 from stream_rec.errors import AssignmentLostError, FencedError, StreamRecError, TransportError
-from stream_rec.transport.broker import PartitionOffsets, ProducerRecord
+from stream_rec.transport.broker import Partition, PartitionOffsets, ProducerRecord
 from stream_rec.transport.kafka.batch_limits import Portions
 from stream_rec.transport.kafka.record_size import refuse_too_large
 from stream_rec.transport.kafka.transaction import ProducerTransaction, TransactionState
@@ -115,6 +115,14 @@ class KafkaWriter(ABC):
             self._transaction.closed()
             self._discard_producer(self._timeouts.close_s)
             self._stop_starting()
+
+    @abstractmethod
+    def send(self, records: Sequence[ProducerRecord]) -> None:
+        """See `Writer`."""
+
+    @abstractmethod
+    def append(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
+        """See `Writer`."""
 
     # --- for subclasses
 

@@ -189,17 +189,17 @@ class ConfluentReader:
 def _sort(messages: list[Message], partitions: dict[tuple[str, int], Partition]) -> dict[Partition, Records]:
     """Records by partition. Messages come in runs of one partition."""
     topics = {topic for topic, _ in partitions}
-    places: Iterable[object] = map(Message.partition, messages)
+    keys: Iterable[object] = map(Message.partition, messages)
     if len(topics) > 1:
-        places = zip(map(Message.topic, messages), places, strict=True)
+        keys = zip(map(Message.topic, messages), keys, strict=True)
     sorted_: dict[Partition, Records] = {}
     at = 0
-    for _, run in groupby(places):
+    for _, run in groupby(keys):
         part = messages[at : at + len(list(run))]
         at += len(part)
         partition = partitions[part[0].topic(), part[0].partition()]
         if partition in sorted_:
-            sorted_[partition].raw.extend(part)
+            sorted_[partition].extend(Records(part, _ADAPTER))
         else:
             sorted_[partition] = Records(part, _ADAPTER)
     return sorted_
