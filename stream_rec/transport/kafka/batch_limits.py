@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Iterable
 from stream_rec.transport.broker import ProducerRecord
 from stream_rec.transport.kafka.record_size import record_bytes
 
-__all__ = ["Portions"]
+__all__ = ["BatchLimits"]
 
 
-class Portions:
+class BatchLimits:
     """For a client whose batches have *batch_bytes* at most; *largest_record* returns the limit of a topic."""
 
     def __init__(self, batch_bytes: int, largest_record: Callable[[str], int]) -> None:
@@ -24,12 +24,12 @@ class Portions:
         """For topics that have refused a batch: the bytes sent at a time since then."""
         self._under_way: dict[str, int] = {}
 
-    def narrow(self, records: Iterable[ProducerRecord]) -> dict[str, int]:
+    def below_batch(self, records: Iterable[ProducerRecord]) -> dict[str, int]:
         """The limits of those topics of *records* that accept less than a full batch; the others need no care."""
         limits = {topic: self._limit_of(topic) for topic in {record.topic for record in records}}
         return {topic: most for topic, most in limits.items() if most < self._batch_bytes}
 
-    def take(self, record: ProducerRecord, most: int) -> bool:
+    def count(self, record: ProducerRecord, most: int) -> bool:
         """Count *record* as under way; False if that is more than *most* of its topic: then some must arrive first.
 
         A record that is too large by itself is counted: the broker refuses it.

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from stream_rec.errors import AssignmentLostError, FencedError, StreamRecError, TransportError
 from stream_rec.transport.broker import Partition, PartitionOffsets, ProducerRecord
-from stream_rec.transport.kafka.batch_limits import Portions
+from stream_rec.transport.kafka.batch_limits import BatchLimits
 from stream_rec.transport.kafka.record_size import refuse_too_large
 from stream_rec.transport.kafka.transaction import ProducerTransaction, TransactionState
 from stream_rec.transport.kafka.untyped import Untyped
@@ -33,7 +33,7 @@ class KafkaWriter(ABC):
         self._largest_record = largest_record
         self._timeouts = timeouts
         self._max_bytes = max_bytes
-        self._portions = Portions(batch_bytes, largest_record)
+        self._batch_limits = BatchLimits(batch_bytes, largest_record)
         self._transaction = ProducerTransaction()
         self._producer: Untyped = None
         self._in_call = threading.RLock()
@@ -205,9 +205,9 @@ class KafkaWriter(ABC):
 
     def _make_room(self, record: ProducerRecord, most: int) -> None:
         """Before *record* is sent: of its topic, no more than *most* bytes may be under way."""
-        if not self._portions.take(record, most):
+        if not self._batch_limits.count(record, most):
             self._await_answers()
-            self._portions.take(record, most)
+            self._batch_limits.count(record, most)
 
     @contextlib.contextmanager
     def _calling(self, what: str) -> Iterator[None]:

@@ -81,13 +81,13 @@ class ConfluentWriter(KafkaWriter):
         """Give them to the client, which sends on threads of its own; wait where its queue is full."""
         self._ensure_producer()
         self._refuse_too_large(records)
-        narrow, self._sent = self._portions.narrow(records), records
+        limits, self._sent = self._batch_limits.below_batch(records), records
         produce = self._producer.produce
         with self._calling("writing"):
             for record in records:
                 topic, value, key, headers = record
-                if narrow and topic in narrow:
-                    self._make_room(record, narrow[topic])
+                if limits and topic in limits:
+                    self._make_room(record, limits[topic])
                 try:
                     if headers:
                         produce(topic, value, key, headers=list(headers))
@@ -103,7 +103,7 @@ class ConfluentWriter(KafkaWriter):
             self._discard_producer()
         self._ensure_producer()
         self._refuse_too_large(records)
-        narrow, self._sent = self._portions.narrow(records), records
+        limits, self._sent = self._batch_limits.below_batch(records), records
         written: dict[int, tuple[Partition, int]] = {}
 
         def on_delivery(index: int, error: KafkaError | None, message: Message) -> None:
@@ -114,8 +114,8 @@ class ConfluentWriter(KafkaWriter):
         with self._calling("writing"):
             for index, record in enumerate(records):
                 topic, value, key, headers = record
-                if topic in narrow:
-                    self._make_room(record, narrow[topic])
+                if topic in limits:
+                    self._make_room(record, limits[topic])
                 report = partial(on_delivery, index)
                 self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
         self.flush()
@@ -156,13 +156,13 @@ class ConfluentWriter(KafkaWriter):
                 raise self._refusal(failures)
             if n_left:
                 raise self._late("writing")
-        self._portions.arrived()
+        self._batch_limits.arrived()
         if self._sent:
             self._trouble.clear()
 
     def _forget_sent(self) -> None:
         self._failures, self._sent = [], ()
-        self._portions.arrived()
+        self._batch_limits.arrived()
 
     def _send_empty(self, topic: str, number: int) -> None:
         self._producer.produce(topic, b"", partition=number)
@@ -254,7 +254,7 @@ class ConfluentWriter(KafkaWriter):
         sizes = self._sizes_of([message for _, message in too_large if message.topic() == topic])
         if not sizes:
             return TransportError(f"the broker refuses what was written to {topic!r} before: {error.str()}")
-        if self._portions.refused(topic, sizes.values()):
+        if self._batch_limits.refused(topic, sizes.values()):
             text = f"the broker refuses {len(sizes)} records for {topic!r} in one batch: {error.str()}"
             return TransportError(f"{text}; going on with fewer at a time", retriable=True)
         index = max(sizes, key=sizes.__getitem__)

@@ -30,7 +30,7 @@ from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
 __all__ = ["PythonBroker"]
 
-_DEFAULTS: Final[dict[Role, dict[str, object]]] = {
+CLIENT_DEFAULTS: Final[dict[Role, dict[str, object]]] = {
     "consumer": KafkaConsumer.DEFAULT_CONFIG,
     "producer": KafkaProducer.DEFAULT_CONFIG,
     "admin": KafkaAdminClient.DEFAULT_CONFIG,
@@ -67,7 +67,7 @@ class PythonBroker:
             log.setLevel(max(log.getEffectiveLevel(), logging.INFO))
         self._settings: dict[Role, dict[str, Any]] = {
             role: defaults
-            | python_settings(config, role, _DEFAULTS, timeouts)
+            | python_settings(config, role, CLIENT_DEFAULTS, timeouts)
             | {"bootstrap_servers": servers.split(",")}
             for role, defaults in _own_defaults(timeouts).items()
         }

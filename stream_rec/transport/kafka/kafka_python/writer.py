@@ -71,14 +71,14 @@ class PythonWriter(KafkaWriter):
         """Give them to the client, which sends on a thread of its own."""
         self._ensure_producer()
         self._refuse_too_large(records)
-        narrow = self._portions.narrow(records)
+        limits = self._batch_limits.below_batch(records)
         send, remember = self._producer.send, self._sent.append
         self._records += records
         with self._calling("writing"):
             for record in records:
                 topic, value, key, headers = record
-                if narrow and topic in narrow:
-                    self._make_room(record, narrow[topic])
+                if limits and topic in limits:
+                    self._make_room(record, limits[topic])
                 remember(send(topic, value, key, list(headers)))
 
     def append(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
@@ -123,11 +123,11 @@ class PythonWriter(KafkaWriter):
                 if not self._sent[index].succeeded():
                     raise self._refusal(self._sent[index].exception, index, self._records[index])
         self._n_arrived = len(self._sent)
-        self._portions.arrived()
+        self._batch_limits.arrived()
 
     def _forget_sent(self) -> None:
         self._sent, self._records, self._n_arrived = [], [], 0
-        self._portions.arrived()
+        self._batch_limits.arrived()
 
     def _send_empty(self, topic: str, number: int) -> None:
         self._sent.append(self._producer.send(topic, b"", partition=number))
