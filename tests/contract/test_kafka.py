@@ -56,10 +56,10 @@ def subject(client: Client, broker: TestBroker) -> Iterator[Subject]:
     made.close()
 
 
-def start(subject: Subject, topic: str, position: int = 0) -> Reader:
+def start(subject: Subject, topic: str, offset: int = 0) -> Reader:
     broker = subject.open()
     reader = broker.reader()
-    reader.assign(dict.fromkeys(broker.partitions(topic), position))
+    reader.assign(dict.fromkeys(broker.partitions(topic), offset))
     return reader
 
 

@@ -81,7 +81,7 @@ def committed(address: str, topic: str) -> list[Got]:
     return sorted(found, key=lambda got: (got.partition, got.offset))
 
 
-def positions(address: str, topic: str, group: str) -> dict[int, int]:
+def committed_offsets(address: str, topic: str, group: str) -> dict[int, int]:
     """The committed offsets of *group*; partitions without one are left out."""
     with _reading(address, group) as consumer:
         asked = [TopicPartition(topic, number) for number in _partitions(consumer, topic)]
@@ -111,11 +111,11 @@ def ends(address: str, topic: str) -> dict[int, int]:
         }
 
 
-def is_settled(address: str, topic: str, group: str) -> bool:
+def is_all_committed(address: str, topic: str, group: str) -> bool:
     """Whether *group* has committed every record of *topic*. False also where the broker does not answer."""
     try:
         wanted = {number: end for number, end in ends(address, topic).items() if end}
-        return wanted.items() <= positions(address, topic, group).items()
+        return wanted.items() <= committed_offsets(address, topic, group).items()
     except confluent_kafka.KafkaException:
         return False
 
