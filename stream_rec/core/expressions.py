@@ -39,7 +39,7 @@ MAX_CHARS: Final = 4000
 MAX_DEPTH: Final = 32
 MAX_TESTS: Final = 32
 """Of one expression. Each may look at every value that a field has: with 100,000 titles some 15 ms."""
-MAX_PARTS: Final = 1000
+_MAX_PARTS: Final = 1000
 """Tests and listed values of one expression."""
 
 Value = str | float | bool
@@ -232,8 +232,8 @@ class _Parser:
 
     def _count(self, token: _Token) -> None:
         self._n_parts += 1
-        if self._n_parts > MAX_PARTS:
-            raise ExpressionError(token.at, f"expected at most {MAX_PARTS} fields and values")
+        if self._n_parts > _MAX_PARTS:
+            raise ExpressionError(token.at, f"expected at most {_MAX_PARTS} fields and values")
 
     def _takes(self, text: str) -> bool:
         if self._token.kind in {"key", "sign"} and self._token.text == text:

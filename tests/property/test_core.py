@@ -15,7 +15,6 @@ from laws import Twins, answers_of, plain, query_of, small
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Event, Forget
 from stream_rec.core.index import field
-from stream_rec.core.index import index as vmis
 from stream_rec.core.index.reference import hash_of
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, changed
@@ -275,11 +274,10 @@ def test_popular_items_are_ranked_right_among_many(seed: int) -> None:
 
 
 @pytest.mark.parametrize("unit", [1, 10_000_000_000])
-def test_whatever_room_is_wanting_the_kernel_goes_on_where_it_stopped(
+def test_the_kernel_goes_on_where_it_stopped_whatever_it_needs(
     unit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Law 1: with arrays and lists of almost nothing it stops for every reason there is, and nothing is lost by it."""
-    monkeypatch.setattr(vmis, "LISTS", 2)
+    """Law 1: with almost empty arrays and lists it stops for every possible reason, and loses nothing."""
     limits = Limits(
         retention_ms=60 * unit,
         allowed_lateness_ms=40 * unit,
@@ -290,7 +288,8 @@ def test_whatever_room_is_wanting_the_kernel_goes_on_where_it_stopped(
     twins = Twins(limits)
     index = twins.engine.index
     state = index.state
-    index.state = state._replace(
+    index.arrays.list_capacity = 2
+    index.arrays.state = state._replace(
         event_item=state.event_item[:4].copy(),
         event_time=state.event_time[:4].copy(),
         event_type=state.event_type[:4].copy(),
@@ -298,19 +297,18 @@ def test_whatever_room_is_wanting_the_kernel_goes_on_where_it_stopped(
         seen=state.seen[:4].copy(),
     )
     needs = set()
-    held = twins.engine._held
-    make_room, refill_front = index.make_room, held.refill_front
+    provide, set_front = index.provide, index.set_front
 
-    def noted_room(need: int, *others: Any) -> None:
+    def recorded_need(need: int, *others: Any) -> None:
         needs.add(need)
-        make_room(need, *others)
+        provide(need, *others)
 
-    def noted_refill() -> None:
+    def recorded_front(*front: Any) -> None:
         needs.add(field.MORE_FRONT)
-        refill_front()
+        set_front(*front)
 
-    monkeypatch.setattr(index, "make_room", noted_room)
-    monkeypatch.setattr(held, "refill_front", noted_refill)
+    monkeypatch.setattr(index, "provide", recorded_need)
+    monkeypatch.setattr(index, "set_front", recorded_front)
     chance = np.random.default_rng(8)
     now = 0
     for _ in range(30):
@@ -322,7 +320,7 @@ def test_whatever_room_is_wanting_the_kernel_goes_on_where_it_stopped(
         twins.apply(batch)
         twins.compare_state()
         twins.compare_answers(small("vmis-knn"), [event.session_id for event in batch[:3]])
-    assert needs == set(range(1, 7)), "each reason to stop must have come up"
+    assert needs == set(range(1, 7)), "each reason to stop must have occurred"
 
 
 def test_a_slot_used_again_takes_its_own_place_among_equal_times() -> None:

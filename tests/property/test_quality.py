@@ -50,14 +50,14 @@ def trials_of(drawn: Sequence[tuple[str, float, bool, int]]) -> list[Trial]:
 class Life(RuleBasedStateMachine):
     """Batches of events, forgetting, and answers to requests, with some of the events not ours to answer."""
 
-    @initialize(drawn=models, n=st.integers(1, 6), main=st.integers(1, 9), room=st.sampled_from([1, 2, 3, 50]))
-    def start(self, drawn: list[tuple[str, float, bool, int]], n: int, main: int, room: int) -> None:
+    @initialize(drawn=models, n=st.integers(1, 6), main=st.integers(1, 9), capacity=st.sampled_from([1, 2, 3, 50]))
+    def start(self, drawn: list[tuple[str, float, bool, int]], n: int, main: int, capacity: int) -> None:
         model = changed(PRESETS["vmis-knn"], n=main)
         self.engine = Engine(model, limits=LIMITS, trials=trials_of(drawn))
         self.plain = Engine(model, limits=LIMITS)
         split = self.engine.split
-        self.quality = Quality(split, n=n, windows_ms=WINDOWS_MS, room=room)
-        self.twin = ReferenceQuality(len(split.models), split.n_served, n=n, windows_ms=WINDOWS_MS, room=room)
+        self.quality = Quality(split, n=n, windows_ms=WINDOWS_MS, capacity=capacity)
+        self.twin = ReferenceQuality(len(split.models), split.n_served, n=n, windows_ms=WINDOWS_MS, capacity=capacity)
         self.now = 1_000
 
     @rule(many=st.lists(events, max_size=12), forgets=st.none() | sessions, answers=st.booleans())
@@ -161,7 +161,7 @@ def test_live_quality_for_long() -> None:
 def test_a_day_of_items_does_not_fill_the_memory() -> None:
     """Items that no window holds any more make way for others: a new one each millisecond, and windows of a second."""
     engine = Engine(limits=Limits(retention_ms=1_000))
-    quality = Quality(engine.split, windows_ms=(1_000,), room=10)
+    quality = Quality(engine.split, windows_ms=(1_000,), capacity=10)
     sizes = set()
     for begin in range(0, 100_000, 1_000):
         batch = [Event(f"s{j % 7}", f"i{j}", j) for j in range(begin, begin + 1_000)]

@@ -8,7 +8,7 @@ from laws import DAY_MS, Twins, plain, query_of
 
 from stream_rec.core.events import ByNeighbours, ByPopularity, ByTheLast, Neighbour, Recommendation
 from stream_rec.core.index import exp
-from stream_rec.core.index.reference import Near, Query, ReferenceStore
+from stream_rec.core.index.reference import Near, ReferenceQuery, ReferenceStore
 from stream_rec.core.model import Explaining, Model
 
 ALL: Final = Explaining(most=None)
@@ -67,7 +67,7 @@ def check_brief(why: ByNeighbours, brief: object) -> None:
 class Expected:
     """What the plain twin says of one question."""
 
-    def __init__(self, store: ReferenceStore, query: Query, seen: list[str], own: str | None) -> None:
+    def __init__(self, store: ReferenceStore, query: ReferenceQuery, seen: list[str], own: str | None) -> None:
         self.store, self.query, self.seen = store, query, seen
         self.asked = seen[max(0, len(seen) - query.last) :]
         near = [] if query.rules == 1.0 else store.neighbours(self.asked, query, own)

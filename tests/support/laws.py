@@ -9,7 +9,7 @@ from stream_rec.core.engine import Engine, NextItemQuery
 from stream_rec.core.events import Event, Forget, Recommendation
 from stream_rec.core.index import exp, ln
 from stream_rec.core.index.arrays import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
-from stream_rec.core.index.reference import Query, ReferenceStore, Scored
+from stream_rec.core.index.reference import ReferenceQuery, ReferenceStore, Scored
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model, changed
 
@@ -118,7 +118,7 @@ def types_of(named: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (named,) if isinstance(named, str) else named or ()
 
 
-def query_of(point: Model) -> Query:
+def query_of(point: Model) -> ReferenceQuery:
     """Return the reference's form of a model."""
 
     def place(distance: int) -> float:
@@ -137,7 +137,7 @@ def query_of(point: Model) -> Query:
             return 0.0
         return RULES[point.rules_weight](distance, point.rules_decay)
 
-    return Query(
+    return ReferenceQuery(
         m=point.m,
         k=point.k,
         n=point.n,
@@ -253,5 +253,5 @@ class Twins:
         def backwards(call: Callable[[int], None], numbers: Iterable[int]) -> list[None]:
             return list(map(call, reversed(list(numbers))))
 
-        answers = self.engine.ask_many(model, questions, spread=backwards, parts=parts)
+        answers = self.engine.ask_many(model, questions, parallel_map=backwards, parts=parts)
         assert expected == list(map(plain, answers))

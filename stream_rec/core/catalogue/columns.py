@@ -94,7 +94,7 @@ class Column:
         """[rows] the values as numbers, NaN for what is none. A text that is written like a number is one."""
         if self._numbers is None:
             values = self.values.copy()
-            self._numbers = np.fromiter(map(number_of, values), np.float64, len(values))[self.codes]
+            self._numbers = np.fromiter(map(_number_of, values), np.float64, len(values))[self.codes]
         return self._numbers
 
     @property
@@ -104,7 +104,7 @@ class Column:
         return found
 
 
-def number_of(value: Stored | None) -> float:
+def _number_of(value: Stored | None) -> float:
     """Return the number that *value* is, or NaN."""
     if type(value) is float:
         return value

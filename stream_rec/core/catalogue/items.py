@@ -18,8 +18,8 @@ __all__ = ["NUMBER", "CatalogueItem", "Fault", "Scalar", "read_item"]
 Scalar = str | float | bool
 Fault = DecodeError
 
-MAX_ID_CHARS: Final = 512
-MAX_OTHERS: Final = 200
+_MAX_ID_CHARS: Final = 512
+_MAX_OTHERS: Final = 200
 NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _IDS: Final = ("item_id", "id")
 _YES: Final = frozenset({"true", "yes", "1"})
@@ -54,9 +54,9 @@ def read_item(record: Mapping[str, object], key: str | None = None) -> Catalogue
         for name, value in record.items()
         if name not in _READERS and name not in _IDS and not _is_missing(value) and not isinstance(value, Mapping)
     }
-    if len(others) > MAX_OTHERS:
-        raise DecodeError(Reason.WRONG_TYPE, f"expected at most {MAX_OTHERS} fields, found {len(others)}")
-    return CatalogueItem(identifier("id", named, MAX_ID_CHARS), **values, others=others or None)
+    if len(others) > _MAX_OTHERS:
+        raise DecodeError(Reason.WRONG_TYPE, f"expected at most {_MAX_OTHERS} fields, found {len(others)}")
+    return CatalogueItem(identifier("id", named, _MAX_ID_CHARS), **values, others=others or None)
 
 
 def _is_missing(value: object) -> bool:

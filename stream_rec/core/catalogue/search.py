@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["Titles", "folded"]
 
-MOST_RANKED: Final = 5000  # a word that half of all titles hold is not worth half a second
+_MOST_RANKED: Final = 5000  # a word that half of all titles hold is not worth half a second
 _END: Final = "\n"
 
 
@@ -36,7 +36,7 @@ class Titles:
         """Return the rows of the best *limit* titles that hold all words of *text*.
 
         First those that begin with the text, then those of which a word does, then those that hold it as a whole, then
-        the rest; of equals the shorter title first, then by its letters. Of more than MOST_RANKED equals the first
+        the rest; of equals the shorter title first, then by its letters. Of more than _MOST_RANKED equals the first
         rows are ranked.
         """
         wanted = folded(text)
@@ -46,7 +46,7 @@ class Titles:
             return []
         rarest = min(words, key=self._text.count)
         for rank, needle in enumerate((_END + wanted, " " + wanted, wanted, rarest)):
-            for place in islice(self._holding(needle), MOST_RANKED):
+            for place in islice(self._holding(needle), _MOST_RANKED):
                 if place not in found and all(word in self._titles[place] for word in words):
                     found[place] = rank
             if len(found) >= limit:

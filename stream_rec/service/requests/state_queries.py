@@ -95,20 +95,20 @@ def session(processor: Processor, session_id: str) -> SessionView | None:
 def n_sessions_of(processor: Processor, order: Forget) -> int:
     """How many retained sessions an order to forget is about."""
     sessions = processor.engine.sessions
-    slots = set() if order.user_id is None else set(sessions.of_user(order.user_id))
-    slot = None if order.session_id is None else sessions.ids.find(order.session_id)
-    return len(slots | ({slot} - {None}))
+    of_user = set() if order.user_id is None else set(sessions.of_user(order.user_id))
+    session = None if order.session_id is None else sessions.ids.find(order.session_id)
+    return len(of_user | ({session} - {None}))
 
 
 def newest_sessions(processor: Processor, limit: int) -> list[SessionLine]:
-    """The *limit* newest sessions, newest first. O(slots), some milliseconds for a million."""
+    """The *limit* newest sessions, newest first. O(ordinals), some milliseconds for a million."""
     engine = processor.engine
-    slots = engine.index.newest_slots(limit)
+    view = engine.index.view
     lines = []
-    for slot in slots:
-        items, times, _ = engine.index.events_of(slot)
+    for session in view.newest_sessions(limit):
+        items, times, _ = view.events_of(session)
         names = [str(engine.items.names[number]) for number in items[-_LAST_ITEMS:].tolist()]
-        lines.append(SessionLine(str(engine.sessions.ids.names[slot]), int(times[-1]), len(items), names))
+        lines.append(SessionLine(str(engine.sessions.ids.names[session]), int(times[-1]), len(items), names))
     return lines
 
 
@@ -119,7 +119,7 @@ def item(processor: Processor, item_id: str) -> ItemView | None:
     known = None if engine.catalogue is None else engine.catalogue.get(item_id)
     if number is None and known is None:
         return None
-    sessions = 0 if number is None else engine.index.df(number)
+    sessions = 0 if number is None else engine.index.view.df(number)
     if known is None:
         return ItemView(item_id, sessions)
     return ItemView(
@@ -147,7 +147,9 @@ def _with_id_like(processor: Processor, text: str, limit: int) -> list[str]:
     engine = processor.engine
     wanted = text.casefold()
     found = [
-        (-engine.index.df(number), name) for name, number in engine.items.live().items() if wanted in name.casefold()
+        (-engine.index.view.df(number), name)
+        for name, number in engine.items.live().items()
+        if wanted in name.casefold()
     ]
     return [name for _, name in nsmallest(limit, found)]
 

@@ -143,7 +143,7 @@ def test_a_boost_is_one_more_factor() -> None:
     names = Names(engine.items.names, engine.sessions.ids.names)
     told = {
         each.item_id: why
-        for each, why in zip(plainly, explain(engine.index, names, asked, scored, Explaining()), strict=True)
+        for each, why in zip(plainly, explain(engine.index.view, names, asked, scored, Explaining()), strict=True)
     }
     boosted, before = told["y"], by_neighbours(plainly[0])
     assert isinstance(boosted, ByNeighbours)

@@ -17,7 +17,7 @@ from stream_rec.core.events import Event
 from stream_rec.core.ids import IdTable
 from stream_rec.core.index import exp, ln
 from stream_rec.core.index.kernel import entries
-from stream_rec.core.session_store import OPEN_AT_ONCE, SessionStore, TimeOrder
+from stream_rec.core.session_store import OPEN_AT_ONCE, EvictionQueue, SessionStore
 
 
 @given(st.floats(1e-300, 1e300))
@@ -56,41 +56,35 @@ def test_ids_keep_their_numbers_and_released_numbers_are_used_again() -> None:
     st.integers(1, 3),
     st.integers(1, 40),
 )
-def test_the_time_order_hands_out_the_oldest_first(drawn: list[tuple[int, int]], parts: int, at_least: int) -> None:
-    """By (time, hash), each once, and everything filed before the limit."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stream_rec.core.session_store.OPEN_AT_LEAST", at_least)
-        _check_order(drawn, parts)
-
-
-def _check_order(drawn: list[tuple[int, int]], parts: int) -> None:
-    order = TimeOrder(retention_ms=20_000)
+def test_the_eviction_queue_yields_the_oldest_first(drawn: list[tuple[int, int]], parts: int, at_least: int) -> None:
+    """Sessions come by (time, hash), each once, and all that were queued before the limit."""
+    queue = EvictionQueue(retention_ms=20_000, open_at_least=at_least)
     hashes = np.array([tie for _, tie in drawn], np.uint64)
     times = np.array([time for time, _ in drawn], np.int64)
     for part in np.array_split(np.arange(len(drawn), dtype=np.int32), parts):
-        order.file(part, times[part])
-    order._check()
-    assert len(order) == len(drawn)
+        queue.add(part, times[part])
+    queue._check()
+    assert len(queue) == len(drawn)
     taken: list[int] = []
-    while len(order):
-        assert order.next_time <= times[[slot for slot in range(len(drawn)) if slot not in taken]].min()
-        slots, filed, limit = order.take_oldest(hashes)
-        assert filed.tolist() == times[slots].tolist()
-        assert all(times[slot] >= limit for slot in range(len(drawn)) if slot not in {*taken, *slots.tolist()})
-        taken += slots.tolist()
+    while len(queue):
+        assert queue.next_time <= times[[session for session in range(len(drawn)) if session not in taken]].min()
+        sessions, queued, limit = queue.take_oldest(hashes)
+        assert queued.tolist() == times[sessions].tolist()
+        taken += sessions.tolist()
+        assert all(times[session] >= limit for session in range(len(drawn)) if session not in taken)
     assert sorted(taken) == list(range(len(drawn)))
     assert [(times[s], hashes[s]) for s in taken] == sorted(zip(times, hashes, strict=True))
 
 
 def test_a_crowded_bucket_is_opened_in_parts() -> None:
     """A million sessions within an hour must not be sorted for each eviction."""
-    order = TimeOrder(retention_ms=None)
+    queue = EvictionQueue(retention_ms=None)
     n = 3 * OPEN_AT_ONCE
-    order.file(np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int64) // 2)
-    slots, times, limit = order.take_oldest(np.zeros(n, np.uint64))
-    assert slots.size == OPEN_AT_ONCE
+    queue.add(np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int64) // 2)
+    sessions, times, limit = queue.take_oldest(np.zeros(n, np.uint64))
+    assert sessions.size == OPEN_AT_ONCE
     assert times.max() < limit
-    assert len(order) == n - OPEN_AT_ONCE
+    assert len(queue) == n - OPEN_AT_ONCE
 
 
 def test_users_and_sessions_know_each_other() -> None:

@@ -166,7 +166,7 @@ class TestEvents:
             for _ in range(2):
                 (found,) = quality.report(4).windows[0].models
                 assert ((2, 0.5) if inside else (0, 0.0)) == (found.answers, found.coverage)
-                quality._make_room(1 << 14)
+                quality._reserve(1 << 14)
 
     def test_the_sessions_own_model_and_every_shadow_are_judged(self) -> None:
         """Each by the same events."""
