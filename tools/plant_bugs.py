@@ -295,7 +295,7 @@ BUGS: Final = [
         5,
         "an exported state changes with the engine",
         "stream_rec/core/sessionizer.py",
-        "        if user.n_exports != self._n_exports:\n            user = self._own(user_id, user)\n",
+        "        if user.n_exports != self._n_exports:\n            user = self._owned(user_id, user)\n",
         "",
     ),
     Bug(

@@ -42,7 +42,7 @@ def log_of(drawn: Sequence[tuple[str, str, int, str | None, str | None]], start:
 
 
 def everything(engine: Engine) -> list[object]:
-    """What can be seen of an engine: sessions, and the answers for them."""
+    """All that can be seen of an engine: sessions, and the answers for them."""
     names = sorted(engine.session_ids())
     return [engine.watermark, [engine.session(name) for name in names], answers_of(engine)]
 
@@ -72,7 +72,7 @@ def test_a_batch_leaves_what_its_events_one_by_one_would(
 def test_the_sample_is_that_of_the_plain_twin(
     visits: list[list[str]], query: list[str], m: int, sampling: str, seed: int
 ) -> None:
-    """Law 2: of more sessions than are sampled, many with equal keys, however they are sampled, and with repeats."""
+    """Law 2: for more sessions than the sample, many with equal keys, for every sampling, and with repeats."""
     twins = Twins(Limits(retention_ms=None), type_weights={"cart": 2.0})
     twins.apply(
         [
@@ -111,7 +111,7 @@ def test_how_partitions_interleave_does_not_matter(
 
 @given(st.integers(0, 120), st.integers(-20, 120), st.lists(st.sampled_from(ITEMS), min_size=3, max_size=3))
 def test_a_retention_cuts_alike_in_every_interleaving(pause: int, ahead: int, items: list[str]) -> None:
-    """Law 1: whether a session that pauses begins anew does not depend on whether it was evicted meanwhile."""
+    """Law 1: whether a paused session starts again does not depend on whether it was evicted meanwhile."""
     first, again = Event("s", items[0], 1_000), Event("s", items[1], 1_000 + pause)
     # Another partition's clock, which makes neither late: at most the allowed lateness before the one that comes last.
     clock = Event("clock", items[2], max(1_000, again.timestamp + min(ahead, 20)))
@@ -168,7 +168,7 @@ def test_asking_changes_nothing(
 def test_a_session_is_never_its_own_neighbour(
     drawn: list[tuple[str, str, int, str | None, str | None]], preset: str
 ) -> None:
-    """Law 3: alone in the store, a session is recommended nothing by neighbours."""
+    """Law 3: for a session alone in the store, neighbours recommend nothing."""
     engine = Engine(limits=Limits(retention_ms=None))
     log = log_of(drawn)
     engine.apply([Event("alone", event.item_id, event.timestamp) for event in log])
@@ -179,7 +179,7 @@ def test_a_session_is_never_its_own_neighbour(
 def test_a_pickled_engine_goes_on_as_the_original_would(
     drawn: list[tuple[str, str, int, str | None, str | None]], cut: int
 ) -> None:
-    """State is plain data: a copy made in the middle of a log sees the rest of it alike, and shares nothing."""
+    """A copy made in the middle of a log treats the rest alike, and shares no memory with the original."""
     log = log_of(drawn)
     original = Engine(limits=LIMITS)
     original.apply(log[:cut])
@@ -203,7 +203,7 @@ visits = st.tuples(
 def test_a_duplicate_does_not_move_its_users_session(
     drawn: list[tuple[str, str, int, str | None]], cuts: list[int]
 ) -> None:
-    """Where sessions are cut from users, a log with refused events cuts as the log without them, in any batches."""
+    """With sessions cut from users, rejected events change no session, whatever the batches."""
     now, log = 1_000, []
     for user, item, step, event_id in drawn:
         now = max(0, now + step)
@@ -221,7 +221,7 @@ def test_a_duplicate_does_not_move_its_users_session(
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_an_empty_engine_answers(preset: str) -> None:
-    """It has nothing to say, and says so with an empty list."""
+    """With an empty list."""
     engine = Engine(preset)
     assert engine.recommend("nobody") == []
     assert engine.recommend(items=["a", "b", "a"]) == []
@@ -240,7 +240,7 @@ def random_log(seed: int, events: int, sessions: int, items: int, tick: int) -> 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_long_lists_with_ties_and_late_events(seed: int) -> None:
-    """Law 2 where lists are thousands long, full of dead postings, and times are coarse."""
+    """Law 2 for lists of thousands, full of dead postings, with coarse times."""
     twins = Twins(Limits(retention_ms=None, allowed_lateness_ms=10**9, max_session_events=8, max_sessions=1500))
     log = random_log(seed, 9_000, 2_500, 40, tick=1_000)
     models = [small(preset, m=60, k=20, n=10) for preset in PRESETS]
@@ -253,7 +253,7 @@ def test_long_lists_with_ties_and_late_events(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_popular_items_are_ranked_right_among_many(seed: int) -> None:
-    """The kept order of the best items agrees with counting all, while counts rise, fall and age."""
+    """The order of the best items agrees with a count of all, while counts rise, fall and age."""
     limits = Limits(retention_ms=None, allowed_lateness_ms=10**9, max_sessions=400, popular_half_life_ms=40_000)
     twins = Twins(limits, deny=["i3", "i77"])
     chance = np.random.default_rng(seed)
@@ -274,9 +274,7 @@ def test_popular_items_are_ranked_right_among_many(seed: int) -> None:
 
 
 @pytest.mark.parametrize("unit", [1, 10_000_000_000])
-def test_the_kernel_goes_on_where_it_stopped_whatever_it_needs(
-    unit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_kernel_goes_on_where_it_stopped_whatever_it_needs(unit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Law 1: with almost empty arrays and lists it stops for every possible reason, and loses nothing."""
     limits = Limits(
         retention_ms=60 * unit,
@@ -289,13 +287,10 @@ def test_the_kernel_goes_on_where_it_stopped_whatever_it_needs(
     index = twins.engine.index
     state = index.state
     index.arrays.list_capacity = 2
-    index.arrays.state = state._replace(
-        event_item=state.event_item[:4].copy(),
-        event_time=state.event_time[:4].copy(),
-        event_type=state.event_type[:4].copy(),
-        postings=state.postings[:4].copy(),
-        seen=state.seen[:4].copy(),
-    )
+    small_arrays = dict.fromkeys(("event_item", "event_time", "event_type", "postings", "seen"), 4)
+    lists = dict.fromkeys(("front", "queued", "released", "emptied"), 8)
+    shortened = {name: getattr(state, name)[:n].copy() for name, n in (small_arrays | lists).items()}
+    index.arrays.state = state._replace(**shortened)
     needs = set()
     provide, set_front = index.provide, index.set_front
 
@@ -323,8 +318,8 @@ def test_the_kernel_goes_on_where_it_stopped_whatever_it_needs(
     assert needs == set(range(1, 7)), "each reason to stop must have occurred"
 
 
-def test_a_slot_used_again_takes_its_own_place_among_equal_times() -> None:
-    """Law 2: whoever gets the slot of a forgotten session is evicted in its own turn, not in the forgotten one's."""
+def test_an_ordinal_used_again_has_its_own_place_among_equal_times() -> None:
+    """Law 2: a session with the ordinal of a forgotten one is evicted in its own turn, not in that of the other."""
     twins = Twins(Limits(retention_ms=None, allowed_lateness_ms=1_000, max_sessions=6))
     names = sorted((f"s{j}" for j in range(8)), key=hash_of)
     twins.apply([Event(name, "a", 100) for name in names[:7]])  # the oldest is evicted: the others stand in order
@@ -336,7 +331,7 @@ def test_a_slot_used_again_takes_its_own_place_among_equal_times() -> None:
 
 
 def test_memory_stays_within_its_budget() -> None:
-    """Law 6: whatever comes, Python and the arrays take less than `max_bytes`, and the horizon is told."""
+    """Law 6: Python and the arrays take less than `max_bytes`, and the horizon is reported."""
     budget = 24_000_000
     limits = Limits(retention_ms=None, max_bytes=budget)
     chance = np.random.default_rng(5)

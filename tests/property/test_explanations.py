@@ -28,7 +28,7 @@ def log_of(sessions: list[list[str]]) -> list[Event]:
 def test_the_shares_of_every_preset_add_up(
     sessions: list[list[str]], query: list[str] | None, point: Model, seen: str
 ) -> None:
-    """To 1e-9, for sessions and for queries of their own; neighbours and factors are the plain twin's."""
+    """To 1e-9, for sessions and for queries of their own; neighbours and factors are those of the plain twin."""
     twins = Twins(Limits(retention_ms=None), ["i3"])
     twins.apply(log_of(sessions))
     for name in ("s0", f"s{len(sessions) - 1}", "unknown"):
@@ -37,7 +37,7 @@ def test_the_shares_of_every_preset_add_up(
 
 @given(visits, queries, variants)
 def test_the_shares_of_any_model_add_up(sessions: list[list[str]], query: list[str] | None, point: Model) -> None:
-    """Of the whole parameter space; late events, evictions and forgetting are in the laws' random logs."""
+    """Over the whole parameter space; test_laws covers late events, evictions and forgetting."""
     twins = Twins(Limits(retention_ms=None))
     twins.apply(log_of(sessions))
     compare_reasons(twins, point, "s0", query)

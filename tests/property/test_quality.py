@@ -1,4 +1,4 @@
-"""Live quality is what its plain twin says, whatever happens, and the engine never notices that it is looked at."""
+"""Live quality is that of its plain twin, whatever happens, and an evaluator does not affect the engine."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -48,7 +48,7 @@ def trials_of(drawn: Sequence[tuple[str, float, bool, int]]) -> list[Trial]:
 
 
 class Life(RuleBasedStateMachine):
-    """Batches of events, forgetting, and answers to requests, with some of the events not ours to answer."""
+    """Batches of events, forgetting, and answers to requests; another process answers some of the events."""
 
     @initialize(drawn=models, n=st.integers(1, 6), main=st.integers(1, 9), capacity=st.sampled_from([1, 2, 3, 50]))
     def start(self, drawn: list[tuple[str, float, bool, int]], n: int, main: int, capacity: int) -> None:
@@ -125,9 +125,9 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def the_engine_notices_nothing(self) -> None:
-        """Laws 1 and 3: the state is that of an engine that nobody watches, and that has one model."""
+        """Laws 1 and 3: the state is that of an engine without an evaluator and with one model."""
         if hasattr(self, "quality"):
-            assert msgspec_state(self.plain) == msgspec_state(self.engine)
+            assert visible_state(self.plain) == visible_state(self.engine)
 
 
 def _told(counted: Counted) -> tuple[Any, ...]:
@@ -138,15 +138,15 @@ def _told(counted: Counted) -> tuple[Any, ...]:
     return counted.answers, scored, novel, hr, mrr, hr_novel, counted.covered / len(ITEMS)
 
 
-def msgspec_state(engine: Engine) -> list[object]:
-    """All that can be seen of it."""
+def visible_state(engine: Engine) -> list[object]:
+    """All that can be seen of an engine."""
     names = sorted(engine.session_ids())
     answers = engine.answer([Request(session_id=name, model=engine.model.name) for name in SESSIONS])
     return [engine.watermark, engine.stats(), [engine.session(name) for name in names], answers]
 
 
 def test_live_quality_is_what_its_plain_twin_says() -> None:
-    """After every batch, in every window, of every model; and the engine's state is as if nobody had looked."""
+    """After every batch, in every window, for every model; and the engine has the state of one without evaluator."""
     profile = settings(max_examples=60, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Life, settings=profile)
 
@@ -159,7 +159,7 @@ def test_live_quality_for_long() -> None:
 
 
 def test_a_day_of_items_does_not_fill_the_memory() -> None:
-    """Items that no window holds any more make way for others: a new one each millisecond, and windows of a second."""
+    """Items that no window holds any more are dropped: with a new item each millisecond, and windows of a second."""
     engine = Engine(limits=Limits(retention_ms=1_000))
     quality = Quality(engine.split, windows_ms=(1_000,), capacity=10)
     sizes = set()

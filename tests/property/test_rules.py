@@ -26,7 +26,7 @@ POINTS = [small(preset, n=6) for preset in PRESETS]
 
 
 class Ruled(RuleBasedStateMachine):
-    """A random log, a catalogue that changes, and questions of all kinds."""
+    """A random log, a changing catalogue, and queries of all kinds."""
 
     @initialize(limits=small_limits, rules=standing, point=st.sampled_from(POINTS), first=changes)
     def start(self, limits: Limits, rules: Rules, point: Model, first: dict[str, CatalogueItem | None]) -> None:
@@ -103,8 +103,8 @@ def test_answers_under_rules_are_those_of_the_plain_twin() -> None:
     run(examples=60, steps=20)
 
 
-def test_rule_sets_that_have_to_make_room_for_each_other_do() -> None:
-    """Law 2 where a batch asks for more rule sets than are kept at a time."""
+def test_rule_sets_replace_each_other() -> None:
+    """Law 2 for a batch with more rule sets than the cache holds."""
     with patch.object(rulebook, "MOST_SETS", 2), patch.object(rulebook, "LEAST_SETS", 2):
         run(examples=40, steps=15)
 
@@ -117,7 +117,7 @@ def test_long_random_logs_under_rules() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_popular_items_under_rules_are_right_among_many(seed: int) -> None:
-    """Beyond the kept order of popular items too: filters, few and many, boosts, categories, lists, and a bound."""
+    """Beyond the ordered popular items too: filters, selective or not, boosts, categories, lists, and a cap."""
     limits = Limits(retention_ms=None, popular_half_life_ms=1_000_000)
     chance = np.random.default_rng(seed)
     names = [f"i{j}" for j in range(900)]

@@ -1,4 +1,4 @@
-"""Explanations held against the plain twin: every neighbour, every factor, and the sum."""
+"""Explanations compared with the plain twin: every neighbour, every factor, and the sum."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,14 +15,14 @@ ALL: Final = Explaining(most=None)
 
 
 def close(value: float) -> object:
-    """*value* to 1e-9, of it where it is large."""
+    """Return *value* with a tolerance of 1e-9, relative if it is large."""
     return pytest.approx(value, rel=1e-9, abs=1e-9)
 
 
 def compare_reasons(
     twins: Twins, point: Model, own: str | None, items: Sequence[str] | None = None, exclude: Sequence[str] = ()
 ) -> None:
-    """Every item of the answer to a question is explained as the plain twin would, by all and by one of each list."""
+    """Assert that every item of an answer is explained as by the plain twin, in full and with lists of one."""
     engine = twins.engine
     unasked = engine.ask(point, session_id=own, items=items, exclude=exclude)
     told = engine.ask(point, session_id=own, items=items, exclude=exclude, how=ALL)
@@ -47,7 +47,7 @@ def compare_reasons(
 
 
 def check_brief(why: ByNeighbours, brief: object) -> None:
-    """Of each list one is told, without its session's id, and the rest summed up."""
+    """Assert that each list has one entry, without session id, and that the rest is summed up."""
     assert isinstance(brief, ByNeighbours)
     assert close(why.total) == brief.total
     assert len(brief.neighbours) == min(1, len(why.neighbours))
@@ -65,7 +65,7 @@ def check_brief(why: ByNeighbours, brief: object) -> None:
 
 
 class Expected:
-    """What the plain twin says of one question."""
+    """The plain twin's explanation of one query."""
 
     def __init__(self, store: ReferenceStore, query: ReferenceQuery, seen: list[str], own: str | None) -> None:
         self.store, self.query, self.seen = store, query, seen
@@ -80,7 +80,7 @@ class Expected:
         self.own = own
 
     def check_neighbours(self, item: Recommendation, why: ByNeighbours) -> None:
-        """The sum, the neighbours and their factors, the rules, and the factors of the item."""
+        """Check the sum, the neighbours and their factors, the rules, and the factors of the item."""
         parts = [*(each.share for each in why.neighbours), why.rules.share if why.rules else 0.0]
         assert not why.others
         assert close(item.score) == close(sum(parts)) == why.total
@@ -107,7 +107,7 @@ class Expected:
             assert self.n_followed(item.item_id) == why.rules.sessions
 
     def check_neighbour(self, told: Neighbour, near: Near, item: str) -> None:
-        """Similarity and step to the bit, and the factors that make it up."""
+        """Check similarity and step to the bit, and the factors of the similarity."""
         query, store = self.query, self.store
         assert (near.similarity, near.step) == (told.similarity, told.step)
         assert query.match(near.step) == told.match
@@ -136,7 +136,7 @@ class Expected:
         )
 
     def places(self, session: str, item: str) -> list[tuple[int, float]]:
-        """Where *item* counts in a neighbour, and place x direction of it; none if the neighbour does not count."""
+        """Return where *item* counts in a neighbour, with place x direction; [] if the neighbour does not count."""
         near, query = self.near[session], self.query
         if near.similarity * query.match(near.step) <= 0.0:
             return []
@@ -150,7 +150,7 @@ class Expected:
         return [(place, value) for place, value in values if value > 0.0]
 
     def n_followed(self, item: str) -> int:
-        """In how many of the sessions that rules are counted in *item* follows the current one near enough."""
+        """Return in how many of the sessions with counted rules *item* follows the current one near enough."""
         current, store = self.seen[-1], self.store
         holders = [each for each in store.newest_first() if each != self.own and current in store.items(each)]
         held = [[visit.item for visit in store.sessions[each]] for each in holders[: self.query.rules_m]]

@@ -1,4 +1,4 @@
-"""What the laws are checked with: every preset's formulas written out, and an engine beside its plain twin."""
+"""The laws' instruments: the formulas of every preset written out, and an engine beside its plain twin."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -180,7 +180,7 @@ SAMPLED: Final = [
 
 
 def answers_of(engine: Engine) -> list[list[Scored]]:
-    """Return what every preset, small, and every way of sampling answer for each session, and for an unknown one."""
+    """Return the answers of every small preset and every sampling, for each session and for an unknown one."""
     points = [*(small(preset, n=8) for preset in PRESETS), *SAMPLED]
     names = [*sorted(engine.session_ids()), "-"]
     return [plain(engine.ask(point, session_id=name)) for point in points for name in names]
@@ -192,7 +192,7 @@ def plain(items: Sequence[Recommendation]) -> list[Scored]:
 
 
 def cost_of(store: ReferenceStore) -> int:
-    """Return what the retained sessions cost, by the prices that `max_bytes` is counted in."""
+    """Return the memory of the retained sessions at the costs that `max_bytes` counts."""
     items = {visit.item for visits in store.sessions.values() for visit in visits}
     return (
         STORE_COST
@@ -221,7 +221,7 @@ class Twins:
         return self.reference.apply(event)
 
     def compare_state(self) -> None:
-        """The same sessions with the same events, the same watermark, and sound arrays."""
+        """Assert the same sessions with the same events, the same watermark, and valid arrays."""
         self.engine._check()  # a structure's own check is for tests
         assert self.engine.watermark == self.reference.watermark
         assert set(self.engine.session_ids()) == set(self.reference.sessions)
@@ -234,7 +234,7 @@ class Twins:
             assert self.engine.stats().horizon_ms == self.engine.watermark - oldest
 
     def compare_answers(self, model: Model, names: Sequence[str], exclude: Sequence[str] = ()) -> None:
-        """The same answers, score for score, for each session, asked twice in a row."""
+        """Assert the same answers, score for score, for each session, asked twice in a row."""
         query = query_of(model)
         for name in names:
             expected = self.reference.answer_session(name, query, exclude)
@@ -242,12 +242,12 @@ class Twins:
                 assert plain(self.engine.ask(model, session_id=name, exclude=exclude)) == expected
 
     def compare_query(self, model: Model, items: Sequence[str], own: str | None = None) -> None:
-        """The same answer to a query of its own."""
+        """Assert the same answer to a query of *items*."""
         expected = self.reference.answer(items, query_of(model), own)
         assert plain(self.engine.ask(model, session_id=own, items=items)) == expected
 
     def compare_many(self, model: Model, questions: Sequence[NextItemQuery], parts: int) -> None:
-        """The same answers to many questions at once, whichever part comes first, as to each alone."""
+        """Assert that many queries at once, in parts of any order, get the answers that each gets alone."""
         expected = [plain(self.engine.ask(model, session_id=each.session_id, items=each.items)) for each in questions]
 
         def backwards(call: Callable[[int], None], numbers: Iterable[int]) -> list[None]:

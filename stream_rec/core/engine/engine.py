@@ -208,7 +208,7 @@ class Engine:
 
     @property
     def rules(self) -> Rules:
-        """The rules that always hold."""
+        """The standing rules."""
         return self._item_rules.rules.rules
 
     # --- its state

@@ -241,11 +241,11 @@ class ReferenceStore:
 
     def _not_allowed(self, terms: Terms, current: str | None) -> set[str]:
         """Return the items of retained sessions that the rules exclude."""
-        held = {event.item for stored in self.sessions.values() for event in stored}
-        gone = {item for item in held if not terms.allowed(item)}
+        retained = {event.item for stored in self.sessions.values() for event in stored}
+        gone = {item for item in retained if not terms.allowed(item)}
         category = None if current is None else terms.category(current)
         if terms.same_category and category is not None:
-            gone |= {item for item in held if terms.category(item) != category}
+            gone |= {item for item in retained if terms.category(item) != category}
         return gone
 
     @staticmethod

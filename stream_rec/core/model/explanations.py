@@ -257,11 +257,11 @@ def _norm(p: Parameters, trace: ExplainTrace) -> float:
 
 def _shared_items(trace: ExplainTrace, events: SessionEvents) -> list[set[int]]:
     """Return the items that each neighbour shares with the query."""
-    held: list[set[int]] = [set() for _ in range(trace.session.size)]
+    shared: list[set[int]] = [set() for _ in range(trace.session.size)]
     is_shared = events.is_newest & np.isin(events.item, trace.item)
     for at, item in zip(events.session[is_shared].tolist(), events.item[is_shared].tolist(), strict=True):
-        held[at].add(item)
-    return held
+        shared[at].add(item)
+    return shared
 
 
 def _contributions(

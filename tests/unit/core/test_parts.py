@@ -1,4 +1,4 @@
-"""The small parts under the engine: arithmetic, id numbers, the time order, and how kernels are compiled."""
+"""The small parts under the engine: arithmetic, ordinals, the eviction queue, and how kernels are compiled."""
 
 import math
 from pathlib import Path
@@ -33,14 +33,14 @@ def test_exp_is_right_to_the_last_bits(x: float) -> None:
 
 
 def test_exact_values_of_the_arithmetic() -> None:
-    """What ties depend on: nothing for one, one for nothing, nothing for long ago."""
+    """Ties depend on them: ln(1) = 0, exp(0) = 1, and exp of a long time ago is 0."""
     assert ln(1.0) == 0.0
     assert exp(0.0) == 1.0
     assert exp(-1e9) == 0.0
 
 
-def test_ids_keep_their_numbers_and_released_numbers_are_used_again() -> None:
-    """Arrays stay as short as the live names are many."""
+def test_names_keep_their_ordinals_and_released_ones_are_used_again() -> None:
+    """Arrays stay as short as the number of live names allows."""
     table = IdTable()
     assert table.intern(["a", "b", "a"]) == ([0, 1, 0], [0, 1])
     table.release([0])
@@ -87,8 +87,8 @@ def test_a_crowded_bucket_is_opened_in_parts() -> None:
     assert len(queue) == n - OPEN_AT_ONCE
 
 
-def test_users_and_sessions_know_each_other() -> None:
-    """A session may have several users, a user several sessions; a session that goes takes its links along."""
+def test_users_and_sessions_refer_to_each_other() -> None:
+    """A session may have several users, a user several sessions; a session that leaves takes its links along."""
     store = SessionStore(retention_ms=None)
     store.ids.intern(["s", "t"])
     store.link(0, "u")
@@ -102,7 +102,7 @@ def test_users_and_sessions_know_each_other() -> None:
 
 
 def test_the_kernels_are_compiled() -> None:
-    """No silent fall-back to interpreted loops: the twins are compared only if there are two."""
+    """There is no silent fall-back to interpreted loops, which would make the comparison with the twins void."""
     engine = Engine()
     engine.apply([Event("s", "i", 1)])
     engine.ask(engine.model, session_id="s")
@@ -112,7 +112,7 @@ def test_the_kernels_are_compiled() -> None:
 
 
 def test_without_a_folder_for_compiled_code_the_kernels_still_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Say so, and compile at every start: as in a container whose files are all read-only."""
+    """With a warning, and compiled at every start: as in a container whose files are all read-only."""
     real = numba.njit
 
     def njit(**options: Any) -> object:
