@@ -118,7 +118,7 @@ def engine_alone(log: Log, folder: Path) -> dict[str, float]:
     processor.engine.import_state(snapshot.state)
     opened = open_broker(f"kafka://{log.address}", client="confluent")
     reader = opened.reader()
-    reader.start(log.history)
+    reader.assign(log.history)
     arrivals = PartitionMerge(log.history)
     n_fetched = 0
     while n_fetched < log.n_asked:

@@ -145,7 +145,7 @@ def ours(client: Client, address: str, topic: str, n: int, out: str | None) -> f
     """Reader, decode; and encode, Writer."""
     broker = open_broker(f"kafka://{address}", client=client)
     reader = broker.reader()
-    reader.start({Partition(topic, number): 0 for number in range(PARTITIONS)})
+    reader.assign({Partition(topic, number): 0 for number in range(PARTITIONS)})
     writer = None if out is None else broker.writer(None)
     got, began = 0, time.perf_counter()
     while got < n:
@@ -173,7 +173,7 @@ def latency(client: Client, address: str, topic: str, n: int) -> list[float]:
     broker = open_broker(f"kafka://{address}", client=client)
     writer, reader = broker.writer(None), broker.reader()
     partition = Partition(topic, 0)
-    reader.start({partition: broker.bounds([partition])[partition].end})
+    reader.assign({partition: broker.bounds([partition])[partition].end})
     reader.poll(1, 1.0)
     taken = []
     for _ in range(n):
@@ -212,7 +212,7 @@ def topics(address: str, n: int) -> Iterator[tuple[str, str, str]]:
     broker = open_broker(f"kafka://{address}", client="confluent")
     name = f"bench-{uuid.uuid4().hex[:8]}"
     made = f"{name}-events", f"{name}-answers", f"{name}-single"
-    broker.create(
+    broker.create_topics(
         [TopicSpec(made[0], PARTITIONS), TopicSpec(made[1], PARTITIONS, retention_ms=60_000), TopicSpec(made[2], 1)]
     )
     fill(broker, made[0], n)

@@ -4,14 +4,14 @@
     ├── DecodeError       one record is unreadable: dead-letter it and go on
     ├── SettingsError     the operator must fix a value: exit 2 at start, naming the key
     ├── SnapshotError     torn, or of another version: skip it and replay
-    └── TransportError    the outside failed: retry while `retriable`
-        ├── FencedError   another process runs under our name: stop at once
-        ├── LogChangedError   what was to be read is gone: go on with what is there, or recover from it
-        ├── AssignmentLostError the group went on without us: drop what is uncommitted, recover, and join again
-        └── RecordTooLargeError   the broker will not take it: send less of it
+    └── TransportError    a file, a pipe or a broker failed: retry while `retriable`
+        ├── FencedError   another process uses the same name: stop at once
+        ├── LogChangedError   the records to read are gone: go on with those that are there, or recover from them
+        ├── AssignmentLostError   the group gave the partitions to others: drop what is uncommitted, recover, rejoin
+        └── RecordTooLargeError   the broker refuses the record: send less of it
 
 Callers catch by class and read attributes, never text. The text is for the operator: it names the
-place (file, line, key, topic) and the next step. Knows nothing of who raises or catches what.
+place (file, line, key, topic) and the next step. This module knows no code that raises or catches them.
 """
 
 __all__ = [
@@ -36,7 +36,7 @@ class StreamRecError(Exception):
         self.message = message
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by parts: the default calls the class with the text alone, which some refuse."""
+        """Pickle by parts: the default calls the class with the text alone, and some classes need more arguments."""
         return (_remake, (type(self), self.args, self.__dict__.copy()))
 
 
@@ -61,11 +61,11 @@ class SettingsError(StreamRecError):
 
 
 class SnapshotError(StreamRecError):
-    """A snapshot is torn, foreign, or of another version: skip it, take an older one, or replay."""
+    """A snapshot is torn, foreign, or of another version: skip it, load an older one, or replay."""
 
 
 class TransportError(StreamRecError):
-    """The outside (a file, a pipe, a broker) failed: try again while `retriable`, else stop."""
+    """A file, a pipe or a broker failed: try again while `retriable`, else stop."""
 
     def __init__(self, message: str, *, retriable: bool = False) -> None:
         super().__init__(message)
@@ -73,35 +73,35 @@ class TransportError(StreamRecError):
 
 
 class FencedError(TransportError):
-    """Another process took over what this one owned: stop at once, write nothing more."""
+    """Another process with the same name took over: stop at once, write nothing more."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retriable=False)
 
 
 class LogChangedError(TransportError):
-    """What `position` of a partition names is not there: retention has removed it, or the topic was made anew.
+    """The partition does not hold the record at `offset`: retention removed it, or the topic was created again.
 
-    The partition holds `first` to `end`. One that is gone altogether has no bounds: both are None.
+    The partition holds `first` to `end`. Both are None where the whole partition is gone.
     """
 
     def __init__(
-        self, message: str, *, partition: str, position: int, first: int | None = None, end: int | None = None
+        self, message: str, *, partition: str, offset: int, first: int | None = None, end: int | None = None
     ) -> None:
         super().__init__(message, retriable=False)
         self.partition = partition
-        self.position = position
+        self.offset = offset
         self.first = first
         self.end = end
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether the log goes on behind what is gone."""
-        return self.first is not None and self.position < self.first
+        """Whether the partition goes on after the records that are gone."""
+        return self.first is not None and self.offset < self.first
 
 
 class AssignmentLostError(TransportError):
-    """The group gave our partitions to others: what is uncommitted is theirs to do. Recover, and join again."""
+    """The group gave the partitions to other members, which process what is uncommitted. Recover, and join again."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retriable=False)
@@ -112,9 +112,9 @@ SeatLostError = AssignmentLostError
 
 
 class RecordTooLargeError(TransportError):
-    """The record at `place` of those to be sent has `size` bytes, more than the `limit` that the outside takes.
+    """The record at index `place` of those to send has `size` bytes, more than the `limit` of its topic.
 
-    `none_sent` tells that it was found before any of them was handed over; else others may have been written.
+    With `none_sent`, the error was raised before any record was sent; without it, others may have been written.
     """
 
     def __init__(self, message: str, *, place: int, size: int, limit: int, none_sent: bool = False) -> None:
@@ -126,7 +126,7 @@ class RecordTooLargeError(TransportError):
 
 
 def _remake(cls: type[StreamRecError], args: tuple[object, ...], state: dict[str, object]) -> StreamRecError:
-    """Make an error again from its parts, without asking its `__init__`."""
+    """Return a copy of an error from its parts, without a call of its `__init__`."""
     error = cls.__new__(cls)
     error.args = args
     error.__dict__.update(state)

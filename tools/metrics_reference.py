@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
-from stream_rec.web.metrics import FAMILIES, STATES, Family
+from stream_rec.web.prometheus import FAMILIES, STATES, Family
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "metrics-prometheus.md"
 
 HEAD = """\
 # Metrics for Prometheus
 
-<!-- Written by `make docs` from stream_rec/web/metrics.py: edit the texts there, not this page. -->
+<!-- Written by `make docs` from stream_rec/web/prometheus.py: edit the texts there, not this page. -->
 
 What `/metrics` tells where a service is started with `--http`. In OpenMetrics for who accepts it, else in the text
 format that every version of Prometheus reads. Nothing is computed before somebody asks. How to scrape it, a dashboard

@@ -267,9 +267,9 @@ class NamedSource:
         return Record(record.value, record.topic, record.partition, record.offset, row=row)
 
     @property
-    def position(self) -> dict[tuple[str, int], int]:
+    def next_offsets(self) -> dict[tuple[str, int], int]:
         """The number after that of the last record handed out."""
-        return self._source.position
+        return self._source.next_offsets
 
     @property
     def progress(self) -> Progress:
@@ -320,8 +320,8 @@ class OttoSource(LinesSource):
         return [Record(msgspec.json.encode(row), record.topic, 0, record.offset, row=row) for row in rows]
 
     @property
-    def position(self) -> dict[tuple[str, int], int]:
+    def next_offsets(self) -> dict[tuple[str, int], int]:
         """The line to go on at: that of the last record where more of it are to come."""
-        ((where, after),) = super().position.items()
+        ((where, after),) = super().next_offsets.items()
         is_in_midst = bool(self._left) and self._left[0].offset == after - 1
         return {where: after - 1 if is_in_midst else after}

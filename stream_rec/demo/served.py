@@ -53,7 +53,7 @@ class PacedSource:
             yield self._next(n)
 
     @property
-    def position(self) -> dict[tuple[str, int], int]:
+    def next_offsets(self) -> dict[tuple[str, int], int]:
         """Behind the last event."""
         return {(TOPIC, 0): self._at}
 

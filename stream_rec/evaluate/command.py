@@ -26,7 +26,7 @@ from stream_rec.evaluate.log import Reading, read_events
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.tables import print_report
-from stream_rec.service.assembly import shared
+from stream_rec.service.assembly.engine import build_limits, build_model, read_denied
 from stream_rec.settings import Settings, load
 from stream_rec.units import parse_duration
 
@@ -110,7 +110,7 @@ def _ask(
 
 def own_model(settings: Settings, n: int) -> Model:
     """Return the model that `run` would answer with, under a name that says whether it is a preset as it is."""
-    point = changed(shared.build_model(settings), n=n)
+    point = changed(build_model(settings), n=n)
     plain = {key: getattr(point, key) for key in SAME_IN_ALL}
     is_preset = msgspec.structs.replace(PRESETS[settings.preset], **plain) == point
     return point if is_preset else changed(point, name=f"{settings.preset}*")
@@ -137,13 +137,13 @@ def _from_file(path: str, settings: Settings, n: int) -> Model:
         known = ", ".join([*PRESETS, ALL])
         raise SettingsError("compare", f"{path!r} is neither a preset ({known}) nor a TOML file of settings")
     other = load(config=path, flags={"events": settings.events})
-    return changed(shared.build_model(other), n=n, name=Path(path).stem)
+    return changed(build_model(other), n=n, name=Path(path).stem)
 
 
 def maker(settings: Settings) -> Callable[[], Engine]:
     """Return what makes empty engines as `run` would; sessions were cut from users before."""
-    denied = shared.read_denied(settings)
-    limits: Limits = shared.build_limits(settings)
+    denied = read_denied(settings)
+    limits: Limits = build_limits(settings)
     return lambda: Engine(limits=limits, type_weights=settings.types, deny=denied)
 
 

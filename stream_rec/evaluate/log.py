@@ -18,7 +18,7 @@ import numpy.typing as npt
 from stream_rec.core.events import Event, Forget
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.errors import DecodeError, StreamRecError
-from stream_rec.service.assembly import shared
+from stream_rec.service.assembly.inputs import build_decoder, open_events
 from stream_rec.settings import Settings
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.records import Progress
@@ -91,14 +91,14 @@ class Reading(msgspec.Struct):
 
 def read_events(settings: Settings, watch: Callable[[Progress], None] = lambda _: None) -> Reading:
     """Read all that `events` names. Raises what a run would, and StreamRecError for a log without an event."""
-    decoder = shared.build_decoder(settings)
+    decoder = build_decoder(settings)
     gap = settings.session_gap_ms
     sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)
     events: list[Event] = []
     refused: Counter[str] = Counter()
     n_read = 0
     now_ms = None if settings.max_future_ms is None else int(time() * 1000)
-    with closing(shared.open_events(settings)) as source:
+    with closing(open_events(settings)) as source:
         for records in source.batches(settings.batch_events):
             n_read += len(records)
             for each in decode_records(decoder, records, now_ms):

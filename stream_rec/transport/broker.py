@@ -1,16 +1,17 @@
-"""What the service asks of a log broker: partitions to read, a seat in a group, and a place to write.
+"""The protocols of a log broker, as the service uses it: partitions to read, a consumer group, records to write.
 
-Knows nothing of Kafka's clients nor of what records say. `memory_broker` and `kafka` keep these promises; one suite of
-contract tests holds all of them to it.
+Knows no Kafka client, and does not parse records. `memory` and `kafka` implement the protocols; one suite of contract
+tests holds each of them to the sentences below.
 
-Four parts, since they live in different threads:
+Four parts, since different threads use them:
 
-    Broker   which topics there are, and how far they go
-    Reader   records of chosen partitions, from chosen positions on; tells what it has reached the end of
-    Member   a seat in a consumer group: which partitions this process answers for, and what was committed
-    Writer   records out, together with the positions they answer, in one transaction if asked
+    Broker   topics, and the bounds of their partitions
+    Reader   records of assigned partitions, from given offsets on; reports which partitions are drained
+    Member   membership in a consumer group: which partitions this process owns, and the committed offsets
+    Writer   records out, together with the offsets that they answer, in one transaction if asked
 
-A *position* is the offset of the next record to be read: one more than the last offset seen.
+An offset that is committed, assigned or returned is the *next* one: that of the next record to read, one more than the
+last offset seen.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -22,11 +23,11 @@ __all__ = [
     "Bounds",
     "Broker",
     "Member",
+    "OnRevoked",
     "Partition",
     "PartitionOffsets",
     "ProducerRecord",
     "Reader",
-    "Revoked",
     "TopicSpec",
     "Writer",
 ]
@@ -47,17 +48,17 @@ PartitionOffsets = Mapping[Partition, int]
 
 
 class Bounds(NamedTuple):
-    """What a partition holds now."""
+    """Which offsets a partition holds now."""
 
     first: int
     """Offset of the oldest record that retention has left."""
 
     end: int
-    """Offset that the next record will get; of records in open transactions, the first one's."""
+    """Offset that the next record will get; where a transaction is open, the offset of its first record."""
 
 
 class ProducerRecord(NamedTuple):
-    """A record to be written."""
+    """A record to write."""
 
     topic: str
     value: bytes | None
@@ -66,7 +67,7 @@ class ProducerRecord(NamedTuple):
 
 
 class TopicSpec(NamedTuple):
-    """A topic as `--create-topics` makes it; None is the broker's own default."""
+    """A topic as `--create-topics` creates it; None is the broker's own default."""
 
     name: str
     partitions: int | None = None
@@ -74,18 +75,18 @@ class TopicSpec(NamedTuple):
     retention_ms: int | None = None
 
 
-Revoked = Callable[[frozenset[Partition], bool], None]
-"""Called with the partitions that are taken away, and whether they are lost already.
+OnRevoked = Callable[[frozenset[Partition], bool], None]
+"""Called with the revoked partitions, and whether they are lost.
 
-Not lost: what was taken of them may still be committed, and the rebalance waits for the call to return. Lost: somebody
-else may own them by now. It may be called on a thread of the client's, and must not call the Member.
+Not lost: offsets of these partitions may still be committed, and the rebalance waits until the call returns. Lost:
+another member may own them already. The client may call it on a thread of its own; it must not call the Member.
 """
 
 
 class Broker(Protocol):
     """The broker as a whole. Its calls may take as long as the client's own timeouts.
 
-    All calls, of the parts too, raise TransportError, `retriable` where waiting may help (the broker is away), and
+    All calls, those of the parts too, raise TransportError, `retriable` where waiting may help (broker away), and
     SettingsError, naming the key, where the operator must change something (credentials, a setting that the client does
     not take).
     """
@@ -93,149 +94,154 @@ class Broker(Protocol):
     def partitions(self, topic: str) -> list[Partition]:
         """The partitions of *topic*, in order; empty where there is no such topic."""
 
-    def create(self, topics: Sequence[TopicSpec]) -> None:
-        """Make those of *topics* that are not there; the others stay as they are."""
+    def create_topics(self, topics: Sequence[TopicSpec]) -> None:
+        """Create those of *topics* that are missing; the others stay as they are."""
 
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
-        """What each partition holds now. Raises TransportError, not retriable, for one that is not there."""
+        """The bounds of each partition. Raises TransportError, not retriable, for a partition that does not exist."""
 
-    def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """What *group* has committed so far; a partition without a position is left out. One question.
+    def group_offsets(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The offsets that *group* has committed so far; a partition without one is left out. One request.
 
-        Transactions under way are not waited for: good for following others, not for taking over from them.
+        Does not wait for open transactions: good for following other members, not for taking over from them.
         """
 
     def reader(self) -> "Reader":
-        """A new reader, of read-committed records."""
+        """A new reader, of committed records."""
 
-    def member(self, group: str, topics: Sequence[str], revoked: Revoked, *, instance: str | None = None) -> "Member":
-        """A seat in *group* for *topics*, not taken yet; with *instance*, a static one of that name."""
+    def member(
+        self, group: str, topics: Sequence[str], on_revoked: OnRevoked, *, instance: str | None = None
+    ) -> "Member":
+        """A member of *group* for *topics*, which has not joined yet; with *instance*, a static one of that name."""
 
     def writer(self, transactional_id: str | None) -> "Writer":
-        """A new writer; with an id, one of transactions: those an earlier writer of that id left open are aborted."""
+        """A new writer; with an id, a transactional one, which first aborts what an earlier one of the id left open."""
 
-    def nobody(self, group: str) -> object:
-        """An identity for `Writer.add_positions` that has no seat in *group*: for a transaction that is aborted."""
+    def group_metadata(self, group: str) -> object:
+        """Metadata of *group* for `Writer.add_offsets` without a membership: for a transaction that is aborted."""
 
     def close(self) -> None:
-        """Let go of what is held outside. May be called twice."""
+        """Release connections and threads. May be called twice."""
 
 
 class Reader(Protocol):
-    """Reads partitions that it is told to, whoever answers for them. For one thread."""
+    """Reads the partitions that it is assigned, whichever member owns them. For one thread."""
 
-    def start(self, positions: PartitionOffsets) -> None:
-        """Read these partitions, from these positions on, and no others. Forgets what was fetched ahead."""
+    def assign(self, offsets: PartitionOffsets) -> None:
+        """Read these partitions, from these offsets on, and no others. Drops what was fetched ahead."""
 
-    def hold(self, partitions: Collection[Partition]) -> None:
-        """Hand out nothing of these until told otherwise; they keep their positions. Cheap where nothing changes.
+    def pause_only(self, partitions: Collection[Partition]) -> None:
+        """Pause these partitions, and resume all others. Paused ones keep their offsets. Cheap where nothing changes.
 
-        Holds over a new `start`, and for partitions that are not read yet.
+        Stays in force over a new `assign`, also for partitions that are not assigned yet.
         """
 
     def poll(self, max_records: int, timeout_s: float) -> Mapping[Partition, Sequence[Record]]:
         """About *max_records* at most, in order within each partition; waits for the first one only.
 
-        May come back empty before the time is over, where there is news of what is drained.
+        May return nothing before the timeout, where `drained` has changed.
 
-        Raises LogChangedError where a position is no longer there (retention, or a topic made anew): it names the
-        partition and what is there. Only a new `start` goes on from there.
+        Raises LogChangedError where an offset is out of range (retention, or a topic that was created again): it names
+        the partition and its bounds. Reading goes on only after a new `assign`.
         """
 
     @property
     def drained(self) -> Collection[Partition]:
-        """The partitions of which, by the broker's last word, nothing is left to be handed out."""
+        """The partitions of which, by the broker's last answer, all records were returned."""
 
     def close(self) -> None:
-        """Let go. May be called twice."""
+        """Release connections and threads. May be called twice."""
 
 
 class Member(Protocol):
-    """A seat in a consumer group. `committed` needs no seat; all else is for after `join`.
+    """Membership in a consumer group. `committed` may be called before `join`; all else only after it.
 
-    `poll` is for one thread; `committed`, `commit` and `identity` may be called from another meanwhile.
+    `poll` is for one thread; `committed`, `commit` and `group_metadata` may be called from another meanwhile.
     """
 
     def join(self) -> None:
-        """Take the seat: from now on `poll` must be called, every second or so. Returns at once."""
+        """Join the group: from now on `poll` must be called, every second or so. Returns at once."""
 
     def poll(self) -> None:
-        """Keep the seat, and take part in rebalances. Returns at once, but for what `revoked` takes."""
+        """Stay in the group, and take part in rebalances. Returns at once, but for the time that `on_revoked` takes."""
 
     @property
     def owned(self) -> frozenset[Partition]:
-        """The partitions that this seat answers for now. Empty before the group has decided."""
+        """The partitions that are assigned to this member now. Empty before the first assignment."""
 
     @property
     def generation(self) -> int:
-        """Goes up with each change of `owned`, also where the same partitions, or none, were given again.
+        """Grows with each change of `owned`, also where the same partitions, or none, were assigned again.
 
-        Zero before the group has dealt for the first time.
+        Zero before the first assignment.
         """
 
     @property
-    def identity(self) -> object:
-        """What a Writer needs to commit for this seat, as of the last rebalance; None once it is lost."""
+    def group_metadata(self) -> object:
+        """What a Writer needs to commit for this member, as of the last rebalance; None once the membership is lost."""
 
     def committed(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """The group's positions; a partition without one is left out. Waits for transactions under way.
+        """The group's committed offsets; a partition without one is left out. Waits for open transactions.
 
         Raises TransportError, retriable, where they do not end in time.
         """
 
-    def commit(self, positions: PartitionOffsets) -> None:
-        """Commit *positions* outside of any transaction.
+    def commit(self, offsets: PartitionOffsets) -> None:
+        """Commit *offsets* outside of any transaction.
 
         Raises AssignmentLostError if the group has gone on without this member.
         """
 
     def leave(self) -> None:
-        """Give the seat back, so that others take over at once (a static seat stays ours until its timeout)."""
+        """Leave the group, so that others take over at once (a static member's partitions wait for its timeout)."""
 
 
 class Writer(Protocol):
     """Writes records. The same key goes to the same partition with every client (murmur2). For one thread.
 
-    Without a transactional id, `begin`, `add_positions`, `commit` and `abort` must not be called.
+    Without a transactional id, `begin`, `add_offsets`, `commit` and `abort` must not be called.
     """
 
     def begin(self) -> None:
-        """Open a transaction. Nobody need be asked: who has been fenced learns it when committing, at the latest.
+        """Open a transaction. Asks no broker: a writer that was fenced learns it at `commit` at the latest.
 
         Raises TransportError, retriable, where an earlier transaction has to be ended first and the broker is away.
         """
 
     def send(self, records: Sequence[ProducerRecord]) -> None:
-        """Take *records*; they may stay here until `flush`. Raises RecordTooLargeError before taking any if one is."""
+        """Accept *records*; they may stay here until `flush`.
 
-    def place(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
-        """Write *records*, and return where each stands once the broker has them all. Outside of transactions.
-
-        Raises as `send` and `flush` do; then some of them may have been written, but for a RecordTooLargeError that
-        says `none_sent`.
+        Raises RecordTooLargeError, before any record is accepted, where one is too large.
         """
 
-    def touch(self, partitions: Collection[Partition]) -> None:
+    def append(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
+        """Write *records*, and return partition and offset of each once the broker has them all.
+
+        Outside of transactions. Raises as `send` and `flush` do; then some records may have been written, but for a
+        RecordTooLargeError with `none_sent`.
+        """
+
+    def write_empty(self, partitions: Collection[Partition]) -> None:
         """Write an empty record to each, and flush: for a transaction that is aborted."""
 
     def flush(self) -> None:
         """Return when the broker has all that was sent. Raises TransportError if it has not."""
 
-    def add_positions(self, positions: PartitionOffsets, identity: object) -> None:
-        """Let *positions* be committed with the transaction, for the seat of *identity*.
+    def add_offsets(self, offsets: PartitionOffsets, group_metadata: object) -> None:
+        """Have *offsets* committed with the transaction, for the member that *group_metadata* comes from.
 
-        Raises AssignmentLostError if the group has gone on without that seat.
+        Raises AssignmentLostError if the group has gone on without that member.
         """
 
     def commit(self) -> None:
-        """Make what was sent visible, and the positions the group's.
+        """Make the records sent visible, and the offsets the group's.
 
-        Raises FencedError if a newer writer has the same id. After a TransportError that is retriable nobody knows
-        whether it was done: `abort` settles it, and the group's positions tell which, before the same is sent again.
+        Raises FencedError if a newer writer has the same id. After a retriable TransportError the outcome is unknown.
+        Call `abort`, which ends the transaction, then read the group's offsets to learn it, before sending again.
         """
 
     def abort(self) -> None:
-        """Take back what was sent since `begin`: readers of committed records never see it."""
+        """Abort the transaction: readers of committed records never see what was sent since `begin`."""
 
     def close(self) -> None:
-        """Let go; what was not committed is aborted. May be called twice."""
+        """Release connections and threads; an open transaction is aborted. May be called twice."""

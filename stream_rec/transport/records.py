@@ -1,7 +1,7 @@
-"""What every transport has in common: records, where they stand in the log, sources and sinks.
+"""What all transports share: records, their offsets, sources and sinks.
 
-Knows nothing of files or brokers. A source promises that every record is handed out exactly once,
-in the log's order, bad ones included: what to do with those is for the reader to decide.
+Knows no file and no broker. A source returns every record exactly once, in the log's order, unreadable
+ones included: the caller decides what to do with those.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple, Protocol, overload
 import msgspec
 
 __all__ = [
-    "OURS",
-    "Form",
+    "AS_RECORDS",
     "NoSource",
     "Progress",
     "Record",
+    "RecordAdapter",
     "Records",
     "Sink",
     "Source",
@@ -24,13 +24,13 @@ __all__ = [
 
 # gc=False: a record refers to nothing that could refer back.
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One record as it came in, and where it stood."""
+    """One record as it came in, and its place in the log."""
 
     value: bytes
-    """The original bytes; of a too long one, its beginning."""
+    """The original bytes; of a record that is too long, its beginning."""
 
     topic: str
-    """Or the file's name, without its folder: answers name it, and must not differ by machine."""
+    """Of a file, its name without the folder: answers name it, and must not differ by machine."""
 
     partition: int
     offset: int
@@ -39,65 +39,68 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
     timestamp_ms: int | None = None
-    """When it was produced or appended, by the broker's settings."""
+    """When it was produced or appended (the broker's settings decide which)."""
 
     row: Mapping[str, object] | None = None
-    """Column -> value, where the record is a row of a table."""
+    """Column -> value, if the record is a row of a table."""
 
     fault: tuple[str, str] | None = None
-    """Reason and message, where the transport has found already that it is unreadable."""
+    """Reason and message, if the transport has already found the record unreadable."""
 
     tombstone: bool = False
-    """It has a key and no value: an order to forget the session of that key."""
+    """A key without a value: an order to forget the session of that key."""
 
 
-class Form(NamedTuple):
-    """How what a client hands out is looked at."""
+class RecordAdapter(NamedTuple):
+    """Functions that read one kind of client message."""
 
     value: Callable[[Any], bytes | None]
-    """Its bytes; None for a tombstone."""
+    """The value's bytes; None for a tombstone."""
 
     offset: Callable[[Any], int]
     record: Callable[[Any], Record]
-    """All of it."""
+    """The whole message as a Record."""
 
 
-OURS: Final = Form(lambda each: None if each.tombstone else each.value, attrgetter("offset"), lambda each: each)
-"""The form of what is a Record already."""
+AS_RECORDS: Final = RecordAdapter(
+    lambda record: None if record.tombstone else record.value, attrgetter("offset"), lambda record: record
+)
+"""For messages that are Records already."""
 
 
 class Records(Sequence[Record]):
-    """Records in a client's own *form*, each made into ours when it is looked at.
+    """Messages of a client; each becomes a Record when it is accessed.
 
-    Most are applied in silence, or are good, and then nobody asks for more than their values: to make them all would
-    cost as much as to decode them.
+    Of most records only the value is used (during recovery, or because the record is good), and a Record of each would
+    cost as much as to decode it.
     """
 
-    __slots__ = ("form", "theirs")
+    __slots__ = ("adapter", "raw")
 
-    def __init__(self, theirs: list[Any], form: Form) -> None:
-        self.theirs = theirs
-        self.form = form
+    def __init__(self, raw: list[Any], adapter: RecordAdapter) -> None:
+        self.raw = raw
+        """The client's messages."""
+        self.adapter = adapter
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> "Records":
-        """Return *records* in the form that they have."""
-        return records if isinstance(records, Records) else cls(list(records), OURS)
+        """Return *records* themselves if they are Records, else wrapped."""
+        return records if isinstance(records, Records) else cls(list(records), AS_RECORDS)
 
     def __len__(self) -> int:
-        return len(self.theirs)
+        return len(self.raw)
 
     @overload
-    def __getitem__(self, place: int) -> Record: ...
+    def __getitem__(self, index: int) -> Record: ...
     @overload
-    def __getitem__(self, place: slice) -> "Records": ...
-    def __getitem__(self, place: int | slice) -> "Record | Records":
-        if isinstance(place, slice):
-            return Records(self.theirs[place], self.form)
-        return self.form.record(self.theirs[place])
+    def __getitem__(self, index: slice) -> "Records": ...
+    def __getitem__(self, index: int | slice) -> "Record | Records":
+        if isinstance(index, slice):
+            return Records(self.raw[index], self.adapter)
+        return self.adapter.record(self.raw[index])
 
     def __iter__(self) -> Iterator[Record]:
-        return map(self.form.record, self.theirs)
+        return map(self.adapter.record, self.raw)
 
     def __repr__(self) -> str:
         return f"Records({list(self)!r})"
@@ -105,11 +108,11 @@ class Records(Sequence[Record]):
     @property
     def values(self) -> list[bytes | None]:
         """The bytes of each; None for a tombstone."""
-        return list(map(self.form.value, self.theirs))
+        return list(map(self.adapter.value, self.raw))
 
 
 class Progress(NamedTuple):
-    """How far a source is; `total_bytes` is None where there is no end to see."""
+    """How much of a source was read; `total_bytes` is None where its size is unknown."""
 
     bytes_read: int
     total_bytes: int | None
@@ -121,24 +124,24 @@ class Source(Protocol):
     def batches(self, max_records: int) -> Iterator[list[Record]]:
         """The records, at most *max_records* at a time; a batch never waits to fill.
 
-        An empty batch says that nothing is waiting: the moment to flush, or to stop. Raises
-        TransportError when the outside fails, after all that came before was handed out.
+        An empty batch means that no record is waiting: the moment to flush, or to stop. Raises TransportError
+        when the file or broker fails, after all records before the failure were returned.
         """
 
     @property
-    def position(self) -> dict[tuple[str, int], int]:
-        """For each (topic, partition), the offset after the last record handed out."""
+    def next_offsets(self) -> dict[tuple[str, int], int]:
+        """For each (topic, partition), the offset after the last record returned."""
 
     @property
     def progress(self) -> Progress:
         """For a progress bar."""
 
     def close(self) -> None:
-        """Let go of what is held outside. May be called twice."""
+        """Close files and connections. May be called twice."""
 
 
 class NoSource:
-    """A log with nothing in it."""
+    """A log without records."""
 
     def batches(self, max_records: int) -> Iterator[list[Record]]:
         """None."""
@@ -146,8 +149,8 @@ class NoSource:
         yield from ()
 
     @property
-    def position(self) -> dict[tuple[str, int], int]:
-        """There is none."""
+    def next_offsets(self) -> dict[tuple[str, int], int]:
+        """No partition."""
         return {}
 
     @property
@@ -156,17 +159,17 @@ class NoSource:
         return Progress(0, 0)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to close."""
 
 
 class Sink(Protocol):
-    """A place for records to go. Raises TransportError when the outside fails."""
+    """A destination for records. Raises TransportError when the file or broker fails."""
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
-        """Take the *values*, one for each of the *keys*; they may stay here until `flush`."""
+        """Accept the *values*, one for each of the *keys*; they may stay here until `flush`."""
 
     def flush(self) -> None:
-        """Hand over all that was taken; returns when it has arrived."""
+        """Return when all values accepted have arrived."""
 
     def close(self) -> None:
-        """Flush, and let go of what is held outside. May be called twice."""
+        """Flush, and close files and connections. May be called twice."""

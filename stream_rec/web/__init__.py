@@ -6,7 +6,7 @@
     bridge       from the event loop to the recommender thread and back
     keys         who may do what
     server       the thread that serves
-    meter        what is counted of requests; metrics, all figures for Prometheus; tracing, spans
+    meter        what is counted of requests; prometheus, all figures of /metrics; tracing, spans
     static/      the dashboard
 
 Knows of the service only what `service.served` shows. Needs the extra `stream-rec[serve]`.

@@ -5,7 +5,7 @@ An endpoint awaits what it asks; results come back in groups, one call into the 
 
 import asyncio
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from stream_rec.core.events import Answer, Forget, Request
 from stream_rec.core.events import Event as Click
@@ -14,6 +14,8 @@ from stream_rec.service.requests.ingest import Receipt
 from stream_rec.service.requests.request_queue import Command, Completed, EventsApplied, Query, ReadState
 
 __all__ = ["Bridge"]
+
+T = TypeVar("T")
 
 _PATIENCE_S: Final = 2.0  # for an event of ours to come back from the log
 
@@ -37,9 +39,10 @@ class Bridge:
         answers: list[Answer] = await self.ask(Query((request,)))
         return answers[0]
 
-    async def call(self, call: ReadState) -> Any:  # noqa: ANN401  # whatever the call returns
-        """Have something looked up."""
-        return await self.ask(call)
+    async def read(self, query: ReadState[T]) -> T:
+        """Return what *query* reads of the state; raise what it raises. Raises BusyError."""
+        result: T = await self.ask(query)
+        return result
 
     async def take(self, events: list[Click | Forget]) -> Receipt | EventsApplied:
         """Hand events in; returns when they are safe, or applied where nothing keeps them."""
@@ -50,7 +53,7 @@ class Bridge:
 
     async def take_and_answer(self, event: Click, request: Request) -> tuple[Receipt | EventsApplied, Answer | None]:
         """Hand *event* in, and answer *request* once it is applied."""
-        ask = self.served.ingest.ask((event,))
+        ask = self.served.ingest.to_command((event,))
         if ask is not None:
             applied: EventsApplied = await self.ask(ask._replace(then=request))
             return applied, applied.answer

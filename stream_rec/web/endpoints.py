@@ -9,9 +9,18 @@ from uuid import uuid4
 import msgspec
 
 from stream_rec.core.events import FORGET, Answer, Event, Forget, Reason, Request, RequestDecoder
-from stream_rec.service.requests import state_queries
 from stream_rec.service.requests.ingest import Receipt
-from stream_rec.service.requests.request_queue import EventsApplied, Query, ReadState
+from stream_rec.service.requests.request_queue import EventsApplied, Query
+from stream_rec.service.requests.state_queries import (
+    CheckRequest,
+    CountSessions,
+    FindItems,
+    GetItem,
+    GetItems,
+    GetSession,
+    ListPopularItems,
+    ListSessions,
+)
 from stream_rec.web.context import Call
 from stream_rec.web.contract import (
     MOST,
@@ -94,10 +103,10 @@ async def recommend_after(asked: Call) -> object:
     request = _request_of(asked, fields)
     if request != Request(session_id=request.session_id):
         # What cannot be answered is refused before the event is taken: it would count twice when sent again.
-        await asked.api.bridge.call(ReadState(lambda processor: processor.engine.answer([request])))
+        await asked.api.bridge.read(CheckRequest(request))
     taken, answer = await asked.api.bridge.take_and_answer(event, request)
-    if isinstance(taken, EventsApplied) and taken.refused and taken.refused[0].reason != Reason.DUPLICATE:
-        refused = taken.refused[0]
+    if isinstance(taken, EventsApplied) and taken.rejected and taken.rejected[0].reason != Reason.DUPLICATE:
+        refused = taken.rejected[0]
         raise ApiError(422, str(refused.reason), refused.message, "event")
     assert answer is not None, "whatever became of the event, the request is answered"
     return await _told(asked, answer, details=details)
@@ -147,10 +156,7 @@ async def _told(asked: Call, answer: Answer, *, details: bool) -> object:
     """The answer as who asked gets it: with what the catalogue says, if that was asked for."""
     if not details:
         return answer
-    items = [each.item_id for each in answer.items]
-    found: list[state_queries.ItemView | None] = await asked.api.bridge.call(
-        ReadState(lambda processor: [state_queries.item(processor, item_id) for item_id in items])
-    )
+    found = await asked.api.bridge.read(GetItems([each.item_id for each in answer.items]))
     told = msgspec.to_builtins(answer)
     for each, view in zip(told["items"], found, strict=True):
         each.update({} if view is None else msgspec.to_builtins(view))
@@ -182,8 +188,8 @@ async def take_events(asked: Call) -> object:
             offsets = result.offsets
         else:
             places = list(events)
-            for each in result.refused:
-                place = places[each.record.offset - result.first]
+            for each in result.rejected:
+                place = places[each.record.offset - result.first_offset]
                 refused[place] = RefusedEvent(place, str(each.reason), each.message)
     told = [refused[place] for place in sorted(refused)]
     return Taken(len(given) - len(refused), durable, offsets, told)
@@ -239,38 +245,34 @@ def _at(where: str, name: str) -> str:
 
 async def session(asked: Call) -> object:
     """One session."""
-    name = asked.path["session_id"]
-    found = await asked.api.bridge.call(ReadState(lambda processor: state_queries.session(processor, name)))
-    return _found(found, f"the session {name!r} is not retained")
+    session_id = asked.path["session_id"]
+    found = await asked.api.bridge.read(GetSession(session_id))
+    return _found(found, f"the session {session_id!r} is not retained")
 
 
 async def sessions(asked: Call) -> object:
     """The newest."""
     query: LimitQuery = asked.query
-    return Sessions(
-        await asked.api.bridge.call(ReadState(lambda processor: state_queries.newest_sessions(processor, query.limit)))
-    )
+    return Sessions(await asked.api.bridge.read(ListSessions(query.limit)))
 
 
 async def item(asked: Call) -> object:
     """One item."""
-    name = asked.path["item_id"]
-    found = await asked.api.bridge.call(ReadState(lambda processor: state_queries.item(processor, name)))
-    return _found(found, f"no retained session holds the item {name!r}, and it is in no catalogue")
+    item_id = asked.path["item_id"]
+    found = await asked.api.bridge.read(GetItem(item_id))
+    return _found(found, f"no retained session holds the item {item_id!r}, and it is in no catalogue")
 
 
 async def items(asked: Call) -> object:
     """By a part of a title or of an id; or the most popular."""
     query: ItemQuery = asked.query
-    if query.q:
-        catalogue = asked.api.served.catalogue()
-        # The first search of a catalogue reads all its titles, which nobody else should wait for.
-        found = [] if catalogue is None else await asyncio.to_thread(catalogue.search, query.q, query.limit)
-        titled = [each.id for each in found]
-        look = ReadState(lambda processor: state_queries.find_items(processor, query.q, query.limit, titled))
-    else:
-        look = ReadState(lambda processor: state_queries.popular_items(processor, query.limit))
-    return Items(await asked.api.bridge.call(look))
+    if not query.q:
+        return Items(await asked.api.bridge.read(ListPopularItems(query.limit)))
+    catalogue = asked.api.served.catalogue()
+    # The first search of a catalogue reads all its titles. On a thread of its own, other requests do not wait for it.
+    found = [] if catalogue is None else await asyncio.to_thread(catalogue.search, query.q, query.limit)
+    titled = [each.id for each in found]
+    return Items(await asked.api.bridge.read(FindItems(query.q, query.limit, titled)))
 
 
 def _found(view: object, otherwise: str) -> object:
@@ -298,7 +300,7 @@ async def forget_user(asked: Call) -> object:
 
 
 async def _forgotten(asked: Call, order: Forget) -> Forgotten:
-    n_sessions = await asked.api.bridge.call(ReadState(lambda processor: state_queries.n_sessions_of(processor, order)))
+    n_sessions = await asked.api.bridge.read(CountSessions(order))
     result = await asked.api.bridge.take([order])
     return Forgotten(
         uuid4().hex,

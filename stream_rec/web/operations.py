@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from stream_rec.web import openapi
 from stream_rec.web.errors import ApiError, encode_error
 from stream_rec.web.keys import READ
-from stream_rec.web.metrics import Exposition, scraped_of
+from stream_rec.web.prometheus import Exposition, scraped_of
 
 if TYPE_CHECKING:
     from stream_rec.web.context import Api

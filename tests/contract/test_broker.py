@@ -27,7 +27,7 @@ def reader_of(subject: Subject, topic: str, start: int = 0) -> tuple[Reader, lis
     broker = subject.open()
     partitions = broker.partitions(topic)
     reader = broker.reader()
-    reader.start(dict.fromkeys(partitions, start))
+    reader.assign(dict.fromkeys(partitions, start))
     return reader, partitions
 
 
@@ -46,7 +46,7 @@ def test_create_leaves_what_is_there(subject: Subject) -> None:
     """Making topics makes the missing ones, and changes no other."""
     there, new = subject.topic(2), fresh("new")
     broker = subject.open()
-    broker.create([TopicSpec(there, 5), TopicSpec(new, 3)])
+    broker.create_topics([TopicSpec(there, 5), TopicSpec(new, 3)])
     assert 2 == len(broker.partitions(there))
     assert 3 == len(broker.partitions(new))
 
@@ -85,7 +85,7 @@ def test_everything_may_be_closed_twice(subject: Subject) -> None:
     topic = subject.topic()
     broker = subject.open()
     reader, writer = broker.reader(), broker.writer(fresh("writer"))
-    reader.start({Partition(topic, 0): 0})
+    reader.assign({Partition(topic, 0): 0})
     for _ in range(2):
         reader.close()
         writer.close()
@@ -152,7 +152,7 @@ def test_reading_begins_at_the_position(subject: Subject) -> None:
     subject.fill(topic, b"a", b"b", b"c")
     subject.fill(other, b"x")
     reader = subject.open().reader()
-    reader.start({Partition(topic, 0): 1})
+    reader.assign({Partition(topic, 0): 1})
     assert [b"b", b"c"] == [record.value for record in read_to_end(reader, [Partition(topic, 0)])]
     assert {} == reader.poll(10, 0.2)
 
@@ -163,9 +163,9 @@ def test_starting_again_forgets_what_was_fetched(subject: Subject) -> None:
     subject.fill(first, *(b"%d" % i for i in range(50)))
     subject.fill(second, b"x", b"y")
     reader = subject.open().reader()
-    reader.start({Partition(first, 0): 0, Partition(second, 0): 0})
+    reader.assign({Partition(first, 0): 0, Partition(second, 0): 0})
     read(reader, 1, max_records=1)
-    reader.start({Partition(second, 0): 1})
+    reader.assign({Partition(second, 0): 1})
     assert [b"y"] == [record.value for record in read_to_end(reader, [Partition(second, 0)])]
 
 
@@ -201,14 +201,14 @@ def test_held_partitions_keep_their_positions(subject: Subject) -> None:
     topic, other = subject.topic(), subject.topic()
     subject.fill(topic, *(b"%d" % i for i in range(20)))
     reader = subject.open().reader()
-    reader.start({Partition(topic, 0): 0, Partition(other, 0): 0})
+    reader.assign({Partition(topic, 0): 0, Partition(other, 0): 0})
     got = read(reader, 5, max_records=5)
-    reader.hold([Partition(topic, 0)])
+    reader.pause_only([Partition(topic, 0)])
     subject.fill(other, b"x")
     assert [b"x"] == [record.value for record in read(reader, 1)]
     assert {} == reader.poll(100, 0.3)
-    reader.hold([Partition(topic, 0)])
-    reader.hold([])
+    reader.pause_only([Partition(topic, 0)])
+    reader.pause_only([])
     got += read(reader, 20 - len(got))
     assert [b"%d" % i for i in range(20)] == [record.value for record in got]
 
@@ -219,12 +219,12 @@ def test_what_is_held_is_held_until_told_otherwise(subject: Subject) -> None:
     subject.fill(topic, b"a")
     subject.fill(other, b"x")
     reader = subject.open().reader()
-    reader.hold([Partition(topic, 0)])
+    reader.pause_only([Partition(topic, 0)])
     for _ in range(2):
-        reader.start({Partition(topic, 0): 0, Partition(other, 0): 0})
+        reader.assign({Partition(topic, 0): 0, Partition(other, 0): 0})
         assert [b"x"] == [record.value for record in read(reader, 1)]
         assert {} == reader.poll(10, 0.2)
-    reader.hold([])
+    reader.pause_only([])
     assert [b"a"] == [record.value for record in read(reader, 1)]
 
 
@@ -376,7 +376,7 @@ def test_a_writer_tells_where_records_stand(subject: Subject) -> None:
     writer.send([ProducerRecord(topic, b"before", b"k0")])
     writer.flush()
     outgoing = [ProducerRecord(topic, b"v%d" % i, b"k%d" % (i % 7), (("n", b"%d" % i),)) for i in range(50)]
-    placed = writer.place(outgoing) + writer.place([ProducerRecord(topic, None, b"k1")])
+    placed = writer.append(outgoing) + writer.append([ProducerRecord(topic, None, b"k1")])
     assert 51 == len(placed)
     reader, _ = reader_of(subject, topic)
     found = {(Partition(each.topic, each.partition), each.offset): each for each in read(reader, 52)}
@@ -389,9 +389,9 @@ def test_nothing_is_placed_of_what_is_too_large(subject: Subject) -> None:
     topic = subject.topic()
     writer = subject.open().writer(None)
     with pytest.raises(RecordTooLargeError) as caught:
-        writer.place([ProducerRecord(topic, b"a"), ProducerRecord(topic, b"x" * (2 << 20))])
+        writer.append([ProducerRecord(topic, b"a"), ProducerRecord(topic, b"x" * (2 << 20))])
     assert caught.value.none_sent
-    assert [(Partition(topic, 0), 0)] == writer.place([ProducerRecord(topic, b"c")])
+    assert [(Partition(topic, 0), 0)] == writer.append([ProducerRecord(topic, b"c")])
 
 
 def test_writing_to_no_topic(subject: Subject) -> None:
@@ -470,16 +470,16 @@ def test_progress_waits_for_nothing(subject: Subject) -> None:
     """Others may look at how far a group is, as of its last commit, also while a transaction is under way."""
     topic, group = subject.topic(2), fresh("group")
     partitions = [Partition(topic, 0), Partition(topic, 1)]
-    assert {} == subject.open().progress(group, partitions)
+    assert {} == subject.open().group_offsets(group, partitions)
     member = subject.assignment(group, topic)
     until(lambda: member.owned, member.poll)
     member.commit({partitions[0]: 1})
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
-    writer.add_positions({partitions[0]: 5}, member.identity)
-    assert {partitions[0]: 1} == subject.open().progress(group, partitions)
+    writer.add_offsets({partitions[0]: 5}, member.group_metadata)
+    assert {partitions[0]: 1} == subject.open().group_offsets(group, partitions)
     writer.commit()
-    assert {partitions[0]: 5} == subject.open().progress(group, partitions)
+    assert {partitions[0]: 5} == subject.open().group_offsets(group, partitions)
 
 
 def test_positions_go_with_the_transaction(subject: Subject) -> None:
@@ -492,7 +492,7 @@ def test_positions_go_with_the_transaction(subject: Subject) -> None:
     for position, end in ((3, writer.commit), (5, writer.abort)):
         writer.begin()
         writer.send([ProducerRecord(topic, b"a")])
-        writer.add_positions({partition: position}, member.identity)
+        writer.add_offsets({partition: position}, member.group_metadata)
         end()
     assert {partition: 3} == member.committed([partition])
 
@@ -504,12 +504,12 @@ def test_a_transaction_of_nobody_that_is_aborted_leaves_nothing(subject: Subject
     assignment = subject.assignment("g-" + topic, topic)
     writer = broker.writer("w-" + topic)
     writer.begin()
-    writer.touch(broker.partitions(topic))
-    writer.add_positions(dict.fromkeys(broker.partitions(topic), 7), broker.nobody("g-" + topic))
+    writer.write_empty(broker.partitions(topic))
+    writer.add_offsets(dict.fromkeys(broker.partitions(topic), 7), broker.group_metadata("g-" + topic))
     writer.abort()
     assert {} == assignment.committed(broker.partitions(topic))
     reader = broker.reader()
-    reader.start(dict.fromkeys(broker.partitions(topic), 0))
+    reader.assign(dict.fromkeys(broker.partitions(topic), 0))
     assert [] == [record for _ in range(5) for records in reader.poll(10, 0.1).values() for record in records]
 
 
@@ -523,11 +523,11 @@ def test_progress_waits_for_no_transaction(subject: Subject) -> None:
     broker = subject.open()
     writer = broker.writer(fresh("id"))
     writer.begin()
-    writer.add_positions({at: 5}, member.identity)
-    assert {at: 1} == broker.progress(group, [at, Partition(topic, 1)])
+    writer.add_offsets({at: 5}, member.group_metadata)
+    assert {at: 1} == broker.group_offsets(group, [at, Partition(topic, 1)])
     writer.commit()
-    until(lambda: broker.progress(group, [at]) == {at: 5})
-    assert {} == broker.progress(fresh("group"), [at])
+    until(lambda: broker.group_offsets(group, [at]) == {at: 5})
+    assert {} == broker.group_offsets(fresh("group"), [at])
 
 
 def test_a_transaction_may_hold_positions_only(subject: Subject) -> None:
@@ -537,7 +537,7 @@ def test_a_transaction_may_hold_positions_only(subject: Subject) -> None:
     until(lambda: member.owned, member.poll)
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
-    writer.add_positions({Partition(topic, 0): 1}, member.identity)
+    writer.add_offsets({Partition(topic, 0): 1}, member.group_metadata)
     writer.commit()
     assert {Partition(topic, 0): 1} == member.committed([Partition(topic, 0)])
 
@@ -552,7 +552,7 @@ def test_what_was_taken_can_still_be_committed(subject: Subject) -> None:
     def publish() -> None:
         try:
             writer.begin()
-            writer.add_positions({Partition(topic, 0): 9}, first.identity)
+            writer.add_offsets({Partition(topic, 0): 9}, first.group_metadata)
             writer.commit()
             first.commit({Partition(topic, 1): 4})
             first_owned.append(len(second.owned))
@@ -583,17 +583,17 @@ def test_a_seat_of_an_older_generation_commits_nothing(subject: Subject) -> None
     topic, out, group = subject.topic(2), subject.topic(), fresh("group")
     first = subject.assignment(group, topic)
     until(lambda: len(first.owned) == 2, first.poll)
-    stale = first.identity
+    stale = first.group_metadata
     second = subject.assignment(group, topic)
     until(lambda: len(first.owned) == len(second.owned) == 1, first.poll, second.poll)
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
     writer.send([ProducerRecord(out, b"a")])
     with pytest.raises(AssignmentLostError):
-        writer.add_positions({Partition(topic, 0): 3}, stale)
+        writer.add_offsets({Partition(topic, 0): 3}, stale)
     writer.abort()
     writer.begin()
-    writer.add_positions({Partition(topic, 0): 2}, first.identity)
+    writer.add_offsets({Partition(topic, 0): 2}, first.group_metadata)
     writer.commit()
     assert {Partition(topic, 0): 2} == first.committed([Partition(topic, 0)])
     reader, partitions = reader_of(subject, out)

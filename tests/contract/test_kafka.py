@@ -58,7 +58,7 @@ def subject(client: Client, broker: TestBroker) -> Iterator[Subject]:
 def start(subject: Subject, topic: str, position: int = 0) -> Reader:
     broker = subject.open()
     reader = broker.reader()
-    reader.start(dict.fromkeys(broker.partitions(topic), position))
+    reader.assign(dict.fromkeys(broker.partitions(topic), position))
     return reader
 
 
@@ -206,7 +206,7 @@ def test_committed_waits_for_open_transactions(subject: Subject) -> None:
     writer, partition = subject.open().writer(fresh("writer")), Partition(topic, 0)
     member.commit({partition: 1})
     writer.begin()
-    writer.add_positions({partition: 5}, member.identity)
+    writer.add_offsets({partition: 5}, member.group_metadata)
     asked = in_background(lambda: subject.open().member(group, [topic], Taken()).committed([partition]))
     time.sleep(1)
     assert asked.is_running
@@ -219,7 +219,7 @@ def test_an_expelled_member_loses_its_seat(subject: Subject, broker: TestBroker)
     topic, group, taken = subject.topic(2), fresh("group"), Taken()
     member = subject.assignment(group, topic, revoked=taken)
     until(lambda: member.owned, member.poll)
-    everything, stale, generation = member.owned, member.identity, member.generation
+    everything, stale, generation = member.owned, member.group_metadata, member.generation
     with broker.admin() as admin:
         (described,) = admin.describe_groups([group]).values()
         from kafka.admin import MemberToRemove  # noqa: PLC0415 (here only)
@@ -230,7 +230,7 @@ def test_an_expelled_member_loses_its_seat(subject: Subject, broker: TestBroker)
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
     with pytest.raises(AssignmentLostError):
-        writer.add_positions({Partition(topic, 0): 3}, stale)
+        writer.add_offsets({Partition(topic, 0): 3}, stale)
     writer.abort()
     until(lambda: member.generation > generation and member.owned == everything, member.poll)
     assert [(everything, True)] == taken.calls
@@ -240,7 +240,7 @@ def test_an_expelled_member_loses_its_seat(subject: Subject, broker: TestBroker)
 
 SLEEPER = """
 import sys
-from stream_rec.transport.broker import Outgoing, Partition
+from stream_rec.transport.broker import Partition, ProducerRecord
 from stream_rec.transport.kafka import open_broker
 address, client, topic, out, group = sys.argv[1:]
 config = {"session.timeout.ms": "2000", "heartbeat.interval.ms": "300"}
@@ -251,12 +251,12 @@ while not member.owned:
     member.poll()
 writer = broker.writer(group + "-sleeper")
 writer.begin()
-writer.send([Outgoing(out, b"of the sleeper")])
+writer.send([ProducerRecord(out, b"of the sleeper")])
 writer.flush()
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    writer.add_positions({Partition(topic, 0): 3}, member.identity)
+    writer.add_offsets({Partition(topic, 0): 3}, member.group_metadata)
     writer.commit()
 except Exception as error:
     print(type(error).__name__, flush=True)
@@ -280,7 +280,7 @@ def test_a_frozen_process_loses_its_seat(subject: Subject, broker: TestBroker) -
             writer = subject.open().writer(fresh("writer"))
             writer.begin()
             writer.send([ProducerRecord(out, b"of the new owner")])
-            writer.add_positions({Partition(topic, 0): 2}, member.identity)
+            writer.add_offsets({Partition(topic, 0): 2}, member.group_metadata)
             writer.commit()
             sleeper.send_signal(signal.SIGCONT)
             sleeper.stdin.write("\n")
@@ -375,6 +375,7 @@ def is_a_sender(thread: threading.Thread) -> bool:
     return isinstance(thread, Sender)
 
 
+@pytest.mark.slow
 def test_a_start_that_was_given_up_fences_nobody(client: Client, own_broker: MakeBroker) -> None:
     """Not even where the errors that it met are kept, by a log for one, and with them all that they came by."""
     broker = own_broker()
@@ -430,6 +431,7 @@ def test_no_broker_at_the_address(client: Client) -> None:
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.slow
 def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> None:
     """Away in the middle, it is told so that waiting may mend it; afterwards the same parts go on where they were.
 
@@ -460,7 +462,7 @@ def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> Non
     assert reading.value.retriable
 
     def write() -> None:
-        writer.add_positions({partition: 1}, member.identity)
+        writer.add_offsets({partition: 1}, member.group_metadata)
         writer.commit()
 
     with pytest.raises(TransportError) as writing:
@@ -472,12 +474,12 @@ def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> Non
     def publish() -> bool:
         try:
             writer.begin()
-            writer.touch([partition])
-            writer.add_positions({partition: 1}, member.identity)
+            writer.write_empty([partition])
+            writer.add_offsets({partition: 1}, member.group_metadata)
             writer.abort()
             writer.begin()
             writer.send([ProducerRecord(topic, b"after")])
-            writer.add_positions({partition: 1}, member.identity)
+            writer.add_offsets({partition: 1}, member.group_metadata)
             writer.commit()
         except (TransportError, AssignmentLostError):
             writer.abort()
@@ -544,7 +546,7 @@ def test_what_retention_has_cut_off(subject: Subject, broker: TestBroker) -> Non
     with pytest.raises(LogChangedError, match=rf"{topic}-0: position 2 .* 6 to 10") as caught:
         until(lambda: False, lambda: reader.poll(10, 0.1))
     error = caught.value
-    assert (f"{topic}-0", 2, 6, 10) == (error.partition, error.position, error.first, error.end)
+    assert (f"{topic}-0", 2, 6, 10) == (error.partition, error.offset, error.first, error.end)
     assert error.is_cut_off
     assert not error.retriable
 

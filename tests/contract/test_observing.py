@@ -13,7 +13,7 @@ from web import Client, embedded, on_broker
 from stream_rec.service.assembly import warm_up
 from stream_rec.service.metrics.tracing import Tracing
 from stream_rec.transport.memory.broker import MemoryBroker
-from stream_rec.web.metrics import FAMILIES
+from stream_rec.web.prometheus import FAMILIES
 
 CLICKS = [{"session_id": f"s{at % 3}", "item_id": f"i{at % 5}", "timestamp": 1_000 + at} for at in range(30)]
 

@@ -44,13 +44,13 @@ def client(request: pytest.FixtureRequest) -> Client:
 def works(broker: Broker) -> None:
     """Make a topic, write to it, and read it, all parts of the client taking part."""
     topic = fresh("secured")
-    broker.create([TopicSpec(topic, 1)])
+    broker.create_topics([TopicSpec(topic, 1)])
     writer = broker.writer(fresh("writer"))
     writer.begin()
     writer.send([ProducerRecord(topic, b"a")])
     writer.commit()
     reader = broker.reader()
-    reader.start(dict.fromkeys(broker.partitions(topic), 0))
+    reader.assign(dict.fromkeys(broker.partitions(topic), 0))
     assert [b"a"] == [record.value for record in read(reader, 1)]
     reader.close()
     writer.close()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, Forget, RequestDecoder
 from stream_rec.errors import DecodeError
 from stream_rec.transport.decode import decode_records
-from stream_rec.transport.records import OURS, Record, Records
+from stream_rec.transport.records import AS_RECORDS, Record, Records
 
 DECODERS = [
     EventDecoder(),
@@ -71,7 +71,7 @@ def test_many_at_once_are_what_each_is_alone(values: list[bytes | None], now_ms:
     ]
     for decoder in MANY_DECODERS:
         alone = [outcome_of(each) for each in decode_records(decoder, records, now_ms)]
-        assert alone == [outcome_of(each) for each in decode_records(decoder, Records(records, OURS), now_ms)]
+        assert alone == [outcome_of(each) for each in decode_records(decoder, Records(records, AS_RECORDS), now_ms)]
 
 
 def test_plain_events_are_read_at_once() -> None:

@@ -20,7 +20,7 @@ from stream_rec.service.running.reporter import Reporter
 from stream_rec.service.running.threads import Threads
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.web.meter import HttpMeter
-from stream_rec.web.metrics import Exposition, Scraped
+from stream_rec.web.prometheus import Exposition, Scraped
 
 
 class Watched(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Final
 from kafka_broker import Broker as TestBroker
 
 from stream_rec.errors import TransportError
-from stream_rec.transport.broker import Broker, Member, Partition, ProducerRecord, Reader, Revoked, TopicSpec, Writer
+from stream_rec.transport.broker import Broker, Member, OnRevoked, Partition, ProducerRecord, Reader, TopicSpec, Writer
 from stream_rec.transport.kafka import Client, open_broker
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.transport.records import Record
@@ -40,7 +40,7 @@ class Subject:
     def topic(self, partitions: int = 1, name: str = "topic") -> str:
         """Make a fresh one."""
         full = fresh(name)
-        self.open().create([TopicSpec(full, partitions)])
+        self.open().create_topics([TopicSpec(full, partitions)])
         return full
 
     def fill(self, topic: str, *values: bytes | None, key: bytes | None = b"k") -> None:
@@ -71,16 +71,18 @@ class _Closing:
     def __init__(self, broker: Broker, parts: list[Callable[[], None]]) -> None:
         self._broker = broker
         self._parts = parts
-        self.partitions, self.create, self.bounds = broker.partitions, broker.create, broker.bounds
-        self.progress, self.nobody, self.close = broker.progress, broker.nobody, broker.close
+        self.partitions, self.create_topics, self.bounds = broker.partitions, broker.create_topics, broker.bounds
+        self.group_offsets, self.group_metadata, self.close = broker.group_offsets, broker.group_metadata, broker.close
 
     def reader(self) -> Reader:
         reader = self._broker.reader()
         self._parts.append(reader.close)
         return reader
 
-    def member(self, group: str, topics: Sequence[str], revoked: Revoked, *, instance: str | None = None) -> Member:
-        member = self._broker.member(group, topics, revoked, instance=instance)
+    def member(
+        self, group: str, topics: Sequence[str], on_revoked: OnRevoked, *, instance: str | None = None
+    ) -> Member:
+        member = self._broker.member(group, topics, on_revoked, instance=instance)
         self._parts.append(member.leave)
         return member
 

@@ -15,7 +15,7 @@ from stream_rec import errors
         errors.SnapshotError("torn"),
         errors.TransportError("broker gone", retriable=True),
         errors.FencedError("another process is replica-1 too"),
-        errors.LogChangedError("gone", partition="clicks-0", position=3, first=7, end=9),
+        errors.LogChangedError("gone", partition="clicks-0", offset=3, first=7, end=9),
         errors.AssignmentLostError("the group went on"),
         errors.RecordTooLargeError("too large", place=3, size=10, limit=5),
     ],

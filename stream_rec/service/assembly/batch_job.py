@@ -3,7 +3,15 @@
 from contextlib import ExitStack
 from time import time
 
-from stream_rec.service.assembly import shared
+from stream_rec.service.assembly.engine import build_engine, build_quality
+from stream_rec.service.assembly.inputs import (
+    build_catalogue_feed,
+    build_decoder,
+    build_request_decoder,
+    open_events,
+    open_requests,
+)
+from stream_rec.service.assembly.outputs import open_dead_letters, open_recommendations
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.running.batch_job import BatchJob
 from stream_rec.settings import Settings
@@ -14,25 +22,25 @@ __all__ = ["build_job"]
 def build_job(settings: Settings) -> BatchJob:
     """Open everything that *settings* name. Raises SettingsError, and leaves nothing open then."""
     with ExitStack() as undo:
-        catalogue = shared.build_catalogue(settings)
+        catalogue = build_catalogue_feed(settings)
         if catalogue is not None:
             undo.callback(catalogue.close)
             catalogue.start()
         processor = Processor(
-            shared.build_engine(settings),
-            shared.build_decoder(settings),
-            shared.build_request_decoder(settings),
+            build_engine(settings),
+            build_decoder(settings),
+            build_request_decoder(settings),
             answers_events=settings.answers_events,
             now_ms=None if settings.max_future_ms is None else _now_ms,
         )
-        processor.quality = shared.build_quality(settings)
+        processor.quality = build_quality(settings)
         processor.catalogue = None if catalogue is None else catalogue.current
-        events = shared.open_events(settings)
+        events = open_events(settings)
         undo.callback(events.close)
-        requests = shared.open_requests(settings)
+        requests = open_requests(settings)
         if requests is not None:
             undo.callback(requests.close)
-        recommendations = shared.open_recommendations(settings)
+        recommendations = open_recommendations(settings)
         if recommendations is not None:
             undo.callback(recommendations.close)
         job = BatchJob(
@@ -40,7 +48,7 @@ def build_job(settings: Settings) -> BatchJob:
             events,
             requests=requests,
             recommendations=recommendations,
-            dead_letters=shared.open_dead_letters(settings),
+            dead_letters=open_dead_letters(settings),
             batch_events=settings.batch_events,
             catalogue=catalogue,
         )

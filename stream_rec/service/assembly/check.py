@@ -17,7 +17,8 @@ from stream_rec.core.events import VIEW, Event, Reason
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.datasets.statistics import LogStatistics, Summary
 from stream_rec.errors import SettingsError
-from stream_rec.service.assembly import shared
+from stream_rec.service.assembly.engine import build_engine
+from stream_rec.service.assembly.inputs import build_decode_rules, build_decoder, open_events
 from stream_rec.service.batches import RejectedRecord
 from stream_rec.service.consuming.bounded_topic import TopicSource
 from stream_rec.service.metrics.counters import Counters
@@ -81,8 +82,8 @@ def inspect(
     """
     findings = _Findings()
     processor = Processor(
-        shared.build_engine(settings),
-        shared.build_decoder(settings),
+        build_engine(settings),
+        build_decoder(settings),
         answers_events=False,
         now_ms=None if settings.max_future_ms is None else lambda: int(time() * 1000),
     )
@@ -114,7 +115,7 @@ def inspect(
 
 def _opened(settings: Settings, processor: Processor) -> Source:
     if not is_topic(settings.events):
-        return shared.open_events(settings)
+        return open_events(settings)
     broker = open_broker(settings.events, client=settings.kafka_client, config=settings.kafka)
     return TopicSource(broker, parse_address(settings.events, "events").topic, processor.decode)
 
@@ -232,7 +233,7 @@ def _not_objects(counts: Counters, findings: _Findings) -> int:
 
 
 def _missing_hints(settings: Settings, findings: _Findings) -> Iterable[str]:
-    rules = shared.build_rules(settings)
+    rules = build_decode_rules(settings)
     missing = [name for name in rules.required() if not findings.names[name]]
     guess = _guess(settings, list(findings.names))
     if missing and guess:
@@ -293,7 +294,7 @@ def _with_guess(error: SettingsError, settings: Settings) -> SettingsError:
 
 def _guess(settings: Settings, names: Sequence[str]) -> str:
     """Flags that map the fields that are needed and not among *names* to likely ones; empty if there are none."""
-    fields = shared.build_rules(settings).fields.as_dict()
+    fields = build_decode_rules(settings).fields.as_dict()
     plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
     found = {
         field: plain[alias]
@@ -331,7 +332,7 @@ def _names_in(record: Record) -> list[str]:
 
 def _time_in(settings: Settings, record: Record) -> str:
     row = record.row if record.row is not None else _as_object(record)
-    return str(row.get(shared.build_rules(settings).fields.timestamp, ""))
+    return str(row.get(build_decode_rules(settings).fields.timestamp, ""))
 
 
 def _as_object(record: Record) -> dict[str, Any]:

@@ -17,7 +17,16 @@ import msgspec
 from stream_rec.core.events import EventEncoder
 from stream_rec.core.quality import Quality
 from stream_rec.errors import SettingsError
-from stream_rec.service.assembly import shared
+from stream_rec.service.assembly.engine import build_engine, build_limits, build_quality
+from stream_rec.service.assembly.handle import build_handle
+from stream_rec.service.assembly.inputs import (
+    build_catalogue_feed,
+    build_decode_rules,
+    build_decoder,
+    build_request_decoder,
+)
+from stream_rec.service.assembly.outputs import open_dead_letters, open_recommendations
+from stream_rec.service.assembly.tracing import open_tracing
 from stream_rec.service.committing.checkpoint import nobody_observes
 from stream_rec.service.committing.destinations import OutputDestinations
 from stream_rec.service.committing.snapshots import Snapshots
@@ -25,7 +34,7 @@ from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.reporting.status import StatsTaker
-from stream_rec.service.requests.ingest import TopicInlet
+from stream_rec.service.requests.ingest import TopicIngest
 from stream_rec.service.requests.request_queue import RequestQueue
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.kafka_service import KafkaService
@@ -55,19 +64,19 @@ def build_live(
     """
     topics = _topics(settings)
     # What is wrong shows before a broker is waited for.
-    shared.build_engine(settings)
+    build_engine(settings)
     read_config(settings.kafka)
     files = _open_files(settings, undo)
-    catalogue = shared.build_catalogue(settings)
+    catalogue = build_catalogue_feed(settings)
     if catalogue is not None:
         undo.callback(catalogue.close)
         if not is_topic(settings.catalogue or ""):  # a broker that is away is waited for, together with the events'
             catalogue.start()
     snapshots, drawn = _claimed(settings, undo)
-    tracing = shared.open_tracing(settings)
+    tracing = open_tracing(settings)
     if tracing is not None:
         undo.callback(tracing.close)
-    quality = shared.build_quality(settings)  # it outlasts a recovery
+    quality = build_quality(settings)  # it outlasts a recovery
     taker = StatsTaker(quality=quality)
     name = settings.instance or drawn or uuid4().hex
 
@@ -109,14 +118,14 @@ def build_served(
     settings: Settings, undo: ExitStack, live: KafkaService, report: Reporter, request_queue: RequestQueue
 ) -> ServiceHandle:
     """What the service shows to others, with a way in for their events; *undo* closes that."""
-    ingest = TopicInlet(
+    ingest = TopicIngest(
         lambda: open_broker(settings.events, client=settings.kafka_client, config=settings.kafka),
         parse_address(settings.events, "events").topic,
-        EventEncoder(shared.build_rules(settings)),
+        EventEncoder(build_decode_rules(settings)),
         request_queue,
     )
     undo.callback(ingest.close)
-    served = shared.describe_served(
+    served = build_handle(
         settings, request_queue, ingest, lambda: report.status(live), lambda: live.state == "ready", live.metrics
     )
     every_ms = None if report.snapshots is None else settings.snapshot_every_ms
@@ -157,9 +166,9 @@ def _open_files(settings: Settings, undo: ExitStack) -> OutputDestinations:
     answers: Sink | None = None
     dead: Sink | None = None
     if settings.answers_place is not None and not is_topic(settings.answers_place):
-        answers = shared.open_recommendations(settings)
+        answers = open_recommendations(settings)
     if settings.dead_letters is not None and not is_topic(settings.dead_letters):
-        dead = shared.open_dead_letters(settings)
+        dead = open_dead_letters(settings)
     for sink in (answers, dead):
         if sink is not None:
             undo.callback(sink.close)
@@ -173,8 +182,8 @@ def _claimed(settings: Settings, undo: ExitStack) -> tuple[Snapshots | None, str
     folder = Path(settings.snapshots)
     claimed = claim(folder, uuid4().hex)
     undo.callback(claimed.close)
-    decode = msgspec.to_builtins(shared.build_rules(settings))
-    rules = fingerprint(shared.build_limits(settings), settings.session_gap_ms, decode)
+    decode = msgspec.to_builtins(build_decode_rules(settings))
+    rules = fingerprint(build_limits(settings), settings.session_gap_ms, decode)
     snapshots = Snapshots(
         folder,
         rules,
@@ -190,9 +199,9 @@ def _worker_maker(
 ) -> Callable[[], Processor]:
     def make() -> Processor:
         processor = Processor(
-            shared.build_engine(settings),
-            shared.build_decoder(settings),
-            shared.build_request_decoder(settings),
+            build_engine(settings),
+            build_decoder(settings),
+            build_request_decoder(settings),
             answers_events=settings.answers_events,
             coalesce=settings.coalesce,
             now_ms=None if settings.max_future_ms is None else _now_ms,
@@ -214,7 +223,7 @@ def _provide(settings: Settings, broker: Broker, topics: dict[str, str]) -> None
             TopicSpec(topic, settings.topic_partitions, settings.topic_replication, settings.topic_retention_ms)
             for topic in missing.values()
         ]
-        broker.create(wanted)
+        broker.create_topics(wanted)
         log.info("made the topics %s", ", ".join(sorted(missing.values())))
         return
     for key, topic in missing.items():

@@ -3,8 +3,9 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from stream_rec.service.assembly import shared
 from stream_rec.service.assembly.batch_job import build_job
+from stream_rec.service.assembly.handle import build_handle
+from stream_rec.service.assembly.tracing import open_tracing
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.requests.journal import Journal
 from stream_rec.service.requests.request_queue import RequestQueue
@@ -26,10 +27,10 @@ def build_embedded(settings: Settings, undo: ExitStack) -> tuple[StandaloneServi
     embedded = StandaloneService(
         job, request_queue, journal, clock=LogClock(settings.http_clock, settings.retention_ms)
     )
-    tracing = shared.open_tracing(settings)
+    tracing = open_tracing(settings)
     if tracing is not None:
         undo.callback(tracing.close)
-    served = shared.describe_served(
+    served = build_handle(
         settings,
         request_queue,
         embedded.ingest,

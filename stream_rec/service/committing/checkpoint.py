@@ -146,7 +146,7 @@ class Checkpoint:
             *([("look", lambda: self._see_if_committed(positions))] if in_doubt else []),
             *([("sweep", lambda: self._sweep(writer, positions, last)), ("begin", writer.begin)] if is_retry else []),
             ("send", lambda: writer.send(records)),
-            ("positions", lambda: writer.add_positions(positions, last.identity)),
+            ("positions", lambda: writer.add_offsets(positions, last.identity)),
             (_COMMIT, writer.commit),
         ]
 
@@ -156,8 +156,8 @@ class Checkpoint:
         The only broker of a cluster, killed and started again, may end it without saying so in the partitions (seen
         with Apache Kafka 4.3.1): what it wrote would become visible with our next commit.
         """
-        writer.touch(self._written())
-        writer.add_positions(positions, last.identity)
+        writer.write_empty(self._written())
+        writer.add_offsets(positions, last.identity)
         writer.abort()
 
     def _see_if_committed(self, positions: dict[Partition, int]) -> None:

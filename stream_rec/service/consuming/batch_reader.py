@@ -62,7 +62,7 @@ class BatchReader:
         self._waiting_since: float | None = None
         self._handed = self.positions
         self._held: set[Partition] = set()
-        reader.start(dict(events))
+        reader.assign(dict(events))
 
     @property
     def positions(self) -> dict[Partition, int]:
@@ -77,7 +77,7 @@ class BatchReader:
             events = {p: offset for p, offset in before.items() if p in self._events}
             kept = {p: before.get(p, offset) for p, offset in requests.items()}
             self._arrivals = PartitionMerge(events | kept, beside=kept)
-            self._reader.start(events | kept)
+            self._reader.assign(events | kept)
             self._handed = self.positions
         self._answer_from = dict(owned)
         self._passing = {p for p in self._events & owned.keys() if before[p] < owned[p]}
@@ -132,7 +132,7 @@ class BatchReader:
     def _go_on_behind(self, error: LogChangedError, first: int) -> None:
         fetched = self._arrivals.fetched
         partition = next(each for each in fetched if str(each) == error.partition)
-        position = max(error.position, fetched[partition])
+        position = max(error.offset, fetched[partition])
         log.warning(
             "%s: %d records (offsets %d to %d) were removed by the topic's retention before they were read: the state "
             "lacks them, and nobody answers them; going on from %d",
@@ -140,7 +140,7 @@ class BatchReader:
         )  # fmt: skip
         self._lost(first - position)
         self._arrivals.skip_to(partition, first)
-        self._reader.start(fetched | {partition: first})
+        self._reader.assign(fetched | {partition: first})
 
     def _hold_who_is_ahead(self, n: int) -> None:
         """Fetch no more of partitions that others are waited for, where much is waiting already."""
@@ -153,7 +153,7 @@ class BatchReader:
         elif self._held:
             # One that was ahead may be the one waited for by now: held, it would be waited for for ever.
             self._held &= self._arrivals.full(n)
-        self._reader.hold(self._held)
+        self._reader.pause_only(self._held)
 
     def _without_waiting(self, n: int) -> MergedRecords:
         """Records that could be had but for a partition that does not answer, once that has lasted."""

@@ -47,7 +47,7 @@ class TopicSource:
             yield [] if handed is None else list(handed.batch.records)
 
     @property
-    def position(self) -> dict[tuple[str, int], int]:
+    def next_offsets(self) -> dict[tuple[str, int], int]:
         """After what was handed out."""
         at = self._begin if self._batch_reader is None else self._batch_reader.positions
         return {(topic, number): offset for (topic, number), offset in at.items()}

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from stream_rec.core.events import Event, Forget
 from stream_rec.errors import DecodeError
 from stream_rec.transport.broker import Partition, PartitionOffsets
-from stream_rec.transport.records import OURS, Record, Records
+from stream_rec.transport.records import AS_RECORDS, Record, Records
 
 __all__ = ["NOTHING", "MergedRecords", "PartitionMerge"]
 
@@ -42,7 +42,7 @@ class _Queue:
         """Offset of the next record to hand out, or a lower one: offsets may have gaps."""
         self.limit: int | None = None
         """Nothing from this offset on may be handed out; None: all may."""
-        self._records = Records([], OURS)
+        self._records = Records([], AS_RECORDS)
         self._decoded: list[Decoded] = []
         self._times = np.zeros(64, np.int64)  # with room behind the last one
         self._at = 0
@@ -56,8 +56,8 @@ class _Queue:
             self._drop_taken()
         before, n = len(self._decoded), len(decoded)
         more = Records.of(records)
-        self._records.form = more.form
-        self._records.theirs += more.theirs
+        self._records.adapter = more.adapter
+        self._records.raw += more.raw
         self._decoded += decoded
         if before + n > len(self._times):
             self._times = np.concatenate([self._times[:before], np.zeros(before + 2 * n, np.int64)])
@@ -68,11 +68,11 @@ class _Queue:
 
     def _drop_taken(self) -> None:
         self._times = self._times[self._at :].copy()
-        del self._records.theirs[: self._at], self._decoded[: self._at]
+        del self._records.raw[: self._at], self._decoded[: self._at]
         self._at = 0
 
     def _offset(self, place: int) -> int:
-        return self._records.form.offset(self._records.theirs[place])
+        return self._records.adapter.offset(self._records.raw[place])
 
     @property
     def fetched(self) -> int:
@@ -85,7 +85,7 @@ class _Queue:
         records = self._records
         if self.limit is None or not len(records) or self._offset(-1) < self.limit:
             return len(records)
-        return bisect_left(records.theirs, self.limit, key=records.form.offset)
+        return bisect_left(records.raw, self.limit, key=records.adapter.offset)
 
     @property
     def is_limited(self) -> bool:
@@ -122,7 +122,7 @@ class MergedRecords(NamedTuple):
     decoded: list[Decoded]
 
 
-NOTHING: Final = MergedRecords(Records([], OURS), [])
+NOTHING: Final = MergedRecords(Records([], AS_RECORDS), [])
 
 
 class PartitionMerge:
@@ -177,9 +177,9 @@ class PartitionMerge:
         skipped = np.cumsum(sizes - counts) - (sizes - counts)
         places = (order - skipped[chosen]).tolist()
         # Requests, which are beside, come from the same reader as events: there is one form.
-        theirs = [each for part in taken for each in part.records.theirs]
+        theirs = [each for part in taken for each in part.records.raw]
         decoded = [each for part in taken for each in part.decoded]
-        records = Records(list(map(theirs.__getitem__, places)), taken[0].records.form)
+        records = Records(list(map(theirs.__getitem__, places)), taken[0].records.adapter)
         return MergedRecords(records, list(map(decoded.__getitem__, places)))
 
     def full(self, enough: int) -> set[Partition]:

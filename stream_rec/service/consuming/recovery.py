@@ -82,8 +82,8 @@ def abort_dangling_transaction(broker: Broker, writer: Writer, group: str, event
     """
     try:
         writer.begin()
-        writer.touch([partition for topic in written for partition in broker.partitions(topic)])
-        writer.add_positions(dict.fromkeys(broker.partitions(events), 0), broker.nobody(group))
+        writer.write_empty([partition for topic in written for partition in broker.partitions(topic)])
+        writer.add_offsets(dict.fromkeys(broker.partitions(events), 0), broker.group_metadata(group))
         writer.abort()
     except TransportError as error:
         log.debug("nothing was swept: %s", error)

@@ -238,7 +238,7 @@ class CatalogueTopic:
         bounds = self._broker.bounds(partitions)
         open_ends = {each: bound.end for each, bound in bounds.items() if bound.first < bound.end}
         self._reader = self._broker.reader()
-        self._reader.start({each: bound.first for each, bound in bounds.items()})
+        self._reader.assign({each: bound.first for each, bound in bounds.items()})
         self._named.clear()
         found: dict[str, CatalogueItem | None] = {}
         self._ends = {}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -39,6 +39,8 @@ __all__ = [
 _MOST_WAITING: Final = 4096
 _MOST_AT_ONCE: Final = 256
 
+T_co = TypeVar("T_co", covariant=True)
+
 
 class BusyError(StreamRecError):
     """More is asked than is answered: ask again later, or less."""
@@ -57,10 +59,11 @@ class Query(NamedTuple):
     until: float = 0.0
 
 
-class ReadState(NamedTuple):
-    """Anything else that only looks at the state."""
+class ReadState(Protocol[T_co]):
+    """Anything else that reads the state and leaves it as it is: see `state_queries`."""
 
-    function: Callable[[Processor], Any]
+    def read(self, processor: Processor) -> T_co:
+        """Run on the engine's thread. What it raises goes to the caller."""
 
 
 class ApplyEvents(NamedTuple):
@@ -74,13 +77,14 @@ class ApplyEvents(NamedTuple):
 class EventsApplied(NamedTuple):
     """What became of an `ApplyEvents`."""
 
-    refused: Sequence[RejectedRecord]
+    rejected: Sequence[RejectedRecord]
+    """Those that were not applied, late and repeated ones for example."""
     answer: Answer | None
-    first: int
-    """The log position of the first of its records."""
+    first_offset: int
+    """The offset of the first of its records."""
 
 
-Command = Query | ReadState | ApplyEvents
+Command = Query | ReadState[Any] | ApplyEvents
 
 
 class Completed(NamedTuple):
@@ -197,9 +201,9 @@ class RequestQueue:
             return [Completed(token, self._of_one(processor, question)) for question, token in questions]
         return [Completed(token, [next(answers) for _ in question.requests]) for question, token in questions]
 
-    def _of_one(self, processor: Processor, ask: Query | ReadState) -> object:
+    def _of_one(self, processor: Processor, ask: Query | ReadState[Any]) -> object:
         try:
-            return processor.answer(ask.requests) if isinstance(ask, Query) else ask.function(processor)
+            return processor.answer(ask.requests) if isinstance(ask, Query) else ask.read(processor)
         except Exception as error:  # noqa: BLE001  # whoever asked is told; the engine's owner goes on
             return error
 

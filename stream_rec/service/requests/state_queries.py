@@ -1,29 +1,32 @@
-"""What people want to see of the state: visitors, their clicks, items. Each looks once, on the recommender thread.
+"""Named queries over the state, for people: sessions, their events, items. None is needed to recommend.
 
-Nothing here is needed to recommend. What it costs is said, since answers wait meanwhile.
+Each is a `ReadState` of the request queue: a small value that any thread may make, and whose `read` runs once, on the
+engine's thread. Answers wait meanwhile, so each one that costs more than a look-up states its cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from heapq import nsmallest
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from stream_rec.core.events import Forget, Recommendation
+from stream_rec.core.events import Forget, Recommendation, Request
 from stream_rec.core.model import changed
 from stream_rec.service.processing.processor import Processor
 
 __all__ = [
+    "CheckRequest",
+    "CountSessions",
+    "FindItems",
+    "GetItem",
+    "GetItems",
+    "GetSession",
     "ItemView",
+    "ListPopularItems",
+    "ListSessions",
     "SessionEvent",
     "SessionLine",
     "SessionView",
-    "find_items",
-    "item",
-    "n_sessions_of",
-    "newest_sessions",
-    "popular_items",
-    "session",
 ]
 
 _LAST_ITEMS: Final = 5
@@ -74,88 +77,145 @@ class SessionLine(msgspec.Struct, frozen=True):
     items: list[str]
 
 
-def session(processor: Processor, session_id: str) -> SessionView | None:
-    """The session; None if it is not retained."""
-    events = processor.engine.session(session_id)
-    if not events:
-        return None
-    catalogue = processor.engine.catalogue
+class GetSession(NamedTuple):
+    """A session with its events."""
 
-    def title(item_id: str) -> str | None:
-        known = None if catalogue is None else catalogue.get(item_id)
-        return None if known is None else known.title
+    session_id: str
 
-    return SessionView(
-        session_id,
-        processor.engine.split.of(session_id).name,
-        [SessionEvent(each.item_id, each.timestamp, each.type, title(each.item_id)) for each in events],
-    )
+    def read(self, processor: Processor) -> SessionView | None:
+        """Return the session; None if it is not retained."""
+        engine = processor.engine
+        events = engine.session(self.session_id)
+        if not events:
+            return None
+        catalogue = engine.catalogue
 
+        def title(item_id: str) -> str | None:
+            known = None if catalogue is None else catalogue.get(item_id)
+            return None if known is None else known.title
 
-def n_sessions_of(processor: Processor, order: Forget) -> int:
-    """How many retained sessions an order to forget is about."""
-    sessions = processor.engine.sessions
-    of_user = set() if order.user_id is None else set(sessions.of_user(order.user_id))
-    session = None if order.session_id is None else sessions.ids.find(order.session_id)
-    return len(of_user | ({session} - {None}))
+        return SessionView(
+            self.session_id,
+            engine.split.of(self.session_id).name,
+            [SessionEvent(each.item_id, each.timestamp, each.type, title(each.item_id)) for each in events],
+        )
 
 
-def newest_sessions(processor: Processor, limit: int) -> list[SessionLine]:
-    """The *limit* newest sessions, newest first. O(ordinals), some milliseconds for a million."""
-    engine = processor.engine
-    view = engine.index.view
-    lines = []
-    for session in view.newest_sessions(limit):
-        items, times, _ = view.events_of(session)
-        names = [str(engine.items.names[number]) for number in items[-_LAST_ITEMS:].tolist()]
-        lines.append(SessionLine(str(engine.sessions.ids.names[session]), int(times[-1]), len(items), names))
-    return lines
+class ListSessions(NamedTuple):
+    """The newest sessions."""
+
+    limit: int
+
+    def read(self, processor: Processor) -> list[SessionLine]:
+        """Return the *limit* newest sessions, newest first. O(capacity): some milliseconds for a million sessions."""
+        engine = processor.engine
+        lines = []
+        for ordinal in engine.index.view.newest_sessions(self.limit):
+            items, times, _ = engine.index.view.events_of(ordinal)
+            item_ids = [str(engine.items.names[item]) for item in items[-_LAST_ITEMS:].tolist()]
+            session_id = str(engine.sessions.ids.names[ordinal])
+            lines.append(SessionLine(session_id, int(times[-1]), len(items), item_ids))
+        return lines
 
 
-def item(processor: Processor, item_id: str) -> ItemView | None:
-    """The item; None if no retained session holds it, and no catalogue knows it."""
-    engine = processor.engine
-    number = engine.items.find(item_id)
-    known = None if engine.catalogue is None else engine.catalogue.get(item_id)
-    if number is None and known is None:
-        return None
-    sessions = 0 if number is None else engine.index.view.df(number)
-    if known is None:
-        return ItemView(item_id, sessions)
-    return ItemView(
-        item_id,
-        sessions,
-        known.title,
-        known.category,
-        known.price,
-        known.image,
-        known.available,
-        known.tags,
-    )
+class CountSessions(NamedTuple):
+    """How many retained sessions an order to forget would erase."""
+
+    order: Forget
+
+    def read(self, processor: Processor) -> int:
+        """Return their number. O(sessions of the user)."""
+        sessions = processor.engine.sessions
+        session_id, user_id = self.order.session_id, self.order.user_id
+        ordinals = set() if user_id is None else set(sessions.of_user(user_id))
+        named = None if session_id is None else sessions.ids.find(session_id)
+        return len(ordinals | ({named} - {None}))
 
 
-def find_items(processor: Processor, text: str, limit: int, titled: Sequence[str] = ()) -> list[ItemView]:
-    """The items *titled*, and behind them those whose id holds *text*, the most frequent first. O(items)."""
-    by_title = [view for item_id in titled if (view := item(processor, item_id)) is not None]
-    by_id = _with_id_like(processor, text, limit)
-    ids = {each.item_id for each in by_title}
-    rest = [view for each in by_id if each not in ids and (view := item(processor, each)) is not None]
-    return [*by_title, *rest][:limit]
+class GetItem(NamedTuple):
+    """An item."""
+
+    item_id: str
+
+    def read(self, processor: Processor) -> ItemView | None:
+        """Return the item; None if no retained session holds it and no catalogue lists it."""
+        engine = processor.engine
+        ordinal = engine.items.find(self.item_id)
+        known = None if engine.catalogue is None else engine.catalogue.get(self.item_id)
+        if ordinal is None and known is None:
+            return None
+        sessions = 0 if ordinal is None else engine.index.view.df(ordinal)
+        if known is None:
+            return ItemView(self.item_id, sessions)
+        return ItemView(
+            self.item_id,
+            sessions,
+            known.title,
+            known.category,
+            known.price,
+            known.image,
+            known.available,
+            known.tags,
+        )
 
 
-def _with_id_like(processor: Processor, text: str, limit: int) -> list[str]:
-    engine = processor.engine
-    wanted = text.casefold()
-    found = [
-        (-engine.index.view.df(number), name)
-        for name, number in engine.items.live().items()
-        if wanted in name.casefold()
-    ]
-    return [name for _, name in nsmallest(limit, found)]
+class GetItems(NamedTuple):
+    """Several items, such as those of an answer."""
+
+    item_ids: Sequence[str]
+
+    def read(self, processor: Processor) -> list[ItemView | None]:
+        """Return them in the same order, each as `GetItem` does."""
+        return [GetItem(item_id).read(processor) for item_id in self.item_ids]
 
 
-def popular_items(processor: Processor, limit: int) -> list[ItemView]:
-    """What is popular lately."""
-    engine = processor.engine
-    asked: list[Recommendation] = engine.ask(changed(engine.model, n=limit, fallbacks=True), items=())
-    return [view for each in asked if (view := item(processor, each.item_id)) is not None]
+class FindItems(NamedTuple):
+    """Items by a part of their id, behind those that were found by their title."""
+
+    text: str
+    limit: int
+    titled: Sequence[str] = ()
+    """Ids of the items whose title matches: searching titles takes long, so it is done beforehand, elsewhere."""
+
+    def read(self, processor: Processor) -> list[ItemView]:
+        """Return the items *titled*, and behind them those whose id holds *text*, most frequent first. O(items)."""
+        titled = _known(GetItems(self.titled).read(processor))
+        ids = {each.item_id for each in titled}
+        others = [item_id for item_id in self._ids_with_text(processor) if item_id not in ids]
+        return [*titled, *_known(GetItems(others).read(processor))][: self.limit]
+
+    def _ids_with_text(self, processor: Processor) -> list[str]:
+        engine = processor.engine
+        wanted = self.text.casefold()
+        found = [
+            (-engine.index.view.df(ordinal), item_id)
+            for item_id, ordinal in engine.items.live().items()
+            if wanted in item_id.casefold()
+        ]
+        return [item_id for _, item_id in nsmallest(self.limit, found)]
+
+
+class ListPopularItems(NamedTuple):
+    """What is popular now: the fallbacks of a visitor without a history."""
+
+    limit: int
+
+    def read(self, processor: Processor) -> list[ItemView]:
+        """Return at most *limit* items, most popular first."""
+        engine = processor.engine
+        popular: list[Recommendation] = engine.ask(changed(engine.model, n=self.limit, fallbacks=True), items=())
+        return _known(GetItems([each.item_id for each in popular]).read(processor))
+
+
+class CheckRequest(NamedTuple):
+    """Whether a request could be answered."""
+
+    request: Request
+
+    def read(self, processor: Processor) -> None:
+        """Answer the request and drop the answer. Raises SettingsError for parameters out of range."""
+        processor.engine.answer([self.request])
+
+
+def _known(views: Iterable[ItemView | None]) -> list[ItemView]:
+    return [view for view in views if view is not None]

@@ -110,7 +110,7 @@ class PartitionAssignment:
         """Find out how far the owners of what we follow have come. For a thread of its own."""
         followed = self._goals.keys() - self.owned
         if followed:
-            self._limits = self._broker.progress(self._group, followed)
+            self._limits = self._broker.group_offsets(self._group, followed)
 
     def _give_up_revoked(self) -> None:
         """Hand out no more of what was taken away, and see that what was handed out is committed."""
@@ -131,7 +131,7 @@ class PartitionAssignment:
     def _take_over(self, pipeline: Pipeline, checkpoint: Checkpoint) -> None:
         """Find out from where on each partition is ours to answer. The next `keep` tries again if it fails for now."""
         member = self._member
-        generation, owned, identity = member.generation, member.owned, member.identity
+        generation, owned, identity = member.generation, member.owned, member.group_metadata
         partitions = self._goals.keys() | owned
         try:
             self._refuse_other_partitions()

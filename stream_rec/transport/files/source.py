@@ -60,7 +60,7 @@ class FileSource(ABC):
             raise
 
     @property
-    def position(self) -> dict[tuple[str, int], int]:
+    def next_offsets(self) -> dict[tuple[str, int], int]:
         """The number after that of the last record handed out."""
         return {(self.topic, 0): self._next}
 

@@ -37,7 +37,7 @@ class KafkaSource:
         self._open = set(self._ends)
         """Partitions of which more is to come."""
         self._reader = broker.reader()
-        self._reader.start({each: bounds[each].first for each in self._ends})
+        self._reader.assign({each: bounds[each].first for each in self._ends})
 
     def batches(self, max_records: int) -> Iterator[list[Record]]:
         """The records, at most *max_records* at a time."""
@@ -50,7 +50,7 @@ class KafkaSource:
                 yield batch
 
     @property
-    def position(self) -> dict[tuple[str, int], int]:
+    def next_offsets(self) -> dict[tuple[str, int], int]:
         """For each (topic, partition), the offset after the last record handed out."""
         return dict(self._position)
 
@@ -67,7 +67,7 @@ class KafkaSource:
     def _read(self, max_records: int) -> None:
         """Wait for records of a partition that has none here; those far ahead wait meanwhile."""
         limit = max_records * _AHEAD
-        self._reader.hold({each for each, records in self._waiting.items() if len(records) > limit})
+        self._reader.pause_only({each for each, records in self._waiting.items() if len(records) > limit})
         for partition, records in self._reader.poll(max_records, _WAIT_S).items():
             end = self._ends[partition]
             self._waiting[partition] += [record for record in records if record.offset < end]

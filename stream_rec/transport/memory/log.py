@@ -53,7 +53,7 @@ class MemorySource:
         yield []
 
     @property
-    def position(self) -> dict[tuple[str, int], int]:
+    def next_offsets(self) -> dict[tuple[str, int], int]:
         """For each (topic, partition), the offset after the last record handed out."""
         return dict(self._position)
 

@@ -3,7 +3,8 @@
 import { answerAfter, at, get, inWords } from "./api.js";
 import { h, keep, put, say, tell } from "./dom.js";
 import { count } from "./format.js";
-import { facts, learn, pick, recommendations } from "./items.js";
+import { facts, pick, recommendations } from "./items.js";
+import { learn } from "./titles.js";
 import { searching } from "./visit.js";
 
 const address = (id) => `#/items/${encodeURIComponent(id)}`;

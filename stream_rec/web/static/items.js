@@ -1,76 +1,12 @@
-// How an item is shown: its title where one is known, a list of recommendations, each with its why.
+// How items are shown: as rows to choose from, and as a list of recommendations with their explanations.
 
-import { at, get } from "./api.js";
+import { bar } from "./chart.js";
 import { h, keep, put, say } from "./dom.js";
 import { count, number, SOURCES } from "./format.js";
-import { bar } from "./chart.js";
+import { learn } from "./titles.js";
 import { explain } from "./why.js";
 
-// ------------------------------------------------------------------------------------------------- titles
-
-const MOST = 5000; // titles; a page that stays open for days must not keep a whole catalogue
-const AT_ONCE = 4;
-const titles = new Map(); // id -> title, or null where there is none
-const waiting = new Map(); // id -> spans that want it
-const queue = [];
-let n_asked = 0;
-let n_made = 0; // rows, for ids that no item can clash with
-
-/** Note the titles that came with an answer. */
-export function learn(items) {
-  for (const item of items) {
-    if (item.title) remember(item.item_id, item.title);
-    else if (item.sessions !== undefined && !titles.has(item.item_id)) remember(item.item_id, null); // with all there is
-  }
-}
-
-function remember(id, title) {
-  if (titles.size >= MOST) titles.delete(titles.keys().next().value);
-  titles.set(id, title);
-  for (const span of waiting.get(id) ?? []) show(span, id);
-  waiting.delete(id);
-}
-
-function show(span, id) {
-  const title = titles.get(id);
-  say(span, title || id);
-  span.classList.toggle("id", !title);
-  if (title) span.title = id;
-}
-
-/** A span with the item's title, asked for where it is not known yet; its id until then. */
-export function named(id) {
-  const span = h("span", { class: "name" });
-  show(span, id);
-  if (!titles.has(id)) {
-    if (waiting.has(id)) waiting.get(id).push(span);
-    else {
-      waiting.set(id, [span]);
-      queue.push(id);
-      ask();
-    }
-  }
-  return span;
-}
-
-export const titleOf = (id) => titles.get(id) || id;
-
-async function ask() {
-  if (n_asked >= AT_ONCE || !queue.length) return;
-  const id = queue.shift();
-  n_asked += 1;
-  try {
-    remember(id, (await get(at("items", id))).title ?? null);
-  } catch (error) {
-    if (error.status === 404) remember(id, null);
-    else waiting.delete(id); // asked for again when it is next shown
-  } finally {
-    n_asked -= 1;
-    ask();
-  }
-}
-
-// -------------------------------------------------------------------------------------------------- cards
+let n_rows = 0; // numbers the rows: an id made of it clashes with no item's
 
 function picture(item) {
   if (typeof item.image !== "string" || !/^(https:\/\/|\/(?!\/))/.test(item.image)) return null;
@@ -128,7 +64,7 @@ export function recommendations({ label, go, seen = () => new Set() }) {
     const title = go
       ? h("button", { type: "button", class: "title", on: { click: () => go(item) } })
       : h("a", { class: "title", href: `#/items/${encodeURIComponent(item.item_id)}` });
-    const inside = h("div", { class: "why", id: `why-${(n_made += 1)}`, hidden: true });
+    const inside = h("div", { class: "why", id: `why-${(n_rows += 1)}`, hidden: true });
     const more = h(
       "button",
       {

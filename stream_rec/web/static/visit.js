@@ -2,7 +2,8 @@
 
 import { answerFor, answerOnce, at, call, get, inWords } from "./api.js";
 import { h, keep, put, say, tell } from "./dom.js";
-import { learn, named, pick, recommendations, titleOf } from "./items.js";
+import { pick, recommendations } from "./items.js";
+import { learn, named, titleOf } from "./titles.js";
 
 const PLACE = "stream-rec.visit";
 const PAUSE_MS = 200;

@@ -3,7 +3,8 @@
 import { answerFor, at, get, inWords } from "./api.js";
 import { h, keep, put, say, tell } from "./dom.js";
 import { ago, count, moment, TYPES } from "./format.js";
-import { learn, named, recommendations } from "./items.js";
+import { recommendations } from "./items.js";
+import { learn, named } from "./titles.js";
 
 const EVERY_MS = 4000;
 

@@ -1,9 +1,9 @@
 // Why an item is recommended, in words and bars: the visits it comes from, what they share, and each factor's part.
 
-import { h } from "./dom.js";
 import { bars } from "./chart.js";
+import { h } from "./dom.js";
 import { count, duration, number, percent } from "./format.js";
-import { named } from "./items.js";
+import { named } from "./titles.js";
 
 const SHOWN = 5;
 const FACTORS = [

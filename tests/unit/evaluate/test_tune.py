@@ -17,7 +17,7 @@ from stream_rec.errors import SettingsError
 from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import space
 from stream_rec.evaluate.tune import Tried, Tuned, TuneOptions, influence, tune, tuning_end
-from stream_rec.service.assembly import shared
+from stream_rec.service.assembly.engine import build_limits, build_model
 from stream_rec.settings import Settings, load, table
 from stream_rec.simulator.clickstream import Shape
 from stream_rec.simulator.clickstream import events as simulated
@@ -123,9 +123,9 @@ class TestTheSearch:
         log, out = written(tmp_path / "log.jsonl", EVENTS), tmp_path / "t.toml"
         found = tuned(log, out, trials=16)
         settings = load(config=out)
-        point = changed(shared.build_model(settings), n=20)
+        point = changed(build_model(settings), n=20)
         plan = plans.prequential(EVENTS[: tuning_end(EVENTS, 0.2)])
-        asked = ask_all(plan, [candidate(point)], lambda: Engine(limits=shared.build_limits(settings)), cutoffs=(20,))
+        asked = ask_all(plan, [candidate(point)], lambda: Engine(limits=build_limits(settings)), cutoffs=(20,))
         rank = asked.judged.rank[0].astype(float)
         assert found.best == pytest.approx(float((1 / rank[rank > 0]).sum() / rank.size))
 
@@ -175,7 +175,7 @@ class TestTheFile:
             point = changed(model(preset), n=7, seen="keep", name=base)
             path = tmp_path / f"{base}.toml"
             path.write_text(space.as_toml(settings, point, ["why"]), encoding="utf-8")
-            back = shared.build_model(load(config=path))
+            back = build_model(load(config=path))
             assert _plain(point) == _plain(back)
 
     def test_settings_go_along(self, tmp_path: Path) -> None:
@@ -195,12 +195,12 @@ class TestTheFile:
         }
         settings = load(flags=flags)
         path = tmp_path / "t.toml"
-        path.write_text(space.as_toml(settings, shared.build_model(settings), []), encoding="utf-8")
+        path.write_text(space.as_toml(settings, build_model(settings), []), encoding="utf-8")
         back = load(config=path)
         for setting in table():
             if setting.name not in space.SEARCHED:
                 assert getattr(settings, setting.name) == getattr(back, setting.name), setting.name
-        assert _plain(shared.build_model(settings)) == _plain(shared.build_model(back))
+        assert _plain(build_model(settings)) == _plain(build_model(back))
 
     def test_every_setting_of_the_model_is_searched_or_given(self) -> None:
         """Nothing of the formulas is left out of the space; who is sampled, and what may come, is the operator's."""

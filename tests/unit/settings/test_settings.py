@@ -10,7 +10,7 @@ import settings_reference
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model, changed
 from stream_rec.errors import SettingsError
-from stream_rec.service.assembly.shared import build_trials
+from stream_rec.service.assembly.engine import build_trials
 from stream_rec.settings import Kind, Setting, Settings, load, parameters, table
 
 Toml = Callable[[str], Path]

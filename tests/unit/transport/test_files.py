@@ -42,7 +42,7 @@ def read(
         assert all(0 < len(batch) <= 3 for batch in batches)
         records = [record for batch in batches for record in batch]
         if records:
-            assert {(path.name, 0): records[-1].offset + 1} == opened.position
+            assert {(path.name, 0): records[-1].offset + 1} == opened.next_offsets
         return records
 
 

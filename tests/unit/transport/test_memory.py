@@ -18,7 +18,7 @@ def test_records_are_dealt_to_partitions_in_turn() -> None:
         [Record(b"c", "t", 0, 1)],
         [],
     ] == batches
-    assert {("t", 0): 2, ("t", 1): 1} == source.position
+    assert {("t", 0): 2, ("t", 1): 1} == source.next_offsets
     assert (3, 3) == source.progress
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pages import anchors
 
-from stream_rec.web.metrics import FAMILIES
+from stream_rec.web.prometheus import FAMILIES
 
 ROOT = Path(__file__).parents[3]
 PROMETHEUS = ROOT / "deploy" / "prometheus"

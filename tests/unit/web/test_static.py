@@ -1,11 +1,13 @@
 """The files of the dashboard, without a browser: what the page asks for is in the package, and nothing is elsewhere."""
 
 import re
+from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import PurePosixPath
 
 STATIC = files("stream_rec").joinpath("web", "static")
 SCRIPTS = [file for file in STATIC.iterdir() if file.name.endswith(".js")]
+IMPORT = re.compile(r'^import \{([^}]+)\} from "\./([^"]+)"', re.MULTILINE)
 
 
 def test_the_page_finds_its_files() -> None:
@@ -20,7 +22,7 @@ def test_scripts_import_what_is_there() -> None:
     """Each module that a script imports is a file beside it that exports each name."""
     n_names = 0
     for script in SCRIPTS:
-        for names, module in re.findall(r'import \{([^}]+)\} from "\./([^"]+)"', script.read_text(encoding="utf-8")):
+        for names, module in IMPORT.findall(script.read_text(encoding="utf-8")):
             told = STATIC.joinpath(module).read_text(encoding="utf-8")
             for name in filter(None, map(str.strip, names.split(","))):
                 assert re.search(rf"^export (async )?(const|function\*?|class) {name}\b", told, re.MULTILINE), (
@@ -28,6 +30,15 @@ def test_scripts_import_what_is_there() -> None:
                 )
                 n_names += 1
     assert n_names > 20
+
+
+def test_no_scripts_import_each_other_in_a_circle() -> None:
+    """Each script can be understood from those that it imports, without the scripts that import it."""
+    imports = {
+        script.name: {module for _, module in IMPORT.findall(script.read_text(encoding="utf-8"))} for script in SCRIPTS
+    }
+    assert sum(map(len, imports.values())) > 20
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
 
 
 def test_nothing_is_fetched_from_elsewhere() -> None:

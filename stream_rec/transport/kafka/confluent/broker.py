@@ -23,7 +23,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 
 from stream_rec.errors import SettingsError, TransportError
-from stream_rec.transport.broker import Bounds, Partition, Revoked, TopicSpec
+from stream_rec.transport.broker import Bounds, OnRevoked, Partition, TopicSpec
 from stream_rec.transport.kafka.config import Config, Role
 from stream_rec.transport.kafka.confluent.config import confluent_settings, refused
 from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped, log
@@ -89,7 +89,7 @@ class ConfluentBroker:
             return []
         return [Partition(topic, number) for number in sorted(each.id for each in described.partitions)]
 
-    def create(self, topics: Sequence[TopicSpec]) -> None:
+    def create_topics(self, topics: Sequence[TopicSpec]) -> None:
         """One by one, so that one that is there already is no obstacle to the others."""
         for topic in topics:
             what = f"the topic {topic.name!r} cannot be made"
@@ -158,11 +158,11 @@ class ConfluentBroker:
                 raise TransportError(f"{partition}: there is no such partition") from None
         return found
 
-    def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+    def group_offsets(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
         """The admin client asks for what is committed, whatever is under way."""
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*each) for each in partitions])
         answers = self._admin.list_consumer_group_offsets([asked], require_stable=False, request_timeout=_ANSWER_S)
-        found = self._answer(answers[group], f"the positions of the group {group!r}").topic_partitions
+        found = self._answer(answers[group], f"the offsets of the group {group!r}").topic_partitions
         return {Partition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
     def largest_record(self, topic: str) -> int:
@@ -188,12 +188,12 @@ class ConfluentBroker:
         return ConfluentReader(consumer, self.bounds, self.errors, trouble)
 
     def member(
-        self, group: str, topics: Sequence[str], revoked: Revoked, *, instance: str | None = None
+        self, group: str, topics: Sequence[str], on_revoked: OnRevoked, *, instance: str | None = None
     ) -> ConfluentMember:
         """A consumer with a group, which fetches nothing."""
         trouble = Trouble()
         consumer = self._made("consumer", ConfluentMember.settings(group, instance), trouble)
-        return ConfluentMember(consumer, topics, revoked, self.errors, trouble)
+        return ConfluentMember(consumer, topics, on_revoked, self.errors, trouble)
 
     def writer(self, transactional_id: str | None) -> ConfluentWriter:
         """A producer; connects at once, and aborts what the same id has left open."""
@@ -205,7 +205,7 @@ class ConfluentBroker:
             self.errors,
         )
 
-    def nobody(self, group: str) -> object:
+    def group_metadata(self, group: str) -> object:
         """The client gives identities to consumers only, so one is made, which joins nothing."""
         consumer = self._made("consumer", {"group.id": group}, Trouble())
         try:

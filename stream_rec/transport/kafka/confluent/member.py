@@ -12,7 +12,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from stream_rec.errors import StreamRecError, TransportError
-from stream_rec.transport.broker import Partition, PartitionOffsets, Revoked
+from stream_rec.transport.broker import OnRevoked, Partition, PartitionOffsets
 from stream_rec.transport.kafka.confluent.callbacks import Turns
 from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped
 
@@ -40,16 +40,21 @@ class ConfluentMember:
     """See `Member`. *consumer* is the seat's alone."""
 
     def __init__(
-        self, consumer: Untyped, topics: Sequence[str], revoked: Revoked, errors: LibrdkafkaErrors, trouble: Trouble
+        self,
+        consumer: Untyped,
+        topics: Sequence[str],
+        on_revoked: OnRevoked,
+        errors: LibrdkafkaErrors,
+        trouble: Trouble,
     ) -> None:
         self._consumer = consumer
         self._topics = list(topics)
-        self._revoked = revoked
+        self._on_revoked = on_revoked
         self._errors = errors
         self._trouble = trouble
         self._owned: frozenset[Partition] = frozenset()
         self._generation = 0
-        self._identity: object = None
+        self._group_metadata: object = None
         self._turns = Turns()
         self._failure: BaseException | None = None
         self._has_left = False
@@ -92,16 +97,16 @@ class ConfluentMember:
         return self._generation
 
     @property
-    def identity(self) -> object:
+    def group_metadata(self) -> object:
         """As it was when the partitions were given: where the group goes on without us, it is refused."""
-        return self._identity
+        return self._group_metadata
 
     def committed(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         """Asked in short turns while transactions are under way, so that the seat can be kept meanwhile."""
         until = time.monotonic() + _ANSWER_S
         while True:
             try:
-                with self._errors.during("the committed positions", self._trouble):
+                with self._errors.during("the committed offsets", self._trouble):
                     found = self._turns.call(lambda: self._committed(partitions))
                     self._trouble.is_over()
                     return found
@@ -109,11 +114,11 @@ class ConfluentMember:
                 if not error.retriable or time.monotonic() > until:
                     raise
 
-    def commit(self, positions: PartitionOffsets) -> None:
+    def commit(self, offsets: PartitionOffsets) -> None:
         """Refused where the group has gone on."""
-        offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
-        with self._errors.during("committing positions", self._trouble):
-            _checked(self._turns.call(lambda: self._consumer.commit(offsets=offsets, asynchronous=False)))
+        committed = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        with self._errors.during("committing offsets", self._trouble):
+            _checked(self._turns.call(lambda: self._consumer.commit(offsets=committed, asynchronous=False)))
             self._trouble.is_over()
 
     def leave(self) -> None:
@@ -140,7 +145,7 @@ class ConfluentMember:
         consumer.assign([TopicPartition(each.topic, each.partition, 0) for each in partitions])
         consumer.pause(partitions)
         self._trouble.is_over()
-        self._identity = consumer.consumer_group_metadata()
+        self._group_metadata = consumer.consumer_group_metadata()
         self._change(frozenset(Partition(each.topic, each.partition) for each in partitions))
 
     def _taken(self, consumer: Untyped, partitions: Sequence[TopicPartition]) -> None:
@@ -149,7 +154,7 @@ class ConfluentMember:
         del partitions
 
     def _lost(self, consumer: Untyped, partitions: Sequence[TopicPartition]) -> None:
-        self._identity = None
+        self._group_metadata = None
         self._give_up(lost=True)
         consumer.unassign()
         del partitions
@@ -158,7 +163,7 @@ class ConfluentMember:
         """Let `revoked` do its work. What it raises comes out of `poll`: the client would swallow or repeat it."""
         try:
             if self._owned:
-                self._turns.elsewhere(lambda: self._revoked(self._owned, lost))
+                self._turns.elsewhere(lambda: self._on_revoked(self._owned, lost))
         except StreamRecError as error:
             self._failure = error
         finally:

@@ -15,8 +15,8 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 from stream_rec.errors import LogChangedError, StreamRecError, TransportError
 from stream_rec.transport.broker import Bounds, Partition, PartitionOffsets
 from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped
-from stream_rec.transport.kafka.log_changed import not_there
-from stream_rec.transport.records import Form, Record, Records
+from stream_rec.transport.kafka.log_changed import offset_out_of_range
+from stream_rec.transport.records import Record, RecordAdapter, Records
 
 __all__ = ["ConfluentReader"]
 
@@ -58,41 +58,41 @@ class ConfluentReader:
         self._errors = errors
         self._trouble = trouble
         self._ours: dict[tuple[str, int], Partition] = {}
-        self._positions: dict[Partition, int] = {}
+        self._offsets: dict[Partition, int] = {}
         self._drained: set[Partition] = set()
-        self._held: frozenset[Partition] = frozenset()
+        self._paused: frozenset[Partition] = frozenset()
         self._failure: StreamRecError | None = None
         """Met behind records, which are handed out first."""
         self._ask_at = 0.0
         self._is_closed = False
 
-    def start(self, positions: PartitionOffsets) -> None:
+    def assign(self, offsets: PartitionOffsets) -> None:
         """A new assignment, which drops what was fetched for the last one."""
-        self._ours = {(partition.topic, partition.number): partition for partition in positions}
-        self._positions = dict(positions)
+        self._ours = {(partition.topic, partition.number): partition for partition in offsets}
+        self._offsets = dict(offsets)
         self._drained = set()
         self._failure = None
         self._ask_at = time.monotonic() + _ASK_IDLE_S
         with self._errors.during("reading", self._trouble):
-            self._consumer.assign([TopicPartition(*each, offset) for each, offset in positions.items()])
-            self._consumer.pause([TopicPartition(*each) for each in self._held & positions.keys()])
+            self._consumer.assign([TopicPartition(*each, offset) for each, offset in offsets.items()])
+            self._consumer.pause([TopicPartition(*each) for each in self._paused & offsets.keys()])
 
-    def hold(self, partitions: Collection[Partition]) -> None:
+    def pause_only(self, partitions: Collection[Partition]) -> None:
         """Pause and resume what changed."""
-        if self._held == partitions:
+        if self._paused == partitions:
             return
-        held, read = frozenset(partitions), self._positions.keys()
+        paused, read = frozenset(partitions), self._offsets.keys()
         with self._errors.during("reading", self._trouble):
-            self._consumer.pause([TopicPartition(*each) for each in (held - self._held) & read])
-            self._consumer.resume([TopicPartition(*each) for each in (self._held - held) & read])
-        self._held = held
+            self._consumer.pause([TopicPartition(*each) for each in (paused - self._paused) & read])
+            self._consumer.resume([TopicPartition(*each) for each in (self._paused - paused) & read])
+        self._paused = paused
 
     def poll(self, max_records: int, timeout_s: float) -> dict[Partition, Records]:
         """What the client has, or gets first. Comes back at once, and empty, where a partition's end was met first."""
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
-        if not self._positions:
+        if not self._offsets:
             time.sleep(timeout_s)
             return {}
         with self._errors.during("reading", self._trouble):
@@ -111,7 +111,7 @@ class ConfluentReader:
 
         It tells that only with the next answer, half a second later; its word on where the end is comes with records.
         """
-        return frozenset(each for each in self._positions if each in self._drained or self._is_at_end(each))
+        return frozenset(each for each in self._offsets if each in self._drained or self._is_at_end(each))
 
     def close(self) -> None:
         """Let go. May be called twice."""
@@ -121,7 +121,7 @@ class ConfluentReader:
 
     def _is_at_end(self, partition: Partition) -> bool:
         watermarks = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
-        return watermarks is not None and 0 <= watermarks[1] <= self._positions[partition]
+        return watermarks is not None and 0 <= watermarks[1] <= self._offsets[partition]
 
     def _sorted(self, messages: list[Message]) -> dict[Partition, Records]:
         ends: list[tuple[Partition, int]] = []
@@ -131,9 +131,9 @@ class ConfluentReader:
         if records or ends:
             self._trouble.is_over()
         for partition, batch in records.items():
-            self._positions[partition] = batch.theirs[-1].offset() + 1
+            self._offsets[partition] = batch.raw[-1].offset() + 1
         self._drained.difference_update(records)
-        self._drained.update(partition for partition, offset in ends if offset >= self._positions[partition])
+        self._drained.update(partition for partition, offset in ends if offset >= self._offsets[partition])
         if self._failure is not None and not records:
             failure, self._failure = self._failure, None
             raise failure
@@ -156,12 +156,12 @@ class ConfluentReader:
         """What came in place of a record, as one of our errors."""
         partition = self._ours.get((message.topic(), message.partition()))
         if error.code() in _OUT_OF_RANGE and partition is not None:
-            return not_there(partition, self._positions[partition], self._bounds([partition])[partition])
+            return offset_out_of_range(partition, self._offsets[partition], self._bounds([partition])[partition])
         if error.code() in _GONE:
             named = str(partition or message.topic())
-            position = 0 if partition is None else self._positions[partition]
+            offset = 0 if partition is None else self._offsets[partition]
             told = f"{named}: the topic is gone, or was made anew"
-            return LogChangedError(told, partition=named, position=position)
+            return LogChangedError(told, partition=named, offset=offset)
         return self._errors.translated(error, "reading", self._trouble)
 
     def _look_around(self) -> None:
@@ -173,7 +173,7 @@ class ConfluentReader:
             self._trouble.is_away = False
             raise self._trouble_as_error()
         if time.monotonic() >= self._ask_at:
-            self._bounds(self._positions, _WITHIN_S)
+            self._bounds(self._offsets, _WITHIN_S)
             self._ask_at = time.monotonic() + _ASK_IDLE_S
 
     def _trouble_as_error(self) -> StreamRecError:
@@ -195,7 +195,7 @@ def _sort(messages: list[Message], ours: dict[tuple[str, int], Partition]) -> di
         at += len(part)
         partition = ours[part[0].topic(), part[0].partition()]
         if partition in sorted_:
-            sorted_[partition].theirs.extend(part)
+            sorted_[partition].raw.extend(part)
         else:
             sorted_[partition] = Records(part, _FORM)
     return sorted_
@@ -217,4 +217,4 @@ def _record(message: Message) -> Record:
     )
 
 
-_FORM: Final = Form(Message.value, Message.offset, _record)
+_FORM: Final = RecordAdapter(Message.value, Message.offset, _record)

@@ -125,7 +125,7 @@ class ConfluentWriter:
                 except BufferError:
                     self._send_when_there_is_room(record)
 
-    def place(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
+    def append(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
         """With a producer that tells of each record: it is made anew at the first call."""
         if not self._tells_of_each:
             self._tells_of_each = True
@@ -149,7 +149,7 @@ class ConfluentWriter:
         self.flush()
         return [places[number] for number in range(len(records))]
 
-    def touch(self, partitions: Collection[Partition]) -> None:
+    def write_empty(self, partitions: Collection[Partition]) -> None:
         """An empty record to each."""
         with self._watched("writing"):
             for topic, number in partitions:
@@ -163,13 +163,13 @@ class ConfluentWriter:
         self._await_answers()
         self._sent = ()
 
-    def add_positions(self, positions: PartitionOffsets, identity: object) -> None:
-        """With the seat's identity, so that the broker refuses those of one that was lost (KIP-447)."""
-        if identity is None:
-            raise AssignmentLostError("the seat in the group is lost: its positions cannot be committed any more")
-        offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
-        with self._watched("adding positions to a transaction"):
-            self._producer.send_offsets_to_transaction(offsets, identity, self._patience_s)
+    def add_offsets(self, offsets: PartitionOffsets, group_metadata: object) -> None:
+        """With the member's generation, so that the broker refuses offsets of a membership that was lost (KIP-447)."""
+        if group_metadata is None:
+            raise AssignmentLostError("the membership in the group is lost: its offsets cannot be committed any more")
+        added = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        with self._watched("adding offsets to a transaction"):
+            self._producer.send_offsets_to_transaction(added, group_metadata, self._patience_s)
 
     def commit(self) -> None:
         """Flush and commit. After a retriable error nobody knows which: `abort` settles it, and positions tell."""

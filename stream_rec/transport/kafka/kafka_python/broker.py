@@ -15,7 +15,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.protocol.consumer import IsolationLevel, OffsetSpec
 
 from stream_rec.errors import SettingsError, TransportError
-from stream_rec.transport.broker import Bounds, Partition, Revoked, TopicSpec
+from stream_rec.transport.broker import Bounds, OnRevoked, Partition, TopicSpec
 from stream_rec.transport.kafka.config import Config, Role
 from stream_rec.transport.kafka.kafka_python.config import python_settings
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
@@ -76,7 +76,7 @@ class PythonBroker:
             Partition(topic, number) for number in sorted(each["partition_index"] for each in described["partitions"])
         ]
 
-    def create(self, topics: Sequence[TopicSpec]) -> None:
+    def create_topics(self, topics: Sequence[TopicSpec]) -> None:
         """One by one, so that one that is there already is no obstacle to the others."""
         for topic in topics:
             with self.errors.during(f"the topic {topic.name!r} cannot be made"):
@@ -108,10 +108,10 @@ class PythonBroker:
                 raise TransportError(f"{names}: there is no such partition") from None
         return {partition: offset.offset for partition, offset in found.items()}
 
-    def progress(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
+    def group_offsets(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
         """The admin client asks for what is committed, whatever is under way."""
         asked = {group: [TopicPartition(*each) for each in partitions]}
-        with self.errors.during(f"the positions of the group {group!r}"):
+        with self.errors.during(f"the offsets of the group {group!r}"):
             found = _once_there_is_a_coordinator(lambda: self._admin.list_group_offsets(asked))[group]
         return {Partition(*theirs_): told.offset for theirs_, told in found.items() if told.offset >= 0}
 
@@ -143,18 +143,18 @@ class PythonBroker:
         return PythonReader(consumer, self.bounds, self.errors)
 
     def member(
-        self, group: str, topics: Sequence[str], revoked: Revoked, *, instance: str | None = None
+        self, group: str, topics: Sequence[str], on_revoked: OnRevoked, *, instance: str | None = None
     ) -> PythonMember:
         """A consumer with a group, which fetches nothing."""
         settings = PythonMember.settings(group, instance, self._settings["consumer"])
-        return PythonMember(self._connected(KafkaConsumer, "consumer", settings), topics, revoked, self.errors)
+        return PythonMember(self._connected(KafkaConsumer, "consumer", settings), topics, on_revoked, self.errors)
 
     def writer(self, transactional_id: str | None) -> PythonWriter:
         """A producer; connects at once, and aborts what the same id has left open."""
         settings = PythonWriter.settings(transactional_id, self._settings["producer"])
         return PythonWriter(lambda make: self._connected(make, "producer", settings), self.largest_record, self.errors)
 
-    def nobody(self, group: str) -> object:
+    def group_metadata(self, group: str) -> object:
         """Of no generation: which the broker takes for somebody without a seat."""
         return ConsumerGroupMetadata(group)
 

@@ -18,7 +18,7 @@ from kafka import AsyncConsumerRebalanceListener, OffsetAndMetadata, TopicPartit
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from stream_rec.errors import FencedError, StreamRecError, TransportError
-from stream_rec.transport.broker import Partition, PartitionOffsets, Revoked
+from stream_rec.transport.broker import OnRevoked, Partition, PartitionOffsets
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
 from stream_rec.transport.kafka.kafka_python.internals import Untyped, is_fenced, know_topics, pause_on_loop
 
@@ -39,14 +39,16 @@ _PATIENCE_S: Final = 10.0
 class PythonMember:
     """See `Member`. *consumer* is the seat's alone."""
 
-    def __init__(self, consumer: Untyped, topics: Sequence[str], revoked: Revoked, errors: KafkaPythonErrors) -> None:
+    def __init__(
+        self, consumer: Untyped, topics: Sequence[str], on_revoked: OnRevoked, errors: KafkaPythonErrors
+    ) -> None:
         self._consumer = consumer
         self._topics = list(topics)
-        self._revoked = revoked
+        self._on_revoked = on_revoked
         self._errors = errors
         self._owned: frozenset[Partition] = frozenset()
         self._generation = 0
-        self._identity: object = None
+        self._group_metadata: object = None
         self._changes: deque[_Change] = deque()
         """What the client's loop has met, and `poll` is to take over."""
         self._trouble: StreamRecError | None = None
@@ -94,24 +96,24 @@ class PythonMember:
         return self._generation
 
     @property
-    def identity(self) -> object:
+    def group_metadata(self) -> object:
         """As it was when the partitions were given: where the group goes on without us, it is refused."""
-        return self._identity
+        return self._group_metadata
 
     def committed(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         """One question for each, since the client asks for one at a time."""
-        with self._errors.during("the committed positions"):
+        with self._errors.during("the committed offsets"):
             found = {
                 each: self._consumer.committed(TopicPartition(*each), timeout_ms=_ANSWER_MS) for each in partitions
             }
         return {partition: offset for partition, offset in found.items() if offset is not None}
 
-    def commit(self, positions: PartitionOffsets) -> None:
+    def commit(self, offsets: PartitionOffsets) -> None:
         """Refused where the group has gone on."""
         theirs_ = {
-            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in positions.items()
+            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()
         }
-        with self._errors.during("committing positions"):
+        with self._errors.during("committing offsets"):
             self._consumer.commit(theirs_, timeout_ms=_ANSWER_MS)
 
     def leave(self) -> None:
@@ -154,18 +156,20 @@ class PythonMember:
     def _take(self, change: "_Change") -> None:
         try:
             if change.taken and self._owned:
-                self._revoked(self._owned, change.lost)
+                self._on_revoked(self._owned, change.lost)
         finally:
             if not change.taken or self._owned:  # before it gives anything, the client takes nothing away
                 self._generation += 1
             self._owned = change.owned
-            self._identity = change.identity
+            self._group_metadata = change.group_metadata
             change.done.set()
 
     def taken(self, *, lost: bool) -> "_Change":
         """On the client's loop: all partitions go."""
         # The identity of a seat that is given up is good until the next one; that of a lost one is good for nothing.
-        change = _Change(frozenset(), taken=True, lost=lost, identity=None if lost else self._consumer.group_metadata())
+        change = _Change(
+            frozenset(), taken=True, lost=lost, group_metadata=None if lost else self._consumer.group_metadata()
+        )
         self._changes.append(change)
         return change
 
@@ -175,7 +179,7 @@ class PythonMember:
             self._consumer.seek(partition, 0)
         self._consumer.pause(*partitions)
         owned = frozenset(Partition(*partition) for partition in partitions)
-        self._changes.append(_Change(owned, identity=self._consumer.group_metadata()))
+        self._changes.append(_Change(owned, group_metadata=self._consumer.group_metadata()))
 
     async def wait(self, change: "_Change") -> None:
         """On the client's loop: let it go on until *change* is done, or nobody is there any more to do it."""
@@ -187,12 +191,12 @@ class _Change:
     """What a rebalance does to the seat."""
 
     def __init__(
-        self, owned: frozenset[Partition], *, taken: bool = False, lost: bool = False, identity: object = None
+        self, owned: frozenset[Partition], *, taken: bool = False, lost: bool = False, group_metadata: object = None
     ) -> None:
         self.owned = owned
         self.taken = taken
         self.lost = lost
-        self.identity = identity
+        self.group_metadata = group_metadata
         self.done = threading.Event()
 
 

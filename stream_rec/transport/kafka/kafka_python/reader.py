@@ -17,8 +17,8 @@ from stream_rec.errors import LogChangedError
 from stream_rec.transport.broker import Bounds, Partition, PartitionOffsets
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
 from stream_rec.transport.kafka.kafka_python.internals import Untyped, free_the_slot
-from stream_rec.transport.kafka.log_changed import not_there
-from stream_rec.transport.records import Form, Record, Records
+from stream_rec.transport.kafka.log_changed import offset_out_of_range
+from stream_rec.transport.records import Record, RecordAdapter, Records
 
 __all__ = ["PythonReader"]
 
@@ -45,34 +45,34 @@ class PythonReader:
         self._errors = errors
         self._theirs: dict[Partition, TopicPartition] = {}
         self._ours: dict[TopicPartition, Partition] = {}
-        self._positions: dict[Partition, int] = {}
+        self._offsets: dict[Partition, int] = {}
         self._ends: dict[Partition, int] = {}
         """Of what is committed, as far as it was asked for."""
-        self._held: frozenset[Partition] = frozenset()
+        self._paused: frozenset[Partition] = frozenset()
         self._ask_at = 0.0
 
-    def start(self, positions: PartitionOffsets) -> None:
+    def assign(self, offsets: PartitionOffsets) -> None:
         """A new assignment, which drops what was fetched for the last one."""
-        self._theirs = {partition: TopicPartition(*partition) for partition in positions}
+        self._theirs = {partition: TopicPartition(*partition) for partition in offsets}
         self._ours = {theirs_: partition for partition, theirs_ in self._theirs.items()}
-        self._positions = dict(positions)
+        self._offsets = dict(offsets)
         self._ends = {}
         self._ask_at = time.monotonic()
         with self._errors.during("reading"):
             self._consumer.assign([])
             self._consumer.assign(list(self._theirs.values()))
-            for partition, offset in positions.items():
+            for partition, offset in offsets.items():
                 self._consumer.seek(self._theirs[partition], offset)
-            self._consumer.pause(*(self._theirs[each] for each in self._held & positions.keys()))
+            self._consumer.pause(*(self._theirs[each] for each in self._paused & offsets.keys()))
 
-    def hold(self, partitions: Collection[Partition]) -> None:
+    def pause_only(self, partitions: Collection[Partition]) -> None:
         """Pause and resume what changed."""
-        if self._held == partitions:
+        if self._paused == partitions:
             return
-        held, read = frozenset(partitions), self._theirs.keys()
-        self._consumer.pause(*(self._theirs[each] for each in (held - self._held) & read))
-        self._consumer.resume(*(self._theirs[each] for each in (self._held - held) & read))
-        self._held = held
+        paused, read = frozenset(partitions), self._theirs.keys()
+        self._consumer.pause(*(self._theirs[each] for each in (paused - self._paused) & read))
+        self._consumer.resume(*(self._theirs[each] for each in (self._paused - paused) & read))
+        self._paused = paused
 
     def poll(self, max_records: int, timeout_s: float) -> dict[Partition, Records]:
         """What the client has, or gets first."""
@@ -87,7 +87,7 @@ class PythonReader:
                 raise self._out_of_range(error) from None
         records = {self._ours[partition]: Records(batch, _FORM) for partition, batch in fetched.items()}
         for partition, batch in records.items():
-            self._positions[partition] = batch.theirs[-1].offset + 1
+            self._offsets[partition] = batch.raw[-1].offset + 1
         if not records:
             self._look_around()
         return records
@@ -102,17 +102,17 @@ class PythonReader:
         self._consumer.close(autocommit=False, timeout_ms=1000)
 
     def _is_drained(self, partition: Partition) -> bool:
-        position = self._positions[partition]
+        offset = self._offsets[partition]
         watermark = self._consumer.highwater(self._theirs[partition])
-        return position >= self._ends.get(partition, 1 << 63) or (watermark is not None and position >= watermark)
+        return offset >= self._ends.get(partition, 1 << 63) or (watermark is not None and offset >= watermark)
 
     def _look_around(self) -> None:
         """Nothing came: go past what is not handed out (markers, aborted records), and ask where the ends are."""
-        doubtful = [each for each in self._theirs if each not in self._held and not self._is_drained(each)]
+        doubtful = [each for each in self._theirs if each not in self._paused and not self._is_drained(each)]
         with self._errors.during("reading"):
             for partition in doubtful:
-                position = self._consumer.position(self._theirs[partition], timeout_ms=0)
-                self._positions[partition] = self._positions[partition] if position is None else position
+                offset = self._consumer.position(self._theirs[partition], timeout_ms=0)
+                self._offsets[partition] = self._offsets[partition] if offset is None else offset
         doubtful = [each for each in doubtful if not self._is_drained(each)]
         now = time.monotonic()
         if now >= self._ask_at + (_ASK_IN_DOUBT_S if doubtful else _ASK_IDLE_S):
@@ -122,7 +122,7 @@ class PythonReader:
     def _out_of_range(self, error: BaseException) -> LogChangedError:
         """Of several partitions, the first: the others are told when it is read on from there."""
         partition = self._ours[next(iter(error.args[0]))]
-        return not_there(partition, self._positions[partition], self._bounds([partition])[partition])
+        return offset_out_of_range(partition, self._offsets[partition], self._bounds([partition])[partition])
 
 
 def _record(theirs_: Untyped) -> Record:
@@ -141,4 +141,4 @@ def _record(theirs_: Untyped) -> Record:
     )
 
 
-_FORM: Final = Form(attrgetter("value"), attrgetter("offset"), _record)
+_FORM: Final = RecordAdapter(attrgetter("value"), attrgetter("offset"), _record)

@@ -103,7 +103,7 @@ class PythonWriter:
                     self._make_room(record, narrow[topic])
                 keep(take(topic, value, key, list(headers)))
 
-    def place(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
+    def append(self, records: Sequence[ProducerRecord]) -> list[tuple[Partition, int]]:
         """The client's own futures tell where."""
         self.send(records)
         sent = self._sent
@@ -111,7 +111,7 @@ class PythonWriter:
         told = [future.value for future in sent]
         return [(Partition(each.topic, each.partition), each.offset) for each in told]
 
-    def touch(self, partitions: Collection[Partition]) -> None:
+    def write_empty(self, partitions: Collection[Partition]) -> None:
         """An empty record to each."""
         with self._watched("writing"):
             for topic, number in partitions:
@@ -126,15 +126,13 @@ class PythonWriter:
         self._await_answers()
         self._forget()
 
-    def add_positions(self, positions: PartitionOffsets, identity: object) -> None:
-        """With the seat's identity, so that the broker refuses those of one that was lost (KIP-447)."""
-        if identity is None:
-            raise AssignmentLostError("the seat in the group is lost: its positions cannot be committed any more")
-        offsets = {
-            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in positions.items()
-        }
-        with self._watched("adding positions to a transaction"):
-            self._producer.send_offsets_to_transaction(offsets, identity)
+    def add_offsets(self, offsets: PartitionOffsets, group_metadata: object) -> None:
+        """With the member's generation, so that the broker refuses offsets of a membership that was lost (KIP-447)."""
+        if group_metadata is None:
+            raise AssignmentLostError("the membership in the group is lost: its offsets cannot be committed any more")
+        added = {TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+        with self._watched("adding offsets to a transaction"):
+            self._producer.send_offsets_to_transaction(added, group_metadata)
 
     def commit(self) -> None:
         """Flush and commit. After a retriable error nobody knows which: `abort` settles it, and positions tell."""

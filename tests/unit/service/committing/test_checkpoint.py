@@ -41,7 +41,7 @@ def broker_and_seat(steps: Callable[[str], None]) -> tuple[MemoryBroker, Member]
 
 def output(member: Member, n: int = 1, refused: tuple[RejectedRecord, ...] = ()) -> BatchResult:
     answers = [Answer("s1", None, [], 5, {"clicks-0": at}, "vmis-knn") for at in range(n)]
-    return BatchResult(answers, refused, {CLICKS: n + len(refused)}, member.generation, member.identity)
+    return BatchResult(answers, refused, {CLICKS: n + len(refused)}, member.generation, member.group_metadata)
 
 
 def refused(value: bytes = b"{", headers: tuple[tuple[str, bytes], ...] = ()) -> RejectedRecord:
@@ -57,11 +57,11 @@ class TestExactlyOnce:
         broker, member = broker_and_seat(steps)
         checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
         checkpoint.commit([output(member, 2), output(member, 3)])
-        assert ["begin", *["send"] * 5, "positions", "commit"] == steps.names
+        assert ["begin", *["send"] * 5, "offsets", "commit"] == steps.names
         assert 5 == len(broker.visible("recs"))
         assert {CLICKS: 3} == member.committed([CLICKS]) == checkpoint.committed
 
-    @pytest.mark.parametrize("step", ["begin", "send", "positions", "commit"])
+    @pytest.mark.parametrize("step", ["begin", "send", "offsets", "commit"])
     def test_a_step_that_fails_for_now_has_all_done_anew(self, step: str) -> None:
         """With the same records; what was sent before is taken back."""
         steps = Steps()
@@ -92,7 +92,7 @@ class TestExactlyOnce:
     def test_what_failed_is_swept_before_it_is_done_anew(self) -> None:
         """Aborted once more wherever it may have written: a broker that was killed may have left it without a mark."""
         steps = Steps()
-        steps.failures["positions"] = [TransportError("away", retriable=True)]
+        steps.failures["offsets"] = [TransportError("away", retriable=True)]
         broker, member = broker_and_seat(steps)
         recs = Partition("recs", 0)
         checkpoint = Checkpoint(
@@ -100,11 +100,11 @@ class TestExactlyOnce:
         )
         checkpoint.commit([output(member, 1)])
         first, sweep, again = (
-            ["begin", "send", "positions", "abort"],
-            ["begin", "positions", "abort"],
+            ["begin", "send", "offsets", "abort"],
+            ["begin", "offsets", "abort"],
             ["begin", "send"],
         )
-        assert [*first, *sweep, *again, "positions", "commit"] == steps.names
+        assert [*first, *sweep, *again, "offsets", "commit"] == steps.names
         assert 3 == len(broker.logs[recs]), "what failed, what swept it, and the answer"
         assert 1 == len(broker.visible("recs"))
 
@@ -144,7 +144,7 @@ class TestExactlyOnce:
         steps = Steps()
         broker, member = broker_and_seat(steps)
         Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit(
-            [BatchResult((), (), {}, member.generation, member.identity)]
+            [BatchResult((), (), {}, member.generation, member.group_metadata)]
         )
         assert [] == steps.names
 
@@ -157,7 +157,7 @@ class TestAtLeastOnce:
         steps = Steps()
         broker, member = broker_and_seat(steps)
         Checkpoint(PLACES, member, broker.writer(None), exactly_once=False).commit([output(member, 2)])
-        assert ["send", "send", "flush", "commit positions"] == steps.names
+        assert ["send", "send", "flush", "commit offsets"] == steps.names
 
     def test_lines_for_files_arrive_before_positions_move(self) -> None:
         """A file that cannot be written to keeps its records uncommitted."""

@@ -22,10 +22,10 @@ class Bursts:
         self._run = run
         self._turn = 0
 
-    def start(self, positions: PartitionOffsets) -> None:
-        self.at = dict(positions)
+    def assign(self, offsets: PartitionOffsets) -> None:
+        self.at = dict(offsets)
 
-    def hold(self, partitions: Collection[Partition]) -> None:
+    def pause_only(self, partitions: Collection[Partition]) -> None:
         self.held = frozenset(partitions)
 
     def poll(self, max_records: int, timeout_s: float) -> dict[Partition, list[Record]]:

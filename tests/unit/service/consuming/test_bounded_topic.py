@@ -31,7 +31,7 @@ def test_it_holds_what_was_there_in_the_order_of_time() -> None:
     broker.produce("clicks", click(7), partition=0)
     read = [record.value for batch in opened.batches(2) for record in batch]
     assert [click(time) for time in range(1, 7)] == read
-    assert {("clicks", 0): 3, ("clicks", 1): 3} == opened.position
+    assert {("clicks", 0): 3, ("clicks", 1): 3} == opened.next_offsets
 
 
 def test_it_begins_behind_what_retention_has_removed() -> None:

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from stream_rec.errors import SettingsError
-from stream_rec.service.assembly import shared
+from stream_rec.service.assembly.tracing import open_tracing
 from stream_rec.service.metrics.tracing import Tracing
 from stream_rec.settings import load
 from stream_rec.web.meter import ENDPOINT
@@ -155,9 +155,9 @@ class TestOff:
         """Not by a service that is built and not by its command."""
         code = (
             "import sys; import stream_rec.cli.main, stream_rec.service.assembly.kafka;"
-            "import stream_rec.service.running.batch_job; from stream_rec.service.assembly import shared;"
+            "import stream_rec.service.running.batch_job; from stream_rec.service.assembly.tracing import open_tracing;"
             "from stream_rec.settings import load;"
-            "assert shared.open_tracing(load(flags={'events': '-'})) is None;"
+            "assert open_tracing(load(flags={'events': '-'})) is None;"
             "print([name for name in sys.modules if name.startswith(('opentelemetry', 'prometheus_client'))])"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
@@ -169,4 +169,4 @@ class TestOff:
         monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
         monkeypatch.setitem(sys.modules, "opentelemetry", None)
         with pytest.raises(SettingsError, match=r"stream-rec\[tracing\]"):
-            shared.open_tracing(load(flags={"events": "-", "tracing": True}))
+            open_tracing(load(flags={"events": "-", "tracing": True}))

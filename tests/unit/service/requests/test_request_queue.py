@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pytest
 
@@ -16,7 +17,6 @@ from stream_rec.service.requests.request_queue import (
     EventsApplied,
     NotServedError,
     Query,
-    ReadState,
     RequestQueue,
 )
 from stream_rec.transport.records import Record
@@ -41,6 +41,21 @@ class Asker:
         return found
 
 
+class CountAllSessions(NamedTuple):
+    """A query over the state."""
+
+    def read(self, processor: Processor) -> int:
+        return processor.engine.stats().n_sessions
+
+
+class Fail(NamedTuple):
+    """One that raises."""
+
+    def read(self, processor: Processor) -> None:
+        del processor
+        raise TransportError("no")
+
+
 def processor(log: list[Event] = LOG, *, answers_events: bool = False) -> Processor:
     made = Processor(Engine(), EventDecoder(), answers_events=answers_events)
     made.take_decoded([Record(b"", "clicks", 0, n) for n in range(len(log))], log)
@@ -57,7 +72,7 @@ def test_all_that_waits_is_done_at_once() -> None:
     asker, owner = Asker(request_queue), processor()
     for n in range(5):
         request_queue.put(Query([Request(session_id=f"s{n}")]), n)
-    request_queue.put(ReadState(lambda each: each.engine.stats().n_sessions), "n")
+    request_queue.put(CountAllSessions(), "n")
     assert 6 == len(request_queue)
     assert request_queue.serve(owner)
     assert [0, 1, 2, 3, 4, "n"] == [each.token for each in asker.done]
@@ -73,12 +88,9 @@ def test_one_that_is_wrong_fails_alone() -> None:
     request_queue = RequestQueue()
     asker, owner = Asker(request_queue), processor()
 
-    def fail(_: Processor) -> None:
-        raise TransportError("no")
-
     request_queue.put(Query([Request(session_id="s0")]), "good")
     request_queue.put(Query([Request(session_id="s0", preset="best")]), "bad")
-    request_queue.put(ReadState(fail), "failed")
+    request_queue.put(Fail(), "failed")
     request_queue.serve(owner)
     assert isinstance(asker["bad"], SettingsError)
     assert isinstance(asker["failed"], TransportError)
@@ -166,7 +178,7 @@ def test_what_is_not_applied_is_told() -> None:
     request_queue.put(apply(1, Event("s", "i", 0), Request(session_id="s")), "late")
     request_queue.put(apply(2, Event("s", "i", 10_000_002, event_id="e")), "again")
     request_queue.serve(owner)
-    told = {each.token: [refused.reason for refused in each.result.refused] for each in asker.done}
+    told = {each.token: [rejected.reason for rejected in each.result.rejected] for each in asker.done}
     assert {"good": [], "late": ["late"], "again": ["duplicate"]} == told
     assert 3 == sum(
         map(bool, (owner.counts.n_applied == 2, owner.counts.n_duplicates == 1, owner.counts.dead["late"] == 1))

@@ -45,7 +45,7 @@ def called_back_elsewhere(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch)
     """A life whose member calls back as librdkafka does; what is not given up by then is named."""
     monkeypatch.setattr("stream_rec.service.running.assignment._DRAIN_S", 0.2)
     life = ConsumerLoop(parts(broker), lambda: False)
-    revoked, turns, consumer = life.member._revoked, Turns(), threading.get_ident()  # type: ignore[attr-defined]
+    revoked, turns, consumer = life.member._on_revoked, Turns(), threading.get_ident()  # type: ignore[attr-defined]
 
     def call_back(partitions: frozenset[Partition], lost: bool) -> None:
         assert threading.get_ident() != consumer
@@ -54,7 +54,7 @@ def called_back_elsewhere(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch)
         finally:
             assert frozenset() == life.assignment.owned, "given up before the group goes on"
 
-    monkeypatch.setattr(life.member, "_revoked", lambda *told: turns.elsewhere(lambda: call_back(*told)))
+    monkeypatch.setattr(life.member, "_on_revoked", lambda *told: turns.elsewhere(lambda: call_back(*told)))
     return life
 
 

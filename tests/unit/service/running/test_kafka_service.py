@@ -352,7 +352,7 @@ class TestRunning:
         def broken(step: str) -> None:
             raise ZeroDivisionError(step)
 
-        broker.before = broken
+        broker.inject(before=broken)
         with pytest.raises(ZeroDivisionError):
             run_until(KafkaService(lambda _: threaded(broker)), lambda: False)
 
@@ -367,7 +367,7 @@ class TestRunning:
             if step == "abort":
                 undecided.clear()
 
-        broker.before = settle
+        broker.inject(before=settle)
         monkeypatch.setattr(broker, "pending", lambda _, __: bool(undecided))
         live = KafkaService(lambda _: threaded(broker))
         with caplog.at_level(logging.WARNING):

@@ -126,7 +126,7 @@ class TestClosing:
         writer.close()
         assert "abort_transaction" in client.log
         with pytest.raises(TransportError) as caught:
-            writer.add_positions({CLICKS: 1}, object())
+            writer.add_offsets({CLICKS: 1}, object())
         assert caught.value.retriable
 
     def test_what_it_threw_away_has_not_arrived(self, make: Callable[[Client], Writer]) -> None:

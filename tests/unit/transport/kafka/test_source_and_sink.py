@@ -45,7 +45,7 @@ def test_the_end_is_that_of_its_opening() -> None:
     broker.produce("clicks", b"9", partition=0, timestamp_ms=9)
     broker.produce("clicks", b"0", partition=1, timestamp_ms=0)
     assert [b"1", b"2"] == values(source)
-    assert {("clicks", 0): 2, ("clicks", 1): 0} == source.position
+    assert {("clicks", 0): 2, ("clicks", 1): 0} == source.next_offsets
     assert Progress(2, None) == source.progress
     source.close()
 

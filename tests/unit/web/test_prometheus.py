@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from stream_rec.core.quality import ModelQuality, QualityReport, WindowQuality
 from stream_rec.errors import SnapshotError
-from stream_rec.web.metrics import FAMILIES, PREFIX, Exposition, Scraped
+from stream_rec.web.prometheus import FAMILIES, PREFIX, Exposition, Scraped
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 BROKEN = [b"{", b"[]"]
