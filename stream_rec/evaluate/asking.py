@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
+from stream_rec.core.dtypes import I64, U8
 from stream_rec.core.engine import Engine
 from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, Queries
 from stream_rec.core.index import field as state
@@ -35,8 +36,6 @@ MOST_THREADS: Final = 4  # each holds an index of its own
 SEEN: Final = {"keep": KEEP, "drop-current": DROP_CURRENT, "drop-session": DROP_SESSION}
 
 Between = Callable[[Judged, int], Sequence[int]]
-I64 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.dtypes import I64
 from stream_rec.core.events import Event
 from stream_rec.errors import SettingsError
 from stream_rec.evaluate.log import EvaluationLog, log_of
@@ -31,7 +32,6 @@ __all__ = [
 
 QuestionKind = Literal["live", "learn", "frozen"]
 Which = Literal["next", "last"]
-I64 = npt.NDArray[np.int64]
 
 DAY_MS: Final = 86_400_000
 

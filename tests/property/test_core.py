@@ -70,14 +70,14 @@ def test_a_batch_leaves_what_its_events_one_by_one_would(
     st.integers(0, 2),
 )
 def test_the_sample_is_that_of_the_plain_twin(
-    visits: list[list[str]], query: list[str], m: int, sampling: str, seed: int
+    sessions: list[list[str]], query: list[str], m: int, sampling: str, seed: int
 ) -> None:
     """Law 2: for more sessions than the sample, many with equal keys, for every sampling, and with repeats."""
     twins = Twins(Limits(retention_ms=None), type_weights={"cart": 2.0})
     twins.apply(
         [
             Event(f"s{number}", item, number, "cart" if (number + place) % 3 == 0 else "view")
-            for number, items in enumerate(visits)
+            for number, items in enumerate(sessions)
             for place, item in enumerate(items)
         ]
     )
@@ -191,7 +191,7 @@ def test_a_pickled_engine_goes_on_as_the_original_would(
     assert everything(original) == everything(copy)
 
 
-visits = st.tuples(
+user_events = st.tuples(
     st.sampled_from(["u0", "u1"]),
     st.sampled_from(ITEMS),
     st.sampled_from([0, 1, 4, 12, 40, -2, -9]),
@@ -199,7 +199,7 @@ visits = st.tuples(
 )
 
 
-@given(st.lists(visits, max_size=40), st.lists(st.integers(0, 40), max_size=4))
+@given(st.lists(user_events, max_size=40), st.lists(st.integers(0, 40), max_size=4))
 def test_a_duplicate_does_not_move_its_users_session(
     drawn: list[tuple[str, str, int, str | None]], cuts: list[int]
 ) -> None:
@@ -223,7 +223,7 @@ def test_a_duplicate_does_not_move_its_users_session(
 def test_an_empty_engine_answers(preset: str) -> None:
     """With an empty list."""
     engine = Engine(preset)
-    assert engine.recommend("nobody") == []
+    assert engine.recommend("unknown") == []
     assert engine.recommend(items=["a", "b", "a"]) == []
     assert engine.stats().n_sessions == 0
 
@@ -233,9 +233,9 @@ def random_log(seed: int, events: int, sessions: int, items: int, tick: int) -> 
     chance = np.random.default_rng(seed)
     times = np.cumsum(chance.random(events) < 0.05) * tick + 1_000_000
     times -= np.where(chance.random(events) < 0.1, chance.integers(0, 40, events) * tick // 4, 0)
-    who = chance.integers(0, sessions, events)
+    session = chance.integers(0, sessions, events)
     what = np.minimum(chance.zipf(1.3, events), items)
-    return [Event(f"s{s}", f"i{i}", int(t)) for s, i, t in zip(who, what, times, strict=True)]
+    return [Event(f"s{s}", f"i{i}", int(t)) for s, i, t in zip(session, what, times, strict=True)]
 
 
 @pytest.mark.parametrize("seed", [3, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
@@ -341,12 +341,12 @@ def test_memory_stays_within_its_budget() -> None:
         engine = Engine(limits=limits)
         empty = tracemalloc.get_traced_memory()[0]
         for batch in range(40):
-            who = chance.integers(0, 10**9, 5_000)
+            session = chance.integers(0, 10**9, 5_000)
             what = chance.integers(0, 60_000, 5_000)
             engine.apply(
                 [
                     Event(f"session-{s}-of-a-visitor", f"item-{i}", batch * 5_000 + j)
-                    for j, (s, i) in enumerate(zip(who, what, strict=True))
+                    for j, (s, i) in enumerate(zip(session, what, strict=True))
                 ]
             )
             stats = engine.stats()

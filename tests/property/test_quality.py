@@ -88,13 +88,13 @@ class Life(RuleBasedStateMachine):
         before = {each.item_id for each in self.plain.session(event.session_id)}
         if self.plain.apply([event]).n_applied == 0:
             return
-        held = [each.item_id for each in self.plain.session(event.session_id)]
+        retained = [each.item_id for each in self.plain.session(event.session_id)]
         split = self.engine.split
         own = split.models.index(split.of(event.session_id))
         asked = [own, *range(split.n_served, len(split.models))] if is_wanted else []
         answers = {number: self.ask(event.session_id, number) for number in asked}
-        # Older than all that a full session keeps, or the first of a session begun anew.
-        is_novel = event.item_id in held and (event.item_id not in before or len(held) == 1)
+        # Older than all that a full session keeps, or the first of a session that started again.
+        is_novel = event.item_id in retained and (event.item_id not in before or len(retained) == 1)
         self.twin.event(
             event.session_id, event.item_id, event.timestamp, answers, is_novel=is_novel, is_counted=is_counted
         )
@@ -116,11 +116,11 @@ class Life(RuleBasedStateMachine):
         if not hasattr(self, "quality"):
             return
         self.quality._check()
-        for window, told in enumerate(self.quality.report(len(ITEMS)).windows):
+        for window, reported in enumerate(self.quality.report(len(ITEMS)).windows):
             expected = self.twin.report(window)
-            assert [_told(each) for each in expected] == [
+            assert [_figures(each) for each in expected] == [
                 (each.answers, each.scored, each.novel_scored, each.hr, each.mrr, each.hr_novel, each.coverage)
-                for each in told.models
+                for each in reported.models
             ]
 
     @invariant()
@@ -130,7 +130,7 @@ class Life(RuleBasedStateMachine):
             assert visible_state(self.plain) == visible_state(self.engine)
 
 
-def _told(counted: Counted) -> tuple[Any, ...]:
+def _figures(counted: Counted) -> tuple[Any, ...]:
     scored, novel = sum(counted.ranks), sum(counted.novel)
     hr = sum(counted.ranks[1:]) / scored if scored else None
     mrr = pytest.approx(sum(c / r for r, c in enumerate(counted.ranks) if r) / scored) if scored else None

@@ -25,12 +25,12 @@ def compare_reasons(
     """Assert that every item of an answer is explained as by the plain twin, in full and with lists of one."""
     engine = twins.engine
     unasked = engine.ask(point, session_id=own, items=items, exclude=exclude)
-    told = engine.ask(point, session_id=own, items=items, exclude=exclude, how=ALL)
+    explained = engine.ask(point, session_id=own, items=items, exclude=exclude, how=ALL)
     briefly = engine.ask(point, session_id=own, items=items, exclude=exclude, how=Explaining(1, hide_sessions=True))
-    assert plain(unasked) == plain(told) == plain(briefly)
-    seen = list(items) if items is not None else [visit.item for visit in twins.reference.sessions.get(own or "", [])]
+    assert plain(unasked) == plain(explained) == plain(briefly)
+    seen = list(items) if items is not None else [event.item for event in twins.reference.sessions.get(own or "", [])]
     expected = Expected(twins.reference, query_of(point), seen, own)
-    for each, short in zip(told, briefly, strict=True):
+    for each, short in zip(explained, briefly, strict=True):
         match each.why:
             case ByNeighbours():
                 assert "neighbours" == each.source
@@ -106,33 +106,33 @@ class Expected:
             assert close(weight * repeats * why.idf) == why.rules.share
             assert self.n_followed(item.item_id) == why.rules.sessions
 
-    def check_neighbour(self, told: Neighbour, near: Near, item: str) -> None:
+    def check_neighbour(self, explained: Neighbour, near: Near, item: str) -> None:
         """Check similarity and step to the bit, and the factors of the similarity."""
         query, store = self.query, self.store
-        assert (near.similarity, near.step) == (told.similarity, told.step)
-        assert query.match(near.step) == told.match
+        assert (near.similarity, near.step) == (explained.similarity, explained.step)
+        assert query.match(near.step) == explained.match
         last_ms = store.sessions[near.session][-1].time
-        assert (store.watermark or 0) - last_ms == told.age_ms
-        age = 1.0 if query.age_days is None else exp(-told.age_ms / (query.age_days * DAY_MS))
-        assert close(age) == told.age
+        assert (store.watermark or 0) - last_ms == explained.age_ms
+        age = 1.0 if query.age_days is None else exp(-explained.age_ms / (query.age_days * DAY_MS))
+        assert close(age) == explained.age
         newest = {name: position for position, name in enumerate(self.asked, 1)}
         shared = sorted(((newest[name], name) for name in newest if name in store.items(near.session)), reverse=True)
         weights = [query.weight(position, len(self.asked), len(newest)) for position, _ in shared]
         assert [(name, position) for position, name in shared] == [
-            (each.item_id, each.position) for each in told.shared
+            (each.item_id, each.position) for each in explained.shared
         ]
-        assert close(weights[0]) == told.shared[0].weight
-        assert close(sum(weights) * told.normalise * age) == near.similarity
+        assert close(weights[0]) == explained.shared[0].weight
+        assert close(sum(weights) * explained.normalise * age) == near.similarity
         places = self.places(near.session, item)
-        held = [visit.item for visit in store.sessions[near.session]]
-        anchor = len(held) - 1 - held[::-1].index(near.shared)
-        newest_place = len(held) - 1 - held[::-1].index(item)
-        assert newest_place - anchor == told.distance
-        assert close(query.place(abs(told.distance))) == told.place
-        assert (query.direction if told.distance < 0 else 1.0) == told.direction
+        items_held = [event.item for event in store.sessions[near.session]]
+        anchor = len(items_held) - 1 - items_held[::-1].index(near.shared)
+        newest_place = len(items_held) - 1 - items_held[::-1].index(item)
+        assert newest_place - anchor == explained.distance
+        assert close(query.place(abs(explained.distance))) == explained.place
+        assert (query.direction if explained.distance < 0 else 1.0) == explained.direction
         elsewhere = [factor for place, factor in places if place != newest_place]
         assert (len(elsewhere), close(sum(elsewhere))) == (
-            (told.again.times, told.again.factor) if told.again else (0, 0.0)
+            (explained.again.times, explained.again.factor) if explained.again else (0, 0.0)
         )
 
     def places(self, session: str, item: str) -> list[tuple[int, float]]:
@@ -140,9 +140,9 @@ class Expected:
         near, query = self.near[session], self.query
         if near.similarity * query.match(near.step) <= 0.0:
             return []
-        held = [visit.item for visit in self.store.sessions[session]]
-        anchor = len(held) - 1 - held[::-1].index(near.shared)
-        all_places = [place for place, name in enumerate(held) if name == item]
+        items_held = [event.item for event in self.store.sessions[session]]
+        anchor = len(items_held) - 1 - items_held[::-1].index(near.shared)
+        all_places = [place for place, name in enumerate(items_held) if name == item]
         values = [
             (place, query.place(abs(place - anchor)) * (query.direction if place < anchor else 1.0))
             for place in (all_places if query.every_time else all_places[-1:])
@@ -153,12 +153,12 @@ class Expected:
         """Return in how many of the sessions with counted rules *item* follows the current one near enough."""
         current, store = self.seen[-1], self.store
         holders = [each for each in store.newest_first() if each != self.own and current in store.items(each)]
-        held = [[visit.item for visit in store.sessions[each]] for each in holders[: self.query.rules_m]]
+        items_held = [[event.item for event in store.sessions[each]] for each in holders[: self.query.rules_m]]
         return sum(
             any(
                 items[before] == current and items[after] == item and self.query.rule(after - before) > 0.0
                 for before in range(len(items))
                 for after in range(before + 1, len(items))
             )
-            for items in held
+            for items in items_held
         )

@@ -193,7 +193,7 @@ def plain(items: Sequence[Recommendation]) -> list[Scored]:
 
 def cost_of(store: ReferenceStore) -> int:
     """Return the memory of the retained sessions at the costs that `max_bytes` counts."""
-    items = {visit.item for visits in store.sessions.values() for visit in visits}
+    items = {event.item for stored in store.sessions.values() for event in stored}
     return (
         STORE_COST
         + sum(SESSION_COST + len(name.encode()) for name in store.sessions)
@@ -225,9 +225,9 @@ class Twins:
         self.engine._check()  # a structure's own check is for tests
         assert self.engine.watermark == self.reference.watermark
         assert set(self.engine.session_ids()) == set(self.reference.sessions)
-        for name, visits in self.reference.sessions.items():
+        for name, stored in self.reference.sessions.items():
             kept = [(event.timestamp, event.item_id, event.type) for event in self.engine.session(name)]
-            assert kept == [tuple(visit) for visit in visits]
+            assert kept == [tuple(event) for event in stored]
         if self.reference.sessions:
             oldest = self.reference.sessions[self.reference.oldest_first()[0]][-1].time
             assert self.engine.watermark is not None

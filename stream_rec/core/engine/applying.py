@@ -54,7 +54,7 @@ class _Rows(NamedTuple):
     """Rows in all."""
 
 
-class _Run(NamedTuple):
+class _EventRun(NamedTuple):
     """Events that can be one batch, with their columns; or an order to forget, which has none."""
 
     events: Sequence[Event]
@@ -82,7 +82,7 @@ class EventApplier:
         An event with a time that cannot be stored (no decoder lets one through) raises before anything is applied.
         """
         if self._sessionizer is None and Forget not in set(map(type, events)):
-            run = _Run(events, EventColumns.of(events))  # type: ignore[arg-type]  # events only
+            run = _EventRun(events, EventColumns.of(events))  # type: ignore[arg-type]  # events only
             outcome, answers = self._apply_run(run, wanted, observation)
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
@@ -139,7 +139,7 @@ class EventApplier:
     # --- one batch
 
     def _apply_run(
-        self, run: _Run, wanted: AnswersWanted | None, observation: Observation | None
+        self, run: _EventRun, wanted: AnswersWanted | None, observation: Observation | None
     ) -> tuple[U8, list[Answer | None]]:
         """Apply one batch; return the outcome of each event, and its answer if it is wanted."""
         state, events = self._state, self._with_sessions(run)
@@ -208,7 +208,7 @@ class EventApplier:
 
     # --- where sessions are cut from users
 
-    def _runs(self, events: Sequence[Event | Forget]) -> Iterator[_Run]:
+    def _runs(self, events: Sequence[Event | Forget]) -> Iterator[_EventRun]:
         """Cut *events* into runs that can be one batch each.
 
         An order to forget ends a run. Where sessions are cut from users, an event whose id came before is a run of its
@@ -221,20 +221,20 @@ class EventApplier:
         n = 0  # events so far
         for event in events:
             if isinstance(event, Forget):
-                alone = _Run((), columns.part(n, 0), event)
+                alone = _EventRun((), columns.part(n, 0), event)
             elif self._sessionizer is not None and self._may_repeat(event, columns.part(n, 1).id_key, seen):
-                alone = _Run([event], columns.part(n, 1))
+                alone = _EventRun([event], columns.part(n, 1))
             else:
                 run.append(event)
                 n += 1
                 continue
             if run:
-                yield _Run(run, columns.part(n - len(run), len(run)))
+                yield _EventRun(run, columns.part(n - len(run), len(run)))
                 run = []
             yield alone
             n += len(alone.events)
         if run:
-            yield _Run(run, columns.part(n - len(run), len(run)))
+            yield _EventRun(run, columns.part(n - len(run), len(run)))
 
     def _may_repeat(self, event: Event, id_key: U64, seen: set[str]) -> bool:
         """Return whether the event's id is in *seen* or in the window; add it to *seen*."""
@@ -244,7 +244,7 @@ class EventApplier:
         seen.add(event.event_id)
         return is_seen
 
-    def _with_sessions(self, run: _Run) -> Sequence[Event]:
+    def _with_sessions(self, run: _EventRun) -> Sequence[Event]:
         """Return the events of *run* with their sessions.
 
         A duplicate, which is a run of its own (see `_runs`), must not move its user's session.

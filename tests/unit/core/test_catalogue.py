@@ -33,7 +33,7 @@ class TestReading:
         assert "a" == read_item({"id": "a"}, "k").id
 
     @pytest.mark.parametrize(
-        ("record", "told"),
+        ("record", "message"),
         [
             ({}, "id (or item_id): expected, found nothing"),
             ({"id": ""}, "id (or item_id): expected, found nothing"),
@@ -50,11 +50,11 @@ class TestReading:
             ({"id": "a"} | {f"f{j}": 1 for j in range(201)}, "at most 200 fields"),
         ],
     )
-    def test_an_error_names_the_field(self, record: dict[str, object], told: str) -> None:
+    def test_an_error_names_the_field(self, record: dict[str, object], message: str) -> None:
         """With what was expected."""
         with pytest.raises(DecodeError) as caught:
             read_item(record)
-        assert told in caught.value.message
+        assert message in caught.value.message
 
 
 class TestVersions:

@@ -44,7 +44,7 @@ def test_an_event_counts_for_the_next_query(shop: Engine) -> None:
 def test_each_item_names_its_source(shop: Engine) -> None:
     """Neighbours come first, then followers of the last item, then popular items."""
     assert {each.source for each in shop.recommend("cleo")} == {"neighbours"}
-    assert {each.source for each in shop.recommend("nobody")} == {"popular"}
+    assert {each.source for each in shop.recommend("unknown")} == {"popular"}
     last = shop.recommend(items=["milk"], n=3)
     assert [each.source for each in last][:2] == ["neighbours", "neighbours"]
 
@@ -52,8 +52,8 @@ def test_each_item_names_its_source(shop: Engine) -> None:
 def test_followers_and_popular_items_fill_a_short_answer() -> None:
     """With one neighbour: its items, then items that followed the last one elsewhere, then popular items."""
     engine = Engine(changed(PRESETS["vmis-knn"], k=1))
-    visits = [("old", "p"), ("old", "x"), ("old", "z"), ("new", "x"), ("new", "y"), ("far", "q")]
-    engine.apply([Event(session, item, time) for time, (session, item) in enumerate(visits)])
+    log = [("old", "p"), ("old", "x"), ("old", "z"), ("new", "x"), ("new", "y"), ("far", "q")]
+    engine.apply([Event(session, item, time) for time, (session, item) in enumerate(log)])
     answer = engine.recommend(items=["x"])
     assert [(each.item_id, each.source) for each in answer[:2]] == [("y", "neighbours"), ("z", "followed")]
     assert {(each.item_id, each.source) for each in answer[2:]} == {("p", "popular"), ("q", "popular")}
@@ -71,7 +71,7 @@ def test_denied_items_are_never_recommended() -> None:
     engine = Engine(deny=["cup"])
     engine.apply(TEA)
     assert "cup" not in names(engine, "cleo")
-    assert "cup" not in names(engine, "nobody")
+    assert "cup" not in names(engine, "unknown")
     assert "milk" in names(engine, "anna"), "ben is a neighbour by tea and cup"
 
 
@@ -79,7 +79,7 @@ def test_a_request_brings_its_own_parameters(shop: Engine) -> None:
     """They hold for this request only."""
     assert len(names(shop, "cleo", n=1)) == 1
     assert names(shop, "cleo", exclude=("cup",)).count("cup") == 0
-    assert names(shop, "nobody", fallbacks=False) == []
+    assert names(shop, "unknown", fallbacks=False) == []
     (answer,) = shop.answer([Request(request_id="r", session_id="cleo", preset="stan")], {"clicks-0": 9})
     assert (answer.model, answer.request_id, answer.offsets) == ("stan", "r", {"clicks-0": 9})
     assert len(names(shop, "cleo")) > 1
@@ -119,7 +119,7 @@ def test_forgetting_a_user_erases_all_sessions_of_the_user() -> None:
     assert engine.session("s") == engine.session("r") == []
     assert [event.item_id for event in engine.session("t")] == ["a"]
     engine.apply([Event("t", "c", 103, user_id="w")])
-    assert [event.item_id for event in engine.session("t")] == ["c"], "begun anew after the retention"
+    assert [event.item_id for event in engine.session("t")] == ["c"], "started again after the retention"
     assert engine.forget(user_id="v") == 0
     assert engine.forget(user_id="w") == 1
     assert engine.forget(session_id="never seen") == 0
@@ -186,7 +186,7 @@ def test_a_request_for_a_preset_keeps_the_engines_numbers() -> None:
     """A preset is its formulas: sample, neighbours, length and fallbacks stay those of the engine."""
     engine = Engine(changed(PRESETS["vmis-knn"], fallbacks=False, n=1))
     engine.apply(TEA)
-    assert names(engine, "nobody", preset="stan") == []
+    assert names(engine, "unknown", preset="stan") == []
     assert len(names(engine, "cleo", preset="stan")) == 1
 
 
@@ -268,12 +268,12 @@ def sampled(engine: Engine, query: str, **changes: object) -> set[str]:
 def shelves() -> Engine:
     """Each session has an item of its own name; later ones are newer."""
     engine = Engine(type_weights={"cart": 3.0, "purchase": 2.0})
-    visits = [("many", "tea cup pot"), ("cart", "tea"), ("bought", "tea"), ("new", "tea")]
+    log = [("many", "tea cup pot"), ("cart", "tea"), ("bought", "tea"), ("new", "tea")]
     kinds = {"cart": "cart", "bought": "purchase"}
     engine.apply(
         [
             Event(name, item, time * 1_000 + place, kinds.get(name, "view"))
-            for time, (name, items) in enumerate(visits)
+            for time, (name, items) in enumerate(log)
             for place, item in enumerate([*items.split(), name])
         ]
     )

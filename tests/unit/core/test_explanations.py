@@ -24,14 +24,14 @@ from stream_rec.core.limits import Limits
 from stream_rec.core.model import EXPLAINED, PRESETS, AnsweredQuery, Explaining, Names, ScoredItem, changed, explain
 from stream_rec.library import Recommender
 
-LARGEST_RECORD = 1_000_000  # what a Kafka topic takes unless told otherwise, nearly
+LARGEST_RECORD = 1_000_000  # nearly what a Kafka topic takes by default
 ONE_NEIGHBOUR = changed(PRESETS["vmis-knn"], k=1)
 
 
-def engine_of(*visits: str, model: object = "vmis-knn") -> Engine:
+def engine_of(*sessions: str, model: object = "vmis-knn") -> Engine:
     """Return an engine with the sessions s0, s1, ..., each given by its items, one event a millisecond."""
     engine = Engine(model)  # type: ignore[arg-type]  # a preset or a model
-    pairs = [(f"s{number}", item) for number, items in enumerate(visits) for item in items.split()]
+    pairs = [(f"s{number}", item) for number, items in enumerate(sessions) for item in items.split()]
     engine.apply([Event(session, item, time) for time, (session, item) in enumerate(pairs)])
     return engine
 
@@ -141,17 +141,17 @@ def test_a_boost_is_one_more_factor() -> None:
     sources = {"neighbours": 0, "followed": 1, "popular": 2}
     scored = [ScoredItem(number[each.item_id], 3.0 * each.score, sources[each.source]) for each in plainly]
     names = Names(engine.items.names, engine.sessions.ids.names)
-    told = {
+    explained = {
         each.item_id: why
         for each, why in zip(plainly, explain(engine.index.view, names, asked, scored, Explaining()), strict=True)
     }
-    boosted, before = told["y"], by_neighbours(plainly[0])
+    boosted, before = explained["y"], by_neighbours(plainly[0])
     assert isinstance(boosted, ByNeighbours)
     assert boosted.boost == 3.0
     assert pytest.approx(3.0 * before.total) == boosted.total
     assert pytest.approx(3.0 * before.neighbours[0].share) == boosted.neighbours[0].share
-    assert ByTheLast("x", 1, boost=3.0) == told["z"]
-    assert ByPopularity(2.0, 86_400_000, boost=3.0) == told["q"]
+    assert ByTheLast("x", 1, boost=3.0) == explained["z"]
+    assert ByPopularity(2.0, 86_400_000, boost=3.0) == explained["q"]
 
 
 def test_a_long_explained_answer_fits_into_a_record() -> None:

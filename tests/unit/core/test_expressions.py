@@ -50,7 +50,7 @@ def test_an_expression_is_parsed(text: str, expected: Expression) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "position", "told"),
+    ("text", "position", "message"),
     [
         ("", 1, "expected a field's name, not, or (, found the end"),
         ("price <", 8, "expected a value"),
@@ -78,12 +78,12 @@ def test_an_expression_is_parsed(text: str, expected: Expression) -> None:
         ("a in (" + ",".join("1" * 1 for _ in range(1500)) + ")", 2005, "at most 1000 fields and values"),
     ],
 )
-def test_an_invalid_expression_is_refused_with_the_position(text: str, position: int, told: str) -> None:
+def test_an_invalid_expression_is_refused_with_the_position(text: str, position: int, message: str) -> None:
     """The message names the character, what was expected there, and what was found."""
     with pytest.raises(ExpressionError) as caught:
         parse(text)
     assert position == caught.value.position
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).startswith(f"at character {position}: ")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301  # our own
 

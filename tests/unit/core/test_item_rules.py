@@ -18,8 +18,8 @@ CATALOGUE = Catalogue(
 )
 
 
-def engine(held: Rules | None = None) -> Engine:
-    made = Engine("vmis-knn", rules=held)
+def engine(rules: Rules | None = None) -> Engine:
+    made = Engine("vmis-knn", rules=rules)
     made.apply([Event(f"s{j // 3}", f"i{j * 5 % 12}", j) for j in range(60)])
     made.set_catalogue(CATALOGUE)
     return made
@@ -71,7 +71,7 @@ def test_invalid_rules_are_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "told"),
+    ("record", "message"),
     [
         (b'{"session_id":"s","filter":"price <"}', "filter: at character 8: expected a value"),
         (b'{"session_id":"s","filter":""}', "filter"),
@@ -82,11 +82,11 @@ def test_invalid_rules_are_refused_by_name() -> None:
         (b'{"session_id":"s","same_category":1}', "same_category"),
     ],
 )
-def test_a_request_with_invalid_rules_is_refused_by_field(record: bytes, told: str) -> None:
+def test_a_request_with_invalid_rules_is_refused_by_field(record: bytes, message: str) -> None:
     """The error says what was expected."""
     with pytest.raises(DecodeError) as caught:
         RequestDecoder().decode(record)
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_request_brings_its_rules() -> None:

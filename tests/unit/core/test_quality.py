@@ -45,7 +45,7 @@ def processor(*trials: Trial, **given: Any) -> Processor:
     return made
 
 
-def told(quality: Quality | None) -> list[tuple[str, int, int]]:
+def counts_of(quality: Quality | None) -> list[tuple[str, int, int]]:
     """The model, its answers, and how many of them were scored."""
     assert quality is not None
     return [(each.model, each.answers, each.scored) for each in quality.report(1).windows[0].models]
@@ -100,9 +100,9 @@ class TestRequests:
         asks += [{"last": 1}, {"fallbacks": False}, {"explain": True}, {"seen": "keep"}]
         made.take_requests([record(place, {"session_id": "s", **ask}) for place, ask in enumerate(asks)])
         made.take_requests([record(0, {"items": ["a"]}), record(0, b"not JSON")])
-        assert [("sknn", 3, 0), ("stan", 3, 0)] == told(made.quality)
+        assert [("sknn", 3, 0), ("stan", 3, 0)] == counts_of(made.quality)
         made.take_events([record(1, click("s", "b", 2000))])
-        assert [("sknn", 3, 1), ("stan", 3, 1)] == told(made.quality)
+        assert [("sknn", 3, 1), ("stan", 3, 1)] == counts_of(made.quality)
 
     def test_an_expired_request_does_not_count(self) -> None:
         """Its answer reached no visitor."""
@@ -111,13 +111,13 @@ class TestRequests:
         old = msgspec.structs.replace(record(0, {"session_id": "s"}), timestamp_ms=1)
         (refused,) = made.take_requests([old]).answers
         assert ("expired", "sknn") == (refused.reason, refused.model)
-        assert [("sknn", 0, 0)] == told(made.quality)
+        assert [("sknn", 0, 0)] == counts_of(made.quality)
 
     def test_an_answer_before_the_first_event_does_not_count(self) -> None:
         """There is no event time yet to count it under."""
         made = processor(answers_events=False)
         made.take_requests([record(0, {"session_id": "s"})])
-        assert [("sknn", 0, 0)] == told(made.quality)
+        assert [("sknn", 0, 0)] == counts_of(made.quality)
 
 
 class TestEvents:
@@ -137,7 +137,7 @@ class TestEvents:
         made = processor()
         made.take_events([record(place, each) for place, each in enumerate(self.LOG)])
         assert made.counts.n_duplicates == made.counts.dead["late"] == 1
-        assert [("sknn", 2, 1)] == told(made.quality), "the first two have left the window"
+        assert [("sknn", 2, 1)] == counts_of(made.quality), "the first two have left the window"
 
     def test_events_of_another_process_are_not_counted(self) -> None:
         """A partition that moves to another process takes the answers of its sessions along."""
@@ -145,14 +145,14 @@ class TestEvents:
         records = [record(place, click("s", item, 1000 + place)) for place, item in enumerate("abcd")]
         for each, ours in zip(records, (True, True, False, True), strict=True):
             made.take_decoded([each], made.decode([each]), _mask(ours))
-        assert [("sknn", 3, 1)] == told(made.quality)
+        assert [("sknn", 3, 1)] == counts_of(made.quality)
 
     def test_a_forgotten_session_leaves_no_answer(self) -> None:
         """Law 7: an order in the log erases answers that wait for an event."""
         made = processor()
         made.take_events([record(0, click("s", "a", 1000)), record(1, b'{"type":"forget","session_id":"s"}')])
         made.take_events([record(2, click("s", "b", 2000))])
-        assert [("sknn", 2, 0)] == told(made.quality)
+        assert [("sknn", 2, 0)] == counts_of(made.quality)
 
     def test_a_window_holds_its_last_sixty_steps(self) -> None:
         """Here a second each: an answer and its items leave with their step, also after the table was rebuilt."""
@@ -174,7 +174,7 @@ class TestEvents:
         made = processor(arm, Trial(model=PRESETS["v-sknn"], shadow=True))
         log = [click(f"s{j % 20}", f"i{j % 7}", 1000 + j) for j in range(200)]
         made.take_events([record(place, each) for place, each in enumerate(log)])
-        main, other, shadow = told(made.quality)
+        main, other, shadow = counts_of(made.quality)
         assert ("v-sknn", 200, 180) == shadow
         assert (200, 180) == (main[1] + other[1], main[2] + other[2])
         in_arm = sum(made.engine.split.of(f"s{j}").name == "arm" for j in range(20))
@@ -187,7 +187,7 @@ class TestEvents:
         events = [Event("", item, time, user_id="u") for item, time in (("a", 0), ("b", 1000), ("c", 60_000))]
         for event in events:
             engine.apply_and_answer([event], observation=Observation(quality, np.ones(1, np.uint8)))
-        assert [("sknn", 3, 1)] == told(quality)
+        assert [("sknn", 3, 1)] == counts_of(quality)
 
 
 def _followed(made: Processor, value: dict[str, Any]) -> Any:
@@ -248,7 +248,7 @@ class TestService:
         made.take_events([record(j, click("s", "ab"[j % 2], 1000 + j)) for j in range(11)])
         taker = StatsTaker(lambda: 5.0, made.quality)
         taker.idle(made.engine)
-        told = Status(
+        status = Status(
             state="ready",
             at_ms=0,
             pid=1,
@@ -262,7 +262,7 @@ class TestService:
             models=taker.models,
             quality=taker.quality,
         )
-        (tmp_path / "status").write_bytes(msgspec.json.encode(told))
-        assert told == read_status(tmp_path / "status")
-        assert [ModelShare("sknn", 0.75, shadow=False), ModelShare("stan", 0.25, shadow=False)] == told.models
+        (tmp_path / "status").write_bytes(msgspec.json.encode(status))
+        assert status == read_status(tmp_path / "status")
+        assert [ModelShare("sknn", 0.75, shadow=False), ModelShare("stan", 0.25, shadow=False)] == status.models
         assert sum(line.startswith("quality        ") for line in status_lines(tmp_path / "status")[1]) == 1
