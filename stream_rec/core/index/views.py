@@ -18,7 +18,7 @@ from stream_rec.core.limits import Limits
 
 __all__ = ["ExplainTrace", "IndexView", "SessionEvents"]
 
-_SLOT_BITS = np.uint64(field.DEAD)
+_SLOT_MASK = np.uint64(field.DEAD)
 
 
 class ExplainTrace(NamedTuple):
@@ -157,7 +157,7 @@ class IndexView:
         reach = most + 1
         while True:
             words = self.state.postings[max(begin, end - reach) : end][::-1]
-            sessions = (words & _SLOT_BITS).astype(np.int64)
+            sessions = (words & _SLOT_MASK).astype(np.int64)
             sessions = sessions[(sessions != field.DEAD) & (sessions != own)]
             if sessions.size >= most or end - reach <= begin:
                 return sessions[:most]  # type: ignore[no-any-return]

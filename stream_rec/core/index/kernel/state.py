@@ -264,7 +264,7 @@ OWN_EVENTS = -1
 DENIED_BY_LIST = 1  # bits of ITEM.denied
 DENIED_BY_CATALOGUE = 2
 TERM_ANY, TERM_RULESET, TERM_CAP, TERM_GROUP, TERM_LISTED, TERM_BEGIN, TERM_END, N_TERMS = range(8)
-# Fields of Scratch.trail.
+# Fields of Scratch.trace.
 (
     TRACE_LENGTH,  # events of the query
     TRACE_DISTINCT,  # its distinct items, in `query`; not written if no neighbours were searched for
