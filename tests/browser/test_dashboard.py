@@ -67,7 +67,7 @@ def test_quality_is_told_by_model_and_window(page: Page, address: str, service: 
     expect(row).to_contain_text("for 80 % of the visits")
     expect(row).to_contain_text("590 lists checked; with 95 % certainty from 44.0 % to 56.0 %")
     assert 3 == row.locator(".whisker").count()
-    expect(tile.locator("li").filter(has_text="popular")).to_contain_text("asked, but not shown to visitors")
+    expect(tile.locator("li").filter(has_text="popular")).to_contain_text("computed, but not shown to visitors")
     expect(page.locator("#quality > .help")).to_contain_text("stan: 12")
     page.get_by_role("group", name="Over the last").get_by_role("button", name="1 hour").click()
     expect(row).to_contain_text("25.0 %")
@@ -84,9 +84,9 @@ def test_a_visitor_is_found_by_a_click_and_the_reasons_are_told(page: Page, addr
     page.locator("#visitor .ask-why").first.click()
     why = page.locator("#visitor .why").first
     expect(why).to_contain_text("like this one also")
-    shares = why.get_by_role("list", name="How much of the score each shared item brings in").locator(".bars-value")
+    shares = why.get_by_role("list", name="How much of the score each shared item adds").locator(".bars-value")
     assert abs(100 - sum(int(text.split()[0]) for text in shares.all_inner_texts())) <= shares.count()
-    neighbour = why.get_by_role("list", name="The visits that bring in most").get_by_role("link").first
+    neighbour = why.get_by_role("list", name="The visits that add most").get_by_role("link").first
     expected = neighbour.inner_text()
     neighbour.click()
     expect(page.locator(".visit-name")).to_have_text(f"Visit {expected}")
@@ -108,10 +108,10 @@ def test_a_visitor_is_found_by_typing_an_id(page: Page, address: str, service: F
 def test_a_visitor_who_is_not_remembered_is_told_so(page: Page, address: str) -> None:
     """And what somebody new would be recommended, which are fallbacks, with their reason in words."""
     page.goto(f"{address}/#/visitors/nobody")
-    expect(page.locator("#visitor .notice")).to_contain_text("Nobody of this name is remembered")
-    expect(page.locator("#visitor .recs .tag").first).to_have_text("popular lately")
+    expect(page.locator("#visitor .notice")).to_contain_text("No visit with this id is remembered")
+    expect(page.locator("#visitor .recs .tag").first).to_have_text("popular now")
     page.locator("#visitor .ask-why").first.click()
-    expect(page.locator("#visitor .why").first).to_contain_text("filled with what is popular lately")
+    expect(page.locator("#visitor .why").first).to_contain_text("filled with popular items")
 
 
 def test_a_list_moves_on_with_the_visit(page: Page, address: str, service: FakeService) -> None:
@@ -129,7 +129,7 @@ def test_what_you_open_changes_what_you_are_recommended(page: Page, address: str
     """At once, in a session of your own; when it was is the service's to say, not the browser's."""
     page.goto(f"{address}/#/try")
     suggestions = page.locator("#suggestions .recs li")
-    expect(suggestions.first).to_contain_text("popular lately")
+    expect(suggestions.first).to_contain_text("popular now")
     before = suggestions.first.inner_text()
     page.locator("#picks button").nth(7).click()
     expect(suggestions.first).to_contain_text("from similar visits")
@@ -172,7 +172,7 @@ def test_a_key_is_asked_for_and_sent_in_a_header_only(page: Page, address: str, 
     page.goto(address)
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
-    expect(page.locator("#state-text")).to_have_text("Key wanted")
+    expect(page.locator("#state-text")).to_have_text("Key needed")
     dialog.get_by_label("Key", exact=True).fill("wrong")
     dialog.get_by_role("button", name="Use this key").click()
     expect(dialog.locator(".notice")).to_contain_text("That key was not accepted")
@@ -190,7 +190,7 @@ def test_a_key_is_asked_for_and_sent_in_a_header_only(page: Page, address: str, 
 @pytest.mark.parametrize(
     ("scopes", "button", "words"),
     [
-        ({"read"}, "#picks button", "may look but not write"),
+        ({"read"}, "#picks button", "may read but not write"),
         ({"read", "write"}, "#forget-me", "needs the scope “admin”"),
     ],
 )
@@ -214,7 +214,7 @@ def test_a_lost_connection_is_told_and_mended(page: Page, service: FakeService) 
         expect(page.locator("#state-text")).to_have_text("Ready")
         service.stream_is_down = True
         banner = page.locator("#banner")
-        expect(banner).to_contain_text("The connection is lost; the figures are those of the last moment.")
+        expect(banner).to_contain_text("The connection is lost. These are the last figures received.")
         expect(page.locator("#state-text")).to_have_text("No connection")
         expect(page.locator("#banner-count")).to_have_text(re.compile(r"Trying again in \d+ seconds?\."))
         expect(page.locator("#live .figure").first).to_contain_text("%")

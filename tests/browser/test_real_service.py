@@ -89,7 +89,7 @@ def test_a_visitor_is_found_and_recommended_to(page: Page, address: str) -> None
 def test_being_a_visitor_changes_what_comes_and_can_be_forgotten(page: Page, address: str) -> None:
     """Each click at once; the old log is not pushed out by a click of today; forgotten means gone."""
     page.goto(f"{address}/#/try")
-    expect(page.locator("#suggestions .recs li").first).to_contain_text("popular lately")
+    expect(page.locator("#suggestions .recs li").first).to_contain_text("popular now")
     page.locator("#picks button").nth(3).click()
     expect(page.locator("#suggestions .recs li").first).to_contain_text("from similar visits")
     first = page.locator("#suggestions").inner_text()
@@ -106,7 +106,7 @@ def test_being_a_visitor_changes_what_comes_and_can_be_forgotten(page: Page, add
     page.get_by_role("button", name="Forget me").click()
     expect(page.locator("#my-id")).not_to_have_text(mine)
     page.goto(f"{address}/#/visitors/{mine}")
-    expect(page.locator("#visitor .notice")).to_contain_text("Nobody of this name is remembered")
+    expect(page.locator("#visitor .notice")).to_contain_text("No visit with this id is remembered")
 
 
 def test_a_service_with_keys_asks_for_one(page: Page, shop_log: Path, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_service_with_keys_asks_for_one(page: Page, shop_log: Path, tmp_path: 
         page.keyboard.press("Enter")
         expect(page.locator("#state-text")).to_have_text("Ready")
         page.locator("#picks button").first.click()
-        expect(page.get_by_role("alert")).to_contain_text("may look but not write")
+        expect(page.get_by_role("alert")).to_contain_text("may read but not write")
 
 
 @pytest.fixture(scope="module")
