@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from chromium import PHONE, VIEWS, nameless, new_page, overflow, poor_contrasts
+from chromium import PHONE, VIEWS, nameless, new_page, open_view, overflow, poor_contrasts
 from fake_service import DAY_MS, FakeService, fake_service
 from playwright.sync_api import Browser, Page, Request, expect
 
@@ -309,9 +309,7 @@ def test_every_text_can_be_read(browser: Browser, address: str, service: FakeSer
     newest = service.recent(1)["sessions"][0]["session_id"]
     with new_page(browser, color_scheme=scheme) as (page, complaints):
         for view in (*VIEWS, f"#/visitors/{newest}", "#/items/22086"):
-            page.goto(f"{address}/{view}")
-            expect(page.locator("#state-text")).to_have_text("Ready")
-            page.wait_for_timeout(500)
+            open_view(page, address, view)
             if view.startswith(("#/visitors/", "#/items/")):
                 page.locator("main section:visible .ask-why").first.click()
                 page.locator("main section:visible summary", has_text="How the score").first.click()
@@ -328,9 +326,7 @@ def test_it_fits_a_phone(browser: Browser, address: str, service: FakeService) -
     service.sessions["x" * 512] = [{"item_id": "y" * 512, "timestamp": service.watermark, "type": "view"}]
     with new_page(browser, viewport=PHONE) as (page, _):
         for view in (*VIEWS, "#/visitors/" + "x" * 512, "#/items/" + "y" * 512):
-            page.goto(f"{address}/{view}")
-            expect(page.locator("#state-text")).to_have_text("Ready")
-            page.wait_for_timeout(500)
+            open_view(page, address, view)
             assert 0 >= overflow(page), view
             small = page.evaluate("""() => [...document.querySelectorAll('button, nav a, input')]
               .filter((each) => each.checkVisibility() && each.getBoundingClientRect().height < 24)
@@ -393,9 +389,9 @@ def test_figures_are_not_read_out(page: Page, address: str) -> None:
           .observe(region, {childList: true, characterData: true, subtree: true});
       }
     }""")
-    before = page.locator("#live").inner_text()
-    page.wait_for_timeout(2500)
-    assert before != page.locator("#live").inner_text()
+    for _ in range(2):
+        before = page.locator("#live").inner_text()
+        page.wait_for_function("before => document.getElementById('live').innerText !== before", arg=before)
     assert [] == page.evaluate("window.chatter")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import VIEWS, nameless, overflow, poor_contrasts
+from chromium import VIEWS, nameless, open_view, overflow, poor_contrasts
 from playwright.sync_api import Page, expect
 from running import Running
 from topics import eventually
@@ -67,9 +67,7 @@ def address(shop_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_every_view_has_content(page: Page, address: str) -> None:
     """With enough contrast, names for all controls, and no more width than the window."""
     for view in VIEWS:
-        page.goto(f"{address}/{view}")
-        expect(page.locator("#state-text")).to_have_text("Ready")
-        page.wait_for_timeout(700)
+        open_view(page, address, view)
         assert [] == poor_contrasts(page), view
         assert [] == nameless(page), view
         assert 0 >= overflow(page), view

@@ -2,11 +2,12 @@
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any, Final
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 PLACE: Final = "STREAM_REC_CHROMIUM"
 """The environment variable that names the program, if it is not on the path."""
@@ -21,7 +22,17 @@ FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-VIEWS: Final = ("#/", "#/quality", "#/visitors", "#/try", "#/items")
+CONTENT: Final = {
+    "#/": "#live .figure",
+    "#/quality": "#quality .models li, #quality > .notice",
+    "#/visitors": "#recent li",
+    "#/try": "#suggestions .recs li",
+    "#/items": "#found li",
+    "#/visitors/": "#visitor .recs li",
+    "#/items/": "#item .recs li",
+}
+"""What a view shows once it has its data; the last two are followed by an id."""
+VIEWS: Final = tuple(view for view in CONTENT if view == "#/" or not view.endswith("/"))
 PHONE: Final = {"width": 360, "height": 740}
 
 
@@ -58,6 +69,14 @@ def new_page(browser: Browser, **context: Any) -> Iterator[tuple[Page, list[str]
             ),
         )
         yield page, complaints
+
+
+def open_view(page: Page, address: str, view: str) -> None:
+    """Open *view*, and wait until the service is ready and the view has its data."""
+    page.goto(f"{address}/{view}")
+    expect(page.locator("#state-text")).to_have_text("Ready")
+    kind = view if view in VIEWS else re.sub("[^/]*$", "", view)
+    expect(page.locator(CONTENT[kind]).filter(visible=True).first).to_be_visible()
 
 
 CONTRAST: Final = """
