@@ -256,7 +256,7 @@ function limits() {
       h(
         "li",
         {},
-        "They say whether the next item was predicted, not whether more was sold. For that, compare two models on two groups of visitors.",
+        "The figures say whether the next item was predicted, not whether more was sold. For that, compare two models on two groups of visitors.",
       ),
       h(
         "li",
