@@ -119,7 +119,7 @@ def test_a_snapshot_from_the_future_is_skipped(tmp_path: Path, engine: Engine) -
     newer = put(tmp_path, engine, offsets={"t": {0: 6, 1: 2}})
     told: list[str] = []
 
-    def found(at_most: snapshot.Offsets | None) -> Path | None:
+    def found(at_most: snapshot.OffsetsByTopic | None) -> Path | None:
         taken = snapshot.newest_valid(tmp_path, RULES, at_most, told.append)
         return taken and taken.path
 

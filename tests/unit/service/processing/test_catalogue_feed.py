@@ -297,7 +297,7 @@ class TestRunning:
             build_engine(load(flags={**given, "filter": "price <"}))
         with pytest.raises(SettingsError, match="boosts: 'a b' is no expression: at character 3"):
             build_engine(load(flags={**given, "boosts": ["a b=2"]}))
-        with pytest.raises(SettingsError, match="filter: needs to know of items"):
+        with pytest.raises(SettingsError, match="filter: needs item attributes"):
             load(flags={"events": "-", "filter": "price < 3"})
         with pytest.raises(SettingsError, match=r"boosts: .* expected at most 15 pairs"):
             load(flags={**given, "boosts": ["a=0"]})
