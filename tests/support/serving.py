@@ -38,7 +38,7 @@ class Serving:
     def owned(self) -> set[str]:
         """The partitions assigned to it."""
         life = self.live.life
-        return set() if life is None or not hasattr(life, "seat") else set(map(str, life.assignment.owned))
+        return set() if life is None else set(map(str, life.assignment.owned))
 
 
 def let_go_of_sockets() -> None:
