@@ -610,7 +610,8 @@ def _http_is_possible(settings: Settings) -> None:
         raise SettingsError("events", "is 'http', but HTTP is off: add --http HOST:PORT")
     if settings.journal is not None and (settings.http is None or is_topic(settings.events)):
         raise SettingsError(
-            "journal", "is for events over HTTP without Kafka; a topic of events stores them itself. Drop it, or add --http"
+            "journal",
+            "is for events over HTTP without Kafka; a topic of events stores them itself. Drop it, or add --http",
         )
 
 
@@ -635,7 +636,9 @@ def _a_public_log_is_known(settings: Settings) -> None:
 def _shares_add_up(settings: Settings) -> None:
     for name, trial in settings.models.items():
         if trial.shadow and trial.share:
-            raise SettingsError(f"models.{name}.share", "is given, but a shadow serves no sessions; drop one of the two")
+            raise SettingsError(
+                f"models.{name}.share", "is given, but a shadow serves no sessions; drop one of the two"
+            )
     total = sum(trial.share for trial in settings.models.values())
     if total > 1.0 + _ROUNDING:
         raise SettingsError("models", f"has shares that add up to {total:g}, more than 1; lower them")

@@ -50,7 +50,9 @@ def _trial(given: Mapping[str, object], key: str, where: str, read: ReadValue) -
         into = found if name in own else changes
         into[setting.name] = read(inner, inner.from_toml, value, f"{where}.{name}")
     if not found:
-        raise SettingsError(key, f"{where} has neither share nor shadow; set one, to say which sessions the model is for")
+        raise SettingsError(
+            key, f"{where} has neither share nor shadow; set one, to say which sessions the model is for"
+        )
     return TrialSettings(**found, parameters=changes)  # type: ignore[arg-type]  # read one by one just above
 
 
