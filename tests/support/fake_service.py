@@ -18,6 +18,7 @@ from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from stream_rec import __version__
 from stream_rec.core.events import Event
 from stream_rec.datasets.sample import load_sample
 
@@ -222,7 +223,7 @@ class FakeService:
         figures = {
             "state": "ready",
             "at_ms": int(time.time() * 1000),
-            "version": "0.1.0",
+            "version": __version__,
             "uptime_s": time.monotonic() - self.started + 4210,
             "pid": 4711,
             "durable": True,

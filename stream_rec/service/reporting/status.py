@@ -1,7 +1,6 @@
-"""How a service is doing, for people, for other programs, and for whoever restarts it.
+"""The status of a service: a small JSON file, rewritten each second, for people and for programs that supervise it.
 
-A line in the log now and then, and a small file of JSON that is written anew each second. Looks at what the threads
-leave for it to be looked at; the engine's own figures are taken on the recommender thread.
+Made from counters that the threads leave; the figures of the engine are taken on the engine's own thread.
 """
 
 import logging
@@ -37,60 +36,60 @@ _STALE_S: Final = 10.0
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What the status file holds."""
+    """The content of the status file."""
 
     state: str
     """`waiting for the broker`, `recovering`, `ready` or `stopping`."""
     at_ms: int
-    """When this was written: a service that hangs does not write."""
+    """When it was made; a service that hangs stops writing."""
     pid: int
     generation: int
     owned: list[str]
     lag: dict[str, int]
-    """By partition, the records that are there and not read yet, as of a few seconds ago."""
+    """By partition, the records that were not read yet, as of a few seconds ago."""
     commits: int
     counts: Counters
     stats: Stats | None
     last_snapshot: str | None
     models: list[ModelShare] = msgspec.field(default_factory=list)
-    """The models that run, the main one first and the shadows last."""
+    """The models that run, the main model first and shadows last."""
     quality: QualityReport | None = None
 
     @property
     def is_ready(self) -> bool:
-        """Whether it answers."""
+        """Whether the service answers."""
         return self.state == "ready"
 
 
 class StatsTaker:
-    """Takes the engine's figures on its own thread, once a second, and those of what it answers."""
+    """Takes the figures of the engine and of the quality of its answers, once a second, on the engine's thread."""
 
     def __init__(self, clock: Callable[[], float] = monotonic, quality: Quality | None = None) -> None:
         self.stats: Stats | None = None
         self.models: list[ModelShare] = []
         self.quality: QualityReport | None = None
-        self._judge = quality
+        self._quality = quality
         self._clock = clock
         self._next = 0.0
 
     def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
-        """Take them, if it is time to."""
+        """Take the figures if a second has passed."""
         del positions, forgot
         self.idle(engine)
 
     def idle(self, engine: Engine) -> None:
-        """Take them, if it is time to."""
+        """Take the figures if a second has passed."""
         now = self._clock()
         if now >= self._next:
             self._next = now + STATUS_EVERY_S
             self.stats = engine.stats()
             self.models = models_of(engine.split)
-            if self._judge is not None:
-                self.quality = self._judge.report(self.stats.n_items)
+            if self._quality is not None:
+                self.quality = self._quality.report(self.stats.n_items)
 
 
 def write_status(path: Path, status: Status) -> None:
-    """As a whole: whoever reads it never sees half of it. Raises SettingsError."""
+    """Replace the file by *status* in one step, so that no reader sees half of it. Raises SettingsError."""
     temporary = path.with_name(f".{path.name}.part")
     try:
         temporary.write_bytes(msgspec.json.encode(status) + b"\n")
@@ -100,17 +99,17 @@ def write_status(path: Path, status: Status) -> None:
 
 
 def read_status(path: Path) -> Status:
-    """The status in a file. Raises SettingsError for one that is not there, or none."""
+    """Return the status in a file. Raises SettingsError if it cannot be read, or holds something else."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Status, dec_hook=lambda kind, value: kind(value))
     except OSError as error:
         raise SettingsError("status_file", f"cannot read {str(path)!r}: {error.strerror}") from error
     except msgspec.MsgspecError as error:
-        raise SettingsError("status_file", f"{str(path)!r} is not a service's status: {error}") from error
+        raise SettingsError("status_file", f"{str(path)!r} is not a status file: {error}") from error
 
 
 def status_lines(path: Path) -> tuple[bool, list[str]]:
-    """Whether the service is well, and what its status says, for people. Raises SettingsError as `read_status`."""
+    """Return whether the service is well, and its status as lines of text. Raises SettingsError as `read_status`."""
     status = read_status(path)
     age_s = time() - status.at_ms / 1000
     is_well = status.is_ready and age_s < _STALE_S
@@ -128,7 +127,7 @@ def status_lines(path: Path) -> tuple[bool, list[str]]:
             "nothing yet" if stats is None else f"{stats.n_sessions:,} sessions, horizon {show_horizon(stats)}",
         ),
         ("snapshot", status.last_snapshot or "none"),
-        *(("quality", told) for told in ([] if status.quality is None else quality_lines(status.quality))),
+        *(("quality", line) for line in ([] if status.quality is None else quality_lines(status.quality))),
     ]
     return is_well, show_lines(lines)
 

@@ -1,8 +1,9 @@
-"""Events on their way into a topic: together, in order, and told truly what became of them."""
+"""Events written into a topic: together, in order, and acknowledged as they were written."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,8 +16,8 @@ from stream_rec.transport.broker import Broker, Partition
 from stream_rec.transport.memory.broker import MemoryBroker
 
 
-class Desks(RequestQueue):
-    """A desk that keeps what is delivered, and lets it be waited for."""
+class CollectingQueue(RequestQueue):
+    """A queue that collects what is delivered, and can be waited on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +37,9 @@ class Desks(RequestQueue):
 
 
 @contextmanager
-def ingest(broker: MemoryBroker, fail: list[TransportError] | None = None) -> Iterator[tuple[TopicIngest, Desks]]:
+def ingest(
+    broker: MemoryBroker, fail: list[TransportError] | None = None, **options: Any
+) -> Iterator[tuple[TopicIngest, CollectingQueue]]:
     failures = fail or []
 
     def connect() -> Broker:
@@ -44,13 +47,13 @@ def ingest(broker: MemoryBroker, fail: list[TransportError] | None = None) -> It
             raise failures.pop()
         return broker
 
-    request_queue = Desks()
-    with closing(TopicIngest(connect, "clicks", EventEncoder(), request_queue)) as made:
+    request_queue = CollectingQueue()
+    with closing(TopicIngest(connect, "clicks", EventEncoder(), request_queue, **options)) as made:
         yield made, request_queue
 
 
-class Held(MemoryBroker):
-    """Gives out no writer before it is let go on: what is put meanwhile is written together."""
+class GatedBroker(MemoryBroker):
+    """Returns no writer before `go_on` is set: calls that arrive until then are written together."""
 
     def __init__(self, topics: dict[str, int]) -> None:
         super().__init__(topics)
@@ -66,8 +69,8 @@ def values(broker: MemoryBroker) -> list[object]:
     return [msgspec.json.decode(entry.value) for entry in broker.visible("clicks")]
 
 
-def test_the_receipt_says_where_they_stand() -> None:
-    """The last offset in each partition, once they are there; orders to forget too."""
+def test_a_receipt_has_the_last_offset_of_each_partition() -> None:
+    """It comes once the events are written; orders to forget get one too."""
     broker = MemoryBroker({"clicks": 3})
     with ingest(broker) as (made, request_queue):
         made.put([Event("a", "i1", 1), Event("b", "i2", 2), Event("a", "i3", 3)], "first")
@@ -82,8 +85,8 @@ def test_the_receipt_says_where_they_stand() -> None:
     assert 4 == len(values(broker))
 
 
-def test_all_that_waits_when_it_is_closed_is_written() -> None:
-    """A stop loses nothing that was taken."""
+def test_close_writes_all_waiting_events() -> None:
+    """A stop loses no event that was taken."""
     broker = MemoryBroker({"clicks": 1})
     with ingest(broker) as (made, request_queue):
         for n in range(100):
@@ -91,8 +94,8 @@ def test_all_that_waits_when_it_is_closed_is_written() -> None:
     assert 100 == len(values(broker)) == len(request_queue.results)
 
 
-def test_one_that_is_too_large_fails_alone() -> None:
-    """Others that came at the same time are written."""
+def test_a_record_that_is_too_large_fails_alone() -> None:
+    """Calls that arrived at the same time are written."""
     broker = MemoryBroker({"clicks": 1})
     broker.max_record_bytes = 100
     with ingest(broker) as (made, request_queue):
@@ -106,9 +109,9 @@ def test_one_that_is_too_large_fails_alone() -> None:
     assert 2 == len(values(broker))
 
 
-def test_nothing_is_written_twice_for_one_that_the_broker_finds_too_large() -> None:
-    """It may have taken the others by then: who came with it is told to send again, not that theirs is too large."""
-    broker = Held({"clicks": 1})
+def test_nothing_is_written_twice_if_the_broker_rejects_a_large_record() -> None:
+    """It may have taken the others by then: their callers get an error that says to send again, not 'too large'."""
+    broker = GatedBroker({"clicks": 1})
 
     def refuse(_: str) -> None:
         if sum(len(entry.value) > 200 for entry in broker.visible("clicks")):
@@ -121,20 +124,19 @@ def test_nothing_is_written_twice_for_one_that_the_broker_finds_too_large() -> N
         for token, item in (("good", "i"), ("large", "i" * 300), ("better", "j")):
             made.put([Event("a", item, 1)], token)
         broker.go_on.set()
-        before, *told = request_queue.wait("before", "good", "large", "better")
+        before, *others = request_queue.wait("before", "good", "large", "better")
         made.put([Event("a", "i" * 300, 1)], "alone")
         (alone,) = request_queue.wait("alone")
     assert ["h", "i", "i" * 300, "j", "i" * 300] == [each["item_id"] for each in values(broker)]  # type: ignore[index]
     assert isinstance(before, Receipt)
-    assert [(TransportError, True)] * 3 == [(type(each), getattr(each, "retriable", None)) for each in told]
+    assert [(TransportError, True)] * 3 == [(type(each), getattr(each, "retriable", None)) for each in others]
     assert isinstance(alone, RecordTooLargeError)
 
 
-def test_a_broker_that_is_away_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who sends meanwhile is told that it was not written; when it is back, they are taken."""
-    monkeypatch.setattr("stream_rec.service.requests.ingest._AGAIN_S", 0.0)
+def test_calls_fail_while_the_broker_is_away_and_succeed_when_it_is_back() -> None:
+    """Each call connects again."""
     broker = MemoryBroker({"clicks": 1})
-    with ingest(broker, [TransportError("away", retriable=True)]) as (made, request_queue):
+    with ingest(broker, [TransportError("away", retriable=True)], retry_s=0.0) as (made, request_queue):
         made.put([Event("a", "i", 1)], "away")
         (away,) = request_queue.wait("away")
         assert isinstance(away, TransportError)
@@ -143,17 +145,16 @@ def test_a_broker_that_is_away_is_told_and_tried_again(monkeypatch: pytest.Monke
     assert Receipt({str(Partition("clicks", 0)): 0}) == back
 
 
-def test_who_is_refused_meanwhile_does_not_put_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second after the last try there is another, however many have called since."""
+def test_calls_that_are_refused_meanwhile_do_not_delay_the_next_try() -> None:
+    """A second after the last try there is another, however many calls came in between."""
     now = [100.0]
-    monkeypatch.setattr("stream_rec.service.requests.ingest.monotonic", lambda: now[0])
     broker = MemoryBroker({"clicks": 1})
-    with ingest(broker, [TransportError("away", retriable=True)]) as (made, request_queue):
+    with ingest(broker, [TransportError("away", retriable=True)], clock=lambda: now[0]) as (made, request_queue):
         for tenth in range(10):
             now[0] = 100.0 + tenth / 10
             made.put([Event("a", "i", 1)], tenth)
-            (told,) = request_queue.wait(tenth)
-            assert isinstance(told, TransportError), f"tried again after {tenth / 10} s"
+            (result,) = request_queue.wait(tenth)
+            assert isinstance(result, TransportError), f"tried again after {tenth / 10} s"
         now[0] = 101.0
         made.put([Event("a", "i", 1)], "back")
         (back,) = request_queue.wait("back")
@@ -161,11 +162,10 @@ def test_who_is_refused_meanwhile_does_not_put_it_off(monkeypatch: pytest.Monkey
     assert 1 == len(values(broker))
 
 
-def test_whatever_a_client_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_error_of_the_client_reaches_the_caller() -> None:
     """The thread goes on with the next call."""
-    monkeypatch.setattr("stream_rec.service.requests.ingest._AGAIN_S", 0.0)
     broker = MemoryBroker({"clicks": 1})
-    with ingest(broker, [BufferError("queue full")]) as (made, request_queue):  # type: ignore[list-item]
+    with ingest(broker, [BufferError("queue full")], retry_s=0.0) as (made, request_queue):  # type: ignore[list-item]
         made.put([Event("a", "i", 1)], "full")
         (full,) = request_queue.wait("full")
         assert isinstance(full, TransportError)
@@ -174,11 +174,10 @@ def test_whatever_a_client_raises_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert isinstance(following, Receipt)
 
 
-def test_no_more_is_taken_than_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who comes when too much waits is told so at once."""
-    monkeypatch.setattr("stream_rec.service.requests.ingest._MOST_WAITING", 1)
-    broker = Held({"clicks": 1})
-    with ingest(broker) as (made, _):
+def test_a_call_is_refused_at_once_if_too_many_wait() -> None:
+    """With BusyError."""
+    broker = GatedBroker({"clicks": 1})
+    with ingest(broker, most_waiting=1) as (made, _):
         with pytest.raises(BusyError):
             _fill(made)
         broker.go_on.set()
