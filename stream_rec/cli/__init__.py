@@ -1,1 +1,1 @@
-"""The command line: a file for each command; `main` puts them together and turns errors into exit codes."""
+"""The command line: a file for each command; `main` joins them and turns errors into exit codes."""

@@ -6,23 +6,22 @@ from pathlib import Path
 
 import click
 
-from stream_rec.cli.common import _announce, _tell
-from stream_rec.cli.run import _needs_serve
+from stream_rec.cli.common import announce_compilation, print_message, require_serve_extra
 
 __all__ = ["demo"]
 
 
 @click.command()
-@click.option("--fast", is_flag=True, help="Leave out the part that takes its time to be read.")
-@click.option("--http", metavar="HOST:PORT", help="Show it in a browser instead: the dashboard over the sample, live.")
+@click.option("--fast", is_flag=True, help="Skip the slow part, which is paced for reading.")
+@click.option("--http", metavar="HOST:PORT", help="Show the live dashboard over the sample in a browser instead.")
 def demo(fast: bool, http: str | None) -> None:
-    """Watch it learn from a year of a real shop, and recommend live."""
+    """Show stream-rec learn from a year of a real shop, and recommend live."""
     if http is not None:
         _demo_in_browser(http)
         return
     from stream_rec.demo.bundled import play_bundled
 
-    _announce()
+    announce_compilation()
     play_bundled(fast=fast, program=_program())
 
 
@@ -31,8 +30,8 @@ def _demo_in_browser(address: str) -> None:
     from stream_rec.service.running.signals import Interrupt
 
     if warm_up.is_cold(kernel="ask_many"):
-        _tell(warm_up.COMPILING_ANSWERS)
-    with Interrupt() as interrupt, _needs_serve():
+        print_message(warm_up.COMPILING_ANSWERS)
+    with Interrupt() as interrupt, require_serve_extra():
         from stream_rec.demo.served import serve_bundled
 
         serve_bundled(
@@ -43,6 +42,6 @@ def _demo_in_browser(address: str) -> None:
 
 
 def _program() -> str:
-    """What to type to call this program again: its name, or its path where the shell does not find it."""
+    """Return the command that starts this program: its name, or its path if the shell does not find the name."""
     called = Path(sys.argv[0])
     return str(called) if called.name == "stream-rec" and shutil.which("stream-rec") is None else "stream-rec"

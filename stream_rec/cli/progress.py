@@ -1,7 +1,7 @@
-"""A progress line on the terminal: how far, how fast, what is held.
+"""A progress line on the terminal: how far, how fast, how many sessions.
 
-Only a person sees it: where standard error is no terminal, nothing is drawn. Draws when it is called, a few times a
-second at most; no thread of its own.
+Draws nothing if standard error is not a terminal. Draws when it is called, at most a few times a second; it has no
+thread of its own.
 """
 
 from collections import deque
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ProgressLine", "ReadingLine"]
 
-_EVERY_S: Final = 0.25
+_REDRAW_AFTER_S: Final = 0.25
 _THOUSAND: Final = 1000
-_RATE_OVER: Final = 20  # drawings, that is five seconds
+_RATE_DRAWINGS: Final = 20  # drawings, that is five seconds
 
 
 class ProgressLine:
-    """Call it with the job after each batch. A context manager: the line goes away at the end."""
+    """Draws the progress of a job; call it after each batch. A context manager: it removes the line at the end."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -43,8 +43,8 @@ class ProgressLine:
             disable=not self._console.is_terminal,
         )
         self._task = self._line.add_task("", total=None)
-        self._next = 0.0
-        self._recent: deque[tuple[float, int, int]] = deque(maxlen=_RATE_OVER)
+        self._next_draw_at = 0.0
+        self._recent: deque[tuple[float, int, int]] = deque(maxlen=_RATE_DRAWINGS)
 
     def __enter__(self) -> "Self":
         """Show the line."""
@@ -55,26 +55,30 @@ class ProgressLine:
     def __exit__(
         self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
     ) -> None:
-        """Take the line away."""
+        """Remove the line."""
         self._line.stop()
 
     def __call__(self, job: "BatchJob") -> None:
-        """Draw how *job* is doing, if it is time to."""
+        """Draw the progress of *job*, unless it was drawn just now."""
         now = perf_counter()
-        if now < self._next or self._line.disable:
+        if now < self._next_draw_at or self._line.disable:
             return
-        self._next = now + _EVERY_S
+        self._next_draw_at = now + _REDRAW_AFTER_S
         self._recent.append((now, job.counts.n_read, job.counts.n_answers))
         done = job.progress
         self._line.update(
-            self._task, completed=done.bytes_read, total=done.total_bytes, description=self._told(job), refresh=True
+            self._task,
+            completed=done.bytes_read,
+            total=done.total_bytes,
+            description=self._description(job),
+            refresh=True,
         )
 
-    def _told(self, job: "BatchJob") -> str:
-        """Short enough for a terminal of 80 columns."""
+    def _description(self, job: "BatchJob") -> str:
+        """Return the text of the line, short enough for a terminal of 80 columns."""
         stats, counts = job.engine.stats(), job.counts
         then, read, answers = self._recent[0]
-        seconds = max(self._recent[-1][0] - then, _EVERY_S)
+        seconds = max(self._recent[-1][0] - then, _REDRAW_AFTER_S)
         events = f"{_short(counts.n_read)} events {_short((counts.n_read - read) / seconds)}/s"
         answered = f", answers {_short((counts.n_answers - answers) / seconds)}/s" if counts.n_answers else ""
         horizon = "" if stats.horizon_ms is None else f", {show_duration(stats.horizon_ms)}"
@@ -82,7 +86,7 @@ class ProgressLine:
 
 
 class ReadingLine:
-    """Call it with how far a source is. A context manager: the line goes away at the end."""
+    """Draws how far a source is read. A context manager: it removes the line at the end."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -90,7 +94,7 @@ class ReadingLine:
         is_dumb = not self._console.is_terminal
         self._line = Progress(*columns, console=self._console, auto_refresh=False, transient=True, disable=is_dumb)
         self._task = self._line.add_task("", total=None)
-        self._next = 0.0
+        self._next_draw_at = 0.0
 
     def __enter__(self) -> "Self":
         """Show the line."""
@@ -100,19 +104,19 @@ class ReadingLine:
     def __exit__(
         self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
     ) -> None:
-        """Take the line away."""
+        """Remove the line."""
         self._line.stop()
 
     def __call__(self, done: "SourceProgress") -> None:
-        """Draw how far the source is, if it is time to."""
+        """Draw how far the source is read, unless it was drawn just now."""
         now = perf_counter()
-        if now >= self._next and not self._line.disable:
-            self._next = now + _EVERY_S
+        if now >= self._next_draw_at and not self._line.disable:
+            self._next_draw_at = now + _REDRAW_AFTER_S
             self._line.update(self._task, completed=done.bytes_read, total=done.total_bytes, refresh=True)
 
 
 def _short(number: float) -> str:
-    """Three digits or so: `31.2k`."""
+    """Return *number* with about three digits: `31.2k`."""
     for unit in ("", "k", "M"):
         if number < _THOUSAND:
             return f"{number:.0f}" if not unit else f"{number:.1f}{unit}"

@@ -1,21 +1,27 @@
 """`stream-rec run`: over files, over files with HTTP, or on Kafka."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
-from stream_rec.errors import SettingsError
+from stream_rec.cli.common import (
+    announce_compilation,
+    announce_terminal_input,
+    print_message,
+    require_serve_extra,
+    with_settings,
+)
 from stream_rec.settings import Settings, is_topic
 
 if TYPE_CHECKING:
     from stream_rec.service.handle import ServiceHandle
+    from stream_rec.service.running.batch_job import BatchJob
     from stream_rec.service.running.kafka_service import KafkaService
     from stream_rec.service.running.signals import Interrupt
     from stream_rec.web.server import Server
-from stream_rec.cli.common import _announce, _progress, _say_what_is_awaited, _tell, with_settings
 
 __all__ = ["run"]
 
@@ -23,17 +29,17 @@ __all__ = ["run"]
 @click.command()
 @with_settings
 def run(settings: Settings) -> None:
-    """Read a log of events, and write recommendations for each.
+    """Read a log of events, and write recommendations for each event.
 
-    Events come from --events; each is applied to the live index, and answered from it. Of a file or a pipe, requests
-    are answered after the events. A topic of Kafka is followed until Ctrl-C or SIGTERM, which finish what was read. The
-    summary goes to standard error.
+    Each event from --events is applied to the live index, and then answered from it. With a file or a pipe, requests
+    are answered after all events. A Kafka topic is followed until Ctrl-C or SIGTERM; records that were read are
+    finished first. The summary goes to standard error.
 
     \b
       stream-rec run --events clicks.jsonl --recommendations recs.jsonl
       tail -f clicks.jsonl | stream-rec run --events - | jq .
       stream-rec run --events kafka://localhost:9092/clicks --recommendations kafka://localhost:9092/recs
-    """  # noqa: D301 (click knows a paragraph to leave alone by this very character)
+    """  # noqa: D301 (click leaves a paragraph alone that begins with this character)
     from stream_rec.service.running.signals import Interrupt
 
     with Interrupt() as interrupt:
@@ -46,18 +52,18 @@ def run(settings: Settings) -> None:
         from stream_rec.service.assembly.batch_job import build_job
 
         with closing(build_job(settings)) as job:
-            _warm_up(settings)
-            _say_what_is_awaited(settings)
+            _compile_kernels(settings)
+            announce_terminal_input(settings)
             try:
-                with _progress(settings) as watch:
-                    job.run(lambda: interrupt.asked, watch)
+                with _progress_line(settings) as draw_progress:
+                    job.run(lambda: interrupt.asked, draw_progress)
             finally:
                 for line in job.summary():
                     click.echo(line, err=True)
 
 
 def _serve(settings: Settings, interrupt: "Interrupt") -> None:
-    """Run the service on a broker until it is told to stop."""
+    """Run the service on a broker until it is stopped."""
     from contextlib import ExitStack
 
     from stream_rec.service.assembly.kafka import build_live, build_served
@@ -69,23 +75,23 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> None:
     log_to_stderr(settings.log_level, settings.log_format)
     live: KafkaService | None = None
     with ExitStack() as undo:
-        # Entered first, so left last: closing takes its time too.
+        # Entered first, so left last: it also measures the time that closing takes.
         undo.enter_context(Overtime(lambda: interrupt.asked, lambda: live is not None and live.was_in_order))
         request_queue = None if settings.http is None else RequestQueue()
         live, report = build_live(settings, undo, request_queue)
         if request_queue is not None:
             undo.enter_context(_server(settings, build_served(settings, undo, live, report, request_queue)))
-        _warm_up(settings)
+        _compile_kernels(settings)
         try:
             live.run(lambda: interrupt.asked, report)
         finally:
-            # A wrong setting that only the broker could see is one line, as any other is.
+            # No summary after a setting that only the broker could refuse: the error is one line, as any other is.
             for line in summary(live, report) if interrupt.asked or live.life is not None else ():
-                _tell(line)
+                print_message(line)
 
 
 def _serve_embedded(settings: Settings, interrupt: "Interrupt") -> None:
-    """Read files to their end, and then serve until told to stop."""
+    """Read files to their end, then serve until the service is stopped."""
     from contextlib import ExitStack
 
     from stream_rec.service.assembly.standalone import build_embedded
@@ -95,48 +101,47 @@ def _serve_embedded(settings: Settings, interrupt: "Interrupt") -> None:
     with ExitStack() as undo:
         embedded, served = build_embedded(settings, undo)
         server = undo.enter_context(_server(settings, served))
-        _warm_up(settings)
-        _tell(f"open {server.url} in a browser; Ctrl-C ends it")
+        _compile_kernels(settings)
+        print_message(f"open {server.url} in a browser; Ctrl-C ends it")
         try:
             embedded.run(lambda: interrupt.asked)
         finally:
             for line in embedded.summary():
-                _tell(line)
+                print_message(line)
 
 
-@contextmanager
-def _needs_serve() -> Iterator[None]:
-    """Say which extra is missing, if one is."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "stream_rec":
-            raise
-        message = f"needs {error.name}, which is not installed: pip install 'stream-rec[serve]'"
-        raise SettingsError("http", message) from None
+def _progress_line(settings: Settings) -> "AbstractContextManager[Callable[[BatchJob], None]]":
+    """Return a progress line, if standard error is a terminal and answers are not written to the same one."""
+    answers_on_terminal = settings.answers_place == "-" and sys.stdout.isatty()
+    if answers_on_terminal or not sys.stderr.isatty():
+        return nullcontext(lambda _: None)
+    from stream_rec.cli.progress import ProgressLine
+
+    return ProgressLine()
 
 
 @contextmanager
 def _server(settings: Settings, served: "ServiceHandle") -> Iterator["Server"]:
     """Serve while entered."""
-    with _needs_serve():
+    with require_serve_extra():
         from stream_rec.web.serve import build_server
-    # Threads that wait for each other's turn at the interpreter wait this long: five milliseconds by default, which is
-    # as long as a slow answer may take.
+    # A thread waits this long for its turn at the interpreter. The default of five milliseconds is as long as a slow
+    # answer may take.
     sys.setswitchinterval(0.0005)
     with closing(build_server(settings, served)) as server:
         yield server.start()
 
 
-def _warm_up(settings: Settings) -> None:
+def _compile_kernels(settings: Settings) -> None:
+    """Compile the kernels that this run needs, and explain the wait."""
     from stream_rec.service.assembly import warm_up
 
-    # An event that comes over HTTP may want its answer at once, whatever those of the source want.
+    # An event over HTTP may ask for its answer at once, even where `answer` says that events are not answered.
     answers_events = settings.answers_events or settings.http is not None
     if settings.http is not None and warm_up.is_cold(kernel="ask_many"):
-        _tell(warm_up.COMPILING_ANSWERS)
+        print_message(warm_up.COMPILING_ANSWERS)
     else:
-        _announce(answers_events=answers_events)
+        announce_compilation(answers_events=answers_events)
     warm_up.warm_up(
         answers_events=answers_events,
         answers_requests=settings.requests is not None or settings.http is not None,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 
-class _Simulate(click.Command):
-    """Its options are the fields of `Shape` and `Delivery`, looked up when they are needed: that takes NumPy."""
+class _SimulateCommand(click.Command):
+    """Has an option for each field of `Shape` and `Delivery`, made only when needed: importing those takes NumPy."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the declared options and one for each field."""
@@ -31,18 +31,18 @@ class _Simulate(click.Command):
         return [*made, *declared]
 
 
-@click.command(cls=_Simulate)
+@click.command(cls=_SimulateCommand)
 @click.option(
     "--out",
     default="-",
     metavar="DST",
     help="A .jsonl or .jsonl.gz file, - for standard output, or kafka://host/topic.",
 )
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="So many lines a second.")
-@click.option("--now", is_flag=True, help="Let each event tell the time when it is sent; late ones stay as late.")
-@click.option("--kafka", multiple=True, metavar="KEY=VALUE", help="As for run: a setting of the Kafka client.")
-@click.option("--kafka-client", default=None, metavar="kafka-python|confluent", help="As for run.")
-@click.option("--truth", metavar="FILE", help="Where the count of what was written goes, as JSON; else standard error.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Lines per second.")
+@click.option("--now", is_flag=True, help="Give each event the time at which it is sent; late ones stay as late.")
+@click.option("--kafka", multiple=True, metavar="KEY=VALUE", help="A setting of the Kafka client, as for run.")
+@click.option("--kafka-client", default=None, metavar="kafka-python|confluent", help="The Kafka client, as for run.")
+@click.option("--truth", metavar="FILE", help="File for the counts, as JSON.  [default: standard error]")
 def simulate(
     out: str,
     truth: str | None,
@@ -50,24 +50,24 @@ def simulate(
     now: bool,
     kafka: tuple[str, ...],
     kafka_client: str | None,
-    **given: str | bool | None,
+    **options: str | bool | None,
 ) -> None:
     """Write a seeded click stream as JSON lines, with faults on demand.
 
-    The same options give the same bytes on every machine, but for the times of --now. In a topic, lines are keyed by
-    session. The truth tells what a run must report.
+    The same options give the same bytes on every machine, except for the times of --now. In a topic, lines are keyed by
+    session. The truth holds the counts that a run over the lines must report.
 
     \b
       stream-rec simulate --sessions 10000 > clicks.jsonl
       stream-rec simulate --sessions 10000 --broken 0.01 --late 0.01 --duplicates 0.02 --out poisoned.jsonl.gz
       stream-rec simulate --sessions 1000000 --rate 100 --now --out kafka://localhost:9092/clicks
-    """  # noqa: D301 (click knows a paragraph to leave alone by this very character)
+    """  # noqa: D301 (click leaves a paragraph alone that begins with this character)
     from stream_rec.simulator.delivery import write_jsonl
     from stream_rec.simulator.options import read_options
     from stream_rec.simulator.pace import Pace
 
-    shape, delivery = read_options(given)
-    with closing(_open_simulated(out, kafka, kafka_client)) as sink:
+    shape, delivery = read_options(options)
+    with closing(_open_output(out, kafka, kafka_client)) as sink:
 
         def put(lines: Sequence[bytes], keys: Sequence[bytes | None]) -> None:
             sink.write(lines, keys)
@@ -76,16 +76,16 @@ def simulate(
         def put_whole(lines: bytes) -> None:
             sink.write([lines.removesuffix(b"\n")])
 
-        at_once = rate is None and not now and not is_topic(out)
-        told = write_jsonl(shape, put_whole if at_once else Pace(put, rate, now=now), delivery).to_json()
+        unpaced = rate is None and not now and not is_topic(out)
+        counts = write_jsonl(shape, put_whole if unpaced else Pace(put, rate, now=now), delivery).to_json()
     if truth is None:
-        click.echo(told, err=True)
+        click.echo(counts, err=True)
     else:
-        Path(truth).write_text(told + "\n", encoding="utf-8")
+        Path(truth).write_text(counts + "\n", encoding="utf-8")
 
 
-def _open_simulated(out: str, kafka: tuple[str, ...], kafka_client: str | None) -> "Sink":
-    """The place for simulated lines. What is given of Kafka is checked as it is for a run."""
+def _open_output(out: str, kafka: tuple[str, ...], kafka_client: str | None) -> "Sink":
+    """Open where the lines go. Kafka settings are checked as for a run."""
     if not is_topic(out):
         from stream_rec.transport.files import open_sink
 

@@ -1,6 +1,6 @@
-"""`stream-rec snapshot`: what lies in a folder of snapshots, what one says of itself, whether it is whole.
+"""`stream-rec snapshot`: list the snapshots in a folder, show the header of one, verify checksums.
 
-Changes nothing, and may be used beside a service that writes to the folder.
+Only reads, so it may run while a service writes to the folder.
 """
 
 import json
@@ -29,22 +29,22 @@ def snapshot() -> None:
     """List, inspect and verify the snapshots of a service."""
 
 
-as_json = click.option("--json", "is_json", is_flag=True, help="As JSON, for programs.")
+as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 
 
 @snapshot.command("list")
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @as_json
 def list_folder(folder: Path, is_json: bool) -> int:
-    """List the snapshots in DIR, the oldest first, by what they say of themselves.
+    """List the snapshots in DIR, the oldest first.
 
-    Reads headers only; `verify` reads everything. Exits with 1 if one cannot be read.
+    Reads headers only; `verify` reads everything. Exit code 1 if a header cannot be read.
     """
     from stream_rec.snapshot import read_header, snapshots_in
 
-    found = [(path, *_tried(read_header, path)) for path in snapshots_in(folder)]
+    found = [(path, *_read_or_fault(read_header, path)) for path in snapshots_in(folder)]
     if is_json:
-        _say_json([_summary(path, header, fault) for path, header, fault in found])
+        _print_json([_summary(path, header, fault) for path, header, fault in found])
     elif not found:
         click.echo(f"no snapshots in {click.format_filename(folder)}")
     else:
@@ -57,48 +57,49 @@ def list_folder(folder: Path, is_json: bool) -> int:
 @click.argument("file", metavar="FILE", type=FILE)
 @as_json
 def inspect(file: Path, is_json: bool) -> None:
-    """Say what the snapshot FILE says of itself: when, how far in the log, how much of what, under which settings."""
+    """Show the header of the snapshot FILE: when it was taken, its offsets, its counts, its settings."""
     import msgspec
 
     from stream_rec.snapshot import read_header
 
     header = read_header(file)
     if is_json:
-        _say_json({"path": str(file), **msgspec.to_builtins(header, str_keys=True)})
+        _print_json({"path": str(file), **msgspec.to_builtins(header, str_keys=True)})
         return
-    told = list(_told(file, header))
-    width = max(len(name) for name, _ in told)
-    for name, value in told:
+    rows = list(_header_rows(file, header))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
         click.echo(f"{name:<{width}}  {value}")
 
 
 @snapshot.command()
-@click.argument("place", metavar="DIR|FILE", type=EITHER)
+@click.argument("path", metavar="DIR|FILE", type=EITHER)
 @as_json
-def verify(place: Path, is_json: bool) -> int:
-    """Compare all checksums of a snapshot, or of all in a folder. Exits with 1 if one is not valid, naming it."""
+def verify(path: Path, is_json: bool) -> int:
+    """Compare all checksums of a snapshot, or of all in a folder. Exit code 1, and its name, if one is invalid."""
     from stream_rec.snapshot import snapshots_in
     from stream_rec.snapshot import verify as verify_one
 
-    found = [(path, *_tried(verify_one, path)) for path in (snapshots_in(place) if place.is_dir() else [place])]
+    files = snapshots_in(path) if path.is_dir() else [path]
+    found = [(file, *_read_or_fault(verify_one, file)) for file in files]
     if is_json:
-        _say_json([_summary(path, header, fault) for path, header, fault in found])
+        _print_json([_summary(file, header, fault) for file, header, fault in found])
     elif not found:
-        click.echo(f"no snapshots in {click.format_filename(place)}")
+        click.echo(f"no snapshots in {click.format_filename(path)}")
     else:
-        for path, _, fault in found:
-            click.echo(f"{click.format_filename(path)}: valid" if fault is None else fault)
+        for file, _, fault in found:
+            click.echo(f"{click.format_filename(file)}: valid" if fault is None else fault)
     return INVALID if any(header is None for _, header, _ in found) else VALID
 
 
-def _tried(read: Any, path: Path) -> "tuple[Header | None, str | None]":  # noqa: ANN401  # either of two readers
+def _read_or_fault(read: Any, path: Path) -> "tuple[Header | None, str | None]":  # noqa: ANN401  # read_header or verify
     try:
         return read(path), None
     except SnapshotError as error:
         return None, error.message
 
 
-def _say_json(value: object) -> None:
+def _print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
@@ -136,9 +137,9 @@ def _row(path: Path, header: "Header | None", fault: str | None) -> tuple[str, .
 
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    """Yield lines; figures stand to the right, and a row of other length is a remark."""
-    whole = [HEAD, *(row for row in rows if len(row) == len(HEAD))]
-    widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
+    """Yield lines with figures aligned to the right. A row of another length is a remark, printed as it is."""
+    full_rows = [HEAD, *(row for row in rows if len(row) == len(HEAD))]
+    widths = [max(map(len, column)) for column in zip(*full_rows, strict=True)]
     for row in (HEAD, *rows):
         if len(row) == len(HEAD):
             cells = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
@@ -147,7 +148,7 @@ def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
             yield "  ".join(row)
 
 
-def _told(file: Path, header: "Header") -> Iterator[tuple[str, str]]:
+def _header_rows(file: Path, header: "Header") -> Iterator[tuple[str, str]]:
     yield "file", click.format_filename(file)
     yield "written by", f"stream-rec {header.stream_rec}"
     yield "taken (UTC)", _time(header.created_at)
@@ -158,22 +159,22 @@ def _told(file: Path, header: "Header") -> Iterator[tuple[str, str]]:
     yield "evicted so far", f"{header.n_evicted:,}"
     for topic, of_topic in sorted(header.offsets.items()):
         for partition, offset in sorted(of_topic.items()):
-            yield f"goes on from {topic}-{partition}", f"{offset:,}"
+            yield f"next offset of {topic}-{partition}", f"{offset:,}"
     yield "settings", header.fingerprint_hash
     for name, value in _leaves(header.fingerprint):
         yield f"  {name}", json.dumps(value)
 
 
-def _leaves(tree: Mapping[str, Any], place: str = "") -> Iterable[tuple[str, Any]]:
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for name, value in tree.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{place}{name}.")
+            yield from _leaves(value, f"{prefix}{name}.")
         else:
-            yield f"{place}{name}", value
+            yield f"{prefix}{name}", value
 
 
 def _time(ms: int | None) -> str:
-    """Return a time as people read it; one that no calendar holds as it is."""
+    """Return a readable time, or the number of milliseconds if no calendar holds it."""
     if ms is None:
         return "-"
     try:

@@ -14,14 +14,14 @@ from stream_rec.settings import Settings, table
 
 
 @pytest.fixture
-def asked() -> Iterator[list[Settings]]:
-    """A command `probe` that takes every setting and notes what it was called with."""
+def probed() -> Iterator[list[Settings]]:
+    """A command `probe` that takes every setting and records its calls."""
     calls: list[Settings] = []
 
     @cli.command()
     @with_settings
     def probe(settings: Settings) -> None:
-        """Note the settings."""
+        """Record the settings."""
         calls.append(settings)
 
     yield calls
@@ -47,21 +47,21 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"stream-rec, version {__version__}\n" == capsys.readouterr().out
 
 
-def test_every_setting_is_an_option(asked: list[Settings], capsys: pytest.CaptureFixture[str]) -> None:
-    """`--help` shows each flag, and asks for nothing."""
+def test_every_setting_is_an_option(probed: list[Settings], capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` shows each flag, and does not run the command."""
     assert main(["probe", "--help"]) == 0
     shown = capsys.readouterr().out
     for setting in table():
         assert setting.flag in shown
     assert "--no-fallbacks" in shown
-    assert [] == asked
+    assert [] == probed
 
 
-def test_options_become_settings(asked: list[Settings]) -> None:
-    """Texts, switches and repeated flags arrive in one object."""
+def test_options_become_settings(probed: list[Settings]) -> None:
+    """Texts, switches and repeated options arrive in one Settings object."""
     argv = "probe --events e --retention 2d --no-fallbacks --deny a --deny b --event-type buy=5"
     assert main(argv.split()) == 0
-    (settings,) = asked
+    (settings,) = probed
     assert (172_800_000, False, ("a", "b")) == (
         settings.retention_ms,
         settings.fallbacks,
@@ -84,32 +84,32 @@ def test_options_become_settings(asked: list[Settings]) -> None:
     ],
 )
 def test_misuse_is_exit_code_2(
-    asked: list[Settings], argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    probed: list[Settings], argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Wrong settings or usage: one message on standard error, nothing on standard output."""
+    """Wrong settings or usage print one message on standard error, and nothing on standard output."""
     assert main(argv) == 2
     out, err = capsys.readouterr()
     assert message in err
     assert "Traceback" not in err
     assert out == ""
-    assert [] == asked
+    assert [] == probed
 
 
 @pytest.mark.parametrize("error", [StreamRecError("x went wrong"), TransportError("x went wrong")])
-def test_other_errors_on_purpose_are_exit_code_1(error: StreamRecError, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line, no traceback."""
+def test_other_expected_errors_are_exit_code_1(error: StreamRecError, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error is one line, without a traceback."""
     assert failing(error) == 1
     assert capsys.readouterr().err == "stream-rec: x went wrong\n"
 
 
-def test_a_bug_keeps_its_traceback() -> None:
-    """What nobody raised on purpose is for the developers to see."""
+def test_an_unexpected_error_keeps_its_traceback() -> None:
+    """An error of another class is a bug: developers need its traceback."""
     with pytest.raises(ZeroDivisionError):
         failing(ZeroDivisionError())
 
 
 def test_help_does_not_wait_for_a_compiler() -> None:
-    """Neither Numba nor NumPy nor a Kafka client is imported before a command needs them."""
+    """`--help` imports neither Numba, NumPy, Rich, PyArrow nor a Kafka client."""
     code = (
         "import sys, stream_rec.cli.main; stream_rec.cli.main.main(['--help']); "
         "print(sorted({'numba', 'numpy', 'kafka', 'rich', 'pyarrow'} & sys.modules.keys()))"

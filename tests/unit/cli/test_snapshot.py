@@ -1,4 +1,4 @@
-"""`stream-rec snapshot`: what people and programs are told, and the exit codes."""
+"""`stream-rec snapshot`: its output for people and for programs, and its exit codes."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from stream_rec.cli.main import main
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two snapshots, a day apart, the second of another moment of the log."""
+    """A folder of two snapshots, a day apart, at different offsets."""
     engine = Engine()
     for day in range(2):
         now = 1_714_564_800_000 + day * 86_400_000
@@ -22,15 +22,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def told(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> tuple[int, str]:
+def output_of(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> tuple[int, str]:
     """Return exit code and output of a command."""
     code = main(["snapshot", *map(str, argv)])
     return code, capsys.readouterr().out
 
 
 def test_a_folder_is_listed_oldest_first(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line each, figures below their heads."""
-    code, out = told(capsys, "list", folder)
+    """Each snapshot has a line, its figures below their headings."""
+    code, out = output_of(capsys, "list", folder)
     head, first, second = out.splitlines()
     assert 0 == code
     assert [
@@ -50,56 +50,56 @@ def test_a_folder_is_listed_oldest_first(folder: Path, capsys: pytest.CaptureFix
     assert len(head) == len(first) == len(second)
 
 
-def test_programs_get_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same facts, from all three commands."""
+def test_all_commands_print_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All three commands give the same facts as JSON."""
     first, second = snapshot.snapshots_in(folder)
     for command in ("list", "verify"):
-        listed = json.loads(told(capsys, command, folder, "--json")[1])
+        listed = json.loads(output_of(capsys, command, folder, "--json")[1])
         assert [str(first), str(second)] == [each["path"] for each in listed]
         assert {"clicks": {"0": 1001, "1": 7}} == listed[1]["offsets"]
         assert [True, True] == [each["valid"] for each in listed]
-    inspected = json.loads(told(capsys, "inspect", second, "--json")[1])
+    inspected = json.loads(output_of(capsys, "inspect", second, "--json")[1])
     assert "ms" == inspected["fingerprint"]["decode"]["timestamp_unit"]
     assert (6, str(second)) == (inspected["counts"]["sessions_with_users"], inspected["path"])
 
 
-def test_one_is_inspected(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """When, how far in the log, how much of what, under which settings."""
-    code, out = told(capsys, "inspect", snapshot.snapshots_in(folder)[1])
+def test_inspect_shows_the_header(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`inspect` shows the time, the offsets, the counts and the settings."""
+    code, out = output_of(capsys, "inspect", snapshot.snapshots_in(folder)[1])
     facts = dict(line.strip().split("  ", 1) for line in out.splitlines())
     facts = {name: value.strip() for name, value in facts.items()}
     assert 0 == code
     assert "2024-05-02 12:00:00" == facts["taken (UTC)"] == facts["newest event (UTC)"]
-    assert ("6", "1,001", "7") == (facts["events"], facts["goes on from clicks-0"], facts["goes on from clicks-1"])
+    assert ("6", "1,001", "7") == (facts["events"], facts["next offset of clicks-0"], facts["next offset of clicks-1"])
     assert ("2592000000", '"ms"') == (facts["limits.retention_ms"], facts["decode.timestamp_unit"])
 
 
-def test_what_is_torn_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By `verify`, and by `list` where the header itself is torn; both exit with 1."""
+def test_torn_snapshots_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`verify` names a torn snapshot, and so does `list` if its header is torn; both exit with 1."""
     first, second = snapshot.snapshots_in(folder)
-    assert (0, f"{first}: valid\n{second}: valid\n") == told(capsys, "verify", folder)
+    assert (0, f"{first}: valid\n{second}: valid\n") == output_of(capsys, "verify", folder)
     content = first.read_bytes()
     first.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    code, out = told(capsys, "verify", folder)
+    code, out = output_of(capsys, "verify", folder)
     assert 1 == code
     assert f"{first}: torn: the checksum at its end differs; remove it" in out
     assert f"{second}: valid" in out
-    assert 1 == told(capsys, "verify", first)[0]
-    assert 0 == told(capsys, "verify", second)[0]
-    assert 0 == told(capsys, "list", folder)[0], "its header is whole"
+    assert 1 == output_of(capsys, "verify", first)[0]
+    assert 0 == output_of(capsys, "verify", second)[0]
+    assert 0 == output_of(capsys, "list", folder)[0], "its header is whole"
     first.write_bytes(content[:40])
-    code, out = told(capsys, "list", folder)
+    code, out = output_of(capsys, "list", folder)
     assert 1 == code
     assert f"\n{first}: torn: it ends within its header" in out
     assert {"path": str(first), "valid": False} == {
         key: value
-        for key, value in json.loads(told(capsys, "verify", folder, "--json")[1])[0].items()
+        for key, value in json.loads(output_of(capsys, "verify", folder, "--json")[1])[0].items()
         if key in {"path", "valid"}
     }
 
 
-def test_one_that_cannot_be_read_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And the exit code of what is no misuse."""
+def test_an_unreadable_snapshot_is_a_one_line_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code is 1: the file is wrong, not the usage."""
     path = folder / "other.srs"
     path.write_text("clicks", encoding="utf-8")
     assert main(["snapshot", "inspect", str(path)]) == 1
@@ -107,17 +107,17 @@ def test_one_that_cannot_be_read_is_one_line(folder: Path, capsys: pytest.Captur
 
 
 def test_a_folder_without_snapshots_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A missing one is misuse."""
+    """A missing folder is wrong usage."""
     for command in ("list", "verify"):
-        assert (0, f"no snapshots in {tmp_path}\n") == told(capsys, command, tmp_path)
+        assert (0, f"no snapshots in {tmp_path}\n") == output_of(capsys, command, tmp_path)
         assert 2 == main(["snapshot", command, str(tmp_path / "none")])
 
 
-def test_a_time_that_no_calendar_holds_is_told_in_ms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And one that was not given as none."""
+def test_a_time_that_no_calendar_holds_is_shown_in_ms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A time that was not given is shown as a dash."""
     engine = Engine()
     engine.apply([Event("a", "i", 1 << 60)])
     snapshot.save(engine, tmp_path / "engine.srs")
-    out = told(capsys, "inspect", tmp_path / "engine.srs")[1]
+    out = output_of(capsys, "inspect", tmp_path / "engine.srs")[1]
     assert f"{1 << 60} ms" in out
     assert "taken (UTC)" in out
