@@ -9,13 +9,15 @@ BIN    := $(VENV)/bin
 PORT   ?= 9092
 HTTP   ?= 127.0.0.1:8000
 TESTS  ?=
+# Tests share the cores: half of them wait for a broker, a browser or a process of their own.
+WORKERS ?= --numprocesses=3 --dist=loadgroup
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test warm lint kafka plant stress chaos bench soak docs wheel lock clean
+.PHONY: help demo dashboard test test-all warm lint kafka plant stress chaos bench soak docs wheel lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/stamp-run ## set up, then show live recommendations from a bundled sample of a real shop
 	@$(BIN)/stream-rec demo
@@ -23,8 +25,11 @@ demo: $(VENV)/stamp-run ## set up, then show live recommendations from a bundled
 dashboard: $(VENV)/stamp-serve ## set up, then show the same sample live in a browser, at 127.0.0.1:8000 (or HTTP=...)
 	@$(BIN)/stream-rec demo --http $(HTTP)
 
-test: warm ## set up, then run the tests (not those of stress and chaos)
-	$(BIN)/python -m pytest $(TESTS)
+test: warm ## set up, then run the tests (not those that are slow, of stress, or of chaos)
+	$(BIN)/python -m pytest $(WORKERS) $(TESTS)
+
+test-all: warm ## the same with the slow ones: what .ci/run runs
+	$(BIN)/python -m pytest $(WORKERS) -m "not stress and not chaos" $(TESTS)
 
 warm: $(VENV)/stamp-dev ## compile the kernels, so that nothing waits for it later
 	@$(BIN)/python -c 'from stream_rec.service import warmup; warmup.warm_up_all(); warmup.warm_up_evaluation()'

@@ -12,13 +12,13 @@ HEAD = """\
 
 <!-- Written by `make docs` from stream_rec/web/prometheus.py: edit the texts there, not this page. -->
 
-What `/metrics` tells where a service is started with `--http`. In OpenMetrics for who accepts it, else in the text
-format that every version of Prometheus reads. Nothing is computed before somebody asks. How to scrape it, a dashboard
-and alerts: [monitoring](../how-to/monitoring.md).
+What `/metrics` returns for a service with `--http`: OpenMetrics if the client accepts it, else the text format that
+every version of Prometheus reads. Figures are computed only when they are scraped. How to scrape them, a dashboard and
+alerts: [monitoring](../how-to/monitoring.md).
 
-A metric is absent where there is nothing to tell: `stream_rec_max_bytes` without a limit, the snapshots' without a
-folder of snapshots, `stream_rec_catalogue_items` without a catalogue. Counters begin anew with the process, as `rate()`
-expects. Beside these stand the usual ones of the process: `process_resident_memory_bytes`,
+A metric without a value is absent: `stream_rec_max_bytes` without a limit, those of snapshots without a folder of
+snapshots, `stream_rec_catalogue_items` without a catalogue. Counters start at 0 with each process, as `rate()` expects.
+There are also the usual metrics of the process: `process_resident_memory_bytes`,
 `process_cpu_seconds_total`, `process_open_fds`, `process_start_time_seconds`.
 
 | metric | type | labels | what it is |
@@ -39,14 +39,14 @@ TAIL = """
 | `reason` | [the reasons of dead letters](records.md#reasons) |
 | `stage` | `mailbox`, `apply`, `answer`, `commit` |
 | `endpoint` | the path with placeholders, `/v1/sessions/{{id}}`: never an id |
-| `status` | of HTTP: `200`, `404` |
+| `status` | the HTTP status: `200`, `404` |
 | `topic`, `partition` | of Kafka |
-| `model`, `shadow` | the name in `[models]`, and whether it is asked but not served: `true`, `false` |
-| `window`, `n` | the length of the sliding window in seconds, `300s`; of how many items an answer is scored |
+| `model`, `shadow` | the name in `[models]`, and whether it is a shadow (computed, not served): `true`, `false` |
+| `window`, `n` | the length of the sliding window in seconds, `300s`; how many items of an answer are scored |
 
 ## Buckets
 
-Upper bounds of the histograms, each exact: what is counted beneath one was at most that.
+Upper bounds of the histograms. Each is exact: a bucket counts the values of at most its bound.
 
 | metric | bounds |
 |---|---|
@@ -76,7 +76,7 @@ def _row(family: Family) -> str:
 
 
 def main() -> int:
-    """Write the page, or say that it is out of date."""
+    """Write the page, or exit with 1 if it is out of date."""
     if "--check" in sys.argv[1:]:
         return int(PAGE.read_text(encoding="utf-8") != page())
     PAGE.write_text(page(), encoding="utf-8")

@@ -480,7 +480,17 @@ def is_seen(bug: Bug, tree: Path) -> bool:
 
 def _run(tests: tuple[str, ...], tree: Path, environment: dict[str, str]) -> str | None:
     """Return how the *tests* fail, None if they pass. A kernel with a bug in it may well run in circles."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--hypothesis-profile=unshrunk", *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-m",
+        "not stress and not chaos",
+        "--hypothesis-profile=unshrunk",
+        *tests,
+    ]
     try:
         done = subprocess.run(
             command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST_S

@@ -1,10 +1,10 @@
-"""How loops are compiled: lazily, kept on disk, without the interpreter lock, with no licence to reorder floats."""
+"""Compile kernels: at their first call, cached on disk, without the interpreter lock, floats in the written order."""
 
 import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 
 import numba
 from llvmlite import ir
@@ -24,9 +24,9 @@ OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "_nrt": False,
 }
-# Every array of the state would be an argument of seven words at each call between kernels, so what only kernels call
-# is compiled into its callers, gets no way in from Python (building one costs as much time as the function), and is
-# kept on disk as part of its callers only.
+# A call between kernels would pass each array of the state as an argument of seven words. So a function that only
+# kernels call is compiled into its callers. It gets no Python wrapper, which would take as long to compile as the
+# function, and its code is cached on disk with its callers only.
 INNER: dict[str, Any] = {
     **OPTIONS,
     "cache": False,
@@ -36,20 +36,23 @@ INNER: dict[str, Any] = {
 }
 
 
-class Entry(Generic[Args, Result]):
-    """A compiled function as Python calls it, always with arguments of the same types.
+_MARK: Final = ".made-from"
 
-    The first call lets Numba find out the types and compile. Later ones go straight to the compiled code: looking at
-    the types of some forty arrays each time takes ten microseconds, as long as answering a query.
+
+class Entry(Generic[Args, Result]):
+    """A compiled function that Python calls, always with arguments of the same types.
+
+    At the first call Numba finds out the types and compiles. Later calls go straight to the compiled code: Numba takes
+    ten microseconds to inspect the types of some forty arrays, which is as long as a query takes.
     """
 
     def __init__(self, function: Callable[Args, Result]) -> None:
-        self.dispatcher = _kept_if_possible(function)
+        self.dispatcher = _cached_if_possible(function)
         self._code: Callable[..., Any] | None = None
         self.__doc__ = function.__doc__
 
-    def __call__(self, *args: Args.args, **kwargs: Args.kwargs) -> Result:  # called by place only
-        """Compile at the first call; later calls go straight to the compiled code."""
+    def __call__(self, *args: Args.args, **kwargs: Args.kwargs) -> Result:  # positional arguments only
+        """Compile at the first call, and run the compiled code."""
         if self._code is None:
             if self.dispatcher.stats.cache_path is not None:
                 drop_stale_code(Path(self.dispatcher.stats.cache_path))
@@ -60,14 +63,14 @@ class Entry(Generic[Args, Result]):
         return self._code(*args)
 
 
-def _kept_if_possible(function: Callable[..., Any]) -> Any:  # noqa: ANN401  # Numba's own type
-    """Compile *function* with its code kept on disk, or say that there is no place to keep it."""
+def _cached_if_possible(function: Callable[..., Any]) -> Any:  # noqa: ANN401  # Numba's own type
+    """Compile *function* with its code cached on disk; warn if no folder can be written."""
     try:
         return numba.njit(**OPTIONS)(function)
     except RuntimeError:  # Numba found no folder that it may write to
         warnings.warn(
-            "no folder to keep compiled kernels in: each start compiles them again, some 20 s; "
-            "set NUMBA_CACHE_DIR to a folder that may be written to",
+            "no folder to cache compiled kernels in: each start compiles them again, some 20 s; "
+            "set NUMBA_CACHE_DIR to a writable folder",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -76,24 +79,24 @@ def _kept_if_possible(function: Callable[..., Any]) -> Any:  # noqa: ANN401  # N
 
 @cache
 def drop_stale_code(folder: Path) -> None:
-    """Remove compiled entries from *folder*, the disk cache, if any source of this package has changed since.
+    """Remove compiled code from *folder*, a disk cache, if a kernel of the core has changed since it was compiled.
 
-    Numba looks only at the file that an entry is in, not at those of the functions compiled into it, and would go on
-    running yesterday's kernel. What the cache was made from is told by an empty file named after its hash.
+    Numba checks only the file of an entry, not those of the functions compiled into it, and would run outdated code.
+    An empty file named after the hash of the sources marks what the cache was compiled from.
     """
-    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-    mark = folder / f"entries.{xxh3_64_hexdigest(sources)}.made-from"
+    core = Path(__file__).parent
+    sources = b"".join(path.read_bytes() for path in (Path(__file__), *sorted(core.glob("*/kernel/*.py"))))
+    mark = folder / f"kernels.{xxh3_64_hexdigest(sources)}{_MARK}"
     if mark.exists() or not folder.is_dir():
         return
-    for stale in folder.glob("entries.*.nb?"):
-        stale.unlink(missing_ok=True)
-    for stale in folder.glob("entries.*.made-from"):
-        stale.unlink(missing_ok=True)
+    for pattern in ("*.nbi", "*.nbc", f"*{_MARK}"):
+        for stale in folder.glob(pattern):
+            stale.unlink(missing_ok=True)
     mark.touch()
 
 
 def entry(function: Callable[Args, Result]) -> Entry[Args, Result]:
-    """Compile *function*, which Python calls, at its first call, and keep the code on disk beside the module."""
+    """Compile *function*, which Python calls, at its first call, and cache the code on disk beside the module."""
     return Entry(function)
 
 
@@ -104,7 +107,7 @@ def inner(function: Callable[Args, Result]) -> Callable[Args, Result]:
 
 @intrinsic
 def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401, ARG001  # Numba's own types
-    """Ask for the cache line of array[index] (one dimension, contiguous) without waiting for it."""
+    """Request the cache line of array[index] (one dimension, contiguous) without waiting for it."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ANN401
         made = context.make_array(signature.args[0])(context, builder, args[0])
@@ -120,5 +123,5 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN4
     return types.void(array, types.intp), generate
 
 
-# Kernels call it with the array and the index; Numba adds the typing context.
+# Kernels pass the array and the index; Numba adds the typing context.
 prefetch: Callable[[Any, Any], None] = cast("Any", _prefetch)

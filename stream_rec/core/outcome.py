@@ -1,4 +1,4 @@
-"""What the engine says of a batch, and of itself."""
+"""What the engine reports of a batch and of itself."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
@@ -16,10 +16,10 @@ OUTCOMES: Final = (None, Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_TYPE)
 
 
 class Applied(NamedTuple):
-    """What became of a batch, event for event."""
+    """The outcome of each event of a batch."""
 
     outcomes: npt.NDArray[np.uint8]
-    """[n], an index into OUTCOMES; 0: applied."""
+    """[n] an index into OUTCOMES; 0 is applied."""
 
     @property
     def n_applied(self) -> int:
@@ -33,53 +33,54 @@ class Applied(NamedTuple):
 
 
 class AppliedBatch(NamedTuple):
-    """What events did, and what was answered to each right after it, as the kernels left it: of no copies.
+    """What events did, and the answers right after each, in the kernels' own arrays (not copied).
 
-    Numbers stand for ids until the call that is given it returns. Rows of answers to events that were not applied are
+    Its ordinals stand for ids only until the call that receives it returns. Rows of events that were not applied are
     empty.
     """
 
     batch: EventArrays
     session: npt.NDArray[np.void]
-    """[S] what the slots of the batch stand for; see `index._kernel.state.SESSION`."""
+    """[S] the sessions by ordinal; see `index.kernel.state.SESSION`."""
     item: npt.NDArray[np.void]
-    """[I] the same for items; ITEM."""
+    """[I] the items by ordinal; see ITEM."""
     counted: npt.NDArray[np.uint8]
     """[n] 1 for events that this process answers for."""
     rows: npt.NDArray[np.int32]
-    """[n, models] the row of `answers` with each model's answer after each event; -1: it was not asked."""
+    """[n, models] the row of `answers` with each model's answer after each event; -1: that model was not asked."""
     answers: AnswerArrays
 
 
 class Evaluator(Protocol):
-    """Looks at answers and at what came after them. What it makes of it is no part of the engine's state."""
+    """Compares answers with the events that followed them. Its results are no part of the engine's state."""
 
-    def took(self, taken: AppliedBatch) -> None:
-        """Look at events just applied, in their order, and at the answers after each."""
+    def on_applied(self, applied: AppliedBatch) -> None:
+        """Evaluate events that were just applied, in their order, and note the answers after each."""
 
-    def forgot(self, sessions: Sequence[int]) -> None:
-        """Keep nothing of *sessions*, which are the XXH3-64 of their ids."""
+    def on_forgotten(self, sessions: Sequence[int]) -> None:
+        """Erase everything about *sessions*, given by the XXH3-64 of their ids."""
 
 
 class Observation(NamedTuple):
-    """Who looks on while events are applied, and which of them are to be counted, event for event."""
+    """An evaluator that follows a batch, and which events of the batch it counts."""
 
-    judge: Evaluator
+    evaluator: Evaluator
     counted: npt.NDArray[np.uint8]
+    """[n] 1 for an event that counts."""
 
     def part(self, start: int, n: int) -> "Observation":
-        """Return what holds of *n* events from *start* on."""
-        return Observation(self.judge, self.counted[start : start + n])
+        """Return the observation of *n* events from *start* on."""
+        return Observation(self.evaluator, self.counted[start : start + n])
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """What the engine holds."""
+    """What the engine retains."""
 
     n_sessions: int
     n_events: int
     n_items: int
     n_bytes: int
-    """Memory of the store and index, by the prices that `max_bytes` is counted in."""
+    """Memory of the store and index, at the costs that `max_bytes` counts."""
     n_evicted: int
     watermark: int | None
     """Largest accepted timestamp, ms."""

@@ -1,13 +1,17 @@
 """The HTTP API and the dashboard, over a service that runs in the same process.
 
-    contract     what goes over the wire, as types: requests, answers, errors
-    routes       which path does what, for whom: the application and its OpenAPI document are both made of this table
-    endpoints_*  one function a path: parse, ask, encode
-    bridge       from the event loop to the recommender thread and back
-    keys         who may do what
-    server       the thread that serves
-    meter        what is counted of requests; prometheus, all figures of /metrics; tracing, spans
+    contract     bodies, query strings and answers as types
+    routes       the table of routes: the application and its OpenAPI document are both made from it
+    endpoints    one function a route, over a request that is parsed already
+    endpoint     one call: parses it, checks the key, encodes the answer or the error
+    context      what an endpoint works with: the API, the call
+    app          puts the routes together; operations: health checks, /metrics, documents, the dashboard's files
+    bridge       from the event loop to the engine's thread and back
+    keys, guard  what a caller may do: API keys and their scopes, origins of web pages
+    server       the thread that serves; protocol: limits of a connection
+    stats        the figures of /v1/stats; prometheus: those of /metrics; meter: counts of requests; tracing: spans
     static/      the dashboard
 
-Knows of the service only what `service.served` shows. Needs the extra `stream-rec[serve]`.
+Knows of the service only its `ServiceHandle` and the requests of `service.requests`. Needs the extra
+`stream-rec[serve]`.
 """

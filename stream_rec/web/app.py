@@ -1,8 +1,4 @@
-"""The application: the table of routes behind one way of parsing, checking keys, answering and failing.
-
-An endpoint is called as plain ASGI, without request and response objects in between: they would take half of the time
-that a recommendation takes.
-"""
+"""The application: mounts the routes and adds what surrounds them (CORS, tracing, errors of unknown paths)."""
 
 import logging
 from collections.abc import Awaitable, Mapping
@@ -16,7 +12,7 @@ from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stream_rec.web import operations
-from stream_rec.web.context import _IS_RAW, Api
+from stream_rec.web.context import IS_RAW, Api
 from stream_rec.web.endpoint import Endpoint
 from stream_rec.web.errors import ApiError
 from stream_rec.web.routes import ROUTES, Route
@@ -27,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def make_app(api: Api, origins: tuple[str, ...] = ()) -> ASGIApp:
-    """The application over *api*. *origins* are those whose pages may call it from a browser."""
+    """Return the application over *api*. Pages of *origins* may call it from a browser."""
     paths = [_path(api, route) for route in _by_path(ROUTES)]
     middleware = []
     if origins:
@@ -38,10 +34,10 @@ def make_app(api: Api, origins: tuple[str, ...] = ()) -> ASGIApp:
             allow_headers=["authorization", "content-type"],
         )
         middleware.append(allowed)
-    if api.served.tracing is not None:
-        from stream_rec.web.tracing import TracingMiddleware  # noqa: PLC0415  # imported only where it is on
+    if api.service.tracing is not None:
+        from stream_rec.web.tracing import TracingMiddleware  # noqa: PLC0415  # imported only if tracing is on
 
-        middleware.insert(0, Middleware(TracingMiddleware, provider=api.served.tracing.provider))
+        middleware.insert(0, Middleware(TracingMiddleware, provider=api.service.tracing.provider))
     app: ASGIApp = Starlette(
         routes=[*paths, *operations.paths(api)],
         middleware=middleware,
@@ -51,9 +47,9 @@ def make_app(api: Api, origins: tuple[str, ...] = ()) -> ASGIApp:
 
 
 def _straight_to(paths: list[Path], app: ASGIApp) -> ASGIApp:
-    """Call the endpoint of a path of the API at once; *app* has what else there is, and says what there is not.
+    """Call endpoints of the API directly; leave every other path, known or not, to *app*.
 
-    Endpoints answer their own errors. What stands before them to catch any takes as long as all of an endpoint.
+    Starlette's layers that catch errors take as long as a whole endpoint, and endpoints answer their own errors.
     """
 
     async def straight(scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,19 +66,22 @@ def _straight_to(paths: list[Path], app: ASGIApp) -> ASGIApp:
 
 
 def _with_slashes_in_ids(app: ASGIApp) -> ASGIApp:
-    """Let an escaped slash be a part of an id: servers hand paths on unescaped, where it would divide one."""
+    """Let an escaped slash be a part of an id.
+
+    Servers unescape a path before they pass it on, and an unescaped slash would split the id.
+    """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         raw: bytes = scope.get("raw_path") or b""
         if b"%2F" in raw or b"%2f" in raw:
-            scope = {**scope, "path": raw.decode("ascii"), _IS_RAW: True}
+            scope = {**scope, "path": raw.decode("ascii"), IS_RAW: True}
         await app(scope, receive, send)
 
     return wrapped
 
 
 def _by_path(routes: tuple[Route, ...]) -> list[list[Route]]:
-    """Routes of one path stand together: the method decides among them."""
+    """Group the routes by path: within a path the method decides."""
     grouped: dict[str, list[Route]] = {}
     for route in routes:
         grouped.setdefault(route.path, []).append(route)
@@ -95,7 +94,7 @@ def _path(api: Api, routes: list[Route]) -> Path:
 
 
 class _Methods:
-    """An application for each method of a path."""
+    """One path as an ASGI application: passes a request to the endpoint of its method."""
 
     def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
         self._endpoints = endpoints
@@ -107,10 +106,10 @@ class _Methods:
 
 async def _no_such_path(request: Any, error: Exception) -> Any:  # noqa: ANN401  # Starlette's own
     del error
-    return operations.failed(ApiError(404, "no_such_path", f"there is no {request.url.path}: see /docs"))
+    return operations.failed(ApiError(404, "no_such_path", f"there is no path {request.url.path}: see /docs"))
 
 
 async def _no_such_method(request: Any, error: Exception) -> Any:  # noqa: ANN401  # Starlette's own
     headers = getattr(error, "headers", None)
-    message = f"{request.url.path} takes no {request.method}: see /docs"
+    message = f"{request.url.path} does not take {request.method}: see /docs"
     return operations.failed(ApiError(405, "no_such_method", message, headers=headers))

@@ -1,6 +1,6 @@
-"""From the event loop to the recommender thread and back.
+"""From the event loop to the engine's thread and back.
 
-An endpoint awaits what it asks; results come back in groups, one call into the loop for each, however many were asked.
+An endpoint awaits a future for each command. Results come back in groups, with one call into the loop for a group.
 """
 
 import asyncio
@@ -17,62 +17,62 @@ __all__ = ["Bridge"]
 
 T = TypeVar("T")
 
-_PATIENCE_S: Final = 2.0  # for an event of ours to come back from the log
+_MAX_WAIT_S: Final = 2.0  # for an event that was just written to come back from the log
 
 
 class Bridge:
-    """Asks of one service. Used on its loop only, but for what the service calls."""
+    """Sends commands to one service. All methods run on the loop; only `_deliver` is called from other threads."""
 
-    def __init__(self, served: ServiceHandle, loop: asyncio.AbstractEventLoop) -> None:
-        self.served = served
+    def __init__(self, service: ServiceHandle, loop: asyncio.AbstractEventLoop) -> None:
+        self.service = service
         self._loop = loop
-        served.request_queue.deliver = self._deliver
+        service.request_queue.deliver = self._deliver
 
-    def ask(self, ask: Command) -> "asyncio.Future[Any]":
-        """Leave *ask* at the desk; the future brings its result, or raises its error. Raises BusyError."""
+    def submit(self, command: Command) -> "asyncio.Future[Any]":
+        """Queue *command*; the future brings its result, or raises its error. Raises BusyError."""
         future = self._loop.create_future()
-        self.served.request_queue.put(ask, future)
+        self.service.request_queue.put(command, future)
         return future
 
     async def answer(self, request: Request) -> Answer:
         """Answer one request."""
-        answers: list[Answer] = await self.ask(Query((request,)))
+        answers: list[Answer] = await self.submit(Query((request,)))
         return answers[0]
 
     async def read(self, query: ReadState[T]) -> T:
         """Return what *query* reads of the state; raise what it raises. Raises BusyError."""
-        result: T = await self.ask(query)
+        result: T = await self.submit(query)
         return result
 
-    async def take(self, events: list[Click | Forget]) -> Receipt | EventsApplied:
-        """Hand events in; returns when they are safe, or applied where nothing keeps them."""
+    async def ingest(self, events: list[Click | Forget]) -> Receipt | EventsApplied:
+        """Take events in; return when they are written to the topic or journal, or else applied."""
         future = self._loop.create_future()
-        self.served.ingest.put(events, future)
+        self.service.ingest.put(events, future)
         result: Receipt | EventsApplied = await future
         return result
 
-    async def take_and_answer(self, event: Click, request: Request) -> tuple[Receipt | EventsApplied, Answer | None]:
-        """Hand *event* in, and answer *request* once it is applied."""
-        ask = self.served.ingest.ask((event,))
-        if ask is not None:
-            applied: EventsApplied = await self.ask(ask._replace(then=request))
+    async def ingest_and_answer(self, event: Click, request: Request) -> tuple[Receipt | EventsApplied, Answer | None]:
+        """Take *event* in, and answer *request* once it is applied."""
+        command = self.service.ingest.to_command((event,))
+        if command is not None:
+            applied: EventsApplied = await self.submit(command._replace(then=request))
             return applied, applied.answer
-        receipt = await self.take([event])
+        receipt = await self.ingest([event])
         assert isinstance(receipt, Receipt)
-        answers = await self.ask(Query((request,), receipt.offsets, monotonic() + _PATIENCE_S))
+        answers = await self.submit(Query((request,), receipt.offsets, monotonic() + _MAX_WAIT_S))
         return receipt, answers[0]
 
     def _deliver(self, done: list[Completed]) -> None:
-        """Called by the service, on threads of its own."""
+        """Pass results into the loop. Called by the service, from its own threads."""
         try:
-            self._loop.call_soon_threadsafe(_settle, done)
-        except RuntimeError:  # the loop has ended: nobody waits any more
+            self._loop.call_soon_threadsafe(_resolve, done)
+        except RuntimeError:  # the loop has ended, and with it all that waited
             return
 
 
-def _settle(done: list[Completed]) -> None:
+def _resolve(done: list[Completed]) -> None:
     for future, result in done:
-        if future.done():  # who asked has gone
+        if future.done():  # the client has disconnected, so its future is cancelled
             continue
         if isinstance(result, BaseException):
             future.set_exception(result)

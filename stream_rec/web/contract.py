@@ -1,7 +1,7 @@
-"""What goes over the wire: bodies, query strings and answers, as types.
+"""Bodies, query strings and answers as types.
 
-The OpenAPI document is made of these, so their docstrings are what API users read. Requests for recommendations are
-not here: they are the same over HTTP as in a topic, and `events.RequestDecoder` reads both.
+The OpenAPI document is made from these types, so API users read their names and docstrings. A request for
+recommendations has the same fields as in a topic: they come from `core.events.RequestDecoder`, which reads both.
 """
 
 from typing import Annotated, Any, Final
@@ -31,35 +31,36 @@ __all__ = [
     "Taken",
 ]
 
-Text = Annotated[str, Meta(min_length=1, max_length=512)]
-Id = Text | int
-Millis = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
-Few = Annotated[int, Meta(ge=1, le=1000)]
+ShortText = Annotated[str, Meta(min_length=1, max_length=512)]
+ApiId = ShortText | int
+TimestampMs = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+ListLimit = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class EventFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """One visitor touched one item."""
 
-    session_id: Id | None = None
-    """Whose visit it is. Not needed where the service cuts sessions from users."""
+    session_id: ApiId | None = None
+    """The session of the event. Not needed where the service cuts sessions from users."""
 
-    item_id: Id | None = None
-    """What was touched. Needed, but for `type` = `forget`."""
+    item_id: ApiId | None = None
+    """The item. Required, except for `type` = `forget`."""
 
-    timestamp: Millis | None = None
-    """When, in milliseconds since 1970 (UTC); left out, it is when the service gets it."""
+    timestamp: TimestampMs | None = None
+    """When it happened, in milliseconds since 1970 (UTC). Default: when the service receives it."""
 
-    type: Text = "view"
+    type: ShortText = "view"
     """`view`, `click`, `cart`, `purchase`, or any other; `forget` erases the session, or the user."""
 
-    event_id: Id | None = None
-    """The same event sent again, with the same id, counts once."""
+    event_id: ApiId | None = None
+    """An event that is sent again with the same id counts once."""
 
-    user_id: Id | None = None
+    user_id: ApiId | None = None
 
 
 MOST: Final = {"n": 1000, "m": 20_000, "last": 1000}
-"""All wait while one is answered: with the most of each some hundred ms, with what a topic may ask minutes."""
+"""The limits over HTTP: all callers wait while one is answered. At these limits an answer takes some hundred
+milliseconds, at those of a topic minutes."""
 
 _REQUEST = [
     (
@@ -70,6 +71,7 @@ _REQUEST = [
     for field in msgspec.structs.fields(RequestDecoder.fields)
 ]
 
+# Its name shows in the OpenAPI document, so it is that of the core's type, whose fields it has with narrower limits.
 RequestFields = msgspec.defstruct(
     "RequestFields",
     _REQUEST,
@@ -89,7 +91,7 @@ class Requests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 OneRequest = msgspec.defstruct(
     "OneRequest",
     [*_REQUEST, ("details", bool, False)],
-    namespace={"__doc__": "A request, and whether to tell what the catalogue says of each item."},
+    namespace={"__doc__": "A request, and whether to add what the catalogue knows of each item."},
     frozen=True,
     forbid_unknown_fields=True,
     kw_only=True,
@@ -98,9 +100,7 @@ OneRequest = msgspec.defstruct(
 EventAndRequest = msgspec.defstruct(
     "EventAndRequest",
     [("event", EventFields), *_REQUEST, ("details", bool, False)],
-    namespace={
-        "__doc__": "An event, and what to answer right after it: without parameters, what next for its session."
-    },
+    namespace={"__doc__": "An event, and the request to answer right after it: by default for the event's session."},
     frozen=True,
     forbid_unknown_fields=True,
     kw_only=True,
@@ -111,28 +111,29 @@ class RefusedEvent(msgspec.Struct, frozen=True):
     """An event that was not applied."""
 
     index: int
-    """Its place in the call, from 0."""
+    """Its position in the call, from 0."""
 
     code: str
     message: str
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What became of events."""
+    """What became of the events of a call."""
 
     accepted: int
     durable: bool
     """Whether they outlive this process: they are in the topic of events, or in a journal on disk."""
 
     offsets: dict[str, int]
-    """By partition, the last offset that they have in the log; empty without a log."""
+    """By partition, the last offset of these events in the log. Empty without a log."""
 
     refused: list[RefusedEvent]
-    """Late ones and repeated ones, where that is known at once. Over a topic it is not: then they are dead letters."""
+    """Late and repeated events, if the service applies events at once. If it writes them to a topic, such events
+    become dead letters later."""
 
 
 class Forgotten(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The receipt of an order to forget."""
+    """The receipt for an order to forget."""
 
     receipt: str
     at_ms: int
@@ -140,10 +141,10 @@ class Forgotten(msgspec.Struct, frozen=True, omit_defaults=True):
     session_id: str | None = None
     user_id: str | None = None
     sessions: int = 0
-    """How many retained sessions it was about."""
+    """How many retained sessions the order erases."""
 
     offsets: dict[str, int] = {}
-    """Where the order stands in the log: it holds for whoever reads that far."""
+    """The order's offset in the log, by partition: a replica that has read so far has forgotten."""
 
 
 class Answers(msgspec.Struct, frozen=True):
@@ -159,32 +160,32 @@ class Sessions(msgspec.Struct, frozen=True):
 
 
 class Items(msgspec.Struct, frozen=True):
-    """Items that were looked for."""
+    """The items that were found."""
 
     items: list[ItemView]
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing may be asked for."""
+    """No parameters."""
 
 
 class LimitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many."""
+    """How many to return."""
 
-    limit: Few = 50
+    limit: ListLimit = 50
 
 
 class ItemQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to look for."""
 
     q: Annotated[str, Meta(max_length=200)] = ""
-    """Part of a title or of an id; left out, the most popular items come."""
+    """Part of a title or of an id. Without it, the most popular items are returned."""
 
-    limit: Few = 20
+    limit: ListLimit = 20
 
 
 class SimilarQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many, and with what about each."""
+    """How many items to return, and whether to add what the catalogue knows of each."""
 
     n: Annotated[int, Meta(ge=1, le=1000)] | None = None
     details: bool = False

@@ -1,7 +1,7 @@
-"""One call over HTTP: read its query and body, check the key, call the endpoint, encode the answer or the error.
+"""One call over HTTP: checks the key, reads query and body, calls the endpoint, encodes the answer or the error.
 
-An endpoint is called as plain ASGI, without request and response objects in between: they would take half of the time
-that a recommendation takes. Knows nothing of which endpoints there are.
+Plain ASGI, without request and response objects: they would take half as long as a recommendation. Knows nothing of
+which endpoints there are.
 """
 
 import logging
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from stream_rec.web.context import _ENCODE, _IS_RAW, Api, Call
+from stream_rec.web.context import IS_RAW, Api, Call, encode_json
 from stream_rec.web.errors import ApiError, encode_error, translated
 from stream_rec.web.meter import ENDPOINT
 from stream_rec.web.routes import Route
@@ -23,21 +23,16 @@ __all__ = ["ClientGoneError", "Endpoint", "Headers"]
 
 log = logging.getLogger(__name__)
 
-_JSON: Final = (b"content-type", b"application/json")
-
-
 _CLIENT_GONE: Final = 499
 _SERVER_FAULT: Final = 500
 _MOST_PARAMETERS: Final = 1000
-
 _LONGEST_ID: Final = 512
-
-
+_JSON: Final = (b"content-type", b"application/json")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
 class ClientGoneError(Exception):
-    """Whoever asked has hung up."""
+    """The client has closed its connection."""
 
 
 class Endpoint:
@@ -53,7 +48,7 @@ class Endpoint:
         self._gives_mapping = bool(route.more)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Parse, ask, encode; or say what is wrong."""
+        """Parse the call, answer it, encode the answer; or encode what is wrong with it."""
         api = self._api
         begun = perf_counter()
         scope[ENDPOINT] = self._route.path
@@ -61,15 +56,15 @@ class Endpoint:
             scopes = api.require(self._route.scopes, scope["headers"])
             api.require_ready()
             query = self._query(scope["query_string"])
-            body = None if self._decode is None else self._decode(await _body(receive, api.limits.max_body_bytes))
+            body = None if self._decode is None else self._decode(await _read_body(receive, api.limits.max_body_bytes))
             result = await self._route.handle(Call(api, _path_of(scope), query, body, scopes))
-            status, payload, headers = self._route.status, _ENCODE(result), [_JSON, _NO_STORE]
+            status, payload, headers = self._route.status, encode_json(result), [_JSON, _NO_STORE]
         except ClientGoneError:
             api.http.record(self._route.path, _CLIENT_GONE, perf_counter() - begun)
             return
         except msgspec.ValidationError as error:
             status, payload, headers = _failure(ApiError.of_validation(error))
-        except Exception as error:  # whoever asked is told, and the log if it is our fault
+        except Exception as error:  # the caller gets the error; the log gets it too if the fault is ours
             if not isinstance(error, ApiError) and translated(error).status == _SERVER_FAULT:
                 log.exception("%s %s", scope["method"], self._route.path)
             status, payload, headers = _failure(translated(error))
@@ -100,9 +95,9 @@ class Endpoint:
 
 
 def _path_of(scope: Scope) -> Mapping[str, str]:
-    """The ids in the path. Raises ApiError for one that is none."""
+    """Return the ids in the path. Raises ApiError for one that is too long."""
     path: Mapping[str, str] = scope["path_params"]
-    if _IS_RAW in scope:
+    if IS_RAW in scope:
         path = {name: unquote(value) for name, value in path.items()}
     for name, value in path.items():
         if len(value) > _LONGEST_ID:
@@ -111,14 +106,14 @@ def _path_of(scope: Scope) -> Mapping[str, str]:
 
 
 def _is_list(kind: object) -> bool:
-    """Whether a parameter of this type may come several times: a list, or none."""
+    """Whether a parameter of this type is a list, and so may be given several times."""
     return isinstance(kind, GenericAlias) or any(
         isinstance(each, GenericAlias) for each in getattr(kind, "__args__", ())
     )
 
 
 def _body_decoder(route: Route) -> Callable[[bytes], Any]:
-    """Read JSON as the type that the endpoint wants. Raises ApiError, and msgspec.ValidationError."""
+    """Return a function that reads JSON as the type of the route; it raises ApiError and msgspec.ValidationError."""
     decode = msgspec.json.Decoder(route.decoded).decode
 
     def read(data: bytes) -> Any:  # noqa: ANN401  # of the route's type
@@ -132,8 +127,8 @@ def _body_decoder(route: Route) -> Callable[[bytes], Any]:
     return read
 
 
-async def _body(receive: Receive, limit: int) -> bytes:
-    """The whole body, if it is not too long."""
+async def _read_body(receive: Receive, limit: int) -> bytes:
+    """Return the whole body. Raises ApiError if it is longer than *limit*, ClientGoneError if it breaks off."""
     message = await receive()
     if message["type"] == "http.disconnect":
         raise ClientGoneError

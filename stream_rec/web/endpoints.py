@@ -1,4 +1,4 @@
-"""One function a path: what was asked is parsed already; ask the service, and return what to encode."""
+"""One function a route: takes a call that is parsed already, asks the service, returns what to encode."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -47,188 +47,193 @@ _MOST_ITEMS: Final = 20_000  # of all answers of a call together
 # --- recommendations
 
 
-async def recommend_session(asked: Call) -> object:
-    """The session of the path, with the parameters of the query."""
-    fields = asked.query
+async def recommend_session(call: Call) -> object:
+    """Answer for the session of the path, with the parameters of the query."""
+    fields = call.query
     details = fields.pop("details", False)
-    fields["session_id"] = asked.path["session_id"]
-    return await _answered(asked, _request_of(asked, fields, strict=False), details=details)
+    fields["session_id"] = call.path["session_id"]
+    return await _answered(call, _request_of(call, fields, strict=False), details=details)
 
 
-async def recommend(asked: Call) -> object:
-    """One request, or many."""
-    body = asked.body
+async def recommend(call: Call) -> object:
+    """Answer one request, or many."""
+    body = call.body
     if not isinstance(body, dict):
         raise ApiError(422, "wrong_type", "expected a JSON object", "")
-    details = asked.query.pop("details", False)
+    details = call.query.pop("details", False)
     if "requests" not in body:
         fields = dict(body)
         details = _details(fields) or details
-        return await _answered(asked, _request_of(asked, fields), details=details)
+        return await _answered(call, _request_of(call, fields), details=details)
     if len(body) > 1 or not isinstance(body["requests"], list):
-        raise ApiError(422, "wrong_type", 'expected {"requests": [..]} and nothing beside it', "requests")
-    asked.api.refuse_too_many(len(body["requests"]), "requests")
-    requests = [_request(asked, fields, f"requests[{place}]") for place, fields in enumerate(body["requests"])]
-    n_items = sum(request.n or asked.api.served.usual_n for request in requests)
+        raise ApiError(422, "wrong_type", 'expected {"requests": [..]} and no other field', "requests")
+    call.api.refuse_too_many(len(body["requests"]), "requests")
+    requests = [_request(call, fields, f"requests[{place}]") for place, fields in enumerate(body["requests"])]
+    n_items = sum(request.n or call.api.service.usual_n for request in requests)
     if n_items > _MOST_ITEMS:
         message = f"expected at most {_MOST_ITEMS} items in all answers together, found {n_items}"
         raise ApiError(413, "too_many", message, "requests")
-    asked.api.refuse_too_many_explained(sum(request.explain for request in requests))
-    asked.api.refuse_too_many_rules(requests)
+    call.api.refuse_too_many_explained(sum(request.explain for request in requests))
+    call.api.refuse_too_many_rules(requests)
     if not requests:
         return Answers([])
-    answers: list[Answer] = await asked.api.bridge.ask(Query(requests))
-    return Answers([await _told(asked, answer, details=details) for answer in answers])
+    answers: list[Answer] = await call.api.bridge.submit(Query(requests))
+    return Answers([await _with_details(call, answer, details=details) for answer in answers])
 
 
-async def recommend_after(asked: Call) -> object:
-    """Apply, then answer."""
-    body = asked.body
+async def recommend_after(call: Call) -> object:
+    """Apply an event, then answer a request."""
+    body = call.body
     if not isinstance(body, dict) or "event" not in body:
-        raise ApiError(422, "missing_field", 'expected {"event": {..}}, and beside it the fields of a request', "event")
+        raise ApiError(422, "missing_field", 'expected {"event": {..}} and the fields of a request', "event")
     fields = dict(body)
     try:
-        written = msgspec.convert(fields.pop("event"), EventFields)
+        event_fields = msgspec.convert(fields.pop("event"), EventFields)
     except msgspec.ValidationError as error:
         raise ApiError.of_validation(error, "event") from None
-    event = _event(asked, written, "event")
+    event = _event(call, event_fields, "event")
     details = _details(fields)
     if not isinstance(event, Event):
-        raise ApiError(422, "wrong_type", "an order to forget is not answered: send it to /v1/events", "event.type")
+        raise ApiError(
+            422, "wrong_type", "an order to forget gets no recommendations: send it to /v1/events", "event.type"
+        )
     if event.session_id:
         fields.setdefault("session_id", event.session_id)
     elif "session_id" not in fields and "items" not in fields:
-        message = "sessions are cut from users here, so name the one to answer for: it is in /v1/sessions"
+        message = "this service cuts sessions from users, so give the session to answer for: see /v1/sessions"
         raise ApiError(422, "missing_field", message, "session_id")
-    request = _request_of(asked, fields)
+    request = _request_of(call, fields)
     if request != Request(session_id=request.session_id):
-        # What cannot be answered is refused before the event is taken: it would count twice when sent again.
-        await asked.api.bridge.read(CheckRequest(request))
-    taken, answer = await asked.api.bridge.take_and_answer(event, request)
-    if isinstance(taken, EventsApplied) and taken.refused and taken.refused[0].reason != Reason.DUPLICATE:
-        refused = taken.refused[0]
-        raise ApiError(422, str(refused.reason), refused.message, "event")
-    assert answer is not None, "whatever became of the event, the request is answered"
-    return await _told(asked, answer, details=details)
+        # A request that cannot be answered is refused before its event is applied: the caller will send both again,
+        # and the event would count twice.
+        await call.api.bridge.read(CheckRequest(request))
+    ingested, answer = await call.api.bridge.ingest_and_answer(event, request)
+    if isinstance(ingested, EventsApplied) and ingested.rejected and ingested.rejected[0].reason != Reason.DUPLICATE:
+        rejected = ingested.rejected[0]
+        raise ApiError(422, str(rejected.reason), rejected.message, "event")
+    assert answer is not None, "the request is answered even if the event was not applied"
+    return await _with_details(call, answer, details=details)
 
 
 def _details(fields: dict[str, Any]) -> bool:
-    """Whether details are asked for; taken out of *fields*, since a request in a topic has none."""
-    told = fields.pop("details", False)
-    if not isinstance(told, bool):
+    """Remove `details` from *fields*, since a request in a topic has no such field, and return it."""
+    details = fields.pop("details", False)
+    if not isinstance(details, bool):
         raise ApiError(422, "wrong_type", "expected true or false", "details")
-    return told
+    return details
 
 
-async def similar(asked: Call) -> object:
-    """What comes after this item alone."""
-    query: SimilarQuery = asked.query
-    request = Request(items=(asked.path["item_id"],), n=query.n)
-    return await _answered(asked, request, details=query.details)
+async def similar(call: Call) -> object:
+    """Answer for this item alone."""
+    query: SimilarQuery = call.query
+    request = Request(items=(call.path["item_id"],), n=query.n)
+    return await _answered(call, request, details=query.details)
 
 
-def _request_of(asked: Call, fields: Mapping[str, object], *, strict: bool = True) -> Request:
-    """The request in *fields*. Whose visits explain an item is told to those only who may forget them."""
+def _request_of(call: Call, fields: Mapping[str, object], *, strict: bool = True) -> Request:
+    """Return the request in *fields*. Explanations name sessions only if the key may also erase sessions."""
     request = _DECODER.convert(fields, strict=strict)
     for name, most in MOST.items():
         value = getattr(request, name)
         if value is not None and value > most:
             raise ApiError(422, "out_of_range", f"expected at most {most} over HTTP, found {value}", name)
-    if request.explain and ADMIN not in asked.scopes:
+    if request.explain and ADMIN not in call.scopes:
         return msgspec.structs.replace(request, hide_sessions=True)
     return request
 
 
-def _request(asked: Call, fields: object, where: str) -> Request:
+def _request(call: Call, fields: object, where: str) -> Request:
     if not isinstance(fields, dict):
         raise ApiError(422, "wrong_type", "expected a JSON object", where)
     try:
-        return _request_of(asked, fields)
+        return _request_of(call, fields)
     except msgspec.ValidationError as error:
         raise ApiError.of_validation(error, where) from None
 
 
-async def _answered(asked: Call, request: Request, *, details: bool) -> object:
-    return await _told(asked, await asked.api.bridge.answer(request), details=details)
+async def _answered(call: Call, request: Request, *, details: bool) -> object:
+    return await _with_details(call, await call.api.bridge.answer(request), details=details)
 
 
-async def _told(asked: Call, answer: Answer, *, details: bool) -> object:
-    """The answer as who asked gets it: with what the catalogue says, if that was asked for."""
+async def _with_details(call: Call, answer: Answer, *, details: bool) -> object:
+    """Return *answer* as it is encoded: with *details*, each item has what the catalogue knows of it."""
     if not details:
         return answer
-    found = await asked.api.bridge.read(GetItems([each.item_id for each in answer.items]))
-    told = msgspec.to_builtins(answer)
-    for each, view in zip(told["items"], found, strict=True):
+    found = await call.api.bridge.read(GetItems([each.item_id for each in answer.items]))
+    detailed = msgspec.to_builtins(answer)
+    for each, view in zip(detailed["items"], found, strict=True):
         each.update({} if view is None else msgspec.to_builtins(view))
-    return told
+    return detailed
 
 
 # --- events
 
 
-async def take_events(asked: Call) -> object:
-    """One or many: all are taken but those that are refused by name; a malformed one refuses the call."""
-    is_array = isinstance(asked.body, list)
-    given: Sequence[EventFields] = asked.body if is_array else [asked.body]
-    asked.api.refuse_too_many(len(given), "")
-    durable = asked.api.served.ingest.is_durable
+async def take_events(call: Call) -> object:
+    """Take one event or many. Those that may not be applied are listed; a malformed one fails the whole call."""
+    is_array = isinstance(call.body, list)
+    given: Sequence[EventFields] = call.body if is_array else [call.body]
+    call.api.refuse_too_many(len(given), "")
+    durable = call.api.service.ingest.is_durable
     refused: dict[int, RefusedEvent] = {}
     events: dict[int, Event | Forget] = {}
     for place, fields in enumerate(given):
         try:
-            events[place] = _event(asked, fields, f"[{place}]" if is_array else "")
+            events[place] = _event(call, fields, f"[{place}]" if is_array else "")
         except NotAppliedError as error:
             if not is_array:
                 raise
             refused[place] = RefusedEvent(place, error.problem.code, error.problem.message)
     offsets: dict[str, int] = {}
     if events:
-        result = await asked.api.bridge.take(list(events.values()))
+        result = await call.api.bridge.ingest(list(events.values()))
         if isinstance(result, Receipt):
             offsets = result.offsets
         else:
             places = list(events)
-            for each in result.refused:
-                place = places[each.record.offset - result.first]
+            for each in result.rejected:
+                place = places[each.record.offset - result.first_offset]
                 refused[place] = RefusedEvent(place, str(each.reason), each.message)
-    told = [refused[place] for place in sorted(refused)]
-    return Taken(len(given) - len(refused), durable, offsets, told)
+    in_order = [refused[place] for place in sorted(refused)]
+    return Taken(len(given) - len(refused), durable, offsets, in_order)
 
 
 class NotAppliedError(ApiError):
-    """An event is well written, and not to be applied."""
+    """A well-formed event that may not be applied, such as one of an unknown type."""
 
 
-def _event(asked: Call, fields: EventFields, where: str) -> Event | Forget:
-    """Check what types cannot say, and fill in the time."""
-    served = asked.api.served
+def _event(call: Call, fields: EventFields, where: str) -> Event | Forget:
+    """Check what types cannot express, and fill in the time."""
+    service = call.api.service
     if fields.type == FORGET:
         if fields.session_id is None and fields.user_id is None:
             raise _missing("session_id", where)
-        if ADMIN not in asked.scopes:
-            raise ApiError(403, "forbidden", "this key may not forget: that takes the scope admin", _at(where, "type"))
+        if ADMIN not in call.scopes:
+            raise ApiError(
+                403, "forbidden", "this key may not erase sessions: it lacks the scope admin", _at(where, "type")
+            )
         return Forget(_text(fields.session_id), _text(fields.user_id))
-    whose = "user_id" if served.session_from_user else "session_id"
+    whose = "user_id" if service.session_from_user else "session_id"
     for name in (whose, "item_id"):
         if getattr(fields, name) is None:
             raise _missing(name, where)
-    if served.types is not None and fields.type not in served.types:
+    if service.types is not None and fields.type not in service.types:
         raise NotAppliedError(
-            422, Reason.UNKNOWN_TYPE, f"{fields.type!r} is none of {sorted(served.types)}", _at(where, "type")
+            422, Reason.UNKNOWN_TYPE, f"{fields.type!r} is none of {sorted(service.types)}", _at(where, "type")
         )
-    now = served.now_ms()
+    now = service.now_ms()
     timestamp = now if fields.timestamp is None else fields.timestamp
-    if served.max_future_ms is not None and timestamp > now + served.max_future_ms:
+    if service.max_future_ms is not None and timestamp > now + service.max_future_ms:
         raise NotAppliedError(
             422, Reason.FUTURE, f"is {timestamp - now} ms ahead of the clock", _at(where, "timestamp")
         )
-    session_id = "" if served.session_from_user else str(fields.session_id)
+    session_id = "" if service.session_from_user else str(fields.session_id)
     event_id, user_id = _text(fields.event_id), _text(fields.user_id)
     return Event(session_id, str(fields.item_id), timestamp, fields.type, event_id, user_id)
 
 
 def _text(value: str | int | None) -> str | None:
-    """A whole number is its decimal text, as in a topic."""
+    """Return a whole number as its decimal text, as in a topic."""
     return None if value is None else str(value)
 
 
@@ -240,39 +245,39 @@ def _at(where: str, name: str) -> str:
     return f"{where}.{name}" if where else name
 
 
-# --- looking
+# --- reading
 
 
-async def session(asked: Call) -> object:
-    """One session."""
-    session_id = asked.path["session_id"]
-    found = await asked.api.bridge.read(GetSession(session_id))
+async def session(call: Call) -> object:
+    """Return one session."""
+    session_id = call.path["session_id"]
+    found = await call.api.bridge.read(GetSession(session_id))
     return _found(found, f"the session {session_id!r} is not retained")
 
 
-async def sessions(asked: Call) -> object:
-    """The newest."""
-    query: LimitQuery = asked.query
-    return Sessions(await asked.api.bridge.read(ListSessions(query.limit)))
+async def sessions(call: Call) -> object:
+    """Return the newest sessions."""
+    query: LimitQuery = call.query
+    return Sessions(await call.api.bridge.read(ListSessions(query.limit)))
 
 
-async def item(asked: Call) -> object:
-    """One item."""
-    item_id = asked.path["item_id"]
-    found = await asked.api.bridge.read(GetItem(item_id))
-    return _found(found, f"no retained session holds the item {item_id!r}, and it is in no catalogue")
+async def item(call: Call) -> object:
+    """Return one item."""
+    item_id = call.path["item_id"]
+    found = await call.api.bridge.read(GetItem(item_id))
+    return _found(found, f"no retained session holds the item {item_id!r}, and no catalogue lists it")
 
 
-async def items(asked: Call) -> object:
-    """By a part of a title or of an id; or the most popular."""
-    query: ItemQuery = asked.query
+async def items(call: Call) -> object:
+    """Return items by a part of their title or id; without it, the most popular."""
+    query: ItemQuery = call.query
     if not query.q:
-        return Items(await asked.api.bridge.read(ListPopularItems(query.limit)))
-    catalogue = asked.api.served.catalogue()
+        return Items(await call.api.bridge.read(ListPopularItems(query.limit)))
+    catalogue = call.api.service.catalogue()
     # The first search of a catalogue reads all its titles. On a thread of its own, other requests do not wait for it.
     found = [] if catalogue is None else await asyncio.to_thread(catalogue.search, query.q, query.limit)
     titled = [each.id for each in found]
-    return Items(await asked.api.bridge.read(FindItems(query.q, query.limit, titled)))
+    return Items(await call.api.bridge.read(FindItems(query.q, query.limit, titled)))
 
 
 def _found(view: object, otherwise: str) -> object:
@@ -281,31 +286,31 @@ def _found(view: object, otherwise: str) -> object:
     return view
 
 
-async def stats(asked: Call) -> object:
-    """How the service does."""
-    return asked.api.stats()
+async def stats(call: Call) -> object:
+    """Return the figures of now."""
+    return call.api.stats()
 
 
 # --- forgetting
 
 
-async def forget_session(asked: Call) -> object:
-    """By its id, whether it is retained or not."""
-    return await _forgotten(asked, Forget(session_id=asked.path["session_id"]))
+async def forget_session(call: Call) -> object:
+    """Erase a session by its id, whether it is retained or not."""
+    return await _forgotten(call, Forget(session_id=call.path["session_id"]))
 
 
-async def forget_user(asked: Call) -> object:
-    """Every session that the user took part in."""
-    return await _forgotten(asked, Forget(user_id=asked.path["user_id"]))
+async def forget_user(call: Call) -> object:
+    """Erase every session in which the user has an event."""
+    return await _forgotten(call, Forget(user_id=call.path["user_id"]))
 
 
-async def _forgotten(asked: Call, order: Forget) -> Forgotten:
-    n_sessions = await asked.api.bridge.read(CountSessions(order))
-    result = await asked.api.bridge.take([order])
+async def _forgotten(call: Call, order: Forget) -> Forgotten:
+    n_sessions = await call.api.bridge.read(CountSessions(order))
+    result = await call.api.bridge.ingest([order])
     return Forgotten(
         uuid4().hex,
         int(time() * 1000),
-        asked.api.served.ingest.is_durable,
+        call.api.service.ingest.is_durable,
         order.session_id,
         order.user_id,
         n_sessions,

@@ -1,4 +1,4 @@
-"""The one shape that errors have over HTTP, and which status says what."""
+"""Errors over HTTP: their one shape, and the status and code for each error of the service."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ __all__ = ["ApiError", "Problem", "encode_error", "translated"]
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What went wrong: a code for machines, a sentence for people, and the field it is about."""
+    """What went wrong: a code for programs, a message for people, and the field it is about."""
 
     code: str
     message: str
@@ -33,7 +33,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
 
 
 class ApiError(Exception):
-    """Answer with this status and problem, and these headers."""
+    """An error to answer with: a status, a problem, and headers."""
 
     def __init__(
         self, status: int, code: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
@@ -45,7 +45,7 @@ class ApiError(Exception):
 
     @classmethod
     def of_validation(cls, error: msgspec.ValidationError, where: str = "") -> "ApiError":
-        """What does not fit its type. The library's own words say what was expected, and where."""
+        """Return the error for a value that does not fit its type: msgspec says what was expected, and where."""
         message, _, place = str(error).partition(" - at `$")
         field = (where + place.rstrip("`")).lstrip(".")
         named = re.search("field `([^`]*)`", message)
@@ -60,7 +60,7 @@ _AGAIN: Final = {"retry-after": "1"}
 
 
 def translated(error: BaseException) -> ApiError:
-    """The error of the service, as who asked over HTTP is told."""
+    """Return the HTTP error for *error*."""
     if isinstance(error, ApiError):
         return error
     match error:
@@ -74,16 +74,16 @@ def translated(error: BaseException) -> ApiError:
         case RecordTooLargeError():
             return ApiError(413, "too_large", error.message)
         case TransportError():
-            message = f"{error.message}; some may have been written: send them again, with the same event_id"
+            message = f"{error.message}; some events may have been written: send all again, with the same event_id"
             return ApiError(503, "not_written", message, headers=_AGAIN)
         case StreamRecError():
             return ApiError(500, "failed", error.message)
-    return ApiError(500, "internal", "something is wrong with the service: its log says what")
+    return ApiError(500, "internal", "internal error: see the log of the service")
 
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
 def encode_error(problem: Problem) -> bytes:
-    """The body that tells *problem*."""
+    """Return the body for *problem*."""
     return _ENCODE(ErrorBody(problem))

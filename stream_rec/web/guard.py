@@ -1,7 +1,4 @@
-"""What stands between the network and the application: pages of other origins.
-
-Knows nothing of paths.
-"""
+"""Keeps out web pages of other origins. Knows nothing of paths."""
 
 import ipaddress
 
@@ -11,11 +8,11 @@ __all__ = ["OriginGuard"]
 
 
 class OriginGuard:
-    """Without keys, what is open to this machine is open to every web page that is looked at on it.
+    """Refuses calls from web pages of other origins, for services without keys.
 
-    A browser tells a page's origin, and which host it believes to talk to: both must be ours. What is no browser tells
-    no origin, and is let in. With *any_host* the service may be asked for by any name, so a page that gives its own
-    name our address is let in too.
+    Without keys, every web page that is open on this machine could call the service. A browser sends the origin of the
+    page and the host that it means to call: both must be ours. Other programs send no origin, and are let in. With
+    *any_host* any host name is accepted; so a page can get in by pointing its own name at our address.
     """
 
     def __init__(self, host: str, origins: tuple[str, ...] = (), *, any_host: bool = False) -> None:
@@ -33,12 +30,14 @@ class OriginGuard:
                 origin = value.decode("latin-1")
         if host is not None and not (self._any_host or self._is_ours(host)):
             raise ApiError(
-                403, "foreign_host", f"{host!r} is not this service: ask for it by its address, or give keys"
+                403, "foreign_host", f"{host!r} is not the address of this service: call it by its address, or set keys"
             )
         if origin is None or "*" in self._origins or origin in self._origins:
             return
         if origin.partition("://")[2] != host:
-            raise ApiError(403, "foreign_origin", f"pages of {origin!r} may not call this: name it with --http-cors")
+            raise ApiError(
+                403, "foreign_origin", f"pages of {origin!r} may not call this service: allow them with --http-cors"
+            )
 
     def _is_ours(self, host: str) -> bool:
         name = host.rpartition(":")[0] if host.rpartition("]")[2].startswith(":") or host.count(":") == 1 else host

@@ -1,6 +1,6 @@
-"""Who may do what: keys with scopes, read from settings, compared in constant time.
+"""API keys with scopes: read from settings, compared in constant time.
 
-Knows nothing of paths. A key is never logged nor shown; its name is.
+Knows nothing of paths. A key is never logged or shown; its name may be.
 """
 
 import hmac
@@ -22,7 +22,7 @@ _SHORTEST: Final = 16
 
 
 class ApiKey(NamedTuple):
-    """A key, as its digest: comparing digests takes as long for any key, of any length."""
+    """A key by its digest: comparing digests takes the same time for every key, of any length."""
 
     name: str
     scopes: frozenset[str]
@@ -30,7 +30,7 @@ class ApiKey(NamedTuple):
 
 
 class Keys:
-    """All keys that are known. With none, everybody may do everything."""
+    """All known keys. Without any, every caller may do everything."""
 
     def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
         self._keys = tuple(keys)
@@ -39,7 +39,10 @@ class Keys:
         return bool(self._keys)
 
     def scopes_of(self, key: str) -> frozenset[str] | None:
-        """What who brings *key* may do; None if nobody knows it. Looks at every key there is, found or not."""
+        """Return the scopes of *key*; None if it is unknown.
+
+        Compares it with every known key, so that the time it takes does not show whether one matched.
+        """
         digest = sha256(key.encode()).digest()
         found: frozenset[str] | None = None
         for each in self._keys:
@@ -49,14 +52,14 @@ class Keys:
 
 
 def read_keys(given: Iterable[str], path: str | None) -> Keys:
-    """The keys of settings `http_keys` and `http_keys_file`. Raises SettingsError, which shows no key."""
+    """Return the keys of the settings `http_keys` and `http_keys_file`. Raises SettingsError, which shows no key."""
     keys = [_key(text, "http_keys", f"entry {number}", is_plain=False) for number, text in enumerate(given, 1)]
     if path is not None:
         keys += _of_file(path)
     names = [key.name for key in keys]
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError("http_keys", f"{name!r} is given twice; each key has a name of its own")
+            raise SettingsError("http_keys", f"{name!r} is given twice; each key needs a name of its own")
     return Keys(keys)
 
 
@@ -80,12 +83,12 @@ def _key(text: str, setting: str, where: str, *, is_plain: bool) -> ApiKey:
     known = frozenset(scopes.split("+"))
     unknown = sorted(known - set(SCOPES))
     if unknown:
-        raise SettingsError(setting, f"{where}: {unknown[0]!r} is no scope; there are {', '.join(SCOPES)}")
+        raise SettingsError(setting, f"{where}: {unknown[0]!r} is not a scope; scopes are {', '.join(SCOPES)}")
     value = secret if is_plain else _secret(secret, setting, where)
     if not value.isascii():
-        raise SettingsError(setting, f"{where}: the key {name!r} has letters that no header can carry: use ASCII")
+        raise SettingsError(setting, f"{where}: the key {name!r} has characters that a header cannot carry: use ASCII")
     if len(value) < _SHORTEST:
-        raise SettingsError(setting, f"{where}: the key {name!r} has less than {_SHORTEST} characters")
+        raise SettingsError(setting, f"{where}: the key {name!r} has fewer than {_SHORTEST} characters")
     return ApiKey(name, known, sha256(value.encode()).digest())
 
 
@@ -94,11 +97,11 @@ def _secret(given: str, setting: str, where: str) -> str:
     if kind == "env":
         value = os.environ.get(place, "").strip()
         if not value:
-            raise SettingsError(setting, f"{where}: the environment has no {place}")
+            raise SettingsError(setting, f"{where}: the environment variable {place} is not set")
         return value
     if kind == "file":
         try:
             return Path(place).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(setting, f"{where}: cannot read the file of the key: {error}") from error
-    raise SettingsError(setting, f"{where}: a key is given as env:NAME or file:PATH, never as it is")
+            raise SettingsError(setting, f"{where}: cannot read the key's file: {error}") from error
+    raise SettingsError(setting, f"{where}: give the key as env:NAME or file:PATH, never itself")

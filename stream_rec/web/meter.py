@@ -1,6 +1,6 @@
 """What the web layer measures of itself: requests by endpoint and status, and how long they took.
 
-For the one thread of the event loop; anybody may read. Knows nothing of how figures are shown.
+Written by the event loop's thread, read by any. Knows nothing of how figures are shown.
 """
 
 from time import monotonic
@@ -13,11 +13,11 @@ from stream_rec.service.metrics.histogram import SECONDS, Histogram, Percentiles
 __all__ = ["ENDPOINT", "HttpMeter"]
 
 ENDPOINT: Final = "stream_rec.endpoint"
-"""Under this name a request's scope holds its endpoint, once it was routed to one."""
+"""The key of a request's scope that holds its endpoint, once it was routed to one."""
 
 
 class HttpMeter:
-    """Counts requests. An *endpoint* is its path with placeholders (`/v1/sessions/{id}`): ids would be without end."""
+    """Counts requests. An *endpoint* is a path with placeholders (`/v1/sessions/{id}`): ids are without limit."""
 
     def __init__(self) -> None:
         self.counts: dict[tuple[str, int], int] = {}
@@ -42,7 +42,7 @@ class HttpMeter:
         return sum(self.counts.copy().values())
 
     def percentiles(self, now: float | None = None) -> Percentiles | None:
-        """Of all requests of the last minute; None if there were none."""
+        """Return those of all requests of the last minute; None if there were none."""
         now = monotonic() if now is None else now
-        lately = [histogram.lately(now) for histogram in self.seconds.copy().values()]
-        return percentiles_of(np.sum(lately, axis=0), SECONDS) if lately else None
+        recent = [histogram.recent_counts(now) for histogram in self.seconds.copy().values()]
+        return percentiles_of(np.sum(recent, axis=0), SECONDS) if recent else None

@@ -1,6 +1,6 @@
-"""The OpenAPI document of the API, and the page that shows it. Both are made of the table of routes.
+"""The OpenAPI document of the API, made from the table of routes, and the page that shows it.
 
-The page is plain HTML, made here: it needs no script, and nothing from elsewhere.
+The page is plain HTML: it needs no script, and loads nothing from elsewhere.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,18 +17,18 @@ __all__ = ["document", "in_words", "page"]
 
 _REF: Final = "#/components/schemas/{name}"
 _ANY_PATH: Final = {
-    401: "No key, or an unknown one.",
-    403: "The key lacks the scope.",
-    413: "The call brings too much.",
-    422: "Something given is unknown, missing, or out of range: the error names it.",
-    503: "Not ready, or overloaded: ask again.",
+    401: "The key is missing or unknown.",
+    403: "The key lacks a scope.",
+    413: "The call exceeds a limit.",
+    422: "A field or parameter is unknown, missing, or out of range: the error names it.",
+    503: "The service is not ready, or overloaded: try again.",
 }
 _LIMITS: Final = {"minimum": "from", "maximum": "to", "minLength": "at least", "maxLength": "at most"}
 _WITH_BODY: Final = {400: "The body is not JSON."}
 
 
 def document() -> dict[str, Any]:
-    """OpenAPI 3.1."""
+    """Return the document, OpenAPI 3.1."""
     kinds = [kind for route in ROUTES for kind in (*route.answer, *route.body)]
     queries = [route.query for route in ROUTES]
     more = [kind for route in ROUTES for kind in route.more.values()]
@@ -43,8 +43,8 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "stream-rec",
             "version": __version__,
-            "description": "Live session-based recommendations. Beside these paths: /livez and /readyz for health "
-            "checks, /metrics for Prometheus, /v1/stream for the figures of /v1/stats as server-sent events.",
+            "description": "Live session-based recommendations. Further paths: /livez and /readyz for health checks, "
+            "/metrics for Prometheus, /v1/stream for the figures of /v1/stats as server-sent events.",
         },
         "paths": paths,
         "components": {
@@ -58,7 +58,7 @@ def _operation(route: Route, by_kind: Mapping[int, Any], components: Mapping[str
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
-        "description": f"Takes {_scopes(route.scopes)}, where keys are asked for.",
+        "description": f"Needs {_scopes(route.scopes)} if the service has keys.",
         "security": [{"key": []}, {}],
         "parameters": list(_parameters(route, by_kind, components)),
         "responses": dict(_responses(route, by_kind)),
@@ -95,10 +95,10 @@ def _parameters(route: Route, by_kind: Mapping[int, Any], components: Mapping[st
 
 def _responses(route: Route, by_kind: Mapping[int, Any]) -> Iterator[tuple[str, Any]]:
     schema = _any_of(route.answer, by_kind)
-    yield str(route.status), {"description": "Done.", "content": {"application/json": {"schema": schema}}}
+    yield str(route.status), {"description": "Success.", "content": {"application/json": {"schema": schema}}}
     failed = {"application/json": {"schema": {"$ref": _REF.format(name="ErrorBody")}}}
-    told = _ANY_PATH | (_WITH_BODY if route.body else {}) | dict(route.errors)
-    for status, meaning in sorted(told.items()):
+    meanings = _ANY_PATH | (_WITH_BODY if route.body else {}) | dict(route.errors)
+    for status, meaning in sorted(meanings.items()):
         yield str(status), {"description": meaning, "content": failed}
 
 
@@ -106,7 +106,7 @@ def _responses(route: Route, by_kind: Mapping[int, Any]) -> Iterator[tuple[str, 
 
 
 def page(described: Mapping[str, Any]) -> str:
-    """The document as a page to read."""
+    """Return the document as an HTML page."""
     parts = [f"<h1>stream-rec {escape(described['info']['version'])}: HTTP API</h1>"]
     parts.append(f"<p>{escape(described['info']['description'])}</p>")
     parts.append('<p><a href="/openapi.json">openapi.json</a> · <a href="/">dashboard</a></p><nav><ul>')
@@ -163,7 +163,7 @@ def _type(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def in_words(schema: Mapping[str, Any], link: Callable[[str], str], code: Callable[[str], str]) -> str:
-    """A schema in a few words; *link* leads to the type of a name, and *code* sets a value apart."""
+    """Return a schema in a few words; *link* makes a link to a named type, *code* sets a value as code."""
     if "$ref" in schema:
         return link(schema["$ref"].rpartition("/")[2])
     if "anyOf" in schema:
@@ -186,6 +186,6 @@ def _shape(schema: Mapping[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Text with `code`."""
+    """Return the text as HTML, with `code` set as code."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts))

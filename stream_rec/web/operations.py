@@ -1,4 +1,4 @@
-"""What is not about recommendations: health checks, figures as a stream, the documents, and the dashboard's files."""
+"""Paths that are not about recommendations: health checks, metrics, the stream, documents, the dashboard's files."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from stream_rec.web import openapi
 from stream_rec.web.errors import ApiError, encode_error
 from stream_rec.web.keys import READ
-from stream_rec.web.prometheus import Exposition, scraped_of
+from stream_rec.web.prometheus import Exposition, sources_of
 
 if TYPE_CHECKING:
     from stream_rec.web.context import Api
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["failed", "paths"]
 
 _STATIC: Final = Path(__file__).parent / "static"
-_EVERY_S: Final = 1.0
+_STREAM_EVERY_S: Final = 1.0
 _HEADERS: Final = {
-    # Pages of ours run their own files only, talk to this server only, and stand in nobody's frame.
+    # Our pages run only their own files, talk only to this server, and may not be framed.
     "content-security-policy": "default-src 'self'; img-src 'self' data: https:; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -32,13 +32,13 @@ _HEADERS: Final = {
 
 
 def failed(error: ApiError) -> Response:
-    """*error* as an answer."""
+    """Return *error* as a response."""
     body = encode_error(error.problem)
     return Response(body, error.status, headers=dict(error.headers), media_type="application/json")
 
 
 def paths(api: "Api") -> list[BaseRoute]:
-    """The routes of all this."""
+    """Return the routes of these paths."""
     described = openapi.document()
     shown = openapi.page(described)
 
@@ -46,7 +46,7 @@ def paths(api: "Api") -> list[BaseRoute]:
         return PlainTextResponse("alive\n")
 
     async def readyz(_: Request) -> Response:
-        status = api.served.status()
+        status = api.service.status()
         return PlainTextResponse(f"{status.state}\n", 200 if status.is_ready else 503)
 
     async def document(_: Request) -> Response:
@@ -61,16 +61,16 @@ def paths(api: "Api") -> list[BaseRoute]:
         except ApiError as error:
             return failed(error)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(_figures(api), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(_stats_stream(api), media_type="text/event-stream", headers=headers)
 
-    exposition = Exposition(scraped_of(api.served, api.http))
+    exposition = Exposition(sources_of(api.service, api.http))
 
     async def metrics(request: Request) -> Response:
         try:
             api.require((READ,), request.scope["headers"])
         except ApiError as error:
             return failed(error)
-        # Beside the loop: it takes as long as some ten recommendations.
+        # On a thread of its own: it takes as long as about ten recommendations, and the loop would stop meanwhile.
         text, kind = await asyncio.to_thread(exposition.render, request.headers.get("accept"))
         return Response(text, headers={"content-type": kind, "cache-control": "no-store"})
 
@@ -90,21 +90,21 @@ async def _index(_: Request) -> Response:
     return HTMLResponse((_STATIC / "index.html").read_text(encoding="utf-8"), headers=_HEADERS)
 
 
-async def _figures(api: "Api") -> AsyncIterator[bytes]:
-    """The figures once a second, until the server ends."""
+async def _stats_stream(api: "Api") -> AsyncIterator[bytes]:
+    """Yield the figures once a second until the server stops."""
     while not api.over.is_set():
         yield b"event: stats\ndata: " + api.encoded_stats() + b"\n\n"
         try:
-            await asyncio.wait_for(api.over.wait(), _EVERY_S)
+            await asyncio.wait_for(api.over.wait(), _STREAM_EVERY_S)
         except TimeoutError:
             continue
 
 
 class _Files(StaticFiles):
-    """Files with the headers of pages."""
+    """Static files with the headers of pages."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401  # Starlette's own
-        """Add ours."""
+        """Add our headers."""
         response = super().file_response(*args, **kwargs)
         response.headers.update(_HEADERS)
         return response

@@ -1,7 +1,7 @@
-"""The figures of a service for Prometheus: what is asked for is looked up when somebody asks, and at no other time.
+"""The figures of a service for Prometheus, computed when it scrapes, and at no other time.
 
-`FAMILIES` says what there is; the reference page is written from it, and dashboards and alerts are tested against it.
-Knows nothing of HTTP: `Exposition.render` gives the bytes and their type, and whoever serves sends them.
+`FAMILIES` lists them: the reference page is written from it, and dashboards and alerts are tested against it.
+Knows nothing of HTTP: `Exposition.render` returns the bytes and their content type.
 """
 
 import platform
@@ -30,7 +30,7 @@ from stream_rec.service.metrics.service_metrics import STAGES, ServiceMetrics
 from stream_rec.service.reporting.status import Status
 from stream_rec.web.meter import HttpMeter
 
-__all__ = ["FAMILIES", "STATES", "Exposition", "Family", "Scraped", "ServiceCollector", "scraped_of"]
+__all__ = ["FAMILIES", "STATES", "Exposition", "Family", "MetricSources", "ServiceCollector", "sources_of"]
 
 PREFIX: Final = "stream_rec_"
 STATES: Final = ("waiting for the broker", "recovering", "ready", "stopping")
@@ -55,16 +55,16 @@ class Family(NamedTuple):
     help: str
     labels: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
-    """Of a histogram's buckets."""
+    """Upper bounds of a histogram's buckets."""
 
     @property
     def full_name(self) -> str:
-        """As Prometheus asks for it."""
+        """The name in a query of Prometheus."""
         return PREFIX + self.name + ("_total" if self.kind == "counter" else "")
 
     @property
     def series(self) -> list[str]:
-        """The names of what it is exposed as."""
+        """The names of its series."""
         match self.kind:
             case "histogram":
                 return [f"{self.full_name}_{part}" for part in ("bucket", "count", "sum")]
@@ -76,85 +76,89 @@ class Family(NamedTuple):
 _MODEL: Final = ("model", "shadow", "window", "n")
 
 FAMILIES: Final = (
-    # How it is
+    # State
     Family("build_info", "gauge", "Always 1; the labels say what runs.", ("version", "python")),
-    Family("ready", "gauge", "1 while it answers, else 0."),
-    Family("state", "gauge", "1 for the state that it is in, 0 for the others.", ("state",)),
-    Family("owned_partitions", "gauge", "Partitions of events and requests that this process answers for."),
-    Family("lag_records", "gauge", "Records that are there and were not read, as of some two seconds ago.",
+    Family("ready", "gauge", "1 while the service answers, else 0."),
+    Family("state", "gauge", "1 for the present state, 0 for the others.", ("state",)),
+    Family("owned_partitions", "gauge", "Partitions of events and requests that are assigned to this process."),
+    Family("lag_records", "gauge", "Records in the topic that were not read yet, as of about two seconds ago.",
            ("topic", "partition")),
-    # What became of what came in
-    Family("events", "counter", "Records of the event source that this process answers for: applied; forget, an order "
-           "to; duplicate; dead_letter.", ("outcome",)),
-    Family("followed_events", "counter", "Records that other replicas answer for, or that a recovery passed again."),
-    Family("coalesced_events", "counter", "Applied events that a newer one of their session was answered in place of."),
-    Family("dead_letters", "counter", "Records that were refused, duplicates apart.", ("source", "reason")),
+    # Records and answers
+    Family("events", "counter", "Records of events that this process answers for: applied; forget (an order to "
+           "forget); duplicate; dead_letter.", ("outcome",)),
+    Family("followed_events", "counter", "Records that other replicas answer for, or that a recovery read again."),
+    Family("coalesced_events", "counter", "Applied events without an answer of their own: a newer event of their "
+           "session was answered."),
+    Family("dead_letters", "counter", "Rejected records, duplicates not counted.", ("source", "reason")),
     Family("requests", "counter", "Requests for recommendations, as records or over HTTP: answered; expired; "
            "dead_letter.", ("source", "outcome")),
     Family("answers", "counter", "Answers by the source of their first item; nothing: an answer without items.",
            ("source",)),
-    # How long it takes
-    Family("stage_duration_seconds", "histogram", "Time by stage: mailbox, a batch waits for the recommender; apply, a "
-           "batch is applied and answered; answer, questions over HTTP are answered, as many as waited; commit, until "
+    # Latency
+    Family("stage_duration_seconds", "histogram", "Time by stage: mailbox, a batch waits for the engine's thread; "
+           "apply, a batch is applied and answered; answer, all waiting requests over HTTP are answered; commit, until "
            "the broker has acknowledged.", ("stage",), _STAGE_BOUNDS),
-    Family("end_to_end_seconds", "histogram", "From the broker's time of a record until its answer is committed.", (),
-           _END_BOUNDS),
-    Family("batch_records", "histogram", "Records of a batch.", (), _SIZE_BOUNDS),
-    Family("commit_answers", "histogram", "Answers of a commit.", (), _SIZE_BOUNDS),
-    Family("commit_retries", "counter", "Tries of a commit that failed, and were made anew."),
-    Family("rebalances", "counter", "Times that partitions were shared out, the first one included."),
-    Family("recovery_duration_seconds", "summary", "Recoveries, from the broker's first answer to joining the group."),
-    # What is held
+    Family("end_to_end_seconds", "histogram", "From the broker's timestamp of a record until its answer is committed.",
+           (), _END_BOUNDS),
+    Family("batch_records", "histogram", "Records in a batch.", (), _SIZE_BOUNDS),
+    Family("commit_answers", "histogram", "Answers in a commit.", (), _SIZE_BOUNDS),
+    Family("commit_retries", "counter", "Attempts to commit that failed and were repeated."),
+    Family("rebalances", "counter", "Assignments of partitions to this process, the first one included."),
+    Family("recovery_duration_seconds", "summary", "Duration of a recovery, from the broker's first answer to joining "
+           "the group."),
+    # Memory
     Family("retained_sessions", "gauge", "Sessions in the index."),
-    Family("retained_events", "gauge", "Their events."),
-    Family("retained_items", "gauge", "Items in them."),
-    Family("retained_bytes", "gauge", "Their memory by the store's prices: what max_bytes limits. The process's is "
-           "process_resident_memory_bytes."),
-    Family("max_bytes", "gauge", "The limit of retained_bytes; absent without one."),
-    Family("evicted_sessions", "counter", "Sessions that have left the index, by age or by a limit."),
-    Family("horizon_seconds", "gauge", "Age of the oldest retained session: how far back the index sees."),
-    Family("retention_seconds", "gauge", "How far back it is meant to see; absent without a limit."),
-    Family("watermark_timestamp_seconds", "gauge", "The newest event time that was accepted."),
+    Family("retained_events", "gauge", "Events in the index."),
+    Family("retained_items", "gauge", "Items in the index."),
+    Family("retained_bytes", "gauge", "Memory of the index, estimated by cost per session, event and item: what "
+           "max_bytes limits. The memory of the process is process_resident_memory_bytes."),
+    Family("max_bytes", "gauge", "The limit of retained_bytes; absent without a limit."),
+    Family("evicted_sessions", "counter", "Sessions evicted from the index, by age or by a limit."),
+    Family("horizon_seconds", "gauge", "Age of the oldest retained session: how far back the index reaches."),
+    Family("retention_seconds", "gauge", "How far back the index is meant to reach; absent without a limit."),
+    Family("watermark_timestamp_seconds", "gauge", "The newest accepted event time."),
     # Snapshots
     Family("snapshot_last_written_timestamp_seconds", "gauge", "When this process last wrote a snapshot; absent before "
            "the first."),
-    Family("snapshot_last_size_bytes", "gauge", "Its size."),
-    Family("snapshot_write_duration_seconds", "summary", "Writing snapshots, beside the live answers."),
-    Family("snapshot_copy_duration_seconds", "summary", "Copying the state for them: answers wait for that long."),
+    Family("snapshot_last_size_bytes", "gauge", "Size of that snapshot."),
+    Family("snapshot_write_duration_seconds", "summary", "Duration of writing a snapshot. Answers go on meanwhile."),
+    Family("snapshot_copy_duration_seconds", "summary", "Duration of copying the state for a snapshot. Answers wait "
+           "meanwhile."),
     Family("snapshot_failures", "counter", "Snapshots that could not be written."),
-    Family("snapshot_interval_seconds", "gauge", "How often one is meant to be written; absent without snapshots."),
+    Family("snapshot_interval_seconds", "gauge", "Interval at which snapshots are to be written; absent without "
+           "snapshots."),
     # HTTP
     Family("http_requests", "counter", "Requests over HTTP.", ("endpoint", "status")),
-    Family("http_request_duration_seconds", "histogram", "Time from a request's arrival to the end of its answer.",
+    Family("http_request_duration_seconds", "histogram", "Time from the arrival of a request to the end of its answer.",
            ("endpoint",), _STAGE_BOUNDS),
-    Family("http_waiting_questions", "gauge", "Questions over HTTP that wait for the recommender."),
+    Family("http_waiting_questions", "gauge", "Requests over HTTP that wait for the engine's thread."),
     # Catalogue
     Family("catalogue_items", "gauge", "Items in the catalogue; absent without one."),
-    Family("catalogue_unavailable_items", "gauge", "Those of them that are not available."),
+    Family("catalogue_unavailable_items", "gauge", "Items in the catalogue that are not available."),
     # Quality
     Family("quality_answers", "gauge", "Answers in the window.", _MODEL),
-    Family("quality_scored", "gauge", "Those that were followed by another event of the session, and so can be scored.",
+    Family("quality_scored", "gauge", "Answers that were followed by another event of the session, and so could be "
+           "scored.", _MODEL),
+    Family("quality_hit_ratio", "gauge", "HR@n: the share of scored answers that contained the visitor's next item.",
            _MODEL),
-    Family("quality_hit_ratio", "gauge", "HR@n: the share of scored answers that held the visitor's next item.",
-           _MODEL),
-    Family("quality_mrr_ratio", "gauge", "MRR@n: the mean of 1/place of the next item, 0 where it was missing.",
+    Family("quality_mrr_ratio", "gauge", "MRR@n: the mean of 1/rank of the next item, 0 if it was missing.",
            _MODEL),
     Family("quality_novel_scored", "gauge", "Scored answers whose next item was new to the session.", _MODEL),
-    Family("quality_novel_hit_ratio", "gauge", "HR@n over those.", _MODEL),
-    Family("quality_coverage_ratio", "gauge", "The share of items that appeared in some answer.", _MODEL),
+    Family("quality_novel_hit_ratio", "gauge", "HR@n of the answers in quality_novel_scored.", _MODEL),
+    Family("quality_coverage_ratio", "gauge", "The share of retained items that appeared in an answer.", _MODEL),
 )  # fmt: skip
 
 
 class CatalogueFigures(Protocol):
-    """How much is in the catalogue."""
+    """The size of a catalogue."""
 
     def __len__(self) -> int: ...
     @property
     def n_unavailable(self) -> int: ...
 
 
-class Scraped(NamedTuple):
-    """Where figures are looked up. What a service does not have is None, and its metrics are absent."""
+class MetricSources(NamedTuple):
+    """What the figures are read from. A part that the service does not have is None, and its metrics are absent."""
 
     status: Callable[[], Status]
     metrics: ServiceMetrics | None = None
@@ -164,23 +168,23 @@ class Scraped(NamedTuple):
     max_bytes: int | None = None
     retention_ms: int | None = None
     waiting: Callable[[], int] | None = None
-    """How many questions over HTTP wait."""
+    """How many requests over HTTP wait."""
     catalogue: Callable[[], CatalogueFigures | None] = lambda: None
 
 
-def scraped_of(served: ServiceHandle, http: HttpMeter) -> Scraped:
-    """Where the figures of a service that serves HTTP are looked up."""
-    every_ms = served.snapshot_every_ms
-    return Scraped(
-        served.status,
-        served.metrics,
+def sources_of(service: ServiceHandle, http: HttpMeter) -> MetricSources:
+    """Return the sources of a service that serves HTTP."""
+    every_ms = service.snapshot_every_ms
+    return MetricSources(
+        service.status,
+        service.metrics,
         http,
-        served.snapshots,
+        service.snapshots,
         snapshot_interval_s=None if every_ms is None else every_ms / 1000,
-        max_bytes=served.max_bytes,
-        retention_ms=served.retention_ms,
-        waiting=lambda: len(served.request_queue),
-        catalogue=served.catalogue,
+        max_bytes=service.max_bytes,
+        retention_ms=service.retention_ms,
+        waiting=lambda: len(service.request_queue),
+        catalogue=service.catalogue,
     )
 
 
@@ -189,39 +193,39 @@ Samples = Iterator[tuple[str, tuple[str, ...], MetricValue]]
 
 
 class ServiceCollector(Collector):
-    """Looks everything up when it is collected; some milliseconds, and nothing otherwise."""
+    """Reads all figures at each `collect`, which takes some milliseconds; costs nothing in between."""
 
-    def __init__(self, scraped: Scraped) -> None:
-        self._scraped = scraped
+    def __init__(self, sources: MetricSources) -> None:
+        self._scraped = sources
 
     def describe(self) -> Iterable[Metric]:
-        """All families, empty."""
-        return [_begun(family) for family in FAMILIES]
+        """Return all families, empty."""
+        return [_empty(family) for family in FAMILIES]
 
     def collect(self) -> Iterable[Metric]:
-        """The families of which something is known."""
-        begun: dict[str, Any] = {}
+        """Return the families that have a figure."""
+        by_name: dict[str, Any] = {}
         for name, labels, value in self._samples():
-            if name not in begun:
-                begun[name] = _begun(_BY_NAME[name])
-            _add(begun[name], _BY_NAME[name], labels, value)
-        return [begun[family.name] for family in FAMILIES if family.name in begun]
+            if name not in by_name:
+                by_name[name] = _empty(_BY_NAME[name])
+            _add(by_name[name], _BY_NAME[name], labels, value)
+        return [by_name[family.name] for family in FAMILIES if family.name in by_name]
 
     def _samples(self) -> Samples:
-        scraped = self._scraped
-        status = scraped.status()
+        sources = self._scraped
+        status = sources.status()
         yield from _state(status)
         yield from _counts(status.counts)
-        yield from _held(status, scraped)
-        if scraped.metrics is not None:
-            yield from _metrics(scraped.metrics)
-        if scraped.snapshots is not None:
-            yield from _snapshots(scraped.snapshots, scraped.snapshot_interval_s)
-        if scraped.http is not None:
-            yield from _http(scraped.http)
-        if scraped.waiting is not None:
-            yield "http_waiting_questions", (), scraped.waiting()
-        catalogue = scraped.catalogue()
+        yield from _retained(status, sources)
+        if sources.metrics is not None:
+            yield from _metrics(sources.metrics)
+        if sources.snapshots is not None:
+            yield from _snapshots(sources.snapshots, sources.snapshot_interval_s)
+        if sources.http is not None:
+            yield from _http(sources.http)
+        if sources.waiting is not None:
+            yield "http_waiting_questions", (), sources.waiting()
+        catalogue = sources.catalogue()
         if catalogue is not None:
             yield "catalogue_items", (), len(catalogue)
             yield "catalogue_unavailable_items", (), catalogue.n_unavailable
@@ -230,15 +234,15 @@ class ServiceCollector(Collector):
 
 
 class Exposition:
-    """What `/metrics` answers: the service's figures, and the process's."""
+    """What `/metrics` returns: the figures of the service and those of the process."""
 
-    def __init__(self, scraped: Scraped) -> None:
+    def __init__(self, sources: MetricSources) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(ServiceCollector(scraped))
+        self._registry.register(ServiceCollector(sources))
         ProcessCollector(registry=self._registry)
 
     def render(self, accept: str | None = None) -> tuple[bytes, str]:
-        """The exposition and its content type: OpenMetrics for who accepts it, else the text that all know."""
+        """Return the exposition and its content type: OpenMetrics if *accept* names it, else the Prometheus text."""
         encode, content_type = choose_encoder(accept or "")
         return encode(self._registry), content_type
 
@@ -252,14 +256,14 @@ _MAKERS: Final[Mapping[MetricKind, Callable[..., Metric]]] = {
 }
 
 
-def _begun(family: Family) -> Metric:
+def _empty(family: Family) -> Metric:
     return _MAKERS[family.kind](PREFIX + family.name, family.help, labels=family.labels)
 
 
 def _add(metric: Any, family: Family, labels: tuple[str, ...], value: MetricValue) -> None:  # noqa: ANN401  # of four kinds
     match value:
         case Histogram():
-            total = value.sum  # before the counts: what is recorded meanwhile is counted, and not yet summed
+            total = value.sum  # before the counts: a value recorded in between is then counted but not yet in the sum
             reached = value.up_to(family.bounds)
             names = [*map(floatToGoString, family.bounds), "+Inf"]
             metric.add_metric(labels, buckets=list(zip(names, reached, strict=True)), sum_value=total)
@@ -281,7 +285,7 @@ def _state(status: Status) -> Samples:
 
 
 def _counts(counts: Counters) -> Samples:
-    dead, dead_requests = counts.dead.copy(), counts.dead_requests.copy()  # which another thread goes on with
+    dead, dead_requests = counts.dead.copy(), counts.dead_requests.copy()  # another thread counts meanwhile
     yield "events", ("applied",), counts.n_applied - counts.n_forgets
     yield "events", ("forget",), counts.n_forgets
     yield "events", ("duplicate",), counts.n_duplicates
@@ -291,16 +295,16 @@ def _counts(counts: Counters) -> Samples:
     for source, letters in (("events", dead), ("requests", dead_requests)):
         for reason, n in letters.items():
             yield "dead_letters", (source, reason), n
-    refused = dead_requests.total()
-    yield "requests", ("records", "answered"), max(0, counts.n_requests - refused - counts.n_expired)
+    rejected = dead_requests.total()
+    yield "requests", ("records", "answered"), max(0, counts.n_requests - rejected - counts.n_expired)
     yield "requests", ("records", "expired"), counts.n_expired
-    yield "requests", ("records", "dead_letter"), refused
+    yield "requests", ("records", "dead_letter"), rejected
     yield "requests", ("http", "answered"), counts.n_asked
     for source in ANSWER_SOURCES:
         yield "answers", (source,), counts.sources[source]
 
 
-def _held(status: Status, scraped: Scraped) -> Samples:
+def _retained(status: Status, sources: MetricSources) -> Samples:
     stats = status.stats
     if stats is not None:
         yield "retained_sessions", (), stats.n_sessions
@@ -312,10 +316,10 @@ def _held(status: Status, scraped: Scraped) -> Samples:
             yield "horizon_seconds", (), stats.horizon_ms / 1000
         if stats.watermark is not None:
             yield "watermark_timestamp_seconds", (), stats.watermark / 1000
-    if scraped.max_bytes is not None:
-        yield "max_bytes", (), scraped.max_bytes
-    if scraped.retention_ms is not None:
-        yield "retention_seconds", (), scraped.retention_ms / 1000
+    if sources.max_bytes is not None:
+        yield "max_bytes", (), sources.max_bytes
+    if sources.retention_ms is not None:
+        yield "retention_seconds", (), sources.retention_ms / 1000
 
 
 def _metrics(metrics: ServiceMetrics) -> Samples:

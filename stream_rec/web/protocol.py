@@ -1,4 +1,4 @@
-"""A connection as it is served: uvicorn's protocol, with bounds for clients that never come to a point."""
+"""A connection: uvicorn's protocol, with limits of size and time that uvicorn does not have with this parser."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,81 +9,80 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 __all__ = ["GuardedProtocol", "JoinedWrites"]
 
 _MOST_HEAD_BYTES: Final = 1 << 16
-_PATIENCE_S: Final = 30.0
 
 
 class JoinedWrites:
-    """*transport*, but what is written twice within a turn of the event loop is sent at once.
+    """Wraps *transport*: two writes within a turn of the event loop are sent with one system call.
 
-    Head and body of an answer are written one after the other. As two system calls they took a quarter of the time for
-    which the interpreter's lock was held under load.
+    Uvicorn writes the head and the body of an answer separately. As two system calls they took a quarter of the time
+    for which the interpreter's lock was held under load.
     """
 
-    __slots__ = ("_call_soon", "_held", "_transport")
+    __slots__ = ("_buffered", "_call_soon", "_transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._call_soon: Callable[..., object] = loop.call_soon
-        self._held = b""
+        self._buffered = b""
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever else a transport has
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # all else that a transport has
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Send *data*, at the end of the turn at the latest."""
-        held, self._held = self._held, b""
-        if held:
-            self._transport.writelines((held, data))
+        """Send *data* with the next write, or at the end of the turn."""
+        buffered, self._buffered = self._buffered, b""
+        if buffered:
+            self._transport.writelines((buffered, data))
         elif data:
-            self._held = data
+            self._buffered = data
             self._call_soon(self._flush)
 
     def close(self) -> None:
-        """Close it when all was sent."""
+        """Send what is buffered, then close."""
         self._flush()
         self._transport.close()
 
     def _flush(self) -> None:
-        held, self._held = self._held, b""
-        if held:
-            self._transport.write(held)
+        buffered, self._buffered = self._buffered, b""
+        if buffered:
+            self._transport.write(buffered)
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One whose clients send the head of a request within 64 KiB and half a minute, or are hung up on.
+    """Closes connections whose request does not arrive in time.
 
-    For the body they have half a minute more, however steadily it drips.
-
-    Uvicorn's own has no limit of either with this parser; and it writes an answer's head by itself.
+    A client has *max_wait_s* and 64 KiB for the head of a request, and *max_wait_s* more for the body, even if the body
+    arrives steadily. Also joins the two writes of an answer.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # as in the library
+    def __init__(self, *args: Any, max_wait_s: float, **kwargs: Any) -> None:  # noqa: ANN401  # as in the library
         super().__init__(*args, **kwargs)
+        self._max_wait_s = max_wait_s
         self._n_head = 0
         self._is_in_body = False
-        self._is_told = False
-        """Whether a head or a body came to its end in what was received last."""
-        self._patience: asyncio.TimerHandle | None = None
+        self._has_ended_part = False
+        """Whether a head or a body ended in the data received last."""
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a head."""
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]  # all that is called
-        self._wait()
+        """Start the timer for the first head."""
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]  # it has all that is called
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing."""
-        self._rest()
+        """Stop the timer."""
+        self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what is a head's."""
-        self._is_told = False
+        """Parse *data*, and count the bytes of a head."""
+        self._has_ended_part = False
         super().data_received(data)
-        if self._is_told and not self._is_in_body:
+        if self._has_ended_part and not self._is_in_body:
             return
-        # Nearly always a whole request comes at once: a timer is worth its time only where one does not.
-        if self._patience is None:
-            self._wait()
+        # A whole request nearly always arrives at once. Only other requests get a timer, since making one takes time.
+        if self._timer is None:
+            self._start_timer()
         if self._is_in_body:
             return
         self._n_head += len(data)
@@ -91,23 +90,23 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_headers_complete(self) -> None:
-        """The head is there."""
-        self._rest()
-        self._is_in_body = self._is_told = True
+        """Stop the timer: the head is complete."""
+        self._stop_timer()
+        self._is_in_body = self._has_ended_part = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The next head begins anew."""
-        self._rest()
+        """Stop the timer, and expect the next head."""
+        self._stop_timer()
         self._n_head = 0
-        self._is_in_body, self._is_told = False, True
+        self._is_in_body, self._has_ended_part = False, True
         super().on_message_complete()
 
-    def _wait(self) -> None:
-        self._rest()
-        self._patience = self.loop.call_later(_PATIENCE_S, self.transport.close)
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(self._max_wait_s, self.transport.close)
 
-    def _rest(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

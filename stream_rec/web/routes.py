@@ -1,4 +1,4 @@
-"""Which path does what, for whom. The application and its OpenAPI document are both made of this table."""
+"""The table of routes: the application and its OpenAPI document are both made from it."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -38,31 +38,31 @@ class Route(NamedTuple):
     method: str
     path: str
     handle: Callable[[Call], Awaitable[object]]
-    """Returns what is encoded as the answer."""
+    """Returns the answer, to be encoded as JSON."""
 
     scopes: tuple[str, ...]
-    """All that a key must allow."""
+    """The scopes that a key must have, all of them."""
 
     summary: str
     answer: tuple[Any, ...]
-    """The types that the answer may have."""
+    """The types of the answer."""
 
     query: type[msgspec.Struct] = NoQuery
     body: tuple[Any, ...] = ()
-    """The types that the body may have; none: there is no body."""
+    """The types of the body; empty: no body."""
 
     decoded: Any = Any
-    """As what the endpoint gets the body: as it is written, where a decoder of its own reads it."""
+    """The type that the body is decoded to; Any where the endpoint has a decoder of its own."""
 
     status: int = 200
     errors: Mapping[int, str] = {}
-    """Besides those that any path may have."""
+    """Further statuses, besides those that every path may answer with."""
 
     without: frozenset[str] = frozenset()
-    """Fields of *query* that are no parameters here."""
+    """Fields of *query* that are not parameters of this route."""
 
     more: Mapping[str, Any] = {}
-    """Parameters of the query beside those of *query*: name -> type."""
+    """Further parameters: name -> type."""
 
 
 _NOT_FOUND: Final = {404: "It is not retained."}
@@ -78,7 +78,9 @@ ROUTES: Final = (
         "What next for a session?",
         (Answer,),
         query=RequestFields,
-        without=frozenset({"session_id", "ttl_ms", "boost"}),  # in the path; of topics; a table, which no query holds
+        without=frozenset(
+            {"session_id", "ttl_ms", "boost"}
+        ),  # in the path; for topics only; a table, which a query string cannot hold
         more={"details": bool},
     ),
     Route(
@@ -87,7 +89,7 @@ ROUTES: Final = (
         "/v1/events:recommend",
         endpoints.recommend_after,
         (WRITE, READ),
-        "Apply an event, and answer for its session.",
+        "Apply an event, then recommend for its session.",
         (Answer,),
         body=(EventAndRequest,),
         errors=_NOT_TAKEN,
@@ -135,12 +137,12 @@ ROUTES: Final = (
         "/v1/items/{item_id}/similar",
         endpoints.similar,
         (READ,),
-        "What goes with an item: what is recommended after it alone.",
+        "What goes with an item: recommendations after this item alone.",
         (Answer,),
         SimilarQuery,
     ),
     Route("item", "GET", "/v1/items/{item_id}", endpoints.item, (READ,), "One item.", (ItemView,), errors=_NOT_FOUND),
-    Route("items", "GET", "/v1/items", endpoints.items, (READ,), "Look for items.", (Items,), ItemQuery),
+    Route("items", "GET", "/v1/items", endpoints.items, (READ,), "Find items.", (Items,), ItemQuery),
     Route(
         "forget_session",
         "DELETE",
@@ -161,5 +163,5 @@ ROUTES: Final = (
         (Forgotten,),
         errors=_NOT_TAKEN,
     ),
-    Route("stats", "GET", "/v1/stats", endpoints.stats, (READ,), "How the service does.", (Stats,)),
+    Route("stats", "GET", "/v1/stats", endpoints.stats, (READ,), "The figures of the service.", (Stats,)),
 )

@@ -1,4 +1,4 @@
-"""Settings -> the server. The only place where a setting's name meets the name of what it sets here."""
+"""Settings -> the server. The only module of web that reads settings."""
 
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.settings import Settings
@@ -9,11 +9,11 @@ from stream_rec.web.server import Server
 __all__ = ["build_server"]
 
 
-def build_server(settings: Settings, served: ServiceHandle) -> Server:
-    """A server that has its address and does not serve yet. Raises SettingsError."""
-    assert settings.http is not None, "asked for only where something is to be served"
+def build_server(settings: Settings, service: ServiceHandle) -> Server:
+    """Return a server that has bound its address and does not serve yet. Raises SettingsError."""
+    assert settings.http is not None, "called only if the setting `http` is given"
     return Server(
-        served,
+        service,
         settings.http,
         keys=read_keys(settings.http_keys, settings.http_keys_file),
         insecure=settings.insecure,

@@ -1,7 +1,4 @@
-"""The thread that serves HTTP, beside the one that recommends.
-
-It has an event loop of its own. `start` returns when the address is bound, or raises what is wrong with it.
-"""
+"""The thread that serves HTTP, with an event loop of its own, beside the thread that recommends."""
 
 import asyncio
 import contextlib
@@ -9,6 +6,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Iterator
+from functools import partial
 from threading import Event, Thread
 from typing import Final
 
@@ -36,7 +34,7 @@ _MOST_CONNECTIONS: Final = 20_000
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT`. Raises SettingsError."""
+    """Return host and port of `HOST:PORT`. Raises SettingsError."""
     host, _, port = text.rpartition(":")
     if int(port) > _MOST_PORTS:
         raise SettingsError("http", f"port {port} is above {_MOST_PORTS}")
@@ -44,7 +42,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches *host*."""
+    """Whether *host* can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -54,14 +52,14 @@ def is_loopback(host: str) -> bool:
 
 
 class Server:
-    """Serves *served* at *address*. `close` it.
+    """Serves *service* at *address*. Must be closed.
 
-    Raises SettingsError for an address that cannot be bound, or may not be without keys.
+    Raises SettingsError if the address cannot be bound, or can be reached from other machines and there are no keys.
     """
 
     def __init__(
         self,
-        served: ServiceHandle,
+        service: ServiceHandle,
         address: str,
         *,
         keys: Keys | None = None,
@@ -74,12 +72,12 @@ class Server:
         if not (keys or insecure or is_loopback(host)):
             raise SettingsError(
                 "http",
-                f"{host} can be reached from other machines, and there are no keys: give some with --http-key, "
-                "or say --insecure",
+                f"{host} can be reached from other machines, and there are no keys: set keys with --http-key, "
+                "or allow it with --insecure",
             )
         self._socket = _bound(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
-        self.api = Api(served, keys, limits, OriginGuard(host, origins, any_host=insecure))
+        self.api = Api(service, keys, limits, OriginGuard(host, origins, any_host=insecure))
         self._app = make_app(self.api, origins)
         self._started = Event()
         self._server: uvicorn.Server | None = None
@@ -88,22 +86,22 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where a browser finds it."""
+        """The address for a browser."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{_LOOPBACK if host in {'0.0.0.0', '[::]'} else host}:{self.port}/"  # noqa: S104  # compared only
 
     def start(self) -> "Server":
-        """Begin to serve."""
+        """Start to serve; return when the event loop runs."""
         self._thread.start()
         self._started.wait()
         log.info("serving HTTP at %s", self.url)
         return self
 
     def close(self) -> None:
-        """End what is answered, for two seconds at most, and let go."""
+        """Let open requests end, for two seconds at most; then close all."""
         server, loop = self._server, self._loop
         if server is not None and loop is not None and self._thread.is_alive():
-            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
                 loop.call_soon_threadsafe(self.api.over.set)
             server.should_exit = True
             self._thread.join(2 * _CLOSE_S + 1)
@@ -114,7 +112,7 @@ class Server:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve())
         except BaseException:
-            log.exception("the HTTP server has ended")
+            log.exception("the HTTP server failed")
             raise
         finally:
             self._started.set()
@@ -128,7 +126,7 @@ class Server:
             log_level="warning",
             access_log=False,
             lifespan="off",
-            http=GuardedProtocol,
+            http=partial(GuardedProtocol, max_wait_s=self.api.limits.max_wait_s),  # type: ignore[arg-type]  # makes one
             ws="none",
             backlog=_BACKLOG,
             timeout_keep_alive=75,
@@ -146,23 +144,23 @@ class Server:
             ticking.cancel()
 
     async def _tick(self) -> None:
-        """Once a second: note the counters; and where nobody serves the desk, let nobody wait at it."""
+        """Once a second: sample the counters; while the service does not answer, refuse what is queued."""
         while True:
             try:
                 self.api.stats_maker.tick()
                 if not self.api.is_ready:
-                    self.api.served.request_queue.refuse_all()
+                    self.api.service.request_queue.refuse_all()
             except Exception:
-                log.exception("the figures of the last second are lost")
+                log.exception("could not sample the figures of the last second")
             await asyncio.sleep(_TICK_S)
 
 
 class _Server(uvicorn.Server):
-    """One that leaves signals to the program: it is only a part of it."""
+    """Uvicorn's server without its signal handlers: signals are the program's."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
 
@@ -172,7 +170,7 @@ def _bound(host: str, port: int) -> socket.socket:
         made = socket.socket(family, kind, protocol)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(place)
-        made.listen(_BACKLOG)  # who comes before it serves waits, and is not turned away
+        made.listen(_BACKLOG)  # clients that connect before it serves wait, and are not refused
     except OSError as error:
         raise SettingsError("http", f"cannot listen at {host}:{port}: {error.strerror or error}") from error
     return made

@@ -1,6 +1,6 @@
-"""How the service does, as the API and the dashboard show it.
+"""The figures of a service, as `/v1/stats` and the dashboard show them.
 
-Made of the service's status; rates are taken between two looks. Knows nothing of HTTP.
+Made from the service's status; rates are taken between two samples of its counters. Knows nothing of HTTP.
 """
 
 from collections import deque
@@ -23,7 +23,7 @@ _WINDOW_S: Final = 10.0
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """By the second, over the last ten seconds or so."""
+    """Rates per second, over about the last ten seconds."""
 
     events_per_s: float
     answers_per_s: float
@@ -31,7 +31,7 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class Retained(msgspec.Struct, frozen=True):
-    """What the store holds."""
+    """What the index holds."""
 
     sessions: int
     events: int
@@ -44,14 +44,15 @@ class Retained(msgspec.Struct, frozen=True):
 
 
 class CatalogueSize(msgspec.Struct, frozen=True):
-    """How many items are known, and how many of them are not to be had."""
+    """How many items the catalogue has, and how many of them are unavailable."""
 
     items: int
     unavailable: int
 
 
+# The core has a `Stats` of its own, of the state only. This name shows in the OpenAPI document, so it stays.
 class Stats(msgspec.Struct, frozen=True):
-    """How the service does now."""
+    """The figures of the service now."""
 
     state: str
     at_ms: int
@@ -74,34 +75,34 @@ class Stats(msgspec.Struct, frozen=True):
 
 
 class StatsMaker:
-    """Makes them; `tick` is to be called about once a second."""
+    """Makes the figures. Call `tick` about once a second."""
 
-    def __init__(self, served: ServiceHandle, http: HttpMeter) -> None:
-        self._served = served
+    def __init__(self, service: ServiceHandle, http: HttpMeter) -> None:
+        self._service = service
         self._http = http
-        self._begun = monotonic()
-        self._seen: deque[tuple[float, int, int, int]] = deque()
+        self._started_at = monotonic()
+        self._samples: deque[tuple[float, int, int, int]] = deque()
 
     def tick(self) -> None:
-        """Note where the counters are."""
+        """Sample the counters."""
         now = monotonic()
-        counts = self._served.status().counts
-        self._seen.append((now, counts.n_read, counts.n_answers + counts.n_asked, self._http.n_requests))
-        while now - self._seen[0][0] > _WINDOW_S:
-            self._seen.popleft()
+        counts = self._service.status().counts
+        self._samples.append((now, counts.n_read, counts.n_answers + counts.n_asked, self._http.n_requests))
+        while now - self._samples[0][0] > _WINDOW_S:
+            self._samples.popleft()
 
     def __call__(self) -> Stats:
-        """The figures of now."""
-        served = self._served
-        status = served.status()
+        """Return the figures of now."""
+        service = self._service
+        status = service.status()
         counts = status.counts
         return Stats(
             state=status.state,
             at_ms=int(time() * 1000),
             version=__version__,
-            uptime_s=round(monotonic() - self._begun, 3),
+            uptime_s=round(monotonic() - self._started_at, 3),
             pid=status.pid,
-            durable=served.ingest.is_durable,
+            durable=service.ingest.is_durable,
             counts={
                 "read": counts.n_read,
                 "applied": counts.n_applied,
@@ -118,27 +119,27 @@ class StatsMaker:
             lag=status.lag,
             owned=status.owned,
             generation=status.generation,
-            # Copies first: the recommender counts meanwhile.
+            # Copied first: another thread counts meanwhile.
             dead_letters=dict(counts.dead.copy() + counts.dead_requests.copy()),
             snapshot=self._snapshot(),
-            latency_ms=(served.metrics or ServiceMetrics()).latency_ms(http=self._http.percentiles()),
+            latency_ms=(service.metrics or ServiceMetrics()).latency_ms(http=self._http.percentiles()),
             models=status.models,
             catalogue=self._catalogue(),
             quality=status.quality,
         )
 
     def _catalogue(self) -> CatalogueSize | None:
-        catalogue = self._served.catalogue()
+        catalogue = self._service.catalogue()
         return None if catalogue is None else CatalogueSize(len(catalogue), catalogue.n_unavailable)
 
     def _snapshot(self) -> dict[str, Any] | None:
-        last = None if self._served.snapshots is None else self._served.snapshots.last
+        last = None if self._service.snapshots is None else self._service.snapshots.last
         return None if last is None else {"name": Path(last.path).name, "age_s": round(monotonic() - last.at, 3)}
 
     def _rates(self) -> Rates:
-        if len(self._seen) < 2:  # noqa: PLR2004  # a rate is between two
+        if len(self._samples) < 2:  # noqa: PLR2004  # a rate needs two samples
             return Rates(0.0, 0.0, 0.0)
-        (then, *before), (now, *after) = self._seen[0], self._seen[-1]
+        (then, *before), (now, *after) = self._samples[0], self._samples[-1]
         rates = [round((new - old) / (now - then), 2) for old, new in zip(before, after, strict=True)]
         return Rates(*rates)
 
@@ -151,7 +152,7 @@ class StatsMaker:
             stats.n_events,
             stats.n_items,
             stats.n_bytes,
-            self._served.max_bytes,
+            self._service.max_bytes,
             stats.n_evicted,
             stats.watermark,
             stats.horizon_ms,

@@ -1,6 +1,6 @@
-"""A span for each HTTP request, in the trace of whoever asks, if its `traceparent` names one.
+"""A span for each HTTP request, in the caller's trace if its `traceparent` names one.
 
-An ASGI middleware; knows nothing of endpoints. Imported only where tracing is on.
+An ASGI middleware; knows nothing of endpoints. Imported only if tracing is on.
 """
 
 from collections.abc import Callable, Container, Iterator
@@ -16,7 +16,7 @@ from stream_rec.web.meter import ENDPOINT
 __all__ = ["UNTRACED", "TracingMiddleware"]
 
 UNTRACED: Final = frozenset({"/livez", "/readyz", "/metrics"})
-"""Asked by machines, every few seconds."""
+"""Paths that are called by machines, every few seconds."""
 
 _FIRST_SERVER_ERROR: Final = 500
 _NAMES: Final = TraceContextTextMapPropagator()
@@ -28,7 +28,7 @@ Send = Any
 
 
 class TracingMiddleware:
-    """Wraps the ASGI application *app*, which tells in the scope which endpoint it took."""
+    """Wraps the ASGI application *app*, which writes into the scope which endpoint answered."""
 
     def __init__(
         self,
@@ -47,13 +47,13 @@ class TracingMiddleware:
             return
         with self._span(scope) as span:
 
-            async def seen(message: Any) -> None:  # noqa: ANN401  # ASGI's
+            async def send_and_note(message: Any) -> None:  # noqa: ANN401  # ASGI's
                 if message["type"] == "http.response.start":
                     _note_status(span, message["status"])
                 await send(message)
 
             try:
-                await self._app(scope, receive, seen)
+                await self._app(scope, receive, send_and_note)
             finally:
                 if ENDPOINT in scope:
                     span.update_name(f"{scope['method']} {scope[ENDPOINT]}")

@@ -14,7 +14,7 @@ from web import Client, Running, embedded, eventually, on_broker
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, Event
 from stream_rec.transport.memory.broker import MemoryBroker
-from stream_rec.web import protocol
+from stream_rec.web.context import CallLimits
 from stream_rec.web.routes import ROUTES
 
 NOW = int(time.time() * 1000)
@@ -220,7 +220,7 @@ class TestEvents:
 
     def test_requests_that_do_not_say_how_many_are_counted_as_the_setting_has_it(self, running: Running) -> None:
         """Else a service with long answers could be asked for any number of items at once."""
-        running.server.api.served = running.served._replace(usual_n=1000)
+        running.server.api.service = running.served._replace(usual_n=1000)
         many = {"requests": [{"session_id": "a"}] * 21}
         assert (413, "too_many") == _refusal(running.client("POST", "/v1/recommendations", many))
 
@@ -240,7 +240,7 @@ class TestEvents:
     def test_one_of_the_future_is_refused_alone(self, running: Running) -> None:
         """A clock that is wrong spoils its own event, not those that came with it."""
         if running.served.max_future_ms is None:
-            running.server.api.served = running.served._replace(max_future_ms=1000)
+            running.server.api.service = running.served._replace(max_future_ms=1000)
         events = [{"session_id": "a", "item_id": "i"}, {"session_id": "a", "item_id": "j", "timestamp": NOW * 2}]
         told = running.client.post("/v1/events", events)
         assert (1, [(1, "future")]) == (told["accepted"], [(each["index"], each["code"]) for each in told["refused"]])
@@ -318,7 +318,7 @@ class TestOperations:
         """While it recovers it is alive and not ready, and says so to who asks."""
         status = running.served.status()
         recovering = msgspec.structs.replace(status, state="recovering")
-        running.server.api.served = running.served._replace(status=lambda: recovering, is_ready=lambda: False)
+        running.server.api.service = running.served._replace(status=lambda: recovering, is_ready=lambda: False)
         assert 200 == running.client("GET", "/livez").status
         assert (503, "recovering\n") == running.client("GET", "/readyz")[::3]
         reply = running.client("GET", "/v1/sessions/a/recommendations")
@@ -418,31 +418,44 @@ def test_a_head_without_end_is_hung_up_on(running: Running) -> None:
     assert 202 == running.client("POST", "/v1/events", [body] * 200).status, "a long body is no head"
 
 
-def test_a_body_that_drips_is_hung_up_on(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However steadily: it would hold its connection for ever. One that comes in time is taken."""
-    monkeypatch.setattr(protocol, "_PATIENCE_S", 1.0)
+@pytest.fixture
+def impatient() -> Iterator[Running]:
+    """A service that waits half a second for a head, and as long for a body."""
+    with on_broker(MemoryBroker({"clicks": 1, "recs": 1}), CallLimits(max_wait_s=0.5)) as running:
+        yield running
+
+
+def test_a_connection_whose_body_arrives_too_slowly_is_closed(impatient: Running) -> None:
+    """Even if bytes arrive steadily: otherwise it would be held for ever."""
     head = b"POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", impatient.server.port), timeout=10) as connection:
         connection.sendall(head)
         begun = time.monotonic()
+        connection.settimeout(0.1)
         with contextlib.suppress(ConnectionError):
             while time.monotonic() < begun + 5:
                 connection.sendall(b" ")
-                connection.settimeout(0.1)
                 with contextlib.suppress(TimeoutError):
                     assert b"" == connection.recv(1)
                     break
-        assert 0.9 < time.monotonic() - begun < 4
+        assert 0.4 < time.monotonic() - begun < 4
+
+
+def test_a_connection_whose_body_has_arrived_stays_open(impatient: Running) -> None:
+    """Even if it came after the head; and no timer is left that would close the connection later."""
+    head = b"POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n"
     body = b'{"session_id":"a","item_id":"i"}'
-    with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
-        connection.sendall(b"POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body))
-        connection.sendall(body[:5])
-        time.sleep(0.3)
-        connection.sendall(body[5:])
+    with socket.create_connection(("127.0.0.1", impatient.server.port), timeout=10) as connection:
+        connection.sendall(head % len(body))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100")
+        connection.sendall(body)
         assert connection.recv(1000).startswith(b"HTTP/1.1 202")
-        time.sleep(1.2)
+        connection.settimeout(0.8)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
         connection.sendall(b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
-        assert b"200 OK" in connection.recv(1000), "nothing waits for a body that has come"
+        connection.settimeout(10)
+        assert b"200 OK" in connection.recv(1000)
 
 
 def test_slow_and_broken_clients_stop_nobody(running: Running) -> None:

@@ -375,6 +375,7 @@ def is_a_sender(thread: threading.Thread) -> bool:
     return isinstance(thread, Sender)
 
 
+@pytest.mark.slow
 def test_a_start_that_was_given_up_fences_nobody(client: Client, own_broker: MakeBroker) -> None:
     """Not even where the errors that it met are kept, by a log for one, and with them all that they came by."""
     broker = own_broker()
@@ -430,6 +431,7 @@ def test_no_broker_at_the_address(client: Client) -> None:
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.slow
 def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> None:
     """Away in the middle, it is told so that waiting may mend it; afterwards the same parts go on where they were.
 

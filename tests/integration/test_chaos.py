@@ -11,6 +11,7 @@ from chaos import Plan, ravage
 from kafka_broker.plugin import MakeBroker
 
 
+@pytest.mark.slow
 def test_a_few_kills_leave_no_trace(own_broker: MakeBroker, tmp_path: Path) -> None:
     """Five kills of two replicas and one of the broker: each record is settled once, each answer is right."""
     plan = Plan(seed=1, clients=["kafka-python"] * 2, kills=5, restarts=1, rate=120, longest_wait_s=3)

@@ -112,6 +112,7 @@ def test_a_wrong_topic_is_not_made(broker: Broker) -> None:
         assert UnknownTopicOrPartitionError.errno == admin.describe_topics(["no-such-topic"])[0]["error_code"]
 
 
+@pytest.mark.slow
 def test_a_crash_loses_nothing_acknowledged(own_broker: MakeBroker) -> None:
     """SIGKILL and a new start: same address, same records, committed as they were."""
     broker = own_broker()
@@ -130,6 +131,7 @@ def test_a_crash_loses_nothing_acknowledged(own_broker: MakeBroker) -> None:
     assert [CLICK] == consumed(broker.address, clicks, 1, isolation_level="read_committed")
 
 
+@pytest.mark.slow
 def test_a_stop_and_a_start_keep_records(own_broker: MakeBroker) -> None:
     """The same for SIGTERM."""
     broker = own_broker()
@@ -139,6 +141,7 @@ def test_a_stop_and_a_start_keep_records(own_broker: MakeBroker) -> None:
     assert [CLICK] == consumed(broker.address, clicks, 1)
 
 
+@pytest.mark.slow
 def test_a_paused_broker_answers_nothing_until_it_goes_on(own_broker: MakeBroker) -> None:
     """An outage that a client sees as silence, and its end."""
     broker = own_broker()

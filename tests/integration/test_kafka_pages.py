@@ -25,6 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             os.kill(int(noted.read_text()), signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("kcat") is None, reason="no kcat here, which the pages read and write topics with")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_prints_what_it_shows(page: Path, own_broker: MakeBroker, folder: Path) -> None:

@@ -59,6 +59,7 @@ def test_events_go_through_the_topic(shop: Shop, client: str, tmp_path: Path) ->
         assert 0 == service.stop()
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_a_kill(shop: Shop, tmp_path: Path) -> None:
     """SIGKILL while events come over HTTP, three times: what was acknowledged is in the topic, and answered once."""
     argv = [*shop.argv, "--http", "127.0.0.1:0", "--snapshots", tmp_path / "snapshots", "--kafka-client", "confluent"]

@@ -19,7 +19,7 @@ from stream_rec.errors import SettingsError, TransportError
 QUICK = {("kafka-python", "freeze"), ("confluent", "kill")}
 """Of four forms of an outage, the two that `make test` has the time for."""
 AWAY = [
-    pytest.param(client, way, seconds, marks=() if seconds < 30 and (client, way) in QUICK else THOROUGH)
+    pytest.param(client, way, seconds, marks=pytest.mark.slow if seconds < 30 and (client, way) in QUICK else THOROUGH)
     for client in ("kafka-python", "confluent")
     for way in ("kill", "freeze")
     for seconds in (12, 30)
@@ -85,6 +85,7 @@ def test_a_broker_that_comes_later(shop: Shop, broker_: Broker, client: str) -> 
     assert one_by_one(LOG, shop.clicks, Engine()) == pairs(shop.answers())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("client", "way"), sorted(QUICK))
 def test_a_stop_while_the_broker_is_away(shop: Shop, broker_: Broker, tmp_path: Path, client: str, way: str) -> None:
     """It ends within ten seconds all the same, and the next start does what was left."""

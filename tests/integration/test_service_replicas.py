@@ -103,6 +103,7 @@ def test_the_share_of_one_that_is_killed_goes_to_the_others(shop: Shop, tmp_path
     assert each_answered_once(shop, LOG)
 
 
+@pytest.mark.slow
 @BOTH_IN_TIME
 def test_one_that_was_frozen(shop: Shop, tmp_path: Path, client: str) -> None:
     """Taken for dead, it loses its share; when it goes on it recovers and joins again, and doubles nothing."""
@@ -125,6 +126,7 @@ def test_one_that_was_frozen(shop: Shop, tmp_path: Path, client: str) -> None:
     assert each_answered_once(shop, LOG)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("client", "seconds"), [("kafka-python", 8), ("confluent", 1), pytest.param("confluent", 8, marks=THOROUGH)]
 )
@@ -166,6 +168,7 @@ def is_joining(service: Serving) -> bool:
     return service.live.life is not None and hasattr(service.live.life, "pipeline")
 
 
+@pytest.mark.slow
 def test_a_static_seat_is_kept_while_its_owner_restarts(shop: Shop, tmp_path: Path) -> None:
     """Its partitions wait for it, and the other one is not disturbed."""
     timeout = ("consumer.session.timeout.ms=45000",)

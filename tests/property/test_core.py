@@ -239,7 +239,7 @@ def random_log(seed: int, events: int, sessions: int, items: int, tick: int) -> 
     return [Event(f"s{s}", f"i{i}", int(t)) for s, i, t in zip(who, what, times, strict=True)]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [3, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_long_lists_with_ties_and_late_events(seed: int) -> None:
     """Law 2 where lists are thousands long, full of dead postings, and times are coarse."""
     twins = Twins(Limits(retention_ms=None, allowed_lateness_ms=10**9, max_session_events=8, max_sessions=1500))

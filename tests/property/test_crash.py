@@ -36,7 +36,7 @@ def test_a_crash_at_any_step_leaves_no_trace(seed: int) -> None:
     assert crashed_everywhere(seed, None) > 20
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_a_crash_leaves_no_trace_where_there_are_snapshots(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

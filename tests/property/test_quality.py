@@ -72,11 +72,11 @@ class Life(RuleBasedStateMachine):
         if forgets is not None:
             batch.insert(len(batch) // 2, Forget(session_id=forgets))
             wanted, counted = (np.insert(each, len(batch) // 2, True) for each in (wanted, counted))
-        watch = Observation(self.quality, counted.astype(np.uint8))
+        observation = Observation(self.quality, counted.astype(np.uint8))
         if answers:
-            self.engine.apply_and_answer(batch, None, wanted, watch)
+            self.engine.apply_and_answer(batch, None, wanted, observation)
         else:
-            self.engine.apply(batch, watch)
+            self.engine.apply(batch, observation)
         for event, is_wanted, is_counted in zip(batch, (wanted & answers).tolist(), counted.tolist(), strict=True):
             self.one(event, is_wanted=is_wanted, is_counted=is_counted)
 
@@ -108,7 +108,7 @@ class Life(RuleBasedStateMachine):
         split = self.engine.split
         model = split.models[number % len(split.models)].name
         listed = [Recommendation(item, 1.0, "neighbours") for item in items]
-        self.quality.shown([Answer(session, "r", listed, 0, {}, model)])
+        self.quality.on_answered([Answer(session, "r", listed, 0, {}, model)])
         self.twin.shown(session, number % len(split.models), items)
 
     @invariant()
@@ -165,7 +165,7 @@ def test_a_day_of_items_does_not_fill_the_memory() -> None:
     sizes = set()
     for begin in range(0, 100_000, 1_000):
         batch = [Event(f"s{j % 7}", f"i{j}", j) for j in range(begin, begin + 1_000)]
-        engine.apply_and_answer(batch, watch=Observation(quality, np.ones(1_000, np.uint8)))
+        engine.apply_and_answer(batch, observation=Observation(quality, np.ones(1_000, np.uint8)))
         sizes.add(quality._covered.item.size)
     quality._check()
     assert max(sizes) <= 1 << 16

@@ -20,14 +20,14 @@ from stream_rec.service.running.reporter import Reporter
 from stream_rec.service.running.threads import Threads
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.web.meter import HttpMeter
-from stream_rec.web.prometheus import Exposition, Scraped
+from stream_rec.web.prometheus import Exposition, MetricSources
 
 
 class Watched(NamedTuple):
-    """A service, and where its figures are looked up."""
+    """A service, and the sources of its metrics."""
 
     live: KafkaService
-    scraped: Scraped
+    sources: MetricSources
 
 
 def click(at: int, **others: object) -> bytes:
@@ -48,7 +48,7 @@ def watched(
     reporter = Reporter(None, taker, snapshots)
     return Watched(
         live,
-        Scraped(
+        MetricSources(
             lambda: reporter.status(live),
             live.metrics,
             HttpMeter(),
@@ -79,9 +79,9 @@ def running(service: Watched, done: Callable[[], bool]) -> Iterator[None]:
         thread.join()
 
 
-def figures(scraped: Scraped) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def figures(sources: MetricSources) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """The exposition, by name and labels."""
-    text, _ = Exposition(scraped).render()
+    text, _ = Exposition(sources).render()
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text.decode())
@@ -89,8 +89,8 @@ def figures(scraped: Scraped) -> dict[tuple[str, frozenset[tuple[str, str]]], fl
     }
 
 
-def figure(scraped: Scraped, name: str, **labels: str) -> float:
-    return figures(scraped)[f"stream_rec_{name}", frozenset(labels.items())]
+def figure(sources: MetricSources, name: str, **labels: str) -> float:
+    return figures(sources)[f"stream_rec_{name}", frozenset(labels.items())]
 
 
 def histogram(*values: float, now: float = 0.0) -> Histogram:

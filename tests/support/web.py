@@ -18,7 +18,7 @@ from stream_rec.service.committing.destinations import OutputDestinations
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.reporting.status import StatsTaker
-from stream_rec.service.requests.ingest import TopicInlet
+from stream_rec.service.requests.ingest import TopicIngest
 from stream_rec.service.requests.request_queue import RequestQueue
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.kafka_service import KafkaService
@@ -137,7 +137,7 @@ def on_broker(broker: MemoryBroker, limits: CallLimits | None = None) -> Iterato
         request_queue=request_queue,
     )
     live = KafkaService(lambda _: parts)
-    ingest = TopicInlet(lambda: broker, "clicks", EventEncoder(), request_queue)
+    ingest = TopicIngest(lambda: broker, "clicks", EventEncoder(), request_queue)
     served = ServiceHandle(request_queue, ingest, lambda: reporter.status(live), lambda: live.state == "ready")
     server = Server(served, "127.0.0.1:0", limits=limits).start()
     stop = threading.Event()

@@ -52,23 +52,23 @@ class Applying:
         self._numbering = IdEncoder(held, models, ruling)
 
     def in_order(
-        self, events: Sequence[Event | Forget], asked: ToAnswer | None, watch: Observation | None
+        self, events: Sequence[Event | Forget], asked: ToAnswer | None, observation: Observation | None
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply runs of events as batches, and what is to be forgotten in between."""
         if self._sessionizer is None and Forget not in set(map(type, events)):
-            outcome, answers = self._apply_events(events, asked, watch)  # type: ignore[arg-type]  # events only
+            outcome, answers = self._apply_events(events, asked, observation)  # type: ignore[arg-type]  # events only
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
         answers = []
         for run in self._runs(events):
             if isinstance(run[0], Forget):
-                self.forget(run[0].session_id, run[0].user_id, None if watch is None else watch.judge)
+                self.forget(run[0].session_id, run[0].user_id, None if observation is None else observation.evaluator)
                 outcomes.append(np.zeros(1, np.uint8))
                 answers.append(None)
                 continue
             part = None if asked is None else asked.part(len(answers), len(run))
-            seen = None if watch is None else watch.part(len(answers), len(run))
-            outcome, answered = self._apply_events(run, part, seen)  # type: ignore[arg-type]  # events only
+            observed = None if observation is None else observation.part(len(answers), len(run))
+            outcome, answered = self._apply_events(run, part, observed)  # type: ignore[arg-type]  # events only
             outcomes.append(outcome)
             answers += answered
         return Applied(np.concatenate(outcomes)), answers
@@ -84,7 +84,7 @@ class Applying:
         self._held.release([*new_slots, *notes.released], [*new_items, *notes.emptied])
         return batch
 
-    def forget(self, session_id: str | None, user_id: str | None, judge: Evaluator | None) -> int:
+    def forget(self, session_id: str | None, user_id: str | None, evaluator: Evaluator | None) -> int:
         """Erase a session, a user's sessions, or both; return how many sessions."""
         sessions = self._held.sessions
         slots = set() if user_id is None else set(sessions.of_user(user_id))
@@ -95,8 +95,8 @@ class Applying:
         if session_id is not None:
             names.add(session_id)  # evicted or not: its event ids may still stand in the window
         owners = [xxh3_64_intdigest(str(name).encode()) for name in names]
-        if judge is not None:
-            judge.forgot(owners)
+        if evaluator is not None:
+            evaluator.on_forgotten(owners)
         if self._sessionizer is not None and user_id is not None:
             self._sessionizer.forget(user_id)
         if self._sessionizer is not None and session_id is not None:
@@ -107,14 +107,14 @@ class Applying:
     # --- one batch
 
     def _apply_events(
-        self, events: Sequence[Event], asked: ToAnswer | None, watch: Observation | None
+        self, events: Sequence[Event], asked: ToAnswer | None, observation: Observation | None
     ) -> tuple[npt.NDArray[np.uint8], list[Answer | None]]:
         if self._sessionizer is not None:
             events = self._with_sessions(events, self._sessionizer)
         held, split = self._held, self._models.split
         before = held.index.counter(field.WATERMARK)
         batch, new_slots, new_items = self._numbering.batch(events)
-        served, rows, n_rows = self._rows_of(batch, asked, watch)
+        served, rows, n_rows = self._rows_of(batch, asked, observation)
         answers = new_rows(n_rows, split.longest)
         notes = self._drive(batch, asked, rows, answers)
         self._link_users(events, batch, notes)
@@ -133,14 +133,15 @@ class Applying:
                     dict(asked.offsets[place]),
                     split.models[by].name,
                 )
-        if watch is not None:
+        if observation is not None:
             state = held.index.state
-            watch.judge.took(AppliedBatch(batch, state.session, state.item, watch.counted, rows, answers))
+            observed = AppliedBatch(batch, state.session, state.item, observation.counted, rows, answers)
+            observation.evaluator.on_applied(observed)
         held.release([*new_slots, *notes.released], [*new_items, *notes.emptied])
         return batch.outcome, answered
 
     def _rows_of(
-        self, batch: EventArrays, asked: ToAnswer | None, watch: Observation | None
+        self, batch: EventArrays, asked: ToAnswer | None, observation: Observation | None
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], int]:
         """Return each event's model, [n], the row of each model's answer, [n, models], and how many rows there are."""
         n, split = batch.slot.size, self._models.split
@@ -156,7 +157,7 @@ class Applying:
                 served = split.served(self._held.index.state.session["hash"][batch.slot])
             asks = np.zeros((n, len(split.models)), np.bool_)
             asks[np.arange(n), served] = asked.wanted
-            if watch is not None:
+            if observation is not None:
                 asks[:, split.n_served :] = asks.any(axis=1, keepdims=True)
         rows = np.cumsum(asks, dtype=np.int32).reshape(asks.shape)
         return served, np.where(asks, rows - np.int32(1), np.int32(-1)), int(np.count_nonzero(asks))

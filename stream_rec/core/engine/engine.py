@@ -77,36 +77,36 @@ class Engine:
 
     # --- events
 
-    def apply(self, events: Sequence[Event | Forget], watch: Observation | None = None) -> Applied:
+    def apply(self, events: Sequence[Event | Forget], observation: Observation | None = None) -> Applied:
         """Apply *events* in order, and say what became of each. Each costs O(events of its session)."""
-        return self._applying.in_order(events, None, watch)[0]
+        return self._applying.in_order(events, None, observation)[0]
 
     def apply_and_answer(
         self,
         events: Sequence[Event | Forget],
         offsets: Sequence[Offsets] | None = None,
         wanted: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
-        watch: Observation | None = None,
+        observation: Observation | None = None,
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply *events* in order, and right after each answer for its session, with the session's model.
 
         The answers stand event for event; None for what was not applied, for a `Forget`, and where *wanted* says that
-        none is. *offsets* are the log positions to state in them, event for event. Where somebody is to *watch*,
-        shadows are asked as well.
+        none is. *offsets* are the log positions to state in them, event for event. With an *observation*, shadows are
+        asked as well.
         """
         asks = np.ones(len(events), np.uint8) if wanted is None else np.array(wanted, np.uint8)
         asked = ToAnswer([NO_OFFSETS] * len(events) if offsets is None else offsets, asks, bool(asks.all()))
-        return self._applying.in_order(events, asked, watch)
+        return self._applying.in_order(events, asked, observation)
 
     def forget(
-        self, *, session_id: str | None = None, user_id: str | None = None, judge: Evaluator | None = None
+        self, *, session_id: str | None = None, user_id: str | None = None, evaluator: Evaluator | None = None
     ) -> int:
         """Erase a session, a user's sessions, or both, as if they had never been seen; return how many sessions.
 
-        *judge*, who may know something of them, is told. The watermark stays, as does the absence of what had to leave.
+        The *evaluator*, if any, erases them too. The watermark stays, and sessions that were evicted do not come back.
         O(event-id window).
         """
-        return self._applying.forget(session_id, user_id, judge)
+        return self._applying.forget(session_id, user_id, evaluator)
 
     # --- many models at once
 

@@ -30,7 +30,7 @@ class ItemRules:
         find = self._held.items.find
         new = [number for _, name in catalogue.ids_from(first_new) if (number := find(name)) is not None]
         self.place(np.array(new, np.int64))
-        self._judge()
+        self._refresh_denials()
 
     def place(self, items: npt.NDArray[np.int64]) -> None:
         """Tell the index where in the catalogue *items* are, and whether they may come."""
@@ -47,7 +47,7 @@ class ItemRules:
             self.rulebook.forget_numbers()
             self.place(self._held.index.live_items())
 
-    def _judge(self) -> None:
+    def _refresh_denials(self) -> None:
         """Tell the index anew which items may come, by the catalogue."""
         index = self._held.index
         items, item = index.live_items(), index.state.item

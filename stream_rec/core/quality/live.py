@@ -54,24 +54,24 @@ class Quality:
         self._tally = _nothing_counted(self.windows_ms, len(self._models), n)
         self._covered = _nothing_covered(_FEWEST_ITEMS, len(self._models))
 
-    def took(self, taken: AppliedBatch) -> None:
+    def on_applied(self, applied: AppliedBatch) -> None:
         """Score what waited for these events, and remember the answers to them. A kernel call for a batch."""
-        n_new = min(taken.answers.n.size * self.n, len(taken.item))
+        n_new = min(applied.answers.n.size * self.n, len(applied.item))
         self._make_room(n_new)
-        score.took(
+        score.score_applied(
             self._shown,
             self._tally,
             self._covered,
             self._n_served,
-            taken.batch,
-            taken.session,
-            taken.item,
-            taken.counted,
-            taken.rows,
-            taken.answers,
+            applied.batch,
+            applied.session,
+            applied.item,
+            applied.counted,
+            applied.rows,
+            applied.answers,
         )
 
-    def shown(self, answers: Sequence[Answer]) -> None:
+    def on_answered(self, answers: Sequence[Answer]) -> None:
         """Remember answers that were given to requests; those without a session, or by no model of ours, are let be.
 
         Each is its session's newest answer now, in the place of one that no event followed.
@@ -83,14 +83,14 @@ class Quality:
         counts = np.array([min(len(each.items), self.n) for each in mine], np.int32)
         items = np.zeros((len(mine), self.n), np.uint64)
         items[np.arange(self.n) < counts[:, np.newaxis]] = _hashed(names)
-        self.shown_hashes(
+        self.on_answered_hashes(
             _hashed([str(each.session_id) for each in mine]),
             np.array([self._number[each.model] for each in mine], np.int32),
             items,
             counts,
         )
 
-    def shown_hashes(
+    def on_answered_hashes(
         self,
         session: npt.NDArray[np.uint64],
         model: npt.NDArray[np.int32],
@@ -102,7 +102,7 @@ class Quality:
         item = np.ascontiguousarray(item)
         score.show(self._shown, self._tally, self._covered, self._n_served, session, model, item, np.minimum(n, self.n))
 
-    def forgot(self, sessions: Sequence[int]) -> None:
+    def on_forgotten(self, sessions: Sequence[int]) -> None:
         """Keep nothing of these sessions, given by the XXH3-64 of their ids; counts do not say whose they are."""
         score.forget(self._shown, np.array(sessions, np.uint64))
 

@@ -34,7 +34,7 @@ from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.reporting.status import StatsTaker
-from stream_rec.service.requests.ingest import TopicInlet
+from stream_rec.service.requests.ingest import TopicIngest
 from stream_rec.service.requests.request_queue import RequestQueue
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.kafka_service import KafkaService
@@ -118,7 +118,7 @@ def build_served(
     settings: Settings, undo: ExitStack, live: KafkaService, report: Reporter, request_queue: RequestQueue
 ) -> ServiceHandle:
     """What the service shows to others, with a way in for their events; *undo* closes that."""
-    ingest = TopicInlet(
+    ingest = TopicIngest(
         lambda: open_broker(settings.events, client=settings.kafka_client, config=settings.kafka),
         parse_address(settings.events, "events").topic,
         EventEncoder(build_decode_rules(settings)),

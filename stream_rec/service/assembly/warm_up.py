@@ -75,14 +75,14 @@ def warm_up(
     events = [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)]
     quality = Quality(engine.split)
     if answers_events:
-        engine.apply_and_answer(events, watch=Observation(quality, np.ones(len(events), np.uint8)))
+        engine.apply_and_answer(events, observation=Observation(quality, np.ones(len(events), np.uint8)))
     if replays or not answers_events:
         engine.apply(events)
     if answers_requests:
-        quality.shown(engine.answer([Request(session_id="t"), Request(items=("a",))]))
+        quality.on_answered(engine.answer([Request(session_id="t"), Request(items=("a",))]))
         engine.answer([Request(session_id="t", explain=True), Request(items=("a",), explain=True)])
     engine.stats()
-    engine.forget(session_id="t", judge=quality)
+    engine.forget(session_id="t", evaluator=quality)
     if keeps_snapshots:
         engine.import_state(engine.export_state())
 

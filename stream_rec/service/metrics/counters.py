@@ -2,17 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
 from stream_rec.core.events import Answer
 
-__all__ = [
-    "Counters",
-]
-
-_LABEL_CHARS: Final = 15
+__all__ = ["Counters"]
 
 
 class Counters(msgspec.Struct):

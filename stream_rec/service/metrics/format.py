@@ -1,11 +1,13 @@
 """Times, durations and sizes as text for people."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["SURELY_SECONDS", "show_duration", "show_size", "show_time"]
+__all__ = ["SURELY_SECONDS", "show_duration", "show_lines", "show_size", "show_time"]
 
 _KIB: Final = 1024
+_LABEL_CHARS: Final = 15
 
 # What a timestamp in seconds looks like when it is read as milliseconds: the spring of 1973 at the latest.
 SURELY_SECONDS: Final = 100_000_000_000
@@ -36,3 +38,8 @@ def show_size(n_bytes: int) -> str:
             return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= _KIB
     return f"{size:.2f} GiB"
+
+
+def show_lines(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for each label and value, the values one below the other."""
+    return [f"{label:<{_LABEL_CHARS}}{value}" for label, value in rows]

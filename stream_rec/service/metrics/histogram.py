@@ -116,16 +116,16 @@ class Histogram:
         reached = np.cumsum(self._counts())
         return [*reached[self._bins.places(bounds)].tolist(), int(reached[-1])]
 
-    def lately(self, now: float) -> npt.NDArray[np.int64]:
+    def recent_counts(self, now: float) -> npt.NDArray[np.int64]:
         """The counts of about the minute before *now*, by bin."""
         seen = self._seen
         recent = [each.counts for each in (*seen.recent, seen.present) if each.until > now - _WINDOW_S]
-        lately: npt.NDArray[np.int64] = np.array(recent, np.int64).reshape(-1, len(self._bins)).sum(axis=0)
-        return lately
+        counts: npt.NDArray[np.int64] = np.array(recent, np.int64).reshape(-1, len(self._bins)).sum(axis=0)
+        return counts
 
     def percentiles(self, now: float) -> Percentiles | None:
         """Of the minute before *now*; None if nothing was recorded in it."""
-        return percentiles_of(self.lately(now), self._bins)
+        return percentiles_of(self.recent_counts(now), self._bins)
 
     def _counts(self) -> npt.NDArray[np.int64]:
         seen = self._seen

@@ -212,7 +212,7 @@ class Processor:
             for request, _ in judged
             for model in split.models[split.n_served :]
         ]
-        self.quality.shown([*(answer for _, answer in judged), *self.engine.answer(shadows)])
+        self.quality.on_answered([*(answer for _, answer in judged), *self.engine.answer(shadows)])
 
     def _read(self, record: Record) -> Answer | Request | DecodeError:
         """Return the request, the answer to one that has expired, or what is wrong."""
@@ -265,15 +265,15 @@ class Processor:
         return self._requests.decode(record.value)
 
     def _apply(self, run: "_Run", *, answering: bool, asked: Mask | None) -> tuple[Applied, Sequence[Answer | None]]:
-        watch = None if self.quality is None else Observation(self.quality, run.ours.astype(np.uint8))
+        observation = None if self.quality is None else Observation(self.quality, run.ours.astype(np.uint8))
         if not answering:
-            return self.engine.apply(run.events, watch), []
+            return self.engine.apply(run.events, observation), []
         wanted = run.ours if self._answers_events or asked is None else asked
         if self._coalesce and asked is None:
             newest = _newest_of_each_session(run.events, wanted)
             self.counts.n_coalesced += int(wanted.sum() - newest.sum())
             wanted = newest
-        return self.engine.apply_and_answer(run.events, run.offsets, wanted, watch)
+        return self.engine.apply_and_answer(run.events, run.offsets, wanted, observation)
 
     def _see(self, last: Mapping[str, int]) -> list[dict[str, int]]:
         """Note the last positions of a batch that nobody is told of."""

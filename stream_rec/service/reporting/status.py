@@ -16,23 +16,24 @@ from stream_rec.core.engine import Engine, Stats
 from stream_rec.core.quality import ModelShare, Quality, QualityReport, models_of
 from stream_rec.errors import SettingsError
 from stream_rec.service.metrics.counters import Counters
-from stream_rec.service.metrics.format import show_duration
+from stream_rec.service.metrics.format import show_duration, show_lines
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.transport.broker import Partition
 
 __all__ = [
+    "STATUS_EVERY_S",
     "StatsTaker",
     "Status",
     "read_status",
+    "show_horizon",
     "status_lines",
     "write_status",
 ]
 
 log = logging.getLogger(__name__)
 
-_EVERY_S: Final = 1.0
+STATUS_EVERY_S: Final = 1.0
 _STALE_S: Final = 10.0
-_LABEL_CHARS: Final = 15
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +82,7 @@ class StatsTaker:
         """Take them, if it is time to."""
         now = self._clock()
         if now >= self._next:
-            self._next = now + _EVERY_S
+            self._next = now + STATUS_EVERY_S
             self.stats = engine.stats()
             self.models = models_of(engine.split)
             if self._judge is not None:
@@ -122,12 +123,16 @@ def status_lines(path: Path) -> tuple[bool, list[str]]:
         ("read", f"{counts.n_read:,} records, {counts.n_answers:,} answers, {counts.n_followed:,} followed"),
         ("dead-lettered", f"{counts.n_dead_lettered:,}"),
         *([("lost", f"{counts.n_lost:,} records, to the topic's retention")] if counts.n_lost else []),
-        ("retained", "nothing yet" if stats is None else f"{stats.n_sessions:,} sessions, horizon {_horizon(stats)}"),
+        (
+            "retained",
+            "nothing yet" if stats is None else f"{stats.n_sessions:,} sessions, horizon {show_horizon(stats)}",
+        ),
         ("snapshot", status.last_snapshot or "none"),
         *(("quality", told) for told in ([] if status.quality is None else quality_lines(status.quality))),
     ]
-    return is_well, [f"{name:<{_LABEL_CHARS}}{value}" for name, value in lines]
+    return is_well, show_lines(lines)
 
 
-def _horizon(stats: Stats) -> str:
+def show_horizon(stats: Stats) -> str:
+    """Return how far back the state reaches, as text."""
     return "none" if stats.horizon_ms is None else show_duration(stats.horizon_ms)

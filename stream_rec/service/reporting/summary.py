@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from stream_rec.core.engine import Stats
-from stream_rec.service.metrics.counters import _LABEL_CHARS, Counters
-from stream_rec.service.metrics.format import SURELY_SECONDS, show_duration, show_size, show_time
+from stream_rec.service.metrics.counters import Counters
+from stream_rec.service.metrics.format import SURELY_SECONDS, show_duration, show_lines, show_size, show_time
 
 __all__ = ["summary_lines"]
 
@@ -41,7 +41,7 @@ def summary_lines(
         ("took", _rates(counts, seconds)),
         *(("hint", hint) for hint in _hints(counts, stats)),
     ]
-    return [f"{name:<{_LABEL_CHARS}}{value}" for name, value in lines]
+    return show_lines(lines)
 
 
 def _hints(counts: Counters, stats: Stats) -> Iterator[str]:

@@ -18,7 +18,7 @@ from stream_rec.errors import RecordTooLargeError, StreamRecError, TransportErro
 from stream_rec.service.requests.request_queue import ApplyEvents, BusyError, Completed, RequestQueue
 from stream_rec.transport.broker import Broker, ProducerRecord, Writer
 
-__all__ = ["Ingest", "Receipt", "TopicInlet"]
+__all__ = ["Ingest", "Receipt", "TopicIngest"]
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +44,14 @@ class Ingest(Protocol):
     def put(self, events: Sequence[Click | Forget], token: object) -> None:
         """Take *events*, in order; `deliver` gets the ticket with a Receipt or an error. Raises BusyError."""
 
-    def ask(self, events: Sequence[Click | Forget]) -> ApplyEvents | None:
+    def to_command(self, events: Sequence[Click | Forget]) -> ApplyEvents | None:
         """What to put on the desk to have *events* applied at once; None where they take the way through a log."""
 
     def close(self) -> None:
         """Write what was taken, and let go."""
 
 
-class TopicInlet:
+class TopicIngest:
     """Writes to the topic of events, on a thread of its own: all that waits goes out together.
 
     *connect* makes a broker. A call that fails may have been written in part: give events an `event_id`, and send them
@@ -84,7 +84,7 @@ class TopicInlet:
         except Full:
             raise BusyError("more events come than the broker takes") from None
 
-    def ask(self, events: Sequence[Click | Forget]) -> ApplyEvents | None:
+    def to_command(self, events: Sequence[Click | Forget]) -> ApplyEvents | None:
         """None: they take the way through the topic."""
         del events
         return None

@@ -77,10 +77,11 @@ class ApplyEvents(NamedTuple):
 class EventsApplied(NamedTuple):
     """What became of an `ApplyEvents`."""
 
-    refused: Sequence[RejectedRecord]
+    rejected: Sequence[RejectedRecord]
+    """Those that were not applied, late and repeated ones for example."""
     answer: Answer | None
-    first: int
-    """The log position of the first of its records."""
+    first_offset: int
+    """The offset of the first of its records."""
 
 
 Command = Query | ReadState[Any] | ApplyEvents

@@ -11,9 +11,10 @@ from stream_rec.core.engine import Stats
 from stream_rec.core.quality import QualityReport
 from stream_rec.errors import SettingsError
 from stream_rec.service.committing.snapshots import Snapshots
+from stream_rec.service.metrics.format import show_lines
 from stream_rec.service.metrics.log_setup import fields
 from stream_rec.service.reporting.quality_lines import quality_lines
-from stream_rec.service.reporting.status import _EVERY_S, _LABEL_CHARS, StatsTaker, Status, _horizon, write_status
+from stream_rec.service.reporting.status import STATUS_EVERY_S, StatsTaker, Status, show_horizon, write_status
 from stream_rec.service.reporting.summary import summary_lines
 from stream_rec.service.running.kafka_service import WAITING, KafkaService
 
@@ -54,7 +55,7 @@ class Reporter:
         now = self._clock()
         if now < self._next and live.state == self._told:
             return
-        self._next = now + _EVERY_S
+        self._next = now + STATUS_EVERY_S
         if live.state != self._told or now >= self._next_line:
             self._next_line = now + _LINE_EVERY_S
             self._log(live, now)
@@ -115,7 +116,7 @@ class Reporter:
         then, read, answers = self._before
         seconds = max(now - then, 1e-3)
         self._before = (now, counts.n_read, counts.n_answers)
-        held = "" if stats is None else f"; {stats.n_sessions:,} sessions, horizon {_horizon(stats)}"
+        held = "" if stats is None else f"; {stats.n_sessions:,} sessions, horizon {show_horizon(stats)}"
         behind = None if live.life is None else sum(live.life.lag.values())
         per_s, answers_per_s = (counts.n_read - read) / seconds, (counts.n_answers - answers) / seconds
         n_dead = counts.n_dead_lettered
@@ -148,6 +149,6 @@ def summary(live: KafkaService, reporter: Reporter) -> list[str]:
     """The end of a service in a few lines, as those of a run over files."""
     stats = reporter.stats
     if stats is None:
-        return [f"{'state':<{_LABEL_CHARS}}{live.state}: nothing was read"]
+        return show_lines([("state", f"{live.state}: nothing was read")])
     told = [] if reporter.quality is None else quality_lines(reporter.quality)
     return summary_lines(live.counts, stats, reporter.seconds, quality=told)

@@ -58,11 +58,11 @@ class StateInlet:
         self._numbers = count(number)
 
     def put(self, events: Sequence[Click | Forget], token: object) -> None:
-        """Leave them at the desk: the ticket comes with `Applied`."""
-        self._request_queue.put(self.ask(events), token)
+        """Queue them: the token comes back with `EventsApplied`."""
+        self._request_queue.put(self.to_command(events), token)
 
-    def ask(self, events: Sequence[Click | Forget]) -> ApplyEvents:
-        """What to put on the desk to have *events* applied."""
+    def to_command(self, events: Sequence[Click | Forget]) -> ApplyEvents:
+        """Return the command that applies *events*."""
         records = []
         for event in events:
             value, key = self._encode(event)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xxhash import xxh3_64_hexdigest
 
 from stream_rec.core.compiled import drop_stale_code, entry
 from stream_rec.core.engine import Engine
@@ -134,13 +135,23 @@ def test_without_a_folder_for_compiled_code_the_kernels_still_run(monkeypatch: p
 
 def test_compiled_code_of_other_sources_is_dropped(tmp_path: Path) -> None:
     """Numba would go on running a kernel whose inner functions have changed."""
-    (tmp_path / "entries.apply.nbi").touch()
-    (tmp_path / "entries.apply.1.nbc").touch()
-    (tmp_path / "other.nbi").touch()
+    for name in ("entries.apply.nbi", "entries.apply.1.nbc", "score.show.nbi", "entries.0123.made-from", "other.pyc"):
+        (tmp_path / name).touch()
     drop_stale_code(tmp_path)
-    (mark,) = tmp_path.glob("entries.*.made-from")
-    assert {path.name for path in tmp_path.iterdir()} == {"other.nbi", mark.name}
+    (mark,) = tmp_path.glob("*.made-from")
+    assert {path.name for path in tmp_path.iterdir()} == {"other.pyc", mark.name}
     (tmp_path / "entries.apply.nbi").touch()
     drop_stale_code.cache_clear()
     drop_stale_code(tmp_path)
-    assert (tmp_path / "entries.apply.nbi").exists(), "code made from these very sources is kept"
+    assert (tmp_path / "entries.apply.nbi").exists(), "code compiled from these very sources stays"
+
+
+def test_every_kernel_of_the_core_makes_compiled_code_stale(tmp_path: Path, tree: Path) -> None:
+    """The mark is the hash of the compiler's options and of every module in a folder `kernel` of the core."""
+    core = tree / "stream_rec/core"
+    sources = [core / "compiled.py", *sorted(core.glob("*/kernel/*.py"))]
+    assert {"index", "quality"} == {path.parts[-3] for path in sources[1:]}
+    assert set(sources[1:]) == {path for path in core.rglob("*.py") if path.parent.name == "kernel"}
+    drop_stale_code(tmp_path)
+    expected = xxh3_64_hexdigest(b"".join(path.read_bytes() for path in sources))
+    assert [f"kernels.{expected}.made-from"] == [path.name for path in tmp_path.iterdir()]

@@ -86,8 +86,8 @@ class TestShown:
         made = processor(answers_events=False)
         made.take_events([record(0, click("s", "a", 1000))])
         assert made.quality is not None
-        made.quality.shown([answer("s", "b", "c"), answer("t", "b")])
-        made.quality.shown([answer("s", "c", "b"), answer("s", "x", model="someone's")])
+        made.quality.on_answered([answer("s", "b", "c"), answer("t", "b")])
+        made.quality.on_answered([answer("s", "c", "b"), answer("s", "x", model="someone's")])
         made.take_events([record(1, click("s", "b", 2000)), record(2, click("s", "c", 3000))])
         (found,) = made.quality.report(4).windows[0].models
         assert (3, 1, 1.0, 0.5, 0.5) == (found.answers, found.scored, found.hr, found.mrr, found.coverage)
@@ -161,7 +161,7 @@ class TestEvents:
             quality = made.quality
             assert quality is not None
             made.take_events([record(0, click("s", "a", 120_000))])
-            quality.shown([answer("t", "a", "b")])
+            quality.on_answered([answer("t", "a", "b")])
             made.take_decoded(*_followed(made, click("u", "c", 120_000 + later)))
             for _ in range(2):
                 (found,) = quality.report(4).windows[0].models
@@ -186,7 +186,7 @@ class TestEvents:
         quality = Quality(engine.split, windows_ms=(600_000,))
         events = [Event("", item, time, user_id="u") for item, time in (("a", 0), ("b", 1000), ("c", 60_000))]
         for event in events:
-            engine.apply_and_answer([event], watch=Observation(quality, np.ones(1, np.uint8)))
+            engine.apply_and_answer([event], observation=Observation(quality, np.ones(1, np.uint8)))
         assert [("sknn", 3, 1)] == told(quality)
 
 

@@ -20,17 +20,17 @@ def split(*shares: float, salt: str = "stream-rec") -> Split:
     return Split(PRESETS["sknn"], trials, salt)
 
 
-class Looking:
-    """A judge that keeps what it is told."""
+class RecordingEvaluator:
+    """An evaluator that records the rows of each batch."""
 
     def __init__(self) -> None:
         self.rows: list[list[list[int]]] = []
 
-    def took(self, taken: AppliedBatch) -> None:
-        self.rows.append(taken.rows.tolist())
+    def on_applied(self, applied: AppliedBatch) -> None:
+        self.rows.append(applied.rows.tolist())
 
-    def forgot(self, sessions: object) -> None:
-        """Nothing is kept."""
+    def on_forgotten(self, sessions: object) -> None:
+        """Nothing to erase: rows hold no ids."""
 
 
 class TestWhoGetsWhich:
@@ -113,10 +113,10 @@ class TestAnswers:
 
     def test_shadows_are_asked_only_where_somebody_looks(self, engine: Engine) -> None:
         """Where nobody judges their answers they would be for nothing."""
-        looking = Looking()
+        evaluator = RecordingEvaluator()
         wanted = [place % 3 > 0 for place in range(len(LOG))]
-        engine.apply_and_answer(LOG, None, wanted, Observation(looking, np.ones(len(LOG), np.uint8)))
-        (rows,) = looking.rows
+        engine.apply_and_answer(LOG, None, wanted, Observation(evaluator, np.ones(len(LOG), np.uint8)))
+        (rows,) = evaluator.rows
         assert [[False, False]] * 3 == [[each >= 0 for each in rows[place][1:]] for place in (0, 3, 6)]
         assert all((row[2] >= 0) == is_wanted for row, is_wanted in zip(rows, wanted, strict=True))
         used = sorted(each for row in rows for each in row if each >= 0)

@@ -7,6 +7,7 @@ from importlib.resources import files
 from operator import attrgetter
 from pathlib import Path
 
+import pytest
 from make_sample import packed, texts
 
 from stream_rec.datasets.logs import online_retail
@@ -60,12 +61,14 @@ def test_the_files_carry_no_time() -> None:
         assert (b"\x1f\x8b\x08\x00", b"\0\0\0\0") == (header[:4], header[4:])
 
 
+@pytest.mark.slow
 def test_the_sample_is_the_log(data: Path) -> None:
     """The sample is all that the reader takes of the published log."""
     log = online_retail(data / "online-retail")
     assert (log.events, log.titles) == load_sample()
 
 
+@pytest.mark.slow
 def test_the_script_writes_the_sample(data: Path) -> None:
     """Run again, it writes the same text, and packs it to the same bytes.
 

@@ -65,12 +65,12 @@ def test_the_stream_needs_one(running: Running) -> None:
     ("given", "told"),
     [
         ("shop:read", "entry 1 is not NAME:SCOPES:KEY"),
-        ("shop:look:env:KEY", "'look' is no scope"),
-        ("shop:read:secret-as-it-is-0123", "never as it is"),
-        ("shop:read:env:NOT_THERE", "the environment has no NOT_THERE"),
-        ("shop:read:file:/not/there", "cannot read the file of the key"),
-        ("shop:read:env:SHORT", "less than 16 characters"),
-        ("shop:read:env:ACCENTS", "letters that no header can carry"),
+        ("shop:look:env:KEY", "'look' is not a scope"),
+        ("shop:read:secret-as-it-is-0123", "never itself"),
+        ("shop:read:env:NOT_THERE", "the environment variable NOT_THERE is not set"),
+        ("shop:read:file:/not/there", "cannot read the key's file"),
+        ("shop:read:env:SHORT", "fewer than 16 characters"),
+        ("shop:read:env:ACCENTS", "characters that a header cannot carry"),
     ],
 )
 def test_keys_that_are_none(given: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from stream_rec.core.quality import ModelQuality, QualityReport, WindowQuality
 from stream_rec.errors import SnapshotError
-from stream_rec.web.prometheus import FAMILIES, PREFIX, Exposition, Scraped
+from stream_rec.web.prometheus import FAMILIES, PREFIX, Exposition, MetricSources
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 BROKEN = [b"{", b"[]"]
 
 
-def judged(service: Watched, hr_novel: float | None = 0.4) -> Scraped:
+def judged(service: Watched, hr_novel: float | None = 0.4) -> MetricSources:
     """With live quality of two models, one a shadow."""
     figures = {name: 0.5 for field in ("hr", "mrr", "hr_novel") for name in (field, f"{field}_low", f"{field}_high")}
     models = [
@@ -30,8 +30,8 @@ def judged(service: Watched, hr_novel: float | None = 0.4) -> Scraped:
         for name in ("a", "b")
     ]  # fmt: skip
     report = QualityReport(20, [WindowQuality(300.0, models)])
-    status = service.scraped.status
-    return service.scraped._replace(status=lambda: msgspec.structs.replace(status(), quality=report))
+    status = service.sources.status
+    return service.sources._replace(status=lambda: msgspec.structs.replace(status(), quality=report))
 
 
 class Shelf(str):
@@ -41,9 +41,9 @@ class Shelf(str):
     n_unavailable = 2
 
 
-def complete(service: Watched) -> Scraped:
+def complete(service: Watched) -> MetricSources:
     """With everything that a service can have."""
-    http = service.scraped.http
+    http = service.sources.http
     assert http is not None
     http.record("/v1/events", 202, 0.004)
     http.record("/v1/events", 401, 0.001)
@@ -53,62 +53,62 @@ def complete(service: Watched) -> Scraped:
 def test_every_family_is_told_by_a_service_that_has_everything(tmp_path: Path) -> None:
     """None of those on the reference page is one that nobody fills."""
     service = watched(tmp_path, [*map(click, range(30)), *BROKEN])
-    scraped = complete(service)
-    snapshots = scraped.snapshots
+    sources = complete(service)
+    snapshots = sources.snapshots
     assert snapshots is not None
 
     def has_everything() -> bool:
-        status = scraped.status()  # the lag is looked at now and then, by a thread of its own, and so is the state
+        status = sources.status()  # the lag is looked at now and then, by a thread of its own, and so is the state
         is_seen = bool(status.lag) and status.stats is not None and status.stats.watermark is not None
         return service.live.metrics.batch_records.sum == 32 and snapshots.last is not None and is_seen
 
     with running(service, has_everything):
-        told = {name for name, _ in figures(scraped)}
+        told = {name for name, _ in figures(sources)}
         # The client library adds when a counter was made.
         assert {name for family in FAMILIES for name in family.series} <= told
-        assert (9, 2) == (figure(scraped, "catalogue_items"), figure(scraped, "catalogue_unavailable_items"))
+        assert (9, 2) == (figure(sources, "catalogue_items"), figure(sources, "catalogue_unavailable_items"))
         assert {name for name in told if name.startswith(PREFIX)} <= {n for family in FAMILIES for n in family.series}
 
 
 def test_what_came_in_adds_up(tmp_path: Path) -> None:
     """Outcomes are all that was read; answers by source are all answers; dead letters have their reasons."""
     service = watched(tmp_path, [*map(click, range(30)), *BROKEN])
-    scraped, counts = service.scraped, service.live.counts
+    sources, counts = service.sources, service.live.counts
 
     def has_seen_all() -> bool:
-        stats = scraped.status().stats  # looked at once a second, so later than the batches are counted
+        stats = sources.status().stats  # looked at once a second, so later than the batches are counted
         is_last = stats is not None and stats.watermark == 1_029
         return service.live.metrics.batch_records.sum == 32 and is_last
 
     with running(service, has_seen_all):
-        told = figures(scraped)
+        told = figures(sources)
         assert 32 == sum(value for (name, _), value in told.items() if name == "stream_rec_events_total")
         assert 30 == sum(value for (name, _), value in told.items() if name == "stream_rec_answers_total")
         dead = {dict(labels)["reason"]: value for (name, labels), value in told.items() if "dead_letters" in name}
         assert dict(counts.dead) == dead
-        assert 2 == figure(scraped, "events_total", outcome="dead_letter")
-        assert (1, 1) == (figure(scraped, "ready"), figure(scraped, "state", state="ready"))
-        assert 1 == figure(scraped, "owned_partitions")
-        assert 3 == figure(scraped, "retained_sessions")
-        assert 0.4 == figure(scraped, "retention_seconds")
+        assert 2 == figure(sources, "events_total", outcome="dead_letter")
+        assert (1, 1) == (figure(sources, "ready"), figure(sources, "state", state="ready"))
+        assert 1 == figure(sources, "owned_partitions")
+        assert 3 == figure(sources, "retained_sessions")
+        assert 0.4 == figure(sources, "retention_seconds")
 
 
 def test_snapshots_are_told(tmp_path: Path) -> None:
     """How many, how long they took to copy and to write, when the last one was, and those that failed."""
     service = watched(tmp_path, [*map(click, range(30))])
-    scraped, snapshots = service.scraped, service.scraped.snapshots
+    sources, snapshots = service.sources, service.sources.snapshots
     assert snapshots is not None
     with running(service, lambda: snapshots.last is not None):
         pass
     for part in ("write", "copy"):
-        assert figure(scraped, f"snapshot_{part}_duration_seconds_count") > 0
-        assert figure(scraped, f"snapshot_{part}_duration_seconds_sum") > 0
-    assert 1_700_000_000 == figure(scraped, "snapshot_last_written_timestamp_seconds")
-    assert 300 == figure(scraped, "snapshot_interval_seconds")
+        assert figure(sources, f"snapshot_{part}_duration_seconds_count") > 0
+        assert figure(sources, f"snapshot_{part}_duration_seconds_sum") > 0
+    assert 1_700_000_000 == figure(sources, "snapshot_last_written_timestamp_seconds")
+    assert 300 == figure(sources, "snapshot_interval_seconds")
     last = snapshots.last
     assert last is not None
-    assert Path(last.path).stat().st_size == figure(scraped, "snapshot_last_size_bytes")
-    assert 0 == figure(scraped, "snapshot_failures_total")
+    assert Path(last.path).stat().st_size == figure(sources, "snapshot_last_size_bytes")
+    assert 0 == figure(sources, "snapshot_failures_total")
 
 
 def test_a_snapshot_that_fails_is_counted(tmp_path: Path) -> None:
@@ -118,33 +118,33 @@ def test_a_snapshot_that_fails_is_counted(tmp_path: Path) -> None:
         raise SnapshotError(f"{step}: the disk is full")
 
     service = watched(tmp_path, [*map(click, range(30))], step=fail)
-    failed = service.scraped.snapshots
+    failed = service.sources.snapshots
     assert failed is not None
     with running(service, lambda: failed.failed.count > 0):
-        assert figure(service.scraped, "snapshot_failures_total") > 0
-        assert 0 == figure(service.scraped, "snapshot_write_duration_seconds_count")
+        assert figure(service.sources, "snapshot_failures_total") > 0
+        assert 0 == figure(service.sources, "snapshot_write_duration_seconds_count")
 
 
 def test_a_histogram_is_what_was_measured(tmp_path: Path) -> None:
     """Its buckets grow, the last holds all, and the sum is that of the values."""
     service = watched(tmp_path, [])
-    http = service.scraped.http
+    http = service.sources.http
     assert http is not None
     for seconds in (0.0004, 0.003, 0.0031, 0.6, 99.0):
         http.record("/v1/events", 202, seconds)
     name = "http_request_duration_seconds"
     wanted = {"0.0005": 1, "0.003": 2, "0.005": 3, "0.5": 3, "1.0": 4, "10.0": 4, "+Inf": 5}
     assert wanted == {
-        bound: figure(service.scraped, f"{name}_bucket", endpoint="/v1/events", le=bound) for bound in wanted
+        bound: figure(service.sources, f"{name}_bucket", endpoint="/v1/events", le=bound) for bound in wanted
     }
-    assert 5 == figure(service.scraped, f"{name}_count", endpoint="/v1/events")
-    assert 99.6065 == pytest.approx(figure(service.scraped, f"{name}_sum", endpoint="/v1/events"))
+    assert 5 == figure(service.sources, f"{name}_count", endpoint="/v1/events")
+    assert 99.6065 == pytest.approx(figure(service.sources, f"{name}_sum", endpoint="/v1/events"))
 
 
 def test_a_service_that_has_not_begun_tells_that_it_is_not_ready(tmp_path: Path) -> None:
     """Before there are figures of the state, and without all that is optional."""
     service = watched(tmp_path, [])
-    told = figures(Scraped(service.scraped.status))
+    told = figures(MetricSources(service.sources.status))
     assert 0 == told["stream_rec_ready", frozenset()]
     assert 1 == told["stream_rec_state", frozenset({("state", "waiting for the broker")})]
     names = {name for name, _ in told}
@@ -156,10 +156,10 @@ def test_a_service_that_has_not_begun_tells_that_it_is_not_ready(tmp_path: Path)
 
 def test_quality_is_told_by_model_and_window(tmp_path: Path) -> None:
     """A figure that is not known yet is absent, not 0."""
-    scraped = judged(watched(tmp_path, []), hr_novel=None)
+    sources = judged(watched(tmp_path, []), hr_novel=None)
     labels = {"model": "b", "shadow": "true", "window": "300s", "n": "20"}
-    assert 0.25 == figure(scraped, "quality_mrr_ratio", **labels)
-    assert "stream_rec_quality_novel_hit_ratio" not in {name for name, _ in figures(scraped)}
+    assert 0.25 == figure(sources, "quality_mrr_ratio", **labels)
+    assert "stream_rec_quality_novel_hit_ratio" not in {name for name, _ in figures(sources)}
 
 
 def test_open_metrics_is_for_who_accepts_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from stream_rec.core.compiled import entry, inner
 from stream_rec.core.index.kernel.state import APPLIED, NEVER, AnswerArrays, EventArrays, Structs
 
-__all__ = ["Covered", "Shown", "Tally", "forget", "refill", "show", "took"]
+__all__ = ["Covered", "Shown", "Tally", "forget", "refill", "score_applied", "show"]
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -209,7 +209,7 @@ def _begin_answer(shown: Shown, tally: Tally, place: int, m: int, n: int, n_serv
 
 
 @entry
-def took(
+def score_applied(
     shown: Shown,
     tally: Tally,
     covered: Covered,

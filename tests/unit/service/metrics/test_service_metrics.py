@@ -34,7 +34,7 @@ class TestHistogram:
         at_once = Histogram()
         at_once.record_all(DRAWS, 0.0)
         one_by_one = histogram(*DRAWS.tolist())
-        assert at_once.lately(0.0).tolist() == one_by_one.lately(0.0).tolist()
+        assert at_once.recent_counts(0.0).tolist() == one_by_one.recent_counts(0.0).tolist()
         assert at_once.sum == pytest.approx(one_by_one.sum)
 
     def test_a_bound_is_counted_below_itself(self) -> None:
@@ -53,7 +53,7 @@ class TestHistogram:
         for now in range(200):
             found.record(1.0 if now < 100 else 0.001, float(now))
         assert 200 == found.count
-        assert 60 <= int(found.lately(200.0).sum()) <= 70
+        assert 60 <= int(found.recent_counts(200.0).sum()) <= 70
         assert (found.percentiles(200.0) or Percentiles(9, 9, 9)).p99 <= 0.001
         assert found.percentiles(300.0) is None
         assert 100 == found.up_to((0.01,))[0]

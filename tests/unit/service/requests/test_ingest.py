@@ -9,7 +9,7 @@ import pytest
 
 from stream_rec.core.events import Event, EventEncoder, Forget
 from stream_rec.errors import RecordTooLargeError, TransportError
-from stream_rec.service.requests.ingest import Receipt, TopicInlet
+from stream_rec.service.requests.ingest import Receipt, TopicIngest
 from stream_rec.service.requests.request_queue import BusyError, Completed, RequestQueue
 from stream_rec.transport.broker import Broker, Partition
 from stream_rec.transport.memory.broker import MemoryBroker
@@ -36,7 +36,7 @@ class Desks(RequestQueue):
 
 
 @contextmanager
-def ingest(broker: MemoryBroker, fail: list[TransportError] | None = None) -> Iterator[tuple[TopicInlet, Desks]]:
+def ingest(broker: MemoryBroker, fail: list[TransportError] | None = None) -> Iterator[tuple[TopicIngest, Desks]]:
     failures = fail or []
 
     def connect() -> Broker:
@@ -45,7 +45,7 @@ def ingest(broker: MemoryBroker, fail: list[TransportError] | None = None) -> It
         return broker
 
     request_queue = Desks()
-    with closing(TopicInlet(connect, "clicks", EventEncoder(), request_queue)) as made:
+    with closing(TopicIngest(connect, "clicks", EventEncoder(), request_queue)) as made:
         yield made, request_queue
 
 
@@ -184,6 +184,6 @@ def test_no_more_is_taken_than_can_be_written(monkeypatch: pytest.MonkeyPatch) -
         broker.go_on.set()
 
 
-def _fill(made: TopicInlet) -> None:
+def _fill(made: TopicIngest) -> None:
     for n in range(10):
         made.put([Event("a", "i", n)], n)

@@ -178,7 +178,7 @@ def test_what_is_not_applied_is_told() -> None:
     request_queue.put(apply(1, Event("s", "i", 0), Request(session_id="s")), "late")
     request_queue.put(apply(2, Event("s", "i", 10_000_002, event_id="e")), "again")
     request_queue.serve(owner)
-    told = {each.token: [refused.reason for refused in each.result.refused] for each in asker.done}
+    told = {each.token: [rejected.reason for rejected in each.result.rejected] for each in asker.done}
     assert {"good": [], "late": ["late"], "again": ["duplicate"]} == told
     assert 3 == sum(
         map(bool, (owner.counts.n_applied == 2, owner.counts.n_duplicates == 1, owner.counts.dead["late"] == 1))
