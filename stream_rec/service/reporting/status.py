@@ -5,10 +5,9 @@ leave for it to be looked at; the engine's own figures are taken on the recommen
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, time
-from typing import Final
 
 import msgspec
 
@@ -18,10 +17,11 @@ from stream_rec.errors import SettingsError
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_lines
 from stream_rec.service.reporting.quality_lines import quality_lines
-from stream_rec.transport.broker import Partition
+from stream_rec.service.state import ServiceState
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
+from stream_rec.transport.broker import PartitionOffsets
 
 __all__ = [
-    "STATUS_EVERY_S",
     "StatsTaker",
     "Status",
     "read_status",
@@ -32,15 +32,11 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-STATUS_EVERY_S: Final = 1.0
-_STALE_S: Final = 10.0
-
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What the status file holds."""
 
-    state: str
-    """`waiting for the broker`, `recovering`, `ready` or `stopping`."""
+    state: ServiceState
     at_ms: int
     """When this was written: a service that hangs does not write."""
     pid: int
@@ -59,34 +55,40 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_ready(self) -> bool:
         """Whether it answers."""
-        return self.state == "ready"
+        return self.state is ServiceState.READY
 
 
 class StatsTaker:
     """Takes the engine's figures on its own thread, once a second, and those of what it answers."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic, quality: Quality | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = monotonic,
+        quality: Quality | None = None,
+        timeouts: Timeouts = TIMEOUTS,
+    ) -> None:
         self.stats: Stats | None = None
         self.models: list[ModelShare] = []
         self.quality: QualityReport | None = None
-        self._judge = quality
+        self._evaluator = quality
         self._clock = clock
+        self._every_s = timeouts.status_every_s
         self._next = 0.0
 
-    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
+    def after(self, engine: Engine, offsets: PartitionOffsets, *, forgot: bool) -> None:
         """Take them, if it is time to."""
-        del positions, forgot
+        del offsets, forgot
         self.idle(engine)
 
     def idle(self, engine: Engine) -> None:
         """Take them, if it is time to."""
         now = self._clock()
         if now >= self._next:
-            self._next = now + STATUS_EVERY_S
+            self._next = now + self._every_s
             self.stats = engine.stats()
             self.models = models_of(engine.split)
-            if self._judge is not None:
-                self.quality = self._judge.report(self.stats.n_items)
+            if self._evaluator is not None:
+                self.quality = self._evaluator.report(self.stats.n_items)
 
 
 def write_status(path: Path, status: Status) -> None:
@@ -109,12 +111,13 @@ def read_status(path: Path) -> Status:
         raise SettingsError("status_file", f"{str(path)!r} is not a service's status: {error}") from error
 
 
-def status_lines(path: Path) -> tuple[bool, list[str]]:
+def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[str]]:
     """Whether the service is well, and what its status says, for people. Raises SettingsError as `read_status`."""
     status = read_status(path)
     age_s = time() - status.at_ms / 1000
-    is_well = status.is_ready and age_s < _STALE_S
-    state = status.state if age_s < _STALE_S else f"silent for {age_s:.0f} s, {status.state} before"
+    is_fresh = age_s < timeouts.status_stale_after_s
+    is_well = status.is_ready and is_fresh
+    state = status.state if is_fresh else f"silent for {age_s:.0f} s, {status.state} before"
     counts, stats = status.counts, status.stats
     lines = [
         ("state", state),

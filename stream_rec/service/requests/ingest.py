@@ -15,7 +15,8 @@ from typing import Final, NamedTuple, Protocol
 from stream_rec.core.events import Event as Click
 from stream_rec.core.events import EventEncoder, Forget
 from stream_rec.errors import RecordTooLargeError, StreamRecError, TransportError
-from stream_rec.service.requests.request_queue import ApplyEvents, BusyError, Completed, RequestQueue
+from stream_rec.service.requests.request_queue import ApplyEvents, BusyError, Completed, Deliver, Ticket, deliver_all
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Broker, ProducerRecord, Writer
 
 __all__ = ["Ingest", "Receipt", "TopicIngest"]
@@ -24,9 +25,8 @@ log = logging.getLogger(__name__)
 
 _MOST_WAITING: Final = 4096  # calls
 _MOST_AT_ONCE: Final = 5000  # records
-_TICK_S: Final = 0.2
-_AGAIN_S: Final = 1.0
-_CLOSE_S: Final = 3.0
+
+_Call = tuple[list[ProducerRecord], Ticket]
 
 
 class Receipt(NamedTuple):
@@ -41,8 +41,8 @@ class Ingest(Protocol):
     is_durable: bool
     """Whether what was acknowledged outlives the process."""
 
-    def put(self, events: Sequence[Click | Forget], token: object) -> None:
-        """Take *events*, in order; `deliver` gets the ticket with a Receipt or an error. Raises BusyError."""
+    def put(self, events: Sequence[Click | Forget], token: object, deliver: Deliver) -> None:
+        """Take *events*, in order; *deliver* gets *token* with a Receipt or an error. Raises BusyError."""
 
     def to_command(self, events: Sequence[Click | Forget]) -> ApplyEvents | None:
         """What to put on the desk to have *events* applied at once; None where they take the way through a log."""
@@ -61,13 +61,20 @@ class TopicIngest:
     is_durable = True
 
     def __init__(
-        self, connect: Callable[[], Broker], topic: str, encoder: EventEncoder, request_queue: RequestQueue
+        self,
+        connect: Callable[[], Broker],
+        topic: str,
+        encoder: EventEncoder,
+        timeouts: Timeouts = TIMEOUTS,
+        clock: Callable[[], float] = monotonic,
+        most_waiting: int = _MOST_WAITING,
     ) -> None:
         self._connect = connect
         self._topic = topic
         self._encoder = encoder
-        self._request_queue = request_queue
-        self._queue: Queue[tuple[list[ProducerRecord], object]] = Queue(_MOST_WAITING)
+        self._timeouts = timeouts
+        self._clock = clock
+        self._queue: Queue[_Call] = Queue(most_waiting)
         self._over = Event()
         self._broker: Broker | None = None
         self._writer: Writer | None = None
@@ -76,11 +83,11 @@ class TopicIngest:
         self._thread = Thread(target=self._run, name="inlet", daemon=True)
         self._thread.start()
 
-    def put(self, events: Sequence[Click | Forget], token: object) -> None:
+    def put(self, events: Sequence[Click | Forget], token: object, deliver: Deliver) -> None:
         """Encode them as the topic has its records, and leave them to be written."""
         outgoing = [ProducerRecord(self._topic, *self._encoder.encode(event)) for event in events]
         try:
-            self._queue.put_nowait((outgoing, token))
+            self._queue.put_nowait((outgoing, Ticket(token, deliver)))
         except Full:
             raise BusyError("more events come than the broker takes") from None
 
@@ -92,7 +99,7 @@ class TopicIngest:
     def close(self) -> None:
         """Write what waits, and let go."""
         self._over.set()
-        self._thread.join(_CLOSE_S)
+        self._thread.join(self._timeouts.ingest_close_s)
         if self._thread.is_alive():
             log.warning("stopped before all events over HTTP were written: who sent them was not told that they were")
 
@@ -100,12 +107,12 @@ class TopicIngest:
         while not (self._over.is_set() and self._queue.empty()):
             calls = self._next_calls()
             if calls:
-                self._request_queue.deliver(self._written(calls))
+                deliver_all(self._written(calls))
         self._let_go()
 
-    def _next_calls(self) -> list[tuple[list[ProducerRecord], object]]:
+    def _next_calls(self) -> list[_Call]:
         try:
-            calls = [self._queue.get(timeout=_TICK_S)]
+            calls = [self._queue.get(timeout=self._timeouts.ingest_tick_s)]
         except Empty:
             return []
         n = len(calls[0][0])
@@ -117,9 +124,9 @@ class TopicIngest:
             n += len(calls[-1][0])
         return calls
 
-    def _written(self, calls: list[tuple[list[ProducerRecord], object]]) -> list[Completed]:
+    def _written(self, calls: list[_Call]) -> list[Completed]:
         """Write all calls in one go; one record that is too large must not fail the others."""
-        if self._writer is None and self._failed is not None and monotonic() < self._not_before:
+        if self._writer is None and self._failed is not None and self._clock() < self._not_before:
             # Nothing was tried, so the next try is not put off: with a call each second it would never come.
             return [Completed(token, self._failed) for _, token in calls]
         try:
@@ -159,7 +166,7 @@ class TopicIngest:
         """Begin anew with the next call, but not at once: each try may take long."""
         log.warning("events over HTTP cannot be written: %s", error)
         self._failed = TransportError(error.message, retriable=True)
-        self._not_before = monotonic() + _AGAIN_S
+        self._not_before = self._clock() + self._timeouts.ingest_retry_s
         self._let_go()
 
     def _let_go(self) -> None:

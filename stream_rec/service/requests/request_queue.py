@@ -10,7 +10,7 @@ Knows nothing of HTTP or of event loops.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -31,9 +31,12 @@ __all__ = [
     "Deliver",
     "EventsApplied",
     "NotServedError",
+    "OnApplied",
     "Query",
     "ReadState",
     "RequestQueue",
+    "Ticket",
+    "deliver_all",
 ]
 
 _MOST_WAITING: Final = 4096
@@ -95,68 +98,96 @@ class Completed(NamedTuple):
 
 
 Deliver = Callable[[list[Completed]], None]
-Took = Callable[[Sequence[ApplyEvents], Sequence[ProcessedBatch]], None]
+"""Called with results, on the thread that made them: it must not wait."""
+
+OnApplied = Callable[[Sequence[ApplyEvents], Sequence[ProcessedBatch]], None]
+"""Called with commands that were applied and their outcome, before their results are delivered."""
+
+
+class Ticket(NamedTuple):
+    """Where the result of a command goes: `deliver` is called with the caller's *token* and the result."""
+
+    token: Any
+    deliver: Deliver
+
+
+def deliver_all(done: Sequence[Completed]) -> None:
+    """Deliver results that carry a `Ticket` as their token, those for one caller together."""
+    for deliver, group in groupby(done, lambda each: each.token.deliver):
+        deliver([Completed(ticket.token, result) for ticket, result in group])
 
 
 class RequestQueue:
     """Asks wait here. `put` and `refuse_all` are for any thread, `serve` for the one that owns the engine."""
 
     def __init__(self, most_waiting: int = _MOST_WAITING) -> None:
-        self.wake: Callable[[], None] = lambda: None
-        """Set by whoever serves: wakes them. Called from any thread, so it must not wait."""
-        self.deliver: Deliver = lambda _: None
-        """Set by whoever asks."""
-        self.took: Took = lambda _asks, _taken: None
-        """Set by whoever serves: told what was applied before anybody else is, with what belongs to it."""
+        self._wake: Callable[[], None] | None = None
         self._most_waiting = most_waiting
-        self._waiting: deque[tuple[Command, Any]] = deque()
-        self._ahead: list[tuple[Query, Any]] = []
+        self._waiting: deque[tuple[Command, Ticket]] = deque()
+        self._ahead: list[tuple[Query, Ticket]] = []
         self._is_woken = False
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._ahead)
 
-    def put(self, ask: Command, token: object) -> None:
-        """Leave *ask* to be served; the result comes with *token*. Raises BusyError where too much waits already."""
+    @contextmanager
+    def serving(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Within, *wake* is called when a command waits. Any thread may call it, so it must not wait itself."""
+        self._wake = wake
+        try:
+            yield
+        finally:
+            self._wake = None
+
+    def put(self, ask: Command, token: object, deliver: Deliver) -> None:
+        """Queue *ask*; *deliver* gets *token* and the result. Raises BusyError where too much waits already."""
         if len(self._waiting) >= self._most_waiting:
             raise BusyError(f"{self._most_waiting:,} questions wait already")
-        self._waiting.append((ask, token))
+        self._waiting.append((ask, Ticket(token, deliver)))
         if not self._is_woken:
-            self._is_woken = True
-            self.wake()
+            self._wake_server()
 
-    def serve(self, processor: Processor) -> bool:
-        """Do what waits, and hand the results back; tell whether there was anything."""
+    def _wake_server(self) -> None:
+        self._is_woken = True
+        wake = self._wake
+        if wake is not None:
+            wake()
+
+    def serve(self, processor: Processor, on_applied: OnApplied = lambda _commands, _outcome: None) -> bool:
+        """Execute what waits, and deliver the results; return whether there was anything.
+
+        What *on_applied* raises ends the serving: the results of those commands are not delivered.
+        """
         self._is_woken = False
         if not self._waiting and not self._ahead:
             return False
-        processor.look_at_catalogue()
-        asks: list[tuple[Command, Any]] = [*self._ahead]
+        processor.update_catalogue()
+        asks: list[tuple[Command, Ticket]] = [*self._ahead]
         self._ahead = []
         asks += self._take_waiting(_MOST_AT_ONCE)
         if self._waiting:
-            self._is_woken = True
-            self.wake()
+            self._wake_server()
         done: list[Completed] = []
         try:
-            self._serve(processor, asks, done)
+            self._serve(processor, asks, done, on_applied)
         except BaseException:
             # The engine's owner is at its end; nobody shall wait for it.
             told = {id(each.token) for each in done}
             error = NotServedError("the service has failed: its log says why")
-            self.deliver([*done, *(Completed(token, error) for _, token in asks if id(token) not in told)])
+            deliver_all([*done, *(Completed(token, error) for _, token in asks if id(token) not in told)])
             raise
-        if done:
-            self.deliver(done)
+        deliver_all(done)
         return bool(done)
 
-    def _serve(self, processor: Processor, asks: list[tuple[Command, Any]], done: list[Completed]) -> None:
+    def _serve(
+        self, processor: Processor, asks: list[tuple[Command, Ticket]], done: list[Completed], on_applied: OnApplied
+    ) -> None:
         ready = [(ask, token) for ask, token in asks if self._is_due(ask, token, processor)]
         for kind, group in groupby(ready, lambda each: type(each[0])):
             if kind is Query:
                 done += self._answered(processor, list(group))  # type: ignore[arg-type]  # of one kind
             elif kind is ApplyEvents:
-                done += self._applied(processor, list(group))  # type: ignore[arg-type]  # of one kind
+                done += self._applied(processor, list(group), on_applied)  # type: ignore[arg-type]  # of one kind
             else:
                 done += [Completed(token, self._of_one(processor, ask)) for ask, token in group]  # type: ignore[arg-type]
 
@@ -169,11 +200,11 @@ class RequestQueue:
             tokens += [token for _, token in taken]
         if tokens:
             error = NotServedError("the service does not answer now: it recovers, or stops")
-            self.deliver([Completed(token, error) for token in tokens])
+            deliver_all([Completed(token, error) for token in tokens])
 
-    def _take_waiting(self, most: int) -> list[tuple[Command, Any]]:
+    def _take_waiting(self, most: int) -> list[tuple[Command, Ticket]]:
         """Take those that wait, until they ask *most* questions."""
-        taken: list[tuple[Command, Any]] = []
+        taken: list[tuple[Command, Ticket]] = []
         with suppress(IndexError):  # two threads may take at once
             n = 0
             while n < most:
@@ -182,7 +213,7 @@ class RequestQueue:
                 n += len(ask.requests) if isinstance(ask, Query) else 1
         return taken
 
-    def _is_due(self, ask: Command, token: object, processor: Processor) -> bool:
+    def _is_due(self, ask: Command, token: Ticket, processor: Processor) -> bool:
         """Whether *ask* can be done now; one that is ahead of the log is kept."""
         if type(ask) is not Query or ask.after is None:
             return True
@@ -192,7 +223,7 @@ class RequestQueue:
         self._ahead.append((ask, token))
         return False
 
-    def _answered(self, processor: Processor, questions: list[tuple[Query, Any]]) -> list[Completed]:
+    def _answered(self, processor: Processor, questions: list[tuple[Query, Ticket]]) -> list[Completed]:
         """Answer all at once; where one of them is wrong, each for itself."""
         requests = [request for question, _ in questions for request in question.requests]
         try:
@@ -207,7 +238,9 @@ class RequestQueue:
         except Exception as error:  # noqa: BLE001  # whoever asked is told; the engine's owner goes on
             return error
 
-    def _applied(self, processor: Processor, applies: list[tuple[ApplyEvents, Any]]) -> list[Completed]:
+    def _applied(
+        self, processor: Processor, applies: list[tuple[ApplyEvents, Ticket]], on_applied: OnApplied
+    ) -> list[Completed]:
         """Apply all, in order, as few batches as can be; then let them be written down, and then tell.
 
         An `ApplyEvents` whose request is about something else than its event ends a batch, and is answered behind it.
@@ -218,7 +251,7 @@ class RequestQueue:
             took, made = self._applied_together(processor, group)
             taken.append(took)
             results += made
-        self.took([ask for ask, _ in applies], taken)
+        on_applied([ask for ask, _ in applies], taken)
         return [Completed(token, result) for (_, token), result in zip(applies, results, strict=True)]
 
     def _applied_together(
@@ -229,9 +262,9 @@ class RequestQueue:
         ends = np.cumsum([len(ask.events) for ask in group])
         asked = np.zeros(len(events), np.bool_)
         asked[[end - 1 for end, ask in zip(ends.tolist(), group, strict=True) if _is_plain(ask)]] = True
-        taken, answers = processor.take_asked(records, events, asked)
+        taken, answers = processor.process_and_answer(records, events, asked)
         refused: dict[int, list[RejectedRecord]] = {}
-        for each in taken.refused:
+        for each in taken.rejected:
             refused.setdefault(id(each.record), []).append(each)
         results: list[EventsApplied | Exception] = []
         for end, ask in zip(ends.tolist(), group, strict=True):

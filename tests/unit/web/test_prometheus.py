@@ -60,7 +60,7 @@ def test_every_family_is_told_by_a_service_that_has_everything(tmp_path: Path) -
     def has_everything() -> bool:
         status = sources.status()  # the lag is looked at now and then, by a thread of its own, and so is the state
         is_seen = bool(status.lag) and status.stats is not None and status.stats.watermark is not None
-        return service.live.metrics.batch_records.sum == 32 and snapshots.last is not None and is_seen
+        return service.kafka_service.metrics.batch_records.sum == 32 and snapshots.last is not None and is_seen
 
     with running(service, has_everything):
         told = {name for name, _ in figures(sources)}
@@ -73,12 +73,12 @@ def test_every_family_is_told_by_a_service_that_has_everything(tmp_path: Path) -
 def test_what_came_in_adds_up(tmp_path: Path) -> None:
     """Outcomes are all that was read; answers by source are all answers; dead letters have their reasons."""
     service = watched(tmp_path, [*map(click, range(30)), *BROKEN])
-    sources, counts = service.sources, service.live.counts
+    sources, counts = service.sources, service.kafka_service.counters
 
     def has_seen_all() -> bool:
         stats = sources.status().stats  # looked at once a second, so later than the batches are counted
         is_last = stats is not None and stats.watermark == 1_029
-        return service.live.metrics.batch_records.sum == 32 and is_last
+        return service.kafka_service.metrics.batch_records.sum == 32 and is_last
 
     with running(service, has_seen_all):
         told = figures(sources)
