@@ -11,13 +11,14 @@ HTTP   ?= 127.0.0.1:8000
 TESTS  ?=
 # Tests share the cores: half of them wait for a broker, a browser or a process of their own.
 WORKERS ?= --numprocesses=3 --dist=loadgroup
+COMPARE ?=
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test test-all warm lint kafka plant stress chaos bench soak docs wheel lock clean
+.PHONY: help demo dashboard test test-all warm lint kafka plant stress chaos compare compare-speed bench soak docs wheel lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/stamp-run ## set up, then show live recommendations from a bundled sample of a real shop
 	@$(BIN)/stream-rec demo
@@ -32,7 +33,7 @@ test-all: warm ## the same with the slow ones: what .ci/run runs
 	$(BIN)/python -m pytest $(WORKERS) -m "not stress and not chaos" $(TESTS)
 
 warm: $(VENV)/stamp-dev ## compile the kernels, so that nothing waits for it later
-	@$(BIN)/python -c 'from stream_rec.service import warmup; warmup.warm_up_all(); warmup.warm_up_evaluation()'
+	@$(BIN)/python -c 'from stream_rec.service.assembly import warm_up; warm_up.warm_up_all(); warm_up.warm_up_evaluation()'
 
 lint: $(VENV)/stamp-dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -51,6 +52,12 @@ stress: $(VENV)/stamp-dev ## minutes of random logs, every invariant checked aft
 
 chaos: $(VENV)/stamp-dev ## ten minutes or so: replicas and a real broker are killed under load, then all is counted
 	STREAM_REC_CHAOS_RESULT=benchmarks/results/chaos.txt $(BIN)/python -m pytest -m chaos
+
+compare: $(VENV)/stamp-dev ## what this tree puts out beside an older build, byte for byte (COMPARE="--revision REV --quick")
+	$(BIN)/python tools/compare_outputs.py $(COMPARE)
+
+compare-speed: $(VENV)/stamp-bench ## this tree's benchmarks and an older build's in turn (COMPARE="query --rounds 3"); an hour or more
+	$(BIN)/python benchmarks/compare_builds.py $(COMPARE)
 
 bench: $(VENV)/stamp-bench ## every benchmark, rivals included; writes benchmarks/results
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

@@ -21,7 +21,7 @@ from stream_rec.datasets.logs import movielens_100k, online_retail, serenade_toy
 from stream_rec.evaluate.asking import ask_all
 from stream_rec.evaluate.candidates import baselines, candidate
 from stream_rec.evaluate.plan import Plan, hold_out_since, prequential, thinned
-from stream_rec.evaluate.report import Found, Report, report_of
+from stream_rec.evaluate.report import ModelReport, Report, report_of
 from stream_rec.simulator.clickstream import Shape
 from stream_rec.simulator.clickstream import events as simulated
 
@@ -76,7 +76,7 @@ def keep(told: Told, name: str, found: Report) -> None:
         told.keep(f"{name}: MRR@20 of `default`", _mrr(found.first), None, None, "the best of all presets")
 
 
-def _mrr(found: Found) -> float:
+def _mrr(found: ModelReport) -> float:
     return found.metrics["MRR@20"].value or 0.0
 
 

@@ -22,11 +22,11 @@ from stream_rec.core.events import Event
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model, changed
 from stream_rec.datasets.logs import movielens_100k, online_retail
-from stream_rec.evaluate.asking import Between, ask_all
+from stream_rec.evaluate.asking import AfterStretch, ask_all
 from stream_rec.evaluate.candidates import candidate
-from stream_rec.evaluate.kernel.judge import Judged
+from stream_rec.evaluate.kernel.scoring import AnswerScores
 from stream_rec.evaluate.plan import Plan, in_parts, prequential
-from stream_rec.evaluate.tune import RUNGS
+from stream_rec.evaluate.search import RUNGS
 
 QUESTION = "what does the laboratory cost?"
 KEEP_ALL = Limits(retention_ms=None)
@@ -105,25 +105,25 @@ def _sets() -> list[Model]:
     ]
 
 
-def _halving(plan: Plan) -> Between:
+def _halving(plan: Plan) -> AfterStretch:
     """Drop the worse half after an eighth, a quarter and a half of the questions, as tuning does."""
     alive = list(range(SETS))
 
-    def between(judged: Judged, done: int) -> list[int]:
+    def after_stretch(scores: AnswerScores, done: int) -> list[int]:
         n_asked = int(np.searchsorted(plan.rows, done))
-        ranks = judged.rank[:, :n_asked].astype(float)
+        ranks = scores.rank[:, :n_asked].astype(float)
         gains = np.divide(1.0, ranks, out=np.zeros_like(ranks), where=ranks > 0).mean(axis=1)
         alive.sort(key=lambda place: -gains[place])
         del alive[max(1, len(alive) // 2) :]
         return alive
 
-    return between
+    return after_stretch
 
 
-def _asked(plan: Plan, sets: Sequence[Model], between: Between | None = None) -> tuple[float, float]:
+def _asked(plan: Plan, sets: Sequence[Model], after_stretch: AfterStretch | None = None) -> tuple[float, float]:
     """Ask *sets* over one pass; return wall and processor time."""
     started, worked = perf_counter(), process_time()
-    ask_all(plan, [candidate(each) for each in sets], _engine, cutoffs=(20,), times=False, between=between)
+    ask_all(plan, [candidate(each) for each in sets], _engine, cutoffs=(20,), times=False, after_stretch=after_stretch)
     return perf_counter() - started, process_time() - worked
 
 

@@ -96,7 +96,7 @@ def files(told: Report, n_rows: int, n_rounds: int) -> None:
             file.write("userId,movieId,rating,timestamp\n")
             rows = zip(users.tolist(), films.tolist(), times.tolist(), strict=True)
             file.writelines(f"{user},{film},3.5,{time}\n" for user, film, time in rows)
-        plan = reading._plan(str(path), how)  # noqa: SLF001  # where PyArrow is installed nothing else takes this way
+        plan = reading._file_to_read(str(path), how)  # noqa: SLF001  # where PyArrow is installed nothing else takes this way
         calls: dict[str, Any] = {
             "whole columns, PyArrow": partial(_rate, n_rows, partial(read_columns, path, how)),
             "line by line": partial(_rate, n_rows, partial(reading._careful, plan, lambda *_: None)),  # noqa: SLF001

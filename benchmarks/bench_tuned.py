@@ -14,8 +14,8 @@ import msgspec
 from common import COMMAND, report, scratch_folder
 from common import Report as Told
 
-from stream_rec.evaluate.report import Found, Report
-from stream_rec.evaluate.tune import Tuned
+from stream_rec.evaluate.report import ModelReport, Report
+from stream_rec.evaluate.tune_report import TuneResult
 
 QUESTION = "what is tuning worth on serenade-toy?"
 TRIALS = 320
@@ -50,7 +50,7 @@ def main() -> None:
         split = ("--train", train, "--valid", valid, *SETTINGS)
         command("tune", *split, "--trials", trials, "--out", str(file), "--json", str(kept))
         taken = perf_counter() - started
-        found = msgspec.json.decode(kept.read_bytes(), type=Tuned)
+        found = msgspec.json.decode(kept.read_bytes(), type=TuneResult)
         told.part(f"tuned on valid.txt: {trials} sets of parameters, {found.questions:,} questions")
         told.figure("MRR@20 on valid of the start, the preset default", found.start, "")
         told.figure("MRR@20 on valid of the best set", found.best, "")
@@ -70,7 +70,7 @@ def main() -> None:
         _tell(told, "vmis-knn as Serenade tuned it (m 1502, k 288, last 4)", theirs, ".341 +- .001")
 
 
-def _tell(told: Told, name: str, each: Found, target: str | None) -> None:
+def _tell(told: Told, name: str, each: ModelReport, target: str | None) -> None:
     mrr = each.metrics["MRR@20"]
     told.figure(f"{name}: test MRR@20", mrr.value or 0.0, "", target)
     told.note(f"95 % interval {mrr.low:.4f} to {mrr.high:.4f}; HR@20 {each.metrics['HR@20'].value:.4f}")

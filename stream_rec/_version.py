@@ -6,4 +6,4 @@ in a tree that was never installed.
 
 __all__ = ["__version__"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

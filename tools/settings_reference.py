@@ -45,7 +45,7 @@ def page() -> str:
 
 
 def _entry(setting: Setting) -> str:
-    default = "must be given" if setting.required else f"`{setting.shown(setting.default)}`"
+    default = "must be given" if setting.required else f"`{setting.written(setting.default)}`"
     flag = setting.flag if setting.kind is Kind.SWITCH else f"{setting.flag} {setting.metavar}"
     if setting.kind is Kind.SWITCH:
         flag += f"`, `--no-{setting.flag.removeprefix('--')}"

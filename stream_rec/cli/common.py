@@ -75,7 +75,7 @@ def _option(setting: Setting) -> Callable[[Callable[..., Any]], Callable[..., An
 
 
 def _default(setting: Setting) -> str:
-    return f"[default: {setting.shown(setting.default)}]"
+    return f"[default: {setting.written(setting.default)}]"
 
 
 def print_message(line: str, *, is_error: bool = False) -> None:

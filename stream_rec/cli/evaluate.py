@@ -33,7 +33,8 @@ _SPLIT_OPTIONS = (
     click.option("--threads", type=click.IntRange(1), help="Threads that ask in parallel; by default one per "
                  "processor, at most 4. Each holds an index of its own."),
     click.option("--json", metavar="OUT", help="Write all figures to this file as JSON."),
-    click.option("--plot", metavar="OUT", help="Draw charts into this .png or .html file (needs stream-rec[evaluate])."),
+    click.option("--plot", metavar="OUT",
+                 help="Draw charts into this .png or .html file (needs stream-rec[evaluate])."),
 )  # fmt: skip
 
 
@@ -50,7 +51,7 @@ _SPLIT_OPTIONS = (
               "with --seed. The whole log is learned.  [default: all]")  # fmt: skip
 @click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Bootstrap samples.")
 @with_settings
-def evaluate(settings: Settings, **given: Any) -> None:  # noqa: ANN401 (what click made of the options)
+def evaluate(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what click made of the options)
     """Measure how good the recommendations are on a log, beside simple baselines.
 
     Before each event, asks which item comes next; then learns the event (prequential). These are the answers of a live
@@ -61,11 +62,11 @@ def evaluate(settings: Settings, **given: Any) -> None:  # noqa: ANN401 (what cl
       stream-rec evaluate --events clicks.csv --hold-out-days 7 --compare all
       stream-rec evaluate --events clicks.csv --window 1d
     """  # noqa: D301 (click leaves a paragraph alone that begins with this character)
-    from stream_rec.evaluate.command import Options
+    from stream_rec.evaluate.command import EvaluateOptions
     from stream_rec.evaluate.command import evaluate as run_evaluation
 
     _announce_compilation()
-    run_evaluation(settings, Options(**given))
+    run_evaluation(settings, EvaluateOptions(**options))
 
 
 @click.command()
@@ -85,7 +86,7 @@ def evaluate(settings: Settings, **given: Any) -> None:  # noqa: ANN401 (what cl
 @click.option("--json", metavar="OUT", help="Write all sets and figures to this file as JSON.")
 @click.option("--plot", metavar="OUT", help="Draw which parameters mattered into this .png or .html file.")
 @with_settings
-def tune(settings: Settings, **given: Any) -> None:  # noqa: ANN401 (what click made of the options)
+def tune(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what click made of the options)
     """Find the parameters that answer best on a log, and write them to a file for `run --config`.
 
     Searches on the first part of the log, asking before it learns each event. Measures the best set on the rest, which
@@ -99,7 +100,7 @@ def tune(settings: Settings, **given: Any) -> None:  # noqa: ANN401 (what click 
     from stream_rec.evaluate.tune import tune as run_tuning
 
     _announce_compilation()
-    run_tuning(settings, TuneOptions(**given))
+    run_tuning(settings, TuneOptions(**options))
 
 
 def _announce_compilation() -> None:

@@ -98,7 +98,7 @@ def _number(row: Row, column: str) -> float:
 
 _MOVIELENS: Final = FieldMap(session_id="0", item_id="1", timestamp="3", user_id="0")
 
-_ALL: Final = (
+_PUBLIC_LOGS: Final = (
     LogFormat(
         name="movielens-100k",
         about="MovieLens 100k: user, movie, rating, seconds; tabs, no header",
@@ -186,7 +186,7 @@ _ALL: Final = (
     ),
 )
 
-FORMATS: Final[Mapping[str, LogFormat]] = {each.name: each for each in _ALL}
+FORMATS: Final[Mapping[str, LogFormat]] = {each.name: each for each in _PUBLIC_LOGS}
 SNIFFED: Final = "movielens"
 """Not a format but a family: which of the three it is, the first line tells."""
 
@@ -212,7 +212,7 @@ def format_of(name: str, path: str) -> tuple[LogFormat, str]:
 
 
 def _family(name: str) -> list[LogFormat]:
-    return [each for each in _ALL if each.name == name or (name == SNIFFED and each.name.startswith(SNIFFED))]
+    return [each for each in _PUBLIC_LOGS if each.name == name or (name == SNIFFED and each.name.startswith(SNIFFED))]
 
 
 def _sniffed(path: str) -> LogFormat:

@@ -1,8 +1,8 @@
-"""How sure a figure is: intervals from sessions drawn again with replacement.
+"""Confidence intervals by the bootstrap: sessions drawn again with replacement.
 
-Sessions are drawn, not questions: those of one session are alike, and drawing them one by one would make the interval
-too narrow (Efron & Tibshirani 1993, ch. 8 on dependent data). All figures, of all models, are of the same draws, so a
-difference between two models is compared draw by draw. Whole arrays at a time; a seed gives the same intervals.
+Draws sessions, not questions: questions of one session are alike, and drawing them one by one would make intervals too
+narrow (Efron & Tibshirani 1993, ch. 8 on dependent data). All figures of all models use the same draws, so that two
+models are compared draw by draw. The same seed gives the same intervals.
 """
 
 from typing import Final, NamedTuple
@@ -21,19 +21,19 @@ AT_ONCE: Final = 1 << 24  # counts of sessions held at a time: 128 MiB
 
 
 class Draws(NamedTuple):
-    """Each metric in each draw, [draws, M, P]; NaN where a draw has no question that counts."""
+    """Each metric in each draw, [draws, M, P]; NaN if a draw has no question that counts."""
 
     value: Floats
 
 
 def means(sums: Sums) -> Floats:
-    """Return each metric over all questions, [M, P]; NaN where no question counts."""
+    """Return each metric over all questions, [M, P]; NaN if no question counts."""
     with np.errstate(invalid="ignore"):
         return np.asarray(sums.total.sum(axis=2) / sums.asked.sum(axis=1)[:, None], np.float64)
 
 
 def draw(sums: Sums, draws: int, seed: int) -> Draws:
-    """Draw the sessions again so many times. O(draws x sessions), some matrix products."""
+    """Draw all sessions again, *draws* times. O(draws x sessions), as matrix products."""
     metrics, models, sessions = sums.total.shape
     rng = np.random.default_rng(seed)
     total = sums.total.reshape(metrics * models, sessions).T
@@ -48,12 +48,12 @@ def draw(sums: Sums, draws: int, seed: int) -> Draws:
 
 
 def _times_drawn(rng: np.random.Generator, sessions: int) -> Floats:
-    """Return how often each session was drawn, of as many draws as there are sessions."""
+    """Return how often each session is drawn, in as many draws as there are sessions."""
     return np.bincount(rng.integers(0, sessions, sessions), minlength=sessions).astype(np.float64)
 
 
 def interval(values: Floats) -> tuple[Floats, Floats]:
-    """Return where the middle 95 % of *values* lie, over the first axis; draws without a value do not count."""
+    """Return the bounds of the middle 95 % of *values*, over the first axis; NaN values do not count."""
     outside = (100.0 - PERCENT) / 2
     low, high = np.full((2, *values.shape[1:]), np.nan)
     some = ~np.isnan(values).all(axis=0)  # a metric that no question counts for has no interval

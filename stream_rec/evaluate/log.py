@@ -1,10 +1,11 @@
-"""A log at rest, in time order, with sessions and items as numbers: what questions are made from.
+"""A log at rest, in time order, with sessions and items as ordinals: questions are made from it.
 
-Reads with the rules of `run`, so that what a run would refuse is refused here, and counted. Knows nothing of models.
+Reads with the rules of `run`: a record that a run would reject is rejected here too, and counted. Knows nothing of
+models.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from operator import attrgetter
@@ -15,24 +16,23 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.dtypes import I32
 from stream_rec.core.events import Event, Forget
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.errors import DecodeError, StreamRecError
 from stream_rec.service.assembly.inputs import build_decoder, open_events
 from stream_rec.settings import Settings
 from stream_rec.transport.decode import decode_records
-from stream_rec.transport.records import Progress
 
 __all__ = ["EvaluationLog", "Reading", "log_of", "read_events"]
 
-I32 = npt.NDArray[np.int32]
 
 FORGETS: Final = "forget"
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationLog:
-    """Events and their numbers. A session's events stand in its own order; `place` counts them from 0."""
+    """Events with the ordinals of their sessions and items. `place` counts the events of a session from 0."""
 
     events: Sequence[Event]
     session: I32
@@ -56,7 +56,7 @@ class EvaluationLog:
 
 
 def log_of(events: Sequence[Event]) -> EvaluationLog:
-    """Number the sessions and items of *events*, which are in the order in which they are asked and learned."""
+    """Number the sessions and items of *events*, which have the order in which they are asked and learned."""
     session, session_names = _numbered(event.session_id for event in events)
     item, item_names = _numbered(event.item_id for event in events)
     times = np.fromiter((event.timestamp for event in events), np.int64, len(events))
@@ -70,7 +70,7 @@ def _numbered(names: Iterable[str]) -> tuple[I32, list[str]]:
 
 
 def _places(session: I32, n_sessions: int) -> I32:
-    """Return the place of each event among its session's."""
+    """Return the place of each event in its session."""
     order = np.argsort(session, kind="stable")
     begins = np.concatenate(([0], np.cumsum(np.bincount(session, minlength=n_sessions))))
     places = np.empty(len(session), np.int32)
@@ -79,23 +79,23 @@ def _places(session: I32, n_sessions: int) -> I32:
 
 
 class Reading(msgspec.Struct):
-    """Events that a run would let in, in time order, and what was left out."""
+    """Events that a run would accept, in time order, and what was left out."""
 
     events: list[Event]
     n_read: int
-    refused: Counter[str]
-    """By reason; orders to forget, which an evaluation does not follow, under `forget`."""
+    rejected: Counter[str]
+    """Records by reason. Commands to forget, which an evaluation ignores, count as `forget`."""
     n_out_of_order: int
-    """Events that stood behind a later one: they were sorted."""
+    """Events that came after a later one; reading sorts them."""
 
 
-def read_events(settings: Settings, watch: Callable[[Progress], None] = lambda _: None) -> Reading:
-    """Read all that `events` names. Raises what a run would, and StreamRecError for a log without an event."""
+def read_events(settings: Settings) -> Reading:
+    """Read the whole source of events. Raises as a run does, and StreamRecError for a log without an event."""
     decoder = build_decoder(settings)
     gap = settings.session_gap_ms
     sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)
     events: list[Event] = []
-    refused: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
     n_read = 0
     now_ms = None if settings.max_future_ms is None else int(time() * 1000)
     with closing(open_events(settings)) as source:
@@ -105,19 +105,18 @@ def read_events(settings: Settings, watch: Callable[[Progress], None] = lambda _
                 if type(each) is Event:
                     events.append(each)
                 else:
-                    refused[FORGETS if isinstance(each, Forget) else _reason(each)] += 1
-            watch(source.progress)
+                    rejected[FORGETS if isinstance(each, Forget) else _reason(each)] += 1
     if not events:
-        raise StreamRecError(f"{settings.events}: no event could be read; `stream-rec check` tells why")
+        raise StreamRecError(f"{settings.events}: no event could be read; `stream-rec check` says why")
     times = np.fromiter((event.timestamp for event in events), np.int64, len(events))
     n_out_of_order = int((times < np.maximum.accumulate(times)).sum())
     if n_out_of_order:
         events.sort(key=attrgetter("timestamp"))
     if sessionizer is not None:
         events = [each for each in sessionizer.assign(events) if type(each) is Event]
-    return Reading(events, n_read, refused, n_out_of_order)
+    return Reading(events, n_read, rejected, n_out_of_order)
 
 
-def _reason(refusal: object) -> str:
-    assert isinstance(refusal, DecodeError)
-    return str(refusal.reason)
+def _reason(error: object) -> str:
+    assert isinstance(error, DecodeError)
+    return str(error.reason)

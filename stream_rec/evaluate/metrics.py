@@ -1,6 +1,6 @@
-"""From ranks and hits to figures: what each question counts, by metric, summed up by session.
+"""From ranks and hits to metrics: the value of each question, summed by session.
 
-The formulas are told, with their sources, in docs/reference/metrics.md. Knows nothing of models or logs.
+docs/reference/metrics.md gives the formulas and their sources. Knows nothing of models or logs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,24 +14,23 @@ from stream_rec.evaluate.asking import PassResult
 __all__ = ["METRICS", "NEXT", "REST", "Sums", "metric_name", "session_sums", "values_of"]
 
 Floats = npt.NDArray[np.float64]
-Array = npt.NDArray[Any]
 
 NEXT: Final = ("HR", "MRR", "NDCG")
-"""About the item that came next."""
+"""Metrics of the next item."""
 REST: Final = ("precision", "recall", "MAP")
-"""About all items that came in the rest of the session."""
+"""Metrics of all items in the rest of the session."""
 METRICS: Final = (*NEXT, *REST)
 
 
 class Sums(NamedTuple):
-    """A metric's values added up by session, for each model, and how many questions they are of."""
+    """Values of M metrics for P models, summed by session, and how many questions each sum has."""
 
     names: Sequence[str]
     """[M]"""
     total: Floats
-    """[M, P, S]"""
+    """[M, P, S] sums of values"""
     asked: Floats
-    """[M, S]"""
+    """[M, S] questions"""
 
 
 def metric_name(metric: str, cutoff: int, *, novel: bool = False) -> str:
@@ -39,21 +38,21 @@ def metric_name(metric: str, cutoff: int, *, novel: bool = False) -> str:
     return f"{'novel ' if novel else ''}{metric}@{cutoff}"
 
 
-def values_of(asked: PassResult) -> Iterator[tuple[str, Callable[[int], Floats], npt.NDArray[np.bool_]]]:
+def values_of(result: PassResult) -> Iterator[tuple[str, Callable[[int], Floats], npt.NDArray[np.bool_]]]:
     """Yield each metric's name, its values for one candidate's questions, [Q], and which questions count for it."""
-    truth = asked.truth
+    truth = result.truth
     for is_novel in (False, True):
         rest = truth.novel if is_novel else truth.rest
-        hits = asked.judged.novel_hits if is_novel else asked.judged.hits
-        precision = asked.judged.novel_precision if is_novel else asked.judged.precision
-        next_counts = asked.counted & (asked.truth.is_new != 0) if is_novel else asked.counted
-        rest_counts = asked.counted & (rest > 0)
-        for place, cutoff in enumerate(asked.cutoffs.tolist()):
+        hits = result.scores.novel_hits if is_novel else result.scores.hits
+        precision = result.scores.novel_precision if is_novel else result.scores.precision
+        next_counts = result.counted & (result.truth.is_new != 0) if is_novel else result.counted
+        rest_counts = result.counted & (rest > 0)
+        for place, cutoff in enumerate(result.cutoffs.tolist()):
             for metric, formula in _NEXT_FORMULAS.items():
                 name = metric_name(metric, cutoff, novel=is_novel)
-                yield name, _of_ranks(asked, formula, cutoff), next_counts
+                yield name, _of_ranks(result, formula, cutoff), next_counts
             most = np.minimum(cutoff, np.maximum(rest, 1))
-            divided: dict[str, tuple[Array, Array]] = {
+            divided: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
                 "precision": (hits, np.full(len(rest), cutoff)),
                 "recall": (hits, np.maximum(rest, 1)),
                 "MAP": (precision, most),
@@ -70,28 +69,28 @@ _NEXT_FORMULAS: Final[dict[str, Callable[[Floats], Floats]]] = {
 }
 
 
-def _of_ranks(asked: PassResult, formula: Callable[[Floats], Floats], cutoff: int) -> Callable[[int], Floats]:
+def _of_ranks(result: PassResult, formula: Callable[[Floats], Floats], cutoff: int) -> Callable[[int], Floats]:
     def values(model: int) -> Floats:
-        rank = asked.judged.rank[model]
+        rank = result.scores.rank[model]
         within = (rank > 0) & (rank <= cutoff)
         return np.where(within, formula(np.where(within, rank, 1).astype(np.float64)), 0.0)
 
     return values
 
 
-def _ratio(above: Array, below: Array, place: int) -> Callable[[int], Floats]:
+def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any], place: int) -> Callable[[int], Floats]:
     return lambda model: np.asarray(above[model, :, place] / below, np.float64)
 
 
-def session_sums(asked: PassResult) -> Sums:
-    """Add all metrics up by session: what averages and bootstraps are made from."""
-    sessions, number = np.unique(asked.truth.session, return_inverse=True)
+def session_sums(result: PassResult) -> Sums:
+    """Sum all metrics by session. Averages and bootstraps are made from these sums."""
+    sessions, number = np.unique(result.truth.session, return_inverse=True)
     names, totals, counts = [], [], []
-    for name, values, counted in values_of(asked):
+    for name, values, counted in values_of(result):
         where = number[counted]
         names.append(name)
         counts.append(np.bincount(where, minlength=len(sessions)).astype(np.float64))
         totals.append(
-            [np.bincount(where, values(model)[counted], len(sessions)) for model in range(len(asked.candidates))]
+            [np.bincount(where, values(model)[counted], len(sessions)) for model in range(len(result.candidates))]
         )
     return Sums(names, np.array(totals), np.array(counts))

@@ -1,18 +1,20 @@
-"""What is learned, what is asked, and when: prequential, hold-out and windows as stretches of one log.
+"""Which events are learned, which asked, and when: prequential, hold-out and windows as stretches of one log.
 
-A question is an event that is not the first of its session: given what came before it, which item comes? Knows
+A question is an event that is not the first of its session: given the events before it, which item comes next? Knows
 nothing of models or metrics.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.dtypes import I64
 from stream_rec.core.events import Event
+from stream_rec.core.limits import DAY_MS
 from stream_rec.errors import SettingsError
 from stream_rec.evaluate.log import EvaluationLog, log_of
 
@@ -29,17 +31,14 @@ __all__ = [
     "windows",
 ]
 
-QuestionKind = Literal["live", "learn", "frozen"]
-Which = Literal["next", "last"]
-I64 = npt.NDArray[np.int64]
-
-DAY_MS: Final = 86_400_000
+StretchKind = Literal["live", "learn", "frozen"]
+QuestionChoice = Literal["next", "last"]
 
 
 class Stretch(NamedTuple):
-    """Events begin..end of a log: asked and learned one by one, learned only, or asked with nothing learned."""
+    """Events begin..end of a log: `live` asks and learns them one by one, `learn` only learns, `frozen` only asks."""
 
-    kind: QuestionKind
+    kind: StretchKind
     begin: int
     end: int
 
@@ -52,18 +51,18 @@ class Plan:
     log: EvaluationLog
     stretches: Sequence[Stretch]
     rows: I64
-    """[Q] events that are asked for, ascending."""
+    """[Q] events asked for, ascending."""
 
     def __post_init__(self) -> None:
-        """Refuse a plan that asks nothing: there is no figure in it."""
+        """Refuse a plan without a question: it gives no figure."""
         if not len(self.rows):
             raise SettingsError("events", "hold no question: no session that is asked has a second event")
 
 
-def asked_rows(log: EvaluationLog, which: Which, among: npt.NDArray[np.bool_] | None = None) -> I64:
-    """Return the events that are asked for: each but the first of a session, or only each session's last.
+def asked_rows(log: EvaluationLog, which: QuestionChoice, among: npt.NDArray[np.bool_] | None = None) -> I64:
+    """Return the events asked for: all but the first of each session, or only the last of each session.
 
-    *among* leaves out others. What came before an event in its session, whether asked or learned, is its query.
+    Only events that *among* marks are asked for. The query is all that came before in the session, asked or learned.
     """
     asked = log.place > 0
     if which == "last":
@@ -72,7 +71,7 @@ def asked_rows(log: EvaluationLog, which: Which, among: npt.NDArray[np.bool_] | 
 
 
 def in_parts(plan: Plan, shares: Sequence[float]) -> Plan:
-    """Cut the stretches that are asked where those shares of the questions are behind them."""
+    """Cut the stretches that are asked after these *shares* of the questions."""
     cuts = [int(plan.rows[min(len(plan.rows) - 1, round(share * len(plan.rows)))]) for share in shares]
     stretches = []
     for each in plan.stretches:
@@ -82,7 +81,7 @@ def in_parts(plan: Plan, shares: Sequence[float]) -> Plan:
 
 
 def thinned(plan: Plan, most: int, seed: int) -> Plan:
-    """Leave at most so many questions, those of sessions drawn by *seed*; each session is asked whole or not at all."""
+    """Keep at most *most* questions, of sessions drawn by *seed*. A session keeps all of its questions or none."""
     if len(plan.rows) <= most:
         return plan
     sessions = plan.log.session[plan.rows]
@@ -93,23 +92,23 @@ def thinned(plan: Plan, most: int, seed: int) -> Plan:
     return replace(plan, rows=plan.rows[kept[sessions]])
 
 
-def prequential(events: Sequence[Event], which: Which = "next") -> Plan:
-    """Ask before each event, then learn it."""
+def prequential(events: Sequence[Event], which: QuestionChoice = "next") -> Plan:
+    """Ask before each event, then learn the event."""
     log = log_of(events)
     return Plan("prequential", log, [Stretch("live", 0, len(log))], asked_rows(log, which))
 
 
-def hold_out_files(train: Sequence[Event], test: Sequence[Event], which: Which = "next") -> Plan:
-    """Learn *train* once, then ask *test*; nothing of it is learned."""
+def hold_out_files(train: Sequence[Event], test: Sequence[Event], which: QuestionChoice = "next") -> Plan:
+    """Learn *train*, then ask about *test* without learning it."""
     log = log_of([*train, *test])
     stretches = [Stretch("learn", 0, len(train)), Stretch("frozen", len(train), len(log))]
     return Plan("hold-out", log, stretches, asked_rows(log, which, np.arange(len(log)) >= len(train)))
 
 
-def hold_out_since(events: Sequence[Event], since_ms: int, which: Which = "next") -> Plan:
-    """Hold out the sessions that begin at *since_ms* or later, whole.
+def hold_out_since(events: Sequence[Event], since_ms: int, which: QuestionChoice = "next") -> Plan:
+    """Hold out the whole sessions that begin at *since_ms* or later.
 
-    A session that began before is learned up to then; what of it comes later is neither learned nor asked.
+    A session that began before is learned up to then; its later events are neither learned nor asked.
     """
     begun: dict[str, int] = {}
     for event in events:
@@ -119,32 +118,32 @@ def hold_out_since(events: Sequence[Event], since_ms: int, which: Which = "next"
     return _checked(train, test, which)
 
 
-def hold_out_days(events: Sequence[Event], days: float, which: Which = "next") -> Plan:
+def hold_out_days(events: Sequence[Event], days: float, which: QuestionChoice = "next") -> Plan:
     """Hold out the sessions that begin within the last *days* of the log."""
     return hold_out_since(events, events[-1].timestamp - round(days * DAY_MS), which)
 
 
-def hold_out_random(events: Sequence[Event], share: float, seed: int, which: Which = "next") -> Plan:
+def hold_out_random(events: Sequence[Event], share: float, seed: int, which: QuestionChoice = "next") -> Plan:
     """Hold out a *share* of the sessions, drawn by *seed*."""
     names = list(dict.fromkeys(event.session_id for event in events))
-    n_held = round(share * len(names))
-    drawn = np.random.default_rng(seed).permutation(len(names))[:n_held]
-    held = {names[place] for place in drawn.tolist()}
-    train = [event for event in events if event.session_id not in held]
-    return _checked(train, [event for event in events if event.session_id in held], which)
+    n_drawn = round(share * len(names))
+    drawn = np.random.default_rng(seed).permutation(len(names))[:n_drawn]
+    held_out = {names[place] for place in drawn.tolist()}
+    train = [event for event in events if event.session_id not in held_out]
+    return _checked(train, [event for event in events if event.session_id in held_out], which)
 
 
-def _checked(train: Sequence[Event], test: Sequence[Event], which: Which) -> Plan:
-    for part, what in ((train, "learn"), (test, "ask")):
+def _checked(train: Sequence[Event], test: Sequence[Event], which: QuestionChoice) -> Plan:
+    for part, verb in ((train, "learn"), (test, "ask")):
         if not part:
-            raise SettingsError("events", f"leave nothing to {what} where they are split: split them elsewhere")
+            raise SettingsError("events", f"leave nothing to {verb} where they are split: split them elsewhere")
     return hold_out_files(train, test, which)
 
 
-def windows(events: Sequence[Event], window_ms: int, which: Which = "next", *, live: bool = False) -> Plan:
-    """Learn up to a window of time, ask through the next one, then learn that too; the first is learned only.
+def windows(events: Sequence[Event], window_ms: int, which: QuestionChoice = "next", *, live: bool = False) -> Plan:
+    """Ask about each window of time with what was learned before it, then learn the window. The first is not asked.
 
-    With *live*, the same questions are asked of a model that learns each event at once: what the window costs.
+    With *live*, the same questions go to a model that learns each event at once: the difference is the window's cost.
     """
     log = log_of(events)
     number = (log.time - log.time[0]) // window_ms

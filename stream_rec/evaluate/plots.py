@@ -1,6 +1,6 @@
-"""A report as a picture: the metric over time, HR over k, how long answers take. PNG, or a page of HTML.
+"""A report as a figure: the metric over time, HR over k, latency of answers. As PNG, or as an HTML page.
 
-Needs matplotlib, which `stream-rec[evaluate]` brings; what is drawn is in the report's JSON, too.
+Needs matplotlib, an extra (`stream-rec[evaluate]`). The report's JSON holds all that is drawn.
 """
 
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stream_rec.errors import SettingsError, StreamRecError
-from stream_rec.evaluate.report import Found, Report
+from stream_rec.evaluate.report import ModelReport, Report
 from stream_rec.evaluate.tables import verdict
 
 if TYPE_CHECKING:
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 __all__ = ["check_place", "draw_report", "logarithmic", "new_figure", "save", "tidy", "write_plot"]
 
 FORMATS: Final = (".png", ".html")
-# Colours that people who see no red or no green tell apart (Okabe & Ito 2008); the first is the model's own.
+# People with red-green colour blindness can tell these apart (Okabe & Ito 2008). The first is the model's own.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES: Final = ("--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 GREY: Final = "#777777"
 
 
 def check_place(path: str | None) -> None:
-    """Refuse a name that tells no format, and a missing library, before a minute is spent. Raises SettingsError."""
+    """Check the file format and that matplotlib is installed, before the long pass. Raises SettingsError."""
     if path is None:
         return
     if Path(path).suffix not in FORMATS:
-        raise SettingsError("plot", f"{path!r} ends in neither .png nor .html, which is what can be drawn")
+        raise SettingsError("plot", f"{path!r} ends in neither .png nor .html, the formats that can be drawn")
     new_figure(1, 1)
 
 
 def new_figure(rows: int, columns: int, height: float = 4.2) -> "tuple[Figure, Any]":
-    """Return an empty figure of so many panels. Raises StreamRecError where matplotlib is missing."""
+    """Return an empty figure of rows x columns panels. Raises StreamRecError if matplotlib is missing."""
     try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  # an extra: who draws nothing need not have it
+        from matplotlib.figure import Figure  # noqa: PLC0415  # an extra
     except ImportError:
         raise StreamRecError("a plot needs matplotlib: pip install 'stream-rec[evaluate]'") from None
     figure = Figure(figsize=(5.2 * columns, height * rows), layout="constrained", dpi=110)
@@ -52,11 +52,11 @@ def write_plot(report: Report, path: str) -> None:
 
 
 def save(figure: "Figure", path: str, title: str, lines: list[str]) -> None:
-    """Write *figure*, on a page with *title* and *lines* if it is HTML. Raises StreamRecError."""
+    """Write *figure*; an HTML page also has *title* and *lines*. Raises StreamRecError."""
     if path.endswith(".png"):
-        made = BytesIO()
-        figure.savefig(made, format="png")
-        content = made.getvalue()
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png")
+        content = buffer.getvalue()
     else:
         content = _page(figure, title, lines).encode()
     try:
@@ -69,16 +69,16 @@ def _page(figure: "Figure", title: str, lines: list[str]) -> str:
     drawn = StringIO()
     figure.savefig(drawn, format="svg")
     svg = drawn.getvalue()
-    told = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    paragraphs = "".join(f"<p>{escape(line)}</p>" for line in lines)
     style = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem}svg{width:100%;height:auto}"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{style}</style><h1>{escape(title)}</h1>{told}{svg[svg.index('<svg') :]}</html>\n"
+        f"<style>{style}</style><h1>{escape(title)}</h1>{paragraphs}{svg[svg.index('<svg') :]}</html>\n"
     )
 
 
 def draw_report(report: Report) -> "Figure":
-    """Draw three panels, and one legend for all."""
+    """Draw three panels with one legend."""
     figure, axes = new_figure(1, 3)
     over_time, by_k, latency = axes[0]
     _draw_over_time(over_time, report)
@@ -90,8 +90,8 @@ def draw_report(report: Report) -> "Figure":
     return figure
 
 
-def _look(report: Report, found: Found) -> dict[str, Any]:
-    """Return a model's line: models in colours, baselines grey and broken."""
+def _line_style(report: Report, found: ModelReport) -> dict[str, Any]:
+    """Return the line style of a model: models in colour, baselines grey and dashed."""
     alike = [each.name for each in report.models if each.is_baseline == found.is_baseline]
     place = alike.index(found.name)
     if found.is_baseline:
@@ -100,7 +100,7 @@ def _look(report: Report, found: Found) -> dict[str, Any]:
 
 
 def tidy(axes: "Axes", title: str, x: str, y: str) -> None:
-    """Give a panel its title and names, and no more ink than it needs."""
+    """Set the title and axis labels of a panel, and remove ink that it does not need."""
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -109,7 +109,7 @@ def tidy(axes: "Axes", title: str, x: str, y: str) -> None:
 
 
 def logarithmic(axes: "Axes") -> None:
-    """Let x be logarithmic, with few labels, in plain numbers."""
+    """Make the x axis logarithmic, with few labels in plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter  # noqa: PLC0415  # as above
 
     axes.set_xscale("log")
@@ -123,7 +123,7 @@ def _draw_over_time(axes: "Axes", report: Report) -> None:
 
     times = [datetime.fromtimestamp(begin / 1000, UTC) for begin in report.stretch_begins]
     for found in report.models:
-        axes.plot(times, found.over_time, label=found.name, **_look(report, found))  # type: ignore[arg-type]  # times
+        axes.plot(times, found.over_time, label=found.name, **_line_style(report, found))  # type: ignore[arg-type]  # times
     locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]  # matplotlib's dates have no types
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
@@ -133,7 +133,7 @@ def _draw_over_time(axes: "Axes", report: Report) -> None:
 
 def _draw_by_k(axes: "Axes", report: Report) -> None:
     for found in report.models:
-        axes.plot(range(1, len(found.hr_by_k) + 1), found.hr_by_k, label=found.name, **_look(report, found))
+        axes.plot(range(1, len(found.hr_by_k) + 1), found.hr_by_k, label=found.name, **_line_style(report, found))
     axes.set_ylim(bottom=0)
     axes.set_xlim(1, max(2, report.cutoffs[-1]))
     axes.set_xticks(sorted({1, *report.cutoffs}))
@@ -141,16 +141,16 @@ def _draw_by_k(axes: "Axes", report: Report) -> None:
 
 
 def _draw_latency(axes: "Axes", report: Report) -> None:
-    """Models only, as shares of the answers timed, up to the slowest model's p99: what is behind it is the machine."""
+    """Draw shares of the timed answers of models, up to the slowest p99: slower answers say more of the machine."""
     longest = 0.0
     for found in report.models:
         timed = sum(found.micros_counts)
         if timed and not found.is_baseline:
             shares = [count / timed for count in found.micros_counts]
-            look = _look(report, found)
-            axes.stairs(shares, report.micros_edges, color=look["color"], linewidth=look["linewidth"])
+            style_of_line = _line_style(report, found)
+            axes.stairs(shares, report.micros_edges, color=style_of_line["color"], linewidth=style_of_line["linewidth"])
             longest = max(longest, found.micros["p99"])
-            axes.axvline(found.micros["p90"], color=look["color"], linestyle=":", linewidth=1)
+            axes.axvline(found.micros["p90"], color=style_of_line["color"], linestyle=":", linewidth=1)
     logarithmic(axes)
     if longest:
         axes.set_xlim(report.micros_edges[0], longest * 1.5)

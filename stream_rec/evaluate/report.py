@@ -1,4 +1,4 @@
-"""What an evaluation found, as one object: what the table, the JSON and the plots are all made from."""
+"""What an evaluation found, as one object. The table, the JSON and the plots are made from it."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -12,7 +12,7 @@ from stream_rec.evaluate.asking import PassResult
 from stream_rec.evaluate.bootstrap import Draws, draw, interval, means
 from stream_rec.evaluate.metrics import metric_name, session_sums
 
-__all__ = ["Difference", "Estimate", "Found", "Report", "report_of"]
+__all__ = ["Difference", "Estimate", "ModelReport", "Report", "report_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -22,7 +22,7 @@ LATENCY_BINS: Final = 40
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """A figure, and where it would lie in 95 % of logs with other sessions of the same kind; None: no question."""
+    """A figure, and its range in 95 % of logs with other sessions of the same kind. None: no question counts."""
 
     value: float | None
     low: float | None
@@ -30,7 +30,7 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """The first model less another, on the same draws of the same questions."""
+    """The first model's figure minus another's, over the same bootstrap samples."""
 
     value: float | None
     low: float | None
@@ -42,25 +42,25 @@ class Difference(msgspec.Struct, frozen=True):
         return self.low is not None and self.high is not None and not self.low <= 0.0 <= self.high
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out for one model."""
+class ModelReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one model."""
 
     name: str
     is_baseline: bool
     parameters: dict[str, Any]
     metrics: dict[str, Estimate]
     behind: dict[str, Difference]
-    """By metric: how far it is behind the first model; empty for the first."""
+    """By metric: the distance to the first model; empty for the first model itself."""
     coverage: dict[str, float]
-    """`coverage@20`: the share of all items that were in an answer"""
+    """`coverage@20`: the share of all items that were in some answer"""
     popularity: dict[str, float]
     """`popularity@20`: the mean count of the answered items, as a share of the most frequent item's"""
     length: float
-    """Items of an answer, in the mean."""
+    """Mean number of items in an answer."""
     micros: dict[str, float]
-    """Latency of an answer in process: p50, p90, p99; empty where none was timed."""
+    """In-process latency of an answer: p50, p90, p99; empty if none was timed."""
     micros_counts: list[int]
-    """... and how many of those timed took so long, by the edges of the report."""
+    """A histogram of the timed answers, by `micros_edges` of the report."""
     hr_by_k: list[float]
     """HR at 1, 2, 3 ..., to the last cut-off"""
     over_time: list[float | None]
@@ -68,13 +68,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluation: what was asked, of whom, and what came out."""
+    """An evaluation: its questions, its models, and their figures."""
 
     version: str
     mode: str
     questions: int
     sessions: int
-    """Those that were asked."""
+    """Sessions that were asked."""
     events: int
     items: int
     refused: dict[str, int]
@@ -83,12 +83,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     draws: int
     seconds: float
     stretch_begins: list[int]
-    """When each point of `over_time` begins, in ms since 1970."""
+    """Begin of each point of `over_time`, in ms since 1970."""
     micros_edges: list[float]
-    models: list[Found]
+    models: list[ModelReport]
 
     @property
-    def first(self) -> Found:
+    def first(self) -> ModelReport:
         """The model that the others are compared with."""
         return self.models[0]
 
@@ -98,62 +98,63 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return metric_name("MRR", self.cutoffs[-1])
 
 
-def report_of(asked: PassResult, *, draws: int = 1000, seed: int = 0, refused: dict[str, int] | None = None) -> Report:
-    """Average, draw again, compare. *refused* is what reading the log left out."""
-    sums = session_sums(asked)
+def report_of(result: PassResult, *, draws: int = 1000, seed: int = 0, refused: dict[str, int] | None = None) -> Report:
+    """Compute averages, intervals and differences. *refused* counts the records that reading left out."""
+    sums = session_sums(result)
     middle = means(sums)
     drawn = draw(sums, draws, seed)
-    log = asked.plan.log
-    edges = _latency_edges(list(asked.micros.values()))
-    stretches = np.array_split(np.flatnonzero(asked.counted), min(STRETCHES, int(asked.counted.sum())))
+    log = result.plan.log
+    edges = _latency_edges(list(result.micros.values()))
+    stretches = np.array_split(np.flatnonzero(result.counted), min(STRETCHES, int(result.counted.sum())))
     models = [
-        _found(asked, place, sums.names, middle, drawn, edges, stretches) for place in range(len(asked.candidates))
+        _model_report(result, place, sums.names, middle, drawn, edges, stretches)
+        for place in range(len(result.candidates))
     ]
     return Report(
         version=__version__,
-        mode=asked.plan.name,
-        questions=int(asked.counted.sum()),
-        sessions=int(np.unique(asked.truth.session).size),
+        mode=result.plan.name,
+        questions=int(result.counted.sum()),
+        sessions=int(np.unique(result.truth.session).size),
         events=len(log),
         items=len(log.item_names),
         refused=refused or {},
-        cutoffs=asked.cutoffs.tolist(),
+        cutoffs=result.cutoffs.tolist(),
         seed=seed,
         draws=draws,
-        seconds=asked.seconds,
-        stretch_begins=[int(log.time[asked.plan.rows[part[0]]]) for part in stretches],
+        seconds=result.seconds,
+        stretch_begins=[int(log.time[result.plan.rows[part[0]]]) for part in stretches],
         micros_edges=edges.tolist(),
         models=models,
     )
 
 
-def _found(
-    asked: PassResult,
+def _model_report(
+    result: PassResult,
     place: int,
     names: Sequence[str],
     middle: Floats,
     drawn: Draws,
     edges: Floats,
     stretches: Sequence[npt.NDArray[np.int64]],
-) -> Found:
-    each = asked.candidates[place]
+) -> ModelReport:
+    each = result.candidates[place]
     low, high = interval(drawn.value[:, :, place])
-    taken = asked.micros.get(each.name, np.zeros(0))
-    rank = asked.judged.rank[place].astype(np.float64)
+    times = result.micros.get(each.name, np.zeros(0))
+    rank = result.scores.rank[place].astype(np.float64)
     reciprocal = np.divide(1.0, rank, out=np.zeros_like(rank), where=rank > 0)
-    cutoffs = asked.cutoffs.tolist()
-    return Found(
+    cutoffs = result.cutoffs.tolist()
+    return ModelReport(
         name=each.name,
         is_baseline=each.is_baseline,
         parameters={} if each.is_baseline else msgspec.structs.asdict(each.model),
         metrics=_estimates(Estimate, names, middle[:, place], low, high),
         behind=_behind(names, middle, drawn, place) if place else {},
-        coverage={f"coverage@{k}": _coverage(asked, place, at) for at, k in enumerate(cutoffs)},
-        popularity={f"popularity@{k}": _popularity(asked, place, at) for at, k in enumerate(cutoffs)},
-        length=float(asked.judged.length[place][asked.counted].mean()),
-        micros={f"p{p}": float(np.percentile(taken, p)) for p in PERCENTILES} if taken.size else {},
-        micros_counts=np.histogram(taken, edges)[0].tolist(),
-        hr_by_k=[float(((rank > 0) & (rank <= k))[asked.counted].mean()) for k in range(1, cutoffs[-1] + 1)],
+        coverage={f"coverage@{k}": _coverage(result, place, at) for at, k in enumerate(cutoffs)},
+        popularity={f"popularity@{k}": _popularity(result, place, at) for at, k in enumerate(cutoffs)},
+        length=float(result.scores.length[place][result.counted].mean()),
+        micros={f"p{p}": float(np.percentile(times, p)) for p in PERCENTILES} if times.size else {},
+        micros_counts=np.histogram(times, edges)[0].tolist(),
+        hr_by_k=[float(((rank > 0) & (rank <= k))[result.counted].mean()) for k in range(1, cutoffs[-1] + 1)],
         over_time=[float(reciprocal[part].mean()) for part in stretches],
     )
 
@@ -168,19 +169,19 @@ def _behind(names: Sequence[str], middle: Floats, drawn: Draws, place: int) -> d
     return _estimates(Difference, names, middle[:, 0] - middle[:, place], low, high)
 
 
-def _coverage(asked: PassResult, place: int, cut: int) -> float:
-    return float((asked.judged.shown[place, cut] > 0).mean())
+def _coverage(result: PassResult, place: int, cut: int) -> float:
+    return float((result.scores.shown[place, cut] > 0).mean())
 
 
-def _popularity(asked: PassResult, place: int, cut: int) -> float:
-    shown = asked.judged.shown[place, cut]
-    counts = np.bincount(asked.plan.log.item, minlength=len(shown))
+def _popularity(result: PassResult, place: int, cut: int) -> float:
+    shown = result.scores.shown[place, cut]
+    counts = np.bincount(result.plan.log.item, minlength=len(shown))
     return float((shown * counts).sum() / max(1, shown.sum()) / counts.max())
 
 
-def _latency_edges(taken: Sequence[Floats]) -> Floats:
-    """Return edges of bins that are alike in width on a logarithmic scale and hold all that was timed."""
-    some = np.concatenate([np.zeros(0), *taken])
+def _latency_edges(times: Sequence[Floats]) -> Floats:
+    """Return the edges of bins that have equal widths on a logarithmic scale and cover all times."""
+    some = np.concatenate([np.zeros(0), *times])
     if not some.size:
         return np.zeros(1)
     return np.geomspace(some.min() * 0.999, some.max() * 1.001, LATENCY_BINS + 1)

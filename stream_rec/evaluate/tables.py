@@ -7,27 +7,27 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stream_rec.evaluate.report import Difference, Estimate, Found, Report
+from stream_rec.evaluate.report import Difference, Estimate, ModelReport, Report
 
-__all__ = ["print_report", "shown_report", "verdict"]
+__all__ = ["print_report", "rendered_report", "verdict"]
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
-    """Print what came out."""
-    (console or Console()).print(shown_report(report))
+    """Print *report*."""
+    (console or Console()).print(rendered_report(report))
 
 
-def shown_report(report: Report) -> RenderableType:
-    """Return what came out: what was asked, two tables, and what they say."""
+def rendered_report(report: Report) -> RenderableType:
+    """Return the report as text: the questions, two tables, and the verdict."""
     return Group(
-        Text(_asked(report)),
+        Text(_headline(report)),
         _next_table(report),
         _rest_table(report),
         *(Text(line) for line in verdict(report)),
     )
 
 
-def _asked(report: Report) -> str:
+def _headline(report: Report) -> str:
     refused = sum(report.refused.values())
     without = f"; {refused:,} records left out" if refused else ""
     return (
@@ -47,7 +47,7 @@ def _table(title: str, columns: Iterable[str]) -> Table:
 
 
 def _next_table(report: Report) -> Table:
-    """The next item: figures, half the width of an interval, and how far each model is behind the first."""
+    """Return the next-item metrics, half the width of their intervals, and the distance to the first model."""
     k = report.cutoffs[-1]
     names = [f"MRR@{k}", f"HR@{k}", f"NDCG@{k}", f"novel MRR@{k}"]
     columns = ["MRR", "+-", "HR", "+-", "NDCG", "novel MRR", "behind"]
@@ -67,7 +67,7 @@ def _next_table(report: Report) -> Table:
 
 
 def _rest_table(report: Report) -> Table:
-    """The rest of the session, and what the answers are like."""
+    """Return the table of rest-of-session metrics and of properties of the answers."""
     k = report.cutoffs[-1]
     names = [f"precision@{k}", f"recall@{k}", f"MAP@{k}"]
     columns = ["prec.", "recall", "MAP", "cover.", "popul.", "length", "p50", "p90", "p99"]
@@ -85,7 +85,7 @@ def _rest_table(report: Report) -> Table:
     return table
 
 
-def _style(found: Found) -> str:
+def _style(found: ModelReport) -> str:
     return "dim" if found.is_baseline else ""
 
 
@@ -106,7 +106,7 @@ def _difference(behind: Difference | None) -> str:
 
 
 def verdict(report: Report) -> Iterable[str]:
-    """Say in words how the first model stands, on the metric that models are ranked by."""
+    """Yield sentences that compare the first model with the others on the headline metric."""
     baselines = [found for found in report.models[1:] if found.is_baseline]
     others = [found for found in report.models[1:] if not found.is_baseline]
     for kind, rivals in (("baseline", baselines), ("other model", others)):
@@ -115,10 +115,10 @@ def verdict(report: Report) -> Iterable[str]:
             best = max(rated, key=lambda found: found.metrics[report.headline].value or 0.0)
             yield _sentence(report, kind, best)
     if any(not each.behind[report.headline].is_sure for each in report.models[1:]):
-        yield "? the interval of the difference holds zero: other sessions of the same kind might say otherwise."
+        yield "? the interval of the difference contains zero: other sessions of the same kind might say otherwise."
 
 
-def _sentence(report: Report, kind: str, best: Found) -> str:
+def _sentence(report: Report, kind: str, best: ModelReport) -> str:
     behind = best.behind[report.headline]
     own, theirs = report.first.metrics[report.headline].value, best.metrics[report.headline].value
     figures = f"{report.headline} {_number(own)} against {_number(theirs)}"

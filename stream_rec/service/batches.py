@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.dtypes import Mask
 from stream_rec.core.events import Answer, encode_dead_letter
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.decode import Decoded
@@ -34,8 +35,6 @@ __all__ = [
     "RejectedRecord",
 ]
 
-
-Mask = npt.NDArray[np.bool_]
 
 _SAMPLED: Final = 64
 

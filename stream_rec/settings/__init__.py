@@ -1,7 +1,7 @@
-"""What an operator may set: one object; defaults < TOML file < environment < command line.
+"""The operator's settings as one object; defaults < TOML file < environment < command line.
 
-`Settings` is the object, `load` makes one from all four layers, and `table` tells what there is to
-set: the command line's options and the reference page of the docs are both made from it.
+`Settings` is the object, `load` makes one from all four layers, and `table` lists the settings: the options of the
+command line and the reference page are made from it.
 """
 
 from stream_rec.settings.fields import Kind, Setting

@@ -1,7 +1,7 @@
-"""Reads a settings object's own definition: what each field is called outside, takes and means.
+"""Reads the definition of a settings object: the outer names, the type and the meaning of each field.
 
-Works from annotations and the docstrings under the fields, so that nothing about a setting is
-written twice. Knows nothing of which settings there are, nor of where values come from.
+Works from annotations and the docstrings under the fields, so that nothing about a setting is written twice. Knows
+neither which settings exist nor where values come from.
 """
 
 import ast
@@ -56,17 +56,17 @@ class Kind(enum.Enum):
     LIST = "list"
     TABLE = "table"
     TABLES = "tables"
-    """Of tables: each name has settings of its own."""
+    """A table of tables: each name has settings of its own."""
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting, as the outside sees it."""
+    """One setting, as operators see it."""
 
     name: str
-    """The attribute of the settings object; carries the unit (`retention_ms`)."""
+    """The attribute of the settings object; it ends in the unit (`retention_ms`)."""
 
     key: str
-    """The name in TOML and in errors (`retention`); upper-cased, in the environment."""
+    """The name in TOML and in errors (`retention`), and in upper case in the environment."""
 
     flag: str
     """The option of the command line (`--retention`)."""
@@ -74,37 +74,37 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     metavar: str
     optional: bool
-    """Takes `none`."""
+    """Whether it takes `none`."""
 
     default: Any
-    """`msgspec.NODEFAULT` where it must be given."""
+    """`msgspec.NODEFAULT` if the setting is required."""
 
     expected: str
-    """What a wrong value is told: `a duration such as ...`."""
+    """What an error says was expected: `a duration such as ...`."""
 
     doc: str
-    """What it means: the docstring under the field, on one line."""
+    """The meaning: the docstring under the field, on one line."""
 
     type: Any
     """The annotation, with its limits."""
 
     dotted: bool = False
-    """A table whose names hold dots: TOML may write it as tables within tables, and its values as they are."""
+    """A table with dots in its names: TOML may write it as nested tables, with values of any type."""
 
     expressions: bool = False
-    """A table whose names are expressions, with `=` and commas in them: the last `=` of a pair is its own, and in one
-    text `;` stands between pairs."""
+    """A table whose names are expressions, which may contain `=` and commas: the last `=` separates a pair, and `;`
+    separates pairs in one text."""
 
     private: bool = False
-    """What was given is not repeated in errors: it may hold a secret, where none belongs."""
+    """Whether errors leave out the given value, because it may contain a secret by mistake."""
 
     @property
     def required(self) -> bool:
-        """Whether there is no default."""
+        """Whether it has no default."""
         return self.default is msgspec.NODEFAULT
 
     def from_text(self, text: str) -> object:
-        """The value that *text* stands for. Raises ValueError, saying what was expected."""
+        """Return the value of *text*. Raises ValueError, saying what was expected."""
         if self.optional and text.strip().lower() == "none":
             return None
         if self.kind is Kind.TABLES:
@@ -115,25 +115,25 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         return self._checked(lambda: _TEXT_READERS[self.kind](text))
 
     def from_texts(self, texts: list[str]) -> object:
-        """The list or table that *texts* make up, one entry each: a flag given many times."""
+        """Return the list or table of *texts*, one entry each: a repeated flag."""
         if self.kind is Kind.LIST:
             return self._checked(lambda: texts)
         return self._checked(lambda: dict(_pair(text, last=self.expressions) for text in texts), strict=False)
 
     def from_toml(self, value: object) -> object:
-        """*value* as TOML has it: real numbers, switches, lists and tables; the rest is text."""
+        """Parse a TOML *value*: numbers, switches, lists and tables have TOML types; the rest is text."""
         if isinstance(value, str) and (self.kind in {Kind.DURATION, Kind.SIZE} or (self.optional and value == "none")):
             return self.from_text(value)
-        if self.kind is Kind.DURATION:  # a bare number has no unit, and guessing one is worse
+        if self.kind is Kind.DURATION:  # a bare number has no unit, and guessing one would be worse
             raise ValueError(self.expected)
-        if self.kind is Kind.TABLES:  # what is in them is read one by one, with a name in errors
+        if self.kind is Kind.TABLES:  # the caller reads their values, with their names in errors
             return _tables(value, self.expected)
         if self.dotted and isinstance(value, dict):
             return self._checked(lambda: dict(_flattened(value)))
         return self._checked(lambda: value)
 
-    def shown(self, value: object) -> str:
-        """*value* as an operator would write it."""
+    def written(self, value: object) -> str:
+        """Return *value* as an operator writes it."""
         if value is None:
             return "none"
         match self.kind, value:
@@ -160,7 +160,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settings_of(struct: type[msgspec.Struct]) -> tuple[Setting, ...]:
-    """One Setting for each field of *struct*, in order."""
+    """Return a Setting for each field of *struct*, in order."""
     described = msgspec.inspect.type_info(struct)
     if not isinstance(described, StructType):
         raise TypeError(struct)
@@ -196,7 +196,7 @@ def _setting(field: Field, annotation: object, doc: str) -> Setting:
 
 
 def _unwrap(described: Type) -> tuple[Type, dict[str, Any], bool]:
-    """The type inside, the extras of its Meta, and whether None is allowed beside it."""
+    """Return the inner type, the extras of its Meta, and whether None is allowed."""
     if isinstance(described, UnionType):
         (inner,) = (t for t in described.types if not isinstance(t, NoneType))
         bare, extra, _ = _unwrap(inner)
@@ -219,7 +219,7 @@ def _kind(bare: Type) -> Kind:
 
 
 def _choices(annotation: object) -> tuple[str, ...]:
-    """The words of a Literal in the order of its definition; msgspec sorts them."""
+    """Return the words of a Literal in the order of its definition; msgspec sorts them."""
     if typing.get_origin(annotation) is typing.Literal:
         return typing.get_args(annotation)
     return next(filter(None, map(_choices, typing.get_args(annotation))), ())
@@ -242,12 +242,12 @@ def _expected(kind: Kind, bare: Type, choices: tuple[str, ...]) -> str:
     return "a text that is not empty"
 
 
-def _limits(bare: Type, shown: Callable[[Any], str]) -> str:
+def _limits(bare: Type, written: Callable[[Any], str]) -> str:
     if not isinstance(bare, IntType | FloatType):
         return ""
     words = [(bare.gt, "above"), (bare.ge, "at least"), (bare.lt, "below"), (bare.le, "at most")]
-    told = [f"{word} {shown(limit)}" for limit, word in words if limit]
-    return ", " + " and ".join(told) if told else ""
+    limits = [f"{word} {written(limit)}" for limit, word in words if limit]
+    return ", " + " and ".join(limits) if limits else ""
 
 
 def _switch(text: str) -> bool:
@@ -278,7 +278,7 @@ def _tables(value: object, expected: str) -> dict[str, dict[str, object]]:
 
 
 def _flattened(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Names with dots, from tables within tables; switches and numbers as text."""
+    """Yield dotted names from nested tables, with switches and numbers as text."""
     for name, value in table.items():
         match value:
             case dict():
@@ -314,7 +314,7 @@ _TEXT_READERS: Final[dict[Kind, Callable[[str], object]]] = {
 
 
 def _field_docs(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """The docstring under each field. Python forgets them, so they are read from the source."""
+    """Return the docstring under each field, read from the source: Python does not keep them."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(struct))).body
     if not isinstance(definition, ast.ClassDef):
         raise TypeError(struct)

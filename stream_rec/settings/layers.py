@@ -1,8 +1,7 @@
-"""One Settings from its layers: defaults < TOML file < environment < command line.
+"""One Settings object from its layers: defaults < TOML file < environment < command line.
 
-A value of a higher layer replaces the lower one's whole, lists and tables too. Every wrong value is
-refused with its key, what was given, what was expected, and where it came from. Knows nothing of
-what the settings mean.
+A value of a higher layer replaces the whole value of a lower one, also for lists and tables. The error of a wrong value
+names the key, the given value, what was expected, and the source of the value. Knows nothing of what settings mean.
 """
 
 import difflib
@@ -20,8 +19,8 @@ __all__ = ["ENVIRONMENT_PREFIX", "load"]
 
 ENVIRONMENT_PREFIX: Final = "STREAM_REC_"
 
-# So near to a setting's name it is a slip: RETENTON, EVENT. Other names are not ours to judge.
-_SLIP: Final = 0.85
+# A variable whose name is this similar to a setting's is a typing mistake: RETENTON, EVENT.
+_TYPO_SIMILARITY: Final = 0.85
 
 
 class _Given(NamedTuple):
@@ -37,9 +36,9 @@ def load(
 ) -> Settings:
     """Make Settings from the file *config*, variables in *environ*, and *flags*, the strongest.
 
-    *flags* maps attribute names to what the command line took: text, a switch, or a sequence of
-    texts for a flag given many times; None and empty sequences count as not given. Without *config*
-    the file that STREAM_REC_CONFIG names is read, if it does.
+    *flags* maps attribute names to values of the command line: text, a switch, or a sequence of texts for a repeated
+    flag; None and empty sequences count as not given. Without *config*, the file that STREAM_REC_CONFIG names is read,
+    if it is set.
 
     Raises SettingsError.
     """
@@ -52,7 +51,7 @@ def load(
     }
     _refuse_missing(given)
     try:
-        return Settings(**{name: value for name, (value, _) in given.items()})  # type: ignore[arg-type]  # checked one by one above
+        return Settings(**{name: value for name, (value, _) in given.items()})  # type: ignore[arg-type]  # each value was checked above
     except SettingsError as error:
         raise _with_origin(error, given) from None
 
@@ -75,7 +74,7 @@ def _parsed(path: Path) -> dict[str, object]:
     except OSError as error:
         raise SettingsError("config", f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        quotes = "; texts stand in quotes" if "Invalid value" in str(error) else ""
+        quotes = "; put texts in quotes" if "Invalid value" in str(error) else ""
         raise SettingsError("config", f"{path} is not TOML: {error}{quotes}") from error
 
 
@@ -88,15 +87,15 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
             value = _read(setting, setting.from_text, environ[variable], variable)
             given[setting.name] = _Given(value, variable)
         elif variable.startswith(ENVIRONMENT_PREFIX):
-            _refuse_slip(variable, by_variable)
+            _refuse_typo(variable, by_variable)
     return given
 
 
-def _refuse_slip(variable: str, known: Mapping[str, Setting]) -> None:
-    """Refuse *variable* if it is nearly a setting's; tests and other tools may own the rest."""
+def _refuse_typo(variable: str, known: Mapping[str, Setting]) -> None:
+    """Refuse *variable* if its name is nearly a setting's. Other names may belong to tests and tools."""
     word = variable.removeprefix(ENVIRONMENT_PREFIX)
     words = [name.removeprefix(ENVIRONMENT_PREFIX) for name in known]
-    if close := difflib.get_close_matches(word, words, n=1, cutoff=_SLIP):
+    if close := difflib.get_close_matches(word, words, n=1, cutoff=_TYPO_SIMILARITY):
         raise SettingsError(
             word.lower(),
             f"the environment sets {variable}, but there is no such setting; "
@@ -121,7 +120,7 @@ def _from_flag(setting: Setting, value: object) -> object:
             return _read(setting, setting.from_text, value, setting.flag)
         case Sequence():
             return _read(setting, setting.from_texts, list(value), setting.flag)
-    raise TypeError(f"{setting.flag}: {value!r} did not come from a command line")
+    raise TypeError(f"{setting.flag}: {value!r} is not a value of a command line")
 
 
 def _read(setting: Setting, read: Callable[[Any], object], value: object, where: str) -> object:
@@ -147,7 +146,7 @@ def _refuse_missing(given: Mapping[str, _Given]) -> None:
 
 
 def _with_origin(error: SettingsError, given: Mapping[str, _Given]) -> SettingsError:
-    """*error* of two settings that disagree, with where the named one came from."""
+    """Return *error* of two contradicting settings with the source of the named one."""
     (name,) = (setting.name for setting in table() if setting.key == error.key.partition(".")[0])
     where = given[name].where if name in given else "the default"
     return SettingsError(error.key, f"{error.message.removeprefix(error.key + ': ')} (from {where})")

@@ -1,8 +1,8 @@
-"""The settings themselves: name, type, limits, default and meaning of each, and what must agree.
+"""The settings: name, type, limits, default and meaning of each, and the checks across settings.
 
-Knows nothing of files, environments or command lines. To add a setting, add a field and the
-docstring under it: the flag, the environment variable, the TOML key and the reference page follow
-(`make docs` writes the page, and a test fails while it is out of date).
+Knows nothing of files, environments or command lines. To add a setting, add a field and a docstring under it: the flag,
+the environment variable, the TOML key and the reference page are made from it (`make docs` writes the page, and a test
+fails while it is out of date).
 """
 
 from collections.abc import Mapping
@@ -12,31 +12,30 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from stream_rec.core.limits import DAY_MS, HOUR_MS
 from stream_rec.errors import SettingsError
 from stream_rec.settings.fields import Kind, Setting, settings_of
 from stream_rec.settings.types import (
-    _DAY,
-    _HOUR,
-    _LONGEST,
-    _SECOND,
+    LONGEST_MS,
+    SECOND_MS,
     BudgetBytes,
     CataloguePath,
-    Count,
     Decay,
     DestinationPath,
+    DurationMs,
     EventField,
     Format,
     HostPort,
-    Millis,
     ModelCount,
     Name,
+    NonNegative,
     Origin,
     Path,
-    PositiveMillis,
+    PositiveDurationMs,
     RecordBytes,
-    Share,
+    RetainedCount,
     SourcePath,
-    Weight,
+    TypeWeight,
 )
 from stream_rec.units import parse_duration
 
@@ -44,65 +43,67 @@ __all__ = ["Settings", "TrialSettings", "is_topic", "table"]
 
 
 class TrialSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One table under `[models]`: a model beside that of the settings themselves."""
+    """One table under `[models]`: a model beside the main one."""
 
     share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
-    """The share of sessions that it answers, of 1. `0` answers only requests that name it."""
+    """The share of sessions that this model answers, from 0 to 1. With `0` it answers only requests that name
+    it."""
 
     shadow: bool = False
-    """Ask it wherever the session's own model is asked, and judge what it says, but serve it to nobody."""
+    """Ask this model whenever the session's own model is asked, and measure its answers, but never serve
+    them."""
 
     parameters: Mapping[str, object] = msgspec.field(default_factory=dict)
-    """What it has of its own: `preset` and parameters of the model."""
+    """The parameters of this model: `preset`, and parameters from `m` to `fallbacks`."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All of `stream-rec run`, checked. `None` means no limit, or nothing of the kind.
+    """All settings of `stream-rec run`, checked. `None` means no limit, or absent.
 
-    Raises SettingsError, naming the key, where two settings contradict each other. Limits of single
-    values are checked by `load`, at the edge.
+    Raises SettingsError, naming the key, if two settings contradict each other. `load` checks the limits of single
+    values, at the edge.
     """
 
     events: SourcePath
-    """Where events are read from: a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, each also with
-    `.gz` (but for Parquet), `-` for standard input (JSON lines), or a topic,
-    `kafka://host:9092[,host:9092]/topic`, which is read until the service is stopped. With `http`,
-    the word `http` says that they come over HTTP only."""
+    """The source of events: a `.csv`, `.tsv`, `.jsonl` or `.parquet` file (each also with `.gz`, except
+    Parquet), `-` for standard input (JSON lines), or a topic, `kafka://host:9092[,host:9092]/topic`. A topic is
+    followed until the service is stopped. With `http`, the word `http` means that events come over HTTP
+    only."""
 
     format: Format = "auto"
-    """How `events` are written, where the name does not tell (`u.data`, CSV on standard input):
-    `auto` goes by the name's ending, and takes standard input for JSON lines. The name of a public
-    log, such as `movielens`, says also what its columns are and how its times are written; then
-    `events` may be the folder that holds the log's files."""
+    """The format of `events`, if the file name does not show it (`u.data`, CSV on standard input). `auto` uses
+    the extension of the file name, and JSON lines for standard input. The name of a public log, such as
+    `movielens`, also sets its columns and its time format; then `events` may be the folder with the log's
+    files."""
 
     recommendations: DestinationPath | None = None
-    """Where answers are written, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for
-    standard output, or a topic, `kafka://host:9092/topic`, where they are keyed by session. `none` is
-    standard output, or with `http` nowhere: then who asks is answered, and nobody else."""
+    """The destination of answers, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for standard output,
+    or a topic, `kafka://host:9092/topic`, keyed by session. `none` is standard output; with `http`, answers
+    then go only to HTTP callers and are not written anywhere."""
 
     requests: SourcePath | None = None
-    """Where requests for recommendations are read from: JSON lines in a file or a pipe, answered
-    after all events, or a topic, answered as they come."""
+    """The source of requests for recommendations: JSON lines in a file or a pipe, answered after all events, or
+    a topic, answered as they arrive."""
 
     dead_letters: DestinationPath | None = None
-    """Where records that were not applied go, with their original bytes, position and reason: as
-    JSON lines, or in a topic with the reason in headers. Without it they are counted only."""
+    """The destination of records that were not applied, with their original bytes, offset and reason: JSON
+    lines, or a topic with the reason in headers. Without it such records are only counted."""
 
     output_mode: Literal["new", "append", "overwrite"] = "new"
-    """What becomes of a file of `recommendations` or `dead_letters` that is there already: `new`
-    refuses one that is not empty, `append` goes on after its last line, `overwrite` replaces it."""
+    """What to do with an existing file of `recommendations` or `dead_letters`: `new` refuses a file that is not
+    empty, `append` continues after its last line, `overwrite` replaces it."""
 
     answer: Literal["each-event", "requests", "none"] = "each-event"
-    """What is answered: `each-event` answers every event after it is applied, and requests if a
-    source of them is given; `requests` answers those only; `none` feeds the index and is silent."""
+    """What is answered: `each-event` answers every event after it is applied, and requests if they have a
+    source; `requests` answers requests only; `none` only feeds the index."""
 
     coalesce: bool = False
-    """Answer only the newest event of a session where several of them come in one batch: for those
-    who show the latest answer only. What is left out depends on load."""
+    """If a batch has several events of a session, answer only the newest: for applications that show only the
+    latest answer. How many answers this omits depends on the load."""
 
-    request_ttl_ms: PositiveMillis | None = None
-    """A request that is older when its turn comes is answered without items, with the reason
-    `expired`. Holds for requests in a topic that do not bring a `ttl_ms` of their own."""
+    request_ttl_ms: PositiveDurationMs | None = None
+    """A request that is older than this when its turn comes gets an answer without items, with the reason
+    `expired`. Applies to requests in a topic that have no `ttl_ms` of their own."""
 
     fields: Annotated[
         Mapping[EventField, Name],
@@ -115,18 +116,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             }
         ),
     ] = msgspec.field(default_factory=dict)
-    """What the source calls the fields of an event, where it does not use their own names."""
+    """The source's names for the fields of an event, if they differ from ours."""
 
     timestamp_unit: Literal["ms", "s", "us", "iso"] = "ms"
-    """How the source writes times: milliseconds, seconds or microseconds since 1970 (UTC), or
-    ISO 8601 text."""
+    """The unit of times in the source: milliseconds, seconds or microseconds since 1970 (UTC), or ISO 8601
+    text."""
 
     timestamp_format: Name | None = None
-    """A strptime format for times in another form, such as `%d.%m.%Y %H:%M`; it takes the place of
-    `timestamp_unit`. A time without an offset is UTC, and reading costs several microseconds each."""
+    """A strptime format for times in another form, such as `%d.%m.%Y %H:%M`; it replaces `timestamp_unit`. A
+    time without an offset is UTC. Each time takes several microseconds to read."""
 
     types: Annotated[
-        Mapping[Name, Weight],
+        Mapping[Name, TypeWeight],
         Meta(
             extra={
                 "flag": "--event-type",
@@ -135,152 +136,151 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             }
         ),
     ] = msgspec.field(default_factory=dict)
-    """The event types to accept, and what each weighs. Once one is given, events of any other type
-    are dead-lettered as `unknown_type`; with none given every type is accepted and weighs 1."""
+    """The event types to accept, and the weight of each. If any is given, events of other types are
+    dead-lettered as `unknown_type`; if none is given, every type is accepted and weighs 1."""
 
-    session_gap_ms: PositiveMillis | None = None
-    """Cut sessions by idleness: an event more than this after its user's last one starts a new
-    session. Events then need a `user_id`, and their `session_id` is not read."""
+    session_gap_ms: PositiveDurationMs | None = None
+    """Cut sessions by idle time: an event more than this after its user's last one starts a new session. Events
+    then need a `user_id`, and their `session_id` is ignored."""
 
     max_record_bytes: RecordBytes = 1 << 20
     """A longer record is dead-lettered as `too_large` before it is parsed."""
 
-    max_future_ms: Millis | None = _DAY
-    """An event further than this ahead of this machine's clock is dead-lettered as `future`: one
-    wrong clock would otherwise move the watermark and evict every session."""
+    max_future_ms: DurationMs | None = DAY_MS
+    """An event further than this ahead of this machine's clock is dead-lettered as `future`. Otherwise one
+    wrong clock would move the watermark and evict every session."""
 
-    allowed_lateness_ms: Millis | None = None
-    """How far behind the watermark an event may be and still join its session at its own time.
-    An older one is dead-lettered as `late`. At most `retention`; `none` is one hour, or half of
-    `retention` where that is less. A session begins anew after a pause of `retention` less this."""
+    allowed_lateness_ms: DurationMs | None = None
+    """How far behind the watermark an event may be and still join its session at its own time. An older event
+    is dead-lettered as `late`. At most `retention`; `none` is one hour, or half of `retention` if that is less.
+    After a pause of `retention` less this, a session starts again as a new one."""
 
-    dedupe_window_ms: Millis | None = None
-    """How long, in event time, an `event_id` is remembered, to recognise the same event sent again.
-    `0` remembers none; `none` is as long as `allowed_lateness`."""
+    dedupe_window_ms: DurationMs | None = None
+    """How long, in event time, an `event_id` is remembered to recognise duplicates. `0` remembers none; `none`
+    is as long as `allowed_lateness`."""
 
-    retention_ms: PositiveMillis | None = 30 * _DAY
+    retention_ms: PositiveDurationMs | None = 30 * DAY_MS
     """A session is kept until its last event is this far behind the watermark."""
 
-    max_sessions: Count | None = None
-    """Keep at most so many sessions; the oldest leave first."""
+    max_sessions: RetainedCount | None = None
+    """Keep at most this many sessions; the oldest are evicted first."""
 
-    max_events: Count | None = None
-    """Keep at most so many events over all sessions; the oldest sessions leave first."""
+    max_events: RetainedCount | None = None
+    """Keep at most this many events over all sessions; the oldest sessions are evicted first."""
 
     max_bytes: BudgetBytes | None = None
-    """Keep the sessions, the index and the id tables within so much memory; the oldest sessions
-    leave first."""
+    """Keep the sessions, the index and the id tables within this much memory; the oldest sessions are evicted
+    first."""
 
     max_session_events: Annotated[int, Meta(ge=1, le=65_535)] = 1000
-    """A session keeps its last so many events. A crawler's endless session would otherwise slow
-    down every answer it takes part in."""
+    """A session keeps at most its last events, this many. Otherwise a crawler's endless session would slow down
+    every answer that uses it."""
 
     preset: Literal["default", "sknn", "v-sknn", "vmis-knn", "stan", "vstan", "wsknn"] = "default"
-    """The model: a point in the parameter space of session-kNN; all but `default` were published."""
+    """The model: a named set of session-kNN parameters. All except `default` come from publications."""
 
     m: ModelCount | None = None
-    """Sample: how many of the sessions that share an item with the query are looked at.
-    `none` is the preset's own."""
+    """Sample size: how many of the sessions that share an item with the query are compared with it. `none` is
+    the preset's value."""
 
     k: ModelCount | None = None
-    """Neighbours: how many of the sample, the most similar, give their items. `none` is the
-    preset's own."""
+    """Neighbours: how many sessions of the sample, the most similar ones, contribute items. `none` is the
+    preset's value."""
 
     last: Annotated[int, Meta(ge=1, le=10_000)] | None = None
-    """How many of the session's last events are the query. `none` is the preset's own."""
+    """How many of the session's last events are the query. `none` is the preset's value."""
 
     weight: Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"] | None = None
-    """What an item of the query weighs, by how far back it is. The formulas are in
-    [the model](model.md#parameters). `none` is the preset's own, here and down to `bonus`."""
+    """How much an item of the query weighs, by its distance from the end. The formulas are in [the
+    model](model.md#parameters). `none` is the preset's value, here and in all parameters down to `bonus`."""
 
     weight_decay: Decay | None = None
-    """For `weight = exp`: how fast the query's items fade, in places."""
+    """For `weight = exp`: how fast the weight of the query's items decays, in places."""
 
     normalise: Literal["off", "query", "cosine"] | None = None
-    """What similarity is divided by: nothing, the query's distinct items, or the lengths of both
+    """What similarity is divided by: nothing, the number of distinct items in the query, or the lengths of both
     sessions."""
 
     age_days: Decay | None = None
     """A neighbour counts exp(-age/age_days); `inf`: its age does not matter."""
 
     match: Literal["off", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"] | None = None
-    """Factor of a neighbour by how far back the newest item is that it shares with the query."""
+    """The factor of a neighbour by how far back in the query its newest shared item is."""
 
     match_decay: Decay | None = None
-    """For `match = exp`, in steps."""
+    """For `match = exp`: the decay, in steps."""
 
     place_decay: Decay | None = None
-    """An item counts exp(-distance/place_decay), in places of the neighbour from the shared item;
-    `inf`: the distance does not matter."""
+    """An item counts exp(-distance/place_decay), where the distance is in places of the neighbour from the
+    shared item; `inf`: the distance does not matter."""
 
     places: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
-    """Items of a neighbour further than this from the shared item, in places, count nothing."""
+    """Items of a neighbour that are more than this many places from the shared item do not count."""
 
-    direction: Share | None = None
-    """Factor for items that the neighbour saw before the shared item."""
+    direction: NonNegative | None = None
+    """The factor for items that the neighbour saw before the shared item."""
 
     every_time: bool | None = None
-    """An item that a neighbour holds several times counts each time, not once."""
+    """An item that a neighbour has several times counts each time, not once."""
 
     idf: Literal["off", "vmis", "added"] | None = None
-    """Factor of an item by its rarity."""
+    """The factor of an item by its rarity."""
 
-    idf_factor: Share | None = None
-    """For `idf = added`."""
+    idf_factor: NonNegative | None = None
+    """For `idf = added`: the factor of the rarity."""
 
     rules: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
-    """Share of sequential rules in a score: of what came after the current item in other sessions.
-    `1` looks for no neighbours."""
+    """The share of sequential rules in a score, that is, of what came after the current item in other sessions.
+    `1` uses rules only, without neighbours."""
 
     rules_m: ModelCount | None = None
-    """Rules are counted in so many of the newest sessions that hold the current item."""
+    """Rules are counted in this many of the newest sessions that contain the current item."""
 
     rules_steps: Annotated[int, Meta(ge=1, le=1000)] | None = None
-    """How far behind the current item an item may come, in places, and still count as following."""
+    """How many places after the current item an item may come and still count as following."""
 
     rules_weight: Literal["same", "div", "exp"] | None = None
-    """What a rule counts, by distance."""
+    """How much a rule counts, by distance."""
 
     rules_decay: Decay | None = None
-    """For `rules_weight = exp`, in places."""
+    """For `rules_weight = exp`: the decay, in places."""
 
     repeats: Literal["scored", "counted"] | None = None
-    """What the session's own items weigh: as much as they score, or the share that repeats have of
+    """How much the session's own items weigh: `scored`, their score; `counted`, the share that repeats have in
     the log."""
 
     sampling: Literal["recent", "common-items", "random", "weighted-events"] | None = None
-    """Which `m` are the sample: the newest sessions, those with the most items of the query, any, or
-    those whose events weigh most by `types`. Of equals the newer. All but `recent` look at every session
-    that shares an item, which takes longer."""
+    """Which `m` sessions are the sample: the newest, those that share the most items with the query, random
+    ones, or those whose events weigh most by `types`. Among equals, the newer. All except `recent` look at
+    every session that shares an item, which takes longer."""
 
     sampling_seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | None = None
-    """For `sampling = random`: the same one always draws the same sample."""
+    """For `sampling = random`: the same seed always draws the same sample."""
 
     require_type: Name | None = None
     """Sample only sessions with an event of this type."""
 
-    min_type_weight: Share | None = None
-    """Sample only sessions whose events weigh at least this in the mean, by `types`."""
+    min_type_weight: NonNegative | None = None
+    """Sample only sessions whose events have at least this mean weight, by `types`."""
 
     bonus_type: Name | None = None
     """For `sampling = weighted-events`: a session with an event of this type weighs `bonus` more."""
 
-    bonus: Share | None = None
-    """What such a session weighs more."""
+    bonus: NonNegative | None = None
+    """The additional weight of such a session."""
 
     n: Annotated[int, Meta(ge=1, le=10_000)] = 20
-    """How many items an answer holds at most."""
+    """The maximum number of items in an answer."""
 
     seen: Literal["keep", "drop-current", "drop-session"] = "drop-current"
-    """Which items of the session itself may be recommended: all of them, all but the current one,
-    or none."""
+    """Which items of the session itself may be recommended: all, all except the current one, or none."""
 
     fallbacks: bool = True
-    """Fill answers up to `n`: after the neighbours' items those that followed the last item, then
-    those popular lately."""
+    """Fill answers up to `n`: after the neighbours' items, the items that followed the last item, then recently
+    popular ones."""
 
-    popular_half_life_ms: PositiveMillis = _DAY
-    """After this much event time an event counts half towards what is popular lately."""
+    popular_half_life_ms: PositiveDurationMs = DAY_MS
+    """The half-life, in event time, of an event's contribution to recent popularity."""
 
     models: Annotated[
         Mapping[Name, TrialSettings],
@@ -293,62 +293,63 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             }
         ),
     ] = msgspec.field(default_factory=dict)
-    """Models that run beside that of the settings above, over the same sessions: a table `[models.NAME]` each,
-    with `share` (of the sessions, 0 to 1; the main model has what is left) or `shadow = true` (asked and judged, served
-    to nobody), with `preset`, and with any parameter from `m` to `fallbacks`. What a table does not say is
-    as the main model has it. A session keeps its model."""
+    """Models that run beside the main one, over the same sessions: a table `[models.NAME]` for each, with a
+    `share` (of the sessions, 0 to 1; the rest goes to the main model) or `shadow = true` (asked and measured,
+    never served), a `preset`, and any parameters from `m` to `fallbacks`. Parameters that a table omits are
+    those of the main model. A session keeps its model."""
 
     models_salt: Name = "stream-rec"
-    """Draws which sessions get which of `models`. Another one draws them anew: for a new experiment."""
+    """Seeds the draw of which sessions get which of `models`. Change it to draw again, for a new experiment."""
 
     quality: bool = True
-    """Hold each answer against what its visitor did next, by model: hit rate, rank and coverage, live."""
+    """Compare each answer with what its visitor did next, for each model: hit rate, rank and coverage, live."""
 
     quality_n: Annotated[int, Meta(ge=1, le=1000)] = 20
-    """How many items of an answer count for `quality`; not more than `n`."""
+    """How many items of an answer count for `quality`; at most `n`."""
 
     quality_windows: Annotated[
         tuple[Name, ...],
         Meta(extra={"metavar": "DURATION", "expected": "up to 8 durations of a second or more, such as 5m, 1h, 24h"}),
     ] = ("5m", "1h", "24h")
-    """The stretches of event time, up to now, that `quality` is told of."""
+    """The windows of event time, up to now, over which `quality` is reported."""
 
     quality_sessions: Annotated[int, Meta(ge=1, le=100_000_000)] = 100_000
-    """How many sessions' newest answers wait to be judged by the next event; those answered longest ago make way.
-    Each takes 8 bytes for each of `quality_n` items, times one more than there are shadows."""
+    """How many sessions' newest answers wait for the next event; beyond that, the least recently answered
+    session is dropped. Each takes 8 bytes for each of `quality_n` items, times one more than the number of
+    shadows."""
 
     deny: Annotated[
         tuple[Name, ...],
         Meta(extra={"metavar": "ITEM", "expected": "item ids, none of them empty"}),
     ] = ()
-    """Items that are never recommended. They still count as evidence of what sessions share."""
+    """Items that are never recommended. They still count when sessions are compared."""
 
     deny_file: Path | None = None
-    """A file of more such items, one id a line (UTF-8)."""
+    """A file of more such items, one id per line (UTF-8)."""
 
     allow: Annotated[
         tuple[Name, ...],
         Meta(extra={"metavar": "ITEM", "expected": "item ids, none of them empty"}),
     ] = ()
-    """The only items that may be recommended. With none given, here and in `allow_file`, all may."""
+    """The only items that may be recommended. If none is given, here and in `allow_file`, all items may."""
 
     allow_file: Path | None = None
-    """A file of more such items, one id a line (UTF-8)."""
+    """A file of more such items, one id per line (UTF-8)."""
 
     catalogue: CataloguePath | None = None
-    """What is known of items: a `.csv`, `.tsv`, `.jsonl`, `.json` or `.parquet` file (also with `.gz`), which is read
-    again when it changes, or a compacted topic, `kafka://host:9092/topic`, which is followed. Items that it says are
-    unavailable are never recommended. See [the catalogue](../how-to/catalogue.md)."""
+    """The source of item attributes: a `.csv`, `.tsv`, `.jsonl`, `.json` or `.parquet` file (also with `.gz`),
+    which is read again when it changes, or a compacted topic, `kafka://host:9092/topic`, which is followed.
+    Items that it marks as unavailable are never recommended. See [the catalogue](../how-to/catalogue.md)."""
 
     filter: Name | None = None
-    """An expression over the fields of the catalogue that must hold for every recommended item, such as
+    """An expression over the fields of the catalogue that must be true for every recommended item, such as
     `price < 50 and not tags contains "adult"`. See [expressions](expressions.md)."""
 
     same_category: bool = False
-    """Recommend only items of the current item's category, where the catalogue knows it."""
+    """Recommend only items of the current item's category, if the catalogue has one for it."""
 
     max_per_category: Annotated[int, Meta(ge=1, le=10_000)] | None = None
-    """Recommend at most so many items of one category at a time."""
+    """Recommend at most this many items of one category in an answer."""
 
     boosts: Annotated[
         Mapping[Name, Annotated[float, Meta(ge=1e-6, le=1e6)]],
@@ -363,11 +364,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             },
         ),
     ] = msgspec.field(default_factory=dict)
-    """Expressions over the fields of the catalogue, and what the scores of items for which they hold are multiplied
-    by."""
+    """Expressions over the fields of the catalogue, each with a factor. If an expression is true for an item,
+    the item's score is multiplied by the factor."""
 
     kafka_client: Literal["kafka-python", "confluent"] = "kafka-python"
-    """What speaks to Kafka: `kafka-python`, which is always there, or `confluent` (librdkafka), which is
+    """The Kafka client: `kafka-python`, which is always installed, or `confluent` (librdkafka), which is
     several times as fast and needs `pip install 'stream-rec[confluent]'`."""
 
     kafka: Annotated[
@@ -382,67 +383,67 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = msgspec.field(default_factory=dict)
     """Settings of the Kafka client by their usual names: `security.protocol`, `sasl.mechanism`,
-    `compression.type`, ... With `consumer.`, `producer.` or `admin.` before it, one is for that part only.
-    A secret is given as `env:NAME` or `file:PATH`, never as it is."""
+    `compression.type`, ... The prefix `consumer.`, `producer.` or `admin.` limits a setting to that part. Give
+    a secret as `env:NAME` or `file:PATH`, never as it is."""
 
     group: Name = "stream-rec"
-    """The consumer group in Kafka. Processes of one group share the answering; another group answers
-    the same topic for itself."""
+    """The consumer group in Kafka. Processes of one group share the answering; another group answers the same
+    topic independently."""
 
     instance: Name | None = None
-    """The name of this process in its group, the same at each start. With it a restart keeps its
-    partitions and takes over at once; without, after the group's session timeout. No two processes
-    may share one."""
+    """The name of this process in its group, the same at each start. With it, a restarted process keeps its
+    partitions and resumes at once; without it, only after the group's session timeout. Each process needs a
+    different name."""
 
     delivery: Literal["exactly-once", "at-least-once"] | None = None
-    """`exactly-once` writes answers, dead letters and positions in one transaction; `at-least-once`
-    is quicker, and may repeat answers after a crash. `none` is exactly once where all that is
-    written goes to topics, and at least once where something goes to a file or a pipe."""
+    """`exactly-once` writes answers, dead letters and offsets in one transaction; `at-least-once` is faster,
+    and may repeat answers after a crash. `none` is exactly once if all output goes to topics, and at least once
+    if some goes to a file or a pipe."""
 
     begin: Literal["earliest", "latest"] = "earliest"
-    """Where a new group begins to answer: at the first event that the topic holds, or after the
-    last one, the others being learned from in silence."""
+    """Where a new group starts to answer: at the first event in the topic, or after the last one. With
+    `latest`, earlier events are learned without answers."""
 
     create_topics: bool = False
-    """Make the topics that are not there."""
+    """Create missing topics."""
 
     topic_partitions: Annotated[int, Meta(ge=1, le=100_000)] | None = None
-    """Partitions of topics that are made; `none` is the broker's default. At most as many processes
-    of a group can answer as there are partitions."""
+    """The number of partitions of created topics; `none` is the broker's default. At most this many processes
+    of a group can answer."""
 
     topic_replication: Annotated[int, Meta(ge=1, le=100)] | None = None
-    """Copies of topics that are made; `none` is the broker's default."""
+    """The replication factor of created topics; `none` is the broker's default."""
 
-    topic_retention_ms: PositiveMillis | None = None
-    """How long topics that are made keep their records; `none` is the broker's default. Events
-    should be kept for `retention` at least."""
+    topic_retention_ms: PositiveDurationMs | None = None
+    """How long created topics keep their records; `none` is the broker's default. Keep events for at least
+    `retention`."""
 
     snapshots: Path | None = None
-    """A folder for snapshots of the state, for this process alone: a restart then reads the log
-    from the last snapshot on, not from its beginning."""
+    """A folder for snapshots of the state, used by this process only. A restart then reads the log from the
+    last snapshot, not from its beginning."""
 
-    snapshot_every_ms: Annotated[int, Meta(ge=1000, le=_LONGEST, extra={"kind": Kind.DURATION})] = 5 * 60 * _SECOND
-    """How often a snapshot is written, if something has changed, and whenever the service ends."""
+    snapshot_every_ms: Annotated[int, Meta(ge=1000, le=LONGEST_MS, extra={"kind": Kind.DURATION})] = 5 * 60 * SECOND_MS
+    """How often a snapshot is written, if the state has changed. One is also written when the service stops."""
 
     snapshots_kept: Annotated[int, Meta(ge=1, le=1000)] = 3
-    """How many snapshots are kept, the newest ones."""
+    """How many snapshots are kept; older ones are removed."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """What a service tells on standard error while it runs."""
+    """The lowest level of messages that a running service logs to standard error."""
 
     log_format: Literal["console", "json"] = "console"
-    """How it is told: lines for people, or one JSON object a line, with `ts`, `level`, `logger`, `message` and
-    the figures of the message by name."""
+    """The format of the log: lines for people, or one JSON object per line, with `ts`, `level`, `logger`,
+    `message` and the message's figures by name."""
 
     tracing: bool = False
-    """Send spans of batches and HTTP requests to an OpenTelemetry collector (OTLP over HTTP). Where it is, is
-    told by OpenTelemetry's own variables, as `OTEL_EXPORTER_OTLP_ENDPOINT`. Needs
-    `pip install 'stream-rec[tracing]'`."""
+    """Send spans of batches and HTTP requests to an OpenTelemetry collector (OTLP over HTTP). Its address is
+    set by OpenTelemetry's own variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`. Needs `pip install
+    'stream-rec[tracing]'`."""
 
     http: HostPort | None = None
-    """Where the HTTP API and the dashboard are served, `HOST:PORT`; `:8000` is port 8000 of this
-    machine alone, and port 0 any free one. Needs `pip install 'stream-rec[serve]'`. Files are then
-    read to their end, and the service stays, and takes events over HTTP."""
+    """The address of the HTTP API and the dashboard, `HOST:PORT`; `:8000` is port 8000 on this machine only,
+    and port 0 is any free port. Needs `pip install 'stream-rec[serve]'`. With files, the service keeps running
+    after their end, and accepts events over HTTP."""
 
     http_keys: Annotated[
         tuple[Name, ...],
@@ -455,45 +456,46 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             }
         ),
     ] = ()
-    """Keys that the HTTP API asks for. A scope is `read` (ask), `write` (send events) or `admin` (forget,
-    and see other visitors: listed, and in explanations); several are joined by `+`. A key is given as `env:NAME` or
-    `file:PATH`, never as it is, and has at least 16 characters."""
+    """API keys that the HTTP API requires. A scope is `read` (ask), `write` (send events) or `admin` (forget,
+    and see other visitors in lists and explanations); join several with `+`. Give a key as `env:NAME` or
+    `file:PATH`, never as it is; it has at least 16 characters."""
 
     http_keys_file: Path | None = None
-    """A file of more keys, one `NAME:SCOPES:KEY` a line, with the keys as they are."""
+    """A file of more keys, one `NAME:SCOPES:KEY` per line, with the keys as they are."""
 
     insecure: bool = False
-    """Let `http` listen beyond this machine without keys, and be asked for by any name. Pages of other origins stay
-    refused, but for one that gives its own name this address: where people browse, give keys."""
+    """Allow `http` to listen beyond this machine without keys, and accept requests for any host name. Pages of
+    other origins are still refused, except a page whose own host name points to this address: where people
+    browse, use keys."""
 
     http_cors: Annotated[
         tuple[Origin, ...],
         Meta(extra={"metavar": "ORIGIN", "expected": "origins such as https://shop.example, or *"}),
     ] = ()
-    """Origins whose pages may call the HTTP API from a browser; `*` is any."""
+    """Origins whose pages may call the HTTP API from a browser; `*` is any origin."""
 
     http_clock: Literal["auto", "wall", "log"] = "auto"
-    """When an event was that comes over HTTP without a `timestamp`: by this machine's clock (`wall`), or by the log's,
-    which goes on from its newest event (`log`). `auto` is `log` where files are read that ended longer ago than
-    `retention`: by the wall's, the first click would be their sessions' end."""
+    """The time of an event that comes over HTTP without a `timestamp`: this machine's clock (`wall`), or the
+    log's clock (`log`), which continues from the newest event. `auto` is `log` if the files read ended longer
+    ago than `retention`: by the wall clock, the first click would evict all their sessions."""
 
     http_max_body_bytes: RecordBytes = 1 << 20
-    """A longer request over HTTP is refused."""
+    """A longer HTTP request is refused."""
 
     http_max_batch: Annotated[int, Meta(ge=1, le=100_000)] = 1000
-    """How many events or requests one call over HTTP may bring."""
+    """The maximum number of events or requests in one HTTP call."""
 
     journal: Path | None = None
-    """A file where events that came over HTTP are kept as JSON lines, without Kafka: written to disk before they are
-    acknowledged, and read again at the next start. With a topic of events it is not needed."""
+    """A file that keeps events sent over HTTP, as JSON lines, for use without Kafka. They are written to disk
+    before they are acknowledged, and read again at the next start. Not needed if `events` is a topic."""
 
     status_file: Path | None = None
-    """A file that is written anew each second with the state of the service as JSON;
-    `stream-rec status FILE` reads it, and fails if the service is not ready."""
+    """A file to which the service writes its state each second, as JSON. `stream-rec status FILE` reads it, and
+    fails if the service is not ready."""
 
     batch_events: Annotated[int, Meta(ge=1, le=1_000_000)] = 1024
-    """How many records are read, applied and answered at a time, at most: a batch never waits to
-    fill. Answers do not depend on it; speed and memory do."""
+    """The maximum number of records that are read, applied and answered at a time; a batch never waits to fill.
+    It affects speed and memory, not answers."""
 
     def __post_init__(self) -> None:
         for check in _CHECKS:
@@ -501,13 +503,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_exactly_once(self) -> bool:
-        """`delivery`, or what its `none` stands for."""
-        places = [self.events, self.dead_letters or self.events, self.answers_place or self.events]
-        return self.delivery == "exactly-once" or (self.delivery is None and all(map(is_topic, places)))
+        """Whether delivery is exactly once: `delivery`, or the meaning of its `none`."""
+        addresses = [self.events, self.dead_letters or self.events, self.answers_place or self.events]
+        return self.delivery == "exactly-once" or (self.delivery is None and all(map(is_topic, addresses)))
 
     @property
     def answers_place(self) -> str | None:
-        """Where answers are written, `recommendations` or what its `none` stands for; None where nothing is."""
+        """Where answers are written: `recommendations`, or the meaning of its `none`. None: nowhere."""
         if self.answer == "none" or (self.recommendations is None and self.http is not None):
             return None
         return self.recommendations or "-"
@@ -519,10 +521,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lateness_ms(self) -> int:
-        """`allowed_lateness_ms`, or what its `none` stands for."""
+        """`allowed_lateness_ms`, or the meaning of its `none`."""
         if self.allowed_lateness_ms is not None:
             return self.allowed_lateness_ms
-        return _HOUR if self.retention_ms is None else min(_HOUR, self.retention_ms // 2)
+        return HOUR_MS if self.retention_ms is None else min(HOUR_MS, self.retention_ms // 2)
 
     @property
     def quality_windows_ms(self) -> tuple[int, ...]:
@@ -532,7 +534,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 @cache
 def table() -> tuple[Setting, ...]:
-    """What there is to set, in the order of the reference page."""
+    """All settings, in the order of the reference page."""
     return settings_of(Settings)
 
 
@@ -542,18 +544,18 @@ def _lateness_within_retention(settings: Settings) -> None:
         raise SettingsError(
             "allowed_lateness",
             f"is {settings.lateness_ms} ms, more than retention ({retention} ms): "
-            "an event could join a session that has left; lower it, or keep sessions longer",
+            "an event could join an evicted session; lower it, or raise retention",
         )
 
 
 def _requests_have_a_source(settings: Settings) -> None:
     if settings.answer == "requests" and settings.requests is None and settings.http is None:
-        raise SettingsError("answer", "is 'requests', but no source of requests is given; name one with --requests")
+        raise SettingsError("answer", "is 'requests', but requests have no source; name one with --requests")
     if settings.answer == "none" and settings.requests is not None:
-        raise SettingsError("answer", "is 'none', but requests are given; drop --requests, or answer them")
+        raise SettingsError("answer", "is 'none', but requests have a source; drop --requests, or answer them")
 
 
-def _places_differ(settings: Settings) -> None:
+def _addresses_differ(settings: Settings) -> None:
     _differ("requests", settings.requests, "events", settings.events)
     written = {"recommendations": settings.answers_place, "dead_letters": settings.dead_letters}
     _differ("dead_letters", settings.dead_letters, "recommendations", settings.answers_place)
@@ -563,21 +565,21 @@ def _places_differ(settings: Settings) -> None:
                 _differ(key, place, source, getattr(settings, source))
 
 
-def _differ(key: str, place: str | None, other_key: str, other: str | None) -> None:
-    if place is not None and place == other:
-        raise SettingsError(key, f"is {place!r}, as {other_key} is; give each a place of its own")
+def _differ(key: str, address: str | None, other_key: str, other: str | None) -> None:
+    if address is not None and address == other:
+        raise SettingsError(key, f"is {address!r}, the same as {other_key}; give each its own")
 
 
-def _of_one_kind(settings: Settings) -> None:
-    """A topic has no end, so what is answered after all events of it would never be."""
+def _requests_match_events(settings: Settings) -> None:
+    """Requests in a file are answered after all events. A topic has no end, so they would never be answered."""
     if settings.requests is not None and is_topic(settings.requests) != is_topic(settings.events):
         raise SettingsError(
             "requests",
-            f"is {settings.requests!r}, and events is {settings.events!r}: give both as topics of Kafka, or neither",
+            f"is {settings.requests!r}, and events is {settings.events!r}: give both as Kafka topics, or neither",
         )
 
 
-def _deliverable(settings: Settings) -> None:
+def _exactly_once_is_possible(settings: Settings) -> None:
     if settings.delivery != "exactly-once":
         return
     places = {
@@ -589,54 +591,57 @@ def _deliverable(settings: Settings) -> None:
         if place is not None and not is_topic(place):
             raise SettingsError(
                 "delivery",
-                f"is exactly-once, but {key} is {place!r}: only what is in Kafka can be one transaction; "
-                "name a topic, or say at-least-once",
+                f"is exactly-once, but {key} is {place!r}: only Kafka topics can share a transaction; "
+                "name a topic, or set at-least-once",
             )
 
 
-def _rules_have_a_catalogue(settings: Settings) -> None:
+def _item_rules_have_a_catalogue(settings: Settings) -> None:
     if settings.catalogue is not None:
         return
     for key in ("filter", "same_category", "max_per_category", "boosts"):
         if getattr(settings, key):
-            raise SettingsError(key, "needs to know of items, but there is no catalogue; name one with --catalogue")
+            raise SettingsError(key, "needs item attributes, but there is no catalogue; name one with --catalogue")
 
 
-def _served(settings: Settings) -> None:
-    """What only a served run takes, and what it does not."""
+def _http_is_possible(settings: Settings) -> None:
+    """Some settings need `http`."""
     if settings.http is None and settings.events == "http":
-        raise SettingsError("events", "is 'http', but nothing is served: add --http HOST:PORT")
+        raise SettingsError("events", "is 'http', but HTTP is off: add --http HOST:PORT")
     if settings.journal is not None and (settings.http is None or is_topic(settings.events)):
         raise SettingsError(
-            "journal", "is for events over HTTP without Kafka: a topic of events keeps them; drop it, or add --http"
+            "journal",
+            "is for events over HTTP without Kafka; a topic of events stores them itself. Drop it, or add --http",
         )
 
 
-def is_topic(place: str) -> bool:
-    """Whether *place* is a topic of Kafka, not a file or a pipe."""
-    return place.lower().startswith("kafka:")
+def is_topic(address: str) -> bool:
+    """Return whether *address* is a Kafka topic, not a file or a pipe."""
+    return address.lower().startswith("kafka:")
 
 
 def _a_public_log_is_known(settings: Settings) -> None:
     if settings.format in _PLAIN_FORMATS:
         return
-    told: Mapping[str, object] = {
+    given: Mapping[str, object] = {
         "fields": settings.fields,
         "timestamp_unit": settings.timestamp_unit if settings.timestamp_unit != "ms" else None,
         "timestamp_format": settings.timestamp_format,
     }
-    for key, value in told.items():
+    for key, value in given.items():
         if value:
-            raise SettingsError(key, f"is given, but {settings.format} is a public log, whose own is known; drop one")
+            raise SettingsError(key, f"is given, but the public log {settings.format} sets its own; drop one")
 
 
 def _shares_add_up(settings: Settings) -> None:
     for name, trial in settings.models.items():
         if trial.shadow and trial.share:
-            raise SettingsError(f"models.{name}.share", "is given, but a shadow is served to nobody; drop one of both")
+            raise SettingsError(
+                f"models.{name}.share", "is given, but a shadow serves no sessions; drop one of the two"
+            )
     total = sum(trial.share for trial in settings.models.values())
     if total > 1.0 + _ROUNDING:
-        raise SettingsError("models", f"gives shares that add up to {total:g}, more than all sessions; lower them")
+        raise SettingsError("models", f"has shares that add up to {total:g}, more than 1; lower them")
 
 
 def _windows_are_durations(settings: Settings) -> None:
@@ -644,22 +649,22 @@ def _windows_are_durations(settings: Settings) -> None:
         windows = settings.quality_windows_ms
     except ValueError as error:
         raise SettingsError("quality_windows", f"has {list(settings.quality_windows)}; expected {error}") from None
-    if not 1 <= len(windows) <= _MOST_WINDOWS or min(windows) < _SECOND or max(windows) > _LONGEST:
+    if not 1 <= len(windows) <= _MOST_WINDOWS or min(windows) < SECOND_MS or max(windows) > LONGEST_MS:
         raise SettingsError("quality_windows", f"has {len(windows)}; expected up to 8 durations of a second or more")
 
 
-_ROUNDING: Final = 1e-9  # of shares that are written in decimals
+_ROUNDING: Final = 1e-9  # decimal shares do not add up exactly
 _MOST_WINDOWS: Final = 8
 _PLAIN_FORMATS: Final = ("auto", "jsonl", "json", "csv", "tsv", "parquet")
 _CHECKS: Final = (
     _lateness_within_retention,
     _requests_have_a_source,
-    _places_differ,
-    _of_one_kind,
-    _deliverable,
+    _addresses_differ,
+    _requests_match_events,
+    _exactly_once_is_possible,
     _a_public_log_is_known,
     _shares_add_up,
     _windows_are_durations,
-    _rules_have_a_catalogue,
-    _served,
+    _item_rules_have_a_catalogue,
+    _http_is_possible,
 )

@@ -1,6 +1,6 @@
-"""The tables under `[models]`: each a name, what becomes of the model, and parameters, which are settings themselves.
+"""The tables under `[models]`: a name each, the sessions of the model, and parameters, which are settings themselves.
 
-Knows which settings are parameters by their place in the settings object, and what they take from there.
+The parameters are the settings from `preset` to `fallbacks` in the settings object, with the same types.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,8 +13,8 @@ from stream_rec.settings.schema import TrialSettings, table
 
 __all__ = ["parameters", "trial_settings", "trials_of"]
 
-Read = Callable[[Setting, Callable[[Any], object], object, str], object]
-"""Reads a value; its error names the setting's key, what was given, what was expected, and where it came from."""
+ReadValue = Callable[[Setting, Callable[[Any], object], object, str], object]
+"""Reads a value. Its error names the key, the given value, what was expected, and the source of the value."""
 
 
 @cache
@@ -26,16 +26,18 @@ def parameters() -> Mapping[str, Setting]:
 
 @cache
 def trial_settings() -> tuple[Setting, ...]:
-    """Return what each table takes beside parameters."""
+    """Return the settings of a table beside the parameters."""
     return tuple(setting for setting in settings_of(TrialSettings) if setting.name != "parameters")
 
 
-def trials_of(tables: Mapping[str, Mapping[str, object]], key: str, where: str, read: Read) -> dict[str, TrialSettings]:
+def trials_of(
+    tables: Mapping[str, Mapping[str, object]], key: str, where: str, read: ReadValue
+) -> dict[str, TrialSettings]:
     """Return the models of *tables*, which came from *where*. Raises SettingsError, naming `models.NAME.key`."""
     return {name: _trial(given, f"{key}.{name}", f"{where}.{name}", read) for name, given in tables.items()}
 
 
-def _trial(given: Mapping[str, object], key: str, where: str, read: Read) -> TrialSettings:
+def _trial(given: Mapping[str, object], key: str, where: str, read: ReadValue) -> TrialSettings:
     own = {setting.key: setting for setting in trial_settings()}
     found: dict[str, object] = {}
     changes: dict[str, object] = {}
@@ -43,15 +45,17 @@ def _trial(given: Mapping[str, object], key: str, where: str, read: Read) -> Tri
         setting = own.get(name) or parameters().get(name)
         if setting is None:
             known = ", ".join([*own, *parameters()])
-            raise SettingsError(f"{key}.{name}", f"{where} sets it, but a model has no such setting; there are {known}")
-        inner = _renamed(setting, f"{key}.{name}")
+            raise SettingsError(f"{key}.{name}", f"{where} sets it, but a model has no such setting; known are {known}")
+        inner = _with_key(setting, f"{key}.{name}")
         into = found if name in own else changes
         into[setting.name] = read(inner, inner.from_toml, value, f"{where}.{name}")
     if not found:
-        raise SettingsError(key, f"{where} says neither share nor shadow: which sessions is it for?")
+        raise SettingsError(
+            key, f"{where} has neither share nor shadow; set one, to say which sessions the model is for"
+        )
     return TrialSettings(**found, parameters=changes)  # type: ignore[arg-type]  # read one by one just above
 
 
-def _renamed(setting: Setting, key: str) -> Setting:
+def _with_key(setting: Setting, key: str) -> Setting:
     fields = {name: getattr(setting, name) for name in Setting.__struct_fields__}
     return Setting(**{**fields, "key": key})

@@ -1,41 +1,42 @@
-"""The types of settings: what each text on the command line, in the environment or in a file must say."""
+"""The types of settings: limits, and what an error says was expected."""
 
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from stream_rec.core.limits import DAY_MS
 from stream_rec.settings.fields import Kind
 
 __all__ = [
+    "LONGEST_MS",
+    "SECOND_MS",
     "BudgetBytes",
     "CataloguePath",
-    "Count",
     "Decay",
     "DestinationPath",
+    "DurationMs",
     "EventField",
     "Format",
     "HostPort",
-    "Millis",
     "ModelCount",
     "Name",
+    "NonNegative",
     "Origin",
     "Path",
-    "PositiveMillis",
+    "PositiveDurationMs",
     "RecordBytes",
-    "Share",
+    "RetainedCount",
     "SourcePath",
-    "Weight",
+    "TypeWeight",
 ]
 
-_SECOND: Final = 1000
-_HOUR: Final = 3600 * _SECOND
-_DAY: Final = 24 * _HOUR
+SECOND_MS: Final = 1000
 
-# A century: more than any log, and far from where int64 times would wrap in the kernels.
-_LONGEST: Final = 36_500 * _DAY
+# A century: longer than any log, and far from int64 overflow in the kernels.
+LONGEST_MS: Final = 36_500 * DAY_MS
 
-Millis = Annotated[int, Meta(ge=0, le=_LONGEST, extra={"kind": Kind.DURATION})]
-PositiveMillis = Annotated[int, Meta(ge=1, le=_LONGEST, extra={"kind": Kind.DURATION})]
+DurationMs = Annotated[int, Meta(ge=0, le=LONGEST_MS, extra={"kind": Kind.DURATION})]
+PositiveDurationMs = Annotated[int, Meta(ge=1, le=LONGEST_MS, extra={"kind": Kind.DURATION})]
 HostPort = Annotated[
     str,
     Meta(
@@ -43,16 +44,16 @@ HostPort = Annotated[
     ),
 ]
 RecordBytes = Annotated[int, Meta(ge=1, le=1 << 30, extra={"kind": Kind.SIZE})]
-# Below this the empty tables alone would be over the budget, and nothing could be kept.
+# Below this, the empty tables alone would exceed the budget.
 BudgetBytes = Annotated[int, Meta(ge=16 << 20, extra={"kind": Kind.SIZE})]
-Count = Annotated[int, Meta(ge=1, le=1 << 40)]
-# Scratch memory is laid out for these up front, so a slip of the finger must not ask for terabytes.
+RetainedCount = Annotated[int, Meta(ge=1, le=1 << 40)]
+# Scratch memory is allocated for these at the start: a typing mistake must not ask for terabytes.
 ModelCount = Annotated[int, Meta(ge=1, le=1_000_000)]
-# Written as the model writes its limits: typing takes equal ones for the same, and 1 would be shown as 1.0 or not by
-# which of the two was imported first.
+# 0.0, as in the model's own types: typing caches equal annotations, so with 0 the import order would decide whether
+# errors show 0 or 0.0.
 Decay = Annotated[float, Meta(gt=0.0)]
-Share = Annotated[float, Meta(ge=0.0)]
-Weight = Annotated[float, Meta(gt=0, le=1e9)]
+NonNegative = Annotated[float, Meta(ge=0.0)]
+TypeWeight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
 Origin = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s?#]+)$")]
 SourcePath = Annotated[

@@ -5,7 +5,7 @@ never loaded, and whoever lacks one reads the log again. Knows nothing of logs, 
 which log positions the state has seen is told by the caller.
 """
 
-from stream_rec.snapshot.file import Header, Offsets, Snapshot, read, read_header, verify
+from stream_rec.snapshot.file import Header, OffsetsByTopic, Snapshot, read, read_header, verify
 from stream_rec.snapshot.fingerprint import fingerprint
 from stream_rec.snapshot.folder import STEPS, Claim, claim, newest_valid, purge_before, snapshots_in, write
 from stream_rec.snapshot.library import load, save
@@ -14,7 +14,7 @@ __all__ = [
     "STEPS",
     "Claim",
     "Header",
-    "Offsets",
+    "OffsetsByTopic",
     "Snapshot",
     "claim",
     "fingerprint",

@@ -34,7 +34,7 @@ __all__ = [
     "TEMPORARY",
     "About",
     "Header",
-    "Offsets",
+    "OffsetsByTopic",
     "Snapshot",
     "nothing",
     "read",
@@ -52,8 +52,8 @@ TEMPORARY: Final = ".part"
 MOST_HEADER: Final = 64 << 20  # offsets of a million partitions fit
 AT_ONCE: Final = 1 << 20  # bytes written or hashed at a time: well under a millisecond
 
-Offsets = Mapping[str, Mapping[int, int]]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+OffsetsByTopic = Mapping[str, Mapping[int, int]]
+NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -61,8 +61,8 @@ class Section(msgspec.Struct, frozen=True):
 
     name: str
     dtype: str
-    shape: tuple[Count, ...]
-    n_bytes: Count
+    shape: tuple[NonNegativeInt, ...]
+    n_bytes: NonNegativeInt
     checksum: str
 
 
@@ -97,7 +97,7 @@ class About(NamedTuple):
     """What the writer's caller knows of a state."""
 
     created_at: int | None
-    offsets: Offsets
+    offsets: OffsetsByTopic
     fingerprint: Mapping[str, object]
     notes: bytes = b""
 

@@ -17,7 +17,7 @@ from stream_rec.snapshot.columns import DTYPES
 from stream_rec.snapshot.file import (
     TEMPORARY,
     About,
-    Offsets,
+    OffsetsByTopic,
     Snapshot,
     nothing,
     read,
@@ -44,7 +44,7 @@ def write(  # noqa: PLR0913  # a state, what the file says of it, and what is do
     *,
     created_at: int | None,
     fingerprint: Mapping[str, object],
-    offsets: Offsets | None = None,
+    offsets: OffsetsByTopic | None = None,
     keep: int = KEEP,
     notes: bytes = b"",
     step: Callable[[str], None] = nothing,
@@ -121,7 +121,7 @@ def snapshots_in(folder: Path) -> list[Path]:
 def newest_valid(
     folder: Path,
     fingerprint: Mapping[str, object],
-    at_most: Offsets | None = None,
+    at_most: OffsetsByTopic | None = None,
     warn: Callable[[str], None] = nothing,
 ) -> Snapshot | None:
     """Return the newest snapshot that can go on from here, None if there is none.
@@ -139,7 +139,7 @@ def newest_valid(
     return None
 
 
-def _refuse_ahead(path: Path, seen: Offsets, at_most: Offsets) -> None:
+def _refuse_ahead(path: Path, seen: OffsetsByTopic, at_most: OffsetsByTopic) -> None:
     ahead = [
         f"{topic}-{partition} at {offset}, not {at_most.get(topic, {}).get(partition, 0)}"
         for topic, of_topic in sorted(seen.items())

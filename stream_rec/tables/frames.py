@@ -39,7 +39,7 @@ def columns_of_frame(
     *weight* is the column of the events' weights, if there is one. Raises SettingsError for a column that is not
     there, and DecodeError, naming row (from 0) and column, for the first value that is no id, time or weight.
     """
-    return _Reader(_table(frame), rules or DecodeRules(), what).read(weight)
+    return _FrameReader(_table(frame), rules or DecodeRules(), what).read(weight)
 
 
 def _table(frame: Any) -> Any:  # noqa: ANN401  # pyarrow is not typed
@@ -53,7 +53,7 @@ def _table(frame: Any) -> Any:  # noqa: ANN401  # pyarrow is not typed
         raise SettingsError("source", f"the table cannot be read as Arrow data: {error}") from error
 
 
-class _Reader:
+class _FrameReader:
     """Reads one table. *what* is what messages call it."""
 
     def __init__(self, table: Any, rules: DecodeRules, what: str) -> None:  # noqa: ANN401  # pyarrow is not typed

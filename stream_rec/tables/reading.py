@@ -31,7 +31,7 @@ OnRead = Callable[[int, int | None], None]
 BATCH_RECORDS: Final = 8192
 DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
 GZIP_MAGIC: Final = b"\x1f\x8b"
-_END: Final = "end of the file"
+_END_MARK: Final = "end of the file"
 OPEN_QUOTE: Final = "a quote that is not closed: PyArrow takes the rest of the file for a cell"
 LET_PASS: Final = frozenset({Reason.UNKNOWN_TYPE, Reason.NOT_AN_EVENT})
 """Reasons for which a record is left out and counted; any other is an error."""
@@ -144,7 +144,7 @@ def _events(source: Iterable[object]) -> Iterable[Event]:
 # --- files
 
 
-class _Plan(msgspec.Struct):
+class _FileToRead(msgspec.Struct):
     """A file and how it is read."""
 
     path: str
@@ -154,28 +154,28 @@ class _Plan(msgspec.Struct):
     named: LogFormat | None
 
 
-def _plan(path: str, how: How) -> _Plan:
+def _file_to_read(path: str, how: How) -> _FileToRead:
     rules = how.rules()
     if is_named(how.format):
         named, file = format_of(str(how.format), path)
-        return _Plan(file, named.rules(rules), named.layout, named.delimiter, named)
+        return _FileToRead(file, named.rules(rules), named.layout, named.delimiter, named)
     layout = format_of_name(path, how.format)
-    return _Plan(path, rules, layout, how.delimiter or DELIMITERS.get(layout), None)
+    return _FileToRead(path, rules, layout, how.delimiter or DELIMITERS.get(layout), None)
 
 
 def _file(path: str, how: How, watch: OnRead) -> Columns:
-    plan = _plan(path, how)
+    plan = _file_to_read(path, how)
     fast = _fast(plan, watch)
     return _careful(plan, watch) if fast is None else fast
 
 
-def _open(plan: _Plan) -> Source:
+def _open(plan: _FileToRead) -> Source:
     if plan.named is not None:
         return open_named(plan.named.name, plan.path, plan.rules)
     return open_source(plan.path, plan.rules, file_format=plan.layout, delimiter=plan.delimiter)
 
 
-def _careful(plan: _Plan, watch: OnRead) -> Columns:
+def _careful(plan: _FileToRead, watch: OnRead) -> Columns:
     """Read record by record. Raises DecodeError for the first that cannot be read, naming file, line and column."""
     decoder = EventDecoder(plan.rules)
     events: list[Event] = []
@@ -201,7 +201,7 @@ def _pass_over(decoded: Forget | DecodeError, where: str, left_out: Counter[str]
     left_out[str(decoded.reason)] += 1
 
 
-def _fast(plan: _Plan, watch: OnRead) -> Columns | None:
+def _fast(plan: _FileToRead, watch: OnRead) -> Columns | None:
     """Read whole columns through PyArrow; None where it is not there, or where the careful way must say what is."""
     is_table = plan.layout in DELIMITERS and plan.delimiter is not None and len(plan.delimiter) == 1
     if plan.path == "-" or not (is_table or plan.layout == "parquet") or (plan.named and not plan.named.is_plain):
@@ -235,7 +235,7 @@ def _typed(columns: Columns, kind: str) -> Columns:
     return Columns(columns.sessions, columns.items, columns.times, types, columns.users)
 
 
-def _parquet(plan: _Plan) -> Any:  # noqa: ANN401  # pyarrow is not typed
+def _parquet(plan: _FileToRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
     from pyarrow import parquet  # noqa: PLC0415  # see _fast
 
     mapped = set(plan.rules.fields.as_dict().values())
@@ -243,7 +243,7 @@ def _parquet(plan: _Plan) -> Any:  # noqa: ANN401  # pyarrow is not typed
     return parquet.read_table(plan.path, columns=[name for name in names if name in mapped])
 
 
-def _delimited(plan: _Plan, watch: OnRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
+def _delimited(plan: _FileToRead, watch: OnRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
     import pyarrow as pa  # noqa: PLC0415  # see _fast
     from pyarrow import csv  # noqa: PLC0415
 
@@ -256,12 +256,12 @@ def _delimited(plan: _Plan, watch: OnRead) -> Any:  # noqa: ANN401  # pyarrow is
             convert_options=_as_text(plan, has_header=has_header),
         )
     n = table.num_rows - 1
-    if n < 0 or any(column[n].as_py() not in {_END, None} for column in table.columns):
+    if n < 0 or any(column[n].as_py() not in {_END_MARK, None} for column in table.columns):
         raise ValueError(OPEN_QUOTE)
     return table.slice(0, n)
 
 
-def _as_text(plan: _Plan, *, has_header: bool) -> Any:  # noqa: ANN401  # pyarrow is not typed
+def _as_text(plan: _FileToRead, *, has_header: bool) -> Any:  # noqa: ANN401  # pyarrow is not typed
     """Read the columns that count, as the text that stands there: an id may be 007."""
     import pyarrow as pa  # noqa: PLC0415  # see _fast
     from pyarrow import csv  # noqa: PLC0415
@@ -278,7 +278,7 @@ def _as_text(plan: _Plan, *, has_header: bool) -> Any:  # noqa: ANN401  # pyarro
 
 
 class _Watched:
-    """A file, unpacked if it is packed, that tells *watch* how much of it was read, with a row of _END behind it.
+    """A file, unpacked if it is packed, that tells *watch* how much of it was read, with a row of _END_MARK behind it.
 
     A quote that is not closed takes that row for a part of its cell.
     """
@@ -308,7 +308,7 @@ class _Watched:
         self._is_over = True
         # Where a cell of the first line has a delimiter in it, the row is too long for PyArrow: the careful way reads.
         n = self._head.partition(b"\n")[0].count(self._delimiter) + 1
-        return b"\n" + self._delimiter.join([_END.encode()] * n) + b"\n"
+        return b"\n" + self._delimiter.join([_END_MARK.encode()] * n) + b"\n"
 
     def readable(self) -> bool:
         """Say so to PyArrow."""

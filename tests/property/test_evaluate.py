@@ -28,7 +28,7 @@ from stream_rec.core.model import PRESETS, Model, changed
 from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate.asking import PassResult, ask_all
 from stream_rec.evaluate.candidates import Candidate, baselines, candidate
-from stream_rec.evaluate.kernel.judge import Judged
+from stream_rec.evaluate.kernel.scoring import AnswerScores
 from stream_rec.evaluate.plan import Plan
 
 CUTS = (1, 2, 4)
@@ -128,5 +128,5 @@ def test_threads_change_no_figure(drawn: list[tuple[int, int, int]]) -> None:
     plan = plans.prequential(log_of(drawn))
     first, *others = (asked(plan, [*POINTS, *baselines(POINTS[0])], threads=n) for n in (1, 2, 3))
     for other in others:
-        for name in Judged._fields:
-            assert np.array_equal(getattr(first.judged, name), getattr(other.judged, name)), name
+        for name in AnswerScores._fields:
+            assert np.array_equal(getattr(first.scores, name), getattr(other.scores, name)), name

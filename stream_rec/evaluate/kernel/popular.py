@@ -1,46 +1,40 @@
-"""All-time popularity as a model to compare with: counts of events since the start, the best kept in order.
+"""All-time popularity as a baseline: counts of events since the start, with the most popular items in order.
 
-Counts only grow, so an item enters the ordered top only when its own count does: the top is exact at every moment, at
-a few steps an event. Equal counts: the larger hash first.
+Counts only grow, so an item enters the ordered top only when its own count grows. The top is exact at every moment, and
+costs a few steps per event. Equal counts: the larger hash first.
 """
 
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from stream_rec.core.compiled import entry, inner
+from stream_rec.core.dtypes import I32, I64, U8, U64
 
-__all__ = ["Popular", "count_and_show"]
+__all__ = ["PopularityCounts", "count_and_answer"]
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
-U8 = npt.NDArray[np.uint8]
 
 KEEP, DROP_CURRENT, DROP_SESSION = range(3)
 
 
-class Popular(NamedTuple):
-    """Counts, and the items that have most of them."""
+class PopularityCounts(NamedTuple):
+    """Event counts of items, and the most popular items."""
 
-    events: I64  # [I] counted of each item
+    events: I64  # [I] events of each item
     hash: U64  # [I]
     denied: U8  # [I]
-    at: I32  # [I] place in `top`, -1 for none
+    at: I32  # [I] rank in `top` from 0, -1 if not in it
     top: I32  # [T] most popular first
-    size: I64  # [1] how much of it is filled
+    size: I64  # [1] items in `top`
 
 
 @inner
-def _beats(state: Popular, item: int, other: int) -> bool:
+def _beats(state: PopularityCounts, item: int, other: int) -> bool:
     a, b = state.events[item], state.events[other]
     return a > b or (a == b and state.hash[item] > state.hash[other])
 
 
 @inner
-def _count(state: Popular, item: int) -> None:
-    """Count an event of *item*, and let it rise to its place."""
+def _count(state: PopularityCounts, item: int) -> None:
+    """Count an event of *item*, and move it up to its rank."""
     state.events[item] += 1
     if state.denied[item] != 0:
         return
@@ -64,8 +58,8 @@ def _count(state: Popular, item: int) -> None:
 
 
 @entry
-def count_and_show(
-    state: Popular,
+def count_and_answer(
+    state: PopularityCounts,
     item: I32,
     asks: U8,
     learns: U8,
@@ -77,9 +71,9 @@ def count_and_show(
     answer: I32,
     n: I32,
 ) -> None:
-    """Before each event that `asks` marks, show the top into its row; then count it if `learns` marks it.
+    """Answer with the top before each event that `asks` marks, then count the event if `learns` marks it.
 
-    Its session's items so far are session[begin:end]; `blocked`, [I], is left as it was, all zero.
+    The items of its session so far are session[begin:end]. `blocked`, [I], is all zero before and after.
     """
     for i in range(item.size):
         if asks[i] != 0:

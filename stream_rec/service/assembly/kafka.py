@@ -137,7 +137,7 @@ def _build_handle(
         lambda: connect_broker(settings, settings.events, "events"),
         shared.topics["events"],
         EventEncoder(build_decode_rules(settings)),
-        shared.timeouts,
+        timeouts=shared.timeouts,
     )
     undo.callback(ingest.close)
     return build_handle(

@@ -1,1 +1,1 @@
-"""What is counted, timed, logged and traced. Never imports `service.running`."""
+"""Counters, histograms, logs and traces of a service. Never imports `service.running`."""

@@ -1,4 +1,4 @@
-"""What became of every record, counted so that it adds up (law 4), and the summary that says so."""
+"""Counters of what became of every record: they must add up (law 4)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ __all__ = ["Counters"]
 class Counters(msgspec.Struct):
     """Counters of one run. `n_read` = `n_applied` + the sum of `dead` + `n_duplicates`.
 
-    Of a broker's records, those that this process answers for are counted, and of the others only how many there were:
-    so the counters of all replicas add up to what is in the log.
+    On a broker they count the records that this process answers for; all others are counted in `n_followed` only. So
+    the counters of all replicas add up to what is in the log.
     """
 
     n_read: int = 0
-    """Records of the event source, none left out."""
+    """All records of the event source."""
 
     n_applied: int = 0
     """Events that joined a session, and orders to forget."""
@@ -37,7 +37,7 @@ class Counters(msgspec.Struct):
     """Records of the request source; each is answered or dead-lettered."""
 
     n_asked: int = 0
-    """Requests that came otherwise than as records: over HTTP. Their answers are counted nowhere else."""
+    """Requests that did not arrive as records, but over HTTP. Their answers are counted nowhere else."""
 
     dead_requests: Counter[str] = msgspec.field(default_factory=Counter)
 
@@ -45,16 +45,17 @@ class Counters(msgspec.Struct):
     """Of the requests, those that were too old to be answered with items."""
 
     n_followed: int = 0
-    """Records that others answer for, or that a recovery passed again: applied in silence, counted nowhere else."""
+    """Records that other replicas answer for, or that a recovery read again: applied without an answer, and counted
+    nowhere else."""
 
     n_lost: int = 0
     """Records of either source that the topic's retention removed before they were read, while this process ran."""
 
     n_coalesced: int = 0
-    """Of `n_applied`, the events that a newer one of their session was answered in place of."""
+    """Of `n_applied`, the events without an answer of their own: a newer event of their session was answered."""
 
     sources: Counter[str] = msgspec.field(default_factory=Counter)
-    """Answers, however they were asked for, by the source of their first item; `nothing` where there is none."""
+    """All answers, to records and over HTTP, by the source of their first item; `nothing` for one without items."""
 
     @property
     def n_dead_lettered(self) -> int:
@@ -66,7 +67,7 @@ class Counters(msgspec.Struct):
         self.sources.update([answer.items[0].source if answer.items else "nothing" for answer in answers])
 
     def check(self) -> None:
-        """Raise AssertionError if a record was lost on the way: a bug of ours, whoever's data it is."""
+        """Raise AssertionError if a record is unaccounted for: always a bug of ours, never of the data."""
         accounted = self.n_applied + self.dead.total() + self.n_duplicates
         if self.n_read != accounted:
             raise AssertionError(f"{self.n_read} records read, but {accounted} accounted for: please report it")

@@ -9,19 +9,19 @@ __all__ = ["SURELY_SECONDS", "show_duration", "show_lines", "show_size", "show_t
 _KIB: Final = 1024
 _LABEL_CHARS: Final = 15
 
-# What a timestamp in seconds looks like when it is read as milliseconds: the spring of 1973 at the latest.
+# A timestamp below this is in seconds: read as milliseconds it would be of the spring of 1973 or earlier.
 SURELY_SECONDS: Final = 100_000_000_000
 _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
 
 def show_time(millis: int) -> str:
-    """*millis* since 1970 as ISO 8601 in UTC."""
+    """Return *millis* since 1970 as ISO 8601 in UTC."""
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=millis)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def show_duration(millis: int) -> str:
-    """*millis* in its two largest units: `3d 4h`."""
+    """Return *millis* in its two largest units: `3d 4h`."""
     for i, (unit, length) in enumerate(_UNITS[:-1]):
         if millis >= length:
             smaller_unit, smaller = _UNITS[i + 1]
@@ -31,7 +31,7 @@ def show_duration(millis: int) -> str:
 
 
 def show_size(n_bytes: int) -> str:
-    """*n_bytes* with three digits or so."""
+    """Return *n_bytes* with about three digits and a unit."""
     size = float(n_bytes)
     for unit in ("bytes", "KiB", "MiB"):
         if size < _KIB:

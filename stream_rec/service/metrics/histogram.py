@@ -1,7 +1,7 @@
-"""How often which values came, kept so that writing costs next to nothing and reading hinders nobody.
+"""Histograms that are cheap to write, and that other threads can read without a lock.
 
-One thread writes, without a lock; any other may read, and sees counts that never go back. Knows nothing of what is
-counted, nor of how it is shown.
+One thread writes; any other may read, and sees counts that never go back. Knows nothing of what is counted, or of how
+it is shown.
 """
 
 from bisect import bisect_left
@@ -20,26 +20,27 @@ _QUANTILES: Final = (0.5, 0.9, 0.99)
 
 
 class Bins:
-    """Upper bounds 1.0, 1.1, ... 9.9 of each power of ten: percentiles are within a tenth of the value at worst.
+    """Upper bounds 1.0, 1.1, ... 9.9 of each power of ten, so that percentiles are at most a tenth off.
 
-    Decimal, so that the round bounds of an exposition are among them, and its counts are sums of these, not estimates.
+    The bounds are decimal, so that the round bounds of an exposition are among them: its counts are then sums of these
+    counts, not estimates.
     """
 
     def __init__(self, first_power: int, last_power: int) -> None:
         powers = range(first_power, last_power)
-        # From text: the float nearest to 0.0025, as whoever writes 0.0025 has it.
+        # From text, so that 0.0025 is the same float as the literal 0.0025.
         self.upper = [float(f"{tenths}e{power - 1}") for power in powers for tenths in range(10, 100)]
         self.upper.append(float(f"1e{last_power}"))
         self.as_array = np.array(self.upper)
 
     def __len__(self) -> int:
-        """Of the counts: one for each bound, and one for what is above the last."""
+        """Number of counts: one for each bound, and one for values above the last."""
         return len(self.upper) + 1
 
     def places(self, bounds: Iterable[float]) -> list[int]:
-        """Where *bounds*, each of which must be one of ours, stand."""
+        """Return the positions of *bounds*, each of which must be one of ours."""
         places = [bisect_left(self.upper, bound) for bound in bounds]
-        assert [self.upper[place] for place in places] == list(bounds), "a bound that is none of ours"
+        assert [self.upper[place] for place in places] == list(bounds), "a bound that is not one of ours"
         return places
 
 
@@ -50,24 +51,24 @@ BucketCounts = list[int]
 
 
 class _Slice(NamedTuple):
-    """Ten seconds or so, over at the monotonic time *until*."""
+    """About ten seconds, which end at the monotonic time *until*."""
 
     until: float
     counts: BucketCounts
 
 
-class _Seen(NamedTuple):
-    """All that was recorded. Replaced as a whole, but for the counts of the present, which only grow."""
+class _Recorded(NamedTuple):
+    """All that was recorded. Replaced as a whole, except for the counts of the present slice, which only grow."""
 
     before: BucketCounts
-    """Of all slices but the present one."""
+    """The sum of all slices before the present one."""
     recent: tuple[_Slice, ...]
-    """Of those, the last ones."""
+    """The last slices before the present one."""
     present: _Slice
 
 
 class Percentiles(NamedTuple):
-    """Of what was recorded in about the last minute."""
+    """Percentiles of the values of about the last minute."""
 
     p50: float
     p90: float
@@ -75,18 +76,18 @@ class Percentiles(NamedTuple):
 
 
 class Histogram:
-    """How often which values came: since the start, and in about the last minute (its six or seven slices).
+    """Counts values by size: since the start, and in about the last minute (its six or seven slices).
 
-    `record` and `record_all` are for one thread, all else for any.
+    `record` and `record_all` are for one thread, everything else for any.
     """
 
     def __init__(self, bins: Bins = SECONDS) -> None:
         self.sum = 0.0
-        """Of all values."""
+        """The sum of all values."""
         self._bins = bins
         self._upper = bins.upper
-        self._seen = _Seen([0] * len(bins), (), _Slice(0.0, [0] * len(bins)))
-        self._present = self._seen.present.counts
+        self._recorded = _Recorded([0] * len(bins), (), _Slice(0.0, [0] * len(bins)))
+        self._present = self._recorded.present.counts
         self._until = 0.0
 
     def record(self, value: float, now: float) -> None:
@@ -108,41 +109,41 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many values there were."""
+        """The number of values."""
         return int(self._counts().sum())
 
     def up_to(self, bounds: Sequence[float]) -> list[int]:
-        """How many values were at most each of *bounds*, which must be bounds of the bins; at last, how many in all."""
+        """Return the number of values up to each of *bounds*, which are bounds of the bins; last, of all values."""
         reached = np.cumsum(self._counts())
         return [*reached[self._bins.places(bounds)].tolist(), int(reached[-1])]
 
     def recent_counts(self, now: float) -> npt.NDArray[np.int64]:
-        """The counts of about the minute before *now*, by bin."""
-        seen = self._seen
-        recent = [each.counts for each in (*seen.recent, seen.present) if each.until > now - _WINDOW_S]
+        """Return the counts of about the minute before *now*, by bin."""
+        recorded = self._recorded
+        recent = [each.counts for each in (*recorded.recent, recorded.present) if each.until > now - _WINDOW_S]
         counts: npt.NDArray[np.int64] = np.array(recent, np.int64).reshape(-1, len(self._bins)).sum(axis=0)
         return counts
 
     def percentiles(self, now: float) -> Percentiles | None:
-        """Of the minute before *now*; None if nothing was recorded in it."""
+        """Return the percentiles of the minute before *now*; None if nothing was recorded in it."""
         return percentiles_of(self.recent_counts(now), self._bins)
 
     def _counts(self) -> npt.NDArray[np.int64]:
-        seen = self._seen
-        return np.array(seen.before, np.int64) + np.array(seen.present.counts, np.int64)
+        recorded = self._recorded
+        return np.array(recorded.before, np.int64) + np.array(recorded.present.counts, np.int64)
 
     def _turn(self, now: float) -> None:
-        """Begin a new slice. In one assignment, so that no reader sees a count twice or not at all."""
-        before, recent, present = self._seen
+        """Begin a new slice, in one assignment: so no reader sees a count twice, or misses one."""
+        before, recent, present = self._recorded
         self._until = now + _SLICE_S
         following = _Slice(self._until, [0] * len(self._bins))
         done = [a + b for a, b in zip(before, present.counts, strict=True)]
-        self._seen = _Seen(done, (*recent, present)[-_SLICES:], following)
+        self._recorded = _Recorded(done, (*recent, present)[-_SLICES:], following)
         self._present = following.counts
 
 
 def percentiles_of(counts: npt.NDArray[np.int64], bins: Bins) -> Percentiles | None:
-    """The percentiles of what was counted, between the bounds of a bin in proportion; None of nothing."""
+    """Return percentiles of *counts*, interpolated between the bounds of a bin; None if all counts are 0."""
     reached = np.cumsum(counts)
     total = int(reached[-1])
     if not total:
@@ -160,16 +161,16 @@ def percentiles_of(counts: npt.NDArray[np.int64], bins: Bins) -> Percentiles | N
 
 
 class Occurrences:
-    """How often something happened, and how long it took: for what is rare."""
+    """Counts how often something rare happened, and how long it took."""
 
     def __init__(self) -> None:
         self.count = 0
         self.seconds = 0.0
-        """Of all of them together."""
+        """Of all occurrences together."""
         self.last_seconds: float | None = None
 
     def record(self, seconds: float = 0.0) -> None:
-        """Count one. For one thread."""
+        """Count one occurrence. For one thread."""
         self.count += 1
         self.seconds += seconds
         self.last_seconds = seconds

@@ -1,6 +1,6 @@
-"""What a service says while it runs: one line a happening, on standard error, with the time in UTC.
+"""The log of a service: a line for each message, on standard error, with the time in UTC.
 
-For people, or as JSON for programs: the same messages, and then also the figures in them, by name.
+As text for people, or as JSON for programs: then with the figures of the message as named fields.
 """
 
 import logging
@@ -23,9 +23,9 @@ _FIELDS: Final = "stream_rec_fields"
 
 
 def log_to_stderr(level: str, log_format: LogOutput = "console") -> None:
-    """Write our messages of *level* and above, and of the clients' only what ends something.
+    """Log our messages of *level* and above, and only critical ones of the Kafka clients.
 
-    What the clients say of each lost connection, the service says once, with what it does about it.
+    A client logs each lost connection many times; the service logs it once, with what it does about it.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else _console())
@@ -36,23 +36,23 @@ def log_to_stderr(level: str, log_format: LogOutput = "console") -> None:
 
 
 def is_json() -> bool:
-    """Whether that was asked for: then nothing else may be written to standard error."""
+    """Whether the log is JSON: then nothing else may be written to standard error."""
     return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
 
 
 def fields(**given: object) -> dict[str, Mapping[str, object]]:
-    """The figures of a message by name, for `extra`: `log.info("wrote %s", path, extra=fields(path=path))`."""
+    """Return named figures of a message, for `extra`: `log.info("wrote %s", path, extra=fields(path=path))`."""
     return {_FIELDS: given}
 
 
 class JsonFormatter(logging.Formatter):
     """A record as one line of JSON: `ts`, `level`, `logger`, `message`, then its fields, then its `exception`.
 
-    Never fails: what JSON does not know is written as text.
+    Never fails: a value that JSON has no type for is written as text.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """Return the line, without its newline."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line: dict[str, Any] = {
             "ts": moment.replace("+00:00", "Z"),
@@ -64,7 +64,7 @@ class JsonFormatter(logging.Formatter):
             line.setdefault(name, value)
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        # What cannot be UTF-8 (a surrogate, in a message about somebody's bytes) is escaped, not raised for.
+        # A surrogate, from a message about bytes that are not UTF-8, is escaped instead of raising an error.
         return _encoded(line)
 
 

@@ -1,7 +1,7 @@
-"""What a service measures of itself: how long batches take, how large they are, how often something happened.
+"""What a service measures of itself: how long batches take, how large they are, how often something happens.
 
-Measured a batch at a time, after its commit, on the thread that committed it: nothing is done for a single event but
-to look at its record's time. Knows nothing of how figures are shown.
+Measured per batch, after its commit, on the thread that committed it; for a single event only its record's timestamp
+is read. Knows nothing of how figures are shown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,32 +21,32 @@ _MS: Final = 1000.0
 
 
 class ServiceMetrics:
-    """The meters of a service. Beside each stands the thread that writes it; without a broker all is done by one."""
+    """The metrics of a service. Each names the thread that writes it; without a broker one thread writes all."""
 
     def __init__(self) -> None:
         self.mailbox = Histogram()
-        """From the moment that a batch was read until the recommender thread took it. Publisher."""
+        """From reading a batch until the engine's thread takes it. Written by the publisher."""
         self.apply = Histogram()
-        """Applying a batch and answering its events and requests, all together. Publisher."""
+        """Applying a batch and answering its events and requests. Written by the publisher."""
         self.answer = Histogram()
-        """Answering what was asked from outside, as many questions as were answered at a time. Recommender."""
+        """Answering the requests over HTTP, as many as waited, together. Written by the engine's thread."""
         self.commit = Histogram()
-        """Sending and committing what one commit holds, tries that failed included. Publisher."""
+        """Sending and committing the batches of a commit, failed attempts included. Written by the publisher."""
         self.end_to_end = Histogram()
-        """From the broker's time of each event that this process answers for until its commit. Publisher."""
+        """From the broker's timestamp of each owned event until its commit. Written by the publisher."""
         self.batch_records = Histogram(SIZES)
-        """Records of a batch. Publisher."""
+        """Records in a batch. Written by the publisher."""
         self.commit_answers = Histogram(SIZES)
-        """Answers of a commit. Publisher."""
+        """Answers in a commit. Written by the publisher."""
         self.commit_retries = Occurrences()
-        """Tries of a commit that failed, and were made anew. Publisher."""
+        """Attempts to commit that failed and were repeated. Written by the publisher."""
         self.rebalances = Occurrences()
-        """Partitions shared out anew, as far as this process was told, the first time included. Consumer."""
+        """Assignments of partitions to this process, the first one included. Written by the consumer."""
         self.recoveries = Occurrences()
-        """Recoveries, the one at the start included. Consumer."""
+        """Recoveries, the one at the start included. Written by the consumer."""
 
     def committed(self, results: "Sequence[BatchResult]", begun: float, ended: float) -> None:
-        """Record what was just committed; the times are monotonic. For the thread that commits.
+        """Record a commit; the times are monotonic. For the thread that commits.
 
         Some 20 microseconds a batch, and 40 nanoseconds a record.
         """
@@ -65,18 +65,18 @@ class ServiceMetrics:
                     self.end_to_end.record_all(np.maximum(now_ms - times, 0.0) / _MS, ended)
 
     def applied(self, n_records: int, begun: float) -> None:
-        """Record a batch that was applied and answered just now, since *begun*, where nothing is committed."""
+        """Record a batch that was applied and answered from *begun* until now, where nothing is committed."""
         ended = monotonic()
         self.apply.record(ended - begun, ended)
         self.batch_records.record(n_records, ended)
 
     def answered(self, begun: float) -> None:
-        """Record that what was asked from outside was answered just now, since *begun*."""
+        """Record that requests over HTTP were answered from *begun* until now."""
         ended = monotonic()
         self.answer.record(ended - begun, ended)
 
     def latency_ms(self, now: float | None = None, **others: Percentiles | None) -> dict[str, dict[str, float]]:
-        """Percentiles of the last minute by stage, of *others* too; stages of which nothing is known are left out."""
+        """Return percentiles of the last minute by stage, and those of *others*, without stages that have none."""
         now = monotonic() if now is None else now
         stages: Mapping[str, Percentiles | None] = {
             **{name: getattr(self, name).percentiles(now) for name in STAGES},

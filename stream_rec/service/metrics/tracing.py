@@ -1,8 +1,8 @@
-"""Spans of batches for OpenTelemetry, made when a batch is committed: nothing is done before, nor on another thread.
+"""Spans of batches for OpenTelemetry, all made when a batch is committed, on the thread that commits.
 
-A batch is a trace of its own: from being read to being committed, and in it its wait for the recommender, its applying
-and answering, and the commit, which it may share with others. Sending is the SDK's, beside the service; where spans
-go, and how many are kept, is told by OpenTelemetry's own variables. Imported only where tracing is on.
+A batch is a trace of its own, from being read to being committed. In it are its wait for the engine's thread, applying
+and answering it, and the commit, which it may share with other batches. The SDK sends the spans, on a thread of its
+own; OpenTelemetry's own variables set where they go and how many are kept. Imported only if tracing is on.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _NS: Final = 1_000_000_000
 
 
 class Tracing:
-    """Makes spans of what was committed, and holds what sends them. `close` it."""
+    """Makes spans of commits, and owns what sends them. Must be closed."""
 
     def __init__(self, provider: TracerProvider, timeouts: Timeouts = TIMEOUTS) -> None:
         self.provider = provider
@@ -35,23 +35,23 @@ class Tracing:
 
     @classmethod
     def by_environment(cls, timeouts: Timeouts = TIMEOUTS) -> Self:
-        """To the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names, localhost:4318 without it."""
+        """Send to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names, by default localhost:4318."""
         ours = Resource.create({"service.name": "stream-rec", "service.version": __version__})
         provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         return cls(provider, timeouts)
 
     def committed(self, results: Sequence[BatchResult], begun: float, ended: float) -> None:
-        """Make the spans of what was just committed; times by the monotonic clock. Some 60 microseconds a batch."""
+        """Make the spans of a commit; the times are monotonic. About 60 microseconds a batch."""
         epoch_ns = time_ns() - monotonic_ns()
         for result in results:
             if result.read.batch.records:
                 self._trace(result, (begun, ended, len(results)), epoch_ns)
 
     def close(self) -> None:
-        """Send what waits, for a second at most, and end.
+        """Send the spans that wait, for a second at most.
 
-        The SDK's own limits are no limits where the collector is away: a stop must not wait for its tries.
+        If the collector is away, the SDK retries for longer than its own limits say, and a stop must not wait for that.
         """
         ending = Thread(target=self.provider.shutdown, name="tracing", daemon=True)
         ending.start()

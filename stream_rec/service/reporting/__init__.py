@@ -1,4 +1,4 @@
 """What people and programs read of a service: the status file, lines in the log, the summary at the end.
 
-Never imports `service.running`: what is watched does not know its watcher.
+Never imports `service.running`: reports are made from what it is given, and do not know who asks for them.
 """

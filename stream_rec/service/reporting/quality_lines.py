@@ -1,4 +1,4 @@
-"""Live quality for people: a line for each model."""
+"""Live quality as text: a line for each model."""
 
 from stream_rec.core.quality import ModelQuality, QualityReport
 from stream_rec.service.metrics.format import show_duration
@@ -7,7 +7,7 @@ __all__ = ["quality_lines"]
 
 
 def quality_lines(report: QualityReport) -> list[str]:
-    """Return a line for each model, of the longest window; none where nothing was scored."""
+    """Return a line for each model that has scored answers, over the longest window."""
     window = max(report.windows, key=lambda each: each.window_s)
     named = len(window.models) > 1
     length = show_duration(int(window.window_s * 1000))
@@ -22,5 +22,5 @@ def _line(each: ModelQuality, n: int, length: str, *, named: bool) -> str:
 
 
 def _figure(value: float | None, low: float | None, high: float | None) -> str:
-    """Return the figure and half of its 95 % interval."""
+    """Return the figure and half the width of its 95 % interval."""
     return f"{value or 0.0:.4f} +-{((high or 0.0) - (low or 0.0)) / 2:.4f}"

@@ -1,7 +1,6 @@
-"""How a service is doing, for people, for other programs, and for whoever restarts it.
+"""The status of a service: a small JSON file, rewritten each second, for people and for programs that supervise it.
 
-A line in the log now and then, and a small file of JSON that is written anew each second. Looks at what the threads
-leave for it to be looked at; the engine's own figures are taken on the recommender thread.
+Made from counters that the threads leave; the figures of the engine are taken on the engine's own thread.
 """
 
 import logging
@@ -34,32 +33,32 @@ log = logging.getLogger(__name__)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What the status file holds."""
+    """The content of the status file."""
 
     state: ServiceState
     at_ms: int
-    """When this was written: a service that hangs does not write."""
+    """When it was made; a service that hangs stops writing."""
     pid: int
     generation: int
     owned: list[str]
     lag: dict[str, int]
-    """By partition, the records that are there and not read yet, as of a few seconds ago."""
+    """By partition, the records that were not read yet, as of a few seconds ago."""
     commits: int
     counts: Counters
     stats: Stats | None
     last_snapshot: str | None
     models: list[ModelShare] = msgspec.field(default_factory=list)
-    """The models that run, the main one first and the shadows last."""
+    """The models that run, the main model first and shadows last."""
     quality: QualityReport | None = None
 
     @property
     def is_ready(self) -> bool:
-        """Whether it answers."""
+        """Whether the service answers."""
         return self.state is ServiceState.READY
 
 
 class StatsTaker:
-    """Takes the engine's figures on its own thread, once a second, and those of what it answers."""
+    """Takes the figures of the engine and of the quality of its answers, once a second, on the engine's thread."""
 
     def __init__(
         self,
@@ -70,29 +69,29 @@ class StatsTaker:
         self.stats: Stats | None = None
         self.models: list[ModelShare] = []
         self.quality: QualityReport | None = None
-        self._evaluator = quality
+        self._quality = quality
         self._clock = clock
         self._every_s = timeouts.status_every_s
         self._next = 0.0
 
     def after(self, engine: Engine, offsets: PartitionOffsets, *, forgot: bool) -> None:
-        """Take them, if it is time to."""
+        """Take the figures if a second has passed."""
         del offsets, forgot
         self.idle(engine)
 
     def idle(self, engine: Engine) -> None:
-        """Take them, if it is time to."""
+        """Take the figures if a second has passed."""
         now = self._clock()
         if now >= self._next:
             self._next = now + self._every_s
             self.stats = engine.stats()
             self.models = models_of(engine.split)
-            if self._evaluator is not None:
-                self.quality = self._evaluator.report(self.stats.n_items)
+            if self._quality is not None:
+                self.quality = self._quality.report(self.stats.n_items)
 
 
 def write_status(path: Path, status: Status) -> None:
-    """As a whole: whoever reads it never sees half of it. Raises SettingsError."""
+    """Replace the file by *status* in one step, so that no reader sees half of it. Raises SettingsError."""
     temporary = path.with_name(f".{path.name}.part")
     try:
         temporary.write_bytes(msgspec.json.encode(status) + b"\n")
@@ -102,17 +101,17 @@ def write_status(path: Path, status: Status) -> None:
 
 
 def read_status(path: Path) -> Status:
-    """The status in a file. Raises SettingsError for one that is not there, or none."""
+    """Return the status in a file. Raises SettingsError if it cannot be read, or holds something else."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Status, dec_hook=lambda kind, value: kind(value))
     except OSError as error:
         raise SettingsError("status_file", f"cannot read {str(path)!r}: {error.strerror}") from error
     except msgspec.MsgspecError as error:
-        raise SettingsError("status_file", f"{str(path)!r} is not a service's status: {error}") from error
+        raise SettingsError("status_file", f"{str(path)!r} is not a status file: {error}") from error
 
 
 def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[str]]:
-    """Whether the service is well, and what its status says, for people. Raises SettingsError as `read_status`."""
+    """Return whether the service is well, and its status as lines of text. Raises SettingsError as `read_status`."""
     status = read_status(path)
     age_s = time() - status.at_ms / 1000
     is_fresh = age_s < timeouts.status_stale_after_s
@@ -131,7 +130,7 @@ def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[
             "nothing yet" if stats is None else f"{stats.n_sessions:,} sessions, horizon {show_horizon(stats)}",
         ),
         ("snapshot", status.last_snapshot or "none"),
-        *(("quality", told) for told in ([] if status.quality is None else quality_lines(status.quality))),
+        *(("quality", line) for line in ([] if status.quality is None else quality_lines(status.quality))),
     ]
     return is_well, show_lines(lines)
 

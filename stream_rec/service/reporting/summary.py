@@ -1,4 +1,4 @@
-"""The lines at the end of a run: what was read, what became of it, and hints where something looks wrong."""
+"""The lines at the end of a run: what was read, what became of it, and hints if something looks wrong."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ __all__ = ["summary_lines"]
 def summary_lines(
     counts: Counters, stats: Stats, seconds: float, *, quality: Sequence[str] = (), interrupted: bool = False
 ) -> list[str]:
-    """The end of a run in a few lines, for people. Figures are plain, names come first: easy to grep."""
+    """Return the summary of a run as lines of text. Each starts with its label, so that it is easy to grep."""
     forgets = f", {counts.n_forgets:,} forgets among them" if counts.n_forgets else ""
     dead = f"{counts.dead.total():,}{_by_reason(counts.dead)}"
     lines = [
@@ -24,17 +24,17 @@ def summary_lines(
         ("answers", f"{counts.n_answers:,}"),
     ]
     if counts.n_requests:
-        refused = f"{counts.dead_requests.total():,} dead-lettered{_by_reason(counts.dead_requests)}"
+        rejected = f"{counts.dead_requests.total():,} dead-lettered{_by_reason(counts.dead_requests)}"
         expired = f", {counts.n_expired:,} expired" if counts.n_expired else ""
-        lines.append(("requests", f"{counts.n_requests:,} read, {refused}{expired}"))
+        lines.append(("requests", f"{counts.n_requests:,} read, {rejected}{expired}"))
     if counts.n_followed:
         lines.append(("followed", f"{counts.n_followed:,} records, answered by others or before"))
     if counts.n_lost:
         lines.append(("lost", f"{counts.n_lost:,} records, removed by the topic's retention before they were read"))
-    lines += [("quality", told) for told in quality]
-    kept = f"{stats.n_sessions:,} sessions, {stats.n_events:,} events, {stats.n_items:,} items"
+    lines += [("quality", line) for line in quality]
+    retained = f"{stats.n_sessions:,} sessions, {stats.n_events:,} events, {stats.n_items:,} items"
     lines += [
-        ("retained", f"{kept}; {stats.n_evicted:,} sessions evicted"),
+        ("retained", f"{retained}; {stats.n_evicted:,} sessions evicted"),
         ("memory", f"{show_size(stats.n_bytes)} by the store's prices"),
         ("watermark", "none" if stats.watermark is None else show_time(stats.watermark)),
         ("horizon", "none" if stats.horizon_ms is None else show_duration(stats.horizon_ms)),
@@ -45,16 +45,16 @@ def summary_lines(
 
 
 def _hints(counts: Counters, stats: Stats) -> Iterator[str]:
-    """What a person should know who would take this for a run that went well."""
+    """Yield hints at mistakes that a run does not fail for."""
     if 2 * counts.dead.total() > counts.n_read:
-        yield "most records were refused: `stream-rec check` with the same settings says why, and what would help"
+        yield "most records were refused: `stream-rec check` with the same settings shows why, and what would help"
     if stats.watermark is not None and 0 < stats.watermark < SURELY_SECONDS:
         yield f"the newest event is of {show_time(stats.watermark)[:4]}: times in seconds need --timestamp-unit s"
 
 
 def _by_reason(dead: Counter[str]) -> str:
-    told = ", ".join(f"{reason} {n:,}" for reason, n in sorted(dead.items()))
-    return f" ({told})" if told else ""
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(dead.items()))
+    return f" ({reasons})" if reasons else ""
 
 
 def _rates(counts: Counters, seconds: float) -> str:

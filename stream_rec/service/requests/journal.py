@@ -1,7 +1,7 @@
-"""A file of events that came over HTTP, so that they are there again after a restart.
+"""A write-ahead log of the events over HTTP, so that they are there again after a restart.
 
-One JSON line each, appended and brought to disk before anybody is told that they were taken. Knows nothing of what they
-say. A last line that is not whole was told to nobody: it is cut off.
+One JSON line each, appended and synced to disk before an event is acknowledged. Knows nothing of their content. A last
+line that is incomplete was never acknowledged, and is cut off.
 """
 
 import fcntl
@@ -19,14 +19,14 @@ _BLOCK: Final = 1 << 20
 
 
 class Journal:
-    """Appends to *path*, which is made if it is not there. Raises SettingsError where it cannot be."""
+    """Appends to *path*, and creates it if needed. Raises SettingsError if it cannot be written."""
 
     def __init__(self, path: Path, topic: str) -> None:
         self._path = path
         self._topic = topic
         self.n_lines = 0
         try:
-            # Without a buffer of Python's: what could not be written must not be tried again by a close.
+            # Unbuffered: closing a buffered file would try again to write what failed.
             self._file = path.open("ab", buffering=0)
             try:
                 _claim(self._file.fileno(), path)
@@ -39,7 +39,7 @@ class Journal:
             raise SettingsError("journal", f"cannot write {str(path)!r}: {error.strerror}") from error
 
     def batches(self) -> Iterator[list[Record]]:
-        """What was written before, with the numbers of its lines, from 0. To be read once, before anything else."""
+        """Yield what was written before, with line numbers from 0 as offsets. Call it once, before `write`."""
         with self._path.open("rb") as file:
             while lines := file.readlines(_BLOCK):
                 yield [
@@ -60,20 +60,22 @@ class Journal:
         self.n_lines += len(values)
 
     def close(self) -> None:
-        """Let go. May be called twice."""
+        """Close the file. May be called twice."""
         self._file.close()
 
 
 def _claim(file: int, path: Path) -> None:
-    """Two processes must not write one journal."""
+    """Lock the file: two processes must not write one journal."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise SettingsError("journal", f"{str(path)!r} is another process's: give each one its own") from None
+        raise SettingsError(
+            "journal", f"{str(path)!r} is in use by another process: give each its own journal"
+        ) from None
 
 
 def _sync_folder(folder: Path) -> None:
-    """Let the file itself outlast a power cut, not only what is in it."""
+    """Sync the folder, so that the file itself outlasts a power cut, not only its content."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)
@@ -82,7 +84,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _cut_to_whole_lines(path: Path) -> None:
-    """Take away what comes behind the last end of a line."""
+    """Cut off what follows the last end of a line."""
     with path.open("rb+") as file:
         end = at = file.seek(0, os.SEEK_END)
         while at > 0:

@@ -1,9 +1,8 @@
-"""The desk: what other threads ask of the engine, done by the thread that owns it, between two batches.
+"""The queue of commands from other threads to the engine, run by the engine's thread between two batches.
 
-Whoever asks puts an ask on the desk, with a ticket that means something to them, and goes on; the recommender thread
-takes all that waits in turn, and hands tickets and results back together. Questions that stand next to each other are
-answered in one go. So nobody but its owner touches the engine, there is no lock around it, and a thousand askers cost
-it no more than their questions.
+A caller queues a command with a token of its own, and goes on. The engine's thread runs all waiting commands in order,
+and delivers tokens and results together; adjacent queries are answered in one call. So only its own thread touches the
+engine, no lock is needed, and a thousand callers cost no more than their queries.
 
 Knows nothing of HTTP or of event loops.
 """
@@ -46,20 +45,21 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class BusyError(StreamRecError):
-    """More is asked than is answered: ask again later, or less."""
+    """Too many commands wait: try again later, or send fewer."""
 
 
 class NotServedError(StreamRecError):
-    """Nobody serves the desk now: the service recovers, or stops."""
+    """The queue is not served now: the service is recovering or stopping."""
 
 
 class Query(NamedTuple):
-    """Requests, to be answered from the state as it is, or as it is once all before `after` is applied."""
+    """Requests, to be answered from the present state, or once the offsets `after` are applied."""
 
     requests: Sequence[Request]
     after: "dict[str, int] | None" = None
-    """By `topic-partition`, the last offset that must have been seen; waited for until `until`."""
+    """By `topic-partition`, the last offset that must be applied first."""
     until: float = 0.0
+    """The monotonic time after which it is answered without waiting for `after`."""
 
 
 class ReadState(Protocol[T_co]):
@@ -70,7 +70,7 @@ class ReadState(Protocol[T_co]):
 
 
 class ApplyEvents(NamedTuple):
-    """Events that go nowhere but into the state, and a request that is answered right after them."""
+    """Events to apply directly, and a request to answer right after them."""
 
     records: Sequence[Record]
     events: Sequence[Event | Forget]
@@ -78,7 +78,7 @@ class ApplyEvents(NamedTuple):
 
 
 class EventsApplied(NamedTuple):
-    """What became of an `ApplyEvents`."""
+    """The result of `ApplyEvents`."""
 
     rejected: Sequence[RejectedRecord]
     """Those that were not applied, late and repeated ones for example."""
@@ -91,7 +91,7 @@ Command = Query | ReadState[Any] | ApplyEvents
 
 
 class Completed(NamedTuple):
-    """A ticket, and what came of it: list[Answer], whatever a `ReadState` returns, `EventsApplied`, or an error."""
+    """A token and its result: list[Answer], the value that `ReadState` returns, `EventsApplied`, or an error."""
 
     token: Any
     result: Any
@@ -118,7 +118,7 @@ def deliver_all(done: Sequence[Completed]) -> None:
 
 
 class RequestQueue:
-    """Asks wait here. `put` and `refuse_all` are for any thread, `serve` for the one that owns the engine."""
+    """Holds commands until they are run. `put` and `refuse_all` are for any thread, `serve` for the engine's."""
 
     def __init__(self, most_waiting: int = _MOST_WAITING) -> None:
         self._wake: Callable[[], None] | None = None
@@ -132,18 +132,18 @@ class RequestQueue:
 
     @contextmanager
     def serving(self, wake: Callable[[], None]) -> Iterator[None]:
-        """Within, *wake* is called when a command waits. Any thread may call it, so it must not wait itself."""
+        """Within, *wake* is called when a command waits. Any thread may call it, so it must not block."""
         self._wake = wake
         try:
             yield
         finally:
             self._wake = None
 
-    def put(self, ask: Command, token: object, deliver: Deliver) -> None:
-        """Queue *ask*; *deliver* gets *token* and the result. Raises BusyError where too much waits already."""
+    def put(self, command: Command, token: object, deliver: Deliver) -> None:
+        """Queue *command*; *deliver* gets *token* and the result. Raises BusyError if too many wait already."""
         if len(self._waiting) >= self._most_waiting:
-            raise BusyError(f"{self._most_waiting:,} questions wait already")
-        self._waiting.append((ask, Ticket(token, deliver)))
+            raise BusyError(f"{self._most_waiting:,} requests wait already")
+        self._waiting.append((command, Ticket(token, deliver)))
         if not self._is_woken:
             self._wake_server()
 
@@ -154,144 +154,147 @@ class RequestQueue:
             wake()
 
     def serve(self, processor: Processor, on_applied: OnApplied = lambda _commands, _outcome: None) -> bool:
-        """Execute what waits, and deliver the results; return whether there was anything.
+        """Run the waiting commands and deliver their results; return whether there were any.
 
-        What *on_applied* raises ends the serving: the results of those commands are not delivered.
+        If *on_applied* raises, the commands fail: what could not be written must not be acknowledged.
         """
         self._is_woken = False
         if not self._waiting and not self._ahead:
             return False
         processor.update_catalogue()
-        asks: list[tuple[Command, Ticket]] = [*self._ahead]
+        commands: list[tuple[Command, Ticket]] = [*self._ahead]
         self._ahead = []
-        asks += self._take_waiting(_MOST_AT_ONCE)
+        commands += self._take_waiting(_MOST_AT_ONCE)
         if self._waiting:
             self._wake_server()
         done: list[Completed] = []
         try:
-            self._serve(processor, asks, done, on_applied)
+            self._serve(processor, commands, done, on_applied)
         except BaseException:
-            # The engine's owner is at its end; nobody shall wait for it.
-            told = {id(each.token) for each in done}
+            # The engine's thread is about to end: no caller may go on waiting for it.
+            completed = {id(each.token) for each in done}
             error = NotServedError("the service has failed: its log says why")
-            deliver_all([*done, *(Completed(token, error) for _, token in asks if id(token) not in told)])
+            deliver_all([*done, *(Completed(token, error) for _, token in commands if id(token) not in completed)])
             raise
         deliver_all(done)
         return bool(done)
 
     def _serve(
-        self, processor: Processor, asks: list[tuple[Command, Ticket]], done: list[Completed], on_applied: OnApplied
+        self, processor: Processor, commands: list[tuple[Command, Ticket]], done: list[Completed], on_applied: OnApplied
     ) -> None:
-        ready = [(ask, token) for ask, token in asks if self._is_due(ask, token, processor)]
+        ready = [(command, token) for command, token in commands if self._is_due(command, token, processor)]
         for kind, group in groupby(ready, lambda each: type(each[0])):
             if kind is Query:
                 done += self._answered(processor, list(group))  # type: ignore[arg-type]  # of one kind
             elif kind is ApplyEvents:
                 done += self._applied(processor, list(group), on_applied)  # type: ignore[arg-type]  # of one kind
             else:
-                done += [Completed(token, self._of_one(processor, ask)) for ask, token in group]  # type: ignore[arg-type]
+                done += [Completed(token, self._run_one(processor, command)) for command, token in group]  # type: ignore[arg-type]
 
     def refuse_all(self) -> None:
-        """Tell all that wait that nobody serves. One that somebody serves after all may be told twice."""
+        """Fail all waiting commands with NotServedError. A command that is being served may complete a second time."""
         ahead, self._ahead = self._ahead, []
         self._is_woken = False
         tokens = [token for _, token in ahead]
         while taken := self._take_waiting(self._most_waiting):
             tokens += [token for _, token in taken]
         if tokens:
-            error = NotServedError("the service does not answer now: it recovers, or stops")
+            error = NotServedError("the service does not answer now: it is recovering or stopping")
             deliver_all([Completed(token, error) for token in tokens])
 
     def _take_waiting(self, most: int) -> list[tuple[Command, Ticket]]:
-        """Take those that wait, until they ask *most* questions."""
+        """Remove waiting commands from the queue, until they hold *most* requests."""
         taken: list[tuple[Command, Ticket]] = []
         with suppress(IndexError):  # two threads may take at once
             n = 0
             while n < most:
                 taken.append(self._waiting.popleft())
-                ask = taken[-1][0]
-                n += len(ask.requests) if isinstance(ask, Query) else 1
+                command = taken[-1][0]
+                n += len(command.requests) if isinstance(command, Query) else 1
         return taken
 
-    def _is_due(self, ask: Command, token: Ticket, processor: Processor) -> bool:
-        """Whether *ask* can be done now; one that is ahead of the log is kept."""
-        if type(ask) is not Query or ask.after is None:
+    def _is_due(self, command: Command, token: Ticket, processor: Processor) -> bool:
+        """Whether *command* can run now; a query that is ahead of the log is put aside until a later call."""
+        if type(command) is not Query or command.after is None:
             return True
         offsets = processor.offsets
-        if all(offsets.get(label, -1) >= offset for label, offset in ask.after.items()) or monotonic() >= ask.until:
+        if (
+            all(offsets.get(label, -1) >= offset for label, offset in command.after.items())
+            or monotonic() >= command.until
+        ):
             return True
-        self._ahead.append((ask, token))
+        self._ahead.append((command, token))
         return False
 
-    def _answered(self, processor: Processor, questions: list[tuple[Query, Ticket]]) -> list[Completed]:
-        """Answer all at once; where one of them is wrong, each for itself."""
-        requests = [request for question, _ in questions for request in question.requests]
+    def _answered(self, processor: Processor, queries: list[tuple[Query, Ticket]]) -> list[Completed]:
+        """Answer all queries in one call; if one of them fails, each in a call of its own."""
+        requests = [request for query, _ in queries for request in query.requests]
         try:
             answers = iter(processor.answer(requests))
-        except Exception:  # noqa: BLE001  # each is told its own
-            return [Completed(token, self._of_one(processor, question)) for question, token in questions]
-        return [Completed(token, [next(answers) for _ in question.requests]) for question, token in questions]
+        except Exception:  # noqa: BLE001  # each query then gets its own error
+            return [Completed(token, self._run_one(processor, query)) for query, token in queries]
+        return [Completed(token, [next(answers) for _ in query.requests]) for query, token in queries]
 
-    def _of_one(self, processor: Processor, ask: Query | ReadState[Any]) -> object:
+    def _run_one(self, processor: Processor, command: Query | ReadState[Any]) -> object:
         try:
-            return processor.answer(ask.requests) if isinstance(ask, Query) else ask.read(processor)
-        except Exception as error:  # noqa: BLE001  # whoever asked is told; the engine's owner goes on
+            return processor.answer(command.requests) if isinstance(command, Query) else command.read(processor)
+        except Exception as error:  # noqa: BLE001  # the caller gets the error; the engine's thread goes on
             return error
 
     def _applied(
-        self, processor: Processor, applies: list[tuple[ApplyEvents, Ticket]], on_applied: OnApplied
+        self, processor: Processor, commands: list[tuple[ApplyEvents, Ticket]], on_applied: OnApplied
     ) -> list[Completed]:
-        """Apply all, in order, as few batches as can be; then let them be written down, and then tell.
+        """Apply all events in order, in as few batches as possible; call *on_applied*, then return the results.
 
-        An `ApplyEvents` whose request is about something else than its event ends a batch, and is answered behind it.
+        A command whose request does not ask for the session of its event ends a batch, and is answered after it.
         """
         results: list[EventsApplied | Exception] = []
         taken: list[ProcessedBatch] = []
-        for group in _batches(ask for ask, _ in applies):
+        for group in _batches(command for command, _ in commands):
             took, made = self._applied_together(processor, group)
             taken.append(took)
             results += made
-        on_applied([ask for ask, _ in applies], taken)
-        return [Completed(token, result) for (_, token), result in zip(applies, results, strict=True)]
+        on_applied([command for command, _ in commands], taken)
+        return [Completed(token, result) for (_, token), result in zip(commands, results, strict=True)]
 
     def _applied_together(
         self, processor: Processor, group: list[ApplyEvents]
     ) -> tuple[ProcessedBatch, list[EventsApplied | Exception]]:
-        records = [record for ask in group for record in ask.records]
-        events = [event for ask in group for event in ask.events]
-        ends = np.cumsum([len(ask.events) for ask in group])
-        asked = np.zeros(len(events), np.bool_)
-        asked[[end - 1 for end, ask in zip(ends.tolist(), group, strict=True) if _is_plain(ask)]] = True
-        taken, answers = processor.process_and_answer(records, events, asked)
-        refused: dict[int, list[RejectedRecord]] = {}
+        records = [record for command in group for record in command.records]
+        events = [event for command in group for event in command.events]
+        ends = np.cumsum([len(command.events) for command in group])
+        is_asked = np.zeros(len(events), np.bool_)
+        is_asked[[end - 1 for end, command in zip(ends.tolist(), group, strict=True) if _is_plain(command)]] = True
+        taken, answers = processor.process_and_answer(records, events, is_asked)
+        rejected: dict[int, list[RejectedRecord]] = {}
         for each in taken.rejected:
-            refused.setdefault(id(each.record), []).append(each)
+            rejected.setdefault(id(each.record), []).append(each)
         results: list[EventsApplied | Exception] = []
-        for end, ask in zip(ends.tolist(), group, strict=True):
+        for end, command in zip(ends.tolist(), group, strict=True):
             answer = answers[end - 1]
-            if ask.then is not None and answer is None:
-                result = self._of_one(processor, Query([ask.then]))
+            if command.then is not None and answer is None:
+                result = self._run_one(processor, Query([command.then]))
                 if isinstance(result, Exception):
                     results.append(result)
                     continue
                 (answer,) = result  # type: ignore[misc]  # one for each request
-            of_it = [each for record in ask.records for each in refused.get(id(record), ())]
-            results.append(EventsApplied(of_it, answer, ask.records[0].offset))
+            of_command = [each for record in command.records for each in rejected.get(id(record), ())]
+            results.append(EventsApplied(of_command, answer, command.records[0].offset))
         return taken, results
 
 
-def _is_plain(ask: ApplyEvents) -> bool:
-    """Whether its request asks for the session of its event, and nothing else: then it is answered on the way."""
-    last = ask.events[-1]
-    return ask.then is not None and isinstance(last, Event) and ask.then == Request(session_id=last.session_id)
+def _is_plain(command: ApplyEvents) -> bool:
+    """Whether its request asks for the session of its event and nothing else: it can then be answered in the batch."""
+    last = command.events[-1]
+    return command.then is not None and isinstance(last, Event) and command.then == Request(session_id=last.session_id)
 
 
-def _batches(asks: Iterable[ApplyEvents]) -> Iterator[list[ApplyEvents]]:
-    """Cut *asks* behind each whose request must see the state right after it."""
+def _batches(commands: Iterable[ApplyEvents]) -> Iterator[list[ApplyEvents]]:
+    """Cut *commands* after each whose request must see the state right after its events."""
     batch: list[ApplyEvents] = []
-    for ask in asks:
-        batch.append(ask)
-        if ask.then is not None and not _is_plain(ask):
+    for command in commands:
+        batch.append(command)
+        if command.then is not None and not _is_plain(command):
             yield batch
             batch = []
     if batch:

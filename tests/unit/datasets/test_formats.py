@@ -334,7 +334,7 @@ def test_both_ways_agree_on_whatever_stands_in_a_file(
             return type(error), str(error)
         return listed(found)
 
-    plan = reading._plan(str(path), How())
+    plan = reading._file_to_read(str(path), How())
     careful = outcome(lambda: reading._careful(plan, lambda *_: None))
     assert careful == outcome(lambda: read_columns(path))
 

@@ -11,15 +11,15 @@ import pytest
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Event
-from stream_rec.core.limits import Limits
+from stream_rec.core.limits import DAY_MS, Limits
 from stream_rec.core.model import PRESETS, Model, changed
 from stream_rec.errors import SettingsError
 from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import plots
-from stream_rec.evaluate.asking import PassResult, Standing, ask_all
+from stream_rec.evaluate.asking import PassProgress, PassResult, ask_all
 from stream_rec.evaluate.bootstrap import draw, interval, means
 from stream_rec.evaluate.candidates import BASELINES, Candidate, baselines, candidate, with_names
-from stream_rec.evaluate.command import Options, make_plan
+from stream_rec.evaluate.command import EvaluateOptions, make_plan
 from stream_rec.evaluate.log import log_of
 from stream_rec.evaluate.metrics import Sums, session_sums
 from stream_rec.evaluate.plan import Plan
@@ -90,11 +90,11 @@ class TestMetrics:
         assert [2, 1, 1] == found.truth.novel.tolist()
         everything = figures(found)
         # After x: y 1 + z 1 (from the second x) + z 1/3: z, y. After y: x, z. After x once more: z, y.
-        assert [2, 1, 1] == found.judged.rank[0].tolist()
+        assert [2, 1, 1] == found.scores.rank[0].tolist()
         assert (1 / 2 + 1) / 2 == pytest.approx(everything["novel MRR@3"])
         assert (1 / 2 + 1 + 1) / 3 == pytest.approx(everything["MRR@3"])
-        assert [2, 2, 1] == found.judged.hits[0, :, 2].tolist()
-        assert [2, 1, 1] == found.judged.novel_hits[0, :, 2].tolist()
+        assert [2, 2, 1] == found.scores.hits[0, :, 2].tolist()
+        assert [2, 1, 1] == found.scores.novel_hits[0, :, 2].tolist()
 
     def test_the_answers_are_counted(self) -> None:
         """Coverage, popularity and length of the answers, as the report tells them."""
@@ -125,33 +125,33 @@ class TestNothingLeaks:
         listed = [candidate(changed(point, n=20)) for point in PRESETS.values()]
         found = asked(plans.prequential(events), *listed, *baselines(listed[0].model), cutoffs=(20,))
         assert 4 == len(found.plan.rows)
-        assert not found.judged.rank.any()
+        assert not found.scores.rank.any()
 
     def test_test_sessions_are_not_learned(self) -> None:
         """Session c asks what only b, another test session, could tell; asked live it is told."""
         train, test = log("a:x a:y"), log("b:x b:z c:x c:z")
         plan = plans.hold_out_files(train, test)
         found = asked(plan, *PRESETS.values(), *baselines(changed(Model(), n=3)))
-        assert not found.judged.rank.any()
+        assert not found.scores.rank.any()
         live = asked(plans.prequential([*train, *test]), changed(SR, rules_m=1000))
-        assert [0, 0, 1] == live.judged.rank[0].tolist()
+        assert [0, 0, 1] == live.scores.rank[0].tolist()
 
     def test_a_window_is_not_learned_while_it_is_asked(self) -> None:
         """The same question, with the window's own events learned at once and at its end."""
         events = log("a:x a:y b:x b:z c:x c:z")
         frozen, live = (plans.windows(events, 2000, live=live) for live in (False, True))
         assert frozen.rows.tolist() == live.rows.tolist() == [3, 5]
-        assert [0, 1] == asked(frozen, SR).judged.rank[0].tolist()
+        assert [0, 1] == asked(frozen, SR).scores.rank[0].tolist()
         wide_frozen, wide_live = (plans.windows(events, 4000, live=live) for live in (False, True))
-        assert [1] == asked(wide_live, SR).judged.rank[0].tolist()
-        assert [1] == asked(wide_frozen, SR).judged.rank[0].tolist()
+        assert [1] == asked(wide_live, SR).scores.rank[0].tolist()
+        assert [1] == asked(wide_frozen, SR).scores.rank[0].tolist()
         one, other = (plans.windows(events[2:], 2000, live=live) for live in (False, True))
-        assert ([1], [1]) == (asked(one, SR).judged.rank[0].tolist(), asked(other, SR).judged.rank[0].tolist())
+        assert ([1], [1]) == (asked(one, SR).scores.rank[0].tolist(), asked(other, SR).scores.rank[0].tolist())
 
     def test_a_session_is_not_its_own_neighbour_where_part_of_it_was_learned(self) -> None:
         """The window of a begins in its middle: nobody else went from x to y, so nobody says y."""
         plan = plans.windows(log("a:x a:y a:x a:y"), 2000)
-        assert [0, 0] == asked(plan, SR).judged.rank[0].tolist()
+        assert [0, 0] == asked(plan, SR).scores.rank[0].tolist()
 
     def test_a_refused_event_is_no_question(self) -> None:
         """A duplicate id: asked for before it is known to be one, and not counted."""
@@ -181,7 +181,7 @@ class TestPlans:
 
     def test_hold_out_by_days(self) -> None:
         """Counted back from the last event."""
-        days = 3000 / plans.DAY_MS
+        days = 3000 / DAY_MS
         assert plans.hold_out_since(self.LOG, 6000).rows.tolist() == plans.hold_out_days(self.LOG, days).rows.tolist()
 
     def test_hold_out_at_random(self) -> None:
@@ -210,15 +210,15 @@ class TestPlans:
     @pytest.mark.parametrize(
         ("options", "key"),
         [
-            (Options(since="2030-01-01"), "events"),
-            (Options(since="1969-01-01"), "events"),
-            (Options(since="soon"), "hold_out_since"),
-            (Options(share=1.5), "hold_out_share"),
-            (Options(window="0s"), "window"),
-            (Options(window="often"), "window"),
+            (EvaluateOptions(since="2030-01-01"), "events"),
+            (EvaluateOptions(since="1969-01-01"), "events"),
+            (EvaluateOptions(since="soon"), "hold_out_since"),
+            (EvaluateOptions(share=1.5), "hold_out_share"),
+            (EvaluateOptions(window="0s"), "window"),
+            (EvaluateOptions(window="often"), "window"),
         ],
     )
-    def test_what_splits_nothing_is_refused(self, options: Options, key: str) -> None:
+    def test_what_splits_nothing_is_refused(self, options: EvaluateOptions, key: str) -> None:
         """By the option's name."""
         with pytest.raises(SettingsError) as caught:
             make_plan(self.LOG, options)
@@ -312,7 +312,7 @@ class TestCandidates:
                 for place, point in enumerate(points):
                     answer = [each.item_id for each in engine.ask(point, session_id=event.session_id)]
                     expected = answer.index(event.item_id) + 1 if event.item_id in answer else 0
-                    assert expected == found.judged.rank[place, question], (place, row)
+                    assert expected == found.scores.rank[place, question], (place, row)
                 question += 1
             engine.apply([event])
         assert question == len(found.plan.rows)
@@ -387,9 +387,9 @@ class TestReport:
 
     def test_progress_is_told(self) -> None:
         """All events in the end, and the first model's metric so far."""
-        seen: list[Standing] = []
+        seen: list[PassProgress] = []
         plan = plans.prequential(self.EVENTS)
         listed = [candidate(changed(PRESETS["default"], n=3))]
-        found = ask_all(plan, listed, Engine, cutoffs=(3,), threads=2, watch=seen.append, times=False)
+        found = ask_all(plan, listed, Engine, cutoffs=(3,), threads=2, on_progress=seen.append, times=False)
         assert (120, 80) == (seen[-1].done, seen[-1].asked)
         assert figures(found)["MRR@3"] == pytest.approx(seen[-1].mrr)

@@ -16,7 +16,10 @@ from stream_rec.core.model import PRESETS, Model, changed, model
 from stream_rec.errors import SettingsError
 from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import space
-from stream_rec.evaluate.tune import Tried, Tuned, TuneOptions, influence, tune, tuning_end
+from stream_rec.evaluate.search import TrialResult, influence
+from stream_rec.evaluate.tune import TuneOptions, tune, tuning_end
+from stream_rec.evaluate.tune_report import TuneResult
+from stream_rec.evaluate.tuned_file import tuned_toml
 from stream_rec.service.assembly.engine import build_limits, build_model
 from stream_rec.settings import Settings, load, table
 from stream_rec.simulator.clickstream import Shape
@@ -34,7 +37,7 @@ def written(path: Path, events: Sequence[Event]) -> Path:
     return path
 
 
-def tuned(log: Path, out: Path, **changes: object) -> Tuned:
+def tuned(log: Path, out: Path, **changes: object) -> TuneResult:
     """Tune quietly, with few sets."""
     options = {"out": str(out), "trials": 20, "threads": 1, **changes}
     settings = load(flags={"events": str(log)})
@@ -126,7 +129,7 @@ class TestTheSearch:
         point = changed(build_model(settings), n=20)
         plan = plans.prequential(EVENTS[: tuning_end(EVENTS, 0.2)])
         asked = ask_all(plan, [candidate(point)], lambda: Engine(limits=build_limits(settings)), cutoffs=(20,))
-        rank = asked.judged.rank[0].astype(float)
+        rank = asked.scores.rank[0].astype(float)
         assert found.best == pytest.approx(float((1 / rank[rank > 0]).sum() / rank.size))
 
     def test_questions_are_thinned_by_whole_sessions(self) -> None:
@@ -156,7 +159,7 @@ class TestTheSearch:
         for number in range(200):
             parameters: dict[str, Any] = {name: float(rng.random()) for name in space.SEARCHED}
             parameters |= {name: str(rng.integers(3)) for name in space.CHOICES}
-            tried.append(Tried(number, parameters, float(parameters["k"]) ** 2, 100, finished=True))
+            tried.append(TrialResult(number, parameters, float(parameters["k"]) ** 2, 100, finished=True))
         found = influence(tried)
         assert "k" == next(iter(found))
         assert found["k"] > 0.9
@@ -174,7 +177,7 @@ class TestTheFile:
             settings = load(flags={"events": "a.jsonl", "preset": base, "n": "7", "seen": "keep"})
             point = changed(model(preset), n=7, seen="keep", name=base)
             path = tmp_path / f"{base}.toml"
-            path.write_text(space.as_toml(settings, point, ["why"]), encoding="utf-8")
+            path.write_text(tuned_toml(settings, point, ["why"]), encoding="utf-8")
             back = build_model(load(config=path))
             assert _plain(point) == _plain(back)
 
@@ -195,7 +198,7 @@ class TestTheFile:
         }
         settings = load(flags=flags)
         path = tmp_path / "t.toml"
-        path.write_text(space.as_toml(settings, build_model(settings), []), encoding="utf-8")
+        path.write_text(tuned_toml(settings, build_model(settings), []), encoding="utf-8")
         back = load(config=path)
         for setting in table():
             if setting.name not in space.SEARCHED:
@@ -212,12 +215,12 @@ class TestTheFile:
     def test_proposals_lie_in_the_space(self) -> None:
         """The presets, as the search begins with them, and the ends of every range are valid models."""
         for point in PRESETS.values():
-            begun = space.as_trial(point)
+            begun = space.nearest_proposal(point)
             assert set(space.SEARCHED) == begun.keys()
-            space.with_parameters(point, begun, "x")
+            space.trial_model(point, begun, "x")
         for end in (0, 1):
             ends = {name: each[end] for name, each in {**space.WHOLE, **space.DECAYS, **space.SHARES}.items()}
-            assert "x" == space.with_parameters(model(), ends, "x").name
+            assert "x" == space.trial_model(model(), ends, "x").name
 
     @pytest.mark.parametrize(
         ("changes", "key"),

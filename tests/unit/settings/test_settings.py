@@ -53,44 +53,44 @@ class TestLayers:
         assert Settings(events="a.csv").last is settings.last
 
     def test_a_stronger_table_replaces_the_weaker_whole(self, toml: Toml) -> None:
-        """`--event-type` does not add to the file's types: what a flag shows is what holds."""
+        """`--event-type` replaces the file's types, and does not add to them."""
         config = toml('events = "a"\n[types]\nview = 1\ncart = 2')
         assert {"purchase": 5.0} == load(config=config, flags={"types": ("purchase=5",)}).types
 
     @pytest.mark.parametrize("variable", ["TEST_KAFKA", "KAFKA_BROKER", "KAFKA_CACHE", "DATA"])
-    def test_what_the_tests_own_is_no_slip(self, variable: str) -> None:
-        """Whoever has set a broker or data for the tests can still run the program."""
+    def test_variables_of_the_tests_are_not_typos(self, variable: str) -> None:
+        """Variables of the tests, for a broker or data, do not stop the program."""
         assert {} == load(environ={f"STREAM_REC_{variable}": "127.0.0.1:9092", "STREAM_REC_EVENTS": "e"}).kafka
 
     def test_flags_that_were_not_given_do_not_count(self) -> None:
-        """Click hands over None and () for what the operator did not write."""
+        """Click passes None and () for options that are not given."""
         environ = {"STREAM_REC_EVENTS": "e", "STREAM_REC_N": "3", "STREAM_REC_DENY": "a"}
         settings = load(environ=environ, flags={"n": None, "deny": (), "fallbacks": None})
         assert (3, ("a",), True) == (settings.n, settings.deny, settings.fallbacks)
 
     def test_the_environment_can_name_the_file(self, toml: Toml) -> None:
-        """STREAM_REC_CONFIG stands in for --config."""
+        """STREAM_REC_CONFIG replaces --config."""
         config = toml('events = "from-file"')
         assert load(environ={"STREAM_REC_CONFIG": str(config)}).events == "from-file"
 
-    def test_strangers_in_the_environment_are_left_alone(self) -> None:
+    def test_other_variables_are_ignored(self) -> None:
         """STREAM_REC_DATA belongs to the tests."""
         environ = {"STREAM_REC_DATA": "/data", "STREAM_REC_EVENTS": "e", "HOME": "/"}
         assert load(environ=environ).events == "e"
 
-    def test_a_slip_in_the_environment_is_refused(self) -> None:
-        """A limit that is silently not set would be found out too late."""
+    def test_a_typo_in_the_environment_is_refused(self) -> None:
+        """Otherwise a limit with a misspelt name would silently not apply."""
         with pytest.raises(SettingsError, match=r"did you mean STREAM_REC_RETENTION\?"):
             load(environ={"STREAM_REC_RETENTON": "3d", "STREAM_REC_EVENTS": "e"})
 
-    def test_nothing_is_written_back(self) -> None:
+    def test_settings_are_immutable(self) -> None:
         """The object is frozen."""
         with pytest.raises(AttributeError):
             Settings(events="e").n = 3  # type: ignore[misc]
 
 
 class TestValues:
-    """The same value, as each layer writes it."""
+    """Each layer writes the same value in its own way."""
 
     @pytest.mark.parametrize(
         ("name", "text", "value"),
@@ -114,7 +114,7 @@ class TestValues:
         assert value == getattr(load(environ=environ), name)
 
     def test_toml(self, toml: Toml) -> None:
-        """Numbers, switches, lists and tables are TOML's own; durations are text."""
+        """Numbers, switches, lists and tables have TOML types; durations are text."""
         settings = load(
             config=toml(
                 'events = "e"\nn = 5\nfallbacks = false\ndeny = ["a,b"]\nretention = "2d"\n'
@@ -128,22 +128,22 @@ class TestValues:
         assert ({"view": 1.0}, {"item_id": "Item"}) == (settings.types, settings.fields)
 
     def test_repeated_flags(self) -> None:
-        """Each is one entry, commas and all."""
+        """Each occurrence of a flag is one entry, commas included."""
         settings = flagged(deny=("a,b", "c"), types=("view=1", "buy=2"), fallbacks=False)
         assert ("a,b", "c") == settings.deny
         assert {"view": 1.0, "buy": 2.0} == settings.types
         assert not settings.fallbacks
 
     @pytest.mark.parametrize("setting", [s for s in table() if not s.required], ids=lambda s: s.key)
-    def test_every_default_is_a_value_one_could_give(self, setting: Setting) -> None:
-        """What the docs show as default reads back as the default, limits included."""
-        shown = setting.shown(setting.default)
+    def test_every_default_can_be_given(self, setting: Setting) -> None:
+        """The default that the docs show reads back as the default, within its limits."""
+        shown = setting.written(setting.default)
         text = "" if shown == "nothing" else shown
         assert setting.default == setting.from_text(text)
 
 
 class TestRefusals:
-    """Every wrong value names its key, what was given, what was expected, and from where."""
+    """An error names the key, the given value, what was expected, and the source."""
 
     @pytest.mark.parametrize(
         ("name", "given", "message"),
@@ -183,7 +183,7 @@ class TestRefusals:
             ("max-sessions = 1", "there is no such setting; did you mean 'max_sessions'?"),
             ("zzz = 1", "there is no such setting; see docs/reference/settings.md"),
             ("n = ", "shop.toml is not TOML"),
-            ("events = shop.csv", "(at line 2, column 10); texts stand in quotes"),
+            ("events = shop.csv", "(at line 2, column 10); put texts in quotes"),
         ],
     )
     def test_toml(self, toml: Toml, line: str, message: str) -> None:
@@ -193,17 +193,17 @@ class TestRefusals:
         assert message in str(caught.value)
 
     def test_environment(self) -> None:
-        """From a variable."""
+        """A wrong variable is refused."""
         with pytest.raises(SettingsError, match="fallbacks: STREAM_REC_FALLBACKS gives 'perhaps'"):
             load(environ={"STREAM_REC_EVENTS": "e", "STREAM_REC_FALLBACKS": "perhaps"})
 
     def test_no_file(self, tmp_path: Path) -> None:
-        """The file is named."""
+        """The error names the missing file."""
         with pytest.raises(SettingsError, match=r"config: cannot read .*none\.toml: No such file"):
             load(config=tmp_path / "none.toml")
 
     def test_missing(self) -> None:
-        """What must be given tells all the ways to give it."""
+        """The error of a missing required setting lists all the ways to give it."""
         with pytest.raises(SettingsError, match="--events, STREAM_REC_EVENTS, or events in the --config"):
             load()
 
@@ -215,23 +215,23 @@ class TestRefusals:
                 "allowed_lateness: is 120000 ms, more than retention (60000 ms)",
             ),
             ({"retention_ms": "1m", "allowed_lateness_ms": "2m"}, "(from --allowed-lateness)"),
-            ({"answer": "requests"}, "answer: is 'requests', but no source"),
-            ({"answer": "none", "requests": "r"}, "answer: is 'none', but requests are given"),
-            ({"requests": "clicks.jsonl"}, "requests: is 'clicks.jsonl', as events is"),
-            ({"events": "-", "requests": "-"}, "requests: is '-', as events is"),
-            ({"dead_letters": "-"}, "dead_letters: is '-', as recommendations is"),
+            ({"answer": "requests"}, "answer: is 'requests', but requests have no source"),
+            ({"answer": "none", "requests": "r"}, "answer: is 'none', but requests have a source"),
+            ({"requests": "clicks.jsonl"}, "requests: is 'clicks.jsonl', the same as events"),
+            ({"events": "-", "requests": "-"}, "requests: is '-', the same as events"),
+            ({"dead_letters": "-"}, "dead_letters: is '-', the same as recommendations"),
             (
                 {"recommendations": "clicks.jsonl"},
-                "recommendations: is 'clicks.jsonl', as events is",
+                "recommendations: is 'clicks.jsonl', the same as events",
             ),
         ],
     )
     def test_settings_that_contradict_each_other(self, flags: dict[str, str], message: str) -> None:
-        """Each is fine alone."""
+        """Settings that are valid alone are refused together."""
         assert message in refused(**flags)
 
     def test_contradictions_are_refused_without_layers_too(self) -> None:
-        """Library use makes the object directly."""
+        """A program that makes the object directly gets the same error."""
         with pytest.raises(SettingsError, match="answer"):
             Settings(events="e", answer="requests")
 
@@ -244,15 +244,15 @@ class TestRefusals:
             ({"allowed_lateness_ms": "5s", "retention_ms": "1m"}, 5000),
         ],
     )
-    def test_lateness_that_is_not_given(self, flags: dict[str, str], lateness_ms: int) -> None:
-        """It is an hour, or half of a short retention, which so stands alone; a library's limits agree."""
+    def test_the_default_lateness(self, flags: dict[str, str], lateness_ms: int) -> None:
+        """The default is an hour, or half of a short retention; the library's limits agree."""
         settings = load(flags={"events": "e", **flags})
         assert lateness_ms == settings.lateness_ms
         limits = Limits(retention_ms=settings.retention_ms, allowed_lateness_ms=settings.allowed_lateness_ms)
         assert lateness_ms == limits.lateness_ms
 
-    def test_standard_input_and_output_are_two_places(self) -> None:
-        """`-` reads one and writes the other."""
+    def test_standard_input_and_output_differ(self) -> None:
+        """`-` may be both a source and a destination."""
         assert load(flags={"events": "-", "recommendations": "-"}).events == "-"
 
 
@@ -277,10 +277,10 @@ n = 3
 
 
 class TestModels:
-    """`[models]`: tables of settings within the settings."""
+    """`[models]` holds tables of settings."""
 
     def test_each_table_is_a_model(self, toml: Toml) -> None:
-        """A preset brings its formulas; all else that a table does not say is as the main model has it."""
+        """A preset sets its formulas; other parameters that a table omits are those of the main model."""
         fresh, quiet = build_trials(load(config=toml(MODELS)))
         stan = changed(PRESETS["stan"], name="fresh", m=70, n=9, k=30, seen="keep", normalise="none")
         assert (stan, 0.2, False) == (fresh.model, fresh.share, fresh.shadow)
@@ -288,7 +288,7 @@ class TestModels:
         assert (main, 0.0, True) == (quiet.model, quiet.share, quiet.shadow)
 
     def test_the_environment_and_flags_take_json(self, toml: Toml) -> None:
-        """Which replaces the file's tables, as all tables do."""
+        """JSON of a higher layer replaces the file's tables, as with all tables."""
         given = '{"arm": {"preset": "stan", "share": 0.5, "m": 20}}'
         for settings in (
             load(config=toml(MODELS), environ={"STREAM_REC_MODELS": given}),
@@ -310,50 +310,50 @@ class TestModels:
                 "[models.a]\nshare = 0.1\nretention = '1d'",
                 "models.a.retention: FILE: models.a sets it, but a model has",
             ),
-            ("[models.a]\nm = 10", "models.a: FILE: models.a says neither share nor shadow"),
-            ("[models.a]\nshare = 0.1\nshadow = true", "models.a.share: is given, but a shadow is served to nobody"),
-            ("[models.a]\nshare = 0.6\n[models.b]\nshare = 0.5", "models: gives shares that add up to 1.1"),
+            ("[models.a]\nm = 10", "models.a: FILE: models.a has neither share nor shadow"),
+            ("[models.a]\nshare = 0.1\nshadow = true", "models.a.share: is given, but a shadow serves no sessions"),
+            ("[models.a]\nshare = 0.6\n[models.b]\nshare = 0.5", "models: has shares that add up to 1.1"),
             ("models = 3", "models: FILE: models gives 3; expected tables such as [models.fresh]"),
             ("[models]\nshare = 0.1", "models: FILE: models gives {'share': 0.1}; expected tables such as"),
         ],
     )
-    def test_what_is_wrong_is_named(self, toml: Toml, lines: str, message: str) -> None:
-        """With the model's name, and where it came from."""
+    def test_errors_name_the_model(self, toml: Toml, lines: str, message: str) -> None:
+        """The error names the model and the source."""
         path = toml(f'events = "e"\n{lines}')
         with pytest.raises(SettingsError) as caught:
             load(config=path)
         assert str(caught.value).startswith(message.replace("FILE", str(path)))
 
-    def test_what_is_no_json_is_told_so(self) -> None:
+    def test_invalid_json_is_refused(self) -> None:
         """From the command line."""
         assert "models: --models gives 'fast'; expected tables such as [models.fresh]" in refused(models="fast")
 
     @pytest.mark.parametrize("windows", [("5",), ("0s",), ("1ms",), ("1h",) * 9])
     def test_windows_are_durations(self, windows: tuple[str, ...]) -> None:
-        """Of a second or more, and not many."""
+        """Windows are a second or more, and at most eight."""
         assert refused(quality_windows=windows).startswith("quality_windows: has ")
         assert (60_000, 7_200_000) == flagged(quality_windows=("1m", "2h")).quality_windows_ms
 
-    def test_every_parameter_of_the_model_can_be_a_models_own(self) -> None:
-        """A setting that is added among them is one as well."""
+    def test_a_model_can_have_every_parameter(self) -> None:
+        """A setting that is added among the parameters is one as well."""
         shared = {key for key in Model.__struct_fields__ if key in Settings.__struct_fields__}
         assert {"preset", *shared} == {setting.name for setting in parameters().values()}
 
 
 class TestDefinition:
-    """What the docs and the command line are made from."""
+    """The definitions that the docs and the command line are made from."""
 
     def test_every_setting_is_in_the_reference(self, tree: Path) -> None:
-        """The page is what `make docs` would write now: nothing is missing or out of date."""
+        """The page is what `make docs` writes now."""
         written = (tree / "docs/reference/settings.md").read_text(encoding="utf-8")
         assert settings_reference.page() == written, "run `make docs`"
 
     def test_names_are_unique(self) -> None:
-        """Keys, flags, attributes: none is used twice."""
+        """No key, flag or attribute is used twice."""
         assert len(table()) == len(set(KEYS)) == len({s.flag for s in table()})
 
     def test_a_field_without_docstring_cannot_be_defined(self) -> None:
-        """The table refuses to be made."""
+        """A field without a docstring raises TypeError."""
         from stream_rec.settings.fields import settings_of  # noqa: PLC0415 (only this test looks inside)
 
         class Undocumented(msgspec.Struct):
@@ -364,7 +364,7 @@ class TestDefinition:
             settings_of(Undocumented)
 
     def test_units_are_kept_out_of_keys(self) -> None:
-        """`retention_ms` is set as `retention`, with a unit of the operator's choice."""
+        """`retention_ms` is set as `retention`, in any unit."""
         for setting in table():
             assert setting.name.endswith("_ms") == (setting.kind is Kind.DURATION)
             assert not setting.key.endswith("_ms")

@@ -142,7 +142,7 @@ class TestFiles:
         ("name", "content", "told"),
         [
             ("none.jsonl", None, "cannot read"),
-            ("c.txt", b"", "cannot tell the format"),
+            ("c.txt", b"", "does not show its format"),
             ("c.csv", b"", "does not name its columns"),
             ("c.csv", b"name,price\nA,1\n", "1 of 1 records"),
             ("c.parquet", b"PAR", "is not a Parquet file"),
@@ -297,7 +297,7 @@ class TestRunning:
             build_engine(load(flags={**given, "filter": "price <"}))
         with pytest.raises(SettingsError, match="boosts: 'a b' is no expression: at character 3"):
             build_engine(load(flags={**given, "boosts": ["a b=2"]}))
-        with pytest.raises(SettingsError, match="filter: needs to know of items"):
+        with pytest.raises(SettingsError, match="filter: needs item attributes"):
             load(flags={"events": "-", "filter": "price < 3"})
         with pytest.raises(SettingsError, match=r"boosts: .* expected at most 15 pairs"):
             load(flags={**given, "boosts": ["a=0"]})

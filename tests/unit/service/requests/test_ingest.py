@@ -1,4 +1,4 @@
-"""Events on their way into a topic: together, in order, and told truly what became of them."""
+"""Events written into a topic: together, in order, and acknowledged as they were written."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -36,14 +36,13 @@ class Sender:
             self._news.notify_all()
 
     def wait(self, *tokens: object) -> list[object]:
-        """Wait for the results of these."""
         with self._news:
             assert self._news.wait_for(lambda: set(tokens) <= self.results.keys(), 10)
         return [self.results[token] for token in tokens]
 
 
 @contextmanager
-def ingest(broker: MemoryBroker, fail: list[TransportError] | None = None, **others: Any) -> Iterator[Sender]:
+def ingest(broker: MemoryBroker, fail: list[TransportError] | None = None, **options: Any) -> Iterator[Sender]:
     failures = fail or []
 
     def connect() -> Broker:
@@ -51,12 +50,12 @@ def ingest(broker: MemoryBroker, fail: list[TransportError] | None = None, **oth
             raise failures.pop()
         return broker
 
-    with closing(TopicIngest(connect, "clicks", EventEncoder(), **others)) as made:
+    with closing(TopicIngest(connect, "clicks", EventEncoder(), **options)) as made:
         yield Sender(made)
 
 
-class Held(MemoryBroker):
-    """Gives out no writer before it is let go on: what is put meanwhile is written together."""
+class GatedBroker(MemoryBroker):
+    """Returns no writer before `go_on` is set: calls that arrive until then are written together."""
 
     def __init__(self, topics: dict[str, int]) -> None:
         super().__init__(topics)
@@ -72,8 +71,8 @@ def values(broker: MemoryBroker) -> list[object]:
     return [msgspec.json.decode(entry.value) for entry in broker.visible("clicks")]
 
 
-def test_the_receipt_says_where_they_stand() -> None:
-    """The last offset in each partition, once they are there; orders to forget too."""
+def test_a_receipt_has_the_last_offset_of_each_partition() -> None:
+    """It comes once the events are written; orders to forget get one too."""
     broker = MemoryBroker({"clicks": 3})
     with ingest(broker) as sender:
         sender.put([Event("a", "i1", 1), Event("b", "i2", 2), Event("a", "i3", 3)], "first")
@@ -88,8 +87,8 @@ def test_the_receipt_says_where_they_stand() -> None:
     assert 4 == len(values(broker))
 
 
-def test_all_that_waits_when_it_is_closed_is_written() -> None:
-    """A stop loses nothing that was taken."""
+def test_close_writes_all_waiting_events() -> None:
+    """A stop loses no event that was taken."""
     broker = MemoryBroker({"clicks": 1})
     with ingest(broker) as sender:
         for n in range(100):
@@ -97,8 +96,8 @@ def test_all_that_waits_when_it_is_closed_is_written() -> None:
     assert 100 == len(values(broker)) == len(sender.results)
 
 
-def test_one_that_is_too_large_fails_alone() -> None:
-    """Others that came at the same time are written."""
+def test_a_record_that_is_too_large_fails_alone() -> None:
+    """Calls that arrived at the same time are written."""
     broker = MemoryBroker({"clicks": 1})
     broker.max_record_bytes = 100
     with ingest(broker) as sender:
@@ -112,9 +111,9 @@ def test_one_that_is_too_large_fails_alone() -> None:
     assert 2 == len(values(broker))
 
 
-def test_nothing_is_written_twice_for_one_that_the_broker_finds_too_large() -> None:
-    """It may have taken the others by then: who came with it is told to send again, not that theirs is too large."""
-    broker = Held({"clicks": 1})
+def test_nothing_is_written_twice_if_the_broker_rejects_a_large_record() -> None:
+    """It may have taken the others by then: their callers get an error that says to send again, not 'too large'."""
+    broker = GatedBroker({"clicks": 1})
 
     def refuse(_: str) -> None:
         if sum(len(entry.value) > 200 for entry in broker.visible("clicks")):
@@ -127,17 +126,17 @@ def test_nothing_is_written_twice_for_one_that_the_broker_finds_too_large() -> N
         for token, item in (("good", "i"), ("large", "i" * 300), ("better", "j")):
             sender.put([Event("a", item, 1)], token)
         broker.go_on.set()
-        before, *told = sender.wait("before", "good", "large", "better")
+        before, *others = sender.wait("before", "good", "large", "better")
         sender.put([Event("a", "i" * 300, 1)], "alone")
         (alone,) = sender.wait("alone")
     assert ["h", "i", "i" * 300, "j", "i" * 300] == [each["item_id"] for each in values(broker)]  # type: ignore[index]
     assert isinstance(before, Receipt)
-    assert [(TransportError, True)] * 3 == [(type(each), getattr(each, "retriable", None)) for each in told]
+    assert [(TransportError, True)] * 3 == [(type(each), getattr(each, "retriable", None)) for each in others]
     assert isinstance(alone, RecordTooLargeError)
 
 
-def test_a_broker_that_is_away_is_told_and_tried_again() -> None:
-    """Events sent meanwhile get an error; when the broker is back, they are taken."""
+def test_calls_fail_while_the_broker_is_away_and_succeed_when_it_is_back() -> None:
+    """Each call connects again."""
     broker = MemoryBroker({"clicks": 1})
     with ingest(broker, [TransportError("away", retriable=True)], timeouts=AT_ONCE) as sender:
         sender.put([Event("a", "i", 1)], "away")
@@ -148,16 +147,16 @@ def test_a_broker_that_is_away_is_told_and_tried_again() -> None:
     assert Receipt({str(Partition("clicks", 0)): 0}) == back
 
 
-def test_who_is_refused_meanwhile_does_not_put_it_off() -> None:
-    """A second after the last try there is another, however many have called since."""
+def test_calls_that_are_refused_meanwhile_do_not_delay_the_next_try() -> None:
+    """A second after the last try there is another, however many calls came in between."""
     now = [100.0]
     broker = MemoryBroker({"clicks": 1})
     with ingest(broker, [TransportError("away", retriable=True)], clock=lambda: now[0]) as sender:
         for tenth in range(10):
             now[0] = 100.0 + tenth / 10
             sender.put([Event("a", "i", 1)], tenth)
-            (told,) = sender.wait(tenth)
-            assert isinstance(told, TransportError), f"tried again after {tenth / 10} s"
+            (result,) = sender.wait(tenth)
+            assert isinstance(result, TransportError), f"tried again after {tenth / 10} s"
         now[0] = 101.0
         sender.put([Event("a", "i", 1)], "back")
         (back,) = sender.wait("back")
@@ -165,7 +164,7 @@ def test_who_is_refused_meanwhile_does_not_put_it_off() -> None:
     assert 1 == len(values(broker))
 
 
-def test_whatever_a_client_raises_is_told() -> None:
+def test_any_error_of_the_client_reaches_the_caller() -> None:
     """The thread goes on with the next call."""
     broker = MemoryBroker({"clicks": 1})
     with ingest(broker, [BufferError("queue full")], timeouts=AT_ONCE) as sender:  # type: ignore[list-item]
@@ -177,9 +176,9 @@ def test_whatever_a_client_raises_is_told() -> None:
     assert isinstance(following, Receipt)
 
 
-def test_no_more_is_taken_than_can_be_written() -> None:
-    """Who comes when too much waits is told so at once."""
-    broker = Held({"clicks": 1})
+def test_a_call_is_refused_at_once_if_too_many_wait() -> None:
+    """With BusyError."""
+    broker = GatedBroker({"clicks": 1})
     with ingest(broker, most_waiting=1) as sender:
         with pytest.raises(BusyError):
             _fill(sender)

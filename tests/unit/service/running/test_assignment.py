@@ -18,7 +18,7 @@ from stream_rec.transport.memory.broker import MemoryBroker
 def called_back_elsewhere(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> ConsumerLoop:
     """A loop whose member calls back as librdkafka does; partitions that are not given up by then fail the test."""
     loop = ConsumerLoop(parts(broker, timeouts=replace(AT_ONCE, drain_s=0.2)), lambda: False)
-    revoked, turns, consumer = loop.member._on_revoked, Turns(), threading.get_ident()  # type: ignore[attr-defined]
+    revoked, turns, consumer = loop.member._on_revoked, Turns(0.002), threading.get_ident()  # type: ignore[attr-defined]
 
     def call_back(partitions: frozenset[Partition], lost: bool) -> None:
         assert threading.get_ident() != consumer
@@ -71,7 +71,7 @@ def test_a_call_from_outside_of_poll_waits_for_the_consumer_thread() -> None:
 
 def test_a_callback_runs_on_the_thread_that_asked() -> None:
     """Not on another that has the turn by then: a publisher that waits in a callback commits nothing."""
-    turns, busy, let_go, there = Turns(), threading.Event(), threading.Event(), threading.Event()
+    turns, busy, let_go, there = Turns(0.002), threading.Event(), threading.Event(), threading.Event()
 
     def hold() -> None:
         busy.set()

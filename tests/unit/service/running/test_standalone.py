@@ -285,7 +285,7 @@ def test_a_pipe_is_followed_while_it_serves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ({"events": "http"}, "events: is 'http', but nothing is served"),
+        ({"events": "http"}, "events: is 'http', but HTTP is off"),
         ({"events": "a.csv", "journal": "j"}, "journal: is for events over HTTP without Kafka"),
         ({"events": "kafka://b/t", "http": ":1", "journal": "j"}, "journal: is for events over HTTP without Kafka"),
         ({"events": "http", "http": "8000"}, "http: --http gives '8000'; expected HOST:PORT"),

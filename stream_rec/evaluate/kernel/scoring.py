@@ -1,58 +1,52 @@
-"""Answers held against what came: ranks, hits among the rest of the session, what was shown.
+"""Answers compared with what came next: ranks, hits among the rest of the session, items shown.
 
-Flat loops over the answers of one batch. Knows nothing of models, of the index or of how figures are averaged.
+Flat loops over the answers of one batch. Knows nothing of models, of the index or of averages.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from stream_rec.core.compiled import entry, inner
+from stream_rec.core.dtypes import F32, I32, I64, U8, U16, U64
 
-__all__ = ["Judged", "Truth", "fill_visits", "judge", "rest_sizes"]
+__all__ = ["AnswerScores", "GroundTruth", "fill_occurrences", "rest_sizes", "score_answers"]
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
-U16 = npt.NDArray[np.uint16]
-U8 = npt.NDArray[np.uint8]
-F32 = npt.NDArray[np.float32]
 
 EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 SPREAD = np.uint64(0x9E37_79B9_7F4A_7C15)  # 2**64 over the golden ratio: neighbouring keys land far apart
 WORD = np.uint64(32)
 
 
-class Truth(NamedTuple):
-    """What really happened: where each session has each of its items first and last, and what is asked."""
+class GroundTruth(NamedTuple):
+    """What really happened: the first and last place of each item in its session, and the questions."""
 
     key: U64  # [H] session << 32 | item, EMPTY for a free entry; H a power of two
     first: I32  # [H] place in the session
     last: I32  # [H]
     session: I32  # [Q]
-    place: I32  # [Q] of the event that is asked for
-    item: I32  # [Q] it
+    place: I32  # [Q] of the event asked for
+    item: I32  # [Q] of the event asked for
     rest: I32  # [Q] distinct items from there on
-    novel: I32  # [Q] those of them that the session did not have before
-    is_new: U8  # [Q] 1 where the item itself is one of those
+    novel: I32  # [Q] ... of which the session did not have before
+    is_new: U8  # [Q] 1 if the session did not have the item before
 
 
-class Judged(NamedTuple):
-    """What came out, for P models, Q questions, C cut-offs and I items."""
+class AnswerScores(NamedTuple):
+    """Scores of the answers of P models to Q questions, at C cut-offs; I items."""
 
-    rank: U16  # [P, Q] place of the item that came in the answer, from 1; 0 if it is not in it
-    length: U16  # [P, Q]
+    rank: U16  # [P, Q] rank in the answer of the item that came, from 1; 0 if it is missing
+    length: U16  # [P, Q] items in the answer
     hits: U16  # [P, Q, C] answered items that came in the rest of the session
-    novel_hits: U16  # [P, Q, C] the same, of items that the session did not have
+    novel_hits: U16  # [P, Q, C] ... of which the session did not have before
     precision: F32  # [P, Q, C] sum of the precision at each hit
     novel_precision: F32  # [P, Q, C]
-    shown: I64  # [P, C, I] how often each item was among the first C
+    shown: I64  # [P, C, I] how many answers have the item among their first C
 
 
 @inner
 def _find(key: U64, wanted: np.uint64) -> int:
-    """Return where *wanted* stands, or the free entry where it would."""
+    """Return the entry of *wanted*, or the free entry for it."""
     mask = key.size - 1
     spread = wanted * SPREAD
     place = np.int64(spread >> WORD) & mask
@@ -67,8 +61,8 @@ def _key(session: int, item: int) -> np.uint64:
 
 
 @entry
-def fill_visits(key: U64, first: I32, last: I32, session: I32, item: I32, place: I32) -> None:
-    """Note for each session where it has each of its items first and last. *key* comes EMPTY."""
+def fill_occurrences(key: U64, first: I32, last: I32, session: I32, item: I32, place: I32) -> None:
+    """Store for each session the first and last place of each of its items. *key* comes EMPTY."""
     for row in range(session.size):
         wanted = _key(session[row], item[row])
         at = _find(key, wanted)
@@ -91,9 +85,9 @@ def rest_sizes(
     is_new: U8,
     running: I32,
 ) -> None:
-    """Count, for each event, the distinct items from there on in its session, and those new to it from there on.
+    """Count, for each event, the distinct items from there on in its session, and how many of them are new to it.
 
-    *running* is room for two counts a session, all zero.
+    *running* is scratch memory: two counts for each session, all zero.
     """
     for row in range(session.size - 1, -1, -1):
         at = _find(key, _key(session[row], item[row]))
@@ -108,7 +102,7 @@ def rest_sizes(
 
 
 @entry
-def judge(
+def score_answers(
     item: I32,
     n: I32,
     own: I32,
@@ -116,12 +110,12 @@ def judge(
     question: I64,
     model: I64,
     cutoffs: I64,
-    truth: Truth,
-    judged: Judged,
+    truth: GroundTruth,
+    scores: AnswerScores,
 ) -> None:
-    """Judge the answers in rows `row[i] * models + j` as those of models `model[j]` to questions `question[i]`.
+    """Score the answers in rows `row[i] * models + j` as those of models `model[j]` to questions `question[i]`.
 
-    `own` turns the answers' item numbers into those of the truth.
+    `own` maps the answers' item ordinals to those of the log.
     """
     models = model.size
     for i in range(row.size):
@@ -130,16 +124,16 @@ def judge(
         for j in range(models):
             at = row[i] * models + j
             p = model[j]
-            judged.length[p, q] = n[at]
+            scores.length[p, q] = n[at]
             hits, novel_hits, cut = 0, 0, 0
             precision, novel_precision = 0.0, 0.0
             for rank in range(1, cutoffs[-1] + 1):
                 if rank <= n[at]:
                     answered = own[item[at, rank - 1]]
                     for c in range(cut, cutoffs.size):
-                        judged.shown[p, c, answered] += 1
+                        scores.shown[p, c, answered] += 1
                     if answered == wanted:
-                        judged.rank[p, q] = rank
+                        scores.rank[p, q] = rank
                     found = _find(truth.key, _key(session, answered))
                     if truth.key[found] != EMPTY and truth.last[found] >= place:
                         hits += 1
@@ -148,8 +142,8 @@ def judge(
                             novel_hits += 1
                             novel_precision += novel_hits / rank
                 if rank == cutoffs[cut]:
-                    judged.hits[p, q, cut] = hits
-                    judged.novel_hits[p, q, cut] = novel_hits
-                    judged.precision[p, q, cut] = precision
-                    judged.novel_precision[p, q, cut] = novel_precision
+                    scores.hits[p, q, cut] = hits
+                    scores.novel_hits[p, q, cut] = novel_hits
+                    scores.precision[p, q, cut] = precision
+                    scores.novel_precision[p, q, cut] = novel_precision
                     cut += 1
