@@ -46,7 +46,7 @@ class Bug(NamedTuple):
 SERVICE: Final = "stream_rec/service/"
 CRASH: Final = "tests/property/test_crash.py::"
 REPLICAS: Final = "tests/property/test_replicas.py::"
-LIVE: Final = "tests/unit/service/running/test_kafka_service.py::"
+SNAPSHOTS: Final = "tests/unit/service/committing/test_snapshots.py::"
 
 RULES: Final = ("tests/property/test_rules.py",)
 FEED: Final = "tests/unit/service/processing/test_catalogue_feed.py::"
@@ -323,19 +323,19 @@ BUGS: Final = [
         5,
         "whoever takes over answers from the first record on",
         SERVICE + "running/assignment.py",
-        "            position = committed.get(partition)\n",
-        "            position = 0\n",
+        "            offset = committed.get(partition)\n",
+        "            offset = 0\n",
         (
-            LIVE + "TestSnapshots::test_a_restart_reads_on_from_the_last_one",
+            SNAPSHOTS + "TestSnapshots::test_a_restart_reads_on_from_the_last_one",
             CRASH + "test_a_crash_at_any_step_leaves_no_trace",
         ),
     ),
     Bug(
         5,
-        "positions are committed beside the transaction",
+        "offsets are committed beside the transaction",
         SERVICE + "committing/checkpoint.py",
-        '("positions", lambda: writer.add_offsets(positions, last.identity))',
-        '("positions", lambda: member.commit(positions))',
+        '("offsets", lambda: writer.add_offsets(offsets, membership.group_metadata))',
+        '("offsets", lambda: member.commit(offsets))',
         (CRASH + "test_a_crash_at_any_step_leaves_no_trace",),
     ),
     Bug(
@@ -344,7 +344,7 @@ BUGS: Final = [
         SERVICE + "committing/checkpoint.py",
         "in_doubt, is_retry = in_doubt or name == _COMMIT, True",
         "in_doubt, is_retry = False, True",
-        (CRASH + "test_a_commit_whose_answer_is_lost_is_not_done_twice",),
+        (CRASH + "test_a_commit_whose_reply_is_lost_is_not_done_twice",),
     ),
     Bug(
         5,
@@ -352,15 +352,15 @@ BUGS: Final = [
         SERVICE + "running/assignment.py",
         "self._batch_reader.follow({p: limit for p, limit in limits.items()",
         "self._batch_reader.follow({p: limit + 3 for p, limit in limits.items()",
-        (REPLICAS + "test_each_record_is_settled_once",),
+        (REPLICAS + "test_each_record_is_answered_once",),
         ((SERVICE + "running/assignment.py", "        self._refuse_if_ahead(answer_from)\n", ""),),
     ),
     Bug(
         5,
         "what was computed for a seat that was lost is committed for the next one",
         SERVICE + "committing/checkpoint.py",
-        "if member.generation != last.generation:",
-        "if member.generation < last.generation:",
+        "if member.generation != membership.generation:",
+        "if member.generation < membership.generation:",
         ("tests/unit/service/committing/test_checkpoint.py",),
     ),
     Bug(
@@ -377,7 +377,7 @@ BUGS: Final = [
         "stream_rec/transport/decode.py",
         "        if record.tombstone:\n",
         "        if record.tombstone and record.key is None:\n",
-        (LIVE + "TestSnapshots::test_what_is_forgotten_leaves_the_snapshots",),
+        (SNAPSHOTS + "TestSnapshots::test_a_forgotten_session_leaves_the_snapshots",),
     ),
     Bug(
         2,
@@ -447,8 +447,8 @@ BUGS: Final = [
         4,
         "a broken catalogue takes the place of a good one",
         SERVICE + "processing/catalogue_feed.py",
-        "        if told.n > len(items):",
-        "        if told.n > len(items) + 100:",
+        "        if bad.n > len(items):",
+        "        if bad.n > len(items) + 100:",
         (FEED + "TestFiles",),
     ),
     Bug(
