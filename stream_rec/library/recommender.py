@@ -143,8 +143,8 @@ class Recommender:
         questions = [NextItemQuery(name, items) for name, items in asked.items()]
         threads = threads or n_threads()
         parts = parts_for(len(questions), threads)
-        spread = map if parts == 1 else side_by_side(threads)
-        answers = self.engine.ask_many(self._point(changes), questions, exclude=exclude, spread=spread, parts=parts)
+        run = map if parts == 1 else side_by_side(threads)
+        answers = self.engine.ask_many(self._point(changes), questions, exclude=exclude, parallel_map=run, parts=parts)
         return dict(zip(asked, answers, strict=True))
 
     def _point(self, changes: Mapping[str, object]) -> Model:

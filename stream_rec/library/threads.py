@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from stream_rec.core.index import Spread
+from stream_rec.core.index import ParallelMap
 
 __all__ = ["n_threads", "parts_for", "side_by_side"]
 
@@ -29,11 +29,11 @@ def parts_for(n_sessions: int, threads: int) -> int:
     return 1 if threads == 1 else max(1, min(threads * SHARES_EACH, n_sessions // FEWEST))
 
 
-def side_by_side(threads: int) -> Spread:
+def side_by_side(threads: int) -> ParallelMap:
     """Return what runs calls in so many threads, and waits for all of them. An exception of one is raised here."""
 
-    def spread(call: Callable[[int], None], numbers: Iterable[int]) -> Iterator[None]:
+    def parallel_map(call: Callable[[int], None], numbers: Iterable[int]) -> Iterator[None]:
         with ThreadPoolExecutor(threads, thread_name_prefix="recommend") as pool:
             yield from pool.map(call, numbers)
 
-    return spread
+    return parallel_map

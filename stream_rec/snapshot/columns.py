@@ -85,7 +85,7 @@ def facts_of(state: EngineSnapshot) -> Facts:
 def columns_of(state: EngineSnapshot, rest: Callable[[], None]) -> Iterator[FileColumn]:
     """Yield the columns of *state* in the order of `DTYPES`, calling *rest* now and then."""
     kept = state.retained
-    yield from _names("session_names", pack(names_of(state.session_names, kept.slot, AT_ONCE), rest))
+    yield from _names("session_names", pack(names_of(state.session_names, kept.sessions, AT_ONCE), rest))
     yield _numbers("session_hashes", kept.hash)
     yield _numbers("session_events", kept.n_events)
     yield _numbers("event_items", kept.item)
@@ -113,16 +113,16 @@ def _links(state: EngineSnapshot, rest: Callable[[], None]) -> Iterator[FileColu
     """Yield the users by number, and the sessions (by place) that each took part in."""
     numbers: dict[str, int] = {}
     places = np.zeros(len(state.session_names), np.int32)
-    places[state.retained.slot] = np.arange(state.retained.slot.size)
-    slots, users = array("i"), array("i")
-    for n, (slot, chain) in enumerate(state.users.items()):
+    places[state.retained.sessions] = np.arange(state.retained.sessions.size)
+    sessions, users = array("i"), array("i")
+    for n, (session, chain) in enumerate(state.users.items()):
         for user_id in each_user(chain):
-            slots.append(slot)
+            sessions.append(session)
             users.append(numbers.setdefault(user_id, len(numbers)))
         if n % AT_ONCE == 0:
             rest()
     yield from _names("user_names", pack(handfuls(numbers), rest))
-    yield _numbers("link_sessions", places[np.frombuffer(slots, np.int32)])
+    yield _numbers("link_sessions", places[np.frombuffer(sessions, np.int32)])
     yield _numbers("link_users", np.frombuffer(users, np.int32))
 
 
