@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from stream_rec.core.bounds import NonNegative
 from stream_rec.core.limits import DAY_MS, HOUR_MS
 from stream_rec.errors import SettingsError
 from stream_rec.settings.fields import Kind, Setting, settings_of
@@ -28,7 +29,6 @@ from stream_rec.settings.types import (
     HostPort,
     ModelCount,
     Name,
-    NonNegative,
     Origin,
     Path,
     PositiveDurationMs,
