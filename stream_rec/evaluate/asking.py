@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
+from stream_rec.core.dtypes import I64, U8
 from stream_rec.core.engine import Engine
 from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, Queries
 from stream_rec.core.index import field as state
@@ -43,8 +44,6 @@ SEEN: Final = {"keep": KEEP, "drop-current": DROP_CURRENT, "drop-session": DROP_
 
 AfterStretch = Callable[[AnswerScores, int], Sequence[int]]
 """Takes the scores so far and how many events went by; returns the candidates (by place) that are asked further."""
-I64 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.dtypes import I32
 from stream_rec.core.events import Event, Forget
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.errors import DecodeError, StreamRecError
@@ -25,7 +26,6 @@ from stream_rec.transport.decode import decode_records
 
 __all__ = ["EvaluationLog", "Reading", "log_of", "read_events"]
 
-I32 = npt.NDArray[np.int32]
 
 FORGETS: Final = "forget"
 

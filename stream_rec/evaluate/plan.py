@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.dtypes import I64
 from stream_rec.core.events import Event
 from stream_rec.core.limits import DAY_MS
 from stream_rec.errors import SettingsError
@@ -32,7 +33,6 @@ __all__ = [
 
 StretchKind = Literal["live", "learn", "frozen"]
 QuestionChoice = Literal["next", "last"]
-I64 = npt.NDArray[np.int64]
 
 
 class Stretch(NamedTuple):

@@ -106,7 +106,7 @@ def test_what_cannot_be_used_is_skipped_with_a_warning(tmp_path: Path, engine: E
     assert found is not None
     assert good == found.path
     for said, part in zip(
-        told, ["limits.max_sessions: 51, not 50", "format version 9", "no snapshot", "torn"], strict=True
+        told, ["limits.max_sessions: 51, not 50", "format version 9", "not a snapshot", "torn"], strict=True
     ):
         assert said.startswith("skipped ")
         assert part in said
@@ -208,7 +208,7 @@ def test_what_the_system_refuses_leaves_nothing_behind(tmp_path: Path, engine: E
     with pytest.raises(SnapshotError, match=r"snapshot-000000000002\.srs: cannot be written") as refused:
         put(tmp_path, engine, step=refuse)
     assert os.strerror(code) in refused.value.message
-    assert "free or mend the disk" in refused.value.message
+    assert "free or repair the disk" in refused.value.message
     assert [older] == list(tmp_path.iterdir())
     assert content == older.read_bytes()
 
@@ -274,8 +274,8 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     [
         (b"", "it is empty"),
         (b"\x89SRS", "it ends after 4 bytes"),
-        (b"session_id,item_id,timestamp\n", "no snapshot"),
-        (b"\x89SRSNAP\n" + (2).to_bytes(4, "little") + bytes(60), "of format version 2"),
+        (b"session_id,item_id,timestamp\n", "not a snapshot"),
+        (b"\x89SRSNAP\n" + (2).to_bytes(4, "little") + bytes(60), "format version 2"),
         (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes([255] * 4) + bytes(60), "within its header"),
         (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes(60), "the checksum of its header differs"),
     ],
@@ -310,17 +310,17 @@ def test_each_torn_column_is_named(tmp_path: Path, engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"slot": np.array([0], np.int32)}, "different lengths"),
+        ({"sessions": np.array([0], np.int32)}, "different lengths"),
         ({"time": np.array([1, 2], np.int64)}, "different lengths"),
-        ({"slot": np.array([1, 0], np.int32)}, "do not ascend"),
-        ({"slot": np.array([0, 9], np.int32)}, "a number has no name"),
-        ({"slot": np.array([-1, 0], np.int32)}, "do not ascend"),
+        ({"sessions": np.array([1, 0], np.int32)}, "do not ascend"),
+        ({"sessions": np.array([0, 9], np.int32)}, "an ordinal has no name"),
+        ({"sessions": np.array([-1, 0], np.int32)}, "do not ascend"),
         ({"items": np.array([1, 0], np.int32)}, "do not ascend"),
         ({"items": np.array([0], np.int32)}, "different lengths"),
         ({"n_events": np.array([3, 0], np.int32)}, "a session is empty"),
         ({"item": np.array([0, 1, 2], np.int32)}, "has no name"),
         ({"item": np.array([0, 1, -1], np.int32)}, "has no name"),
-        ({"item": np.array([0, 0, 0], np.int32)}, "held by nobody"),
+        ({"item": np.array([0, 0, 0], np.int32)}, "no session holds an item"),
         ({"type": np.array([0, 1, 0], np.uint8)}, "has no name"),
         ({"time": np.array([2, 1, 3], np.int64)}, "out of order"),
         ({"watermark": None}, "no time"),
@@ -339,9 +339,9 @@ def test_a_state_that_no_engine_leaves_is_refused(engine: Engine, changed: dict[
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"session_names": ["anna", None]}, "names and numbers"),
-        ({"session_names": ["anna", "anna"]}, "two numbers"),
-        ({"item_names": ["tea", "cup", "pot"]}, "names and numbers"),
+        ({"session_names": ["anna", None]}, "names and ordinals"),
+        ({"session_names": ["anna", "anna"]}, "two ordinals"),
+        ({"item_names": ["tea", "cup", "pot"]}, "names and ordinals"),
         ({"type_names": [f"t{n}" for n in range(251)]}, "too many types"),
         ({"users": {7: "b"}}, "took part in no session"),
         (
@@ -430,7 +430,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="in use by another process") as refused:
             snapshot.claim(tmp_path, "second")
         assert "snapshots" == refused.value.key
-        assert "a folder of its own" in refused.value.message
+        assert "its own folder" in refused.value.message
         assert "in use by another process" in elsewhere().stderr
     assert "first" == held.instance
     assert "first\n" == elsewhere().stdout, "the name stays with the folder"
@@ -453,7 +453,7 @@ def test_a_folder_that_cannot_be_used_is_a_setting_to_fix(tmp_path: Path) -> Non
 
 
 def test_a_folder_with_snapshots_is_claimed_and_pruned_alike(tmp_path: Path, engine: Engine) -> None:
-    """What belongs to the claim is no snapshot and stays."""
+    """What belongs to the claim is not a snapshot and stays."""
     with snapshot.claim(tmp_path, "x"):
         for _ in range(3):
             last = put(tmp_path, engine, keep=1)
