@@ -1,7 +1,7 @@
-"""Plants one bug at a time in a copy of the tree and tells whether the tests of the laws see it.
+"""Plants one bug at a time in a copy of the tree and checks that the tests of the laws see it.
 
 A test that never failed proves nothing. Each entry names the law, what is broken, and how. Run `make plant` (some
-minutes: the kernels are compiled anew for each); it exits with 1 if a bug goes unseen.
+minutes: the kernels are compiled again for each); it exits with 1 if the tests miss a bug.
 """
 
 import os
@@ -26,7 +26,7 @@ LAWS: Final = (
 EXPLANATIONS: Final = ("tests/property/test_explanations.py",)
 EVALUATION: Final = ("tests/unit/evaluate/test_evaluate.py::TestNothingLeaks",)
 
-LONGEST_S: Final = 480  # the tests take one or two minutes with the kernels to compile
+LONGEST_S: Final = 480  # the tests take one or two minutes, compiling included
 
 
 class Bug(NamedTuple):
@@ -56,15 +56,15 @@ SCORE: Final = "stream_rec/core/quality/kernel/score.py"
 BUGS: Final = [
     Bug(
         1,
-        "a model is drawn by the number of a session's slot, not by its id",
+        "a model is drawn by the ordinal of a session, not by its id",
         ENGINE + "applying.py",
-        'split.served(self._held.index.state.session["hash"][batch.slot])',
-        "split.served(batch.slot.astype(np.uint64))",
+        'split.served(self._state.index.state.session["hash"][batch.session])',
+        "split.served(batch.session.astype(np.uint64))",
         QUALITY,
     ),
     Bug(
         7,
-        "an answer to a forgotten session waits to be judged",
+        "an answer to a forgotten session is scored by a later event",
         "stream_rec/core/quality/live.py",
         "        score.forget(",
         "        (lambda *_: None)(",
@@ -72,7 +72,7 @@ BUGS: Final = [
     ),
     Bug(
         4,
-        "what others answer for is judged here too",
+        "events that another process answers for are scored here too",
         SCORE,
         "if place >= 0 and counted[i]:",
         "if place >= 0:",
@@ -80,15 +80,15 @@ BUGS: Final = [
     ),
     Bug(
         4,
-        "an answer is judged by every event that follows it",
+        "an answer is scored by every event that follows it",
         SCORE,
-        "            if place >= 0:\n                _drop(shown, at)\n            continue",
+        "            if place >= 0:\n                _drop(pending, at)\n            continue",
         "            continue",
         QUALITY,
     ),
     Bug(
         4,
-        "a window keeps what was counted an hour ago in the same place",
+        "a window keeps the counts that had the same place an hour ago",
         SCORE,
         "                    tally.ranks[w, at, m, rank] = 0\n",
         "",
@@ -96,18 +96,18 @@ BUGS: Final = [
     ),
     Bug(
         3,
-        "the evaluation learns an event before it asks for it",
+        "the evaluation applies an event before it asks for it",
         KERNEL + "entries.py",
         "    models = stacked.whole.shape[0]\n    for i in range(begin, batch.time.size):\n        if asks[i] > 0",
         "    models = stacked.whole.shape[0]\n    for i in range(begin, batch.time.size):\n"
-        "        if asks[i] < ONLY_ASK:\n            need = ingest.apply_step(state, batch, i)\n"
+        "        if asks[i] < _ONLY_ASK:\n            need = ingest.apply_step(state, batch, i)\n"
         "            if need != DONE:\n                return i, need\n"
         "            state.counters[STAGE] = STAGE_APPLY\n        if asks[i] > 0",
         EVALUATION,
     ),
     Bug(
         3,
-        "a hold-out learns the test sessions that it asks",
+        "a hold-out applies the test sessions that it asks",
         "stream_rec/evaluate/plan.py",
         'Stretch("learn", 0, len(train)), Stretch("frozen", len(train), len(log))',
         'Stretch("learn", 0, len(log)), Stretch("frozen", len(train), len(log))',
@@ -115,18 +115,18 @@ BUGS: Final = [
     ),
     Bug(
         2,
-        "an explanation is told of no votes of rules beside the neighbours'",
+        "an explanation ignores the votes of rules beside those of neighbours",
         KERNEL + "ask.py",
-        "scratch.trail[TRAIL_MIX] = factor",
-        "scratch.trail[TRAIL_MIX] = 1.0",
+        "scratch.trace[TRACE_MIX] = factor",
+        "scratch.trace[TRACE_MIX] = 1.0",
         EXPLANATIONS,
     ),
     Bug(
         3,
-        "an explanation counts the asking session among those that rules were found in",
-        "stream_rec/core/index/index.py",
-        "(slots != field.DEAD) & (slots != own)",
-        "slots != field.DEAD",
+        "an explanation counts the asking session among those with a rule",
+        "stream_rec/core/index/views.py",
+        "(sessions != field.DEAD) & (sessions != own)",
+        "sessions != field.DEAD",
         EXPLANATIONS,
     ),
     Bug(
@@ -138,7 +138,7 @@ BUGS: Final = [
     ),
     Bug(
         1,
-        "ties of time go by slot, not by hash",
+        "ties of time are broken by ordinal, not by hash",
         KERNEL + "postings.py",
         'return state.session[slot]["hash"] < state.session[other]["hash"]',
         "return slot < other",
@@ -153,20 +153,20 @@ BUGS: Final = [
     Bug(
         2,
         "a growing session keeps its old place in one of its lists",
-        KERNEL + "visits.py",
+        KERNEL + "session_events.py",
         "range(at, at + n):\n            if not is_repeated(state, j):\n                insert(",
         "range(at, at + n - (n > 2)):\n            if not is_repeated(state, j):\n                insert(",
     ),
     Bug(
         2,
         "a late event joins at the end of its session",
-        KERNEL + "visits.py",
+        KERNEL + "session_events.py",
         "while place > 0 and state.event_time[at + place - 1] > time:",
         "while place > 0 and time < 0:",
     ),
     Bug(
         2,
-        "squeezing a list brings evicted postings back",
+        "compacting a list brings evicted postings back",
         KERNEL + "postings.py",
         'max(state.item[item]["low"], state.item[item]["start"])',
         'state.item[item]["low"]',
@@ -201,21 +201,21 @@ BUGS: Final = [
     ),
     Bug(
         2,
-        "the share of repeats counts items that may not come",
+        "the share of repeats counts blocked items",
         KERNEL + "repeats.py",
         "        if is_blocked(state, scratch, policy, item):\n            continue\n",
         "",
     ),
     Bug(
         3,
-        "of several queries asked at once each hears of the one before",
+        "of several queries asked at once each includes items of the one before",
         KERNEL + "entries.py",
         "queries.item[max(begin, end - p.whole[LAST]) : end]",
         "queries.item[max(0, end - p.whole[LAST]) : end]",
     ),
     Bug(
         2,
-        "popularity is not mended when a count falls",
+        "the popular items are not updated when a count falls",
         KERNEL + "popular.py",
         'if state.item[item]["dirty"] == 0:',
         'if state.item[item]["dirty"] == 0 and change > 0:',
@@ -244,7 +244,7 @@ BUGS: Final = [
     ),
     Bug(
         6,
-        "the newest session is evicted for the oldest when a filed session has grown",
+        "a session that has grown since it was queued is evicted as the oldest",
         KERNEL + "order.py",
         'if state.session[slot]["last"] == time:\n                return True',
         'if state.session[slot]["last"] >= time:\n                return True',
@@ -252,7 +252,7 @@ BUGS: Final = [
     Bug(
         6,
         "evicted events are not counted off",
-        KERNEL + "visits.py",
+        KERNEL + "session_events.py",
         "    counters[N_EVENTS] -= n\n",
         "    counters[N_EVENTS] -= n - (n > 3)\n",
     ),
@@ -260,28 +260,28 @@ BUGS: Final = [
         7,
         "forgetting leaves the event ids",
         "stream_rec/core/index/index.py",
-        "self._rebuild_ids(without=np.array(owners, np.uint64))",
+        "self.arrays.rebuild_ids(without=np.array(owners, np.uint64))",
         "pass",
     ),
     Bug(
         7,
         "forgetting a user forgets only one session",
         ENGINE + "state.py",
-        "for each in sorted(slots):\n            self.index.drop(each)",
-        "for each in sorted(slots)[:1]:\n            self.index.drop(each)",
+        "for each in sorted(sessions):\n            self.index.drop(each)",
+        "for each in sorted(sessions)[:1]:\n            self.index.drop(each)",
     ),
     Bug(
         5,
-        "a loaded engine has ties of time in the order of their slots",
+        "a loaded engine breaks ties of time by ordinal",
         "stream_rec/core/index/retained.py",
         "np.lexsort((hashes[among], last[among]))",
         "np.lexsort((among, last[among]))",
     ),
     Bug(
         5,
-        "a loaded engine does not know how many items its sessions hold",
+        "a loaded engine does not count the items of its sessions",
         "stream_rec/core/index/retained.py",
-        '    counters[field.N_HELD] = index.state.item["df"].sum()\n',
+        '    counters[field.N_SESSION_ITEMS] = index.state.item["df"].sum()\n',
         "",
     ),
     Bug(
@@ -293,9 +293,9 @@ BUGS: Final = [
     ),
     Bug(
         5,
-        "what was taken out for a snapshot changes with the engine",
+        "an exported state changes with the engine",
         "stream_rec/core/sessionizer.py",
-        "        if user.n_exports != self._n_exports:\n            user = self._own(user_id, user)\n",
+        "        if user.n_exports != self._n_exports:\n            user = self._owned(user_id, user)\n",
         "",
     ),
     Bug(
@@ -314,7 +314,7 @@ BUGS: Final = [
     ),
     Bug(
         5,
-        "a loaded engine takes an event again that it had before",
+        "a loaded engine applies an event again that was applied before",
         "stream_rec/core/index/retained.py",
         "return seen[is_fresh]",
         "return seen[is_fresh][:0]",
@@ -381,7 +381,7 @@ BUGS: Final = [
     ),
     Bug(
         2,
-        "each source counts a category anew",
+        "each source counts a category from zero",
         KERNEL + "policy.py",
         "        for j in range(answers.n[row]):\n            if policy.group",
         "        for j in range(begin, answers.n[row]):\n            if policy.group",
@@ -389,7 +389,7 @@ BUGS: Final = [
     ),
     Bug(
         2,
-        "a better item of a full category does not come in",
+        "a better item does not replace one of a full category",
         KERNEL + "scores.py",
         "            if lowest < 0 or _is_below(",
         "            if lowest < n or _is_below(",
@@ -397,7 +397,7 @@ BUGS: Final = [
     ),
     Bug(
         2,
-        "boosted popular items are looked for until the popularity of what is left is below",
+        "the search for boosted popular items ends by popularity without the boost",
         KERNEL + "fallbacks.py",
         "answers.score[row, wanted - 1] > score * most:",
         "answers.score[row, wanted - 1] > score:",
@@ -413,10 +413,10 @@ BUGS: Final = [
     ),
     Bug(
         2,
-        "a restored state knows nothing of the catalogue",
+        "a restored state does not use the catalogue",
         ENGINE + "item_rules.py",
-        "            self.rulebook.forget_numbers()\n            self.place(self._held.index.live_items())\n",
-        "            self.rulebook.forget_numbers()\n",
+        "            self.rules.forget_ordinals()\n            self.place(self._state.index.view.live_items())\n",
+        "            self.rules.forget_ordinals()\n",
         RULES,
     ),
     Bug(
@@ -429,7 +429,7 @@ BUGS: Final = [
     ),
     Bug(
         3,
-        "a rule set that a batch still needs makes room for the next",
+        "a rule set that a batch still needs is replaced by the next",
         "stream_rec/core/model/rules.py",
         "            if number not in pinned:",
         "            if number not in pinned or pinned:",
@@ -463,7 +463,7 @@ BUGS: Final = [
 
 
 def is_seen(bug: Bug, tree: Path) -> bool:
-    """Tell whether a test fails once *bug* is in."""
+    """Return whether a test fails with *bug* in place."""
     changes = [(bug.file, bug.right, bug.wrong), *bug.also]
     sources = {file: (tree / file).read_text() for file, _, _ in changes}
     for file, right, wrong in changes:
@@ -479,7 +479,7 @@ def is_seen(bug: Bug, tree: Path) -> bool:
 
 
 def _run(tests: tuple[str, ...], tree: Path, environment: dict[str, str]) -> str | None:
-    """Return how the *tests* fail, None if they pass. A kernel with a bug in it may well run in circles."""
+    """Return how the *tests* fail, None if they pass. A kernel with a bug may never end."""
     command = [
         sys.executable,
         "-m",
@@ -504,7 +504,7 @@ def _run(tests: tuple[str, ...], tree: Path, environment: dict[str, str]) -> str
 
 
 def main() -> int:
-    """Plant all bugs, or those whose number (from 1) is named."""
+    """Plant all bugs, or those with the numbers (from 1) in the arguments."""
     chosen = [BUGS[int(number) - 1] for number in sys.argv[1:]] or BUGS
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"

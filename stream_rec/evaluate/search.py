@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from stream_rec.core.dtypes import F64, I64, U16
 from stream_rec.core.engine import Engine
 from stream_rec.core.model import PRESETS, Model
 from stream_rec.errors import StreamRecError
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FEWEST", "RUNGS", "Metric", "Search", "TrialResult", "influence", "require_optuna"]
 
-Floats = npt.NDArray[np.float64]
 Metric = Literal["MRR", "HR", "NDCG"]
 
 GENERATION: Final = 16
@@ -71,9 +70,9 @@ class _Generation:
     proposals: "Sequence[Proposal]"
     models: Sequence[Model]
     alive: set[int]
-    values: Floats
+    values: F64
     """[T] the metric so far"""
-    n_asked: npt.NDArray[np.int64]
+    n_asked: I64
     """[T] questions so far"""
 
 
@@ -188,7 +187,7 @@ def searched_parameters(model: Model) -> dict[str, Any]:
     return {name: getattr(model, name) for name in space.SEARCHED}
 
 
-def mean_gain(rank: npt.NDArray[np.uint16], metric: Metric) -> float:
+def mean_gain(rank: U16, metric: Metric) -> float:
     """Return the mean of *metric* over questions with these ranks; rank 0 is a miss."""
     found = rank[rank > 0].astype(np.float64)
     gains = {"HR": np.ones_like(found), "MRR": 1.0 / found, "NDCG": 1.0 / np.log2(found + 1.0)}[metric]
@@ -213,7 +212,7 @@ def influence(tried: Sequence[TrialResult]) -> dict[str, float]:
     return dict(sorted(ratios.items(), key=lambda pair: -pair[1]))
 
 
-def _ratio(values: Sequence[Any], score: Floats) -> float:
+def _ratio(values: Sequence[Any], score: F64) -> float:
     if isinstance(values[0], str):
         groups = np.unique(np.array(values), return_inverse=True)[1]
     else:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from stream_rec.core.index import Spread
+from stream_rec.core.index import ParallelMap
 
 __all__ = ["in_parallel", "n_threads", "parts_for"]
 
@@ -29,11 +29,11 @@ def parts_for(n_sessions: int, threads: int) -> int:
     return 1 if threads == 1 else max(1, min(threads * SHARES_EACH, n_sessions // FEWEST))
 
 
-def in_parallel(threads: int) -> Spread:
+def in_parallel(threads: int) -> ParallelMap:
     """Return a function that runs calls in *threads* threads and waits for all. It raises the exception of a call."""
 
-    def spread(call: Callable[[int], None], numbers: Iterable[int]) -> Iterator[None]:
+    def parallel_map(call: Callable[[int], None], numbers: Iterable[int]) -> Iterator[None]:
         with ThreadPoolExecutor(threads, thread_name_prefix="recommend") as pool:
             yield from pool.map(call, numbers)
 
-    return spread
+    return parallel_map

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.dtypes import Mask
 from stream_rec.core.events import (
     Answer,
     encode_dead_letter,
@@ -25,9 +26,6 @@ __all__ = [
     "RejectedRecord",
     "Work",
 ]
-
-
-Mask = npt.NDArray[np.bool_]
 
 
 class RejectedRecord(NamedTuple):

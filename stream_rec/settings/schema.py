@@ -28,7 +28,7 @@ from stream_rec.settings.types import (
     HostPort,
     ModelCount,
     Name,
-    NonNegative,
+    NonNegativeNumber,
     Origin,
     Path,
     PositiveDurationMs,
@@ -217,7 +217,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     places: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     """Items of a neighbour that are more than this many places from the shared item do not count."""
 
-    direction: NonNegative | None = None
+    direction: NonNegativeNumber | None = None
     """The factor for items that the neighbour saw before the shared item."""
 
     every_time: bool | None = None
@@ -226,7 +226,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idf: Literal["off", "vmis", "added"] | None = None
     """The factor of an item by its rarity."""
 
-    idf_factor: NonNegative | None = None
+    idf_factor: NonNegativeNumber | None = None
     """For `idf = added`: the factor of the rarity."""
 
     rules: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
@@ -260,13 +260,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     require_type: Name | None = None
     """Sample only sessions with an event of this type."""
 
-    min_type_weight: NonNegative | None = None
+    min_type_weight: NonNegativeNumber | None = None
     """Sample only sessions whose events have at least this mean weight, by `types`."""
 
     bonus_type: Name | None = None
     """For `sampling = weighted-events`: a session with an event of this type weighs `bonus` more."""
 
-    bonus: NonNegative | None = None
+    bonus: NonNegativeNumber | None = None
     """The additional weight of such a session."""
 
     n: Annotated[int, Meta(ge=1, le=10_000)] = 20

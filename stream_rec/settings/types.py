@@ -20,7 +20,7 @@ __all__ = [
     "HostPort",
     "ModelCount",
     "Name",
-    "NonNegative",
+    "NonNegativeNumber",
     "Origin",
     "Path",
     "PositiveDurationMs",
@@ -52,7 +52,7 @@ ModelCount = Annotated[int, Meta(ge=1, le=1_000_000)]
 # 0.0, as in the model's own types: typing caches equal annotations, so with 0 the import order would decide whether
 # errors show 0 or 0.0.
 Decay = Annotated[float, Meta(gt=0.0)]
-NonNegative = Annotated[float, Meta(ge=0.0)]
+NonNegativeNumber = Annotated[float, Meta(ge=0.0)]
 TypeWeight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
 Origin = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s?#]+)$")]

@@ -85,7 +85,7 @@ def facts_of(state: EngineSnapshot) -> Facts:
 def columns_of(state: EngineSnapshot, yield_cpu: Callable[[], None]) -> Iterator[FileColumn]:
     """Yield the columns of *state* in the order of `DTYPES`, calling *yield_cpu* between pieces of work."""
     retained = state.retained
-    yield from _names("session_names", pack(names_of(state.session_names, retained.slot, AT_ONCE), yield_cpu))
+    yield from _names("session_names", pack(names_of(state.session_names, retained.sessions, AT_ONCE), yield_cpu))
     yield _numbers("session_hashes", retained.hash)
     yield _numbers("session_events", retained.n_events)
     yield _numbers("event_items", retained.item)
@@ -113,16 +113,16 @@ def _links(state: EngineSnapshot, yield_cpu: Callable[[], None]) -> Iterator[Fil
     """Yield the users, and the pairs of session (by place) and user (by number)."""
     numbers: dict[str, int] = {}
     places = np.zeros(len(state.session_names), np.int32)
-    places[state.retained.slot] = np.arange(state.retained.slot.size)
-    slots, users = array("i"), array("i")
-    for n, (slot, chain) in enumerate(state.users.items()):
+    places[state.retained.sessions] = np.arange(state.retained.sessions.size)
+    sessions, users = array("i"), array("i")
+    for n, (session, chain) in enumerate(state.users.items()):
         for user_id in each_user(chain):
-            slots.append(slot)
+            sessions.append(session)
             users.append(numbers.setdefault(user_id, len(numbers)))
         if n % AT_ONCE == 0:
             yield_cpu()
     yield from _names("user_names", pack(chunks_of(numbers), yield_cpu))
-    yield _numbers("link_sessions", places[np.frombuffer(slots, np.int32)])
+    yield _numbers("link_sessions", places[np.frombuffer(sessions, np.int32)])
     yield _numbers("link_users", np.frombuffer(users, np.int32))
 
 

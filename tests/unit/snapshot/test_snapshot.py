@@ -310,17 +310,17 @@ def test_each_torn_column_is_named(tmp_path: Path, engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"slot": np.array([0], np.int32)}, "different lengths"),
+        ({"sessions": np.array([0], np.int32)}, "different lengths"),
         ({"time": np.array([1, 2], np.int64)}, "different lengths"),
-        ({"slot": np.array([1, 0], np.int32)}, "do not ascend"),
-        ({"slot": np.array([0, 9], np.int32)}, "a number has no name"),
-        ({"slot": np.array([-1, 0], np.int32)}, "do not ascend"),
+        ({"sessions": np.array([1, 0], np.int32)}, "do not ascend"),
+        ({"sessions": np.array([0, 9], np.int32)}, "an ordinal has no name"),
+        ({"sessions": np.array([-1, 0], np.int32)}, "do not ascend"),
         ({"items": np.array([1, 0], np.int32)}, "do not ascend"),
         ({"items": np.array([0], np.int32)}, "different lengths"),
         ({"n_events": np.array([3, 0], np.int32)}, "a session is empty"),
         ({"item": np.array([0, 1, 2], np.int32)}, "has no name"),
         ({"item": np.array([0, 1, -1], np.int32)}, "has no name"),
-        ({"item": np.array([0, 0, 0], np.int32)}, "held by nobody"),
+        ({"item": np.array([0, 0, 0], np.int32)}, "no session holds an item"),
         ({"type": np.array([0, 1, 0], np.uint8)}, "has no name"),
         ({"time": np.array([2, 1, 3], np.int64)}, "out of order"),
         ({"watermark": None}, "no time"),
@@ -339,9 +339,9 @@ def test_a_state_that_no_engine_leaves_is_refused(engine: Engine, changed: dict[
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"session_names": ["anna", None]}, "names and numbers"),
-        ({"session_names": ["anna", "anna"]}, "two numbers"),
-        ({"item_names": ["tea", "cup", "pot"]}, "names and numbers"),
+        ({"session_names": ["anna", None]}, "names and ordinals"),
+        ({"session_names": ["anna", "anna"]}, "two ordinals"),
+        ({"item_names": ["tea", "cup", "pot"]}, "names and ordinals"),
         ({"type_names": [f"t{n}" for n in range(251)]}, "too many types"),
         ({"users": {7: "b"}}, "took part in no session"),
         (
