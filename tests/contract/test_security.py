@@ -1,4 +1,4 @@
-"""TLS, passwords and tokens with both clients; what is wrong is named, and no secret is ever told."""
+"""TLS, passwords and tokens with both clients; errors name the wrong setting, and no secret ever shows."""
 
 import base64
 import gc
@@ -27,7 +27,7 @@ PASSWORD = "STREAM_REC_TEST_PASSWORD"  # noqa: S105 (the name of a variable)
 
 @pytest.fixture(autouse=True)
 def dropped_sockets() -> Iterator[None]:
-    """Let them go here, and not in the next module's tests."""
+    """Close them here, and not in the next module's tests."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -42,7 +42,7 @@ def client(request: pytest.FixtureRequest) -> Client:
 
 
 def works(broker: Broker) -> None:
-    """Make a topic, write to it, and read it, all parts of the client taking part."""
+    """Create a topic, write to it and read it, with all parts of the client."""
     topic = fresh("secured")
     broker.create_topics([TopicSpec(topic, 1)])
     writer = broker.writer(fresh("writer"))
@@ -59,7 +59,7 @@ def works(broker: Broker) -> None:
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_passwords(client: Client, security: Security, monkeypatch: pytest.MonkeyPatch, mechanism: str) -> None:
-    """Each mechanism lets in whoever has the password, over TLS."""
+    """With each mechanism the right password is accepted, over TLS."""
     monkeypatch.setenv(PASSWORD, security.password)
     config = {
         "security.protocol": "SASL_SSL",
@@ -72,20 +72,20 @@ def test_passwords(client: Client, security: Security, monkeypatch: pytest.Monke
 
 
 def test_tls_alone(client: Client, security: Security) -> None:
-    """The broker is known by the certificate that is named."""
+    """The client trusts the certificate that the setting names."""
     config = {"security.protocol": "SSL", "ssl.ca.location": str(security.ca_file)}
     works(open_broker(f"kafka://{security.tls}", client=client, config=config))
 
 
 def test_a_certificate_that_is_not_trusted(client: Client, security: Security) -> None:
-    """Without the file of who is to be trusted, that file is what the error asks for."""
+    """Without the file of trusted certificates, the error asks for that file."""
     with pytest.raises(SettingsError) as caught:
         open_broker(f"kafka://{security.tls}", client=client, config={"security.protocol": "SSL"})
     assert "kafka.ssl.ca.location" == caught.value.key
 
 
 def test_tls_where_there_is_none(client: Client, security: Security) -> None:
-    """A listener without TLS is told from a broker that is away."""
+    """The error for a listener without TLS differs from that for a broker that is away."""
     with pytest.raises(SettingsError) as caught:
         open_broker(f"kafka://{security.sasl}", client=client, config={"security.protocol": "SSL"})
     assert "kafka.security.protocol" == caught.value.key
@@ -95,7 +95,7 @@ def test_tls_where_there_is_none(client: Client, security: Security) -> None:
 def test_a_wrong_password(
     client: Client, security: Security, tmp_path: Path, caplog: pytest.LogCaptureFixture, mechanism: str
 ) -> None:
-    """It is the password's setting that is named, and neither error nor log nor repr has the password."""
+    """The error names the password's setting, and neither error nor log nor repr shows the password."""
     wrong = "wr0ng-s3cret"
     (tmp_path / "password").write_text(f"{wrong}\n")
     config = {
@@ -114,7 +114,7 @@ def test_a_wrong_password(
 def test_the_password_is_nowhere_to_be_seen(
     client: Client, security: Security, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nor is the right one, in whatever the parts say of themselves at any level."""
+    """The right password shows neither in the parts' reprs nor in the log, at any level."""
     monkeypatch.setenv(PASSWORD, security.password)
     config = {
         "security.protocol": "SASL_PLAINTEXT",
@@ -133,12 +133,12 @@ def test_the_password_is_nowhere_to_be_seen(
 
 
 def test_a_broker_that_asks_for_a_password(client: Client, security: Security) -> None:
-    """Who comes without credentials is not let in, and that ends."""
+    """A client without credentials is refused, and does not wait for ever."""
     with pytest.raises((SettingsError, TransportError)):
         open_broker(f"kafka://{security.sasl}", client=client, config={})
 
 
-class Tokens(http.server.BaseHTTPRequestHandler):
+class TokenEndpoint(http.server.BaseHTTPRequestHandler):
     """A token endpoint: unsigned tokens for one client, refusals for all others."""
 
     def do_POST(self) -> None:
@@ -151,7 +151,7 @@ class Tokens(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body if is_known else b"{}")
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def token() -> str:
@@ -163,8 +163,8 @@ def token() -> str:
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    """A running one."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tokens) as server:
+    """A running token endpoint."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), TokenEndpoint) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/token"
         server.shutdown()
@@ -190,7 +190,7 @@ def test_tokens(client: Client, security: Security, endpoint: str, monkeypatch: 
 def test_a_token_that_is_refused(
     client: Client, security: Security, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wrong credentials of the token endpoint are the operator's to mend."""
+    """Wrong credentials for the token endpoint are a SettingsError."""
     monkeypatch.setenv(PASSWORD, "wr0ng")
     with pytest.raises(SettingsError, match=r"kafka\.sasl\.") as caught:
         open_broker(f"kafka://{security.sasl}", client=client, config=oauth(endpoint))

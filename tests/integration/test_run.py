@@ -318,7 +318,7 @@ class TestMisuse:
         [
             ("--events - --retention 5", "stream-rec: retention: --retention gives '5'"),
             ("--events no-such-file.jsonl", "stream-rec: events: cannot read 'no-such-file.jsonl': No such file"),
-            ("--events clicks.xyz", "stream-rec: events: cannot tell the format of 'clicks.xyz'"),
+            ("--events clicks.xyz", "stream-rec: events: the name of 'clicks.xyz' does not show its format"),
             ("--events - --deny-file no-such-file", "stream-rec: deny_file: cannot read 'no-such-file'"),
             ("--events - --recommendations no/such/folder.jsonl", "stream-rec: recommendations: cannot write"),
             ("--events - --requests no-such-file.jsonl", "stream-rec: requests: cannot read"),
@@ -342,8 +342,8 @@ class TestMisuse:
     @pytest.mark.parametrize(
         ("form", "between", "way_out"),
         [
-            ("csv", ";", "write it anew with commas"),
-            ("tsv", "|", "write it anew with commas"),
+            ("csv", ";", "convert it to commas"),
+            ("tsv", "|", "convert it to commas"),
             ("csv", "\t", "say --format tsv"),
             ("tsv", ",", "say --format csv"),
         ],

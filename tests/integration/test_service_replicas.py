@@ -53,7 +53,7 @@ def test_each_answers_for_its_share_and_knows_the_whole(shop: Shop, client: str)
         eventually(lambda: all(n_seen(each) == 4 for each in three), "the first is known to all")
         asked = event("c", "x", 10)
         shop.produce(*(Sent(sent.value, sent.key, partition=homes[1]) for sent in keyed([asked])))
-        eventually(shop.is_settled, "the second")
+        eventually(shop.is_all_committed, "the second")
         assert [4, 1, 0] == [each.live.counts.n_answers for each in three]
     said = [msgspec.json.decode(got.value or b"", type=Answer) for got in shop.answers()]
     (answer,) = [each for each in said if each.session_id == "c"]
@@ -80,7 +80,7 @@ def test_one_that_is_added_has_its_share_at_once(shop: Shop, client: str) -> Non
         first.ready()
         eventually(lambda: first.owned == everything(shop), "all is the first one's")
         shop.produce(*keyed(LOG))
-        eventually(shop.is_settled, "work")
+        eventually(shop.is_all_committed, "work")
         with serving(shop.address, **flags) as second:
             eventually(lambda: second.is_over.is_set() or is_joining(second), "it joins")
             begun = time.monotonic()
@@ -95,11 +95,11 @@ def test_the_share_of_one_that_is_killed_goes_to_the_others(shop: Shop, tmp_path
     with running(tmp_path, *argv) as victim, serving(shop.address, **shop.flags, kafka=SESSION) as other:
         eventually(lambda: len(victim.owned) == len(other.owned) == PARTITIONS // 2, "two shares")
         shop.produce(*keyed(LOG[:200]))
-        eventually(shop.is_settled, "the first")
+        eventually(shop.is_all_committed, "the first")
         victim.kill()
         shop.produce(*keyed(LOG[200:]))
         eventually(lambda: other.is_over.is_set() or other.owned == everything(shop), "all is the other's")
-        eventually(shop.is_settled, "the rest")
+        eventually(shop.is_all_committed, "the rest")
     assert each_answered_once(shop, LOG)
 
 
@@ -116,11 +116,11 @@ def test_one_that_was_frozen(shop: Shop, tmp_path: Path, client: str) -> None:
         frozen.freeze()
         eventually(lambda: other.is_over.is_set() or other.owned == everything(shop), "all is the other's")
         shop.produce(*keyed(LOG[200:300]))
-        eventually(shop.is_settled, "the next")
+        eventually(shop.is_all_committed, "the next")
         frozen.go_on()
         eventually(lambda: len(frozen.owned) == len(other.owned) == PARTITIONS // 2, f"two shares: {frozen.said()}")
         shop.produce(*keyed(LOG[300:]))
-        eventually(shop.is_settled, "the rest")
+        eventually(shop.is_all_committed, "the rest")
         assert "recovering" in frozen.said()
         assert 0 == frozen.stop(), frozen.said()
     assert each_answered_once(shop, LOG)
@@ -159,7 +159,7 @@ def test_a_rebalance_amid_a_transaction(
             let_go.set()
             eventually(lambda: second.is_over.is_set() or is_shared(shop, [first, second]), "two shares")
             shop.produce(*keyed(LOG[100:]))
-            eventually(shop.is_settled, "all")
+            eventually(shop.is_all_committed, "all")
     assert each_answered_once(shop, LOG)
 
 
@@ -184,7 +184,7 @@ def test_a_static_seat_is_kept_while_its_owner_restarts(shop: Shop, tmp_path: Pa
         shop.produce(*keyed(LOG))
         static.start()
         eventually(lambda: static.owned == mine, f"the same share: {static.said()}")
-        eventually(shop.is_settled, "all")
+        eventually(shop.is_all_committed, "all")
         assert (theirs, generation, life) == (other.owned, life.assignment.generation, other.live.life)
     assert each_answered_once(shop, LOG)
 
@@ -199,5 +199,5 @@ def test_two_of_one_name(shop: Shop, client: str) -> None:
             shop.produce(*keyed(LOG))
             eventually(earlier.is_over.is_set, "the end of the earlier one")
             assert "another process runs under this name" in str(earlier.error)
-            eventually(lambda: later.is_over.is_set() or shop.is_settled(), "all")
+            eventually(lambda: later.is_over.is_set() or shop.is_all_committed(), "all")
     assert each_answered_once(shop, LOG)

@@ -1,4 +1,4 @@
-"""A service on a broker in memory, watched: what it measured, and what it would say to Prometheus."""
+"""A service on a broker in memory, with its metrics and its exposition for Prometheus."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def click(at: int, **others: object) -> bytes:
 def watched(
     folder: Path, values: list[bytes], partitions: int = 1, step: Callable[[str], None] = lambda _: None, **others: Any
 ) -> Watched:
-    """A service that has yet to run over *values*; *step* is called before each step of writing a snapshot."""
+    """A service that is not started yet, with *values* in its topic; *step* is called at each step of a snapshot."""
     broker = MemoryBroker({"clicks": partitions, "recs": 1, "dead": 1}, before=Bomb())
     for value in values:
         broker.produce("clicks", value, b"k")
@@ -62,7 +62,7 @@ def watched(
 
 @contextmanager
 def running(service: Watched, done: Callable[[], bool]) -> Iterator[None]:
-    """The service at work, as soon as it is *done* with what the test waits for."""
+    """Run the service; the block begins once *done* holds."""
     over = threading.Event()
     thread = threading.Thread(target=service.live.run, args=(over.is_set,))
     thread.start()
@@ -80,7 +80,7 @@ def running(service: Watched, done: Callable[[], bool]) -> Iterator[None]:
 
 
 def figures(sources: MetricSources) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """The exposition, by name and labels."""
+    """Return the exposition, by name and labels."""
     text, _ = Exposition(sources).render()
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value

@@ -1,4 +1,4 @@
-"""The service in this process, on a thread of its own: all of it but the command line, without a program to start."""
+"""The whole service on a thread of this process, without the command line and without a program to start."""
 
 import contextlib
 import gc
@@ -16,7 +16,7 @@ from stream_rec.settings import load
 
 
 class Serving:
-    """A service that runs. `live` is it; `fail` raises what ended it."""
+    """A running service. `live` is the service; `fail` raises the error that ended it."""
 
     def __init__(self, live: KafkaService) -> None:
         self.live = live
@@ -24,7 +24,7 @@ class Serving:
         self.is_over = threading.Event()
 
     def fail(self) -> None:
-        """Raise what ended it, if something has."""
+        """Raise the error that ended it, if one has."""
         if self.error is not None:
             raise self.error
 
@@ -36,13 +36,13 @@ class Serving:
 
     @property
     def owned(self) -> set[str]:
-        """The partitions that it answers for."""
+        """The partitions assigned to it."""
         life = self.live.life
-        return set() if life is None or not hasattr(life, "seat") else set(map(str, life.assignment.owned))
+        return set() if life is None else set(map(str, life.assignment.owned))
 
 
 def let_go_of_sockets() -> None:
-    """Collect here, and not in a later test, what kafka-python drops of lost connections instead of closing it."""
+    """Collect the sockets that kafka-python drops without closing, so that no later test gets their warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
@@ -52,7 +52,7 @@ def let_go_of_sockets() -> None:
 def serving(address: str, *, config: Any = None, ends_with: Any = None, **flags: Any) -> Iterator[Serving]:
     """A service with these settings and those of the file *config*, topics named without their broker.
 
-    It ends in good order with the block, or before that with an error of the kind that it *ends_with*.
+    It ends in good order with the block, or before that with an error of the type *ends_with*.
     """
     places = ("events", "recommendations", "requests", "dead_letters")
     given = {
@@ -67,7 +67,7 @@ def serving(address: str, *, config: Any = None, ends_with: Any = None, **flags:
         def run() -> None:
             try:
                 live.run(stop.is_set, report)
-            except BaseException as error:  # noqa: BLE001  # it is the test's to see
+            except BaseException as error:  # noqa: BLE001  # the test sees it below
                 service.error = error
             finally:
                 service.is_over.set()

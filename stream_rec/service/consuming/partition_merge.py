@@ -56,8 +56,7 @@ class _Queue:
             self._drop_taken()
         before, n = len(self._decoded), len(decoded)
         more = Records.of(records)
-        self._records.adapter = more.adapter
-        self._records.raw += more.raw
+        self._records.extend(more)
         self._decoded += decoded
         if before + n > len(self._times):
             self._times = np.concatenate([self._times[:before], np.zeros(before + 2 * n, np.int64)])
@@ -68,7 +67,8 @@ class _Queue:
 
     def _drop_taken(self) -> None:
         self._times = self._times[self._at :].copy()
-        del self._records.raw[: self._at], self._decoded[: self._at]
+        self._records.drop_first(self._at)
+        del self._decoded[: self._at]
         self._at = 0
 
     def _offset(self, place: int) -> int:

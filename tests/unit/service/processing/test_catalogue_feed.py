@@ -142,7 +142,7 @@ class TestFiles:
         ("name", "content", "told"),
         [
             ("none.jsonl", None, "cannot read"),
-            ("c.txt", b"", "cannot tell the format"),
+            ("c.txt", b"", "does not show its format"),
             ("c.csv", b"", "does not name its columns"),
             ("c.csv", b"name,price\nA,1\n", "1 of 1 records"),
             ("c.parquet", b"PAR", "is not a Parquet file"),

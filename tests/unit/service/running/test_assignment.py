@@ -45,7 +45,7 @@ def called_back_elsewhere(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch)
     """A life whose member calls back as librdkafka does; what is not given up by then is named."""
     monkeypatch.setattr("stream_rec.service.running.assignment._DRAIN_S", 0.2)
     life = ConsumerLoop(parts(broker), lambda: False)
-    revoked, turns, consumer = life.member._on_revoked, Turns(), threading.get_ident()  # type: ignore[attr-defined]
+    revoked, turns, consumer = life.member._on_revoked, Turns(0.002), threading.get_ident()  # type: ignore[attr-defined]
 
     def call_back(partitions: frozenset[Partition], lost: bool) -> None:
         assert threading.get_ident() != consumer
@@ -99,7 +99,12 @@ def test_a_call_from_outside_of_poll_waits_for_the_consumer_thread() -> None:
 
 def test_who_asks_for_what_may_call_back_does_it() -> None:
     """Not whoever has the turn by then: a publisher that is kept in a callback commits nothing that it waits for."""
-    turns, busy, let_go, there = Turns(), threading.Event(), threading.Event(), threading.Event()
+    turns, busy, let_go, there = (
+        Turns(0.002),
+        threading.Event(),
+        threading.Event(),
+        threading.Event(),
+    )
 
     def hold() -> None:
         busy.set()
