@@ -2,7 +2,7 @@
 
 Optuna proposes a generation of parameter sets. All of them answer the same questions side by side, and at a few places
 the worse half is dropped (successive halving: Jamieson & Talwalkar, AISTATS 2016). Because the questions are the same,
-few of them tell which set is better. Knows nothing of settings and files.
+few of them show which set is better. Knows nothing of settings and files.
 """
 
 import warnings
@@ -37,7 +37,7 @@ GENERATION: Final = 16
 RUNGS: Final = (1 / 8, 1 / 4, 1 / 2)
 """Shares of the questions after which the worse half of a generation is dropped."""
 FEWEST: Final = 200
-"""No set is dropped before this many questions: fewer tell nothing."""
+"""No set is dropped before this many questions: fewer say nothing."""
 GROUPS: Final = 4
 """The influence of a number is measured over quarters of the sets."""
 
@@ -206,7 +206,7 @@ def influence(tried: Sequence[TrialResult]) -> dict[str, float]:
     sizes = np.array([each.questions for each in tried])
     values = np.array([each.value for each in tried])
     for place, each in enumerate(tried):
-        # Who was dropped earlier is worse than all that were asked longer; of those alike the value tells.
+        # A set that was dropped earlier is worse than all that were asked longer; equally long, the value decides.
         score[place] = (sizes < each.questions).sum() + ((sizes == each.questions) & (values < each.value)).sum()
     ratios = {name: _ratio([each.parameters[name] for each in tried], score) for name in space.SEARCHED}
     return dict(sorted(ratios.items(), key=lambda pair: -pair[1]))
