@@ -151,7 +151,7 @@ class TestCheck:
         assert f"held at end    50 sessions, {len(lines)} events" in report
 
     def test_a_lateness_that_cuts_sessions(self) -> None:
-        """A lateness as long as the retention restarts sessions at each event without rejecting any: a warning says so."""
+        """A lateness as long as the retention restarts sessions at each event, and rejects none: a warning says so."""
         data = simulated(sessions=20)
         report = self.report("--retention", "10d", "--allowed-lateness", "10d", stdin=data)
         assert "a session begins anew after a pause of 0ms" in report
