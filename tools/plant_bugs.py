@@ -302,7 +302,7 @@ BUGS: Final = [
         5,
         "a torn snapshot is loaded",
         "stream_rec/snapshot/file.py",
-        "if taken.hexdigest() != section.checksum:",
+        "if digest.hexdigest() != section.checksum:",
         "if not section.checksum:",
     ),
     Bug(
@@ -321,7 +321,7 @@ BUGS: Final = [
     ),
     Bug(
         5,
-        "whoever takes over answers from the first record on",
+        "the next owner of a partition answers from its first record on",
         SERVICE + "running/assignment.py",
         "            offset = committed.get(partition)\n",
         "            offset = 0\n",
@@ -373,7 +373,7 @@ BUGS: Final = [
     ),
     Bug(
         7,
-        "a record without a value forgets nobody",
+        "a record without a value forgets no session",
         "stream_rec/transport/decode.py",
         "        if record.tombstone:\n",
         "        if record.tombstone and record.key is None:\n",

@@ -93,7 +93,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\x1f"), min_s
 
 
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=9), SIZES)
-def test_what_a_writer_quotes_is_read_back(rows: list[tuple[str, str, str]], sizes: list[int]) -> None:
+def test_quoted_cells_are_read_back(rows: list[tuple[str, str, str]], sizes: list[int]) -> None:
     """Whatever Python's csv module writes is read as the cells it was given."""
     text = io.StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([("a", "b", "c"), *rows])

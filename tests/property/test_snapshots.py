@@ -120,7 +120,7 @@ def test_a_loaded_engine_goes_on_as_the_original_would(
 
 @PROFILE
 @given(small_limits, logs, cuts, gaps)
-def test_the_state_stays_what_it_was(limits: Limits, drawn: list[Drawn], cut: float, gap_steps: int) -> None:
+def test_an_exported_state_does_not_change(limits: Limits, drawn: list[Drawn], cut: float, gap_steps: int) -> None:
     """Whatever the engine does after its state was taken out, the file is that of the moment."""
     log = log_of(drawn, users_only=gap_steps > 0)
     engine = Engine(limits=limits, session_gap_ms=gap_steps or None)
@@ -196,7 +196,7 @@ def torn(whole: bytes) -> st.SearchStrategy[bytes]:
 
 @PROFILE
 @given(logs, st.sampled_from(USERS), st.booleans())
-def test_what_is_forgotten_is_in_no_file(drawn: list[Drawn], user: str, users_only: bool) -> None:
+def test_forgotten_sessions_are_in_no_file(drawn: list[Drawn], user: str, users_only: bool) -> None:
     """Law 7: a snapshot after a forget is that of a log without it, byte for byte; and holds no trace of its names."""
     limits = Limits(retention_ms=None, allowed_lateness_ms=10_000, popular_half_life_ms=10)
     log: list[Event | Forget] = []

@@ -72,7 +72,7 @@ def test_the_newest_few_are_kept_and_names_only_grow(tmp_path: Path, engine: Eng
     assert put(tmp_path, engine) > paths[3]
 
 
-def test_a_snapshot_tells_what_it_holds(tmp_path: Path, engine: Engine) -> None:
+def test_the_header_describes_the_snapshot(tmp_path: Path, engine: Engine) -> None:
     """Its header alone says when, where in the log, how much and under which rules."""
     header = snapshot.read_header(put(tmp_path, engine, offsets={"clicks": {0: 5, 11: 0}}))
     assert {"clicks": {0: 5, 11: 0}} == header.offsets
@@ -93,20 +93,20 @@ def test_an_empty_engine_has_a_snapshot(tmp_path: Path) -> None:
     assert [] == sessions(snapshot.read(path, RULES))
 
 
-def test_what_cannot_be_used_is_skipped_with_a_warning(tmp_path: Path, engine: Engine) -> None:
-    """Torn, foreign, of another version, of other settings: each is told, and the newest of the others taken."""
+def test_unusable_snapshots_are_skipped_with_a_warning(tmp_path: Path, engine: Engine) -> None:
+    """Torn, foreign, of another version, of other settings: each is reported, and the newest usable one is taken."""
     good = put(tmp_path, engine, keep=9)
     torn, random, version = (put(tmp_path, engine, keep=9) for _ in range(3))
     put(tmp_path, engine, keep=9, fingerprint=snapshot.fingerprint(Limits(max_sessions=51)))
     torn.write_bytes(torn.read_bytes()[:-20])
     random.write_bytes(os.urandom(1_000))
     version.write_bytes(version.read_bytes()[:8] + b"\x09" + version.read_bytes()[9:])
-    told: list[str] = []
-    found = snapshot.newest_valid(tmp_path, RULES, warn=told.append)
+    messages: list[str] = []
+    found = snapshot.newest_valid(tmp_path, RULES, warn=messages.append)
     assert found is not None
     assert good == found.path
     for said, part in zip(
-        told, ["limits.max_sessions: 51, not 50", "format version 9", "not a snapshot", "torn"], strict=True
+        messages, ["limits.max_sessions: 51, not 50", "format version 9", "not a snapshot", "torn"], strict=True
     ):
         assert said.startswith("skipped ")
         assert part in said
@@ -117,17 +117,17 @@ def test_a_snapshot_from_the_future_is_skipped(tmp_path: Path, engine: Engine) -
     """One that has seen records beyond what was committed would answer for what is yet to be answered."""
     older = put(tmp_path, engine, offsets={"t": {0: 5, 1: 2}})
     newer = put(tmp_path, engine, offsets={"t": {0: 6, 1: 2}})
-    told: list[str] = []
+    messages: list[str] = []
 
     def found(at_most: snapshot.OffsetsByTopic | None) -> Path | None:
-        taken = snapshot.newest_valid(tmp_path, RULES, at_most, told.append)
+        taken = snapshot.newest_valid(tmp_path, RULES, at_most, messages.append)
         return taken and taken.path
 
     assert newer == found(None)
     assert newer == found({"t": {0: 6, 1: 2, 2: 9}})
-    assert [] == told
+    assert [] == messages
     assert older == found({"t": {0: 5, 1: 9}})
-    assert "t-0 at 6, not 5" in told[0]
+    assert "t-0 at 6, not 5" in messages[0]
     assert found({"t": {0: 6}}) is None, "a partition that nothing is committed of stands at 0"
 
 
@@ -148,7 +148,7 @@ def test_a_snapshot_from_the_future_is_skipped(tmp_path: Path, engine: Engine) -
         ({"decode": {"types": {"b", "a"}}}, {}, "decode.types: ['a', 'b'], not None"),
     ],
 )
-def test_what_differs_is_named(
+def test_differing_settings_are_named(
     tmp_path: Path, engine: Engine, theirs: dict[str, Any], ours: dict[str, Any], named: str
 ) -> None:
     """With both values, and what can be done."""
@@ -161,7 +161,7 @@ def test_what_differs_is_named(
     assert "set them as they were" in refused.value.message
 
 
-def test_what_does_not_matter_is_not_in_the_fingerprint() -> None:
+def test_irrelevant_values_are_not_in_the_fingerprint() -> None:
     """A default that is spelt out is the same rule; prices count only where memory is counted."""
     spelt = Limits(retention_ms=5_000, allowed_lateness_ms=2_500, dedupe_window_ms=2_500)
     assert snapshot.fingerprint(Limits(retention_ms=5_000)) == snapshot.fingerprint(spelt)
@@ -187,16 +187,16 @@ def test_a_crash_at_any_step_leaves_a_valid_snapshot(tmp_path: Path, engine: Eng
     assert [last] == list(tmp_path.iterdir())
 
 
-def test_every_step_is_told(tmp_path: Path, engine: Engine) -> None:
+def test_every_step_is_reported(tmp_path: Path, engine: Engine) -> None:
     """In order, each once."""
-    told: list[str] = []
-    put(tmp_path, engine, step=told.append)
-    assert list(snapshot.STEPS) == told
+    messages: list[str] = []
+    put(tmp_path, engine, step=messages.append)
+    assert list(snapshot.STEPS) == messages
 
 
 @pytest.mark.parametrize("step", snapshot.STEPS[:-1])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-def test_what_the_system_refuses_leaves_nothing_behind(tmp_path: Path, engine: Engine, step: str, code: int) -> None:
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, engine: Engine, step: str, code: int) -> None:
     """A full disk, at any step: the error names file, reason and next step, and the older snapshot is as it was."""
     older = put(tmp_path, engine)
     content = older.read_bytes()
@@ -249,14 +249,14 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     try:
         subprocess.run([*ALONE, f"mount -t tmpfs none {tmp_path}"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"this system lets nobody mount a file system to fill: {error}")
+        pytest.skip(f"this system does not allow mounting a file system to fill: {error}")
     done = subprocess.run([*ALONE, mounted, "sh", FULL_DISK], check=True, capture_output=True, text=True)
-    told, left = done.stdout.splitlines()
-    assert f"snapshot-000000000002.srs: cannot be written: {os.strerror(errno.ENOSPC)}" in told
+    message, left = done.stdout.splitlines()
+    assert f"snapshot-000000000002.srs: cannot be written: {os.strerror(errno.ENOSPC)}" in message
     assert "['snapshot-000000000001.srs'] 1" == left
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_folder_is_an_error(tmp_path: Path) -> None:
     """A file in its place."""
     place = tmp_path / "file"
     place.touch()
@@ -270,7 +270,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "it is empty"),
         (b"\x89SRS", "it ends after 4 bytes"),
@@ -280,17 +280,17 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes(60), "the checksum of its header differs"),
     ],
 )
-def test_a_file_that_is_no_snapshot_says_what_it_is(tmp_path: Path, content: bytes, told: str) -> None:
+def test_the_error_of_another_file_says_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
     """Before anything of it is used."""
     path = tmp_path / "some.srs"
     path.write_bytes(content)
     for reader in (snapshot.read, snapshot.read_header, snapshot.verify):
-        with pytest.raises(SnapshotError, match=told):
+        with pytest.raises(SnapshotError, match=message):
             reader(path)
 
 
 def test_each_torn_column_is_named(tmp_path: Path, engine: Engine) -> None:
-    """A changed byte of a column is told with the column; one of the last checksum, as that."""
+    """The error of a changed byte names its column, or the last checksum."""
     path = put(tmp_path, engine)
     whole, header = path.read_bytes(), snapshot.read_header(path)
     at = len(whole) - 16 - header.n_bytes
@@ -308,7 +308,7 @@ def test_each_torn_column_is_named(tmp_path: Path, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"sessions": np.array([0], np.int32)}, "different lengths"),
         ({"time": np.array([1, 2], np.int64)}, "different lengths"),
@@ -326,18 +326,18 @@ def test_each_torn_column_is_named(tmp_path: Path, engine: Engine) -> None:
         ({"watermark": None}, "no time"),
     ],
 )
-def test_a_state_that_no_engine_leaves_is_refused(engine: Engine, changed: dict[str, Any], told: str) -> None:
+def test_a_state_that_no_engine_leaves_is_refused(engine: Engine, changed: dict[str, Any], message: str) -> None:
     """Kernels trust their arrays, so what would lead them astray does not reach them; and nothing is changed by it."""
     state = engine.export_state()
     before = engine.recommend("ben")
-    with pytest.raises(SnapshotError, match=told):
+    with pytest.raises(SnapshotError, match=message):
         engine.import_state(replace(state, retained=state.retained._replace(**changed)))
     assert before == engine.recommend("ben")
     engine._check()
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"session_names": ["anna", None]}, "names and ordinals"),
         ({"session_names": ["anna", "anna"]}, "two ordinals"),
@@ -351,10 +351,10 @@ def test_a_state_that_no_engine_leaves_is_refused(engine: Engine, changed: dict[
         ({"session_gap_ms": 9}, "session_gap_ms: 9, not None"),
     ],
 )
-def test_names_and_rules_that_do_not_fit_are_refused(engine: Engine, changed: dict[str, Any], told: str) -> None:
+def test_names_and_rules_that_do_not_fit_are_refused(engine: Engine, changed: dict[str, Any], message: str) -> None:
     """By name; and nothing is changed by it."""
     before = engine.recommend("ben")
-    with pytest.raises(SnapshotError, match=told):
+    with pytest.raises(SnapshotError, match=message):
         engine.import_state(replace(engine.export_state(), **changed))
     assert before == engine.recommend("ben")
     engine._check()
@@ -408,7 +408,7 @@ def test_a_session_of_very_many_users() -> None:
 
 
 def test_a_user_of_very_many_sessions() -> None:
-    """As where nobody is logged in."""
+    """As in a shop without logins."""
     engine, copy = Engine(), Engine()
     engine.apply([Event(f"s{n}", "i", n, user_id="anonymous") for n in range(50_000)])
     copy.import_state(engine.export_state())
@@ -420,7 +420,7 @@ def test_a_user_of_very_many_sessions() -> None:
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
-    """The second is told what to do; once the first is gone, however it went, the folder is free."""
+    """The error of the second says what to do; once the first has ended in any way, the folder is free."""
     code = "import sys; from stream_rec import snapshot; c = snapshot.claim(sys.argv[1], 'other'); print(c.instance)"
 
     def elsewhere() -> subprocess.CompletedProcess[str]:
@@ -477,7 +477,7 @@ def test_an_engine_is_saved_and_loaded(tmp_path: Path, engine: Engine) -> None:
         snapshot.load(tmp_path / "other.srs")
 
 
-def test_what_a_service_needs_is_warmed_up() -> None:
+def test_kernels_of_a_service_are_warmed_up() -> None:
     """The first snapshot must not wait for a compiler while answers wait for it."""
     warm_up(answers_events=False, keeps_snapshots=True)
     needed = (entries.copy_sessions, entries.place_events, entries.place_postings)
