@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["IllegalTransitionError", "Lifecycle", "ServiceState"]
+__all__ = ["Lifecycle", "ServiceState"]
 
 
 class ServiceState(StrEnum):
@@ -40,10 +40,6 @@ _NEXT: Final[Mapping[ServiceState, frozenset[ServiceState]]] = {
 }
 
 
-class IllegalTransitionError(Exception):
-    """A service was to enter a state that its own does not lead to: a bug of ours."""
-
-
 class Lifecycle:
     """The state of one service. One thread calls `enter`; any thread may read `state`."""
 
@@ -61,9 +57,9 @@ class Lifecycle:
         return self._state is ServiceState.READY
 
     def enter(self, state: ServiceState) -> None:
-        """Go to *state*; nothing changes where it is that already. Raises IllegalTransitionError."""
+        """Go to *state*; nothing changes where it is that already. Raises AssertionError."""
         if state is self._state:
             return
         if state not in _NEXT[self._state]:
-            raise IllegalTransitionError(f"from {self._state.name} to {state.name}")
+            raise AssertionError(f"from {self._state.name} to {state.name}")
         self._state = state

@@ -43,7 +43,7 @@ class Written(NamedTuple):
     n_bytes: int
 
 
-class _Task(NamedTuple):
+class _WriteTask(NamedTuple):
     """A copy of the state that is to be written."""
 
     state: EngineSnapshot
@@ -135,7 +135,7 @@ class Snapshots:
         state = engine.export_state()
         self.copied.record(monotonic() - begun)
         log.debug("snapshot: state copied in %.0f ms", 1000 * (self.copied.last_seconds or 0.0))
-        task = _Task(state, dict(self._offsets), self._forgot, self._committed)
+        task = _WriteTask(state, dict(self._offsets), self._forgot, self._committed)
         self._forgot = False
         if not self._beside:
             self._write_when_committed(task)
@@ -157,7 +157,7 @@ class Snapshots:
             self._writer = None
         if engine is not None and (self._forgot or self._offsets != self._written_offsets):
             with self._going_on_after_failures(forgot=self._forgot):
-                self._write(_Task(engine.export_state(), self._offsets, self._forgot, self._committed))
+                self._write(_WriteTask(engine.export_state(), self._offsets, self._forgot, self._committed))
 
     def join(self, timeout_s: float) -> bool:
         """Wait until no snapshot is under way; False if that is not so in time."""
@@ -169,7 +169,7 @@ class Snapshots:
             self._forgot = True
             self._due = min(self._due, self._clock() + self._timeouts.forget_within_s)
 
-    def _write_when_committed(self, task: _Task) -> None:
+    def _write_when_committed(self, task: _WriteTask) -> None:
         longest_s = self._timeouts.snapshot_longest_wait_s
         until = monotonic() + longest_s
         with self._going_on_after_failures(forgot=task.forgot):
@@ -206,7 +206,7 @@ class Snapshots:
             else:
                 log.exception("snapshot failed, and is tried again in %.0f s", self._every_s)
 
-    def _write(self, task: _Task) -> None:
+    def _write(self, task: _WriteTask) -> None:
         begun = monotonic()
         path = write(
             self._folder,
@@ -284,7 +284,7 @@ class _WriterThread:
                 self._is_free.set()
 
 
-def _is_committed(task: _Task) -> bool:
+def _is_committed(task: _WriteTask) -> bool:
     """Of the partitions that this process commits for; the others are never ahead of their owners' commits."""
     return all(task.offsets[p] <= offset for p, offset in task.committed().items() if p in task.offsets)
 

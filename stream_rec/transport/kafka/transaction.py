@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Final
 
-__all__ = ["IllegalTransitionError", "ProducerTransaction", "TransactionState"]
+__all__ = ["ProducerTransaction", "TransactionState"]
 
 
 class TransactionState(Enum):
@@ -49,10 +49,6 @@ class TransactionState(Enum):
     """The writer is closed, for good."""
 
 
-class IllegalTransitionError(AssertionError):
-    """A state does not allow what has just happened: a defect of stream-rec, not of the broker."""
-
-
 _NO_PRODUCER, _READY, _OPEN, _FAILED, _BROKEN, _CLOSED = TransactionState
 
 _STARTED: Final = {_NO_PRODUCER: _READY}
@@ -72,7 +68,7 @@ _CLOSED_BY: Final = dict.fromkeys(TransactionState, _CLOSED)
 class ProducerTransaction:
     """The state of one writer, changed by what has happened to its producer.
 
-    Two threads may use it: the one that writes, and the one that closes. Each change raises IllegalTransitionError
+    Two threads may use it: the one that writes, and the one that closes. Each change raises AssertionError
     where the state does not allow it; none changes CLOSED.
     """
 
@@ -131,5 +127,5 @@ class ProducerTransaction:
             if self._state is _CLOSED:
                 return
             if self._state not in allowed:
-                raise IllegalTransitionError(f"a producer that is {self._state.name} cannot {what}")
+                raise AssertionError(f"a producer that is {self._state.name} cannot {what}")
             self._state = allowed[self._state]

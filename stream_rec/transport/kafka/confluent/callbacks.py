@@ -16,7 +16,7 @@ __all__ = ["Turns"]
 _T = TypeVar("_T")
 
 
-class _Task(Generic[_T]):
+class _ConsumerCall(Generic[_T]):
     def __init__(self, work: Callable[[], _T]) -> None:
         self._work = work
         self._results: list[_T] = []
@@ -42,11 +42,11 @@ class Turns:
     def __init__(self, poll_s: float) -> None:
         self._poll_s = poll_s
         self._turn = threading.RLock()
-        self._tasks: queue.SimpleQueue[_Task[object]] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[_ConsumerCall[object]] = queue.SimpleQueue()
 
     def call(self, work: Callable[[], _T]) -> _T:
         """Return what *work* returns, or raise what it raises; it runs on this thread or on one that has the turn."""
-        task = _Task(work)
+        task = _ConsumerCall(work)
         self._tasks.put(task)  # type: ignore[arg-type]  # of any kind of result
         while not task.done.is_set():
             if self._turn.acquire(timeout=self._poll_s):
@@ -63,7 +63,7 @@ class Turns:
 
     def elsewhere(self, work: Callable[[], _T]) -> _T:
         """The same for a callback, on a new thread, while this one runs the tasks of others."""
-        task = _Task(work)
+        task = _ConsumerCall(work)
         threading.Thread(target=task.run, name="stream-rec-revoked", daemon=True).start()
         while not task.done.wait(self._poll_s):
             self._run_waiting_tasks()
