@@ -38,7 +38,7 @@ class Serving:
     def owned(self) -> set[str]:
         """The partitions that it answers for."""
         life = self.live.life
-        return set() if life is None or not hasattr(life, "seat") else set(map(str, life.assignment.owned))
+        return set() if life is None or not hasattr(life, "assignment") else set(map(str, life.assignment.owned))
 
 
 def let_go_of_sockets() -> None:
