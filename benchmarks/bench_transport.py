@@ -222,21 +222,21 @@ def topics(address: str, n: int) -> Iterator[tuple[str, str, str]]:
 
 def main() -> None:
     """Ask."""
-    with report("transport", QUESTION) as told:
-        n, n_rounds = (20_000, 2) if told.small else (400_000, 5)
+    with report("transport", QUESTION) as bench:
+        n, n_rounds = (20_000, 2) if bench.small else (400_000, 5)
         with scratch_folder() as home, open_test_broker(home) as broker:
             broker.start()
-            told.note(f"broker: {broker.kind}, on the same machine")
+            bench.note(f"broker: {broker.kind}, on the same machine")
             with topics(broker.address, n) as places:
                 for client in CLIENTS:
-                    ask(told, client, broker.address, places, n, n_rounds)
+                    ask(bench, client, broker.address, places, n, n_rounds)
 
 
-def ask(told: Report, client: KafkaClient, address: str, places: tuple[str, str, str], n: int, n_rounds: int) -> None:
+def ask(bench: Report, client: KafkaClient, address: str, places: tuple[str, str, str], n: int, n_rounds: int) -> None:
     """Both loops of one client, in turn."""
     events, answers, single = places
     fewer = n // 4
-    told.part(f"{client}: {n:,} events of 80 bytes in {PARTITIONS} partitions; {fewer:,} answers of 20 items")
+    bench.part(f"{client}: {n:,} events of 80 bytes in {PARTITIONS} partitions; {fewer:,} answers of 20 items")
     taken = in_turn(
         n_rounds,
         {
@@ -247,12 +247,12 @@ def ask(told: Report, client: KafkaClient, address: str, places: tuple[str, str,
         },
     )
     for what, title in (("read", "consume, decode"), ("job", "consume, decode, encode 20 items, produce")):
-        bare = told.figure(f"{title}: bare", taken[f"bare {what}"], "events/s")
-        mine = told.figure(f"{title}: through ours", taken[f"our {what}"], "events/s")
-        told.figure(f"{title}: what is left", 100 * mine / bare, "%", ">= 70")
-    waited = sorted(latency(client, address, single, 50 if told.small else 300))
-    told.figure("a record, from acknowledged to handed out, p50", waited[len(waited) // 2], "ms")
-    told.figure("a record, from acknowledged to handed out, p99", waited[int(len(waited) * 0.99)], "ms")
+        bare = bench.figure(f"{title}: bare", taken[f"bare {what}"], "events/s")
+        mine = bench.figure(f"{title}: through ours", taken[f"our {what}"], "events/s")
+        bench.figure(f"{title}: what is left", 100 * mine / bare, "%", ">= 70")
+    waited = sorted(latency(client, address, single, 50 if bench.small else 300))
+    bench.figure("a record, from acknowledged to handed out, p50", waited[len(waited) // 2], "ms")
+    bench.figure("a record, from acknowledged to handed out, p99", waited[int(len(waited) * 0.99)], "ms")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from subjects import Revocations, Subject, fresh, read, until
 
 from stream_rec.core.events import Event
 from stream_rec.errors import AssignmentLostError, FencedError, LogChangedError, RecordTooLargeError, TransportError
+from stream_rec.service.batches import NOT_A_MEMBER
 from stream_rec.service.consuming.batch_reader import BatchReader
 from stream_rec.transport.broker import Partition, ProducerRecord, Reader
 from stream_rec.transport.kafka import KafkaClient, open_broker
@@ -574,12 +575,12 @@ def test_a_service_reads_on_after_what_retention_has_removed(subject: Subject, b
         dict.fromkeys(bounds, 1),
         lost=lost.append,
     )
-    batch_reader.own(dict.fromkeys(bounds, 1))
+    batch_reader.own(dict.fromkeys(bounds, 1), NOT_A_MEMBER)
     found: list[tuple[int, int]] = []
 
     def take() -> None:
-        if (handed := batch_reader.next(0.1)) is not None:
-            found.extend((record.partition, record.offset) for record in handed.batch.records)
+        if (read := batch_reader.next(0.1)) is not None:
+            found.extend((record.partition, record.offset) for record in read.batch.records)
 
     until(lambda: len(found) == 14, take)
     assert sorted(found) == [(each.number, at) for each, bound in sorted(bounds.items()) for at in range(3, bound.end)]
