@@ -138,7 +138,7 @@ class TestCheck:
 
     @pytest.mark.parametrize("days", [25, 60])
     def test_a_log_in_no_order(self, days: int) -> None:
-        """With what is advised all of it is let in, and no session begins anew for the lateness alone."""
+        """With what is advised all of it is let in, and no session starts again for the lateness alone."""
         argv = ("simulate", "--sessions", 50, "--think", "2h", "--duration", f"{days}d")
         lines = sorted(stream_rec(*argv).stdout.splitlines(keepends=True), reverse=True)
         data = b"".join(lines)  # by session, last to first
@@ -154,7 +154,7 @@ class TestCheck:
         """As long as the retention, it makes each event begin its session anew: nothing is refused, so it is told."""
         data = simulated(sessions=20)
         report = self.report("--retention", "10d", "--allowed-lateness", "10d", stdin=data)
-        assert "a session begins anew after a pause of 0ms" in report
+        assert "a session starts again after a pause of 0ms" in report
         assert "hints" not in self.report("--retention", "20d", "--allowed-lateness", "10d", stdin=data)
 
     def test_no_word_of_lateness_before_the_unit_is_right(self) -> None:
