@@ -102,7 +102,7 @@ def beside(told: Report, what: str, load: Load, folder: Path, rest: Callable[[],
         state = load._engine.export_state()  # noqa: SLF001  # this script's own
         thread = threading.Thread(
             target=lambda state=state: snapshot.write(
-                folder, state, created_at=0, fingerprint=FINGERPRINT, keep=1, rest=rest
+                folder, state, created_at=0, fingerprint=FINGERPRINT, keep=1, yield_cpu=rest
             )
         )
         started = perf_counter()

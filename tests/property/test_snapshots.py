@@ -142,7 +142,7 @@ def test_the_state_stays_what_it_was(limits: Limits, drawn: list[Drawn], cut: fl
 def bytes_of(state: EngineSnapshot, rest: Callable[[], None] = lambda: None) -> bytes:
     """Return the file that *state* makes, *rest* being called between pieces of work."""
     with tempfile.TemporaryDirectory() as folder:
-        return snapshot.write(Path(folder), state, created_at=1, fingerprint={}, rest=rest).read_bytes()
+        return snapshot.write(Path(folder), state, created_at=1, fingerprint={}, yield_cpu=rest).read_bytes()
 
 
 @PROFILE

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from stream_rec.core.events import Event, Reason
-from stream_rec.datasets.formats import FORMATS, SNIFFED, open_named
+from stream_rec.datasets.formats import FORMATS, MOVIELENS, open_named
 from stream_rec.datasets.logs import movielens_100k, online_retail, serenade_toy
 from stream_rec.errors import DecodeError, SettingsError, TransportError
 from stream_rec.settings import load, table
@@ -128,7 +128,7 @@ def test_a_public_log_is_read_by_its_name(name: str, packed: bool, tmp_path: Pat
 def test_every_public_log_is_tried_here() -> None:
     """And can be named on the command line, as can every plain format."""
     assert list(FORMATS) == list(PUBLISHED)
-    assert {"auto", SNIFFED, *FILE_FORMATS, *FORMATS} == set(typing.get_args(Format))
+    assert {"auto", MOVIELENS, *FILE_FORMATS, *FORMATS} == set(typing.get_args(Format))
 
 
 def test_the_reference_tells_of_every_public_log(tree: Path) -> None:
@@ -154,7 +154,7 @@ def test_which_movielens_it_is_its_first_line_tells(name: str, tmp_path: Path) -
 
 def test_which_movielens_comes_through_a_pipe_must_be_said(tmp_path: Path) -> None:
     """As must the file where a folder holds none of the log's."""
-    with pytest.raises(SettingsError, match="say movielens-100k, movielens-1m, movielens-25m"):
+    with pytest.raises(SettingsError, match="set movielens-100k, movielens-1m, movielens-25m"):
         read_columns("-", How(format="movielens"))
     with pytest.raises(SettingsError, match=r"has none of u\.data, u\.data\.gz: name the file"):
         read_columns(tmp_path, How(format="movielens-100k"))
@@ -309,7 +309,7 @@ def test_an_order_to_forget_has_no_place_in_a_log_at_rest(tmp_path: Path) -> Non
     """It is said, not passed over."""
     path = tmp_path / "a.jsonl"
     path.write_text('{"type":"forget","session_id":"s"}\n')
-    with pytest.raises(DecodeError, match=r"a\.jsonl:1: an order to forget"):
+    with pytest.raises(DecodeError, match=r"a\.jsonl:1: a command to forget"):
         read_columns(path)
 
 
@@ -358,7 +358,7 @@ def test_a_public_log_needs_no_other_setting() -> None:
     flags = {"events": "u.data", "format": "movielens-100k"}
     assert "movielens-100k" == load(flags=flags).format
     for name, value in {"fields": ["item_id=1"], "timestamp_unit": "s", "timestamp_format": "%Y"}.items():
-        with pytest.raises(SettingsError, match="movielens-100k is a public log") as caught:
+        with pytest.raises(SettingsError, match="the public log movielens-100k sets its own") as caught:
             load(flags={**flags, name: value})
         assert name == caught.value.key
     assert any(each.name == "format" for each in table())

@@ -82,7 +82,7 @@ def test_serenade_toy(tmp_path: Path) -> None:
 
 def test_a_missing_log_says_which_file(tmp_path: Path) -> None:
     """The error names the file and what to do."""
-    with pytest.raises(StreamRecError, match=r"u\.data is not there: put"):
+    with pytest.raises(StreamRecError, match=r"u\.data does not exist: put"):
         movielens_100k(tmp_path)
 
 

@@ -167,7 +167,7 @@ def test_an_interrupt_ends_with_the_summary() -> None:
     """Ctrl-C is no crash: what went by is summed up."""
     text, outcome, _ = show(Oracle(interrupt_at=240), ReplayPace())
     assert outcome.interrupted
-    assert "Interrupted; as far as it went" in text
+    assert "Interrupted; the figures so far" in text
     assert 0 < outcome.answered
 
 

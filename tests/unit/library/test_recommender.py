@@ -25,8 +25,8 @@ from stream_rec.datasets.logs import Log
 from stream_rec.errors import DecodeError, SettingsError, SnapshotError
 from stream_rec.library import Recommender
 from stream_rec.library import recommender as _recommender
-from stream_rec.library.progress import watched
-from stream_rec.library.threads import n_threads, parts_for, side_by_side
+from stream_rec.library.progress import fit_progress
+from stream_rec.library.threads import in_parallel, n_threads, parts_for
 from stream_rec.tables.columns import columns_of_events
 from stream_rec.tables.reading import read_log
 
@@ -191,7 +191,7 @@ def test_sessions_are_cut_from_users_by_an_idle_gap() -> None:
     frame = pd.DataFrame({"user_id": ["u", "u", "u"], "item_id": ["a", "b", "c"], "timestamp": [0, 10, 5_000]})
     fitted = Recommender(session_gap_ms=1_000).fit(frame)
     assert [["a", "b"], ["c"]] == sorted(map(fitted.session, fitted.session_ids()))
-    with pytest.raises(SettingsError, match="names none"):
+    with pytest.raises(SettingsError, match="has none"):
         Recommender(session_gap_ms=1_000).fit(SESSIONS)
 
 
@@ -234,7 +234,7 @@ def test_weights_in_endless_variety_are_refused() -> None:
         ({"s": (["a"], ["soon"])}, {}, "session 's', time 0: expected milliseconds since 1970, found 'soon'"),
         ({"s": (["a"], [-1])}, {}, "session 's', time 0: expected a time from 1970 on"),
         ({"s": (["a"], [1], ["view"], [-1.0])}, {}, "session 's', weight 0: expected a weight"),
-        ({"s": (["a"], [1], ["v"], [1.0]), "t": (["a"], [1])}, {}, "for some sessions and not for others"),
+        ({"s": (["a"], [1], ["v"], [1.0]), "t": (["a"], [1])}, {}, "some sessions have weights"),
         ({1.5: (["a"], [1])}, {}, "session: expected text or a whole number, found the number 1.5"),
         (pd.DataFrame({**ROWS, "item_id": ["a"] * 9 + [None]}), {}, "row 9, column 'item_id': expected an id"),
         (pd.DataFrame({**ROWS, "item_id": ["a"] * 8 + ["", "b"]}), {}, "row 8, column 'item_id': .*empty text"),
@@ -346,7 +346,7 @@ def test_shares_run_side_by_side() -> None:
     def meet(_: int) -> None:
         barrier.wait()
 
-    assert [None, None, None] == list(side_by_side(3)(meet, range(3)))
+    assert [None, None, None] == list(in_parallel(3)(meet, range(3)))
 
 
 def test_few_sessions_are_not_worth_a_thread() -> None:
@@ -362,7 +362,7 @@ def test_an_error_in_a_thread_is_raised() -> None:
         raise ValueError(number)
 
     with pytest.raises(ValueError, match="1"):
-        list(side_by_side(2)(fail, range(1, 2)))
+        list(in_parallel(2)(fail, range(1, 2)))
 
 
 # --- the rest
@@ -371,12 +371,12 @@ def test_an_error_in_a_thread_is_raised() -> None:
 def test_a_bar_shows_how_far_a_fit_is() -> None:
     """Bytes first, then events; only on a terminal, and only if asked for."""
     terminal = Console(force_terminal=True, width=80, record=True, file=StringIO())
-    with watched(progress=True, console=terminal) as watch:
+    with fit_progress(progress=True, console=terminal) as watch:
         watch.reading(50, 100)
         assert [[EVENTS[0]]] == list(watch.learning(iter([[EVENTS[0]]]), 1))
     assert "learning" in terminal.export_text()
     silent = Console(force_terminal=False, record=True, file=StringIO())
-    with watched(progress=True, console=silent) as watch:
+    with fit_progress(progress=True, console=silent) as watch:
         watch.reading(50, 100)
     assert "" == silent.export_text()
 

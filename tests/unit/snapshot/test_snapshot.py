@@ -106,7 +106,7 @@ def test_what_cannot_be_used_is_skipped_with_a_warning(tmp_path: Path, engine: E
     assert found is not None
     assert good == found.path
     for said, part in zip(
-        told, ["limits.max_sessions: 51, not 50", "format version 9", "no snapshot", "torn"], strict=True
+        told, ["limits.max_sessions: 51, not 50", "format version 9", "not a snapshot", "torn"], strict=True
     ):
         assert said.startswith("skipped ")
         assert part in said
@@ -208,7 +208,7 @@ def test_what_the_system_refuses_leaves_nothing_behind(tmp_path: Path, engine: E
     with pytest.raises(SnapshotError, match=r"snapshot-000000000002\.srs: cannot be written") as refused:
         put(tmp_path, engine, step=refuse)
     assert os.strerror(code) in refused.value.message
-    assert "free or mend the disk" in refused.value.message
+    assert "free or repair the disk" in refused.value.message
     assert [older] == list(tmp_path.iterdir())
     assert content == older.read_bytes()
 
@@ -274,8 +274,8 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     [
         (b"", "it is empty"),
         (b"\x89SRS", "it ends after 4 bytes"),
-        (b"session_id,item_id,timestamp\n", "no snapshot"),
-        (b"\x89SRSNAP\n" + (2).to_bytes(4, "little") + bytes(60), "of format version 2"),
+        (b"session_id,item_id,timestamp\n", "not a snapshot"),
+        (b"\x89SRSNAP\n" + (2).to_bytes(4, "little") + bytes(60), "format version 2"),
         (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes([255] * 4) + bytes(60), "within its header"),
         (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes(60), "the checksum of its header differs"),
     ],
@@ -430,7 +430,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="in use by another process") as refused:
             snapshot.claim(tmp_path, "second")
         assert "snapshots" == refused.value.key
-        assert "a folder of its own" in refused.value.message
+        assert "its own folder" in refused.value.message
         assert "in use by another process" in elsewhere().stderr
     assert "first" == held.instance
     assert "first\n" == elsewhere().stdout, "the name stays with the folder"
@@ -453,7 +453,7 @@ def test_a_folder_that_cannot_be_used_is_a_setting_to_fix(tmp_path: Path) -> Non
 
 
 def test_a_folder_with_snapshots_is_claimed_and_pruned_alike(tmp_path: Path, engine: Engine) -> None:
-    """What belongs to the claim is no snapshot and stays."""
+    """What belongs to the claim is not a snapshot and stays."""
     with snapshot.claim(tmp_path, "x"):
         for _ in range(3):
             last = put(tmp_path, engine, keep=1)
