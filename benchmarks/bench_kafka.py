@@ -208,7 +208,7 @@ def _rate(n: int, started: float, cpu: float) -> dict[str, float]:
 # --- the questions
 
 
-def speed(told: Report, log: Log, folder: Path, n_rounds: int) -> None:
+def speed(bench: Report, log: Log, folder: Path, n_rounds: int) -> None:
     """Each event answered: the service beside what bounds it, in turn."""
     rivals: dict[str, Callable[[], dict[str, float]]] = {"engine": lambda: _alone("engine", log, str(folder))}
     for client in CLIENTS:
@@ -219,39 +219,43 @@ def speed(told: Report, log: Log, folder: Path, n_rounds: int) -> None:
             )
     found = in_turn(n_rounds, rivals)
     held = found["exactly-once confluent"][0]["sessions"]
-    told.part(f"each event answered, {log.n_asked:,} events, {held:,.0f} sessions retained, vmis-knn m 500 k 100, n 20")
-    engine = told.figure("the engine alone, from memory", _of(found["engine"], "rate"), "answers/s")
+    bench.part(
+        f"each event answered, {log.n_asked:,} events, {held:,.0f} sessions retained, vmis-knn m 500 k 100, n 20"
+    )
+    engine = bench.figure("the engine alone, from memory", _of(found["engine"], "rate"), "answers/s")
     for client in CLIENTS:
-        loop = told.figure(f"a bare loop with {client}", _of(found[f"bare {client}"], "rate"), "records/s")
-        told.figure(f"CPU of that loop with {client}", _of(found[f"bare {client}"], "cpu_us"), "us a record")
+        loop = bench.figure(f"a bare loop with {client}", _of(found[f"bare {client}"], "rate"), "records/s")
+        bench.figure(f"CPU of that loop with {client}", _of(found[f"bare {client}"], "cpu_us"), "us a record")
         for delivery in ("exactly-once", "at-least-once"):
             runs = found[f"{delivery} {client}"]
-            rate = told.figure(f"the service, {client}, {delivery}", _of(runs, "rate"), "answers/s")
+            rate = bench.figure(f"the service, {client}, {delivery}", _of(runs, "rate"), "answers/s")
             target = ">= 0.7" if delivery == "exactly-once" else None
             share = rate / min(engine, loop)
-            told.figure(f"that as a share of the slower limit, {client}, {delivery}", share, "", target)
-            told.figure(f"CPU of the service, {client}, {delivery}", _of(runs, "cpu_us"), "us a record")
-            told.figure(f"commits, {client}, {delivery}", _of(runs, "commits"), "a second")
+            bench.figure(f"that as a share of the slower limit, {client}, {delivery}", share, "", target)
+            bench.figure(f"CPU of the service, {client}, {delivery}", _of(runs, "cpu_us"), "us a record")
+            bench.figure(f"commits, {client}, {delivery}", _of(runs, "commits"), "a second")
     runs = [run for client in CLIENTS for run in found[f"exactly-once {client}"]]
-    told.figure("from start to recovered, from a snapshot", _of(runs, "recovery_s"), "s")
+    bench.figure("from start to recovered, from a snapshot", _of(runs, "recovery_s"), "s")
 
 
-def silence(told: Report, log: Log, n_rounds: int) -> None:
+def silence(bench: Report, log: Log, n_rounds: int) -> None:
     """Index only; and recovery without a snapshot."""
     rivals: dict[str, Callable[[], dict[str, float]]] = {}
     for client in CLIENTS:
         rivals[f"bare {client}"] = lambda client=client: _alone("bare", log, client, "silent")  # type: ignore[misc]
         rivals[client] = lambda client=client: _alone("service", log, client, "-", "answer=none")  # type: ignore[misc]
     found = in_turn(n_rounds, rivals)
-    told.part(f"index only, {log.n_asked:,} events; before that a recovery from the topic alone")
+    bench.part(f"index only, {log.n_asked:,} events; before that a recovery from the topic alone")
     for client in CLIENTS:
-        loop = told.figure(f"a bare consume and decode with {client}", _of(found[f"bare {client}"], "rate"), "events/s")
-        rate = told.figure(f"the service, {client}, --answer none", _of(found[client], "rate"), "events/s")
-        told.figure(f"that as a share of the bare loop, {client}", rate / loop, "", ">= 0.7")
-        told.figure(f"CPU of the bare loop, {client}", _of(found[f"bare {client}"], "cpu_us"), "us an event")
-        told.figure(f"CPU of the service, {client}, --answer none", _of(found[client], "cpu_us"), "us an event")
+        loop = bench.figure(
+            f"a bare consume and decode with {client}", _of(found[f"bare {client}"], "rate"), "events/s"
+        )
+        rate = bench.figure(f"the service, {client}, --answer none", _of(found[client], "rate"), "events/s")
+        bench.figure(f"that as a share of the bare loop, {client}", rate / loop, "", ">= 0.7")
+        bench.figure(f"CPU of the bare loop, {client}", _of(found[f"bare {client}"], "cpu_us"), "us an event")
+        bench.figure(f"CPU of the service, {client}, --answer none", _of(found[client], "cpu_us"), "us an event")
         target = ">= 150,000" if client == "confluent" else None
-        told.figure(f"replay from the topic, {client}", _of(found[client], "replay_rate"), "events/s", target)
+        bench.figure(f"replay from the topic, {client}", _of(found[client], "replay_rate"), "events/s", target)
 
 
 def _of(runs: list[dict[str, float]], what: str) -> list[float]:
@@ -310,13 +314,13 @@ def main() -> None:
     if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
         print(json.dumps(role(sys.argv[1:])))
         return
-    with report("kafka", QUESTION) as told, kafka_log.broker() as address, scratch_folder() as folder:
-        n_sessions, n_asked, n_rounds = (10_000, 10_000, 1) if told.small else (600_000, 150_000, 3)
+    with report("kafka", QUESTION) as bench, kafka_log.broker() as address, scratch_folder() as folder:
+        n_sessions, n_asked, n_rounds = (10_000, 10_000, 1) if bench.small else (600_000, 150_000, 3)
         log = kafka_log.filled(address, "clicks", n_sessions, n_asked)
         snapshot_of(log, folder / "snapshots")
-        speed(told, log, folder / "snapshots", n_rounds)
-        n_sessions, n_asked = (10_000, 20_000) if told.small else (400_000, 1_000_000)
-        silence(told, kafka_log.filled(address, "silent", n_sessions, n_asked), n_rounds)
+        speed(bench, log, folder / "snapshots", n_rounds)
+        n_sessions, n_asked = (10_000, 20_000) if bench.small else (400_000, 1_000_000)
+        silence(bench, kafka_log.filled(address, "silent", n_sessions, n_asked), n_rounds)
 
 
 if __name__ == "__main__":

@@ -144,9 +144,9 @@ class Recommender:
         questions = [NextItemQuery(name, items) for name, items in asked.items()]
         threads = threads or n_threads()
         parts = parts_for(len(questions), threads)
-        run = map if parts == 1 else in_parallel(threads)
+        parallel_map = map if parts == 1 else in_parallel(threads)
         answers = self.engine.ask_many(
-            self._model_with(changes), questions, exclude=exclude, parallel_map=run, parts=parts
+            self._model_with(changes), questions, exclude=exclude, parallel_map=parallel_map, parts=parts
         )
         return dict(zip(asked, answers, strict=True))
 

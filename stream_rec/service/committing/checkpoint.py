@@ -125,7 +125,7 @@ class Checkpoint:
                     raise
                 figures = fields(step=name, wait_s=wait_s, error=str(error))
                 log.warning("commit failed, trying again in %.2f s: %s", wait_s, error, extra=figures)
-                in_doubt, is_retry = in_doubt or name == _COMMIT, True
+                in_doubt, is_retry = in_doubt or name == _COMMIT, True  # planted bug: unknown-commit-repeated
                 self._on_retry()
                 self._backoff.pause(wait_s)
                 wait_s = min(2 * wait_s, self._backoff.longest_s)
@@ -144,7 +144,7 @@ class Checkpoint:
     ) -> list[CommitStep]:
         """Return the steps, in order. A crash between two of them does not show to readers of committed records."""
         writer, member = self._writer, self._member
-        if member.generation != membership.generation:
+        if member.generation != membership.generation:  # planted bug: committed-for-next-owner
             raise AssignmentLostError("partitions were assigned to another replica before their answers were committed")
         if not self._exactly_once or writer is None:
             sending: list[CommitStep] = []
@@ -158,6 +158,7 @@ class Checkpoint:
             *([("check", lambda: self._raise_if_committed(offsets))] if in_doubt else []),
             *([clear, ("begin", writer.begin)] if is_retry else []),
             ("send", lambda: writer.send(records)),
+            # planted bug: offsets-outside
             ("offsets", lambda: writer.add_offsets(offsets, membership.group_metadata)),
             (_COMMIT, writer.commit),
         ]

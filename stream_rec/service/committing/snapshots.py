@@ -292,5 +292,5 @@ def _is_committed(task: _Task) -> bool:
 def _by_topic(offsets: PartitionOffsets) -> dict[str, dict[int, int]]:
     by_topic: dict[str, dict[int, int]] = {}
     for (topic, number), offset in offsets.items():
-        by_topic.setdefault(topic, {})[number] = offset
+        by_topic.setdefault(topic, {})[number] = offset  # planted bug: snapshot-one-ahead
     return by_topic

@@ -182,7 +182,7 @@ class CatalogueFile:
             source.close()
             self.n_bad += bad.n
         bad.log_the_rest()
-        if bad.n > len(items):
+        if bad.n > len(items):  # planted bug: broken-catalogue
             message = f"{bad.n} of {bad.n + len(items)} records of {self._path} are no items; the first: {bad.first}"
             raise SettingsError("catalogue", message)
         return items

@@ -88,7 +88,7 @@ class Processor:
         """Give the newest version of the catalogue to the engine. Costs next to nothing where there is none."""
         if self._catalogue is not None:
             newest = self._catalogue()
-            if newest is not self.engine.catalogue:
+            if newest is not self.engine.catalogue:  # planted bug: stale-catalogue
                 self.engine.set_catalogue(newest)
 
     def process(self, batch: Batch) -> ProcessedBatch:

@@ -103,6 +103,7 @@ class PartitionAssignment:
             self._take_over()
         limits, self._limits = self._limits, {}
         if limits:
+            # planted bug: follows-too-far
             self._batch_reader.follow({p: limit for p, limit in limits.items() if p not in self.owned})
 
     def revoked(self, partitions: frozenset[Partition], lost: bool) -> None:
@@ -158,7 +159,7 @@ class PartitionAssignment:
             return
         if member.generation != membership.generation or not self._revocations.empty():
             return  # the group went on meanwhile
-        self._refuse_if_ahead(answer_from)
+        self._refuse_if_ahead(answer_from)  # planted bug: follows-too-far-2
         self._membership, self.owned = membership, owned
         self._on_rebalance()
         self._batch_reader.own(answer_from, membership)
@@ -181,7 +182,7 @@ class PartitionAssignment:
         """Return the group's offsets, or where the state began; where retention has removed that, the next there is."""
         begin = {}
         for partition, bounds in self._broker.bounds(owned).items():
-            offset = committed.get(partition)
+            offset = committed.get(partition)  # planted bug: takeover-from-start
             if offset is None and partition in self._targets:
                 offset = self._targets[partition]
             # What is missing of the events, the recovery has logged already.

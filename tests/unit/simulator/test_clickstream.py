@@ -236,7 +236,7 @@ def test_events_are_the_columns() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused_by_name(wrong: dict[str, object]) -> None:
+def test_impossible_values_are_refused_by_name(wrong: dict[str, object]) -> None:
     """The error names the field."""
     with pytest.raises(SettingsError) as caught:
         Shape(**wrong)  # type: ignore[arg-type]
