@@ -1,5 +1,6 @@
-"""The embedded run: a log in, a live engine, answers out; nothing to install but Python.
+"""The service: a log in, a live engine, answers out. With a broker or without, for files that end or for good.
 
-`build` makes the parts from settings, `processor` judges records and asks the engine, `runner` drives them.
-Each is imported where it is used: importing this package compiles nothing.
+`assembly` makes a run from settings; `running` holds its threads. On its way, a record goes through `consuming`,
+`processing` and `committing`; `requests` brings what other threads ask. `reporting` and `metrics` show how it is doing,
+and `handle` is what others may use of it. Importing this package compiles nothing.
 """

@@ -154,7 +154,7 @@ class TestCheck:
         """A lateness as long as the retention restarts sessions at each event, and rejects none: a warning says so."""
         data = simulated(sessions=20)
         report = self.report("--retention", "10d", "--allowed-lateness", "10d", stdin=data)
-        assert "a session begins anew after a pause of 0ms" in report
+        assert "a session starts again after a pause of 0ms" in report
         assert "hints" not in self.report("--retention", "20d", "--allowed-lateness", "10d", stdin=data)
 
     def test_no_word_of_lateness_before_the_unit_is_right(self) -> None:

@@ -117,7 +117,7 @@ class TestRequests:
     def test_those_that_retention_removed(
         self, shop: Shop, asked: str, broker: Broker, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """They cannot be answered any more, which is told, and the others are."""
+        """They cannot be answered any more, which is logged, and the others are."""
         shop.produce(*keyed(LOG[:20]))
         produce(shop.address, asked, [Sent(b'{"request_id":"r%d","items":["i1"]}' % number) for number in range(9)])
         shop.serve([shop.clicks, asked], answer="requests", requests=asked)

@@ -1,4 +1,4 @@
-"""HTTP over the service on a real broker: events are in the topic before anybody is told so, whatever dies."""
+"""HTTP over the service on a real broker: events are in the topic before they are acknowledged, whatever dies."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""A service on a broker in memory that is killed at a step of our choice, and started anew."""
+"""A service on a broker in memory that is killed at a step of our choice, and started again."""
 
 import random
 from collections.abc import Callable
@@ -128,9 +128,9 @@ def written(broker: MemoryBroker) -> tuple[list[tuple[bytes, bytes | None]], lis
 
 def origin(record: Record) -> tuple[str, int, int]:
     """Where a dead letter's record stood."""
-    told = dict(record.headers)
+    headers = dict(record.headers)
     return (
-        told[f"{HEADERS}topic"].decode(),
-        int(told[f"{HEADERS}partition"]),
-        int(told[f"{HEADERS}offset"]),
+        headers[f"{HEADERS}topic"].decode(),
+        int(headers[f"{HEADERS}partition"]),
+        int(headers[f"{HEADERS}offset"]),
     )

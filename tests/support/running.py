@@ -24,7 +24,7 @@ class Running:
         self.status_file = folder / "status.json"
         self.argv = [PROGRAM, "run", *map(str, argv), "--status-file", str(self.status_file)]
         self.crashes = 0
-        """For whoever starts it again to count."""
+        """For a test that starts it again to count."""
         self._env = {**os.environ, **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._said_before = 0

@@ -1,7 +1,7 @@
-"""What a source holds, what of it a run would refuse, and which settings would help.
+"""What a source holds, which of its records a run would reject, and which settings would help.
 
 Reads the whole source with the run's own settings, decoder and engine, so that its verdicts are the run's. The hints
-are guesses, and say what they are made from.
+are guesses, and say what they are based on.
 """
 
 import re
@@ -58,16 +58,16 @@ _ALIASES: Final = {
 
 
 class _Findings:
-    """What went by: verdicts with a few examples of each, and the figures of what was readable."""
+    """What was read: verdicts with a few examples of each, and the figures of readable events."""
 
     def __init__(self) -> None:
         self.examples: defaultdict[str, list[RejectedRecord]] = defaultdict(list)
         self.statistics = LogStatistics()
         self.names: Counter[str] = Counter()
-        """Of the fields that refused records have."""
+        """The names of fields in rejected records."""
 
-    def note(self, refused: Sequence[RejectedRecord]) -> None:
-        for each in refused:
+    def note(self, rejected: Sequence[RejectedRecord]) -> None:
+        for each in rejected:
             examples = self.examples[str(each.reason)]
             if len(examples) < _EXAMPLES:
                 examples.append(each)
@@ -120,9 +120,9 @@ def _open_source(settings: Settings, decode: Decode) -> Source:
 
 
 def _part(lines: Iterable[str]) -> list[str]:
-    """*lines* behind an empty one, if there are any."""
-    told = list(lines)
-    return ["", *told] if told else []
+    """Return *lines* after an empty one, if there are any."""
+    part = list(lines)
+    return ["", *part] if part else []
 
 
 def _verdicts(settings: Settings, processor: Processor, findings: _Findings) -> Iterable[str]:
@@ -132,9 +132,9 @@ def _verdicts(settings: Settings, processor: Processor, findings: _Findings) -> 
     yield _line("accepted", f"{counts.n_applied:,}{_share(counts.n_applied, counts.n_read)}")
     if counts.n_forgets:
         yield _line("", f"{counts.n_forgets:,} of them orders to forget")
-    refused = {**counts.dead} | ({str(Reason.DUPLICATE): counts.n_duplicates} if counts.n_duplicates else {})
-    yield _line("refused", f"{sum(refused.values()):,}")
-    for reason, n in sorted(refused.items(), key=lambda pair: (-pair[1], pair[0])):
+    rejected = {**counts.dead} | ({str(Reason.DUPLICATE): counts.n_duplicates} if counts.n_duplicates else {})
+    yield _line("refused", f"{sum(rejected.values()):,}")
+    for reason, n in sorted(rejected.items(), key=lambda pair: (-pair[1], pair[0])):
         yield f"  {reason}: {n:,}{_share(n, counts.n_read)}"
         for each in findings.examples[reason]:
             yield f"    {_place(settings, each.record)}: {each.message}"
@@ -185,7 +185,7 @@ def _hints(settings: Settings, processor: Processor, findings: _Findings, summar
     if _not_objects(counts, findings) > _MOSTLY * counts.n_read:
         yield "most of it is not JSON: if it is a table, say --format csv, or tsv"
     if counts.dead[Reason.NOT_UTF8] > _SOME * counts.n_read:
-        yield "bytes are not UTF-8: if this is Latin-1, `iconv -f WINDOWS-1252 -t UTF-8` writes it anew"
+        yield "bytes are not UTF-8: if this is Latin-1, `iconv -f WINDOWS-1252 -t UTF-8` converts it"
     if counts.dead[Reason.MISSING_FIELD]:
         yield from _missing_hints(settings, findings)
     yield from _never_hints(settings, summary)
@@ -199,7 +199,7 @@ def _hints(settings: Settings, processor: Processor, findings: _Findings, summar
 
 
 def _never_hints(settings: Settings, summary: Summary) -> Iterable[str]:
-    """About optional fields that a name was given for, and that no event has: a slip of the pen, perhaps."""
+    """Return hints about optional fields that the settings name and no event has: perhaps a typo."""
     if not summary.events:
         return
     if "user_id" in settings.fields and not summary.users:
@@ -211,23 +211,23 @@ def _never_hints(settings: Settings, summary: Summary) -> Iterable[str]:
 def _time_hints(settings: Settings, processor: Processor, findings: _Findings, summary: Summary) -> Iterable[str]:
     counts = processor.counters
     unit = _unit_hint(settings, findings, summary)
-    if unit is not None:  # before that is right, nothing can be said of lateness
+    if unit is not None:  # before that is right, lateness cannot be judged
         yield f"times do not look like {settings.timestamp_unit}: try --timestamp-unit {unit}"
         return
     if counts.dead[Reason.BAD_TIME] > _MOSTLY * counts.n_read:
-        yield "most times are in no form that is read: tell theirs, as in --timestamp-format '%d.%m.%Y %H:%M'"
+        yield "most times are in no known format: give theirs, as in --timestamp-format '%d.%m.%Y %H:%M'"
     if counts.dead[Reason.LATE]:
         yield from _lateness_hints(settings, counts.dead[Reason.LATE], summary)
     retention, lateness = settings.retention_ms, settings.lateness_ms
     if retention is not None and 2 * lateness > retention:
-        pause = f"a session begins anew after a pause of {show_duration(retention - lateness)}"
+        pause = f"a session starts again after a pause of {show_duration(retention - lateness)}"
         yield f"{pause}, which is the retention less the lateness: raise --retention to keep sessions whole"
 
 
 def _not_objects(counts: Counters, findings: _Findings) -> int:
-    """How many records are no JSON: a row that begins with a number is JSON up to its first comma, so to say."""
-    told = [each.record for each in findings.examples[str(Reason.WRONG_TYPE)]]
-    rows = told and all(record.row is None and not record.value.lstrip().startswith(b"{") for record in told)
+    """Return how many records are not JSON: a row that begins with a number is JSON up to its first comma."""
+    records = [each.record for each in findings.examples[str(Reason.WRONG_TYPE)]]
+    rows = records and all(record.row is None and not record.value.lstrip().startswith(b"{") for record in records)
     return counts.dead[Reason.NOT_JSON] + (counts.dead[Reason.WRONG_TYPE] if rows else 0)
 
 
@@ -236,13 +236,13 @@ def _missing_hints(settings: Settings, findings: _Findings) -> Iterable[str]:
     missing = [name for name in rules.required() if not findings.names[name]]
     guess = _guess(settings, list(findings.names))
     if missing and guess:
-        yield f"no record that was refused has {missing[0]!r}: try {guess}"
+        yield f"no rejected record has {missing[0]!r}: try {guess}"
 
 
 def _lateness_hints(settings: Settings, n_late: int, summary: Summary) -> Iterable[str]:
     retention = settings.retention_ms
     needed = _rounded_up(summary.lateness_ms_max)
-    # Within half of the retention: a session begins anew after a pause of the retention less the lateness.
+    # Within half of the retention: a session starts again after a pause of the retention less the lateness.
     if retention is None or 2 * needed <= retention:
         yield f"{n_late:,} events are too late: --allowed-lateness {format_duration(needed)} would let all in"
         return
@@ -255,7 +255,7 @@ def _lateness_hints(settings: Settings, n_late: int, summary: Summary) -> Iterab
 
 
 def _rounded_up(millis: int) -> int:
-    """*millis* up to the next whole minute, hour or day, whichever people would say."""
+    """Return *millis* rounded up to a whole minute, hour or day, by its size."""
     unit = next((unit for unit in (_DAY, _HOUR) if millis > _SEVERAL * unit), _MINUTE)
     return -(-millis // unit) * unit
 
@@ -283,7 +283,7 @@ def _unit_of(time: int) -> str:
 
 
 def _with_guess(error: SettingsError, settings: Settings) -> SettingsError:
-    """*error* about missing columns with a guess at which is which."""
+    """Return an *error* about missing columns with a guess at which is which."""
     if error.key != "fields":
         return error
     guess = _guess(settings, _header(settings))
@@ -292,7 +292,7 @@ def _with_guess(error: SettingsError, settings: Settings) -> SettingsError:
 
 
 def _guess(settings: Settings, names: Sequence[str]) -> str:
-    """Flags that map the fields that are needed and not among *names* to likely ones; empty if there are none."""
+    """Return flags that map required fields which are not among *names* to likely ones; empty if there are none."""
     fields = build_decode_rules(settings).fields.as_dict()
     plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
     found = {
@@ -303,14 +303,14 @@ def _guess(settings: Settings, names: Sequence[str]) -> str:
     if "session_id" in found or fields["session_id"] in names or settings.session_gap_ms is not None:
         gap = ""
         wanted = {field: name for field, name in found.items() if field != "user_id" or settings.session_gap_ms}
-    else:  # no session, but perhaps a user whose visits can be told apart
+    else:  # no session, but perhaps a user whose visits can be separated
         gap = " --session-gap 30m" if "user_id" in found or fields["user_id"] in names else ""
         wanted = found
     return " ".join(f"--field {field}={name}" for field, name in wanted.items()) + gap
 
 
 def _header(settings: Settings) -> list[str]:
-    """The first line's cells; empty where there is none to read again."""
+    """Return the cells of the first line; empty where it cannot be read a second time."""
     if settings.events == "-" or is_topic(settings.events):
         return []
     try:

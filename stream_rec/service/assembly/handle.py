@@ -1,4 +1,4 @@
-"""Settings -> the handle by which others hold a running service."""
+"""Settings -> the handle that a running service shows to others."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

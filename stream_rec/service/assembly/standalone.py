@@ -1,4 +1,4 @@
-"""Settings -> a run that stays without a broker, and the handle by which others hold it."""
+"""Settings -> a service without a broker, and the handle that it shows to others."""
 
 from contextlib import ExitStack
 from pathlib import Path

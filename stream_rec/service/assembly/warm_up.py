@@ -1,6 +1,6 @@
-"""The kernels, made ready before the first record: loaded from Numba's cache, or compiled, once on a machine.
+"""Makes the kernels ready before the first record: loaded from Numba's cache, or compiled, once on a machine.
 
-Knows nothing of the log. The engine it drives is thrown away; the compiled code stays in the process.
+Knows nothing of the log. Its engine is dropped; the compiled code stays in the process.
 """
 
 from pathlib import Path
@@ -39,20 +39,20 @@ COMPILING_AGAIN: Final = (
 
 
 def can_keep() -> bool:
-    """Whether there is a folder for what was compiled."""
+    """Return whether there is a folder for compiled code."""
     return entries.apply.dispatcher.stats.cache_path is not None
 
 
 def kept_in() -> str | None:
-    """The folder of what was compiled; None if there is none."""
+    """Return the folder of compiled code; None if there is none."""
     kept: str | None = entries.apply.dispatcher.stats.cache_path
     return kept
 
 
 def is_cold(*, answers_events: bool = True, kernel: str | None = None) -> bool:
-    """Whether what a run needs was never compiled here, going by whether the cache holds a file. Cheap.
+    """Return whether the cache holds no file of the code that a run needs. Cheap.
 
-    *kernel* names another one that is needed.
+    *kernel* names another kernel that is needed.
     """
     kept = entries.apply.dispatcher.stats.cache_path
     if kept is None:  # no folder may be written to: each start is a cold one
@@ -70,7 +70,7 @@ def warm_up(
     keeps_snapshots: bool = False,
     replays: bool = False,
 ) -> None:
-    """Call what a run will call, so that its first record does not wait; one that *replays* also applies in silence."""
+    """Call what a run will call, so that its first record does not wait. One that *replays* also applies unanswered."""
     engine = Engine()
     events = [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)]
     quality = Quality(engine.split)
@@ -88,7 +88,7 @@ def warm_up(
 
 
 def warm_up_all() -> None:
-    """Call everything that is compiled but for the evaluation: what any run may need."""
+    """Call every kernel that a run may need; those of the evaluation are not among them."""
     warm_up(answers_requests=True, keeps_snapshots=True, replays=True)
     engine = Engine()
     engine.apply([Event("t", "a", 0)])
@@ -100,7 +100,7 @@ def warm_up_all() -> None:
 
 
 def warm_up_evaluation() -> None:
-    """Call what only an evaluation does: asking many models at once."""
+    """Call what only an evaluation calls: asking many models at once."""
     engine = Engine()
     stacked = stack_models([engine.parameters(engine.model)])
     n = engine.model.n

@@ -1,4 +1,4 @@
-"""A run that stays, in this process alone: files are read to their end, then the state is served over HTTP.
+"""A service without a broker: files are read to their end, then the state is served over HTTP.
 
 The thread that calls `run` is the recommender thread: it applies and answers what the reader thread hands it, events
 first and then requests, and executes commands of the request queue in between. Only the reader thread waits for a pipe.

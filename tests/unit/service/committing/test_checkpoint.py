@@ -16,11 +16,11 @@ from stream_rec.transport.records import Record
 
 CLICKS = Partition("clicks", 0)
 AT_ONCE = Backoff(pause=lambda _: None)
-PLACES = OutputDestinations(answers_topic="recs", dead_letters_topic="dead")
+DESTINATIONS = OutputDestinations(answers_topic="recs", dead_letters_topic="dead")
 
 
 class Steps:
-    """Notes the steps of a broker in memory, and fails where told to."""
+    """Notes the steps of a broker in memory, and raises the failures that a test gives for a step."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -32,7 +32,7 @@ class Steps:
             raise self.failures[step].pop(0)
 
 
-def broker_and_seat(steps: Callable[[str], None]) -> tuple[MemoryBroker, Member]:
+def broker_and_member(steps: Callable[[str], None]) -> tuple[MemoryBroker, Member]:
     broker = MemoryBroker({"clicks": 1, "recs": 1, "dead": 1}, before=steps, max_record_bytes=600)
     member = broker.member("stream-rec", ["clicks"], lambda *_: None)
     member.join()
@@ -54,27 +54,27 @@ def rejected(value: bytes = b"{", headers: tuple[tuple[str, bytes], ...] = ()) -
 class TestExactlyOnce:
     """One transaction."""
 
-    def test_answers_and_positions_are_seen_together(self) -> None:
-        """Begin, send, positions, commit; nothing shows before the last."""
+    def test_answers_and_offsets_are_seen_together(self) -> None:
+        """Begin, send, offsets, commit; nothing shows before the last."""
         steps = Steps()
-        broker, member = broker_and_seat(steps)
-        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        broker, member = broker_and_member(steps)
+        checkpoint = Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True)
         checkpoint.commit([result(member, 2), result(member, 3)])
         assert ["begin", *["send"] * 5, "offsets", "commit"] == steps.names
         assert 5 == len(broker.visible("recs"))
         assert {CLICKS: 3} == member.committed([CLICKS]) == checkpoint.committed
 
     @pytest.mark.parametrize("step", ["begin", "send", "offsets", "commit"])
-    def test_a_step_that_fails_for_now_has_all_done_anew(self, step: str) -> None:
-        """With the same records; what was sent before is taken back."""
+    def test_after_a_step_that_fails_for_now_all_are_done_again(self, step: str) -> None:
+        """With the same records; what was sent before is aborted."""
         steps = Steps()
         steps.failures[step] = [TransportError("away", retriable=True)] * 2
-        broker, member = broker_and_seat(steps)
+        broker, member = broker_and_member(steps)
         waits: list[float] = []
         observed: list[tuple[int, float]] = []
         retries: list[int] = []
         checkpoint = Checkpoint(
-            PLACES,
+            DESTINATIONS,
             member,
             broker.writer("one"),
             exactly_once=True,
@@ -92,14 +92,14 @@ class TestExactlyOnce:
         assert 2 == len(waits)
         assert sorted(waits) == waits
 
-    def test_what_failed_is_swept_before_it_is_done_anew(self) -> None:
+    def test_a_failed_transaction_is_aborted_once_more_before_the_next(self) -> None:
         """Aborted once more wherever it may have written: a broker that was killed may have left it without a mark."""
         steps = Steps()
         steps.failures["offsets"] = [TransportError("away", retriable=True)]
-        broker, member = broker_and_seat(steps)
+        broker, member = broker_and_member(steps)
         recs = Partition("recs", 0)
         checkpoint = Checkpoint(
-            PLACES,
+            DESTINATIONS,
             member,
             broker.writer("one"),
             exactly_once=True,
@@ -107,69 +107,69 @@ class TestExactlyOnce:
             backoff=AT_ONCE,
         )
         checkpoint.commit([result(member, 1)])
-        first, sweep, again = (
+        first, clear, again = (
             ["begin", "send", "offsets", "abort"],
             ["begin", "offsets", "abort"],
             ["begin", "send"],
         )
-        assert [*first, *sweep, *again, "offsets", "commit"] == steps.names
-        assert 3 == len(broker.logs[recs]), "what failed, what swept it, and the answer"
+        assert [*first, *clear, *again, "offsets", "commit"] == steps.names
+        assert 3 == len(broker.logs[recs]), "the failed answer, the record that aborts it, and the answer"
         assert 1 == len(broker.visible("recs"))
 
     def test_giving_up_ends_the_tries(self) -> None:
         """So that a service can stop while its broker is away."""
         steps = Steps()
         steps.failures["commit"] = [TransportError("away", retriable=True)] * 9
-        broker, member = broker_and_seat(steps)
-        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True, backoff=AT_ONCE)
+        broker, member = broker_and_member(steps)
+        checkpoint = Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True, backoff=AT_ONCE)
         with pytest.raises(TransportError):
             checkpoint.commit([result(member)], lambda: steps.names.count("commit") == 3)
         assert [] == broker.visible("recs")
         assert {} == checkpoint.committed
 
     @pytest.mark.parametrize("error", [FencedError("another"), AssignmentLostError("gone"), TransportError("no")])
-    def test_what_waiting_does_not_help_is_raised_at_once(self, error: TransportError) -> None:
+    def test_an_error_that_waiting_does_not_help_is_raised_at_once(self, error: TransportError) -> None:
         """And nothing is seen of it."""
         steps = Steps()
         steps.failures["commit"] = [error]
-        broker, member = broker_and_seat(steps)
+        broker, member = broker_and_member(steps)
         with pytest.raises(type(error)):
-            Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit([result(member)])
+            Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True).commit([result(member)])
         assert 1 == steps.names.count("commit")
         broker.end_open_transactions()
         assert [] == broker.visible("recs")
 
-    def test_the_seat_must_be_that_of_the_batch(self) -> None:
-        """Partitions that went away and came back may have been another's in between."""
-        broker, member = broker_and_seat(Steps())
+    def test_a_batch_of_an_older_generation_is_not_committed(self) -> None:
+        """Partitions that were revoked and assigned again may have had another owner in between."""
+        broker, member = broker_and_member(Steps())
         stale = BatchResult.of_offsets({CLICKS: 1}, Membership(member.generation - 1, member.group_metadata))
         with pytest.raises(AssignmentLostError):
-            Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit([stale])
+            Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True).commit([stale])
         assert {} == member.committed([CLICKS])
 
     def test_nothing_to_commit_is_no_transaction(self) -> None:
         """A quiet topic costs nothing."""
         steps = Steps()
-        broker, member = broker_and_seat(steps)
-        Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit(
+        broker, member = broker_and_member(steps)
+        Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True).commit(
             [BatchResult.of_offsets({}, Membership(member.generation, member.group_metadata))]
         )
         assert [] == steps.names
 
 
 class TestAtLeastOnce:
-    """Answers first, positions when they have arrived."""
+    """Answers first, offsets when they have arrived."""
 
-    def test_positions_follow_the_answers(self) -> None:
+    def test_offsets_are_committed_after_the_answers(self) -> None:
         """A crash in between repeats answers, and loses none."""
         steps = Steps()
-        broker, member = broker_and_seat(steps)
-        Checkpoint(PLACES, member, broker.writer(None), exactly_once=False).commit([result(member, 2)])
+        broker, member = broker_and_member(steps)
+        Checkpoint(DESTINATIONS, member, broker.writer(None), exactly_once=False).commit([result(member, 2)])
         assert ["send", "send", "flush", "commit offsets"] == steps.names
 
-    def test_lines_for_files_arrive_before_positions_move(self) -> None:
+    def test_lines_for_files_arrive_before_offsets_are_committed(self) -> None:
         """A file that cannot be written to keeps its records uncommitted."""
-        _, member = broker_and_seat(Steps())
+        _, member = broker_and_member(Steps())
         answers, dead = MemorySink(fail_at=2), MemorySink()
         places = OutputDestinations(answers_file=answers, dead_letters_file=dead)
         checkpoint = Checkpoint(places, member, None, exactly_once=False)
@@ -185,18 +185,18 @@ class TestDeadLetters:
 
     def test_it_is_the_record_with_headers_that_tell_why(self) -> None:
         """Value, key and headers as they came; before the answers of its batch."""
-        broker, member = broker_and_seat(Steps())
-        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        broker, member = broker_and_member(Steps())
+        checkpoint = Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True)
         checkpoint.commit([result(member, 1, (rejected(b"{", (("trace", b"\xff"),)),))])
         (letter,) = broker.visible("dead")
-        told = {"reason": b"not_json", "message": b"why", "topic": b"clicks", "partition": b"0", "offset": b"7"}
+        own = {"reason": b"not_json", "message": b"why", "topic": b"clicks", "partition": b"0", "offset": b"7"}
         assert (b"{", b"k") == (letter.value, letter.key)
-        assert {"trace": b"\xff", **{HEADERS + name: value for name, value in told.items()}} == dict(letter.headers)
+        assert {"trace": b"\xff", **{HEADERS + name: value for name, value in own.items()}} == dict(letter.headers)
 
     def test_one_that_its_headers_make_too_large_goes_without_its_value(self) -> None:
         """The original still stands where the headers say; all else of the commit goes on."""
-        broker, member = broker_and_seat(Steps())
-        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        broker, member = broker_and_member(Steps())
+        checkpoint = Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True)
         checkpoint.commit([result(member, 2, (rejected(b"x" * 590), rejected(b"y")))])
         large, small = broker.visible("dead")
         assert (b"", b"y") == (large.value, small.value)
@@ -212,9 +212,9 @@ class TestDeadLetters:
             steps.append(name)
             assert steps.count("begin") < 9
 
-        broker, member = broker_and_seat(step)
+        broker, member = broker_and_member(step)
         broker.max_record_bytes = 20
-        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        checkpoint = Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True)
         with pytest.raises(TransportError, match=r"max\.message\.bytes") as caught:
             checkpoint.commit([result(member, 0, (rejected(),))])
         assert not caught.value.retriable
@@ -222,8 +222,8 @@ class TestDeadLetters:
 
     def test_one_without_a_value_goes_without_the_headers_that_it_came_with(self) -> None:
         """They stand where the others say, too."""
-        broker, member = broker_and_seat(Steps())
-        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
+        broker, member = broker_and_member(Steps())
+        checkpoint = Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True)
         checkpoint.commit([result(member, 0, (rejected(b"", (("trace", b"x" * 700),)),))])
         (letter,) = broker.visible("dead")
         assert "trace" not in dict(letter.headers)
@@ -231,7 +231,7 @@ class TestDeadLetters:
 
     def test_an_answer_that_is_too_large_is_the_operators_matter(self) -> None:
         """It cannot be cut, so the service stops, and says which settings help."""
-        broker, member = broker_and_seat(Steps())
+        broker, member = broker_and_member(Steps())
         broker.max_record_bytes = 20
         with pytest.raises(TransportError, match="--n"):
-            Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit([result(member)])
+            Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True).commit([result(member)])

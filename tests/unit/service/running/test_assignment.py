@@ -27,7 +27,7 @@ def called_back_elsewhere(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch)
         finally:
             assert frozenset() == loop.assignment.owned, "given up before the group goes on"
 
-    monkeypatch.setattr(loop.member, "_on_revoked", lambda *told: turns.elsewhere(lambda: call_back(*told)))
+    monkeypatch.setattr(loop.member, "_on_revoked", lambda *given: turns.elsewhere(lambda: call_back(*given)))
     return loop
 
 

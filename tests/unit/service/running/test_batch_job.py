@@ -136,7 +136,7 @@ class TestJob:
         assert "3 records (stopped before the end)" in run.summary()[0]
 
     def test_an_idle_source_flushes(self) -> None:
-        """When nothing is waiting, whoever reads along has everything."""
+        """When nothing is waiting, all that was processed has been written."""
         answers = MemorySink()
         seen: list[int] = []
         run = job(MemorySource(LOG), batch=100, answers=answers)
@@ -214,18 +214,18 @@ class TestTelling:
         """What adds up, what is held, and when it is."""
         run = job(MemorySource(LOG), answers=MemorySink())
         run.run()
-        told = "\n".join(run.summary())
-        assert "read           9 records\napplied        6, 1 forgets among them\n" in told
-        assert "dead-lettered  2 (late 1, not_json 1)\nduplicates     1\nanswers        5\n" in told
-        assert "watermark      1970-01-01T00:00:13.500Z\nhorizon        2s 500ms\n" in told
+        lines = "\n".join(run.summary())
+        assert "read           9 records\napplied        6, 1 forgets among them\n" in lines
+        assert "dead-lettered  2 (late 1, not_json 1)\nduplicates     1\nanswers        5\n" in lines
+        assert "watermark      1970-01-01T00:00:13.500Z\nhorizon        2s 500ms\n" in lines
 
     def test_a_run_that_did_not_go_well(self) -> None:
         """Most was refused, or seconds were read as milliseconds: the summary ends with what to do."""
         run = job(MemorySource([b"{"] * 2 + [LOG[0]]), answers=MemorySink())
         run.run()
-        told = "\n".join(run.summary())
-        assert "hint           most records were refused: `stream-rec check` " in told
-        assert "hint           the newest event is of 1970: times in seconds need --timestamp-unit s" in told
+        lines = "\n".join(run.summary())
+        assert "hint           most records were refused: `stream-rec check` " in lines
+        assert "hint           the newest event is of 1970: times in seconds need --timestamp-unit s" in lines
         run = job(MemorySource([b'{"session_id":"s","item_id":"i","timestamp":1714564800000}']), answers=MemorySink())
         run.run()
         assert "hint" not in "\n".join(run.summary())

@@ -1,4 +1,4 @@
-"""The collector of cycles is told to be calm while a service runs, and to be as it was after it."""
+"""The collector of cycles runs seldom while a service runs, and as before after it."""
 
 import gc
 

@@ -47,8 +47,8 @@ def test_a_file_is_read_before_it_is_ready(tmp_path: Path) -> None:
     """All of it is in the state then; its position is in the answers."""
     log = log_of(tmp_path / "clicks.jsonl", 500, now() - 1000)
     with embedded(events=str(log)) as running:
-        told = running.client.get("/v1/sessions/s1/recommendations")
-        assert {"clicks.jsonl-0": 500} == told["offsets"]
+        reply = running.client.get("/v1/sessions/s1/recommendations")
+        assert {"clicks.jsonl-0": 500} == reply["offsets"]
         assert 500 == running.client.get("/v1/stats")["counts"]["applied"]
 
 
@@ -58,8 +58,8 @@ def test_answers_and_dead_letters_are_written_too(tmp_path: Path) -> None:
     out, dead = tmp_path / "recs.jsonl", tmp_path / "dead.jsonl"
     with embedded(events=str(log), recommendations=str(out), dead_letters=str(dead)) as running:
         running.client.post("/v1/events", {"session_id": "me", "item_id": "i1"})
-        told = running.client.post("/v1/events", {"session_id": "me", "item_id": "i1", "timestamp": 5})
-        assert ["late"] == [each["code"] for each in told["refused"]]
+        reply = running.client.post("/v1/events", {"session_id": "me", "item_id": "i1", "timestamp": 5})
+        assert ["late"] == [each["code"] for each in reply["refused"]]
     assert [f"s{n % 5}" for n in range(10)] + ["me"] == [
         json.loads(line)["session_id"] for line in out.read_text().splitlines()
     ]
@@ -130,7 +130,7 @@ def asked_through(pipe: MemorySource, request_queue: RequestQueue, sink: MemoryS
         raise failures[0]
 
 
-def test_a_pipe_of_requests_keeps_nobody_waiting() -> None:
+def test_a_quiet_pipe_of_requests_does_not_delay_http() -> None:
     """While nothing comes through it who asks over HTTP is answered, and then what comes is answered too."""
     request_queue, sink, pipe = RequestQueue(), MemorySink(), Pipe(b'{"request_id": "r", "session_id": "s"}')
     done: list[Completed] = []
@@ -172,8 +172,8 @@ def test_a_journal_brings_them_back(tmp_path: Path) -> None:
         after = running.client.get("/v1/sessions/b/recommendations")
         assert before == after
         assert 404 == running.client("GET", "/v1/sessions/c").status
-        told = running.client.post("/v1/events:recommend", {"event": {"session_id": "b", "item_id": "i2"}})
-        assert 1 + before["offsets"]["http-0"] == told["offsets"]["http-0"]
+        reply = running.client.post("/v1/events:recommend", {"event": {"session_id": "b", "item_id": "i2"}})
+        assert 1 + before["offsets"]["http-0"] == reply["offsets"]["http-0"]
 
 
 def test_a_journal_comes_behind_the_files(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_journal_has_one_owner(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_was_cut_off(tmp_path: Path) -> None:
-    """A last line that is not whole was acknowledged to nobody: it goes, and what comes next is whole again."""
+    """A last line that is not whole was never acknowledged: it is removed, and the next one is whole again."""
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b'{"a":1}\n{"b":2}\n{"c"')
     journal = Journal(path, "http")
@@ -247,9 +247,9 @@ def test_the_first_click_does_not_end_an_old_log(tmp_path: Path) -> None:
     """A log of years ago is served as if it had just ended."""
     log = log_of(tmp_path / "clicks.jsonl", 100, 1_300_000_000_000)
     with embedded(events=str(log)) as running:
-        told = running.client.post("/v1/events:recommend", {"event": {"session_id": "me", "item_id": "i1"}})
-        assert "neighbours" == told["items"][0]["source"]
-        assert 1_300_000_000_099 <= told["as_of"] < 1_300_000_000_099 + 60_000
+        reply = running.client.post("/v1/events:recommend", {"event": {"session_id": "me", "item_id": "i1"}})
+        assert "neighbours" == reply["items"][0]["source"]
+        assert 1_300_000_000_099 <= reply["as_of"] < 1_300_000_000_099 + 60_000
 
 
 def test_a_pipe_is_followed_while_it_serves(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_pipe_is_followed_while_it_serves(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         ({"events": "http"}, "events: is 'http', but HTTP is off"),
         ({"events": "a.csv", "journal": "j"}, "journal: is for events over HTTP without Kafka"),
@@ -291,8 +291,8 @@ def test_a_pipe_is_followed_while_it_serves(tmp_path: Path) -> None:
         ({"events": "http", "http": "8000"}, "http: --http gives '8000'; expected HOST:PORT"),
     ],
 )
-def test_settings_that_do_not_go_together(flags: dict[str, str], told: str) -> None:
+def test_settings_that_do_not_go_together(flags: dict[str, str], message: str) -> None:
     """Each is named."""
     with pytest.raises(SettingsError) as caught:
         load(flags=flags)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
