@@ -3,6 +3,9 @@
 #   docker build -t stream-rec .
 #   docker run --rm stream-rec --help
 #
+# The service writes to three folders, and to no other: /var/lib/stream-rec/snapshots, /var/cache/stream-rec (compiled
+# kernels) and /run/stream-rec (the status file). Mounted, they let the root be read-only.
+#
 # Not yet tested on a Docker engine; the commands below were run by hand on Debian, as the user they name here.
 
 # The version that constraints.txt is made and tested with.
@@ -26,7 +29,8 @@ ENV NUMBA_CPU_NAME=${NUMBA_CPU_NAME} \
     PATH=/opt/stream-rec/bin:${PATH} \
     PYTHONUNBUFFERED=1
 
-RUN useradd --system --uid 10001 --home-dir /var/lib/stream-rec stream-rec \
+RUN groupadd --gid 10001 stream-rec \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/stream-rec --shell /usr/sbin/nologin stream-rec \
  && mkdir -p /var/lib/stream-rec/snapshots /var/cache/stream-rec /run/stream-rec \
  && chown -R stream-rec:stream-rec /var/lib/stream-rec /var/cache/stream-rec /run/stream-rec
 
@@ -39,8 +43,9 @@ RUN python -m venv /opt/stream-rec \
  && rm -r /wheels
 
 # As the user of the service: Numba uses a folder of compiled kernels only if it may write to it. So with a read-only
-# root file system, mount a volume at /var/cache/stream-rec (a new one is filled from the image), not a tmpfs.
-USER stream-rec
+# root file system, mount a volume at /var/cache/stream-rec (a new one is filled from the image), not a tmpfs. By number:
+# Kubernetes can tell then that it is not root.
+USER 10001:10001
 WORKDIR /var/lib/stream-rec
 RUN stream-rec warm-up
 
@@ -51,6 +56,13 @@ VOLUME /var/lib/stream-rec/snapshots
 ENV STREAM_REC_STATUS_FILE=/run/stream-rec/status.json
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5m --retries=3 \
     CMD ["stream-rec", "status", "/run/stream-rec/status.json"]
+
+ARG VERSION=0.2.0
+LABEL org.opencontainers.image.title="stream-rec" \
+      org.opencontainers.image.description="Live session-based recommendations from a click stream" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.vendor="The stream-rec authors"
 
 ENTRYPOINT ["stream-rec"]
 CMD ["--help"]

@@ -19,9 +19,10 @@ from kafka_log import Log
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, Event, EventDecoder, Recommendation, encode_answer
 from stream_rec.core.limits import Limits
-from stream_rec.service.assembly.kafka import build_live
+from stream_rec.service.assembly.kafka import build_kafka_service
 from stream_rec.service.batches import Batch
 from stream_rec.service.consuming.partition_merge import PartitionMerge
+from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.running.kafka_service import KafkaService
 from stream_rec.settings import load
@@ -114,7 +115,8 @@ def engine_alone(log: Log, folder: Path) -> dict[str, float]:
     header = read_header(snapshots_in(folder)[-1])
     snapshot = newest_valid(folder, header.fingerprint)
     assert snapshot is not None
-    processor = Processor(Engine("vmis-knn", limits=Limits(retention_ms=None)), EventDecoder())
+    processor = Processor(Engine("vmis-knn", limits=Limits(retention_ms=None)))
+    decode = RecordDecoder(EventDecoder())
     processor.engine.import_state(snapshot.state)
     opened = open_broker(f"kafka://{log.address}", client="confluent")
     reader = opened.reader()
@@ -123,16 +125,16 @@ def engine_alone(log: Log, folder: Path) -> dict[str, float]:
     n_fetched = 0
     while n_fetched < log.n_asked:
         for partition, records in reader.poll(BATCH, 1.0).items():
-            arrivals.add(partition, records, processor.decode(records))
+            arrivals.add(partition, records, decode(records))
             n_fetched += len(records)
     batches = []
     while len(arrivals):
         batches.append(Batch(*arrivals.take(BATCH, log.history.keys())))
-    processor.take(batches.pop(0))
+    processor.process(batches.pop(0))
     n = sum(len(batch.records) for batch in batches)
     started, cpu = perf_counter(), process_time()
     for batch in batches:
-        for answer in processor.take(batch).answers:
+        for answer in processor.process(batch).answers:
             encode_answer(answer)
     return _rate(n, started, cpu)
 
@@ -158,7 +160,7 @@ def service(log: Log, client: str, folder: Path | None, *options: str) -> dict[s
             "k": "100",
             **dict(option.split("=") for option in options),
         }
-        live, _ = build_live(load(flags=flags), undo)
+        live = build_kafka_service(load(flags=flags), undo).service
         return _watched(live, sum(log.ends.values()))
 
 
@@ -167,29 +169,29 @@ def _watched(live: KafkaService, goal: int) -> dict[str, float]:
     marks: dict[str, tuple[float, float, int]] = {}
 
     def watch(now: KafkaService) -> None:
-        life = now.life
-        if life is None or not hasattr(life, "checkpoint"):
+        loop = now.loop
+        if loop is None:
             return
-        if "first" not in marks and now.counts.n_read:
-            marks["first"] = (perf_counter(), process_time(), now.counts.n_read)
+        if "first" not in marks and now.counters.n_read:
+            marks["first"] = (perf_counter(), process_time(), now.counters.n_read)
         if "recovered" not in marks:
-            marks["recovered"] = (perf_counter(), process_time(), now.counts.n_followed)
-        if sum(life.checkpoint.committed.values()) >= goal:
-            marks.setdefault("last", (perf_counter(), process_time(), now.counts.n_read))
+            marks["recovered"] = (perf_counter(), process_time(), now.counters.n_followed)
+        if sum(loop.checkpoint.committed.values()) >= goal:
+            marks.setdefault("last", (perf_counter(), process_time(), now.counters.n_read))
 
     live.run(lambda: "last" in marks or perf_counter() - began > SECONDS, watch)
-    assert live.life is not None
-    assert live.life.processor.counts.n_answers in {0, live.counts.n_read}, "one answer for each event"
+    assert live.loop is not None
+    assert live.loop.processor.counters.n_answers in {0, live.counters.n_read}, "one answer for each event"
     (first, first_cpu, n_before), (last, last_cpu, n_after) = marks["first"], marks["last"]
     recovered, _, n_followed = marks["recovered"]
     n = n_after - n_before
     return {
         "rate": n / (last - first),
         "cpu_us": 1e6 * (last_cpu - first_cpu) / n,
-        "commits": live.life.checkpoint.n_commits / (last - first),
+        "commits": live.loop.checkpoint.n_commits / (last - first),
         "recovery_s": recovered - began,
         "replay_rate": n_followed / (recovered - began),
-        "sessions": live.life.processor.engine.stats().n_sessions,
+        "sessions": live.loop.processor.engine.stats().n_sessions,
     }
 
 
@@ -286,12 +288,12 @@ def snapshot_of(log: Log, folder: Path) -> None:
             "snapshots": str(folder),
             "snapshot_every_ms": "1s",
         }
-        live, _ = build_live(load(flags=flags), undo)
+        live = build_kafka_service(load(flags=flags), undo).service
         until = perf_counter() + SECONDS
 
         def stop() -> bool:
             # Before the first event of those to be answered: the group owns nothing yet.
-            return live.counts.n_followed >= history.n_asked or perf_counter() > until
+            return live.counters.n_followed >= history.n_asked or perf_counter() > until
 
         live.run(stop)
 

@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from kafka_broker import open_broker as open_test_broker
 
 from stream_rec.transport.broker import Broker, Partition, ProducerRecord, TopicSpec
-from stream_rec.transport.kafka import Client, open_broker
+from stream_rec.transport.kafka import KafkaClient, open_broker
 
 QUESTION = "how much of each Kafka client's own speed is left through our Reader and Writer?"
-CLIENTS: tuple[Client, ...] = ("kafka-python", "confluent")
+CLIENTS: tuple[KafkaClient, ...] = ("kafka-python", "confluent")
 PARTITIONS = 4
 AT_ONCE = 1000
 EVENT = b'{"session_id":"s%06d","item_id":"i%05d","timestamp":17330000%05d,"type":"view"}'
@@ -132,7 +132,7 @@ def bare_confluent(address: str, topic: str, n: int, out: str | None) -> float:
     return got / taken
 
 
-BARE: dict[Client, Callable[[str, str, int, str | None], float]] = {
+BARE: dict[KafkaClient, Callable[[str, str, int, str | None], float]] = {
     "kafka-python": bare_python,
     "confluent": bare_confluent,
 }
@@ -141,7 +141,7 @@ BARE: dict[Client, Callable[[str, str, int, str | None], float]] = {
 # --- the same through ours
 
 
-def ours(client: Client, address: str, topic: str, n: int, out: str | None) -> float:
+def ours(client: KafkaClient, address: str, topic: str, n: int, out: str | None) -> float:
     """Reader, decode; and encode, Writer."""
     broker = open_broker(f"kafka://{address}", client=client)
     reader = broker.reader()
@@ -168,7 +168,7 @@ def ours(client: Client, address: str, topic: str, n: int, out: str | None) -> f
     return got / taken
 
 
-def latency(client: Client, address: str, topic: str, n: int) -> list[float]:
+def latency(client: KafkaClient, address: str, topic: str, n: int) -> list[float]:
     """Milliseconds from before a record is written until our Reader has handed it out, one at a time."""
     broker = open_broker(f"kafka://{address}", client=client)
     writer, reader = broker.writer(None), broker.reader()
@@ -232,7 +232,7 @@ def main() -> None:
                     ask(bench, client, broker.address, places, n, n_rounds)
 
 
-def ask(bench: Report, client: Client, address: str, places: tuple[str, str, str], n: int, n_rounds: int) -> None:
+def ask(bench: Report, client: KafkaClient, address: str, places: tuple[str, str, str], n: int, n_rounds: int) -> None:
     """Both loops of one client, in turn."""
     events, answers, single = places
     fewer = n // 4

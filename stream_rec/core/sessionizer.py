@@ -159,7 +159,7 @@ class Sessionizer:
         user = self._users.get(user_id)
         if user is None:
             return self._open(user_id, [], timestamp)
-        if user.n_exports != self._n_exports:
+        if user.n_exports != self._n_exports:  # planted bug: export-changes (2 lines)
             user = self._owned(user_id, user)
         gap_ms = self.gap_ms
         span = user.spans[-1]

@@ -18,6 +18,7 @@ from stream_rec.core.quality import Quality
 from stream_rec.datasets.sample import load_sample
 from stream_rec.demo.bundled import demo_engine
 from stream_rec.service.assembly.warm_up import warm_up_all
+from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.requests.request_queue import RequestQueue
@@ -87,19 +88,17 @@ def serve_bundled(
     engine = demo_engine(allowed_lateness_ms=30 * DAY_MS)
     for begin in range(0, n_past, _AT_ONCE):
         engine.apply(events[begin : min(begin + _AT_ONCE, n_past)])
-    processor = Processor(engine, EventDecoder())
     catalogue = Catalogue([CatalogueItem(item_id, title) for item_id, title in titles.items()])
-    processor.catalogue = lambda: catalogue
-    processor.quality = Quality(engine.split)
+    processor = Processor(engine, quality=Quality(engine.split), catalogue=lambda: catalogue)
     request_queue = RequestQueue()
     with ExitStack() as undo:
         undo.callback(source.close)
-        run = StandaloneService(BatchJob(processor, source), request_queue)
+        run = StandaloneService(BatchJob(processor, RecordDecoder(EventDecoder()), source), request_queue)
         served = ServiceHandle(
             request_queue,
             run.ingest,
             lambda: run.status,
-            lambda: run.state == "ready",
+            lambda: run.is_ready,
             processor.metrics,
             catalogue=lambda: catalogue,
             now_ms=lambda: engine.watermark or 0,
@@ -110,7 +109,7 @@ def serve_bundled(
 
         def watch(_: StandaloneService) -> None:
             nonlocal is_announced
-            if run.state == "ready" and not is_announced:
+            if run.is_ready and not is_announced:
                 is_announced = True
                 ready(server.url)
 

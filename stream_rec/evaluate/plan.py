@@ -100,6 +100,7 @@ def prequential(events: Sequence[Event], which: QuestionChoice = "next") -> Plan
 def hold_out_files(train: Sequence[Event], test: Sequence[Event], which: QuestionChoice = "next") -> Plan:
     """Learn *train*, then ask about *test* without learning it."""
     log = log_of([*train, *test])
+    # planted bug: hold-out-learns-test
     stretches = [Stretch("learn", 0, len(train)), Stretch("frozen", len(train), len(log))]
     return Plan("hold-out", log, stretches, asked_rows(log, which, np.arange(len(log)) >= len(train)))
 

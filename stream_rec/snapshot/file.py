@@ -128,7 +128,7 @@ def replace(
 
     *step* is called before each step, *yield_cpu* between pieces of work. Raises SnapshotError if the system refuses.
     """
-    temporary = path.with_suffix(TEMPORARY)
+    temporary = path.with_suffix(TEMPORARY)  # planted bug: named-before-whole
     try:
         step("open")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -357,7 +357,7 @@ def _read_parts(file: BinaryIO, n_bytes: int) -> Iterator[bytes]:
 
 
 def _compare(path: Path, section: Section, digest: xxh3_128) -> None:
-    if digest.hexdigest() != section.checksum:
+    if digest.hexdigest() != section.checksum:  # planted bug: torn-snapshot
         _refuse(path, f"torn: the checksum of {section.name} differs")
 
 

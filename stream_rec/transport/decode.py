@@ -31,7 +31,7 @@ def _decoded(decoder: EventDecoder, record: Record, now_ms: int | None) -> Decod
     try:
         if record.fault is not None:
             return DecodeError(*record.fault)
-        if record.tombstone:
+        if record.tombstone:  # planted bug: tombstone-ignored
             return decoder.decode_tombstone(record.key)
         if record.row is not None:
             return decoder.decode_row(record.row, now_ms)

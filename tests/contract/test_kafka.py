@@ -20,15 +20,16 @@ from subjects import Revocations, Subject, fresh, read, until
 
 from stream_rec.core.events import Event
 from stream_rec.errors import AssignmentLostError, FencedError, LogChangedError, RecordTooLargeError, TransportError
+from stream_rec.service.batches import NOT_A_MEMBER
 from stream_rec.service.consuming.batch_reader import BatchReader
 from stream_rec.transport.broker import Partition, ProducerRecord, Reader
-from stream_rec.transport.kafka import Client, open_broker
+from stream_rec.transport.kafka import KafkaClient, open_broker
 from stream_rec.transport.timeouts import TransportTimeouts
 
 # kafka-python drops the sockets of failed connections instead of closing them.
 pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning")
 
-CLIENTS: tuple[Client, ...] = ("kafka-python", "confluent")
+CLIENTS: tuple[KafkaClient, ...] = ("kafka-python", "confluent")
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 
 
@@ -42,14 +43,14 @@ def dropped_sockets() -> Iterator[None]:
 
 
 @pytest.fixture(params=CLIENTS)
-def client(request: pytest.FixtureRequest) -> Client:
+def client(request: pytest.FixtureRequest) -> KafkaClient:
     """One client after the other."""
-    chosen: Client = request.param
+    chosen: KafkaClient = request.param
     return chosen
 
 
 @pytest.fixture
-def subject(client: Client, broker: TestBroker) -> Iterator[Subject]:
+def subject(client: KafkaClient, broker: TestBroker) -> Iterator[Subject]:
     """The shared broker with one client."""
     made = subjects.kafka(client, broker)
     yield made
@@ -380,7 +381,7 @@ def is_a_sender(thread: threading.Thread) -> bool:
 
 
 @pytest.mark.slow
-def test_a_start_that_was_given_up_fences_no_other_writer(client: Client, own_broker: MakeBroker) -> None:
+def test_a_start_that_was_given_up_fences_no_other_writer(client: KafkaClient, own_broker: MakeBroker) -> None:
     """Not even where its errors are kept (by a log for example), and with them their frames."""
     broker = own_broker()
     made = subjects.kafka(client, broker)
@@ -426,7 +427,7 @@ def test_a_start_that_was_given_up_fences_no_other_writer(client: Client, own_br
 # --- a broker that goes away
 
 
-def test_no_broker_at_the_address(client: Client) -> None:
+def test_no_broker_at_the_address(client: KafkaClient) -> None:
     """It is a retriable error, and it comes within seconds."""
     began = time.monotonic()
     with pytest.raises(TransportError, match=r"127\.0\.0\.1:1\b") as caught:
@@ -436,7 +437,7 @@ def test_no_broker_at_the_address(client: Client) -> None:
 
 
 @pytest.mark.slow
-def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> None:
+def test_a_broker_that_comes_back(client: KafkaClient, own_broker: MakeBroker) -> None:
     """While the broker is away, errors are retriable; afterwards the same parts go on where they were.
 
     The writer first aborts once more, as a service does: a single broker that was killed may end a transaction without
@@ -508,7 +509,7 @@ def patiently(call: Any) -> None:
         call()
 
 
-def test_bounds_keep_their_timeout_where_no_broker_answers(client: Client, own_broker: MakeBroker) -> None:
+def test_bounds_keep_their_timeout_where_no_broker_answers(client: KafkaClient, own_broker: MakeBroker) -> None:
     """Both requests together: a caller that checks now and then must not hang with the broker."""
     broker = own_broker()
     made = subjects.kafka(client, broker)
@@ -574,12 +575,12 @@ def test_a_service_reads_on_after_what_retention_has_removed(subject: Subject, b
         dict.fromkeys(bounds, 1),
         lost=lost.append,
     )
-    batch_reader.own(dict.fromkeys(bounds, 1))
+    batch_reader.own(dict.fromkeys(bounds, 1), NOT_A_MEMBER)
     found: list[tuple[int, int]] = []
 
     def take() -> None:
-        if (handed := batch_reader.next(0.1)) is not None:
-            found.extend((record.partition, record.offset) for record in handed.batch.records)
+        if (read := batch_reader.next(0.1)) is not None:
+            found.extend((record.partition, record.offset) for record in read.batch.records)
 
     until(lambda: len(found) == 14, take)
     assert sorted(found) == [(each.number, at) for each, bound in sorted(bounds.items()) for at in range(3, bound.end)]

@@ -106,7 +106,7 @@ def test_a_request_makes_a_span(monkeypatch: pytest.MonkeyPatch) -> None:
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr("stream_rec.service.metrics.tracing.Tracing.by_environment", lambda: Tracing(provider))
+    monkeypatch.setattr("stream_rec.service.metrics.tracing.Tracing.by_environment", lambda _: Tracing(provider))
     trace = "0af7651916cd43dd8448eb211c80319c"
     with embedded(tracing=True) as running:
         running.client("GET", "/v1/sessions/s0/recommendations", traceparent=f"00-{trace}-b7ad6b7169203331-01")

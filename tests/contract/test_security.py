@@ -17,7 +17,7 @@ from subjects import fresh, read
 
 from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.broker import Broker, ProducerRecord, TopicSpec
-from stream_rec.transport.kafka import Client, open_broker
+from stream_rec.transport.kafka import KafkaClient, open_broker
 
 # kafka-python drops the sockets of failed connections instead of closing them.
 pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed <s:pytest.PytestUnraisableExceptionWarning")
@@ -35,9 +35,9 @@ def dropped_sockets() -> Iterator[None]:
 
 
 @pytest.fixture(params=["kafka-python", "confluent"])
-def client(request: pytest.FixtureRequest) -> Client:
+def client(request: pytest.FixtureRequest) -> KafkaClient:
     """One client after the other."""
-    chosen: Client = request.param
+    chosen: KafkaClient = request.param
     return chosen
 
 
@@ -58,7 +58,7 @@ def works(broker: Broker) -> None:
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
-def test_passwords(client: Client, security: Security, monkeypatch: pytest.MonkeyPatch, mechanism: str) -> None:
+def test_passwords(client: KafkaClient, security: Security, monkeypatch: pytest.MonkeyPatch, mechanism: str) -> None:
     """With each mechanism the right password is accepted, over TLS."""
     monkeypatch.setenv(PASSWORD, security.password)
     config = {
@@ -71,20 +71,20 @@ def test_passwords(client: Client, security: Security, monkeypatch: pytest.Monke
     works(open_broker(f"kafka://{security.sasl_tls}", client=client, config=config))
 
 
-def test_tls_alone(client: Client, security: Security) -> None:
+def test_tls_alone(client: KafkaClient, security: Security) -> None:
     """The client trusts the certificate that the setting names."""
     config = {"security.protocol": "SSL", "ssl.ca.location": str(security.ca_file)}
     works(open_broker(f"kafka://{security.tls}", client=client, config=config))
 
 
-def test_a_certificate_that_is_not_trusted(client: Client, security: Security) -> None:
+def test_a_certificate_that_is_not_trusted(client: KafkaClient, security: Security) -> None:
     """Without the file of trusted certificates, the error asks for that file."""
     with pytest.raises(SettingsError) as caught:
         open_broker(f"kafka://{security.tls}", client=client, config={"security.protocol": "SSL"})
     assert "kafka.ssl.ca.location" == caught.value.key
 
 
-def test_tls_where_there_is_none(client: Client, security: Security) -> None:
+def test_tls_where_there_is_none(client: KafkaClient, security: Security) -> None:
     """The error for a listener without TLS differs from that for a broker that is away."""
     with pytest.raises(SettingsError) as caught:
         open_broker(f"kafka://{security.sasl}", client=client, config={"security.protocol": "SSL"})
@@ -93,7 +93,7 @@ def test_tls_where_there_is_none(client: Client, security: Security) -> None:
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
 def test_a_wrong_password(
-    client: Client, security: Security, tmp_path: Path, caplog: pytest.LogCaptureFixture, mechanism: str
+    client: KafkaClient, security: Security, tmp_path: Path, caplog: pytest.LogCaptureFixture, mechanism: str
 ) -> None:
     """The error names the password's setting, and neither error nor log nor repr shows the password."""
     wrong = "wr0ng-s3cret"
@@ -112,7 +112,7 @@ def test_a_wrong_password(
 
 
 def test_the_password_is_nowhere_to_be_seen(
-    client: Client, security: Security, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: KafkaClient, security: Security, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The right password shows neither in the parts' reprs nor in the log, at any level."""
     monkeypatch.setenv(PASSWORD, security.password)
@@ -132,7 +132,7 @@ def test_the_password_is_nowhere_to_be_seen(
         part.close()
 
 
-def test_a_broker_that_asks_for_a_password(client: Client, security: Security) -> None:
+def test_a_broker_that_asks_for_a_password(client: KafkaClient, security: Security) -> None:
     """A client without credentials is refused, and does not wait for ever."""
     with pytest.raises((SettingsError, TransportError)):
         open_broker(f"kafka://{security.sasl}", client=client, config={})
@@ -181,14 +181,14 @@ def oauth(endpoint: str) -> dict[str, str]:
     }
 
 
-def test_tokens(client: Client, security: Security, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens(client: KafkaClient, security: Security, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """OAUTHBEARER fetches its token where the settings say."""
     monkeypatch.setenv(PASSWORD, "s3cret")
     works(open_broker(f"kafka://{security.sasl}", client=client, config=oauth(endpoint)))
 
 
 def test_a_token_that_is_refused(
-    client: Client, security: Security, endpoint: str, monkeypatch: pytest.MonkeyPatch
+    client: KafkaClient, security: Security, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wrong credentials for the token endpoint are a SettingsError."""
     monkeypatch.setenv(PASSWORD, "wr0ng")

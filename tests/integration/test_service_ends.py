@@ -54,7 +54,7 @@ def test_a_stop_in_good_order(shop: Shop, tmp_path: Path) -> None:
         next_one.ready()
         assert time.monotonic() - begun < 30
         eventually(shop.is_all_committed, "all")
-        assert 0 == next_one.live.counts.n_followed
+        assert 0 == next_one.kafka_service.counters.n_followed
     assert one_by_one([*MORE, *LATER], shop.clicks, Engine()) == pairs(shop.answers())
 
 

@@ -15,6 +15,7 @@ from topics import eventually
 
 from stream_rec.core.engine import Engine
 from stream_rec.errors import SettingsError, TransportError
+from stream_rec.service.state import ServiceState
 
 QUICK = {("kafka-python", "freeze"), ("confluent", "kill")}
 """Of four forms of an outage, the two that `make test` has the time for."""
@@ -52,7 +53,7 @@ def test_a_broker_that_is_away_for_a_while(shop: Shop, broker_: Broker, client: 
     with serving(shop.address, **shop.flags, kafka_client=client, batch_events="10") as service:
         service.ready()
         shop.produce(*keyed(LOG[:300]))
-        eventually(lambda: service.live.counts.n_answers > 20, "the first answers")
+        eventually(lambda: service.kafka_service.counters.n_answers > 20, "the first answers")
         lose(broker_, way, seconds)
         shop.produce(*keyed(LOG[300:]))
         eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "all", 120)
@@ -78,7 +79,7 @@ def test_a_broker_that_comes_later(shop: Shop, broker_: Broker, client: str) -> 
     shop.produce(*keyed(LOG))
     broker_.stop()
     with serving(shop.address, **shop.flags, kafka_client=client) as service:
-        eventually(lambda: service.is_over.is_set() or service.live.state == "waiting for the broker", "it waits")
+        eventually(lambda: service.is_over.is_set() or service.kafka_service.state is ServiceState.WAITING, "it waits")
         time.sleep(2)
         broker_.start()
         eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "all")

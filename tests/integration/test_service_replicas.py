@@ -54,7 +54,7 @@ def test_each_answers_for_its_share_and_knows_the_whole(shop: Shop, client: str)
         asked = event("c", "x", 10)
         shop.produce(*(Sent(sent.value, sent.key, partition=homes[1]) for sent in keyed([asked])))
         eventually(shop.is_all_committed, "the second")
-        assert [4, 1, 0] == [each.live.counts.n_answers for each in three]
+        assert [4, 1, 0] == [each.kafka_service.counters.n_answers for each in three]
     said = [msgspec.json.decode(got.value or b"", type=Answer) for got in shop.answers()]
     (answer,) = [each for each in said if each.session_id == "c"]
     assert [("y", "neighbours")] == [(item.item_id, item.source) for item in answer.items]
@@ -63,7 +63,7 @@ def test_each_answers_for_its_share_and_knows_the_whole(shop: Shop, client: str)
 
 def n_seen(service: Serving) -> int:
     """How many records it has applied, of its own or of others."""
-    return service.live.counts.n_followed + service.live.counts.n_read
+    return service.kafka_service.counters.n_followed + service.kafka_service.counters.n_read
 
 
 def is_shared(shop: Shop, services: list[Serving]) -> bool:
@@ -112,7 +112,7 @@ def test_one_that_was_frozen(shop: Shop, tmp_path: Path, client: str) -> None:
     with running(tmp_path, *argv) as frozen, serving(shop.address, **flags) as other:
         eventually(lambda: len(frozen.owned) == len(other.owned) == PARTITIONS // 2, "two shares")
         shop.produce(*keyed(LOG[:200]))
-        eventually(lambda: other.live.counts.n_answers > 0, "work")
+        eventually(lambda: other.kafka_service.counters.n_answers > 0, "work")
         frozen.freeze()
         eventually(lambda: other.is_over.is_set() or other.owned == everything(shop), "all is the other's")
         shop.produce(*keyed(LOG[200:300]))
@@ -138,22 +138,22 @@ def test_a_rebalance_amid_a_transaction(
     with serving(shop.address, **flags) as first:
         first.ready()
         eventually(lambda: first.owned == everything(shop), "all is the first one's")
-        life = first.live.life
-        assert life is not None
-        assert life.writer is not None
-        held, let_go, add = threading.Event(), threading.Event(), life.writer.add_offsets
+        loop = first.kafka_service.loop
+        assert loop is not None
+        assert loop.writer is not None
+        held, let_go, add = threading.Event(), threading.Event(), loop.writer.add_offsets
 
         def slowly(*arguments: object) -> None:
             held.set()
             let_go.wait(60)
             add(*arguments)  # type: ignore[arg-type]  # what it was given
 
-        monkeypatch.setattr(life.writer, "add_offsets", slowly)
+        monkeypatch.setattr(loop.writer, "add_offsets", slowly)
         shop.produce(*keyed(LOG[:100]))
         assert held.wait(60)
         with serving(shop.address, **flags) as second:
             eventually(
-                lambda: second.live.state == "ready" or second.is_over.is_set() or is_joining(second), "it joins"
+                lambda: second.kafka_service.is_ready or second.is_over.is_set() or is_joining(second), "it joins"
             )
             time.sleep(seconds)
             let_go.set()
@@ -165,7 +165,7 @@ def test_a_rebalance_amid_a_transaction(
 
 def is_joining(service: Serving) -> bool:
     """Whether it has recovered, and asked for a seat."""
-    return service.live.life is not None and hasattr(service.live.life, "pipeline")
+    return service.kafka_service.loop is not None
 
 
 @pytest.mark.slow
@@ -177,15 +177,15 @@ def test_a_static_seat_is_kept_while_its_owner_restarts(shop: Shop, tmp_path: Pa
         shop.address, **shop.flags, kafka=timeout, instance="two"
     ) as other:  # fmt: skip
         eventually(lambda: len(static.owned) == len(other.owned) == PARTITIONS // 2, "two shares")
-        mine, theirs, life = static.owned, other.owned, other.live.life
-        assert life is not None
-        generation = life.assignment.generation
+        mine, theirs, loop = static.owned, other.owned, other.kafka_service.loop
+        assert loop is not None
+        generation = loop.assignment.generation
         static.kill()
         shop.produce(*keyed(LOG))
         static.start()
         eventually(lambda: static.owned == mine, f"the same share: {static.said()}")
         eventually(shop.is_all_committed, "all")
-        assert (theirs, generation, life) == (other.owned, life.assignment.generation, other.live.life)
+        assert (theirs, generation, loop) == (other.owned, loop.assignment.generation, other.kafka_service.loop)
     assert each_answered_once(shop, LOG)
 
 

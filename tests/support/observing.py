@@ -26,7 +26,7 @@ from stream_rec.web.prometheus import Exposition, MetricSources
 class Watched(NamedTuple):
     """A service, and the sources of its metrics."""
 
-    live: KafkaService
+    kafka_service: KafkaService
     sources: MetricSources
 
 
@@ -43,14 +43,15 @@ def watched(
         broker.produce("clicks", value, b"k")
     snapshots = Snapshots(folder, {"of": "a test"}, every_s=0.0, keep=2, now_ms=lambda: 1_700_000_000_000, step=step)
     taker = StatsTaker()
-    watcher = StateListeners([taker, snapshots])
-    live = KafkaService(lambda _: parts(broker, snapshots)._replace(pipeline=Threads, watcher=watcher, **others))
+    listener = StateListeners([taker, snapshots])
+    components = parts(broker, snapshots, make_pipeline=Threads, listener=listener, **others)
+    service = KafkaService(lambda _: components)
     reporter = Reporter(None, taker, snapshots)
     return Watched(
-        live,
+        service,
         MetricSources(
-            lambda: reporter.status(live),
-            live.metrics,
+            lambda: reporter.status(service),
+            service.metrics,
             HttpMeter(),
             snapshots,
             snapshot_interval_s=300.0,
@@ -64,7 +65,7 @@ def watched(
 def running(service: Watched, done: Callable[[], bool]) -> Iterator[None]:
     """Run the service; the block begins once *done* holds."""
     over = threading.Event()
-    thread = threading.Thread(target=service.live.run, args=(over.is_set,))
+    thread = threading.Thread(target=service.kafka_service.run, args=(over.is_set,))
     thread.start()
     try:
         for _ in range(12_000):

@@ -10,16 +10,16 @@ from typing import Any
 
 from topics import SECONDS, eventually
 
-from stream_rec.service.assembly.kafka import build_live
+from stream_rec.service.assembly.kafka import build_kafka_service
 from stream_rec.service.running.kafka_service import KafkaService
 from stream_rec.settings import load
 
 
 class Serving:
-    """A running service. `live` is the service; `fail` raises the error that ended it."""
+    """A service that runs. `fail` raises what ended it."""
 
-    def __init__(self, live: KafkaService) -> None:
-        self.live = live
+    def __init__(self, kafka_service: KafkaService) -> None:
+        self.kafka_service = kafka_service
         self.error: BaseException | None = None
         self.is_over = threading.Event()
 
@@ -30,15 +30,15 @@ class Serving:
 
     def ready(self) -> "Serving":
         """Wait until it answers."""
-        eventually(lambda: self.is_over.is_set() or self.live.state == "ready", "ready")
+        eventually(lambda: self.is_over.is_set() or self.kafka_service.is_ready, "ready")
         self.fail()
         return self
 
     @property
     def owned(self) -> set[str]:
-        """The partitions assigned to it."""
-        life = self.live.life
-        return set() if life is None else set(map(str, life.assignment.owned))
+        """The partitions that it answers for."""
+        loop = self.kafka_service.loop
+        return set() if loop is None else set(map(str, loop.assignment.owned))
 
 
 def let_go_of_sockets() -> None:
@@ -61,27 +61,27 @@ def serving(address: str, *, config: Any = None, ends_with: Any = None, **flags:
     }
     stop = threading.Event()
     with ExitStack() as undo:
-        live, report = build_live(load(config=config, flags=given), undo)
-        service = Serving(live)
+        service, reporter, _ = build_kafka_service(load(config=config, flags=given), undo)
+        running = Serving(service)
 
         def run() -> None:
             try:
-                live.run(stop.is_set, report)
+                service.run(stop.is_set, reporter)
             except BaseException as error:  # noqa: BLE001  # the test sees it below
-                service.error = error
+                running.error = error
             finally:
-                service.is_over.set()
+                running.is_over.set()
 
         thread = threading.Thread(target=run, name="service")
         thread.start()
         try:
-            yield service
+            yield running
         finally:
             stop.set()
             thread.join(SECONDS)
             let_go_of_sockets()
         assert not thread.is_alive()
         if ends_with is None:
-            service.fail()
+            running.fail()
         else:
-            assert isinstance(service.error, ends_with)
+            assert isinstance(running.error, ends_with)

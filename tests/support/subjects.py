@@ -10,7 +10,7 @@ from kafka_broker import Broker as TestBroker
 
 from stream_rec.errors import TransportError
 from stream_rec.transport.broker import Broker, Member, OnRevoked, Partition, ProducerRecord, Reader, TopicSpec, Writer
-from stream_rec.transport.kafka import Client, open_broker
+from stream_rec.transport.kafka import KafkaClient, open_broker
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.transport.records import Record
 from stream_rec.transport.timeouts import TransportTimeouts
@@ -121,7 +121,7 @@ def memory() -> Subject:
     return Subject("memory", lambda *_: broker)
 
 
-def kafka(client: Client, broker: TestBroker) -> Subject:
+def kafka(client: KafkaClient, broker: TestBroker) -> Subject:
     """A real one, opened with *client*."""
     address = f"kafka://{broker.address}"
     return Subject(

@@ -13,8 +13,9 @@ import msgspec
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import EventDecoder, EventEncoder
-from stream_rec.service.assembly.standalone import build_embedded
+from stream_rec.service.assembly.standalone import build_standalone_service
 from stream_rec.service.committing.destinations import OutputDestinations
+from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.reporting.status import StatsTaker
@@ -99,7 +100,7 @@ def embedded(key: str | None = None, **flags: Any) -> Iterator[Running]:
     stop = threading.Event()
     failures: list[BaseException] = []
     with ExitStack() as undo:
-        run, served = build_embedded(settings, undo)
+        run, served = build_standalone_service(settings, undo)
         server = build_server(settings, served)
         undo.callback(server.close)
         server.start()
@@ -127,21 +128,22 @@ def on_broker(broker: MemoryBroker, limits: CallLimits | None = None) -> Iterato
     """A service on a broker in memory that has the topics `clicks` and `recs`; ready when entered."""
     request_queue, taker = RequestQueue(), StatsTaker()
     reporter = Reporter(None, taker, None)
-    parts = ServiceComponents(
+    components = ServiceComponents(
         broker,
         "clicks",
-        lambda: Processor(Engine(), EventDecoder()),
+        RecordDecoder(EventDecoder()),
+        lambda counters, metrics: Processor(Engine(), counters=counters, metrics=metrics),
         OutputDestinations(answers_topic="recs"),
         transactional_id="one",
-        watcher=taker,
+        listener=taker,
         request_queue=request_queue,
     )
-    live = KafkaService(lambda _: parts)
-    ingest = TopicIngest(lambda: broker, "clicks", EventEncoder(), request_queue)
-    served = ServiceHandle(request_queue, ingest, lambda: reporter.status(live), lambda: live.state == "ready")
+    service = KafkaService(lambda _: components)
+    ingest = TopicIngest(lambda: broker, "clicks", EventEncoder())
+    served = ServiceHandle(request_queue, ingest, lambda: reporter.status(service), lambda: service.is_ready)
     server = Server(served, "127.0.0.1:0", limits=limits).start()
     stop = threading.Event()
-    thread = threading.Thread(target=lambda: live.run(stop.is_set), name="service")
+    thread = threading.Thread(target=lambda: service.run(stop.is_set), name="service")
     thread.start()
     try:
         eventually(lambda: served.status().is_ready, "ready")

@@ -66,6 +66,7 @@ class Column:
     def _code(self, value: Stored | None) -> int:
         if value is None:
             return 0
+        # planted bug: true-is-one
         key = (type(value), value)  # True and 1.0 are equal but not the same value
         place = self._places.get(key)
         if place is None:

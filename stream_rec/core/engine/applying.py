@@ -176,6 +176,7 @@ class EventApplier:
             asks = wanted.wanted.reshape(n, 1) != 0
         else:
             if split.n_served > 1:
+                # planted bug: split-by-ordinal
                 served = split.served(self._state.index.state.session["hash"][batch.session])
             asks = np.zeros((n, len(split.models)), np.bool_)
             asks[np.arange(n), served] = wanted.wanted
@@ -260,5 +261,6 @@ class EventApplier:
 def _watermarks(batch: EventArrays, before: int) -> npt.NDArray[np.int64]:
     """Return the watermark after each event of *batch*, [n]; *before* is that before the first."""
     applied = batch.outcome == field.APPLIED
+    # planted bug: watermark-by-batch
     times: npt.NDArray[np.int64] = np.where(applied, np.maximum(batch.time, before), before)
     return np.maximum.accumulate(times)

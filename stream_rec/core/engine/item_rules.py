@@ -44,7 +44,7 @@ class ItemRules:
     def place_all(self) -> None:
         """Place all items, after their ordinals have changed."""
         if self.rules.catalogue is not None:
-            self.rules.forget_ordinals()
+            self.rules.forget_ordinals()  # planted bug: load-without-catalogue (2 lines)
             self.place(self._state.index.view.live_items())
 
     def _refresh_denials(self) -> None:

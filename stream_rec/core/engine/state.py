@@ -86,7 +86,7 @@ class EngineState:
     def erase(self, sessions: Iterable[int], owners: Sequence[int]) -> None:
         """Erase *sessions*, and the event ids of sessions whose ids hash to *owners*. O(event-id window)."""
         emptied: list[int] = []
-        for each in sorted(sessions):
+        for each in sorted(sessions):  # planted bug: forget-one-session (2 lines)
             self.index.drop(each)
             emptied += self.drain_lists().emptied
         if owners:

@@ -4,7 +4,7 @@ Knows nothing of queries, ids or eviction: it owns memory, and the kernels write
 """
 
 import math
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -69,13 +69,8 @@ ANYTHING: Final = Policy(
 """The policy that allows every item. Valid only without a catalogue, when all items are in row 0."""
 
 
-class _ScratchSizes(NamedTuple):
-    """What the scratch memory of a query must hold."""
-
-    items: int
-    candidates: int
-    query_items: int
-    marked_items: int
+_ScratchSizes = tuple[int, int, int, int]
+"""What the scratch memory of a query must hold: items, candidates, items of the query, marked items."""
 
 
 class IndexArrays:
@@ -89,7 +84,7 @@ class IndexArrays:
         self.state = _empty_state(limits)
         self.last_scratch: Scratch | None = None
         """What the last query used, unless it ran in several parts."""
-        self._scratch_sizes = _ScratchSizes(0, 0, 0, 0)
+        self._scratch_sizes: _ScratchSizes = (0, 0, 0, 0)
         self.list_capacity = _LIST_CAPACITY
         """The eviction front grows by so many entries."""
 
@@ -183,9 +178,10 @@ class IndexArrays:
 
         For several models, *whole* has the largest of each number. The memory is reused by the next query.
         """
-        sizes = self._sizes(whole, n_extra)
-        if self.last_scratch is None or any(a > b for a, b in zip(sizes, self._scratch_sizes, strict=True)):
-            self._scratch_sizes = _ScratchSizes(*map(max, sizes, self._scratch_sizes))
+        a, b, c, d = self._sizes(whole, n_extra)
+        e, f, g, h = self._scratch_sizes
+        if self.last_scratch is None or a > e or b > f or c > g or d > h:  # for each query, so no loop
+            self._scratch_sizes = (max(a, e), max(b, f), max(c, g), max(d, h))
             self.last_scratch = _new_scratch(self._scratch_sizes, self.limits.max_session_events)
         return self.last_scratch
 
@@ -197,7 +193,7 @@ class IndexArrays:
         last = int(min(whole[field.LAST], self.limits.max_session_events))
         n_slots = len(self.state.session)
         is_recent = whole[field.SAMPLING] == field.SAMPLE_RECENT
-        return _ScratchSizes(
+        return (
             len(self.state.item),
             min(int(whole[field.M]), n_slots) if is_recent else n_slots,
             max(last, n_extra),

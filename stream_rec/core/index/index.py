@@ -99,7 +99,7 @@ class Index:
         item["dirty"][fresh] = 1
         begin = int(counters[field.N_DIRTY])
         self.state.dirty[begin : begin + fresh.size] = fresh
-        counters[field.N_DIRTY] = begin + fresh.size
+        counters[field.N_DIRTY] = begin + fresh.size  # planted bug: unavailable-stays-popular
 
     # --- events
 
@@ -172,7 +172,7 @@ class Index:
 
     def forget_ids_of(self, owners: Sequence[int]) -> None:
         """Remove the event ids of the sessions with the hashes *owners* from the window. O(window)."""
-        self.arrays.rebuild_ids(without=np.array(owners, np.uint64))
+        self.arrays.rebuild_ids(without=np.array(owners, np.uint64))  # planted bug: forget-leaves-ids
 
     def free_items(self, items: Sequence[int]) -> None:
         """Free the posting blocks of *items*, which no session holds any more."""

@@ -126,6 +126,7 @@ def _fresh_ids(index: Index) -> Structs:
         return np.empty(0, field.SEEN_ID)
     oldest = max(watermark - index.view.limits.window_ms, field.NEVER)
     is_fresh = (seen["time"] >= oldest) & ((seen["high"] != 0) | (seen["low"] != 0))
+    # planted bug: load-forgets-ids
     return seen[is_fresh]  # type: ignore[no-any-return]
 
 
@@ -146,7 +147,7 @@ def load(index: Index, retained: RetainedState, denied: Sequence[int]) -> None:
     index.arrays.load_ids(retained.ids)
     counters[field.N_SESSIONS] = retained.sessions.size
     counters[field.N_EVENTS] = retained.item.size
-    counters[field.N_SESSION_ITEMS] = index.state.item["df"].sum()
+    counters[field.N_SESSION_ITEMS] = index.state.item["df"].sum()  # planted bug: load-without-count
     counters[field.N_BYTES] = _cost(retained)
     counters[field.TOP_VALID] = 0
 
@@ -208,7 +209,7 @@ def _oldest_first(last: I64, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.i
     is_same[1:-1] = np.diff(last[order]) == 0
     tied = np.flatnonzero(is_same[1:] | is_same[:-1])
     among = order[tied]
-    order[tied] = among[np.lexsort((hashes[among], last[among]))]
+    order[tied] = among[np.lexsort((hashes[among], last[among]))]  # planted bug: load-ties-by-ordinal
     return order
 
 

@@ -158,7 +158,7 @@ class IndexView:
         while True:
             words = self.state.postings[max(begin, end - reach) : end][::-1]
             sessions = (words & _SLOT_MASK).astype(np.int64)
-            sessions = sessions[(sessions != field.DEAD) & (sessions != own)]
+            sessions = sessions[(sessions != field.DEAD) & (sessions != own)]  # planted bug: explain-counts-itself
             if sessions.size >= most or end - reach <= begin:
                 return sessions[:most]  # type: ignore[no-any-return]
             reach *= 2

@@ -321,7 +321,7 @@ class _RuleSets:
         if len(self._numbers) < len(self.most):
             return len(self._numbers)
         for key, number in self._numbers.items():
-            if number not in pinned:
+            if number not in pinned:  # planted bug: rule-set-evicted
                 del self._numbers[key]
                 return number
         return None

@@ -108,7 +108,7 @@ class Quality:
 
     def on_forgotten(self, sessions: Sequence[int]) -> None:
         """Erase the answers to *sessions*, given by the XXH3-64 of their ids. Counts name no session and stay."""
-        score.forget(self._pending, np.array(sessions, np.uint64))
+        score.forget(self._pending, np.array(sessions, np.uint64))  # planted bug: forgotten-answer-pending
 
     def report(self, n_items: int) -> QualityReport:
         """Return the present figures; *n_items* is the number of retained items. O(items recommended)."""

@@ -66,7 +66,7 @@ _NOT_SETTABLE: Final = {
 }
 
 
-class _Entry(NamedTuple):
+class _ConfigEntry(NamedTuple):
     role: Role | None
     """None is for every part that knows the name."""
     value: str
@@ -76,7 +76,7 @@ class _Entry(NamedTuple):
 class Config:
     """The settings as `read_config` returns them: by dotted name, checked, with secrets in place."""
 
-    def __init__(self, entries: Mapping[tuple[Role | None, str], _Entry]) -> None:
+    def __init__(self, entries: Mapping[tuple[Role | None, str], _ConfigEntry]) -> None:
         self._entries = dict(entries)
         self._secrets = sorted({entry.value for entry in entries.values() if entry.secret}, key=len, reverse=True)
 
@@ -113,14 +113,14 @@ class Config:
 def read_config(given: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Config:
     """Check the settings, and read the secrets. Raises SettingsError, naming `kafka.` and the setting."""
     environ = os.environ if environ is None else environ
-    entries: dict[tuple[Role | None, str], _Entry] = {}
+    entries: dict[tuple[Role | None, str], _ConfigEntry] = {}
     for key, text in given.items():
         role, name = _scoped(key)
         dotted = name.replace("_", ".")
         if dotted in _NOT_SETTABLE:
             raise SettingsError(f"kafka.{key}", f"cannot be set: {_NOT_SETTABLE[dotted]}")
         secret = _is_secret(dotted)
-        entries[role, name] = _Entry(role, _value(key, text, environ, secret=secret), secret)
+        entries[role, name] = _ConfigEntry(role, _value(key, text, environ, secret=secret), secret)
     config = Config(entries)
     _refuse_idle_credentials(config)
     return config

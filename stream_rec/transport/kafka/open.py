@@ -10,15 +10,15 @@ from stream_rec.transport.kafka.address import parse_servers
 from stream_rec.transport.kafka.config import Config, read_config
 from stream_rec.transport.timeouts import TransportTimeouts
 
-__all__ = ["Client", "open_broker"]
+__all__ = ["KafkaClient", "open_broker"]
 
-Client = Literal["kafka-python", "confluent"]
+KafkaClient = Literal["kafka-python", "confluent"]
 
 
 def open_broker(
     address: str,
     *,
-    client: Client = "kafka-python",
+    client: KafkaClient = "kafka-python",
     config: Mapping[str, str] | None = None,
     key: str = "events",
     timeouts: TransportTimeouts | None = None,

@@ -15,10 +15,13 @@ from stream_rec.core.model import PRESETS, Trial, changed
 from stream_rec.core.outcome import Observation
 from stream_rec.core.quality import ModelShare, Quality, QualityReport
 from stream_rec.core.quality.report import figures
-from stream_rec.service.assembly.batch_job import build_job
-from stream_rec.service.processing.processor import Processor
+from stream_rec.service.assembly.batch_job import build_batch_job
+from stream_rec.service.batches import Batch
+from stream_rec.service.consuming.record_decoder import RecordDecoder
+from stream_rec.service.processing.processor import AnswerPolicy, Processor
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.status import StatsTaker, Status, read_status, status_lines
+from stream_rec.service.state import ServiceState
 from stream_rec.settings import load
 from stream_rec.transport.records import Record
 
@@ -40,9 +43,16 @@ def answer(session: str, *items: str, model: str = "sknn") -> Answer:
 
 
 def processor(*trials: Trial, **given: Any) -> Processor:
-    made = Processor(Engine("sknn", trials=trials), EventDecoder(), **given)
-    made.quality = Quality(made.engine.split, n=5, windows_ms=(60_000,))
-    return made
+    engine = Engine("sknn", trials=trials)
+    quality = Quality(engine.split, n=5, windows_ms=(60_000,))
+    return Processor(engine, quality=quality, policy=AnswerPolicy(**given))
+
+
+DECODE = RecordDecoder(EventDecoder())
+
+
+def process(made: Processor, records: list[Record]) -> None:
+    made.process_events(Batch(records, DECODE(records)))
 
 
 def counts_of(quality: Quality | None) -> list[tuple[str, int, int]]:
@@ -84,39 +94,39 @@ class TestRequests:
     def test_the_newest_answer_is_scored(self) -> None:
         """Only by the next event, and once."""
         made = processor(answers_events=False)
-        made.take_events([record(0, click("s", "a", 1000))])
+        process(made, [record(0, click("s", "a", 1000))])
         assert made.quality is not None
         made.quality.on_answered([answer("s", "b", "c"), answer("t", "b")])
         made.quality.on_answered([answer("s", "c", "b"), answer("s", "x", model="someone's")])
-        made.take_events([record(1, click("s", "b", 2000)), record(2, click("s", "c", 3000))])
+        process(made, [record(1, click("s", "b", 2000)), record(2, click("s", "c", 3000))])
         (found,) = made.quality.report(4).windows[0].models
         assert (3, 1, 1.0, 0.5, 0.5) == (found.answers, found.scored, found.hr, found.mrr, found.coverage)
 
     def test_requests_count_unless_they_are_trials(self) -> None:
         """A request that names a model, a preset or its parameters is not a visitor's."""
         made = processor(Trial(model=PRESETS["stan"], shadow=True), answers_events=False)
-        made.take_events([record(0, click("s", "a", 1000))])
+        process(made, [record(0, click("s", "a", 1000))])
         asks: list[dict[str, Any]] = [{}, {"n": 3}, {"model": "stan"}, {"preset": "stan"}, {"m": 9}, {"k": 9}]
         asks += [{"last": 1}, {"fallbacks": False}, {"explain": True}, {"seen": "keep"}]
-        made.take_requests([record(place, {"session_id": "s", **ask}) for place, ask in enumerate(asks)])
-        made.take_requests([record(0, {"items": ["a"]}), record(0, b"not JSON")])
+        made.process_requests([record(place, {"session_id": "s", **ask}) for place, ask in enumerate(asks)])
+        made.process_requests([record(0, {"items": ["a"]}), record(0, b"not JSON")])
         assert [("sknn", 3, 0), ("stan", 3, 0)] == counts_of(made.quality)
-        made.take_events([record(1, click("s", "b", 2000))])
+        process(made, [record(1, click("s", "b", 2000))])
         assert [("sknn", 3, 1), ("stan", 3, 1)] == counts_of(made.quality)
 
     def test_an_expired_request_does_not_count(self) -> None:
         """Its answer reached no visitor."""
         made = processor(answers_events=False, request_ttl_ms=10, clock_ms=lambda: 1_000)
-        made.take_events([record(0, click("s", "a", 1000))])
+        process(made, [record(0, click("s", "a", 1000))])
         old = msgspec.structs.replace(record(0, {"session_id": "s"}), timestamp_ms=1)
-        (refused,) = made.take_requests([old]).answers
+        (refused,) = made.process_requests([old]).answers
         assert ("expired", "sknn") == (refused.reason, refused.model)
         assert [("sknn", 0, 0)] == counts_of(made.quality)
 
     def test_an_answer_before_the_first_event_does_not_count(self) -> None:
         """There is no event time yet to count it under."""
         made = processor(answers_events=False)
-        made.take_requests([record(0, {"session_id": "s"})])
+        made.process_requests([record(0, {"session_id": "s"})])
         assert [("sknn", 0, 0)] == counts_of(made.quality)
 
 
@@ -135,8 +145,8 @@ class TestEvents:
     def test_an_event_that_is_not_applied_scores_nothing(self) -> None:
         """A duplicate and a late event; the other two follow an answer."""
         made = processor()
-        made.take_events([record(place, each) for place, each in enumerate(self.LOG)])
-        assert made.counts.n_duplicates == made.counts.dead["late"] == 1
+        process(made, [record(place, each) for place, each in enumerate(self.LOG)])
+        assert made.counters.n_duplicates == made.counters.dead["late"] == 1
         assert [("sknn", 2, 1)] == counts_of(made.quality), "the first two have left the window"
 
     def test_events_of_another_process_are_not_counted(self) -> None:
@@ -144,14 +154,14 @@ class TestEvents:
         made = processor()
         records = [record(place, click("s", item, 1000 + place)) for place, item in enumerate("abcd")]
         for each, ours in zip(records, (True, True, False, True), strict=True):
-            made.take_decoded([each], made.decode([each]), _mask(ours))
+            made.process_events(Batch([each], DECODE([each]), _mask(ours)))
         assert [("sknn", 3, 1)] == counts_of(made.quality)
 
     def test_a_forgotten_session_leaves_no_answer(self) -> None:
         """Law 7: an order in the log erases answers that wait for an event."""
         made = processor()
-        made.take_events([record(0, click("s", "a", 1000)), record(1, b'{"type":"forget","session_id":"s"}')])
-        made.take_events([record(2, click("s", "b", 2000))])
+        process(made, [record(0, click("s", "a", 1000)), record(1, b'{"type":"forget","session_id":"s"}')])
+        process(made, [record(2, click("s", "b", 2000))])
         assert [("sknn", 2, 0)] == counts_of(made.quality)
 
     def test_a_window_holds_its_last_sixty_steps(self) -> None:
@@ -160,9 +170,9 @@ class TestEvents:
             made = processor()
             quality = made.quality
             assert quality is not None
-            made.take_events([record(0, click("s", "a", 120_000))])
+            process(made, [record(0, click("s", "a", 120_000))])
             quality.on_answered([answer("t", "a", "b")])
-            made.take_decoded(*_followed(made, click("u", "c", 120_000 + later)))
+            made.process_events(Batch(*_followed(made, click("u", "c", 120_000 + later))))
             for _ in range(2):
                 (found,) = quality.report(4).windows[0].models
                 assert ((2, 0.5) if inside else (0, 0.0)) == (found.answers, found.coverage)
@@ -173,7 +183,7 @@ class TestEvents:
         arm = Trial(model=changed(PRESETS["stan"], name="arm"), share=0.5)
         made = processor(arm, Trial(model=PRESETS["v-sknn"], shadow=True))
         log = [click(f"s{j % 20}", f"i{j % 7}", 1000 + j) for j in range(200)]
-        made.take_events([record(place, each) for place, each in enumerate(log)])
+        process(made, [record(place, each) for place, each in enumerate(log)])
         main, other, shadow = counts_of(made.quality)
         assert ("v-sknn", 200, 180) == shadow
         assert (200, 180) == (main[1] + other[1], main[2] + other[2])
@@ -193,7 +203,7 @@ class TestEvents:
 def _followed(made: Processor, value: dict[str, Any]) -> Any:
     """An event that another process answers for."""
     records = [record(9, value)]
-    return records, made.decode(records), _mask(*[False])
+    return records, DECODE(records), _mask(*[False])
 
 
 def _mask(*values: bool) -> Any:
@@ -205,7 +215,7 @@ def test_a_report_has_a_line_for_each_model() -> None:
     engine = Engine("sknn", trials=[Trial(model=PRESETS["stan"], shadow=True)])
     assert [] == quality_lines(Quality(engine.split).report(1))
     made = processor(Trial(model=PRESETS["stan"], shadow=True))
-    made.take_events([record(j, click("s", "ab"[j % 2], 1000 + j)) for j in range(11)])
+    process(made, [record(j, click("s", "ab"[j % 2], 1000 + j)) for j in range(11)])
     assert made.quality is not None
     report = made.quality.report(2)
     lines = quality_lines(report)
@@ -224,7 +234,7 @@ class TestService:
         log = [click(f"s{j % 9}", f"i{j % 4}", 1000 + j) for j in range(100)]
         (folder / "clicks.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, log)))
         given = {"events": str(folder / "clicks.jsonl"), "recommendations": str(folder / "recs.jsonl"), **flags}
-        with closing(build_job(load(flags={"models": MODELS, "output_mode": "overwrite", **given}))) as job:
+        with closing(build_batch_job(load(flags={"models": MODELS, "output_mode": "overwrite", **given}))) as job:
             job.run()
             return [line for line in job.summary() if line.startswith("quality")]
 
@@ -245,18 +255,18 @@ class TestService:
     def test_the_status_reports_it(self, tmp_path: Path) -> None:
         """Computed once a second on the engine's thread, read back, and shown to people."""
         made = processor(Trial(model=PRESETS["stan"], share=0.25))
-        made.take_events([record(j, click("s", "ab"[j % 2], 1000 + j)) for j in range(11)])
+        process(made, [record(j, click("s", "ab"[j % 2], 1000 + j)) for j in range(11)])
         taker = StatsTaker(lambda: 5.0, made.quality)
         taker.idle(made.engine)
         status = Status(
-            state="ready",
+            state=ServiceState.READY,
             at_ms=0,
             pid=1,
             generation=1,
             owned=[],
             lag={},
             commits=0,
-            counts=made.counts,
+            counts=made.counters,
             stats=taker.stats,
             last_snapshot=None,
             models=taker.models,

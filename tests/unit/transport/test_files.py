@@ -348,7 +348,7 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 # -------------------------------------------------------------------------------- standard streams
 
 
-class Pipe(io.TextIOWrapper):
+class StdinPipe(io.TextIOWrapper):
     """A text stream over the reading end of a pipe, as sys.stdin is."""
 
 
@@ -357,7 +357,7 @@ def test_a_line_from_a_pipe_is_there_as_soon_as_it_is_written(
 ) -> None:
     """Batches do not wait to fill; an empty one means that no record is waiting."""
     reader, writer = os.pipe()
-    with open(reader, "rb") as raw, Pipe(raw) as stdin:  # noqa: PTH123 (a descriptor)
+    with open(reader, "rb") as raw, StdinPipe(raw) as stdin:  # noqa: PTH123 (a descriptor)
         monkeypatch.setattr(sys, "stdin", stdin)
         batches = open_source("-").batches(100)
         assert [] == next(batches)

@@ -60,7 +60,7 @@ def test_a_complete_service_exposes_every_family(tmp_path: Path) -> None:
     def has_everything() -> bool:
         status = sources.status()  # other threads take the lag and the state's figures now and then
         has_figures = bool(status.lag) and status.stats is not None and status.stats.watermark is not None
-        return service.live.metrics.batch_records.sum == 32 and snapshots.last is not None and has_figures
+        return service.kafka_service.metrics.batch_records.sum == 32 and snapshots.last is not None and has_figures
 
     with running(service, has_everything):
         exposed = {name for name, _ in figures(sources)}
@@ -75,12 +75,12 @@ def test_a_complete_service_exposes_every_family(tmp_path: Path) -> None:
 def test_outcomes_add_up(tmp_path: Path) -> None:
     """Events by outcome are all that was read; answers by source are all answers; dead letters have their reasons."""
     service = watched(tmp_path, [*map(click, range(30)), *BROKEN])
-    sources, counts = service.sources, service.live.counts
+    sources, counts = service.sources, service.kafka_service.counters
 
     def has_seen_all() -> bool:
         stats = sources.status().stats  # taken once a second, so later than the batches are counted
         is_last = stats is not None and stats.watermark == 1_029
-        return service.live.metrics.batch_records.sum == 32 and is_last
+        return service.kafka_service.metrics.batch_records.sum == 32 and is_last
 
     with running(service, has_seen_all):
         found = figures(sources)

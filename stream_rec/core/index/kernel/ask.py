@@ -74,13 +74,13 @@ def ask(
     scratch.trace[TRACE_LENGTH] = query.size
     scratch.trace[TRACE_CHOSEN] = n_chosen
     scratch.trace[TRACE_HOLDERS] = holders
-    scratch.trace[TRACE_MIX] = factor
+    scratch.trace[TRACE_MIX] = factor  # planted bug: explain-without-rules
     scratch.trace[TRACE_REPEATS] = scale
     take_best(state, scratch, p, policy, answers, row, n_touched, NEIGHBOURS)
     if p.whole[FALLBACKS] != 0 and answers.n[row] < p.whole[N]:
         n_marked = fill(state, scratch, p, policy, query, own, answers, row, n_marked)
     for j in range(n_marked):
-        scratch.mark[scratch.marked[j]] = 0
+        scratch.mark[scratch.marked[j]] = 0  # planted bug: marks-left
 
 
 @inner

@@ -117,7 +117,7 @@ def ask_and_apply(
     The models' arrays are stacked, [models, ...]; the answer of model j for event i is in row i * models + j. An event
     marked 2 gets answers but is not applied.
     """
-    models = stacked.whole.shape[0]
+    models = stacked.whole.shape[0]  # planted bug: learns-before-asking (3 lines)
     for i in range(begin, batch.time.size):
         if asks[i] > 0 and state.counters[STAGE] == STAGE_APPLY:
             for j in range(models):
@@ -166,14 +166,14 @@ def ask_many(
     models = stacked.whole.shape[0]
     for i in range(first, last):
         begin, end = queries.begin[i], queries.end[i]
-        q = i if policy.terms.size > 1 else 0
+        q = i if policy.terms.size > 1 else 0  # planted bug: requests-share-rules
         for j in range(models):
             p = _one_of(stacked, j)
             if begin == OWN_EVENTS:
                 asking.ask_session(state, scratch, p, queries.own[i], policy, q, answers, i * models + j)
             else:
                 seen = queries.item[begin:end]
-                query = queries.item[max(begin, end - p.whole[LAST]) : end]
+                query = queries.item[max(begin, end - p.whole[LAST]) : end]  # planted bug: queries-leak
                 asking.ask(state, scratch, p, query, seen, policy, q, queries.own[i], answers, i * models + j)
 
 

@@ -104,6 +104,7 @@ def _fill_boosted(
     n_top = state.counters[N_TOP]
     for j in range(n_top):
         score = state.top[j]["score"]
+        # planted bug: boosted-too-early
         if answers.n[row] == wanted and answers.score[row, wanted - 1] > score * most:
             return
         item = state.top[j]["item"]

@@ -92,16 +92,18 @@ def _apply_one(state: State, batch: EventArrays, i: int) -> int:
         if (counters[N_SEEN_IDS] + 1) * 2 > state.seen.size:
             return MORE_ID_CAPACITY
         id_place = find_id(state.seen, batch.id_key[i, 0], batch.id_key[i, 1])
+        # planted bug: id-applied-twice
         if not is_vacant(state.seen, id_place) and state.seen[id_place]["time"] >= watermark - limits[ID_WINDOW]:
             batch.outcome[i] = DUPLICATE
             return DONE
-    if watermark != NEVER and time < watermark - limits[LATENESS]:
+    if watermark != NEVER and time < watermark - limits[LATENESS]:  # planted bug: late-applied
         batch.outcome[i] = LATE
         return DONE
     if _needs_frame(state, time):
         return NEW_FRAME
     if not has_list_capacity(state, state.session[slot]["events"]):
         return MORE_LIST_CAPACITY
+    # planted bug: returns-after-retention
     if state.session[slot]["events"] > 0 and time - state.session[slot]["last"] > limits[REJOIN]:
         drop_session(state, slot, i - 1, False)
     if not ensure_event_capacity(state, slot):

@@ -145,7 +145,7 @@ def _mean_weight(state: State, p: Parameters, slot: int) -> float:
         roles |= p.type_role[kind]
         total += p.type_weight[kind]
     mean = total / n
-    return mean + p.real[BONUS] if (roles & IS_BONUS) != 0 else mean
+    return mean + p.real[BONUS] if (roles & IS_BONUS) != 0 else mean  # planted bug: bonus-for-all
 
 
 @inner
@@ -211,7 +211,7 @@ def _gather(state: State, scratch: Scratch, p: Parameters, distinct: int, own: i
                 head[j] = postings[here]
             else:
                 n_ended += 1
-        if slot != own and (not is_filtered or _passes(state, p, slot)):
+        if slot != own and (not is_filtered or _passes(state, p, slot)):  # planted bug: own-neighbour
             scratch.candidate[n] = slot
             scratch.similarity[n] = similarity
             scratch.step[n] = scratch.query[scratch.lists[scratch.match[0]]["query"]]["step"]
@@ -275,7 +275,7 @@ def _sample(scratch: Scratch, p: Parameters, n: int) -> int:
     least = _nth_largest(scratch.ordered, n, m)
     n_equal = m
     for c in range(n):
-        n_equal -= scratch.key[c] > least
+        n_equal -= scratch.key[c] > least  # planted bug: equal-key-takes-older
     kept = 0
     for c in range(n):
         value = scratch.key[c]
@@ -328,7 +328,7 @@ def _choose(scratch: Scratch, p: Parameters, n: int) -> int:
     n_equal = k - n_above
     n_chosen = 0
     for c in range(n):
-        value = scratch.similarity[c]
+        value = scratch.similarity[c]  # planted bug: equal-takes-older (2 lines)
         takes = value > least or (value == least and n_equal > 0)
         n_equal -= value == least
         scratch.chosen[n_chosen] = c

@@ -102,7 +102,7 @@ def advance_front(state: State) -> bool:
         slot = state.front[counters[FRONT_START]]["session"]
         time = state.front[counters[FRONT_START]]["time"]
         if not _is_void(state, slot, time, state.front[counters[FRONT_START]]["hash"]):
-            if state.session[slot]["last"] == time:
+            if state.session[slot]["last"] == time:  # planted bug: evicts-newest (2 lines)
                 return True
             if counters[N_QUEUED] == state.queued.size:
                 return False

@@ -109,7 +109,7 @@ def count_category(
     group = policy.group[state.item[item]["row"]]
     n, last = 0, -1
     if group > 0:
-        for j in range(answers.n[row]):
+        for j in range(answers.n[row]):  # planted bug: category-per-source (2 lines)
             if policy.group[state.item[answers.item[row, j]]["row"]] == group:
                 n += 1
                 last = j

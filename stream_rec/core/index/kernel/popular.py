@@ -48,7 +48,7 @@ def count(state: State, item: int, time: int, change: int) -> None:
     _expire_counts(state, item)
     place = item * POPULAR_STEPS + step % POPULAR_STEPS
     state.counts[place] = np.uint32(np.int64(state.counts[place]) + change)
-    if state.item[item]["dirty"] == 0:
+    if state.item[item]["dirty"] == 0:  # planted bug: popularity-not-repaired
         state.item[item]["dirty"] = 1
         state.dirty[state.counters[N_DIRTY]] = item
         state.counters[N_DIRTY] += 1

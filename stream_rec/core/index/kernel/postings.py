@@ -60,7 +60,7 @@ def is_older(state: State, slot: int, other: int) -> bool:
     a, b = state.session[slot]["last"], state.session[other]["last"]
     if a != b:
         return a < b
-    return state.session[slot]["hash"] < state.session[other]["hash"]
+    return state.session[slot]["hash"] < state.session[other]["hash"]  # planted bug: ties-by-ordinal
 
 
 @inner
@@ -246,6 +246,7 @@ def _bury(state: State, item: int, index: int) -> None:
         return
     state.item[item]["low"] = min(index, state.item[item]["low"]) if state.item[item]["dead"] > 0 else index
     state.item[item]["dead"] += 1
+    # planted bug: compaction-revives
     low = max(state.item[item]["low"], state.item[item]["start"])  # what is before the start has been evicted
     if state.item[item]["dead"] >= _MANY_DEAD and state.item[item]["dead"] * 4 >= end - low:
         _compact(state, item, low, low)

@@ -23,7 +23,7 @@ def weigh_repeats(state: State, scratch: Scratch, policy: Policy, seen: np.ndarr
     old, new = 0.0, 0.0
     for j in range(n_touched):
         item = scratch.touched[j]
-        if is_blocked(state, scratch, policy, item):
+        if is_blocked(state, scratch, policy, item):  # planted bug: repeats-count-blocked (2 lines)
             continue
         if (scratch.mark[item] & np.uint8(IN_SESSION)) == 0:
             new += scratch.score[item]

@@ -76,7 +76,7 @@ def place_events(state: State, columns: RetainedColumns, items: I32, newest_in: 
         for j in range(n - 1, -1, -1):
             item = items[columns.item[first + j]]
             word = np.uint32(item)
-            if newest_in[item] == slot:
+            if newest_in[item] == slot:  # planted bug: load-counts-repeats
                 word |= REPEAT_BIT
             else:
                 newest_in[item] = slot

@@ -32,7 +32,7 @@ def count_rules(state: State, scratch: Scratch, p: Parameters, item: int, own: i
         word = state.postings[here]
         here -= 1
         slot = np.int64(word & SLOT)
-        if (word & SLOT) == SLOT or slot == own:
+        if (word & SLOT) == SLOT or slot == own:  # planted bug: follows-own-rules
             continue
         left -= 1
         n_touched, found = _count_session(state, scratch, p, item, slot, n_touched)

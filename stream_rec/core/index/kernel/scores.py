@@ -157,6 +157,7 @@ def rank(
     if scratch.term[TERM_CAP] > 0:
         n_alike, lowest = count_category(state, scratch, policy, answers, row, begin, item)
         if n_alike >= scratch.term[TERM_CAP]:
+            # planted bug: category-full
             if lowest < 0 or _is_below(state, item, score, items[row, lowest], scores[row, lowest]):
                 return
             for j in range(lowest, n - 1):

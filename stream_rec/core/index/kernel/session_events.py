@@ -111,7 +111,7 @@ def drop_session(state: State, slot: int, at_event: int, is_oldest: bool) -> Non
     state.session[slot]["items"] = 0
     state.session[slot]["queued"] = NEVER
     counters[N_SESSIONS] -= 1
-    counters[N_EVENTS] -= n
+    counters[N_EVENTS] -= n  # planted bug: evicted-still-counted
     counters[N_BYTES] -= state.limits[SESSION_COST] + state.session[slot]["id_bytes"] + n * state.limits[EVENT_COST]
     state.released[counters[N_RELEASED]]["session"] = slot
     state.released[counters[N_RELEASED]]["event"] = at_event
@@ -184,7 +184,7 @@ def grow(state: State, slot: int, item: int, time: int, kind: int) -> bool:
     at = state.session[slot]["at"]
     n = state.session[slot]["events"]
     place = n
-    while place > 0 and state.event_time[at + place - 1] > time:
+    while place > 0 and state.event_time[at + place - 1] > time:  # planted bug: late-joins-last
         place -= 1
     moves = n == 0 or time > state.session[slot]["last"]
     if moves:
@@ -192,7 +192,7 @@ def grow(state: State, slot: int, item: int, time: int, kind: int) -> bool:
             if not is_repeated(state, j):
                 remove(state, item_of(state, j), slot, False)
         state.session[slot]["last"] = time
-        for j in range(at, at + n):
+        for j in range(at, at + n):  # planted bug: growing-keeps-place (3 lines)
             if not is_repeated(state, j):
                 insert(state, item_of(state, j), slot)
     is_new = _insert_event(state, slot, place, item, time, kind)

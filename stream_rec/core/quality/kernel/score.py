@@ -158,7 +158,7 @@ def _move_to(tally: Tally, time: int) -> None:
             for m in range(tally.answers.shape[2]):
                 tally.answers[w, at, m] = 0
                 for rank in range(tally.ranks.shape[3]):
-                    tally.ranks[w, at, m, rank] = 0
+                    tally.ranks[w, at, m, rank] = 0  # planted bug: window-keeps-old
                     tally.novel[w, at, m, rank] = 0
 
 
@@ -229,13 +229,13 @@ def score_applied(
         session = sessions[batch.session[i]]["hash"]
         at = _find(pending, session)
         place = np.int64(pending.table[at])
-        if place >= 0 and counted[i]:
+        if place >= 0 and counted[i]:  # planted bug: others-judged
             _score(pending, tally, place, items[batch.item[i]]["hash"], np.int64(batch.novel[i]))
         is_asked = False
         for m in range(rows.shape[1]):
             is_asked = is_asked or (counted[i] != 0 and rows[i, m] >= 0)
         if not is_asked:
-            if place >= 0:
+            if place >= 0:  # planted bug: judged-by-every-event (3 lines)
                 _drop(pending, at)
             continue
         place = np.int64(_place_of(pending, session))

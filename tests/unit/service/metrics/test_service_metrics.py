@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from observing import click, histogram, running, watched
 
-from stream_rec.core.events import Answer
-from stream_rec.service.batches import BatchResult, BatchTimings
+from stream_rec.core.events import Answer, Event
+from stream_rec.service.batches import NOT_A_MEMBER, Batch, BatchResult, ProcessedBatch, ReadBatch
 from stream_rec.service.metrics.histogram import SECONDS, SIZES, Histogram, Percentiles
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.transport.broker import Partition
@@ -83,12 +83,13 @@ class TestHistogram:
             SECONDS.places([0.00123])
 
 
-def output(n: int, *, mine: list[bool] | None = None, times: list[int | None] | None = None) -> BatchResult:
+def result(n: int, *, owned: list[bool] | None = None, times: list[int | None] | None = None) -> BatchResult:
     timestamps = times or [None] * n
     records = [Record(b"", "clicks", 0, at, timestamp_ms=timestamps[at]) for at in range(n)]
-    passage = BatchTimings(1.0, 1.25, 3.25, records, None if mine is None else np.array(mine))
-    settled = {} if mine == [False] * n else {CLICKS: n}
-    return BatchResult([Answer("s", None, [], None, {}, "m")] * n, [], settled, passage=passage)
+    batch = Batch(records, [Event("s", "i", at) for at in range(n)], None if owned is None else np.array(owned))
+    commit_offsets = {} if owned == [False] * n else {CLICKS: n}
+    read = ReadBatch(batch, commit_offsets, {CLICKS: n}, read_at=1.0)
+    return BatchResult(read, ProcessedBatch([Answer("s", None, [], None, {}, "m")] * n, []), 1.25, 3.25)
 
 
 class TestServiceMetrics:
@@ -97,8 +98,8 @@ class TestServiceMetrics:
     def test_stages_of_a_batch(self) -> None:
         """Each batch counts once, however many a commit holds."""
         metrics = ServiceMetrics()
-        metrics.committed([output(2), output(5)], 4.0, 4.5)
-        metrics.committed([BatchResult([], [], {CLICKS: 9})], 5.0, 5.5)
+        metrics.committed([result(2), result(5)], 4.0, 4.5)
+        metrics.committed([BatchResult.of_offsets({CLICKS: 9}, NOT_A_MEMBER)], 5.0, 5.5)
         counts = {name: getattr(metrics, name).count for name in ("mailbox", "apply", "batch_records", "commit")}
         assert {"mailbox": 2, "apply": 2, "batch_records": 2, "commit": 2} == counts
         assert (0.5, 4.0, 7.0, 1.0, 7.0) == (
@@ -114,16 +115,16 @@ class TestServiceMetrics:
         now = int(time() * 1000)
         times = [now - 2000, now - 50_000, None, now + 60_000]
         metrics = ServiceMetrics()
-        metrics.committed([output(4, mine=[True, False, True, True], times=times)], 4.0, 4.5)
-        followed = output(3, mine=[False] * 3, times=[now - 9000] * 3)
-        metrics.committed([followed, output(1, times=[None])], 4.0, 4.5)
+        metrics.committed([result(4, owned=[True, False, True, True], times=times)], 4.0, 4.5)
+        followed = result(3, owned=[False] * 3, times=[now - 9000] * 3)
+        metrics.committed([followed, result(1, times=[None])], 4.0, 4.5)
         assert 2 == metrics.end_to_end.count
         assert 2.0 == pytest.approx(metrics.end_to_end.sum, abs=1.0)
 
     def test_latency_is_returned_for_stages_with_values(self) -> None:
         """In milliseconds; a stage without values in the last minute is left out."""
         metrics = ServiceMetrics()
-        metrics.committed([output(1)], 100.0, 100.02)
+        metrics.committed([result(1)], 100.0, 100.02)
         latency = metrics.latency_ms(101.0, http=Percentiles(0.001, 0.002, 0.003))
         assert {"mailbox", "apply", "commit", "http"} == set(latency)
         assert {"p50": 1.0, "p90": 2.0, "p99": 3.0} == latency["http"]
@@ -154,14 +155,14 @@ class TestService:
     def test_every_batch_commit_and_recovery_is_measured(self, tmp_path: Path) -> None:
         """And every answer is counted by its source."""
         service = watched(tmp_path, [click(at) for at in range(60)])
-        live = service.live
-        with running(service, lambda: live.metrics.batch_records.sum == 60):
-            metrics = live.metrics
+        kafka_service = service.kafka_service
+        with running(service, lambda: kafka_service.metrics.batch_records.sum == 60):
+            metrics = kafka_service.metrics
             assert {"mailbox", "apply", "commit", "end_to_end"} >= set(metrics.latency_ms())
             assert metrics.batch_records.count == metrics.apply.count == metrics.mailbox.count
             assert 60 == metrics.commit_answers.sum
             assert metrics.commit.count > 0
             assert (1, 1) == (metrics.recoveries.count, metrics.rebalances.count)
             assert metrics.apply.percentiles(monotonic()) is not None
-        assert live.counts.n_answers == live.counts.sources.total()
-        assert {"neighbours", "nothing"} <= set(live.counts.sources)
+        assert kafka_service.counters.n_answers == kafka_service.counters.sources.total()
+        assert {"neighbours", "nothing"} <= set(kafka_service.counters.sources)

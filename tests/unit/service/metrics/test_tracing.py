@@ -58,8 +58,8 @@ class TestBatches:
     def test_a_batch_is_a_trace_with_its_steps(self, recorder: SpanRecorder, tmp_path: Path) -> None:
         """Waiting, applying and committing, one after the other, with counts."""
         values = [*map(click, range(20)), b"broken"]
-        service = watched(tmp_path, values, observe=Tracing(recorder.provider).committed)
-        with running(service, lambda: service.live.metrics.batch_records.sum == 21):
+        service = watched(tmp_path, values, on_committed=Tracing(recorder.provider).committed)
+        with running(service, lambda: service.kafka_service.metrics.batch_records.sum == 21):
             pass
         batches = recorder.named("batch")
         assert 21 == sum((span.attributes or {})["messaging.batch.message_count"] for span in batches)  # type: ignore[misc]  # a number

@@ -77,7 +77,7 @@ class TestAddresses:
         assert SECRET not in str(caught.value)
 
 
-class TestSecrets:
+class TestSecretSettings:
     """By reference only, and never shown."""
 
     @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def written(writer: ConfluentWriter, wanted: list[ProducerRecord]) -> int:
     raise AssertionError("it does not end")
 
 
-class TestBatches:
+class TestBatchLimits:
     """librdkafka fills batches up to one size, whatever a topic accepts, and splits none."""
 
     def test_a_topic_with_a_low_limit_gets_less_at_a_time(self) -> None:

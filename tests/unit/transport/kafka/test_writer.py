@@ -67,7 +67,7 @@ class Python:
         return PythonWriter(lambda _: make(), settings, lambda _: 1 << 20, errors, timeouts)
 
 
-class Made:
+class FakeWriter:
     """A writer, the calls of its producers, how many there were, and what is to fail."""
 
     def __init__(self, client: Confluent | Python, timeouts: TransportTimeouts = TIMES) -> None:
@@ -94,7 +94,7 @@ def client(request: pytest.FixtureRequest) -> Confluent | Python:
 
 def test_transactions_share_a_producer(client: Confluent | Python) -> None:
     """As long as none fails: committed, aborted and empty ones."""
-    made = Made(client)
+    made = FakeWriter(client)
     for end in (made.writer.commit, made.writer.abort, made.writer.commit):
         made.writer.begin()
         end()
@@ -105,7 +105,7 @@ def test_transactions_share_a_producer(client: Confluent | Python) -> None:
 
 def test_after_a_commit_in_doubt_the_producer_is_replaced(client: Confluent | Python) -> None:
     """`abort` does not ask the old one, which may be stuck: the start of the next one ends the transaction."""
-    made = Made(client)
+    made = FakeWriter(client)
     made.writer.begin()
     made.fail("commit_transaction", client.timed_out)
     with pytest.raises(TransportError) as caught:
@@ -120,7 +120,7 @@ def test_after_a_commit_in_doubt_the_producer_is_replaced(client: Confluent | Py
 
 def test_a_lost_membership_leaves_the_producer_as_it_was(client: Confluent | Python) -> None:
     """The transaction is aborted, and the same producer begins the next one."""
-    made = Made(client)
+    made = FakeWriter(client)
     made.writer.begin()
     made.fail("send_offsets_to_transaction", client.lost)
     with pytest.raises(AssignmentLostError):
@@ -133,7 +133,7 @@ def test_a_lost_membership_leaves_the_producer_as_it_was(client: Confluent | Pyt
 
 def test_an_abort_that_fails_is_left_to_the_next_producer(client: Confluent | Python) -> None:
     """The broker ends the transaction when that one starts."""
-    made = Made(client)
+    made = FakeWriter(client)
     made.writer.begin()
     made.fail("abort_transaction", client.timed_out)
     made.writer.abort()
@@ -145,7 +145,7 @@ def test_an_abort_that_fails_is_left_to_the_next_producer(client: Confluent | Py
 
 def test_a_fenced_abort_is_raised(client: Confluent | Python) -> None:
     """Another process uses the name: no producer is started against it, and closing asks nothing more."""
-    made = Made(client)
+    made = FakeWriter(client)
     made.writer.begin()
     made.fail("abort_transaction", client.fenced)
     with pytest.raises(FencedError):
@@ -157,7 +157,7 @@ def test_a_fenced_abort_is_raised(client: Confluent | Python) -> None:
 
 def test_a_transaction_beyond_its_time_is_no_fencing(client: Confluent | Python) -> None:
     """The broker answers as if there were a newer writer; it is an error to try again after."""
-    made = Made(client, TransportTimeouts(transaction_s=0.0))
+    made = FakeWriter(client, TransportTimeouts(transaction_s=0.0))
     made.writer.begin()
     made.fail("commit_transaction", client.fenced)
     with pytest.raises(TransportError, match=r"took more than 0 s \(kafka.transaction.timeout.ms\)") as caught:
@@ -167,7 +167,7 @@ def test_a_transaction_beyond_its_time_is_no_fencing(client: Confluent | Python)
 
 def test_a_closed_writer_starts_no_producer(client: Confluent | Python) -> None:
     """Each call says that it may be tried again, with another writer."""
-    made = Made(client)
+    made = FakeWriter(client)
     made.writer.begin()
     made.writer.close()
     made.writer.close()
