@@ -15,7 +15,7 @@ __all__ = ["demo"]
 @click.option("--fast", is_flag=True, help="Skip the slow part, which is paced for reading.")
 @click.option("--http", metavar="HOST:PORT", help="Show the live dashboard over the sample in a browser instead.")
 def demo(fast: bool, http: str | None) -> None:
-    """Show stream-rec learn from a year of a real shop, and recommend live."""
+    """Show how stream-rec learns from a year of a real shop, and recommends live."""
     if http is not None:
         _demo_in_browser(http)
         return

@@ -197,7 +197,7 @@ def torn(whole: bytes) -> st.SearchStrategy[bytes]:
 @PROFILE
 @given(logs, st.sampled_from(USERS), st.booleans())
 def test_forgotten_sessions_are_in_no_file(drawn: list[Drawn], user: str, users_only: bool) -> None:
-    """Law 7: a snapshot after a forget equals, byte for byte, that of a log without the session."""
+    """Law 7: a snapshot after a forget is, byte for byte, that of a log without it, and holds none of its names."""
     limits = Limits(retention_ms=None, allowed_lateness_ms=10_000, popular_half_life_ms=10)
     log: list[Event | Forget] = []
     for place, each in enumerate(log_of(drawn, users_only=True)):
