@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from common import Report as Told
+from common import Report as BenchReport
 from common import report
 
 from stream_rec.core.engine import Engine
@@ -45,35 +45,35 @@ def evaluated(plan: Plan) -> Report:
     return report_of(ask_all(asked, listed, lambda: Engine(limits=limits), cutoffs=CUTOFFS))
 
 
-def tell(told: Told, name: str, found: Report) -> None:
+def tell(bench: BenchReport, name: str, found: Report) -> None:
     """Two tables: the next item, and the next item where it is new to its session."""
-    told.part(f"{name}, {found.mode}: {found.questions:,} questions, {found.sessions:,} sessions")
+    bench.part(f"{name}, {found.mode}: {found.questions:,} questions, {found.sessions:,} sessions")
     for kind in ("", "novel "):
         heads = [f"{kind}{metric}@{k}" for metric in ("HR", "MRR", "NDCG") for k in CUTOFFS]
-        told.note(f"{kind or 'next item, '}HR, MRR, NDCG at 5, 10, 20 each")
+        bench.note(f"{kind or 'next item, '}HR, MRR, NDCG at 5, 10, 20 each")
         for each in found.models:
             cells = " ".join(f"{each.metrics[head].value or 0.0:.4f}" for head in heads)
-            told.note(f"{each.name:<18} {cells}")
-    told.note("behind `default` in MRR@20, with the 95 % interval of the difference")
+            bench.note(f"{each.name:<18} {cells}")
+    bench.note("behind `default` in MRR@20, with the 95 % interval of the difference")
     for each in found.models[1:]:
         behind = each.behind["MRR@20"]
-        told.note(f"{each.name:<18} {behind.value:+.4f}  ({behind.low:+.4f} to {behind.high:+.4f})")
+        bench.note(f"{each.name:<18} {behind.value:+.4f}  ({behind.low:+.4f} to {behind.high:+.4f})")
 
 
-def keep(told: Told, name: str, found: Report) -> None:
+def keep(bench: BenchReport, name: str, found: Report) -> None:
     """Every figure, for programs; those of note with their targets."""
     for each in found.models:
         for metric, estimate in each.metrics.items():
             if metric.split("@")[0].split()[-1] in {"HR", "MRR", "NDCG"}:
-                told.keep(f"{name}, {found.mode}: {each.name} {metric}", estimate.value, estimate.low, estimate.high)
+                bench.keep(f"{name}, {found.mode}: {each.name} {metric}", estimate.value, estimate.low, estimate.high)
     if found.mode == "prequential":
         rivals = [each for each in found.models[1:] if not each.is_baseline]
         best = max(rivals, key=_mrr)
         behind = best.behind["MRR@20"]
-        told.note(f"the best other preset is {best.name}")
+        bench.note(f"the best other preset is {best.name}")
         what = f"{name}: MRR@20 of `default` less that of the best other preset"
-        told.keep(what, behind.value, behind.low, behind.high, "> 0")
-        told.keep(f"{name}: MRR@20 of `default`", _mrr(found.first), None, None, "the best of all presets")
+        bench.keep(what, behind.value, behind.low, behind.high, "> 0")
+        bench.keep(f"{name}: MRR@20 of `default`", _mrr(found.first), None, None, "the best of all presets")
 
 
 def _mrr(found: ModelReport) -> float:
@@ -82,18 +82,18 @@ def _mrr(found: ModelReport) -> float:
 
 def main() -> None:
     """Ask."""
-    with report("evaluate", QUESTION) as told:
+    with report("evaluate", QUESTION) as bench:
         if "STREAM_REC_DATA" not in os.environ:
-            told.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
+            bench.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
             sys.exit(0)
         for name, read in LOGS.items():
             events = read(Path(os.environ["STREAM_REC_DATA"]))
-            if told.small:
+            if bench.small:
                 del events[3000:]
             for plan in (prequential(events), hold_out_since(events, events[int(len(events) * HELD_OUT)].timestamp)):
                 found = evaluated(plan)
-                tell(told, name, found)
-                keep(told, name, found)
+                tell(bench, name, found)
+                keep(bench, name, found)
 
 
 if __name__ == "__main__":

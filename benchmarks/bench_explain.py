@@ -18,8 +18,8 @@ QUESTION = "what does an explained answer cost (m 500, k 100, n 20, ten neighbou
 
 def main() -> None:
     """Ask the same live sessions with and without."""
-    with report("explain", QUESTION) as told:
-        n_sessions, n_rounds, n = (10_000, 2, 50) if told.small else (500_000, 5, 500)
+    with report("explain", QUESTION) as bench:
+        n_sessions, n_rounds, n = (10_000, 2, 50) if bench.small else (500_000, 5, 500)
         clicks = feed.log(n_sessions * EVENTS_A_SESSION)
         engine = Engine(limits=feed.KEEP_ALL)
         feed.fill(engine, clicks)
@@ -32,14 +32,14 @@ def main() -> None:
             ways = {way: partial(latencies, ask, asked) for way, ask in asking.items()}
             in_turn(1, ways)
             taken = in_turn(n_rounds, ways)
-            told.part(f"{name}, {n_sessions:,} sessions, {len(clicks):,} events")
+            bench.part(f"{name}, {n_sessions:,} sessions, {len(clicks):,} events")
             for way, rounds in taken.items():
                 for percent in (50, 99):
-                    told.figure(f"{way}, p{percent}", percentiles(rounds, percent), "us")
+                    bench.figure(f"{way}, p{percent}", percentiles(rounds, percent), "us")
             answers = engine.answer([Request(session_id=each, preset=name, explain=True) for each in asked])
             sizes = [len(encode_answer(answer)) for answer in answers]
-            told.figure("bytes of an explained answer, p50", float(np.median(sizes)), "B")
-            told.figure("the largest", float(max(sizes)), "B")
+            bench.figure("bytes of an explained answer, p50", float(np.median(sizes)), "B")
+            bench.figure("the largest", float(max(sizes)), "B")
 
 
 def _ask(engine: Engine, preset: str, how: Explaining | None, session: str) -> None:

@@ -153,21 +153,21 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def ask(told: Report) -> None:
+def ask(bench: Report) -> None:
     """All that are there, in turn."""
     is_there = {name: name == "asgi" or importlib.util.find_spec(name) is not None for name in (*FRAMEWORKS, *SERVERS)}
     missing = [name for name, there in is_there.items() if not there]
     if missing:
-        told.note(f"not installed: {', '.join(missing)}")
-    seconds, n_rounds = (1, 1) if told.small else (3, 3)
+        bench.note(f"not installed: {', '.join(missing)}")
+    seconds, n_rounds = (1, 1) if bench.small else (3, 3)
     rivals: dict[str, Callable[[], dict[str, float]]] = {}
     for server in SERVERS:
         for name in FRAMEWORKS:
             if is_there[name] and is_there[server]:
                 rivals[f"{name} on {server}"] = lambda name=name, server=server: cost(name, server, seconds)  # type: ignore[misc]
     for what, runs in in_turn(n_rounds, rivals).items():
-        told.figure(what, [run["cpu_us"] for run in runs], "us a call")
-        told.figure(f"{what}, saturated", [run["rate"] for run in runs], "calls/s")
+        bench.figure(what, [run["cpu_us"] for run in runs], "us a call")
+        bench.figure(f"{what}, saturated", [run["rate"] for run in runs], "calls/s")
 
 
 def main() -> None:
@@ -177,8 +177,8 @@ def main() -> None:
         return
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not on the path: apt install wrk")
-    with report("frameworks", QUESTION) as told:
-        ask(told)
+    with report("frameworks", QUESTION) as bench:
+        ask(bench)
 
 
 if __name__ == "__main__":

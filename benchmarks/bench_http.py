@@ -1,6 +1,6 @@
 """The HTTP API under load, on the cores that the load comes from too: half a million sessions, events streaming in.
 
-`wrk` saturates it from a fixed number of connections; `vegeta` asks at a fixed rate, waiting for nobody, so that an
+`wrk` saturates it from a fixed number of connections; `vegeta` asks at a fixed rate without waiting, so that an
 answer that is late is not asked for later. Both must be on the path: `apt install wrk`, and
 `go install github.com/tsenart/vegeta/v12@v12.12.0`. Rivals are absent: Serenade publishes 1,000 requests/s at a p90
 below 7 ms for its own server, on other machines.
@@ -145,7 +145,7 @@ def saturated(service: Served, call: str, connections: int) -> dict[str, float]:
 
 
 def at_a_rate(service: Served) -> dict[str, float]:
-    """At a fixed rate, whoever is late."""
+    """Ask at a fixed rate, also while answers are late."""
     targets = service.folder / "targets"
     with targets.open("w") as out:
         for n in range(RATE * service.seconds):
@@ -153,11 +153,11 @@ def at_a_rate(service: Served) -> dict[str, float]:
             out.write(f"GET {service.url}{path}\n\n")
     attack = ["vegeta", "attack", f"-rate={RATE}", f"-duration={service.seconds}s", f"-targets={targets}"]
     results = subprocess.run([*attack, "-keepalive=true"], capture_output=True, check=True).stdout
-    told = json.loads(
+    attacked = json.loads(
         subprocess.run(["vegeta", "report", "-type=json"], input=results, capture_output=True, check=True).stdout
     )
-    assert told["success"] == 1.0, told
-    return {name: told["latencies"][name] / 1e6 for name in ("50th", "90th", "99th")} | {"rate": told["rate"]}
+    assert attacked["success"] == 1.0, attacked
+    return {name: attacked["latencies"][name] / 1e6 for name in ("50th", "90th", "99th")} | {"rate": attacked["rate"]}
 
 
 def _cpu_s(pid: int) -> float:

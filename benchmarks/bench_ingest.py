@@ -59,7 +59,7 @@ def decode_only(clicks: Clicks) -> float:
     return len(lines) / (perf_counter() - started)
 
 
-def ours(told: Report, n_events: int, n_rounds: int) -> None:
+def ours(bench: Report, n_events: int, n_rounds: int) -> None:
     """The three ways in, in turn, over the whole shape."""
     clicks = feed.log(n_events)
     feed.fill(Engine(limits=feed.KEEP_ALL), clicks.take(slice(0, BATCH)))  # loads the kernels
@@ -73,24 +73,24 @@ def ours(told: Report, n_events: int, n_rounds: int) -> None:
         },
     )
     n_sessions = int(clicks.session.max()) + 1
-    told.part(f"Ours: {n_sessions:,} sessions, {len(clicks):,} events, batches of {BATCH}; nothing evicted")
-    told.figure("kernel, ids already numbers", taken["kernel"], "events/s", ">= 1,500,000")
-    told.figure("Engine.apply, from Event objects", taken["engine"], "events/s")
-    told.figure("decoding alone, JSON bytes to Event objects", taken["decode"], "events/s")
-    told.figure("JSON bytes to index", taken["json"], "events/s", ">= 400,000")
+    bench.part(f"Ours: {n_sessions:,} sessions, {len(clicks):,} events, batches of {BATCH}; nothing evicted")
+    bench.figure("kernel, ids already numbers", taken["kernel"], "events/s", ">= 1,500,000")
+    bench.figure("Engine.apply, from Event objects", taken["engine"], "events/s")
+    bench.figure("decoding alone, JSON bytes to Event objects", taken["decode"], "events/s")
+    bench.figure("JSON bytes to index", taken["json"], "events/s", ">= 400,000")
 
 
-def evicting(told: Report, n_events: int, n_rounds: int) -> None:
+def evicting(bench: Report, n_events: int, n_rounds: int) -> None:
     """Steady state: each session that comes pushes one out."""
     clicks = feed.log(n_events)
     limits = Limits(retention_ms=None, max_sessions=n_events // EVENTS_A_SESSION // 5)
     feed.fill(Engine(limits=limits), clicks.take(slice(0, len(clicks) // 2)))  # loads the kernels
     fed = in_turn(n_rounds, {"fed": lambda: len(clicks) / feed.fill(Engine(limits=limits), clicks)})["fed"]
-    told.part(f"Ours, evicting: as above, but only {limits.max_sessions:,} sessions kept of {n_events:,} events")
-    told.figure("Engine.apply, from Event objects, evicting", fed, "events/s")
+    bench.part(f"Ours, evicting: as above, but only {limits.max_sessions:,} sessions kept of {n_events:,} events")
+    bench.figure("Engine.apply, from Event objects, evicting", fed, "events/s")
 
 
-def theirs(told: Report, n_sessions: int, n_plain: int, n_rounds: int) -> None:
+def theirs(bench: Report, n_sessions: int, n_plain: int, n_rounds: int) -> None:
     """WSKNN is fitted with the whole log; the plain reference takes events one by one."""
     clicks = feed.log(n_sessions * EVENTS_A_SESSION)
     few = feed.log(n_plain * EVENTS_A_SESSION)
@@ -102,10 +102,10 @@ def theirs(told: Report, n_sessions: int, n_plain: int, n_rounds: int) -> None:
             "plain": lambda: len(few) / _seconds_plainly(few),
         },
     )
-    told.part(f"Rivals: WSKNN on {n_sessions:,} sessions (its fit is quadratic in an item's sessions), events/s")
-    told.figure(f"wsknn 1.2.3 fit, {n_sessions:,} sessions", taken["wsknn"], "events/s")
-    told.figure(f"ours, Engine.apply, {n_sessions:,} sessions", taken["ours"], "events/s")
-    told.figure(f"plain reference, {n_plain:,} sessions", taken["plain"], "events/s")
+    bench.part(f"Rivals: WSKNN on {n_sessions:,} sessions (its fit is quadratic in an item's sessions), events/s")
+    bench.figure(f"wsknn 1.2.3 fit, {n_sessions:,} sessions", taken["wsknn"], "events/s")
+    bench.figure(f"ours, Engine.apply, {n_sessions:,} sessions", taken["ours"], "events/s")
+    bench.figure(f"plain reference, {n_plain:,} sessions", taken["plain"], "events/s")
 
 
 def _seconds_plainly(clicks: Clicks) -> float:
@@ -119,15 +119,15 @@ def _seconds_plainly(clicks: Clicks) -> float:
 
 def main() -> None:
     """Ask."""
-    with report("ingest", QUESTION) as told:
-        if told.small:
-            ours(told, 50_000, 2)
-            evicting(told, 50_000, 2)
-            theirs(told, 2_000, 200, 2)
+    with report("ingest", QUESTION) as bench:
+        if bench.small:
+            ours(bench, 50_000, 2)
+            evicting(bench, 50_000, 2)
+            theirs(bench, 2_000, 200, 2)
         else:
-            ours(told, 5_000_000, 3)
-            evicting(told, 2_000_000, 3)
-            theirs(told, 20_000, 1_000, 2)
+            ours(bench, 5_000_000, 3)
+            evicting(bench, 2_000_000, 3)
+            theirs(bench, 20_000, 1_000, 2)
 
 
 if __name__ == "__main__":

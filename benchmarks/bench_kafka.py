@@ -19,9 +19,10 @@ from kafka_log import Log
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, Event, EventDecoder, Recommendation, encode_answer
 from stream_rec.core.limits import Limits
-from stream_rec.service.assembly.kafka import build_live
+from stream_rec.service.assembly.kafka import build_kafka_service
 from stream_rec.service.batches import Batch
 from stream_rec.service.consuming.partition_merge import PartitionMerge
+from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.running.kafka_service import KafkaService
 from stream_rec.settings import load
@@ -114,7 +115,8 @@ def engine_alone(log: Log, folder: Path) -> dict[str, float]:
     header = read_header(snapshots_in(folder)[-1])
     snapshot = newest_valid(folder, header.fingerprint)
     assert snapshot is not None
-    processor = Processor(Engine("vmis-knn", limits=Limits(retention_ms=None)), EventDecoder())
+    processor = Processor(Engine("vmis-knn", limits=Limits(retention_ms=None)))
+    decode = RecordDecoder(EventDecoder())
     processor.engine.import_state(snapshot.state)
     opened = open_broker(f"kafka://{log.address}", client="confluent")
     reader = opened.reader()
@@ -123,16 +125,16 @@ def engine_alone(log: Log, folder: Path) -> dict[str, float]:
     n_fetched = 0
     while n_fetched < log.n_asked:
         for partition, records in reader.poll(BATCH, 1.0).items():
-            arrivals.add(partition, records, processor.decode(records))
+            arrivals.add(partition, records, decode(records))
             n_fetched += len(records)
     batches = []
     while len(arrivals):
         batches.append(Batch(*arrivals.take(BATCH, log.history.keys())))
-    processor.take(batches.pop(0))
+    processor.process(batches.pop(0))
     n = sum(len(batch.records) for batch in batches)
     started, cpu = perf_counter(), process_time()
     for batch in batches:
-        for answer in processor.take(batch).answers:
+        for answer in processor.process(batch).answers:
             encode_answer(answer)
     return _rate(n, started, cpu)
 
@@ -158,7 +160,7 @@ def service(log: Log, client: str, folder: Path | None, *options: str) -> dict[s
             "k": "100",
             **dict(option.split("=") for option in options),
         }
-        live, _ = build_live(load(flags=flags), undo)
+        live = build_kafka_service(load(flags=flags), undo).service
         return _watched(live, sum(log.ends.values()))
 
 
@@ -167,29 +169,29 @@ def _watched(live: KafkaService, goal: int) -> dict[str, float]:
     marks: dict[str, tuple[float, float, int]] = {}
 
     def watch(now: KafkaService) -> None:
-        life = now.life
-        if life is None or not hasattr(life, "checkpoint"):
+        loop = now.loop
+        if loop is None:
             return
-        if "first" not in marks and now.counts.n_read:
-            marks["first"] = (perf_counter(), process_time(), now.counts.n_read)
+        if "first" not in marks and now.counters.n_read:
+            marks["first"] = (perf_counter(), process_time(), now.counters.n_read)
         if "recovered" not in marks:
-            marks["recovered"] = (perf_counter(), process_time(), now.counts.n_followed)
-        if sum(life.checkpoint.committed.values()) >= goal:
-            marks.setdefault("last", (perf_counter(), process_time(), now.counts.n_read))
+            marks["recovered"] = (perf_counter(), process_time(), now.counters.n_followed)
+        if sum(loop.checkpoint.committed.values()) >= goal:
+            marks.setdefault("last", (perf_counter(), process_time(), now.counters.n_read))
 
     live.run(lambda: "last" in marks or perf_counter() - began > SECONDS, watch)
-    assert live.life is not None
-    assert live.life.processor.counts.n_answers in {0, live.counts.n_read}, "one answer for each event"
+    assert live.loop is not None
+    assert live.loop.processor.counters.n_answers in {0, live.counters.n_read}, "one answer for each event"
     (first, first_cpu, n_before), (last, last_cpu, n_after) = marks["first"], marks["last"]
     recovered, _, n_followed = marks["recovered"]
     n = n_after - n_before
     return {
         "rate": n / (last - first),
         "cpu_us": 1e6 * (last_cpu - first_cpu) / n,
-        "commits": live.life.checkpoint.n_commits / (last - first),
+        "commits": live.loop.checkpoint.n_commits / (last - first),
         "recovery_s": recovered - began,
         "replay_rate": n_followed / (recovered - began),
-        "sessions": live.life.processor.engine.stats().n_sessions,
+        "sessions": live.loop.processor.engine.stats().n_sessions,
     }
 
 
@@ -206,7 +208,7 @@ def _rate(n: int, started: float, cpu: float) -> dict[str, float]:
 # --- the questions
 
 
-def speed(told: Report, log: Log, folder: Path, n_rounds: int) -> None:
+def speed(bench: Report, log: Log, folder: Path, n_rounds: int) -> None:
     """Each event answered: the service beside what bounds it, in turn."""
     rivals: dict[str, Callable[[], dict[str, float]]] = {"engine": lambda: _alone("engine", log, str(folder))}
     for client in CLIENTS:
@@ -217,39 +219,43 @@ def speed(told: Report, log: Log, folder: Path, n_rounds: int) -> None:
             )
     found = in_turn(n_rounds, rivals)
     held = found["exactly-once confluent"][0]["sessions"]
-    told.part(f"each event answered, {log.n_asked:,} events, {held:,.0f} sessions retained, vmis-knn m 500 k 100, n 20")
-    engine = told.figure("the engine alone, from memory", _of(found["engine"], "rate"), "answers/s")
+    bench.part(
+        f"each event answered, {log.n_asked:,} events, {held:,.0f} sessions retained, vmis-knn m 500 k 100, n 20"
+    )
+    engine = bench.figure("the engine alone, from memory", _of(found["engine"], "rate"), "answers/s")
     for client in CLIENTS:
-        loop = told.figure(f"a bare loop with {client}", _of(found[f"bare {client}"], "rate"), "records/s")
-        told.figure(f"CPU of that loop with {client}", _of(found[f"bare {client}"], "cpu_us"), "us a record")
+        loop = bench.figure(f"a bare loop with {client}", _of(found[f"bare {client}"], "rate"), "records/s")
+        bench.figure(f"CPU of that loop with {client}", _of(found[f"bare {client}"], "cpu_us"), "us a record")
         for delivery in ("exactly-once", "at-least-once"):
             runs = found[f"{delivery} {client}"]
-            rate = told.figure(f"the service, {client}, {delivery}", _of(runs, "rate"), "answers/s")
+            rate = bench.figure(f"the service, {client}, {delivery}", _of(runs, "rate"), "answers/s")
             target = ">= 0.7" if delivery == "exactly-once" else None
             share = rate / min(engine, loop)
-            told.figure(f"that as a share of the slower limit, {client}, {delivery}", share, "", target)
-            told.figure(f"CPU of the service, {client}, {delivery}", _of(runs, "cpu_us"), "us a record")
-            told.figure(f"commits, {client}, {delivery}", _of(runs, "commits"), "a second")
+            bench.figure(f"that as a share of the slower limit, {client}, {delivery}", share, "", target)
+            bench.figure(f"CPU of the service, {client}, {delivery}", _of(runs, "cpu_us"), "us a record")
+            bench.figure(f"commits, {client}, {delivery}", _of(runs, "commits"), "a second")
     runs = [run for client in CLIENTS for run in found[f"exactly-once {client}"]]
-    told.figure("from start to recovered, from a snapshot", _of(runs, "recovery_s"), "s")
+    bench.figure("from start to recovered, from a snapshot", _of(runs, "recovery_s"), "s")
 
 
-def silence(told: Report, log: Log, n_rounds: int) -> None:
+def silence(bench: Report, log: Log, n_rounds: int) -> None:
     """Index only; and recovery without a snapshot."""
     rivals: dict[str, Callable[[], dict[str, float]]] = {}
     for client in CLIENTS:
         rivals[f"bare {client}"] = lambda client=client: _alone("bare", log, client, "silent")  # type: ignore[misc]
         rivals[client] = lambda client=client: _alone("service", log, client, "-", "answer=none")  # type: ignore[misc]
     found = in_turn(n_rounds, rivals)
-    told.part(f"index only, {log.n_asked:,} events; before that a recovery from the topic alone")
+    bench.part(f"index only, {log.n_asked:,} events; before that a recovery from the topic alone")
     for client in CLIENTS:
-        loop = told.figure(f"a bare consume and decode with {client}", _of(found[f"bare {client}"], "rate"), "events/s")
-        rate = told.figure(f"the service, {client}, --answer none", _of(found[client], "rate"), "events/s")
-        told.figure(f"that as a share of the bare loop, {client}", rate / loop, "", ">= 0.7")
-        told.figure(f"CPU of the bare loop, {client}", _of(found[f"bare {client}"], "cpu_us"), "us an event")
-        told.figure(f"CPU of the service, {client}, --answer none", _of(found[client], "cpu_us"), "us an event")
+        loop = bench.figure(
+            f"a bare consume and decode with {client}", _of(found[f"bare {client}"], "rate"), "events/s"
+        )
+        rate = bench.figure(f"the service, {client}, --answer none", _of(found[client], "rate"), "events/s")
+        bench.figure(f"that as a share of the bare loop, {client}", rate / loop, "", ">= 0.7")
+        bench.figure(f"CPU of the bare loop, {client}", _of(found[f"bare {client}"], "cpu_us"), "us an event")
+        bench.figure(f"CPU of the service, {client}, --answer none", _of(found[client], "cpu_us"), "us an event")
         target = ">= 150,000" if client == "confluent" else None
-        told.figure(f"replay from the topic, {client}", _of(found[client], "replay_rate"), "events/s", target)
+        bench.figure(f"replay from the topic, {client}", _of(found[client], "replay_rate"), "events/s", target)
 
 
 def _of(runs: list[dict[str, float]], what: str) -> list[float]:
@@ -282,12 +288,12 @@ def snapshot_of(log: Log, folder: Path) -> None:
             "snapshots": str(folder),
             "snapshot_every_ms": "1s",
         }
-        live, _ = build_live(load(flags=flags), undo)
+        live = build_kafka_service(load(flags=flags), undo).service
         until = perf_counter() + SECONDS
 
         def stop() -> bool:
             # Before the first event of those to be answered: the group owns nothing yet.
-            return live.counts.n_followed >= history.n_asked or perf_counter() > until
+            return live.counters.n_followed >= history.n_asked or perf_counter() > until
 
         live.run(stop)
 
@@ -308,13 +314,13 @@ def main() -> None:
     if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
         print(json.dumps(role(sys.argv[1:])))
         return
-    with report("kafka", QUESTION) as told, kafka_log.broker() as address, scratch_folder() as folder:
-        n_sessions, n_asked, n_rounds = (10_000, 10_000, 1) if told.small else (600_000, 150_000, 3)
+    with report("kafka", QUESTION) as bench, kafka_log.broker() as address, scratch_folder() as folder:
+        n_sessions, n_asked, n_rounds = (10_000, 10_000, 1) if bench.small else (600_000, 150_000, 3)
         log = kafka_log.filled(address, "clicks", n_sessions, n_asked)
         snapshot_of(log, folder / "snapshots")
-        speed(told, log, folder / "snapshots", n_rounds)
-        n_sessions, n_asked = (10_000, 20_000) if told.small else (400_000, 1_000_000)
-        silence(told, kafka_log.filled(address, "silent", n_sessions, n_asked), n_rounds)
+        speed(bench, log, folder / "snapshots", n_rounds)
+        n_sessions, n_asked = (10_000, 20_000) if bench.small else (400_000, 1_000_000)
+        silence(bench, kafka_log.filled(address, "silent", n_sessions, n_asked), n_rounds)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from time import perf_counter, process_time
 
 import numpy as np
 from common import COMMAND, Floats, latencies, percentiles, report, scratch_folder, seconds
-from common import Report as Told
+from common import Report as BenchReport
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Event
@@ -41,24 +41,24 @@ def logs() -> Path:
     return Path(os.environ["STREAM_REC_DATA"])
 
 
-def whole_log(told: Told, folder: Path) -> None:
+def whole_log(bench: BenchReport, folder: Path) -> None:
     """`evaluate` as a process on a terminal, from the published CSV, bar and plot included."""
     names = ("session_id=InvoiceNo", "item_id=StockCode", "timestamp=InvoiceDate")
     fields = [word for name in names for word in ("--field", name)]
     argv = ["evaluate", "--events", str(logs() / "online-retail" / "online_retail.csv.gz"), *fields]
     argv += ["--timestamp-unit", "iso", "--retention", "none", "--no-baselines", "--plot", str(folder / "plot.png")]
-    if told.small:
+    if bench.small:
         argv += ["--most-questions", "1000"]
     _on_terminal(["evaluate", "--help"])  # the files of the program are warm
     taken, worked = [], []
-    for _ in range(1 if told.small else ROUNDS):
+    for _ in range(1 if bench.small else ROUNDS):
         before = _work_of_children()
         taken.append(seconds(lambda: _on_terminal(argv)))
         worked.append(_work_of_children() - before)
-    told.part("online-retail, all lines, one model (`default`), intervals, progress bar and plot included")
-    told.figure("stream-rec evaluate, process and all", taken, "s", "<= 60")
+    bench.part("online-retail, all lines, one model (`default`), intervals, progress bar and plot included")
+    bench.figure("stream-rec evaluate, process and all", taken, "s", "<= 60")
     # Others may work on the same machine; what the process itself took does not depend on them as much.
-    told.figure("stream-rec evaluate, processor time of all its threads", worked, "s")
+    bench.figure("stream-rec evaluate, processor time of all its threads", worked, "s")
 
 
 def _work_of_children() -> float:
@@ -127,34 +127,34 @@ def _asked(plan: Plan, sets: Sequence[Model], after_stretch: AfterStretch | None
     return perf_counter() - started, process_time() - worked
 
 
-def many_sets(told: Told) -> None:
+def many_sets(bench: BenchReport) -> None:
     """One set and sixteen, over the same pass, with and without dropping on the way. In turn."""
-    events = online_retail(logs() / "online-retail").events[: 3000 if told.small else SHARED]
+    events = online_retail(logs() / "online-retail").events[: 3000 if bench.small else SHARED]
     sets = _sets()
     plan = in_parts(prequential(events), RUNGS)
     _asked(plan, sets[:1])  # loads the kernels
     taken: dict[str, list[tuple[float, float]]] = {}
-    for number in range(1 if told.small else ROUNDS):
+    for number in range(1 if bench.small else ROUNDS):
         # One set at a time is another each round, so that sixteen are not held against a cheap one.
         taken.setdefault("one set", []).append(_asked(plan, [sets[5 * number]]))
         taken.setdefault(f"{SETS} sets, as tuning asks them", []).append(_asked(plan, sets, _halving(plan)))
         taken.setdefault(f"{SETS} sets, none dropped", []).append(_asked(plan, sets))
-    told.part(f"online-retail, {len(events):,} events, {SETS} sets in one pass")
+    bench.part(f"online-retail, {len(events):,} events, {SETS} sets in one pass")
     for what, rounds in taken.items():
-        told.figure(what, [wall for wall, _ in rounds], "s")
+        bench.figure(what, [wall for wall, _ in rounds], "s")
     for what in list(taken)[1:]:
         walls, works = (
             [many[kind] / one[kind] for one, many in zip(taken["one set"], taken[what], strict=True)] for kind in (0, 1)
         )
-        told.figure(f"{what}: wall time, as a multiple of one", walls, "x", "< 8")
-        told.figure(f"{what}: processor time, as a multiple of one", works, "x")
+        bench.figure(f"{what}: wall time, as a multiple of one", walls, "x", "< 8")
+        bench.figure(f"{what}: processor time, as a multiple of one", works, "x")
 
 
 def _engine() -> Engine:
     return Engine(limits=KEEP_ALL)
 
 
-def against_wsknn(told: Told) -> None:
+def against_wsknn(bench: BenchReport) -> None:
     """Users held out, asked at half of what they did: by WSKNN, and by our preset of its formulas."""
     import rivals  # noqa: PLC0415  # an extra
 
@@ -163,21 +163,21 @@ def against_wsknn(told: Told) -> None:
     held = set(users[::HELD_OUT])
     train = [event for event in events if event.session_id not in held]
     questions = _halves([event for event in events if event.session_id in held])
-    questions = questions[: 5 if told.small else None]
+    questions = questions[: 5 if bench.small else None]
     engine = Engine("wsknn", limits=KEEP_ALL)
     engine.apply(train)
     rival = rivals.wsknn()
     rival.fit(_grouped(train))
     theirs: list[Floats] = []
     ours: list[Floats] = []
-    for _ in range(1 if told.small else ROUNDS):
+    for _ in range(1 if bench.small else ROUNDS):
         theirs.append(latencies(rival.recommend, [[items, times] for items, times in questions]))
         ours.append(latencies(lambda each: engine.recommend(items=each[0]), questions))
-    told.part(f"MovieLens 100k: {len(users) - len(held)} users learned, {len(questions)} others asked at their half")
-    told.figure("wsknn 1.2.3, p50", percentiles(theirs, 50), "us")
-    told.figure("ours, preset wsknn, p50", percentiles(ours, 50), "us")
+    bench.part(f"MovieLens 100k: {len(users) - len(held)} users learned, {len(questions)} others asked at their half")
+    bench.figure("wsknn 1.2.3, p50", percentiles(theirs, 50), "us")
+    bench.figure("ours, preset wsknn, p50", percentiles(ours, 50), "us")
     ratios = [float(np.median(a) / np.median(b)) for a, b in zip(theirs, ours, strict=True)]
-    told.figure("wsknn 1.2.3 takes, as a multiple of ours (p50), MovieLens 100k", ratios, "x", ">= 100")
+    bench.figure("wsknn 1.2.3 takes, as a multiple of ours (p50), MovieLens 100k", ratios, "x", ">= 100")
 
 
 def _halves(events: Sequence[Event]) -> list[tuple[list[str], list[int]]]:
@@ -196,13 +196,13 @@ def _grouped(events: Sequence[Event]) -> dict[str, list[list]]:  # type: ignore[
 
 def main() -> None:
     """Ask."""
-    with report("lab", QUESTION) as told, scratch_folder() as folder:
+    with report("lab", QUESTION) as bench, scratch_folder() as folder:
         if "STREAM_REC_DATA" not in os.environ:
-            told.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
+            bench.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
             sys.exit(0)
-        many_sets(told)
-        against_wsknn(told)
-        whole_log(told, folder)
+        many_sets(bench)
+        against_wsknn(bench)
+        whole_log(bench, folder)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ TARGETS = {
 }
 
 
-def latency(told: Report, address: str, status: Path, client: str, delivery: str, seconds: float) -> None:
+def latency(bench: Report, address: str, status: Path, client: str, delivery: str, seconds: float) -> None:
     """One service at all rates, after a little warm-up."""
     answers = f"recs-{client}-{delivery}"
     kafka_log.make_topic(address, answers)
@@ -26,15 +26,15 @@ def latency(told: Report, address: str, status: Path, client: str, delivery: str
     with running(address, status, *options):
         visitors = Visitors(address, answers)
         visitors.visit(200, 2)
-        told.part(f"{client}, {delivery}")
+        bench.part(f"{client}, {delivery}")
         for rate in RATES:
             n_before = visitors.n_sent
             sent = visitors.visit(rate, seconds)
             n = visitors.n_sent - n_before
-            told.note(f"{rate:,} events/s: {n:,} sent, {len(sent.at):,} answered")
+            bench.note(f"{rate:,} events/s: {n:,} sent, {len(sent.at):,} answered")
             for percent in (50, 90, 99):
                 value = float(np.percentile(sent.latency_ms, percent)) if len(sent.at) else float("inf")
-                told.figure(
+                bench.figure(
                     f"p{percent} at {rate:,} events/s, {client}, {delivery}",
                     value,
                     "ms",
@@ -46,13 +46,13 @@ def latency(told: Report, address: str, status: Path, client: str, delivery: str
 
 def main() -> None:
     """Ask."""
-    with report("latency", QUESTION) as told, kafka_log.broker() as address, scratch_folder() as folder:
-        n_sessions, seconds = (10_000, 3.0) if told.small else (100_000, 20.0)
+    with report("latency", QUESTION) as bench, kafka_log.broker() as address, scratch_folder() as folder:
+        n_sessions, seconds = (10_000, 3.0) if bench.small else (100_000, 20.0)
         log = kafka_log.filled(address, "clicks", n_sessions, 5)
-        told.note(f"{sum(log.ends.values()):,} events learned before; {kafka_log.PARTITIONS} partitions")
+        bench.note(f"{sum(log.ends.values()):,} events learned before; {kafka_log.PARTITIONS} partitions")
         for client in ("kafka-python", "confluent"):
             for delivery in ("exactly-once", "at-least-once"):
-                latency(told, address, folder / "status.json", client, delivery, seconds)
+                latency(bench, address, folder / "status.json", client, delivery, seconds)
 
 
 if __name__ == "__main__":

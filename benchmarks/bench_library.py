@@ -32,7 +32,7 @@ TUTORIAL: Final[dict[str, Any]] = {
 }
 
 
-def against_wsknn(told: Report, log: Columns, n_rounds: int, n: int) -> None:
+def against_wsknn(bench: Report, log: Columns, n_rounds: int, n: int) -> None:
     """The same questions, the same parameters, the same log, in turn."""
     known, asked = log.split(0.1, seed=42)
     sessions = {name: [items, times] for name, (items, times, _) in known.by_session().items()}
@@ -49,19 +49,19 @@ def against_wsknn(told: Report, log: Columns, n_rounds: int, n: int) -> None:
     }
     in_turn(1, calls)
     taken = in_turn(n_rounds, calls)
-    told.part(f"One recommendation, MovieLens 100k, {len(users)} users that were held out, one after the other")
+    bench.part(f"One recommendation, MovieLens 100k, {len(users)} users that were held out, one after the other")
     for name, rounds in taken.items():
         for percent in (50, 90):
-            told.figure(f"{name} p{percent}", percentiles(rounds, percent), "us")
+            bench.figure(f"{name} p{percent}", percentiles(rounds, percent), "us")
     ratio = np.median(percentiles(taken["wsknn 1.2.3"], 50)) / np.median(percentiles(taken["ours"], 50))
-    told.figure("wsknn 1.2.3 takes, as a multiple of ours, MovieLens 100k (p50)", float(ratio), "x", ">= 100")
+    bench.figure("wsknn 1.2.3 takes, as a multiple of ours, MovieLens 100k (p50)", float(ratio), "x", ">= 100")
 
 
 def _recommend(recommender: Recommender) -> Any:  # noqa: ANN401  # a closure
     return lambda items: recommender.recommend(items=items)
 
 
-def threads(told: Report, log: Columns, n_rounds: int) -> None:
+def threads(bench: Report, log: Columns, n_rounds: int) -> None:
     """All users at once: each its own query, of all its films, over all the others."""
     recommender = Recommender(wsknn_model(**{**TUTORIAL, "sample_size": 1000, "number_of_neighbors": 100})).fit(log)
     users = {f"like {name}": items for name, (items, _, _) in log.by_session().items()}
@@ -75,16 +75,16 @@ def threads(told: Report, log: Columns, n_rounds: int) -> None:
         many = partial(recommender.recommend_many, users, threads=count)
         calls[f"recommend_many, {count} threads"] = partial(_rate, len(users), many)
     in_turn(1, calls)
-    told.part(f"{len(users)} users at once, whole sessions, a sample of 1000 and 100 neighbours")
+    bench.part(f"{len(users)} users at once, whole sessions, a sample of 1000 and 100 neighbours")
     for name, rounds in in_turn(n_rounds, calls).items():
-        told.figure(name, rounds, "answers/s")
+        bench.figure(name, rounds, "answers/s")
 
 
 def _rate(n: int, call: Any) -> float:  # noqa: ANN401  # a closure
     return n / seconds(call)
 
 
-def files(told: Report, n_rows: int, n_rounds: int) -> None:
+def files(bench: Report, n_rows: int, n_rounds: int) -> None:
     """The same CSV, written as MovieLens 25M is, both ways."""
     rng = np.random.default_rng(6)
     users, films = rng.integers(0, n_rows // 150, n_rows), rng.zipf(1.3, n_rows) % 50_000
@@ -105,22 +105,22 @@ def files(told: Report, n_rows: int, n_rounds: int) -> None:
             ),
         }
         in_turn(1, calls)
-        told.part(f"A CSV of {n_rows:,} ratings")
+        bench.part(f"A CSV of {n_rows:,} ratings")
         for name, rounds in in_turn(n_rounds, calls).items():
-            told.figure(name, rounds, "rows/s")
+            bench.figure(name, rounds, "rows/s")
 
 
 def main() -> None:
     """Ask."""
-    with report("library", QUESTION) as told:
+    with report("library", QUESTION) as bench:
         data = os.environ.get("STREAM_REC_DATA")
         if data:
             log = read_log(Path(data) / "ml-100k", format="movielens")
-            against_wsknn(told, log, *((1, 10) if told.small else (5, 94)))
-            threads(told, log, 1 if told.small else 5)
+            against_wsknn(bench, log, *((1, 10) if bench.small else (5, 94)))
+            threads(bench, log, 1 if bench.small else 5)
         else:
-            told.note("STREAM_REC_DATA is not set: MovieLens 100k is not part of the project")
-        files(told, *((20_000, 1) if told.small else (1_000_000, 3)))
+            bench.note("STREAM_REC_DATA is not set: MovieLens 100k is not part of the project")
+        files(bench, *((20_000, 1) if bench.small else (1_000_000, 3)))
 
 
 if __name__ == "__main__":

@@ -26,73 +26,73 @@ def grow(n_events: int, limits: Limits) -> dict[str, float]:
     feed.fill(Engine(limits=limits), clicks.take(slice(0, 2 * BATCH)))
     before = settled_rss()
     engine = Engine(limits=limits)
-    told: dict[str, float] = {}
+    figures: dict[str, float] = {}
     peak, n_fed, mark = 0, 0, 1
     for events in feed.batches(clicks):
         engine.apply(events)
         n_fed += len(events)
         peak = max(peak, rss() - before)
         if n_fed >= mark * len(clicks) // TURNOVERS:
-            told[f"at {mark}"] = float(rss() - before)
+            figures[f"at {mark}"] = float(rss() - before)
             mark += 1
     del events
     gc.collect()
     stats = engine.stats()
-    told["peak"] = float(peak)
-    told["growth"] = float(rss() - before)
-    told["events"] = float(stats.n_events)
-    told["sessions"] = float(stats.n_sessions)
-    told["priced"] = float(stats.n_bytes)
-    told["arrays"] = float(sum(array.nbytes for array in engine.index.state))
-    return told
+    figures["peak"] = float(peak)
+    figures["growth"] = float(rss() - before)
+    figures["events"] = float(stats.n_events)
+    figures["sessions"] = float(stats.n_sessions)
+    figures["priced"] = float(stats.n_bytes)
+    figures["arrays"] = float(sum(array.nbytes for array in engine.index.state))
+    return figures
 
 
-def retained(told: Report, n_events: int) -> None:
+def retained(bench: Report, n_events: int) -> None:
     """Nothing evicted."""
     found = alone(Path(__file__), "grow", str(n_events), "none", "0")
-    told.part(f"Nothing evicted: {found['sessions']:,.0f} sessions, {found['events']:,.0f} events")
+    bench.part(f"Nothing evicted: {found['sessions']:,.0f} sessions, {found['events']:,.0f} events")
     n = found["events"]
-    told.figure(f"RSS growth a retained event, {n_events:,} events", found["growth"] / n, "bytes", "<= 100")
-    told.figure(f"by the prices of max_bytes, {n_events:,} events", found["priced"] / n, "bytes")
-    told.figure(
+    bench.figure(f"RSS growth a retained event, {n_events:,} events", found["growth"] / n, "bytes", "<= 100")
+    bench.figure(f"by the prices of max_bytes, {n_events:,} events", found["priced"] / n, "bytes")
+    bench.figure(
         f"RSS growth as a share of the prices, {n_events:,} events", found["growth"] / found["priced"], "", "<= 1"
     )
-    told.figure(f"arrays as allocated (unused room included), {n_events:,} events", found["arrays"] / n, "bytes")
-    told.figure(f"RSS growth in all, {n_events:,} events", found["growth"] / 2**20, "MiB")
+    bench.figure(f"arrays as allocated (unused room included), {n_events:,} events", found["arrays"] / n, "bytes")
+    bench.figure(f"RSS growth in all, {n_events:,} events", found["growth"] / 2**20, "MiB")
 
 
-def steady(told: Report, n_events: int) -> None:
+def steady(bench: Report, n_events: int) -> None:
     """As many sessions as a sixth of the log; all of them are replaced five times."""
     n_sessions = n_events // EVENTS_A_SESSION // TURNOVERS
     found = alone(Path(__file__), "grow", str(n_events), "max_sessions", str(n_sessions))
-    told.part(f"At most {n_sessions:,} sessions, replaced five times over ({n_events:,} events)")
+    bench.part(f"At most {n_sessions:,} sessions, replaced five times over ({n_events:,} events)")
     for mark in range(1, TURNOVERS + 1):
-        told.figure(f"RSS growth after {mark} times {n_sessions:,} sessions", found[f"at {mark}"] / 2**20, "MiB")
-    told.figure("the last, as a multiple of the second", found[f"at {TURNOVERS}"] / found["at 2"], "x", "flat: <= 1.1")
-    told.figure("RSS growth a retained event, in steady state", found["growth"] / found["events"], "bytes")
-    told.figure("by the prices of max_bytes, in steady state", found["priced"] / found["events"], "bytes")
+        bench.figure(f"RSS growth after {mark} times {n_sessions:,} sessions", found[f"at {mark}"] / 2**20, "MiB")
+    bench.figure("the last, as a multiple of the second", found[f"at {TURNOVERS}"] / found["at 2"], "x", "flat: <= 1.1")
+    bench.figure("RSS growth a retained event, in steady state", found["growth"] / found["events"], "bytes")
+    bench.figure("by the prices of max_bytes, in steady state", found["priced"] / found["events"], "bytes")
 
 
-def budget(told: Report, n_events: int, n_bytes: int) -> None:
+def budget(bench: Report, n_events: int, n_bytes: int) -> None:
     """A limit in bytes, which is counted by prices: what it comes to in the resident set."""
     found = alone(Path(__file__), "grow", str(n_events), "max_bytes", str(n_bytes))
     mib = n_bytes / 2**20
-    told.part(f"At most {mib:.0f} MiB by the prices, {n_events:,} events; {found['events']:,.0f} events retained")
-    told.figure(f"peak RSS growth under max_bytes = {mib:.0f} MiB", found["peak"] / 2**20, "MiB", f"<= {mib:.0f}")
-    told.figure(
+    bench.part(f"At most {mib:.0f} MiB by the prices, {n_events:,} events; {found['events']:,.0f} events retained")
+    bench.figure(f"peak RSS growth under max_bytes = {mib:.0f} MiB", found["peak"] / 2**20, "MiB", f"<= {mib:.0f}")
+    bench.figure(
         f"RSS growth at the end under max_bytes = {mib:.0f} MiB", found["growth"] / 2**20, "MiB", f"<= {mib:.0f}"
     )
 
 
 def main() -> None:
     """Ask."""
-    with report("memory", QUESTION) as told:
-        sizes = [50_000, 100_000] if told.small else [1_000_000, 5_000_000, 20_000_000]
+    with report("memory", QUESTION) as bench:
+        sizes = [50_000, 100_000] if bench.small else [1_000_000, 5_000_000, 20_000_000]
         for n_events in sizes:
-            retained(told, n_events)
-        steady(told, 120_000 if told.small else 3_000_000)
-        for n_bytes in (16 << 20,) if told.small else (64 << 20, 256 << 20):
-            budget(told, 200_000 if told.small else 3_000_000, n_bytes)
+            retained(bench, n_events)
+        steady(bench, 120_000 if bench.small else 3_000_000)
+        for n_bytes in (16 << 20,) if bench.small else (64 << 20, 256 << 20):
+            budget(bench, 200_000 if bench.small else 3_000_000, n_bytes)
 
 
 def limits_of(name: str, value: int) -> Limits:

@@ -1,6 +1,6 @@
 """Where the time of an answer and of an event goes.
 
-Kernels have no seams to hang a clock on, so stages are told apart by asking for less: without neighbours to score,
+Kernels have no seams to hang a clock on, so stages are measured by asking for less: without neighbours to score,
 without a sample to gather, without items to rank. Differences are of medians, and a stage left out may make another
 faster, so they are estimates.
 """
@@ -40,7 +40,7 @@ TURNED = {
 }
 
 
-def of_an_answer(told: Report, n_events: int, n_rounds: int, n: int) -> None:
+def of_an_answer(bench: Report, n_events: int, n_rounds: int, n: int) -> None:
     """Stages of a query, and what larger parameters do to it."""
     log = feed.BareIndex(feed.log(n_events))
     log.feed(n_events)
@@ -50,27 +50,27 @@ def of_an_answer(told: Report, n_events: int, n_rounds: int, n: int) -> None:
     in_turn(1, rivals)
     taken = in_turn(n_rounds, rivals)
     middle = {name: float(np.median(percentiles(rounds, 50))) for name, rounds in taken.items()}
-    told.part(f"An answer, {n_events:,} events: p50 and p99 of the call")
+    bench.part(f"An answer, {n_events:,} events: p50 and p99 of the call")
     for name in TURNED:
-        told.figure(f"{name}: p50", percentiles(taken[name], 50), "us")
-        told.figure(f"{name}: p99", percentiles(taken[name], 99), "us")
+        bench.figure(f"{name}: p50", percentiles(taken[name], 50), "us")
+        bench.figure(f"{name}: p99", percentiles(taken[name], 99), "us")
     names = list(TURNED)
-    told.part("So, of the median answer, about")
+    bench.part("So, of the median answer, about")
     whole, rank, score, floor = (middle[name] for name in names[:4])
-    told.figure("ranking (without n)", whole - rank, "us")
-    told.figure("fetching and scoring neighbours, and ranking (without k)", whole - score, "us")
-    told.figure("gathering and choosing the sample (what k 1 leaves above m 1)", score - floor, "us")
-    told.figure("the call, the query, one candidate (m 1)", floor, "us")
+    bench.figure("ranking (without n)", whole - rank, "us")
+    bench.figure("fetching and scoring neighbours, and ranking (without k)", whole - score, "us")
+    bench.figure("gathering and choosing the sample (what k 1 leaves above m 1)", score - floor, "us")
+    bench.figure("the call, the query, one candidate (m 1)", floor, "us")
 
 
 def _sampled(asker: feed.Asker, log: feed.BareIndex, rng: np.random.Generator, n: int) -> Floats:
     return asker.times(log.sessions(rng, n))
 
 
-def of_hard_shapes(told: Report, n_events: int, n_rounds: int, n: int) -> None:
+def of_hard_shapes(bench: Report, n_events: int, n_rounds: int, n: int) -> None:
     """Logs that are not like the shape of the goals: what they do to an event and to an answer."""
     rng = np.random.default_rng(8)
-    told.part(f"Hard shapes, {n_events:,} events each: the engine's events/s, and p50 and p99 of Engine.recommend")
+    bench.part(f"Hard shapes, {n_events:,} events each: the engine's events/s, and p50 and p99 of Engine.recommend")
     for name, events in _hard(n_events, rng).items():
         asked = [event.session_id for event in events]
         retention_ms = HOUR_MS if name == SHORT else None
@@ -80,9 +80,9 @@ def of_hard_shapes(told: Report, n_events: int, n_rounds: int, n: int) -> None:
             fed.append(len(events) / feed.fill_events(engine, events))
             sample = [asked[place] for place in rng.integers(0, len(asked), n).tolist()]
             rounds.append(latencies(engine.recommend, sample))
-        told.figure(f"{name}: Engine.apply", fed, "events/s")
-        told.figure(f"{name}: recommend p50", percentiles(rounds, 50), "us")
-        told.figure(f"{name}: recommend p99", percentiles(rounds, 99), "us")
+        bench.figure(f"{name}: Engine.apply", fed, "events/s")
+        bench.figure(f"{name}: recommend p50", percentiles(rounds, 50), "us")
+        bench.figure(f"{name}: recommend p99", percentiles(rounds, 99), "us")
 
 
 def _hard(n: int, rng: np.random.Generator) -> dict[str, list[Event]]:
@@ -107,7 +107,7 @@ def _hard(n: int, rng: np.random.Generator) -> dict[str, list[Event]]:
     }
 
 
-def of_an_event(told: Report, n_events: int, n_rounds: int) -> None:
+def of_an_event(bench: Report, n_events: int, n_rounds: int) -> None:
     """Stages of an event's way from bytes to an answer's bytes."""
     clicks = feed.log(n_events)
     engine = Engine("vmis-knn", limits=feed.KEEP_ALL)
@@ -139,25 +139,25 @@ def of_an_event(told: Report, n_events: int, n_rounds: int) -> None:
     bare = feed.BareIndex(clicks)
     bare.feed(half)
     kernel = bare.feed(len(clicks)) / (len(clicks) - half) * 1e6
-    told.part(f"An event, after {half:,} others")
-    told.figure("decode its JSON", taken["decode"], "us")
-    told.figure("Engine.apply: ids to numbers, kernel, new names filed", taken["rest"], "us")
-    told.figure("of which in the kernel", kernel, "us")
-    told.figure("Engine.answer for its session (20 items, named)", taken["answer"], "us")
-    told.figure("encode the answer as JSON", taken["encode"], "us")
+    bench.part(f"An event, after {half:,} others")
+    bench.figure("decode its JSON", taken["decode"], "us")
+    bench.figure("Engine.apply: ids to numbers, kernel, new names filed", taken["rest"], "us")
+    bench.figure("of which in the kernel", kernel, "us")
+    bench.figure("Engine.answer for its session (20 items, named)", taken["answer"], "us")
+    bench.figure("encode the answer as JSON", taken["encode"], "us")
 
 
 def main() -> None:
     """Ask."""
-    with report("profile", QUESTION) as told:
-        if told.small:
-            of_an_answer(told, 50_000, 2, 200)
-            of_an_event(told, 100_000, 1)
-            of_hard_shapes(told, 5_000, 1, 100)
+    with report("profile", QUESTION) as bench:
+        if bench.small:
+            of_an_answer(bench, 50_000, 2, 200)
+            of_an_event(bench, 100_000, 1)
+            of_hard_shapes(bench, 5_000, 1, 100)
         else:
-            of_an_answer(told, 5_000_000, 3, 2_000)
-            of_an_event(told, 2_000_000, 5)
-            of_hard_shapes(told, 100_000, 2, 500)
+            of_an_answer(bench, 5_000_000, 3, 2_000)
+            of_an_event(bench, 2_000_000, 5)
+            of_hard_shapes(bench, 100_000, 2, 500)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ QUESTION = "how long does an answer take (vmis-knn, m 500, k 100, n 20, last 10)
 GOALS = {50: "<= 30", 90: "<= 50", 99: "<= 100"}
 
 
-def kernel_and_growth(told: Report, sizes: list[int], named: int, n_rounds: int, n: int) -> None:
+def kernel_and_growth(bench: Report, sizes: list[int], named: int, n_rounds: int, n: int) -> None:
     """The kernel at each size of one growing log."""
     log = feed.BareIndex(feed.log(sizes[-1]))
     asker = feed.Asker(log.index, model())
@@ -24,23 +24,23 @@ def kernel_and_growth(told: Report, sizes: list[int], named: int, n_rounds: int,
     rng = np.random.default_rng(2)
     p90 = {}
     asker(0)
-    told.part("In the kernel, called from Python for one live session at a time")
+    bench.part("In the kernel, called from Python for one live session at a time")
     for size in sizes:
         log.feed(size)
         asker.times(log.sessions(rng, n))
         rounds = [asker.times(log.sessions(rng, n)) for _ in range(n_rounds)]
-        p90[size] = told.figure(f"p90, call included, {size:,} events", percentiles(rounds, 90), "us")
+        p90[size] = bench.figure(f"p90, call included, {size:,} events", percentiles(rounds, 90), "us")
         if size == named:
             nothing = np.median([np.median(empty.times([log.n_slots] * n)) for _ in range(n_rounds)])
-            told.figure("an empty call (clock, arguments; no answer)", float(nothing), "us")
+            bench.figure("an empty call (clock, arguments; no answer)", float(nothing), "us")
             for percent, goal in GOALS.items():
                 inside = [float(np.percentile(taken, percent) - nothing) for taken in rounds]
-                told.figure(f"p{percent} inside the kernel, {size:,} events", inside, "us", goal)
+                bench.figure(f"p{percent} inside the kernel, {size:,} events", inside, "us", goal)
     growth = p90[sizes[-1]] / p90[sizes[0]]
-    told.figure(f"p90 at {sizes[-1]:,} events, as a multiple of that at {sizes[0]:,}", growth, "x", "<= 2")
+    bench.figure(f"p90 at {sizes[-1]:,} events, as a multiple of that at {sizes[0]:,}", growth, "x", "<= 2")
 
 
-def through_the_engine(told: Report, n_events: int, n_rounds: int, n: int) -> None:
+def through_the_engine(bench: Report, n_events: int, n_rounds: int, n: int) -> None:
     """Names in, names out; and each preset."""
     engine = Engine("vmis-knn", limits=feed.KEEP_ALL)
     clicks = feed.log(n_events)
@@ -60,23 +60,23 @@ def through_the_engine(told: Report, n_events: int, n_rounds: int, n: int) -> No
     asked["Engine.recommend"] = lambda: latencies(engine.recommend, sample())
     in_turn(1, asked)
     taken = in_turn(n_rounds, asked)
-    told.part(f"Through Engine.recommend, {n_events:,} events; the same index asked in turn")
+    bench.part(f"Through Engine.recommend, {n_events:,} events; the same index asked in turn")
     for percent in GOALS:
-        told.figure(f"p{percent} of Engine.recommend", percentiles(taken["Engine.recommend"], percent), "us")
+        bench.figure(f"p{percent} of Engine.recommend", percentiles(taken["Engine.recommend"], percent), "us")
     pairs = zip(taken["Engine.recommend"], taken["kernel vmis-knn"], strict=True)
     added = [float(np.median(whole) - np.median(part)) for whole, part in pairs]
-    told.figure("what the engine adds to the call of the kernel (p50)", added, "us", "<= 15")
-    told.part(f"Each preset: the kernel's call, {n_events:,} events")
+    bench.figure("what the engine adds to the call of the kernel (p50)", added, "us", "<= 15")
+    bench.part(f"Each preset: the kernel's call, {n_events:,} events")
     for name in PRESETS:
         for percent in (50, 90):
-            told.figure(f"{name} p{percent}", percentiles(taken[f"kernel {name}"], percent), "us")
+            bench.figure(f"{name} p{percent}", percentiles(taken[f"kernel {name}"], percent), "us")
 
 
 def _times(asker: feed.Asker, slots: Any) -> Floats:  # noqa: ANN401  # a closure
     return asker.times(slots())
 
 
-def against_wsknn(told: Report, n_sessions: int, n_rounds: int, n: int) -> None:
+def against_wsknn(bench: Report, n_sessions: int, n_rounds: int, n: int) -> None:
     """The same questions, sessions by their events, to WSKNN and to the engine."""
     clicks = feed.log(n_sessions * EVENTS_A_SESSION)
     engine = Engine("wsknn", limits=feed.KEEP_ALL)
@@ -103,11 +103,11 @@ def against_wsknn(told: Report, n_sessions: int, n_rounds: int, n: int) -> None:
             "ours, vmis-knn": lambda: latencies(default.recommend, names("ours, vmis-knn")),
         },
     )
-    told.part(f"Against WSKNN: {n_sessions:,} sessions, {len(clicks):,} events; names in, names out")
-    _compare(told, taken, "wsknn 1.2.3", "ours, preset wsknn", f"{n_sessions:,} sessions")
+    bench.part(f"Against WSKNN: {n_sessions:,} sessions, {len(clicks):,} events; names in, names out")
+    _compare(bench, taken, "wsknn 1.2.3", "ours, preset wsknn", f"{n_sessions:,} sessions")
 
 
-def against_the_reference(told: Report, n_sessions: int, n_rounds: int, n: int) -> None:
+def against_the_reference(bench: Report, n_sessions: int, n_rounds: int, n: int) -> None:
     """The plain twin gives the same answers, from scratch each time."""
     clicks = feed.log(n_sessions * EVENTS_A_SESSION)
     engine = Engine("vmis-knn", limits=feed.KEEP_ALL)
@@ -127,32 +127,32 @@ def against_the_reference(told: Report, n_sessions: int, n_rounds: int, n: int) 
             "ours, vmis-knn": lambda: latencies(engine.recommend, [f"session-{s:09d}" for s in asked]),
         },
     )
-    told.part(f"Against the plain reference: {n_sessions:,} sessions, {len(clicks):,} events")
-    _compare(told, taken, "plain reference", "ours, vmis-knn", f"{n_sessions:,} sessions")
+    bench.part(f"Against the plain reference: {n_sessions:,} sessions, {len(clicks):,} events")
+    _compare(bench, taken, "plain reference", "ours, vmis-knn", f"{n_sessions:,} sessions")
 
 
-def _compare(told: Report, taken: dict[str, list[Floats]], rival: str, ours: str, size: str) -> None:
+def _compare(bench: Report, taken: dict[str, list[Floats]], rival: str, ours: str, size: str) -> None:
     for name, rounds in taken.items():
         for percent in (50, 90):
-            told.figure(f"{name} p{percent}, {size}", percentiles(rounds, percent), "us")
+            bench.figure(f"{name} p{percent}, {size}", percentiles(rounds, percent), "us")
     ratio = np.median(percentiles(taken[rival], 50)) / np.median(percentiles(taken[ours], 50))
-    told.figure(f"{rival} takes, as a multiple of {ours} (p50), {size}", float(ratio), "x")
+    bench.figure(f"{rival} takes, as a multiple of {ours} (p50), {size}", float(ratio), "x")
 
 
 def main() -> None:
     """Ask."""
-    with report("query", QUESTION) as told:
-        if told.small:
-            kernel_and_growth(told, [10_000, 50_000, 100_000], 50_000, 3, 300)
-            through_the_engine(told, 50_000, 3, 300)
-            against_wsknn(told, 2_000, 2, 20)
-            against_the_reference(told, 200, 2, 5)
+    with report("query", QUESTION) as bench:
+        if bench.small:
+            kernel_and_growth(bench, [10_000, 50_000, 100_000], 50_000, 3, 300)
+            through_the_engine(bench, 50_000, 3, 300)
+            against_wsknn(bench, 2_000, 2, 20)
+            against_the_reference(bench, 200, 2, 5)
         else:
-            kernel_and_growth(told, [100_000, 1_000_000, 5_000_000, 20_000_000], 5_000_000, 7, 5_000)
-            through_the_engine(told, 5_000_000, 7, 3_000)
-            against_wsknn(told, 20_000, 3, 100)
-            against_wsknn(told, 100_000, 3, 50)
-            against_the_reference(told, 2_000, 3, 10)
+            kernel_and_growth(bench, [100_000, 1_000_000, 5_000_000, 20_000_000], 5_000_000, 7, 5_000)
+            through_the_engine(bench, 5_000_000, 7, 3_000)
+            against_wsknn(bench, 20_000, 3, 100)
+            against_wsknn(bench, 100_000, 3, 50)
+            against_the_reference(bench, 2_000, 3, 10)
 
 
 if __name__ == "__main__":

@@ -123,10 +123,10 @@ def held_out(point: Model) -> dict[str, float]:
     return score.figures()
 
 
-def tell(told: Report, name: str, n_events: int) -> None:
+def tell(bench: Report, name: str, n_events: int) -> None:
     """State one log's figures."""
     found = alone(Path(__file__), "replay", name, str(n_events))
-    told.part(f"{name}, all of it, live (retention none; otherwise as `run` does by default)")
+    bench.part(f"{name}, all of it, live (retention none; otherwise as `run` does by default)")
     for what in (
         "events",
         "events held (the last 1,000 of a session)",
@@ -134,37 +134,37 @@ def tell(told: Report, name: str, n_events: int) -> None:
         "items",
         "lines that are no events",
     ):
-        told.figure(f"{name}: {what}", found[what], "")
-    told.figure(f"{name}: Engine.apply", found["events/s"], "events/s")
-    told.figure(f"{name}: memory (RSS growth)", found["MiB"], "MiB")
-    told.figure(f"{name}: memory a retained event", found["bytes"], "bytes")
-    _tell_scores(told, name, f"all of it, {MEASURED}", found)
-    told.part(f"{name}, each preset, {min(COMPARED, found['events']):,.0f} events, live")
+        bench.figure(f"{name}: {what}", found[what], "")
+    bench.figure(f"{name}: Engine.apply", found["events/s"], "events/s")
+    bench.figure(f"{name}: memory (RSS growth)", found["MiB"], "MiB")
+    bench.figure(f"{name}: memory a retained event", found["bytes"], "bytes")
+    _tell_scores(bench, name, f"all of it, {MEASURED}", found)
+    bench.part(f"{name}, each preset, {min(COMPARED, found['events']):,.0f} events, live")
     for preset in PRESETS:
-        _tell_scores(told, name, preset, found)
+        _tell_scores(bench, name, preset, found)
 
 
-def _tell_scores(told: Report, name: str, preset: str, found: dict[str, float]) -> None:
-    told.figure(f"{name}: {preset} HR@20", found[f"{preset} HR@20"], "")
-    told.figure(f"{name}: {preset} MRR@20", found[f"{preset} MRR@20"], "")
-    told.figure(f"{name}: {preset} questions", found[f"{preset} n"], "")
-    told.figure(f"{name}: {preset} apply and answer", found[f"{preset} answers/s"], "answers/s")
+def _tell_scores(bench: Report, name: str, preset: str, found: dict[str, float]) -> None:
+    bench.figure(f"{name}: {preset} HR@20", found[f"{preset} HR@20"], "")
+    bench.figure(f"{name}: {preset} MRR@20", found[f"{preset} MRR@20"], "")
+    bench.figure(f"{name}: {preset} questions", found[f"{preset} n"], "")
+    bench.figure(f"{name}: {preset} apply and answer", found[f"{preset} answers/s"], "answers/s")
 
 
 def main() -> None:
     """Ask."""
-    with report("real_data", QUESTION) as told:
+    with report("real_data", QUESTION) as bench:
         if "STREAM_REC_DATA" not in os.environ:
-            told.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
+            bench.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
             sys.exit(0)
         for name in LOGS:
-            tell(told, name, 5_000 if told.small else 10**9)
+            tell(bench, name, 5_000 if bench.small else 10**9)
         point = model(m=1502, k=288, last=4, seen="drop-current", fallbacks=False)
         found = held_out(point)
-        told.part("serenade-toy, hold-out: vmis-knn m 1502, k 288, last 4, drop-current, no fallbacks")
-        told.figure("hold-out MRR@20", found["MRR@20"], "", ".341 +- .001")
-        told.figure("hold-out HR@20", found["HR@20"], "")
-        told.figure("hold-out questions", found["n"], "", "931")
+        bench.part("serenade-toy, hold-out: vmis-knn m 1502, k 288, last 4, drop-current, no fallbacks")
+        bench.figure("hold-out MRR@20", found["MRR@20"], "", ".341 +- .001")
+        bench.figure("hold-out HR@20", found["HR@20"], "")
+        bench.figure("hold-out questions", found["n"], "", "931")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def items(n: int) -> list[CatalogueItem]:
     ]
 
 
-def requests(told: Report, n_events: int, n_items: int, n_rounds: int, n: int) -> None:
+def requests(bench: Report, n_events: int, n_items: int, n_rounds: int, n: int) -> None:
     """By size of batch, for each kind of rule."""
     clicks = feed.log(n_events)
     engine = Engine("vmis-knn", limits=feed.KEEP_ALL)
@@ -71,18 +71,18 @@ def requests(told: Report, n_events: int, n_items: int, n_rounds: int, n: int) -
 
     named = {f"{name}, {size} at once": asker(rules, size) for name, rules in ASKED.items() for size in BATCHES}
     in_turn(1, named)
-    told.part(f"Engine.answer, {n_events:,} events, {n_items:,} items in the catalogue: each request")
+    bench.part(f"Engine.answer, {n_events:,} events, {n_items:,} items in the catalogue: each request")
     for name, rounds in in_turn(n_rounds, named).items():
-        told.figure(name, [float(each[0]) for each in rounds], "us")
+        bench.figure(name, [float(each[0]) for each in rounds], "us")
 
 
-def changes(told: Report, n_items: int, n_rounds: int) -> None:
+def changes(bench: Report, n_items: int, n_rounds: int) -> None:
     """Of versions, rule sets, titles and files."""
-    told.part(f"The catalogue, {n_items:,} items")
+    bench.part(f"The catalogue, {n_items:,} items")
     before = settled_rss()
     catalogue = Catalogue(items(n_items))
     catalogue.column("available")
-    told.figure("memory", (settled_rss() - before) / n_items, "bytes/item")
+    bench.figure("memory", (settled_rss() - before) / n_items, "bytes/item")
     engine = Engine()
     engine.set_catalogue(catalogue)
     rng = np.random.default_rng(5)
@@ -108,9 +108,9 @@ def changes(told: Report, n_items: int, n_rounds: int) -> None:
         catalogue.search(f"number {number}")
         note("a search of titles", started)
     for what, each in taken.items():
-        told.figure(what, each, "ms")
+        bench.figure(what, each, "ms")
     with tempfile.TemporaryDirectory() as folder:
-        told.figure(
+        bench.figure(
             "a change of a file (JSON lines), until it holds", _until_it_holds(Path(folder), n_items), "s", "<= 1"
         )
 
@@ -140,13 +140,13 @@ def _until_it_holds(folder: Path, n_items: int) -> list[float]:
 
 def main() -> None:
     """Ask."""
-    with report("rules", QUESTION) as told:
-        if told.small:
-            requests(told, 50_000, 5_000, 3, 128)
-            changes(told, 5_000, 3)
+    with report("rules", QUESTION) as bench:
+        if bench.small:
+            requests(bench, 50_000, 5_000, 3, 128)
+            changes(bench, 5_000, 3)
         else:
-            requests(told, 2_500_000, 100_000, 7, 1024)
-            changes(told, 100_000, 7)
+            requests(bench, 2_500_000, 100_000, 7, 1024)
+            changes(bench, 100_000, 7)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def run(source: Path, *options: str) -> float:
     return perf_counter() - started
 
 
-def whole_job(told: Report, n_events: int, n_rounds: int) -> None:
+def whole_job(bench: Report, n_events: int, n_rounds: int) -> None:
     """With answers and without, in turn; and a job of one event, to know what starting takes."""
     with scratch_folder() as folder:
         source, one, out = folder / "clicks.jsonl", folder / "one.jsonl", folder / "recommendations.jsonl"
@@ -50,29 +50,29 @@ def whole_job(told: Report, n_events: int, n_rounds: int) -> None:
         starting()
         taken = in_turn(n_rounds, rivals)
         size = source.stat().st_size
-    told.part(f"{n_lines:,} events, {size / 2**20:.0f} MiB in, {sizes[0] / 2**20:.0f} MiB out, nothing evicted")
-    told.figure("start and end, a job of one event", taken["start"], "s")
-    told.figure(
+    bench.part(f"{n_lines:,} events, {size / 2**20:.0f} MiB in, {sizes[0] / 2**20:.0f} MiB out, nothing evicted")
+    bench.figure("start and end, a job of one event", taken["start"], "s")
+    bench.figure(
         "one answer for each event, process and all",
         [n_lines / each for each in taken["answers"]],
         "answers/s",
         ">= 18,000",
     )
-    told.figure("--answer none, process and all", [n_lines / each for each in taken["silent"]], "events/s")
+    bench.figure("--answer none, process and all", [n_lines / each for each in taken["silent"]], "events/s")
     start = min(taken["start"])
-    told.figure(
+    bench.figure(
         "one answer for each event, start taken off", [n_lines / (t - start) for t in taken["answers"]], "answers/s"
     )
-    told.figure("--answer none, start taken off", [n_lines / (t - start) for t in taken["silent"]], "events/s")
+    bench.figure("--answer none, start taken off", [n_lines / (t - start) for t in taken["silent"]], "events/s")
 
 
 def main() -> None:
     """Ask."""
-    with report("run", QUESTION) as told:
-        if told.small:
-            whole_job(told, 20_000, 2)
+    with report("run", QUESTION) as bench:
+        if bench.small:
+            whole_job(bench, 20_000, 2)
         else:
-            whole_job(told, 400_000, 3)
+            whole_job(bench, 400_000, 3)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ class Load:
         return np.concatenate(parts)
 
 
-def pause(told: Report, engine: Engine) -> EngineSnapshot:
+def pause(bench: Report, engine: Engine) -> EngineSnapshot:
     """Time the copy; return the last."""
     taken = []
     for _ in range(ROUNDS):
@@ -74,12 +74,12 @@ def pause(told: Report, engine: Engine) -> EngineSnapshot:
         state = engine.export_state()
         taken.append((perf_counter() - started) * 1e3)
         held = state
-    told.figure("the engine stops for (export_state)", taken, "ms", "<= 200")
+    bench.figure("the engine stops for (export_state)", taken, "ms", "<= 200")
     del held
     return state
 
 
-def writing(told: Report, state: EngineSnapshot, folder: Path) -> Path:
+def writing(bench: Report, state: EngineSnapshot, folder: Path) -> Path:
     """Time the writing, alone on the machine."""
     path = folder
     taken = []
@@ -87,14 +87,14 @@ def writing(told: Report, state: EngineSnapshot, folder: Path) -> Path:
         started = perf_counter()
         path = snapshot.write(folder, state, created_at=0, fingerprint=FINGERPRINT, keep=1)
         taken.append(perf_counter() - started)
-    told.figure("to write and sync the file", taken, "s")
+    bench.figure("to write and sync the file", taken, "s")
     n_bytes = path.stat().st_size
-    told.figure("size of the file", n_bytes / 2**20, "MiB")
-    told.figure("size of the file, a retained event", n_bytes / state.counts["events"], "bytes")
+    bench.figure("size of the file", n_bytes / 2**20, "MiB")
+    bench.figure("size of the file, a retained event", n_bytes / state.counts["events"], "bytes")
     return path
 
 
-def beside(told: Report, what: str, load: Load, folder: Path, rest: Callable[[], None]) -> None:
+def beside(bench: Report, what: str, load: Load, folder: Path, rest: Callable[[], None]) -> None:
     """Answer while nothing else goes on, then while a snapshot is written; three times, in turn."""
     during, before = [], []
     for _ in range(3):
@@ -102,17 +102,17 @@ def beside(told: Report, what: str, load: Load, folder: Path, rest: Callable[[],
         state = load._engine.export_state()  # noqa: SLF001  # this script's own
         thread = threading.Thread(
             target=lambda state=state: snapshot.write(
-                folder, state, created_at=0, fingerprint=FINGERPRINT, keep=1, rest=rest
+                folder, state, created_at=0, fingerprint=FINGERPRINT, keep=1, yield_cpu=rest
             )
         )
         started = perf_counter()
         during.append(load.while_running(thread))
-        told.note(f"{what}: written in {perf_counter() - started:.2f} s, beside {during[-1].size:,} answers")
+        bench.note(f"{what}: written in {perf_counter() - started:.2f} s, beside {during[-1].size:,} answers")
     for percent in (50, 99, 99.9):
         for when, rounds in (("before", before), ("while it is written", during)):
             values = [float(np.percentile(each, percent)) for each in rounds]
-            told.figure(f"event in, answer out, p{percent}, {when}, {what}", values, "us")
-    told.figure(f"the longest, while it is written, {what}", [float(each.max()) / 1e3 for each in during], "ms")
+            bench.figure(f"event in, answer out, p{percent}, {when}, {what}", values, "us")
+    bench.figure(f"the longest, while it is written, {what}", [float(each.max()) / 1e3 for each in during], "ms")
 
 
 def load_alone(path: Path) -> dict[str, float]:
@@ -137,38 +137,38 @@ def load_alone(path: Path) -> dict[str, float]:
     }
 
 
-def recovery(told: Report, path: Path, n_events: int) -> None:
+def recovery(bench: Report, path: Path, n_events: int) -> None:
     """Load in fresh processes."""
     rounds = [alone(Path(__file__), "load", str(path)) for _ in range(ROUNDS)]
     assert all(each["events"] == n_events for each in rounds)
-    told.figure("to read and verify it", [each["read"] for each in rounds], "s")
-    told.figure("to build the engine from it", [each["import"] for each in rounds], "s")
-    told.figure("recovery in all", [each["all"] for each in rounds], "s", "<= 3")
-    told.figure("memory at its peak", [each["peak"] / 2**20 for each in rounds], "MiB")
-    told.figure("memory of the loaded engine", [each["rss"] / 2**20 for each in rounds], "MiB")
+    bench.figure("to read and verify it", [each["read"] for each in rounds], "s")
+    bench.figure("to build the engine from it", [each["import"] for each in rounds], "s")
+    bench.figure("recovery in all", [each["all"] for each in rounds], "s", "<= 3")
+    bench.figure("memory at its peak", [each["peak"] / 2**20 for each in rounds], "MiB")
+    bench.figure("memory of the loaded engine", [each["rss"] / 2**20 for each in rounds], "MiB")
 
 
 def main() -> None:
     """Ask."""
-    with report("snapshot", QUESTION) as told, scratch_folder() as folder:
+    with report("snapshot", QUESTION) as bench, scratch_folder() as folder:
         warm_up()
-        n_events = 100_000 if told.small else 5_000_000
+        n_events = 100_000 if bench.small else 5_000_000
         engine = Engine(limits=feed.KEEP_ALL)
         clicks = feed.log(n_events)
         replayed = feed.fill(engine, clicks)
         stats = engine.stats()
-        told.part(f"{stats.n_events:,} events in {stats.n_sessions:,} sessions, {stats.n_items:,} items")
-        state = pause(told, engine)
-        path = writing(told, state, folder)
-        told.figure("to verify it (read, compare checksums)", seconds(lambda: snapshot.verify(path)), "s")
-        told.part("Recovery")
-        recovery(told, path, stats.n_events)
-        told.figure("the alternative: to apply the log's events again, decoded", replayed, "s")
+        bench.part(f"{stats.n_events:,} events in {stats.n_sessions:,} sessions, {stats.n_items:,} items")
+        state = pause(bench, engine)
+        path = writing(bench, state, folder)
+        bench.figure("to verify it (read, compare checksums)", seconds(lambda: snapshot.verify(path)), "s")
+        bench.part("Recovery")
+        recovery(bench, path, stats.n_events)
+        bench.figure("the alternative: to apply the log's events again, decoded", replayed, "s")
         del state
-        told.part("Answers beside it")
+        bench.part("Answers beside it")
         load = Load(engine, stats.n_sessions)
-        beside(told, "as it is", load, folder, lambda: None)
-        beside(told, f"rest {REST_S * 1e3} ms", load, folder, lambda: time.sleep(REST_S))
+        beside(bench, "as it is", load, folder, lambda: None)
+        beside(bench, f"rest {REST_S * 1e3} ms", load, folder, lambda: time.sleep(REST_S))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def first_answer(environ: dict[str, str] | None = None) -> float:
     return taken
 
 
-def warm(told: Report, n_rounds: int) -> None:
+def warm(bench: Report, n_rounds: int) -> None:
     """Everything compiled, and on a warm disk: a first round is not counted."""
     rivals: dict[str, Callable[[], float]] = {name: partial(python, code) for name, code in IMPORTS.items()}
     rivals["first answer"] = first_answer
@@ -52,35 +52,35 @@ def warm(told: Report, n_rounds: int) -> None:
     )
     in_turn(1, rivals)
     taken = in_turn(n_rounds, rivals)
-    told.part("Fresh processes, warm disk, kernels compiled before")
+    bench.part("Fresh processes, warm disk, kernels compiled before")
     base = taken.pop("an empty program")
-    told.figure("an empty Python program", base, "s")
+    bench.figure("an empty Python program", base, "s")
     empty = sum(base) / len(base)
     for name in list(IMPORTS)[1:]:
         goal = "<= 0.5" if name == "import stream_rec" else None
-        told.figure(f"{name}, Python's own start taken off", [each - empty for each in taken[name]], "s", goal)
-    told.figure("stream-rec --help, process and all", taken["stream-rec --help"], "s")
-    told.figure("stream-rec run, from start to first answer, process and all", taken["first answer"], "s", "<= 2")
+        bench.figure(f"{name}, Python's own start taken off", [each - empty for each in taken[name]], "s", goal)
+    bench.figure("stream-rec --help, process and all", taken["stream-rec --help"], "s")
+    bench.figure("stream-rec run, from start to first answer, process and all", taken["first answer"], "s", "<= 2")
 
 
-def cold(told: Report) -> None:
+def cold(bench: Report) -> None:
     """With an empty cache of compiled kernels, as on a new machine."""
     with scratch_folder() as folder:
         environ = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
         taken = first_answer(environ)
         n_bytes = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
         again = first_answer(environ)
-    told.part("Once on a machine: the kernels are compiled and kept")
-    told.figure("stream-rec run, first answer, with nothing compiled", taken, "s")
-    told.figure("the same right after", again, "s")
-    told.figure("compiled code on disk", n_bytes / 2**20, "MiB")
+    bench.part("Once on a machine: the kernels are compiled and kept")
+    bench.figure("stream-rec run, first answer, with nothing compiled", taken, "s")
+    bench.figure("the same right after", again, "s")
+    bench.figure("compiled code on disk", n_bytes / 2**20, "MiB")
 
 
 def main() -> None:
     """Ask."""
-    with report("start", QUESTION) as told:
-        warm(told, 2 if told.small else 10)
-        cold(told)
+    with report("start", QUESTION) as bench:
+        warm(bench, 2 if bench.small else 10)
+        cold(bench)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from kafka_broker import open_broker as open_test_broker
 
 from stream_rec.transport.broker import Broker, Partition, ProducerRecord, TopicSpec
-from stream_rec.transport.kafka import Client, open_broker
+from stream_rec.transport.kafka import KafkaClient, open_broker
 
 QUESTION = "how much of each Kafka client's own speed is left through our Reader and Writer?"
-CLIENTS: tuple[Client, ...] = ("kafka-python", "confluent")
+CLIENTS: tuple[KafkaClient, ...] = ("kafka-python", "confluent")
 PARTITIONS = 4
 AT_ONCE = 1000
 EVENT = b'{"session_id":"s%06d","item_id":"i%05d","timestamp":17330000%05d,"type":"view"}'
@@ -132,7 +132,7 @@ def bare_confluent(address: str, topic: str, n: int, out: str | None) -> float:
     return got / taken
 
 
-BARE: dict[Client, Callable[[str, str, int, str | None], float]] = {
+BARE: dict[KafkaClient, Callable[[str, str, int, str | None], float]] = {
     "kafka-python": bare_python,
     "confluent": bare_confluent,
 }
@@ -141,7 +141,7 @@ BARE: dict[Client, Callable[[str, str, int, str | None], float]] = {
 # --- the same through ours
 
 
-def ours(client: Client, address: str, topic: str, n: int, out: str | None) -> float:
+def ours(client: KafkaClient, address: str, topic: str, n: int, out: str | None) -> float:
     """Reader, decode; and encode, Writer."""
     broker = open_broker(f"kafka://{address}", client=client)
     reader = broker.reader()
@@ -168,7 +168,7 @@ def ours(client: Client, address: str, topic: str, n: int, out: str | None) -> f
     return got / taken
 
 
-def latency(client: Client, address: str, topic: str, n: int) -> list[float]:
+def latency(client: KafkaClient, address: str, topic: str, n: int) -> list[float]:
     """Milliseconds from before a record is written until our Reader has handed it out, one at a time."""
     broker = open_broker(f"kafka://{address}", client=client)
     writer, reader = broker.writer(None), broker.reader()
@@ -222,21 +222,21 @@ def topics(address: str, n: int) -> Iterator[tuple[str, str, str]]:
 
 def main() -> None:
     """Ask."""
-    with report("transport", QUESTION) as told:
-        n, n_rounds = (20_000, 2) if told.small else (400_000, 5)
+    with report("transport", QUESTION) as bench:
+        n, n_rounds = (20_000, 2) if bench.small else (400_000, 5)
         with scratch_folder() as home, open_test_broker(home) as broker:
             broker.start()
-            told.note(f"broker: {broker.kind}, on the same machine")
+            bench.note(f"broker: {broker.kind}, on the same machine")
             with topics(broker.address, n) as places:
                 for client in CLIENTS:
-                    ask(told, client, broker.address, places, n, n_rounds)
+                    ask(bench, client, broker.address, places, n, n_rounds)
 
 
-def ask(told: Report, client: Client, address: str, places: tuple[str, str, str], n: int, n_rounds: int) -> None:
+def ask(bench: Report, client: KafkaClient, address: str, places: tuple[str, str, str], n: int, n_rounds: int) -> None:
     """Both loops of one client, in turn."""
     events, answers, single = places
     fewer = n // 4
-    told.part(f"{client}: {n:,} events of 80 bytes in {PARTITIONS} partitions; {fewer:,} answers of 20 items")
+    bench.part(f"{client}: {n:,} events of 80 bytes in {PARTITIONS} partitions; {fewer:,} answers of 20 items")
     taken = in_turn(
         n_rounds,
         {
@@ -247,12 +247,12 @@ def ask(told: Report, client: Client, address: str, places: tuple[str, str, str]
         },
     )
     for what, title in (("read", "consume, decode"), ("job", "consume, decode, encode 20 items, produce")):
-        bare = told.figure(f"{title}: bare", taken[f"bare {what}"], "events/s")
-        mine = told.figure(f"{title}: through ours", taken[f"our {what}"], "events/s")
-        told.figure(f"{title}: what is left", 100 * mine / bare, "%", ">= 70")
-    waited = sorted(latency(client, address, single, 50 if told.small else 300))
-    told.figure("a record, from acknowledged to handed out, p50", waited[len(waited) // 2], "ms")
-    told.figure("a record, from acknowledged to handed out, p99", waited[int(len(waited) * 0.99)], "ms")
+        bare = bench.figure(f"{title}: bare", taken[f"bare {what}"], "events/s")
+        mine = bench.figure(f"{title}: through ours", taken[f"our {what}"], "events/s")
+        bench.figure(f"{title}: what is left", 100 * mine / bare, "%", ">= 70")
+    waited = sorted(latency(client, address, single, 50 if bench.small else 300))
+    bench.figure("a record, from acknowledged to handed out, p50", waited[len(waited) // 2], "ms")
+    bench.figure("a record, from acknowledged to handed out, p99", waited[int(len(waited) * 0.99)], "ms")
 
 
 if __name__ == "__main__":

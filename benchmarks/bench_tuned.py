@@ -12,7 +12,7 @@ from time import perf_counter
 
 import msgspec
 from common import COMMAND, report, scratch_folder
-from common import Report as Told
+from common import Report as BenchReport
 
 from stream_rec.evaluate.report import ModelReport, Report
 from stream_rec.evaluate.tune_report import TuneResult
@@ -38,42 +38,42 @@ def evaluated(folder: Path, *argv: str) -> Report:
 
 def main() -> None:
     """Ask."""
-    with report("tuned", QUESTION) as told, scratch_folder() as folder:
+    with report("tuned", QUESTION) as bench, scratch_folder() as folder:
         if "STREAM_REC_DATA" not in os.environ:
-            told.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
+            bench.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
             sys.exit(0)
         logs = Path(os.environ["STREAM_REC_DATA"]) / "serenade-toy"
         train, valid, test = (str(logs / name) for name in ("train.txt.gz", "valid.txt", "test.txt"))
         file, kept = folder / "tuned.toml", folder / "tuned.json"
-        trials = "16" if told.small else str(TRIALS)
+        trials = "16" if bench.small else str(TRIALS)
         started = perf_counter()
         split = ("--train", train, "--valid", valid, *SETTINGS)
         command("tune", *split, "--trials", trials, "--out", str(file), "--json", str(kept))
         taken = perf_counter() - started
         found = msgspec.json.decode(kept.read_bytes(), type=TuneResult)
-        told.part(f"tuned on valid.txt: {trials} sets of parameters, {found.questions:,} questions")
-        told.figure("MRR@20 on valid of the start, the preset default", found.start, "")
-        told.figure("MRR@20 on valid of the best set", found.best, "")
-        told.figure("tuning took", taken, "s")
+        bench.part(f"tuned on valid.txt: {trials} sets of parameters, {found.questions:,} questions")
+        bench.figure("MRR@20 on valid of the start, the preset default", found.start, "")
+        bench.figure("MRR@20 on valid of the best set", found.best, "")
+        bench.figure("tuning took", taken, "s")
         for name, value in found.parameters.items():
-            told.note(f"{name} = {value}")
+            bench.note(f"{name} = {value}")
 
-        told.part("asked on test.txt, once: drop-current")
+        bench.part("asked on test.txt, once: drop-current")
         tuned = evaluated(folder, "--train", train, "--test", test, "--config", str(file), "--compare", "default").first
-        told.figure("questions", 931, "", "931")
-        _tell(told, "tuned", tuned, ">= .37")
+        bench.figure("questions", 931, "", "931")
+        _tell(bench, "tuned", tuned, ">= .37")
         plain = evaluated(folder, "--train", train, "--test", test, *SETTINGS, "--compare", "all")
         assert plain.questions == 931
         for each in plain.models:
-            _tell(told, f"preset {each.name}", each, None)
+            _tell(bench, f"preset {each.name}", each, None)
         theirs = evaluated(folder, "--train", train, "--test", test, *SETTINGS, *PUBLISHED).first
-        _tell(told, "vmis-knn as Serenade tuned it (m 1502, k 288, last 4)", theirs, ".341 +- .001")
+        _tell(bench, "vmis-knn as Serenade tuned it (m 1502, k 288, last 4)", theirs, ".341 +- .001")
 
 
-def _tell(told: Told, name: str, each: ModelReport, target: str | None) -> None:
+def _tell(bench: BenchReport, name: str, each: ModelReport, target: str | None) -> None:
     mrr = each.metrics["MRR@20"]
-    told.figure(f"{name}: test MRR@20", mrr.value or 0.0, "", target)
-    told.note(f"95 % interval {mrr.low:.4f} to {mrr.high:.4f}; HR@20 {each.metrics['HR@20'].value:.4f}")
+    bench.figure(f"{name}: test MRR@20", mrr.value or 0.0, "", target)
+    bench.note(f"95 % interval {mrr.low:.4f} to {mrr.high:.4f}; HR@20 {each.metrics['HR@20'].value:.4f}")
 
 
 if __name__ == "__main__":

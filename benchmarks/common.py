@@ -33,7 +33,7 @@ LIBRARIES = (
 )
 BATCH = 8192
 ITEMS = 100_000
-EVENTS_A_SESSION = 5  # the mean of the shape, so that sizes can be told in events
+EVENTS_A_SESSION = 5  # the mean of the shape, so that sizes can be given in events
 HOST_MS = 30 * 86_400_000  # a million sessions start within this time
 
 Argument = TypeVar("Argument")
@@ -166,12 +166,12 @@ class Report:
     def keep(
         self, what: str, value: float | None, least: float | None, most: float | None, target: str | None = None
     ) -> None:
-        """Keep a figure with its interval for programs; people were told it in a table of its own."""
+        """Keep a figure with its interval for programs; a table shows it to people."""
         if value is not None:
             self._figures.append(Figure(what, value, "", target, least, most))
 
     def save(self) -> None:
-        """Write the result, unless it is a small one that nobody asked to keep."""
+        """Write the result, unless it is small and no folder was given for it."""
         folder = self._out or (None if self.small else RESULTS)
         if folder is None:
             print("  (a small run is not kept)")

@@ -88,13 +88,13 @@ class BareIndex:
             self._run(self._batch(self._fed, stop))
             self._fed = stop
         taken = perf_counter() - started
-        assert self.index.counter(field.N_EVENTS) == end, "every event was applied"
+        assert self.index.view.counter(field.N_EVENTS) == end, "every event was applied"
         return taken
 
     def _batch(self, begin: int, end: int) -> EventArrays:
         clicks = self.clicks
         return EventArrays(
-            slot=clicks.session[begin:end],
+            session=clicks.session[begin:end],
             item=clicks.item[begin:end],
             time=clicks.timestamp[begin:end],
             type=np.zeros(end - begin, np.uint8),
@@ -104,12 +104,12 @@ class BareIndex:
         )
 
     def _run(self, batch: EventArrays) -> None:
-        reached, need = 0, field.MORE_FILING_ROOM
+        reached, need = 0, field.MORE_LIST_CAPACITY
         while need != field.DONE:
             reached, need = self.index.apply(batch, reached)
-            self.index.take_lists()
+            self.index.drain_lists()
             if need != field.DONE:
-                self.index.make_room(need, batch, reached)
+                self.index.provide(need, batch, reached)
 
     def sessions(self, rng: np.random.Generator, n: int) -> list[int]:
         """Sessions as visitors would ask: drawn by their events, from all that are retained."""
@@ -128,7 +128,7 @@ class Asker:
 
     def __init__(self, index: Index, point: Model) -> None:
         self.index = index
-        self._p: Parameters = compile_model(point, {}, {}, index.limits.max_session_events)
+        self._p: Parameters = compile_model(point, {}, {}, index.view.limits.max_session_events)
         self._rows = answers(point.n)
 
     def __call__(self, slot: int) -> None:

@@ -148,10 +148,10 @@ class Visitors:
         decode = msgspec.json.Decoder(_Told).decode
         times = []
         for seen, value in self._seen:
-            told = decode(value)
-            partition = self._partition_of.get(told.session_id)
+            answer = decode(value)
+            partition = self._partition_of.get(answer.session_id)
             if partition is not None:
-                sent = self._sent_at.pop((partition, told.offsets.get(f"clicks-{partition}", -1)), None)
+                sent = self._sent_at.pop((partition, answer.offsets.get(f"clicks-{partition}", -1)), None)
                 if sent is not None:
                     times.append((sent, seen))
         found = np.array(times).reshape(-1, 2)

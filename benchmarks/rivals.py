@@ -9,7 +9,7 @@ from typing import Any
 
 from wsknn.model.wsknn import WSKNN
 
-from stream_rec.core.index.reference import Query, ReferenceStore, Visit
+from stream_rec.core.index.reference import ReferenceQuery, ReferenceStore, StoredEvent
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import Model
 from stream_rec.simulator.clickstream import Clicks
@@ -62,14 +62,14 @@ def reference(clicks: Clicks) -> ReferenceStore:
     store = ReferenceStore(Limits(retention_ms=None))
     rows = zip(clicks.session.tolist(), clicks.item.tolist(), clicks.timestamp.tolist(), strict=True)
     for session, item, time in rows:
-        store.sessions.setdefault(f"s{session}", []).append(Visit(time, f"i{item}", "view"))
+        store.sessions.setdefault(f"s{session}", []).append(StoredEvent(time, f"i{item}", "view"))
     store.watermark = int(clicks.timestamp[-1])
     return store
 
 
-def plain_query(point: Model) -> Query:
+def plain_query(point: Model) -> ReferenceQuery:
     """The reference's form of `vmis-knn`."""
-    return Query(
+    return ReferenceQuery(
         m=point.m,
         k=point.k,
         n=point.n,

@@ -42,7 +42,7 @@ def rss_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def soak(told: Report, seconds: float, max_sessions: int, client: str) -> list[Sample]:
+def soak(bench: Report, seconds: float, max_sessions: int, client: str) -> list[Sample]:
     """Visit the service in stretches, and look at it after each."""
     samples: list[Sample] = []
     with kafka_log.broker() as address, scratch_folder() as folder:
@@ -78,8 +78,8 @@ def soak(told: Report, seconds: float, max_sessions: int, client: str) -> list[S
             said = read_status(status)
         counts = said["counts"]
         dead = sum(counts["dead"].values()) + counts["n_duplicates"]
-        told.part(f"{client}, {RATE:,} events/s for {seconds / 60:.0f} min, at most {max_sessions:,} sessions")
-        told.note(f"{counts['n_read']:,} read, {counts['n_applied']:,} applied, {dead:,} dead-lettered")
+        bench.part(f"{client}, {RATE:,} events/s for {seconds / 60:.0f} min, at most {max_sessions:,} sessions")
+        bench.note(f"{counts['n_read']:,} read, {counts['n_applied']:,} applied, {dead:,} dead-lettered")
         assert counts["n_read"] == counts["n_applied"] + dead, "counters add up"
     return samples
 
@@ -108,17 +108,17 @@ class Noise:
         producer.flush(10)
 
 
-def tell(told: Report, samples: list[Sample]) -> None:
+def tell(bench: Report, samples: list[Sample]) -> None:
     """First and last quarter beside each other."""
     quarter = max(1, len(samples) // 4)
     early, late = samples[:quarter], samples[-quarter:]
     for name, unit in (("rss_mib", "MiB"), ("p50_ms", "ms"), ("p99_ms", "ms")):
-        first = told.figure(f"{name}, first quarter", [getattr(each, name) for each in early], unit)
-        last = told.figure(f"{name}, last quarter", [getattr(each, name) for each in late], unit)
-        told.figure(f"{name}, last over first", last / first, "")
-    told.figure("largest lag of a sample", max(each.lag for each in samples), "records")
-    told.figure("lag at the end", samples[-1].lag, "records", "0")
-    told.figure("sessions retained at the end", samples[-1].sessions, "sessions")
+        first = bench.figure(f"{name}, first quarter", [getattr(each, name) for each in early], unit)
+        last = bench.figure(f"{name}, last quarter", [getattr(each, name) for each in late], unit)
+        bench.figure(f"{name}, last over first", last / first, "")
+    bench.figure("largest lag of a sample", max(each.lag for each in samples), "records")
+    bench.figure("lag at the end", samples[-1].lag, "records", "0")
+    bench.figure("sessions retained at the end", samples[-1].sessions, "sessions")
 
 
 def picture(samples: list[Sample], path: Path) -> None:
@@ -161,11 +161,11 @@ def picture(samples: list[Sample], path: Path) -> None:
 
 def main() -> None:
     """Ask."""
-    with report("soak", QUESTION) as told:
-        seconds, max_sessions = (60.0, 5_000) if told.small else (20 * 60.0, 200_000)
-        samples = soak(told, seconds, max_sessions, "confluent")
-        tell(told, samples)
-        if not told.small:
+    with report("soak", QUESTION) as bench:
+        seconds, max_sessions = (60.0, 5_000) if bench.small else (20 * 60.0, 200_000)
+        samples = soak(bench, seconds, max_sessions, "confluent")
+        tell(bench, samples)
+        if not bench.small:
             picture(samples, RESULTS / "soak.svg")
             lines = [json.dumps(each._asdict()) + "\n" for each in samples]
             (RESULTS / "soak_samples.jsonl").write_text("".join(lines), encoding="utf-8")

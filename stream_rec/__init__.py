@@ -1,6 +1,6 @@
 """The public names of stream-rec, and nothing else.
 
-Each is imported when it is first asked for: `import stream_rec` and `stream-rec --help` must not wait for a compiler.
+Each is imported at its first use: `import stream_rec` and `stream-rec --help` must not wait for a compiler.
 """
 
 from typing import TYPE_CHECKING
@@ -110,10 +110,10 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-if not TYPE_CHECKING:  # a type checker would take it as leave to ask for any name at all
+if not TYPE_CHECKING:  # a type checker would then accept any name
 
     def __getattr__(name: str) -> object:
-        """Import a public name. Asked for once: it is kept."""
+        """Import a public name at its first use, and keep it."""
         if name not in _HOME:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module

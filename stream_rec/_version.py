@@ -1,7 +1,7 @@
 """The version, and nothing else: a module that every other one may import.
 
-The build reads it from here too. Asking the installed metadata instead costs milliseconds at each start, and is wrong
-in a tree that was never installed.
+The build reads it from here too. Reading the installed metadata instead would take milliseconds at each start, and be
+wrong in a tree that was never installed.
 """
 
 __all__ = ["__version__"]

@@ -1,7 +1,7 @@
 """Durations and sizes as people write them: `30m`, `2GiB`.
 
-Knows nothing of settings. Both directions are exact: what `format_*` writes, `parse_*` reads back
-as the same number. A text that is neither raises ValueError with what was expected.
+Knows nothing of settings. Both directions are exact: `parse_*` reads back the number that `format_*` wrote. Any other
+text raises ValueError with what was expected.
 """
 
 import re
@@ -35,14 +35,14 @@ _NUMBER_AND_UNIT = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
 
 
 def parse_duration(text: str) -> int:
-    """Milliseconds in *text*. The unit is required: a bare `30` has been read both ways before."""
+    """Return the milliseconds of *text*. The unit is required: a bare `30` could be seconds or milliseconds."""
     if text.strip() == "0":
         return 0
     return _parse(text, _MS_PER_UNIT, DURATION_EXPECTED)
 
 
 def parse_size(text: str) -> int:
-    """Bytes in *text*: `MB` is 10⁶ and `MiB` 2²⁰, in upper or lower case; no unit means bytes."""
+    """Return the bytes of *text*: `MB` is 10⁶ and `MiB` 2²⁰, in upper or lower case; no unit means bytes."""
     stripped = text.strip()
     if stripped.isascii() and stripped.isdigit():
         stripped += "b"
@@ -50,12 +50,12 @@ def parse_size(text: str) -> int:
 
 
 def format_duration(millis: int) -> str:
-    """*millis* in the largest unit that divides it: 1800000 is `30m`."""
+    """Return *millis* in the largest unit that divides it: 1800000 is `30m`."""
     return _format(millis, _MS_PER_UNIT)
 
 
 def format_size(n_bytes: int) -> str:
-    """*n_bytes* in the largest unit that divides it: 536870912 is `512MiB`."""
+    """Return *n_bytes* in the largest unit that divides it: 536870912 is `512MiB`."""
     return _format(n_bytes, {_shown(unit): size for unit, size in _BYTES_PER_UNIT.items()})
 
 
@@ -65,7 +65,7 @@ def _parse(text: str, units: dict[str, int], expected: str) -> int:
         raise ValueError(expected)
     number, unit = match.groups()
     whole, _, fraction = number.partition(".")
-    # In integers: 0.1 has no exact float, and a setting must not depend on rounding.
+    # Integers: 0.1 has no exact float, and a setting must not depend on rounding.
     denominator: int = 10 ** len(fraction)
     scaled, rest = divmod(int(whole + fraction) * units[unit], denominator)
     if rest:

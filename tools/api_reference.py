@@ -13,7 +13,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "http.md"
 INTRODUCTION = """\
 # The HTTP API
 
-<!-- Written by tools/api_reference.py from the OpenAPI document; `make docs` writes it anew. -->
+<!-- Written by tools/api_reference.py from the OpenAPI document; `make docs` updates it. -->
 
 A service that runs with `--http` shows the same at `/docs`, and as OpenAPI 3.1 at `/openapi.json`. How to use it, keys
 and what is kept: [Serve it over HTTP](../how-to/http.md). Not in the document: `/livez`, `/readyz`, `/metrics`

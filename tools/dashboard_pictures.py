@@ -105,8 +105,8 @@ def keep(page: Page, name: str, height: int) -> None:
 def sample_service() -> Iterator[str]:
     """A service on the sample but its end, which is sent to it meanwhile."""
     events, titles = load_sample(longest=30)
-    with tempfile.TemporaryDirectory() as told:
-        folder = Path(told)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         write(folder / "events.jsonl", [as_fields(event) for event in events[:-REPLAYED]])
         write(folder / "items.jsonl", [{"id": item, "title": title} for item, title in titles.items()])
         command = [str(Path(sys.executable).with_name("stream-rec")), "run", "--events", str(folder / "events.jsonl")]
@@ -155,8 +155,8 @@ def when_ready(log: Path) -> str:
 def call(address: str, body: bytes | None = None) -> None:
     """Ask, and look at nothing but that it went well."""
     asked = urllib.request.Request(address, body, {"Content-Type": "application/json"})  # noqa: S310
-    with urllib.request.urlopen(asked, timeout=10) as told:  # noqa: S310
-        told.read()
+    with urllib.request.urlopen(asked, timeout=10) as response:  # noqa: S310
+        response.read()
 
 
 def as_fields(event: Event) -> dict[str, object]:

@@ -4,7 +4,7 @@ README.md gets those that people ask for first, and all targets that were missed
 presets; both between marks. With --check it only compares.
 
 A result is a JSON file: {"machine", "python", "versions": {}, "commit", "date", "figures": [{"what", "value", "unit",
-"target", "least", "most"}]}, all of it optional. A file that is not one is told of and left out: a torn result must
+"target", "least", "most"}]}, all of it optional. Other files are reported and left out: a torn result must
 not stop the docs.
 """
 
@@ -87,12 +87,12 @@ def read_results(folder: Path) -> list[tuple[str, Result]]:
 
 def block(results: Iterable[tuple[str, Result]]) -> str:
     """The table, and on what it was measured."""
-    told = list(results)
-    rows = [_row(name, figure) for name, result in told for figure in result["figures"] if isinstance(figure, dict)]
+    listed = list(results)
+    rows = [_row(name, figure) for name, result in listed for figure in result["figures"] if isinstance(figure, dict)]
     if not rows:
         return NOTHING + "\n"
     head = ["| what | measured | target | | benchmark |", "|---|--:|--:|---|---|"]
-    return "\n".join([*head, *rows, "", *_conditions(told), ""])
+    return "\n".join([*head, *rows, "", *_conditions(listed), ""])
 
 
 def verdict(figure: Mapping[str, Any]) -> str:
@@ -116,13 +116,13 @@ def headlines(results: Iterable[tuple[str, Result]]) -> str:
     verdicts = {key: verdict(each) for key, each in found.items()}
     missed = [
         f"- {name}: {what}: {_measured(found[name, what])}, target {_target(found[name, what])}"
-        for (name, what), told in verdicts.items()
-        if told == "**missed**"
+        for (name, what), verdict in verdicts.items()
+        if verdict == "**missed**"
     ]
-    n = sum(told != "" for told in verdicts.values())
-    told = f"Of {n} targets that are a bound, {n - len(missed)} were met" + ("; missed:\n" if missed else ".")
+    n = sum(verdict != "" for verdict in verdicts.values())
+    summary = f"Of {n} targets that are a bound, {n - len(missed)} were met" + ("; missed:\n" if missed else ".")
     where = "All of them, and on what they were measured: [measurements](docs/reference/measurements.md).\n"
-    return "\n".join(["| what | measured | target | |", "|---|--:|--:|---|", *rows, "", told, *missed, "", where])
+    return "\n".join(["| what | measured | target | |", "|---|--:|--:|---|", *rows, "", summary, *missed, "", where])
 
 
 def _figures(result: Result) -> list[Mapping[str, Any]]:
@@ -222,7 +222,7 @@ def _shown(value: object, unit: str) -> str:
 
 
 def _spread(figure: Mapping[str, Any]) -> str:
-    """The least and the most of several runs, where they are told and differ."""
+    """The least and the most of several runs, if they are given and differ."""
     least, most = figure.get("least"), figure.get("most")
     if least is None or most is None or least == most:
         return ""
@@ -241,7 +241,7 @@ def _conditions(results: list[tuple[str, Result]]) -> list[str]:
     names: dict[str, list[str]] = {}
     for name, result in results:
         names.setdefault(_circumstances(result), []).append(name)
-    return [f"Measured ({', '.join(of)}): {told}." for told, of in names.items() if told]
+    return [f"Measured ({', '.join(of)}): {conditions}." for conditions, of in names.items() if conditions]
 
 
 def _circumstances(result: Result) -> str:
@@ -261,10 +261,10 @@ def _circumstances(result: Result) -> str:
 def main() -> int:
     """Write the block, or say by the exit code that it is out of date."""
     results = read_results(RESULTS)
-    told = [INTRODUCTION, block(of_note(results)), logs_table(results)]
+    parts = [INTRODUCTION, block(of_note(results)), logs_table(results)]
     wanted = {
         PAGE: filled(PAGE.read_text(encoding="utf-8"), headlines(results)),
-        MEASUREMENTS: "\n".join(part for part in told if part),
+        MEASUREMENTS: "\n".join(part for part in parts if part),
         EVALUATION: filled(EVALUATION.read_text(encoding="utf-8"), presets_table(results), (TABLE_BEGIN, TABLE_END)),
     }
     if "--check" in sys.argv[1:]:

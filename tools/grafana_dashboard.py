@@ -1,6 +1,6 @@
-"""Writes deploy/grafana/dashboards/stream-rec.json: what is on the dashboard is told here, where it can be read.
+"""Writes deploy/grafana/dashboards/stream-rec.json from the panels below.
 
-With --check it only compares. A test holds that every metric it asks for is one that the service exposes.
+With --check it only compares. A test checks that the service exposes every metric that a panel queries.
 """
 
 import json
@@ -17,14 +17,14 @@ _QUALITY: Final = f'{_HERE}, window=~"$window"'
 
 
 class Query(NamedTuple):
-    """An expression and what its lines are called. `HERE` stands for the chosen job and instances."""
+    """An expression of Prometheus, and the legend of its lines."""
 
     expr: str
     legend: str = ""
 
 
 class Panel(NamedTuple):
-    """A picture: its title, what it shows, and in which unit (Grafana's names)."""
+    """A panel: its title, its queries, and its unit by Grafana's name."""
 
     title: str
     queries: list[Query]
@@ -60,49 +60,49 @@ def _quality(metric: str) -> list[Query]:
 
 ROWS: Final[list[tuple[str, list[Panel]]]] = [
     (
-        "How it is",
+        "State",
         [
             Panel("Ready", [Query(f"sum(stream_rec_ready{{{_HERE}}})")], kind="stat", width=3,
                   help="Replicas that answer.", thresholds=(("red", None), ("green", 1))),
             Panel("Events", [_rate("stream_rec_events_total", "", "")], "eps", kind="stat", width=3),
             Panel("Answers", [_rate("stream_rec_answers_total", "", "")], "eps", kind="stat", width=3),
             Panel("Lag", [Query(f"sum(stream_rec_lag_records{{{_HERE}}})")], kind="stat", width=3,
-                  help="Records that wait.", thresholds=(("green", None), ("orange", 1000), ("red", 10000))),
+                  help="Records not read yet.", thresholds=(("green", None), ("orange", 1000), ("red", 10000))),
             Panel("Click to answer, p99", _quantiles("stream_rec_end_to_end_seconds")[2:], "s", kind="stat", width=3,
                   thresholds=(("green", None), ("orange", 1), ("red", 5))),
-            Panel("Refused", [Query(
+            Panel("Rejected", [Query(
                 f"sum(rate(stream_rec_dead_letters_total{{{_HERE}}}[$__rate_interval]))"
                 f" / sum(rate(stream_rec_events_total{{{_HERE}}}[$__rate_interval]))")],
                 "percentunit", kind="stat", width=3, thresholds=(("green", None), ("orange", 0.01), ("red", 0.05))),
             Panel("Memory", [Query(
                 f"max(stream_rec_retained_bytes{{{_HERE}}} / stream_rec_max_bytes{{{_HERE}}})")],
-                "percentunit", kind="stat", width=3, help="Of its budget; nothing without one. Full is no fault."),
+                "percentunit", kind="stat", width=3, help="Share of max_bytes, if set. Full is normal."),
             Panel("Hits", [Query(f'avg(stream_rec_quality_hit_ratio{{{_QUALITY}, shadow="false"}})')],
                   "percentunit", kind="stat", width=3,
-                  help="Of answers that were followed by another event, those that held its item."),
+                  help="Share of the answers followed by another event that contained its item."),
         ],
     ),
     (
-        "What comes in, and what goes out",
+        "Events and answers",
         [
             Panel("Events by outcome", [_rate("stream_rec_events_total", "outcome", "{{outcome}}"),
                                         _rate("stream_rec_followed_events_total", "", "followed")], "eps"),
             Panel("Answers by source", [_rate("stream_rec_answers_total", "source", "{{source}}")], "eps",
-                  help="Of their first item. Many from `popular` or `nothing`: new visitors, or a short history.",
+                  help="By their first item. Many `popular` or `nothing` mean new visitors, or a short history.",
                   stacked=True),
             Panel("Dead letters by reason", [_rate("stream_rec_dead_letters_total", "source, reason",
                                                    "{{source}} {{reason}}")], "eps"),
             Panel("Lag by partition", [Query(
                 f"sum by (topic, partition) (stream_rec_lag_records{{{_HERE}}})", "{{topic}}-{{partition}}")]),
-            Panel("Partitions answered for", [_of("stream_rec_owned_partitions")], stacked=True),
-            Panel("Rebalances, commits tried again", [
+            Panel("Assigned partitions", [_of("stream_rec_owned_partitions")], stacked=True),
+            Panel("Rebalances, repeated commits", [
                 Query(f"sum(increase(stream_rec_rebalances_total{{{_HERE}}}[$__rate_interval]))", "rebalances"),
                 Query(f"sum(increase(stream_rec_commit_retries_total{{{_HERE}}}[$__rate_interval]))", "retries"),
             ]),
         ],
     ),
     (
-        "How long it takes",
+        "Latency",
         [
             Panel("From click to committed answer", _quantiles("stream_rec_end_to_end_seconds"), "s"),
             Panel("p99 by stage", [Query(
@@ -114,11 +114,11 @@ ROWS: Final[list[tuple[str, list[Panel]]]] = [
                 Query(f"sum(rate(stream_rec_commit_answers_sum{{{_HERE}}}[$__rate_interval]))"
                       f" / sum(rate(stream_rec_commit_answers_count{{{_HERE}}}[$__rate_interval]))",
                       "answers a commit"),
-            ], help="They grow with the load by themselves."),
+            ], help="They grow with the load."),
         ],
     ),
     (
-        "What is held",
+        "Memory and snapshots",
         [
             Panel("Sessions, events, items", [
                 _of("stream_rec_retained_sessions", "sessions {{instance}}"),
@@ -133,7 +133,7 @@ ROWS: Final[list[tuple[str, list[Panel]]]] = [
             Panel("Horizon", [
                 _of("stream_rec_horizon_seconds", "horizon {{instance}}"),
                 _of("stream_rec_retention_seconds", "retention {{instance}}"),
-            ], "s", help="How far back it sees. Less than the retention: a limit of count or bytes decides."),
+            ], "s", help="How far back the index reaches: less than the retention if a limit evicts earlier."),
             Panel("Evicted sessions", [_rate("stream_rec_evicted_sessions_total", "instance", "{{instance}}")], "eps"),
             Panel("Age of the last snapshot", [Query(
                 f"time() - stream_rec_snapshot_last_written_timestamp_seconds{{{_HERE}}}", "{{instance}}")], "s"),
@@ -142,7 +142,7 @@ ROWS: Final[list[tuple[str, list[Panel]]]] = [
                       f" / rate(stream_rec_snapshot_{part}_duration_seconds_count{{{_HERE}}}[30m])",
                       f"{part} {{{{instance}}}}")
                 for part in ("write", "copy")
-            ], "s", help="Writing goes on beside the answers; while the state is copied they wait."),
+            ], "s", help="Answers go on during writing, and wait during copying."),
         ],
     ),
     (
@@ -159,22 +159,22 @@ ROWS: Final[list[tuple[str, list[Panel]]]] = [
         ],
     ),
     (
-        "Quality while it runs",
+        "Live quality",
         [
             Panel("Hits", _quality("stream_rec_quality_hit_ratio"), "percentunit",
-                  "HR@n: answers that held the visitor's next item.", width=6),
+                  "HR@n: share of answers that contained the visitor's next item.", width=6),
             Panel("MRR", _quality("stream_rec_quality_mrr_ratio"), "percentunit", width=6),
             Panel("Hits on items new to the session", _quality("stream_rec_quality_novel_hit_ratio"), "percentunit",
                   width=6),
             Panel("Coverage", _quality("stream_rec_quality_coverage_ratio"), "percentunit",
-                  "Items that appeared in some answer.", width=6),
+                  "Share of items that appeared in an answer.", width=6),
         ],
     ),
 ]  # fmt: skip
 
 
 def dashboard() -> str:
-    """The whole file."""
+    """Return the whole file."""
     panels: list[dict[str, Any]] = []
     y = 0
     for title, row in ROWS:
@@ -186,7 +186,7 @@ def dashboard() -> str:
             panels.append(_panel(panel) | _grid(x, y, panel.width, height))
             x += panel.width
         y += height
-    told = {
+    content = {
         "uid": "stream-rec",
         "title": "stream-rec",
         "description": "Written by tools/grafana_dashboard.py: change it there.",
@@ -201,11 +201,11 @@ def dashboard() -> str:
         "annotations": {"list": []},
         "panels": [{"id": number, **panel} for number, panel in enumerate(panels, 1)],
     }
-    return json.dumps(told, indent=1) + "\n"
+    return json.dumps(content, indent=1) + "\n"
 
 
 def expressions() -> list[str]:
-    """All that it asks of Prometheus."""
+    """Return all expressions."""
     return [query.expr for _, row in ROWS for panel in row for query in panel.queries]
 
 
@@ -269,7 +269,7 @@ def _variables() -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Write the file, or say that it is out of date."""
+    """Write the file, or exit with 1 if it is out of date."""
     if "--check" in sys.argv[1:]:
         return int(PAGE.read_text(encoding="utf-8") != dashboard())
     PAGE.write_text(dashboard(), encoding="utf-8")

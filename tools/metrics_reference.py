@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from stream_rec.web.prometheus import FAMILIES, STATES, Family
+from stream_rec.service.state import ServiceState
+from stream_rec.web.prometheus import FAMILIES, Family
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "metrics-prometheus.md"
 
@@ -55,7 +56,7 @@ Upper bounds of the histograms. Each is exact: a bucket counts the values of at 
 
 def page() -> str:
     """The whole page."""
-    states = ", ".join(f"`{state}`" for state in STATES)
+    states = ", ".join(f"`{state}`" for state in ServiceState)
     return "".join(
         [
             HEAD,

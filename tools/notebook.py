@@ -48,9 +48,9 @@ def notebook_of(page: Path) -> str:
 
 
 def _add_prose(cells: list[dict[str, Any]], prose: str) -> None:
-    told = COMMENT.sub("", prose).strip("\n")
-    if told:
-        cells.append({"cell_type": "markdown", "id": "", "metadata": {}, "source": _lines(told)})
+    text = COMMENT.sub("", prose).strip("\n")
+    if text:
+        cells.append({"cell_type": "markdown", "id": "", "metadata": {}, "source": _lines(text)})
 
 
 def _code(source: str) -> dict[str, Any]:

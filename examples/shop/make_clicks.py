@@ -1,7 +1,7 @@
-"""Clicks of a made-up tea shop, up to this moment, as CSV on standard output: `python make_clicks.py > clicks.csv`.
+"""Clicks of an invented tea shop, up to now, as CSV on standard output: `python make_clicks.py > clicks.csv`.
 
-Visitors come with something in mind (a bowl of matcha, a breakfast, an evening without caffeine) and look at what
-belongs to it, mostly in that order; now and then at something else. The same visits each time, dated anew.
+Each visitor has a plan (a bowl of matcha, a breakfast, an evening without caffeine), and looks at the products of that
+plan, mostly in order, and sometimes at another product. Each run writes the same visits with new times.
 """
 
 import csv
@@ -14,7 +14,7 @@ from pathlib import Path
 VISITS = 800
 DAYS = 14
 ASTRAY = 0.15
-"""How often somebody looks at anything at all."""
+"""How often a visitor looks at a random product."""
 PLANS = (
     ("matcha", "whisk", "matcha-bowl", "sieve", "scoop", "wagashi"),
     ("sencha", "gyokuro", "kyusu", "thermometer", "beaker", "genmaicha"),
@@ -27,7 +27,7 @@ PLANS = (
 
 
 def main() -> None:
-    """Write them, oldest first."""
+    """Write the clicks, oldest first."""
     chance = random.Random(20)
     products = [json.loads(line)["id"] for line in Path(__file__).with_name("products.jsonl").read_text().splitlines()]
     now_ms = int(time.time() * 1000)

@@ -1,13 +1,13 @@
-// A shop that knows its products, and asks stream-rec one thing: what next?
+// A shop with a list of products that asks stream-rec one thing: what next?
 
-// Where the service is. For another one: http://127.0.0.1:8001/?api=http://127.0.0.1:9000
+// The address of the service. To use another one: http://127.0.0.1:8001/?api=http://127.0.0.1:9000
 const API = new URLSearchParams(location.search).get("api") ?? "http://127.0.0.1:8000";
-const PATIENCE_MS = 500;
+const TIMEOUT_MS = 500;
 
 const products = new Map();
 let basket = 0;
 
-// A visit is a tab. A shop that has sessions of its own uses their id.
+// A tab is a visit. A shop with sessions of its own uses their ids.
 function visit() {
   let id = sessionStorage.getItem("visit");
   if (!id) {
@@ -17,29 +17,29 @@ function visit() {
   return id;
 }
 
-// ------------------------------------------------------------------------------------------ what talks to the service
+// ------------------------------------------------------------------------------------------ calls to the service
 
 async function post(path, body) {
   const response = await fetch(`${API}${path}`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
-    keepalive: true, // a click that leaves the page is counted too
-    signal: AbortSignal.timeout(PATIENCE_MS),
+    keepalive: true, // the call is completed even if the click leaves the page
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  const told = await response.json();
-  if (!response.ok) throw new Error(`${told.error.code}: ${told.error.message}`);
-  return told;
+  const content = await response.json();
+  if (!response.ok) throw new Error(`${content.error.code}: ${content.error.message}`);
+  return content;
 }
 
-/** The visitor looks at an item: tell it, and ask what next, in one round trip. */
+/** The visitor views an item: send the event and get recommendations, in one round trip. */
 async function viewed(id) {
   const event = { session_id: visit(), item_id: id, type: "view" };
   const answer = await post("/v1/events:recommend", { event, n: 5, exclude: [id] });
   return answer.items.map((item) => item.item_id);
 }
 
-/** The visitor puts it into the basket: tell it. */
+/** The visitor puts an item into the basket: send the event. */
 const putInBasket = (id) => post("/v1/events", { session_id: visit(), item_id: id, type: "cart" });
 
 // ----------------------------------------------------------------------------------------------------------- the page
@@ -80,7 +80,7 @@ async function show() {
       .replaceChildren(...known.map(card));
     el("next").hidden = !known.length;
   } catch (error) {
-    // The shop sells on, with or without recommendations.
+    // The shop works without recommendations too.
     el("next").hidden = true;
     console.info(`no recommendations: ${error.message}`);
   }
@@ -92,7 +92,7 @@ el("product")
     basket += 1;
     el("basket").textContent = basket;
     putInBasket(decodeURIComponent(location.hash.slice(1))).catch((error) =>
-      console.info(`not told: ${error.message}`),
+      console.info(`event not sent: ${error.message}`),
     );
   });
 

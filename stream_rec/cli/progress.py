@@ -64,7 +64,7 @@ class ProgressLine:
         if now < self._next_draw_at or self._line.disable:
             return
         self._next_draw_at = now + _REDRAW_AFTER_S
-        self._recent.append((now, job.counts.n_read, job.counts.n_answers))
+        self._recent.append((now, job.counters.n_read, job.counters.n_answers))
         done = job.progress
         self._line.update(
             self._task,
@@ -76,7 +76,7 @@ class ProgressLine:
 
     def _description(self, job: "BatchJob") -> str:
         """Return the text of the line, short enough for a terminal of 80 columns."""
-        stats, counts = job.engine.stats(), job.counts
+        stats, counts = job.engine.stats(), job.counters
         then, read, answers = self._recent[0]
         seconds = max(self._recent[-1][0] - then, _REDRAW_AFTER_S)
         events = f"{_short(counts.n_read)} events {_short((counts.n_read - read) / seconds)}/s"

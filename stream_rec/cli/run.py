@@ -19,7 +19,6 @@ from stream_rec.settings import Settings, is_topic
 if TYPE_CHECKING:
     from stream_rec.service.handle import ServiceHandle
     from stream_rec.service.running.batch_job import BatchJob
-    from stream_rec.service.running.kafka_service import KafkaService
     from stream_rec.service.running.signals import Interrupt
     from stream_rec.web.server import Server
 
@@ -47,11 +46,11 @@ def run(settings: Settings) -> None:
             _serve(settings, interrupt)
             return
         if settings.http is not None:
-            _serve_embedded(settings, interrupt)
+            _serve_standalone(settings, interrupt)
             return
-        from stream_rec.service.assembly.batch_job import build_job
+        from stream_rec.service.assembly.batch_job import build_batch_job
 
-        with closing(build_job(settings)) as job:
+        with closing(build_batch_job(settings)) as job:
             _compile_kernels(settings)
             announce_terminal_input(settings)
             try:
@@ -66,47 +65,46 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> None:
     """Run the service on a broker until it is stopped."""
     from contextlib import ExitStack
 
-    from stream_rec.service.assembly.kafka import build_live, build_served
+    from stream_rec.service.assembly.kafka import KafkaRun, build_kafka_service
     from stream_rec.service.metrics.log_setup import log_to_stderr
-    from stream_rec.service.requests.request_queue import RequestQueue
     from stream_rec.service.running.overtime import Overtime
     from stream_rec.service.running.reporter import summary
 
     log_to_stderr(settings.log_level, settings.log_format)
-    live: KafkaService | None = None
+    made: KafkaRun | None = None
     with ExitStack() as undo:
         # Entered first, so left last: it also measures the time that closing takes.
-        undo.enter_context(Overtime(lambda: interrupt.asked, lambda: live is not None and live.was_in_order))
-        request_queue = None if settings.http is None else RequestQueue()
-        live, report = build_live(settings, undo, request_queue)
-        if request_queue is not None:
-            undo.enter_context(_server(settings, build_served(settings, undo, live, report, request_queue)))
+        undo.enter_context(Overtime(lambda: interrupt.asked, lambda: made is not None and made.service.was_in_order))
+        made = build_kafka_service(settings, undo)
+        service, reporter, handle = made
+        if handle is not None:
+            undo.enter_context(_server(settings, handle))
         _compile_kernels(settings)
         try:
-            live.run(lambda: interrupt.asked, report)
+            service.run(lambda: interrupt.asked, reporter)
         finally:
             # No summary after a setting that only the broker could refuse: the error is one line, as any other is.
-            for line in summary(live, report) if interrupt.asked or live.life is not None else ():
+            for line in summary(service, reporter) if interrupt.asked or service.loop is not None else ():
                 print_message(line)
 
 
-def _serve_embedded(settings: Settings, interrupt: "Interrupt") -> None:
+def _serve_standalone(settings: Settings, interrupt: "Interrupt") -> None:
     """Read files to their end, then serve until the service is stopped."""
     from contextlib import ExitStack
 
-    from stream_rec.service.assembly.standalone import build_embedded
+    from stream_rec.service.assembly.standalone import build_standalone_service
     from stream_rec.service.metrics.log_setup import log_to_stderr
 
     log_to_stderr(settings.log_level, settings.log_format)
     with ExitStack() as undo:
-        embedded, served = build_embedded(settings, undo)
-        server = undo.enter_context(_server(settings, served))
+        service, handle = build_standalone_service(settings, undo)
+        server = undo.enter_context(_server(settings, handle))
         _compile_kernels(settings)
         print_message(f"open {server.url} in a browser; Ctrl-C ends it")
         try:
-            embedded.run(lambda: interrupt.asked)
+            service.run(lambda: interrupt.asked)
         finally:
-            for line in embedded.summary():
+            for line in service.summary():
                 print_message(line)
 
 
@@ -121,14 +119,14 @@ def _progress_line(settings: Settings) -> "AbstractContextManager[Callable[[Batc
 
 
 @contextmanager
-def _server(settings: Settings, served: "ServiceHandle") -> Iterator["Server"]:
+def _server(settings: Settings, handle: "ServiceHandle") -> Iterator["Server"]:
     """Serve while entered."""
     with require_serve_extra():
         from stream_rec.web.serve import build_server
     # A thread waits this long for its turn at the interpreter. The default of five milliseconds is as long as a slow
     # answer may take.
     sys.setswitchinterval(0.0005)
-    with closing(build_server(settings, served)) as server:
+    with closing(build_server(settings, handle)) as server:
         yield server.start()
 
 

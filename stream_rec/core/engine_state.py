@@ -1,7 +1,7 @@
-"""All that an engine's later answers depend on, taken out of it: what a snapshot keeps.
+"""The exported state of an engine: all that its later answers depend on, and the content of a snapshot.
 
-Shares no memory with the engine that it was taken from, and nobody changes it, so that another thread may read it
-while the engine goes on. Knows nothing of files, nor of what is said about it.
+It shares no memory with the engine and never changes, so another thread may read it while the engine goes on. Knows
+nothing of files.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,26 +22,26 @@ __all__ = ["EngineSnapshot", "differences", "rules_of"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EngineSnapshot:
-    """An engine at one moment. The deny list and the model are not of it: a log leaves the same state under any."""
+    """An engine at one moment, without deny list and model: a log leaves the same state under any."""
 
     limits: Limits
     session_gap_ms: int | None
     retained: RetainedState
     session_names: Sequence[str | None]
-    """By slot; None for one without a session."""
+    """By ordinal; None for one without a session."""
     item_names: Sequence[str | None]
-    """By number."""
+    """By ordinal."""
     type_names: Sequence[str]
     users: Mapping[int, Users]
-    """Who took part in the session of a slot."""
+    """The users of a session, by ordinal."""
     spans: OpenSpans | None
-    """None where sessions are not cut from users."""
+    """None if sessions are not cut from users."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """How much of what there is."""
+        """How many of each thing it holds."""
         return {
-            "sessions": self.retained.slot.size,
+            "sessions": self.retained.sessions.size,
             "events": self.retained.item.size,
             "items": self.retained.items.size,
             "types": len(self.type_names),
@@ -51,10 +51,10 @@ class EngineSnapshot:
         }
 
     def fault(self, most_types: int) -> str | None:
-        """Tell what no engine leaves, None if nothing; that names differ is left to a table of them. O(everything)."""
+        """Return what no engine leaves, None if all is valid; equal names are left to `IdTable.of`. O(everything)."""
         return (
             self.retained.fault(len(self.type_names))
-            or _fault_of_names(self.session_names, self.retained.slot)
+            or _fault_of_names(self.session_names, self.retained.sessions)
             or _fault_of_names(self.item_names, self.retained.items)
             or self._fault_of_rest(most_types)
         )
@@ -63,36 +63,36 @@ class EngineSnapshot:
         n_events = self.retained.n_events
         if len(self.type_names) > most_types:
             return "it has too many types"
-        if self.users and not self.users.keys() <= set(self.retained.slot.tolist()):
+        if self.users and not self.users.keys() <= set(self.retained.sessions.tolist()):
             return "a user took part in no session"
         if n_events.size and n_events.max() > self.limits.max_session_events:
             return "a session is too long"
         return None
 
 
-def _fault_of_names(names: Sequence[str | None], numbers: npt.NDArray[np.int32]) -> str | None:
-    if numbers.size and int(numbers[-1]) >= len(names):
-        return "a number has no name"
-    n_free = len(names) - numbers.size
-    if names.count(None) != n_free or (n_free and None in map(names.__getitem__, numbers.tolist())):
-        return "names and numbers differ"
+def _fault_of_names(names: Sequence[str | None], ordinals: npt.NDArray[np.int32]) -> str | None:
+    if ordinals.size and int(ordinals[-1]) >= len(names):
+        return "an ordinal has no name"
+    n_free = len(names) - ordinals.size
+    if names.count(None) != n_free or (n_free and None in map(names.__getitem__, ordinals.tolist())):
+        return "names and ordinals differ"
     return None
 
 
-def names_of(names: Sequence[str | None], numbers: npt.NDArray[np.int32], at_once: int) -> Iterator[list[str]]:
-    """Yield the names of *numbers*, *at_once* at a time."""
-    for begin in range(0, numbers.size, at_once):
-        yield [names[number] for number in numbers[begin : begin + at_once].tolist()]
+def names_of(names: Sequence[str | None], ordinals: npt.NDArray[np.int32], at_once: int) -> Iterator[list[str]]:
+    """Yield the names of *ordinals*, *at_once* at a time."""
+    for begin in range(0, ordinals.size, at_once):
+        yield [names[each] for each in ordinals[begin : begin + at_once].tolist()]
 
 
 def rules_of(limits: Limits, session_gap_ms: int | None) -> dict[str, Any]:
-    """Return the rules in force under which a log leaves its state; defaults that depend on others are worked out."""
-    worked_out = {"allowed_lateness_ms": limits.lateness_ms, "dedupe_window_ms": limits.window_ms}
-    return {"limits": {**msgspec.structs.asdict(limits), **worked_out}, "session_gap_ms": session_gap_ms}
+    """Return the settings that a log's state depends on, with the values in force for those that default to others."""
+    in_force = {"allowed_lateness_ms": limits.lateness_ms, "dedupe_window_ms": limits.window_ms}
+    return {"limits": {**msgspec.structs.asdict(limits), **in_force}, "session_gap_ms": session_gap_ms}
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], place: str = "") -> list[str]:
-    """Return where two mappings differ, each as "place: theirs, not ours"; equal ones give []."""
+    """Return the differences of two mappings, each as "place: theirs, not ours"; [] for equal ones."""
     found = []
     for key in sorted({*theirs, *ours}):
         one, other = theirs.get(key), ours.get(key)

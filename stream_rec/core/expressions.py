@@ -1,7 +1,7 @@
 """Filters as people write them -> a tree: `category = "shoes" and (price < 50 or tags contains "sale")`.
 
-A grammar of some twenty lines, read by one function for each of them. Nothing is ever evaluated here, nor handed to
-Python; what the fields are and what a test of one means is for whoever reads the tree. Errors name the position.
+A grammar of some ten lines, with one function for each. Nothing is evaluated here or passed to Python; the code that
+reads the tree defines the fields and the tests. Errors name the position.
 
     either     = all {"or" all}
     all        = one {"and" one}
@@ -11,7 +11,7 @@ Python; what the fields are and what a test of one means is for whoever reads th
     value      = text in quotes | number | "true" | "false"
     field      = a letter or _, then letters, digits, _ and . | any text in backquotes
 
-Words of the language may be in capitals. In a text, the quote itself and a backslash stand behind a backslash.
+Keywords may be in capitals. In a text, a backslash comes before the quote itself and before a backslash.
 """
 
 import re
@@ -38,15 +38,15 @@ __all__ = [
 MAX_CHARS: Final = 4000
 MAX_DEPTH: Final = 32
 MAX_TESTS: Final = 32
-"""Of one expression. Each may look at every value that a field has: with 100,000 titles some 15 ms."""
-MAX_PARTS: Final = 1000
+"""Of one expression. Each test may read every value of a field: with 100,000 titles some 15 ms."""
+_MAX_PARTS: Final = 1000
 """Tests and listed values of one expression."""
 
 Value = str | float | bool
 
 
 class ExpressionError(ValueError):
-    """What is written is no expression; `position` is the character, from 1, at which that shows."""
+    """The text is no expression; `position` is the character, from 1, where that shows."""
 
     def __init__(self, position: int, message: str) -> None:
         super().__init__(f"at character {position}: {message}")
@@ -57,7 +57,7 @@ class ExpressionError(ValueError):
 
 
 class Compared(NamedTuple):
-    """*field* stands in that relation to *value*."""
+    """*field* has *relation* to *value*."""
 
     field: str
     relation: str
@@ -65,7 +65,7 @@ class Compared(NamedTuple):
 
 
 class OneOf(NamedTuple):
-    """*field* equals one of *values*, or, *negated*, it has a value and that equals none of them."""
+    """*field* equals one of *values*; or if *negated*, it has a value that equals none of them."""
 
     field: str
     values: tuple[Value, ...]
@@ -73,7 +73,7 @@ class OneOf(NamedTuple):
 
 
 class Contains(NamedTuple):
-    """The list *field* has *value* in it, or the text *field* has."""
+    """*field* is a list or a text that contains *value*."""
 
     field: str
     value: Value
@@ -86,19 +86,19 @@ class Is(NamedTuple):
 
 
 class Not(NamedTuple):
-    """It does not hold."""
+    """The expression does not hold."""
 
     of: "Expression"
 
 
 class All(NamedTuple):
-    """All hold."""
+    """All expressions hold."""
 
     of: tuple["Expression", ...]
 
 
 class Either(NamedTuple):
-    """At least one holds."""
+    """At least one expression holds."""
 
     of: tuple["Expression", ...]
 
@@ -108,7 +108,7 @@ Expression = Compared | OneOf | Contains | Is | Not | All | Either
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Expression:
-    """Return what *text* says. Raises ExpressionError."""
+    """Return the tree of *text*. Raises ExpressionError."""
     if len(text) > MAX_CHARS:
         raise ExpressionError(MAX_CHARS + 1, f"expected at most {MAX_CHARS} characters, found {len(text)}")
     return _Parser(text).whole()
@@ -141,7 +141,7 @@ _A_TEST: Final = "a field's name, not, or ("
 
 
 class _Parser:
-    """Reads one text, token by token."""
+    """Parses one text, token by token."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -152,7 +152,7 @@ class _Parser:
         self._token = self._next()
 
     def whole(self) -> Expression:
-        """The expression that all of the text is."""
+        """Return the expression of the whole text."""
         found = self._either()
         if self._token.kind != "end":
             raise self._wrong("and, or, or the end")
@@ -192,7 +192,7 @@ class _Parser:
         self._count(token)
         self._n_tests += 1
         if self._n_tests > MAX_TESTS:
-            raise ExpressionError(token.at, f"expected at most {MAX_TESTS} tests; `in` asks for many values at once")
+            raise ExpressionError(token.at, f"expected at most {MAX_TESTS} tests; `in` tests many values at once")
         self._token = self._next()
         field = token.text
         if self._token.kind == "sign" and self._token.text in _RELATIONS:
@@ -232,8 +232,8 @@ class _Parser:
 
     def _count(self, token: _Token) -> None:
         self._n_parts += 1
-        if self._n_parts > MAX_PARTS:
-            raise ExpressionError(token.at, f"expected at most {MAX_PARTS} fields and values")
+        if self._n_parts > _MAX_PARTS:
+            raise ExpressionError(token.at, f"expected at most {_MAX_PARTS} fields and values")
 
     def _takes(self, text: str) -> bool:
         if self._token.kind in {"key", "sign"} and self._token.text == text:
@@ -241,9 +241,9 @@ class _Parser:
             return True
         return False
 
-    def _expect(self, text: str, told: str) -> None:
+    def _expect(self, text: str, expected: str) -> None:
         if not self._takes(text):
-            raise self._wrong(told)
+            raise self._wrong(expected)
 
     def _next(self) -> _Token:
         found = _TOKEN.match(self._text, self._place)

@@ -1,5 +1,4 @@
-"""Logs to try stream-rec with: readers of public ones, the bundled sample, a seeded simulator.
+"""Logs to try stream-rec with: readers of public logs, and the bundled sample.
 
-Stands beside the core, which never imports it. Importing this package reads no file and draws no
-number: each part is imported where it is used.
+The core never imports it. Importing this package reads no file: each part is imported where it is used.
 """

@@ -1,7 +1,7 @@
-"""Public logs by name: how each is written, so that nobody has to spell it out.
+"""The formats of public logs, by name.
 
-A format knows its columns, its times and its types; what a row needs to be made plain is one function each. Knows
-nothing of where the files come from: docs/reference/logs.md tells.
+A format has its columns, its times and its types, and if needed a function that makes a row plain. Knows nothing of
+where the files come from: see docs/reference/logs.md.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,40 +24,40 @@ Adapt = Callable[[Row], Row]
 
 
 class LogFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """How one public log is written."""
+    """The format of one public log."""
 
     name: str
     about: str
     files: tuple[str, ...]
-    """What its files are called; the first that is there is taken where a folder is given."""
+    """Names of its files; of a folder, the first that exists is read."""
     layout: str = "csv"
     delimiter: str = ","
     fields: FieldMap
-    """By name where the file has a header, else by place from 0."""
+    """By name if the file has a header, otherwise by index from 0."""
     timestamp_unit: str
     type: str | None = None
-    """Of all its events; None where a column tells."""
+    """The type of all its events; None if a column has it."""
     adapt: Callable[[], Adapt] | None = None
-    """Makes what makes a row plain; it may remember the rows before."""
+    """Makes the function that makes a row plain, which may keep state between rows."""
 
     def rules(self, rules: DecodeRules | None = None) -> DecodeRules:
-        """Return *rules* with what this format knows in place of what they say."""
+        """Return *rules* with the fields and times of this format."""
         return msgspec.structs.replace(
             rules or DecodeRules(), fields=self.fields, timestamp_unit=self.timestamp_unit, timestamp_format=None
         )
 
     @property
     def is_plain(self) -> bool:
-        """Whether a reader of tables that knows the delimiter and the columns can read it."""
+        """Whether the delimiter and the columns are enough to read it as a table."""
         return self.adapt is None and self.layout == "csv" and len(self.delimiter) == 1
 
 
 class _NoEventError(Exception):
-    """A line that is all right, and tells of no event."""
+    """A valid line that is not an event."""
 
 
 def _diginetica() -> Adapt:
-    """Return what adds up the day of a session and the milliseconds since it began."""
+    """Return a function that adds the day of a session and the milliseconds since its begin."""
     read_day = time_reader("iso")
     read_frame = time_reader("ms")
 
@@ -73,7 +73,7 @@ def _diginetica() -> Adapt:
 
 
 def _online_retail() -> Adapt:
-    """Return what takes the lines that sold an item, each at the time of its invoice's first."""
+    """Return a function that keeps lines that sold an item, with the time of their invoice's first line."""
     times: dict[object, object] = {}
 
     def adapt(row: Row) -> Row:
@@ -83,7 +83,7 @@ def _online_retail() -> Adapt:
         if reason is not None:
             raise _NoEventError(reason)
         time = times.setdefault(invoice, row.get("InvoiceDate"))
-        customer = str(row.get("CustomerID", "")).removesuffix(".0")  # empty for a stranger
+        customer = str(row.get("CustomerID", "")).removesuffix(".0")  # empty if unknown
         return {**row, "StockCode": code, "InvoiceDate": time, "CustomerID": customer}
 
     return adapt
@@ -96,7 +96,7 @@ def _number(row: Row, column: str) -> float:
         raise DecodeError(Reason.WRONG_TYPE, f"{column}: expected a number, found {row.get(column)!r}") from None
 
 
-_MOVIELENS: Final = FieldMap(session_id="0", item_id="1", timestamp="3", user_id="0")
+_MOVIELENS_FIELDS: Final = FieldMap(session_id="0", item_id="1", timestamp="3", user_id="0")
 
 _PUBLIC_LOGS: Final = (
     LogFormat(
@@ -104,7 +104,7 @@ _PUBLIC_LOGS: Final = (
         about="MovieLens 100k: user, movie, rating, seconds; tabs, no header",
         files=("u.data", "u.data.gz"),
         delimiter="\t",
-        fields=_MOVIELENS,
+        fields=_MOVIELENS_FIELDS,
         timestamp_unit="s",
         type="rating",
     ),
@@ -113,7 +113,7 @@ _PUBLIC_LOGS: Final = (
         about="MovieLens 1M (and 10M): user::movie::rating::seconds, no header",
         files=("ratings.dat", "ratings.dat.gz"),
         delimiter="::",
-        fields=_MOVIELENS,
+        fields=_MOVIELENS_FIELDS,
         timestamp_unit="s",
         type="rating",
     ),
@@ -187,17 +187,17 @@ _PUBLIC_LOGS: Final = (
 )
 
 FORMATS: Final[Mapping[str, LogFormat]] = {each.name: each for each in _PUBLIC_LOGS}
-SNIFFED: Final = "movielens"
-"""Not a format but a family: which of the three it is, the first line tells."""
+MOVIELENS: Final = "movielens"
+"""A family of three formats; the first line of the file shows which."""
 
 
 def is_named(name: str | None) -> bool:
-    """Tell whether *name* is a public log's."""
-    return name == SNIFFED or name in FORMATS
+    """Return whether *name* is that of a public log."""
+    return name == MOVIELENS or name in FORMATS
 
 
 def format_of(name: str, path: str) -> tuple[LogFormat, str]:
-    """Return the format of that name, and the file: *path*, or the log's own file where that is a folder.
+    """Return the format of that name, and the file: *path*, or the log's own file if *path* is a folder.
 
     Raises SettingsError.
     """
@@ -208,18 +208,18 @@ def format_of(name: str, path: str) -> tuple[LogFormat, str]:
         if not found:
             raise SettingsError("events", f"the folder {path!r} has none of {', '.join(own)}: name the file itself")
         file = str(found[0])
-    return (_sniffed(file) if name == SNIFFED else FORMATS[name]), file
+    return (_detected(file) if name == MOVIELENS else FORMATS[name]), file
 
 
 def _family(name: str) -> list[LogFormat]:
-    return [each for each in _PUBLIC_LOGS if each.name == name or (name == SNIFFED and each.name.startswith(SNIFFED))]
+    return [
+        each for each in _PUBLIC_LOGS if each.name == name or (name == MOVIELENS and each.name.startswith(MOVIELENS))
+    ]
 
 
-def _sniffed(path: str) -> LogFormat:
+def _detected(path: str) -> LogFormat:
     if path == "-":
-        raise SettingsError(
-            "format", f"cannot tell which movielens it is: say {', '.join(map(_name, _family(SNIFFED)))}"
-        )
+        raise SettingsError("format", f"cannot detect which movielens: set {', '.join(map(_name, _family(MOVIELENS)))}")
     with closing(open_source(path, file_format="jsonl")) as lines:
         first = next((records[0].value for records in lines.batches(1) if records), b"")
     if b"::" in first:
@@ -232,7 +232,7 @@ def _name(format_: LogFormat) -> str:
 
 
 def open_named(name: str, path: str, rules: DecodeRules | None = None) -> "NamedSource":
-    """Open a public log; `rules` are the format's own with what it does not know. Raises SettingsError."""
+    """Open a public log; *rules* add what the format does not set. Raises SettingsError."""
     format_, file = format_of(name, path)
     rules = format_.rules(rules)
     if format_.layout == "otto":
@@ -241,7 +241,7 @@ def open_named(name: str, path: str, rules: DecodeRules | None = None) -> "Named
 
 
 class NamedSource:
-    """A source over a public log, its rows made plain."""
+    """A source of a public log, with its rows made plain."""
 
     def __init__(self, source: FileSource, format_: LogFormat) -> None:
         self._source = source
@@ -250,7 +250,7 @@ class NamedSource:
         self._adapt = None if format_.adapt is None else format_.adapt()
 
     def batches(self, max_records: int) -> Iterator[list[Record]]:
-        """As the source has them; a line that tells of no event comes as one to refuse, with the reason."""
+        """Yield the records of the source; a line that is not an event has a fault, with the reason."""
         for records in self._source.batches(max_records):
             yield [record if record.row is None or record.fault else self._plain(record) for record in records]
 
@@ -259,9 +259,9 @@ class NamedSource:
         try:
             row = row if self._adapt is None else self._adapt(row)
         except _NoEventError as error:
-            return _refused(record, Reason.NOT_AN_EVENT, str(error))
+            return _with_fault(record, Reason.NOT_AN_EVENT, str(error))
         except DecodeError as error:
-            return _refused(record, error.reason, error.message)
+            return _with_fault(record, error.reason, error.message)
         if self._type is not None:
             row = {**row, self._names.type: self._type}
         return Record(record.value, record.topic, record.partition, record.offset, row=row)
@@ -273,7 +273,7 @@ class NamedSource:
 
     @property
     def progress(self) -> Progress:
-        """In bytes of the file as it is stored."""
+        """Progress in bytes of the file as stored."""
         return self._source.progress
 
     def close(self) -> None:
@@ -281,7 +281,7 @@ class NamedSource:
         self._source.close()
 
 
-def _refused(record: Record, reason: str, message: str) -> Record:
+def _with_fault(record: Record, reason: str, message: str) -> Record:
     return Record(record.value, record.topic, record.partition, record.offset, fault=(reason, message))
 
 
@@ -297,9 +297,9 @@ class _OttoLine(msgspec.Struct):
 
 
 class OttoSource(LinesSource):
-    """One record for each event of each line, all of a line by its number; a line of another shape is one to refuse.
+    """One record for each event of a line, all with the offset of the line; a line of another shape has a fault.
 
-    Where reading goes on at a line, it is read whole: a batch may have ended in its midst.
+    A batch may end inside a line. Reading then continues with the whole line.
     """
 
     def _blocks(self) -> Iterator[list[Record]]:
@@ -313,9 +313,9 @@ class OttoSource(LinesSource):
         try:
             line = decode(record.value)
         except msgspec.ValidationError as error:
-            return [_refused(record, Reason.WRONG_TYPE, str(error))]
+            return [_with_fault(record, Reason.WRONG_TYPE, str(error))]
         except (ValueError, RecursionError) as error:
-            return [_refused(record, Reason.NOT_JSON, str(error))]
+            return [_with_fault(record, Reason.NOT_JSON, str(error))]
         rows = [{"session": line.session, "aid": each.aid, "ts": each.ts, "type": each.type} for each in line.events]
         return [Record(msgspec.json.encode(row), record.topic, 0, record.offset, row=row) for row in rows]
 
@@ -323,5 +323,5 @@ class OttoSource(LinesSource):
     def next_offsets(self) -> dict[tuple[str, int], int]:
         """The line to go on at: that of the last record where more of it are to come."""
         ((where, after),) = super().next_offsets.items()
-        is_in_midst = bool(self._left) and self._left[0].offset == after - 1
-        return {where: after - 1 if is_in_midst else after}
+        is_inside_line = bool(self._left) and self._left[0].offset == after - 1
+        return {where: after - 1 if is_inside_line else after}

@@ -1,8 +1,7 @@
 """Readers of three public logs: MovieLens 100k, Serenade's toy log and UCI Online Retail.
 
-Each takes the folder that holds the log's files as they were published, and returns all of it as
-events in time order; those of one time keep the order of the file. Knows nothing of where the
-folders come from, nor of the bundled sample.
+Each takes the folder with the log's files as published, and returns all events in time order; equal times keep the
+order of the file. Knows nothing of where the folders come from, or of the bundled sample.
 """
 
 import csv
@@ -36,13 +35,13 @@ class Log:
     name: str
     events: list[Event]
     titles: dict[str, str] = field(default_factory=dict)
-    """What people call the items; empty where the log does not say."""
+    """Titles of items; empty if the log has none."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """Lines that are no events, by reason."""
+    """Lines that are not events, by reason."""
 
 
 class Sale(NamedTuple):
-    """A line of an invoice: somebody bought this."""
+    """A line of an invoice: one purchase."""
 
     invoice: str
     stock_code: str
@@ -52,7 +51,7 @@ class Sale(NamedTuple):
 
 
 def movielens_100k(folder: Path) -> Log:
-    """Ratings as events: a user is a session, and whatever was rated was touched."""
+    """Return ratings as events: a user is a session, and a rating is an event."""
     events = [
         Event(session_id=user, item_id=item, timestamp=int(seconds) * 1000, type="rating")
         for user, item, _, seconds in _rows(folder / "u.data", "\t")
@@ -62,7 +61,7 @@ def movielens_100k(folder: Path) -> Log:
 
 
 def serenade_toy(folder: Path, part: str = "train") -> Log:
-    """One of the parts `train`, `valid`, `test`. In the file, their sessions stand newest first."""
+    """Return one of the parts `train`, `valid`, `test`. The file has the newest sessions first."""
     path = folder / f"{part}.txt"
     path = path if path.exists() else folder / f"{part}.txt.gz"
     rows = _rows(path, "\t")
@@ -75,7 +74,7 @@ def serenade_toy(folder: Path, part: str = "train") -> Log:
 
 
 def online_retail(folder: Path) -> Log:
-    """Sold lines as events: an invoice is a session, its one time that of its first line."""
+    """Return sold lines as events: an invoice is a session, and its first line gives the time of all."""
     skipped: Counter[str] = Counter()
     titles: defaultdict[str, Counter[str]] = defaultdict(Counter)
     times: dict[str, int] = {}
@@ -90,10 +89,10 @@ def online_retail(folder: Path) -> Log:
 
 
 def online_retail_sales(folder: Path, skipped: Counter[str]) -> Iterator[Sale]:
-    """The lines that sold an item, in the order of the file; the others are counted in *skipped*.
+    """Yield the lines that sold an item, in the order of the file; count the others in *skipped*.
 
-    `cancelled`: a credit note (`C...`). `no_item`: postage, fees and the like, whose codes hold no
-    number, or no description. `not_sold`: no quantity or no price, so a correction of the stock.
+    `cancelled`: a credit note (`C...`). `no_item`: postage, fees and the like, without a number in the
+    code, or without a description. `not_sold`: no quantity or no price: a correction of the stock.
     """
     rows = _rows(folder / "online_retail.csv.gz", ",")
     next(rows)
@@ -107,7 +106,7 @@ def online_retail_sales(folder: Path, skipped: Counter[str]) -> Iterator[Sale]:
 
 
 def why_no_sale(invoice: str, stock_code: str, title: str, quantity: float, price: float) -> str | None:
-    """Return why a line of an invoice sold no item, None if it did; see `online_retail_sales`."""
+    """Return why a line of an invoice is not a sale, None if it is one; see `online_retail_sales`."""
     if invoice.startswith("C"):
         return "cancelled"
     if not title.strip() or sum(map(str.isdigit, stock_code)) < 2:  # noqa: PLR2004 - `C2` is carriage
@@ -116,7 +115,7 @@ def why_no_sale(invoice: str, stock_code: str, title: str, quantity: float, pric
 
 
 def most_frequent(counts: Counter[str]) -> str:
-    """The text that was counted most; of equals the first by code points."""
+    """Return the text with the highest count; of equals the first by code points."""
     return min(counts, key=lambda text: (-counts[text], text))
 
 
@@ -125,7 +124,7 @@ def _in_time_order(events: list[Event]) -> list[Event]:
 
 
 def _millis(time: str) -> int:
-    """Taken as UTC: the log names no zone, and what matters is what came before what."""
+    """Return *time* in ms, as UTC: the log names no time zone, and only the order matters."""
     return int(datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp()) * 1000
 
 
@@ -133,7 +132,7 @@ def _rows(path: Path, delimiter: str, encoding: str = "utf-8") -> Iterator[list[
     with _open(path, encoding) as lines:
         if delimiter == ",":
             yield from csv.reader(lines)
-        else:  # A quote is a character like any other there.
+        else:  # quotes have no meaning there
             yield from csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
 
 
@@ -143,4 +142,4 @@ def _open(path: Path, encoding: str) -> IO[str]:
             return gzip.open(path, "rt", encoding=encoding, newline="")
         return path.open(encoding=encoding, newline="")
     except FileNotFoundError:
-        raise StreamRecError(f"{path} is not there: put the log's published files into this folder") from None
+        raise StreamRecError(f"{path} does not exist: put the log's published files into this folder") from None

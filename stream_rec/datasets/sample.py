@@ -1,7 +1,7 @@
-"""The sample that comes with stream-rec: a year of a gift shop's invoices, with product names.
+"""The bundled sample: a year of a gift shop's invoices, with product names.
 
-UCI Online Retail (Chen, D., 2015, CC BY 4.0); ONLINE_RETAIL_SAMPLE.md beside this file gives the
-attribution and says what was changed. `tools/make_sample.py` writes what is read here.
+UCI Online Retail (Chen, D., 2015, CC BY 4.0); ONLINE_RETAIL_SAMPLE.md beside this file has the attribution and the
+changes. `tools/make_sample.py` writes the files read here.
 """
 
 import gzip
@@ -13,19 +13,19 @@ from stream_rec.core.events import Event
 __all__ = ["ATTRIBUTION", "EVENTS_FILE", "TITLES_FILE", "load_sample"]
 
 EVENTS_FILE = "online_retail_sample.tsv.gz"
-"""A line for each invoice, in time order: invoice, time in UTC, its stock codes in their order."""
+"""A line for each invoice, in time order: invoice, time in UTC, its stock codes in order."""
 TITLES_FILE = "online_retail_titles.tsv.gz"
 """A line for each item: stock code, title."""
 ATTRIBUTION = "Chen, D. (2015), Online Retail, UCI Machine Learning Repository, CC BY 4.0"
 
 
 def load_sample(longest: int | None = None) -> tuple[list[Event], dict[str, str]]:
-    """All events in time order, and the title of each item. A fraction of a second, and 60 MB.
+    """Return all events in time order, and the title of each item. Takes a fraction of a second, and 60 MB.
 
-    With *longest*, invoices of more lines are left out: some retailers order hundreds at once.
+    With *longest*, longer invoices are left out: some retailers order hundreds of items at once.
     """
     titles = dict(line.split("\t") for line in _lines(TITLES_FILE))
-    # One text object for each item, however often it was sold.
+    # One string object for each item, however often it was sold.
     item_ids = {item_id: item_id for item_id in titles}
     events: list[Event] = []
     for line in _lines(EVENTS_FILE):

@@ -1,7 +1,7 @@
-"""What a log holds: how much of what, how long its sessions are, how late its events come.
+"""Statistics of a log: counts, lengths of sessions, lateness of events.
 
-Takes events one at a time, in log order, and keeps 8 bytes for each besides the table of ids; the
-figures are worked out when asked for. Knows nothing of records that are no events.
+Takes events one at a time, in log order, and keeps 8 bytes for each, plus the table of ids. Computes the figures on
+demand. Knows nothing of records that are not events.
 """
 
 from array import array
@@ -21,7 +21,7 @@ _ITEM_BITS = 32
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """The figures of a log. Shares are from 0 to 1, and 0 for an empty log."""
+    """Statistics of a log. Shares are from 0 to 1, and 0 for an empty log."""
 
     events: int
     sessions: int
@@ -37,19 +37,19 @@ class Summary(msgspec.Struct, frozen=True):
     session_length_p99: int
     session_length_max: int
     head_share: float
-    """Share of the events that touch the most popular 1 % of items (at least one item)."""
+    """Share of the events on the most popular 1 % of items (at least one item)."""
     repeats_share: float
-    """Share of the events that touch an item of their session again."""
+    """Share of the events that repeat an item of their session."""
     out_of_order_share: float
-    """Share of the events that are older than one before them in the log."""
+    """Share of the events that are older than an earlier one in the log."""
     lateness_ms_p99: int
-    """Of the events out of order, 99 % are behind by no more than this."""
+    """99 % of the events out of order are behind by at most this."""
     lateness_ms_max: int
-    """An allowed lateness of this much accepts all."""
+    """With this allowed lateness, no event is too late."""
 
 
 class LogStatistics:
-    """Counts what goes by; `summary()` may be asked for at any time."""
+    """Counts events; `summary()` may be called at any time."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, int] = {}
@@ -77,7 +77,7 @@ class LogStatistics:
             self.add(event)
 
     def summary(self) -> Summary:
-        """The figures so far. O(events log events), and as much memory again."""
+        """Return the statistics so far. O(events log events), and as much memory again."""
         touches = np.array(self._touches, np.uint64)
         n_events = len(touches)
         lengths = np.sort(np.bincount(_int(touches >> np.uint64(_ITEM_BITS))))
@@ -120,7 +120,7 @@ def _int(numbers: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def _percentile(ascending: NDArray[Any], percent: int) -> int:
-    """The smallest value that *percent* % of all do not exceed; 0 of none."""
+    """Return the smallest value that *percent* % of all do not exceed; 0 without values."""
     if not len(ascending):
         return 0
     return int(ascending[max(0, -(-percent * len(ascending) // 100) - 1)])

@@ -1,7 +1,7 @@
-"""`stream-rec demo`: the bundled sample, replayed before the reader's eyes.
+"""`stream-rec demo`: the bundled sample, replayed live.
 
-`replay` decides what is shown and keeps the score, `screen` draws it. Knows the engine only by
-what it is asked (`DemoEngine`), and nothing of the command line.
+`replay` decides what is shown and keeps the score, `screen` draws it. Knows the engine only as a `DemoEngine`, and
+nothing of the command line.
 """
 
 from stream_rec.demo.replay import DemoEngine, Outcome, ReplayPace

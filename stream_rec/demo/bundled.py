@@ -1,4 +1,4 @@
-"""The demo as it comes: the bundled sample, and an engine that suits baskets."""
+"""The demo over the bundled sample, with an engine that suits baskets."""
 
 from rich.console import Console
 
@@ -13,16 +13,16 @@ __all__ = ["demo_engine", "play_bundled"]
 
 
 def demo_engine(allowed_lateness_ms: int | None = None) -> Engine:
-    """VMIS-kNN for baskets: what is in one is not recommended for it again, and its end counts.
+    """Return VMIS-kNN for baskets: it does not recommend items of the basket again, and the end of a basket counts.
 
-    Chosen on some events of the demo's last fifth itself: what the demo shows is no held-out figure.
+    Its parameters were chosen on events of the demo's own last fifth: the demo's figures are not held-out figures.
     """
     suited = model("vmis-knn", last=3, seen="drop-session")
     return Engine(suited, limits=Limits(retention_ms=90 * DAY_MS, allowed_lateness_ms=allowed_lateness_ms))
 
 
 def play_bundled(*, fast: bool = False, console: Console | None = None, program: str = "stream-rec") -> Outcome:
-    """Show the demo; *fast* leaves out the part that takes its time to be read. *program* is what to type for more."""
+    """Show the demo; *fast* skips the slow part. *program* is the command shown under "try next"."""
     events, titles = load_sample()
     pace = ReplayPace(live_seconds=0) if fast else ReplayPace()
     return play(demo_engine(), events, titles, pace=pace, console=console, program=program)

@@ -1,8 +1,8 @@
-"""The demo without its looks: three acts over one log, and the score of the answers.
+"""The demo without its display: three acts over one log, and the score of the answers.
 
-Act one learns from the past at full speed. Act two follows a handful of visitors, one event at a
-time. Act three answers after every event of all who came later. The score counts acts two and
-three: before an event that is not the first of its session, was its item in the last answer?
+Act one learns the past at full speed. Act two follows a few visitors, one event at a time. Act three answers after
+every later event. The score covers acts two and three: before an event that is not the first of its session, was its
+item in the last answer?
 """
 
 from collections import Counter, defaultdict
@@ -15,7 +15,7 @@ from stream_rec.core.events import Answer, Event
 __all__ = ["CUT", "DemoEngine", "Outcome", "Replay", "ReplayPace", "ReplayStep", "Score"]
 
 CUT = 20
-"""The answers are judged by their first 20 items."""
+"""The first items of an answer that count for the score."""
 
 _LEARN_AT_ONCE = 4096
 _ANSWER_AT_ONCE = 256
@@ -23,7 +23,7 @@ _WARM_UP_EVENTS = 64
 
 
 class DemoEngine(Protocol):
-    """What the demo asks of an engine; `stream_rec.core.engine.Engine` is one."""
+    """What the demo needs of an engine; `stream_rec.core.engine.Engine` has it."""
 
     def apply(self, events: Sequence[Event], /) -> object:
         """Learn from *events*."""
@@ -31,44 +31,44 @@ class DemoEngine(Protocol):
     def apply_and_answer(self, events: Sequence[Event], /) -> tuple[object, Sequence[Answer | None]]:
         """Learn from each event, and answer for its session right after it.
 
-        An answer for each event; None for one that was not applied.
+        Returns an answer for each event, None for one that was not applied.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayPace:
-    """How much of the log goes into which act, and how fast."""
+    """How much of the log each act takes, and how fast."""
 
     live_seconds: float = 15.0
-    """What act two takes in all; 0 leaves it out."""
+    """Duration of act two; 0 skips it."""
     visitors: int = 5
-    """How many sessions act two shows."""
+    """Sessions that act two shows."""
     shortest: int = 6
-    """Only sessions with this many events or more are shown."""
+    """Only sessions with at least this many events are shown."""
     longest: int = 9
-    """Only sessions with no more events than this are shown."""
+    """Only sessions with at most this many events are shown."""
     past: float = 0.8
     """Share of the log that act one learns from."""
     timed_singly: int = 2000
-    """So many events of act three are asked one by one, to see how long one answer takes."""
+    """Events of act three that are answered one by one, to time a single answer."""
 
 
 @dataclass(slots=True)
 class Score:
-    """How often the next item was among the answer's first 20, and how far up."""
+    """How often the next item was among the answer's first 20, and at which rank."""
 
     asked: int = 0
     hits: int = 0
     reciprocal_ranks: float = 0.0
     best_seller_hits: int = 0
-    """Hits of the 20 best sellers of act one, in place of the answers."""
+    """Hits if the 20 best sellers of act one were every answer."""
     best_sellers: frozenset[str] = frozenset()
     _answers: dict[str, Answer] = field(default_factory=dict)
 
     def rank(self, event: Event) -> int | None:
-        """Judge the session's last answer: the place of the event's item in it, from 1, if any.
+        """Score the session's last answer; return the rank of the event's item in it, from 1, if any.
 
-        Where the session was never answered for, nothing is judged.
+        A session without an answer is not scored.
         """
         answer = self._answers.get(event.session_id)
         if answer is None:
@@ -83,7 +83,7 @@ class Score:
         return None
 
     def remember(self, event: Event, answer: Answer | None) -> None:
-        """Judge *answer* by the next event of the session; without one, the answer before it."""
+        """Keep *answer*, to be scored at the next event of the session. Without one, the previous answer stays."""
         if answer is not None:
             self._answers[event.session_id] = answer
 
@@ -109,19 +109,19 @@ class ReplayStep:
 
     event: Event
     visitor: int
-    """Which of the sessions shown, from 1."""
+    """The number of the session among those shown, from 1."""
     is_first: bool
     is_last: bool
     rank: int | None
-    """Where the item stood in the answer before."""
+    """The rank of the item in the previous answer."""
     answer: Answer | None
     micros: float
-    """What applying and answering took."""
+    """Time of applying and answering."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came out, as far as it went."""
+    """The figures so far."""
 
     score: Score = field(default_factory=Score)
     events: int = 0
@@ -132,17 +132,17 @@ class Outcome:
     answered: int = 0
     answering_seconds: float = 0.0
     micros: list[float] = field(default_factory=list)
-    """What each event asked one by one took."""
+    """Time of each event that was answered alone."""
     interrupted: bool = False
 
     def micros_at(self, percent: int) -> float:
-        """A percentile of the single answers' times; 0 if there were none."""
+        """Return a percentile of the single answers' times; 0 without any."""
         ascending = sorted(self.micros)
         return ascending[(len(ascending) - 1) * percent // 100] if ascending else 0.0
 
 
 class Replay:
-    """One run over *events*, which are in time order. Whoever draws from an act drives it."""
+    """One run over *events*, which are in time order. Each act is an iterator that the display drives."""
 
     def __init__(
         self,
@@ -200,7 +200,7 @@ class Replay:
         out.score.best_sellers = frozenset(item for item, _ in sold.most_common(CUT))
 
     def follow(self) -> Iterator[ReplayStep]:
-        """Act two: the steps of the visitors shown; what others do meanwhile is replayed unseen."""
+        """Act two: yield the steps of the visitors shown. Other events in between are replayed silently."""
         seen: Counter[str] = Counter()
         visitors: dict[str, int] = {}
         while len(visitors) < len(self._shown) or any(seen[session] < self._shown[session] for session in visitors):
@@ -215,7 +215,7 @@ class Replay:
             yield ReplayStep(event, visitor, seen[session] == 1, is_last, rank, answer, micros)
 
     def answer_all(self) -> Iterator[int]:
-        """Act three; yields how many events went by."""
+        """Act three: yield how many events were replayed."""
         for _ in range(min(self.pace.timed_singly, self.n_left)):
             self._ask(self._next(1)[0])
             yield 1
@@ -253,9 +253,9 @@ class Replay:
         return batch
 
     def _choose(self) -> dict[str, int]:
-        """The first sessions after the past that are of a length to show, with their lengths.
+        """Return the first sessions after the past with a length that can be shown, and their lengths.
 
-        Nothing but the length is looked at, so that the demo shows misses as often as they come.
+        Only the length decides, so that the demo shows misses as often as they occur.
         """
         lengths: defaultdict[str, int] = defaultdict(int)
         for event in self._events[self._past_end :]:
@@ -269,7 +269,7 @@ class Replay:
 
 
 def _session_start(events: Sequence[Event], at: int) -> int:
-    """The first place from *at* on where no session goes on from the event before."""
+    """Return the first place from *at* on where the event and the one before it are of different sessions."""
     while 0 < at < len(events) and events[at].session_id == events[at - 1].session_id:
         at += 1
     return at

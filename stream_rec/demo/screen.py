@@ -1,6 +1,6 @@
-"""What the demo looks like: live on a terminal, plain lines in a pipe.
+"""The display of the demo: live on a terminal, plain lines in a pipe.
 
-Everything shown comes from a `Replay`; here it gets titles, colours and time to be read.
+Everything shown comes from a `Replay`; this module adds titles, colours and time to read.
 """
 
 import time
@@ -22,11 +22,11 @@ from stream_rec.demo.replay import CUT, DemoEngine, Outcome, Replay, ReplayPace,
 __all__ = ["SHOWN", "play"]
 
 SHOWN = 5
-"""Of an answer, so many items are shown."""
+"""Items of an answer that are shown."""
 
 NEXT_COMMANDS = (
-    ("simulate --sessions 10000 > clicks.jsonl", "a click log of any size; what it holds is told as JSON"),
-    ("check --events clicks.jsonl", "what would be accepted, and what not"),
+    ("simulate --sessions 10000 > clicks.jsonl", "a click log of any size, and its counts as JSON"),
+    ("check --events clicks.jsonl", "what a run would accept, and what not"),
     ("run --events clicks.jsonl --recommendations recs.jsonl", "an answer for each click"),
 )
 
@@ -42,10 +42,10 @@ def play(
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Replay *events* (in time order) through *engine* and show it; return what came out.
+    """Replay *events* (in time order) through *engine*, show the replay, and return its figures.
 
-    In a pipe nothing moves and nobody waits. An interrupt (Ctrl-C) ends the show with the summary
-    of what went by, and `interrupted` set.
+    In a pipe there are no animations and no pauses. An interrupt (Ctrl-C) ends the replay with a summary so far, and
+    sets `interrupted`.
     """
     console = console or Console(highlight=False)
     replay = Replay(engine, events, pace or ReplayPace(), clock)
@@ -70,7 +70,7 @@ class _Screen:
         self._tick = "✓" if console.encoding.startswith("utf") else "+"
 
     def warm_up(self, replay: Replay) -> None:
-        """The one silent wait, said to be one."""
+        """Show that the engine warms up, the only silent wait."""
         with self._console.status("Warming up") if self._moves else nullcontext():
             replay.warm_up()
 
@@ -119,7 +119,7 @@ class _Screen:
         self._line(f"{n_left:,} more answers, {rate} answers/s")
 
     def summary(self, out: Outcome, program: str) -> None:
-        """What came out, and what to try next with *program*."""
+        """Show the figures, and what to try next with *program*."""
         score = out.score
         table = Table(show_header=False, box=None, padding=(0, 2), pad_edge=False)
         table.add_column(style="dim")
@@ -138,7 +138,7 @@ class _Screen:
             (f"MRR@{CUT}", f"{score.mean_reciprocal_rank:.3f}", "1 / place of the next item, mean"),
         ):
             table.add_row(*row)
-        self._heading("", "Interrupted; as far as it went" if out.interrupted else "What came out")
+        self._heading("", "Interrupted; the figures so far" if out.interrupted else "The figures")
         self._console.print(Padding(table, (0, 2)))
         self._heading("", "Try next")
         for command, act in NEXT_COMMANDS:
@@ -153,7 +153,7 @@ class _Screen:
         self._console.print(Text(f"   {text}", style="dim"))
 
     def _bar(self, batches: Iterable[int], total: int, note: Callable[[], str]) -> None:
-        """Drive *batches*, with a progress bar where one can move."""
+        """Drive *batches*, with a progress bar on a terminal."""
         if not self._moves:
             for _ in batches:
                 pass
@@ -173,9 +173,9 @@ class _Screen:
                 progress.update(task, rate="" if speed is None else f"{speed:,.0f} events/s")
 
     def _visitor(self, steps: Sequence[ReplayStep], replay: Replay, *, fixed: bool = True) -> RenderableType:
-        """The basket so far on the left, the newest answer on the right.
+        """Return the basket so far on the left, and the newest answer on the right.
 
-        A *fixed* height has room for all that may come, so that nothing jumps.
+        A *fixed* height has room for the longest basket, so that the display does not jump.
         """
         basket = Table(box=None, padding=(0, 1), header_style="dim")
         basket.add_column(width=1)

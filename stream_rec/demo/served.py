@@ -1,8 +1,7 @@
-"""The demo to look at in a browser: the bundled sample as if it were happening, behind the HTTP API and the dashboard.
+"""The demo in a browser: the bundled sample replayed live, with the HTTP API and the dashboard.
 
-Four fifths of the year are learned at once. The rest comes live, some days a minute, with a pause between its events,
-and whoever looks can be a visitor among the others. Each event is answered, so that the dashboard can tell how good the
-answers are.
+Four fifths of the year are learned at once. The rest is replayed at some days a minute, and people at the dashboard can
+be visitors too. Each event is answered, so that the dashboard can show how good the answers are.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from stream_rec.core.quality import Quality
 from stream_rec.datasets.sample import load_sample
 from stream_rec.demo.bundled import demo_engine
 from stream_rec.service.assembly.warm_up import warm_up_all
+from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.requests.request_queue import RequestQueue
@@ -37,7 +37,7 @@ _AT_ONCE: Final = 4096
 
 
 class PacedSource:
-    """See `Source`. So many of *events* a second."""
+    """A `Source` that gives *events* at a rate per second."""
 
     def __init__(self, events: Sequence[Event], a_second: float) -> None:
         self._events = events
@@ -46,7 +46,7 @@ class PacedSource:
         self._over = Flag()
 
     def batches(self, max_records: int) -> Iterator[list[Record]]:
-        """Nothing yet, and then a few events at a time."""
+        """Yield an empty batch, and then a few events at a time."""
         yield []
         n = min(max_records, max(1, int(self._a_second * _STEP_S)))
         while self._at < len(self._events) and not self._over.wait(n / self._a_second):
@@ -54,7 +54,7 @@ class PacedSource:
 
     @property
     def next_offsets(self) -> dict[tuple[str, int], int]:
-        """Behind the last event."""
+        """The offset after the last event."""
         return {(TOPIC, 0): self._at}
 
     @property
@@ -63,7 +63,7 @@ class PacedSource:
         return Progress(0, None)
 
     def close(self) -> None:
-        """Wait for nothing any more."""
+        """End the batches."""
         self._over.set()
 
     def _next(self, n: int) -> list[Record]:
@@ -76,43 +76,41 @@ class PacedSource:
 def serve_bundled(
     address: str, stop: Callable[[], bool], ready: Callable[[str], None], *, a_second: float = EVENTS_A_SECOND
 ) -> None:
-    """Serve at *address* until told to *stop*; *ready* is given the page's address once there is something to see.
+    """Serve at *address* until *stop* returns True; call *ready* with the URL once there is something to see.
 
-    Raises SettingsError for an address that cannot be had.
+    Raises SettingsError for an address that cannot be used.
     """
-    warm_up_all()  # nobody who looks shall wait for a compiler
+    warm_up_all()  # the page must not wait for a compiler
     events, titles = load_sample()
     n_past = int(len(events) * PAST)
     source = PacedSource(events[n_past:], a_second)
-    # The sample's days go by in seconds: visitors' events stand at its newest, and may be behind when they are applied.
+    # A day of the sample takes seconds: an event of a person gets the newest time, and may be days late when applied.
     engine = demo_engine(allowed_lateness_ms=30 * DAY_MS)
     for begin in range(0, n_past, _AT_ONCE):
         engine.apply(events[begin : min(begin + _AT_ONCE, n_past)])
-    processor = Processor(engine, EventDecoder())
     catalogue = Catalogue([CatalogueItem(item_id, title) for item_id, title in titles.items()])
-    processor.catalogue = lambda: catalogue
-    processor.quality = Quality(engine.split)
+    processor = Processor(engine, quality=Quality(engine.split), catalogue=lambda: catalogue)
     request_queue = RequestQueue()
     with ExitStack() as undo:
         undo.callback(source.close)
-        run = StandaloneService(BatchJob(processor, source), request_queue)
+        run = StandaloneService(BatchJob(processor, RecordDecoder(EventDecoder()), source), request_queue)
         served = ServiceHandle(
             request_queue,
             run.ingest,
             lambda: run.status,
-            lambda: run.state == "ready",
+            lambda: run.is_ready,
             processor.metrics,
             catalogue=lambda: catalogue,
             now_ms=lambda: engine.watermark or 0,
         )
         server = undo.enter_context(closing(Server(served, address)))
         server.start()
-        told = False
+        is_announced = False
 
         def watch(_: StandaloneService) -> None:
-            nonlocal told
-            if run.state == "ready" and not told:
-                told = True
+            nonlocal is_announced
+            if run.is_ready and not is_announced:
+                is_announced = True
                 ready(server.url)
 
         run.run(stop, watch)

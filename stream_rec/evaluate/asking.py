@@ -13,9 +13,9 @@ from time import perf_counter
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
+from stream_rec.core.dtypes import F64, I32, I64, U8, Mask
 from stream_rec.core.engine import Engine
 from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, Queries
 from stream_rec.core.index import field as state
@@ -43,9 +43,6 @@ SEEN: Final = {"keep": KEEP, "drop-current": DROP_CURRENT, "drop-session": DROP_
 
 AfterStretch = Callable[[AnswerScores, int], Sequence[int]]
 """Takes the scores so far and how many events went by; returns the candidates (by place) that are asked further."""
-I64 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +54,9 @@ class PassResult:
     cutoffs: I64
     truth: GroundTruth
     scores: AnswerScores
-    counted: npt.NDArray[np.bool_]
+    counted: Mask
     """[Q] False if the engine rejected the event asked for, as late or as a duplicate"""
-    micros: dict[str, Floats]
+    micros: dict[str, F64]
     """By candidate, the time of each timed answer"""
     seconds: float
 
@@ -208,7 +205,7 @@ class _Worker:
     cutoffs: I64
     truth: GroundTruth
     scores: AnswerScores
-    counted: npt.NDArray[np.bool_]
+    counted: Mask
     number: int
     n_threads: int
     stopped: bool = False
@@ -218,7 +215,7 @@ class _Worker:
     _stacked: Parameters | None = None
     _n_types: int = -1
     _popularity: PopularityCounts | None = None
-    _log_items: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    _log_items: I32 = field(default_factory=lambda: np.zeros(0, np.int32))
     _asks: U8 = field(default_factory=lambda: np.zeros(0, np.uint8))
     _question: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
     _sessions: "_SessionItems | None" = None
@@ -291,14 +288,14 @@ class _Worker:
 
     # --- asking with nothing learned
 
-    def _engine_items(self, sessions: _SessionItems) -> npt.NDArray[np.int32]:
+    def _engine_items(self, sessions: _SessionItems) -> I32:
         """Return the sessions' items as the engine's ordinals; items that it does not have are negative."""
         find = self.engine.items.find
         numbers = [find(name) for name in self.plan.log.item_names]
         known = np.array([-1 - item if each is None else each for item, each in enumerate(numbers)], np.int32)
         return known[sessions.item]
 
-    def _ask_frozen(self, begin: int, end: int, sessions: _SessionItems, items: npt.NDArray[np.int32]) -> None:
+    def _ask_frozen(self, begin: int, end: int, sessions: _SessionItems, items: I32) -> None:
         asked = self._asks[begin:end]
         rows = begin + np.flatnonzero(asked)
         first, last = sessions.slices(rows)
@@ -341,9 +338,7 @@ class _Worker:
 
     # --- scores
 
-    def _score(
-        self, answers: AnswerArrays, own: npt.NDArray[np.int32], rows: I64, question: I64, models: Sequence[int]
-    ) -> None:
+    def _score(self, answers: AnswerArrays, own: I32, rows: I64, question: I64, models: Sequence[int]) -> None:
         if len(models):
             numbers = np.array(models, np.int64)
             score_answers(answers.item, answers.n, own, rows, question, numbers, self.cutoffs, self.truth, self.scores)
@@ -354,7 +349,7 @@ class _Worker:
         self.progress.reciprocal += float((1.0 / ranks[ranks > 0]).sum())
 
 
-def _time_answers(plan: Plan, candidates: Sequence[Candidate], engine: Engine) -> dict[str, Floats]:
+def _time_answers(plan: Plan, candidates: Sequence[Candidate], engine: Engine) -> dict[str, F64]:
     """Time single answers, one by one, from *engine* at the end of the pass, when it has learned everything.
 
     The candidates take turns in being first, because the first one finds cold caches.

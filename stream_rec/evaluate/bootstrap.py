@@ -8,13 +8,12 @@ models are compared draw by draw. The same seed gives the same intervals.
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from stream_rec.core.dtypes import F64
 from stream_rec.evaluate.metrics import Sums
 
 __all__ = ["Draws", "draw", "interval", "means"]
 
-Floats = npt.NDArray[np.float64]
 
 PERCENT: Final = 95.0
 AT_ONCE: Final = 1 << 24  # counts of sessions held at a time: 128 MiB
@@ -23,10 +22,10 @@ AT_ONCE: Final = 1 << 24  # counts of sessions held at a time: 128 MiB
 class Draws(NamedTuple):
     """Each metric in each draw, [draws, M, P]; NaN if a draw has no question that counts."""
 
-    value: Floats
+    value: F64
 
 
-def means(sums: Sums) -> Floats:
+def means(sums: Sums) -> F64:
     """Return each metric over all questions, [M, P]; NaN if no question counts."""
     with np.errstate(invalid="ignore"):
         return np.asarray(sums.total.sum(axis=2) / sums.asked.sum(axis=1)[:, None], np.float64)
@@ -47,12 +46,12 @@ def draw(sums: Sums, draws: int, seed: int) -> Draws:
     return Draws(found)
 
 
-def _times_drawn(rng: np.random.Generator, sessions: int) -> Floats:
+def _times_drawn(rng: np.random.Generator, sessions: int) -> F64:
     """Return how often each session is drawn, in as many draws as there are sessions."""
     return np.bincount(rng.integers(0, sessions, sessions), minlength=sessions).astype(np.float64)
 
 
-def interval(values: Floats) -> tuple[Floats, Floats]:
+def interval(values: F64) -> tuple[F64, F64]:
     """Return the bounds of the middle 95 % of *values*, over the first axis; NaN values do not count."""
     outside = (100.0 - PERCENT) / 2
     low, high = np.full((2, *values.shape[1:]), np.nan)

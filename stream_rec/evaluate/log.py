@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from stream_rec.core.dtypes import I32, I64
 from stream_rec.core.events import Event, Forget
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.errors import DecodeError, StreamRecError
@@ -25,7 +25,6 @@ from stream_rec.transport.decode import decode_records
 
 __all__ = ["EvaluationLog", "Reading", "log_of", "read_events"]
 
-I32 = npt.NDArray[np.int32]
 
 FORGETS: Final = "forget"
 
@@ -41,7 +40,7 @@ class EvaluationLog:
     """[E]"""
     place: I32
     """[E] of the event in its session"""
-    time: npt.NDArray[np.int64]
+    time: I64
     """[E] ms"""
     session_names: Sequence[str]
     item_names: Sequence[str]
@@ -50,7 +49,7 @@ class EvaluationLog:
         """Count its events."""
         return len(self.events)
 
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> I64:
         """Return how many events each session has, [S]."""
         return np.bincount(self.session, minlength=len(self.session_names))
 

@@ -9,11 +9,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.dtypes import F64, Mask
 from stream_rec.evaluate.asking import PassResult
 
 __all__ = ["METRICS", "NEXT", "REST", "Sums", "metric_name", "session_sums", "values_of"]
 
-Floats = npt.NDArray[np.float64]
 
 NEXT: Final = ("HR", "MRR", "NDCG")
 """Metrics of the next item."""
@@ -27,9 +27,9 @@ class Sums(NamedTuple):
 
     names: Sequence[str]
     """[M]"""
-    total: Floats
+    total: F64
     """[M, P, S] sums of values"""
-    asked: Floats
+    asked: F64
     """[M, S] questions"""
 
 
@@ -38,7 +38,7 @@ def metric_name(metric: str, cutoff: int, *, novel: bool = False) -> str:
     return f"{'novel ' if novel else ''}{metric}@{cutoff}"
 
 
-def values_of(result: PassResult) -> Iterator[tuple[str, Callable[[int], Floats], npt.NDArray[np.bool_]]]:
+def values_of(result: PassResult) -> Iterator[tuple[str, Callable[[int], F64], Mask]]:
     """Yield each metric's name, its values for one candidate's questions, [Q], and which questions count for it."""
     truth = result.truth
     for is_novel in (False, True):
@@ -62,15 +62,15 @@ def values_of(result: PassResult) -> Iterator[tuple[str, Callable[[int], Floats]
                 yield name, _ratio(above, below, place), rest_counts
 
 
-_NEXT_FORMULAS: Final[dict[str, Callable[[Floats], Floats]]] = {
+_NEXT_FORMULAS: Final[dict[str, Callable[[F64], F64]]] = {
     "HR": np.ones_like,
     "MRR": lambda rank: 1.0 / rank,
     "NDCG": lambda rank: 1.0 / np.log2(rank + 1.0),
 }
 
 
-def _of_ranks(result: PassResult, formula: Callable[[Floats], Floats], cutoff: int) -> Callable[[int], Floats]:
-    def values(model: int) -> Floats:
+def _of_ranks(result: PassResult, formula: Callable[[F64], F64], cutoff: int) -> Callable[[int], F64]:
+    def values(model: int) -> F64:
         rank = result.scores.rank[model]
         within = (rank > 0) & (rank <= cutoff)
         return np.where(within, formula(np.where(within, rank, 1).astype(np.float64)), 0.0)
@@ -78,7 +78,7 @@ def _of_ranks(result: PassResult, formula: Callable[[Floats], Floats], cutoff: i
     return values
 
 
-def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any], place: int) -> Callable[[int], Floats]:
+def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any], place: int) -> Callable[[int], F64]:
     return lambda model: np.asarray(above[model, :, place] / below, np.float64)
 
 

@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from stream_rec.core.dtypes import I64, Mask
 from stream_rec.core.events import Event
 from stream_rec.core.limits import DAY_MS
 from stream_rec.errors import SettingsError
@@ -32,7 +32,6 @@ __all__ = [
 
 StretchKind = Literal["live", "learn", "frozen"]
 QuestionChoice = Literal["next", "last"]
-I64 = npt.NDArray[np.int64]
 
 
 class Stretch(NamedTuple):
@@ -59,7 +58,7 @@ class Plan:
             raise SettingsError("events", "hold no question: no session that is asked has a second event")
 
 
-def asked_rows(log: EvaluationLog, which: QuestionChoice, among: npt.NDArray[np.bool_] | None = None) -> I64:
+def asked_rows(log: EvaluationLog, which: QuestionChoice, among: Mask | None = None) -> I64:
     """Return the events asked for: all but the first of each session, or only the last of each session.
 
     Only events that *among* marks are asked for. The query is all that came before in the session, asked or learned.
@@ -101,6 +100,7 @@ def prequential(events: Sequence[Event], which: QuestionChoice = "next") -> Plan
 def hold_out_files(train: Sequence[Event], test: Sequence[Event], which: QuestionChoice = "next") -> Plan:
     """Learn *train*, then ask about *test* without learning it."""
     log = log_of([*train, *test])
+    # planted bug: hold-out-learns-test
     stretches = [Stretch("learn", 0, len(train)), Stretch("frozen", len(train), len(log))]
     return Plan("hold-out", log, stretches, asked_rows(log, which, np.arange(len(log)) >= len(train)))
 

@@ -5,16 +5,15 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from stream_rec._version import __version__
+from stream_rec.core.dtypes import F64, I64
 from stream_rec.evaluate.asking import PassResult
 from stream_rec.evaluate.bootstrap import Draws, draw, interval, means
 from stream_rec.evaluate.metrics import metric_name, session_sums
 
 __all__ = ["Difference", "Estimate", "ModelReport", "Report", "report_of"]
 
-Floats = npt.NDArray[np.float64]
 
 STRETCHES: Final = 40  # points of a curve over time
 PERCENTILES: Final = (50, 90, 99)
@@ -132,10 +131,10 @@ def _model_report(
     result: PassResult,
     place: int,
     names: Sequence[str],
-    middle: Floats,
+    middle: F64,
     drawn: Draws,
-    edges: Floats,
-    stretches: Sequence[npt.NDArray[np.int64]],
+    edges: F64,
+    stretches: Sequence[I64],
 ) -> ModelReport:
     each = result.candidates[place]
     low, high = interval(drawn.value[:, :, place])
@@ -159,12 +158,12 @@ def _model_report(
     )
 
 
-def _estimates(kind: type[Any], names: Sequence[str], middle: Floats, low: Floats, high: Floats) -> dict[str, Any]:
+def _estimates(kind: type[Any], names: Sequence[str], middle: F64, low: F64, high: F64) -> dict[str, Any]:
     rows = zip(names, middle.tolist(), low.tolist(), high.tolist(), strict=True)
     return {name: kind(*(None if np.isnan(each) else each for each in figures)) for name, *figures in rows}
 
 
-def _behind(names: Sequence[str], middle: Floats, drawn: Draws, place: int) -> dict[str, Difference]:
+def _behind(names: Sequence[str], middle: F64, drawn: Draws, place: int) -> dict[str, Difference]:
     low, high = interval(drawn.value[:, :, 0] - drawn.value[:, :, place])
     return _estimates(Difference, names, middle[:, 0] - middle[:, place], low, high)
 
@@ -179,7 +178,7 @@ def _popularity(result: PassResult, place: int, cut: int) -> float:
     return float((shown * counts).sum() / max(1, shown.sum()) / counts.max())
 
 
-def _latency_edges(times: Sequence[Floats]) -> Floats:
+def _latency_edges(times: Sequence[F64]) -> F64:
     """Return the edges of bins that have equal widths on a logarithmic scale and cover all times."""
     some = np.concatenate([np.zeros(0), *times])
     if not some.size:

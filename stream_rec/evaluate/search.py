@@ -2,7 +2,7 @@
 
 Optuna proposes a generation of parameter sets. All of them answer the same questions side by side, and at a few places
 the worse half is dropped (successive halving: Jamieson & Talwalkar, AISTATS 2016). Because the questions are the same,
-few of them tell which set is better. Knows nothing of settings and files.
+few of them show which set is better. Knows nothing of settings and files.
 """
 
 import warnings
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from stream_rec.core.dtypes import F64, I64, U16
 from stream_rec.core.engine import Engine
 from stream_rec.core.model import PRESETS, Model
 from stream_rec.errors import StreamRecError
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FEWEST", "RUNGS", "Metric", "Search", "TrialResult", "influence", "require_optuna"]
 
-Floats = npt.NDArray[np.float64]
 Metric = Literal["MRR", "HR", "NDCG"]
 
 GENERATION: Final = 16
@@ -38,7 +37,7 @@ GENERATION: Final = 16
 RUNGS: Final = (1 / 8, 1 / 4, 1 / 2)
 """Shares of the questions after which the worse half of a generation is dropped."""
 FEWEST: Final = 200
-"""No set is dropped before this many questions: fewer tell nothing."""
+"""No set is dropped before this many questions: fewer say nothing."""
 GROUPS: Final = 4
 """The influence of a number is measured over quarters of the sets."""
 
@@ -71,9 +70,9 @@ class _Generation:
     proposals: "Sequence[Proposal]"
     models: Sequence[Model]
     alive: set[int]
-    values: Floats
+    values: F64
     """[T] the metric so far"""
-    n_asked: npt.NDArray[np.int64]
+    n_asked: I64
     """[T] questions so far"""
 
 
@@ -188,7 +187,7 @@ def searched_parameters(model: Model) -> dict[str, Any]:
     return {name: getattr(model, name) for name in space.SEARCHED}
 
 
-def mean_gain(rank: npt.NDArray[np.uint16], metric: Metric) -> float:
+def mean_gain(rank: U16, metric: Metric) -> float:
     """Return the mean of *metric* over questions with these ranks; rank 0 is a miss."""
     found = rank[rank > 0].astype(np.float64)
     gains = {"HR": np.ones_like(found), "MRR": 1.0 / found, "NDCG": 1.0 / np.log2(found + 1.0)}[metric]
@@ -207,13 +206,13 @@ def influence(tried: Sequence[TrialResult]) -> dict[str, float]:
     sizes = np.array([each.questions for each in tried])
     values = np.array([each.value for each in tried])
     for place, each in enumerate(tried):
-        # Who was dropped earlier is worse than all that were asked longer; of those alike the value tells.
+        # A set that was dropped earlier is worse than all that were asked longer; equally long, the value decides.
         score[place] = (sizes < each.questions).sum() + ((sizes == each.questions) & (values < each.value)).sum()
     ratios = {name: _ratio([each.parameters[name] for each in tried], score) for name in space.SEARCHED}
     return dict(sorted(ratios.items(), key=lambda pair: -pair[1]))
 
 
-def _ratio(values: Sequence[Any], score: Floats) -> float:
+def _ratio(values: Sequence[Any], score: F64) -> float:
     if isinstance(values[0], str):
         groups = np.unique(np.array(values), return_inverse=True)[1]
     else:

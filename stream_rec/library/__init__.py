@@ -1,4 +1,4 @@
-"""Sessions at rest: fit from what one has, ask one or many, go on with live events.
+"""Recommendations from sessions at rest: fit, ask one or many, then continue with live events.
 
 A thin shell over the engine, for notebooks, batch jobs and tests of parameters. Knows nothing of Kafka or HTTP.
 """

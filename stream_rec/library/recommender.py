@@ -1,7 +1,6 @@
 """The recommender over sessions at rest.
 
-Owns an engine, which it feeds and asks; all that is exact there is exact here. Knows nothing of how sources are read
-(`datasets`) or saved (`_saved`).
+Owns an engine, feeds it and asks it. Knows nothing of how sources are read (`tables`) or saved (`saved`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +14,10 @@ from stream_rec.core.events import Event, Recommendation
 from stream_rec.core.limits import DAY_MS, Limits
 from stream_rec.core.model import DEFAULT_PRESET, Explaining, Model, changed, model
 from stream_rec.errors import SettingsError
-from stream_rec.library import saved as _saved
-from stream_rec.library.progress import watched
-from stream_rec.library.threads import n_threads, parts_for, side_by_side
-from stream_rec.library.weights import kin_of, weights_as_types
+from stream_rec.library import saved
+from stream_rec.library.progress import fit_progress
+from stream_rec.library.threads import in_parallel, n_threads, parts_for
+from stream_rec.library.weights import derived_types, weights_as_types
 from stream_rec.tables.columns import Columns
 from stream_rec.tables.reading import How, read_columns
 
@@ -27,18 +26,18 @@ __all__ = ["Recommender"]
 CENTURY_MS: Final = 36_500 * DAY_MS
 LONGEST_SESSION: Final = 10_000
 AT_REST: Final = Limits(retention_ms=None, allowed_lateness_ms=CENTURY_MS, max_session_events=LONGEST_SESSION)
-HALF_LIVES: Final = 7  # popularity forgets after eight: all of a log at rest should count
+HALF_LIVES: Final = 7  # popularity ignores events older than eight: all of a log at rest should count
 
 SessionsAtRest = Mapping[str, Sequence[str] | None] | Iterable[str]
 
 
 class Recommender:
-    """A session-kNN model that is fitted once, asked often, and may go on learning.
+    """A session-kNN model that is fitted once, asked often, and can continue to learn.
 
-    *preset* names a model or is one. *types* are the event types to let in and what each weighs; None lets in all.
-    *deny* lists items that are never recommended; with *session_gap_ms* sessions are cut from `user_id`. Without
-    *limits* nothing is evicted, no event is late, a session holds 10 000 events, and popularity fades over the length
-    of the log. One thread owns it; `recommend_many` uses more by itself.
+    *preset* is a model or the name of one. *types* are the event types to accept and their weights; None accepts all.
+    *deny* lists items that are never recommended. With *session_gap_ms*, sessions are cut from `user_id`. Without
+    *limits* nothing is evicted, no event is late, a session keeps 10 000 events, and popularity decays over the length
+    of the log. Only one thread may use it; `recommend_many` starts more by itself.
 
     Raises SettingsError for parameters out of range.
     """
@@ -57,11 +56,11 @@ class Recommender:
         self._limits = limits
         self._gap_ms = session_gap_ms
         self.left_out: Mapping[str, int] = {}
-        """How much of what it was fitted from is no event to learn, by reason."""
+        """How many records of the fitted source were left out, by reason."""
         self._start(model(preset) if isinstance(preset, str) else preset, AT_REST if limits is None else limits, {})
 
     def _start(self, point: Model, limits: Limits, weights: Mapping[str, float]) -> None:
-        self._weights: Mapping[str, float] = {**(self._types or {}), **weights}  # those of the log go before
+        self._weights: Mapping[str, float] = {**(self._types or {}), **weights}  # weights from the log take precedence
         self.engine = Engine(
             point,
             limits=limits,
@@ -73,31 +72,33 @@ class Recommender:
     # --- learning
 
     def fit(self, source: object, *, progress: bool = False, **how: Any) -> Self:  # noqa: ANN401  # see How
-        """Learn all of *source*, and nothing else: what was learned before is forgotten. Returns itself.
+        """Learn all of *source*, and forget what was learned before. Return itself.
 
-        *source* is a dictionary as WSKNN takes it (session -> items, times, and perhaps types and weights), a pandas
-        or Polars data frame, a PyArrow table, events, `Columns`, or the path of a file. *how* tells how it is written:
-        the fields of `stream_rec.tables.reading.How`. With *progress* a bar shows how far it is.
+        *source* is a dictionary as WSKNN takes it (session -> items, times, and optionally types and weights), a pandas
+        or Polars data frame, a PyArrow table, events, `Columns`, or the path of a file. *how* describes its format: the
+        fields of `stream_rec.tables.reading.How`. With *progress*, a bar shows the progress.
 
-        Raises SettingsError for what cannot be read this way, DecodeError for the first value that is wrong, naming
-        its place, and TransportError for a file that breaks off.
+        Raises SettingsError for a source that cannot be read this way, DecodeError for the first wrong value, naming
+        its place, and TransportError for a truncated file.
         """
-        with watched(progress) as watch:
-            columns = read_columns(source, How.of(how, types=self._types, session_gap_ms=self._gap_ms), watch.reading)
+        with fit_progress(progress) as on_progress:
+            columns = read_columns(
+                source, How.of(how, types=self._types, session_gap_ms=self._gap_ms), on_progress.reading
+            )
             columns, weights = weights_as_types(columns)
             self._start(self.model, self._limits or _at_rest(columns), weights)
             self.left_out = columns.left_out
-            # Under limits what is kept depends on the order of the log; without, any order ends up the same.
+            # With limits, the order of the log decides what is kept. Without, any order gives the same state.
             is_free = self._limits is None and self._gap_ms is None
             batches = columns.session_by_session() if is_free else columns.events()
-            for events in watch.learning(batches, len(columns)):
+            for events in on_progress.learning(batches, len(columns)):
                 self.engine.apply(events)
         return self
 
     def add(self, events: Event | Iterable[Event]) -> Applied:
-        """Learn one event, or several, in order, and say what became of each. It counts from the next question on.
+        """Learn one event, or several in order, and return the outcome of each. The next question sees them.
 
-        Events of a type that is not let in are left out, and are not in what is returned.
+        Events of a type that is not accepted are left out, also from the outcomes.
         """
         given = [events] if isinstance(events, Event) else list(events)
         if self._types is not None:
@@ -108,7 +109,7 @@ class Recommender:
 
     @property
     def model(self) -> Model:
-        """What questions are asked with, unless they bring changes."""
+        """The model that questions are asked with, unless they change parameters."""
         return self.engine.model
 
     def recommend(
@@ -120,22 +121,22 @@ class Recommender:
         explain: bool | Explaining = False,
         **changes: object,
     ) -> list[Recommendation]:
-        """Return what is recommended next for a session that was learned, or after *items*, oldest first.
+        """Return recommendations for a learned session, or for *items*, oldest first.
 
-        With both, the session is nobody's neighbour. With *explain* the items say why (`why`), an `Explaining` saying
-        how much of it; some ms more. *changes* are parameters of the model for this question alone.
+        With both, the session is excluded from the neighbours. With *explain* each item has an explanation (`why`); an
+        `Explaining` sets how detailed, which takes some ms more. *changes* are model parameters for this question only.
         Raises SettingsError, naming the parameter.
         """
         how = explain if isinstance(explain, Explaining) else Explaining() if explain else None
-        return self.engine.ask(self._point(changes), session_id=session_id, items=items, exclude=exclude, how=how)
+        return self.engine.ask(self._model_with(changes), session_id=session_id, items=items, exclude=exclude, how=how)
 
     def recommend_many(
         self, sessions: SessionsAtRest, *, exclude: Sequence[str] = (), threads: int | None = None, **changes: object
     ) -> dict[str, list[Recommendation]]:
-        """Return what `recommend` would for each of *sessions*, in several threads.
+        """Return the recommendations of `recommend` for each of *sessions*, in several threads.
 
-        *sessions* are the ids of sessions that were learned, or a dictionary: session -> its items, oldest first, or
-        None for those that were learned. Without *threads* there are as many as the process may use.
+        *sessions* are ids of learned sessions, or a dictionary: session -> its items, oldest first, or None for a
+        learned session. *threads* defaults to the number of processors that the process may use.
         """
         if threads is not None and threads < 1:
             raise SettingsError("threads", f"expected a whole number from 1 on, found {threads}")
@@ -143,38 +144,42 @@ class Recommender:
         questions = [NextItemQuery(name, items) for name, items in asked.items()]
         threads = threads or n_threads()
         parts = parts_for(len(questions), threads)
-        spread = map if parts == 1 else side_by_side(threads)
-        answers = self.engine.ask_many(self._point(changes), questions, exclude=exclude, spread=spread, parts=parts)
+        parallel_map = map if parts == 1 else in_parallel(threads)
+        answers = self.engine.ask_many(
+            self._model_with(changes), questions, exclude=exclude, parallel_map=parallel_map, parts=parts
+        )
         return dict(zip(asked, answers, strict=True))
 
-    def _point(self, changes: Mapping[str, object]) -> Model:
+    def _model_with(self, changes: Mapping[str, object]) -> Model:
         point = changed(self.model, **changes) if changes else self.model
         if point.require_type is None and point.bonus_type is None:
             return point
         types = self.engine.types.live()
         return msgspec.structs.replace(
-            point, require_type=kin_of(point.require_type, types), bonus_type=kin_of(point.bonus_type, types)
+            point,
+            require_type=derived_types(point.require_type, types),
+            bonus_type=derived_types(point.bonus_type, types),
         )
 
-    # --- what it holds
+    # --- contents
 
     def session(self, session_id: str) -> list[str]:
-        """Return the items of a session, oldest first, repeats included; empty if it was not learned."""
+        """Return the items of a session, oldest first, repeats included; empty if the session is unknown."""
         return [event.item_id for event in self.engine.session(session_id)]
 
     def session_ids(self) -> list[str]:
-        """Return the ids of all sessions that were learned, in no order."""
+        """Return the ids of all sessions, in no particular order."""
         return self.engine.session_ids()
 
     def stats(self) -> Stats:
-        """Return how much it holds."""
+        """Return how many sessions, items and events it has."""
         return self.engine.stats()
 
-    # --- keeping
+    # --- saving
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write all of it to *path*. See `load`."""
-        made = _saved.Made(
+        """Write everything to *path*. See `load`."""
+        args = saved.RecommenderArgs(
             model=self.model,
             types=self._types,
             weights=self._weights,
@@ -183,23 +188,23 @@ class Recommender:
             session_gap_ms=self._gap_ms,
             left_out=self.left_out,
         )
-        _saved.write(path, self.engine, made)
+        saved.write(path, self.engine, args)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """Return what was saved at *path*: it answers, and learns, as if it had never been away.
+        """Return the recommender saved at *path*: it answers and learns exactly as the saved one.
 
         Raises SnapshotError for a file that is torn, foreign or of another version.
         """
-        engine, made = _saved.read(path)
+        engine, args = saved.read(path)
         loaded = cls(
-            made.model, types=made.types, deny=made.deny, limits=made.limits, session_gap_ms=made.session_gap_ms
+            args.model, types=args.types, deny=args.deny, limits=args.limits, session_gap_ms=args.session_gap_ms
         )
-        loaded.engine, loaded.left_out, loaded._weights = engine, made.left_out, made.weights
+        loaded.engine, loaded.left_out, loaded._weights = engine, args.left_out, args.weights
         return loaded
 
 
 def _at_rest(columns: Columns) -> Limits:
-    """Return limits under which all of *columns* is kept, and counts for what is popular."""
+    """Return limits under which all of *columns* is kept, and counts for popularity."""
     span = int(columns.times.max() - columns.times.min()) if len(columns) else 0
     return msgspec.structs.replace(AT_REST, popular_half_life_ms=max(DAY_MS, span // HALF_LIVES + 1))

@@ -1,6 +1,6 @@
-"""A recommender on disk: its engine's state, as a snapshot, and what it was made with, in the snapshot's notes.
+"""A recommender on disk: the state of its engine as a snapshot, and its arguments in the snapshot's notes.
 
-Knows nothing of the snapshot's own format.
+Knows nothing of the snapshot's format.
 """
 
 from collections.abc import Mapping
@@ -15,44 +15,44 @@ from stream_rec.core.limits import Limits
 from stream_rec.core.model import Model
 from stream_rec.errors import SettingsError, SnapshotError
 
-__all__ = ["Made", "read", "write"]
+__all__ = ["RecommenderArgs", "read", "write"]
 
 
-class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recommender was made with, and a state does not tell. MessagePack both ways: JSON has no infinity."""
+class RecommenderArgs(msgspec.Struct, frozen=True, kw_only=True):
+    """The arguments of a recommender, which a state does not hold. Stored as MessagePack: JSON has no infinity."""
 
     model: Model
     types: Mapping[str, float] | None
     weights: Mapping[str, float]
-    """Of types, those that the log brought included."""
+    """Weights of types, including those from the log."""
     deny: tuple[str, ...]
     limits: Limits | None
     session_gap_ms: int | None
     left_out: Mapping[str, int]
 
 
-def write(path: str | PathLike[str], engine: Engine, made: Made) -> None:
-    """Write *engine*'s state and *made* to *path*, replacing what is there as a whole. Raises SnapshotError."""
-    snapshot.save(engine, path, notes=msgspec.msgpack.encode(made))
+def write(path: str | PathLike[str], engine: Engine, args: RecommenderArgs) -> None:
+    """Write the state of *engine* and *args* to *path*, replacing the file atomically. Raises SnapshotError."""
+    snapshot.save(engine, path, notes=msgspec.msgpack.encode(args))
 
 
-def read(path: str | PathLike[str]) -> tuple[Engine, Made]:
-    """Return what `write` wrote; the engine is made with the model, weights and deny list of *made*.
+def read(path: str | PathLike[str]) -> tuple[Engine, RecommenderArgs]:
+    """Return what `write` wrote; the engine has the model, weights and deny list of the recommender.
 
     Raises SnapshotError for anything else.
     """
-    kept = snapshot.read(Path(path))
+    saved = snapshot.read(Path(path))
     try:
-        made = msgspec.msgpack.decode(kept.header.notes, type=Made)
+        args = msgspec.msgpack.decode(saved.header.notes, type=RecommenderArgs)
     except (msgspec.MsgspecError, SettingsError) as error:
-        told = f"{path}: holds an engine, not a recommender ({error}); stream_rec.snapshot.load reads the engine"
-        raise SnapshotError(told) from error
+        message = f"{path}: holds an engine, not a recommender ({error}); stream_rec.snapshot.load reads the engine"
+        raise SnapshotError(message) from error
     engine = Engine(
-        made.model,
-        limits=kept.state.limits,
-        type_weights=made.weights,
-        deny=made.deny,
-        session_gap_ms=kept.state.session_gap_ms,
+        args.model,
+        limits=saved.state.limits,
+        type_weights=args.weights,
+        deny=args.deny,
+        session_gap_ms=saved.state.session_gap_ms,
     )
-    engine.import_state(kept.state)
-    return engine, made
+    engine.import_state(saved.state)
+    return engine, args

@@ -1,4 +1,4 @@
-"""Calls side by side. The kernels hold no interpreter lock, so threads are enough.
+"""Calls in parallel threads: the kernels run without the interpreter's lock.
 
 Knows nothing of what is called.
 """
@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from stream_rec.core.index import Spread
+from stream_rec.core.index import ParallelMap
 
-__all__ = ["n_threads", "parts_for", "side_by_side"]
+__all__ = ["in_parallel", "n_threads", "parts_for"]
 
-SHARES_EACH: Final = 4  # so that threads whose sessions are short take over from those whose are long
-FEWEST: Final = 16  # sessions that are worth a share: a thread costs as much as a few answers
+SHARES_EACH: Final = 4  # more shares than threads, so that a thread with short sessions takes more of them
+FEWEST: Final = 16  # sessions in a share, at least: a thread costs as much as a few answers
 
 
 def n_threads() -> int:
-    """Return how many calls this process may run at a time."""
+    """Return how many processors this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
@@ -25,15 +25,15 @@ def n_threads() -> int:
 
 
 def parts_for(n_sessions: int, threads: int) -> int:
-    """Return how many shares so many sessions are cut into."""
+    """Return the number of shares that *n_sessions* are cut into."""
     return 1 if threads == 1 else max(1, min(threads * SHARES_EACH, n_sessions // FEWEST))
 
 
-def side_by_side(threads: int) -> Spread:
-    """Return what runs calls in so many threads, and waits for all of them. An exception of one is raised here."""
+def in_parallel(threads: int) -> ParallelMap:
+    """Return a function that runs calls in *threads* threads and waits for all. It raises the exception of a call."""
 
-    def spread(call: Callable[[int], None], numbers: Iterable[int]) -> Iterator[None]:
+    def parallel_map(call: Callable[[int], None], numbers: Iterable[int]) -> Iterator[None]:
         with ThreadPoolExecutor(threads, thread_name_prefix="recommend") as pool:
             yield from pool.map(call, numbers)
 
-    return spread
+    return parallel_map

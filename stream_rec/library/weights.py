@@ -1,8 +1,8 @@
-"""Weights of single events -> types that weigh as much.
+"""Weights of single events -> event types with these weights.
 
-The index keeps a type for each event, and types weigh. Where events of one type weigh differently, each weight makes
-a type of its own: `view`, and, of those whose weight is another, `view`, a mark, and the weight. What is required of a
-type is then required of any of its kin.
+The index stores a type for each event, and each type has a weight. If events of one type have different weights, each
+weight becomes a type: `view`, and for other weights `view`, a mark and the weight. A condition on a type then applies
+to all types derived from it.
 """
 
 from collections.abc import Iterable
@@ -13,16 +13,16 @@ import numpy as np
 from stream_rec.errors import SettingsError
 from stream_rec.tables.columns import Columns, Ids
 
-__all__ = ["kin_of", "weights_as_types"]
+__all__ = ["derived_types", "weights_as_types"]
 
-MARK: Final = "\x1f"  # no type's name has one: it is the separator of units in ASCII
-MOST: Final = 250  # types that an index holds
+MARK: Final = "\x1f"  # no type's name contains it: the unit separator of ASCII
+MOST: Final = 250  # types that an index can have
 
 
 def weights_as_types(columns: Columns) -> tuple[Columns, dict[str, float]]:
-    """Return *columns* with types that tell the weight of each event, and what each type weighs.
+    """Return *columns* with types that encode the weight of each event, and the weight of each type.
 
-    Raises SettingsError for more different weights than there can be types.
+    Raises SettingsError for more different weights than an index can have types.
     """
     if columns.weights is None:
         return columns, {}
@@ -43,8 +43,8 @@ def weights_as_types(columns: Columns) -> tuple[Columns, dict[str, float]]:
     return Columns(columns.sessions, columns.items, columns.times, types, columns.users), weights
 
 
-def kin_of(named: str | tuple[str, ...] | None, types: Iterable[str]) -> tuple[str, ...] | None:
-    """Return *named* and those of *types* that differ from it in their weight only; None for None."""
+def derived_types(named: str | tuple[str, ...] | None, types: Iterable[str]) -> tuple[str, ...] | None:
+    """Return *named* and the *types* derived from it by weight; None for None."""
     if named is None:
         return None
     wanted = {named} if isinstance(named, str) else set(named)

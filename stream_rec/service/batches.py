@@ -1,33 +1,42 @@
-"""What flows through the service: batches on their way in, results on their way out. Types only."""
+"""What flows through the service: types only.
+
+The way of a record through them, and which room makes each:
+
+    Records          transport     as they were fetched of one partition
+    MergedRecords    consuming     decoded, and in order of time with those of the other partitions
+    ReadBatch        consuming     a `Batch` of them, the offsets after it, and the membership it was read under
+    ProcessedBatch   processing    its answers, and the records that were rejected
+    BatchResult      running       both, on the way to the commit
+    ProducerRecord   committing    an answer or a dead letter, for a topic
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from time import monotonic
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from stream_rec.core.events import (
-    Answer,
-    encode_dead_letter,
-)
+from stream_rec.core.dtypes import Mask
+from stream_rec.core.events import Answer, encode_dead_letter
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.decode import Decoded
 from stream_rec.transport.records import Record, Records
 
 __all__ = [
+    "NOT_A_MEMBER",
     "Batch",
     "BatchResult",
-    "BatchTimings",
     "Decoded",
     "Mask",
+    "Membership",
     "ProcessedBatch",
     "ReadBatch",
     "RejectedRecord",
-    "Work",
 ]
 
 
-Mask = npt.NDArray[np.bool_]
+_SAMPLED: Final = 64
 
 
 class RejectedRecord(NamedTuple):
@@ -38,7 +47,7 @@ class RejectedRecord(NamedTuple):
     message: str
 
     def to_dead_letter(self) -> bytes:
-        """The dead letter, as JSON."""
+        """Return the dead letter, as JSON."""
         each = self.record
         return encode_dead_letter(
             self.reason, self.message, each.value, each.topic, each.partition, each.offset, each.key, each.headers
@@ -50,94 +59,94 @@ class Batch(NamedTuple):
 
     records: Sequence[Record]
     decoded: Sequence[Decoded | None]
-    """None stands for a request, which is decoded when it is answered."""
-    ours: Mask | None = None
+    """None stands for a request: it is decoded when it is answered."""
+    is_owned: Mask | None = None
     """Which of them this process answers for, [n]; None: all."""
-    seen: Mapping[str, int] | None = None
-    """By `topic-partition`, the last offset of each partition among them; None: look."""
+    last_offsets: Mapping[str, int] | None = None
+    """By `topic-partition`, the last offset of each partition in the batch; None: found in the records."""
+
+    def owned(self) -> Mask:
+        """Return which of the records this process answers for, [n]."""
+        return np.ones(len(self.records), np.bool_) if self.is_owned is None else self.is_owned
 
     def slices(self, n: int) -> "Iterator[Batch]":
-        """The same in parts of *n* records."""
+        """Return the same in parts of *n* records."""
         for start in range(0, len(self.records), n):
-            part = slice(start, start + n)
-            yield Batch(self.records[part], self.decoded[part], None if self.ours is None else self.ours[part])
+            yield self.part(slice(start, start + n))
+
+    def part(self, where: slice) -> "Batch":
+        """Return the records of *where*."""
+        is_owned = None if self.is_owned is None else self.is_owned[where]
+        return Batch(self.records[where], self.decoded[where], is_owned)
+
+    def log_times_ms(self) -> npt.NDArray[np.float64]:
+        """Return the broker's times of the owned records, without those that have none.
+
+        Where the records are still as the client made them, only some are read, evenly spread: reading one costs as
+        much as all else that is done for a record without an answer.
+        """
+        records = self.records
+        step = max(1, len(records) // _SAMPLED) if isinstance(records, Records) else 1
+        times = np.array([record.timestamp_ms for record in records[::step]], np.float64)  # None becomes NaN
+        if self.is_owned is not None:
+            times = times[self.is_owned[::step]]
+        return times[~np.isnan(times)]
+
+
+class Membership(NamedTuple):
+    """What a commit needs to know of the consumer group's assignment that a batch was read under."""
+
+    generation: int
+    group_metadata: object
+    """As `Member.group_metadata`."""
+
+
+NOT_A_MEMBER: Final = Membership(0, None)
+"""Of batches that are read before the process has joined the group: nothing is committed for them."""
+
+
+class ReadBatch(NamedTuple):
+    """A batch, and where the partitions stand after it."""
+
+    batch: Batch
+    commit_offsets: dict[Partition, int]
+    """Of the owned partitions in it, the offsets after the batch: committed together with its answers."""
+    offsets: dict[Partition, int]
+    """Of all partitions of events, the offsets after the batch: a snapshot of the state names them."""
+    membership: Membership = NOT_A_MEMBER
+    read_at: float = 0.0
+    """By the monotonic clock."""
 
 
 class ProcessedBatch(NamedTuple):
-    """What came of a batch, in the order of its records."""
+    """The outcome of a batch, in the order of its records."""
 
-    answers: list[Answer]
-    refused: list[RejectedRecord]
+    answers: Sequence[Answer]
+    rejected: Sequence[RejectedRecord]
     forgot: bool = False
-    """Whether something was forgotten: snapshots from before must go."""
+    """Whether something was forgotten: older snapshots must be removed."""
 
     @classmethod
     def joined(cls, parts: "Sequence[ProcessedBatch]") -> "ProcessedBatch":
-        """Those of the parts of a batch, in order, as one."""
+        """Return the outcomes of the parts of a batch, in order, as one."""
         return cls(
             [answer for part in parts for answer in part.answers],
-            [refused for part in parts for refused in part.refused],
+            [rejected for part in parts for rejected in part.rejected],
             any(part.forgot for part in parts),
         )
 
 
-class ReadBatch(NamedTuple):
-    """A batch, and where it leaves the partitions."""
-
-    batch: Batch
-    settled: dict[Partition, int]
-    """Of the owned partitions among it, the positions after the batch: to be committed with its answers."""
-    positions: dict[Partition, int]
-    """Of all partitions of events, the positions after the batch: what a snapshot must say."""
-
-
-class Work(NamedTuple):
-    """A batch, and the seat that it was read with."""
-
-    handed: ReadBatch
-    generation: int
-    identity: object
-    read_at: float
-    """By the monotonic clock."""
-
-
-_SAMPLED: Final = 64
-
-
-class BatchTimings(NamedTuple):
-    """A batch on its way, for those who measure: when what was done with it, by the monotonic clock."""
-
-    read_at: float
-    taken_at: float
-    """When the recommender thread began with it, ..."""
-    done_at: float
-    """... and when it had applied and answered it."""
-    records: Sequence[Record]
-    ours: Mask | None = None
-    """Which of them this process answers for, [n]; None: all."""
-
-    def times_ms(self) -> npt.NDArray[np.float64]:
-        """The broker's times of the records that are ours, without those that have none.
-
-        Of many that nobody has looked at, some, evenly spread: a look costs as much as the rest of what is done for one
-        that is only indexed.
-        """
-        step = max(1, len(self.records) // _SAMPLED) if isinstance(self.records, Records) else 1
-        times = np.array([record.timestamp_ms for record in self.records[::step]], np.float64)  # None becomes NaN
-        if self.ours is not None:
-            times = times[self.ours[::step]]
-        return times[~np.isnan(times)]
-
-
 class BatchResult(NamedTuple):
-    """What came of a batch, and the positions that it settles."""
+    """A batch with its outcome, to be committed."""
 
-    answers: Sequence[Answer]
-    refused: Sequence[RejectedRecord]
-    positions: dict[Partition, int]
-    """Of the partitions that this process answers for, the offsets after the batch."""
+    read: ReadBatch
+    processed: ProcessedBatch
+    started_at: float = 0.0
+    """When the recommender thread began with it, by the monotonic clock, ..."""
+    done_at: float = 0.0
+    """... and when it had applied and answered it."""
 
-    generation: int = 0
-    identity: object = None
-    """The seat that the partitions belonged to when the batch was read."""
-    passage: BatchTimings | None = None
+    @classmethod
+    def of_offsets(cls, offsets: dict[Partition, int], membership: Membership) -> "BatchResult":
+        """Return one without records, which commits *offsets*."""
+        return cls(ReadBatch(Batch((), ()), offsets, {}, membership, monotonic()), ProcessedBatch((), ()))

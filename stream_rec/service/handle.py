@@ -1,10 +1,9 @@
-"""What a service shows to whoever serves it to others: the same for one on a broker and one in this process alone.
+"""What a running service shows to those who serve it to others: the same with a broker and without.
 
 Knows nothing of HTTP.
 """
 
 from collections.abc import Callable
-from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from stream_rec.core.catalogue import Catalogue
@@ -13,56 +12,57 @@ from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.reporting.status import Status
 from stream_rec.service.requests.ingest import Ingest
 from stream_rec.service.requests.request_queue import RequestQueue
+from stream_rec.service.wall_clock import now_ms
 
 if TYPE_CHECKING:
     from stream_rec.service.metrics.tracing import Tracing
 
-__all__ = ["ServiceHandle"]
+__all__ = ["ServiceHandle", "no_catalogue"]
 
 
-def _now_ms() -> int:
-    return int(time() * 1000)
+def no_catalogue() -> None:
+    """Return None: without a catalogue, only the ids of items are known."""
 
 
 class ServiceHandle(NamedTuple):
-    """A service as others see it. All of it may be used from any thread."""
+    """A running service. All of it may be used from any thread."""
 
     request_queue: RequestQueue
     ingest: Ingest
     status: Callable[[], Status]
-    """How it does now. Cheap."""
+    """How the service is doing now. Cheap."""
 
     is_ready: Callable[[], bool]
-    """Whether it answers. Asked before each question, so cheaper still."""
+    """Whether the service answers. Called before each request, so cheaper still."""
 
     metrics: ServiceMetrics | None = None
-    """What it measured, if it does."""
+    """What it measured; None: nothing."""
 
     snapshots: Snapshots | None = None
     snapshot_every_ms: int | None = None
-    """How often one is meant to be written; None: never."""
+    """How often a snapshot is due; None: never."""
 
-    catalogue: Callable[[], Catalogue | None] = lambda: None
-    """What is known of items now."""
+    catalogue: Callable[[], Catalogue | None] = no_catalogue
+    """Returns what is known of items now."""
 
     tracing: "Tracing | None" = None
     max_bytes: int | None = None
-    """Its budget of memory."""
+    """The limit of its state's memory."""
 
     retention_ms: int | None = None
-    """How far back it is meant to see."""
+    """How far back its state is meant to reach."""
 
     types: frozenset[str] | None = None
-    """The event types that it takes; None: all."""
+    """The event types that it accepts; None: all."""
 
     usual_n: int = 20
     """How many items an answer has where the request does not say."""
 
     max_future_ms: int | None = None
-    """How far ahead of the clock an event may be; None: as far as it likes."""
+    """How far ahead of the clock an event may be; None: there is no limit."""
 
-    now_ms: Callable[[], int] = _now_ms
-    """The time of an event that does not say its own."""
+    now_ms: Callable[[], int] = now_ms
+    """Returns the time of an event that does not name its own."""
 
     session_from_user: bool = False
     """Whether sessions are cut from users: events then need a user, and no session."""

@@ -121,7 +121,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         return self._checked(lambda: dict(_pair(text, last=self.expressions) for text in texts), strict=False)
 
     def from_toml(self, value: object) -> object:
-        """Return the setting of a TOML *value*: numbers, switches, lists and tables have TOML types; the rest is text."""
+        """Return the setting of a TOML *value*: numbers, switches, lists and tables are typed; the rest is text."""
         if isinstance(value, str) and (self.kind in {Kind.DURATION, Kind.SIZE} or (self.optional and value == "none")):
             return self.from_text(value)
         if self.kind is Kind.DURATION:  # a bare number has no unit, and guessing one would be worse

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from stream_rec.core.bounds import NonNegative, Positive
 from stream_rec.core.limits import DAY_MS, HOUR_MS
 from stream_rec.errors import SettingsError
 from stream_rec.settings.fields import Kind, Setting, settings_of
@@ -20,7 +21,6 @@ from stream_rec.settings.types import (
     SECOND_MS,
     BudgetBytes,
     CataloguePath,
-    Decay,
     DestinationPath,
     DurationMs,
     EventField,
@@ -28,7 +28,6 @@ from stream_rec.settings.types import (
     HostPort,
     ModelCount,
     Name,
-    NonNegative,
     Origin,
     Path,
     PositiveDurationMs,
@@ -194,23 +193,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How much an item of the query weighs, by its distance from the end. The formulas are in [the
     model](model.md#parameters). `none` is the preset's value, here and in all parameters down to `bonus`."""
 
-    weight_decay: Decay | None = None
+    weight_decay: Positive | None = None
     """For `weight = exp`: how fast the weight of the query's items decays, in places."""
 
     normalise: Literal["off", "query", "cosine"] | None = None
     """What similarity is divided by: nothing, the number of distinct items in the query, or the lengths of both
     sessions."""
 
-    age_days: Decay | None = None
+    age_days: Positive | None = None
     """A neighbour counts exp(-age/age_days); `inf`: its age does not matter."""
 
     match: Literal["off", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"] | None = None
     """The factor of a neighbour by how far back in the query its newest shared item is."""
 
-    match_decay: Decay | None = None
+    match_decay: Positive | None = None
     """For `match = exp`: the decay, in steps."""
 
-    place_decay: Decay | None = None
+    place_decay: Positive | None = None
     """An item counts exp(-distance/place_decay), where the distance is in places of the neighbour from the
     shared item; `inf`: the distance does not matter."""
 
@@ -242,7 +241,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rules_weight: Literal["same", "div", "exp"] | None = None
     """How much a rule counts, by distance."""
 
-    rules_decay: Decay | None = None
+    rules_decay: Positive | None = None
     """For `rules_weight = exp`: the decay, in places."""
 
     repeats: Literal["scored", "counted"] | None = None

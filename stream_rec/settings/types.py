@@ -12,7 +12,6 @@ __all__ = [
     "SECOND_MS",
     "BudgetBytes",
     "CataloguePath",
-    "Decay",
     "DestinationPath",
     "DurationMs",
     "EventField",
@@ -20,7 +19,6 @@ __all__ = [
     "HostPort",
     "ModelCount",
     "Name",
-    "NonNegative",
     "Origin",
     "Path",
     "PositiveDurationMs",
@@ -49,10 +47,6 @@ BudgetBytes = Annotated[int, Meta(ge=16 << 20, extra={"kind": Kind.SIZE})]
 RetainedCount = Annotated[int, Meta(ge=1, le=1 << 40)]
 # Scratch memory is allocated for these at the start: a typing mistake must not ask for terabytes.
 ModelCount = Annotated[int, Meta(ge=1, le=1_000_000)]
-# 0.0, as in the model's own types: typing caches equal annotations, so with 0 the import order would decide whether
-# errors show 0 or 0.0.
-Decay = Annotated[float, Meta(gt=0.0)]
-NonNegative = Annotated[float, Meta(ge=0.0)]
 TypeWeight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
 Origin = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s?#]+)$")]

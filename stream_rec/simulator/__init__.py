@@ -1,4 +1,4 @@
-"""A seeded click stream: what visitors do, and how their events are delivered (late, twice, broken).
+"""A seeded click stream: the events of visitors, and their delivery (late, twice, broken).
 
 Imports nothing heavy: each part is imported where it is used. Knows nothing of services and settings.
 """

@@ -1,7 +1,6 @@
-"""Records that a decoder must refuse: one maker for each reason code, from a number.
+"""Records that a decoder must reject: one maker for each reason code.
 
-Each is one line, and is wrong in one way only, so that its reason does not hang on which check
-comes first.
+Each record is one line with a single error, so that its reason does not depend on the order of checks.
 """
 
 from collections.abc import Callable
@@ -10,12 +9,12 @@ from stream_rec.errors import SettingsError
 
 __all__ = ["KINDS", "broken_line"]
 
-# Year 3000: in the future of whoever runs this, by any clock.
+# The year 3000: in the future by any clock.
 _FAR_FUTURE_MS = 32_503_680_000_000
 
 
 def broken_line(kind: str, number: int, too_large_bytes: int) -> bytes:
-    """A line that is refused for the reason *kind*; another *number* makes another line."""
+    """Return a line that is rejected for the reason *kind*; another *number* gives another line."""
     if kind == "too_large":
         return _too_large(number, too_large_bytes)
     try:
@@ -40,7 +39,7 @@ _TIME = b'"timestamp":1700006400000'
 
 
 def _not_utf8(number: int) -> bytes:
-    # 0xFF is in no UTF-8 text; the other bytes are any but those that end a line.
+    # No UTF-8 text contains 0xFF; the other bytes are any except line ends.
     noise = bytes(11 + (number >> shift) % 200 for shift in range(0, 24, 3))
     return b'{"session_id":"\xff' + noise.replace(b"\r", b"\xfe") + b'"}'
 
@@ -99,4 +98,4 @@ _MAKERS: dict[str, Callable[[int], bytes]] = {
 }
 
 KINDS = (*_MAKERS, "too_large")
-"""The reason codes that have a maker; `late` and `duplicate` come of delays and second copies."""
+"""The reason codes with a maker; `late` and `duplicate` come from delays and second copies."""

@@ -1,9 +1,8 @@
-"""A seeded click stream: sessions walk over items, and all their events come in time order.
+"""A seeded click stream: sessions walk over items, and their events come in time order.
 
-Whole arrays at a time, block by block of sessions, so that a million sessions take a second or two
-and memory stays that of a block however long the stream is. The same `Shape` gives the same stream
-on every machine (see `_draws`). Knows nothing of files, JSON or of what goes wrong on the way to a
-log; that is `delivery`.
+Works on arrays, in blocks of sessions: a million sessions take a second or two, and memory is that of a block. The same
+`Shape` gives the same stream on every machine (see `draws`). Knows nothing of files, JSON or faults of delivery; see
+`delivery`.
 """
 
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from stream_rec.simulator.draws import DAY_MS, Words
 __all__ = ["EVENT_TYPES", "Clicks", "Shape", "blocks", "columns", "events"]
 
 EVENT_TYPES = ("view", "cart", "purchase")
-"""What `Clicks.type` counts: the funnel, in its order."""
+"""The types that `Clicks.type` refers to: the steps of the funnel."""
 
 _BLOCK_SESSIONS = 1 << 16
 _SESSIONS, _WALK, _SUCCESSORS, _DRIFT, _RANKS = range(5)  # streams of one seed
@@ -32,45 +31,45 @@ _LOW16 = np.uint64(0xFFFF)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What the stream looks like. Raises SettingsError, naming the field, for what cannot be."""
+    """The parameters of a stream. Raises SettingsError, naming the field, for an impossible value."""
 
     seed: int = 0
-    """Same seed, same stream."""
+    """The same seed gives the same stream."""
     sessions: int = 1000
-    """How many sessions there are."""
+    """Number of sessions."""
     items: int = 1000
-    """How many items there are to touch."""
+    """Number of items."""
     zipf: float = 1.0
-    """Popularity of the item of rank r is (r + 1)**-zipf; 0 makes all equal."""
+    """The item of rank r has popularity (r + 1)**-zipf; with 0 all are equal."""
     structure: float = 0.5
-    """Chance that the next item is one of the current item's few likely successors."""
+    """Probability that the next item is one of the current item's few likely successors."""
     successors: int = 4
-    """How many likely successors an item has; each is half as likely as the one before."""
+    """Number of likely successors of an item; each is half as likely as the one before."""
     repeats: float = 0.05
-    """Chance to go back to an item of the session."""
+    """Probability of going back to an item of the session."""
     funnel: float = 0.0
-    """Chance to go on with the same item: a view becomes a cart, a cart a purchase."""
+    """Probability of going on with the same item: a view becomes a cart, a cart a purchase."""
     drift: float = 0.0
-    """Share of items that change their popularity and their successors each day."""
+    """Share of items whose popularity and successors change each day."""
     mean_length: float = 5.0
-    """Mean events in a session; the shortest have one."""
+    """Mean number of events in a session; at least one."""
     lengths: Literal["geometric", "log-normal"] = "geometric"
-    """How session lengths are spread, `geometric` or `log-normal`; the latter has the longer tail."""
+    """Distribution of session lengths, `geometric` or `log-normal`; the latter has a longer tail."""
     think_ms: int = 20_000
     """Median time between two events of a session (log-normal)."""
     tick_ms: int = 1
-    """Timestamps are cut to whole ticks: a second makes many of them equal."""
+    """Timestamps are rounded down to whole ticks: with a second, many are equal."""
     start_ms: int = 1_700_006_400_000
-    """When the first session may start: 2023-11-15, midnight UTC."""
+    """Earliest start of the first session: 2023-11-15, midnight UTC."""
     duration_ms: int = DAY_MS
     """Time from the first to the last start of a session."""
     day_rhythm: float = 0.0
-    """How far arrivals swing about their mean: 0 not at all, 1 down to none at midnight."""
+    """Amplitude of the daily rhythm of arrivals: 0 for none, 1 for no arrivals at midnight."""
     users: int = 0
-    """How many users share the sessions; 0 leaves user ids out."""
+    """Number of users that share the sessions; 0 omits user ids."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be, by name."""
+        """Refuse impossible values. Raises SettingsError, naming the field."""
         for name in ("structure", "repeats", "funnel", "drift", "day_rhythm"):
             _require(0 <= getattr(self, name) <= 1, name, "a share from 0 to 1")
         _require(self.repeats + self.funnel <= 1, "funnel", "at most 1 together with repeats")
@@ -90,44 +89,44 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Clicks:
-    """Events as columns of one length, in time order; events of one time in order of number."""
+    """Events as columns of equal length, in time order; equal times in order of number."""
 
     session: NDArray[np.int32]
     item: NDArray[np.int32]
     timestamp: NDArray[np.int64]
     type: NDArray[np.uint8]
-    """Place in `EVENT_TYPES`."""
+    """Index into `EVENT_TYPES`."""
     user: NDArray[np.int32]
-    """-1 where the shape has no users."""
+    """-1 if the shape has no users."""
     number: NDArray[np.int64]
-    """Counts events session by session: no two share one."""
+    """A unique number, counted session by session."""
 
     def __len__(self) -> int:
-        """How many events there are."""
+        """Return the number of events."""
         return len(self.session)
 
     def take(self, chosen: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Self:
-        """The events that an index, a mask or a slice chooses, in its order."""
+        """Return the events that an index, a mask or a slice selects, in its order."""
         return type(self)(*(column[chosen] for column in self.columns()))
 
     def columns(self) -> tuple[NDArray[Any], ...]:
-        """All columns, in the order of the fields."""
+        """Return all columns, in the order of the fields."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:
-        """One after the other."""
+        """Concatenate *parts*."""
         rows = zip(*(part.columns() for part in parts), strict=True)
         return cls(*(np.concatenate(columns) for columns in rows))
 
 
 def columns(shape: Shape) -> Clicks:
-    """The whole stream at once: 5 M events are 150 MB."""
+    """Return the whole stream at once: 5 M events are 150 MB."""
     return Clicks.joined(list(blocks(shape)))
 
 
 def events(shape: Shape) -> Iterator[Event]:
-    """The stream as events, named as `delivery` names them in its lines."""
+    """Yield the stream as events, with the ids that `delivery` writes."""
     for block in blocks(shape):
         for session, item, timestamp, kind, user, number in zip(
             *(column.tolist() for column in block.columns()), strict=True
@@ -143,16 +142,16 @@ def events(shape: Shape) -> Iterator[Event]:
 
 
 def blocks(shape: Shape) -> Iterator[Clicks]:
-    """The stream in pieces: each in time order, and none earlier than the piece before.
+    """Yield the stream in pieces, each in time order, and none earlier than the piece before.
 
-    Memory is that of some 65,000 sessions and of those still open, however many there are in all.
+    Memory is that of some 65,000 sessions and of those still open.
     """
     walkers = _Walkers(shape)
     open_events: list[Clicks] = []
     for first, stop in _cuts(shape):
         open_events.append(walkers.block(first, stop))
         waiting = Clicks.joined(open_events)
-        # Stable, and older sessions stand first: events of one time keep the order of `number`.
+        # A stable sort with older sessions first: equal times keep the order of `number`.
         waiting = waiting.take(np.argsort(waiting.timestamp, kind="stable"))
         n_ready = int(np.searchsorted(waiting.timestamp, walkers.earliest(stop)))
         if stop == shape.sessions:
@@ -163,7 +162,7 @@ def blocks(shape: Shape) -> Iterator[Clicks]:
 
 
 def _cuts(shape: Shape) -> Iterator[tuple[int, int]]:
-    """Blocks of sessions, none over the end of a day while there is drift."""
+    """Yield blocks of sessions; with drift, no block crosses the end of a day."""
     days = -(-shape.duration_ms // DAY_MS) if shape.drift else 1
     first = 0
     for day in range(1, days + 1):
@@ -177,7 +176,7 @@ def _cuts(shape: Shape) -> Iterator[tuple[int, int]]:
 
 
 class _Walkers:
-    """The tables of a shape, and the items as they are on the day of the last block."""
+    """The tables of a shape, and the state of the items on the day of the last block."""
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
@@ -193,7 +192,7 @@ class _Walkers:
         follow = go_back + round((65536 - go_back) * shape.structure)
         self._bounds = go_on, go_back, follow
         self._thresholds = _draws.zipf_thresholds(shape.items, shape.zipf)
-        # So that the id of an item tells nothing of its popularity, nor of its neighbours.
+        # So that the id of an item says nothing of its popularity or of its neighbours.
         self._item_of_rank = np.argsort(_draws.words(shape.seed, (_RANKS,), shape.items), kind="stable").astype(
             np.int32
         )
@@ -204,13 +203,13 @@ class _Walkers:
         self._n_events = 0
 
     def earliest(self, session: int) -> int:
-        """No event of *session* or of a later one is before this time."""
+        """Return the earliest possible time of events of *session* and of later ones."""
         even = np.array([session * self._shape.duration_ms // self._shape.sessions])
         cut = self._cut_to_tick(_draws.warp(even, self._rhythm))
         return int(cut[0]) + self._shape.start_ms
 
     def block(self, first: int, stop: int) -> Clicks:
-        """All events of the sessions from *first* to before *stop*, session by session."""
+        """Return all events of the sessions from *first* to before *stop*, session by session."""
         shape = self._shape
         self._drift_to(first * shape.duration_ms // shape.sessions // DAY_MS)
         draws = _draws.words(shape.seed, (_SESSIONS, first), stop - first)
@@ -234,7 +233,7 @@ class _Walkers:
         )
 
     def _starts(self, numbers: NDArray[np.int64], jitter: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Session s starts at random within the s-th of equal spans, warped to the day's rhythm."""
+        """Return the starts: session s starts at random in the s-th of equal spans, warped to the day's rhythm."""
         shape = self._shape
         offset = jitter * shape.duration_ms >> 24
         return _draws.warp((numbers * shape.duration_ms + offset) // shape.sessions, self._rhythm)
@@ -251,10 +250,9 @@ class _Walkers:
         return times - times % self._shape.tick_ms
 
     def _walk(self, steps: Words, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-        """Item and type of each event: one step of all sessions at a time.
+        """Return the item and type of each event, computed for one step of all sessions at a time.
 
-        Of a word, the low 32 bits choose an item, the next 16 the way it is chosen, and the last
-        16 the think time.
+        Of a word, the low 32 bits choose an item, the next 16 the way to choose it, and the last 16 the think time.
         """
         value = _value(steps)
         way = ((steps >> np.uint64(32)) & _LOW16).astype(np.int32)
@@ -290,21 +288,21 @@ class _Walkers:
         to_next = np.flatnonzero((way >= go_back) & (way < follow))
         which = self._choice_of_byte[value[to_next] >> np.uint32(24)]
         chosen[to_next] = self._successors[chosen[to_next], which]
-        anew = np.flatnonzero(way >= follow)
-        chosen[anew] = self._popular(value[anew])
+        fresh_draw = np.flatnonzero(way >= follow)
+        chosen[fresh_draw] = self._popular(value[fresh_draw])
         item[at] = chosen
 
     def _popular(self, value: NDArray[np.uint32]) -> NDArray[np.int32]:
         return self._item_of_rank[np.searchsorted(self._thresholds, value, side="right")]
 
     def _followers(self, items: NDArray[np.int32], draws: Words) -> NDArray[np.int32]:
-        """Popular items to come after each of *items*, never itself: shape (items, successors)."""
+        """Return popular successors for each of *items*, never the item itself: shape (items, successors)."""
         drawn = self._popular(_value(draws)).reshape(len(items), self._shape.successors)
         itself = drawn == items[:, None]
         return np.where(itself, (drawn + np.int32(1)) % np.int32(self._shape.items), drawn)
 
     def _drift_to(self, day: int) -> None:
-        """Let `drift` of the items swap ranks, and as many get new successors, for each new day."""
+        """For each new day, let the share `drift` of the items swap ranks and get new successors."""
         shape = self._shape
         n_changed = round(shape.items * shape.drift)
         while self._day < day and n_changed:
@@ -321,7 +319,7 @@ def _value(draws: Words) -> NDArray[np.uint32]:
 
 
 def _halving(count: int) -> NDArray[np.int64]:
-    """Which of *count* a byte chooses: the first half of all bytes 0, the next quarter 1, ..."""
+    """Return which of *count* a byte chooses: half of all bytes 0, the next quarter 1, ..."""
     leading_ones = (8 - (~byte & 0xFF).bit_length() for byte in range(256))
     return np.array([min(ones, count - 1) for ones in leading_ones], np.int64)
 

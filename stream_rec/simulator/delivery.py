@@ -1,8 +1,8 @@
-"""How a simulated stream reaches a log: as JSON lines, some late, some twice, some broken.
+"""The delivery of a simulated stream to a log: JSON lines, some late, some twice, some broken.
 
-What was put in is counted by the same rules that the engine judges by (the watermark is the largest
-timestamp before it in the log), so that a run over the lines must report exactly the `DeliveryTruth`.
-Streams: memory is that of a block of sessions and of the lines still on their way.
+Counts what it writes by the engine's rules (the watermark of an event is the largest timestamp before it in the log),
+so that a run over the lines must report exactly the `DeliveryTruth`. Memory is that of a block of sessions and of the
+delayed lines.
 """
 
 import json
@@ -27,27 +27,27 @@ _LINES_AT_ONCE = 1 << 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What goes wrong on the way. Raises SettingsError, naming the field, for what cannot be."""
+    """The faults of a delivery. Raises SettingsError, naming the field, for an impossible value."""
 
     out_of_order: float = 0.0
-    """Share of events that arrive after newer ones, yet within the lateness."""
+    """Share of events that arrive after newer ones, but within the lateness."""
     late: float = 0.0
-    """Share of events held back for longer than the lateness: too late, where others came by."""
+    """Share of events delayed by more than the lateness: late, if others overtook them."""
     lateness_ms: int = 3_600_000
-    """The allowed lateness that the run under test is given."""
+    """The allowed lateness of the run under test."""
     duplicates: float = 0.0
     """Share of events sent a second time with the same `event_id`, within the lateness."""
     broken: float = 0.0
-    """Unreadable records put in between, as a share of the events."""
+    """Unreadable records in between, as a share of the events."""
     kinds: tuple[str, ...] = KINDS
-    """Reason codes of the broken records to make; each is as likely as the others."""
+    """Reason codes of the broken records; all are equally likely."""
     too_large_bytes: int = 1 << 20
     """A `too_large` record is one byte longer than this."""
     event_ids: bool = False
-    """Write `event_id` even where no duplicates are asked for."""
+    """Write `event_id` also without duplicates."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be, by name."""
+        """Refuse impossible values. Raises SettingsError, naming the field."""
         for name in ("out_of_order", "late", "duplicates", "broken"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(name, "must be a share from 0 to 1")
@@ -62,36 +62,36 @@ class Delivery:
 
 @dataclass(slots=True)
 class DeliveryTruth:
-    """What the lines hold. `lines` = `applied` + `late` + `duplicates` + the sum of `broken`."""
+    """The counts of the lines. `lines` = `applied` + `late` + `duplicates` + the sum of `broken`."""
 
     lines: int = 0
     applied: int = 0
     """Events that a run with this allowed lateness must apply, those out of order included."""
     out_of_order: int = 0
-    """Events older than the watermark, yet within the lateness."""
+    """Events older than the watermark, but within the lateness."""
     late: int = 0
     duplicates: int = 0
     broken: Counter[str] = field(default_factory=Counter)
     """By reason code."""
     sessions: int = 0
-    """Sessions simulated; one whose every event is late leaves no trace in a run."""
+    """Simulated sessions. A session with only late events does not appear in a run."""
     first_timestamp: int | None = None
     last_timestamp: int | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON, reason codes in order."""
+        """Return the counts as plain values, with reason codes in order."""
         plain = {name: getattr(self, name) for name in self.__slots__}
         return {**plain, "broken": dict(sorted(self.broken.items()))}
 
     def to_json(self) -> str:
-        """One object, indented."""
+        """Return the counts as indented JSON."""
         return json.dumps(self.as_dict(), indent=2)
 
 
 def write_jsonl(shape: Shape, write: Callable[[bytes], object], delivery: Delivery | None = None) -> DeliveryTruth:
-    """Hand the log of *shape* to *write*, some thousand whole lines at a time; say what it holds.
+    """Write the log of *shape* with *write*, some thousand whole lines at a time, and return its counts.
 
-    A second `Delivery` over the same shape delivers the same events: only their way differs.
+    Another `Delivery` of the same shape delivers the same events, with other faults.
     """
     truth = DeliveryTruth(sessions=shape.sessions)
     delivery = delivery or Delivery()
@@ -109,7 +109,7 @@ def write_jsonl(shape: Shape, write: Callable[[bytes], object], delivery: Delive
 
 
 def _arrivals(shape: Shape, delivery: Delivery) -> Iterator[tuple[Clicks, NDArray[np.bool_]]]:
-    """Events as they arrive, in pieces, and which of them are there for the second time."""
+    """Yield events in order of arrival, in pieces, and which of them are second copies."""
     if not (delivery.out_of_order or delivery.late or delivery.duplicates):
         for block in blocks(shape):
             yield block, np.zeros(len(block), np.bool_)
@@ -117,7 +117,7 @@ def _arrivals(shape: Shape, delivery: Delivery) -> Iterator[tuple[Clicks, NDArra
     waiting: list[tuple[Clicks, NDArray[np.int64], NDArray[np.bool_]]] = []
     for number, block in enumerate(blocks(shape)):
         waiting.append(_sent(shape, delivery, number, block))
-        # What comes in later blocks is newer than this one's last event, and cannot arrive before.
+        # Events of later blocks are newer than this block's last event, and cannot arrive before it.
         ready, waiting = _split(waiting, int(block.timestamp[-1]))
         yield ready
     ready, _ = _split(waiting, None)
@@ -127,7 +127,7 @@ def _arrivals(shape: Shape, delivery: Delivery) -> Iterator[tuple[Clicks, NDArra
 def _sent(
     shape: Shape, delivery: Delivery, number: int, block: Clicks
 ) -> tuple[Clicks, NDArray[np.int64], NDArray[np.bool_]]:
-    """A block's events with their times of arrival, followed by those sent again."""
+    """Return a block's events with their times of arrival, followed by the second copies."""
     fate = _draws.words(shape.seed, (_FATE, number), len(block))
     low = (fate & np.uint64(0xFFFF_FFFF)).astype(np.int64)
     late_below = _draws.chance(delivery.late, 32)
@@ -140,7 +140,7 @@ def _sent(
     delays = _draws.words(shape.seed, (_DELAY, number), len(block))
     share = (delays & np.uint64(0xFFFFF)).astype(np.int64)  # 20 bits, times 40 of lateness
     delay = np.where(is_held, share * delivery.lateness_ms >> 20, 0)
-    # Twice the lateness and more: by then even a slow stream has moved on.
+    # At least twice the lateness: by then even a slow stream has moved on.
     delay += np.where(is_late, 2 * delivery.lateness_ms + (share * delivery.lateness_ms >> 20), 0)
     # The second copy comes between the first and the end of the lateness: a duplicate, never late.
     share = (delays[again] >> np.uint64(32) & np.uint64(0xFFFFF)).astype(np.int64)
@@ -154,7 +154,7 @@ def _sent(
 def _split(
     waiting: list[tuple[Clicks, NDArray[np.int64], NDArray[np.bool_]]], until: int | None
 ) -> tuple[tuple[Clicks, NDArray[np.bool_]], list[tuple[Clicks, NDArray[np.int64], NDArray[np.bool_]]]]:
-    """What arrives by *until* (None: all there is), in order of arrival; and the rest."""
+    """Return what arrives by *until* (None: everything), in order of arrival; and the rest."""
     clicks = Clicks.joined([events for events, _, _ in waiting])
     arrival = np.concatenate([times for _, times, _ in waiting])
     again = np.concatenate([marks for _, _, marks in waiting])
@@ -166,7 +166,7 @@ def _split(
 
 
 def _count(truth: DeliveryTruth, arrived: Clicks, again: NDArray[np.bool_], lateness_ms: int) -> None:
-    """Judge each event by the watermark before it, as the engine does.
+    """Count each event by the watermark before it, as the engine does.
 
     A late event is older than the watermark, so the maximum over all is that over the accepted.
     """
@@ -203,7 +203,7 @@ def _lines(clicks: Clicks, shape: Shape, *, event_ids: bool) -> list[bytes]:
 
 
 def _broken_after(shape: Shape, delivery: Delivery, number: int, n_lines: int) -> list[tuple[int, int]]:
-    """After which lines a broken record comes, and the word to make it of."""
+    """Return after which lines broken records come, each with the random word to make it from."""
     if not delivery.broken:
         return []
     draws = _draws.words(shape.seed, (_BROKEN, number), n_lines)
@@ -216,7 +216,7 @@ def _broken_after(shape: Shape, delivery: Delivery, number: int, n_lines: int) -
 def _put_in(
     broken: list[tuple[int, int]], first: int, lines: list[bytes], delivery: Delivery, truth: DeliveryTruth
 ) -> None:
-    """Put the broken records that fall among *lines*, which start at place *first*."""
+    """Insert the broken records that fall among *lines*, which start at index *first*."""
     for place, word in broken:
         if first <= place < first + len(lines):
             kind = delivery.kinds[word % len(delivery.kinds)]

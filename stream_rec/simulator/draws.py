@@ -1,9 +1,8 @@
-"""Random draws that are the same on every machine: raw PCG64 words and tables of whole numbers.
+"""Random draws that are the same on every machine: raw PCG64 words and tables of integers.
 
-Only NumPy's *bit* generators promise the same words in every version and on every processor; its
-distributions do not, and `exp` or `pow` may differ in the last bit between processors. So each
-distribution here is a table that was rounded to integers once, and a draw is a look-up. Knows
-nothing of events.
+Only NumPy's *bit* generators guarantee the same words in every version and on every processor. Its distributions do
+not, and `exp` or `pow` may differ in the last bit. So each distribution here is a table rounded to integers, and a draw
+is a look-up. Knows nothing of events.
 """
 
 import math
@@ -37,20 +36,20 @@ _BIN_MS = DAY_MS // _RHYTHM_BINS  # 84,375 exactly
 
 
 def words(seed: int, stream: tuple[int, ...], count: int) -> Words:
-    """*count* random 64-bit words; each *stream* of a seed is independent of its other streams."""
+    """Return *count* random 64-bit words; the *streams* of a seed are independent."""
     return np.random.PCG64(np.random.SeedSequence(seed, spawn_key=stream)).random_raw(count)
 
 
 def chance(probability: float, bits: int) -> int:
-    """How many of the 2**bits values of a draw stand for *probability*."""
+    """Return how many of the 2**bits values of a draw make up *probability*."""
     return round(probability * (1 << bits))
 
 
 def zipf_thresholds(items: int, exponent: float) -> NDArray[np.uint32]:
-    """Inverse CDF of the bounded Zipf law P(rank r) ~ (r + 1)**-exponent, for 32-bit draws.
+    """Return the inverse CDF of the bounded Zipf law P(rank r) ~ (r + 1)**-exponent, for 32-bit draws.
 
     `searchsorted(thresholds, draw, side="right")` is the rank, 0 the most popular. A rank less
-    likely than 2**-32 may never come up.
+    likely than 2**-32 may never be drawn.
     """
     share = np.cumsum(np.arange(1, items + 1, dtype=np.float64) ** -exponent)
     scaled = np.rint(share[:-1] / share[-1] * 2.0**32)
@@ -59,7 +58,7 @@ def zipf_thresholds(items: int, exponent: float) -> NDArray[np.uint32]:
 
 
 def geometric_lengths(mean: float) -> NDArray[np.int64]:
-    """Quantiles of the geometric distribution on 1, 2, ... with this *mean*."""
+    """Return quantiles of the geometric distribution on 1, 2, ... with this *mean*."""
     if mean == 1:
         return np.ones(_TABLE_SIZE, np.int64)
     per_step = math.log1p(-1 / mean)
@@ -67,7 +66,7 @@ def geometric_lengths(mean: float) -> NDArray[np.int64]:
 
 
 def log_normal_lengths(mean: float, sigma: float) -> NDArray[np.int64]:
-    """Quantiles of a log-normal rounded up to 1, 2, ..., shifted so that its mean is *mean*."""
+    """Return quantiles of a log-normal rounded to 1, 2, ..., shifted so that its mean is *mean*."""
     deviates = _deviates(sigma)
     low, high = -sigma * sigma - 20.0, math.log(mean) + 1
     for _ in range(60):  # bisection: rounding and the cut at 1 move the mean off its formula
@@ -80,13 +79,13 @@ def log_normal_lengths(mean: float, sigma: float) -> NDArray[np.int64]:
 
 
 def log_normal_times(median_ms: int, sigma: float) -> NDArray[np.int64]:
-    """Quantiles of log-normal waiting times in ms, at least 1."""
+    """Return quantiles of log-normal waiting times in ms, at least 1."""
     times = np.rint(np.exp(math.log(median_ms) + _deviates(sigma)))
     return np.maximum(times, 1).astype(np.int64)
 
 
 def day_rhythm(amplitude: float) -> NDArray[np.int64]:
-    """The ms of the day by which each 1/1024 of its arrivals has come, for `warp`.
+    """Return the ms of the day by which each 1/1024 of its arrivals has come, for `warp`.
 
     The rate is 1 - amplitude * cos(2 pi t / day): lowest at midnight, highest at noon.
     """

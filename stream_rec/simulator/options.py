@@ -1,6 +1,6 @@
-"""The simulator's fields as options of a command line: made from `Shape` and `Delivery`, and read into them.
+"""The fields of `Shape` and `Delivery` as command-line options.
 
-Knows no command line library. Times and sizes are written as everywhere else: `20s`, `1MiB`; a start is ISO 8601.
+Knows no command-line library. Times and sizes are written as in settings: `20s`, `1MiB`; a start is ISO 8601.
 """
 
 import ast
@@ -24,10 +24,10 @@ _UNITS: Final = ("_ms", "_bytes")
 
 
 class Option(NamedTuple):
-    """One option: how it is called, what it takes, what it means."""
+    """One option: its name, its value and its help text."""
 
     name: str
-    """Of the option, without its unit."""
+    """Name of the option, without a unit."""
     field: str
     owner: type[Shape] | type[Delivery]
     default: Any
@@ -35,7 +35,7 @@ class Option(NamedTuple):
 
     @property
     def flag(self) -> str:
-        """As on the command line."""
+        """The flag on the command line."""
         return "--" + self.name.replace("_", "-")
 
     @property
@@ -45,7 +45,7 @@ class Option(NamedTuple):
 
     @property
     def metavar(self) -> str | None:
-        """What stands for its value in the help."""
+        """The placeholder of its value in the help."""
         if self.is_switch:
             return None
         if self.field == "start_ms":
@@ -57,7 +57,7 @@ class Option(NamedTuple):
         return {int: "N", float: "X", str: "WORD", tuple: "CODE,CODE..."}[type(self.default)]
 
     def shown_default(self) -> str:
-        """As one would write it."""
+        """Return the default as an operator writes it."""
         if self.field == "start_ms":
             return (_EPOCH + timedelta(milliseconds=self.default)).strftime("%Y-%m-%d")
         if self.field.endswith("_ms"):
@@ -67,7 +67,7 @@ class Option(NamedTuple):
         return "all" if isinstance(self.default, tuple) else str(self.default)
 
     def read(self, text: str) -> object:
-        """Return what *text* stands for. Raises SettingsError, naming the option."""
+        """Return the value of *text*. Raises SettingsError, naming the option."""
         try:
             return self._value(text)
         except ValueError:
@@ -98,7 +98,7 @@ class Option(NamedTuple):
 
 
 def read_options(given: Mapping[str, str | bool | None]) -> tuple[Shape, Delivery]:
-    """Make both from what was *given* by option name, None where it was not. Raises SettingsError."""
+    """Make both from the values *given* by option name; None is not given. Raises SettingsError."""
     values: dict[type, dict[str, Any]] = {Shape: {}, Delivery: {}}
     for option in OPTIONS:
         value = given.get(option.name)
@@ -127,7 +127,7 @@ def _named(field: str) -> str:
 
 
 def _docs(owner: type) -> dict[str, str]:
-    """Return the docstring under each field, which Python itself forgets."""
+    """Return the docstring under each field, read from the source: Python does not keep them."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
     body = definition.body if isinstance(definition, ast.ClassDef) else []
     docs = {}

@@ -1,7 +1,7 @@
-"""A simulated stream as one that happens now: so many lines a second, with times of today.
+"""A simulated stream sent live: a number of lines per second, with the current time.
 
-Knows nothing of where lines go. Only how they are sent, and what time they tell, depends on the clock; which lines
-there are, and in which order, does not.
+Knows nothing of where lines go. The clock decides when lines are sent and their timestamps, but not which lines there
+are, or their order.
 """
 
 import re
@@ -18,19 +18,19 @@ _KEY: Final = re.compile(rb'\{"session_id":"([^"\\]*)"')
 _TIME: Final = re.compile(rb'(?<="timestamp":)\d{13}(?=[,}])')
 
 Put = Callable[[Sequence[bytes], Sequence[bytes | None]], object]
-"""Takes lines with their keys, and sees to it that they arrive."""
+"""Takes lines with their keys, and returns once they are delivered."""
 
 
 def session_key(line: bytes) -> bytes | None:
-    """The session that *line* begins with, as the simulator writes it; nothing where it is broken."""
+    """Return the session at the begin of *line*, as the simulator writes it; None for a broken line."""
     found = _KEY.match(line)
     return None if found is None else found.group(1)
 
 
 class Pace:
-    """Hands whole lines on to *put*, *rate* a second (None: at once).
+    """Sends whole lines to *put*, *rate* per second (None: at once).
 
-    With *now* each line tells when it is sent; a late one is as far behind that as it was behind the newest before it.
+    With *now* each line gets the time at which it is sent. A late line stays as far behind as it was behind the newest.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Pace:
         lines = iter(data.removesuffix(b"\n").split(b"\n"))
         while piece := list(islice(lines, self._how_many())):
             if self._is_now:
-                piece = self._told_now(piece)
+                piece = self._with_current_time(piece)
             self._put(piece, [session_key(line) for line in piece])
             self._n_sent += len(piece)
 
     def _how_many(self) -> int:
-        """Wait until some are due, and return how many."""
+        """Wait until lines are due, and return how many."""
         if self._rate is None:
             return _AT_ONCE
         self._began = self._clock() if self._began is None else self._began
@@ -69,12 +69,12 @@ class Pace:
             self._sleep(max(_SLICE_S, 1 / self._rate))
         return min(due, _AT_ONCE)
 
-    def _told_now(self, lines: list[bytes]) -> list[bytes]:
+    def _with_current_time(self, lines: list[bytes]) -> list[bytes]:
         now_ms = int(self._clock() * 1000)
 
         def shifted(found: re.Match[bytes]) -> bytes:
-            told = int(found.group())
-            self._newest_ms = max(self._newest_ms, told)
-            return b"%d" % (now_ms - self._newest_ms + told)
+            time_ms = int(found.group())
+            self._newest_ms = max(self._newest_ms, time_ms)
+            return b"%d" % (now_ms - self._newest_ms + time_ms)
 
         return [_TIME.sub(shifted, line, count=1) for line in lines]

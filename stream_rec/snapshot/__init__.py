@@ -1,8 +1,8 @@
 """An engine's state in a file, and back: versioned, checksummed, replaced as a whole.
 
-A snapshot saves time and holds nothing that the log does not: one that is torn, or was left under other rules, is
-never loaded, and whoever lacks one reads the log again. Knows nothing of logs, threads or clocks: what time it is and
-which log positions the state has seen is told by the caller.
+A snapshot saves time, and holds nothing that the log does not. A torn snapshot, or one written under other rules, is
+never loaded; without one, the log is replayed. Knows nothing of logs, threads or clocks: the caller passes the time and
+the offsets that the state has seen.
 """
 
 from stream_rec.snapshot.file import Header, OffsetsByTopic, Snapshot, read, read_header, verify

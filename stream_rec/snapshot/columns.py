@@ -1,6 +1,6 @@
 """An engine's state as named columns of numbers and bytes, and back.
 
-What a file holds, and in which order, stands in `DTYPES`: a change to it, or to what a column means, is another
+`DTYPES` lists the columns of a file in their order. A change to it, or to the meaning of a column, needs another
 `VERSION`.
 """
 
@@ -18,7 +18,7 @@ from stream_rec.core.index.retained import RetainedState
 from stream_rec.core.limits import Limits
 from stream_rec.core.session_store import Users, each_user
 from stream_rec.core.sessionizer import OpenSpans
-from stream_rec.snapshot.names import AT_ONCE, Packed, handfuls, pack, unpack
+from stream_rec.snapshot.names import AT_ONCE, Packed, chunks_of, pack, unpack
 
 __all__ = ["DTYPES", "VERSION", "Facts", "columns_of", "facts_of", "state_of"]
 
@@ -49,11 +49,11 @@ DTYPES: Final[Mapping[str, str]] = {
     "span_counts": "<i4",
     "spans": "<i8",
 }
-"""The columns of a file, in their order, each with its type: "bytes" for names, one behind the other."""
+"""The columns of a file, in their order, with their types: "bytes" for concatenated names."""
 
 
 class FileColumn(NamedTuple):
-    """One of them."""
+    """One column: its name, shape and bytes."""
 
     name: str
     shape: tuple[int, ...]
@@ -61,7 +61,7 @@ class FileColumn(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What of a state is no column."""
+    """The parts of a state that are not columns."""
 
     limits: Limits
     session_gap_ms: int | None
@@ -71,32 +71,32 @@ class Facts(NamedTuple):
 
 
 def facts_of(state: EngineSnapshot) -> Facts:
-    """Return what of *state* is no column."""
-    kept, spans = state.retained, state.spans
+    """Return the parts of *state* that are not columns."""
+    retained, spans = state.retained, state.spans
     return Facts(
         state.limits,
         state.session_gap_ms,
-        kept.watermark,
-        kept.n_evicted,
+        retained.watermark,
+        retained.n_evicted,
         None if spans is None else spans.watermark,
     )
 
 
-def columns_of(state: EngineSnapshot, rest: Callable[[], None]) -> Iterator[FileColumn]:
-    """Yield the columns of *state* in the order of `DTYPES`, calling *rest* now and then."""
-    kept = state.retained
-    yield from _names("session_names", pack(names_of(state.session_names, kept.slot, AT_ONCE), rest))
-    yield _numbers("session_hashes", kept.hash)
-    yield _numbers("session_events", kept.n_events)
-    yield _numbers("event_items", kept.item)
-    yield _numbers("event_times", kept.time)
-    yield _numbers("event_types", kept.type)
-    yield from _names("item_names", pack(names_of(state.item_names, kept.items, AT_ONCE), rest))
-    yield _numbers("item_hashes", kept.item_hash)
-    yield from _names("type_names", pack(handfuls(state.type_names), rest))
-    yield _numbers("event_ids", kept.ids.view("<u8").reshape(-1, 4))
-    yield from _links(state, rest)
-    yield from _spans(state.spans, rest)
+def columns_of(state: EngineSnapshot, yield_cpu: Callable[[], None]) -> Iterator[FileColumn]:
+    """Yield the columns of *state* in the order of `DTYPES`, calling *yield_cpu* between pieces of work."""
+    retained = state.retained
+    yield from _names("session_names", pack(names_of(state.session_names, retained.sessions, AT_ONCE), yield_cpu))
+    yield _numbers("session_hashes", retained.hash)
+    yield _numbers("session_events", retained.n_events)
+    yield _numbers("event_items", retained.item)
+    yield _numbers("event_times", retained.time)
+    yield _numbers("event_types", retained.type)
+    yield from _names("item_names", pack(names_of(state.item_names, retained.items, AT_ONCE), yield_cpu))
+    yield _numbers("item_hashes", retained.item_hash)
+    yield from _names("type_names", pack(chunks_of(state.type_names), yield_cpu))
+    yield _numbers("event_ids", retained.ids.view("<u8").reshape(-1, 4))
+    yield from _links(state, yield_cpu)
+    yield from _spans(state.spans, yield_cpu)
 
 
 def _numbers(name: str, values: Array) -> FileColumn:
@@ -109,24 +109,24 @@ def _names(name: str, packed: Packed) -> Iterator[FileColumn]:
     yield _numbers(f"{name.removesuffix('s')}_lengths", packed.lengths)
 
 
-def _links(state: EngineSnapshot, rest: Callable[[], None]) -> Iterator[FileColumn]:
-    """Yield the users by number, and the sessions (by place) that each took part in."""
+def _links(state: EngineSnapshot, yield_cpu: Callable[[], None]) -> Iterator[FileColumn]:
+    """Yield the users, and the pairs of session (by place) and user (by number)."""
     numbers: dict[str, int] = {}
     places = np.zeros(len(state.session_names), np.int32)
-    places[state.retained.slot] = np.arange(state.retained.slot.size)
-    slots, users = array("i"), array("i")
-    for n, (slot, chain) in enumerate(state.users.items()):
+    places[state.retained.sessions] = np.arange(state.retained.sessions.size)
+    sessions, users = array("i"), array("i")
+    for n, (session, chain) in enumerate(state.users.items()):
         for user_id in each_user(chain):
-            slots.append(slot)
+            sessions.append(session)
             users.append(numbers.setdefault(user_id, len(numbers)))
         if n % AT_ONCE == 0:
-            rest()
-    yield from _names("user_names", pack(handfuls(numbers), rest))
-    yield _numbers("link_sessions", places[np.frombuffer(slots, np.int32)])
+            yield_cpu()
+    yield from _names("user_names", pack(chunks_of(numbers), yield_cpu))
+    yield _numbers("link_sessions", places[np.frombuffer(sessions, np.int32)])
     yield _numbers("link_users", np.frombuffer(users, np.int32))
 
 
-def _spans(spans: OpenSpans | None, rest: Callable[[], None]) -> Iterator[FileColumn]:
+def _spans(spans: OpenSpans | None, yield_cpu: Callable[[], None]) -> Iterator[FileColumn]:
     users: list[str] = []
     counts, bounds = array("i"), array("q")
     for n, (user_id, of_user) in enumerate(() if spans is None else spans.rows()):
@@ -135,16 +135,16 @@ def _spans(spans: OpenSpans | None, rest: Callable[[], None]) -> Iterator[FileCo
         for span in of_user:
             bounds.extend(span)
         if n % AT_ONCE == 0:
-            rest()
-    yield from _names("span_users", pack(handfuls(users), rest))
+            yield_cpu()
+    yield from _names("span_users", pack(chunks_of(users), yield_cpu))
     yield _numbers("span_counts", np.frombuffer(counts, np.int32))
     yield _numbers("spans", np.frombuffer(bounds, np.int64).reshape(-1, 3))
 
 
 def state_of(columns: Mapping[str, Array], facts: Facts) -> EngineSnapshot:
-    """Return the state that *columns* were made of, its sessions and items numbered without gaps.
+    """Return the state that *columns* were made from. Its sessions and items have ordinals without gaps.
 
-    Raises ValueError for columns that no state gives.
+    Raises ValueError for columns that contradict each other.
     """
     session_names, item_names = _unpack(columns, "session_name"), _unpack(columns, "item_name")
     ids = np.ascontiguousarray(columns["event_ids"], np.uint64).reshape(-1).view(field.SEEN_ID)
@@ -191,6 +191,6 @@ def _spans_of(columns: Mapping[str, Array], watermark: int | None) -> OpenSpans:
     names, bounds = _unpack(columns, "span_user"), columns["spans"].tolist()
     ends = [0, *np.cumsum(columns["span_counts"]).tolist()]
     if ends[-1] != len(bounds):
-        raise ValueError("open visits and their counts differ")
+        raise ValueError("open sessions and their counts differ")
     parts = (bounds[begin:end] for begin, end in pairwise(ends))
     return OpenSpans.of(watermark, zip(names, parts, strict=True))

@@ -1,14 +1,14 @@
-"""The bytes of one snapshot: a prefix, a header in JSON, the columns, a checksum of it all.
+"""The bytes of one snapshot: a prefix, a header in JSON, the columns, a checksum of everything.
 
     magic          8 bytes
     version        4 bytes, little-endian, as is the next
     header length  4 bytes
     checksum       16 bytes, XXH3-128 of the header
-    header         JSON, see `Header`; names each column with its type, shape, size and checksum
-    columns        one behind the other, in the header's order
+    header         JSON, see `Header`; lists each column with its type, shape, size and checksum
+    columns        in the header's order
     checksum       16 bytes, XXH3-128 of everything before it
 
-Reading trusts nothing: no byte is used before its checksum agrees. Knows nothing of folders.
+Reading uses no byte before its checksum agrees. Knows nothing of folders.
 """
 
 import os
@@ -45,12 +45,12 @@ __all__ = [
     "verify",
 ]
 
-MAGIC: Final = b"\x89SRSNAP\n"  # a first byte that no text begins with
+MAGIC: Final = b"\x89SRSNAP\n"  # no text begins with this first byte
 PREFIX: Final = Struct("<8sII16s")
 CHECKSUM: Final = 16
 TEMPORARY: Final = ".part"
-MOST_HEADER: Final = 64 << 20  # offsets of a million partitions fit
-AT_ONCE: Final = 1 << 20  # bytes written or hashed at a time: well under a millisecond
+MOST_HEADER: Final = 64 << 20  # room for the offsets of a million partitions
+AT_ONCE: Final = 1 << 20  # bytes written or hashed at a time, in well under a millisecond
 
 OffsetsByTopic = Mapping[str, Mapping[int, int]]
 NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
@@ -67,14 +67,14 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What a snapshot says of itself."""
+    """The description of a snapshot, stored in the file."""
 
     stream_rec: str
-    """Version of the program that wrote it."""
+    """Version of stream-rec that wrote it."""
     created_at: int | None
-    """When, in ms since 1970, as the writer's caller told it."""
+    """Time of writing in ms since 1970, if the caller passed one."""
     offsets: dict[str, dict[int, int]]
-    """By topic and partition, the offset of the next record that the state has not seen."""
+    """By topic and partition, the offset of the first record that the state has not seen."""
     fingerprint: dict[str, Any]
     fingerprint_hash: str
     limits: Limits
@@ -85,7 +85,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     sections: tuple[Section, ...]
     notes: bytes = b""
-    """What the writer's caller keeps beside the state, in a form of its own."""
+    """Bytes that the caller stores beside the state, in its own format."""
 
     @property
     def n_bytes(self) -> int:
@@ -94,7 +94,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class About(NamedTuple):
-    """What the writer's caller knows of a state."""
+    """What the caller knows of a state."""
 
     created_at: int | None
     offsets: OffsetsByTopic
@@ -114,7 +114,7 @@ class Snapshot(NamedTuple):
 
 
 def nothing(*_: str) -> None:
-    """Do nothing: what is called at each step unless a caller wants more."""
+    """Do nothing: the default of callbacks."""
 
 
 def replace(
@@ -122,18 +122,18 @@ def replace(
     state: EngineSnapshot,
     about: About,
     step: Callable[[str], None] = nothing,
-    rest: Callable[[], None] = nothing,
+    yield_cpu: Callable[[], None] = nothing,
 ) -> None:
-    """Write *state* to *path*, which has its new content as a whole or is what it was.
+    """Write *state* to *path* atomically: on an error, the file is as it was.
 
-    *step* is called before each step of it, *rest* between pieces of work. Raises SnapshotError if the system refuses.
+    *step* is called before each step, *yield_cpu* between pieces of work. Raises SnapshotError if the system refuses.
     """
-    temporary = path.with_suffix(TEMPORARY)
+    temporary = path.with_suffix(TEMPORARY)  # planted bug: named-before-whole
     try:
         step("open")
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            _write(file, state, about, step, rest)
+            _write(file, state, about, step, yield_cpu)
             step("sync")
             file.flush()
             os.fsync(file.fileno())
@@ -148,15 +148,15 @@ def replace(
 
 
 def refused(path: Path, done: str, error: OSError) -> str:
-    """Say what the system refused, and what the operator can do."""
+    """Return a message: what the system refused, and what the operator can do."""
     return (
-        f"{path}: cannot be {done}: {error.strerror or error}; free or mend the disk, or name another place for "
-        "snapshots; those before it are as they were"
+        f"{path}: cannot be {done}: {error.strerror or error}; free or repair the disk, or name another folder for "
+        "snapshots; earlier snapshots are unchanged"
     )
 
 
 def sync_folder(folder: Path) -> None:
-    """Let the disk know the names in *folder*, so that they are there after a loss of power. Raises OSError."""
+    """Write the names in *folder* to disk, so that they survive a loss of power. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -165,7 +165,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _remove_quietly(path: Path) -> None:
-    """Remove what is half written; where even that is refused, the next writer does it."""
+    """Remove a half-written file; if that fails, the next write removes it."""
     with suppress(OSError):
         path.unlink(missing_ok=True)
 
@@ -175,16 +175,16 @@ def _write(
     state: EngineSnapshot,
     about: About,
     step: Callable[[str], None],
-    rest: Callable[[], None],
+    yield_cpu: Callable[[], None],
 ) -> None:
-    columns = list(columns_of(state, rest))
+    columns = list(columns_of(state, yield_cpu))
     header = msgspec.json.encode(_header(state, columns, about))
     whole = xxh3_128()
     step("header")
-    _put(file, [PREFIX.pack(MAGIC, VERSION, len(header), xxh3_128(header).digest()), header], whole, rest)
+    _put(file, [PREFIX.pack(MAGIC, VERSION, len(header), xxh3_128(header).digest()), header], whole, yield_cpu)
     for column in columns:
         step(f"write {column.name}")
-        _put(file, column.pieces, whole, rest)
+        _put(file, column.pieces, whole, yield_cpu)
     step("checksum")
     file.write(whole.digest())
 
@@ -209,10 +209,10 @@ def _header(state: EngineSnapshot, columns: list[FileColumn], about: About) -> H
 
 
 def _checksum(pieces: Iterable[Buffer]) -> str:
-    taken = xxh3_128()
+    digest = xxh3_128()
     for part in _parts(pieces):
-        taken.update(part)
-    return taken.hexdigest()
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _parts(pieces: Iterable[Buffer]) -> Iterator[memoryview]:
@@ -222,11 +222,11 @@ def _parts(pieces: Iterable[Buffer]) -> Iterator[memoryview]:
             yield view[begin : begin + AT_ONCE]
 
 
-def _put(file: BinaryIO, pieces: Iterable[Buffer], whole: xxh3_128, rest: Callable[[], None]) -> None:
+def _put(file: BinaryIO, pieces: Iterable[Buffer], whole: xxh3_128, yield_cpu: Callable[[], None]) -> None:
     for part in _parts(pieces):
         whole.update(part)
         file.write(part)
-        rest()
+        yield_cpu()
 
 
 # --- reading
@@ -235,8 +235,8 @@ def _put(file: BinaryIO, pieces: Iterable[Buffer], whole: xxh3_128, rest: Callab
 def read(path: Path, fingerprint: Mapping[str, object] | None = None) -> Snapshot:
     """Read and verify a snapshot.
 
-    Raises SnapshotError for one that is torn, of another version, no snapshot at all, or left under other rules than
-    those of *fingerprint*, if that is given; it says which, what differs and what to do.
+    Raises SnapshotError for a file that is torn, of another version, not a snapshot, or written under other rules than
+    those of *fingerprint*, if it is given. The error says which, what differs and what to do.
     """
     with _opened(path) as file:
         header, whole = _header_of(path, file)
@@ -252,47 +252,47 @@ def read(path: Path, fingerprint: Mapping[str, object] | None = None) -> Snapsho
 
 
 def read_header(path: Path) -> Header:
-    """Read what a snapshot says of itself, and verify that alone. Raises SnapshotError."""
+    """Read and verify the header of a snapshot, and nothing else. Raises SnapshotError."""
     with _opened(path) as file:
         return _header_of(path, file)[0]
 
 
 def verify(path: Path) -> Header:
-    """Read all of a snapshot, a little at a time, and compare every checksum. Raises SnapshotError as `read` does."""
+    """Read all of a snapshot in pieces, and compare every checksum. Raises SnapshotError as `read` does."""
     with _opened(path) as file:
         header, whole = _header_of(path, file)
         for section in header.sections:
-            _skim(path, file, section, whole)
+            _verify_column(path, file, section, whole)
         _end(path, file, whole)
     return header
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to read; what the system refuses becomes a SnapshotError."""
+    """Open a file to read; an OSError becomes a SnapshotError."""
     try:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        message = f"{path}: cannot be read: {error.strerror or error}; mend that, or replay the log"
+        message = f"{path}: cannot be read: {error.strerror or error}; repair that, or replay the log"
         raise SnapshotError(message) from error
 
 
 def _refuse(path: Path, what: str) -> NoReturn:
-    raise SnapshotError(f"{path}: {what}; remove it, and take an older snapshot or replay the log")
+    raise SnapshotError(f"{path}: {what}; remove it, and use an older snapshot or replay the log")
 
 
 def _header_of(path: Path, file: BinaryIO) -> tuple[Header, xxh3_128]:
-    """Return the header, verified, and the beginning of the whole file's checksum."""
+    """Return the verified header, and the checksum of the file so far."""
     size = os.fstat(file.fileno()).st_size
     prefix = file.read(PREFIX.size)
     if not prefix.startswith(MAGIC[: len(prefix)]) or not prefix:
-        _refuse(path, "no snapshot: it begins with other bytes" if prefix else "torn: it is empty")
+        _refuse(path, "not a snapshot: it begins with other bytes" if prefix else "torn: it is empty")
     if len(prefix) < PREFIX.size:
         _refuse(path, f"torn: it ends after {size} bytes")
     _, version, length, checksum = PREFIX.unpack(prefix)
     if version != VERSION:
-        _refuse(path, f"of format version {version}, and this program reads version {VERSION}")
+        _refuse(path, f"format version {version}, but this program reads version {VERSION}")
     if length > MOST_HEADER or PREFIX.size + length + CHECKSUM > size:
         _refuse(path, f"torn: it ends within its header, after {size} bytes")
     text = file.read(length)
@@ -301,7 +301,7 @@ def _header_of(path: Path, file: BinaryIO) -> tuple[Header, xxh3_128]:
     header = _decoded(path, text)
     expected = PREFIX.size + length + header.n_bytes + CHECKSUM
     if expected != size:
-        _refuse(path, f"torn: it has {size} bytes, and should have {expected}")
+        _refuse(path, f"torn: it has {size} bytes, but should have {expected}")
     whole = xxh3_128(prefix)
     whole.update(text)
     return header, whole
@@ -320,31 +320,31 @@ def _decoded(path: Path, text: bytes) -> Header:
 def _refuse_foreign(path: Path, header: Header, fingerprint: Mapping[str, object]) -> None:
     if header.fingerprint_hash != hash_of(fingerprint):
         other = "; ".join(differences(header.fingerprint, plain(fingerprint)))
-        message = f"{path}: left under other settings ({other}): set them as they were, or replay the log"
+        message = f"{path}: written under other settings ({other}): set them as they were, or replay the log"
         raise SnapshotError(message)
 
 
 def _column(path: Path, file: BinaryIO, section: Section, whole: xxh3_128) -> npt.NDArray[Any]:
     content = np.empty(section.n_bytes, np.uint8)
-    taken, at = xxh3_128(), 0
+    digest, at = xxh3_128(), 0
     for part in _read_parts(file, section.n_bytes):
-        taken.update(part)
+        digest.update(part)
         whole.update(part)
         content[at : at + len(part)] = np.frombuffer(part, np.uint8)
         at += len(part)
-    _compare(path, section, taken)
+    _compare(path, section, digest)
     dtype = np.dtype(np.uint8 if section.dtype == "bytes" else section.dtype)
     if dtype.itemsize * int(np.prod(section.shape, dtype=np.int64)) != section.n_bytes:
         _refuse(path, f"torn: {section.name} has another size than its shape")
     return content.view(dtype).reshape(section.shape)
 
 
-def _skim(path: Path, file: BinaryIO, section: Section, whole: xxh3_128) -> None:
-    taken = xxh3_128()
+def _verify_column(path: Path, file: BinaryIO, section: Section, whole: xxh3_128) -> None:
+    digest = xxh3_128()
     for part in _read_parts(file, section.n_bytes):
-        taken.update(part)
+        digest.update(part)
         whole.update(part)
-    _compare(path, section, taken)
+    _compare(path, section, digest)
 
 
 def _read_parts(file: BinaryIO, n_bytes: int) -> Iterator[bytes]:
@@ -356,8 +356,8 @@ def _read_parts(file: BinaryIO, n_bytes: int) -> Iterator[bytes]:
         yield part
 
 
-def _compare(path: Path, section: Section, taken: xxh3_128) -> None:
-    if taken.hexdigest() != section.checksum:
+def _compare(path: Path, section: Section, digest: xxh3_128) -> None:
+    if digest.hexdigest() != section.checksum:  # planted bug: torn-snapshot
         _refuse(path, f"torn: the checksum of {section.name} differs")
 
 

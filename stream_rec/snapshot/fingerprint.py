@@ -1,4 +1,4 @@
-"""The rules that a state was left under, in a form that people can read and files can be compared by."""
+"""The rules under which a state was made, in a form for people to read and for files to be compared by."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,7 +14,7 @@ from stream_rec.snapshot.columns import VERSION
 __all__ = ["fingerprint", "hash_of", "plain"]
 
 RULES: Final = 1
-"""Counts the changes to what a log leaves behind: where it differs, so may the states."""
+"""Grows with each change to the state that a log gives: with another number, states may differ."""
 
 NO_RULES: Final[Mapping[str, object]] = {}
 
@@ -22,11 +22,11 @@ NO_RULES: Final[Mapping[str, object]] = {}
 def fingerprint(
     limits: Limits, session_gap_ms: int | None = None, decode: Mapping[str, object] = NO_RULES
 ) -> dict[str, Any]:
-    """Return all that decides which state a log leaves, as plain values.
+    """Return all that decides which state a log gives, as plain values.
 
-    These are the limits, worked out; the session gap; *decode*, which tells how records become events; and what of
-    this program is the same for everybody until it changes: its rules, its prices, the form of a snapshot. What only
-    answers depend on (model, deny list, weights of types) is not of it.
+    These are the limits, resolved; the session gap; *decode*, the rules by which records become events; and constants
+    of this program: its rules, its memory prices, the format of snapshots. What only affects answers (model, deny list,
+    weights of types) is not included.
     """
     prices = {"store": STORE_COST, "session": SESSION_COST, "event": EVENT_COST, "item": ITEM_COST}
     return plain(
@@ -34,17 +34,17 @@ def fingerprint(
             **rules_of(limits, session_gap_ms),
             "decode": decode,
             "rules": RULES,
-            "prices": prices if limits.max_bytes is not None else None,  # else they decide nothing
+            "prices": prices if limits.max_bytes is not None else None,  # else they have no effect
             "format": VERSION,
         }
     )
 
 
 def plain(value: Mapping[str, object]) -> dict[str, Any]:
-    """Return *value* as it comes out of JSON: sets and tuples are lists then."""
+    """Return *value* as it reads back from JSON, with sets and tuples as lists."""
     return msgspec.json.decode(msgspec.json.encode(value, order="deterministic"), type=dict[str, Any])
 
 
 def hash_of(value: Mapping[str, object]) -> str:
-    """Return a hash that equal mappings share."""
+    """Return a hash that is the same for equal mappings."""
     return xxh3_128_hexdigest(msgspec.json.encode(plain(value), order="deterministic"))

@@ -1,6 +1,6 @@
-"""A folder of snapshots: one writer, the newest few kept, each there as a whole or not at all.
+"""A folder of snapshots: one writer, the newest few kept, each written atomically.
 
-Files are named by a number that only grows, so that names sort by age whatever clocks do.
+Files are named by a number that only grows, so that names sort by age without any clock.
 """
 
 import fcntl
@@ -32,13 +32,13 @@ __all__ = ["STEPS", "Claim", "claim", "newest_valid", "purge_before", "snapshots
 KEEP: Final = 3
 NAME: Final = re.compile(r"snapshot-(\d{12,})\.srs")
 STEPS: Final = ("open", "header", *(f"write {name}" for name in DTYPES), "checksum", "sync", "rename", "prune")
-"""What `write` does, step by step; each is a place where a test can crash it."""
+"""The steps of `write`; a test can crash it at each."""
 
 
 # --- writing
 
 
-def write(  # noqa: PLR0913  # a state, what the file says of it, and what is done meanwhile
+def write(  # noqa: PLR0913  # a state, its description, and callbacks
     folder: Path,
     state: EngineSnapshot,
     *,
@@ -48,21 +48,21 @@ def write(  # noqa: PLR0913  # a state, what the file says of it, and what is do
     keep: int = KEEP,
     notes: bytes = b"",
     step: Callable[[str], None] = nothing,
-    rest: Callable[[], None] = nothing,
+    yield_cpu: Callable[[], None] = nothing,
 ) -> Path:
     """Write *state* as the newest snapshot of *folder*, and keep the newest *keep*; return its path.
 
-    *created_at* is the present time in ms, *offsets* the next record of each partition that the state has not seen;
-    *notes* are kept beside the state, as `read(path).header.notes`.
-    May run beside the engine's thread: the lock of the interpreter is held for about a millisecond at a time, and
-    *rest*, called in between, may sleep. *step* is called with each of STEPS before it. Only one process may write to
-    a folder, see `claim`.
+    *created_at* is the present time in ms, *offsets* the first record of each partition that the state has not seen;
+    *notes* are stored beside the state, as `read(path).header.notes`.
+    May run beside the engine's thread: it holds the interpreter's lock for about a millisecond at a time, and calls
+    *yield_cpu* in between, which may sleep. *step* is called before each of STEPS. Only one process may write to a
+    folder, see `claim`.
 
-    Raises SnapshotError if the system refuses; what was there before is still there then, and nothing else is.
+    Raises SnapshotError if the system refuses; the folder then has the same snapshots as before.
     """
     folder = Path(folder)
     path = folder / _next_name(folder)
-    replace(path, state, About(created_at, {} if offsets is None else offsets, fingerprint, notes), step, rest)
+    replace(path, state, About(created_at, {} if offsets is None else offsets, fingerprint, notes), step, yield_cpu)
     step("prune")
     _remove(folder, snapshots_in(folder)[:-keep])
     return path
@@ -80,7 +80,7 @@ def _number(path: Path) -> int:
 
 
 def _remove(folder: Path, snapshots: list[Path]) -> None:
-    """Remove *snapshots*, and all that a crash left half written."""
+    """Remove *snapshots*, and half-written files of a crash."""
     try:
         for path in [*snapshots, *folder.glob(f"snapshot-*{TEMPORARY}")]:
             path.unlink(missing_ok=True)
@@ -90,9 +90,9 @@ def _remove(folder: Path, snapshots: list[Path]) -> None:
 
 
 def purge_before(folder: Path, path: Path) -> list[Path]:
-    """Remove all snapshots older than *path*, and what was left half written; return those that were there.
+    """Remove all snapshots older than *path*, and half-written files; return the snapshots removed.
 
-    What is forgotten must not come back from a file: call it with the first snapshot written after a forget.
+    Forgotten sessions must not come back from a file: call this with the first snapshot written after a forget.
     Raises SnapshotError if the system refuses.
     """
     folder = Path(folder)
@@ -105,7 +105,7 @@ def purge_before(folder: Path, path: Path) -> list[Path]:
 
 
 def snapshots_in(folder: Path) -> list[Path]:
-    """Return the snapshots of *folder* by name, the newest last; none if there is no such folder.
+    """Return the snapshots of *folder*, the newest last; none if the folder does not exist.
 
     Raises SnapshotError if the system refuses.
     """
@@ -124,10 +124,10 @@ def newest_valid(
     at_most: OffsetsByTopic | None = None,
     warn: Callable[[str], None] = nothing,
 ) -> Snapshot | None:
-    """Return the newest snapshot that can go on from here, None if there is none.
+    """Return the newest usable snapshot, None if there is none.
 
-    It is valid, was left under the rules of *fingerprint*, and has nowhere seen more than *at_most*, if that is given;
-    a partition that is not in it counts as 0. *warn* is called for each that is skipped, with the reason.
+    A usable one is valid, was written under the rules of *fingerprint*, and is in no partition ahead of *at_most*, if
+    that is given; a partition missing there counts as 0. *warn* is called with the reason for each snapshot skipped.
     """
     for path in reversed(snapshots_in(folder)):
         try:
@@ -148,7 +148,7 @@ def _refuse_ahead(path: Path, seen: OffsetsByTopic, at_most: OffsetsByTopic) -> 
     ]
     if ahead:
         raise SnapshotError(
-            f"{path}: it has seen more than was committed ({'; '.join(ahead)}); an older one or a replay will do"
+            f"{path}: it is ahead of the committed offsets ({'; '.join(ahead)}); use an older one, or replay the log"
         )
 
 
@@ -156,16 +156,16 @@ def _refuse_ahead(path: Path, seen: OffsetsByTopic, at_most: OffsetsByTopic) -> 
 
 
 class Claim:
-    """A folder that this process alone writes to, until it is closed. A context manager."""
+    """The exclusive right of this process to write to a folder, until it is closed. A context manager."""
 
     def __init__(self, folder: Path, instance: str, lock: BinaryIO) -> None:
         self.folder = folder
         self.instance = instance
-        """The name of whoever owns this folder, the same at each start."""
+        """The name of the folder's owner, the same at each start."""
         self._lock = lock
 
     def close(self) -> None:
-        """Give the folder back. The end of the process does it too, however it comes."""
+        """Release the folder. The system also releases it when the process ends."""
         self._lock.close()
 
     def __enter__(self) -> Self:
@@ -175,17 +175,17 @@ class Claim:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the folder back."""
+        """Release the folder."""
         self.close()
 
 
 def claim(folder: Path, new_instance: str) -> Claim:
-    """Take *folder* for this process alone, making it if need be.
+    """Claim *folder* for this process, and create it if it is missing.
 
-    Its `instance` is read from the folder, and is *new_instance* where none is written there yet: the caller draws it
-    by lot, once in the folder's life.
+    The claim's `instance` is read from the folder. If the folder has none yet, *new_instance* is stored there, a name
+    that the caller draws at random.
 
-    Raises SettingsError for the key "snapshots" if another process has it, or the system refuses.
+    Raises SettingsError for the key "snapshots" if another process has claimed the folder, or the system refuses.
     """
     folder = Path(folder)
     try:
@@ -198,7 +198,7 @@ def claim(folder: Path, new_instance: str) -> Claim:
         return Claim(folder, _instance(folder, new_instance), lock)
     except BlockingIOError:
         lock.close()
-        message = f"{str(folder)!r} is in use by another process: stop that, or give each process a folder of its own"
+        message = f"{str(folder)!r} is in use by another process: stop it, or give each process its own folder"
         raise SettingsError("snapshots", message) from None
     except OSError as error:
         lock.close()
@@ -211,7 +211,7 @@ def _unusable(folder: Path, error: OSError) -> SettingsError:
 
 
 def _instance(folder: Path, new: str) -> str:
-    """Return the name in the file `instance`, written as a whole if it is not there yet."""
+    """Return the name in the file `instance`; write the file atomically if it is missing."""
     path = folder / "instance"
     kept = path.read_text(encoding="utf-8").strip() if path.exists() else ""
     if kept:

@@ -1,4 +1,4 @@
-"""An engine to a file and back, for programs that keep no log to go on from."""
+"""An engine saved to a file and loaded again, for programs that keep no log."""
 
 import os
 from pathlib import Path
@@ -12,21 +12,21 @@ __all__ = ["load", "save"]
 
 
 def save(engine: Engine, path: str | os.PathLike[str], *, created_at: int | None = None, notes: bytes = b"") -> None:
-    """Write all that *engine*'s later answers depend on to *path*, replacing what is there as a whole.
+    """Write the state of *engine* to *path*, replacing the file atomically.
 
-    The model, the weights of types and the deny list are not of it. *created_at* is the present time in ms, if it
-    matters to whoever looks at the file; *notes* are kept beside the state, as `read(path).header.notes`. Raises
-    SnapshotError if the system refuses.
+    The model, the weights of types and the deny list are not saved. *created_at* is the present time in ms, shown by
+    `stream-rec snapshot`; *notes* are stored beside the state, as `read(path).header.notes`. Raises SnapshotError if
+    the system refuses.
     """
     state = engine.export_state()
     replace(Path(path), state, About(created_at, {}, fingerprint(state.limits, state.session_gap_ms), notes))
 
 
-def load(path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Engine:  # noqa: ANN401  # handed on as they are
-    """Return an engine that goes on as the one would have that was saved to *path*.
+def load(path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Engine:  # noqa: ANN401  # passed on to Engine
+    """Return an engine that continues as the one saved to *path* would have.
 
-    What else is given is handed to `Engine`, such as the model and the deny list; limits and session gap are the saved
-    engine's unless they are given, and must not differ. Raises SnapshotError for a file that cannot be used.
+    Other arguments are passed to `Engine`, such as the model and the deny list. Limits and session gap default to the
+    saved engine's, and must equal them. Raises SnapshotError for a file that cannot be used.
     """
     state = read(Path(path)).state
     engine = Engine(*args, **{"limits": state.limits, "session_gap_ms": state.session_gap_ms, **kwargs})

@@ -1,7 +1,7 @@
-"""A log at rest as columns: what a dictionary of sessions, a data frame or a file is read into.
+"""A log at rest as columns: dictionaries of sessions, data frames and files are read into them.
 
-Ids stand once, and an event refers to them by number, so that a log of millions of events takes tens of bytes for
-each. Knows nothing of files, Arrow or the engine.
+Each id is stored once, and events refer to it by number: a log of millions of events takes tens of bytes per event.
+Knows nothing of files, Arrow or the engine.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,20 +24,20 @@ FEWEST_ROWS: Final = 2  # items and times
 
 
 class Ids(NamedTuple):
-    """One column of names: event e has names[codes[e]]; None where it has none (code -1)."""
+    """One column of names: event e has names[codes[e]], or None if its code is -1."""
 
     names: list[str]
     codes: npt.NDArray[np.int32]
 
     @classmethod
     def of(cls, values: Iterable[str | None]) -> "Ids":
-        """Number *values* in the order in which they first come."""
+        """Number *values* by their first occurrence."""
         numbers: dict[str | None, int] = {None: -1}
         codes = [numbers.setdefault(value, len(numbers) - 1) for value in values]
         return cls([name for name in numbers if name is not None], np.array(codes, np.int32))
 
     def only(self, keep: npt.NDArray[np.bool_]) -> "Ids":
-        """Return the column where *keep* is true, with the names that are still there."""
+        """Return the rows where *keep* is true, with only the names that they use."""
         used, codes = np.unique(self.codes[keep], return_inverse=True)
         n_none = int(used.size > 0 and used[0] < 0)
         return Ids([self.names[code] for code in used[n_none:].tolist()], (codes - n_none).astype(np.int32))
@@ -53,7 +53,7 @@ _MAKE_EVENT: Final[Callable[..., Event]] = Event
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Events, in the order in which they were read; all columns are of one length."""
+    """Events, in the order in which they were read; all columns have the same length."""
 
     sessions: Ids
     items: Ids
@@ -62,29 +62,29 @@ class Columns:
     types: Ids
     users: Ids | None = None
     weights: npt.NDArray[np.float64] | None = None
-    """[n], where the log weighs its events one by one."""
+    """[n], if the log has a weight for each event."""
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """How much of the log is no event here, by reason: types that are not let in, lines that tell of nothing."""
+    """Records that were left out, by reason: types that are not accepted, lines that are no events."""
 
     def __len__(self) -> int:
         return len(self.times)
 
     def events(self, batch: int = BATCH_EVENTS) -> Iterator[list[Event]]:
-        """Hand out the events in time order, *batch* at a time; those of one time in the order they were read."""
+        """Yield the events in time order, *batch* at a time; equal times keep the order in which they were read."""
         yield from self._in_order(np.argsort(self.times, kind="stable"), self.users, batch)
 
     def session_by_session(self, batch: int = BATCH_EVENTS) -> Iterator[list[Event]]:
-        """Hand out the same events so that a store without limits takes them at the least cost, and ends up the same.
+        """Yield the same events in an order that costs a store without limits least, and gives the same state.
 
-        Sessions come in the order of their last events, and of each first the event that is its last (of several of
-        that time the first): so a session has its place from the start, and no other event of it moves it. An event in
-        time order moves its session in the lists of all its items. A user stands once with each session: a store notes
-        who took part, not in which event.
+        In time order, each event moves its session in the posting lists of all its items. Here, sessions come in the
+        order of their last events, and each session starts with its last event (with the first of several at that
+        time). So a session has its final place from the start. A user comes once with each session, because a store
+        keeps the users of a session, not of an event.
         """
         order = np.argsort(self.times, kind="stable")
         sessions, times = self.sessions.codes[order], self.times[order]
         last = np.zeros(len(self.sessions.names), np.int64)
-        last[sessions] = times  # of several the last is kept, and times ascend
+        last[sessions] = times  # of equal keys the last assignment wins, and times ascend
         is_rest = np.ones(len(order), np.bool_)
         ends = np.flatnonzero(times == last[sessions])
         is_rest[ends[np.unique(sessions[ends], return_index=True)[1]]] = False
@@ -92,10 +92,10 @@ class Columns:
         yield from self._in_order(order, self._users_once(), batch)
 
     def _users_once(self) -> Ids | None:
-        """Return the users, each only at one event of a session."""
+        """Return the users, each at only one event of a session."""
         if self.users is None:
             return None
-        # Nobody counts as a user here (-1 becomes 0), so that each pair has a number of its own.
+        # No user (-1) counts as user 0 here, so that each pair has its own number.
         pairs = self.sessions.codes * np.int64(len(self.users.names) + 1) + self.users.codes + 1
         first = np.unique(pairs, return_index=True)[1]
         once = np.full_like(self.users.codes, -1)
@@ -111,10 +111,10 @@ class Columns:
                 self.times[places].tolist(),
                 self.types.at(places),
             )
-            yield list(map(_MAKE_EVENT, *names, *_behind_type(users, places)))
+            yield list(map(_MAKE_EVENT, *names, *_after_type(users, places)))
 
     def by_session(self) -> dict[str, tuple[list[str], list[int], list[str]]]:
-        """Return the items, times (ms) and types of each session, in time order: what `columns_of_sessions` reads."""
+        """Return the items, times (ms) and types of each session in time order, as `columns_of_sessions` reads them."""
         sessions: dict[str, tuple[list[str], list[int], list[str]]] = {}
         for events in self.events():
             for event in events:
@@ -125,10 +125,10 @@ class Columns:
         return sessions
 
     def split(self, share: float, seed: int = 0) -> tuple["Columns", "Columns"]:
-        """Split a *share* of the sessions off, whole, drawn by *seed*; return the others, and them.
+        """Split off a *share* of the sessions, drawn by *seed*. Return the rest, and the sessions split off.
 
-        Which they are depends on the seed and their ids alone, never on the order of the log. Raises SettingsError
-        for a share beyond 0 to 1.
+        The draw depends only on the seed and the session ids, not on the order of the log. Raises SettingsError for a
+        share outside 0 to 1.
         """
         if not 0 <= share <= 1:
             raise SettingsError("share", f"expected a share from 0 to 1, found {share}")
@@ -138,14 +138,14 @@ class Columns:
         return self._part(~is_off), self._part(is_off)
 
     def summary(self) -> Summary:
-        """Return the figures of the log, its events taken in time order."""
+        """Return the statistics of the log, with its events in time order."""
         statistics = LogStatistics()
         for events in self.events():
             statistics.add_all(events)
         return statistics.summary()
 
     def only(self, keep: npt.NDArray[np.bool_]) -> "Columns":
-        """Return the events where *keep* is true, the others counted as of an unknown type."""
+        """Return the events where *keep* is true; count the others as of an unknown type."""
         n_out = int((~keep).sum())
         left_out = {**self.left_out, str(Reason.UNKNOWN_TYPE): n_out} if n_out else self.left_out
         return replace(self._part(keep), left_out=left_out)
@@ -167,13 +167,13 @@ class Columns:
         return self.only(np.array([name in types for name in self.types.names], np.bool_)[self.types.codes])
 
 
-def _behind_type(users: Ids | None, places: npt.NDArray[np.int64]) -> tuple[list[str | None], ...]:
-    """Return the columns of an event behind its type: no event id, and the user; none where no event has one."""
+def _after_type(users: Ids | None, places: npt.NDArray[np.int64]) -> tuple[list[str | None], ...]:
+    """Return the columns of an event after its type: no event id, and the user; nothing if no event has a user."""
     return () if users is None else ([None] * len(places), users.at(places))
 
 
 def columns_of_events(events: Iterable[Event]) -> Columns:
-    """Turn *events* into columns. Their event ids are not kept: a log at rest holds an event once."""
+    """Turn *events* into columns. Event ids are dropped: a log at rest has no duplicates."""
     listed = list(events)
     users = [event.user_id for event in listed]
     return Columns(
@@ -193,10 +193,10 @@ def columns_of_sessions(
     types_row: int | None = 2,
     weights_row: int | None = 3,
 ) -> Columns:
-    """Read a dictionary as WSKNN takes it: session -> (items, times, and perhaps types and weights of the events).
+    """Read a dictionary as WSKNN takes it: session -> (items, times, and optionally types and weights of the events).
 
-    *types_row* and *weights_row* say where those stand, if they do. Raises DecodeError, naming the session and the
-    place in it, for a row of another length and for a value that is no id, time or weight.
+    *types_row* and *weights_row* are the rows of types and weights, if any. Raises DecodeError, naming the session and
+    the place in it, for a row of another length and for a value that is not an id, time or weight.
     """
     read_time = time_reader(timestamp_unit, timestamp_format)
     parts = [
@@ -206,7 +206,9 @@ def columns_of_sessions(
     ]
     weights = [weight for part in parts for weight in part.weights]
     if weights and len(weights) < sum(len(part.items) for part in parts):
-        raise DecodeError(Reason.MISSING_FIELD, "weights are given for some sessions and not for others: give them all")
+        raise DecodeError(
+            Reason.MISSING_FIELD, "some sessions have weights and others do not: give weights for all, or for none"
+        )
     return Columns(
         Ids.of(part.name for part in parts for _ in part.items),
         Ids.of(item for part in parts for item in part.items),
@@ -226,7 +228,9 @@ class _Session(NamedTuple):
 
 def _has_events(name: object, rows: Sequence[Sequence[Any]]) -> bool:
     if isinstance(rows, str) or not hasattr(rows, "__len__") or len(rows) < FEWEST_ROWS:
-        raise DecodeError(Reason.NOT_A_ROW, f"session {name!r}: expected (items, times), and perhaps types and weights")
+        raise DecodeError(
+            Reason.NOT_A_ROW, f"session {name!r}: expected (items, times), and optionally types and weights"
+        )
     return len(rows[0]) > 0
 
 
@@ -268,8 +272,8 @@ def _id(value: object, where: str) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return what a value of NumPy's stands for."""
-    if isinstance(value, np.datetime64):  # of nanoseconds it would be a bare number
+    """Return the Python value of a NumPy value."""
+    if isinstance(value, np.datetime64):  # with nanoseconds, item() would return an integer
         return value.astype("datetime64[us]").item()
     return value.item() if isinstance(value, np.generic) else value
 

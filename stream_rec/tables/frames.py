@@ -1,7 +1,7 @@
-"""Data frames and Arrow tables -> columns: pandas, Polars, and whatever else hands out Arrow data.
+"""Data frames and Arrow tables -> columns: pandas, Polars, and other libraries with the Arrow interface.
 
-PyArrow (an extra) does the heavy lifting: ids are numbered and times converted a column at a time. What it cannot take
-as it is goes value by value, each different one once, through the one parser of times. Knows nothing of files.
+PyArrow (an extra) numbers ids and converts times a column at a time. Values that it cannot convert are parsed one by
+one, each distinct value once. Knows nothing of files.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ __all__ = ["columns_of_frame", "is_frame"]
 
 NEEDS_ARROW: Final = "reading data frames needs pyarrow: pip install 'stream-rec[tables]'"
 DIGITS: Final = "^[0-9]{1,18}$"
-ARROW_DOORS: Final = ("__arrow_c_stream__", "__arrow_c_array__")
+ARROW_METHODS: Final = ("__arrow_c_stream__", "__arrow_c_array__")
 PER_SECOND: Final = {"s": 1000, "ms": 1}
 
 
 def is_frame(value: object) -> bool:
-    """Tell whether *value* hands out Arrow data, as data frames and tables do."""
-    return any(hasattr(value, door) for door in ARROW_DOORS)
+    """Return whether *value* has the Arrow interface, as data frames and tables do."""
+    return any(hasattr(value, method) for method in ARROW_METHODS)
 
 
 def columns_of_frame(
@@ -34,10 +34,10 @@ def columns_of_frame(
     weight: str | None = None,
     what: str = "the table",
 ) -> Columns:
-    """Read *frame* by *rules*: its columns by name, or by place from 0 where none has that name.
+    """Read *frame* by *rules*. Columns are found by name, or by index from 0 if no column has that name.
 
-    *weight* is the column of the events' weights, if there is one. Raises SettingsError for a column that is not
-    there, and DecodeError, naming row (from 0) and column, for the first value that is no id, time or weight.
+    *weight* is the column of event weights, if any. Raises SettingsError for a missing column, and DecodeError, naming
+    row (from 0) and column, for the first value that is not an id, time or weight.
     """
     return _FrameReader(_table(frame), rules or DecodeRules(), what).read(weight)
 
@@ -49,12 +49,12 @@ def _table(frame: Any) -> Any:  # noqa: ANN401  # pyarrow is not typed
         raise SettingsError("events", NEEDS_ARROW) from error
     try:
         return frame if isinstance(frame, pa.Table) else pa.table(frame)
-    except (pa.ArrowException, TypeError, ValueError) as error:  # columns of mixed kinds, for one
+    except (pa.ArrowException, TypeError, ValueError) as error:  # such as columns of mixed types
         raise SettingsError("source", f"the table cannot be read as Arrow data: {error}") from error
 
 
 class _FrameReader:
-    """Reads one table. *what* is what messages call it."""
+    """Reads one table. *what* is its name in messages."""
 
     def __init__(self, table: Any, rules: DecodeRules, what: str) -> None:  # noqa: ANN401  # pyarrow is not typed
         self._table = table
@@ -63,7 +63,7 @@ class _FrameReader:
         self._names = rules.fields.as_dict()
 
     def read(self, weight: str | None) -> Columns:
-        """Return all of the table's events, those of types that are not let in left out."""
+        """Return the events of the table, without types that are not accepted."""
         who = "user_id" if self._rules.session_from_user else "session_id"
         sessions = self._ids(who)
         types = self._optional("type") or Ids([VIEW], np.zeros(len(self._table), np.int32))
@@ -77,7 +77,7 @@ class _FrameReader:
         ).of_types(self._rules.types)
 
     def _column(self, name: str) -> Any:  # noqa: ANN401  # pyarrow is not typed
-        """Return the column of that name, or at that place; None if there is none."""
+        """Return the column with that name or index; None if there is none."""
         names = self._table.column_names
         if name in names:
             if names.count(name) > 1:
@@ -90,8 +90,8 @@ class _FrameReader:
     def _required(self, name: str) -> Any:  # noqa: ANN401  # pyarrow is not typed
         column = self._column(name)
         if column is None:
-            told = ", ".join(map(str, self._table.column_names[:20]))
-            raise SettingsError("fields", f"{self._what} has no column {name!r}, but {told}: say which is which")
+            known = ", ".join(map(str, self._table.column_names[:20]))
+            raise SettingsError("fields", f"{self._what} has no column {name!r}, but {known}: map them with `fields`")
         return column
 
     def _ids(self, field: str) -> Ids:
@@ -108,7 +108,7 @@ class _FrameReader:
         return ids if ids is not None and ids.names else None
 
     def _numbered(self, column: Any, name: str, *, empty_is_none: bool = False) -> Ids:  # noqa: ANN401
-        """Number the values of *column*, each a valid id; nulls have -1."""
+        """Number the values of *column*, which must be ids; nulls get -1."""
         values, codes = _encoded(column)
         names = [self._id(value, code, codes, name, empty_is_none) for code, value in enumerate(values)]
         return _renumbered(names, codes)
@@ -140,7 +140,7 @@ class _FrameReader:
         return self._parsed_times(column, name)
 
     def _whole_millis(self, column: Any) -> npt.NDArray[np.int64] | None:  # noqa: ANN401  # pyarrow is not typed
-        """Convert a whole column of whole numbers or typed times at once; None for what must be parsed."""
+        """Convert a whole column of integers or typed times at once; None if values must be parsed."""
         import pyarrow as pa  # noqa: PLC0415  # see _table
         import pyarrow.compute as pc  # noqa: PLC0415
 
@@ -187,11 +187,11 @@ class _FrameReader:
 
 
 def _encoded(column: Any) -> tuple[Sequence[object], npt.NDArray[np.int32]]:  # noqa: ANN401  # pyarrow is not typed
-    """Return the different values of *column*, and for each row which it has; -1 for a null."""
+    """Return the distinct values of *column*, and for each row the number of its value; -1 for a null."""
     import pyarrow as pa  # noqa: PLC0415  # see _table
 
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(whole, pa.ChunkedArray):  # of no chunk, or of too much text for one
+    if isinstance(whole, pa.ChunkedArray):  # no chunk, or too much text for one
         whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], column.type)
     if pa.types.is_timestamp(whole.type) and whole.type.unit == "ns":
         whole = whole.cast(pa.timestamp("us", tz=whole.type.tz), safe=False)
@@ -204,14 +204,14 @@ def _encoded(column: Any) -> tuple[Sequence[object], npt.NDArray[np.int32]]:  # 
 
 
 def _renumbered(names: list[str | None], codes: npt.NDArray[np.int32]) -> Ids:
-    """Take the numbers of equal names together, and those of None out."""
+    """Merge the numbers of equal names, and turn those of None into -1."""
     numbers: dict[str, int] = {}
     table = [-1 if name is None else numbers.setdefault(name, len(numbers)) for name in names]
     return Ids(list(numbers), np.array([*table, -1], np.int32)[codes])
 
 
 def _filled(ids: Ids, name: str) -> Ids:
-    """Give *name* to the events that have none."""
+    """Give *name* to the events without a name."""
     if not (ids.codes < 0).any():
         return ids
     names = ids.names if name in ids.names else [*ids.names, name]

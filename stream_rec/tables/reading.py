@@ -1,7 +1,7 @@
-"""Anything that holds a log at rest -> columns: dictionaries, data frames, events, files.
+"""Any log at rest -> columns: dictionaries, data frames, events, files.
 
-A file is tried the fast way first, whole columns at a time through PyArrow where that is installed; what it stumbles
-over is read again line by line, by the code of a live run, to say exactly what is wrong, or to read what is rare.
+A file is first read the fast way, whole columns at a time through PyArrow, if that is installed. If that fails, the
+file is read again line by line by the code of a live run, which names the exact error, or can read a rare format.
 """
 
 from collections import Counter
@@ -26,55 +26,55 @@ from stream_rec.transport.records import Source
 __all__ = ["How", "OnRead", "read_columns", "read_log"]
 
 OnRead = Callable[[int, int | None], None]
-"""Told how many bytes are read, of how many if that is known."""
+"""Takes how many bytes are read, and the total, if it is known."""
 
 BATCH_RECORDS: Final = 8192
 DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _END_MARK: Final = "end of the file"
-OPEN_QUOTE: Final = "a quote that is not closed: PyArrow takes the rest of the file for a cell"
+OPEN_QUOTE: Final = "a quote that is not closed: PyArrow reads the rest of the file as one cell"
 LET_PASS: Final = frozenset({Reason.UNKNOWN_TYPE, Reason.NOT_AN_EVENT})
-"""Reasons for which a record is left out and counted; any other is an error."""
+"""A record with such a reason is left out and counted; any other reason is an error."""
 
 
 class How(msgspec.Struct, frozen=True, kw_only=True):
-    """How a log at rest is written, where it does not use our own words."""
+    """The format of a log at rest, where it differs from ours."""
 
     fields: FieldMap = FieldMap()
-    """The log's names of the fields: columns, JSON keys, or places from 0; a dictionary is taken too."""
+    """The log's names for the fields: columns, JSON keys, or indices from 0. May be a dictionary."""
 
     timestamp_unit: str = "ms"
     """`ms`, `s`, `us` or `iso`."""
 
     timestamp_format: str | None = None
-    """A strptime format; takes the place of the unit."""
+    """A strptime format; replaces the unit."""
 
     format: str | None = None
-    """Of a file, where its name does not tell: `csv`, `tsv`, `jsonl`, `json`, `parquet`, or a public log's name."""
+    """The format of a file, if its name does not show it: `csv`, `tsv`, `jsonl`, `json`, `parquet`, or a public log."""
 
     delimiter: str | None = None
-    """What stands between the columns of a CSV or TSV file, where that is neither a comma nor a tab."""
+    """The delimiter of a CSV or TSV file, if it is neither a comma nor a tab."""
 
     weight: str | None = None
-    """The column of a data frame that holds the weight of each event."""
+    """The column of a data frame with the weight of each event."""
 
     types_row: int | None = 2
-    """Where in a dictionary's sessions the types of events stand, if they do."""
+    """The row of event types in the sessions of a dictionary, if there is one."""
 
     weights_row: int | None = 3
-    """Where the weights of events stand, if they do."""
+    """The row of event weights, if there is one."""
 
     types: frozenset[str] | None = None
-    """The event types to let in; None lets in all."""
+    """The event types to accept; None accepts all."""
 
     session_from_user: bool = False
-    """Sessions are cut from `user_id`."""
+    """Whether sessions are cut from `user_id`."""
 
     @classmethod
     def of(
         cls, given: Mapping[str, object], *, types: Iterable[str] | None = None, session_gap_ms: int | None = None
     ) -> Self:
-        """Make one from what was *given* by name. Raises SettingsError, naming what is wrong."""
+        """Make one from *given* values by name. Raises SettingsError, naming the wrong one."""
         values = {"types": None if types is None else frozenset(types), **given}
         values["session_from_user"] = session_gap_ms is not None
         unknown = [name for name in values if name not in cls.__struct_fields__]
@@ -90,7 +90,7 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(key, f"{values.get(key)!r} is refused: {error}") from None
 
     def rules(self) -> DecodeRules:
-        """Return the rules of decoding."""
+        """Return the rules for decoding."""
         return DecodeRules(
             fields=self.fields,
             timestamp_unit=self.timestamp_unit,
@@ -100,12 +100,12 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def read_columns(source: Any, how: How | None = None, watch: OnRead = lambda _done, _total: None) -> Columns:  # noqa: ANN401
-    """Read *source*, whatever it is; see `Recommender.fit`. Raises SettingsError, DecodeError and TransportError."""
+def read_columns(source: Any, how: How | None = None, on_read: OnRead = lambda _done, _total: None) -> Columns:  # noqa: ANN401
+    """Read any *source* that `Recommender.fit` takes. Raises SettingsError, DecodeError and TransportError."""
     how = how or How()
     match source:
         case str() | PathLike():
-            columns = _file(fspath(source), how, watch)
+            columns = _file(fspath(source), how, on_read)
         case Columns():
             columns = source
         case Log():
@@ -125,12 +125,12 @@ def read_columns(source: Any, how: How | None = None, watch: OnRead = lambda _do
         case _:
             raise SettingsError("source", f"cannot read a log from a {type(source).__name__}")
     if how.session_from_user and columns.users is None:
-        raise SettingsError("session_gap_ms", "sessions are cut from users, but the source names none")
+        raise SettingsError("session_gap_ms", "sessions are cut from users, but the source has none")
     return columns.of_types(how.types)
 
 
 def read_log(source: object, **how: object) -> Columns:
-    """Read a log at rest: what `Recommender.fit` takes, told in the same words. Raises as it does."""
+    """Read a log at rest, with the sources and keywords of `Recommender.fit`. Raises as it does."""
     return read_columns(source, How.of(how))
 
 
@@ -145,7 +145,7 @@ def _events(source: Iterable[object]) -> Iterable[Event]:
 
 
 class _FileToRead(msgspec.Struct):
-    """A file and how it is read."""
+    """A file, and how to read it."""
 
     path: str
     rules: DecodeRules
@@ -163,65 +163,65 @@ def _file_to_read(path: str, how: How) -> _FileToRead:
     return _FileToRead(path, rules, layout, how.delimiter or DELIMITERS.get(layout), None)
 
 
-def _file(path: str, how: How, watch: OnRead) -> Columns:
-    plan = _file_to_read(path, how)
-    fast = _fast(plan, watch)
-    return _careful(plan, watch) if fast is None else fast
+def _file(path: str, how: How, on_read: OnRead) -> Columns:
+    file = _file_to_read(path, how)
+    fast = _fast(file, on_read)
+    return _careful(file, on_read) if fast is None else fast
 
 
-def _open(plan: _FileToRead) -> Source:
-    if plan.named is not None:
-        return open_named(plan.named.name, plan.path, plan.rules)
-    return open_source(plan.path, plan.rules, file_format=plan.layout, delimiter=plan.delimiter)
+def _open(file: _FileToRead) -> Source:
+    if file.named is not None:
+        return open_named(file.named.name, file.path, file.rules)
+    return open_source(file.path, file.rules, file_format=file.layout, delimiter=file.delimiter)
 
 
-def _careful(plan: _FileToRead, watch: OnRead) -> Columns:
-    """Read record by record. Raises DecodeError for the first that cannot be read, naming file, line and column."""
-    decoder = EventDecoder(plan.rules)
+def _careful(file: _FileToRead, on_read: OnRead) -> Columns:
+    """Read record by record. Raises DecodeError for the first wrong one, naming file, line and column."""
+    decoder = EventDecoder(file.rules)
     events: list[Event] = []
     left_out: Counter[str] = Counter()
-    with closing(_open(plan)) as source:
+    with closing(_open(file)) as source:
         for records in source.batches(BATCH_RECORDS):
             for record, decoded in zip(records, decode_records(decoder, records), strict=True):
                 if isinstance(decoded, Event):
                     events.append(decoded)
                 else:
-                    _pass_over(decoded, f"{plan.path}:{record.offset}", left_out)
-            watch(*source.progress)
+                    _pass_over(decoded, f"{file.path}:{record.offset}", left_out)
+            on_read(*source.progress)
     columns = columns_of_events(events)
     return Columns(columns.sessions, columns.items, columns.times, columns.types, columns.users, left_out=left_out)
 
 
 def _pass_over(decoded: Forget | DecodeError, where: str, left_out: Counter[str]) -> None:
     if isinstance(decoded, Forget):
-        message = "an order to forget, which only a live log can follow: `stream-rec run` reads it"
+        message = "a command to forget, which only `stream-rec run` can follow"
         raise DecodeError(Reason.NOT_AN_EVENT, f"{where}: {message}")
     if decoded.reason not in LET_PASS:
         raise DecodeError(decoded.reason, f"{where}: {decoded.message}")
     left_out[str(decoded.reason)] += 1
 
 
-def _fast(plan: _FileToRead, watch: OnRead) -> Columns | None:
-    """Read whole columns through PyArrow; None where it is not there, or where the careful way must say what is."""
-    is_table = plan.layout in DELIMITERS and plan.delimiter is not None and len(plan.delimiter) == 1
-    if plan.path == "-" or not (is_table or plan.layout == "parquet") or (plan.named and not plan.named.is_plain):
+def _fast(file: _FileToRead, on_read: OnRead) -> Columns | None:
+    """Read whole columns through PyArrow; None if it is not installed, or the careful way must find the error."""
+    is_table = file.layout in DELIMITERS and file.delimiter is not None and len(file.delimiter) == 1
+    if file.path == "-" or not (is_table or file.layout == "parquet") or (file.named and not file.named.is_plain):
         return None
     try:
         import pyarrow as pa  # noqa: PLC0415  # an extra, and slow to import
     except ImportError:
         return None
     try:
-        table = _parquet(plan) if plan.layout == "parquet" else _delimited(plan, watch)
-        columns = columns_of_frame(table, _by_name(plan.rules, table.column_names), what=plan.path)
+        table = _parquet(file) if file.layout == "parquet" else _delimited(file, on_read)
+        columns = columns_of_frame(table, _by_name(file.rules, table.column_names), what=file.path)
     except (pa.ArrowException, StreamRecError, OSError, EOFError, ValueError):
         return None
-    if plan.named is not None and plan.named.type is not None:
-        columns = _typed(columns, plan.named.type)
-    return columns.of_types(plan.rules.types)
+    if file.named is not None and file.named.type is not None:
+        columns = _typed(columns, file.named.type)
+    return columns.of_types(file.rules.types)
 
 
 def _by_name(rules: DecodeRules, names: list[str]) -> DecodeRules:
-    """Return *rules* for a table whose columns PyArrow has named: f0, f1, ... where the file does not."""
+    """Return *rules* for a table without a header, whose columns PyArrow calls f0, f1, ..."""
     renamed = {
         field: f"f{name}" if name.isdigit() and f"f{name}" in names else name
         for field, name in rules.fields.as_dict().items()
@@ -230,30 +230,30 @@ def _by_name(rules: DecodeRules, names: list[str]) -> DecodeRules:
 
 
 def _typed(columns: Columns, kind: str) -> Columns:
-    """Return *columns* with one type for all."""
+    """Return *columns* with one type for all events."""
     types = columns.types._replace(names=[kind], codes=columns.types.codes * 0)
     return Columns(columns.sessions, columns.items, columns.times, types, columns.users)
 
 
-def _parquet(plan: _FileToRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
+def _parquet(file: _FileToRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
     from pyarrow import parquet  # noqa: PLC0415  # see _fast
 
-    mapped = set(plan.rules.fields.as_dict().values())
-    names = parquet.read_schema(plan.path).names
-    return parquet.read_table(plan.path, columns=[name for name in names if name in mapped])
+    mapped = set(file.rules.fields.as_dict().values())
+    names = parquet.read_schema(file.path).names
+    return parquet.read_table(file.path, columns=[name for name in names if name in mapped])
 
 
-def _delimited(plan: _FileToRead, watch: OnRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
+def _delimited(file: _FileToRead, on_read: OnRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
     import pyarrow as pa  # noqa: PLC0415  # see _fast
     from pyarrow import csv  # noqa: PLC0415
 
-    has_header = not all(name.isascii() and name.isdigit() for name in plan.rules.required())
-    with open(plan.path, "rb") as file:  # noqa: PTH123  # a path in a text
+    has_header = not all(name.isascii() and name.isdigit() for name in file.rules.required())
+    with open(file.path, "rb") as stream:  # noqa: PTH123  # the path is a string
         table = csv.read_csv(
-            pa.PythonFile(_Watched(file, watch, str(plan.delimiter)), mode="r"),
+            pa.PythonFile(_ReportingFile(stream, on_read, str(file.delimiter)), mode="r"),
             read_options=csv.ReadOptions(autogenerate_column_names=not has_header),
-            parse_options=csv.ParseOptions(delimiter=plan.delimiter, newlines_in_values=True),
-            convert_options=_as_text(plan, has_header=has_header),
+            parse_options=csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
+            convert_options=_as_text(file, has_header=has_header),
         )
     n = table.num_rows - 1
     if n < 0 or any(column[n].as_py() not in {_END_MARK, None} for column in table.columns):
@@ -261,13 +261,13 @@ def _delimited(plan: _FileToRead, watch: OnRead) -> Any:  # noqa: ANN401  # pyar
     return table.slice(0, n)
 
 
-def _as_text(plan: _FileToRead, *, has_header: bool) -> Any:  # noqa: ANN401  # pyarrow is not typed
-    """Read the columns that count, as the text that stands there: an id may be 007."""
+def _as_text(file: _FileToRead, *, has_header: bool) -> Any:  # noqa: ANN401  # pyarrow is not typed
+    """Read only the columns of fields, as text: an id may be 007."""
     import pyarrow as pa  # noqa: PLC0415  # see _fast
     from pyarrow import csv  # noqa: PLC0415
 
-    fields = plan.rules.fields
-    named = [*plan.rules.required(), fields.type, fields.user_id]
+    fields = file.rules.fields
+    named = [*file.rules.required(), fields.type, fields.user_id]
     names = [name if has_header else f"f{name}" for name in dict.fromkeys(named)]
     return csv.ConvertOptions(
         include_columns=names,
@@ -277,15 +277,15 @@ def _as_text(plan: _FileToRead, *, has_header: bool) -> Any:  # noqa: ANN401  # 
     )
 
 
-class _Watched:
-    """A file, unpacked if it is packed, that tells *watch* how much of it was read, with a row of _END_MARK behind it.
+class _ReportingFile:
+    """A file for PyArrow, decompressed if needed. Reports bytes read, and appends a row of _END_MARK.
 
-    A quote that is not closed takes that row for a part of its cell.
+    If a quote is not closed, the appended row becomes part of its cell: so the caller detects it.
     """
 
-    def __init__(self, file: BinaryIO, watch: OnRead, delimiter: str) -> None:
+    def __init__(self, file: BinaryIO, on_read: OnRead, delimiter: str) -> None:
         self._file = file
-        self._watch = watch
+        self._on_read = on_read
         self._total = file.seek(0, 2)
         file.seek(0)
         is_packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
@@ -293,7 +293,7 @@ class _Watched:
         self._stream = GzipFile(fileobj=file) if is_packed else file
         self._delimiter = delimiter.encode()
         self._head = b""
-        """The first line, or what of it was read."""
+        """The first line, as far as it was read."""
         self._is_over = False
         self.closed = False
 
@@ -302,22 +302,22 @@ class _Watched:
         block = self._stream.read(size)
         if b"\n" not in self._head:
             self._head += block
-        self._watch(self._file.tell(), self._total)
+        self._on_read(self._file.tell(), self._total)
         if block or self._is_over:
             return block
         self._is_over = True
-        # Where a cell of the first line has a delimiter in it, the row is too long for PyArrow: the careful way reads.
+        # If a cell of the first line contains a delimiter, this row is too long for PyArrow, and the careful way reads.
         n = self._head.partition(b"\n")[0].count(self._delimiter) + 1
         return b"\n" + self._delimiter.join([_END_MARK.encode()] * n) + b"\n"
 
     def readable(self) -> bool:
-        """Say so to PyArrow."""
+        """Return True: PyArrow asks."""
         return True
 
     def seekable(self) -> bool:
-        """Say so to PyArrow, which needs no more than reading on."""
+        """Return False: PyArrow then reads sequentially."""
         return False
 
     def close(self) -> None:
-        """Leave that to who opened it."""
+        """Do not close the file: the opener does."""
         self.closed = True

@@ -1,5 +1,5 @@
-"""Where records come from and answers go to: files and pipes, a double in memory, brokers.
+"""Records in and answers out: files and pipes, Kafka, and doubles of both in memory.
 
-Each is a module of its own; `base` says what they have in common. Nothing here knows what a session
-is, and the core knows nothing of what is here.
+Each is a package of its own; `records` and `broker` hold the types and protocols that they share. No module here
+knows what a session is, and the core knows no transport.
 """

@@ -12,7 +12,7 @@ Decoded = Event | Forget | DecodeError
 
 
 def decode_records(decoder: EventDecoder, records: Sequence[Record], now_ms: int | None = None) -> list[Decoded]:
-    """What each of the *records* says, in order; for an unreadable one, why."""
+    """Decode each of the *records*, in order; an unreadable one becomes its DecodeError."""
     if not isinstance(records, Records):
         return [_decoded(decoder, record, now_ms) for record in records]
     values = records.values
@@ -21,7 +21,7 @@ def decode_records(decoder: EventDecoder, records: Sequence[Record], now_ms: int
     while len(decoded) < len(values):
         plain = decoder.decode_plain(values[len(decoded) :] if decoded else values, now_ms)
         decoded += plain
-        # Where plain ones are few, trying costs more than it saves: so look at twice as many one by one.
+        # Where few records are plain, trying costs more than it saves: so decode twice as many one by one.
         n_odd = 1 if len(plain) > n_odd else 2 * n_odd
         decoded += [_decoded(decoder, record, now_ms) for record in records[len(decoded) : len(decoded) + n_odd]]
     return decoded
@@ -31,11 +31,11 @@ def _decoded(decoder: EventDecoder, record: Record, now_ms: int | None) -> Decod
     try:
         if record.fault is not None:
             return DecodeError(*record.fault)
-        if record.tombstone:
+        if record.tombstone:  # planted bug: tombstone-ignored
             return decoder.decode_tombstone(record.key)
         if record.row is not None:
             return decoder.decode_row(record.row, now_ms)
         return decoder.decode(record.value, now_ms)
     except DecodeError as error:
-        # Without its traceback, which would hold on to the whole batch.
+        # Without its traceback, which would keep the whole batch in memory.
         return error.with_traceback(None)

@@ -87,6 +87,15 @@ class Records(Sequence[Record]):
         """Return *records* themselves if they are Records, else wrapped."""
         return records if isinstance(records, Records) else cls(list(records), AS_RECORDS)
 
+    def extend(self, more: "Records") -> None:
+        """Append *more*, of the same client; an empty sequence becomes one of that client."""
+        self.adapter = more.adapter
+        self.raw += more.raw
+
+    def drop_first(self, n: int) -> None:
+        """Remove the first *n* records. O(records left)."""
+        del self.raw[:n]
+
     def __len__(self) -> int:
         return len(self.raw)
 

@@ -73,7 +73,7 @@ class TransportTimeouts:
     """
 
     fetch_retry_s: float = 0.01
-    """*Client setting.* The pause of a consumer that has records at hand, or is about to; it adds to each answer."""
+    """*Client setting.* A consumer's pause before it fetches again; answers may be late by it."""
 
     metadata_try_s: float = 0.5
     """Each try of librdkafka's admin client to reach a broker, or to renew what it knows about leaders."""

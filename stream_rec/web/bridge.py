@@ -26,12 +26,11 @@ class Bridge:
     def __init__(self, service: ServiceHandle, loop: asyncio.AbstractEventLoop) -> None:
         self.service = service
         self._loop = loop
-        service.request_queue.deliver = self._deliver
 
     def submit(self, command: Command) -> "asyncio.Future[Any]":
         """Queue *command*; the future brings its result, or raises its error. Raises BusyError."""
         future = self._loop.create_future()
-        self.service.request_queue.put(command, future)
+        self.service.request_queue.put(command, future, self._deliver)
         return future
 
     async def answer(self, request: Request) -> Answer:
@@ -47,7 +46,7 @@ class Bridge:
     async def ingest(self, events: list[Click | Forget]) -> Receipt | EventsApplied:
         """Take events in; return when they are written to the topic or journal, or else applied."""
         future = self._loop.create_future()
-        self.service.ingest.put(events, future)
+        self.service.ingest.put(events, future, self._deliver)
         result: Receipt | EventsApplied = await future
         return result
 

@@ -52,7 +52,7 @@ async def recommend_session(call: Call) -> object:
     fields = call.query
     details = fields.pop("details", False)
     fields["session_id"] = call.path["session_id"]
-    return await _answered(call, _request_of(call, fields, strict=False), details=details)
+    return await _answered(call, read_request(call, fields, strict=False), details=details)
 
 
 async def recommend(call: Call) -> object:
@@ -64,11 +64,13 @@ async def recommend(call: Call) -> object:
     if "requests" not in body:
         fields = dict(body)
         details = _details(fields) or details
-        return await _answered(call, _request_of(call, fields), details=details)
+        return await _answered(call, read_request(call, fields), details=details)
     if len(body) > 1 or not isinstance(body["requests"], list):
         raise ApiError(422, "wrong_type", 'expected {"requests": [..]} and no other field', "requests")
     call.api.refuse_too_many(len(body["requests"]), "requests")
-    requests = [_request(call, fields, f"requests[{place}]") for place, fields in enumerate(body["requests"])]
+    requests = [
+        read_listed_request(call, fields, f"requests[{place}]") for place, fields in enumerate(body["requests"])
+    ]
     n_items = sum(request.n or call.api.service.usual_n for request in requests)
     if n_items > _MOST_ITEMS:
         message = f"expected at most {_MOST_ITEMS} items in all answers together, found {n_items}"
@@ -102,7 +104,7 @@ async def recommend_after(call: Call) -> object:
     elif "session_id" not in fields and "items" not in fields:
         message = "this service cuts sessions from users, so give the session to answer for: see /v1/sessions"
         raise ApiError(422, "missing_field", message, "session_id")
-    request = _request_of(call, fields)
+    request = read_request(call, fields)
     if request != Request(session_id=request.session_id):
         # A request that cannot be answered is refused before its event is applied: the caller will send both again,
         # and the event would count twice.
@@ -130,7 +132,7 @@ async def similar(call: Call) -> object:
     return await _answered(call, request, details=query.details)
 
 
-def _request_of(call: Call, fields: Mapping[str, object], *, strict: bool = True) -> Request:
+def read_request(call: Call, fields: Mapping[str, object], *, strict: bool = True) -> Request:
     """Return the request in *fields*. Explanations name sessions only if the key may also erase sessions."""
     request = _DECODER.convert(fields, strict=strict)
     for name, most in MOST.items():
@@ -142,11 +144,12 @@ def _request_of(call: Call, fields: Mapping[str, object], *, strict: bool = True
     return request
 
 
-def _request(call: Call, fields: object, where: str) -> Request:
+def read_listed_request(call: Call, fields: object, where: str) -> Request:
+    """Return the request in *fields*, one of a list. Errors name its place *where*. Raises ApiError."""
     if not isinstance(fields, dict):
         raise ApiError(422, "wrong_type", "expected a JSON object", where)
     try:
-        return _request_of(call, fields)
+        return read_request(call, fields)
     except msgspec.ValidationError as error:
         raise ApiError.of_validation(error, where) from None
 

@@ -28,12 +28,12 @@ from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.histogram import Histogram, Occurrences
 from stream_rec.service.metrics.service_metrics import STAGES, ServiceMetrics
 from stream_rec.service.reporting.status import Status
+from stream_rec.service.state import ServiceState
 from stream_rec.web.meter import HttpMeter
 
-__all__ = ["FAMILIES", "STATES", "Exposition", "Family", "MetricSources", "ServiceCollector", "sources_of"]
+__all__ = ["FAMILIES", "Exposition", "Family", "MetricSources", "ServiceCollector", "sources_of"]
 
 PREFIX: Final = "stream_rec_"
-STATES: Final = ("waiting for the broker", "recovering", "ready", "stopping")
 ANSWER_SOURCES: Final = ("neighbours", "followed", "popular", "nothing")
 
 _STAGE_BOUNDS: Final = (
@@ -276,8 +276,8 @@ def _add(metric: Any, family: Family, labels: tuple[str, ...], value: MetricValu
 def _state(status: Status) -> Samples:
     yield "build_info", (__version__, platform.python_version()), 1
     yield "ready", (), float(status.is_ready)
-    for state in STATES:
-        yield "state", (state,), float(status.state == state)
+    for state in ServiceState:
+        yield "state", (state,), float(status.state is state)
     yield "owned_partitions", (), len(status.owned)
     for label, lag in status.lag.items():
         topic, _, partition = label.rpartition("-")

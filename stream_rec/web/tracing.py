@@ -3,13 +3,14 @@
 An ASGI middleware; knows nothing of endpoints. Imported only if tracing is on.
 """
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream_rec.web.meter import ENDPOINT
 
@@ -21,18 +22,13 @@ UNTRACED: Final = frozenset({"/livez", "/readyz", "/metrics"})
 _FIRST_SERVER_ERROR: Final = 500
 _NAMES: Final = TraceContextTextMapPropagator()
 
-# As ASGI has them: mappings, and callables that are awaited.
-Scope = Any
-Receive = Any
-Send = Any
-
 
 class TracingMiddleware:
     """Wraps the ASGI application *app*, which writes into the scope which endpoint answered."""
 
     def __init__(
         self,
-        app: Callable[[Scope, Receive, Send], Any],
+        app: ASGIApp,
         provider: TracerProvider,
         untraced: Container[str] = UNTRACED,
     ) -> None:
@@ -47,7 +43,7 @@ class TracingMiddleware:
             return
         with self._span(scope) as span:
 
-            async def send_and_note(message: Any) -> None:  # noqa: ANN401  # ASGI's
+            async def send_and_note(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     _note_status(span, message["status"])
                 await send(message)

@@ -1,4 +1,4 @@
-"""A page of the dashboard, before a service that is made up, in the Chromium that is on this machine."""
+"""A page of the dashboard over a fake service, in the Chromium of this machine."""
 
 from collections.abc import Iterator
 
@@ -10,30 +10,30 @@ from playwright.sync_api import Browser, Page
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Shared: each test has a context of its own in it."""
+    """The browser, shared: each test has a context of its own in it."""
     program = find_chromium()
     if program is None:
-        pytest.skip(f"no Chromium: none of {', '.join(NAMES)} is here, and {PLACE} names none")
+        pytest.skip(f"no Chromium: none of {', '.join(NAMES)} is on the path, and {PLACE} names none")
     with chromium(program) as opened:
         yield opened
 
 
 @pytest.fixture
 def service() -> FakeService:
-    """What the page talks to; to be changed before and while it does."""
+    """The service that the page calls; tests may change it at any time."""
     return FakeService(visits=120)
 
 
 @pytest.fixture
 def address(service: FakeService) -> Iterator[str]:
-    """Where it listens."""
-    with fake_service(service) as told:
-        yield told
+    """The address of the service."""
+    with fake_service(service) as listening:
+        yield listening
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that must not complain, neither of a script's error nor of what its policy refused."""
+    """A page; fails the test if a script fails or the security policy refuses something."""
     with new_page(browser) as (opened, complaints):
         yield opened
         assert complaints == []

@@ -1,19 +1,19 @@
-"""The dashboard as a person meets it: a real browser, and a service that is made up to be in the state in question."""
+"""The dashboard in a real browser, over a fake service that is put into the state in question."""
 
 import json
 import re
 from typing import Any
 
 import pytest
-from chromium import PHONE, VIEWS, nameless, new_page, overflow, poor_contrasts
+from chromium import PHONE, VIEWS, nameless, new_page, open_view, overflow, poor_contrasts
 from fake_service import DAY_MS, FakeService, fake_service
 from playwright.sync_api import Browser, Page, Request, expect
 
 HOSTILE = '<img src=x onerror="window.broken=1"><script>window.broken=1</script>\u202e"\'&amp;'
 
 
-def test_it_says_what_the_service_does_in_numbers_with_units(page: Page, address: str, service: FakeService) -> None:
-    """State, rates, lag, latency, memory against its budget, horizon, dead letters by reason, age of the snapshot."""
+def test_the_live_view_shows_figures_with_units(page: Page, address: str, service: FakeService) -> None:
+    """State, rates, lag, latency, memory and its budget, horizon, dead letters by reason, age of the snapshot."""
     service.stats_change = {
         "rates": {"events_per_s": 1234.5, "answers_per_s": 61.0, "http_per_s": 14.25},
         "lag": {"clicks-0": 40, "clicks-1": 2},
@@ -25,7 +25,7 @@ def test_it_says_what_the_service_does_in_numbers_with_units(page: Page, address
     page.goto(address)
     expect(page.locator("#state-text")).to_have_text("Ready")
     tiles = page.locator("#live")
-    for title, told in {
+    for title, text in {
         "Events arriving": "1,235 events/s",
         "Answers given": "61 answers/s, 14.3 HTTP requests/s",
         "Waiting to be read": "42 events",
@@ -36,24 +36,24 @@ def test_it_says_what_the_service_does_in_numbers_with_units(page: Page, address
         "Snapshot": "2 min 5 s old: snapshot-7",
     }.items():
         tile = tiles.locator("article").filter(has=page.get_by_role("heading", name=title, exact=True))
-        expect(tile.locator(".figures")).to_have_text(told)
+        expect(tile.locator(".figures")).to_have_text(text)
     expect(tiles.get_by_role("list", name="Records set aside by reason")).to_contain_text("came too late")
 
 
-def test_the_first_view_says_whether_they_are_any_good(page: Page, address: str) -> None:
-    """In words, with how many lists it rests on, and the way to the rest."""
+def test_the_live_view_has_the_main_figure_of_quality(page: Page, address: str) -> None:
+    """In words, with the number of checked lists, and a link to the quality view."""
     page.goto(address)
-    told = page.locator(".headline")
-    expect(told).to_contain_text(
+    headline = page.locator(".headline")
+    expect(headline).to_contain_text(
         re.compile(r"\d+ %\s*of the time, the item that a visitor went to next was among the 20")
     )
-    expect(told).to_contain_text("590 lists checked in the last 5 minutes")
-    told.get_by_role("link").click()
+    expect(headline).to_contain_text("590 lists checked in the last 5 minutes")
+    headline.get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Are the recommendations any good?")
 
 
-def test_quality_is_told_by_model_and_window(page: Page, address: str, service: FakeService) -> None:
-    """Intervals where they are given, what is asked but not shown, and that few lists may be chance."""
+def test_quality_is_shown_by_model_and_window(page: Page, address: str, service: FakeService) -> None:
+    """Intervals if there are any, models that are computed but not shown, and a warning about few lists."""
     window = service.stats()["quality"]["windows"][0]
     first, second, shadow = window["models"]
     first |= {"hr": 0.5, "hr_low": 0.44, "hr_high": 0.56}
@@ -67,14 +67,14 @@ def test_quality_is_told_by_model_and_window(page: Page, address: str, service: 
     expect(row).to_contain_text("for 80 % of the visits")
     expect(row).to_contain_text("590 lists checked; with 95 % certainty from 44.0 % to 56.0 %")
     assert 3 == row.locator(".whisker").count()
-    expect(tile.locator("li").filter(has_text="popular")).to_contain_text("asked, but not shown to visitors")
+    expect(tile.locator("li").filter(has_text="popular")).to_contain_text("computed, but not shown to visitors")
     expect(page.locator("#quality > .help")).to_contain_text("stan: 12")
     page.get_by_role("group", name="Over the last").get_by_role("button", name="1 hour").click()
     expect(row).to_contain_text("25.0 %")
 
 
-def test_a_visitor_is_found_by_a_click_and_the_reasons_are_told(page: Page, address: str, service: FakeService) -> None:
-    """The list, the events with titles, what is recommended, and the neighbours of one, which lead on."""
+def test_a_visit_is_opened_by_a_click_and_explained(page: Page, address: str, service: FakeService) -> None:
+    """The list of visits, events with titles, recommendations, and the neighbours of one, which are links."""
     page.goto(f"{address}/#/visitors")
     newest = service.recent(1)["sessions"][0]["session_id"]
     page.locator("#recent a").first.click()
@@ -84,16 +84,16 @@ def test_a_visitor_is_found_by_a_click_and_the_reasons_are_told(page: Page, addr
     page.locator("#visitor .ask-why").first.click()
     why = page.locator("#visitor .why").first
     expect(why).to_contain_text("like this one also")
-    shares = why.get_by_role("list", name="How much of the score each shared item brings in").locator(".bars-value")
+    shares = why.get_by_role("list", name="How much of the score each shared item adds").locator(".bars-value")
     assert abs(100 - sum(int(text.split()[0]) for text in shares.all_inner_texts())) <= shares.count()
-    neighbour = why.get_by_role("list", name="The visits that bring in most").get_by_role("link").first
+    neighbour = why.get_by_role("list", name="The visits that add most").get_by_role("link").first
     expected = neighbour.inner_text()
     neighbour.click()
     expect(page.locator(".visit-name")).to_have_text(f"Visit {expected}")
 
 
-def test_a_visitor_is_found_by_typing_an_id(page: Page, address: str, service: FakeService) -> None:
-    """Whatever characters it is made of."""
+def test_a_visit_is_opened_by_typing_its_id(page: Page, address: str, service: FakeService) -> None:
+    """Whatever characters the id has."""
     odd = "a/b?c=d#e%20 ü"
     service.sessions[odd] = [{"item_id": "22086", "timestamp": service.watermark, "type": "cart"}]
     page.goto(f"{address}/#/visitors")
@@ -105,17 +105,17 @@ def test_a_visitor_is_found_by_typing_an_id(page: Page, address: str, service: F
     expect(page.locator(".visit-name")).to_have_text(f"Visit {odd}")
 
 
-def test_a_visitor_who_is_not_remembered_is_told_so(page: Page, address: str) -> None:
-    """And what somebody new would be recommended, which are fallbacks, with their reason in words."""
-    page.goto(f"{address}/#/visitors/nobody")
-    expect(page.locator("#visitor .notice")).to_contain_text("Nobody of this name is remembered")
-    expect(page.locator("#visitor .recs .tag").first).to_have_text("popular lately")
+def test_an_unknown_visit_is_said_to_be_unknown(page: Page, address: str) -> None:
+    """And the recommendations of a new visitor are shown: fallbacks, with their explanation in words."""
+    page.goto(f"{address}/#/visitors/unknown")
+    expect(page.locator("#visitor .notice")).to_contain_text("No visit with this id is remembered")
+    expect(page.locator("#visitor .recs .tag").first).to_have_text("popular now")
     page.locator("#visitor .ask-why").first.click()
-    expect(page.locator("#visitor .why").first).to_contain_text("filled with what is popular lately")
+    expect(page.locator("#visitor .why").first).to_contain_text("filled with popular items")
 
 
-def test_a_list_moves_on_with_the_visit(page: Page, address: str, service: FakeService) -> None:
-    """New events of the visit that is shown appear, and what is recommended follows, while a reason stays open."""
+def test_a_shown_visit_follows_its_events(page: Page, address: str, service: FakeService) -> None:
+    """New events and recommendations appear, and an open explanation stays open."""
     session = service.recent(1)["sessions"][0]["session_id"]
     page.goto(f"{address}/#/visitors/{session}")
     page.locator("#visitor .ask-why").first.click()
@@ -125,11 +125,11 @@ def test_a_list_moves_on_with_the_visit(page: Page, address: str, service: FakeS
     expect(page.locator("#visitor .recs")).to_contain_text("RABBIT NIGHT LIGHT")
 
 
-def test_what_you_open_changes_what_you_are_recommended(page: Page, address: str, service: FakeService) -> None:
-    """At once, in a session of your own; when it was is the service's to say, not the browser's."""
+def test_opening_an_item_changes_the_recommendations(page: Page, address: str, service: FakeService) -> None:
+    """At once, in a session of the tab's own; the event has no timestamp, so the service adds its own."""
     page.goto(f"{address}/#/try")
     suggestions = page.locator("#suggestions .recs li")
-    expect(suggestions.first).to_contain_text("popular lately")
+    expect(suggestions.first).to_contain_text("popular now")
     before = suggestions.first.inner_text()
     page.locator("#picks button").nth(7).click()
     expect(suggestions.first).to_contain_text("from similar visits")
@@ -142,8 +142,8 @@ def test_what_you_open_changes_what_you_are_recommended(page: Page, address: str
     expect(page.locator("#voice")).to_contain_text(re.compile(r"^Opened .*10 recommendations, the first is"))
 
 
-def test_you_are_forgotten_on_demand(page: Page, address: str, service: FakeService) -> None:
-    """The session is gone from the service, and you have another name."""
+def test_a_visit_is_forgotten_on_demand(page: Page, address: str, service: FakeService) -> None:
+    """The session is gone from the service, and the tab has a new one."""
     page.goto(f"{address}/#/try")
     page.locator("#picks button").first.click()
     expect(page.locator("#trail li .name")).to_have_count(1)
@@ -155,8 +155,8 @@ def test_you_are_forgotten_on_demand(page: Page, address: str, service: FakeServ
     expect(page.locator("#trail")).to_contain_text("Nothing yet")
 
 
-def test_a_refused_click_is_told_in_words(page: Page, address: str, service: FakeService) -> None:
-    """What the service said, and nothing is taken for opened."""
+def test_a_rejected_click_is_explained(page: Page, address: str, service: FakeService) -> None:
+    """The message of the service is shown, and the item does not count as opened."""
     service.events_are_refused = True
     page.goto(f"{address}/#/try")
     page.locator("#picks button").first.click()
@@ -165,14 +165,14 @@ def test_a_refused_click_is_told_in_words(page: Page, address: str, service: Fak
 
 
 def test_a_key_is_asked_for_and_sent_in_a_header_only(page: Page, address: str, service: FakeService) -> None:
-    """A wrong one is refused in words, the right one stays in the tab, and no address ever holds it."""
+    """A wrong key is refused with a message, the right one stays in the tab, and no address ever has it."""
     service.keys = {"s3cret": {"read"}}
     asked: list[Request] = []
     page.on("request", lambda request: asked.append(request))  # noqa: PLW0108  # Playwright marks what it is given
     page.goto(address)
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
-    expect(page.locator("#state-text")).to_have_text("Key wanted")
+    expect(page.locator("#state-text")).to_have_text("Key needed")
     dialog.get_by_label("Key", exact=True).fill("wrong")
     dialog.get_by_role("button", name="Use this key").click()
     expect(dialog.locator(".notice")).to_contain_text("That key was not accepted")
@@ -190,14 +190,14 @@ def test_a_key_is_asked_for_and_sent_in_a_header_only(page: Page, address: str, 
 @pytest.mark.parametrize(
     ("scopes", "button", "words"),
     [
-        ({"read"}, "#picks button", "may look but not write"),
+        ({"read"}, "#picks button", "may read but not write"),
         ({"read", "write"}, "#forget-me", "needs the scope “admin”"),
     ],
 )
-def test_what_a_key_lacks_is_told_in_words(
+def test_a_missing_scope_is_explained(
     page: Page, address: str, service: FakeService, scopes: set[str], button: str, words: str
 ) -> None:
-    """Which scope, for what."""
+    """The message names the scope and what it is needed for."""
     service.keys = {"k": scopes}
     page.add_init_script("sessionStorage.setItem('stream-rec.key', 'k')")
     page.goto(f"{address}/#/try")
@@ -207,14 +207,14 @@ def test_what_a_key_lacks_is_told_in_words(
     expect(page.get_by_role("alert")).to_contain_text(words)
 
 
-def test_a_lost_connection_is_told_and_mended(page: Page, service: FakeService) -> None:
-    """The figures stay, marked as old, until the service is back; the banner is a status, its countdown is not read."""
+def test_a_lost_connection_is_shown_and_restored(page: Page, service: FakeService) -> None:
+    """The figures stay, marked as old, until the service is back; only the banner is read out, not its countdown."""
     with fake_service(service) as address:
         page.goto(address)
         expect(page.locator("#state-text")).to_have_text("Ready")
         service.stream_is_down = True
         banner = page.locator("#banner")
-        expect(banner).to_contain_text("The connection is lost; the figures are those of the last moment.")
+        expect(banner).to_contain_text("The connection is lost. These are the last figures received.")
         expect(page.locator("#state-text")).to_have_text("No connection")
         expect(page.locator("#banner-count")).to_have_text(re.compile(r"Trying again in \d+ seconds?\."))
         expect(page.locator("#live .figure").first).to_contain_text("%")
@@ -228,7 +228,7 @@ def test_a_lost_connection_is_told_and_mended(page: Page, service: FakeService) 
 
 
 def test_waits_between_tries_grow(page: Page, address: str, service: FakeService) -> None:
-    """1, 2, 4 seconds and so on, give or take a fifth."""
+    """1, 2, 4 seconds and so on, within a fifth."""
     service.stream_is_down = True
     page.goto(address)
     waits = page.evaluate("""async () => {
@@ -247,8 +247,8 @@ def test_waits_between_tries_grow(page: Page, address: str, service: FakeService
         assert 0.75 * expected <= wait <= 1.25 * expected
 
 
-def test_hostile_names_are_text_and_nothing_else(page: Page, address: str, service: FakeService) -> None:
-    """Titles, ids, types, models, partitions, reasons and images that are markup or script: shown, never run."""
+def test_hostile_names_are_shown_as_text(page: Page, address: str, service: FakeService) -> None:
+    """Titles, ids, types, models, partitions, reasons and images with markup or script are shown, never run."""
     hostile_id = "<svg onload='window.broken=1'>"
     service.titles |= {"22086": HOSTILE, hostile_id: HOSTILE}
     for events in service.sessions.values():
@@ -262,8 +262,8 @@ def test_hostile_names_are_text_and_nothing_else(page: Page, address: str, servi
         return real(item_id, counts) | {"image": "javascript:window.broken=1", "category": HOSTILE}
 
     service.item = item  # type: ignore[method-assign]
-    told = service.stats()
-    for window in told["quality"]["windows"]:
+    stats = service.stats()
+    for window in stats["quality"]["windows"]:
         window["models"][0]["model"] = HOSTILE
     service.stats_change = {
         "state": HOSTILE,
@@ -274,7 +274,7 @@ def test_hostile_names_are_text_and_nothing_else(page: Page, address: str, servi
         "snapshot": {"name": HOSTILE, "age_s": 1.0},
         "latency_ms": {HOSTILE: {"p50": 1.0, "p90": 1.0, "p99": 1.0}},
         "counts": {HOSTILE: 1},
-        "quality": told["quality"],
+        "quality": stats["quality"],
     }
     for view in (*VIEWS, "#/visitors/" + page.evaluate("encodeURIComponent", HOSTILE)):
         page.goto(f"{address}/{view}")
@@ -288,8 +288,8 @@ def test_hostile_names_are_text_and_nothing_else(page: Page, address: str, servi
     assert 0 == page.locator("main img, main svg[onload], main script").count()
 
 
-def test_the_policy_forbids_what_was_never_written(browser: Browser, address: str) -> None:
-    """Nothing inline in the page, nothing from elsewhere, and markup from text is refused by the browser itself."""
+def test_the_policy_forbids_foreign_and_inline_content(browser: Browser, address: str) -> None:
+    """Nothing inline, nothing from other hosts, and the browser itself refuses markup from text."""
     elsewhere: list[str] = []
     with new_page(browser) as (page, complaints):
         page.on("request", lambda asked: elsewhere.append(asked.url) if not asked.url.startswith(address) else None)
@@ -309,9 +309,7 @@ def test_every_text_can_be_read(browser: Browser, address: str, service: FakeSer
     newest = service.recent(1)["sessions"][0]["session_id"]
     with new_page(browser, color_scheme=scheme) as (page, complaints):
         for view in (*VIEWS, f"#/visitors/{newest}", "#/items/22086"):
-            page.goto(f"{address}/{view}")
-            expect(page.locator("#state-text")).to_have_text("Ready")
-            page.wait_for_timeout(500)
+            open_view(page, address, view)
             if view.startswith(("#/visitors/", "#/items/")):
                 page.locator("main section:visible .ask-why").first.click()
                 page.locator("main section:visible summary", has_text="How the score").first.click()
@@ -324,13 +322,11 @@ def test_every_text_can_be_read(browser: Browser, address: str, service: FakeSer
 
 
 def test_it_fits_a_phone(browser: Browser, address: str, service: FakeService) -> None:
-    """No view is wider than 360 pixels, not even with long ids, and targets are large enough for a finger."""
+    """No view is wider than 360 pixels, even with long ids, and buttons are large enough for a finger."""
     service.sessions["x" * 512] = [{"item_id": "y" * 512, "timestamp": service.watermark, "type": "view"}]
     with new_page(browser, viewport=PHONE) as (page, _):
         for view in (*VIEWS, "#/visitors/" + "x" * 512, "#/items/" + "y" * 512):
-            page.goto(f"{address}/{view}")
-            expect(page.locator("#state-text")).to_have_text("Ready")
-            page.wait_for_timeout(500)
+            open_view(page, address, view)
             assert 0 >= overflow(page), view
             small = page.evaluate("""() => [...document.querySelectorAll('button, nav a, input')]
               .filter((each) => each.checkVisibility() && each.getBoundingClientRect().height < 24)
@@ -338,8 +334,8 @@ def test_it_fits_a_phone(browser: Browser, address: str, service: FakeService) -
             assert [] == small, view
 
 
-def test_colours_follow_the_system_until_they_are_chosen(browser: Browser, address: str) -> None:
-    """The switch says what it will do, and its choice outlives the page."""
+def test_colours_follow_the_system_until_a_theme_is_chosen(browser: Browser, address: str) -> None:
+    """The button says what it will do, and its choice outlives the page."""
     ground = "getComputedStyle(document.body).backgroundColor"
     with new_page(browser, color_scheme="dark") as (page, _):
         page.goto(address)
@@ -354,7 +350,7 @@ def test_colours_follow_the_system_until_they_are_chosen(browser: Browser, addre
 
 
 def test_it_can_be_used_without_a_mouse(page: Page, address: str) -> None:
-    """Past the menu by a link, through the views by tab and enter, with a ring around what is in focus."""
+    """A link skips the menu, tab and enter go through the views, and a ring shows the focus."""
     page.goto(address)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -382,8 +378,8 @@ def test_it_can_be_used_without_a_mouse(page: Page, address: str) -> None:
     expect(why).to_have_attribute("aria-expanded", "true")
 
 
-def test_what_changes_by_itself_is_not_read_out(page: Page, address: str) -> None:
-    """Figures change each second; live regions keep still."""
+def test_figures_are_not_read_out(page: Page, address: str) -> None:
+    """They change each second; live regions for screen readers do not."""
     page.goto(address)
     expect(page.locator("#state-text")).to_have_text("Ready")
     page.evaluate("""() => {
@@ -393,14 +389,14 @@ def test_what_changes_by_itself_is_not_read_out(page: Page, address: str) -> Non
           .observe(region, {childList: true, characterData: true, subtree: true});
       }
     }""")
-    before = page.locator("#live").inner_text()
-    page.wait_for_timeout(2500)
-    assert before != page.locator("#live").inner_text()
+    for _ in range(2):
+        before = page.locator("#live").inner_text()
+        page.wait_for_function("before => document.getElementById('live').innerText !== before", arg=before)
     assert [] == page.evaluate("window.chatter")
 
 
 def test_items_are_found_by_title(page: Page, address: str) -> None:
-    """And lead to what goes with them, and to a visit that begins with them."""
+    """They have a list of what goes with them, and a link to a visit that begins with them."""
     page.goto(f"{address}/#/items")
     page.get_by_label("Search by title or id").last.fill("hot water")
     expect(page.locator("#found li").first).to_contain_text("HOT WATER")
@@ -432,8 +428,8 @@ def test_items_are_found_by_title(page: Page, address: str) -> None:
         (f"ago(0, {DAY_MS})", "1 day ago"),
     ],
 )
-def test_numbers_are_written_for_people(page: Page, address: str, call: str, expected: object) -> None:
-    """With units, in few letters."""
+def test_numbers_are_formatted(page: Page, address: str, call: str, expected: object) -> None:
+    """With units, in few characters."""
     page.goto(f"{address}/static/icon.svg")
     name = call.split("(", maxsplit=1)[0]
     assert expected == page.evaluate(
@@ -442,10 +438,10 @@ def test_numbers_are_written_for_people(page: Page, address: str, call: str, exp
 
 
 def test_a_stream_may_be_cut_anywhere(page: Page, address: str) -> None:
-    """Server-sent events are put together again from pieces of any size, in any of the three ways to end a line."""
+    """Server-sent events are joined from pieces of any size, with any of the three line ends."""
     page.goto(f"{address}/static/icon.svg")
     text = ': hello\r\n\r\nevent: stats\ndata: {"a":\ndata: 1}\n\nevent: stats\r\ndata: {"b":"ü"}\r\n\r\n'
-    told = page.evaluate(
+    blocks = page.evaluate(
         """async (text) => {
       const { blocks } = await import('/static/api.js');
       const bytes = new TextEncoder().encode(text);
@@ -463,11 +459,11 @@ def test_a_stream_may_be_cut_anywhere(page: Page, address: str) -> None:
     }""",
         text,
     )
-    assert [[["stats", '{"a":\n1}'], ["stats", '{"b":"ü"}']]] == [json.loads(each) for each in told]
+    assert [[["stats", '{"a":\n1}'], ["stats", '{"b":"ü"}']]] == [json.loads(each) for each in blocks]
 
 
-def test_a_line_is_broken_where_nothing_was_known(page: Page, address: str) -> None:
-    """No figures for a while, no line across."""
+def test_a_line_is_broken_where_there_were_no_figures(page: Page, address: str) -> None:
+    """A gap in time is a gap in the line."""
     page.goto(f"{address}/static/icon.svg")
     moves = page.evaluate("""async () => {
       const { lineChart } = await import('/static/chart.js');

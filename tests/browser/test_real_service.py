@@ -1,4 +1,4 @@
-"""The dashboard before a real service that has read the bundled sample, and the shop example before another."""
+"""The dashboard over a real service with the bundled sample, and the shop example over another."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import VIEWS, nameless, overflow, poor_contrasts
+from chromium import VIEWS, nameless, open_view, overflow, poor_contrasts
 from playwright.sync_api import Page, expect
 from running import Running
 from topics import eventually
@@ -18,7 +18,7 @@ from topics import eventually
 from stream_rec.datasets.sample import load_sample
 
 COMPILES_S = 300
-"""Enough for a machine that compiles the kernels first, while others compile theirs."""
+"""Enough to compile the kernels first, on a busy machine."""
 KEY = "a-long-enough-key-of-the-test"
 
 
@@ -39,15 +39,15 @@ def served(folder: Path, *argv: object) -> Iterator[str]:
 
 
 def is_ready(address: str) -> bool:
-    """Whether it answers."""
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/readyz") as told:  # noqa: S310
-        return bool(told.status == 200)
+    """Whether the service answers."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/readyz") as response:  # noqa: S310
+        return bool(response.status == 200)
     return False
 
 
 @pytest.fixture(scope="module")
 def shop_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The last visits of the sample."""
+    """The last visits of the sample, as a log."""
     events, _ = load_sample(longest=30)
     path = tmp_path_factory.mktemp("sample") / "events.jsonl"
     with path.open("w") as file:
@@ -59,25 +59,23 @@ def shop_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(shop_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service that everybody may ask."""
-    with served(tmp_path_factory.mktemp("open"), "--events", shop_log) as told:
-        yield told
+    """A service without keys."""
+    with served(tmp_path_factory.mktemp("open"), "--events", shop_log) as response:
+        yield response
 
 
-def test_every_view_has_something_to_show(page: Page, address: str) -> None:
-    """And can be read, and has names for all controls, and fits."""
+def test_every_view_has_content(page: Page, address: str) -> None:
+    """With enough contrast, names for all controls, and no more width than the window."""
     for view in VIEWS:
-        page.goto(f"{address}/{view}")
-        expect(page.locator("#state-text")).to_have_text("Ready")
-        page.wait_for_timeout(700)
+        open_view(page, address, view)
         assert [] == poor_contrasts(page), view
         assert [] == nameless(page), view
         assert 0 >= overflow(page), view
     expect(page.locator("#found li")).not_to_have_count(0)
 
 
-def test_a_visitor_is_found_and_recommended_to(page: Page, address: str) -> None:
-    """From the list of the newest to events, recommendations and a reason."""
+def test_a_visit_is_opened_with_its_recommendations(page: Page, address: str) -> None:
+    """From the list of the newest visits to events, recommendations and an explanation."""
     page.goto(f"{address}/#/visitors")
     page.locator("#recent a").nth(1).click()
     expect(page.locator("#visitor .trail li")).not_to_have_count(0)
@@ -86,10 +84,10 @@ def test_a_visitor_is_found_and_recommended_to(page: Page, address: str) -> None
     expect(page.locator("#visitor .why").first).to_contain_text(re.compile("earlier visit|no explanation"))
 
 
-def test_being_a_visitor_changes_what_comes_and_can_be_forgotten(page: Page, address: str) -> None:
-    """Each click at once; the old log is not pushed out by a click of today; forgotten means gone."""
+def test_a_visit_of_the_tab_changes_and_is_forgotten(page: Page, address: str) -> None:
+    """Each click counts at once; a click of today does not evict the old log; a forgotten visit is gone."""
     page.goto(f"{address}/#/try")
-    expect(page.locator("#suggestions .recs li").first).to_contain_text("popular lately")
+    expect(page.locator("#suggestions .recs li").first).to_contain_text("popular now")
     page.locator("#picks button").nth(3).click()
     expect(page.locator("#suggestions .recs li").first).to_contain_text("from similar visits")
     first = page.locator("#suggestions").inner_text()
@@ -97,8 +95,8 @@ def test_being_a_visitor_changes_what_comes_and_can_be_forgotten(page: Page, add
     expect(page.locator("#trail li")).to_have_count(2)
     assert first != page.locator("#suggestions").inner_text()
     mine = page.locator("#my-id").inner_text()
-    with urllib.request.urlopen(f"{address}/v1/stats") as told:  # noqa: S310
-        assert 100 < json.load(told)["retained"]["sessions"]
+    with urllib.request.urlopen(f"{address}/v1/stats") as response:  # noqa: S310
+        assert 100 < json.load(response)["retained"]["sessions"]
     page.locator("#my-id").click()
     expect(page.locator(".visit-name")).to_have_text(f"Visit {mine}")
     expect(page.locator("#visitor .trail li")).to_have_count(2)
@@ -106,11 +104,11 @@ def test_being_a_visitor_changes_what_comes_and_can_be_forgotten(page: Page, add
     page.get_by_role("button", name="Forget me").click()
     expect(page.locator("#my-id")).not_to_have_text(mine)
     page.goto(f"{address}/#/visitors/{mine}")
-    expect(page.locator("#visitor .notice")).to_contain_text("Nobody of this name is remembered")
+    expect(page.locator("#visitor .notice")).to_contain_text("No visit with this id is remembered")
 
 
 def test_a_service_with_keys_asks_for_one(page: Page, shop_log: Path, tmp_path: Path) -> None:
-    """And what the key does not allow is told in words."""
+    """And explains what the key does not allow."""
     keys = tmp_path / "keys.txt"
     keys.write_text(f"looker:read:{KEY}\n")
     with served(tmp_path, "--events", shop_log, "--http-keys-file", keys) as address:
@@ -120,12 +118,12 @@ def test_a_service_with_keys_asks_for_one(page: Page, shop_log: Path, tmp_path: 
         page.keyboard.press("Enter")
         expect(page.locator("#state-text")).to_have_text("Ready")
         page.locator("#picks button").first.click()
-        expect(page.get_by_role("alert")).to_contain_text("may look but not write")
+        expect(page.get_by_role("alert")).to_contain_text("may read but not write")
 
 
 @pytest.fixture(scope="module")
 def shop(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """examples/shop by a server of its own, and the service that it asks: as docs/tutorial/shop.md has it."""
+    """examples/shop on a server of its own, with the service that it calls: as in docs/tutorial/shop.md."""
     folder = tmp_path_factory.mktemp("shop")
     example = tree / "examples" / "shop"
     clicks = folder / "clicks.csv"
@@ -150,7 +148,7 @@ def shop(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_shop_recommends(page: Page, shop: str) -> None:
-    """What goes with matcha, and after a look at a pot what goes with that; the basket is told too."""
+    """Items that go with matcha, then those that go with the next product; events of the basket are sent too."""
     page.goto(shop)
     expect(page.locator("#all li")).to_have_count(30)
     page.locator("#all a", has_text="Matcha, ground by stone").click()
@@ -163,8 +161,8 @@ def test_the_shop_recommends(page: Page, shop: str) -> None:
     visit = page.locator("#visit").inner_text()
 
     def types() -> list[str]:
-        with urllib.request.urlopen(f"{api}/v1/sessions/{visit}") as told:  # noqa: S310
-            return [event["type"] for event in json.load(told)["events"]]
+        with urllib.request.urlopen(f"{api}/v1/sessions/{visit}") as response:  # noqa: S310
+            return [event["type"] for event in json.load(response)["events"]]
 
     eventually(lambda: ["view", "cart"] == types(), "a view and a basket", 10)
     following.first.click()
@@ -172,8 +170,8 @@ def test_the_shop_recommends(page: Page, shop: str) -> None:
     expect(following).to_have_count(5)
 
 
-def test_the_shop_sells_without_recommendations(page: Page, shop: str) -> None:
-    """Where nobody answers, the product is shown all the same."""
+def test_the_shop_works_without_recommendations(page: Page, shop: str) -> None:
+    """If no service answers, the product is shown all the same."""
     page.goto(f"{shop.split('?', maxsplit=1)[0]}?api=http://127.0.0.1:9")
     page.locator("#all a", has_text="Heather honey").click()
     expect(page.locator("#product h2")).to_have_text("Heather honey")

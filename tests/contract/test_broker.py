@@ -1,4 +1,4 @@
-"""What every log broker must do: the sentences of `transport.broker`, on each of the three that there are."""
+"""The sentences of `transport.broker`, checked on each of the three brokers."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import subjects
-from subjects import Subject, Taken, fresh, read, read_to_end, until
+from subjects import Revocations, Subject, fresh, read, read_to_end, until
 
 from stream_rec.errors import AssignmentLostError, FencedError, RecordTooLargeError, TransportError
 from stream_rec.transport.broker import Bounds, Partition, ProducerRecord, Reader, TopicSpec
@@ -43,7 +43,7 @@ def test_partitions_come_in_order(subject: Subject) -> None:
 
 
 def test_create_leaves_what_is_there(subject: Subject) -> None:
-    """Making topics makes the missing ones, and changes no other."""
+    """It creates the missing topics, and changes no other."""
     there, new = subject.topic(2), fresh("new")
     broker = subject.open()
     broker.create_topics([TopicSpec(there, 5), TopicSpec(new, 3)])
@@ -61,7 +61,7 @@ def test_bounds_go_from_the_first_record_to_the_next(subject: Subject) -> None:
 
 
 def test_bounds_end_before_an_open_transaction(subject: Subject) -> None:
-    """What is not committed is not within the bounds."""
+    """Uncommitted records are not within the bounds."""
     topic = subject.topic()
     subject.fill(topic, b"a")
     writer = subject.open().writer(fresh("writer"))
@@ -73,7 +73,7 @@ def test_bounds_end_before_an_open_transaction(subject: Subject) -> None:
 
 
 def test_bounds_of_no_partition(subject: Subject) -> None:
-    """Bounds of what is not there are an error that waiting does not mend, and that names it."""
+    """Bounds of a partition that does not exist are an error that names it, and that is not retriable."""
     missing = Partition(fresh("nowhere"), 0)
     with pytest.raises(TransportError, match=missing.topic) as caught:
         subject.open().bounds([missing])
@@ -81,7 +81,7 @@ def test_bounds_of_no_partition(subject: Subject) -> None:
 
 
 def test_everything_may_be_closed_twice(subject: Subject) -> None:
-    """Closing again what is closed does nothing."""
+    """Closing twice does nothing."""
     topic = subject.topic()
     broker = subject.open()
     reader, writer = broker.reader(), broker.writer(fresh("writer"))
@@ -96,7 +96,7 @@ def test_everything_may_be_closed_twice(subject: Subject) -> None:
 
 
 def test_records_come_in_order(subject: Subject) -> None:
-    """Within a partition records are handed out in the order of their offsets, each of them once."""
+    """Within a partition records are returned in the order of their offsets, each of them once."""
     topic = subject.topic(3)
     for start in range(0, 300, 100):
         writer = subject.open().writer(None)
@@ -112,7 +112,7 @@ def test_records_come_in_order(subject: Subject) -> None:
 
 
 def test_a_record_is_what_was_written(subject: Subject) -> None:
-    """Value, key, headers, topic and time arrive; no key, no headers and no bytes are kept apart from none at all."""
+    """Value, key, headers, topic and time arrive; an empty key or value differs from none."""
     topic = subject.topic()
     before = int(time.time() * 1000)
     writer = subject.open().writer(None)
@@ -138,7 +138,7 @@ def test_a_record_is_what_was_written(subject: Subject) -> None:
 
 
 def test_a_record_without_a_value_is_a_tombstone(subject: Subject) -> None:
-    """No value is an order to forget the key, which an empty value is not."""
+    """A record without a value is an order to forget the key; an empty value is not."""
     topic = subject.topic()
     subject.fill(topic, b"", None, key=b"s1")
     empty, tombstone = read(reader_of(subject, topic)[0], 2)
@@ -146,8 +146,8 @@ def test_a_record_without_a_value_is_a_tombstone(subject: Subject) -> None:
     assert (b"", b"s1") == (tombstone.value, tombstone.key)
 
 
-def test_reading_begins_at_the_position(subject: Subject) -> None:
-    """A position is the offset of the next record; partitions that were not named are not read."""
+def test_reading_begins_at_the_offset(subject: Subject) -> None:
+    """The offset is that of the next record; partitions that are not assigned are not read."""
     topic, other = subject.topic(), subject.topic()
     subject.fill(topic, b"a", b"b", b"c")
     subject.fill(other, b"x")
@@ -157,8 +157,8 @@ def test_reading_begins_at_the_position(subject: Subject) -> None:
     assert {} == reader.poll(10, 0.2)
 
 
-def test_starting_again_forgets_what_was_fetched(subject: Subject) -> None:
-    """After a second start only what it names is handed out, from where it says."""
+def test_a_new_assignment_drops_what_was_fetched(subject: Subject) -> None:
+    """After it, only its partitions are read, from its offsets on."""
     first, second = subject.topic(), subject.topic()
     subject.fill(first, *(b"%d" % i for i in range(50)))
     subject.fill(second, b"x", b"y")
@@ -169,8 +169,8 @@ def test_starting_again_forgets_what_was_fetched(subject: Subject) -> None:
     assert [b"y"] == [record.value for record in read_to_end(reader, [Partition(second, 0)])]
 
 
-def test_no_more_is_handed_out_than_asked_for(subject: Subject) -> None:
-    """A poll gives about as many records as were asked for at most, and the next one goes on behind them."""
+def test_a_poll_returns_no_more_than_its_limit(subject: Subject) -> None:
+    """A poll returns about *max_records* at most, and the next one goes on after them."""
     topic = subject.topic()
     subject.fill(topic, *(b"%d" % i for i in range(30)))
     reader, _ = reader_of(subject, topic)
@@ -186,7 +186,7 @@ def test_no_more_is_handed_out_than_asked_for(subject: Subject) -> None:
 
 
 def test_a_poll_waits_for_the_first_record_only(subject: Subject) -> None:
-    """One record is handed out at once, though more were asked for and there is time to wait."""
+    """One record is returned at once, though more are allowed and there is time to wait."""
     topic = subject.topic()
     reader, partitions = reader_of(subject, topic)
     read_to_end(reader, partitions)
@@ -196,8 +196,8 @@ def test_a_poll_waits_for_the_first_record_only(subject: Subject) -> None:
     assert time.monotonic() - began < 2
 
 
-def test_held_partitions_keep_their_positions(subject: Subject) -> None:
-    """Nothing of a held partition is handed out; let go, it goes on where it was."""
+def test_paused_partitions_keep_their_offsets(subject: Subject) -> None:
+    """A paused partition returns no records; resumed, it goes on at its offset."""
     topic, other = subject.topic(), subject.topic()
     subject.fill(topic, *(b"%d" % i for i in range(20)))
     reader = subject.open().reader()
@@ -213,8 +213,8 @@ def test_held_partitions_keep_their_positions(subject: Subject) -> None:
     assert [b"%d" % i for i in range(20)] == [record.value for record in got]
 
 
-def test_what_is_held_is_held_until_told_otherwise(subject: Subject) -> None:
-    """A partition may be held before it is read, and starting again does not let it go."""
+def test_a_pause_outlives_an_assignment(subject: Subject) -> None:
+    """A partition may be paused before it is assigned, and a new assignment does not resume it."""
     topic, other = subject.topic(), subject.topic()
     subject.fill(topic, b"a")
     subject.fill(other, b"x")
@@ -229,7 +229,7 @@ def test_what_is_held_is_held_until_told_otherwise(subject: Subject) -> None:
 
 
 def test_a_partition_is_drained_when_nothing_is_left(subject: Subject) -> None:
-    """Drained is what has been handed out to its end, and an empty partition; with more to come it is not."""
+    """A partition is drained when its last record was returned, and when it is empty."""
     topic = subject.topic(2)
     subject.fill(topic, b"a", b"b", b"c")
     reader, partitions = reader_of(subject, topic)
@@ -241,7 +241,7 @@ def test_a_partition_is_drained_when_nothing_is_left(subject: Subject) -> None:
 
 
 def test_it_is_drained_before_an_open_transaction(subject: Subject) -> None:
-    """Records of an open transaction are not there to be handed out, so nothing is left; committed, they come."""
+    """Records of an open transaction cannot be read, so nothing is left; committed, they can."""
     topic = subject.topic()
     subject.fill(topic, b"a")
     writer = subject.open().writer(fresh("writer"))
@@ -256,7 +256,7 @@ def test_it_is_drained_before_an_open_transaction(subject: Subject) -> None:
 
 
 def test_aborted_records_are_never_seen(subject: Subject) -> None:
-    """Readers get what was committed, and a partition that ends with aborted records is drained all the same."""
+    """Readers get committed records only, and a partition that ends with aborted ones is drained too."""
     topic = subject.topic()
     writer = subject.open().writer(fresh("writer"))
     for value, commit in ((b"a", True), (b"b", False), (b"c", True), (b"d", False)):
@@ -271,13 +271,13 @@ def test_aborted_records_are_never_seen(subject: Subject) -> None:
     assert [b"a", b"c"] == [record.value for record in read_to_end(reader, partitions)]
 
 
-@pytest.mark.parametrize("position", [7, 1 << 40])
-def test_a_position_that_is_not_there(subject: Subject, position: int) -> None:
-    """The error names the partition, the position and what there is, and waiting does not mend it."""
+@pytest.mark.parametrize("offset", [7, 1 << 40])
+def test_an_offset_out_of_range(subject: Subject, offset: int) -> None:
+    """The error names the partition, the offset and the bounds, and is not retriable."""
     topic = subject.topic()
     subject.fill(topic, b"a", b"b")
-    reader, _ = reader_of(subject, topic, position)
-    with pytest.raises(TransportError, match=rf"{topic}-0.*{position}.*0.*2") as caught:
+    reader, _ = reader_of(subject, topic, offset)
+    with pytest.raises(TransportError, match=rf"{topic}-0.*{offset}.*0.*2") as caught:
         until(lambda: False, lambda: reader.poll(10, 0.1))
     assert not caught.value.retriable
 
@@ -299,7 +299,7 @@ def test_what_is_committed_is_visible_at_once(subject: Subject) -> None:
 
 
 def test_an_aborted_writer_goes_on(subject: Subject) -> None:
-    """After an abort the same writer begins anew, and the same records may be sent again."""
+    """After an abort the same writer begins another transaction, and may send the same records again."""
     topic = subject.topic()
     writer = subject.open().writer(fresh("writer"))
     for end in (writer.abort, writer.commit):
@@ -311,7 +311,7 @@ def test_an_aborted_writer_goes_on(subject: Subject) -> None:
 
 
 def test_an_empty_transaction_commits(subject: Subject) -> None:
-    """There may be nothing to write."""
+    """A transaction may have no records."""
     writer = subject.open().writer(fresh("writer"))
     for _ in range(2):
         writer.begin()
@@ -321,7 +321,7 @@ def test_an_empty_transaction_commits(subject: Subject) -> None:
 
 
 def test_a_newer_writer_aborts_and_fences_the_older(subject: Subject) -> None:
-    """What an earlier writer of the same id left open is aborted; at its next commit at the latest it learns why."""
+    """The older writer's open transaction is aborted; its next commit, at the latest, raises FencedError."""
     topic, name = subject.topic(), fresh("writer")
     older = subject.open().writer(name)
     older.begin()
@@ -354,7 +354,7 @@ def test_a_closed_writer_leaves_nothing_open(subject: Subject) -> None:
     assert [b"b"] == [record.value for record in read(reader_of(subject, topic)[0], 1)]
 
 
-def test_a_record_too_large_is_refused_before_any_is_taken(subject: Subject) -> None:
+def test_a_record_too_large_is_refused_before_any_is_sent(subject: Subject) -> None:
     """The error says which one, its size and the limit; the transaction can go on without it."""
     topic = subject.topic()
     writer = subject.open().writer(fresh("writer"))
@@ -369,22 +369,22 @@ def test_a_record_too_large_is_refused_before_any_is_taken(subject: Subject) -> 
     assert [b"c"] == [record.value for record in read_to_end(reader, partitions)]
 
 
-def test_a_writer_tells_where_records_stand(subject: Subject) -> None:
-    """What is placed can be read at once where it is said to stand, by either call first."""
+def test_append_returns_the_offsets(subject: Subject) -> None:
+    """Each record can be read at once at the partition and offset returned, by either call first."""
     topic = subject.topic(3)
     writer = subject.open().writer(None)
     writer.send([ProducerRecord(topic, b"before", b"k0")])
     writer.flush()
     outgoing = [ProducerRecord(topic, b"v%d" % i, b"k%d" % (i % 7), (("n", b"%d" % i),)) for i in range(50)]
-    placed = writer.append(outgoing) + writer.append([ProducerRecord(topic, None, b"k1")])
-    assert 51 == len(placed)
+    written = writer.append(outgoing) + writer.append([ProducerRecord(topic, None, b"k1")])
+    assert 51 == len(written)
     reader, _ = reader_of(subject, topic)
     found = {(Partition(each.topic, each.partition), each.offset): each for each in read(reader, 52)}
-    assert [each.value for each in outgoing] == [found[where].value for where in placed[:50]]
-    assert found[placed[50]].tombstone
+    assert [each.value for each in outgoing] == [found[where].value for where in written[:50]]
+    assert found[written[50]].tombstone
 
 
-def test_nothing_is_placed_of_what_is_too_large(subject: Subject) -> None:
+def test_append_writes_nothing_where_a_record_is_too_large(subject: Subject) -> None:
     """The error comes before anything is written, and says so."""
     topic = subject.topic()
     writer = subject.open().writer(None)
@@ -395,7 +395,7 @@ def test_nothing_is_placed_of_what_is_too_large(subject: Subject) -> None:
 
 
 def test_writing_to_no_topic(subject: Subject) -> None:
-    """A topic that is not there is an error that names it; nobody makes it by accident."""
+    """A topic that does not exist is an error that names it; it is not created by accident."""
     missing = fresh("nowhere")
     writer = subject.open().writer(None)
 
@@ -415,7 +415,7 @@ def test_writing_to_no_topic(subject: Subject) -> None:
 def test_a_lone_member_owns_everything(subject: Subject) -> None:
     """It owns nothing before the group has decided, and then all partitions of its topics."""
     topic = subject.topic(3)
-    member = subject.open().member(fresh("group"), [topic], Taken())
+    member = subject.open().member(fresh("group"), [topic], Revocations())
     assert frozenset() == member.owned
     member.join()
     until(lambda: member.owned, member.poll)
@@ -423,31 +423,31 @@ def test_a_lone_member_owns_everything(subject: Subject) -> None:
     member.leave()
 
 
-def test_a_generation_begins_with_what_the_group_deals(subject: Subject) -> None:
-    """Before that there is none, so that nobody takes a seat that is still empty for one that has nothing to do."""
+def test_a_generation_begins_with_the_first_assignment(subject: Subject) -> None:
+    """Before it the generation is 0, so that a member without an assignment differs from one with an empty one."""
     topic = subject.topic(2)
-    member = subject.assignment(fresh("group"), topic)
+    member = subject.joined(fresh("group"), topic)
     until(lambda: member.generation, member.poll)
     assert 2 == len(member.owned)
 
 
 def test_two_members_share(subject: Subject) -> None:
-    """A second member gets part of the partitions; the first is told before, and its generation goes up."""
-    topic, group, taken = subject.topic(4), fresh("group"), Taken()
-    first = subject.assignment(group, topic, revoked=taken)
+    """A second member gets part of the partitions; the first is called before, and its generation grows."""
+    topic, group, revocations = subject.topic(4), fresh("group"), Revocations()
+    first = subject.joined(group, topic, on_revoked=revocations)
     until(lambda: len(first.owned) == 4, first.poll)
     generation, everything = first.generation, first.owned
-    second = subject.assignment(group, topic)
+    second = subject.joined(group, topic)
     until(lambda: len(first.owned) == len(second.owned) == 2, first.poll, second.poll)
     assert everything == first.owned | second.owned
-    assert [(everything, False)] == taken.calls
+    assert [(everything, False)] == revocations.calls
     assert first.generation > generation
 
 
 def test_one_that_leaves_makes_room_at_once(subject: Subject) -> None:
     """Its partitions go to the others without waiting for any timeout."""
     topic, group = subject.topic(4), fresh("group")
-    first, second = subject.assignment(group, topic), subject.assignment(group, topic)
+    first, second = subject.joined(group, topic), subject.joined(group, topic)
     until(lambda: len(first.owned) == len(second.owned) == 2, first.poll, second.poll)
     began = time.monotonic()
     second.leave()
@@ -455,23 +455,23 @@ def test_one_that_leaves_makes_room_at_once(subject: Subject) -> None:
     assert time.monotonic() - began < 8, "a session lasts 10 s"
 
 
-def test_positions_are_the_groups(subject: Subject) -> None:
-    """What one member commits another one finds; a partition without a position is left out."""
+def test_offsets_are_the_groups(subject: Subject) -> None:
+    """A member reads what another one commits; a partition without an offset is left out."""
     topic, group = subject.topic(2), fresh("group")
-    member = subject.assignment(group, topic)
+    member = subject.joined(group, topic)
     until(lambda: member.owned, member.poll)
     member.commit({Partition(topic, 0): 7})
-    other = subject.open().member(group, [topic], Taken())
+    other = subject.open().member(group, [topic], Revocations())
     assert {Partition(topic, 0): 7} == other.committed([Partition(topic, 0), Partition(topic, 1)])
-    assert {} == subject.open().member(fresh("group"), [topic], Taken()).committed([Partition(topic, 0)])
+    assert {} == subject.open().member(fresh("group"), [topic], Revocations()).committed([Partition(topic, 0)])
 
 
-def test_progress_waits_for_nothing(subject: Subject) -> None:
-    """Others may look at how far a group is, as of its last commit, also while a transaction is under way."""
+def test_group_offsets_need_no_membership(subject: Subject) -> None:
+    """Any client may read a group's offsets, as of its last commit, also while a transaction is open."""
     topic, group = subject.topic(2), fresh("group")
     partitions = [Partition(topic, 0), Partition(topic, 1)]
     assert {} == subject.open().group_offsets(group, partitions)
-    member = subject.assignment(group, topic)
+    member = subject.joined(group, topic)
     until(lambda: member.owned, member.poll)
     member.commit({partitions[0]: 1})
     writer = subject.open().writer(fresh("writer"))
@@ -482,26 +482,26 @@ def test_progress_waits_for_nothing(subject: Subject) -> None:
     assert {partitions[0]: 5} == subject.open().group_offsets(group, partitions)
 
 
-def test_positions_go_with_the_transaction(subject: Subject) -> None:
-    """Positions of a transaction are the group's once it commits, and never if it does not."""
+def test_offsets_go_with_the_transaction(subject: Subject) -> None:
+    """Offsets of a transaction are the group's once it commits, and never if it does not."""
     topic, group = subject.topic(), fresh("group")
-    member = subject.assignment(group, topic)
+    member = subject.joined(group, topic)
     until(lambda: member.owned, member.poll)
     writer = subject.open().writer(fresh("writer"))
     partition = Partition(topic, 0)
-    for position, end in ((3, writer.commit), (5, writer.abort)):
+    for offset, end in ((3, writer.commit), (5, writer.abort)):
         writer.begin()
         writer.send([ProducerRecord(topic, b"a")])
-        writer.add_offsets({partition: position}, member.group_metadata)
+        writer.add_offsets({partition: offset}, member.group_metadata)
         end()
     assert {partition: 3} == member.committed([partition])
 
 
-def test_a_transaction_of_nobody_that_is_aborted_leaves_nothing(subject: Subject) -> None:
-    """It may touch every partition, and the positions of a group in which it has no seat."""
+def test_an_aborted_transaction_without_a_member_leaves_nothing(subject: Subject) -> None:
+    """It may write to every partition, and add offsets of a group that it is not in."""
     topic = subject.topic(2)
     broker = subject.open()
-    assignment = subject.assignment("g-" + topic, topic)
+    assignment = subject.joined("g-" + topic, topic)
     writer = broker.writer("w-" + topic)
     writer.begin()
     writer.write_empty(broker.partitions(topic))
@@ -513,11 +513,11 @@ def test_a_transaction_of_nobody_that_is_aborted_leaves_nothing(subject: Subject
     assert [] == [record for _ in range(5) for records in reader.poll(10, 0.1).values() for record in records]
 
 
-def test_progress_waits_for_no_transaction(subject: Subject) -> None:
-    """It tells what was committed before one that is under way, and after its end what that committed."""
+def test_group_offsets_do_not_wait_for_a_transaction(subject: Subject) -> None:
+    """They are those from before an open transaction, and after its end those that it committed."""
     topic = subject.topic(partitions=2)
     group, at = fresh("group"), Partition(topic, 0)
-    member = subject.assignment(group, topic)
+    member = subject.joined(group, topic)
     until(lambda: member.owned, member.poll)
     member.commit({at: 1})
     broker = subject.open()
@@ -530,10 +530,10 @@ def test_progress_waits_for_no_transaction(subject: Subject) -> None:
     assert {} == broker.group_offsets(fresh("group"), [at])
 
 
-def test_a_transaction_may_hold_positions_only(subject: Subject) -> None:
-    """Records that are not answered move the group too."""
+def test_a_transaction_may_have_offsets_only(subject: Subject) -> None:
+    """Records without an answer move the group too."""
     topic, group = subject.topic(), fresh("group")
-    member = subject.assignment(group, topic)
+    member = subject.joined(group, topic)
     until(lambda: member.owned, member.poll)
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
@@ -542,8 +542,8 @@ def test_a_transaction_may_hold_positions_only(subject: Subject) -> None:
     assert {Partition(topic, 0): 1} == member.committed([Partition(topic, 0)])
 
 
-def test_what_was_taken_can_still_be_committed(subject: Subject) -> None:
-    """The rebalance waits for `revoked`: until it returns, another thread may commit for the seat that is given up."""
+def test_revoked_partitions_can_still_be_committed(subject: Subject) -> None:
+    """The rebalance waits for `on_revoked`: until it returns, another thread may commit for the member."""
     topic, group = subject.topic(2), fresh("group")
     broker = subject.open()
     writer, errors = broker.writer(fresh("writer")), list[BaseException]()
@@ -565,9 +565,9 @@ def test_what_was_taken_can_still_be_committed(subject: Subject) -> None:
         time.sleep(0 if subject.is_memory else 2)
         publisher.join()
 
-    first = subject.assignment(group, topic, revoked=Taken(meanwhile))
+    first = subject.joined(group, topic, on_revoked=Revocations(meanwhile))
     until(lambda: len(first.owned) == 2, first.poll)
-    second = broker.member(group, [topic], Taken())
+    second = broker.member(group, [topic], Revocations())
     second.join()
     until(lambda: len(first.owned) == len(second.owned) == 1, first.poll, second.poll)
     assert [] == errors
@@ -578,13 +578,13 @@ def test_what_was_taken_can_still_be_committed(subject: Subject) -> None:
     second.leave()
 
 
-def test_a_seat_of_an_older_generation_commits_nothing(subject: Subject) -> None:
-    """With the identity from before a rebalance positions are refused, and the transaction's records stay unseen."""
+def test_an_older_generation_commits_nothing(subject: Subject) -> None:
+    """With metadata from before a rebalance, offsets are refused, and the transaction's records stay invisible."""
     topic, out, group = subject.topic(2), subject.topic(), fresh("group")
-    first = subject.assignment(group, topic)
+    first = subject.joined(group, topic)
     until(lambda: len(first.owned) == 2, first.poll)
     stale = first.group_metadata
-    second = subject.assignment(group, topic)
+    second = subject.joined(group, topic)
     until(lambda: len(first.owned) == len(second.owned) == 1, first.poll, second.poll)
     writer = subject.open().writer(fresh("writer"))
     writer.begin()

@@ -1,4 +1,4 @@
-"""The API against its own OpenAPI document: whatever is sent, the answer is one that it names, and never a fault."""
+"""The API against its own OpenAPI document: every answer is a documented one, and never a server error."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ _AND_REFUSED: list[Any] = [*_AS_DOCUMENTED, *CHECKS.get_by_names(["negative_data
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
-    """A service for all of them: what one sends must not matter to another."""
+    """One service for all tests: the calls of one must not affect another."""
     with embedded() as running:
         running.client.post("/v1/events", [{"session_id": f"{n % 3}", "item_id": f"{n % 4}"} for n in range(30)])
         yield running
@@ -30,11 +30,11 @@ def running() -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def document(running: Running) -> schemathesis.BaseSchema:
-    """What it says of itself, as whoever reads it gets it."""
+    """The OpenAPI document, as a client gets it."""
     return schemathesis.openapi.from_url(f"{running.server.url}openapi.json")
 
 
-# Where nothing may be given, nothing can be given wrongly.
+# A route without parameters cannot get wrong ones.
 _CALLS = [
     pytest.param(route, mode, id=f"{route.name}-{mode.value}")
     for route in ROUTES
@@ -44,12 +44,12 @@ _CALLS = [
 
 
 @pytest.mark.parametrize(("route", "mode"), _CALLS)
-def test_the_answer_is_one_that_the_document_names(
+def test_every_answer_is_documented(
     running: Running, document: schemathesis.BaseSchema, route: Route, mode: GenerationMode
 ) -> None:
-    """What it allows is answered in the shape that it gives, and what it does not allow is refused."""
+    """Calls that the document allows are answered in its shape; calls that it forbids are refused."""
     operation = document[route.path][route.method]
-    # In a path or a query all is text: what would be wrong as JSON may be somebody's id.
+    # In a path or a query everything is text: a value that would be wrong as JSON may be an id.
     checks = _AND_REFUSED if route.body and mode is GenerationMode.NEGATIVE else _AS_DOCUMENTED
 
     @settings(max_examples=40, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -1,4 +1,4 @@
-"""What every path of the HTTP API must do, on a run that stays and on a service on a broker."""
+"""The contract of every path of the HTTP API, for a service without a broker and for one on a broker."""
 
 import contextlib
 import socket
@@ -43,9 +43,9 @@ def running(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 @pytest.fixture
 def shop(running: Running) -> Client:
-    """A client of a service that knows four visits."""
-    told = running.client.post("/v1/events", SHOP)
-    assert len(SHOP) == told["accepted"]
+    """A client of a service with four sessions."""
+    found = running.client.post("/v1/events", SHOP)
+    assert len(SHOP) == found["accepted"]
     eventually(lambda: running.served.status().counts.n_applied == len(SHOP), "all applied")
     return running.client
 
@@ -53,7 +53,7 @@ def shop(running: Running) -> Client:
 def expected(
     session_id: str | None = None, items: list[str] | None = None, n: int | None = None
 ) -> list[dict[str, Any]]:
-    """What an engine of our own says."""
+    """Return the recommendations of an engine over the same events."""
     engine = Engine()
     engine.apply([msgspec.convert(each, Event) for each in SHOP])
     found: list[dict[str, Any]] = msgspec.to_builtins(engine.recommend(session_id, items=items, n=n))
@@ -65,70 +65,72 @@ def _refusal(reply: Any) -> tuple[int, str]:
 
 
 class TestRecommendations:
-    """What comes next."""
+    """Recommendations."""
 
     def test_for_a_session(self, shop: Client) -> None:
-        """The items are the engine's, and the answer says what it knows."""
-        told = shop.get("/v1/sessions/s0/recommendations?n=3")
-        assert expected("s0", n=3) == told["items"]
-        assert max(each["timestamp"] for each in SHOP) == told["as_of"]
-        assert ("s0", "default") == (told["session_id"], told["model"])
-        assert len(SHOP) == sum(told["offsets"].values()) + len(told["offsets"])
+        """The items are those of an engine, and the answer states the events it is based on."""
+        found = shop.get("/v1/sessions/s0/recommendations?n=3")
+        assert expected("s0", n=3) == found["items"]
+        assert max(each["timestamp"] for each in SHOP) == found["as_of"]
+        assert ("s0", "default") == (found["session_id"], found["model"])
+        assert len(SHOP) == sum(found["offsets"].values()) + len(found["offsets"])
 
     def test_for_items(self, shop: Client) -> None:
-        """A query of its own belongs to no session."""
-        told = shop.post("/v1/recommendations", {"items": ["a", "b"], "request_id": "r1"})
-        assert expected(items=["a", "b"]) == told["items"]
-        assert (None, "r1") == (told["session_id"], told["request_id"])
+        """A request for items belongs to no session."""
+        found = shop.post("/v1/recommendations", {"items": ["a", "b"], "request_id": "r1"})
+        assert expected(items=["a", "b"]) == found["items"]
+        assert (None, "r1") == (found["session_id"], found["request_id"])
 
     def test_for_many(self, shop: Client) -> None:
-        """Answers stand in the order of their requests, and none is worse for the others."""
+        """Answers are in the order of the requests, each as if it were alone."""
         requests = [{"session_id": "s0"}, {"items": ["x"]}, {"session_id": "s0", "n": 1}, {"session_id": "new"}]
-        told = shop.post("/v1/recommendations", {"requests": requests})["answers"]
+        found = shop.post("/v1/recommendations", {"requests": requests})["answers"]
         assert [expected("s0"), expected(items=["x"]), expected("s0", n=1), expected("new")] == [
-            each["items"] for each in told
+            each["items"] for each in found
         ]
         assert {"answers": []} == shop.post("/v1/recommendations", {"requests": []})
 
     def test_parameters_in_the_query(self, shop: Client) -> None:
-        """Each is of its type, lists are given item by item, and what is excluded does not come."""
-        told = shop.get("/v1/sessions/s0/recommendations?n=2&preset=sknn&fallbacks=false&exclude=d&exclude=x&seen=keep")
-        assert "sknn" == told["model"]
-        assert not {"d", "x"} & {each["item_id"] for each in told["items"]}
-        assert {"neighbours"} == {each["source"] for each in told["items"]}
+        """Each has its type, lists are given item by item, and excluded items are not recommended."""
+        found = shop.get(
+            "/v1/sessions/s0/recommendations?n=2&preset=sknn&fallbacks=false&exclude=d&exclude=x&seen=keep"
+        )
+        assert "sknn" == found["model"]
+        assert not {"d", "x"} & {each["item_id"] for each in found["items"]}
+        assert {"neighbours"} == {each["source"] for each in found["items"]}
 
     def test_an_unknown_session_gets_what_is_popular(self, shop: Client) -> None:
-        """There is always something to show, and it says where it is from."""
-        told = shop.get("/v1/sessions/nobody/recommendations?n=2")
-        assert ["popular", "popular"] == [each["source"] for each in told["items"]]
+        """There is always something to show, and its source is stated."""
+        found = shop.get("/v1/sessions/unknown/recommendations?n=2")
+        assert ["popular", "popular"] == [each["source"] for each in found["items"]]
 
     def test_details(self, shop: Client) -> None:
-        """What is known of each item comes along, if it is asked for."""
-        told = shop.get("/v1/sessions/s0/recommendations?n=1&details=true")
-        assert 2 == told["items"][0]["sessions"]
+        """With `details` each item has what is known of it."""
+        found = shop.get("/v1/sessions/s0/recommendations?n=1&details=true")
+        assert 2 == found["items"][0]["sessions"]
 
     def test_similar(self, shop: Client) -> None:
-        """What goes with an item is what comes after it alone."""
+        """As for a request for this item alone."""
         assert expected(items=["x"], n=2) == shop.get("/v1/items/x/similar?n=2")["items"]
 
     def test_an_event_and_its_answer(self, shop: Client) -> None:
-        """The answer knows the event that it came with, with and without parameters."""
+        """The answer includes the event that it came with, with and without parameters."""
         event = {"session_id": "me", "item_id": "x", "timestamp": NOW + 60_000}
-        told = shop.post("/v1/events:recommend", {"event": event})
-        assert NOW + 60_000 == told["as_of"]
-        assert "y" == told["items"][0]["item_id"]
-        assert "x" not in {each["item_id"] for each in told["items"]}
-        told = shop.post("/v1/events:recommend", {"event": event | {"item_id": "a"}, "n": 1, "seen": "drop-session"})
-        assert 1 == len(told["items"])
-        assert told["items"][0]["item_id"] not in "xa"
+        found = shop.post("/v1/events:recommend", {"event": event})
+        assert NOW + 60_000 == found["as_of"]
+        assert "y" == found["items"][0]["item_id"]
+        assert "x" not in {each["item_id"] for each in found["items"]}
+        found = shop.post("/v1/events:recommend", {"event": event | {"item_id": "a"}, "n": 1, "seen": "drop-session"})
+        assert 1 == len(found["items"])
+        assert found["items"][0]["item_id"] not in "xa"
         assert ["x", "a"] == [each["item_id"] for each in shop.get("/v1/sessions/me")["events"]]
 
 
 class TestEvents:
-    """What is taken, and what is not."""
+    """Events that are accepted, and events that are not."""
 
     def test_one_or_many(self, running: Running) -> None:
-        """An object is one event, an array many; without a time it is now."""
+        """An object is one event, an array many; an event without a timestamp gets the present time."""
         client = running.client
         before = int(time.time() * 1000)
         assert 1 == client.post("/v1/events", {"session_id": "a", "item_id": "i", "type": "cart"})["accepted"]
@@ -139,12 +141,12 @@ class TestEvents:
         assert [("i", "cart"), ("i0", "view"), ("i1", "view")] == [(each["item_id"], each["type"]) for each in events]
         assert all(before <= each["timestamp"] <= time.time() * 1000 for each in events)
 
-    def test_the_receipt_tells_where_they_are(self, running: Running) -> None:
-        """On a broker they are in the log before anybody is told so."""
-        told = running.client.post("/v1/events", SHOP)
-        assert running.served.ingest.is_durable == told["durable"]
-        if told["durable"]:
-            assert len(SHOP) == sum(told["offsets"].values()) + len(told["offsets"])
+    def test_the_receipt_has_their_offsets(self, running: Running) -> None:
+        """On a broker they are in the log before they are acknowledged."""
+        found = running.client.post("/v1/events", SHOP)
+        assert running.served.ingest.is_durable == found["durable"]
+        if found["durable"]:
+            assert len(SHOP) == sum(found["offsets"].values()) + len(found["offsets"])
 
     @pytest.mark.parametrize(
         ("body", "code", "field"),
@@ -163,15 +165,15 @@ class TestEvents:
             ({"type": "forget"}, "missing_field", "session_id"),
         ],
     )
-    def test_bad_ones_are_refused_by_name(self, running: Running, body: Any, code: str, field: str | None) -> None:
-        """The error names what is wrong, and nothing of the call is taken."""
+    def test_malformed_events_are_refused(self, running: Running, body: Any, code: str, field: str | None) -> None:
+        """The error names the field, and no event of the call is applied."""
         reply = running.client("POST", "/v1/events", body)
         assert (code, field) == (reply.json["error"]["code"], reply.json["error"].get("field"))
         assert (400 if code == "not_json" else 422) == reply.status
         assert 0 == running.served.status().counts.n_read
 
-    def test_too_many_and_too_much(self, running: Running) -> None:
-        """A call has limits, of number and of bytes."""
+    def test_calls_over_a_limit_are_refused(self, running: Running) -> None:
+        """Limits of number and of bytes."""
         many = [{"session_id": "a", "item_id": "i"}] * 1001
         assert (413, "too_many") == _refusal(running.client("POST", "/v1/events", many))
         assert (413, "too_many") == _refusal(
@@ -182,8 +184,8 @@ class TestEvents:
         reply = running.client("POST", "/v1/events", b" " * (2 << 20))
         assert (413, "too_large") == _refusal(reply)
 
-    def test_what_cannot_be_asked(self, shop: Client) -> None:
-        """Parameters out of range, unknown or given twice are named."""
+    def test_wrong_parameters_are_refused(self, shop: Client) -> None:
+        """The error names a parameter that is out of range, unknown, or given twice."""
         for path, code, field in (
             ("/v1/sessions/s0/recommendations?n=0", "wrong_type", "n"),
             ("/v1/sessions/s0/recommendations?n=x", "wrong_type", "n"),
@@ -205,8 +207,8 @@ class TestEvents:
             reply = shop("POST", "/v1/recommendations", body)
             assert (422, named) == (reply.status, reply.json["error"].get("field"))
 
-    def test_no_call_may_keep_all_others_waiting(self, shop: Client) -> None:
-        """What a topic may ask for takes minutes at worst: over HTTP there is less of it."""
+    def test_requests_that_take_long_are_refused(self, shop: Client) -> None:
+        """Requests in a topic may take minutes; over HTTP all other calls would wait for them."""
         for name, value in (("n", 1001), ("m", 20_001), ("last", 1001)):
             reply = shop("GET", f"/v1/sessions/s0/recommendations?{name}={value}")
             assert (422, name) == (reply.status, reply.json["error"]["field"])
@@ -218,52 +220,52 @@ class TestEvents:
         filters = {"requests": [{"session_id": "a", "filter": f"price < {j}"} for j in range(9)]}
         assert (413, "too_many") == _refusal(shop("POST", "/v1/recommendations", filters))
 
-    def test_requests_that_do_not_say_how_many_are_counted_as_the_setting_has_it(self, running: Running) -> None:
-        """Else a service with long answers could be asked for any number of items at once."""
+    def test_requests_without_n_count_with_the_default_n(self, running: Running) -> None:
+        """Otherwise a call could get any number of items from a service with a large default."""
         running.server.api.service = running.served._replace(usual_n=1000)
         many = {"requests": [{"session_id": "a"}] * 21}
         assert (413, "too_many") == _refusal(running.client("POST", "/v1/recommendations", many))
 
-    def test_an_event_is_not_taken_for_a_request_that_cannot_be_answered(self, shop: Client) -> None:
-        """Sent again with the request mended, it would count twice."""
+    def test_an_event_is_not_applied_if_its_request_cannot_be_answered(self, shop: Client) -> None:
+        """Sent again with a corrected request, it would count twice."""
         body = {"event": {"session_id": "new", "item_id": "a", "timestamp": NOW + 9000}, "preset": "best"}
         assert 422 == shop("POST", "/v1/events:recommend", body).status
         assert 404 == shop("GET", "/v1/sessions/new").status
 
     def test_an_event_that_is_sent_again_is_answered_again(self, shop: Client) -> None:
-        """Who lost the answer sends the same once more: it counts once, and is answered."""
+        """A caller that lost the answer sends the event again: it counts once, and is answered."""
         event = {"session_id": "again", "item_id": "a", "timestamp": NOW + 9000, "event_id": "e1"}
         first, second = (shop.post("/v1/events:recommend", {"event": event}) for _ in range(2))
         assert first["items"] == second["items"]
         assert 1 == len(shop.get("/v1/sessions/again")["events"])
 
-    def test_one_of_the_future_is_refused_alone(self, running: Running) -> None:
-        """A clock that is wrong spoils its own event, not those that came with it."""
+    def test_an_event_of_the_future_is_refused_alone(self, running: Running) -> None:
+        """A wrong clock affects its own event, not those of the same call."""
         if running.served.max_future_ms is None:
             running.server.api.service = running.served._replace(max_future_ms=1000)
         events = [{"session_id": "a", "item_id": "i"}, {"session_id": "a", "item_id": "j", "timestamp": NOW * 2}]
-        told = running.client.post("/v1/events", events)
-        assert (1, [(1, "future")]) == (told["accepted"], [(each["index"], each["code"]) for each in told["refused"]])
+        found = running.client.post("/v1/events", events)
+        assert (1, [(1, "future")]) == (found["accepted"], [(each["index"], each["code"]) for each in found["refused"]])
         assert (422, "future") == _refusal(running.client("POST", "/v1/events", events[1]))
 
 
-class TestLooking:
+class TestReading:
     """Sessions and items."""
 
     def test_sessions(self, shop: Client) -> None:
-        """The newest come first, each with its last items."""
-        told = shop.get("/v1/sessions?limit=2")["sessions"]
+        """Newest first, each with its last items."""
+        found = shop.get("/v1/sessions?limit=2")["sessions"]
         assert [("s3", 2, ["x", "y"]), ("s2", 3, ["a", "b", "d"])] == [
-            (each["session_id"], each["n_events"], each["items"]) for each in told
+            (each["session_id"], each["n_events"], each["items"]) for each in found
         ]
 
     def test_a_session(self, shop: Client) -> None:
-        """All its events, oldest first; one that is not retained is not found."""
+        """All its events, oldest first; a session that is not retained is not found."""
         assert ["a", "b", "c"] == [each["item_id"] for each in shop.get("/v1/sessions/s0")["events"]]
-        assert (404, "not_found") == _refusal(shop("GET", "/v1/sessions/nobody"))
+        assert (404, "not_found") == _refusal(shop("GET", "/v1/sessions/unknown"))
 
     def test_items(self, shop: Client) -> None:
-        """By a part of the id; or those that are popular."""
+        """By a part of the id; or the popular ones."""
         assert [{"item_id": "a", "sessions": 3}] == shop.get("/v1/items?q=A")["items"]
         assert {"a", "b"} == {each["item_id"] for each in shop.get("/v1/items?limit=2")["items"]}
         assert {"item_id": "y", "sessions": 1} == shop.get("/v1/items/y")
@@ -272,7 +274,7 @@ class TestLooking:
         assert (404, "not_found") == _refusal(shop("GET", "/v1/items/nothing"))
 
     def test_ids_of_all_kinds(self, running: Running) -> None:
-        """A slash, a blank or a letter of another script in an id is a part of it; a whole number is its text."""
+        """A slash, a space or a letter of another script is a part of an id; a whole number becomes text."""
         running.client.post("/v1/events:recommend", {"event": {"session_id": 7, "item_id": 8, "user_id": 9}})
         assert "8" == running.client.get("/v1/sessions/7")["events"][0]["item_id"]
         for name in ("a/b", "ä ö", "%2F", "日本"):
@@ -286,15 +288,15 @@ class TestForgetting:
     """Law 7 over HTTP."""
 
     def test_a_session(self, shop: Client) -> None:
-        """It is gone once the receipt is there, and answers are as if it had never been."""
-        told = shop("DELETE", "/v1/sessions/s1").json
-        assert ("s1", 1) == (told["session_id"], told["sessions"])
-        assert told["receipt"]
+        """It is gone after the receipt, and answers are as if it had never existed."""
+        found = shop("DELETE", "/v1/sessions/s1").json
+        assert ("s1", 1) == (found["session_id"], found["sessions"])
+        assert found["receipt"]
         eventually(lambda: shop("GET", "/v1/sessions/s1").status == 404, "forgotten")
         assert {"a": 2} == {each["item_id"]: each["sessions"] for each in shop.get("/v1/items?q=a")["items"]}
 
     def test_a_user(self, running: Running) -> None:
-        """All sessions that the user took part in."""
+        """All sessions with an event of the user."""
         events = [
             {"session_id": f"s{n}", "item_id": "i", "timestamp": NOW, "user_id": user} for n, user in enumerate("uuv")
         ]
@@ -307,15 +309,15 @@ class TestForgetting:
 
 
 class TestOperations:
-    """What is not about recommendations."""
+    """Paths that are not about recommendations."""
 
     def test_health(self, running: Running) -> None:
-        """It is alive, and ready."""
+        """A running service is alive and ready."""
         assert (200, "alive\n") == running.client("GET", "/livez")[::3]
         assert (200, "ready\n") == running.client("GET", "/readyz")[::3]
 
     def test_not_ready(self, running: Running) -> None:
-        """While it recovers it is alive and not ready, and says so to who asks."""
+        """A recovering service is alive and not ready, and calls get an error that says so."""
         status = running.served.status()
         recovering = msgspec.structs.replace(status, state="recovering")
         running.server.api.service = running.served._replace(status=lambda: recovering, is_ready=lambda: False)
@@ -326,11 +328,11 @@ class TestOperations:
         assert "1" == reply.headers["retry-after"]
 
     def test_stats(self, shop: Client) -> None:
-        """Counters and what is retained."""
+        """Counters, and the size of what is retained."""
         eventually(lambda: (shop.get("/v1/stats")["retained"] or {}).get("sessions") == 4, "counted")
-        told = shop.get("/v1/stats")
-        assert len(SHOP) == told["counts"]["read"] == told["counts"]["applied"] == told["retained"]["events"]
-        assert "ready" == told["state"]
+        found = shop.get("/v1/stats")
+        assert len(SHOP) == found["counts"]["read"] == found["counts"]["applied"] == found["retained"]["events"]
+        assert "ready" == found["state"]
 
     def test_the_stream(self, running: Running) -> None:
         """The same figures, once a second, as server-sent events."""
@@ -340,29 +342,29 @@ class TestOperations:
             while got.count(b"event: stats") < 2:
                 got += connection.recv(65536)
         assert b"content-type: text/event-stream" in got
-        told = msgspec.json.decode(got.partition(b"data: ")[2].partition(b"\n")[0])
-        assert "ready" == told["state"]
+        found = msgspec.json.decode(got.partition(b"data: ")[2].partition(b"\n")[0])
+        assert "ready" == found["state"]
 
     def test_every_path_is_documented(self, running: Running) -> None:
-        """The document has every route, with its answers and its parameters; the page shows it."""
-        told = running.client.get("/openapi.json")
+        """The document has every route with its answers and parameters; the page shows them."""
+        found = running.client.get("/openapi.json")
         assert {(route.path, route.method.lower()) for route in ROUTES} == {
-            (path, method) for path, methods in told["paths"].items() for method in methods
+            (path, method) for path, methods in found["paths"].items() for method in methods
         }
         named = {
-            each["name"] for each in told["paths"]["/v1/sessions/{session_id}/recommendations"]["get"]["parameters"]
+            each["name"] for each in found["paths"]["/v1/sessions/{session_id}/recommendations"]["get"]["parameters"]
         }
         assert {"session_id", "n", "preset", "exclude", "details"} <= named
         page = running.client("GET", "/docs").text
         assert all(route.path in page for route in ROUTES)
 
     def test_wrong_paths(self, running: Running) -> None:
-        """They get errors of the same shape."""
+        """Unknown paths and methods get errors of the same shape."""
         assert (404, "no_such_path") == _refusal(running.client("GET", "/v2/stats"))
         assert (405, "no_such_method") == _refusal(running.client("PUT", "/v1/stats", b""))
 
-    def test_pages_run_nothing_from_elsewhere(self, running: Running) -> None:
-        """The dashboard and its files come with a policy that lets only them run."""
+    def test_pages_may_run_only_their_own_files(self, running: Running) -> None:
+        """The dashboard and its files have a security policy that forbids everything else."""
         for path in ("/", "/docs", "/static/docs.css"):
             reply = running.client("GET", path)
             assert 200 == reply.status
@@ -372,39 +374,39 @@ class TestOperations:
 # --- all at once
 
 
-def test_answers_know_the_position_that_they_state(running: Running) -> None:
-    """Many clients ask while events stream in: each answer is what an engine at its position says."""
+def test_answers_are_those_of_the_offset_that_they_state(running: Running) -> None:
+    """While many clients call and events arrive, each answer is that of an engine at its offset."""
     log = [{"session_id": f"s{n % 7}", "item_id": f"i{n * n % 11}", "timestamp": NOW + n} for n in range(300)]
     answers: list[Answer] = []
     over = threading.Event()
 
-    def ask() -> None:
+    def call() -> None:
         client = Client(running.server.port)
         while not over.is_set():
             answers.append(msgspec.convert(client.get("/v1/sessions/s3/recommendations?n=5"), Answer))
 
-    askers = [threading.Thread(target=ask) for _ in range(4)]
-    for asker in askers:
-        asker.start()
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
     for start in range(0, len(log), 10):
         running.client.post("/v1/events", log[start : start + 10])
     eventually(lambda: running.served.status().counts.n_applied == len(log), "all applied")
     over.set()
-    for asker in askers:
-        asker.join()
+    for caller in callers:
+        caller.join()
     engine = Engine()
     expected = [engine.recommend("s3", n=5)]
     for each in log:
         engine.apply([msgspec.convert(each, Event)])
         expected.append(engine.recommend("s3", n=5))
-    positions = {sum(offset + 1 for offset in answer.offsets.values()) for answer in answers}
-    assert len(positions) > 3, "asked at several positions"
+    offsets = {sum(offset + 1 for offset in answer.offsets.values()) for answer in answers}
+    assert len(offsets) > 3, "answered at several offsets"
     for answer in answers:
         assert expected[sum(offset + 1 for offset in answer.offsets.values())] == answer.items
 
 
-def test_a_head_without_end_is_hung_up_on(running: Running) -> None:
-    """It must not fill the memory."""
+def test_a_connection_with_an_endless_head_is_closed(running: Running) -> None:
+    """It must not fill the memory; a long body may."""
     with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
         connection.sendall(b"GET /v1/stats HTTP/1.1\r\nhost: 127.0.0.1\r\nx: ")
         with contextlib.suppress(ConnectionError):
@@ -415,7 +417,7 @@ def test_a_head_without_end_is_hung_up_on(running: Running) -> None:
             assert b"" == connection.recv(1)
             return
     body = {"session_id": "a", "item_id": "i" * 500}
-    assert 202 == running.client("POST", "/v1/events", [body] * 200).status, "a long body is no head"
+    assert 202 == running.client("POST", "/v1/events", [body] * 200).status, "a long body is not a head"
 
 
 @pytest.fixture
@@ -458,8 +460,8 @@ def test_a_connection_whose_body_has_arrived_stays_open(impatient: Running) -> N
         assert b"200 OK" in connection.recv(1000)
 
 
-def test_slow_and_broken_clients_stop_nobody(running: Running) -> None:
-    """A thousand connections that send half a request, or none, or hang up: others are answered as before."""
+def test_slow_and_broken_clients_do_not_stop_others(running: Running) -> None:
+    """A thousand connections that send half a request, or none, or disconnect: others are answered as before."""
     port = running.server.port
     with contextlib.ExitStack() as undo:
         for n in range(1000):

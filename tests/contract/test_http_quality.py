@@ -1,4 +1,4 @@
-"""Several models over HTTP: who answers, and that what visitors do next is held against it."""
+"""Several models over HTTP: which one answers, and that each is scored by what visitors do next."""
 
 from typing import Any, Final
 
@@ -12,8 +12,8 @@ def click(session: str, item: str, time: int) -> dict[str, Any]:
     return {"session_id": session, "item_id": item, "timestamp": 1_000_000 + time}
 
 
-def test_each_visit_has_its_model_and_is_judged() -> None:
-    """Asked over HTTP a visit gets its own model, every time; the next event scores it, and every shadow beside it."""
+def test_each_session_has_its_model_and_is_scored() -> None:
+    """Over HTTP a session gets the same model every time; its next event scores that model and every shadow."""
     with embedded(models=MODELS, http_clock="log") as running:
         client = running.client
         for place, item in enumerate("ab"):
@@ -29,27 +29,27 @@ def test_each_visit_has_its_model_and_is_judged() -> None:
         client.post("/v1/events", [click(visit, "a", 9) for visit in VISITS])
 
         def scored() -> dict[str, int]:
-            told = client.get("/v1/stats")["quality"]
-            return {each["model"]: each["scored"] for each in told["windows"][0]["models"]} if told else {}
+            quality = client.get("/v1/stats")["quality"]
+            return {each["model"]: each["scored"] for each in quality["windows"][0]["models"]} if quality else {}
 
         expected = {"default": len(VISITS) - in_arm, "arm": in_arm, "quiet": len(VISITS)}
         eventually(lambda: scored() == expected, "scored")
-        told = client.get("/v1/stats")
+        stats = client.get("/v1/stats")
         assert [("default", 0.5, False), ("arm", 0.5, False), ("quiet", 0.0, True)] == [
-            (each["name"], each["share"], each["shadow"]) for each in told["models"]
+            (each["name"], each["share"], each["shadow"]) for each in stats["models"]
         ]
-        assert [300.0, 3600.0, 86400.0] == [each["window_s"] for each in told["quality"]["windows"]]
+        assert [300.0, 3600.0, 86400.0] == [each["window_s"] for each in stats["quality"]["windows"]]
 
 
-def test_an_event_and_its_answer_are_judged_too() -> None:
-    """What came with one event is held against the next."""
+def test_an_answer_to_an_event_is_scored_too() -> None:
+    """The answer that came with one event is scored by the next."""
     with embedded() as running:
         for place, item in enumerate("abc"):
             running.client.post("/v1/events:recommend", {"event": click("s", item, place)})
 
-        def told() -> tuple[int, int] | None:
+        def scores() -> tuple[int, int] | None:
             quality = running.client.get("/v1/stats")["quality"]
             only = quality and quality["windows"][0]["models"][0]
             return only and (only["answers"], only["scored"])
 
-        eventually(lambda: told() == (3, 2), "scored")
+        eventually(lambda: scores() == (3, 2), "scored")

@@ -1,4 +1,4 @@
-"""What only a real Kafka shows: codecs, keys, seats that expire, brokers that go away and come back."""
+"""What only a real Kafka shows: codecs, keys, memberships that expire, brokers that go away and come back."""
 
 import contextlib
 import gc
@@ -16,24 +16,26 @@ import pytest
 import subjects
 from kafka_broker import Broker as TestBroker
 from kafka_broker.plugin import MakeBroker
-from subjects import Subject, Taken, fresh, read, until
+from subjects import Revocations, Subject, fresh, read, until
 
 from stream_rec.core.events import Event
 from stream_rec.errors import AssignmentLostError, FencedError, LogChangedError, RecordTooLargeError, TransportError
+from stream_rec.service.batches import NOT_A_MEMBER
 from stream_rec.service.consuming.batch_reader import BatchReader
 from stream_rec.transport.broker import Partition, ProducerRecord, Reader
-from stream_rec.transport.kafka import Client, open_broker
+from stream_rec.transport.kafka import KafkaClient, open_broker
+from stream_rec.transport.timeouts import TransportTimeouts
 
 # kafka-python drops the sockets of failed connections instead of closing them.
 pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed <socket:pytest.PytestUnraisableExceptionWarning")
 
-CLIENTS: tuple[Client, ...] = ("kafka-python", "confluent")
+CLIENTS: tuple[KafkaClient, ...] = ("kafka-python", "confluent")
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 
 
 @pytest.fixture(autouse=True)
 def dropped_sockets() -> Iterator[None]:
-    """Let them go here, and not in the next module's tests."""
+    """Close them here, and not in the next module's tests."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -41,24 +43,24 @@ def dropped_sockets() -> Iterator[None]:
 
 
 @pytest.fixture(params=CLIENTS)
-def client(request: pytest.FixtureRequest) -> Client:
+def client(request: pytest.FixtureRequest) -> KafkaClient:
     """One client after the other."""
-    chosen: Client = request.param
+    chosen: KafkaClient = request.param
     return chosen
 
 
 @pytest.fixture
-def subject(client: Client, broker: TestBroker) -> Iterator[Subject]:
+def subject(client: KafkaClient, broker: TestBroker) -> Iterator[Subject]:
     """The shared broker with one client."""
     made = subjects.kafka(client, broker)
     yield made
     made.close()
 
 
-def start(subject: Subject, topic: str, position: int = 0) -> Reader:
+def start(subject: Subject, topic: str, offset: int = 0) -> Reader:
     broker = subject.open()
     reader = broker.reader()
-    reader.assign(dict.fromkeys(broker.partitions(topic), position))
+    reader.assign(dict.fromkeys(broker.partitions(topic), offset))
     return reader
 
 
@@ -99,8 +101,8 @@ def partition_of(key: bytes, partitions: int) -> int:
     return number
 
 
-def test_a_topics_own_limit_is_known_beforehand(subject: Subject, topic: Any) -> None:
-    """A record that the client would send, but this topic refuses, is refused before anything is taken."""
+def test_a_topics_own_limit_is_known_before_sending(subject: Subject, topic: Any) -> None:
+    """A record that the client would send, but this topic refuses, is refused before any is sent."""
     small = topic(config={"max.message.bytes": "2000"})
     writer = subject.open().writer(None)
     with pytest.raises(RecordTooLargeError) as caught:
@@ -112,7 +114,7 @@ def test_a_topics_own_limit_is_known_beforehand(subject: Subject, topic: Any) ->
 
 
 def test_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
-    """Where only the broker can tell, since it is compressed, the error is the same, and the writer goes on."""
+    """Where only the broker can know, since it is compressed, the error is the same, and the writer goes on."""
     small = topic(config={"max.message.bytes": "2000"})
     writer = subject.open(compression_type="gzip").writer(fresh("writer"))
     writer.begin()
@@ -131,8 +133,8 @@ def test_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
     assert [b"c"] == [record.value for record in read(start(subject, small), 1)]
 
 
-def test_a_topic_that_takes_less_than_a_batch(subject: Subject, topic: Any) -> None:
-    """1,000 dead letters of 500 bytes in one transaction, for one that takes 100,000 bytes at a time: all arrive."""
+def test_a_topic_that_accepts_less_than_a_batch(subject: Subject, topic: Any) -> None:
+    """1,000 dead letters of 500 bytes in one transaction all arrive, where the topic accepts 100,000 bytes at once."""
     small = topic(config={"max.message.bytes": "100000"})
     values = [b"%04d" % number + b"x" * 496 for number in range(1000)]
     writer = subject.open().writer(fresh("writer"))
@@ -142,8 +144,8 @@ def test_a_topic_that_takes_less_than_a_batch(subject: Subject, topic: Any) -> N
     assert values == [record.value for record in read(start(subject, small), 1000)]
 
 
-def test_a_topic_that_takes_less_than_it_did(subject: Subject, broker: TestBroker, topic: Any) -> None:
-    """What is refused now is written in smaller batches: at once, or when the same is tried again."""
+def test_a_topic_whose_limit_is_lowered(subject: Subject, broker: TestBroker, topic: Any) -> None:
+    """Records that are refused now are written in smaller batches: at once, or with the next try."""
     small = topic()
     writer = subject.open().writer(fresh("writer"))
     writer.begin()
@@ -171,8 +173,8 @@ def test_a_topic_that_takes_less_than_it_did(subject: Subject, broker: TestBroke
     assert [b"first", *values] == [record.value for record in read(start(subject, small), 1001)]
 
 
-def test_the_place_of_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
-    """Among others that it would take, and that are in the same batch."""
+def test_the_index_of_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
+    """Among others that it would accept, in the same batch."""
     small = topic(config={"max.message.bytes": "2000"})
     writer = subject.open(compression_type="gzip").writer(fresh("writer"))
     records = [ProducerRecord(small, value, b"k") for value in (b"a", b"b", random_bytes(5000), b"c")]
@@ -189,35 +191,37 @@ def test_the_place_of_what_the_broker_finds_too_large(subject: Subject, topic: A
 
 
 def random_bytes(n: int) -> bytes:
-    """What no codec makes smaller."""
+    """Bytes that no codec makes smaller."""
     import random  # noqa: PLC0415 (here only)
 
     return random.Random(1).randbytes(n)
 
 
-# --- seats
+# --- members
 
 
 def test_committed_waits_for_open_transactions(subject: Subject) -> None:
-    """A position that a transaction is about to move is not told before it is decided."""
+    """An offset that an open transaction has added is not returned before the transaction ends."""
     topic, group = subject.topic(), fresh("group")
-    member = subject.assignment(group, topic)
+    member = subject.joined(group, topic)
     until(lambda: member.owned, member.poll)
     writer, partition = subject.open().writer(fresh("writer")), Partition(topic, 0)
     member.commit({partition: 1})
     writer.begin()
     writer.add_offsets({partition: 5}, member.group_metadata)
-    asked = in_background(lambda: subject.open().member(group, [topic], Taken()).committed([partition]))
-    time.sleep(1)
-    assert asked.is_running
+    impatient = subject.open_with(TransportTimeouts(answer_s=2.0)).member(group, [topic], Revocations())
+    with pytest.raises(TransportError) as caught:
+        impatient.committed([partition])
+    assert caught.value.retriable
+    asked = in_background(lambda: subject.open().member(group, [topic], Revocations()).committed([partition]))
     writer.commit()
     assert {partition: 5} == asked.result()
 
 
-def test_an_expelled_member_loses_its_seat(subject: Subject, broker: TestBroker) -> None:
-    """Whoever is put out of the group can commit nothing more, learns that it is lost, and comes back by itself."""
-    topic, group, taken = subject.topic(2), fresh("group"), Taken()
-    member = subject.assignment(group, topic, revoked=taken)
+def test_an_expelled_member_loses_its_partitions(subject: Subject, broker: TestBroker) -> None:
+    """A member that was removed can commit nothing more, learns that its partitions are lost, and rejoins by itself."""
+    topic, group, revocations = subject.topic(2), fresh("group"), Revocations()
+    member = subject.joined(group, topic, on_revoked=revocations)
     until(lambda: member.owned, member.poll)
     everything, stale, generation = member.owned, member.group_metadata, member.generation
     with broker.admin() as admin:
@@ -233,7 +237,7 @@ def test_an_expelled_member_loses_its_seat(subject: Subject, broker: TestBroker)
         writer.add_offsets({Partition(topic, 0): 3}, stale)
     writer.abort()
     until(lambda: member.generation > generation and member.owned == everything, member.poll)
-    assert [(everything, True)] == taken.calls
+    assert [(everything, True)] == revocations.calls
     member.commit({Partition(topic, 0): 4})
     assert {Partition(topic, 0): 4} == member.committed([Partition(topic, 0)])
 
@@ -245,7 +249,7 @@ from stream_rec.transport.kafka import open_broker
 address, client, topic, out, group = sys.argv[1:]
 config = {"session.timeout.ms": "2000", "heartbeat.interval.ms": "300"}
 broker = open_broker("kafka://" + address, client=client, config=config)
-member = broker.member(group, [topic], lambda partitions, lost: print("taken", lost, flush=True))
+member = broker.member(group, [topic], lambda partitions, lost: print("revoked", lost, flush=True))
 member.join()
 while not member.owned:
     member.poll()
@@ -265,8 +269,8 @@ else:
 """
 
 
-def test_a_frozen_process_loses_its_seat(subject: Subject, broker: TestBroker) -> None:
-    """Stopped for longer than a session lasts, a process commits nothing when it wakes, and its records stay unseen."""
+def test_a_frozen_process_loses_its_partitions(subject: Subject, broker: TestBroker) -> None:
+    """Stopped for longer than a session lasts, a process commits nothing when it wakes; its records stay invisible."""
     topic, out, group = subject.topic(2), subject.topic(), fresh("group")
     command = [sys.executable, "-W", "ignore", "-c", SLEEPER, broker.address, subject.name, topic, out, group]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sleeper:
@@ -275,7 +279,7 @@ def test_a_frozen_process_loses_its_seat(subject: Subject, broker: TestBroker) -
         try:
             assert "ready\n" == sleeper.stdout.readline()
             sleeper.send_signal(signal.SIGSTOP)
-            member = subject.assignment(group, topic)
+            member = subject.joined(group, topic)
             until(lambda: len(member.owned) == 2, member.poll)
             writer = subject.open().writer(fresh("writer"))
             writer.begin()
@@ -294,40 +298,41 @@ def test_a_frozen_process_loses_its_seat(subject: Subject, broker: TestBroker) -
     assert [b"of the new owner"] == [record.value for record in subjects.read_to_end(reader, [Partition(out, 0)])]
 
 
-def test_a_static_seat_is_kept_for_its_owner(subject: Subject) -> None:
-    """One that leaves and comes back under the same name within the session finds its partitions as they were."""
+def test_a_static_member_keeps_its_partitions(subject: Subject) -> None:
+    """A member that leaves and rejoins under the same name within the session has its partitions as before."""
     topic, group = subject.topic(4), fresh("group")
-    other = subject.assignment(group, topic, instance="b")
-    first = subject.assignment(group, topic, instance="a")
+    other = subject.joined(group, topic, instance="b")
+    first = subject.joined(group, topic, instance="a")
     until(lambda: len(first.owned) == len(other.owned) == 2, first.poll, other.poll)
     owned, generation = first.owned, other.generation
     first.leave()
-    again = subject.assignment(group, topic, instance="a")
+    again = subject.joined(group, topic, instance="a")
     until(lambda: again.owned, again.poll, other.poll)
     assert owned == again.owned
-    assert generation == other.generation, "nobody else was disturbed"
+    assert generation == other.generation, "the other member was not disturbed"
 
 
-def test_a_second_seat_of_the_same_name_fences_the_first(subject: Subject) -> None:
+def test_a_second_member_of_the_same_name_fences_the_first(subject: Subject) -> None:
     """Two processes of one name cannot both be right: the older one stops."""
     topic, group = subject.topic(2), fresh("group")
-    first = subject.assignment(group, topic, instance="a")
+    first = subject.joined(group, topic, instance="a")
     until(lambda: first.owned, first.poll)
-    second = subject.assignment(group, topic, instance="a")
+    second = subject.joined(group, topic, instance="a")
     until(lambda: second.owned, second.poll)
     with pytest.raises(FencedError):
         until(lambda: False, first.poll)
 
 
 def test_a_transaction_that_takes_too_long(subject: Subject) -> None:
-    """It is aborted by the broker, which is no reason to stop: the same writer begins anew."""
+    """The broker aborts it, which is no reason to stop: the same writer begins another one."""
     topic = subject.topic()
     short = {"producer_transaction_timeout_ms": "1500", "producer_delivery_timeout_ms": "1500"}
     writer = subject.open(**short, producer_request_timeout_ms="1000").writer(fresh("writer"))
     writer.begin()
     writer.send([ProducerRecord(topic, b"late")])
     writer.flush()
-    time.sleep(4)
+    broker, partition = subject.open(), Partition(topic, 0)
+    until(lambda: broker.bounds([partition])[partition].end > 0)  # the broker has aborted it
 
     def go_on() -> None:
         writer.send([ProducerRecord(topic, b"later")])
@@ -344,8 +349,8 @@ def test_a_transaction_that_takes_too_long(subject: Subject) -> None:
     assert [b"again"] == [record.value for record in subjects.read_to_end(reader, [Partition(topic, 0)])]
 
 
-def test_a_producer_thrown_away_amid_a_batch_leaves_nothing(own_broker: MakeBroker) -> None:
-    """kafka-python's own closing gives up where something is still to be written, and its thread goes on with it."""
+def test_a_producer_discarded_amid_a_batch_leaves_nothing(own_broker: MakeBroker) -> None:
+    """kafka-python's own `close` gives up where records are still to be written, and its thread goes on with them."""
     broker = own_broker()
     made = subjects.kafka("kafka-python", broker)
     topic = made.topic()
@@ -356,9 +361,9 @@ def test_a_producer_thrown_away_amid_a_batch_leaves_nothing(own_broker: MakeBrok
     writer.flush()
     broker.pause()
     try:
-        time.sleep(0.5)  # what it is about to answer, it may still answer
+        time.sleep(0.5)  # it may still answer requests that it has received
         writer.send([ProducerRecord(topic, b"lost")])
-        writer._is_broken = True  # type: ignore[attr-defined]  # as any error leaves it
+        writer._transaction.failed()  # type: ignore[attr-defined]  # as after any error
         writer.close()
         until(lambda: not [each for each in set(threading.enumerate()) - before if is_a_sender(each)], lambda: None)
     finally:
@@ -369,15 +374,15 @@ def test_a_producer_thrown_away_amid_a_batch_leaves_nothing(own_broker: MakeBrok
 
 
 def is_a_sender(thread: threading.Thread) -> bool:
-    """Whether it is the one on which a producer of kafka-python writes."""
+    """Whether a producer of kafka-python writes on it."""
     from kafka.producer.sender import Sender  # noqa: PLC0415 (here only)
 
     return isinstance(thread, Sender)
 
 
 @pytest.mark.slow
-def test_a_start_that_was_given_up_fences_nobody(client: Client, own_broker: MakeBroker) -> None:
-    """Not even where the errors that it met are kept, by a log for one, and with them all that they came by."""
+def test_a_start_that_was_given_up_fences_no_other_writer(client: KafkaClient, own_broker: MakeBroker) -> None:
+    """Not even where its errors are kept (by a log for example), and with them their frames."""
     broker = own_broker()
     made = subjects.kafka(client, broker)
     topic, name = made.topic(), fresh("writer")
@@ -422,8 +427,8 @@ def test_a_start_that_was_given_up_fences_nobody(client: Client, own_broker: Mak
 # --- a broker that goes away
 
 
-def test_no_broker_at_the_address(client: Client) -> None:
-    """Nobody there is an error that waiting may mend, and it comes within seconds."""
+def test_no_broker_at_the_address(client: KafkaClient) -> None:
+    """It is a retriable error, and it comes within seconds."""
     began = time.monotonic()
     with pytest.raises(TransportError, match=r"127\.0\.0\.1:1\b") as caught:
         open_broker("kafka://127.0.0.1:1", client=client, config={})
@@ -432,11 +437,11 @@ def test_no_broker_at_the_address(client: Client) -> None:
 
 
 @pytest.mark.slow
-def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> None:
-    """Away in the middle, it is told so that waiting may mend it; afterwards the same parts go on where they were.
+def test_a_broker_that_comes_back(client: KafkaClient, own_broker: MakeBroker) -> None:
+    """While the broker is away, errors are retriable; afterwards the same parts go on where they were.
 
-    The writer sweeps first, as a service does: an only broker that was killed may end a transaction without a mark on
-    its records (seen with Apache Kafka 4.3.1).
+    The writer first aborts once more, as a service does: a single broker that was killed may end a transaction without
+    a marker after its records (seen with Apache Kafka 4.3.1).
     """
     broker = own_broker()
     made = subjects.kafka(client, broker)
@@ -444,9 +449,9 @@ def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> Non
     made.fill(topic, b"before")
     reader = start(made, topic)
     assert [b"before"] == [record.value for record in read(reader, 1)]
-    member = made.assignment(group, topic)
+    member = made.joined(group, topic)
     until(lambda: member.owned, member.poll)
-    # So long the calls wait that find nobody; and longer than the broker needs to start again.
+    # How long calls wait for a broker that is away; longer than the broker needs to start again.
     patient = {"producer_transaction_timeout_ms": "20000"}
     writer, partition = made.open(**patient).writer(fresh("writer")), Partition(topic, 0)
     writer.begin()
@@ -499,13 +504,13 @@ def test_a_broker_that_comes_back(client: Client, own_broker: MakeBroker) -> Non
 
 
 def patiently(call: Any) -> None:
-    """Do it, whatever stands in the way for now."""
+    """Do it, and ignore errors of the transport."""
     with contextlib.suppress(TransportError):
         call()
 
 
-def test_bounds_keep_their_time_where_nobody_answers(client: Client, own_broker: MakeBroker) -> None:
-    """Both questions together: who looks around now and then must not stand still with the broker."""
+def test_bounds_keep_their_timeout_where_no_broker_answers(client: KafkaClient, own_broker: MakeBroker) -> None:
+    """Both requests together: a caller that checks now and then must not hang with the broker."""
     broker = own_broker()
     made = subjects.kafka(client, broker)
     partition = Partition(made.topic(), 0)
@@ -521,7 +526,7 @@ def test_bounds_keep_their_time_where_nobody_answers(client: Client, own_broker:
 
 
 def test_a_topic_deleted_while_it_is_read(subject: Subject, broker: TestBroker) -> None:
-    """It is told, and that waiting does not mend it."""
+    """It is an error that is not retriable."""
     topic = subject.topic()
     subject.fill(topic, b"a")
     reader = start(subject, topic)
@@ -533,8 +538,8 @@ def test_a_topic_deleted_while_it_is_read(subject: Subject, broker: TestBroker) 
     assert not caught.value.retriable
 
 
-def test_what_retention_has_cut_off(subject: Subject, broker: TestBroker) -> None:
-    """A position before the first record names what there is, also in the bounds."""
+def test_an_offset_before_what_retention_has_left(subject: Subject, broker: TestBroker) -> None:
+    """For an offset before the first record, the error names the bounds, which the broker confirms."""
     topic = subject.topic()
     subject.fill(topic, *(b"%d" % i for i in range(10)))
     with broker.admin() as admin:
@@ -543,7 +548,7 @@ def test_what_retention_has_cut_off(subject: Subject, broker: TestBroker) -> Non
         admin.delete_records({TopicPartition(topic, 0): 6})
     assert (6, 10) == subject.open().bounds([Partition(topic, 0)])[Partition(topic, 0)]
     reader = start(subject, topic, 2)
-    with pytest.raises(LogChangedError, match=rf"{topic}-0: position 2 .* 6 to 10") as caught:
+    with pytest.raises(LogChangedError, match=rf"{topic}-0: offset 2 .* 6 to 10") as caught:
         until(lambda: False, lambda: reader.poll(10, 0.1))
     error = caught.value
     assert (f"{topic}-0", 2, 6, 10) == (error.partition, error.offset, error.first, error.end)
@@ -551,8 +556,8 @@ def test_what_retention_has_cut_off(subject: Subject, broker: TestBroker) -> Non
     assert not error.retriable
 
 
-def test_a_service_reads_on_behind_what_retention_has_cut_off(subject: Subject, broker: TestBroker) -> None:
-    """In several partitions at once: all that is left comes, and what is lost is counted."""
+def test_a_service_reads_on_after_what_retention_has_removed(subject: Subject, broker: TestBroker) -> None:
+    """In several partitions at once: all remaining records come, and the lost ones are counted."""
     topic = subject.topic(2)
     for place in range(20):
         subject.fill(topic, b"%d" % place, key=b"k%d" % place)
@@ -570,12 +575,12 @@ def test_a_service_reads_on_behind_what_retention_has_cut_off(subject: Subject, 
         dict.fromkeys(bounds, 1),
         lost=lost.append,
     )
-    batch_reader.own(dict.fromkeys(bounds, 1))
+    batch_reader.own(dict.fromkeys(bounds, 1), NOT_A_MEMBER)
     found: list[tuple[int, int]] = []
 
     def take() -> None:
-        if (handed := batch_reader.next(0.1)) is not None:
-            found.extend((record.partition, record.offset) for record in handed.batch.records)
+        if (read := batch_reader.next(0.1)) is not None:
+            found.extend((record.partition, record.offset) for record in read.batch.records)
 
     until(lambda: len(found) == 14, take)
     assert sorted(found) == [(each.number, at) for each, bound in sorted(bounds.items()) for at in range(3, bound.end)]
@@ -591,10 +596,6 @@ class in_background:  # noqa: N801 (used as a function)
         self._results: list[Any] = []
         self._thread = threading.Thread(target=lambda: self._results.append(call()), daemon=True)
         self._thread.start()
-
-    @property
-    def is_running(self) -> bool:
-        return self._thread.is_alive()
 
     def result(self) -> Any:
         self._thread.join(subjects.PATIENCE_S)

@@ -1,4 +1,4 @@
-"""TLS, passwords and tokens with both clients; what is wrong is named, and no secret is ever told."""
+"""TLS, passwords and tokens with both clients; errors name the wrong setting, and no secret ever shows."""
 
 import base64
 import gc
@@ -17,7 +17,7 @@ from subjects import fresh, read
 
 from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.broker import Broker, ProducerRecord, TopicSpec
-from stream_rec.transport.kafka import Client, open_broker
+from stream_rec.transport.kafka import KafkaClient, open_broker
 
 # kafka-python drops the sockets of failed connections instead of closing them.
 pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed <s:pytest.PytestUnraisableExceptionWarning")
@@ -27,7 +27,7 @@ PASSWORD = "STREAM_REC_TEST_PASSWORD"  # noqa: S105 (the name of a variable)
 
 @pytest.fixture(autouse=True)
 def dropped_sockets() -> Iterator[None]:
-    """Let them go here, and not in the next module's tests."""
+    """Close them here, and not in the next module's tests."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -35,14 +35,14 @@ def dropped_sockets() -> Iterator[None]:
 
 
 @pytest.fixture(params=["kafka-python", "confluent"])
-def client(request: pytest.FixtureRequest) -> Client:
+def client(request: pytest.FixtureRequest) -> KafkaClient:
     """One client after the other."""
-    chosen: Client = request.param
+    chosen: KafkaClient = request.param
     return chosen
 
 
 def works(broker: Broker) -> None:
-    """Make a topic, write to it, and read it, all parts of the client taking part."""
+    """Create a topic, write to it and read it, with all parts of the client."""
     topic = fresh("secured")
     broker.create_topics([TopicSpec(topic, 1)])
     writer = broker.writer(fresh("writer"))
@@ -58,8 +58,8 @@ def works(broker: Broker) -> None:
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
-def test_passwords(client: Client, security: Security, monkeypatch: pytest.MonkeyPatch, mechanism: str) -> None:
-    """Each mechanism lets in whoever has the password, over TLS."""
+def test_passwords(client: KafkaClient, security: Security, monkeypatch: pytest.MonkeyPatch, mechanism: str) -> None:
+    """With each mechanism the right password is accepted, over TLS."""
     monkeypatch.setenv(PASSWORD, security.password)
     config = {
         "security.protocol": "SASL_SSL",
@@ -71,21 +71,21 @@ def test_passwords(client: Client, security: Security, monkeypatch: pytest.Monke
     works(open_broker(f"kafka://{security.sasl_tls}", client=client, config=config))
 
 
-def test_tls_alone(client: Client, security: Security) -> None:
-    """The broker is known by the certificate that is named."""
+def test_tls_alone(client: KafkaClient, security: Security) -> None:
+    """The client trusts the certificate that the setting names."""
     config = {"security.protocol": "SSL", "ssl.ca.location": str(security.ca_file)}
     works(open_broker(f"kafka://{security.tls}", client=client, config=config))
 
 
-def test_a_certificate_that_is_not_trusted(client: Client, security: Security) -> None:
-    """Without the file of who is to be trusted, that file is what the error asks for."""
+def test_a_certificate_that_is_not_trusted(client: KafkaClient, security: Security) -> None:
+    """Without the file of trusted certificates, the error asks for that file."""
     with pytest.raises(SettingsError) as caught:
         open_broker(f"kafka://{security.tls}", client=client, config={"security.protocol": "SSL"})
     assert "kafka.ssl.ca.location" == caught.value.key
 
 
-def test_tls_where_there_is_none(client: Client, security: Security) -> None:
-    """A listener without TLS is told from a broker that is away."""
+def test_tls_where_there_is_none(client: KafkaClient, security: Security) -> None:
+    """The error for a listener without TLS differs from that for a broker that is away."""
     with pytest.raises(SettingsError) as caught:
         open_broker(f"kafka://{security.sasl}", client=client, config={"security.protocol": "SSL"})
     assert "kafka.security.protocol" == caught.value.key
@@ -93,9 +93,9 @@ def test_tls_where_there_is_none(client: Client, security: Security) -> None:
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
 def test_a_wrong_password(
-    client: Client, security: Security, tmp_path: Path, caplog: pytest.LogCaptureFixture, mechanism: str
+    client: KafkaClient, security: Security, tmp_path: Path, caplog: pytest.LogCaptureFixture, mechanism: str
 ) -> None:
-    """It is the password's setting that is named, and neither error nor log nor repr has the password."""
+    """The error names the password's setting, and neither error nor log nor repr shows the password."""
     wrong = "wr0ng-s3cret"
     (tmp_path / "password").write_text(f"{wrong}\n")
     config = {
@@ -112,9 +112,9 @@ def test_a_wrong_password(
 
 
 def test_the_password_is_nowhere_to_be_seen(
-    client: Client, security: Security, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: KafkaClient, security: Security, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nor is the right one, in whatever the parts say of themselves at any level."""
+    """The right password shows neither in the parts' reprs nor in the log, at any level."""
     monkeypatch.setenv(PASSWORD, security.password)
     config = {
         "security.protocol": "SASL_PLAINTEXT",
@@ -132,13 +132,13 @@ def test_the_password_is_nowhere_to_be_seen(
         part.close()
 
 
-def test_a_broker_that_asks_for_a_password(client: Client, security: Security) -> None:
-    """Who comes without credentials is not let in, and that ends."""
+def test_a_broker_that_asks_for_a_password(client: KafkaClient, security: Security) -> None:
+    """A client without credentials is refused, and does not wait for ever."""
     with pytest.raises((SettingsError, TransportError)):
         open_broker(f"kafka://{security.sasl}", client=client, config={})
 
 
-class Tokens(http.server.BaseHTTPRequestHandler):
+class TokenEndpoint(http.server.BaseHTTPRequestHandler):
     """A token endpoint: unsigned tokens for one client, refusals for all others."""
 
     def do_POST(self) -> None:
@@ -151,7 +151,7 @@ class Tokens(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body if is_known else b"{}")
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def token() -> str:
@@ -163,8 +163,8 @@ def token() -> str:
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    """A running one."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tokens) as server:
+    """A running token endpoint."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), TokenEndpoint) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/token"
         server.shutdown()
@@ -181,16 +181,16 @@ def oauth(endpoint: str) -> dict[str, str]:
     }
 
 
-def test_tokens(client: Client, security: Security, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens(client: KafkaClient, security: Security, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """OAUTHBEARER fetches its token where the settings say."""
     monkeypatch.setenv(PASSWORD, "s3cret")
     works(open_broker(f"kafka://{security.sasl}", client=client, config=oauth(endpoint)))
 
 
 def test_a_token_that_is_refused(
-    client: Client, security: Security, endpoint: str, monkeypatch: pytest.MonkeyPatch
+    client: KafkaClient, security: Security, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wrong credentials of the token endpoint are the operator's to mend."""
+    """Wrong credentials for the token endpoint are a SettingsError."""
     monkeypatch.setenv(PASSWORD, "wr0ng")
     with pytest.raises(SettingsError, match=r"kafka\.sasl\.") as caught:
         open_broker(f"kafka://{security.sasl}", client=client, config=oauth(endpoint))

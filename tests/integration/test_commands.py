@@ -85,7 +85,7 @@ class TestCheck:
         assert "100 sessions" in report
         assert "hints" not in report
 
-    def test_what_would_be_refused(self) -> None:
+    def test_rejected_records_are_listed(self) -> None:
         """By reason, with up to three examples: place, message, and the bytes, made harmless."""
         bad = [b'{"session_id":"s","timestamp":1}\n'] * 5 + [b"\x1b[31m\xff\n"]
         report = self.report(stdin=simulated(sessions=5, mean_length=1) + b"".join(bad))
@@ -138,7 +138,7 @@ class TestCheck:
 
     @pytest.mark.parametrize("days", [25, 60])
     def test_a_log_in_no_order(self, days: int) -> None:
-        """With what is advised all of it is let in, and no session begins anew for the lateness alone."""
+        """With the suggested settings every event is accepted, and lateness alone restarts no session."""
         argv = ("simulate", "--sessions", 50, "--think", "2h", "--duration", f"{days}d")
         lines = sorted(stream_rec(*argv).stdout.splitlines(keepends=True), reverse=True)
         data = b"".join(lines)  # by session, last to first
@@ -151,7 +151,7 @@ class TestCheck:
         assert f"held at end    50 sessions, {len(lines)} events" in report
 
     def test_a_lateness_that_cuts_sessions(self) -> None:
-        """As long as the retention, it makes each event begin its session anew: nothing is refused, so it is told."""
+        """A lateness as long as the retention restarts sessions at each event, and rejects none: a warning says so."""
         data = simulated(sessions=20)
         report = self.report("--retention", "10d", "--allowed-lateness", "10d", stdin=data)
         assert "a session begins anew after a pause of 0ms" in report
@@ -223,13 +223,13 @@ def test_demo_in_a_pipe() -> None:
 
 
 def test_a_public_log_is_checked_and_run_by_its_name(tmp_path: Path) -> None:
-    """Its folder and its name are enough; what must not be told twice is refused."""
+    """Its folder and its name are enough; settings that the format has are refused."""
     lines = ["7\t50\t5\t881250949", "8\t50\t4\t881250950", "8\t51\t4\t881250951", "7\t52\t5"]
     (tmp_path / "u.data").write_text("\n".join(lines))
-    told = stream_rec("check", "--events", tmp_path, "--format", "movielens").stdout.decode()
-    assert "accepted       3 (75.00%)" in told
-    assert "u.data:4: timestamp (3): expected, found nothing" in told
-    assert "types          rating 3" in told
+    report = stream_rec("check", "--events", tmp_path, "--format", "movielens").stdout.decode()
+    assert "accepted       3 (75.00%)" in report
+    assert "u.data:4: timestamp (3): expected, found nothing" in report
+    assert "types          rating 3" in report
     source = ["--events", tmp_path / "u.data", "--format", "movielens-100k"]
     done = stream_rec("run", *source, "--recommendations", "-", "--event-type", "rating=2")
     assert "3" == summary(done.stderr)["applied"]

@@ -22,13 +22,13 @@ def client() -> Iterator[Client]:
 
 
 def test_a_visitor_is_found_and_explained(client: Client) -> None:
-    """The newest sessions are there with titles, and each recommendation tells why."""
+    """The newest sessions have titles, and each recommendation has an explanation."""
     newest = client.get("/v1/sessions?limit=5")["sessions"]
     assert 5 == len(newest)
     shown = client.get(f"/v1/sessions/{newest[0]['session_id']}")
     assert all(each["title"] for each in shown["events"])
-    told = client.get(f"/v1/sessions/{newest[0]['session_id']}/recommendations?n=3&details=true&explain=true")
-    assert all(each["title"] and each["why"] for each in told["items"])
+    answers = client.get(f"/v1/sessions/{newest[0]['session_id']}/recommendations?n=3&details=true&explain=true")
+    assert all(each["title"] and each["why"] for each in answers["items"])
 
 
 def test_it_goes_on_and_is_judged(client: Client) -> None:

@@ -37,7 +37,7 @@ def evaluated(tmp_path: Path, *argv: object) -> dict[str, Any]:
     return report
 
 
-def test_it_tells_how_good_the_recommendations_are(clicks: Path, tmp_path: Path) -> None:
+def test_it_measures_the_recommendations(clicks: Path, tmp_path: Path) -> None:
     """A table with every baseline, a verdict, JSON and a plot; the default preset beats popularity."""
     pytest.importorskip("matplotlib")
     plot = tmp_path / "plot.png"
@@ -147,7 +147,7 @@ def test_models_are_compared(clicks: Path, tmp_path: Path) -> None:
         (["--preset", "vmis"], "preset: --preset gives 'vmis'"),
     ],
 )
-def test_misuse_is_told(clicks: Path, argv: list[str], message: str) -> None:
+def test_wrong_usage_is_an_error(clicks: Path, argv: list[str], message: str) -> None:
     """By the option, with exit code 2, before or without a report."""
     source = [] if "--train" in argv else ["--events", clicks]
     done = stream_rec("evaluate", *source, *argv, *SETTINGS, code=2)
@@ -155,7 +155,7 @@ def test_misuse_is_told(clicks: Path, argv: list[str], message: str) -> None:
     assert not done.stdout
 
 
-def test_a_log_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_log_is_an_error(tmp_path: Path) -> None:
     """With exit code 1 and where to look."""
     (tmp_path / "bad.jsonl").write_text("{}\n", encoding="utf-8")
     done = stream_rec("evaluate", "--events", tmp_path / "bad.jsonl", code=1)
@@ -163,7 +163,7 @@ def test_a_log_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert "stream-rec check" in done.stderr.decode()
 
 
-def test_what_tuning_writes_is_evaluated_and_run(clicks: Path, tmp_path: Path) -> None:
+def test_a_tuned_file_is_evaluated_and_run(clicks: Path, tmp_path: Path) -> None:
     """From a log to a running service: tune, evaluate and run with the file that came out, and nothing else."""
     pytest.importorskip("optuna")
     tuned = tmp_path / "tuned.toml"

@@ -75,9 +75,14 @@ class TestAnswers:
         done = stream_rec("run", "--events", source, "--recommendations", out)
         assert one_by_one(log) == out.read_bytes()
         assert b"" == done.stdout
-        told = summary(done.stderr)
-        assert len(log) == first_number(told["read"]) == first_number(told["applied"]) == first_number(told["answers"])
-        assert "0" == told["dead-lettered"]
+        figures = summary(done.stderr)
+        assert (
+            len(log)
+            == first_number(figures["read"])
+            == first_number(figures["applied"])
+            == first_number(figures["answers"])
+        )
+        assert "0" == figures["dead-lettered"]
 
     @pytest.mark.parametrize(
         ("name", "packed", "argv"),
@@ -204,15 +209,15 @@ class TestNothingIsLost:
             "--max-record-bytes", "2KiB",
         )  # fmt: skip
         truth = json.loads(truth_file.read_text(encoding="utf-8"))
-        told = summary(done.stderr)
-        assert truth["lines"] == first_number(told["read"])
-        assert truth["applied"] == first_number(told["applied"]) == first_number(told["answers"])
-        assert truth["duplicates"] == first_number(told["duplicates"]) > 0
+        figures = summary(done.stderr)
+        assert truth["lines"] == first_number(figures["read"])
+        assert truth["applied"] == first_number(figures["applied"]) == first_number(figures["answers"])
+        assert truth["duplicates"] == first_number(figures["duplicates"]) > 0
         reasons = {**truth["broken"], "late": truth["late"]}
         assert len(reasons) == 10
         assert all(reasons.values())
         shown = ", ".join(f"{reason} {n:,}" for reason, n in sorted(reasons.items()))
-        assert f"{sum(reasons.values()):,} ({shown})" == told["dead-lettered"]
+        assert f"{sum(reasons.values()):,} ({shown})" == figures["dead-lettered"]
 
         letters = [msgspec.json.decode(line, type=DeadLetter) for line in dead.read_bytes().splitlines()]
         reasons["duplicate"] = truth["duplicates"]
@@ -229,10 +234,10 @@ class TestNothingIsLost:
         """It counts as applied, gets no answer, and the session is gone."""
         data = jsonl(log) + b'{"type":"forget","session_id":"s199"}\n'
         done = stream_rec("run", "--events", "-", stdin=data)
-        told = summary(done.stderr)
-        assert f"{len(log) + 1:,}, 1 forgets among them" == told["applied"]
+        figures = summary(done.stderr)
+        assert f"{len(log) + 1:,}, 1 forgets among them" == figures["applied"]
         assert len(log) == len(done.stdout.splitlines())
-        assert told["retained"].startswith("199 sessions")
+        assert figures["retained"].startswith("199 sessions")
 
     def test_a_file_that_breaks_off(self, log: list[Event], tmp_path: Path) -> None:
         """What came before is answered and counted; the exit code is 1, and the message names the place."""
@@ -303,11 +308,11 @@ class TestLive:
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=SECONDS)
         assert 0 == process.returncode, stderr
-        told = summary(stderr)
-        assert "stopped before the end" in told["read"]
+        figures = summary(stderr)
+        assert "stopped before the end" in figures["read"]
         assert out.read_bytes().endswith(b"\n")
         n = len(answers(out))
-        assert 0 < n == first_number(told["answers"]) == first_number(told["read"])
+        assert 0 < n == first_number(figures["answers"]) == first_number(figures["read"])
 
 
 class TestMisuse:
@@ -318,7 +323,7 @@ class TestMisuse:
         [
             ("--events - --retention 5", "stream-rec: retention: --retention gives '5'"),
             ("--events no-such-file.jsonl", "stream-rec: events: cannot read 'no-such-file.jsonl': No such file"),
-            ("--events clicks.xyz", "stream-rec: events: cannot tell the format of 'clicks.xyz'"),
+            ("--events clicks.xyz", "stream-rec: events: the name of 'clicks.xyz' does not show its format"),
             ("--events - --deny-file no-such-file", "stream-rec: deny_file: cannot read 'no-such-file'"),
             ("--events - --recommendations no/such/folder.jsonl", "stream-rec: recommendations: cannot write"),
             ("--events - --requests no-such-file.jsonl", "stream-rec: requests: cannot read"),
@@ -342,8 +347,8 @@ class TestMisuse:
     @pytest.mark.parametrize(
         ("form", "between", "way_out"),
         [
-            ("csv", ";", "write it anew with commas"),
-            ("tsv", "|", "write it anew with commas"),
+            ("csv", ";", "convert it to commas"),
+            ("tsv", "|", "convert it to commas"),
             ("csv", "\t", "say --format tsv"),
             ("tsv", ",", "say --format csv"),
         ],

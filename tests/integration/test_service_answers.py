@@ -13,7 +13,7 @@ import pytest
 from kafka_broker import Broker
 from serving import serving
 from shop import CLIENTS, LOG, Shop, keyed, one_by_one, pairs
-from topics import SECONDS, Sent, delete_before, eventually, is_settled, positions, produce
+from topics import SECONDS, Sent, committed_offsets, delete_before, eventually, is_all_committed, produce
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, Request, encode_answer
@@ -90,9 +90,9 @@ class TestRequests:
             {"request_id": "e", "session_id": session, "preset": "no-such"},
         ]
         with serving(shop.address, **shop.flags, answer="requests", requests=asked, kafka_client=client):
-            eventually(shop.is_settled, "the events")
+            eventually(shop.is_all_committed, "the events")
             produce(shop.address, asked, [Sent(msgspec.json.encode(each), b"k") for each in requests])
-            eventually(lambda: shop.is_settled(asked), "the requests")
+            eventually(lambda: shop.is_all_committed(asked), "the requests")
         engine = Engine()
         engine.apply(LOG)
         good = [msgspec.convert(each, Request) for each in requests[:3]]
@@ -144,7 +144,7 @@ def test_nothing_is_answered_if_nothing_is_to_be(shop: Shop) -> None:
     shop.serve(answer="none")
     assert [] == shop.answers()
     assert 1 == len(shop.letters())
-    assert {0: len(LOG) + 1} == positions(shop.address, shop.clicks, shop.group)
+    assert {0: len(LOG) + 1} == committed_offsets(shop.address, shop.clicks, shop.group)
 
 
 def test_coalescing_answers_the_newest_of_each_session(shop: Shop) -> None:
@@ -162,10 +162,10 @@ def test_a_new_group_can_begin_at_the_end(shop: Shop) -> None:
     shop.produce(*keyed(LOG))
     with serving(shop.address, **shop.flags, begin="latest") as service:
         service.ready()
-        eventually(shop.is_settled, "the end is where it begins, and is committed")
+        eventually(shop.is_all_committed, "the end is where it begins, and is committed")
         new = [msgspec.structs.replace(LOG[-1], event_id=None)]
         shop.produce(*keyed(new))
-        eventually(shop.is_settled, "the new one")
+        eventually(shop.is_all_committed, "the new one")
     engine = Engine()
     engine.apply(LOG)
     assert one_by_one(new, shop.clicks, engine, len(LOG)) == pairs(shop.answers())
@@ -235,7 +235,7 @@ def test_a_client_of_somebody_elses(shop: Shop) -> None:
     at: list[Any] = [kcat, "-b", shop.address]
     with serving(shop.address, **shop.flags):
         subprocess.run([*at, "-P", "-t", shop.clicks, "-K", "\t"], input=lines, check=True, timeout=SECONDS)
-        eventually(lambda: is_settled(shop.address, shop.clicks, shop.group), "settled")
+        eventually(lambda: is_all_committed(shop.address, shop.clicks, shop.group), "settled")
         read = subprocess.run(
             [*at, "-C", "-e", "-q", "-t", shop.recs, "-X", "isolation.level=read_committed", "-f", "%k\t%s\n"],
             capture_output=True, check=True, timeout=SECONDS,

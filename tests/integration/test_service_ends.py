@@ -11,7 +11,7 @@ from kafka_broker import Broker
 from running import running
 from serving import serving
 from shop import LOG, Shop, keyed, one_by_one, pairs
-from topics import Sent, delete_before, eventually, positions
+from topics import Sent, committed_offsets, delete_before, eventually
 
 from stream_rec.core.engine import Engine
 from stream_rec.simulator.clickstream import Shape, events
@@ -39,11 +39,11 @@ def test_a_stop_in_good_order(shop: Shop, tmp_path: Path) -> None:
     with running(tmp_path, *argv) as service:
         service.ready()
         shop.produce(*keyed(MORE))
-        eventually(lambda: positions(shop.address, shop.clicks, shop.group).get(0, 0) > 0, "the first answers")
+        eventually(lambda: committed_offsets(shop.address, shop.clicks, shop.group).get(0, 0) > 0, "the first answers")
         begun = time.monotonic()
         assert 0 == service.stop(), service.said()
         assert time.monotonic() - begun < STOP_S + SLACK_S
-    (reached,) = positions(shop.address, shop.clicks, shop.group).values()
+    (reached,) = committed_offsets(shop.address, shop.clicks, shop.group).values()
     assert reached == len(shop.answers())
     newest = snapshots_in(folder)[-1]
     assert {shop.clicks: {0: reached}} == read_header(newest).offsets
@@ -53,8 +53,8 @@ def test_a_stop_in_good_order(shop: Shop, tmp_path: Path) -> None:
     with serving(shop.address, **shop.flags, snapshots=str(folder)) as next_one:
         next_one.ready()
         assert time.monotonic() - begun < 30
-        eventually(shop.is_settled, "all")
-        assert 0 == next_one.live.counts.n_followed
+        eventually(shop.is_all_committed, "all")
+        assert 0 == next_one.kafka_service.counters.n_followed
     assert one_by_one([*MORE, *LATER], shop.clicks, Engine()) == pairs(shop.answers())
 
 
@@ -64,11 +64,11 @@ def test_a_crash_leaves_no_trace(shop: Shop, tmp_path: Path) -> None:
     with running(tmp_path, *argv) as service:
         service.ready()
         shop.produce(*keyed(MORE[:1500]))
-        eventually(lambda: positions(shop.address, shop.clicks, shop.group).get(0, 0) > 300, "some answers")
+        eventually(lambda: committed_offsets(shop.address, shop.clicks, shop.group).get(0, 0) > 300, "some answers")
         service.kill()
         shop.produce(*keyed(MORE[1500:2000]))
         service.start()
-        eventually(shop.is_settled, "all")
+        eventually(shop.is_all_committed, "all")
         assert 0 == service.stop()
     assert one_by_one(MORE[:2000], shop.clicks, Engine()) == pairs(shop.answers())
 
@@ -79,7 +79,7 @@ def test_answers_through_a_pipe(shop: Shop, tmp_path: Path) -> None:
     argv[3] = "-"
     shop.produce(*keyed(LOG), Sent(b"broken"))
     with running(tmp_path, *argv) as service:
-        eventually(shop.is_settled, "all")
+        eventually(shop.is_all_committed, "all")
         assert 0 == service.stop()
         assert f"read           {len(LOG) + 1:,} records" in service.said()
         assert "dead-lettered  1 (not_json 1)" in service.said()
@@ -138,7 +138,7 @@ class TestSnapshots:
             fill(filler)
             shop.produce(*keyed(LOG[100:200]))
             with serving(shop.address, **shop.flags, snapshots=str(folder), snapshot_every_ms="1s"):
-                eventually(shop.is_settled, "answers although the disk is full")
+                eventually(shop.is_all_committed, "answers although the disk is full")
                 eventually(lambda: "snapshot failed" in caplog.text, "that it failed is said")
                 assert "No space left on device" in caplog.text
                 assert [whole] == snapshots_in(folder)

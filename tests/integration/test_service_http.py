@@ -54,7 +54,7 @@ def test_events_go_through_the_topic(shop: Shop, client: str, tmp_path: Path) ->
         receipt = call("DELETE", "/v1/sessions/me").json
         assert receipt["durable"]
         eventually(lambda: call("GET", "/v1/sessions/me").status == 404, "forgotten")
-        eventually(shop.is_settled, "all answered")
+        eventually(shop.is_all_committed, "all answered")
         assert len(LOG) + 4 == len(shop.answers())
         assert 0 == service.stop()
 
@@ -83,7 +83,7 @@ def test_what_was_acknowledged_survives_a_kill(shop: Shop, tmp_path: Path) -> No
                 pass  # it is gone
             ends.join()
         service.start()
-        eventually(shop.is_settled, "all answered")
+        eventually(shop.is_all_committed, "all answered")
         assert 0 == service.stop()
     there = [event.event_id for event in in_topic(shop)]
     assert len(acknowledged) > 30

@@ -15,6 +15,7 @@ from topics import eventually
 
 from stream_rec.core.engine import Engine
 from stream_rec.errors import SettingsError, TransportError
+from stream_rec.service.state import ServiceState
 
 QUICK = {("kafka-python", "freeze"), ("confluent", "kill")}
 """Of four forms of an outage, the two that `make test` has the time for."""
@@ -52,10 +53,10 @@ def test_a_broker_that_is_away_for_a_while(shop: Shop, broker_: Broker, client: 
     with serving(shop.address, **shop.flags, kafka_client=client, batch_events="10") as service:
         service.ready()
         shop.produce(*keyed(LOG[:300]))
-        eventually(lambda: service.live.counts.n_answers > 20, "the first answers")
+        eventually(lambda: service.kafka_service.counters.n_answers > 20, "the first answers")
         lose(broker_, way, seconds)
         shop.produce(*keyed(LOG[300:]))
-        eventually(lambda: service.is_over.is_set() or shop.is_settled(), "all", 120)
+        eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "all", 120)
     assert one_by_one(LOG, shop.clicks, Engine()) == pairs(shop.answers())
 
 
@@ -78,10 +79,10 @@ def test_a_broker_that_comes_later(shop: Shop, broker_: Broker, client: str) -> 
     shop.produce(*keyed(LOG))
     broker_.stop()
     with serving(shop.address, **shop.flags, kafka_client=client) as service:
-        eventually(lambda: service.is_over.is_set() or service.live.state == "waiting for the broker", "it waits")
+        eventually(lambda: service.is_over.is_set() or service.kafka_service.state is ServiceState.WAITING, "it waits")
         time.sleep(2)
         broker_.start()
-        eventually(lambda: service.is_over.is_set() or shop.is_settled(), "all")
+        eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "all")
     assert one_by_one(LOG, shop.clicks, Engine()) == pairs(shop.answers())
 
 
@@ -92,7 +93,7 @@ def test_a_stop_while_the_broker_is_away(shop: Shop, broker_: Broker, tmp_path: 
     with running(tmp_path, *shop.argv, "--kafka-client", client) as service:
         service.ready()
         shop.produce(*keyed(LOG[:100]))
-        eventually(shop.is_settled, "the first")
+        eventually(shop.is_all_committed, "the first")
         (broker_.kill if way == "kill" else broker_.pause)()
         begun = time.monotonic()
         assert service.stop() in {0, 1}
@@ -114,7 +115,7 @@ def test_a_topic_that_is_deleted(shop: Shop, broker_: Broker, client: str) -> No
     """There is nothing left to serve: the service ends with an error that names the topic, whoever sees it first."""
     shop.produce(*keyed(LOG[:50]))
     with serving(shop.address, ends_with=(TransportError, SettingsError), **shop.flags, kafka_client=client) as service:
-        eventually(lambda: service.is_over.is_set() or shop.is_settled(), "all")
+        eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "all")
         with broker_.admin() as admin:
             admin.delete_topics([shop.clicks])
         eventually(service.is_over.is_set, "its end")
@@ -126,10 +127,10 @@ def test_a_topic_that_grows(shop: Shop, broker_: Broker) -> None:
     shop.produce(*keyed(CLOSE))
     fresh = [msgspec.structs.replace(event, session_id=f"new-{event.session_id}", event_id=None) for event in CLOSE]
     with serving(shop.address, **shop.flags, kafka=("metadata.max.age.ms=2000",)) as service:
-        eventually(lambda: service.is_over.is_set() or shop.is_settled(), "the old ones")
+        eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "the old ones")
         with broker_.admin() as admin:
             admin.create_partitions({shop.clicks: 3})
         eventually(lambda: len(service.owned) == 3 or service.is_over.is_set(), "three partitions")
         shop.produce(*keyed(fresh))
-        eventually(lambda: service.is_over.is_set() or shop.is_settled(), "the new ones")
+        eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "the new ones")
     assert len(CLOSE) + len(fresh) == len(shop.answers())

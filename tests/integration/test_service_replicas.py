@@ -53,8 +53,8 @@ def test_each_answers_for_its_share_and_knows_the_whole(shop: Shop, client: str)
         eventually(lambda: all(n_seen(each) == 4 for each in three), "the first is known to all")
         asked = event("c", "x", 10)
         shop.produce(*(Sent(sent.value, sent.key, partition=homes[1]) for sent in keyed([asked])))
-        eventually(shop.is_settled, "the second")
-        assert [4, 1, 0] == [each.live.counts.n_answers for each in three]
+        eventually(shop.is_all_committed, "the second")
+        assert [4, 1, 0] == [each.kafka_service.counters.n_answers for each in three]
     said = [msgspec.json.decode(got.value or b"", type=Answer) for got in shop.answers()]
     (answer,) = [each for each in said if each.session_id == "c"]
     assert [("y", "neighbours")] == [(item.item_id, item.source) for item in answer.items]
@@ -63,7 +63,7 @@ def test_each_answers_for_its_share_and_knows_the_whole(shop: Shop, client: str)
 
 def n_seen(service: Serving) -> int:
     """How many records it has applied, of its own or of others."""
-    return service.live.counts.n_followed + service.live.counts.n_read
+    return service.kafka_service.counters.n_followed + service.kafka_service.counters.n_read
 
 
 def is_shared(shop: Shop, services: list[Serving]) -> bool:
@@ -80,7 +80,7 @@ def test_one_that_is_added_has_its_share_at_once(shop: Shop, client: str) -> Non
         first.ready()
         eventually(lambda: first.owned == everything(shop), "all is the first one's")
         shop.produce(*keyed(LOG))
-        eventually(shop.is_settled, "work")
+        eventually(shop.is_all_committed, "work")
         with serving(shop.address, **flags) as second:
             eventually(lambda: second.is_over.is_set() or is_joining(second), "it joins")
             begun = time.monotonic()
@@ -95,11 +95,11 @@ def test_the_share_of_one_that_is_killed_goes_to_the_others(shop: Shop, tmp_path
     with running(tmp_path, *argv) as victim, serving(shop.address, **shop.flags, kafka=SESSION) as other:
         eventually(lambda: len(victim.owned) == len(other.owned) == PARTITIONS // 2, "two shares")
         shop.produce(*keyed(LOG[:200]))
-        eventually(shop.is_settled, "the first")
+        eventually(shop.is_all_committed, "the first")
         victim.kill()
         shop.produce(*keyed(LOG[200:]))
         eventually(lambda: other.is_over.is_set() or other.owned == everything(shop), "all is the other's")
-        eventually(shop.is_settled, "the rest")
+        eventually(shop.is_all_committed, "the rest")
     assert each_answered_once(shop, LOG)
 
 
@@ -112,15 +112,15 @@ def test_one_that_was_frozen(shop: Shop, tmp_path: Path, client: str) -> None:
     with running(tmp_path, *argv) as frozen, serving(shop.address, **flags) as other:
         eventually(lambda: len(frozen.owned) == len(other.owned) == PARTITIONS // 2, "two shares")
         shop.produce(*keyed(LOG[:200]))
-        eventually(lambda: other.live.counts.n_answers > 0, "work")
+        eventually(lambda: other.kafka_service.counters.n_answers > 0, "work")
         frozen.freeze()
         eventually(lambda: other.is_over.is_set() or other.owned == everything(shop), "all is the other's")
         shop.produce(*keyed(LOG[200:300]))
-        eventually(shop.is_settled, "the next")
+        eventually(shop.is_all_committed, "the next")
         frozen.go_on()
         eventually(lambda: len(frozen.owned) == len(other.owned) == PARTITIONS // 2, f"two shares: {frozen.said()}")
         shop.produce(*keyed(LOG[300:]))
-        eventually(shop.is_settled, "the rest")
+        eventually(shop.is_all_committed, "the rest")
         assert "recovering" in frozen.said()
         assert 0 == frozen.stop(), frozen.said()
     assert each_answered_once(shop, LOG)
@@ -138,34 +138,34 @@ def test_a_rebalance_amid_a_transaction(
     with serving(shop.address, **flags) as first:
         first.ready()
         eventually(lambda: first.owned == everything(shop), "all is the first one's")
-        life = first.live.life
-        assert life is not None
-        assert life.writer is not None
-        held, let_go, add = threading.Event(), threading.Event(), life.writer.add_offsets
+        loop = first.kafka_service.loop
+        assert loop is not None
+        assert loop.writer is not None
+        held, let_go, add = threading.Event(), threading.Event(), loop.writer.add_offsets
 
         def slowly(*arguments: object) -> None:
             held.set()
             let_go.wait(60)
             add(*arguments)  # type: ignore[arg-type]  # what it was given
 
-        monkeypatch.setattr(life.writer, "add_offsets", slowly)
+        monkeypatch.setattr(loop.writer, "add_offsets", slowly)
         shop.produce(*keyed(LOG[:100]))
         assert held.wait(60)
         with serving(shop.address, **flags) as second:
             eventually(
-                lambda: second.live.state == "ready" or second.is_over.is_set() or is_joining(second), "it joins"
+                lambda: second.kafka_service.is_ready or second.is_over.is_set() or is_joining(second), "it joins"
             )
             time.sleep(seconds)
             let_go.set()
             eventually(lambda: second.is_over.is_set() or is_shared(shop, [first, second]), "two shares")
             shop.produce(*keyed(LOG[100:]))
-            eventually(shop.is_settled, "all")
+            eventually(shop.is_all_committed, "all")
     assert each_answered_once(shop, LOG)
 
 
 def is_joining(service: Serving) -> bool:
     """Whether it has recovered, and asked for a seat."""
-    return service.live.life is not None and hasattr(service.live.life, "pipeline")
+    return service.kafka_service.loop is not None
 
 
 @pytest.mark.slow
@@ -177,15 +177,15 @@ def test_a_static_seat_is_kept_while_its_owner_restarts(shop: Shop, tmp_path: Pa
         shop.address, **shop.flags, kafka=timeout, instance="two"
     ) as other:  # fmt: skip
         eventually(lambda: len(static.owned) == len(other.owned) == PARTITIONS // 2, "two shares")
-        mine, theirs, life = static.owned, other.owned, other.live.life
-        assert life is not None
-        generation = life.assignment.generation
+        mine, theirs, loop = static.owned, other.owned, other.kafka_service.loop
+        assert loop is not None
+        generation = loop.assignment.generation
         static.kill()
         shop.produce(*keyed(LOG))
         static.start()
         eventually(lambda: static.owned == mine, f"the same share: {static.said()}")
-        eventually(shop.is_settled, "all")
-        assert (theirs, generation, life) == (other.owned, life.assignment.generation, other.live.life)
+        eventually(shop.is_all_committed, "all")
+        assert (theirs, generation, loop) == (other.owned, loop.assignment.generation, other.kafka_service.loop)
     assert each_answered_once(shop, LOG)
 
 
@@ -199,5 +199,5 @@ def test_two_of_one_name(shop: Shop, client: str) -> None:
             shop.produce(*keyed(LOG))
             eventually(earlier.is_over.is_set, "the end of the earlier one")
             assert "another process runs under this name" in str(earlier.error)
-            eventually(lambda: later.is_over.is_set() or shop.is_settled(), "all")
+            eventually(lambda: later.is_over.is_set() or shop.is_all_committed(), "all")
     assert each_answered_once(shop, LOG)

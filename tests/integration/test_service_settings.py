@@ -62,7 +62,7 @@ def test_topics_that_are_made(broker: Broker, client: str) -> None:
     flags = {**shop.flags, **fresh, "kafka_client": client}
     made: dict[str, Any] = {"topic_partitions": "3", "topic_retention_ms": "2h"}
     with serving(shop.address, **flags, **made, create_topics=True):
-        eventually(shop.is_settled, "all")
+        eventually(shop.is_all_committed, "all")
     assert {shop.clicks: 1, **dict.fromkeys(fresh.values(), 3)} == {
         name: n_partitions(broker, name) for name in [shop.clicks, *fresh.values()]
     }
@@ -132,7 +132,7 @@ class TestSecrets:
         shop.produce(*keyed(LOG[:20]))
         given = tuple(f"{key}={value}" for key, value in secrets.items())
         with serving(security.sasl_tls, **shop.flags, kafka=given, kafka_client=client) as service:
-            eventually(lambda: service.is_over.is_set() or shop.is_settled(), "the first")
+            eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "the first")
         monkeypatch.setenv("SHOP_PASSWORD", security.password)
         lines = "".join(
             f'"{key}" = "{value}"\n' for key, value in {**secrets, "sasl.password": "env:SHOP_PASSWORD"}.items()
@@ -141,7 +141,7 @@ class TestSecrets:
         config.write_text(f"[kafka]\n{lines}", encoding="utf-8")
         shop.produce(*keyed(LOG[20:40]))
         with serving(security.sasl_tls, config=config, **shop.flags, kafka_client=client) as service:
-            eventually(lambda: service.is_over.is_set() or shop.is_settled(), "the second")
+            eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "the second")
         assert one_by_one(LOG[:40], shop.clicks, Engine()) == pairs(shop.answers())
 
     @CLIENTS

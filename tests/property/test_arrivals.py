@@ -1,4 +1,4 @@
-"""Partitions put together: as one reader of all of them would have met the events, however they are fetched."""
+"""Merged partitions: the order of the events does not depend on how they were fetched."""
 
 from collections.abc import Sequence
 
@@ -47,25 +47,25 @@ def merged_plainly(log: Log) -> list[tuple[int, int]]:
 
 
 class Fetcher:
-    """Hands a log to an `PartitionMerge` in pieces."""
+    """Adds a log to a `PartitionMerge` in pieces."""
 
     def __init__(self, log: Log, at: Sequence[int] | None = None) -> None:
         self.log = log
         self.at = list(at or [0] * len(log))
-        self.arrivals = PartitionMerge(dict(zip(parts(log), self.at, strict=True)))
+        self.merge = PartitionMerge(dict(zip(parts(log), self.at, strict=True)))
 
     def fetch(self, p: int, n: int) -> None:
         until = min(self.at[p] + n, len(self.log[p]))
         offsets = range(self.at[p], until)
         if offsets:
-            self.arrivals.add(
+            self.merge.add(
                 Partition("t", p), [record(p, o) for o in offsets], [decoded(self.log[p][o]) for o in offsets]
             )
         self.at[p] = until
 
     def take(self, n: int) -> list[tuple[int, int]]:
         drained = {Partition("t", p) for p in range(len(self.log)) if self.at[p] == len(self.log[p])}
-        taken = self.arrivals.take(n, drained)
+        taken = self.merge.take(n, drained)
         assert len(taken.records) == len(taken.decoded) <= n
         for each, said in zip(taken.records, taken.decoded, strict=True):
             time = self.log[each.partition][each.offset]
@@ -75,7 +75,7 @@ class Fetcher:
 
 @given(logs, st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 5)), max_size=12))
 def test_the_order_does_not_depend_on_how_it_is_fetched(log: Log, steps: list[tuple[int, int, int]]) -> None:
-    """Whatever comes first and in what pieces: partitions wait for each other."""
+    """Whichever piece comes first: partitions wait for each other."""
     fetcher = Fetcher(log)
     order = []
     for p, n_fetched, n_taken in steps:
@@ -86,12 +86,12 @@ def test_the_order_does_not_depend_on_how_it_is_fetched(log: Log, steps: list[tu
     while taken := fetcher.take(3):
         order += taken
     assert merged_plainly(log) == order
-    assert {p: len(each) for p, each in zip(parts(log), log, strict=True)} == fetcher.arrivals.positions
+    assert {p: len(each) for p, each in zip(parts(log), log, strict=True)} == fetcher.merge.offsets
 
 
 @given(logs, st.integers(0, 32))
 def test_a_restart_goes_on_in_the_same_order(log: Log, n: int) -> None:
-    """The rest of the order from any place in it, with nothing remembered but the positions."""
+    """From any place in the order, with nothing known but the offsets."""
     order = merged_plainly(log)
     before = order[:n]
     at = [sum(p == each for each, _ in before) for p in range(len(log))]
@@ -103,26 +103,26 @@ def test_a_restart_goes_on_in_the_same_order(log: Log, n: int) -> None:
 
 @given(logs, st.lists(st.integers(0, 8), min_size=4, max_size=4))
 def test_limits_are_kept(log: Log, limits: list[int]) -> None:
-    """Nothing beyond a limit is handed out, all before it is, and nobody waits for what lies behind one."""
+    """No record beyond a limit comes out, all before it do, and records beyond it are not waited for."""
     fetcher = Fetcher(log)
     bounded = {Partition("t", p): limits[p] for p in range(len(log))}
-    fetcher.arrivals.limit(bounded)
+    fetcher.merge.limit(bounded)
     for p in range(len(log)):
         fetcher.fetch(p, 100)
     goals = {each: min(limit, len(log[each.number])) for each, limit in bounded.items()}
-    assert fetcher.arrivals.reached(goals, ()) == (not any(goals.values()))
-    taken = fetcher.arrivals.take(100, ())
-    drained = fetcher.arrivals.take(100, parts(log))
-    handed_out = {(each.partition, each.offset) for each in [*taken.records, *drained.records]}
-    assert {(p, o) for p in range(len(log)) for o in range(min(limits[p], len(log[p])))} == handed_out
-    assert fetcher.arrivals.reached(goals, ())
-    fetcher.arrivals.limit(dict.fromkeys(parts(log)))
-    rest = fetcher.arrivals.take(100, parts(log))
-    assert sum(map(len, log)) == len(handed_out) + len(rest.records)
+    assert fetcher.merge.reached(goals, ()) == (not any(goals.values()))
+    taken = fetcher.merge.take(100, ())
+    drained = fetcher.merge.take(100, parts(log))
+    taken_out = {(each.partition, each.offset) for each in [*taken.records, *drained.records]}
+    assert {(p, o) for p in range(len(log)) for o in range(min(limits[p], len(log[p])))} == taken_out
+    assert fetcher.merge.reached(goals, ())
+    fetcher.merge.limit(dict.fromkeys(parts(log)))
+    rest = fetcher.merge.take(100, parts(log))
+    assert sum(map(len, log)) == len(taken_out) + len(rest.records)
 
 
-def test_who_has_nothing_is_waited_for() -> None:
-    """A partition that is neither drained nor here holds the others back, until it is."""
+def test_an_empty_partition_is_waited_for() -> None:
+    """Until records of it come, or it is drained, the others come out only as far as it is known."""
     fetcher = Fetcher([[5, 6], [1, 7]])
     fetcher.fetch(0, 2)
     assert fetcher.take(9) == []
@@ -132,13 +132,13 @@ def test_who_has_nothing_is_waited_for() -> None:
     assert fetcher.take(9) == [(0, 0), (0, 1), (1, 1)]
 
 
-def test_nobody_waits_for_requests() -> None:
-    """They come by the broker's time, and hold no event back."""
+def test_requests_are_not_waited_for() -> None:
+    """They come by the broker's time, and delay no event."""
     events, requests = Partition("clicks", 0), Partition("asks", 0)
-    arrivals = PartitionMerge({events: 0, requests: 0}, beside=[requests])
-    arrivals.add(events, [Record(b"", "clicks", 0, 0)], [Event("s", "i", 50)])
-    assert [each.topic for each in arrivals.take(9, [events]).records] == ["clicks"]
-    arrivals.add(requests, [Record(b"", "asks", 0, 0, timestamp_ms=70)], [None])
-    arrivals.add(events, [Record(b"", "clicks", 0, 1)], [Event("s", "i", 60)])
-    assert [each.topic for each in arrivals.take(9, [events]).records] == ["clicks", "asks"]
-    assert arrivals.full(1) == set()
+    merge = PartitionMerge({events: 0, requests: 0}, beside=[requests])
+    merge.add(events, [Record(b"", "clicks", 0, 0)], [Event("s", "i", 50)])
+    assert [each.topic for each in merge.take(9, [events]).records] == ["clicks"]
+    merge.add(requests, [Record(b"", "asks", 0, 0, timestamp_ms=70)], [None])
+    merge.add(events, [Record(b"", "clicks", 0, 1)], [Event("s", "i", 60)])
+    assert [each.topic for each in merge.take(9, [events]).records] == ["clicks", "asks"]
+    assert merge.full(1) == set()

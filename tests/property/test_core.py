@@ -15,7 +15,6 @@ from laws import Twins, answers_of, plain, query_of, small
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Event, Forget
 from stream_rec.core.index import field
-from stream_rec.core.index import index as vmis
 from stream_rec.core.index.reference import hash_of
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, changed
@@ -43,7 +42,7 @@ def log_of(drawn: Sequence[tuple[str, str, int, str | None, str | None]], start:
 
 
 def everything(engine: Engine) -> list[object]:
-    """What can be seen of an engine: sessions, and the answers for them."""
+    """All that can be seen of an engine: sessions, and the answers for them."""
     names = sorted(engine.session_ids())
     return [engine.watermark, [engine.session(name) for name in names], answers_of(engine)]
 
@@ -71,14 +70,14 @@ def test_a_batch_leaves_what_its_events_one_by_one_would(
     st.integers(0, 2),
 )
 def test_the_sample_is_that_of_the_plain_twin(
-    visits: list[list[str]], query: list[str], m: int, sampling: str, seed: int
+    sessions: list[list[str]], query: list[str], m: int, sampling: str, seed: int
 ) -> None:
-    """Law 2: of more sessions than are sampled, many with equal keys, however they are sampled, and with repeats."""
+    """Law 2: for more sessions than the sample, many with equal keys, for every sampling, and with repeats."""
     twins = Twins(Limits(retention_ms=None), type_weights={"cart": 2.0})
     twins.apply(
         [
             Event(f"s{number}", item, number, "cart" if (number + place) % 3 == 0 else "view")
-            for number, items in enumerate(visits)
+            for number, items in enumerate(sessions)
             for place, item in enumerate(items)
         ]
     )
@@ -112,7 +111,7 @@ def test_how_partitions_interleave_does_not_matter(
 
 @given(st.integers(0, 120), st.integers(-20, 120), st.lists(st.sampled_from(ITEMS), min_size=3, max_size=3))
 def test_a_retention_cuts_alike_in_every_interleaving(pause: int, ahead: int, items: list[str]) -> None:
-    """Law 1: whether a session that pauses begins anew does not depend on whether it was evicted meanwhile."""
+    """Law 1: whether a paused session starts again does not depend on whether it was evicted meanwhile."""
     first, again = Event("s", items[0], 1_000), Event("s", items[1], 1_000 + pause)
     # Another partition's clock, which makes neither late: at most the allowed lateness before the one that comes last.
     clock = Event("clock", items[2], max(1_000, again.timestamp + min(ahead, 20)))
@@ -169,7 +168,7 @@ def test_asking_changes_nothing(
 def test_a_session_is_never_its_own_neighbour(
     drawn: list[tuple[str, str, int, str | None, str | None]], preset: str
 ) -> None:
-    """Law 3: alone in the store, a session is recommended nothing by neighbours."""
+    """Law 3: for a session alone in the store, neighbours recommend nothing."""
     engine = Engine(limits=Limits(retention_ms=None))
     log = log_of(drawn)
     engine.apply([Event("alone", event.item_id, event.timestamp) for event in log])
@@ -180,7 +179,7 @@ def test_a_session_is_never_its_own_neighbour(
 def test_a_pickled_engine_goes_on_as_the_original_would(
     drawn: list[tuple[str, str, int, str | None, str | None]], cut: int
 ) -> None:
-    """State is plain data: a copy made in the middle of a log sees the rest of it alike, and shares nothing."""
+    """A copy made in the middle of a log treats the rest alike, and shares no memory with the original."""
     log = log_of(drawn)
     original = Engine(limits=LIMITS)
     original.apply(log[:cut])
@@ -192,7 +191,7 @@ def test_a_pickled_engine_goes_on_as_the_original_would(
     assert everything(original) == everything(copy)
 
 
-visits = st.tuples(
+user_events = st.tuples(
     st.sampled_from(["u0", "u1"]),
     st.sampled_from(ITEMS),
     st.sampled_from([0, 1, 4, 12, 40, -2, -9]),
@@ -200,11 +199,11 @@ visits = st.tuples(
 )
 
 
-@given(st.lists(visits, max_size=40), st.lists(st.integers(0, 40), max_size=4))
+@given(st.lists(user_events, max_size=40), st.lists(st.integers(0, 40), max_size=4))
 def test_a_duplicate_does_not_move_its_users_session(
     drawn: list[tuple[str, str, int, str | None]], cuts: list[int]
 ) -> None:
-    """Where sessions are cut from users, a log with refused events cuts as the log without them, in any batches."""
+    """With sessions cut from users, rejected events change no session, whatever the batches."""
     now, log = 1_000, []
     for user, item, step, event_id in drawn:
         now = max(0, now + step)
@@ -222,9 +221,9 @@ def test_a_duplicate_does_not_move_its_users_session(
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_an_empty_engine_answers(preset: str) -> None:
-    """It has nothing to say, and says so with an empty list."""
+    """With an empty list."""
     engine = Engine(preset)
-    assert engine.recommend("nobody") == []
+    assert engine.recommend("unknown") == []
     assert engine.recommend(items=["a", "b", "a"]) == []
     assert engine.stats().n_sessions == 0
 
@@ -234,14 +233,14 @@ def random_log(seed: int, events: int, sessions: int, items: int, tick: int) -> 
     chance = np.random.default_rng(seed)
     times = np.cumsum(chance.random(events) < 0.05) * tick + 1_000_000
     times -= np.where(chance.random(events) < 0.1, chance.integers(0, 40, events) * tick // 4, 0)
-    who = chance.integers(0, sessions, events)
+    session = chance.integers(0, sessions, events)
     what = np.minimum(chance.zipf(1.3, events), items)
-    return [Event(f"s{s}", f"i{i}", int(t)) for s, i, t in zip(who, what, times, strict=True)]
+    return [Event(f"s{s}", f"i{i}", int(t)) for s, i, t in zip(session, what, times, strict=True)]
 
 
 @pytest.mark.parametrize("seed", [3, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_long_lists_with_ties_and_late_events(seed: int) -> None:
-    """Law 2 where lists are thousands long, full of dead postings, and times are coarse."""
+    """Law 2 for lists of thousands, full of dead postings, with coarse times."""
     twins = Twins(Limits(retention_ms=None, allowed_lateness_ms=10**9, max_session_events=8, max_sessions=1500))
     log = random_log(seed, 9_000, 2_500, 40, tick=1_000)
     models = [small(preset, m=60, k=20, n=10) for preset in PRESETS]
@@ -254,7 +253,7 @@ def test_long_lists_with_ties_and_late_events(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_popular_items_are_ranked_right_among_many(seed: int) -> None:
-    """The kept order of the best items agrees with counting all, while counts rise, fall and age."""
+    """The order of the best items agrees with a count of all, while counts rise, fall and age."""
     limits = Limits(retention_ms=None, allowed_lateness_ms=10**9, max_sessions=400, popular_half_life_ms=40_000)
     twins = Twins(limits, deny=["i3", "i77"])
     chance = np.random.default_rng(seed)
@@ -275,11 +274,8 @@ def test_popular_items_are_ranked_right_among_many(seed: int) -> None:
 
 
 @pytest.mark.parametrize("unit", [1, 10_000_000_000])
-def test_whatever_room_is_wanting_the_kernel_goes_on_where_it_stopped(
-    unit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Law 1: with arrays and lists of almost nothing it stops for every reason there is, and nothing is lost by it."""
-    monkeypatch.setattr(vmis, "LISTS", 2)
+def test_the_kernel_goes_on_where_it_stopped_whatever_it_needs(unit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 1: with almost empty arrays and lists it stops for every possible reason, and loses nothing."""
     limits = Limits(
         retention_ms=60 * unit,
         allowed_lateness_ms=40 * unit,
@@ -290,27 +286,24 @@ def test_whatever_room_is_wanting_the_kernel_goes_on_where_it_stopped(
     twins = Twins(limits)
     index = twins.engine.index
     state = index.state
-    index.state = state._replace(
-        event_item=state.event_item[:4].copy(),
-        event_time=state.event_time[:4].copy(),
-        event_type=state.event_type[:4].copy(),
-        postings=state.postings[:4].copy(),
-        seen=state.seen[:4].copy(),
-    )
+    index.arrays.list_capacity = 2
+    small_arrays = dict.fromkeys(("event_item", "event_time", "event_type", "postings", "seen"), 4)
+    lists = dict.fromkeys(("front", "queued", "released", "emptied"), 8)
+    shortened = {name: getattr(state, name)[:n].copy() for name, n in (small_arrays | lists).items()}
+    index.arrays.state = state._replace(**shortened)
     needs = set()
-    held = twins.engine._held
-    make_room, refill_front = index.make_room, held.refill_front
+    provide, set_front = index.provide, index.set_front
 
-    def noted_room(need: int, *others: Any) -> None:
+    def recorded_need(need: int, *others: Any) -> None:
         needs.add(need)
-        make_room(need, *others)
+        provide(need, *others)
 
-    def noted_refill() -> None:
+    def recorded_front(*front: Any) -> None:
         needs.add(field.MORE_FRONT)
-        refill_front()
+        set_front(*front)
 
-    monkeypatch.setattr(index, "make_room", noted_room)
-    monkeypatch.setattr(held, "refill_front", noted_refill)
+    monkeypatch.setattr(index, "provide", recorded_need)
+    monkeypatch.setattr(index, "set_front", recorded_front)
     chance = np.random.default_rng(8)
     now = 0
     for _ in range(30):
@@ -322,11 +315,11 @@ def test_whatever_room_is_wanting_the_kernel_goes_on_where_it_stopped(
         twins.apply(batch)
         twins.compare_state()
         twins.compare_answers(small("vmis-knn"), [event.session_id for event in batch[:3]])
-    assert needs == set(range(1, 7)), "each reason to stop must have come up"
+    assert needs == set(range(1, 7)), "each reason to stop must have occurred"
 
 
-def test_a_slot_used_again_takes_its_own_place_among_equal_times() -> None:
-    """Law 2: whoever gets the slot of a forgotten session is evicted in its own turn, not in the forgotten one's."""
+def test_an_ordinal_used_again_has_its_own_place_among_equal_times() -> None:
+    """Law 2: a session with the ordinal of a forgotten one is evicted in its own turn, not in that of the other."""
     twins = Twins(Limits(retention_ms=None, allowed_lateness_ms=1_000, max_sessions=6))
     names = sorted((f"s{j}" for j in range(8)), key=hash_of)
     twins.apply([Event(name, "a", 100) for name in names[:7]])  # the oldest is evicted: the others stand in order
@@ -338,7 +331,7 @@ def test_a_slot_used_again_takes_its_own_place_among_equal_times() -> None:
 
 
 def test_memory_stays_within_its_budget() -> None:
-    """Law 6: whatever comes, Python and the arrays take less than `max_bytes`, and the horizon is told."""
+    """Law 6: Python and the arrays take less than `max_bytes`, and the horizon is reported."""
     budget = 24_000_000
     limits = Limits(retention_ms=None, max_bytes=budget)
     chance = np.random.default_rng(5)
@@ -348,12 +341,12 @@ def test_memory_stays_within_its_budget() -> None:
         engine = Engine(limits=limits)
         empty = tracemalloc.get_traced_memory()[0]
         for batch in range(40):
-            who = chance.integers(0, 10**9, 5_000)
+            session = chance.integers(0, 10**9, 5_000)
             what = chance.integers(0, 60_000, 5_000)
             engine.apply(
                 [
                     Event(f"session-{s}-of-a-visitor", f"item-{i}", batch * 5_000 + j)
-                    for j, (s, i) in enumerate(zip(who, what, strict=True))
+                    for j, (s, i) in enumerate(zip(session, what, strict=True))
                 ]
             )
             stats = engine.stats()

@@ -57,7 +57,7 @@ def asked(plan: Plan, points: Sequence[Model | Candidate], limits: Limits = KEEP
 
 @given(logs, st.sampled_from([KEEP_ALL, EXPIRING]))
 @profile(max_examples=40)
-def test_prequential_figures_are_what_their_definitions_say(drawn: list[tuple[int, int, int]], limits: Limits) -> None:
+def test_prequential_metrics_follow_their_definitions(drawn: list[tuple[int, int, int]], limits: Limits) -> None:
     """Each metric of each model at each cut-off, asked before the event is learned; evicted and cut sessions too."""
     events = log_of(drawn)
     found = asked(plans.prequential(events), [*POINTS, MIXED], limits)
@@ -70,7 +70,7 @@ def test_prequential_figures_are_what_their_definitions_say(drawn: list[tuple[in
 @example([(0, 2, 0), (0, 0, 0), (0, 3, 0), (0, 3, 0), (2, 2, 0), (0, 1, 0), (0, 1, 0), (0, 3, 0), (2, 0, 0)])
 @given(logs)
 @profile(max_examples=40)
-def test_baselines_answer_what_their_definitions_say(drawn: list[tuple[int, int, int]]) -> None:
+def test_baselines_follow_their_definitions(drawn: list[tuple[int, int, int]]) -> None:
     """Popularity, item-to-item, sequential rules and Markov, by counting in plain dictionaries."""
     events = log_of(drawn)
     listed = {each.name: each for each in baselines(Model(n=4, fallbacks=False))}
@@ -101,7 +101,7 @@ def _recent(events: list[Event], point: Model) -> list[tuple[Question, list[str]
 
 @given(logs, st.integers(1, 30))
 @profile(max_examples=40)
-def test_windows_ask_with_what_was_known_before(drawn: list[tuple[int, int, int]], width: int) -> None:
+def test_windows_ask_with_earlier_events_only(drawn: list[tuple[int, int, int]], width: int) -> None:
     """A question in a window is answered from the windows before it, with all that its own session did."""
     events = log_of([*drawn, (1, 1, 200), (1, 2, 0)])
     found = asked(plans.windows(events, width), POINTS[:2])

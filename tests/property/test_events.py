@@ -1,4 +1,4 @@
-"""Decoding under random input: nothing but DecodeError escapes, and both ways of reading agree."""
+"""Decoding under random input: only DecodeError is raised, and both ways of reading agree."""
 
 import json
 
@@ -65,7 +65,7 @@ MANY_DECODERS = [*DECODERS, EventDecoder(DecodeRules(max_future_ms=1, max_record
 
 @given(st.lists(PLAIN | BYTES | st.none(), max_size=8), st.none() | st.integers(0, 9))
 def test_many_at_once_are_what_each_is_alone(values: list[bytes | None], now_ms: int | None) -> None:
-    """Whatever stands beside it; None is a tombstone."""
+    """Whatever comes beside it; None is a tombstone."""
     records = [
         Record(value or b"", "t", 0, place, key=b"k", tombstone=value is None) for place, value in enumerate(values)
     ]
@@ -75,7 +75,7 @@ def test_many_at_once_are_what_each_is_alone(values: list[bytes | None], now_ms:
 
 
 def test_plain_events_are_read_at_once() -> None:
-    """As many as there are before one that is not: else nothing would be gained."""
+    """All that come before one that is not plain; otherwise the fast way would gain nothing."""
     good = b'{"session_id":"s","item_id":"i","timestamp":1}'
     for odd in (None, b"", b"9" * 5000, good.replace(b"1", b"-1"), good.replace(b'"s"', b"5")):
         assert [Event("s", "i", 1)] * 2 == EventDecoder().decode_plain([good, good, odd, good])
@@ -88,7 +88,7 @@ def test_plain_events_are_read_at_once() -> None:
 @example(b'{"session_id":' * 5000)
 @example(b"9" * 5000)
 def test_any_bytes_give_an_event_or_a_reason(data: bytes) -> None:
-    """Nothing else is raised, and the fast way and the slow way say the same."""
+    """No other error, and the fast way and the slow way agree."""
     for decoder in DECODERS:
         fast = outcome(decoder, data, slow=False)
         assert fast == outcome(decoder, data, slow=True)
@@ -100,7 +100,7 @@ def test_any_bytes_give_an_event_or_a_reason(data: bytes) -> None:
 
 @given(st.dictionaries(st.sampled_from(["session_id", "item_id", "timestamp", "type"]), VALUES))
 def test_any_row_gives_an_event_or_a_reason(row: dict[str, object]) -> None:
-    """Rows come from readers that promise nothing of their cells."""
+    """Rows come from readers that promise nothing about their cells."""
     for decoder in DECODERS:
         try:
             msgspec.json.encode(decoder.decode_row(row, 5))
@@ -121,14 +121,14 @@ def test_any_bytes_give_a_request_or_a_reason(data: bytes) -> None:
 
 @given(st.builds(Event, IDS, IDS, st.integers(0, 253_402_300_799_999)))
 def test_an_event_written_as_json_is_read_back(event: Event) -> None:
-    """Event -> JSON -> event changes nothing, NUL bytes and all."""
+    """Event -> JSON -> event changes nothing, not even NUL bytes."""
     if event.type != "forget":
         assert event == EventDecoder().decode(msgspec.json.encode(event))
 
 
 @given(st.integers(0, 253_402_300_799_999))
 def test_milliseconds_survive_every_unit(millis: int) -> None:
-    """A time that is a whole millisecond is that millisecond, whatever it was written in."""
+    """A time of whole milliseconds is read exactly, in whatever unit it was written."""
     seconds, rest = divmod(millis, 1000)
     written = {"ms": str(millis), "s": f"{seconds}.{rest:03}", "us": str(millis * 1000)}
     for unit, text in written.items():
@@ -140,7 +140,7 @@ def test_milliseconds_survive_every_unit(millis: int) -> None:
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_refusal_leaves_nothing_behind(decoder: EventDecoder) -> None:
-    """The same bytes have the same outcome before and after others were refused."""
+    """The same bytes have the same outcome before and after a rejected record."""
     data = b'{"session_id":"s","item_id":"i","timestamp":1,"user_id":"u"}'
     before = outcome(decoder, data, slow=False)
     outcome(decoder, b"\xff", slow=False)

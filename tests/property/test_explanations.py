@@ -14,7 +14,7 @@ from stream_rec.core.model import PRESETS, Model, changed
 
 ITEMS = [f"i{j}" for j in range(7)]
 POINTS = [*(small(name, n=8) for name in PRESETS), *SAMPLED]
-visits = st.lists(st.lists(st.sampled_from(ITEMS), min_size=1, max_size=6), min_size=1, max_size=9)
+log_sessions = st.lists(st.lists(st.sampled_from(ITEMS), min_size=1, max_size=6), min_size=1, max_size=9)
 queries = st.none() | st.lists(st.sampled_from([*ITEMS, "x"]), max_size=8)
 
 
@@ -24,20 +24,20 @@ def log_of(sessions: list[list[str]]) -> list[Event]:
     return [Event(session, item, 3_600_000 * place) for place, (session, item) in enumerate(pairs)]
 
 
-@given(visits, queries, st.sampled_from(POINTS), st.sampled_from(["keep", "drop-current", "drop-session"]))
+@given(log_sessions, queries, st.sampled_from(POINTS), st.sampled_from(["keep", "drop-current", "drop-session"]))
 def test_the_shares_of_every_preset_add_up(
     sessions: list[list[str]], query: list[str] | None, point: Model, seen: str
 ) -> None:
-    """To 1e-9, for sessions and for queries of their own; neighbours and factors are the plain twin's."""
+    """To 1e-9, for sessions and for queries of their own; neighbours and factors are those of the plain twin."""
     twins = Twins(Limits(retention_ms=None), ["i3"])
     twins.apply(log_of(sessions))
     for name in ("s0", f"s{len(sessions) - 1}", "unknown"):
         compare_reasons(twins, changed(point, seen=seen), name, query, ["i5"])
 
 
-@given(visits, queries, variants)
+@given(log_sessions, queries, variants)
 def test_the_shares_of_any_model_add_up(sessions: list[list[str]], query: list[str] | None, point: Model) -> None:
-    """Of the whole parameter space; late events, evictions and forgetting are in the laws' random logs."""
+    """Over the whole parameter space; test_laws covers late events, evictions and forgetting."""
     twins = Twins(Limits(retention_ms=None))
     twins.apply(log_of(sessions))
     compare_reasons(twins, point, "s0", query)
@@ -47,18 +47,18 @@ def test_the_shares_of_any_model_add_up(sessions: list[list[str]], query: list[s
 def test_the_shares_of_long_logs_add_up(preset: str) -> None:
     """With the preset's own numbers of neighbours, thousands of sessions, and long lists with dead postings."""
     chance = np.random.default_rng(7)
-    who, what = chance.integers(0, 1_200, 9_000), np.minimum(chance.zipf(1.3, 9_000), 300)
-    log = [Event(f"s{s}", f"i{i}", 1_000 * time) for time, (s, i) in enumerate(zip(who, what, strict=True))]
+    session, what = chance.integers(0, 1_200, 9_000), np.minimum(chance.zipf(1.3, 9_000), 300)
+    log = [Event(f"s{s}", f"i{i}", 1_000 * time) for time, (s, i) in enumerate(zip(session, what, strict=True))]
     engine = Engine(PRESETS[preset], limits=Limits(retention_ms=None, max_sessions=900))
     engine.apply(log)
     n_listed = 0
     for name in sorted(engine.session_ids())[:40]:
         plainly = engine.ask(engine.model, session_id=name)
-        told = engine.ask(engine.model, session_id=name, how=ALL)
+        explained_items = engine.ask(engine.model, session_id=name, how=ALL)
         assert [(each.item_id, each.score, each.source) for each in plainly] == [
-            (each.item_id, each.score, each.source) for each in told
+            (each.item_id, each.score, each.source) for each in explained_items
         ]
-        for each in told:
+        for each in explained_items:
             if isinstance(each.why, ByNeighbours):
                 rules = each.why.rules.share if each.why.rules else 0.0
                 assert close(each.score) == sum(one.share for one in each.why.neighbours) + rules
@@ -66,7 +66,7 @@ def test_the_shares_of_long_logs_add_up(preset: str) -> None:
     assert n_listed > 1_000, "there was something to add up"
 
 
-@given(visits, st.sampled_from(POINTS))
+@given(log_sessions, st.sampled_from(POINTS))
 def test_explaining_changes_nothing(sessions: list[list[str]], point: Model) -> None:
     """Law 3: not one byte of the state, whether the answer comes from neighbours or not."""
     engine = Engine(limits=Limits(retention_ms=None))

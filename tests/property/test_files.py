@@ -22,7 +22,7 @@ BY_INDEX = DecodeRules(fields=FieldMap(session_id="0", item_id="1", timestamp="2
 
 
 class Trickle(io.BytesIO):
-    """Gives its bytes in pieces of the *sizes*, over and over, as a pipe may."""
+    """Gives its bytes in pieces of *sizes*, repeated, as a pipe may."""
 
     def __init__(self, data: bytes, sizes: list[int]) -> None:
         super().__init__(data)
@@ -30,7 +30,7 @@ class Trickle(io.BytesIO):
         self._n = 0
 
     def read1(self, size: int | None = -1, /) -> bytes:
-        """The next piece, whatever size was asked for."""
+        """Return the next piece, whatever size is requested."""
         del size
         self._n += 1
         return super().read1(self._sizes[self._n % len(self._sizes)])
@@ -61,7 +61,7 @@ def whole_lines(data: bytes) -> list[tuple[int, bytes]]:
 @example(b"x" * LIMIT + b"\r\n", [LIMIT + 1])
 @example(b"x" * LIMIT + b"z\ry\n", [LIMIT + 2])
 def test_each_line_is_one_record(data: bytes, sizes: list[int]) -> None:
-    """In order, with its number and its bytes; of a long one the beginning."""
+    """Lines come in order, with number and bytes; a long line with its beginning."""
     records = all_of(LinesSource(ByteStream(Trickle(data, sizes), "x"), LIMIT))
     lines = whole_lines(data)
     assert [(n, line[:LIMIT]) for n, line in lines] == [(r.offset, r.value) for r in records]
@@ -81,7 +81,7 @@ def test_each_line_of_a_table_is_in_one_record(data: bytes, sizes: list[int]) ->
 
 @given(BYTES, SIZES)
 def test_a_table_does_not_depend_on_how_it_arrives(data: bytes, sizes: list[int]) -> None:
-    """Byte by byte or all at once."""
+    """Records do not depend on how bytes arrive."""
     whole, trickled = (
         all_of(TableSource(ByteStream(stream, "x"), BY_INDEX, ",", "events"))
         for stream in (io.BytesIO(data), Trickle(data, sizes))
@@ -93,8 +93,8 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\x1f"), min_s
 
 
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=9), SIZES)
-def test_what_a_writer_quotes_is_read_back(rows: list[tuple[str, str, str]], sizes: list[int]) -> None:
-    """Whatever Python's csv module writes is read as the cells it was given."""
+def test_quoted_cells_are_read_back(rows: list[tuple[str, str, str]], sizes: list[int]) -> None:
+    """Cells that Python's csv module writes are read back."""
     text = io.StringIO()
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([("a", "b", "c"), *rows])
     rules = DecodeRules(fields=FieldMap(session_id="a", item_id="b", timestamp="c"))
@@ -112,7 +112,7 @@ VALUES = st.recursive(
 
 @given(st.lists(VALUES, max_size=9), SIZES, st.sampled_from([None, 1]))
 def test_each_element_of_an_array_is_one_record(values: list[object], sizes: list[int], indent: int | None) -> None:
-    """However it is laid out and however it arrives."""
+    """JSON is read whatever its layout, and however it arrives."""
     data = json.dumps(values, indent=indent).encode()
     records = all_of(JsonSource(ByteStream(Trickle(data, sizes), "x"), 10_000))
     assert values == [json.loads(record.value) for record in records]
@@ -121,7 +121,7 @@ def test_each_element_of_an_array_is_one_record(values: list[object], sizes: lis
 
 @given(BYTES | st.binary().map(lambda data: b"[" + data), SIZES)
 def test_no_bytes_crash_a_reader(data: bytes, sizes: list[int]) -> None:
-    """They give records, or an error of ours."""
+    """Random bytes give records, or a StreamRecError."""
     for make in (
         lambda stream: JsonSource(stream, LIMIT),
         lambda stream: TableSource(stream, DecodeRules(), "\t", "events"),

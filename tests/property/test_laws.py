@@ -50,7 +50,7 @@ def scaled(limits: Limits, unit: int) -> Limits:
 
 
 class Log(RuleBasedStateMachine):
-    """A random log, and questions after every record of it."""
+    """A random log, and queries after every record of it."""
 
     UNIT = 1  # ms that the steps of time and the limits are counted in
 
@@ -116,7 +116,7 @@ class Log(RuleBasedStateMachine):
 
 
 class LogOfCenturies(Log):
-    """The same with days for milliseconds, so that the postings' time frame moves and gets coarser."""
+    """The same with 116 days for each millisecond, so that the time frame of postings moves and gets coarser."""
 
     UNIT = 10_000_000_000  # 116 days: the 36 bits of a posting's time hold seven of them exactly
 

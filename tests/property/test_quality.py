@@ -1,4 +1,4 @@
-"""Live quality is what its plain twin says, whatever happens, and the engine never notices that it is looked at."""
+"""Live quality is that of its plain twin, whatever happens, and an evaluator does not affect the engine."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -48,16 +48,16 @@ def trials_of(drawn: Sequence[tuple[str, float, bool, int]]) -> list[Trial]:
 
 
 class Life(RuleBasedStateMachine):
-    """Batches of events, forgetting, and answers to requests, with some of the events not ours to answer."""
+    """Batches of events, forgetting, and answers to requests; another process answers some of the events."""
 
-    @initialize(drawn=models, n=st.integers(1, 6), main=st.integers(1, 9), room=st.sampled_from([1, 2, 3, 50]))
-    def start(self, drawn: list[tuple[str, float, bool, int]], n: int, main: int, room: int) -> None:
+    @initialize(drawn=models, n=st.integers(1, 6), main=st.integers(1, 9), capacity=st.sampled_from([1, 2, 3, 50]))
+    def start(self, drawn: list[tuple[str, float, bool, int]], n: int, main: int, capacity: int) -> None:
         model = changed(PRESETS["vmis-knn"], n=main)
         self.engine = Engine(model, limits=LIMITS, trials=trials_of(drawn))
         self.plain = Engine(model, limits=LIMITS)
         split = self.engine.split
-        self.quality = Quality(split, n=n, windows_ms=WINDOWS_MS, room=room)
-        self.twin = ReferenceQuality(len(split.models), split.n_served, n=n, windows_ms=WINDOWS_MS, room=room)
+        self.quality = Quality(split, n=n, windows_ms=WINDOWS_MS, capacity=capacity)
+        self.twin = ReferenceQuality(len(split.models), split.n_served, n=n, windows_ms=WINDOWS_MS, capacity=capacity)
         self.now = 1_000
 
     @rule(many=st.lists(events, max_size=12), forgets=st.none() | sessions, answers=st.booleans())
@@ -88,13 +88,13 @@ class Life(RuleBasedStateMachine):
         before = {each.item_id for each in self.plain.session(event.session_id)}
         if self.plain.apply([event]).n_applied == 0:
             return
-        held = [each.item_id for each in self.plain.session(event.session_id)]
+        retained = [each.item_id for each in self.plain.session(event.session_id)]
         split = self.engine.split
         own = split.models.index(split.of(event.session_id))
         asked = [own, *range(split.n_served, len(split.models))] if is_wanted else []
         answers = {number: self.ask(event.session_id, number) for number in asked}
-        # Older than all that a full session keeps, or the first of a session begun anew.
-        is_novel = event.item_id in held and (event.item_id not in before or len(held) == 1)
+        # Older than all that a full session keeps, or the first of a session that started again.
+        is_novel = event.item_id in retained and (event.item_id not in before or len(retained) == 1)
         self.twin.event(
             event.session_id, event.item_id, event.timestamp, answers, is_novel=is_novel, is_counted=is_counted
         )
@@ -116,21 +116,21 @@ class Life(RuleBasedStateMachine):
         if not hasattr(self, "quality"):
             return
         self.quality._check()
-        for window, told in enumerate(self.quality.report(len(ITEMS)).windows):
+        for window, reported in enumerate(self.quality.report(len(ITEMS)).windows):
             expected = self.twin.report(window)
-            assert [_told(each) for each in expected] == [
+            assert [_figures(each) for each in expected] == [
                 (each.answers, each.scored, each.novel_scored, each.hr, each.mrr, each.hr_novel, each.coverage)
-                for each in told.models
+                for each in reported.models
             ]
 
     @invariant()
     def the_engine_notices_nothing(self) -> None:
-        """Laws 1 and 3: the state is that of an engine that nobody watches, and that has one model."""
+        """Laws 1 and 3: the state is that of an engine without an evaluator and with one model."""
         if hasattr(self, "quality"):
-            assert msgspec_state(self.plain) == msgspec_state(self.engine)
+            assert visible_state(self.plain) == visible_state(self.engine)
 
 
-def _told(counted: Counted) -> tuple[Any, ...]:
+def _figures(counted: Counted) -> tuple[Any, ...]:
     scored, novel = sum(counted.ranks), sum(counted.novel)
     hr = sum(counted.ranks[1:]) / scored if scored else None
     mrr = pytest.approx(sum(c / r for r, c in enumerate(counted.ranks) if r) / scored) if scored else None
@@ -138,15 +138,15 @@ def _told(counted: Counted) -> tuple[Any, ...]:
     return counted.answers, scored, novel, hr, mrr, hr_novel, counted.covered / len(ITEMS)
 
 
-def msgspec_state(engine: Engine) -> list[object]:
-    """All that can be seen of it."""
+def visible_state(engine: Engine) -> list[object]:
+    """All that can be seen of an engine."""
     names = sorted(engine.session_ids())
     answers = engine.answer([Request(session_id=name, model=engine.model.name) for name in SESSIONS])
     return [engine.watermark, engine.stats(), [engine.session(name) for name in names], answers]
 
 
 def test_live_quality_is_what_its_plain_twin_says() -> None:
-    """After every batch, in every window, of every model; and the engine's state is as if nobody had looked."""
+    """After every batch, in every window, for every model; and the engine has the state of one without evaluator."""
     profile = settings(max_examples=60, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Life, settings=profile)
 
@@ -159,9 +159,9 @@ def test_live_quality_for_long() -> None:
 
 
 def test_a_day_of_items_does_not_fill_the_memory() -> None:
-    """Items that no window holds any more make way for others: a new one each millisecond, and windows of a second."""
+    """Items that no window holds any more are dropped: with a new item each millisecond, and windows of a second."""
     engine = Engine(limits=Limits(retention_ms=1_000))
-    quality = Quality(engine.split, windows_ms=(1_000,), room=10)
+    quality = Quality(engine.split, windows_ms=(1_000,), capacity=10)
     sizes = set()
     for begin in range(0, 100_000, 1_000):
         batch = [Event(f"s{j % 7}", f"i{j}", j) for j in range(begin, begin + 1_000)]

@@ -1,4 +1,4 @@
-"""Replicas of the service on one log: whatever happens to them, each record is settled once, and all know the same."""
+"""Replicas of the service on one log: each record is answered once, and all replicas have the same state."""
 
 import random
 from collections import Counter
@@ -8,9 +8,11 @@ import pytest
 from crash import MODEL, Bomb, origin, parts
 
 from stream_rec.core.engine import Engine
-from stream_rec.core.events import Answer, EventDecoder
+from stream_rec.core.events import Answer
 from stream_rec.core.limits import Limits
 from stream_rec.errors import AssignmentLostError
+from stream_rec.service.metrics.counters import Counters
+from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.running.consumer_loop import ConsumerLoop
 from stream_rec.transport.broker import Partition
@@ -20,8 +22,8 @@ from stream_rec.transport.memory.broker import MemoryBroker
 LIMITS = Limits(retention_ms=100_000, allowed_lateness_ms=50_000, max_session_events=6, popular_half_life_ms=500)
 
 
-def processor() -> Processor:
-    return Processor(Engine(MODEL, limits=LIMITS), EventDecoder())
+def make_processor(counters: Counters, metrics: ServiceMetrics) -> Processor:
+    return Processor(Engine(MODEL, limits=LIMITS), counters=counters, metrics=metrics)
 
 
 class Cluster:
@@ -30,48 +32,47 @@ class Cluster:
     def __init__(self, broker: MemoryBroker, chance: random.Random) -> None:
         self.broker = broker
         self.chance = chance
-        self.lives: dict[str, ConsumerLoop] = {}
+        self.loops: dict[str, ConsumerLoop] = {}
         self.n_started = 0
 
     def start(self) -> None:
         """Another replica joins."""
         self.n_started += 1
         name = f"replica-{self.n_started}"
-        self.lives[name] = ConsumerLoop(parts(self.broker, name=name)._replace(make_processor=processor), lambda: False)
+        self.loops[name] = ConsumerLoop(parts(self.broker, name=name, make_processor=make_processor), lambda: False)
 
     def kill(self) -> None:
-        """One is gone without a word; its transaction and its seat time out."""
-        name = self.chance.choice(sorted(self.lives))
-        life = self.lives.pop(name)
+        """One is gone without leaving the group; its transaction and its membership time out."""
+        name = self.chance.choice(sorted(self.loops))
+        loop = self.loops.pop(name)
         self.broker.end_open_transactions()
-        if life.member in self.broker.groups["stream-rec"].members:
-            self.broker.expire("stream-rec", life.member)
+        if loop.member in self.broker.groups["stream-rec"].members:
+            self.broker.expire("stream-rec", loop.member)
 
     def freeze(self) -> None:
-        """One is taken for dead, and is not."""
-        name = self.chance.choice(sorted(self.lives))
-        member = self.lives[name].member
+        """The group takes one for dead that is not."""
+        name = self.chance.choice(sorted(self.loops))
+        member = self.loops[name].member
         if member in self.broker.groups["stream-rec"].members:
             self.broker.expire("stream-rec", member)
 
     def turn(self) -> bool:
-        """One replica does a bit; one that lost its seat starts anew."""
-        name = self.chance.choice(sorted(self.lives))
-        life = self.lives[name]
-        life.assignment._next_poll = 0.0
-        life.assignment.look_at_others()
+        """One replica takes a turn; one that lost its partitions starts again."""
+        name = self.chance.choice(sorted(self.loops))
+        loop = self.loops[name]
+        loop.assignment.follow_others()
         try:
-            return life.step(0.0)
+            return loop.step(0.0)
         except AssignmentLostError:
-            del self.lives[name]
-            life.close(in_order=False)
+            del self.loops[name]
+            loop.close(in_order=False)
             self.start()
             return True
 
-    def settle(self) -> None:
-        """Until nothing is left to do for anybody."""
+    def run_until_idle(self) -> None:
+        """Until no replica has anything left to do."""
         idle = 0
-        while idle < 30 * len(self.lives):
+        while idle < 30 * len(self.loops):
             idle = 0 if self.turn() else idle + 1
 
 
@@ -88,7 +89,7 @@ def produce(broker: MemoryBroker, chance: random.Random, number: int) -> None:
 
 
 def disturbed(seed: int) -> Cluster:
-    """Sixty records, and now and then a death, a birth, or a false alarm."""
+    """Sixty records, and now and then a replica that dies, joins, or is taken for dead."""
     chance = random.Random(seed)
     broker = MemoryBroker({"clicks": 4, "recs": 1, "dead": 1}, before=Bomb())
     cluster = Cluster(broker, chance)
@@ -98,13 +99,13 @@ def disturbed(seed: int) -> Cluster:
         for _ in range(chance.randrange(4)):
             cluster.turn()
         happens = chance.random()
-        if happens < 0.08 or not cluster.lives:
+        if happens < 0.08 or not cluster.loops:
             cluster.start()
-        elif happens < 0.14 and len(cluster.lives) > 1:
+        elif happens < 0.14 and len(cluster.loops) > 1:
             cluster.kill()
         elif happens < 0.2:
             cluster.freeze()
-    cluster.settle()
+    cluster.run_until_idle()
     return cluster
 
 
@@ -129,7 +130,7 @@ def check(cluster: Cluster) -> None:
 
 
 def same_everywhere(cluster: Cluster) -> None:
-    engines = [life.processor.engine for life in cluster.lives.values()]
+    engines = [loop.processor.engine for loop in cluster.loops.values()]
     for engine in engines:
         engine._check()
         for session in sorted(engines[0].session_ids()):
@@ -138,14 +139,14 @@ def same_everywhere(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_each_record_is_settled_once(seed: int) -> None:
-    """One answer for each event and one dead letter for each broken record, whoever died, joined or was frozen."""
+def test_each_record_is_answered_once(seed: int) -> None:
+    """One answer for each event and one dead letter for each broken record, whichever replica died, joined or hung."""
     check(disturbed(seed))
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_replicas_know_the_same(seed: int) -> None:
-    """Law 1: when all is settled, every replica gives the same answers, bit for bit."""
+def test_replicas_have_the_same_state(seed: int) -> None:
+    """Law 1: when all records are applied, every replica gives the same answers, bit for bit."""
     same_everywhere(disturbed(seed))
 
 

@@ -18,7 +18,7 @@ from stream_rec.core.index import field
 from stream_rec.core.index.reference import ReferenceStore
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model, Rules, changed
-from stream_rec.core.model import rules as rulebook
+from stream_rec.core.model import rules as compiled_rules
 
 SESSIONS = [f"s{j}" for j in range(6)]
 events = st.tuples(st.sampled_from(SESSIONS), st.sampled_from(ITEMS), st.sampled_from([0, 0, 1, 3, 9, 30, -2]))
@@ -26,11 +26,11 @@ POINTS = [small(preset, n=6) for preset in PRESETS]
 
 
 class Ruled(RuleBasedStateMachine):
-    """A random log, a catalogue that changes, and questions of all kinds."""
+    """A random log, a changing catalogue, and queries of all kinds."""
 
     @initialize(limits=small_limits, rules=standing, point=st.sampled_from(POINTS), first=changes)
     def start(self, limits: Limits, rules: Rules, point: Model, first: dict[str, CatalogueItem | None]) -> None:
-        self.held = rules
+        self.standing = rules
         self.engine = Engine(point, limits=limits, rules=rules)
         self.reference = ReferenceStore(limits, cost=cost_of)
         self.catalogue = Catalogue()
@@ -51,7 +51,7 @@ class Ruled(RuleBasedStateMachine):
             applied = self.reference.apply(event) == "applied"
             assert applied == (answer is not None)
             if answer is not None:
-                terms = terms_of(self.held, self.known, Request())
+                terms = terms_of(self.standing, self.known, Request())
                 assert self.reference.answer_session(event.session_id, query, (), terms) == plain(answer.items)
 
     @rule(changes=changes)
@@ -62,11 +62,11 @@ class Ruled(RuleBasedStateMachine):
             self.known.pop(name, None)
         self.engine.set_catalogue(self.catalogue)
 
-    @rule(changes=changes, anew=st.booleans())
-    def replace(self, changes: dict[str, CatalogueItem | None], anew: bool) -> None:
+    @rule(changes=changes, is_new_line=st.booleans())
+    def replace(self, changes: dict[str, CatalogueItem | None], is_new_line: bool) -> None:
         self.known = {name: item for name, item in changes.items() if item is not None}
         items = list(self.known.values())
-        self.catalogue = Catalogue(items) if anew else self.catalogue.replaced(items)
+        self.catalogue = Catalogue(items) if is_new_line else self.catalogue.replaced(items)
         self.engine.set_catalogue(self.catalogue)
 
     @rule()
@@ -86,7 +86,7 @@ class Ruled(RuleBasedStateMachine):
 
     def expected(self, request: Request) -> list[object]:
         point = self.engine._models.variant(request)
-        terms = terms_of(self.held, self.known, request)
+        terms = terms_of(self.standing, self.known, request)
         query, own = query_of(point), request.session_id
         if request.items is None:
             return list(self.reference.answer_session(own or "-", query, request.exclude, terms))
@@ -103,9 +103,9 @@ def test_answers_under_rules_are_those_of_the_plain_twin() -> None:
     run(examples=60, steps=20)
 
 
-def test_rule_sets_that_have_to_make_room_for_each_other_do() -> None:
-    """Law 2 where a batch asks for more rule sets than are kept at a time."""
-    with patch.object(rulebook, "MOST_SETS", 2), patch.object(rulebook, "LEAST_SETS", 2):
+def test_rule_sets_replace_each_other() -> None:
+    """Law 2 for a batch with more rule sets than the cache holds."""
+    with patch.object(compiled_rules, "MOST_SETS", 2), patch.object(compiled_rules, "LEAST_SETS", 2):
         run(examples=40, steps=15)
 
 
@@ -117,7 +117,7 @@ def test_long_random_logs_under_rules() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_popular_items_under_rules_are_right_among_many(seed: int) -> None:
-    """Beyond the kept order of popular items too: filters, few and many, boosts, categories, lists, and a bound."""
+    """Beyond the ordered popular items too: filters, selective or not, boosts, categories, lists, and a cap."""
     limits = Limits(retention_ms=None, popular_half_life_ms=1_000_000)
     chance = np.random.default_rng(seed)
     names = [f"i{j}" for j in range(900)]

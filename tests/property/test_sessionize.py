@@ -22,7 +22,7 @@ EVENTS = st.lists(
 
 
 def sessions(events: list[Event | Forget], *, gap: int = GAP, lateness: int = LATENESS) -> list[str]:
-    """The rule as it is told, in O(n²)."""
+    """The documented rule, in O(n²)."""
     spans: list[tuple[str, list[int]]] = []  # user, [first, last, opened]
     watermark = -(10**9)
     ids = []
@@ -52,7 +52,7 @@ def sessions(events: list[Event | Forget], *, gap: int = GAP, lateness: int = LA
 
 
 def everything(cutter: Sessionizer) -> tuple[int | None, dict[str, list[tuple[int, int, int]]]]:
-    """What later sessions depend on."""
+    """All that later sessions depend on."""
     state = cutter.export_state()
     return state.watermark, dict(state.rows())
 
@@ -63,13 +63,13 @@ def ids_of(events: list[Event | Forget]) -> list[str]:
 
 @given(EVENTS)
 def test_sessions_are_cut_as_the_rule_says(events: list[Event | Forget]) -> None:
-    """Purging and filing leave no trace in what comes out."""
+    """Purging does not show in the result."""
     assert sessions(events) == ids_of(Sessionizer(GAP, LATENESS).assign(events))
 
 
 @given(EVENTS, st.integers(0, 60))
 def test_a_batch_is_its_events_one_by_one(events: list[Event | Forget], cut: int) -> None:
-    """Nor does it matter where the state was taken out and put into another, while the first went on."""
+    """Nor does it matter where the state was exported and imported, while the first went on."""
     whole, first, second = (Sessionizer(GAP, LATENESS) for _ in range(3))
     expected = whole.assign(events)
     out: list[Event | Forget] = []
@@ -102,7 +102,7 @@ def test_a_forgotten_user_was_never_there(events: list[Event | Forget], cut: int
 
 
 def test_memory_holds_active_users_only() -> None:
-    """A million users that come once leave nothing but the last window's."""
+    """Ten thousand users with one event each leave only those of the last window."""
     cutter = Sessionizer(gap_ms=1000, lateness_ms=1000)
     for t in range(0, 100_000, 10):
         cutter.assign([Event("", "i", t, user_id=f"u{t}")])
@@ -111,7 +111,7 @@ def test_memory_holds_active_users_only() -> None:
 
 
 def test_late_events_get_an_id_and_leave_no_span() -> None:
-    """They are refused later; were they to open spans, refused events would shape sessions."""
+    """The engine rejects them later; if they opened spans, rejected events would shape sessions."""
     cutter = Sessionizer(GAP, LATENESS)
     cutter.assign([Event("", "i", 1000, user_id="a")])
     before = everything(cutter)
@@ -120,20 +120,20 @@ def test_late_events_get_an_id_and_leave_no_span() -> None:
 
 
 def test_the_callers_watermark_counts() -> None:
-    """Other partitions may have moved time on."""
+    """Other partitions may have advanced event time."""
     cutter = Sessionizer(GAP, LATENESS)
     cutter.assign([Event("", "i", 100, user_id="a")], watermark=200)
     assert (200, {}) == everything(cutter)
 
 
 def test_a_user_is_needed() -> None:
-    """The decoder sees to it; a library's caller who does not is told."""
+    """The decoder ensures it; a caller of the library gets an error."""
     with pytest.raises(ValueError, match="without a user"):
         Sessionizer(GAP, LATENESS).assign([Event("", "i", 1)])
 
 
-def test_what_was_taken_out_does_not_change() -> None:
-    """Visits that go on, widen, open, are forgotten or purged leave the state of the moment before as it was."""
+def test_an_exported_state_does_not_change() -> None:
+    """Sessions that go on, widen, open, are forgotten or purged leave it as it was."""
     cutter = Sessionizer(GAP, LATENESS)
     cutter.assign([Event("", "i", t, user_id=user) for t, user in [(100, "a"), (101, "b"), (102, "c"), (103, "d")]])
     state = cutter.export_state()

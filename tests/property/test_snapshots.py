@@ -67,7 +67,7 @@ def cut_at(log: list[Event | Forget], cut: float) -> tuple[list[Event | Forget],
 
 
 def seen_of(engine: Engine) -> tuple[list[object], Stats]:
-    """What can be seen of an engine: sessions, the answers for them, and its figures."""
+    """Return all that is visible of an engine: sessions, their answers, and its counts."""
     engine._check()
     names = sorted(engine.session_ids())
     return [engine.watermark, [engine.session(name) for name in names], answers_of(engine)], engine.stats()
@@ -102,7 +102,7 @@ def through_a_file(state: EngineSnapshot) -> EngineSnapshot:
 def test_a_loaded_engine_goes_on_as_the_original_would(
     limits: Limits, drawn: list[Drawn], cut: float, deny: list[str], gap_steps: int, in_memory: bool, unit: int
 ) -> None:
-    """After any prefix of a log, all that can be seen is the same, and stays it: answers, outcomes, evictions."""
+    """After any prefix of a log, the loaded engine is the same and stays the same: answers, outcomes, evictions."""
     log = log_of(drawn, users_only=gap_steps > 0, unit=unit)
     gap = gap_steps * unit if gap_steps else None
     original, copy = (Engine(limits=limits, deny=deny, session_gap_ms=gap) for _ in range(2))
@@ -120,8 +120,8 @@ def test_a_loaded_engine_goes_on_as_the_original_would(
 
 @PROFILE
 @given(small_limits, logs, cuts, gaps)
-def test_the_state_stays_what_it_was(limits: Limits, drawn: list[Drawn], cut: float, gap_steps: int) -> None:
-    """Whatever the engine does after its state was taken out, the file is that of the moment."""
+def test_an_exported_state_does_not_change(limits: Limits, drawn: list[Drawn], cut: float, gap_steps: int) -> None:
+    """The file has the state at the time of export, whatever the engine does later."""
     log = log_of(drawn, users_only=gap_steps > 0)
     engine = Engine(limits=limits, session_gap_ms=gap_steps or None)
     first, rest = cut_at(log, cut)
@@ -140,15 +140,15 @@ def test_the_state_stays_what_it_was(limits: Limits, drawn: list[Drawn], cut: fl
 
 
 def bytes_of(state: EngineSnapshot, rest: Callable[[], None] = lambda: None) -> bytes:
-    """Return the file that *state* makes, *rest* being called between pieces of work."""
+    """Return the file of *state*; *rest* is called between pieces of work."""
     with tempfile.TemporaryDirectory() as folder:
-        return snapshot.write(Path(folder), state, created_at=1, fingerprint={}, rest=rest).read_bytes()
+        return snapshot.write(Path(folder), state, created_at=1, fingerprint={}, yield_cpu=rest).read_bytes()
 
 
 @PROFILE
 @given(small_limits, logs, cuts, st.sampled_from(SESSIONS))
 def test_many_engines_from_one_state_share_nothing(limits: Limits, drawn: list[Drawn], cut: float, gone: str) -> None:
-    """What one of them does, no other feels."""
+    """Engines that share a file do not affect each other."""
     log = log_of(drawn, users_only=False)
     original, first, second = (Engine(limits=limits) for _ in range(3))
     begin, rest = cut_at(log, cut)
@@ -164,7 +164,7 @@ def test_many_engines_from_one_state_share_nothing(limits: Limits, drawn: list[D
 @PROFILE
 @given(logs, cuts, st.data())
 def test_a_torn_file_is_never_loaded(drawn: list[Drawn], cut: float, data: st.DataObject) -> None:
-    """Cut off anywhere, lengthened, or with any byte changed, it is refused, by reading, verifying or both."""
+    """A file that is cut, lengthened or changed in any byte is refused by reading, verifying or both."""
     engine = Engine()
     engine.apply(cut_at(log_of(drawn, users_only=False), cut)[0])
     with tempfile.TemporaryDirectory() as folder:
@@ -178,7 +178,7 @@ def test_a_torn_file_is_never_loaded(drawn: list[Drawn], cut: float, data: st.Da
 
 
 def torn(whole: bytes) -> st.SearchStrategy[bytes]:
-    """Other bytes than *whole*, but like it."""
+    """Return bytes similar to *whole*, but different."""
 
     def flipped(places: list[tuple[int, int]]) -> bytes:
         content = bytearray(whole)
@@ -196,8 +196,8 @@ def torn(whole: bytes) -> st.SearchStrategy[bytes]:
 
 @PROFILE
 @given(logs, st.sampled_from(USERS), st.booleans())
-def test_what_is_forgotten_is_in_no_file(drawn: list[Drawn], user: str, users_only: bool) -> None:
-    """Law 7: a snapshot after a forget is that of a log without it, byte for byte; and holds no trace of its names."""
+def test_forgotten_sessions_are_in_no_file(drawn: list[Drawn], user: str, users_only: bool) -> None:
+    """Law 7: a snapshot after a forget equals, byte for byte, that of a log without the session."""
     limits = Limits(retention_ms=None, allowed_lateness_ms=10_000, popular_half_life_ms=10)
     log: list[Event | Forget] = []
     for place, each in enumerate(log_of(drawn, users_only=True)):

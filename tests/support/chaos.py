@@ -17,7 +17,7 @@ import confluent_kafka
 import msgspec
 from kafka_broker import Broker
 from running import Running
-from topics import Got, committed, ends, eventually, is_settled, positions
+from topics import Got, committed, committed_offsets, ends, eventually, is_all_committed
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, Event, EventDecoder, Request
@@ -133,7 +133,7 @@ def ravage(broker: Broker, folder: Path, plan: Plan) -> Outcome:
             undo.callback(replica.kill)
             replica.start()
         with Load(broker.address, clicks, plan):
-            eventually(lambda: sum(positions(broker.address, clicks, GROUP).values()) > 20, "the first answers")
+            eventually(lambda: sum(committed_offsets(broker.address, clicks, GROUP).values()) > 20, "the first answers")
             _disturb(broker, replicas, plan)
         _come_to_rest(broker, clicks, replicas)
         told = "".join(replica.log.read_text() for replica in replicas)
@@ -186,11 +186,11 @@ def _start_again(replicas: Sequence[Running]) -> int:
 
 def _come_to_rest(broker: Broker, clicks: str, replicas: Sequence[Running]) -> None:
     eventually(
-        lambda: not _start_again(replicas) and is_settled(broker.address, clicks, GROUP),
+        lambda: not _start_again(replicas) and is_all_committed(broker.address, clicks, GROUP),
         f"all settled: {_told(replicas)}",
         _SETTLE_S,
     )
-    assert ends(broker.address, clicks) == positions(broker.address, clicks, GROUP)
+    assert ends(broker.address, clicks) == committed_offsets(broker.address, clicks, GROUP)
     eventually(lambda: all(replica.is_ready for replica in replicas), f"all ready: {_told(replicas)}", _SETTLE_S)
     for replica in replicas:
         status = replica.status

@@ -1,15 +1,16 @@
-"""The Chromium that is on this machine, driven by Playwright; and what is asked of every page that it shows."""
+"""The Chromium of this machine, driven by Playwright, and the checks for every page that it shows."""
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any, Final
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 PLACE: Final = "STREAM_REC_CHROMIUM"
-"""Names the program, where it is not found by itself."""
+"""The environment variable that names the program, if it is not on the path."""
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS: Final = (
     "--headless",
@@ -21,7 +22,17 @@ FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-VIEWS: Final = ("#/", "#/quality", "#/visitors", "#/try", "#/items")
+CONTENT: Final = {
+    "#/": "#live .figure",
+    "#/quality": "#quality .models li, #quality > .notice",
+    "#/visitors": "#recent li",
+    "#/try": "#suggestions .recs li",
+    "#/items": "#found li",
+    "#/visitors/": "#visitor .recs li",
+    "#/items/": "#item .recs li",
+}
+"""What a view shows once it has its data; the last two are followed by an id."""
+VIEWS: Final = tuple(view for view in CONTENT if view == "#/" or not view.endswith("/"))
 PHONE: Final = {"width": 360, "height": 740}
 
 
@@ -41,23 +52,31 @@ def chromium(program: str) -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def new_page(browser: Browser, **context: Any) -> Iterator[tuple[Page, list[str]]]:
-    """A page in a context of its own, and what it complains of: errors, and what its security policy refused."""
+    """A page in a context of its own, and its complaints: script errors, and what its security policy refused."""
     options: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light", **context}
     with browser.new_context(**options) as opened:
         page = opened.new_page()
         page.set_default_timeout(10_000)
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        # A refused request (404, 401) is logged as an error by the browser itself; the page says it in words.
+        # The browser itself logs a failed request (404, 401) as an error; the page shows it in words.
         page.on(
             "console",
-            lambda said: (
-                complaints.append(said.text)
-                if said.type in {"error", "warning"} and "Failed to load resource" not in said.text
+            lambda message: (
+                complaints.append(message.text)
+                if message.type in {"error", "warning"} and "Failed to load resource" not in message.text
                 else None
             ),
         )
         yield page, complaints
+
+
+def open_view(page: Page, address: str, view: str) -> None:
+    """Open *view*, and wait until the service is ready and the view has its data."""
+    page.goto(f"{address}/{view}")
+    expect(page.locator("#state-text")).to_have_text("Ready")
+    kind = view if view in VIEWS else re.sub("[^/]*$", "", view)
+    expect(page.locator(CONTENT[kind]).filter(visible=True).first).to_be_visible()
 
 
 CONTRAST: Final = """
@@ -123,23 +142,23 @@ CONTRAST: Final = """
 
 
 def poor_contrasts(page: Page) -> list[str]:
-    """Return what of the shown view falls short of WCAG AA."""
+    """Return the texts and drawings of the shown view whose contrast is below WCAG AA."""
     found = page.evaluate(CONTRAST)
-    assert found["n"] > 10, "nothing was looked at"
+    assert found["n"] > 10, "nothing was checked"
     return list(found["poor"])
 
 
 def nameless(page: Page) -> list[str]:
-    """Return the controls and drawings that a screen reader could only call by their kind."""
+    """Return the controls and drawings without a name for a screen reader."""
     client = page.context.new_cdp_session(page)
     nodes = client.send("Accessibility.getFullAXTree")["nodes"]
     roles = {"button", "link", "textbox", "searchbox", "img", "image", "dialog", "DisclosureTriangle", "list", "table"}
-    told = [node for node in nodes if not node.get("ignored") and node.get("role", {}).get("value") in roles]
-    assert told
-    # A list of words needs no name, a list that things are chosen from does: those are named by hand.
+    named = [node for node in nodes if not node.get("ignored") and node.get("role", {}).get("value") in roles]
+    assert named
+    # A list of words needs no name. Lists to choose from do: they are named in the page's source.
     return [
         f"{node['role']['value']} {node['nodeId']}"
-        for node in told
+        for node in named
         if node["role"]["value"] != "list" and not node.get("name", {}).get("value", "").strip()
     ]
 

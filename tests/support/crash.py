@@ -12,16 +12,24 @@ from stream_rec.core.limits import Limits
 from stream_rec.core.model import changed, model
 from stream_rec.service.committing.destinations import HEADERS, OutputDestinations
 from stream_rec.service.committing.snapshots import Snapshots
+from stream_rec.service.consuming.record_decoder import RecordDecoder
+from stream_rec.service.metrics.counters import Counters
+from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.consumer_loop import ConsumerLoop
 from stream_rec.service.running.pipeline import Inline
+from stream_rec.service.timeouts import Timeouts
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.transport.records import Record
 
 LIMITS = Limits(retention_ms=400, allowed_lateness_ms=60, max_session_events=6, popular_half_life_ms=50)
 MODEL = changed(model("vmis-knn"), m=6, k=3, n=4)
 
+
+# The group is polled in each turn, and a failed commit is tried again at once. A machine that does other things too may
+# need longer to end in good order than a service is given.
+AT_ONCE = Timeouts(member_poll_every_s=0.0, commit_first_wait_s=0.0, close_s=60.0)
 
 DeadRecord = tuple[bytes, bytes | None, tuple[tuple[str, bytes], ...], bool]
 
@@ -43,8 +51,8 @@ class Bomb:
             raise Crash(step)
 
 
-def make_processor() -> Processor:
-    return Processor(Engine(MODEL, limits=LIMITS), EventDecoder())
+def make_processor(counters: Counters | None = None, metrics: ServiceMetrics | None = None) -> Processor:
+    return Processor(Engine(MODEL, limits=LIMITS), counters=counters, metrics=metrics)
 
 
 def parts(
@@ -53,15 +61,16 @@ def parts(
     return ServiceComponents(
         broker,
         "clicks",
+        RecordDecoder(EventDecoder()),
         make_processor,
         OutputDestinations(answers_topic="recs", dead_letters_topic="dead"),
         transactional_id=name,
         snapshots=snapshots,
-        watcher=snapshots,
+        listener=snapshots,
         max_records=3,
-        pipeline=Inline,
-        **others,  # type: ignore[arg-type]  # a test's own
-    )
+        make_pipeline=Inline,
+        timeouts=AT_ONCE,
+    )._replace(**others)  # type: ignore[arg-type]  # a test's own
 
 
 def snapshots_in(folder: Path, step: Callable[[str], None]) -> Snapshots:
@@ -102,13 +111,12 @@ def broker_with(log: list[tuple[bytes | None, bytes]], partitions: int, bomb: Bo
     return broker
 
 
-def run_to_the_end(parts: ServiceComponents) -> None:
-    """Until nothing is left to do; a crash leaves everything as it is."""
-    life = ConsumerLoop(parts, lambda: False)
+def run_to_the_end(components: ServiceComponents) -> None:
+    """Run until nothing is left to do; a crash leaves everything as it is."""
+    loop = ConsumerLoop(components, lambda: False)
     idle = 0
     while idle < 4:  # a rebalance takes a turn or two
-        life.assignment._next_poll = 0.0
-        idle = 0 if life.step(0.0) else idle + 1
+        idle = 0 if loop.step(0.0) else idle + 1
 
 
 def written(broker: MemoryBroker) -> tuple[list[tuple[bytes, bytes | None]], list[DeadRecord]]:

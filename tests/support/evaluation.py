@@ -106,7 +106,7 @@ def rule_answers(events: Sequence[Event], name: str, n: int) -> list[tuple[Quest
     """Answer by what other sessions held beside the current item (`item-to-item`) or after it.
 
     Scores are exact here. Raises UndecidedError where two are equal that are not when added up in floats, in some
-    order: which comes first is then nobody's definition.
+    order: which comes first is then undefined.
     """
     asked = dict(questions(events))
     found = []

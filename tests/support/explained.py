@@ -1,4 +1,4 @@
-"""Explanations held against the plain twin: every neighbour, every factor, and the sum."""
+"""Explanations compared with the plain twin: every neighbour, every factor, and the sum."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,29 +8,29 @@ from laws import DAY_MS, Twins, plain, query_of
 
 from stream_rec.core.events import ByNeighbours, ByPopularity, ByTheLast, Neighbour, Recommendation
 from stream_rec.core.index import exp
-from stream_rec.core.index.reference import Near, Query, ReferenceStore
+from stream_rec.core.index.reference import Near, ReferenceQuery, ReferenceStore
 from stream_rec.core.model import Explaining, Model
 
 ALL: Final = Explaining(most=None)
 
 
 def close(value: float) -> object:
-    """*value* to 1e-9, of it where it is large."""
+    """Return *value* with a tolerance of 1e-9, relative if it is large."""
     return pytest.approx(value, rel=1e-9, abs=1e-9)
 
 
 def compare_reasons(
     twins: Twins, point: Model, own: str | None, items: Sequence[str] | None = None, exclude: Sequence[str] = ()
 ) -> None:
-    """Every item of the answer to a question is explained as the plain twin would, by all and by one of each list."""
+    """Assert that every item of an answer is explained as by the plain twin, in full and with lists of one."""
     engine = twins.engine
     unasked = engine.ask(point, session_id=own, items=items, exclude=exclude)
-    told = engine.ask(point, session_id=own, items=items, exclude=exclude, how=ALL)
+    explained = engine.ask(point, session_id=own, items=items, exclude=exclude, how=ALL)
     briefly = engine.ask(point, session_id=own, items=items, exclude=exclude, how=Explaining(1, hide_sessions=True))
-    assert plain(unasked) == plain(told) == plain(briefly)
-    seen = list(items) if items is not None else [visit.item for visit in twins.reference.sessions.get(own or "", [])]
+    assert plain(unasked) == plain(explained) == plain(briefly)
+    seen = list(items) if items is not None else [event.item for event in twins.reference.sessions.get(own or "", [])]
     expected = Expected(twins.reference, query_of(point), seen, own)
-    for each, short in zip(told, briefly, strict=True):
+    for each, short in zip(explained, briefly, strict=True):
         match each.why:
             case ByNeighbours():
                 assert "neighbours" == each.source
@@ -47,7 +47,7 @@ def compare_reasons(
 
 
 def check_brief(why: ByNeighbours, brief: object) -> None:
-    """Of each list one is told, without its session's id, and the rest summed up."""
+    """Assert that each list has one entry, without session id, and that the rest is summed up."""
     assert isinstance(brief, ByNeighbours)
     assert close(why.total) == brief.total
     assert len(brief.neighbours) == min(1, len(why.neighbours))
@@ -65,9 +65,9 @@ def check_brief(why: ByNeighbours, brief: object) -> None:
 
 
 class Expected:
-    """What the plain twin says of one question."""
+    """The plain twin's explanation of one query."""
 
-    def __init__(self, store: ReferenceStore, query: Query, seen: list[str], own: str | None) -> None:
+    def __init__(self, store: ReferenceStore, query: ReferenceQuery, seen: list[str], own: str | None) -> None:
         self.store, self.query, self.seen = store, query, seen
         self.asked = seen[max(0, len(seen) - query.last) :]
         near = [] if query.rules == 1.0 else store.neighbours(self.asked, query, own)
@@ -80,7 +80,7 @@ class Expected:
         self.own = own
 
     def check_neighbours(self, item: Recommendation, why: ByNeighbours) -> None:
-        """The sum, the neighbours and their factors, the rules, and the factors of the item."""
+        """Check the sum, the neighbours and their factors, the rules, and the factors of the item."""
         parts = [*(each.share for each in why.neighbours), why.rules.share if why.rules else 0.0]
         assert not why.others
         assert close(item.score) == close(sum(parts)) == why.total
@@ -106,43 +106,43 @@ class Expected:
             assert close(weight * repeats * why.idf) == why.rules.share
             assert self.n_followed(item.item_id) == why.rules.sessions
 
-    def check_neighbour(self, told: Neighbour, near: Near, item: str) -> None:
-        """Similarity and step to the bit, and the factors that make it up."""
+    def check_neighbour(self, explained: Neighbour, near: Near, item: str) -> None:
+        """Check similarity and step to the bit, and the factors of the similarity."""
         query, store = self.query, self.store
-        assert (near.similarity, near.step) == (told.similarity, told.step)
-        assert query.match(near.step) == told.match
+        assert (near.similarity, near.step) == (explained.similarity, explained.step)
+        assert query.match(near.step) == explained.match
         last_ms = store.sessions[near.session][-1].time
-        assert (store.watermark or 0) - last_ms == told.age_ms
-        age = 1.0 if query.age_days is None else exp(-told.age_ms / (query.age_days * DAY_MS))
-        assert close(age) == told.age
+        assert (store.watermark or 0) - last_ms == explained.age_ms
+        age = 1.0 if query.age_days is None else exp(-explained.age_ms / (query.age_days * DAY_MS))
+        assert close(age) == explained.age
         newest = {name: position for position, name in enumerate(self.asked, 1)}
         shared = sorted(((newest[name], name) for name in newest if name in store.items(near.session)), reverse=True)
         weights = [query.weight(position, len(self.asked), len(newest)) for position, _ in shared]
         assert [(name, position) for position, name in shared] == [
-            (each.item_id, each.position) for each in told.shared
+            (each.item_id, each.position) for each in explained.shared
         ]
-        assert close(weights[0]) == told.shared[0].weight
-        assert close(sum(weights) * told.normalise * age) == near.similarity
+        assert close(weights[0]) == explained.shared[0].weight
+        assert close(sum(weights) * explained.normalise * age) == near.similarity
         places = self.places(near.session, item)
-        held = [visit.item for visit in store.sessions[near.session]]
-        anchor = len(held) - 1 - held[::-1].index(near.shared)
-        newest_place = len(held) - 1 - held[::-1].index(item)
-        assert newest_place - anchor == told.distance
-        assert close(query.place(abs(told.distance))) == told.place
-        assert (query.direction if told.distance < 0 else 1.0) == told.direction
+        items_held = [event.item for event in store.sessions[near.session]]
+        anchor = len(items_held) - 1 - items_held[::-1].index(near.shared)
+        newest_place = len(items_held) - 1 - items_held[::-1].index(item)
+        assert newest_place - anchor == explained.distance
+        assert close(query.place(abs(explained.distance))) == explained.place
+        assert (query.direction if explained.distance < 0 else 1.0) == explained.direction
         elsewhere = [factor for place, factor in places if place != newest_place]
         assert (len(elsewhere), close(sum(elsewhere))) == (
-            (told.again.times, told.again.factor) if told.again else (0, 0.0)
+            (explained.again.times, explained.again.factor) if explained.again else (0, 0.0)
         )
 
     def places(self, session: str, item: str) -> list[tuple[int, float]]:
-        """Where *item* counts in a neighbour, and place x direction of it; none if the neighbour does not count."""
+        """Return where *item* counts in a neighbour, with place x direction; [] if the neighbour does not count."""
         near, query = self.near[session], self.query
         if near.similarity * query.match(near.step) <= 0.0:
             return []
-        held = [visit.item for visit in self.store.sessions[session]]
-        anchor = len(held) - 1 - held[::-1].index(near.shared)
-        all_places = [place for place, name in enumerate(held) if name == item]
+        items_held = [event.item for event in self.store.sessions[session]]
+        anchor = len(items_held) - 1 - items_held[::-1].index(near.shared)
+        all_places = [place for place, name in enumerate(items_held) if name == item]
         values = [
             (place, query.place(abs(place - anchor)) * (query.direction if place < anchor else 1.0))
             for place in (all_places if query.every_time else all_places[-1:])
@@ -150,15 +150,15 @@ class Expected:
         return [(place, value) for place, value in values if value > 0.0]
 
     def n_followed(self, item: str) -> int:
-        """In how many of the sessions that rules are counted in *item* follows the current one near enough."""
+        """Return in how many of the sessions with counted rules *item* follows the current one near enough."""
         current, store = self.seen[-1], self.store
         holders = [each for each in store.newest_first() if each != self.own and current in store.items(each)]
-        held = [[visit.item for visit in store.sessions[each]] for each in holders[: self.query.rules_m]]
+        items_held = [[event.item for event in store.sessions[each]] for each in holders[: self.query.rules_m]]
         return sum(
             any(
                 items[before] == current and items[after] == item and self.query.rule(after - before) > 0.0
                 for before in range(len(items))
                 for after in range(before + 1, len(items))
             )
-            for items in held
+            for items in items_held
         )

@@ -1,7 +1,7 @@
-"""A service that speaks the HTTP contract and computes little: for pages, in states that a real one is seldom in.
+"""A fake service with the HTTP API, to show pages in states in which a real service seldom is.
 
-Lost connections, keys without a scope, hostile titles, a full budget of memory: each is an attribute to set. Neighbours
-are found the plain way, so that explanations add up. Knows nothing of the package but its bundled sample.
+Lost connections, keys without a scope, hostile titles, full memory: each is an attribute to set. Neighbours are found
+by a plain VMIS-kNN, so that explanations add up. Uses of the package only its bundled sample.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ def _sample() -> tuple[list[Event], dict[str, str]]:
 
 
 class RefusedError(Exception):
-    """An answer that is not 200: status, code, message."""
+    """An error to answer with: status, code, message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class RefusedError(Exception):
 
 
 class FakeService:
-    """The state, and an answer for each path. Attributes may be set at any time."""
+    """The state, and the answer of each path. Attributes may be set at any time."""
 
     def __init__(self, *, visits: int = 400, seed: int = 7) -> None:
         events, titles = _sample()
@@ -62,11 +62,11 @@ class FakeService:
             )
         self.sessions = dict(reversed(self.sessions.items()))
         self.keys: dict[str, set[str]] | None = None
-        """Scopes by key; None: no keys are wanted."""
+        """Scopes by key; None: no keys are needed."""
         self.stream_is_down = False
         self.events_are_refused = False
         self.stats_change: dict[str, Json] = {}
-        """Laid over the figures."""
+        """Replaces fields of the figures."""
         self.posted: list[Json] = []
         self.chance = random.Random(seed)
         self.started = time.monotonic()
@@ -84,23 +84,23 @@ class FakeService:
         return Counter(item for events in self.sessions.values() for item in {e["item_id"] for e in events})
 
     def item(self, item_id: str, counts: Counter[str] | None = None) -> Json:
-        """One item as /v1/items tells it."""
+        """Return one item as /v1/items does."""
         counts = counts or self.counts()
         if item_id not in self.titles and item_id not in counts:
             raise RefusedError(404, "not_found", f"no item {item_id!r}")
         price = round(0.5 + (sum(map(ord, item_id)) % 90) / 7, 2)
-        told = {"item_id": item_id, "available": True, "sessions": counts[item_id]}
-        return told | ({"title": self.titles[item_id], "price": price} if item_id in self.titles else {})
+        found = {"item_id": item_id, "available": True, "sessions": counts[item_id]}
+        return found | ({"title": self.titles[item_id], "price": price} if item_id in self.titles else {})
 
     def items(self, query: str, limit: int) -> Json:
-        """The best known items whose id or title holds the text."""
+        """Return the most frequent items whose id or title contains the text."""
         text, counts = query.lower(), self.counts()
         known = sorted({*self.titles, *counts}, key=lambda item: (-counts[item], item))
         found = [item for item in known if text in item.lower() or text in self.titles.get(item, "").lower()]
         return {"items": [self.item(item, counts) for item in found[:limit]]}
 
     def recent(self, limit: int) -> Json:
-        """Sessions, the newest first."""
+        """Return sessions, newest first."""
         newest = sorted(self.sessions.items(), key=lambda pair: -pair[1][-1]["timestamp"])[:limit]
         return {
             "sessions": [
@@ -115,7 +115,7 @@ class FakeService:
         }
 
     def session(self, session_id: str) -> Json:
-        """One session with its events."""
+        """Return one session with its events."""
         if session_id not in self.sessions:
             raise RefusedError(404, "not_found", f"session {session_id!r} is not retained")
         events = [
@@ -148,7 +148,7 @@ class FakeService:
     # --------------------------------------------------------------------------------------------- answers
 
     def answer(self, session_id: str | None, items: list[str], n: int, *, seen: str = "keep") -> Json:
-        """VMIS-kNN the plain way, popular items after it; always explained, always with details."""
+        """Return the items of a plain VMIS-kNN, then popular ones, always with explanations and details."""
         query = list(dict.fromkeys(reversed(items)))[:10]  # the newest first
         counts = self.counts()
         weight = {item: (len(query) - place) / len(query) for place, item in enumerate(query)}
@@ -215,7 +215,7 @@ class FakeService:
     # ---------------------------------------------------------------------------------------------- figures
 
     def stats(self) -> Json:
-        """The figures of now: they waver, as those of a shop do."""
+        """Return the figures of now. They vary, as those of a shop do."""
         self.tick += 1
         chance, tick = self.chance, self.tick
         wave = 1 + 0.35 * math.sin(tick / 11) + chance.uniform(-0.12, 0.12)
@@ -275,7 +275,7 @@ class FakeService:
         return figures | self.stats_change
 
     def _window(self, window_s: int, scale: int) -> Json:
-        def told(model: str, hr: float, answers: int, *, shadow: bool) -> Json:
+        def figures_of(model: str, hr: float, answers: int, *, shadow: bool) -> Json:
             hr += 0.02 * math.sin(self.tick / 17 + hr * 9)
             scored, novel = int(answers * 0.72) * scale, int(answers * 0.6) * scale
             figures = {"hr": hr, "mrr": hr * 0.37, "hr_novel": hr * 0.86}
@@ -300,9 +300,9 @@ class FakeService:
         return {
             "window_s": window_s,
             "models": [
-                told("default", 0.412, 820, shadow=False),
-                told("stan", 0.437, 203, shadow=False),
-                told("popular", 0.061, 1023, shadow=True),
+                figures_of("default", 0.412, 820, shadow=False),
+                figures_of("stan", 0.437, 203, shadow=False),
+                figures_of("popular", 0.061, 1023, shadow=True),
             ],
         }
 
@@ -312,7 +312,7 @@ class _Handler(BaseHTTPRequestHandler):
     service: FakeService
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it
-        """Say nothing."""
+        """Log nothing."""
 
     def do_GET(self) -> None:  # so the base class calls it
         path, query = self._asked()
@@ -321,26 +321,26 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/static/"):
             self._file(path.removeprefix("/static/"))
         elif path == "/v1/stream":
-            self._tell(self._stream)
+            self._answer(self._stream)
         else:
-            self._tell(lambda: self._send(200, self._get(path, query)))
+            self._answer(lambda: self._send(200, self._get(path, query)))
 
     def do_POST(self) -> None:
         path, query = self._asked()
         if "details" in query:
             path += "?details=true"
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._tell(lambda: self._send(*self._post(path, body)))
+        self._answer(lambda: self._send(*self._post(path, body)))
 
     def do_DELETE(self) -> None:
         path, _ = self._asked()
-        self._tell(lambda: self._send(200, self._delete(path)))
+        self._answer(lambda: self._send(200, self._delete(path)))
 
     def _asked(self) -> tuple[str, dict[str, str]]:
         parts = urlsplit(self.path)
         return parts.path, {name: values[-1] for name, values in parse_qs(parts.query).items()}
 
-    def _tell(self, act: Callable[[], None]) -> None:
+    def _answer(self, act: Callable[[], None]) -> None:
         try:
             act()
         except RefusedError as error:
@@ -433,7 +433,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def fake_service(service: FakeService, port: int = 0) -> Iterator[str]:
-    """Serve it on a thread; the block gets its address."""
+    """Serve *service* on a thread; the block gets its address."""
     handler = type("Handler", (_Handler,), {"service": service})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
@@ -450,5 +450,5 @@ def fake_service(service: FakeService, port: int = 0) -> Iterator[str]:
 
 if __name__ == "__main__":
     with fake_service(FakeService(), port=8181) as address, contextlib.suppress(KeyboardInterrupt):
-        print(address)  # noqa: T201  # it is there to be opened
+        print(address)  # noqa: T201  # the address to open
         threading.Event().wait()

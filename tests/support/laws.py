@@ -1,4 +1,4 @@
-"""What the laws are checked with: every preset's formulas written out, and an engine beside its plain twin."""
+"""The laws' instruments: the formulas of every preset written out, and an engine beside its plain twin."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -9,7 +9,7 @@ from stream_rec.core.engine import Engine, NextItemQuery
 from stream_rec.core.events import Event, Forget, Recommendation
 from stream_rec.core.index import exp, ln
 from stream_rec.core.index.arrays import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
-from stream_rec.core.index.reference import Query, ReferenceStore, Scored
+from stream_rec.core.index.reference import ReferenceQuery, ReferenceStore, Scored
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model, changed
 
@@ -118,7 +118,7 @@ def types_of(named: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (named,) if isinstance(named, str) else named or ()
 
 
-def query_of(point: Model) -> Query:
+def query_of(point: Model) -> ReferenceQuery:
     """Return the reference's form of a model."""
 
     def place(distance: int) -> float:
@@ -137,7 +137,7 @@ def query_of(point: Model) -> Query:
             return 0.0
         return RULES[point.rules_weight](distance, point.rules_decay)
 
-    return Query(
+    return ReferenceQuery(
         m=point.m,
         k=point.k,
         n=point.n,
@@ -180,7 +180,7 @@ SAMPLED: Final = [
 
 
 def answers_of(engine: Engine) -> list[list[Scored]]:
-    """Return what every preset, small, and every way of sampling answer for each session, and for an unknown one."""
+    """Return the answers of every small preset and every sampling, for each session and for an unknown one."""
     points = [*(small(preset, n=8) for preset in PRESETS), *SAMPLED]
     names = [*sorted(engine.session_ids()), "-"]
     return [plain(engine.ask(point, session_id=name)) for point in points for name in names]
@@ -192,8 +192,8 @@ def plain(items: Sequence[Recommendation]) -> list[Scored]:
 
 
 def cost_of(store: ReferenceStore) -> int:
-    """Return what the retained sessions cost, by the prices that `max_bytes` is counted in."""
-    items = {visit.item for visits in store.sessions.values() for visit in visits}
+    """Return the memory of the retained sessions at the costs that `max_bytes` counts."""
+    items = {event.item for stored in store.sessions.values() for event in stored}
     return (
         STORE_COST
         + sum(SESSION_COST + len(name.encode()) for name in store.sessions)
@@ -221,20 +221,20 @@ class Twins:
         return self.reference.apply(event)
 
     def compare_state(self) -> None:
-        """The same sessions with the same events, the same watermark, and sound arrays."""
+        """Assert the same sessions with the same events, the same watermark, and valid arrays."""
         self.engine._check()  # a structure's own check is for tests
         assert self.engine.watermark == self.reference.watermark
         assert set(self.engine.session_ids()) == set(self.reference.sessions)
-        for name, visits in self.reference.sessions.items():
+        for name, stored in self.reference.sessions.items():
             kept = [(event.timestamp, event.item_id, event.type) for event in self.engine.session(name)]
-            assert kept == [tuple(visit) for visit in visits]
+            assert kept == [tuple(event) for event in stored]
         if self.reference.sessions:
             oldest = self.reference.sessions[self.reference.oldest_first()[0]][-1].time
             assert self.engine.watermark is not None
             assert self.engine.stats().horizon_ms == self.engine.watermark - oldest
 
     def compare_answers(self, model: Model, names: Sequence[str], exclude: Sequence[str] = ()) -> None:
-        """The same answers, score for score, for each session, asked twice in a row."""
+        """Assert the same answers, score for score, for each session, asked twice in a row."""
         query = query_of(model)
         for name in names:
             expected = self.reference.answer_session(name, query, exclude)
@@ -242,16 +242,16 @@ class Twins:
                 assert plain(self.engine.ask(model, session_id=name, exclude=exclude)) == expected
 
     def compare_query(self, model: Model, items: Sequence[str], own: str | None = None) -> None:
-        """The same answer to a query of its own."""
+        """Assert the same answer to a query of *items*."""
         expected = self.reference.answer(items, query_of(model), own)
         assert plain(self.engine.ask(model, session_id=own, items=items)) == expected
 
     def compare_many(self, model: Model, questions: Sequence[NextItemQuery], parts: int) -> None:
-        """The same answers to many questions at once, whichever part comes first, as to each alone."""
+        """Assert that many queries at once, in parts of any order, get the answers that each gets alone."""
         expected = [plain(self.engine.ask(model, session_id=each.session_id, items=each.items)) for each in questions]
 
         def backwards(call: Callable[[int], None], numbers: Iterable[int]) -> list[None]:
             return list(map(call, reversed(list(numbers))))
 
-        answers = self.engine.ask_many(model, questions, spread=backwards, parts=parts)
+        answers = self.engine.ask_many(model, questions, parallel_map=backwards, parts=parts)
         assert expected == list(map(plain, answers))

@@ -1,4 +1,4 @@
-"""A service on a broker in memory, watched: what it measured, and what it would say to Prometheus."""
+"""A service on a broker in memory, with its metrics and its exposition for Prometheus."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ from stream_rec.web.prometheus import Exposition, MetricSources
 class Watched(NamedTuple):
     """A service, and the sources of its metrics."""
 
-    live: KafkaService
+    kafka_service: KafkaService
     sources: MetricSources
 
 
@@ -37,20 +37,21 @@ def click(at: int, **others: object) -> bytes:
 def watched(
     folder: Path, values: list[bytes], partitions: int = 1, step: Callable[[str], None] = lambda _: None, **others: Any
 ) -> Watched:
-    """A service that has yet to run over *values*; *step* is called before each step of writing a snapshot."""
+    """A service that is not started yet, with *values* in its topic; *step* is called at each step of a snapshot."""
     broker = MemoryBroker({"clicks": partitions, "recs": 1, "dead": 1}, before=Bomb())
     for value in values:
         broker.produce("clicks", value, b"k")
     snapshots = Snapshots(folder, {"of": "a test"}, every_s=0.0, keep=2, now_ms=lambda: 1_700_000_000_000, step=step)
     taker = StatsTaker()
-    watcher = StateListeners([taker, snapshots])
-    live = KafkaService(lambda _: parts(broker, snapshots)._replace(pipeline=Threads, watcher=watcher, **others))
+    listener = StateListeners([taker, snapshots])
+    components = parts(broker, snapshots, make_pipeline=Threads, listener=listener, **others)
+    service = KafkaService(lambda _: components)
     reporter = Reporter(None, taker, snapshots)
     return Watched(
-        live,
+        service,
         MetricSources(
-            lambda: reporter.status(live),
-            live.metrics,
+            lambda: reporter.status(service),
+            service.metrics,
             HttpMeter(),
             snapshots,
             snapshot_interval_s=300.0,
@@ -62,9 +63,9 @@ def watched(
 
 @contextmanager
 def running(service: Watched, done: Callable[[], bool]) -> Iterator[None]:
-    """The service at work, as soon as it is *done* with what the test waits for."""
+    """Run the service; the block begins once *done* holds."""
     over = threading.Event()
-    thread = threading.Thread(target=service.live.run, args=(over.is_set,))
+    thread = threading.Thread(target=service.kafka_service.run, args=(over.is_set,))
     thread.start()
     try:
         for _ in range(12_000):
@@ -80,7 +81,7 @@ def running(service: Watched, done: Callable[[], bool]) -> Iterator[None]:
 
 
 def figures(sources: MetricSources) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """The exposition, by name and labels."""
+    """Return the exposition, by name and labels."""
     text, _ = Exposition(sources).render()
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value

@@ -1,11 +1,11 @@
-"""Pages of documentation taken apart: their code, what it is shown to print, their tables and links.
+"""Pages of documentation, parsed: their code and what it prints, their tables and links.
 
-A `python` block runs, after those before it on its page; a `text` block right behind it is what it prints. In a
-`console` block the lines behind `$ ` run, and the others are what they print, `...` standing for anything. A
-block behind a line that ends in a file's name and a colon, as in "`clicks.csv`:", is that file. A comment
-`<!-- needs: ml-100k -->` names folders of real logs that must be there. All else is only read.
+A `python` block runs, after those before it on its page; a `text` block right after it is its output. In a `console`
+block the lines after `$ ` run, and the other lines are their output, with `...` for any text. A block after a line
+that ends in a file's name and a colon, as in "`clicks.csv`:", is that file. A comment `<!-- needs: ml-100k -->` names
+folders of real logs that must exist. All other blocks are only read.
 
-A block that opens with "```console kafka" needs a broker at `localhost:9092`: it runs only where `play` is told of one.
+A block that opens with "```console kafka" needs a broker at `localhost:9092`: it runs only if `play` gets one.
 """
 
 import os
@@ -36,7 +36,7 @@ class Block(NamedTuple):
     line: int
     """Of its first line."""
     before: str
-    """What stands on the page between the block before and this one."""
+    """The text of the page between the block before and this one."""
     needs_broker: bool = False
 
 
@@ -52,9 +52,9 @@ def blocks(page: Path) -> list[Block]:
 
 
 def play(page: Path, broker: str | None = None) -> int:
-    """Run all code of *page* in the present folder, and compare what it prints; return how many blocks ran.
+    """Run all code of *page* in the present folder and compare its output; return how many blocks ran.
 
-    What needs a broker runs with the one at *broker*, and not at all without.
+    Blocks that need a broker use the one at *broker*, and are skipped without one.
     """
     namespace: dict[str, Any] = {"__name__": "page"}
     printed: str | None = None
@@ -82,7 +82,7 @@ def _run_python(page: Path, block: Block, namespace: dict[str, Any]) -> str:
     code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
     out = StringIO()
     with redirect_stdout(out):
-        exec(code, namespace)  # noqa: S102  # running what the page shows is the point
+        exec(code, namespace)  # noqa: S102  # the page's own code is to be run
     return out.getvalue()
 
 
@@ -113,13 +113,13 @@ def _commands(text: str) -> Iterator[tuple[str, str]]:
 
 
 def needs(page: Path) -> list[str]:
-    """Return the folders of real logs that the code of *page* reads, as a comment on it says."""
-    told = NEEDS.search(page.read_text(encoding="utf-8"))
-    return [] if told is None else told[1].split()
+    """Return the folders of real logs that the code of *page* reads, from its comment."""
+    found = NEEDS.search(page.read_text(encoding="utf-8"))
+    return [] if found is None else found[1].split()
 
 
 def rows(page: Path, heading: str) -> list[list[str]]:
-    """Return the cells of the first table under *heading*, its head apart."""
+    """Return the cells of the first table under *heading*, without its head."""
     section = page.read_text(encoding="utf-8").split(f"\n{heading}\n", 1)[1]
     table = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
     assert table is not None, heading
@@ -128,7 +128,7 @@ def rows(page: Path, heading: str) -> list[list[str]]:
 
 
 def links(page: Path) -> list[str]:
-    """Return where the links of *page* go, code apart."""
+    """Return the targets of the links of *page*, outside of code."""
     return LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
 
 

@@ -1,4 +1,4 @@
-"""Rules, plainly: an expression asked of one item, and all rules of a question as the reference takes them."""
+"""Rules in plain Python: an expression evaluated for one item, and all rules of a query for the reference."""
 
 from collections.abc import Mapping
 
@@ -93,7 +93,7 @@ def equals(value: object, wanted: Value) -> bool:
 
 
 def passes(expression: Expression, item: CatalogueItem | None) -> bool:
-    """Whether *expression* holds for one item, or for none."""
+    """Return whether *expression* holds for one item, or for none."""
     match expression:
         case Not(of):
             return not passes(of, item)
@@ -122,7 +122,7 @@ def passes_value(expression: Compared | Contains | OneOf, value: object) -> bool
 
 
 def terms_of(rules: Rules, catalogue: Mapping[str, CatalogueItem], request: Request) -> Terms:
-    """All rules that hold for *request*, the settings' and its own."""
+    """Return all rules that hold for *request*, those of the settings and its own."""
     every = [parse(text) for text in (rules.filter, request.filter) if text is not None]
     weights = [(parse(text), factor) for text, factor in [*rules.boosts.items(), *(request.boost or {}).items()]]
 

@@ -1,13 +1,14 @@
 """A small log, fresh topics for a service on it, and what must come out."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 from kafka_broker import Broker
 from serving import serving
-from topics import Got, Sent, committed, eventually, is_settled, produce
+from topics import Got, Sent, committed, eventually, is_all_committed, produce
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Event, Request, encode_answer
@@ -76,13 +77,14 @@ class Shop:
         produce(self.address, self.clicks, records)
 
     def serve(self, topics: Sequence[str] | None = None, **flags: Any) -> None:
-        """Run a service until it has settled all that there is."""
+        """Run a service until it has committed all records."""
         with serving(self.address, **{**self.flags, **flags}) as service:
             for topic in topics or [self.clicks]:
-                eventually(lambda topic=topic: service.is_over.is_set() or self.is_settled(topic), f"{topic} settled")  # type: ignore[misc]  # the default binds it
+                done = partial(self.is_all_committed, topic)
+                eventually(lambda done=done: service.is_over.is_set() or done(), topic)  # type: ignore[misc]  # the default binds it
 
-    def is_settled(self, topic: str | None = None) -> bool:
-        return is_settled(self.address, topic or self.clicks, self.group)
+    def is_all_committed(self, topic: str | None = None) -> bool:
+        return is_all_committed(self.address, topic or self.clicks, self.group)
 
     def answers(self) -> list[Got]:
         return committed(self.address, self.recs)

@@ -1,4 +1,4 @@
-"""The brokers that one suite of contract tests holds to the same promises: in memory, and Kafka with either client."""
+"""The brokers that one suite of contract tests checks alike: in memory, and Kafka with either client."""
 
 import contextlib
 import time
@@ -10,35 +10,43 @@ from kafka_broker import Broker as TestBroker
 
 from stream_rec.errors import TransportError
 from stream_rec.transport.broker import Broker, Member, OnRevoked, Partition, ProducerRecord, Reader, TopicSpec, Writer
-from stream_rec.transport.kafka import Client, open_broker
+from stream_rec.transport.kafka import KafkaClient, open_broker
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.transport.records import Record
+from stream_rec.transport.timeouts import TransportTimeouts
 
 PATIENCE_S: Final = 30.0
-"""Far more than anything takes, since the machine may be busy with other things."""
+"""Far more than any step takes, since the machine may be busy."""
 
 
 class Subject:
     """A broker under test, from which clients are opened as processes would open them."""
 
-    def __init__(self, name: str, opened: Callable[[Mapping[str, str]], Broker]) -> None:
+    def __init__(self, name: str, connect: Callable[[Mapping[str, str], TransportTimeouts], Broker]) -> None:
         self.name = name
-        self._opened = opened
+        self._connect = connect
         self._parts: list[Callable[[], None]] = []
 
     @property
     def is_memory(self) -> bool:
-        """Whether nothing outside takes part."""
+        """Whether it is the broker in memory."""
         return self.name == "memory"
 
     def open(self, **config: str) -> Broker:
         """Connect, with settings of the client written with underscores."""
-        broker = self._opened({name.replace("_", "."): value for name, value in config.items()})
+        return self._open({name.replace("_", "."): value for name, value in config.items()}, TransportTimeouts())
+
+    def open_with(self, timeouts: TransportTimeouts) -> Broker:
+        """Connect, with other times."""
+        return self._open({}, timeouts)
+
+    def _open(self, config: Mapping[str, str], timeouts: TransportTimeouts) -> Broker:
+        broker = self._connect(config, timeouts)
         self._parts.append(broker.close)
         return _Closing(broker, self._parts)
 
     def topic(self, partitions: int = 1, name: str = "topic") -> str:
-        """Make a fresh one."""
+        """Create a new topic."""
         full = fresh(name)
         self.open().create_topics([TopicSpec(full, partitions)])
         return full
@@ -50,23 +58,23 @@ class Subject:
         writer.flush()
         writer.close()
 
-    def assignment(
-        self, group: str, topic: str, *, revoked: "Taken | None" = None, instance: str | None = None
+    def joined(
+        self, group: str, topic: str, *, on_revoked: "Revocations | None" = None, instance: str | None = None
     ) -> Member:
-        """A member that has taken its seat; left at the end."""
-        member = self.open().member(group, [topic], revoked or Taken(), instance=instance)
+        """A member that has joined; it leaves at the end."""
+        member = self.open().member(group, [topic], on_revoked or Revocations(), instance=instance)
         member.join()
         return member
 
     def close(self) -> None:
-        """Let go of all that was opened, the last first; what is fenced or away has nothing to say any more."""
+        """Close all that was opened, the last first; errors of what is fenced or away do not matter any more."""
         for close in reversed(self._parts):
             with contextlib.suppress(TransportError):
                 close()
 
 
 class _Closing:
-    """A broker whose readers and writers are closed at the end: left open they would call for it for ever."""
+    """A broker whose readers and writers are closed at the end: left open they would try to connect for ever."""
 
     def __init__(self, broker: Broker, parts: list[Callable[[], None]]) -> None:
         self._broker = broker
@@ -95,8 +103,8 @@ class _Closing:
         return repr(self._broker)
 
 
-class Taken:
-    """Remembers what was taken from a member, and whether it was lost; may do something meanwhile."""
+class Revocations:
+    """Remembers which partitions were revoked, and whether they were lost; may do something meanwhile."""
 
     def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.calls: list[tuple[frozenset[Partition], bool]] = []
@@ -110,31 +118,34 @@ class Taken:
 def memory() -> Subject:
     """One broker in memory, however often it is opened."""
     broker = MemoryBroker({})
-    return Subject("memory", lambda _: broker)
+    return Subject("memory", lambda *_: broker)
 
 
-def kafka(client: Client, broker: TestBroker) -> Subject:
+def kafka(client: KafkaClient, broker: TestBroker) -> Subject:
     """A real one, opened with *client*."""
-    return Subject(client, lambda config: open_broker(f"kafka://{broker.address}", client=client, config=config))
+    address = f"kafka://{broker.address}"
+    return Subject(
+        client, lambda config, timeouts: open_broker(address, client=client, config=config, timeouts=timeouts)
+    )
 
 
 def fresh(name: str) -> str:
-    """A name that nothing has: brokers outlive a run of the tests."""
+    """A name that is not in use: brokers outlive a run of the tests."""
     return f"{name}-{uuid.uuid4().hex[:8]}"
 
 
 def until(done: Callable[[], object], *meanwhile: Callable[[], object], seconds: float = PATIENCE_S) -> None:
-    """Do *meanwhile* again and again until *done*, which must come."""
+    """Repeat *meanwhile* until *done*; fail if that takes too long."""
     end = time.monotonic() + seconds
     while not done():
-        assert time.monotonic() < end, "it did not come about in time"
+        assert time.monotonic() < end, "not done in time"
         for each in meanwhile:
             each()
         time.sleep(0.01)
 
 
 def read(reader: Reader, n: int, max_records: int = 100) -> list[Record]:
-    """The next *n* records at least, in the order in which they were handed out."""
+    """The next *n* records at least, in the order in which they were returned."""
     records: list[Record] = []
 
     def take() -> None:

@@ -1,4 +1,4 @@
-"""Records into topics and out of them, by a client that is not the service's: what the outside sees."""
+"""Write and read topics with a client of their own, to see what other applications see."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -9,13 +9,13 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka_broker import Broker
 
 SECONDS = 90
-"""For what takes a second or two on an idle machine."""
+"""For a step that takes a second or two on an idle machine."""
 
 T = TypeVar("T")
 
 
 class Sent(NamedTuple):
-    """What is written."""
+    """A record to write."""
 
     value: bytes | None
     key: bytes | None = None
@@ -24,7 +24,7 @@ class Sent(NamedTuple):
 
 
 class Got(NamedTuple):
-    """What is there."""
+    """A record that was read."""
 
     value: bytes | None
     key: bytes | None
@@ -34,7 +34,7 @@ class Got(NamedTuple):
 
 
 def eventually(look: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
-    """What *look* finds, as soon as that is something; fails when it is not in time."""
+    """Return the result of *look* as soon as it is true; fail if that takes too long."""
     until = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < until, f"not within {seconds} s: {what}"
@@ -63,13 +63,13 @@ def produce(address: str, topic: str, records: Iterable[Sent], **settings: Any) 
 
 
 def committed(address: str, topic: str) -> list[Got]:
-    """All that readers of committed records see of *topic*, partition by partition."""
+    """All committed records of *topic*, partition by partition."""
     with _reading(address) as consumer:
-        waited_for = {number: TopicPartition(topic, number, 0) for number in _partitions(consumer, topic)}
-        consumer.assign(list(waited_for.values()))
+        unfinished = {number: TopicPartition(topic, number, 0) for number in _partitions(consumer, topic)}
+        consumer.assign(list(unfinished.values()))
         found = []
         until = time.monotonic() + SECONDS
-        while waited_for:
+        while unfinished:
             assert time.monotonic() < until, f"{topic} cannot be read to its end"
             message = consumer.poll(1.0)
             if message is None:
@@ -77,19 +77,19 @@ def committed(address: str, topic: str) -> list[Got]:
             if message.error() is None:
                 found.append(_got(message))
             elif message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF:
-                waited_for.pop(message.partition(), None)
+                unfinished.pop(message.partition(), None)
     return sorted(found, key=lambda got: (got.partition, got.offset))
 
 
-def positions(address: str, topic: str, group: str) -> dict[int, int]:
-    """Where *group* stands; partitions without a position are left out."""
+def committed_offsets(address: str, topic: str, group: str) -> dict[int, int]:
+    """The committed offsets of *group*; partitions without one are left out."""
     with _reading(address, group) as consumer:
         asked = [TopicPartition(topic, number) for number in _partitions(consumer, topic)]
         return {each.partition: each.offset for each in _committed_of(consumer, asked) if each.offset >= 0}
 
 
 def _committed_of(consumer: confluent_kafka.Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
-    """The client does not ask again where the coordinator is about to be another one, or the first."""
+    """The client does not ask again while the coordinator changes, or starts."""
     until = time.monotonic() + 30
     while True:
         try:
@@ -111,17 +111,17 @@ def ends(address: str, topic: str) -> dict[int, int]:
         }
 
 
-def is_settled(address: str, topic: str, group: str) -> bool:
-    """Whether *group* has settled every record of *topic*. False too where the broker does not answer."""
+def is_all_committed(address: str, topic: str, group: str) -> bool:
+    """Whether *group* has committed every record of *topic*. False also where the broker does not answer."""
     try:
         wanted = {number: end for number, end in ends(address, topic).items() if end}
-        return wanted.items() <= positions(address, topic, group).items()
+        return wanted.items() <= committed_offsets(address, topic, group).items()
     except confluent_kafka.KafkaException:
         return False
 
 
 def delete_before(broker: Broker, topic: str, offset: int) -> None:
-    """Do at once what retention does: nothing before *offset* is left in partition 0."""
+    """Remove the records before *offset* in partition 0, as retention does."""
     from kafka import TopicPartition as Theirs  # noqa: PLC0415  # late, as in kafka_broker.clients
 
     with broker.admin() as admin:

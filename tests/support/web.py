@@ -1,4 +1,4 @@
-"""Services that serve HTTP, in this process, and a client for them: what tests of the API stand on."""
+"""Services with HTTP in this process, and a client for them, for tests of the API."""
 
 import contextlib
 import http.client
@@ -13,8 +13,9 @@ import msgspec
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import EventDecoder, EventEncoder
-from stream_rec.service.assembly.standalone import build_embedded
+from stream_rec.service.assembly.standalone import build_standalone_service
 from stream_rec.service.committing.destinations import OutputDestinations
+from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.reporting.status import StatsTaker
@@ -33,7 +34,7 @@ SECONDS = 20.0
 
 
 class Reply(NamedTuple):
-    """What came back."""
+    """A response."""
 
     status: int
     json: Any
@@ -53,7 +54,7 @@ class Client:
         self._connection.close()
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-        """Call it; a body that is no bytes is sent as JSON."""
+        """Call the server; a body that is not bytes is sent as JSON."""
         data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         if self._key is not None:
             headers.setdefault("authorization", f"Bearer {self._key}")
@@ -65,20 +66,20 @@ class Client:
         return Reply(reply.status, parsed, {k.lower(): v for k, v in reply.headers.items()}, text.decode())
 
     def get(self, path: str) -> Any:
-        """What a successful GET brings."""
+        """Return the JSON of a GET that must succeed."""
         reply = self("GET", path)
         assert reply.status == 200, reply
         return reply.json
 
     def post(self, path: str, body: Any) -> Any:
-        """What a successful POST brings."""
+        """Return the JSON of a POST that must succeed."""
         reply = self("POST", path, body)
         assert reply.status in {200, 202}, reply
         return reply.json
 
 
 class Running(NamedTuple):
-    """A service that serves HTTP."""
+    """A running service, its server, and a client of it."""
 
     client: Client
     server: Server
@@ -94,12 +95,12 @@ def eventually(holds: Callable[[], object], what: str, seconds: float = SECONDS)
 
 @contextlib.contextmanager
 def embedded(key: str | None = None, **flags: Any) -> Iterator[Running]:
-    """A run that stays, with these settings; ready when entered. It ends with the block, in good order."""
+    """A service without a broker, with these settings; ready when entered, ended in good order with the block."""
     settings = load(flags={"events": "http", "http": "127.0.0.1:0", **flags})
     stop = threading.Event()
     failures: list[BaseException] = []
     with ExitStack() as undo:
-        run, served = build_embedded(settings, undo)
+        run, served = build_standalone_service(settings, undo)
         server = build_server(settings, served)
         undo.callback(server.close)
         server.start()
@@ -107,7 +108,7 @@ def embedded(key: str | None = None, **flags: Any) -> Iterator[Running]:
         def go() -> None:
             try:
                 run.run(stop.is_set)
-            except BaseException as error:  # noqa: BLE001  # it is the test's to see
+            except BaseException as error:  # noqa: BLE001  # the test sees it below
                 failures.append(error)
 
         thread = threading.Thread(target=go, name="recommender")
@@ -127,21 +128,22 @@ def on_broker(broker: MemoryBroker, limits: CallLimits | None = None) -> Iterato
     """A service on a broker in memory that has the topics `clicks` and `recs`; ready when entered."""
     request_queue, taker = RequestQueue(), StatsTaker()
     reporter = Reporter(None, taker, None)
-    parts = ServiceComponents(
+    components = ServiceComponents(
         broker,
         "clicks",
-        lambda: Processor(Engine(), EventDecoder()),
+        RecordDecoder(EventDecoder()),
+        lambda counters, metrics: Processor(Engine(), counters=counters, metrics=metrics),
         OutputDestinations(answers_topic="recs"),
         transactional_id="one",
-        watcher=taker,
+        listener=taker,
         request_queue=request_queue,
     )
-    live = KafkaService(lambda _: parts)
-    ingest = TopicIngest(lambda: broker, "clicks", EventEncoder(), request_queue)
-    served = ServiceHandle(request_queue, ingest, lambda: reporter.status(live), lambda: live.state == "ready")
+    service = KafkaService(lambda _: components)
+    ingest = TopicIngest(lambda: broker, "clicks", EventEncoder())
+    served = ServiceHandle(request_queue, ingest, lambda: reporter.status(service), lambda: service.is_ready)
     server = Server(served, "127.0.0.1:0", limits=limits).start()
     stop = threading.Event()
-    thread = threading.Thread(target=lambda: live.run(stop.is_set), name="service")
+    thread = threading.Thread(target=lambda: service.run(stop.is_set), name="service")
     thread.start()
     try:
         eventually(lambda: served.status().is_ready, "ready")

@@ -29,7 +29,7 @@ def test_every_error_survives_pickling(error: errors.StreamRecError) -> None:
 
 
 def test_a_settings_error_names_its_key() -> None:
-    """The operator reads the key first; a program asks for it."""
+    """It stands first in the text, and is an attribute."""
     error = errors.SettingsError("retention", "gives 'x'; expected a duration")
     assert str(error) == "retention: gives 'x'; expected a duration"
     assert error.key == "retention"
@@ -37,7 +37,7 @@ def test_a_settings_error_names_its_key() -> None:
 
 @pytest.mark.parametrize("kind", [errors.FencedError, errors.AssignmentLostError])
 def test_what_others_took_over_must_not_be_retried(kind: type[errors.TransportError]) -> None:
-    """Whoever retries while `retriable` stops at once when fenced, or without a seat."""
+    """A caller that retries while `retriable` stops at once when fenced, or when its partitions are lost."""
     assert not kind("lost").retriable
     assert issubclass(kind, errors.TransportError)
 

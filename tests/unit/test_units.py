@@ -30,7 +30,7 @@ def test_durations(text: str, millis: int) -> None:
     "text",
     ["", "30", "s", "-1s", "1e3s", "30 days", "30S", "0.0001s", "1s2", "٣s", "9" * 5000 + "s"],
 )
-def test_what_is_no_duration(text: str) -> None:
+def test_texts_that_are_no_duration(text: str) -> None:
     """No unit, another unit, a sign, part of a millisecond: refused, saying what was expected."""
     with pytest.raises(ValueError, match="a duration such as 500ms"):
         parse_duration(text)
@@ -58,7 +58,7 @@ def test_sizes(text: str, n_bytes: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "MB", "-1MB", "1XB", "0.5b", "²", "9" * 5000])
-def test_what_is_no_size(text: str) -> None:
+def test_texts_that_are_no_size(text: str) -> None:
     """Refused, saying what was expected."""
     with pytest.raises(ValueError, match="a size such as 100000"):
         parse_size(text)

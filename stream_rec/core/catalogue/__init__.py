@@ -1,6 +1,6 @@
-"""What is known of items: details by id, titles to search, and columns for filters, in versions that do not change.
+"""The catalogue: details of items by id, titles to search, and columns for filters, in immutable versions.
 
-Knows nothing of where it comes from, of sessions, nor of what is recommended.
+Knows nothing of its source, of sessions or of recommendations.
 """
 
 from stream_rec.core.catalogue.columns import Column

@@ -1,31 +1,30 @@
-"""One field of all items: each distinct value once, and for each row which it has.
+"""One field of all items: each distinct value once, and for each row the place of its value.
 
-So a test is made once for each distinct value, and looked up for each row. A new version patches a copy of the rows
-and adds to the values; those of older versions, which other threads may be reading, keep their places.
+So a test runs once for each distinct value, and each row looks its result up. A new version patches a copy of the rows
+and appends to the values; the values of older versions, which other threads may be reading, keep their places.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from stream_rec.core.catalogue.items import NUMBER, CatalogueItem
+from stream_rec.core.dtypes import F64, I32, Mask
 
-__all__ = ["COMMON", "Column", "Stored", "value_of"]
+__all__ = ["COMMON", "Column", "Stored", "bool_of", "value_of"]
 
 Stored = str | float | bool | tuple[str | float | bool, ...]
-Hits = npt.NDArray[np.bool_]
 
 _OWN: Final = frozenset({"id", "title", "category", "available", "price", "image"})
 COMMON: Final = _OWN | {"item_id", "tags", "in_catalogue"}
-"""Fields that any item may have. `others` are the catalogue's own."""
+"""Fields that any item may have. All others are the catalogue's own."""
 _BOOLS: Final = {"true": True, "false": False}
-_SPARE: Final = 1024  # values that nobody has any more, before a column is made anew
+_SPARE: Final = 1024  # unused values, before a column is rebuilt
 
 
 def value_of(item: CatalogueItem, field: str) -> Stored | None:
-    """Return an item's value of *field*, None where it has none."""
+    """Return the value of *field* of *item*, None if it has none."""
     if field in _OWN:
         return getattr(item, field)  # type: ignore[no-any-return]
     if field == "item_id":
@@ -38,13 +37,13 @@ def value_of(item: CatalogueItem, field: str) -> Stored | None:
 
 
 class Column:
-    """`codes`, [rows], are places in `values`; 0 stands for no value."""
+    """`codes`, [rows], are places in `values`; place 0 is no value."""
 
-    def __init__(self, codes: npt.NDArray[np.int32], values: list[Stored | None], places: dict[object, int]) -> None:
+    def __init__(self, codes: I32, values: list[Stored | None], places: dict[object, int]) -> None:
         self.codes = codes
         self.values = values
         self._places = places
-        self._numbers: npt.NDArray[np.float64] | None = None
+        self._numbers: F64 | None = None
 
     @classmethod
     def of(cls, field: str, items: Iterable[CatalogueItem | None], n_rows: int) -> "Column":
@@ -55,7 +54,7 @@ class Column:
         return column
 
     def changed(self, field: str, changes: Mapping[int, CatalogueItem | None], n_rows: int) -> "Column | None":
-        """Return the column with the rows of *changes* anew; None where it is better made from all items."""
+        """Return the column with the rows of *changes* replaced; None if it should be rebuilt from all items."""
         codes = np.zeros(n_rows, np.int32)
         codes[: self.codes.size] = self.codes
         for row, item in changes.items():
@@ -67,45 +66,46 @@ class Column:
     def _code(self, value: Stored | None) -> int:
         if value is None:
             return 0
-        key = (type(value), value)  # True and 1.0 are equal, and not the same
+        # planted bug: true-is-one
+        key = (type(value), value)  # True and 1.0 are equal but not the same value
         place = self._places.get(key)
         if place is None:
-            # The value first: who reads meanwhile must find one for each place.
+            # The value first: a concurrent reader must find one for each place.
             self.values.append(value)
             place = self._places[key] = len(self.values) - 1
         return place
 
-    def where(self, test: Callable[[Stored], bool]) -> Hits:
-        """Return which rows have a value that passes *test*, which is asked once for each distinct one."""
+    def where(self, test: Callable[[Stored], bool]) -> Mask:
+        """Return which rows have a value that passes *test*; it runs once for each distinct value."""
         values = self.values[1:]
         hits = np.zeros(len(values) + 1, np.bool_)
         hits[1:] = np.fromiter(map(test, values), np.bool_, len(values))  # type: ignore[arg-type]  # only the first is None
-        found: Hits = hits[self.codes]
+        found: Mask = hits[self.codes]
         return found
 
-    def equals(self, value: str) -> Hits:
-        """Return which rows have that text."""
+    def equals(self, value: str) -> Mask:
+        """Return which rows have the text *value*."""
         place = self._places.get((str, value))
-        found: Hits = self.codes == (-1 if place is None else place)
+        found: Mask = self.codes == (-1 if place is None else place)
         return found
 
     @property
-    def numbers(self) -> npt.NDArray[np.float64]:
-        """[rows] the values as numbers, NaN for what is none. A text that is written like a number is one."""
+    def numbers(self) -> F64:
+        """[rows] the values as numbers, NaN for those that are none. A text in the form of a number counts as one."""
         if self._numbers is None:
             values = self.values.copy()
-            self._numbers = np.fromiter(map(number_of, values), np.float64, len(values))[self.codes]
+            self._numbers = np.fromiter(map(_number_of, values), np.float64, len(values))[self.codes]
         return self._numbers
 
     @property
-    def present(self) -> Hits:
-        """Which rows have a value."""
-        found: Hits = self.codes != 0
+    def present(self) -> Mask:
+        """[rows] whether each has a value."""
+        found: Mask = self.codes != 0
         return found
 
 
-def number_of(value: Stored | None) -> float:
-    """Return the number that *value* is, or NaN."""
+def _number_of(value: Stored | None) -> float:
+    """Return *value* as a number, NaN if it is none."""
     if type(value) is float:
         return value
     if type(value) is str and NUMBER.fullmatch(value):
@@ -114,7 +114,7 @@ def number_of(value: Stored | None) -> float:
 
 
 def bool_of(value: Stored | None) -> bool | None:
-    """Return the truth that *value* is, or None."""
+    """Return *value* as true or false, None if it is neither."""
     if type(value) is bool:
         return value
     return _BOOLS.get(value.lower()) if type(value) is str else None

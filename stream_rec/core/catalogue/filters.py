@@ -1,6 +1,6 @@
-"""An expression over all rows at once.
+"""An expression evaluated over all rows at once.
 
-A field that an item does not have compares false, whatever with; `not` turns that into true.
+A comparison with a field that an item does not have is false; `not` makes it true.
 """
 
 import operator
@@ -9,17 +9,15 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from stream_rec.core.catalogue.columns import Column, Stored, bool_of
+from stream_rec.core.dtypes import Mask
 from stream_rec.core.expressions import All, Compared, Contains, Either, Expression, Is, Not, OneOf, Value
 
 if TYPE_CHECKING:
     from stream_rec.core.catalogue.versions import Catalogue
 
 __all__ = ["holds"]
-
-Hits = npt.NDArray[np.bool_]
 
 _ORDERS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "<": operator.lt,
@@ -29,8 +27,8 @@ _ORDERS: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 
 
-def holds(expression: Expression, catalogue: "Catalogue") -> Hits:
-    """Return for which rows of *catalogue* the *expression* holds. Row 0 is an item that is not in it."""
+def holds(expression: Expression, catalogue: "Catalogue") -> Mask:
+    """Return for which rows of *catalogue* the *expression* holds. Row 0 stands for items outside the catalogue."""
     match expression:
         case Not(of):
             return ~holds(of, catalogue)
@@ -50,22 +48,22 @@ def holds(expression: Expression, catalogue: "Catalogue") -> Hits:
             return _compared(catalogue.column(field), relation, value)
 
 
-def _compared(column: Column, relation: str, value: Value) -> Hits:
+def _compared(column: Column, relation: str, value: Value) -> Mask:
     if relation == "=":
         return _equals(column, value)
     if relation == "!=":
         return column.present & ~_equals(column, value)
     order = _ORDERS[relation]
     if type(value) is float:
-        return order(column.numbers, value)  # type: ignore[no-any-return]  # false for what is no number
+        return order(column.numbers, value)  # type: ignore[no-any-return]  # false for values that are no number
     if type(value) is str:
         return column.where(lambda each: type(each) is str and order(each, value))
-    return np.zeros(column.codes.size, np.bool_)  # true and false are in no order
+    return np.zeros(column.codes.size, np.bool_)  # true and false have no order
 
 
-def _equals(column: Column, value: Value) -> Hits:
+def _equals(column: Column, value: Value) -> Mask:
     if type(value) is float:
-        hits: Hits = column.numbers == value
+        hits: Mask = column.numbers == value
         return hits
     if type(value) is str:
         return column.equals(value)

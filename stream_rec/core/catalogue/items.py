@@ -1,6 +1,6 @@
-"""One record of a catalogue -> one item. Says which field is wrong, what was expected, and what was found.
+"""One record of a catalogue -> one item. An error names the field, what was expected and what was found.
 
-Tables have only text in their cells, so numbers, yes and no, and lists are read from text too.
+The cells of tables hold only text, so numbers, yes and no, and lists are also read from text.
 """
 
 import math
@@ -18,8 +18,8 @@ __all__ = ["NUMBER", "CatalogueItem", "Fault", "Scalar", "read_item"]
 Scalar = str | float | bool
 Fault = DecodeError
 
-MAX_ID_CHARS: Final = 512
-MAX_OTHERS: Final = 200
+_MAX_ID_CHARS: Final = 512
+_MAX_OTHERS: Final = 200
 NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _IDS: Final = ("item_id", "id")
 _YES: Final = frozenset({"true", "yes", "1"})
@@ -27,7 +27,7 @@ _NO: Final = frozenset({"false", "no", "0"})
 
 
 class CatalogueItem(msgspec.Struct, frozen=True):
-    """What the catalogue says of an item. An item whose availability is not told is available."""
+    """An item of the catalogue. Without a value for availability it is available."""
 
     id: str
     title: str | None = None
@@ -41,7 +41,7 @@ class CatalogueItem(msgspec.Struct, frozen=True):
 
 
 def read_item(record: Mapping[str, object], key: str | None = None) -> CatalogueItem:
-    """Return the item of a JSON object or of a table's row; *key* is its id where the record does not tell.
+    """Return the item of a JSON object or of a row of a table; *key* is its id if the record has none.
 
     Raises DecodeError.
     """
@@ -54,9 +54,9 @@ def read_item(record: Mapping[str, object], key: str | None = None) -> Catalogue
         for name, value in record.items()
         if name not in _READERS and name not in _IDS and not _is_missing(value) and not isinstance(value, Mapping)
     }
-    if len(others) > MAX_OTHERS:
-        raise DecodeError(Reason.WRONG_TYPE, f"expected at most {MAX_OTHERS} fields, found {len(others)}")
-    return CatalogueItem(identifier("id", named, MAX_ID_CHARS), **values, others=others or None)
+    if len(others) > _MAX_OTHERS:
+        raise DecodeError(Reason.WRONG_TYPE, f"expected at most {_MAX_OTHERS} fields, found {len(others)}")
+    return CatalogueItem(identifier("id", named, _MAX_ID_CHARS), **values, others=others or None)
 
 
 def _is_missing(value: object) -> bool:
@@ -98,7 +98,7 @@ def _price(name: str, value: object) -> float:
     if isinstance(value, str) and not NUMBER.fullmatch(value.strip()):
         raise _wrong(name, "a number", value)
     try:
-        number = float(value)  # type: ignore[arg-type]  # what is no number raises
+        number = float(value)  # type: ignore[arg-type]  # raises for what is no number
     except (TypeError, ValueError, OverflowError):
         raise _wrong(name, "a number", value) from None
     if not math.isfinite(number):

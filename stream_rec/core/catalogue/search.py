@@ -1,6 +1,6 @@
-"""Titles, to be found by what people type: no matter the case, nor accents.
+"""Search of titles by what people type, regardless of case and accents.
 
-All titles stand in one text, which is searched at memory's speed; what is found is ranked.
+All titles are in one text, which is searched at the speed of memory; then the hits are ranked.
 """
 
 import unicodedata
@@ -12,12 +12,12 @@ from typing import Final
 
 __all__ = ["Titles", "folded"]
 
-MOST_RANKED: Final = 5000  # a word that half of all titles hold is not worth half a second
+_MOST_RANKED: Final = 5000  # ranking half of all titles would take half a second
 _END: Final = "\n"
 
 
 def folded(text: str) -> str:
-    """Return *text* in small letters without accents, white space as single blanks."""
+    """Return *text* in lower case without accents, with single blanks for white space."""
     if not text.isascii():
         text = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
     return " ".join(text.casefold().split())
@@ -33,11 +33,11 @@ class Titles:
         self._starts = list(accumulate((len(title) + 1 for title in titles), initial=0))[:-1]
 
     def search(self, text: str, limit: int) -> list[int]:
-        """Return the rows of the best *limit* titles that hold all words of *text*.
+        """Return the rows of the best *limit* titles that contain all words of *text*.
 
-        First those that begin with the text, then those of which a word does, then those that hold it as a whole, then
-        the rest; of equals the shorter title first, then by its letters. Of more than MOST_RANKED equals the first
-        rows are ranked.
+        First come titles that begin with the text, then those with a word that does, then those that contain it as a
+        whole, then the rest; of equals the shorter title, then by its letters. Of more than _MOST_RANKED equals only
+        the first rows are ranked.
         """
         wanted = folded(text)
         words = wanted.split()
@@ -46,7 +46,7 @@ class Titles:
             return []
         rarest = min(words, key=self._text.count)
         for rank, needle in enumerate((_END + wanted, " " + wanted, wanted, rarest)):
-            for place in islice(self._holding(needle), MOST_RANKED):
+            for place in islice(self._containing(needle), _MOST_RANKED):
                 if place not in found and all(word in self._titles[place] for word in words):
                     found[place] = rank
             if len(found) >= limit:
@@ -56,8 +56,8 @@ class Titles:
         )
         return [self._rows[place] for place in best]
 
-    def _holding(self, needle: str) -> Iterator[int]:
-        """Yield the places of the titles that hold *needle*."""
+    def _containing(self, needle: str) -> Iterator[int]:
+        """Yield the places of the titles that contain *needle*."""
         at = self._text.find(needle)
         while at >= 0:
             place = bisect_right(self._starts, at) - 1

@@ -1,8 +1,8 @@
-"""A catalogue at one moment. A change makes another one, which shares with it what stayed.
+"""A catalogue at one moment. A change makes a new version, which shares the unchanged parts.
 
-Items keep their rows from version to version of one line of descent, and new ids get new rows, so that whoever looked
-up rows for an older version need only look up those that came since. Versions are read by any thread; one thread makes
-the next from the last.
+Within one line of versions items keep their rows, and new ids get new rows. So rows that were looked up in an older
+version stay valid, and only later ones must be looked up. Any thread may read a version; one thread makes the next from
+the last.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,23 +17,23 @@ from stream_rec.core.catalogue.search import Titles, folded
 
 __all__ = ["Catalogue"]
 
-_GONE: Final = 4096  # rows of items that are gone, and more than are left: time to number them anew
+_GONE: Final = 4096  # more rows of removed items than this, and than items: time to renumber the rows
 
 
 class Catalogue:
-    """Items by id and by row. Row 0 is nobody's: it stands for what is not in the catalogue."""
+    """Items by id and by row. Row 0 has no item: it stands for all that are not in the catalogue."""
 
     def __init__(self, items: Iterable[CatalogueItem] = ()) -> None:
         by_id = {item.id: item for item in items}
         self._items: list[CatalogueItem | None] = [None, *by_id.values()]
         self._rows = {name: row for row, name in enumerate(by_id, 1)}
-        """Shared by all versions of this line; a row behind the end of `_items` came later than this one."""
+        """Shared by all versions of this line; a row beyond the end of `_items` belongs to a later version."""
         self._others = {name for item in by_id.values() for name in item.others or ()}
-        """Fields that items of this line have, or had, beside those that all may have."""
+        """Fields that items of this line have or had, besides those that any item may have."""
         self._columns: dict[str, Column] = {}
         self._titles: Titles | None = None
         self.line = object()
-        """The same one for all versions in which items have the same rows."""
+        """The same object in all versions in which items have the same rows."""
         self.n_items = len(by_id)
         self.n_unavailable = sum(not item.available for item in by_id.values())
 
@@ -41,7 +41,7 @@ class Catalogue:
 
     @property
     def n_rows(self) -> int:
-        """Rows, that of nobody and those of items that are gone included."""
+        """The number of rows, row 0 and those of removed items included."""
         return len(self._items)
 
     def __len__(self) -> int:
@@ -51,11 +51,11 @@ class Catalogue:
         return (item for item in self._items if item is not None)
 
     def get(self, item_id: str) -> CatalogueItem | None:
-        """Return what is known of an item, None if nothing."""
+        """Return an item, None if it is not in the catalogue."""
         return self._items[self.row(item_id)]
 
     def row(self, item_id: str) -> int:
-        """Return the row of an item, which may be gone by now; 0 if it was never in the catalogue."""
+        """Return the row of an item, which may have been removed; 0 if it was never in the catalogue."""
         row = self._rows.get(item_id, 0)
         return row if row < len(self._items) else 0
 
@@ -78,7 +78,7 @@ class Catalogue:
     # --- versions
 
     def changed(self, changes: Mapping[str, CatalogueItem | None]) -> "Catalogue":
-        """Return the version in which these ids are these items, None saying that one is gone.
+        """Return the version with *changes*: the new item of each id, None to remove it.
 
         O(rows) to copy them, some ns each, and O(changes).
         """
@@ -87,13 +87,13 @@ class Catalogue:
             items = {item.id: item for item in self}
             for name, item in changes.items():
                 items.pop(name, None) if item is None else items.update({name: item})
-            return self._anew(items.values())
+            return self._renumbered(items.values())
         after = Catalogue()
-        after._descend(self, changes)  # one of us
+        after._descend(self, changes)  # of the same class
         return after
 
     def _descend(self, before: "Catalogue", changes: Mapping[str, CatalogueItem | None]) -> None:
-        """Become the version after *before*."""
+        """Become the version after *before*, with *changes*."""
         self._items, self._rows, self.line = before._items.copy(), before._rows, before.line  # noqa: SLF001
         self._others = before._others  # noqa: SLF001
         self.n_items, self.n_unavailable = before.n_items, before.n_unavailable
@@ -106,13 +106,13 @@ class Catalogue:
                 was = self._items[row]
                 self._items[row] = item
                 self.n_items += (item is not None) - (was is not None)
-                self.n_unavailable += _is_off(item) - _is_off(was)
+                self.n_unavailable += _is_unavailable(item) - _is_unavailable(was)
         for field, column in list(before._columns.items()):  # noqa: SLF001
             patched = column.changed(field, rows, self.n_rows)
             self._columns[field] = patched or Column.of(field, self._items, self.n_rows)
 
     def replaced(self, items: Iterable[CatalogueItem]) -> "Catalogue":
-        """Return the version that holds *items* and no others; this one itself where nothing is different."""
+        """Return the version with *items* and no others; this version itself if nothing differs."""
         new = {item.id: item for item in items}
         changes: dict[str, CatalogueItem | None] = {}
         for name, item in new.items():
@@ -123,18 +123,18 @@ class Catalogue:
         return self.changed(changes) if changes else self
 
     def _row_for(self, name: str, item: CatalogueItem | None) -> int:
-        """Return the row that *name* has or gets; 0 for one that is gone and was never here."""
+        """Return the row that *name* has or gets; 0 for a removal of an unknown name."""
         row = self._rows.get(name, 0)
-        if row >= len(self._items):  # of a later version of this line: two were made from one
+        if row >= len(self._items):  # of a later version of this line: two versions were made from this one
             raise AssertionError("the next version is made from the last one")
         if not row and item is not None:
             row = len(self._items)
             self._items.append(None)
-            self._rows[name] = row  # after the item has its place: others look it up meanwhile
+            self._rows[name] = row  # only after the item has its place: other threads look it up meanwhile
         return row
 
-    def _anew(self, items: Iterable[CatalogueItem]) -> "Catalogue":
-        """Return these items with new rows, and the columns that were asked for of this version."""
+    def _renumbered(self, items: Iterable[CatalogueItem]) -> "Catalogue":
+        """Return a version of another line with *items*, and with the columns that this version has."""
         after = Catalogue(items)
         for field in list(self._columns):
             after.column(field)
@@ -143,9 +143,9 @@ class Catalogue:
     # --- columns
 
     def column(self, field: str) -> Column:
-        """Return a field of all rows; made when it is first asked for, O(rows).
+        """Return a field of all rows; built when first asked for, O(rows).
 
-        One that no item has is not kept: whoever asks could fill the memory with names.
+        The column of an unknown field is not cached: names in requests could fill the memory.
         """
         column = self._columns.get(field)
         if column is None and not (field in COMMON or field in self._others):
@@ -156,10 +156,10 @@ class Catalogue:
 
     @property
     def available(self) -> npt.NDArray[np.bool_]:
-        """[rows] whether the item may come, as far as it is known: what is not in the catalogue may."""
+        """[rows] whether the item is available; items outside the catalogue are."""
         off = self.column("available").where(lambda value: value is False)
         return ~off
 
 
-def _is_off(item: CatalogueItem | None) -> bool:
+def _is_unavailable(item: CatalogueItem | None) -> bool:
     return item is not None and not item.available

@@ -1,15 +1,16 @@
-"""The pure core: events in, answers out, the same for the same log on any machine.
+"""The engine: ids become ordinals here, and ordinals ids; in between, compiled loops work on whole batches.
 
-Knows nothing of files, Kafka, threads, settings or clocks. Ids become numbers here, and numbers ids; between the two,
-compiled loops work on whole batches. A batch leaves the state that its events one by one would.
+Knows nothing of files, Kafka, threads, settings or clocks. A batch leaves the same state as its events one by one. In
+this package a session or item is an ordinal; its name is a `session_id` or `item_id`.
 
-Its rooms, each of which imports only those below it:
+Its modules, each of which imports only those below it:
 
-    _engine     the engine: what callers see of it, and its state
-    _applying   events in                      _answering  questions
-    _numbering  events as numbers
-    _models     models as the kernels take them            _ruling  which items may come
-    _held       the index and the tables of names          _rows    answers as the kernels leave them
+    engine     the engine: what callers see of it, and its state
+    applying   events in                       answering  queries
+    encoding   events as ordinals
+    models     models as the kernels take them   item_rules  which items are allowed
+    state      the index and the id tables       rows        answers as the kernels leave them
+    columns    the numbers of a batch, each computed once
 """
 
 from stream_rec.core.engine.answering import NextItemQuery

@@ -1,7 +1,7 @@
-"""Events in: runs of them as batches through the kernel, each answered right after it where that is asked.
+"""Events in: runs of them as batches through the kernel, each event answered right after it if that is wanted.
 
-Knows nothing of requests. What an event does and in which order is the kernel's; users and their sessions are kept up
-here.
+Knows nothing of requests. The kernel decides what an event does and in which order; this module keeps users and their
+sessions up to date.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,88 +12,120 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
-from stream_rec.core.engine.columns import id_keys, times_of
+from stream_rec.core.dtypes import I32, U8, U64
+from stream_rec.core.engine.columns import EventColumns
 from stream_rec.core.engine.encoding import IdEncoder
 from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.rows import named, new_rows
-from stream_rec.core.engine.state import EngineState, Notes
+from stream_rec.core.engine.state import BatchEffects, EngineState
 from stream_rec.core.events import Answer, Event, Forget
 from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, field
 from stream_rec.core.outcome import Applied, AppliedBatch, Evaluator, Observation
 from stream_rec.core.sessionizer import Sessionizer
 
-__all__ = ["Applying", "ToAnswer"]
+__all__ = ["AnswersWanted", "EventApplier"]
 
-USER_OF: Final = attrgetter("user_id")
+_USER_OF: Final = attrgetter("user_id")
 
 
-class ToAnswer(NamedTuple):
-    """What is to be answered of a batch, event for event."""
+class AnswersWanted(NamedTuple):
+    """Which events of a batch to answer, and the log offsets to put into each answer."""
 
     offsets: Sequence[Mapping[str, int]]
-    wanted: npt.NDArray[np.uint8]
+    wanted: U8
+    """[n] 1 for an event to answer."""
     all: bool
     """Whether every event is wanted."""
 
-    def part(self, start: int, n: int) -> "ToAnswer":
-        """Return what is asked of *n* events from *start* on."""
-        return ToAnswer(self.offsets[start : start + n], self.wanted[start : start + n], self.all)
+    def part(self, start: int, n: int) -> "AnswersWanted":
+        """Return the same for *n* events from *start* on."""
+        return AnswersWanted(self.offsets[start : start + n], self.wanted[start : start + n], self.all)
 
 
-class Applying:
-    """Lets events do their work on what is *held*. With a *sessionizer* sessions are cut from users."""
+class _Rows(NamedTuple):
+    """Where the answers to a batch of n events go."""
 
-    def __init__(self, held: EngineState, models: Models, ruling: ItemRules, sessionizer: Sessionizer | None) -> None:
-        self._held = held
+    served: npt.NDArray[np.intp]
+    """[n] the model that answers each event."""
+    row: I32
+    """[n, models] the row of each model's answer, -1 for none."""
+    n: int
+    """Rows in all."""
+
+
+class _EventRun(NamedTuple):
+    """Events that can be one batch, with their columns; or an order to forget, which has none."""
+
+    events: Sequence[Event]
+    columns: EventColumns
+    forget: Forget | None = None
+
+
+class EventApplier:
+    """Applies events to *state*. With a *sessionizer* sessions are cut from users."""
+
+    def __init__(
+        self, state: EngineState, models: Models, item_rules: ItemRules, sessionizer: Sessionizer | None
+    ) -> None:
+        self._state = state
         self._models = models
-        self._rulebook = ruling.rulebook
+        self._rules = item_rules.rules
         self._sessionizer = sessionizer
-        self._numbering = IdEncoder(held, models, ruling)
+        self._encoder = IdEncoder(state, models, item_rules)
 
-    def in_order(
-        self, events: Sequence[Event | Forget], asked: ToAnswer | None, observation: Observation | None
+    def apply(
+        self, events: Sequence[Event | Forget], wanted: AnswersWanted | None, observation: Observation | None
     ) -> tuple[Applied, list[Answer | None]]:
-        """Apply runs of events as batches, and what is to be forgotten in between."""
+        """Apply *events* in order: runs of events as batches, and orders to forget in between.
+
+        An event with a time that cannot be stored (no decoder lets one through) raises before anything is applied.
+        """
         if self._sessionizer is None and Forget not in set(map(type, events)):
-            outcome, answers = self._apply_events(events, asked, observation)  # type: ignore[arg-type]  # events only
+            run = _EventRun(events, EventColumns.of(events))  # type: ignore[arg-type]  # events only
+            outcome, answers = self._apply_run(run, wanted, observation)
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
         answers = []
         for run in self._runs(events):
-            if isinstance(run[0], Forget):
-                self.forget(run[0].session_id, run[0].user_id, None if observation is None else observation.evaluator)
+            if run.forget is not None:
+                evaluator = None if observation is None else observation.evaluator
+                self.forget(run.forget.session_id, run.forget.user_id, evaluator)
                 outcomes.append(np.zeros(1, np.uint8))
                 answers.append(None)
                 continue
-            part = None if asked is None else asked.part(len(answers), len(run))
-            observed = None if observation is None else observation.part(len(answers), len(run))
-            outcome, answered = self._apply_events(run, part, observed)  # type: ignore[arg-type]  # events only
+            first, n = len(answers), len(run.events)
+            part = None if wanted is None else wanted.part(first, n)
+            observed = None if observation is None else observation.part(first, n)
+            outcome, answered = self._apply_run(run, part, observed)
             outcomes.append(outcome)
             answers += answered
         return Applied(np.concatenate(outcomes)), answers
 
     def ask_and_apply(
-        self, events: Sequence[Event], asks: npt.NDArray[np.uint8], stacked: Parameters, answers: AnswerArrays
+        self, events: Sequence[Event], asks: U8, stacked: Parameters, answers: AnswerArrays
     ) -> EventArrays:
-        """Apply *events* in order, and before each that *asks* marks, ask its session with all models of *stacked*."""
-        batch, new_slots, new_items = self._numbering.batch(events)
-        index = self._held.index
-        notes = self._held.run(batch, lambda reached: index.ask_and_apply(stacked, batch, reached, asks, answers))
-        self._link_users(events, batch, notes)
-        self._held.release([*new_slots, *notes.released], [*new_items, *notes.emptied])
+        """Apply *events* in order, and before each that *asks* marks, ask for its session with all models of *stacked*.
+
+        Returns the events in ordinals, with their outcomes.
+        """
+        batch, new_sessions, new_items = self._encoder.batch(events, EventColumns.of(events))
+        index = self._state.index
+        effects = self._state.run(batch, lambda reached: index.ask_and_apply(stacked, batch, reached, asks, answers))
+        self._link_users(events, batch, effects)
+        self._state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied])
         return batch
 
     def forget(self, session_id: str | None, user_id: str | None, evaluator: Evaluator | None) -> int:
         """Erase a session, a user's sessions, or both; return how many sessions."""
-        sessions = self._held.sessions
-        slots = set() if user_id is None else set(sessions.of_user(user_id))
-        slot = None if session_id is None else sessions.ids.find(session_id)
-        if slot is not None:
-            slots.add(slot)
-        names = {sessions.ids.names[each] for each in slots}
+        store = self._state.sessions
+        sessions = set() if user_id is None else set(store.of_user(user_id))
+        session = None if session_id is None else store.ids.find(session_id)
+        if session is not None:
+            sessions.add(session)
+        names = {store.ids.names[each] for each in sessions}
         if session_id is not None:
-            names.add(session_id)  # evicted or not: its event ids may still stand in the window
+            names.add(session_id)  # evicted or not: its event ids may still be in the window
         owners = [xxh3_64_intdigest(str(name).encode()) for name in names]
         if evaluator is not None:
             evaluator.on_forgotten(owners)
@@ -101,126 +133,134 @@ class Applying:
             self._sessionizer.forget(user_id)
         if self._sessionizer is not None and session_id is not None:
             self._sessionizer.forget_session(session_id)
-        self._held.erase(slots, owners)
-        return len(slots)
+        self._state.erase(sessions, owners)
+        return len(sessions)
 
     # --- one batch
 
-    def _apply_events(
-        self, events: Sequence[Event], asked: ToAnswer | None, observation: Observation | None
-    ) -> tuple[npt.NDArray[np.uint8], list[Answer | None]]:
-        if self._sessionizer is not None:
-            events = self._with_sessions(events, self._sessionizer)
-        held, split = self._held, self._models.split
-        before = held.index.counter(field.WATERMARK)
-        batch, new_slots, new_items = self._numbering.batch(events)
-        served, rows, n_rows = self._rows_of(batch, asked, observation)
-        answers = new_rows(n_rows, split.longest)
-        notes = self._drive(batch, asked, rows, answers)
-        self._link_users(events, batch, notes)
+    def _apply_run(
+        self, run: _EventRun, wanted: AnswersWanted | None, observation: Observation | None
+    ) -> tuple[U8, list[Answer | None]]:
+        """Apply one batch; return the outcome of each event, and its answer if it is wanted."""
+        state, events = self._state, self._with_sessions(run)
+        before = state.index.view.counter(field.WATERMARK)
+        batch, new_sessions, new_items = self._encoder.batch(events, run.columns)
+        rows = self._rows_for(batch, wanted, observation)
+        answers = new_rows(rows.n, self._models.split.longest)
+        effects = self._run_kernel(batch, wanted, rows, answers)
+        self._link_users(events, batch, effects)
         answered: list[Answer | None] = [None] * len(events)
-        if asked is not None:
-            as_of = np.maximum.accumulate(
-                np.where(batch.outcome == field.APPLIED, np.maximum(batch.time, before), before)
-            )
-            for place in np.flatnonzero((batch.outcome == field.APPLIED) & (asked.wanted != 0)).tolist():
-                by = served[place]
-                answered[place] = Answer(
-                    events[place].session_id,
-                    None,
-                    named(held.items.names, answers, rows[place, by]),
-                    int(as_of[place]),
-                    dict(asked.offsets[place]),
-                    split.models[by].name,
-                )
+        if wanted is not None:
+            as_of = _watermarks(batch, before)
+            for place in np.flatnonzero((batch.outcome == field.APPLIED) & (wanted.wanted != 0)).tolist():
+                model = rows.served[place]
+                items = named(state.items.names, answers, rows.row[place, model])
+                name, offsets = self._models.split.models[model].name, dict(wanted.offsets[place])
+                answered[place] = Answer(events[place].session_id, None, items, int(as_of[place]), offsets, name)
         if observation is not None:
-            state = held.index.state
-            observed = AppliedBatch(batch, state.session, state.item, observation.counted, rows, answers)
-            observation.evaluator.on_applied(observed)
-        held.release([*new_slots, *notes.released], [*new_items, *notes.emptied])
+            arrays = state.index.state
+            applied = AppliedBatch(batch, arrays.session, arrays.item, observation.counted, rows.row, answers)
+            observation.evaluator.on_applied(applied)
+        state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied])
         return batch.outcome, answered
 
-    def _rows_of(
-        self, batch: EventArrays, asked: ToAnswer | None, observation: Observation | None
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32], int]:
-        """Return each event's model, [n], the row of each model's answer, [n, models], and how many rows there are."""
-        n, split = batch.slot.size, self._models.split
+    def _rows_for(self, batch: EventArrays, wanted: AnswersWanted | None, observation: Observation | None) -> _Rows:
+        """Return where the answers to *batch* go. Shadows are asked only for an observation."""
+        n, split = batch.session.size, self._models.split
         served = np.zeros(n, np.intp)
-        if asked is None:
-            return served, np.full((n, len(split.models)), -1, np.int32), 0
+        if wanted is None:
+            return _Rows(served, np.full((n, len(split.models)), -1, np.int32), 0)
         if split.is_single:
-            if asked.all:
-                return served, np.arange(n, dtype=np.int32).reshape(n, 1), n
-            asks = asked.wanted.reshape(n, 1) != 0
+            if wanted.all:
+                return _Rows(served, np.arange(n, dtype=np.int32).reshape(n, 1), n)
+            asks = wanted.wanted.reshape(n, 1) != 0
         else:
             if split.n_served > 1:
-                served = split.served(self._held.index.state.session["hash"][batch.slot])
+                # planted bug: split-by-ordinal
+                served = split.served(self._state.index.state.session["hash"][batch.session])
             asks = np.zeros((n, len(split.models)), np.bool_)
-            asks[np.arange(n), served] = asked.wanted
+            asks[np.arange(n), served] = wanted.wanted
             if observation is not None:
                 asks[:, split.n_served :] = asks.any(axis=1, keepdims=True)
         rows = np.cumsum(asks, dtype=np.int32).reshape(asks.shape)
-        return served, np.where(asks, rows - np.int32(1), np.int32(-1)), int(np.count_nonzero(asks))
+        return _Rows(served, np.where(asks, rows - np.int32(1), np.int32(-1)), int(np.count_nonzero(asks)))
 
-    def _drive(
-        self, batch: EventArrays, asked: ToAnswer | None, rows: npt.NDArray[np.int32], answers: AnswerArrays
-    ) -> Notes:
-        """Apply the batch, and answer into *rows* if anything is *asked*."""
-        index = self._held.index
-        if asked is None:
-            return self._held.run(batch, lambda reached: index.apply(batch, reached))
-        stacked, rules = self._models.together(), self._rulebook.default
-        return self._held.run(batch, lambda reached: index.apply_and_ask(stacked, batch, reached, rows, rules, answers))
+    def _run_kernel(
+        self, batch: EventArrays, wanted: AnswersWanted | None, rows: _Rows, answers: AnswerArrays
+    ) -> BatchEffects:
+        """Apply *batch*, and answer into *rows* if any answer is wanted."""
+        index = self._state.index
+        if wanted is None:
+            return self._state.run(batch, lambda reached: index.apply(batch, reached))
+        stacked, policy, row = self._models.together(), self._rules.default, rows.row
+        return self._state.run(batch, lambda first: index.apply_and_ask(stacked, batch, first, row, policy, answers))
 
-    def _link_users(self, events: Sequence[Event], batch: EventArrays, notes: Notes) -> None:
-        """Note who took part in which session, from the event on that last began it."""
-        sessions = self._held.sessions
-        if sessions.has_users or set(map(USER_OF, events)) - {None}:
-            dropped = dict(zip(notes.released, notes.released_at, strict=True))
-            sessions.unlink(dropped)
-            slots = batch.slot.tolist()
+    def _link_users(self, events: Sequence[Event], batch: EventArrays, effects: BatchEffects) -> None:
+        """Record the users of each session, from the event that last began it on."""
+        store = self._state.sessions
+        if store.has_users or set(map(_USER_OF, events)) - {None}:
+            dropped = dict(zip(effects.released, effects.released_at, strict=True))
+            store.unlink(dropped)
+            sessions = batch.session.tolist()
             for place in np.flatnonzero(batch.outcome == field.APPLIED).tolist():
                 user_id = events[place].user_id
-                if user_id is not None and place > dropped.get(slots[place], -1):
-                    sessions.link(slots[place], user_id)
+                if user_id is not None and place > dropped.get(sessions[place], -1):
+                    store.link(sessions[place], user_id)
 
     # --- where sessions are cut from users
 
-    def _runs(self, events: Sequence[Event | Forget]) -> Iterator[list[Event | Forget]]:
-        """Cut *events* where they cannot be one batch.
+    def _runs(self, events: Sequence[Event | Forget]) -> Iterator[_EventRun]:
+        """Cut *events* into runs that can be one batch each.
 
-        A `Forget` is no event. And where sessions are cut from users, one whose id was seen stands alone: whether it is
-        a duplicate, which decides its user's session, is known when those before it are applied.
+        An order to forget ends a run. Where sessions are cut from users, an event whose id came before is a run of its
+        own: only after the events before it are applied is it known whether it is a duplicate, and a duplicate must not
+        move its user's session.
         """
+        columns = EventColumns.of([each for each in events if not isinstance(each, Forget)])
         seen: set[str] = set()
-        run: list[Event | Forget] = []
+        run: list[Event] = []
+        n = 0  # events so far
         for event in events:
-            if isinstance(event, Forget) or (self._sessionizer is not None and self._may_repeat(event, seen)):
-                if run:
-                    yield run
-                    run = []
-                yield [event]
+            if isinstance(event, Forget):
+                alone = _EventRun((), columns.part(n, 0), event)
+            elif self._sessionizer is not None and self._may_repeat(event, columns.part(n, 1).id_key, seen):
+                alone = _EventRun([event], columns.part(n, 1))
             else:
                 run.append(event)
+                n += 1
+                continue
+            if run:
+                yield _EventRun(run, columns.part(n - len(run), len(run)))
+                run = []
+            yield alone
+            n += len(alone.events)
         if run:
-            yield run
+            yield _EventRun(run, columns.part(n - len(run), len(run)))
 
-    def _may_repeat(self, event: Event, seen: set[str]) -> bool:
+    def _may_repeat(self, event: Event, id_key: U64, seen: set[str]) -> bool:
+        """Return whether the event's id is in *seen* or in the window; add it to *seen*."""
         if not event.event_id:
             return False
-        is_seen = event.event_id in seen or self._is_duplicate(event)
+        is_seen = event.event_id in seen or self._state.index.is_duplicate(id_key)
         seen.add(event.event_id)
         return is_seen
 
-    def _is_duplicate(self, event: Event) -> bool:
-        return bool(event.event_id) and self._held.index.is_duplicate(id_keys([event.event_id]))
+    def _with_sessions(self, run: _EventRun) -> Sequence[Event]:
+        """Return the events of *run* with their sessions.
 
-    def _with_sessions(self, events: Sequence[Event], sessionizer: Sessionizer) -> Sequence[Event]:
-        """Return the events with the sessions that they fall into.
-
-        One that came before (it stands alone then, see `_runs`) or cannot be stored must not move its user's session.
+        A duplicate, which is a run of its own (see `_runs`), must not move its user's session.
         """
-        times_of(events)
-        if len(events) == 1 and self._is_duplicate(events[0]):
-            return events
-        return sessionizer.assign(events, self._held.index.watermark)  # type: ignore[return-value]  # events only
+        if self._sessionizer is None:
+            return run.events
+        index = self._state.index
+        if len(run.events) == 1 and run.events[0].event_id and index.is_duplicate(run.columns.id_key):
+            return run.events
+        return self._sessionizer.assign(run.events, index.view.watermark)  # type: ignore[return-value]  # events only
+
+
+def _watermarks(batch: EventArrays, before: int) -> npt.NDArray[np.int64]:
+    """Return the watermark after each event of *batch*, [n]; *before* is that before the first."""
+    applied = batch.outcome == field.APPLIED
+    # planted bug: watermark-by-batch
+    times: npt.NDArray[np.int64] = np.where(applied, np.maximum(batch.time, before), before)
+    return np.maximum.accumulate(times)

@@ -1,42 +1,59 @@
-"""Events as columns of numbers, checked for what no decoder lets through.
+"""The numbers of a batch that need no table: times and event-id keys. Each is computed once and passed on.
 
-Knows nothing of what the numbers are for.
+Knows nothing of what they are for.
 """
 
 from array import array
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from xxhash import xxh3_128_digest
 
+from stream_rec.core.dtypes import I64, U64
 from stream_rec.core.events import Event
 
-__all__ = ["FARTHEST_MS", "id_keys", "times_of"]
+__all__ = ["FARTHEST_MS", "EventColumns"]
 
 FARTHEST_MS: Final = 1 << 60
 """Times are subtracted and compared with limits in 64 bits: 36 million years either way leave room for that."""
 
-NO_ID: Final = bytes(16)
-TIME_OF: Final = attrgetter("timestamp")
+_NO_ID: Final = bytes(16)
+_TIME_OF: Final = attrgetter("timestamp")
+_EVENT_ID_OF: Final = attrgetter("event_id")
 
 
-def times_of(events: Sequence[Event]) -> npt.NDArray[np.int64]:
-    """Return the events' timestamps in ms, [n].
+class EventColumns(NamedTuple):
+    """Times and id keys of n events."""
 
-    Raises TypeError for one that is no whole number, and OverflowError for one beyond FARTHEST_MS.
-    """
-    times = np.array(array("q", list(map(TIME_OF, events))), np.int64)
+    time: I64
+    """[n] ms."""
+    id_key: U64
+    """[n, 2] the XXH3-128 of each event id as two words, zeros for none or ""; [0, 2] if no event has one."""
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> "EventColumns":
+        """Return the columns of *events*.
+
+        Raises TypeError for a time that is no whole number, and OverflowError for one beyond FARTHEST_MS.
+        """
+        return cls(_times_of(events), _id_keys(list(map(_EVENT_ID_OF, events))))
+
+    def part(self, start: int, n: int) -> "EventColumns":
+        """Return the columns of *n* events from *start* on, not copied."""
+        return EventColumns(self.time[start : start + n], self.id_key[start : start + n])
+
+
+def _times_of(events: Sequence[Event]) -> I64:
+    times = np.array(array("q", list(map(_TIME_OF, events))), np.int64)
     if times.size and not -FARTHEST_MS <= times.min() <= times.max() <= FARTHEST_MS:
         raise OverflowError(f"timestamps must be within {FARTHEST_MS} ms of 1970: are they milliseconds?")
     return times
 
 
-def id_keys(event_ids: Sequence[str | None]) -> npt.NDArray[np.uint64]:
-    """Return the XXH3-128 of each id as two words, [n, 2], zeros for none or ""; [0, 2] if no event has one."""
+def _id_keys(event_ids: Sequence[str | None]) -> U64:
     if not any(event_ids):
         return np.zeros((0, 2), np.uint64)
-    digests = [xxh3_128_digest(each.encode()) if each else NO_ID for each in event_ids]
+    digests = [xxh3_128_digest(each.encode()) if each else _NO_ID for each in event_ids]
     return np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2).astype(np.uint64)

@@ -1,16 +1,16 @@
-"""Events as the kernels take them: columns of numbers, with what is new among the names told to the index.
+"""Events as the kernels take them: columns of numbers. Registers new names with the index.
 
-Knows nothing of what becomes of them.
+Knows nothing of what becomes of the events.
 """
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from stream_rec.core.engine.columns import id_keys, times_of
+from stream_rec.core.engine.columns import EventColumns
 from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.state import MOST_TYPES, EngineState
@@ -18,80 +18,85 @@ from stream_rec.core.events import Event
 from stream_rec.core.ids import IdTable
 from stream_rec.core.index import EventArrays, field
 
-__all__ = ["IdEncoder"]
+__all__ = ["EncodedBatch", "IdEncoder"]
 
-SESSION_OF: Final = attrgetter("session_id")
-ITEM_OF: Final = attrgetter("item_id")
-TYPE_OF: Final = attrgetter("type")
-EVENT_ID_OF: Final = attrgetter("event_id")
+_SESSION_OF: Final = attrgetter("session_id")
+_ITEM_OF: Final = attrgetter("item_id")
+_TYPE_OF: Final = attrgetter("type")
+
+
+class EncodedBatch(NamedTuple):
+    """A batch in ordinals, and the ordinals that are new with it."""
+
+    arrays: EventArrays
+    new_sessions: list[int]
+    new_items: list[int]
 
 
 class IdEncoder:
-    """Gives numbers to the names in events. *models* are compiled anew when there is a new type among them."""
+    """Maps the names in events to ordinals. Has *models* compiled again when a new event type comes."""
 
-    def __init__(self, held: EngineState, models: Models, ruling: ItemRules) -> None:
-        self._held = held
+    def __init__(self, state: EngineState, models: Models, item_rules: ItemRules) -> None:
+        self._state = state
         self._models = models
-        self._ruling = ruling
+        self._item_rules = item_rules
 
-    def batch(self, events: Sequence[Event]) -> tuple[EventArrays, list[int], list[int]]:
-        """Turn ids into numbers; return the batch, the new session slots and the new items.
+    def batch(self, events: Sequence[Event], columns: EventColumns) -> EncodedBatch:
+        """Return *events* with ordinals in place of ids; *columns* are theirs.
 
-        An event that no decoder let through (a time or an id that cannot be stored) raises before anything is applied.
+        Raises for an id that cannot be stored (no decoder lets one through) before anything is applied.
         """
-        held = self._held
-        times = times_of(events)
-        id_key = id_keys(list(map(EVENT_ID_OF, events)))
-        types, unknown = self._type_numbers(list(map(TYPE_OF, events)))
+        state = self._state
+        types, unknown = self._encode_types(list(map(_TYPE_OF, events)))
         outcome = np.zeros(len(events), np.uint8)
         outcome[unknown] = field.UNKNOWN_TYPE
-        slots, new_slots = held.sessions.ids.intern(list(map(SESSION_OF, events)))
-        items, new_items = held.items.intern(list(map(ITEM_OF, events)))
+        sessions, new_sessions = state.sessions.ids.intern(list(map(_SESSION_OF, events)))
+        items, new_items = state.items.intern(list(map(_ITEM_OF, events)))
         try:
-            self._introduce(new_slots, new_items)
+            self._register(new_sessions, new_items)
         except Exception:
-            held.sessions.ids.release(new_slots)
-            held.items.release(new_items)
+            state.sessions.ids.release(new_sessions)
+            state.items.release(new_items)
             raise
-        batch = EventArrays(
-            slot=np.array(slots, np.int32),
+        arrays = EventArrays(
+            session=np.array(sessions, np.int32),
             item=np.array(items, np.int32),
-            time=times,
+            time=columns.time,
             type=np.array(types, np.uint8),
-            id_key=id_key,
+            id_key=columns.id_key,
             outcome=outcome,
             novel=np.zeros(len(events), np.uint8),
         )
-        return batch, new_slots, new_items
+        return EncodedBatch(arrays, new_sessions, new_items)
 
-    def _introduce(self, new_slots: list[int], new_items: list[int]) -> None:
-        """Tell the index of new numbers, with what it needs to know of the names behind them."""
-        held, rulebook = self._held, self._ruling.rulebook
-        sessions, items = _encoded(held.sessions.ids, new_slots), _encoded(held.items, new_items)
-        names = [held.items.names[item] for item in new_items]
-        denied = list(map(rulebook.by_list, names))  # type: ignore[arg-type]  # numbers in use
-        held.index.add_sessions(new_slots, list(map(xxh3_64_intdigest, sessions)), list(map(len, sessions)))
-        held.index.add_items(new_items, list(map(xxh3_64_intdigest, items)), list(map(len, items)), denied)
-        if new_items and rulebook.catalogue is not None:
-            self._ruling.place(np.array(new_items, np.int64))
+    def _register(self, new_sessions: list[int], new_items: list[int]) -> None:
+        """Register new ordinals with the index: hashes and lengths of their names, and whether items are denied."""
+        state, rules = self._state, self._item_rules.rules
+        sessions, items = _encoded(state.sessions.ids, new_sessions), _encoded(state.items, new_items)
+        names = [state.items.names[item] for item in new_items]
+        denied = list(map(rules.by_list, names))  # type: ignore[arg-type]  # ordinals in use
+        state.index.add_sessions(new_sessions, list(map(xxh3_64_intdigest, sessions)), list(map(len, sessions)))
+        state.index.add_items(new_items, list(map(xxh3_64_intdigest, items)), list(map(len, items)), denied)
+        if new_items and rules.catalogue is not None:
+            self._item_rules.place(np.array(new_items, np.int64))
 
-    def _type_numbers(self, types: list[str]) -> tuple[list[int], list[int]]:
-        """Return each type's number, and the places of types that there is no number left for."""
-        table = self._held.types
+    def _encode_types(self, types: list[str]) -> tuple[list[int], list[int]]:
+        """Return the ordinal of each type, and the places of types that no ordinal is left for."""
+        table = self._state.types
         if types and types[0] in table and types.count(types[0]) == len(types):  # mostly there are only views
             return [table.find(types[0]) or 0] * len(types), []
-        room = MOST_TYPES - len(table)
+        n_left = MOST_TYPES - len(table)
         new = [name for name in dict.fromkeys(types) if name not in table]
         if new:
-            table.intern(new[:room])
+            table.intern(new[:n_left])
             self._models.forget_compiled()
-        refused = frozenset(new[room:])
-        if not refused:
+        too_many = frozenset(new[n_left:])
+        if not too_many:
             return table.intern(types)[0], []
-        unknown = [place for place, name in enumerate(types) if name in refused]
+        unknown = [place for place, name in enumerate(types) if name in too_many]
         return [table.find(name) or 0 for name in types], unknown
 
 
-def _encoded(table: IdTable, numbers: list[int]) -> list[bytes]:
-    names: Iterable[str] = map(table.names.__getitem__, numbers)  # type: ignore[arg-type]  # numbers in use
+def _encoded(table: IdTable, ordinals: list[int]) -> list[bytes]:
+    names: Iterable[str] = map(table.names.__getitem__, ordinals)  # type: ignore[arg-type]  # ordinals in use
     return list(map(str.encode, names))

@@ -1,4 +1,4 @@
-"""The engine as callers see it: its rooms put together, and its state as a whole."""
+"""The engine as callers see it: its modules put together, and its state as a whole."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_rec.core.catalogue import Catalogue
-from stream_rec.core.engine.answering import Answering, NextItemQuery
-from stream_rec.core.engine.applying import Applying, ToAnswer
+from stream_rec.core.engine.answering import NextItemQuery, QueryAnswerer
+from stream_rec.core.engine.applying import AnswersWanted, EventApplier
 from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.state import EngineState
@@ -21,9 +21,9 @@ from stream_rec.core.index import (
     AnswerArrays,
     EventArrays,
     Index,
+    ParallelMap,
     Parameters,
     Queries,
-    Spread,
     field,
     retained,
 )
@@ -36,17 +36,17 @@ from stream_rec.errors import SnapshotError
 
 __all__ = ["Engine"]
 
-Offsets = Mapping[str, int]
-NO_OFFSETS: Final[Offsets] = {}
+LogOffsets = Mapping[str, int]
+_NO_OFFSETS: Final[LogOffsets] = {}
 
 
 class Engine:
     """A live session store and index, and the model that answers from them.
 
-    *preset* names a model or is one, *type_weights* weighs event types for the sampling filter (others weigh 1),
-    *deny* lists items that are never recommended, as *rules* may with more of the kind, and with *session_gap_ms*
-    sessions are cut from `user_id` where a user was idle for longer. *trials* are models beside that of *preset*: for a
-    share of the sessions, drawn by *salt*, or as shadows. Not thread-safe: one thread owns it.
+    *preset* is a model or the name of one. *type_weights* are the weights of event types for sampling (others weigh 1).
+    *deny* lists items that are never recommended; *rules* holds more rules. With *session_gap_ms*, sessions are cut
+    from `user_id` where a user was idle for longer. *trials* are further models: for a share of the sessions, drawn by
+    *salt*, or as shadows. Not thread-safe: one thread owns it.
 
     Raises SettingsError for parameters out of range.
     """
@@ -66,47 +66,46 @@ class Engine:
         self.limits = validated(limits or Limits())
         self.model = model(preset) if isinstance(preset, str) else validated(preset)
         self.split = Split(self.model, [validated(each) for each in trials], salt)
-        self._held = EngineState(self.limits)
-        given = rules or Rules()
-        rulebook = CompiledRules(msgspec.structs.replace(given, deny=given.deny | frozenset(deny)))
+        self._state = EngineState(self.limits)
+        own = rules or Rules()
+        compiled = CompiledRules(msgspec.structs.replace(own, deny=own.deny | frozenset(deny)))
         self._sessionizer = None if session_gap_ms is None else Sessionizer(session_gap_ms, self.limits.lateness_ms)
-        self._models = Models(self.split, self._held, type_weights or {}, self.limits.max_session_events)
-        self._ruling = ItemRules(self._held, rulebook)
-        self._applying = Applying(self._held, self._models, self._ruling, self._sessionizer)
-        self._answering = Answering(self._held, self._models, rulebook)
+        self._models = Models(self.split, self._state, type_weights or {}, self.limits.max_session_events)
+        self._item_rules = ItemRules(self._state, compiled)
+        self._applier = EventApplier(self._state, self._models, self._item_rules, self._sessionizer)
+        self._answerer = QueryAnswerer(self._state, self._models, compiled)
 
     # --- events
 
     def apply(self, events: Sequence[Event | Forget], observation: Observation | None = None) -> Applied:
-        """Apply *events* in order, and say what became of each. Each costs O(events of its session)."""
-        return self._applying.in_order(events, None, observation)[0]
+        """Apply *events* in order, and return the outcome of each. Each costs O(events of its session)."""
+        return self._applier.apply(events, None, observation)[0]
 
     def apply_and_answer(
         self,
         events: Sequence[Event | Forget],
-        offsets: Sequence[Offsets] | None = None,
+        offsets: Sequence[LogOffsets] | None = None,
         wanted: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
         observation: Observation | None = None,
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply *events* in order, and right after each answer for its session, with the session's model.
 
-        The answers stand event for event; None for what was not applied, for a `Forget`, and where *wanted* says that
-        none is. *offsets* are the log positions to state in them, event for event. With an *observation*, shadows are
-        asked as well.
+        Returns an answer for each event; None for one that was not applied, for a `Forget`, and if *wanted* is false.
+        *offsets* are the log offsets that each answer names. With an *observation*, shadows are asked too.
         """
         asks = np.ones(len(events), np.uint8) if wanted is None else np.array(wanted, np.uint8)
-        asked = ToAnswer([NO_OFFSETS] * len(events) if offsets is None else offsets, asks, bool(asks.all()))
-        return self._applying.in_order(events, asked, observation)
+        of_each = [_NO_OFFSETS] * len(events) if offsets is None else offsets
+        return self._applier.apply(events, AnswersWanted(of_each, asks, bool(asks.all())), observation)
 
     def forget(
         self, *, session_id: str | None = None, user_id: str | None = None, evaluator: Evaluator | None = None
     ) -> int:
-        """Erase a session, a user's sessions, or both, as if they had never been seen; return how many sessions.
+        """Erase a session, a user's sessions, or both, as if they had never occurred; return how many sessions.
 
         The *evaluator*, if any, erases them too. The watermark stays, and sessions that were evicted do not come back.
         O(event-id window).
         """
-        return self._applying.forget(session_id, user_id, evaluator)
+        return self._applier.forget(session_id, user_id, evaluator)
 
     # --- many models at once
 
@@ -115,17 +114,17 @@ class Engine:
     ) -> EventArrays:
         """Apply *events* in order, and before each that *asks* marks, ask its session with all models of *stacked*.
 
-        *answers* has room for events x models rows, event by event. Returns the events as numbers, with what became of
-        each. Sessions are not cut from users here.
+        *answers* has events x models rows, event by event. Returns the events in ordinals, with their outcomes. It does
+        not cut sessions from users.
         """
-        return self._applying.ask_and_apply(events, asks, stacked, answers)
+        return self._applier.ask_and_apply(events, asks, stacked, answers)
 
     def ask_each(self, queries: Queries, stacked: Parameters, answers: AnswerArrays) -> None:
         """Ask each query with all models of *stacked*, into queries x models rows. Changes nothing."""
         self.index.ask_many(stacked, queries, ANYTHING, answers)
 
     def parameters(self, point: Model) -> Parameters:
-        """Return *point* as the kernels take it, given the event types seen so far."""
+        """Return *point* as the kernels take it, with the event types that came so far."""
         return self._models.parameters(point)
 
     # --- answers
@@ -138,23 +137,23 @@ class Engine:
         n: int | None = None,
         explain: bool = False,
     ) -> list[Recommendation]:
-        """Return what is recommended next for a session, or after *items*, and why if it is to *explain*.
+        """Return what is recommended next for a session, or after *items*; with *explain*, also why.
 
         Changes nothing.
         """
         asked = None if items is None else tuple(items)
         request = Request(session_id=session_id, items=asked, n=n, explain=explain)
-        return self._answering.answer([request], NO_OFFSETS)[0].items
+        return self._answerer.answer([request], _NO_OFFSETS)[0].items
 
-    def answer(self, requests: Sequence[Request], offsets: Offsets = NO_OFFSETS) -> list[Answer]:
-        """Answer each request from the present state, which asking does not change.
+    def answer(self, requests: Sequence[Request], offsets: LogOffsets = _NO_OFFSETS) -> list[Answer]:
+        """Answer each request from the present state, and change nothing.
 
-        A request with `items` is a query of its own (its session, if any, is nobody's neighbour in it); without, the
-        session's events are the query, and a session that is not retained gets what fallbacks give.
-        Many cost less each than one: those with the same parameters go through the kernel together. Raises
-        SettingsError for parameters out of range, and for rules that cannot be read; then nothing is answered.
+        `items` of a request are the query, and its session may not be a neighbour; without `items`, the events of the
+        session are the query, and a session that is not retained gets fallbacks only. Requests with equal parameters
+        share one kernel call, so many cost less each than one. Raises SettingsError for parameters out of range, and
+        for rules that cannot be read; then no request is answered.
         """
-        return self._answering.answer(requests, offsets)
+        return self._answerer.answer(requests, offsets)
 
     def ask(
         self,
@@ -167,57 +166,57 @@ class Engine:
     ) -> list[Recommendation]:
         """Return what *point* recommends next for a session, or after *items*. Changes nothing.
 
-        With *how*, the first EXPLAINED items come with why they did, at some milliseconds more.
+        With *how*, the first EXPLAINED items are explained, which takes some milliseconds more.
         """
         request = Request(session_id=session_id, items=None if items is None else tuple(items), exclude=tuple(exclude))
-        return self._answering.ask(point, request, how)
+        return self._answerer.ask(point, request, how)
 
     def ask_many(
         self,
         point: Model,
-        questions: Sequence[NextItemQuery],
+        queries: Sequence[NextItemQuery],
         *,
         exclude: Sequence[str] = (),
-        spread: Spread = map,
+        parallel_map: ParallelMap = map,
         parts: int = 1,
     ) -> list[list[Recommendation]]:
-        """Return what `ask` would for each of *questions*, at less cost each. Changes nothing.
+        """Return what `ask` would for each of *queries*, at less cost each. Changes nothing.
 
-        They are cut into *parts*, which *spread* may run side by side (the kernel holds no interpreter lock); nothing
-        else may be asked or applied meanwhile.
+        They are cut into *parts*, which *parallel_map* may run side by side (the kernel holds no interpreter lock). No
+        other query or event may run meanwhile.
         """
-        return self._answering.ask_many(point, questions, exclude, spread, parts)
+        return self._answerer.ask_many(point, queries, exclude, parallel_map, parts)
 
     # --- rules
 
     @property
     def catalogue(self) -> Catalogue | None:
-        """What is known of items, if anything is."""
-        return self._ruling.rulebook.catalogue
+        """The catalogue in force, if there is one."""
+        return self._item_rules.rules.catalogue
 
     def set_catalogue(self, catalogue: Catalogue) -> None:
-        """Look items up in *catalogue* from now on. No part of the state: a log leaves the same state under any.
+        """Look items up in *catalogue* from now on. It is not part of the state: a log leaves the same state under any.
 
-        O(items), some ns each; 50 ns for each that the last one's line of versions did not have.
+        O(items), some ns each; 50 ns for each item that is new in this line of versions.
         """
-        self._ruling.take(catalogue)
+        self._item_rules.set_catalogue(catalogue)
 
     @property
     def denied(self) -> frozenset[str]:
         """Items that are never recommended."""
-        return self._ruling.rulebook.rules.deny
+        return self._item_rules.rules.rules.deny
 
     @property
     def rules(self) -> Rules:
-        """The rules that always hold."""
-        return self._ruling.rulebook.rules
+        """The standing rules."""
+        return self._item_rules.rules.rules
 
     # --- its state
 
     def export_state(self) -> EngineSnapshot:
-        """Return all that later answers depend on, as it is now; it shares nothing with the engine, which may go on.
+        """Return all that later answers depend on. It shares no memory with the engine, which may go on.
 
-        Copies columns and tables, some 100 ms for 5 M events in 1 M sessions, and loops over nothing in Python.
+        Copies columns and tables, without a loop in Python: some 100 ms for 5 M events in 1 M sessions.
         """
         return EngineSnapshot(
             limits=self.limits,
@@ -231,17 +230,17 @@ class Engine:
         )
 
     def import_state(self, state: EngineSnapshot) -> None:
-        """Take the place of whatever was known with *state*, and go on as the engine would have that it was taken from.
+        """Replace the present state by *state*, and go on as the engine that exported it would.
 
-        Model, type weights and deny list stay this engine's own. Raises SnapshotError for a state left by other limits
-        or another session gap, or one that no engine leaves; nothing is changed then. O(n log n).
+        Model, type weights and deny list stay those of this engine. Raises SnapshotError for a state under other limits
+        or another session gap, or one that no engine leaves, and then changes nothing. O(n log n).
         """
         self._refuse_other_rules(state)
-        self._held.load(state, self._ruling.rulebook.by_list)
+        self._state.load(state, self._item_rules.rules.by_list)
         if self._sessionizer is not None and state.spans is not None:
             self._sessionizer.import_state(state.spans)
         self._models.forget_compiled()
-        self._ruling.place_anew()
+        self._item_rules.place_all()
 
     def _refuse_other_rules(self, state: EngineSnapshot) -> None:
         gap = None if self._sessionizer is None else self._sessionizer.gap_ms
@@ -249,41 +248,41 @@ class Engine:
         if other:
             raise SnapshotError(f"the state is another engine's: {'; '.join(other)}; use its limits, or replay the log")
 
-    # --- what it holds
+    # --- its parts
 
     @property
     def index(self) -> Index:
-        """The retained sessions of each item, and the events of each session."""
-        return self._held.index
+        """The retained sessions of each item, and the events of each session, in ordinals."""
+        return self._state.index
 
     @property
     def sessions(self) -> SessionStore:
-        """Who the retained sessions are."""
-        return self._held.sessions
+        """Ids and users of the retained sessions."""
+        return self._state.sessions
 
     @property
     def items(self) -> IdTable:
         """The items that retained sessions hold."""
-        return self._held.items
+        return self._state.items
 
     @property
     def types(self) -> IdTable:
-        """The event types seen so far."""
-        return self._held.types
+        """The event types that came so far."""
+        return self._state.types
 
     @property
     def watermark(self) -> int | None:
         """The largest accepted timestamp in ms, None before the first event."""
-        return self.index.watermark
+        return self.index.view.watermark
 
     def stats(self) -> Stats:
         """Return counts, memory and horizon. May sort the oldest sessions; cheap otherwise."""
-        count = self.index.counter
+        count = self.index.view.counter
         horizon = None
         if count(field.N_SESSIONS):
-            self._held.refill_front()
-            self._held.take_notes()
-            horizon = count(field.WATERMARK) - self.index.oldest_time
+            self._state.refill_front()
+            self._state.drain_lists()
+            horizon = count(field.WATERMARK) - self.index.view.oldest_time
         return Stats(
             count(field.N_SESSIONS),
             count(field.N_EVENTS),
@@ -296,10 +295,10 @@ class Engine:
 
     def session(self, session_id: str) -> list[Event]:
         """Return the retained events of a session, oldest first; empty if it is not retained."""
-        slot = self.sessions.ids.find(session_id)
-        if slot is None:
+        session = self.sessions.ids.find(session_id)
+        if session is None:
             return []
-        columns = (column.tolist() for column in self.index.events_of(slot))
+        columns = (column.tolist() for column in self.index.view.events_of(session))
         return [
             Event(session_id, str(self.items.names[item]), time, str(self.types.names[kind]))
             for item, time, kind in zip(*columns, strict=True)
@@ -311,4 +310,4 @@ class Engine:
 
     def _check(self) -> None:
         """Assert the invariants of all parts, and that they agree. O(everything)."""
-        self._held._check()  # noqa: SLF001  # the whole checks its parts
+        self._state._check()  # noqa: SLF001  # the whole checks its parts

@@ -1,6 +1,6 @@
-"""Which items may come: what the rules and the catalogue say of a name, told to the index by its number.
+"""Which items are allowed: passes what the rules and the catalogue say of an item on to the index.
 
-Knows nothing of questions; what they ask for beyond that is the rulebook's.
+Knows nothing of queries; their own rules are compiled by `CompiledRules`.
 """
 
 import numpy as np
@@ -15,41 +15,41 @@ __all__ = ["ItemRules"]
 
 
 class ItemRules:
-    """The *rulebook* in force over the items *held*."""
+    """The *rules* in force over the items in *state*."""
 
-    def __init__(self, held: EngineState, rulebook: CompiledRules) -> None:
-        self.rulebook = rulebook
-        self._held = held
+    def __init__(self, state: EngineState, rules: CompiledRules) -> None:
+        self.rules = rules
+        self._state = state
 
-    def take(self, catalogue: Catalogue) -> None:
+    def set_catalogue(self, catalogue: Catalogue) -> None:
         """Look items up in *catalogue* from now on. O(items)."""
-        first_new = self.rulebook.take(catalogue)
+        first_new = self.rules.set_catalogue(catalogue)
         if first_new == 0:
-            self.place(self._held.index.live_items())
+            self.place(self._state.index.view.live_items())
             return
-        find = self._held.items.find
-        new = [number for _, name in catalogue.ids_from(first_new) if (number := find(name)) is not None]
+        find = self._state.items.find
+        new = [item for _, name in catalogue.ids_from(first_new) if (item := find(name)) is not None]
         self.place(np.array(new, np.int64))
         self._refresh_denials()
 
-    def place(self, items: npt.NDArray[np.int64]) -> None:
-        """Tell the index where in the catalogue *items* are, and whether they may come."""
-        index = self._held.index
-        names = [self._held.items.names[item] for item in items.tolist()]
-        rows, denied = self.rulebook.rows(names, items)  # type: ignore[arg-type]  # numbers in use
+    def place(self, items: npt.NDArray[np.integer]) -> None:
+        """Set in the index the catalogue rows of *items*, and whether they are denied."""
+        index = self._state.index
+        names = [self._state.items.names[item] for item in items.tolist()]
+        rows, denied = self.rules.rows(names, items)  # type: ignore[arg-type]  # ordinals in use
         index.place_items(items, rows)
         by_list = index.state.item["denied"][items] & np.uint8(field.DENIED_BY_LIST)
         index.deny(items, denied | by_list)
 
-    def place_anew(self) -> None:
-        """Place all items, whose numbers are others than before."""
-        if self.rulebook.catalogue is not None:
-            self.rulebook.forget_numbers()
-            self.place(self._held.index.live_items())
+    def place_all(self) -> None:
+        """Place all items, after their ordinals have changed."""
+        if self.rules.catalogue is not None:
+            self.rules.forget_ordinals()  # planted bug: load-without-catalogue (2 lines)
+            self.place(self._state.index.view.live_items())
 
     def _refresh_denials(self) -> None:
-        """Tell the index anew which items may come, by the catalogue."""
-        index = self._held.index
-        items, item = index.live_items(), index.state.item
+        """Set in the index again which items the catalogue denies."""
+        index = self._state.index
+        items, item = index.view.live_items(), index.state.item
         by_list = item["denied"][items] & np.uint8(field.DENIED_BY_LIST)
-        index.deny(items, by_list | self.rulebook.by_catalogue(item["row"][items]))
+        index.deny(items, by_list | self.rules.by_catalogue(item["row"][items]))

@@ -1,6 +1,6 @@
-"""Models as they are asked: a request's parameters, and what the kernels take for them, each made once.
+"""The models that requests ask for, and their parameters as the kernels take them; each is compiled once.
 
-Knows nothing of sessions and items; of what is held, only which event types there are.
+Knows nothing of sessions and items, and of the state only the event types.
 """
 
 from collections.abc import Mapping
@@ -14,28 +14,28 @@ from stream_rec.core.model import Model, Split, changed, compile_model, model, s
 
 __all__ = ["MOST_VARIANTS", "NOT_OF_A_PRESET", "Models"]
 
-MOST_VARIANTS: Final = 1024  # distinct parameter sets of requests remembered at a time
-NO_CHANGES: Final = (None,) * 7
+MOST_VARIANTS: Final = 1024  # distinct parameter sets of requests cached at a time
+_NO_CHANGES: Final = (None,) * 7
 NOT_OF_A_PRESET: Final = (
     *("m", "k", "n", "last", "seen", "fallbacks"),
     *("require_type", "min_type_weight", "sampling", "sampling_seed", "bonus_type", "bonus"),
 )
-"""What a request that names a preset leaves as the engine has it: a preset is its formulas."""
+"""What a request that names a preset keeps from the engine's model: a preset is its formulas only."""
 
 
 class Models:
-    """The models of *split*, those that requests make of them, and all of them as the kernels take them.
+    """The models of *split*, the variants that requests ask for, and all of them as the kernels take them.
 
-    *type_weights* weighs the event types *held*; no session has more events than *longest_session*. At most
-    MOST_VARIANTS of each kind are remembered.
+    *type_weights* are the weights of event types, and no session has more events than *longest_session*. At most
+    MOST_VARIANTS of each kind are cached.
     """
 
     def __init__(
-        self, split: Split, held: EngineState, type_weights: Mapping[str, float], longest_session: int
+        self, split: Split, state: EngineState, type_weights: Mapping[str, float], longest_session: int
     ) -> None:
         self.split = split
         self._main = split.models[0]
-        self._held = held
+        self._state = state
         self._type_weights = dict(type_weights)
         self._longest_session = longest_session
         self._variants: dict[tuple[object, ...], Model] = {}
@@ -45,7 +45,7 @@ class Models:
         self._together: Parameters | None = None
 
     def variant(self, request: Request) -> Model:
-        """Return the model of the request's session, or that which it names, with the request's parameters."""
+        """Return the model of the request's session, or the one that it names, with the request's parameters."""
         if request.model is not None:
             base = self.split.named(request.model)
         elif request.session_id is not None and request.preset is None:
@@ -61,7 +61,7 @@ class Models:
             request.seen,
             request.fallbacks,
         )
-        if changes == NO_CHANGES:
+        if changes == _NO_CHANGES:
             return base
         variant = self._variants.get((base.name, *changes))
         if variant is None:
@@ -72,7 +72,7 @@ class Models:
         return variant
 
     def parameters(self, point: Model) -> Parameters:
-        """Return *point* as the kernel takes it. The engine's own model is spared the look-up by value."""
+        """Return *point* as the kernels take it, without a look-up by value for the engine's own model."""
         if point is self._main:
             if self._default is None:
                 self._default = self._compile(point)
@@ -80,7 +80,7 @@ class Models:
         return self._compile(point)
 
     def alone(self, point: Model) -> Parameters:
-        """Return *point* as the only one of several models."""
+        """Return *point* as a stack of one model."""
         stacked = self._stacked.get(point)
         if stacked is None:
             stacked = stack_models([self.parameters(point)])
@@ -96,7 +96,7 @@ class Models:
         return self._together
 
     def forget_compiled(self) -> None:
-        """Compile models anew: which event types there are is part of that."""
+        """Have all models compiled again, since event types are part of what is compiled."""
         self._compiled.clear()
         self._stacked.clear()
         self._default = self._together = None
@@ -104,8 +104,8 @@ class Models:
     def _compile(self, point: Model) -> Parameters:
         parameters = self._compiled.get(point)
         if parameters is None:
-            numbers = self._held.types.live()
-            parameters = compile_model(validated(point), numbers, self._type_weights, self._longest_session)
+            types = self._state.types.live()
+            parameters = compile_model(validated(point), types, self._type_weights, self._longest_session)
             if len(self._compiled) >= MOST_VARIANTS:
                 self._compiled.clear()
             self._compiled[point] = parameters

@@ -1,4 +1,4 @@
-"""Answers as the kernels leave them: room for their rows, and the names of what stands there."""
+"""Answers as the kernels write them: memory for their rows, and the same rows with ids."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -10,14 +10,14 @@ from stream_rec.core.index import AnswerArrays
 
 __all__ = ["all_named", "named", "new_rows"]
 
-SOURCES: Final = ("neighbours", "followed", "popular")
+_SOURCES: Final = ("neighbours", "followed", "popular")
 
-ItemNames = Sequence[str | None]
-"""Of items, by their numbers."""
+_ItemNames = Sequence[str | None]
+"""Ids of items, by ordinal."""
 
 
 def new_rows(queries: int, n: int) -> AnswerArrays:
-    """Return room for the answers to *queries*, of *n* items at most."""
+    """Return memory for the answers to *queries*, of at most *n* items each."""
     return AnswerArrays(
         item=np.empty((queries, n), np.int32),
         score=np.empty((queries, n), np.float64),
@@ -26,18 +26,18 @@ def new_rows(queries: int, n: int) -> AnswerArrays:
     )
 
 
-def named(names: ItemNames, answers: AnswerArrays, row: int) -> list[Recommendation]:
-    """Return one row with names."""
+def named(names: _ItemNames, answers: AnswerArrays, row: int) -> list[Recommendation]:
+    """Return one row with ids."""
     n = int(answers.n[row])
     items = map(names.__getitem__, answers.item[row, :n].tolist())
-    sources = map(SOURCES.__getitem__, answers.source[row, :n].tolist())
+    sources = map(_SOURCES.__getitem__, answers.source[row, :n].tolist())
     scores = answers.score[row, :n].tolist()
     return list(map(Recommendation, items, scores, sources))  # type: ignore[arg-type]  # an answer's item has a name
 
 
-def all_named(names: ItemNames, answers: AnswerArrays) -> Iterator[list[Recommendation]]:
-    """Yield all rows with names; less work each than `named` is for one."""
+def all_named(names: _ItemNames, answers: AnswerArrays) -> Iterator[list[Recommendation]]:
+    """Yield all rows with ids, at less cost each than `named`."""
     columns = (answers.n, answers.item, answers.score, answers.source)
     for n, items, scores, sources in zip(*(each.tolist() for each in columns), strict=True):
-        of = (map(names.__getitem__, items[:n]), scores[:n], map(SOURCES.__getitem__, sources[:n]))
+        of = (map(names.__getitem__, items[:n]), scores[:n], map(_SOURCES.__getitem__, sources[:n]))
         yield list(map(Recommendation, *of))  # type: ignore[arg-type]  # an answer's item has a name

@@ -1,7 +1,7 @@
-"""What comes in and what goes out: the event types, and the only parser of outside bytes.
+"""The records that come in and go out, and the only parser of outside bytes.
 
-Knows nothing of where bytes come from, nor of sessions, items' scores or the wall clock: whoever
-wants times in the future refused says what time it is.
+Knows nothing of where bytes come from, of sessions, of scores or of the wall clock: a caller that wants times in the
+future rejected passes the present time.
 """
 
 from stream_rec.core.events.decoder import DecodeRules, EventDecoder, FieldMap

@@ -1,9 +1,8 @@
 """Bytes or table rows -> events.
 
-A good record takes one call of compiled code; a bad one is read again, slowly, to say exactly what
-is wrong with it.
-Knows nothing of files, topics or clocks. Both ways in (JSON bytes, rows of columns) end in the same
-checks, so that a reason means the same whatever the log is written in.
+A valid record takes one call of compiled code. An invalid one is read again, slowly, to find exactly what is wrong.
+Knows nothing of files, topics or clocks. JSON bytes and table rows pass the same checks, so that a reason means the
+same for every format of the log.
 """
 
 import re
@@ -33,7 +32,7 @@ _TYPE_OF: Final = attrgetter("type")
 
 
 class FieldMap(msgspec.Struct, frozen=True, kw_only=True):
-    """What the log calls each field of an event: a JSON key, a column's name, or its index."""
+    """The log's name of each field of an event: a JSON key, or the name or index of a column."""
 
     session_id: str = "session_id"
     item_id: str = "item_id"
@@ -44,7 +43,7 @@ class FieldMap(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, pairs: Iterable[str]) -> "FieldMap":
-        """From texts such as `session_id=SessionId`. Raises SettingsError naming the bad one."""
+        """Return the map of texts such as `session_id=SessionId`. Raises SettingsError, naming the invalid one."""
         names: dict[str, str] = {}
         for pair in pairs:
             field, equals, name = pair.partition("=")
@@ -58,12 +57,12 @@ class FieldMap(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**names)
 
     def as_dict(self) -> dict[str, str]:
-        """Field -> the log's name for it."""
+        """Return field -> the log's name of it."""
         return {field: getattr(self, field) for field in self.__struct_fields__}
 
 
 class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How the log is written, and what of it is let in."""
+    """How the log is written, and which of its records are accepted."""
 
     fields: FieldMap = FieldMap()
 
@@ -71,30 +70,30 @@ class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
     """`ms`, `s`, `us` or `iso`."""
 
     timestamp_format: str | None = None
-    """A strptime format; takes the place of the unit."""
+    """A strptime format; replaces the unit."""
 
     types: frozenset[str] | None = None
-    """The event types to let in; None lets in all. `forget` is always one."""
+    """The accepted event types; None accepts all. `forget` is always accepted."""
 
     session_from_user: bool = False
     """Sessions are cut later from `user_id`, which is then required; `session_id` stays empty."""
 
     max_id_chars: int = MAX_ID_CHARS
-    """Bounds what one visitor can make us remember. Real ids have 1 to 64 characters."""
+    """Limits the memory that one visitor can take. Real ids have 1 to 64 characters."""
 
     max_record_bytes: int = 1 << 20
 
     max_future_ms: int | None = None
-    """How far ahead of the caller's `now_ms` a time may be; None does not look."""
+    """How far ahead of the caller's `now_ms` a time may be; None does not check."""
 
     def required(self) -> tuple[str, ...]:
-        """The log's names of what every event must have."""
-        who = self.fields.user_id if self.session_from_user else self.fields.session_id
-        return (who, self.fields.item_id, self.fields.timestamp)
+        """Return the log's names of the fields that every event must have."""
+        owner = self.fields.user_id if self.session_from_user else self.fields.session_id
+        return (owner, self.fields.item_id, self.fields.timestamp)
 
 
 class EventDecoder:
-    """Reads records under fixed rules. Holds no state between records: threads may share one."""
+    """Reads records under fixed rules. Keeps no state between records, so threads may share one."""
 
     def __init__(self, rules: DecodeRules | None = None) -> None:
         self.rules = rules or DecodeRules()
@@ -106,12 +105,12 @@ class EventDecoder:
         self._max_bytes = self.rules.max_record_bytes
         self._max_id_chars = self.rules.max_id_chars
 
-    def decode(  # noqa: C901 (a branch for each rare form; a call for each would cost as much again)
+    def decode(  # noqa: C901 (a branch for each rare form; a call for each would double the cost)
         self, data: bytes, now_ms: int | None = None
     ) -> Event | Forget:
-        """The event, or the order to forget, in one JSON object.
+        """Return the event, or the order to forget, in one JSON object.
 
-        Raises DecodeError, at some ten times the cost of a good record.
+        Raises DecodeError, at some ten times the cost of a valid record.
         """
         if len(data) > self._max_bytes:
             raise _too_large(self._max_bytes, len(data))
@@ -135,19 +134,19 @@ class EventDecoder:
             event_id = _optional(event_id)
         if user_id is not None and (type(user_id) is not str or not user_id):
             user_id = _optional(user_id)
-        # `view` is by far the most common type, so it alone is asked for first.
+        # `view` is by far the most common type, so it is tested first.
         if kind != VIEW or self.rules.types is not None:
             kind = _optional(kind) or VIEW
-            if kind == FORGET or not self._lets_in(kind):
+            if kind == FORGET or not self._accepts(kind):
                 return self._diagnose(data, now_ms)
         if now_ms is not None and timestamp > now_ms and self._is_future(timestamp, now_ms):
             return self._diagnose(data, now_ms)
         return Event(session_id, item_id, timestamp, kind, event_id, user_id)
 
     def decode_plain(self, values: Sequence[bytes | None], now_ms: int | None = None) -> list[Event]:
-        """The first of *values*, as many as are plain events: as `decode` would, at half the cost of each.
+        """Return the events of the leading plain *values*, as `decode` would, at half the cost of each.
 
-        Ends before the first that is anything else, which `decode` will know better; None is nothing plain either.
+        Stops before the first value that is not plain, which `decode` can read; None is not plain either.
         """
         events: list[Event] = []
         if self._plain is None:
@@ -159,22 +158,22 @@ class EventDecoder:
             n = next(place for place, value in enumerate(values) if value is None or len(value) > self._max_bytes)
         types = list(map(_TYPE_OF, events))
         if self.rules.types is not None or types.count(VIEW) < len(types):
-            odd = {kind for kind in set(types) if kind == FORGET or not self._lets_in(kind)}
+            odd = {kind for kind in set(types) if kind == FORGET or not self._accepts(kind)}
             n = min(n, next((place for place, kind in enumerate(types) if kind in odd), n))
         if n and now_ms is not None and self._is_future(max(map(_TIME_OF, events)), now_ms):
             n = min(n, next(place for place, event in enumerate(events) if self._is_future(event.timestamp, now_ms)))
         return events[:n]
 
     def decode_row(self, row: Mapping[str, object], now_ms: int | None = None) -> Event | Forget:
-        """The event, or the order to forget, in one row of a table: column -> value.
+        """Return the event, or the order to forget, in one row of a table: column -> value.
 
-        Text, whole numbers and datetimes are read; an empty cell counts as absent where the field
-        is optional, as an empty text does in JSON. Raises DecodeError.
+        Reads text, whole numbers and datetimes. An empty cell of an optional field counts as absent, as an empty text
+        does in JSON. Raises DecodeError.
         """
         kind = self._read_optional("type", row) or VIEW
         if kind == FORGET:
             return self._forget(row)
-        if not self._lets_in(kind):
+        if not self._accepts(kind):
             raise self._error(Reason.UNKNOWN_TYPE, "type", f"{found(kind)} is not let in")
         user_needed = self.rules.session_from_user
         read_user = self._read_required if user_needed else self._read_optional
@@ -188,9 +187,9 @@ class EventDecoder:
         )
 
     def decode_tombstone(self, key: bytes | None) -> Forget:
-        """The order to forget in a record that has a key and no value: the key is the session's id.
+        """Return the order to forget in a record with a key and no value: the key is the id of the session.
 
-        Where sessions are cut from users, it is the user's. Raises DecodeError.
+        If sessions are cut from users, it is the id of the user. Raises DecodeError.
         """
         field = "user_id" if self.rules.session_from_user else "session_id"
         if not key:
@@ -203,7 +202,7 @@ class EventDecoder:
         return Forget(user_id=name) if self.rules.session_from_user else Forget(session_id=name)
 
     def _diagnose(self, data: bytes, now_ms: int | None) -> Event | Forget:
-        """Read *data* again, field by field: raises for what is wrong, or reads what is rare."""
+        """Read *data* again, field by field: raise for what is wrong, or read a rare form."""
         try:
             data.decode()
         except UnicodeDecodeError as error:
@@ -255,7 +254,7 @@ class EventDecoder:
             )
         return timestamp
 
-    def _lets_in(self, kind: str) -> bool:
+    def _accepts(self, kind: str) -> bool:
         return self.rules.types is None or kind in self.rules.types
 
     def _is_future(self, timestamp: int, now_ms: int) -> bool:
@@ -274,17 +273,17 @@ class EventDecoder:
 
 
 def _fast_reader(rules: DecodeRules) -> Callable[[bytes], Any]:
-    """Compiled code that takes the fields from a record, if all of it is as most records are."""
+    """Return compiled code that reads the fields of a record in the common form."""
     names = rules.fields.as_dict()
-    if len(set(names.values())) < len(names):  # one key feeds two fields, which a Struct cannot
+    if len(set(names.values())) < len(names):  # one key for two fields, which a Struct cannot have
         return _always_slow
     text = Annotated[str, Meta(min_length=1, max_length=rules.max_id_chars)]
     whole = Annotated[int, Meta(ge=-_INT64_MAX, le=_INT64_MAX)]
     required = text | whole if rules.max_id_chars >= len(str(-_INT64_MAX)) else text
     maybe = Annotated[str, Meta(max_length=rules.max_id_chars)] | whole | None
-    who = "user_id" if rules.session_from_user else "session_id"
+    owner = "user_id" if rules.session_from_user else "session_id"
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
-        (who, required),
+        (owner, required),
         ("item_id", required),
         ("timestamp", _time_type(rules)),
         ("type", maybe, VIEW),
@@ -303,9 +302,9 @@ def _fast_reader(rules: DecodeRules) -> Callable[[bytes], Any]:
 
 
 def _plain_reader(rules: DecodeRules) -> Callable[[bytes | None], Event] | None:
-    """Compiled code that makes a record an event in one step, if nothing of it has to be looked at again.
+    """Return compiled code that reads a record as an event in one step, with no further check.
 
-    None where rules, names or the unit of time are not the usual ones.
+    None if rules, names or the unit of time are not the defaults.
     """
     if rules.session_from_user or rules.timestamp_format is not None or rules.timestamp_unit != "ms":
         return None
@@ -315,7 +314,7 @@ def _plain_reader(rules: DecodeRules) -> Callable[[bytes | None], Event] | None:
 
 
 def _time_type(rules: DecodeRules) -> Any:  # noqa: ANN401 (a type as msgspec takes it)
-    """Raw where a number may have decimals: a float would lose them before we round."""
+    """Return the type of a time: raw if it may have decimals, because a float would lose them before rounding."""
     if rules.timestamp_format is not None or rules.timestamp_unit == "iso":
         return str
     if rules.timestamp_unit in {"ms", "us"}:
@@ -332,7 +331,7 @@ _read_loosely: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _plain(timestamp: str | msgspec.Raw) -> str:
-    """The text of a time: what is between the quotes, or the digits of a number as written."""
+    """Return the text of a time: the text between quotes, or the digits of a number as written."""
     if isinstance(timestamp, str):
         return timestamp
     raw = bytes(timestamp)
@@ -340,9 +339,9 @@ def _plain(timestamp: str | msgspec.Raw) -> str:
 
 
 def _value(raw: msgspec.Raw) -> object:
-    """A JSON value, numbers without loss: whole ones as int, others as Decimal."""
+    """Return a JSON value, with numbers exact: whole ones as int, others as Decimal."""
     data = bytes(raw)
-    if data[0] in _CONTAINERS:  # wrong wherever we look, so what it holds does not matter
+    if data[0] in _CONTAINERS:  # wrong for every field, so its content does not matter
         return _CONTAINERS[data[0]]
     if data[0] not in _NUMBER_START:
         return msgspec.json.decode(data)

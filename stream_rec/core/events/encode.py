@@ -1,4 +1,4 @@
-"""What goes out, as JSON lines: answers, dead letters, and events on their way in. The same value is the same bytes."""
+"""JSON lines: answers, dead letters, and events on their way in. Equal values give equal bytes."""
 
 import base64
 from collections.abc import Callable, Iterable
@@ -16,10 +16,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A record that was not applied: why, where it stood, and its original bytes.
+    """A record that was not applied: the reason, its place in the log, and its original bytes.
 
-    `record` holds them where they are text (UTF-8), else `record_base64` does. Where the log is a
-    file, `topic` is its name and `offset` the number of the line (or row), from 1.
+    `record` holds the bytes if they are text (UTF-8), else `record_base64` does. If the log is a file, `topic` is its
+    name and `offset` the number of the line (or row), from 1.
     """
 
     reason: str
@@ -32,11 +32,11 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str | None = None
     key_base64: str | None = None
     headers: dict[str, str] | None = None
-    """As they came in, each value as text where it is text, else in base64 under its name and `;base64`."""
+    """The original headers: each value as text if it is text, else in base64 under its name and `;base64`."""
 
     @property
     def original(self) -> bytes:
-        """The record's bytes as they came in."""
+        """The original bytes of the record."""
         if self.record is not None:
             return self.record.encode()
         return base64.b64decode(self.record_base64 or "")
@@ -57,7 +57,7 @@ def encode_dead_letter(
     key: bytes | None = None,
     headers: Iterable[tuple[str, bytes]] = (),
 ) -> bytes:
-    """One dead letter as a JSON object, without a newline."""
+    """Return a dead letter as a JSON object, without a newline."""
     letter = DeadLetter(
         str(reason),
         message,
@@ -72,9 +72,9 @@ def encode_dead_letter(
 
 
 class EventEncoder:
-    """Writes events as a log of these rules has them: what an `EventDecoder` of the same rules reads back.
+    """Writes events in the form of a log with these rules, so that an `EventDecoder` of the same rules reads them.
 
-    A time is written as finely as the log's unit or format has it.
+    A time has the precision of the log's unit or format.
     """
 
     def __init__(self, rules: DecodeRules | None = None) -> None:
@@ -84,7 +84,7 @@ class EventEncoder:
         self._time = _time_writer(rules.timestamp_unit, rules.timestamp_format)
 
     def encode(self, event: Event | Forget) -> tuple[bytes, bytes | None]:
-        """The record's value and its key: the session, or where sessions are cut from users the user."""
+        """Return value and key of a record: the key is the session, or the user if sessions are cut from users."""
         names = self._names
         whose = event.user_id if self._by_user or not event.session_id else event.session_id
         fields: dict[str, object] = {}

@@ -1,8 +1,7 @@
 """Bytes -> requests for recommendations.
 
-Unlike an event, which is written for others too, a request is written for us alone: a field that is
-not known is a slip of the pen, and is refused by name. Knows nothing of presets and sessions; of expressions, whether
-they are any.
+An event is written for others too, a request for stream-rec alone: so an unknown field is a mistake, and the error
+names it. Knows nothing of presets and sessions; it checks that expressions can be parsed, and no more.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from stream_rec.core.bounds import MAX_BOOSTS, BoostFactor, UpTo10000
 from stream_rec.core.events.types import Reason, Request
 from stream_rec.core.events.values import found, identifier
 from stream_rec.core.expressions import MAX_CHARS, ExpressionError, parse
@@ -18,37 +18,36 @@ from stream_rec.errors import DecodeError
 
 __all__ = ["RequestDecoder"]
 
-Id = str | int
+_Id = str | int
 # The limits of the settings of the same names.
-Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-Few = Annotated[int, Meta(ge=1, le=10_000)]
-Millis = Annotated[int, Meta(ge=0, le=1 << 50)]
-Text = Annotated[str, Meta(min_length=1, max_length=MAX_CHARS)]
-Factor = Annotated[float, Meta(ge=1e-6, le=1e6)]
-Boosts = Annotated[dict[Text, Factor], Meta(max_length=15)]
+_UpToMillion = Annotated[int, Meta(ge=1, le=1_000_000)]
+_TtlMs = Annotated[int, Meta(ge=0, le=1 << 50)]
+_ExpressionText = Annotated[str, Meta(min_length=1, max_length=MAX_CHARS)]
+_Boosts = Annotated[dict[_ExpressionText, BoostFactor], Meta(max_length=MAX_BOOSTS)]
 
 
+# Of the same name as the web's: the OpenAPI document shows it.
 class RequestFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A request as it is written: for a session, for `items`, or both."""
 
-    request_id: Id | None = None
-    session_id: Id | None = None
-    items: list[Id] | None = None
-    n: Few | None = None
-    exclude: list[Id] | None = None
-    m: Count | None = None
-    k: Count | None = None
-    last: Few | None = None
+    request_id: _Id | None = None
+    session_id: _Id | None = None
+    items: list[_Id] | None = None
+    n: UpTo10000 | None = None
+    exclude: list[_Id] | None = None
+    m: _UpToMillion | None = None
+    k: _UpToMillion | None = None
+    last: UpTo10000 | None = None
     seen: Literal["keep", "drop-current", "drop-session"] | None = None
     preset: str | None = None
     fallbacks: bool | None = None
-    ttl_ms: Millis | None = None
+    ttl_ms: _TtlMs | None = None
     model: str | None = None
-    filter: Text | None = None
-    allow: list[Id] | None = None
+    filter: _ExpressionText | None = None
+    allow: list[_Id] | None = None
     same_category: bool | None = None
-    max_per_category: Few | None = None
-    boost: Boosts | None = None
+    max_per_category: UpTo10000 | None = None
+    boost: _Boosts | None = None
     explain: bool | None = None
     hide_sessions: bool | None = None
 
@@ -57,17 +56,17 @@ _READ: Final[Callable[[bytes], RequestFields]] = msgspec.json.Decoder(RequestFie
 
 
 class RequestDecoder:
-    """Reads requests. Holds no state between them; threads may share one."""
+    """Reads requests. Keeps no state between them, so threads may share one."""
 
     fields: type[msgspec.Struct] = RequestFields
-    """What a request may hold, and within which limits."""
+    """The fields of a request, with their limits."""
 
     def __init__(self, *, max_id_chars: int = 512, max_record_bytes: int = 1 << 20) -> None:
         self._max_id_chars = max_id_chars
         self._max_record_bytes = max_record_bytes
 
     def decode(self, data: bytes) -> Request:
-        """The request in one JSON object. Raises DecodeError."""
+        """Return the request in one JSON object. Raises DecodeError."""
         if len(data) > self._max_record_bytes:
             raise DecodeError(
                 Reason.TOO_LARGE,
@@ -80,9 +79,9 @@ class RequestDecoder:
         return self._request(wire)
 
     def convert(self, fields: Mapping[str, object], *, strict: bool = True) -> Request:
-        """The request in *fields*; not *strict*, numbers and switches may be text. Raises msgspec.ValidationError.
+        """Return the request in *fields*; unless *strict*, numbers and switches may be text.
 
-        Also raises DecodeError, as `decode` does, for what a type cannot say.
+        Raises msgspec.ValidationError; and DecodeError, as `decode` does, for errors that no type expresses.
         """
         return self._request(msgspec.convert(fields, RequestFields, strict=strict))
 
@@ -117,10 +116,10 @@ class RequestDecoder:
             hide_sessions=bool(wire.hide_sessions),
         )
 
-    def _id(self, name: str, value: Id | None) -> str | None:
+    def _id(self, name: str, value: _Id | None) -> str | None:
         return None if value is None else identifier(name, value, self._max_id_chars)
 
-    def _ids(self, name: str, values: list[Id]) -> tuple[str, ...]:
+    def _ids(self, name: str, values: list[_Id]) -> tuple[str, ...]:
         return tuple(identifier(f"{name}[{i}]", value, self._max_id_chars) for i, value in enumerate(values))
 
 

@@ -1,8 +1,8 @@
 """Times as logs write them -> milliseconds since 1970 (UTC), exactly.
 
-Numbers are read as decimals, never as binary floats, so a second with three decimals is that very
-millisecond; what is finer is rounded to the nearest one, halves up. No locale, no clock, no local
-time zone: the same text is the same time on every machine.
+Numbers are read as decimals, never as binary floats, so a second with three decimals is exactly that millisecond. Finer
+times are rounded to the nearest millisecond, halves up. No locale, no clock, no local time zone: the same text is the
+same time on every machine.
 """
 
 import re
@@ -18,7 +18,7 @@ from stream_rec.errors import DecodeError, SettingsError
 __all__ = ["UNITS", "TimeReader", "time_reader"]
 
 TimeReader = Callable[[object], int]
-"""A time as found (text, number, datetime) -> ms. Raises DecodeError, not naming the field."""
+"""A time as text, number or datetime -> ms. Raises DecodeError, which does not name the field."""
 
 UNITS: Final = ("ms", "s", "us", "iso")
 
@@ -26,25 +26,25 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _HALF: Final = timedelta(microseconds=500)
 
-# ASCII digits only: int() reads those of every script, and underscores too.
+# ASCII digits only: int() reads the digits of every script, and underscores too.
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,3})?")
-# The part of ISO 8601 that fromisoformat reads alike in every Python since 3.11.
+# The part of ISO 8601 that fromisoformat reads in the same way in every Python since 3.11.
 _ISO: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?)"
     r" ?(Z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
-# %c %x %X ask the locale, %Z the machine's time zone.
+# %c %x %X depend on the locale, %Z on the time zone of the machine.
 _DIRECTIVES: Final = frozenset("YmdHMSfzjybBaAIp%")
 _MS_DIGITS: Final = 3
-# Wide enough for every number that _NUMBER lets in: nothing is rounded before we round.
+# Wide enough for every number that _NUMBER accepts: nothing is rounded too early.
 _EXACT: Final = Context(prec=1200, rounding=ROUND_FLOOR)
 
 
 def time_reader(unit: str, time_format: str | None = None) -> TimeReader:
-    """The reader for *unit*, or for a strptime *time_format*, which goes first.
+    """Return the reader for *unit*, or for a strptime *time_format*, which has precedence.
 
-    Raises SettingsError for a unit or a directive that is not known.
+    Raises SettingsError for an unknown unit or directive.
     """
     if time_format is not None:
         return _format_reader(time_format)
@@ -83,7 +83,7 @@ class _Number:
                 return _from_datetime(value)
             case Decimal():
                 return self._decimal(value, value)
-            case float():  # its shortest text: the decimal that its writer had in mind
+            case float():  # by its shortest text: the decimal that its writer meant
                 return self._decimal(Decimal(repr(value)), value)
         raise _wrong_type(self._expected, value)
 
@@ -142,7 +142,7 @@ def _iso(value: object) -> int:
         raise _not_iso(value)
     day, clock, zone = match.groups(default="")
     try:
-        # fromisoformat drops what is finer than microseconds, which rounding halves up survives.
+        # fromisoformat drops digits beyond microseconds; rounding halves up gives the same result without them.
         return _from_datetime(datetime.fromisoformat(f"{day}T{clock or '00:00'}{'' if zone in {'Z', 'UTC'} else zone}"))
     except ValueError:
         raise _not_iso(value) from None
@@ -176,7 +176,7 @@ def _format_reader(time_format: str) -> TimeReader:
 
 
 def _from_datetime(moment: datetime) -> int:
-    """Without an offset it is UTC."""
+    """Return the time of *moment*; without an offset it is UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     if moment < _EPOCH:

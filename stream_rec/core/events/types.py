@@ -1,4 +1,4 @@
-"""The records of the outside world as plain values. Knows nothing of bytes, names or units."""
+"""Outside records as plain values. Knows nothing of bytes, names or units."""
 
 import enum
 from typing import Annotated, Final
@@ -28,7 +28,7 @@ EXPIRED: Final = "expired"
 
 
 class Reason(enum.StrEnum):
-    """Why a record was not applied: the code in a dead letter."""
+    """The code in a dead letter: why a record was not applied."""
 
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
@@ -48,16 +48,16 @@ class Reason(enum.StrEnum):
 
 
 MAX_ID_CHARS: Final = 512
-"""Bounds what one visitor can make us remember. Real ids have 1 to 64 characters."""
+"""Limits the memory that one visitor can take. Real ids have 1 to 64 characters."""
 
-# The last millisecond of the year 9999: what datetime, ISO 8601 and people can still read.
+# The last millisecond of the year 9999, the last that datetime and ISO 8601 can express.
 MAX_TIME_MS: Final = 253_402_300_799_999
 
 _Text = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
-"""What a decoder lets in by its usual rules. Where an event is made of parts, nobody looks: those were checked."""
+"""An id or type under the default rules. Only decoding checks it; an event built from parts is not checked again."""
 
 
-# gc=False: these hold no containers, so the collector need not visit millions of them.
+# gc=False: these hold no containers, so the garbage collector need not visit millions of them.
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One visitor touched one item, at `timestamp` milliseconds since 1970 (UTC)."""
 
@@ -70,14 +70,14 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class Forget(msgspec.Struct, frozen=True, gc=False):
-    """Erase a session, a user's sessions, or both, as if they had never been seen."""
+    """Erase a session, a user's sessions, or both, as if they had never occurred."""
 
     session_id: str | None = None
     user_id: str | None = None
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A question: what next for a session, or after *items*? `None` takes the setting's value."""
+    """A request for recommendations in a session, or after *items*. `None` takes the value of the setting."""
 
     request_id: str | None = None
     session_id: str | None = None
@@ -91,19 +91,19 @@ class Request(msgspec.Struct, frozen=True):
     preset: str | None = None
     fallbacks: bool | None = None
     ttl_ms: int | None = None
-    """An answer that comes later than this after the request was written is of no use to who asked."""
+    """An answer later than this after the request was written is useless to the caller."""
     model: str | None = None
-    """The name of one of the models that run side by side; not the one that the session has, then."""
+    """The name of one of the running models, used in place of the session's own."""
     filter: str | None = None
-    """An expression over the catalogue's fields that holds for every item that comes."""
+    """An expression over the fields of the catalogue; only items for which it holds are recommended."""
     allow: tuple[str, ...] | None = None
-    """The only items that may come."""
+    """The only items that are allowed."""
     same_category: bool | None = None
     max_per_category: int | None = None
     boost: dict[str, float] | None = None
-    """Expression -> factor of the score of an item for which it holds."""
+    """Expression -> factor of the scores of items for which it holds."""
     explain: bool = False
-    """Say of each item why it is recommended."""
+    """Explain why each item is recommended."""
     hide_sessions: bool = False
     """Explain without the ids of other visitors' sessions."""
 
@@ -115,11 +115,11 @@ class Recommendation(msgspec.Struct, frozen=True, gc=False):
     score: float
     source: str
     why: Why | msgspec.UnsetType = msgspec.UNSET
-    """Where an explanation was asked for. Left out of the JSON otherwise."""
+    """Present if an explanation was requested, else left out of the JSON."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What is recommended, and the log position (`as_of`, `offsets`) it was computed at."""
+    """The recommendations, and the place in the log (`as_of`, `offsets`) that they were computed at."""
 
     session_id: str | None
     request_id: str | None
@@ -128,4 +128,4 @@ class Answer(msgspec.Struct, frozen=True):
     offsets: dict[str, int]
     model: str
     reason: str | msgspec.UnsetType = msgspec.UNSET
-    """Why there are no items although there could be: `expired`. Left out of the JSON otherwise."""
+    """`expired` if there are no items for that reason, else left out of the JSON."""

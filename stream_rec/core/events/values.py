@@ -1,4 +1,4 @@
-"""Single values of a record: ids, and how a wrong value is told. Shared by events and requests."""
+"""Single values of a record: ids, and how messages show a wrong value. Shared by events and requests."""
 
 from decimal import Decimal
 from typing import Final
@@ -12,7 +12,7 @@ _SHOWN_CHARS: Final = 40
 
 
 def found(value: object) -> str:
-    """*value* as a message shows it: short, and in JSON's words."""
+    """Return *value* as messages show it: short, and in the words of JSON."""
     match value:
         case None:
             return "null"
@@ -31,9 +31,9 @@ def found(value: object) -> str:
 
 
 def identifier(name: str, value: object, max_chars: int) -> str:
-    """The text of an id. A whole number is its decimal text: many logs number their items."""
+    """Return the text of an id. A whole number gives its decimal text: many logs number their items."""
     if type(value) is int or (isinstance(value, Decimal) and value.as_tuple().exponent == 0):
-        value = str(value)  # the parser bounds an int's digits, so this neither fails nor lasts
+        value = str(value)  # the parser limits the digits of an int, so this is fast and cannot fail
     if type(value) is not str:
         raise DecodeError(Reason.WRONG_TYPE, f"{name}: expected text or a whole number, found {found(value)}")
     if not value:
@@ -49,7 +49,7 @@ def identifier(name: str, value: object, max_chars: int) -> str:
 
 
 def _refuse_surrogates(name: str, value: str) -> None:
-    """Half a surrogate pair is text to Python, but has no UTF-8, so it could never be answered."""
+    """Refuse half a surrogate pair: Python accepts it as text, but it has no UTF-8, so no answer could hold it."""
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -1,6 +1,6 @@
-"""Why an item was recommended, as plain values. What the numbers mean is written in docs/reference/records.md.
+"""Why an item was recommended, as plain values. docs/reference/records.md explains the numbers.
 
-Knows nothing of how they come about. A field that does not apply is UNSET, and is not in the JSON.
+Knows nothing of how they are computed. A field that does not apply is UNSET and is left out of the JSON.
 """
 
 import msgspec
@@ -20,9 +20,9 @@ __all__ = [
 ]
 
 
-# gc=False: trees that are never changed have no cycles for the collector to find.
+# gc=False: immutable trees have no cycles for the garbage collector to find.
 class Shared(msgspec.Struct, frozen=True, gc=False):
-    """An item that the query and a neighbour share; `position` is its newest in the query, from 1, the oldest."""
+    """An item that the query and a neighbour share; `position` is its newest place in the query, from 1, the oldest."""
 
     item_id: str
     position: int
@@ -30,14 +30,14 @@ class Shared(msgspec.Struct, frozen=True, gc=False):
 
 
 class SharedOthers(msgspec.Struct, frozen=True, gc=False):
-    """What else they share."""
+    """The shared items that are not listed."""
 
     items: int
     weight: float
 
 
 class Elsewhere(msgspec.Struct, frozen=True, gc=False):
-    """Where else the neighbour holds the item, if each place counts: how often, and place x direction summed up."""
+    """The other places of the item in the neighbour, if each counts: how many, and the sum of place x direction."""
 
     times: int
     factor: float
@@ -51,9 +51,9 @@ class Neighbour(msgspec.Struct, frozen=True, gc=False):
     """
 
     session_id: str | None
-    """None where it is hidden."""
+    """None if it is hidden."""
     age_ms: int
-    """Of its last event, from the watermark."""
+    """From its last event to the watermark."""
     similarity: float
     shared: list[Shared]
     """Newest first."""
@@ -62,7 +62,7 @@ class Neighbour(msgspec.Struct, frozen=True, gc=False):
     step: int
     match: float
     distance: int
-    """Places from the newest shared item to this one in the neighbour; negative: before it."""
+    """Places from the newest shared item to this item in the neighbour; negative: before it."""
     place: float
     direction: float
     share: float
@@ -101,11 +101,11 @@ class ByNeighbours(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag=
     repeats: float | UnsetType = UNSET
     """Factor of the session's own items."""
     boost: float | UnsetType = UNSET
-    """Factor of whoever runs the shop."""
+    """Factor that rules give the item."""
 
 
 class ByTheLast(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="followed"):
-    """It came right after the query's last item so many times, in the sessions looked at."""
+    """The item came `count` times right after the last item of the query, in the newest sessions that hold that."""
 
     after: str
     count: int
@@ -113,7 +113,7 @@ class ByTheLast(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="fo
 
 
 class ByPopularity(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="popular"):
-    """So many events had it lately, one `half_life_ms` old counting half."""
+    """The item had `count` recent events, where an event of the age `half_life_ms` counts half."""
 
     count: float
     half_life_ms: int

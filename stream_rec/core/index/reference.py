@@ -1,8 +1,8 @@
-"""The same, plainly: store, model and fallbacks in plain Python, to be read beside the papers.
+"""Store, model and fallbacks in plain Python, to be read beside the papers.
 
-Slow on purpose: an answer is computed from all retained sessions, from scratch, by the definitions of the design.
-Property tests hold the compiled index against it after every event. Sums are taken in the kernel's order (query items
-newest first, neighbours newest first), so that scores must agree to the bit.
+Slow on purpose: each answer is computed from all retained sessions, by the definitions of the design. Property tests
+compare the compiled index with it after every event. It sums in the kernel's order (query items newest first,
+neighbours newest first), so that scores must agree to the bit.
 """
 
 import math
@@ -15,16 +15,15 @@ from xxhash import xxh3_64_intdigest
 from stream_rec.core.events import Event
 from stream_rec.core.index.kernel.arithmetic import exp, ln
 from stream_rec.core.index.kernel.state import DECAY
-from stream_rec.core.limits import Limits
+from stream_rec.core.limits import DAY_MS, Limits
 
-__all__ = ["Near", "Query", "ReferenceStore", "Scored", "Terms"]
+__all__ = ["Near", "ReferenceQuery", "ReferenceStore", "Scored", "StoredEvent", "Terms", "hash_of"]
 
-DAY_MS = 86_400_000
-MOST_PLACES = 1024
+_MOST_PLACES = 1024
 
 
-class Visit(NamedTuple):
-    """An event as its session keeps it."""
+class StoredEvent(NamedTuple):
+    """An event as a session stores it."""
 
     time: int
     item: str
@@ -40,7 +39,7 @@ class Scored(NamedTuple):
 
 
 class Near(NamedTuple):
-    """A neighbour: its similarity, the newest item of the query that it shares, and that one's step."""
+    """A neighbour: its similarity, the newest item of the query that it shares, and the step of that item."""
 
     session: str
     similarity: float
@@ -48,8 +47,8 @@ class Near(NamedTuple):
     step: int
 
 
-class Query(NamedTuple):
-    """One point of the parameter space, the formulas given as functions; see `recommend.Model` for what they mean."""
+class ReferenceQuery(NamedTuple):
+    """One point of the parameter space, with formulas as functions; see `model.Model` for their meaning."""
 
     m: int
     k: int
@@ -80,7 +79,7 @@ class Query(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What may come, how many of a category, and what weighs more; all rules together, as they hold for one query."""
+    """All rules of one query together: which items are allowed, how many of a category, and which are boosted."""
 
     allowed: Callable[[str], bool] = lambda _: True
     factor: Callable[[str], float] = lambda _: 1.0
@@ -95,14 +94,14 @@ def hash_of(name: str) -> int:
 
 
 def mixed(word: int) -> int:
-    """Return 64 bits that look random, other ones for each *word* of 64 bits (the finalizer of SplitMix64)."""
+    """Return *word* mixed to 64 bits that look random: the finaliser of SplitMix64."""
     word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9 % (1 << 64)
     word = (word ^ (word >> 27)) * 0x94D049BB133111EB % (1 << 64)
     return word ^ (word >> 31)
 
 
 class ReferenceStore:
-    """Retained sessions by id, and everything else worked out from them when asked."""
+    """Retained sessions by id; everything else is computed from them when asked for."""
 
     def __init__(
         self,
@@ -115,7 +114,7 @@ class ReferenceStore:
         self.deny = set(deny)
         self.type_weights = type_weights or {}
         self.cost = cost
-        self.sessions: dict[str, list[Visit]] = {}
+        self.sessions: dict[str, list[StoredEvent]] = {}
         self.users: dict[str, set[str]] = {}
         self.ids: dict[str, tuple[int, str]] = {}
         self.watermark: int | None = None
@@ -135,10 +134,10 @@ class ReferenceStore:
         self.watermark = event.timestamp if self.watermark is None else max(self.watermark, event.timestamp)
         if session_id in self.sessions and self._is_over(session_id, event.timestamp):
             self._drop(session_id)
-        visits = self.sessions.setdefault(session_id, [])
-        visits.append(Visit(event.timestamp, event.item_id, event.type))
-        visits.sort(key=lambda visit: visit.time)  # stable: equal times stay in log order
-        del visits[: -limits.max_session_events]
+        stored = self.sessions.setdefault(session_id, [])
+        stored.append(StoredEvent(event.timestamp, event.item_id, event.type))
+        stored.sort(key=lambda each: each.time)  # stable: equal times stay in log order
+        del stored[: -limits.max_session_events]
         if event.user_id is not None:
             self.users.setdefault(session_id, set()).add(event.user_id)
         self._evict()
@@ -183,7 +182,7 @@ class ReferenceStore:
     # --- the order and the counts
 
     def key(self, session_id: str) -> tuple[int, int]:
-        """Return the place of a session in the total order."""
+        """Return the key of a session in the total order."""
         return self.sessions[session_id][-1].time, hash_of(session_id)
 
     def oldest_first(self) -> list[str]:
@@ -196,7 +195,7 @@ class ReferenceStore:
 
     def items(self, session_id: str) -> set[str]:
         """Return the distinct items of a session."""
-        return {visit.item for visit in self.sessions[session_id]}
+        return {event.item for event in self.sessions[session_id]}
 
     def df(self, item: str) -> int:
         """Return how many retained sessions hold *item*."""
@@ -205,21 +204,21 @@ class ReferenceStore:
     # --- answers
 
     def answer_session(
-        self, session_id: str, query: Query, exclude: Sequence[str] = (), terms: Terms | None = None
+        self, session_id: str, query: ReferenceQuery, exclude: Sequence[str] = (), terms: Terms | None = None
     ) -> list[Scored]:
         """Answer for a session from its own events."""
-        events = [visit.item for visit in self.sessions.get(session_id, [])]
+        events = [event.item for event in self.sessions.get(session_id, [])]
         return self.answer(events, query, own=session_id, exclude=exclude, terms=terms)
 
     def answer(
         self,
         events: Sequence[str],
-        query: Query,
+        query: ReferenceQuery,
         own: str | None = None,
         exclude: Sequence[str] = (),
         terms: Terms | None = None,
     ) -> list[Scored]:
-        """Answer for the items *events*, oldest first; session *own* is nobody's neighbour."""
+        """Answer for the items *events*, oldest first; session *own* may not be a neighbour."""
         terms = terms or Terms()
         blocked = self.deny | set(exclude) | self._not_allowed(terms, events[-1] if events else None)
         if query.seen == "drop-session":
@@ -241,19 +240,19 @@ class ReferenceStore:
         return answer
 
     def _not_allowed(self, terms: Terms, current: str | None) -> set[str]:
-        """Return the items, of all that are held, that the rules keep out."""
-        held = {visit.item for visits in self.sessions.values() for visit in visits}
-        gone = {item for item in held if not terms.allowed(item)}
+        """Return the items of retained sessions that the rules exclude."""
+        retained = {event.item for stored in self.sessions.values() for event in stored}
+        gone = {item for item in retained if not terms.allowed(item)}
         category = None if current is None else terms.category(current)
         if terms.same_category and category is not None:
-            gone |= {item for item in held if terms.category(item) != category}
+            gone |= {item for item in retained if terms.category(item) != category}
         return gone
 
     @staticmethod
     def _add_best(
         answer: list[Scored], scores: dict[str, float], source: str, blocked: set[str], n: int, terms: Terms
     ) -> None:
-        """Add the best of *scores* in order, skipping what is in the answer, and what there is enough of."""
+        """Add the best of *scores* in order, without items that are in the answer, and without full categories."""
         weighed = [(score * terms.factor(item), hash_of(item), item) for item, score in scores.items()]
         for score, _, item in sorted(weighed, reverse=True):
             category = terms.category(item)
@@ -267,7 +266,7 @@ class ReferenceStore:
             ):
                 answer.append(Scored(item, score, source))
 
-    def neighbours(self, events: Sequence[str], query: Query, own: str | None) -> list[Near]:
+    def neighbours(self, events: Sequence[str], query: ReferenceQuery, own: str | None) -> list[Near]:
         """Return the neighbours of the items *events*, of which there are at most `last`, newest first."""
         length = len(events)
         newest_place = {item: i for i, item in enumerate(events, 1)}
@@ -290,7 +289,7 @@ class ReferenceStore:
         steps = {each: length - newest_place[shared[each]] + 1 for each in neighbours}
         return [Near(each, similarity[each], shared[each], steps[each]) for each in neighbours]
 
-    def _from_neighbours(self, events: list[str], query: Query, own: str | None) -> dict[str, float]:
+    def _from_neighbours(self, events: list[str], query: ReferenceQuery, own: str | None) -> dict[str, float]:
         neighbours = self.neighbours(events, query, own)
         base = {each.session: each.similarity * query.match(each.step) for each in neighbours}
         votes = 0.0  # not by sum(), which rounds better than one by one from Python 3.12 on
@@ -317,8 +316,10 @@ class ReferenceStore:
         factor = (repeats * new) / (others * old)
         return {item: score * factor if item in seen else score for item, score in scores.items()}
 
-    def _rules(self, events: list[str], query: Query, own: str | None, votes: float) -> tuple[dict[str, float], float]:
-        """Return the items' scores by sequential rules, and what a neighbour's vote counts beside them."""
+    def _rules(
+        self, events: list[str], query: ReferenceQuery, own: str | None, votes: float
+    ) -> tuple[dict[str, float], float]:
+        """Return the scores of items by sequential rules, and the weight of a neighbour's vote beside them."""
         scores: dict[str, float] = {}
         if query.rules == 0.0 or not events:
             return scores, 1.0
@@ -326,12 +327,12 @@ class ReferenceStore:
         holders = [each for each in self.newest_first() if each != own and current in self.items(each)]
         n_found = 0
         for each in holders[: query.rules_m]:
-            visits = [visit.item for visit in self.sessions[each]]
+            stored = [event.item for event in self.sessions[each]]
             pairs = [
-                (visits[after], query.rule(after - place))
-                for place, item in enumerate(visits)
-                for after in range(place + 1, len(visits))
-                if item == current != visits[after] and query.rule(after - place) > 0.0
+                (stored[after], query.rule(after - place))
+                for place, item in enumerate(stored)
+                for after in range(place + 1, len(stored))
+                if item == current != stored[after] and query.rule(after - place) > 0.0
             ]
             for follower, value in pairs:
                 scores[follower] = scores.get(follower, 0.0) + value
@@ -340,33 +341,33 @@ class ReferenceStore:
             return scores, 1.0
         return scores, (1.0 - query.rules) * n_found / (query.rules * (votes if votes > 0.0 else 1.0))
 
-    def _passes(self, session_id: str, query: Query) -> bool:
-        visits = self.sessions[session_id]
-        total = self._weight_of(visits)
-        has_type = not query.require_type or any(visit.type in query.require_type for visit in visits)
-        return has_type and total >= query.min_type_weight * len(visits)
+    def _passes(self, session_id: str, query: ReferenceQuery) -> bool:
+        stored = self.sessions[session_id]
+        total = self._weight_of(stored)
+        has_type = not query.require_type or any(event.type in query.require_type for event in stored)
+        return has_type and total >= query.min_type_weight * len(stored)
 
-    def _sampling_key(self, session_id: str, query: Query, n_shared: int) -> tuple[float, tuple[int, int]]:
-        """Return what a session is sampled by, the larger first; of equal keys the newer first."""
+    def _sampling_key(self, session_id: str, query: ReferenceQuery, n_shared: int) -> tuple[float, tuple[int, int]]:
+        """Return the key that a session is sampled by, the larger first; of equal keys the newer first."""
         return {
             "common-items": lambda: float(n_shared),
             "random": lambda: float(mixed(hash_of(session_id) ^ mixed(query.sampling_seed)) >> 11),
             "weighted-events": lambda: self._mean_weight(session_id, query),
         }[query.sampling](), self.key(session_id)
 
-    def _mean_weight(self, session_id: str, query: Query) -> float:
-        visits = self.sessions[session_id]
-        mean = self._weight_of(visits) / len(visits)
-        earns = any(visit.type in query.bonus_type for visit in visits)
+    def _mean_weight(self, session_id: str, query: ReferenceQuery) -> float:
+        stored = self.sessions[session_id]
+        mean = self._weight_of(stored) / len(stored)
+        earns = any(event.type in query.bonus_type for event in stored)
         return mean + query.bonus if earns else mean
 
-    def _weight_of(self, visits: list[Visit]) -> float:
+    def _weight_of(self, stored: list[StoredEvent]) -> float:
         total = 0.0
-        for visit in visits:
-            total += self.type_weights.get(visit.type, 1.0)
+        for event in stored:
+            total += self.type_weights.get(event.type, 1.0)
         return total
 
-    def _similarity(self, session_id: str, items: list[str], weights: dict[str, float], query: Query) -> float:
+    def _similarity(self, session_id: str, items: list[str], weights: dict[str, float], query: ReferenceQuery) -> float:
         total = 0.0
         for item in items:
             if item in self.items(session_id):
@@ -384,17 +385,19 @@ class ReferenceStore:
             total *= exp(-float(age) / (query.age_days * DAY_MS))
         return total
 
-    def _add_items(self, session_id: str, base: float, shared: str, query: Query, scores: dict[str, float]) -> None:
-        places = [(visit.item, place) for place, visit in enumerate(self.sessions[session_id])]
+    def _add_items(
+        self, session_id: str, base: float, shared: str, query: ReferenceQuery, scores: dict[str, float]
+    ) -> None:
+        places = [(event.item, place) for place, event in enumerate(self.sessions[session_id])]
         newest = dict(places)
         for item, place in places if query.every_time else newest.items():
-            value = base * query.place(min(abs(place - newest[shared]), MOST_PLACES - 1))
+            value = base * query.place(min(abs(place - newest[shared]), _MOST_PLACES - 1))
             if place < newest[shared]:
                 value *= query.direction
             if value > 0.0:
                 scores[item] = scores.get(item, 0.0) + value
 
-    def _weighed(self, item: str, score: float, query: Query) -> float:
+    def _weighed(self, item: str, score: float, query: ReferenceQuery) -> float:
         if query.idf == "none":
             return score
         idf = ln(float(len(self.sessions)) / float(self.df(item)))
@@ -406,8 +409,8 @@ class ReferenceStore:
         scores: dict[str, float] = {}
         holders = [each for each in self.newest_first() if each != own and item in self.items(each)]
         for each in holders[:m]:
-            visits = self.sessions[each]
-            for before, after in pairwise(visits):
+            stored = self.sessions[each]
+            for before, after in pairwise(stored):
                 if before.item == item != after.item:
                     scores[after.item] = scores.get(after.item, 0.0) + 1.0
         return scores
@@ -418,11 +421,11 @@ class ReferenceStore:
             return {}
         step_ms = max(1, self.limits.popular_half_life_ms // 2)
         counts: dict[str, list[int]] = {}
-        for visits in self.sessions.values():
-            for visit in visits:
-                age = self.watermark // step_ms - visit.time // step_ms
+        for stored in self.sessions.values():
+            for event in stored:
+                age = self.watermark // step_ms - event.time // step_ms
                 if age < len(DECAY):
-                    counts.setdefault(visit.item, [0] * len(DECAY))[age] += 1
+                    counts.setdefault(event.item, [0] * len(DECAY))[age] += 1
         scores = {}
         for item, ages in counts.items():
             total = 0.0

@@ -1,9 +1,8 @@
-"""Why an item was recommended: the neighbours the kernel chose, and what each gave it, factor by factor.
+"""Why an item was recommended: the neighbours that the kernel chose, and what each contributed, factor by factor.
 
-Worked out once more from the state that was asked and from what the kernel left of the query (`ExplainTrace`):
-neighbours, similarities and the two factors that depend on all items come from there, all other factors from the
-formulas. Whole columns at a time, since a neighbour may have ten thousand events. Pure: reads the index, and changes
-nothing.
+Computed again from the unchanged state and the trace of the query (`ExplainTrace`): neighbours, similarities and the
+two factors that depend on all items come from the trace, all other factors from the formulas. It works on whole
+columns, since a neighbour may have ten thousand events. Pure: reads the index, and changes nothing.
 """
 
 import math
@@ -11,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import UNSET, UnsetType
 
+from stream_rec.core.dtypes import F64, I64
 from stream_rec.core.events import (
     ByNeighbours,
     ByPopularity,
@@ -26,58 +25,55 @@ from stream_rec.core.events import (
     SharedOthers,
     Why,
 )
-from stream_rec.core.index import ExplainTrace, Index, Parameters, SessionEvents, exp, field, ln
+from stream_rec.core.index import ExplainTrace, IndexView, Parameters, SessionEvents, exp, field, ln
 
 __all__ = ["EXPLAINED", "AnsweredQuery", "Explaining", "Names", "ScoredItem", "explain"]
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-
 EXPLAINED: Final = 50
-"""Items of an answer that are explained. With ten neighbours each, and ten shared items of 40 characters to each of
-those, they take some 600 kB of JSON; a topic takes records of 1 MB unless told otherwise."""
-NO_BOOSTS: Final[Mapping[int, float]] = {}
+"""Items of an answer that are explained. With ten neighbours each, and ten shared items of 40 characters for each of
+those, they take some 600 kB of JSON; by default a topic takes records of up to 1 MB."""
+_NO_BOOSTS: Final[Mapping[int, float]] = {}
 
 
 class Explaining(NamedTuple):
-    """How much is told."""
+    """How detailed an explanation is."""
 
     most: int | None = 10
-    """Neighbours listed with each item, and shared items listed with each neighbour; the rest is summed up."""
+    """Most neighbours of an item, and most shared items of a neighbour, that are listed; the rest is summed up."""
 
     hide_sessions: bool = False
-    """Leave out the ids of the neighbours, who are other visitors."""
+    """Leave out the session ids of the neighbours, which belong to other visitors."""
 
 
 class Names(NamedTuple):
-    """From numbers to ids."""
+    """From ordinals to ids."""
 
     items: Sequence[str | None]
     sessions: Sequence[str | None]
 
-    def item(self, number: int) -> str:
+    def item(self, ordinal: int) -> str:
         """Return the id of an item in use."""
-        return str(self.items[number])
+        return str(self.items[ordinal])
 
-    def session(self, slot: int) -> str:
+    def session(self, ordinal: int) -> str:
         """Return the id of a retained session."""
-        return str(self.sessions[slot])
+        return str(self.sessions[ordinal])
 
 
 class AnsweredQuery(NamedTuple):
-    """A query that the index answered just now, in numbers."""
+    """The last query that the index answered, in ordinals."""
 
     p: Parameters
     seen: Sequence[int]
-    """The items of the session, or of the query where it brought its own: all of them, oldest first."""
+    """All items of the session, or of the query if it brought its own, oldest first."""
     own: int
-    """The session that is nobody's neighbour, -1 for none."""
-    boosts: Mapping[int, float] = NO_BOOSTS
-    """What a rule multiplied the scores of items by."""
+    """The session that may not be a neighbour, -1 for none."""
+    boosts: Mapping[int, float] = _NO_BOOSTS
+    """The factors that rules gave the scores of items."""
 
 
 class ScoredItem(NamedTuple):
-    """An item of the answer, in numbers."""
+    """An item of the answer, by ordinal."""
 
     item: int
     score: float
@@ -85,78 +81,80 @@ class ScoredItem(NamedTuple):
 
 
 def explain(
-    index: Index, names: Names, asked: AnsweredQuery, items: Sequence[ScoredItem], how: Explaining
+    view: IndexView, names: Names, asked: AnsweredQuery, items: Sequence[ScoredItem], how: Explaining
 ) -> list[Why]:
-    """Return why each of *items* is in the answer to *asked*, the last query that *index* answered.
+    """Return why each of *items* is in the answer to *asked*, the last query that the index of *view* answered.
 
     Some milliseconds; O(events of the neighbours and of the sessions that rules were counted in).
     """
     wanted = np.array([each.item for each in items if each.source == field.NEIGHBOURS], np.int64)
-    teller = _Teller(index, names, asked, how, wanted) if wanted.size else None
+    explainer = _Explainer(view, names, asked, how, wanted) if wanted.size else None
     reasons: list[Why] = []
     for item, score, source in items:
-        if teller is not None and source == field.NEIGHBOURS:
-            reasons.append(teller.why(item))
+        if explainer is not None and source == field.NEIGHBOURS:
+            reasons.append(explainer.why(item))
             continue
         boost = asked.boosts.get(item)
-        count, told = (score, UNSET) if boost is None else (score / boost, boost)
+        count, factor = (score, UNSET) if boost is None else (score / boost, boost)
         if source == field.FOLLOWED:
-            reasons.append(ByTheLast(names.item(asked.seen[-1]), round(count), told))
+            reasons.append(ByTheLast(names.item(asked.seen[-1]), round(count), factor))
         else:
-            reasons.append(ByPopularity(count, index.limits.popular_half_life_ms, told))
+            reasons.append(ByPopularity(count, view.limits.popular_half_life_ms, factor))
     return reasons
 
 
-class _Gift(NamedTuple):
-    """What one neighbour gives one item."""
+class _Contribution(NamedTuple):
+    """What one neighbour contributes to the score of one item."""
 
     neighbour: int
-    """Its place in the trail."""
+    """Its place in the trace."""
     share: float
     distance: int
     place: float
     direction: float
     times: int
-    """Places that count beside the newest."""
+    """Number of places that count, besides the newest."""
     factor: float
-    """Their place x direction, summed up."""
+    """Sum of place x direction over those places."""
 
 
-class _Teller:
-    """Explains items that neighbours and rules gave, from columns made once for all of them."""
+class _Explainer:
+    """Explains items that come from neighbours and rules, from columns computed once for all of them."""
 
-    def __init__(self, index: Index, names: Names, asked: AnsweredQuery, how: Explaining, wanted: I64) -> None:
-        self._index, self._names, self._asked, self._how = index, names, asked, how
-        self._trail = trail = index.trail()
-        self._match = asked.p.match[np.minimum(trail.step, asked.p.match.size - 1)]
-        visits = index.visits_of(trail.slot)
-        self._held = _held(trail, visits)
-        self._query = list(zip(trail.item.tolist(), trail.item_step.tolist(), trail.weight.tolist(), strict=True))
-        self._norm = _norm(asked.p, trail)
-        self._gifts = _gifts(asked.p, trail, visits, trail.similarity * self._match * trail.mix, wanted)
-        self._rules = _rules(index, asked, wanted) if trail.holders else {}
+    def __init__(self, view: IndexView, names: Names, asked: AnsweredQuery, how: Explaining, wanted: I64) -> None:
+        self._view, self._names, self._asked, self._how = view, names, asked, how
+        self._trace = trace = view.trace()
+        self._match = asked.p.match[np.minimum(trace.step, asked.p.match.size - 1)]
+        events = view.session_events(trace.session)
+        self._shared_items = _shared_items(trace, events)
+        self._query = list(zip(trace.item.tolist(), trace.item_step.tolist(), trace.weight.tolist(), strict=True))
+        self._norm = _norm(asked.p, trace)
+        self._contributions = _contributions(asked.p, trace, events, trace.similarity * self._match * trace.mix, wanted)
+        self._rules = _rules(view, asked, wanted) if trace.holders else {}
         self._similar: dict[int, _Similar] = {}
 
     def why(self, item: int) -> Why:
-        """Return the shares of *item*."""
+        """Return the explanation of *item*."""
         how, factors = self._how, self._factors(item)
         factor = factors.product
-        gifts = sorted(self._gifts.get(item, ()), key=lambda gift: (-gift.share, gift.neighbour))
-        told = [self._neighbour(gift, factor) for gift in gifts[: how.most]]
-        rest = [gift.share * factor for gift in gifts[len(told) :]]
+        contributions = sorted(
+            self._contributions.get(item, ()), key=lambda contribution: (-contribution.share, contribution.neighbour)
+        )
+        listed = [self._neighbour(contribution, factor) for contribution in contributions[: how.most]]
+        rest = [contribution.share * factor for contribution in contributions[len(listed) :]]
         others = Others(len(rest), sum(rest)) if rest else UNSET
         rules = self._ruled(item, factor)
-        total = sum(each.share for each in told)
+        total = sum(each.share for each in listed)
         total += 0.0 if others is UNSET else others.share
         total += 0.0 if rules is UNSET else rules.share
-        mix = self._trail.mix if self._trail.holders and gifts else UNSET
-        return ByNeighbours(total, told, factors.idf, others, rules, mix, factors.repeats, factors.boost)
+        mix = self._trace.mix if self._trace.holders and contributions else UNSET
+        return ByNeighbours(total, listed, factors.idf, others, rules, mix, factors.repeats, factors.boost)
 
     def _factors(self, item: int) -> "_Factors":
         repeats: float | UnsetType = UNSET
         if self._asked.p.whole[field.REPEATS] and item in self._asked.seen:
-            repeats = self._trail.repeats
-        return _Factors(_idf(self._index, self._asked.p, item), repeats, self._asked.boosts.get(item, UNSET))
+            repeats = self._trace.repeats
+        return _Factors(_idf(self._view, self._asked.p, item), repeats, self._asked.boosts.get(item, UNSET))
 
     def _ruled(self, item: int, factor: float) -> Ruled | UnsetType:
         if item not in self._rules:
@@ -164,49 +162,49 @@ class _Teller:
         weight, sessions = self._rules[item]
         return Ruled(self._names.item(self._asked.seen[-1]), sessions, weight, weight * factor)
 
-    def _neighbour(self, gift: _Gift, factor: float) -> Neighbour:
-        at = gift.neighbour
-        trail, similar = self._trail, self._similar_of(at)
+    def _neighbour(self, contribution: _Contribution, factor: float) -> Neighbour:
+        at = contribution.neighbour
+        trace, similar = self._trace, self._similar_of(at)
         return Neighbour(
             similar.session_id,
             similar.age_ms,
-            float(trail.similarity[at]),
+            float(trace.similarity[at]),
             similar.shared,
             similar.normalise,
             similar.age,
-            int(trail.step[at]),
+            int(trace.step[at]),
             float(self._match[at]),
-            gift.distance,
-            gift.place,
-            gift.direction,
-            gift.share * factor,
-            Elsewhere(gift.times, gift.factor) if gift.times else UNSET,
+            contribution.distance,
+            contribution.place,
+            contribution.direction,
+            contribution.share * factor,
+            Elsewhere(contribution.times, contribution.factor) if contribution.times else UNSET,
             similar.others,
         )
 
     def _similar_of(self, at: int) -> "_Similar":
-        """Return what does not depend on the item; a neighbour is mostly listed with several."""
+        """Return the part that does not depend on the item, cached: most neighbours are listed with several items."""
         if at not in self._similar:
             self._similar[at] = self._similarity(at)
         return self._similar[at]
 
     def _similarity(self, at: int) -> "_Similar":
-        index, trail, p, how = self._index, self._trail, self._asked.p, self._how
-        slot = int(trail.slot[at])
-        record = index.state.session[slot]
+        view, trace, p, how = self._view, self._trace, self._asked.p, self._how
+        session = int(trace.session[at])
+        record = view.state.session[session]
         is_cosine = p.whole[field.NORMALISE] == field.NORMALISE_COSINE
-        age_ms = index.counter(field.WATERMARK) - int(record["last"])
+        age_ms = view.counter(field.WATERMARK) - int(record["last"])
         shared = [
-            Shared(self._names.item(item), trail.length - step + 1, weight)
+            Shared(self._names.item(item), trace.length - step + 1, weight)
             for item, step, weight in self._query
-            if item in self._held[at]
+            if item in self._shared_items[at]
         ]
-        told = shared[: how.most]
-        rest = shared[len(told) :]
+        listed = shared[: how.most]
+        rest = shared[len(listed) :]
         return _Similar(
-            None if how.hide_sessions else self._names.session(slot),
+            None if how.hide_sessions else self._names.session(session),
             age_ms,
-            told,
+            listed,
             SharedOthers(len(rest), sum(each.weight for each in rest)) if rest else UNSET,
             1.0 / (self._norm * (math.sqrt(record["items"]) if is_cosine else 1.0)),
             exp(-float(age_ms) / float(p.real[field.AGE])) if p.real[field.AGE] > 0.0 else 1.0,
@@ -214,7 +212,7 @@ class _Teller:
 
 
 class _Similar(NamedTuple):
-    """A neighbour, whatever the item."""
+    """The part of a neighbour that does not depend on the item."""
 
     session_id: str | None
     age_ms: int
@@ -225,7 +223,7 @@ class _Similar(NamedTuple):
 
 
 class _Factors(NamedTuple):
-    """What all shares of an item are multiplied by."""
+    """The factors of all shares of an item."""
 
     idf: float
     repeats: float | UnsetType
@@ -233,95 +231,102 @@ class _Factors(NamedTuple):
 
     @property
     def product(self) -> float:
-        """All of them at once."""
+        """Their product."""
         repeats = 1.0 if self.repeats is UNSET else self.repeats
         boost = 1.0 if self.boost is UNSET else self.boost
         return self.idf * repeats * boost
 
 
-def _idf(index: Index, p: Parameters, item: int) -> float:
+def _idf(view: IndexView, p: Parameters, item: int) -> float:
     kind = p.whole[field.IDF]
     if kind == field.IDF_NONE:
         return 1.0
-    idf = ln(float(index.counter(field.N_SESSIONS)) / float(index.state.item["df"][item]))
+    idf = ln(float(view.counter(field.N_SESSIONS)) / float(view.state.item["df"][item]))
     if kind == field.IDF_ADDED:
         return 1.0 + float(p.real[field.IDF_FACTOR]) * idf
     return idf if idf > 0.0 else 1.0
 
 
-def _norm(p: Parameters, trail: ExplainTrace) -> float:
-    """Return the query's part of what the sum of shared weights is divided by."""
+def _norm(p: Parameters, trace: ExplainTrace) -> float:
+    """Return the query's part of the divisor of similarity."""
     kind = p.whole[field.NORMALISE]
     if kind == field.NORMALISE_QUERY:
-        return float(trail.item.size)
-    return math.sqrt(np.square(trail.weight).sum()) if kind == field.NORMALISE_COSINE else 1.0
+        return float(trace.item.size)
+    return math.sqrt(np.square(trace.weight).sum()) if kind == field.NORMALISE_COSINE else 1.0
 
 
-def _held(trail: ExplainTrace, visits: SessionEvents) -> list[set[int]]:
+def _shared_items(trace: ExplainTrace, events: SessionEvents) -> list[set[int]]:
     """Return the items that each neighbour shares with the query."""
-    held: list[set[int]] = [set() for _ in range(trail.slot.size)]
-    is_shared = visits.is_newest & np.isin(visits.item, trail.item)
-    for at, item in zip(visits.session[is_shared].tolist(), visits.item[is_shared].tolist(), strict=True):
-        held[at].add(item)
-    return held
+    shared: list[set[int]] = [set() for _ in range(trace.session.size)]
+    is_shared = events.is_newest & np.isin(events.item, trace.item)
+    for at, item in zip(events.session[is_shared].tolist(), events.item[is_shared].tolist(), strict=True):
+        shared[at].add(item)
+    return shared
 
 
-def _gifts(
-    p: Parameters, trail: ExplainTrace, visits: SessionEvents, votes: F64, wanted: I64
-) -> dict[int, list[_Gift]]:
-    """Return what neighbours with these *votes* give each *wanted* item, newest neighbour first."""
-    by_step = np.full(trail.length + 1, -1, np.int64)
-    by_step[trail.item_step] = trail.item
-    is_anchor = visits.is_newest & (visits.item == by_step[trail.step][visits.session])
-    anchor = np.zeros(trail.slot.size, np.int64)
-    anchor[visits.session[is_anchor]] = visits.place[is_anchor]
-    counts = np.isin(visits.item, wanted) & (votes > 0.0)[visits.session]
+def _contributions(
+    p: Parameters, trace: ExplainTrace, events: SessionEvents, votes: F64, wanted: I64
+) -> dict[int, list[_Contribution]]:
+    """Return what neighbours with these *votes* contribute to each *wanted* item, newest neighbour first."""
+    by_step = np.full(trace.length + 1, -1, np.int64)
+    by_step[trace.item_step] = trace.item
+    is_anchor = events.is_newest & (events.item == by_step[trace.step][events.session])
+    anchor = np.zeros(trace.session.size, np.int64)
+    anchor[events.session[is_anchor]] = events.place[is_anchor]
+    counts = np.isin(events.item, wanted) & (votes > 0.0)[events.session]
     if p.whole[field.EVERY_TIME] == 0:
-        counts &= visits.is_newest
-    session, item, is_newest = visits.session[counts], visits.item[counts], visits.is_newest[counts]
-    distance = visits.place[counts] - anchor[session]
+        counts &= events.is_newest
+    session, item, is_newest = events.session[counts], events.item[counts], events.is_newest[counts]
+    distance = events.place[counts] - anchor[session]
     place, direction = np.ones(item.size), np.ones(item.size)
     if p.whole[field.PLACE] != 0:
         place = p.place[np.minimum(np.abs(distance), p.place.size - 1)]
         direction[distance < 0] = p.real[field.DIRECTION]
     rows = zip(*(each.tolist() for each in (session, item, is_newest, distance, place, direction)), strict=True)
     elsewhere: dict[tuple[int, int], list[float]] = {}
-    gifts: dict[int, list[_Gift]] = {}
-    for at, number, newest, far, by_place, by_direction in rows:  # an item's newest event comes after its others
+    contributions: dict[int, list[_Contribution]] = {}
+    for (
+        at,
+        wanted_item,
+        newest,
+        far,
+        by_place,
+        by_direction,
+    ) in rows:  # the newest event of an item comes after its others
         factor = by_place * by_direction
         if not newest:
             if factor > 0.0:
-                elsewhere.setdefault((at, number), []).append(factor)
+                elsewhere.setdefault((at, wanted_item), []).append(factor)
             continue
-        again = elsewhere.pop((at, number), [])
+        again = elsewhere.pop((at, wanted_item), [])
         share = float(votes[at]) * (factor + sum(again))
         if share > 0.0:
-            gift = _Gift(at, share, far, by_place, by_direction, len(again), sum(again))
-            gifts.setdefault(number, []).append(gift)
-    return gifts
+            contribution = _Contribution(at, share, far, by_place, by_direction, len(again), sum(again))
+            contributions.setdefault(wanted_item, []).append(contribution)
+    return contributions
 
 
-def _rules(index: Index, asked: AnsweredQuery, wanted: I64) -> dict[int, tuple[float, int]]:
-    """Return, of each *wanted* item that followed the current one, the weight of its rules, and in how many sessions.
+def _rules(view: IndexView, asked: AnsweredQuery, wanted: I64) -> dict[int, tuple[float, int]]:
+    """Return the weight of its rules and the number of their sessions, for each *wanted* item with a rule.
 
     A repeat of the current item is no rule.
     """
     current, rule = asked.seen[-1], asked.p.rule
-    holders = index.newest_holders(current, int(asked.p.whole[field.RULES_M]), asked.own)
-    visits = index.visits_of(holders)
-    starts = np.flatnonzero(visits.item == current)
+    holders = view.newest_holders(current, int(asked.p.whole[field.RULES_M]), asked.own)
+    events = view.session_events(holders)
+    starts = np.flatnonzero(events.item == current)
     weights: dict[int, float] = {}
     sessions: dict[int, set[int]] = {}
     for distance in range(1, rule.size):
         if rule[distance] <= 0.0:
             continue
-        starts = starts[starts + distance < visits.item.size]
-        starts = starts[visits.session[starts + distance] == visits.session[starts]]
+        starts = starts[starts + distance < events.item.size]
+        starts = starts[events.session[starts + distance] == events.session[starts]]
         if not starts.size:
             break
         ends = starts + distance
-        ends = ends[np.isin(visits.item[ends], wanted) & (visits.item[ends] != current)]
-        for item, session in zip(visits.item[ends].tolist(), visits.session[ends].tolist(), strict=True):
+        ends = ends[np.isin(events.item[ends], wanted) & (events.item[ends] != current)]
+        for item, session in zip(events.item[ends].tolist(), events.session[ends].tolist(), strict=True):
             weights[item] = weights.get(item, 0.0) + float(rule[distance])
             sessions.setdefault(item, set()).add(session)
     return {item: (weight, len(sessions[item])) for item, weight in weights.items()}

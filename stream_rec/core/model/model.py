@@ -1,7 +1,7 @@
-"""One parameter space for a family of session-kNN models, and the named points in it.
+"""The parameter space of a family of session-kNN models, and the named points in it.
 
-A `Model` is what one query is asked with; it changes nothing in the index, so several can be asked side by side.
-Knows the formulas' shapes (as tables by step and place), not the data.
+A `Model` holds the parameters of one query. It changes nothing in the index, so several can be asked side by side.
+Knows the formulas (as tables by step and distance), not the data.
 """
 
 import math
@@ -13,28 +13,24 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.bounds import NonNegative, Positive, PositiveInt
 from stream_rec.core.index import Parameters, exp, field, ln
-from stream_rec.core.limits import validated
+from stream_rec.core.limits import DAY_MS, validated
 from stream_rec.errors import SettingsError
 
 __all__ = ["DEFAULT_PRESET", "PRESETS", "Model", "changed", "compile_model", "model", "stack_models"]
 
-DAY_MS = 86_400_000
-TEN_STEPS = 10
-MOST_PLACES = 1024
-LN_10 = 2.302585092994046
+_TEN_STEPS = 10
+_MOST_PLACES = 1024
+_LN_10 = 2.302585092994046
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0.0)]
-Share = Annotated[float, msgspec.Meta(ge=0.0)]
-
-Weight = Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]
-Match = Literal["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]
-RulesWeight = Literal["same", "div", "exp"]
-Repeats = Literal["scored", "counted"]
-Seen = Literal["keep", "drop-current", "drop-session"]
-Sampling = Literal["recent", "common-items", "random", "weighted-events"]
-Types = str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None
+_WeightName = Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]
+_MatchName = Literal["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]
+_RulesWeightName = Literal["same", "div", "exp"]
+_RepeatsName = Literal["scored", "counted"]
+_SeenName = Literal["keep", "drop-current", "drop-session"]
+_SamplingName = Literal["recent", "common-items", "random", "weighted-events"]
+_TypeNames = str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,21 +41,21 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str = "vmis-knn"
-    """What answers carry as `model`."""
+    """The `model` of its answers."""
 
-    m: Count = 500
-    """Sample: so many of the sessions that share an item with the query."""
+    m: PositiveInt = 500
+    """Size of the sample: sessions that share an item with the query."""
 
-    k: Count = 100
-    """Neighbours: so many of the sample's most similar."""
+    k: PositiveInt = 100
+    """Number of neighbours: the most similar sessions of the sample."""
 
-    n: Count = 20
+    n: PositiveInt = 20
     """Items of an answer."""
 
     last: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
-    """Events of the session that are the query, counted from its end."""
+    """The query is this many of the last events of the session."""
 
-    weight: Weight = "distinct"
+    weight: _WeightName = "distinct"
     """w: `same` 1, `linear` i/L, `distinct` i/U, `quadratic` (i/L)^2, `log` 1/log10(L-i+1.7), `exp`
     exp((i-L)/weight_decay), `wsknn-linear` (i+1)/L, `wsknn-log` log10(2.7)/log10(L-i+1.7)."""
 
@@ -73,7 +69,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     age_days: Positive | None = None
     """lambda 2 of STAN: a neighbour counts exp(-age/age_days); None, or inf: age does not matter."""
 
-    match: Match = "vmis"
+    match: _MatchName = "vmis"
     """Factor by step: `vmis` 1-0.1*step, 0 from 10; `div` 1/step; `linear` 1-0.1*(step-1), 0 from 11; `log`
     1/log10(step+1.7); `quadratic` 1/step^2; `exp` exp((1-step)/match_decay); `wsknn-linear` (1-0.1*step)/0.9, 0 from
     10; `wsknn-log` log10(2.7)/log10(step+1.7)."""
@@ -86,10 +82,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     does not matter."""
 
     places: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
-    """Items of a neighbour further than this from the shared item, in places, count nothing; None: all count."""
+    """Items of a neighbour further than this from the shared item, in places, do not count; None: all count."""
 
-    direction: Share = 1.0
-    """Factor for items that the neighbour saw before the shared item."""
+    direction: NonNegative = 1.0
+    """Factor for items that come before the shared item in the neighbour."""
 
     every_time: bool = False
     """An item that a neighbour holds several times counts each time, by its place there, not once."""
@@ -97,53 +93,53 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     idf: Literal["none", "vmis", "added"] = "vmis"
     """Factor by rarity: `vmis` ln(N/df) where that is > 0; `added` 1 + idf_factor * ln(N/df)."""
 
-    idf_factor: Share = 1.0
+    idf_factor: NonNegative = 1.0
     """lambda of `idf = added`."""
 
     rules: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
     """Share of sequential rules in a score, beside the neighbours': an item counts for each time it came after the
     current one, by distance. Both are taken as shares of votes. 0: no rules; 1: no neighbours."""
 
-    rules_m: Count = 500
-    """Rules are counted in so many of the newest sessions that hold the current item."""
+    rules_m: PositiveInt = 500
+    """Rules are counted in this many of the newest sessions that hold the current item."""
 
     rules_steps: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
-    """How far behind the current item an item may come, in places, and still count as following it."""
+    """An item follows the current one if it comes at most this many places after it."""
 
-    rules_weight: RulesWeight = "div"
-    """What a rule counts: `same` 1, `div` 1/distance, `exp` exp((1-distance)/rules_decay)."""
+    rules_weight: _RulesWeightName = "div"
+    """Weight of a rule: `same` 1, `div` 1/distance, `exp` exp((1-distance)/rules_decay)."""
 
     rules_decay: Positive = 2.0
     """For `rules_weight = exp`, in places."""
 
-    repeats: Repeats = "scored"
-    """What the session's own items weigh: `scored` as much as they score, `counted` the share that repeats have of
-    the retained sessions' events."""
+    repeats: _RepeatsName = "scored"
+    """Weight of the session's own items: `scored` their scores, `counted` the share that repeats have of the events
+    of retained sessions."""
 
-    seen: Seen = "drop-current"
-    """Whether items of the session may come: all, all but the current one, none."""
+    seen: _SeenName = "drop-current"
+    """Which items of the session may be recommended: all, all but the current one, none."""
 
     fallbacks: bool = True
-    """Fill a short answer with items that followed the current one, then with popular ones."""
+    """Fill a short answer with items that followed the current one, then with popular items."""
 
-    require_type: Types = None
+    require_type: _TypeNames = None
     """Sample only sessions with an event of this type, or of one of these."""
 
-    min_type_weight: Share = 0.0
+    min_type_weight: NonNegative = 0.0
     """Sample only sessions whose events' mean type weight is at least this."""
 
-    sampling: Sampling = "recent"
-    """Which m are the sample: the newest; those with the most items of the query (`common-items`); any (`random`); or
-    those whose events have the largest mean type weight (`weighted-events`). Of equals the newer."""
+    sampling: _SamplingName = "recent"
+    """Which m sessions are the sample: the newest (`recent`); those with the most items of the query (`common-items`);
+    random ones (`random`); or those with the largest mean type weight (`weighted-events`). Of equals the newer."""
 
     sampling_seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
-    """For `sampling = random`: another one draws another sample, the same one always the same."""
+    """For `sampling = random`: the same seed always draws the same sample."""
 
-    bonus_type: Types = None
+    bonus_type: _TypeNames = None
     """For `sampling = weighted-events`: a session with an event of this type (or one of these) weighs `bonus` more."""
 
-    bonus: Share = 0.0
-    """What such a session weighs more."""
+    bonus: NonNegative = 0.0
+    """Added to the weight of such a session."""
 
 
 _MODELS = [
@@ -214,11 +210,11 @@ def changed(point: Model, **changes: object) -> Model:
     return validated(Model(**values))
 
 
-# --- tables: the shapes of the formulas, as the kernel reads them
+# --- tables: the formulas, as the kernels read them
 
 
 def _log10(x: float) -> float:
-    return ln(x) / LN_10
+    return ln(x) / _LN_10
 
 
 def _table(size: int, formula: Callable[[int], float]) -> npt.NDArray[np.float64]:
@@ -237,21 +233,21 @@ _WEIGHT_KINDS = {
 }
 
 
-# Tables are made by our own arithmetic in Python, some microseconds an entry, and a model that asks with whole sessions
-# has ten thousand of them. Nobody writes to them, so models share them.
+# Our own arithmetic takes some microseconds in Python for each entry of a table, and a query of a whole session needs
+# ten thousand entries. No code writes to a table, so models share them.
 @lru_cache(maxsize=64)
-def _weight_table(kind: Weight, decay: float, size: int) -> npt.NDArray[np.float64]:
+def _weight_table(kind: _WeightName, decay: float, size: int) -> npt.NDArray[np.float64]:
     return _table(size, _weight_formula(Model(weight=kind, weight_decay=decay)))
 
 
 @lru_cache(maxsize=64)
-def _match_table(kind: Match, decay: float, size: int) -> npt.NDArray[np.float64]:
+def _match_table(kind: _MatchName, decay: float, size: int) -> npt.NDArray[np.float64]:
     match = _match_formula(Model(match=kind, match_decay=decay))
     return _table(size, lambda step: match(max(step, 1)))
 
 
 def _weight_formula(point: Model) -> Callable[[int], float]:
-    """Return w by places from the query's end, L - i, for the kinds that depend on nothing else."""
+    """Return the weight by distance from the end of the query, L - i, for the kinds that depend on nothing else."""
     if point.weight == "exp":
         return lambda back: exp(-back / point.weight_decay)
     if point.weight == "log":
@@ -262,30 +258,30 @@ def _weight_formula(point: Model) -> Callable[[int], float]:
 
 
 def _match_formula(point: Model) -> Callable[[int], float]:
-    """Return match by step."""
+    """Return the match factor by step."""
     decay = point.match_decay
     formulas: dict[str, Callable[[int], float]] = {
         "none": lambda _: 1.0,
-        "vmis": lambda step: 1.0 - 0.1 * step if step < TEN_STEPS else 0.0,
+        "vmis": lambda step: 1.0 - 0.1 * step if step < _TEN_STEPS else 0.0,
         "div": lambda step: 1.0 / step,
-        "linear": lambda step: 1.0 - 0.1 * (step - 1) if step <= TEN_STEPS else 0.0,
+        "linear": lambda step: 1.0 - 0.1 * (step - 1) if step <= _TEN_STEPS else 0.0,
         "log": lambda step: 1.0 / _log10(step + 1.7),
         "quadratic": lambda step: 1.0 / (step * step),
         "exp": lambda step: exp((1 - step) / decay),
-        "wsknn-linear": lambda step: (1.0 - 0.1 * step) / 0.9 if step < TEN_STEPS else 0.0,
+        "wsknn-linear": lambda step: (1.0 - 0.1 * step) / 0.9 if step < _TEN_STEPS else 0.0,
         "wsknn-log": lambda step: _log10(2.7) / _log10(step + 1.7),
     }
     return formulas[point.match]
 
 
 def _place_formula(point: Model) -> Callable[[int], float]:
-    """Return place by distance."""
+    """Return the place factor by distance."""
     decay, places = point.place_decay or math.inf, point.places
     return lambda distance: 0.0 if places is not None and distance > places else exp(-distance / decay)
 
 
 def _rule_formula(point: Model) -> Callable[[int], float]:
-    """Return a rule's weight by distance."""
+    """Return the weight of a rule by distance."""
     formulas: dict[str, Callable[[int], float]] = {
         "same": lambda _: 1.0,
         "div": lambda distance: 1.0 / distance,
@@ -294,15 +290,15 @@ def _rule_formula(point: Model) -> Callable[[int], float]:
     return formulas[point.rules_weight]
 
 
-def _minds_place(point: Model) -> bool:
+def _depends_on_place(point: Model) -> bool:
     return (point.place_decay or math.inf) < math.inf or point.direction != 1.0 or point.places is not None
 
 
 def _n_places(point: Model, longest: int) -> int:
-    """How long the table by distance is: as long as sessions, or up to the first distance that counts nothing."""
-    if not _minds_place(point):
+    """Return the length of the table by distance: that of sessions, or up to the first distance with factor 0."""
+    if not _depends_on_place(point):
         return 1
-    most = min(longest, MOST_PLACES)
+    most = min(longest, _MOST_PLACES)
     return most if point.places is None else min(most, point.places + 2)
 
 
@@ -328,10 +324,10 @@ _SEEN = {
 def compile_model(
     point: Model, types: Mapping[str, int], type_weights: Mapping[str, float], longest: int
 ) -> Parameters:
-    """Return *point* as the kernel takes it.
+    """Return *point* as the kernels take it.
 
-    `types` numbers the event types seen so far, `type_weights` weighs them (others weigh 1), and no session
-    is longer than *longest* events.
+    *types* are the ordinals of the event types that came so far, *type_weights* their weights (others weigh 1); no
+    session has more than *longest* events.
     """
     whole = np.zeros(field.N_WHOLE, np.int64)
     whole[field.M] = point.m
@@ -340,7 +336,7 @@ def compile_model(
     whole[field.LAST] = point.last
     whole[field.WEIGHT] = _WEIGHT_KINDS[point.weight]
     whole[field.NORMALISE] = _NORMALISE[point.normalise]
-    whole[field.PLACE] = _minds_place(point)
+    whole[field.PLACE] = _depends_on_place(point)
     whole[field.IDF] = _IDF[point.idf]
     whole[field.SEEN] = _SEEN[point.seen]
     whole[field.FALLBACKS] = point.fallbacks
@@ -358,8 +354,8 @@ def compile_model(
     real[field.MIN_TYPE_WEIGHT] = point.min_type_weight
     real[field.BONUS] = point.bonus
     type_weight = np.ones(256, np.float64)
-    for name, number in types.items():
-        type_weight[number] = type_weights.get(name, 1.0)
+    for name, ordinal in types.items():
+        type_weight[ordinal] = type_weights.get(name, 1.0)
     rule = _rule_formula(point)
     return Parameters(
         whole=whole,
@@ -374,7 +370,7 @@ def compile_model(
 
 
 def _roles(point: Model, types: Mapping[str, int]) -> npt.NDArray[np.uint8]:
-    """Return what the model asks of each type's number. A type that no event had yet has none, and no session."""
+    """Return the IS_* bits of each type, by ordinal. A type that no event had yet has no ordinal, and no session."""
     roles = np.zeros(256, np.uint8)
     for named, role in ((point.require_type, field.IS_REQUIRED), (point.bonus_type, field.IS_BONUS)):
         for name in (named,) if isinstance(named, str) else named or ():
@@ -384,20 +380,20 @@ def _roles(point: Model, types: Mapping[str, int]) -> npt.NDArray[np.uint8]:
 
 
 def stack_models(many: Sequence[Parameters]) -> Parameters:
-    """Return the arrays of *many* models as one, [models, ...]; tables are made alike in length by what they mean."""
+    """Return the arrays of *many* models stacked, [models, ...]; shorter tables are extended to the same meaning."""
     return Parameters(
         whole=np.stack([each.whole for each in many]),
         real=np.stack([each.real for each in many]),
         weight=_stacked([each.weight for each in many]),
         match=_stacked([each.match for each in many]),
         place=_stacked([each.place for each in many]),
-        rule=_stacked([np.append(each.rule, 0.0) for each in many]),  # what is further off is no rule
+        rule=_stacked([np.append(each.rule, 0.0) for each in many]),  # beyond the table there is no rule
         type_weight=np.stack([each.type_weight for each in many]),
         type_role=np.stack([each.type_role for each in many]),
     )
 
 
 def _stacked(tables: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """Return *tables* as rows; beyond a table's end its last value holds."""
+    """Return *tables* as rows, each extended by its last value."""
     longest = max(map(len, tables))
     return np.stack([np.pad(table, (0, longest - len(table)), mode="edge") for table in tables])

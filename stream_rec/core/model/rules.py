@@ -1,65 +1,62 @@
-"""Which items may come, how many of a category, and what weighs more: from words to arrays that the kernels look up.
+"""Which items are allowed, how many of a category, and which are boosted: rules compiled to arrays for the kernels.
 
-Rules that always hold are part of what each item is (`denied`); those of a question are *rule sets*, made when first
-asked for and kept for the next time, as long as there is room and the catalogue stays as it is. A question narrows what
-always holds, and does not widen it.
+Standing rules are part of each item's record (`denied`). The rules of a query are a *rule set*: compiled when first
+asked for, and cached until the catalogue changes or other rule sets need the space. A query narrows the standing rules
+and never widens them.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.bounds import MAX_BOOSTS, BoostFactor, UpTo10000
 from stream_rec.core.catalogue import Catalogue, holds
 from stream_rec.core.events import Request
 from stream_rec.core.expressions import Expression, ExpressionError, parse
-from stream_rec.core.index import ANYTHING, Policy, field, terms
+from stream_rec.core.index import ANYTHING, Policy, field, unrestricted_terms
 from stream_rec.core.limits import validated
 from stream_rec.errors import SettingsError
 
-__all__ = ["MAX_BOOSTS", "CompiledRules", "Rules"]
+__all__ = ["LEAST_SETS", "MAX_BOOSTS", "MOST_SETS", "CompiledRules", "Rules"]
 
-MAX_BOOSTS: Final = 15  # of the settings and of a request together: each is a bit of a 16-bit verdict, and 0 bars
-MOST_BYTES: Final = 64 << 20
+_MOST_BYTES: Final = 64 << 20
 MOST_SETS, LEAST_SETS = 256, 8
-FEW: Final = 8  # a rule set that lets through at most one row in so many has them listed
-NOTHING: Final = np.empty(0, np.int32)
+_FEW: Final = 8  # a rule set that allows at most one row in so many lists them
+_NO_ROWS: Final = np.empty(0, np.int32)
 
-Factor = Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
-Boosts = Mapping[str, float]
-RuleSetKey = tuple[str | None, tuple[tuple[str, float], ...]]
+_RuleSetKey = tuple[str | None, tuple[tuple[str, float], ...]]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules that always hold. Expressions are over the fields of the catalogue."""
+    """The standing rules. Expressions are over the fields of the catalogue."""
 
     deny: frozenset[str] = frozenset()
-    """Items that never come."""
+    """Items that are never recommended."""
 
     allow: frozenset[str] | None = None
-    """The only items that may come; None: all may."""
+    """The only items that are allowed; None: all are."""
 
     filter: str | None = None
-    """An expression that holds for every item that comes."""
+    """Only items for which this expression holds."""
 
-    boosts: dict[str, Factor] = {}
-    """Expression -> what the score of an item is multiplied by, for which it holds."""
+    boosts: dict[str, BoostFactor] = {}
+    """Expression -> factor of the scores of items for which it holds."""
 
     same_category: bool = False
-    """Only items of the current item's category, where it has one."""
+    """Only items of the category of the current item, if it has one."""
 
-    max_per_category: Count | None = None
-    """So many items of one category at most."""
+    max_per_category: UpTo10000 | None = None
+    """Most items of one category."""
 
 
 class CompiledRules:
-    """The rules in force over a catalogue, and the rule sets that questions asked for.
+    """The standing rules over a catalogue, and the rule sets of queries.
 
-    Raises SettingsError for rules out of range, and for what is no expression.
+    Raises SettingsError for rules out of range, and for invalid expressions.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -74,36 +71,36 @@ class CompiledRules:
             raise SettingsError("boosts", f"expected at most {MAX_BOOSTS}, found {len(rules.boosts)}")
         self._look_up(Catalogue())
 
-    # --- what always holds
+    # --- the standing rules
 
     def by_list(self, name: str) -> int:
-        """Return why the item is denied by the lists, 0 if it is not."""
+        """Return DENIED_BY_LIST if the lists deny the item, else 0."""
         allow = self.rules.allow
         is_denied = name in self.rules.deny or (allow is not None and name not in allow)
         return field.DENIED_BY_LIST if is_denied else 0
 
     def rows(self, names: Sequence[str], items: Sequence[int]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-        """Return the rows of *names*, which have the numbers *items*, and why the catalogue denies them.
+        """Return the rows of *names*, whose ordinals are *items*, and the DENIED_* bits from the catalogue.
 
-        From now on those numbers are the items of these rows.
+        From now on each of these rows has that ordinal.
         """
         rows = np.fromiter(map(self._catalogue.row, names), np.int32, len(names))
         self._holder[rows] = items
         self._holder[0] = -1
         return rows, self.by_catalogue(rows)
 
-    def forget_numbers(self) -> None:
-        """Forget which items have which numbers: all have others now."""
+    def forget_ordinals(self) -> None:
+        """Forget the ordinals of all rows, because they have changed."""
         self._holder[:] = -1
 
     def by_catalogue(self, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
-        """Return why items of *rows* are denied by the catalogue, 0 where they are not."""
+        """Return DENIED_BY_CATALOGUE for each of *rows* that the catalogue denies, else 0."""
         return self._barred[rows]
 
-    def take(self, catalogue: Catalogue) -> int:
-        """Let *catalogue* be the one in force; return the first row that has not been looked up yet.
+    def set_catalogue(self, catalogue: Catalogue) -> int:
+        """Put *catalogue* in force; return its first row that has no ordinal yet.
 
-        0 says that all rows are others than before. Rule sets are made anew when they are next asked for.
+        0 means that all rows have changed. Rule sets are compiled again when next asked for.
         """
         before = self._catalogue
         is_next = catalogue.line is before.line and catalogue.n_rows >= before.n_rows
@@ -134,21 +131,22 @@ class CompiledRules:
         self.default = self._default()
 
     def _default(self) -> Policy:
-        """Return the policy of a question that brings no rules."""
+        """Return the policy of a query without rules of its own."""
         rules = self.rules
         if self._own == field.NO_RULESET and not rules.same_category and rules.max_per_category is None:
             return ANYTHING
         own = np.array([self._terms(Request(session_id=""), [], _no_item)], field.TERMS)
         return self._policy()._replace(terms=own)
 
-    # --- what questions ask for
+    # --- the rules of queries
 
     def policies(
         self, requests: Sequence[Request], find: Callable[[str], int | None], at_most: int
     ) -> Iterator[tuple[int, int, Policy]]:
-        """Yield the policies of *requests*, each of a stretch of them, mostly of all.
+        """Yield (begin, end, policy) for stretches of *requests*, mostly one for all.
 
-        *find* numbers items. Raises SettingsError for what is no expression, or asks for a catalogue where none is.
+        *find* returns the ordinal of an item. Raises SettingsError for an invalid expression, and for a rule that needs
+        a catalogue if there is none.
         """
         begin = 0
         if all(map(_is_plain, requests)):
@@ -170,9 +168,9 @@ class CompiledRules:
 
     @staticmethod
     def boosts(policy: Policy, row: npt.NDArray[np.int32], items: npt.NDArray[np.int32]) -> dict[int, float]:
-        """Return what *policy*, of one query, multiplies the scores of *items* by, where that is not 1.
+        """Return the factors other than 1 that *policy*, of one query, gives the scores of *items*.
 
-        *row* tells where in the catalogue each item is.
+        *row* holds the catalogue row of each item.
         """
         ruleset = int(policy.terms["ruleset"][0])
         if ruleset == field.NO_RULESET or policy.most[ruleset] == 0.0:
@@ -181,7 +179,7 @@ class CompiledRules:
         return {item: factor for item, factor in zip(items.tolist(), factors.tolist(), strict=True) if factor != 1.0}
 
     def _terms(self, request: Request, listed: list[int], find: Callable[[str], int | None]) -> tuple[int, ...] | None:
-        """Return the request's terms, as fields of TERMS; None if its rule set has to wait for the next call."""
+        """Return the terms of *request*, as fields of TERMS; None if its rule set must wait for the next stretch."""
         self._refuse_without_catalogue(request)
         ruleset = self._ruleset(request)
         if ruleset is None:
@@ -195,10 +193,10 @@ class CompiledRules:
         if same and self._member is ANYTHING.member:
             self._list_members()
         begin = len(listed)
-        listed += [number for name in request.exclude if (number := find(name)) is not None]
+        listed += [item for name in request.exclude if (item := find(name)) is not None]
         middle = len(listed)
         if request.allow is not None:
-            listed += [number for name in dict.fromkeys(request.allow) if (number := find(name)) is not None]
+            listed += [item for name in dict.fromkeys(request.allow) if (item := find(name)) is not None]
         row = field.LAST_SEEN
         if same and request.items is not None:
             row = self._catalogue.row(request.items[-1]) if request.items else 0
@@ -228,7 +226,7 @@ class CompiledRules:
     def _compiled(
         self, text: str | None, boosts: tuple[tuple[str, float], ...]
     ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
-        """Return the verdict on each row, and the factors that verdicts stand for, from 1. O(rows)."""
+        """Return the verdict on each row, and the factor of each verdict from 1. O(rows)."""
         catalogue = self._catalogue
         every = [*self.rules.boosts.items(), *boosts]
         if len(every) > MAX_BOOSTS:
@@ -248,7 +246,7 @@ class CompiledRules:
             for bit, (_, factor) in enumerate(every):
                 if each >> bit & 1:
                     factors[place] *= factor
-        return verdict, factors if every else NO_FACTORS
+        return verdict, factors if every else _NO_FACTORS
 
     def _list_members(self) -> None:
         group = self._group
@@ -258,13 +256,13 @@ class CompiledRules:
         self._base = None
 
     def _policy(self) -> Policy:
-        """Return the arrays that all terms are about."""
+        """Return the policy arrays that all terms refer to."""
         if self._base is None:
             sets = self._sets
             chosen, chosen_at = sets.chosen()
             self._base = Policy(
-                terms=terms(1),
-                listed=NOTHING,
+                terms=unrestricted_terms(1),
+                listed=_NO_ROWS,
                 verdict=sets.verdict,
                 factor=sets.factor,
                 most=sets.most,
@@ -278,30 +276,30 @@ class CompiledRules:
         return self._base
 
 
-NO_FACTORS: Final = np.zeros(2, np.float64)
+_NO_FACTORS: Final = np.zeros(2, np.float64)
 
 
 class _RuleSets:
-    """Rule sets by what was asked for; the one that was not used for longest makes room."""
+    """Cached rule sets by their rules; the least recently used one is replaced first."""
 
     def __init__(self, n_rows: int) -> None:
-        n_sets = max(LEAST_SETS, min(MOST_SETS, MOST_BYTES // (2 * n_rows)))
-        self.verdict = np.zeros((n_sets, n_rows), np.uint16)  # what is not used takes no memory yet
+        n_sets = max(LEAST_SETS, min(MOST_SETS, _MOST_BYTES // (2 * n_rows)))
+        self.verdict = np.zeros((n_sets, n_rows), np.uint16)  # unused rows take no memory yet
         self.factor = np.zeros((n_sets, 2), np.float64)
         self.most = np.zeros(n_sets, np.float64)
-        self._numbers: OrderedDict[RuleSetKey, int] = OrderedDict()
-        self._chosen: list[npt.NDArray[np.int32]] = [NOTHING] * n_sets
+        self._numbers: OrderedDict[_RuleSetKey, int] = OrderedDict()
+        self._chosen: list[npt.NDArray[np.int32]] = [_NO_ROWS] * n_sets
 
-    def find(self, key: RuleSetKey) -> int | None:
+    def find(self, key: _RuleSetKey) -> int | None:
         number = self._numbers.get(key)
         if number is not None:
             self._numbers.move_to_end(key)
         return number
 
     def put(
-        self, key: RuleSetKey, verdict: npt.NDArray[np.uint16], factors: npt.NDArray[np.float64], pinned: set[int]
+        self, key: _RuleSetKey, verdict: npt.NDArray[np.uint16], factors: npt.NDArray[np.float64], pinned: set[int]
     ) -> int | None:
-        """Keep a rule set; return its number, None where all others are *pinned*."""
+        """Store a rule set; return its number, None if all others are *pinned*."""
         number = self._place_for(pinned)
         if number is None:
             return None
@@ -311,11 +309,11 @@ class _RuleSets:
             self.factor = grown
         self.verdict[number] = verdict
         self.factor[number, : factors.size] = factors
-        self.most[number] = factors.max()  # 0 where no score is multiplied
+        self.most[number] = factors.max()  # 0 if no score is multiplied
         rows = np.flatnonzero(verdict).astype(np.int32)
-        self._chosen[number] = NOTHING
-        if verdict[0] == 0 and rows.size * FEW <= verdict.size:
-            self._chosen[number] = rows if rows.size else np.zeros(1, np.int32)  # row 0 is nobody's
+        self._chosen[number] = _NO_ROWS
+        if verdict[0] == 0 and rows.size * _FEW <= verdict.size:
+            self._chosen[number] = rows if rows.size else np.zeros(1, np.int32)  # row 0 has no item
         self._numbers[key] = number
         return number
 
@@ -323,13 +321,13 @@ class _RuleSets:
         if len(self._numbers) < len(self.most):
             return len(self._numbers)
         for key, number in self._numbers.items():
-            if number not in pinned:
+            if number not in pinned:  # planted bug: rule-set-evicted
                 del self._numbers[key]
                 return number
         return None
 
     def chosen(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Return the rows of those that let few through, one after another, and where each begins."""
+        """Return the rows of the selective rule sets, one after another, and where each set begins."""
         at = np.zeros(len(self._chosen) + 1, np.int64)
         np.cumsum([rows.size for rows in self._chosen], out=at[1:])
         return np.concatenate(self._chosen), at

@@ -1,7 +1,7 @@
-"""Several models over one index: which of them a session gets, and which are asked without being served.
+"""Several models over one index: which one serves a session, and which are shadows.
 
-A session's model depends on its id, the salt and the shares, and on nothing else: it is the same on every replica,
-after every restart, and for every event of the session. Knows nothing of settings, and keeps nothing of any session.
+The model of a session depends only on its id, the salt and the shares. So it is the same on every replica, after every
+restart, and for every event of the session. Knows nothing of settings, and stores nothing about sessions.
 """
 
 from collections.abc import Sequence
@@ -12,33 +12,32 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
+from stream_rec.core.dtypes import U64
 from stream_rec.core.model.model import Model
 from stream_rec.errors import SettingsError
 
 __all__ = ["SALT", "Split", "Trial"]
 
 SALT: Final = "stream-rec"
-BUCKETS: Final = 10_000
-"""Shares are counted in so many parts: to a hundredth of a per cent."""
-
-U64 = npt.NDArray[np.uint64]
+_BUCKETS: Final = 10_000
+"""Number of parts that shares are counted in: a hundredth of a per cent each."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """A model beside the main one; its name is the model's."""
+    """A model beside the main one; it has the name of its model."""
 
     model: Model
     share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
-    """Of the sessions, those that it answers."""
+    """The share of sessions that it answers."""
 
     shadow: bool = False
-    """It is asked wherever a served model is, and its answers are judged, but nobody gets them."""
+    """It is asked whenever a served model is, and its answers are evaluated, but never sent."""
 
 
 class Split:
-    """The main model and those on trial. `models` holds them all: the main one, the served ones, the shadows.
+    """The main model and the trials. `models` holds them all: the main one, the served ones, the shadows.
 
-    Raises SettingsError for shares that do not add up, and for a name that is taken.
+    Raises SettingsError for shares above 1 in sum, and for a name that occurs twice.
     """
 
     def __init__(self, main: Model, trials: Sequence[Trial] = (), salt: str = SALT) -> None:
@@ -46,9 +45,9 @@ class Split:
         shadows = [each for each in trials if each.shadow]
         for each in shadows:
             if each.share:
-                raise SettingsError(f"models.{each.model.name}.share", "a shadow is served to nobody: drop one of both")
+                raise SettingsError(f"models.{each.model.name}.share", "a shadow serves no session: drop one of both")
         left = 1.0 - sum(each.share for each in served)
-        if left < -ROUNDING:
+        if left < -_ROUNDING:
             raise SettingsError("models", f"the shares add up to {1.0 - left:g}, more than all sessions; lower them")
         self.models = (main, *(each.model for each in served), *(each.model for each in shadows))
         self.shares = (max(0.0, round(left, 9)), *(each.share for each in served), *(0.0 for _ in shadows))
@@ -68,15 +67,15 @@ class Split:
         return len(self.models) == 1
 
     def served(self, hashes: U64) -> npt.NDArray[np.intp]:
-        """Return for each session, by the XXH3-64 of its id, which of `models` answers it. A few numpy calls."""
-        return self._owner[(_all_mixed(hashes ^ self._salt) % np.uint64(BUCKETS)).astype(np.intp)]
+        """Return for each session, by the XXH3-64 of its id, the index of its model in `models`. A few numpy calls."""
+        return self._owner[(_all_mixed(hashes ^ self._salt) % np.uint64(_BUCKETS)).astype(np.intp)]
 
     def of(self, session_id: str) -> Model:
         """Return the model that answers session *session_id*."""
         if self.n_served == 1:
             return self.models[0]
         word = mixed(xxh3_64_intdigest(session_id.encode()) ^ int(self._salt))
-        return self.models[self._owners[word % BUCKETS]]
+        return self.models[self._owners[word % _BUCKETS]]
 
     def named(self, name: str) -> Model:
         """Return the model of that name. Raises SettingsError."""
@@ -86,40 +85,40 @@ class Split:
         raise SettingsError("model", f"{name!r} is none of {', '.join(each.name for each in self.models)}")
 
 
-ROUNDING: Final = 1e-9  # of shares that are written in decimals
+_ROUNDING: Final = 1e-9  # tolerance for shares written in decimals
 
 
-FIRST, SECOND, WORD = 0xBF58_476D_1CE4_E5B9, 0x94D0_49BB_1331_11EB, (1 << 64) - 1
+_FIRST, _SECOND, _WORD = 0xBF58_476D_1CE4_E5B9, 0x94D0_49BB_1331_11EB, (1 << 64) - 1
 
 
 def mixed(word: int) -> int:
     """Return *word* with every bit spread over all (the finaliser of SplitMix64, Steele et al. 2014)."""
-    word = (word ^ (word >> 30)) * FIRST & WORD
-    word = (word ^ (word >> 27)) * SECOND & WORD
+    word = (word ^ (word >> 30)) * _FIRST & _WORD
+    word = (word ^ (word >> 27)) * _SECOND & _WORD
     return word ^ (word >> 31)
 
 
 def _all_mixed(words: U64) -> U64:
-    """Return what `mixed` makes of each."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(FIRST)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(SECOND)
+    """Return `mixed` of each word."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(_FIRST)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(_SECOND)
     return words ^ (words >> np.uint64(31))
 
 
 def _claimed(shares: Sequence[tuple[str, float]], salt: str) -> npt.NDArray[np.intp]:
-    """Return the model of each bucket: 0 the main one, j the j-th of *shares*.
+    """Return the model of each bucket: 0 for the main one, j for the j-th of *shares*.
 
-    All claim at the same time, a bucket a turn, each along an order of its own (by its name) until it has its share; a
-    bucket that is taken is a turn lost. So a share that grows keeps what it had, and takes nearly all that is new from
-    the main model: of the others only what they would have claimed in later turns, for which they claim others.
+    In each turn every model claims one bucket, in an order of its own (by its name), until it has its share; a bucket
+    that is taken already costs the turn. So a share that grows keeps its buckets and takes nearly all new ones from the
+    main model. From another it takes only buckets that the other would claim in later turns, and then claims elsewhere.
     """
-    owner = np.zeros(BUCKETS, np.intp)
-    wanted = [int(share * BUCKETS + ROUNDING) for _, share in shares]
-    buckets = np.arange(BUCKETS, dtype=np.uint64)
+    owner = np.zeros(_BUCKETS, np.intp)
+    wanted = [int(share * _BUCKETS + _ROUNDING) for _, share in shares]
+    buckets = np.arange(_BUCKETS, dtype=np.uint64)
     seeds = [np.uint64(xxh3_64_intdigest(f"{salt}\0{name}".encode())) for name, _ in shares]
     orders = [np.argsort(_all_mixed(_all_mixed(buckets) ^ seed), kind="stable").tolist() for seed in seeds]
     turns = sorted(range(len(shares)), key=lambda j: shares[j][0])  # not by their order in a file
-    for turn in range(BUCKETS if shares else 0):
+    for turn in range(_BUCKETS if shares else 0):
         for j in turns:
             if wanted[j] and owner[orders[j][turn]] == 0:
                 owner[orders[j][turn]] = j + 1

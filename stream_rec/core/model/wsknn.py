@@ -1,7 +1,7 @@
-"""The parameters of the package WSKNN 1.2.3 -> a model of ours.
+"""The parameters of the package WSKNN 1.2.3, with its names and defaults -> a model of ours.
 
-Its names and its defaults. Knows nothing of that package's code: what is right where the two differ is told in
-docs/explanation/wsknn.md, and held by tests/unit/core/test_wsknn.py.
+Knows nothing of that package's code. docs/explanation/wsknn.md says what is right where the two differ;
+tests/unit/core/test_wsknn.py checks it.
 """
 
 from typing import Final, Literal
@@ -11,18 +11,18 @@ from stream_rec.errors import SettingsError
 
 __all__ = ["wsknn_model"]
 
-SAMPLING: Final = {
+_SAMPLING: Final = {
     "common_items": "common-items",
     "recent": "recent",
     "random": "random",
     "weighted_events": "weighted-events",
 }
-WEIGHT: Final = {"linear": "wsknn-linear", "log": "wsknn-log", "quadratic": "quadratic"}
-MATCH: Final = {"linear": "wsknn-linear", "inv": "div", "log": "wsknn-log", "quadratic": "quadratic"}
-WHOLE_SESSION: Final = 10_000  # events asked with: as many as `Model.last` allows
+_WEIGHT: Final = {"linear": "wsknn-linear", "log": "wsknn-log", "quadratic": "quadratic"}
+_MATCH: Final = {"linear": "wsknn-linear", "inv": "div", "log": "wsknn-log", "quadratic": "quadratic"}
+_WHOLE_SESSION: Final = 10_000  # events of the query: as many as `Model.last` allows
 
 
-def wsknn_model(  # noqa: PLR0913  # as many as that package has
+def wsknn_model(  # noqa: PLR0913  # the parameters of that package
     *,
     number_of_recommendations: int = 5,
     number_of_neighbors: int = 10,
@@ -37,7 +37,7 @@ def wsknn_model(  # noqa: PLR0913  # as many as that package has
     purchase_weight: float = 0.0,
     seed: int = 0,
 ) -> Model:
-    """Return the model that WSKNN's parameters stand for, by its names and with its defaults.
+    """Return the model with the given parameters of WSKNN.
 
     *seed* draws the random sample. A session with an event of the type *purchase_event* weighs *purchase_weight* more
     in `weighted_events`. Raises SettingsError, naming the parameter.
@@ -47,10 +47,10 @@ def wsknn_model(  # noqa: PLR0913  # as many as that package has
         n=number_of_recommendations,
         k=number_of_neighbors,
         m=sample_size,
-        last=WHOLE_SESSION,
-        sampling=_ours("sampling_strategy", SAMPLING, sampling_strategy),
-        weight=_ours("weighting_func", WEIGHT, weighting_func),
-        match=_ours("ranking_strategy", MATCH, ranking_strategy),
+        last=_WHOLE_SESSION,
+        sampling=_ours("sampling_strategy", _SAMPLING, sampling_strategy),
+        weight=_ours("weighting_func", _WEIGHT, weighting_func),
+        match=_ours("ranking_strategy", _MATCH, ranking_strategy),
         seen="keep" if return_events_from_session else "drop-session",
         require_type=required_sampling_event,
         fallbacks=recommend_any,

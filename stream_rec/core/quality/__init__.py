@@ -1,13 +1,13 @@
-"""How good the answers are that are being given: each held against what its visitor did next.
+"""Live quality of answers: each is compared with the visitor's next event.
 
-Pure: told of events and answers by whoever owns the engine. Knows nothing of threads, clocks and settings.
+Pure: the owner of the engine passes in events and answers. Knows nothing of threads, clocks and settings.
 """
 
-from stream_rec.core.quality.live import ROOM, WINDOWS_MS, Quality, models_of
+from stream_rec.core.quality.live import CAPACITY, WINDOWS_MS, Quality, models_of
 from stream_rec.core.quality.report import ModelQuality, ModelShare, QualityReport, WindowQuality
 
 __all__ = [
-    "ROOM",
+    "CAPACITY",
     "WINDOWS_MS",
     "ModelQuality",
     "ModelShare",

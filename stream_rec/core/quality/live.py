@@ -1,8 +1,8 @@
-"""Live quality: each answer held against what the visitor did next, by model, in windows of event time.
+"""Live quality: each answer is compared with the visitor's next event, by model, in windows of event time.
 
-It looks on while the engine works, and leaves no trace there. Memory is bounded: the newest answers of so many
-sessions, counts by window, step, model and rank, and a table of the items recommended within the longest window. Not
-thread-safe: it belongs to the thread that owns the engine.
+It follows the engine and changes nothing in it. Memory is bounded: the newest answers of a limited number of sessions,
+counts by window, step, model and rank, and a table of the items recommended within the longest window. Not thread-safe:
+it belongs to the thread that owns the engine.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from stream_rec.core.index import field
 from stream_rec.core.model import Split
 from stream_rec.core.outcome import AppliedBatch
 from stream_rec.core.quality.kernel import score
-from stream_rec.core.quality.kernel.score import Covered, Shown, Tally
+from stream_rec.core.quality.kernel.score import Covered, PendingAnswers, Tally
 from stream_rec.core.quality.report import ModelShare, QualityReport, WindowQuality, figures
 
-__all__ = ["ROOM", "STEPS", "WINDOWS_MS", "Quality", "models_of"]
+__all__ = ["CAPACITY", "STEPS", "WINDOWS_MS", "Quality", "models_of"]
 
 STEPS: Final = 60
-"""A window moves on in steps of a sixtieth: it holds the last 59 whole ones and the one that has begun."""
-ROOM: Final = 100_000
+"""A window moves in steps of a sixtieth: it holds the last 59 whole steps and the one that has begun."""
+CAPACITY: Final = 100_000
 WINDOWS_MS: Final = (300_000, 3_600_000, 86_400_000)
 _FEWEST_ITEMS: Final = 1 << 12
 
@@ -38,28 +38,30 @@ def models_of(split: Split) -> list[ModelShare]:
 
 
 class Quality:
-    """What came of the answers of all models of *split*, judged by their first *n* items.
+    """An `Evaluator` that scores the answers of all models of *split* by their first *n* items.
 
-    *room* is how many sessions' newest answers wait for the next event; those asked for longest ago make way. Each
-    takes 8 (n + 1) bytes, times one more than there are shadows, once that many sessions have been answered.
+    At most *capacity* sessions have an answer that waits for the next event; the oldest answers are dropped first. A
+    session takes 8 (n + 1) bytes, times one more than the number of shadows, allocated as sessions get answers.
     """
 
-    def __init__(self, split: Split, *, n: int = 20, windows_ms: Sequence[int] = WINDOWS_MS, room: int = ROOM) -> None:
+    def __init__(
+        self, split: Split, *, n: int = 20, windows_ms: Sequence[int] = WINDOWS_MS, capacity: int = CAPACITY
+    ) -> None:
         self.n = n
         self.windows_ms = tuple(windows_ms)
         self._models = models_of(split)
         self._n_served = split.n_served
         self._number = {model.name: number for number, model in enumerate(self._models)}
-        self._shown = _nothing_shown(room, len(self._models) - split.n_served + 1, n)
-        self._tally = _nothing_counted(self.windows_ms, len(self._models), n)
-        self._covered = _nothing_covered(_FEWEST_ITEMS, len(self._models))
+        self._pending = _no_answers(capacity, len(self._models) - split.n_served + 1, n)
+        self._tally = _no_counts(self.windows_ms, len(self._models), n)
+        self._covered = _no_coverage(_FEWEST_ITEMS, len(self._models))
 
     def on_applied(self, applied: AppliedBatch) -> None:
-        """Score what waited for these events, and remember the answers to them. A kernel call for a batch."""
+        """Score the pending answers by these events, and store the answers after each. One kernel call a batch."""
         n_new = min(applied.answers.n.size * self.n, len(applied.item))
-        self._make_room(n_new)
+        self._reserve(n_new)
         score.score_applied(
-            self._shown,
+            self._pending,
             self._tally,
             self._covered,
             self._n_served,
@@ -72,20 +74,20 @@ class Quality:
         )
 
     def on_answered(self, answers: Sequence[Answer]) -> None:
-        """Remember answers that were given to requests; those without a session, or by no model of ours, are let be.
+        """Store *answers* to requests; those without a session, or of an unknown model, are ignored.
 
-        Each is its session's newest answer now, in the place of one that no event followed.
+        Each replaces an answer of its session that no event has followed.
         """
-        mine = [each for each in answers if each.session_id is not None and each.model in self._number]
-        if not mine:
+        known = [each for each in answers if each.session_id is not None and each.model in self._number]
+        if not known:
             return
-        names = [item.item_id for each in mine for item in each.items[: self.n]]
-        counts = np.array([min(len(each.items), self.n) for each in mine], np.int32)
-        items = np.zeros((len(mine), self.n), np.uint64)
+        names = [item.item_id for each in known for item in each.items[: self.n]]
+        counts = np.array([min(len(each.items), self.n) for each in known], np.int32)
+        items = np.zeros((len(known), self.n), np.uint64)
         items[np.arange(self.n) < counts[:, np.newaxis]] = _hashed(names)
         self.on_answered_hashes(
-            _hashed([str(each.session_id) for each in mine]),
-            np.array([self._number[each.model] for each in mine], np.int32),
+            _hashed([str(each.session_id) for each in known]),
+            np.array([self._number[each.model] for each in known], np.int32),
             items,
             counts,
         )
@@ -97,17 +99,19 @@ class Quality:
         item: npt.NDArray[np.uint64],
         n: npt.NDArray[np.int32],
     ) -> None:
-        """Remember answers as XXH3-64 of ids: sessions [q], which model [q], items [q, at least n], how many [q]."""
-        self._make_room(int(np.minimum(n, self.n).sum()))
+        """Store answers as XXH3-64 of ids: *session* [q], *model* [q], *item* [q, at least n], *n* items each [q]."""
+        self._reserve(int(np.minimum(n, self.n).sum()))
         item = np.ascontiguousarray(item)
-        score.show(self._shown, self._tally, self._covered, self._n_served, session, model, item, np.minimum(n, self.n))
+        score.show(
+            self._pending, self._tally, self._covered, self._n_served, session, model, item, np.minimum(n, self.n)
+        )
 
     def on_forgotten(self, sessions: Sequence[int]) -> None:
-        """Keep nothing of these sessions, given by the XXH3-64 of their ids; counts do not say whose they are."""
-        score.forget(self._shown, np.array(sessions, np.uint64))
+        """Erase the answers to *sessions*, given by the XXH3-64 of their ids. Counts name no session and stay."""
+        score.forget(self._pending, np.array(sessions, np.uint64))  # planted bug: forgotten-answer-pending
 
     def report(self, n_items: int) -> QualityReport:
-        """Return the figures as of now, *n_items* being retained. O(items recommended)."""
+        """Return the present figures; *n_items* is the number of retained items. O(items recommended)."""
         windows = []
         for w, window_ms in enumerate(self.windows_ms):
             inside = self._tally.step[w] > self._present(w) - STEPS
@@ -120,17 +124,17 @@ class Quality:
         return QualityReport(self.n, windows)
 
     def _present(self, window: int) -> int:
-        """The number of the step that has begun."""
+        """Return the number of the present step of a window."""
         return int(self._tally.step[window, self._tally.at[window]])
 
     def _begin(self, window: int) -> int:
-        """When the window begins, in ms; after all times before the first event."""
+        """Return the begin of a window in ms; before the first event, a time after all others."""
         if self._tally.now[0] == field.NEVER:
             return field.UNLIMITED
         return (self._present(window) - STEPS + 1) * int(self._tally.step_ms[window])
 
-    def _make_room(self, n_new: int) -> None:
-        """See to room for so many more items, letting go of those that no window holds any more."""
+    def _reserve(self, n_new: int) -> None:
+        """Ensure that *n_new* more items fit, and drop items that no window holds any more."""
         if (int(self._covered.used[0]) + n_new) * 2 <= self._covered.item.size:
             return
         since = min(map(self._begin, range(len(self.windows_ms))))
@@ -138,57 +142,57 @@ class Quality:
         size = _FEWEST_ITEMS
         while size < (kept + n_new) * 3:
             size *= 2
-        old, self._covered = self._covered, _nothing_covered(size, len(self._models))
+        old, self._covered = self._covered, _no_coverage(size, len(self._models))
         score.refill(old, self._covered, since)
 
     def _check(self) -> None:
         """Assert what the kernels rely on. O(everything)."""
-        shown = self._shown
+        pending = self._pending
         by_age = []
-        place = int(shown.heads[score.NEWEST])
+        place = int(pending.heads[score.NEWEST])
         while place >= 0:
             by_age.append(place)
-            place = int(shown.older[place])
+            place = int(pending.older[place])
         free = []
-        place = int(shown.heads[score.FREE])
+        place = int(pending.heads[score.FREE])
         while place >= 0:
             free.append(place)
-            place = int(shown.older[place])
-        assert sorted(by_age + free) == list(range(shown.session.size)), "each place is in use or free"
-        assert len(by_age) == shown.heads[score.N_SHOWN]
-        assert sorted(by_age) == sorted(shown.table[shown.table >= 0].tolist()), "the table knows those in use"
-        back, place = [], int(shown.heads[score.OLDEST])
+            place = int(pending.older[place])
+        assert sorted(by_age + free) == list(range(pending.session.size)), "each place is in use or free"
+        assert len(by_age) == pending.heads[score.N_PENDING]
+        assert sorted(by_age) == sorted(pending.table[pending.table >= 0].tolist()), "the table holds the places in use"
+        back, place = [], int(pending.heads[score.OLDEST])
         while place >= 0:
             back.append(place)
-            place = int(shown.newer[place])
-        assert back == by_age[::-1], "the order is one from both ends"
-        mask = shown.table.size - 1
+            place = int(pending.newer[place])
+        assert back == by_age[::-1], "the order is the same from both ends"
+        mask = pending.table.size - 1
         for place in by_age:
-            at = int(shown.session[place] >> np.uint64(32)) & mask
-            while shown.table[at] != place:
-                assert shown.table[at] >= 0, "no gap before a session's entry"
+            at = int(pending.session[place] >> np.uint64(32)) & mask
+            while pending.table[at] != place:
+                assert pending.table[at] >= 0, "no gap before a session's entry"
                 at = (at + 1) & mask
         assert self._covered.used[0] == (self._covered.item != 0).sum() <= self._covered.item.size // 2
 
 
-def _nothing_shown(room: int, lanes: int, n: int) -> Shown:
-    """Return memory for answers; its pages are touched as answers come."""
-    size = 1 << (2 * room).bit_length()
-    older = np.arange(1, room + 1, dtype=np.int32)
+def _no_answers(capacity: int, lanes: int, n: int) -> PendingAnswers:
+    """Return memory for answers; the system allocates its pages as answers come."""
+    size = 1 << (2 * capacity).bit_length()
+    older = np.arange(1, capacity + 1, dtype=np.int32)
     older[-1] = -1
-    return Shown(
+    return PendingAnswers(
         table=np.full(size, -1, np.int32),
         heads=np.array([-1, -1, 0, 0], np.int64),
-        session=np.zeros(room, np.uint64),
-        newer=np.full(room, -1, np.int32),
+        session=np.zeros(capacity, np.uint64),
+        newer=np.full(capacity, -1, np.int32),
         older=older,
-        model=np.full((room, lanes), -1, np.int32),
-        n=np.zeros((room, lanes), np.int32),
-        item=np.zeros((room, lanes, n), np.uint64),
+        model=np.full((capacity, lanes), -1, np.int32),
+        n=np.zeros((capacity, lanes), np.int32),
+        item=np.zeros((capacity, lanes, n), np.uint64),
     )
 
 
-def _nothing_counted(windows_ms: Sequence[int], models: int, n: int) -> Tally:
+def _no_counts(windows_ms: Sequence[int], models: int, n: int) -> Tally:
     count = len(windows_ms)
     return Tally(
         now=np.array([field.NEVER], np.int64),
@@ -202,7 +206,7 @@ def _nothing_counted(windows_ms: Sequence[int], models: int, n: int) -> Tally:
     )
 
 
-def _nothing_covered(size: int, models: int) -> Covered:
+def _no_coverage(size: int, models: int) -> Covered:
     return Covered(
         item=np.zeros(size, np.uint64),
         last=np.full((size, models), field.NEVER, np.int64),

@@ -1,6 +1,6 @@
-"""Live quality once more, plainly: everything that happened is kept, and a report looks through all of it.
+"""Live quality in plain Python: it keeps everything that happened, and a report scans all of it.
 
-What the compiled one must agree with, for tests. Knows ids, no hashes and no arrays.
+Tests compare the compiled `Quality` with it. Knows ids, no hashes and no arrays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ __all__ = ["Counted", "ReferenceQuality"]
 
 
 class Counted(NamedTuple):
-    """What a window holds of one model."""
+    """The counts of one model in a window."""
 
     answers: int
     ranks: list[int]
@@ -22,17 +22,17 @@ class Counted(NamedTuple):
 
 
 class ReferenceQuality:
-    """As `Quality`, told of one event at a time."""
+    """As `Quality`, one event at a time."""
 
-    def __init__(self, n_models: int, n_served: int, *, n: int, windows_ms: Sequence[int], room: int) -> None:
+    def __init__(self, n_models: int, n_served: int, *, n: int, windows_ms: Sequence[int], capacity: int) -> None:
         self.now: int | None = None
         self._n_models = n_models
         self._n_served = n_served
         self._n = n
         self._windows_ms = windows_ms
-        self._room = room
+        self._capacity = capacity
         self._waiting: dict[str, dict[int, tuple[int, list[str]]]] = {}
-        """By session, the session answered longest ago first: by lane, who answered what."""
+        """By session, the one with the oldest answer first: by lane, the model and its items."""
         self._answers: list[tuple[int, int, list[str]]] = []
         self._scores: list[tuple[int, int, int, bool]] = []
 
@@ -46,7 +46,7 @@ class ReferenceQuality:
         is_novel: bool,
         is_counted: bool,
     ) -> None:
-        """Take an event that was applied, and the models' answers after it."""
+        """Score by an applied event, and store the models' answers after it."""
         self.now = time if self.now is None else max(self.now, time)
         for model, items in self._waiting.get(session, {}).values():
             if is_counted:
@@ -58,7 +58,7 @@ class ReferenceQuality:
                 self.shown(session, model, answered)
 
     def shown(self, session: str, model: int, items: Sequence[str]) -> None:
-        """Take an answer."""
+        """Store an answer."""
         if self.now is None:
             return
         first = list(items[: self._n])
@@ -66,15 +66,15 @@ class ReferenceQuality:
         lanes = self._waiting.pop(session, {})
         lanes[max(0, model - self._n_served + 1)] = (model, first)
         self._waiting[session] = lanes
-        if len(self._waiting) > self._room:
+        if len(self._waiting) > self._capacity:
             self._waiting.pop(next(iter(self._waiting)))
 
     def forget(self, session: str) -> None:
-        """Keep no answer to *session*."""
+        """Erase the answers to *session*."""
         self._waiting.pop(session, None)
 
     def report(self, window: int) -> list[Counted]:
-        """Look through all that happened."""
+        """Return the counts of each model, from all that happened."""
         step_ms = -(-self._windows_ms[window] // STEPS)
 
         def is_inside(time: int) -> bool:

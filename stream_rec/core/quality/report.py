@@ -1,4 +1,4 @@
-"""Counts to figures, with what is known of their chance: plain structs, as they go out in JSON.
+"""From counts to figures with confidence intervals: plain structs, as the JSON shows them.
 
 Formulas: HR and MRR as in docs/reference/metrics.md; the interval of a share is Wilson's (1927), that of a mean the
 normal approximation. Knows nothing of how answers were counted.
@@ -12,12 +12,12 @@ import msgspec
 
 __all__ = ["ModelQuality", "ModelShare", "QualityReport", "WindowQuality", "figures"]
 
-Z: Final = 1.959963984540054
-"""Of the normal distribution, 95 % lie within this many standard deviations."""
+_Z: Final = 1.959963984540054
+"""95 % of the normal distribution lie within this many standard deviations."""
 
 
 class ModelShare(msgspec.Struct, frozen=True):
-    """A model that runs, and the share of sessions that it answers."""
+    """A running model, and the share of sessions that it answers."""
 
     name: str
     share: float
@@ -25,30 +25,30 @@ class ModelShare(msgspec.Struct, frozen=True):
 
 
 class ModelQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """How good a model's answers were in one window. None: nothing was scored."""
+    """The quality of a model's answers in one window. None: no answer was scored."""
 
     model: str
     shadow: bool
     answers: int
-    """Answers given; of a shadow, computed."""
+    """Answers given; for a shadow, computed."""
     scored: int
-    """Answers that an event followed, both within the window's steps."""
+    """Answers that an event followed, both within the window."""
     hr: float | None
-    """Share of the scored answers whose first n items held the item that came."""
+    """Share of the scored answers with the next item among their first n."""
     hr_low: float | None
     """The 95 % interval."""
     hr_high: float | None
     mrr: float | None
-    """Mean of 1/rank of that item, 0 where it was not there."""
+    """Mean of 1/rank of that item; 0 if it was not among them."""
     mrr_low: float | None
     mrr_high: float | None
     novel_scored: int
-    """Of the scored ones, those after which an item came that was new to its session."""
+    """Scored answers whose next item was new to its session."""
     hr_novel: float | None
     hr_novel_low: float | None
     hr_novel_high: float | None
     coverage: float | None
-    """Distinct items among the first n of the window's answers, over the items that are retained."""
+    """Distinct items among the first n of the window's answers, divided by the retained items."""
 
 
 class WindowQuality(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class QualityReport(msgspec.Struct, frozen=True):
 def figures(
     model: ModelShare, answers: int, ranks: Sequence[int], novel: Sequence[int], covered: int, n_items: int
 ) -> ModelQuality:
-    """Return the figures of counts by rank, 0 standing for no hit."""
+    """Return the figures of *model* from counts by rank (rank 0: no hit)."""
     scored, hits = sum(ranks), sum(ranks[1:])
     novel_scored, novel_hits = sum(novel), sum(novel[1:])
     hr, hr_low, hr_high = _share(hits, scored)
@@ -93,24 +93,24 @@ def figures(
     )
 
 
-Interval = tuple[float | None, float | None, float | None]
-"""The figure, and the ends of its interval."""
+_Interval = tuple[float | None, float | None, float | None]
+"""A figure, and the ends of its interval."""
 
 
-def _share(hits: int, of: int) -> Interval:
+def _share(hits: int, of: int) -> _Interval:
     if of == 0:
         return None, None, None
     share = hits / of
-    below = 1.0 + Z * Z / of
-    centre = (share + Z * Z / (2 * of)) / below
-    half = Z / below * math.sqrt(share * (1.0 - share) / of + Z * Z / (4.0 * of * of))
+    below = 1.0 + _Z * _Z / of
+    centre = (share + _Z * _Z / (2 * of)) / below
+    half = _Z / below * math.sqrt(share * (1.0 - share) / of + _Z * _Z / (4.0 * of * of))
     return share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
-def _mean(ranks: Sequence[int], of: int) -> Interval:
+def _mean(ranks: Sequence[int], of: int) -> _Interval:
     if of == 0:
         return None, None, None
     mean = math.fsum(count / rank for rank, count in enumerate(ranks) if rank) / of
     square = math.fsum(count / (rank * rank) for rank, count in enumerate(ranks) if rank) / of
-    half = Z * math.sqrt(max(0.0, square - mean * mean) / of)
+    half = _Z * math.sqrt(max(0.0, square - mean * mean) / of)
     return mean, max(0.0, mean - half), min(1.0, mean + half)

@@ -6,17 +6,11 @@ costs a few steps per event. Equal counts: the larger hash first.
 
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from stream_rec.core.compiled import entry, inner
+from stream_rec.core.dtypes import I32, I64, U8, U64
 
 __all__ = ["PopularityCounts", "count_and_answer"]
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
-U8 = npt.NDArray[np.uint8]
 
 KEEP, DROP_CURRENT, DROP_SESSION = range(3)
 

@@ -6,18 +6,12 @@ Flat loops over the answers of one batch. Knows nothing of models, of the index 
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from stream_rec.core.compiled import entry, inner
+from stream_rec.core.dtypes import F32, I32, I64, U8, U16, U64
 
 __all__ = ["AnswerScores", "GroundTruth", "fill_occurrences", "rest_sizes", "score_answers"]
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
-U16 = npt.NDArray[np.uint16]
-U8 = npt.NDArray[np.uint8]
-F32 = npt.NDArray[np.float32]
 
 EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 SPREAD = np.uint64(0x9E37_79B9_7F4A_7C15)  # 2**64 over the golden ratio: neighbouring keys land far apart

@@ -1,40 +1,39 @@
 """Settings -> a run over files, from the first record to the last."""
 
 from contextlib import ExitStack
-from time import time
 
 from stream_rec.service.assembly.engine import build_engine, build_quality
 from stream_rec.service.assembly.inputs import (
     build_catalogue_feed,
-    build_decoder,
+    build_record_decoder,
     build_request_decoder,
     open_events,
     open_requests,
 )
 from stream_rec.service.assembly.outputs import open_dead_letters, open_recommendations
-from stream_rec.service.processing.processor import Processor
+from stream_rec.service.processing.processor import AnswerPolicy, Processor
 from stream_rec.service.running.batch_job import BatchJob
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.settings import Settings
 
-__all__ = ["build_job"]
+__all__ = ["build_batch_job"]
 
 
-def build_job(settings: Settings) -> BatchJob:
+def build_batch_job(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> BatchJob:
     """Open everything that *settings* name. Raises SettingsError, and leaves nothing open then."""
     with ExitStack() as undo:
-        catalogue = build_catalogue_feed(settings)
+        catalogue = build_catalogue_feed(settings, timeouts)
         if catalogue is not None:
             undo.callback(catalogue.close)
             catalogue.start()
         processor = Processor(
             build_engine(settings),
-            build_decoder(settings),
             build_request_decoder(settings),
-            answers_events=settings.answers_events,
-            now_ms=None if settings.max_future_ms is None else _now_ms,
+            quality=build_quality(settings),
+            catalogue=None if catalogue is None else catalogue.current,
+            policy=AnswerPolicy(settings.answers_events),
         )
-        processor.quality = build_quality(settings)
-        processor.catalogue = None if catalogue is None else catalogue.current
+        decode = build_record_decoder(settings)
         events = open_events(settings)
         undo.callback(events.close)
         requests = open_requests(settings)
@@ -45,6 +44,7 @@ def build_job(settings: Settings) -> BatchJob:
             undo.callback(recommendations.close)
         job = BatchJob(
             processor,
+            decode,
             events,
             requests=requests,
             recommendations=recommendations,
@@ -54,7 +54,3 @@ def build_job(settings: Settings) -> BatchJob:
         )
         undo.pop_all()
     return job
-
-
-def _now_ms() -> int:
-    return int(time() * 1000)

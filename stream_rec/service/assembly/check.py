@@ -8,7 +8,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from time import time
 from typing import Any, Final
 
 import msgspec
@@ -17,16 +16,18 @@ from stream_rec.core.events import VIEW, Event, Reason
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.datasets.statistics import LogStatistics, Summary
 from stream_rec.errors import SettingsError
+from stream_rec.service.assembly.brokers import connect_broker
 from stream_rec.service.assembly.engine import build_engine
-from stream_rec.service.assembly.inputs import build_decode_rules, build_decoder, open_events
-from stream_rec.service.batches import RejectedRecord
+from stream_rec.service.assembly.inputs import build_decode_rules, build_record_decoder, open_events
+from stream_rec.service.batches import Batch, RejectedRecord
 from stream_rec.service.consuming.bounded_topic import TopicSource
+from stream_rec.service.consuming.record_decoder import Decode
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import SURELY_SECONDS, show_duration, show_size, show_time
-from stream_rec.service.processing.processor import Processor
+from stream_rec.service.processing.processor import AnswerPolicy, Processor
 from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.files import open_source
-from stream_rec.transport.kafka import open_broker, parse_address
+from stream_rec.transport.kafka import parse_address
 from stream_rec.transport.records import Progress, Record, Source
 from stream_rec.units import format_duration
 
@@ -74,36 +75,34 @@ class _Findings:
 
 
 def inspect(
-    settings: Settings, stop: Callable[[], bool] = lambda: False, watch: Callable[[Progress], None] = lambda _: None
+    settings: Settings,
+    stop: Callable[[], bool] = lambda: False,
+    on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Iterable[str]:
     """Read the source to its end, or until *stop*; return the report's lines. Raises as a run would.
 
-    *watch* is told after each batch how far it is.
+    *on_progress* is called after each batch with how far the source is.
     """
     findings = _Findings()
-    processor = Processor(
-        build_engine(settings),
-        build_decoder(settings),
-        answers_events=False,
-        now_ms=None if settings.max_future_ms is None else lambda: int(time() * 1000),
-    )
+    processor = Processor(build_engine(settings), policy=AnswerPolicy(answers_events=False))
+    decode = build_record_decoder(settings)
     gap = settings.session_gap_ms
     sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)
-    with closing(_opened(settings, processor)) as source:
+    with closing(_open_source(settings, decode)) as source:
         try:
             for records in source.batches(settings.batch_events):
-                decoded = processor.decode(records)
+                decoded = decode(records)
                 events = [each for each in decoded if type(each) is Event]
                 if sessionizer is not None:
                     events = [each for each in sessionizer.assign(events) if type(each) is Event]
                 findings.statistics.add_all(events)
-                findings.note(processor.take_decoded(records, decoded).refused)
-                watch(source.progress)
+                findings.note(processor.process_events(Batch(records, decoded)).rejected)
+                on_progress(source.progress)
                 if stop():
                     break
         except SettingsError as error:
             raise _with_guess(error, settings) from None
-    processor.counts.check()
+    processor.counters.check()
     summary = findings.statistics.summary()
     hints = list(_hints(settings, processor, findings, summary))
     return [
@@ -113,11 +112,11 @@ def inspect(
     ]
 
 
-def _opened(settings: Settings, processor: Processor) -> Source:
+def _open_source(settings: Settings, decode: Decode) -> Source:
     if not is_topic(settings.events):
         return open_events(settings)
-    broker = open_broker(settings.events, client=settings.kafka_client, config=settings.kafka)
-    return TopicSource(broker, parse_address(settings.events, "events").topic, processor.decode)
+    broker = connect_broker(settings, settings.events, "events")
+    return TopicSource(broker, parse_address(settings.events, "events").topic, decode)
 
 
 def _part(lines: Iterable[str]) -> list[str]:
@@ -127,7 +126,7 @@ def _part(lines: Iterable[str]) -> list[str]:
 
 
 def _verdicts(settings: Settings, processor: Processor, findings: _Findings) -> Iterable[str]:
-    counts = processor.counts
+    counts = processor.counters
     yield _line("source", settings.events)
     yield _line("records", f"{counts.n_read:,}")
     yield _line("accepted", f"{counts.n_applied:,}{_share(counts.n_applied, counts.n_read)}")
@@ -179,7 +178,7 @@ def _lateness(summary: Summary) -> str:
 
 
 def _hints(settings: Settings, processor: Processor, findings: _Findings, summary: Summary) -> Iterable[str]:
-    counts = processor.counts
+    counts = processor.counters
     if not counts.n_read:
         yield "the source is empty"
         return
@@ -210,7 +209,7 @@ def _never_hints(settings: Settings, summary: Summary) -> Iterable[str]:
 
 
 def _time_hints(settings: Settings, processor: Processor, findings: _Findings, summary: Summary) -> Iterable[str]:
-    counts = processor.counts
+    counts = processor.counters
     unit = _unit_hint(settings, findings, summary)
     if unit is not None:  # before that is right, nothing can be said of lateness
         yield f"times do not look like {settings.timestamp_unit}: try --timestamp-unit {unit}"

@@ -98,7 +98,7 @@ def build_quality(settings: Settings) -> Quality | None:
         Split(build_model(settings), build_trials(settings), settings.models_salt),
         n=min(settings.quality_n, settings.n),
         windows_ms=settings.quality_windows_ms,
-        room=settings.quality_sessions,
+        capacity=settings.quality_sessions,
     )
 
 

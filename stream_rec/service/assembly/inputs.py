@@ -5,7 +5,10 @@ import msgspec
 from stream_rec.core.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
 from stream_rec.datasets.formats import format_of, is_named, open_named
 from stream_rec.service.assembly.brokers import connect_broker
+from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
+from stream_rec.service.wall_clock import now_ms
 from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.files import open_source
 from stream_rec.transport.kafka import KafkaSource, parse_address
@@ -15,6 +18,7 @@ __all__ = [
     "build_catalogue_feed",
     "build_decode_rules",
     "build_decoder",
+    "build_record_decoder",
     "build_request_decoder",
     "open_events",
     "open_requests",
@@ -38,6 +42,11 @@ def build_decode_rules(settings: Settings) -> DecodeRules:
 def build_decoder(settings: Settings) -> EventDecoder:
     """Return the decoder of events. Raises SettingsError."""
     return EventDecoder(build_decode_rules(settings))
+
+
+def build_record_decoder(settings: Settings) -> RecordDecoder:
+    """Return the decoder of records of events, by the time of day. Raises SettingsError."""
+    return RecordDecoder(build_decoder(settings), None if settings.max_future_ms is None else now_ms)
 
 
 def build_request_decoder(settings: Settings) -> RequestDecoder:
@@ -67,12 +76,13 @@ def open_requests(settings: Settings) -> Source | None:
     return open_source(settings.requests, rules, key="requests", tables=False)
 
 
-def build_catalogue_feed(settings: Settings) -> CatalogueFeed | None:
+def build_catalogue_feed(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> CatalogueFeed | None:
     """Return the feed of the catalogue, not started yet; None without a catalogue. Raises SettingsError."""
     address = settings.catalogue
     if address is None:
         return None
     if not is_topic(address):
-        return CatalogueFeed(CatalogueFile(address, settings.max_record_bytes))
+        return CatalogueFeed(CatalogueFile(address, settings.max_record_bytes, timeouts), timeouts)
     topic = parse_address(address, "catalogue").topic
-    return CatalogueFeed(CatalogueTopic(lambda: connect_broker(settings, address, "catalogue"), topic))
+    source = CatalogueTopic(lambda: connect_broker(settings, address, "catalogue"), topic, timeouts)
+    return CatalogueFeed(source, timeouts)

@@ -1,42 +1,54 @@
-"""Settings -> a run that stays, and what it shows to those who serve it."""
+"""Settings -> a run that stays without a broker, and the handle by which others hold it."""
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
-from stream_rec.service.assembly.batch_job import build_job
+from stream_rec.service.assembly.batch_job import build_batch_job
 from stream_rec.service.assembly.handle import build_handle
 from stream_rec.service.assembly.tracing import open_tracing
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.requests.journal import Journal
 from stream_rec.service.requests.request_queue import RequestQueue
-from stream_rec.service.running.standalone import TOPIC, LogClock, StandaloneService
+from stream_rec.service.requests.state_ingest import TOPIC
+from stream_rec.service.running.log_clock import LogClock
+from stream_rec.service.running.standalone import StandaloneService
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.settings import Settings
 
-__all__ = ["build_embedded"]
+__all__ = ["StandaloneRun", "build_standalone_service"]
 
 
-def build_embedded(settings: Settings, undo: ExitStack) -> tuple[StandaloneService, ServiceHandle]:
+class StandaloneRun(NamedTuple):
+    """A service that has not started yet."""
+
+    service: StandaloneService
+    handle: ServiceHandle
+
+
+def build_standalone_service(settings: Settings, undo: ExitStack, timeouts: Timeouts = TIMEOUTS) -> StandaloneRun:
     """Open all that *settings* name; *undo* closes it. Raises SettingsError."""
     request_queue = RequestQueue()
-    job = build_job(settings)
+    job = build_batch_job(settings, timeouts)
     undo.callback(job.close)
     journal = None
     if settings.journal is not None:
         journal = Journal(Path(settings.journal), TOPIC)
         undo.callback(journal.close)
-    embedded = StandaloneService(
-        job, request_queue, journal, clock=LogClock(settings.http_clock, settings.retention_ms)
-    )
-    tracing = open_tracing(settings)
+    tracing = open_tracing(settings, timeouts)
     if tracing is not None:
         undo.callback(tracing.close)
-    served = build_handle(
+    clock = LogClock(settings.http_clock, settings.retention_ms)
+    service = StandaloneService(job, request_queue, journal, clock, timeouts)
+    handle = build_handle(
         settings,
-        request_queue,
-        embedded.ingest,
-        lambda: embedded.status,
-        lambda: embedded.state == "ready",
-        embedded.processor.metrics,
+        request_queue=request_queue,
+        ingest=service.ingest,
+        status=lambda: service.status,
+        is_ready=lambda: service.is_ready,
+        metrics=service.processor.metrics,
+        catalogue=job.catalogue,
+        tracing=tracing,
+        now_ms=clock,
     )
-    served = served._replace(now_ms=embedded.clock, tracing=tracing)
-    return embedded, served if job.catalogue is None else served._replace(catalogue=job.catalogue.current)
+    return StandaloneRun(service, handle)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from stream_rec.errors import SettingsError
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.settings import Settings
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ __all__ = [
 ]
 
 
-def open_tracing(settings: Settings) -> "Tracing | None":
+def open_tracing(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> "Tracing | None":
     """Return the sender of spans; None where tracing is off. Raises SettingsError without OpenTelemetry installed."""
     if not settings.tracing:
         return None
@@ -25,4 +26,4 @@ def open_tracing(settings: Settings) -> "Tracing | None":
         raise SettingsError(
             "tracing", "is on, but OpenTelemetry is not installed: pip install 'stream-rec[tracing]'"
         ) from None
-    return Tracing.by_environment()
+    return Tracing.by_environment(timeouts)

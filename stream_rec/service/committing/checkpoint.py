@@ -1,38 +1,37 @@
-"""A commit as named steps: what was answered goes out together with the positions that it settles.
+"""A commit as named steps: answers and dead letters go out together with the offsets of the records they are about.
 
-Exactly once, all of a commit is one transaction: readers of committed records see the answers if, and only if, the
-group's positions move past the records they answer. At least once, positions move when the answers have arrived. A
-step may fail for now: then all steps are done anew, with the same records. Only where the word to commit was given and
-its answer got lost, the broker may have done it: then the group's positions tell. Knows nothing of threads or engines.
+Exactly once, a commit is one transaction: readers of committed records see its answers if, and only if, the group's
+committed offsets move past the records they answer. At least once, the offsets are committed after the answers have
+arrived. A step may fail for now: then all steps are done again, with the same records. Only where the broker was asked
+to commit and its reply got lost, it may have committed: then the group's committed offsets decide. Knows nothing of
+threads or engines.
 """
 
 import logging
 from collections.abc import Callable, Collection, Sequence
 from time import monotonic, sleep
-from typing import Final
+from typing import Final, NamedTuple
 
 from stream_rec.errors import AssignmentLostError, RecordTooLargeError, TransportError
-from stream_rec.service.batches import BatchResult
+from stream_rec.service.batches import BatchResult, Membership
 from stream_rec.service.committing.destinations import HEADERS, OutputDestinations
 from stream_rec.service.metrics.log_setup import fields
-from stream_rec.transport.broker import Member, Partition, ProducerRecord, Writer
+from stream_rec.service.timeouts import TIMEOUTS
+from stream_rec.transport.broker import Member, Partition, PartitionOffsets, ProducerRecord, Writer
 
-__all__ = ["Checkpoint", "Committed", "nobody_observes"]
+__all__ = ["Backoff", "Checkpoint", "OnCommitted", "ignore_commits"]
 
 log = logging.getLogger(__name__)
-
-_FIRST_WAIT_S: Final = 0.05
-_LONGEST_WAIT_S: Final = 2.0
 
 _COMMIT: Final = "commit"
 
 CommitStep = tuple[str, Callable[[], None]]
 
-Committed = Callable[[Sequence[BatchResult], float, float], None]
+OnCommitted = Callable[[Sequence[BatchResult], float, float], None]
 """Called after a commit with what it held, and when it was begun and done by the monotonic clock."""
 
 
-def nobody_observes(outputs: Sequence[BatchResult], begun: float, ended: float) -> None:
+def ignore_commits(results: Sequence[BatchResult], begun: float, ended: float) -> None:
     """Do nothing."""
 
 
@@ -40,70 +39,82 @@ class _AlreadyCommittedError(Exception):
     """Nothing is left to do."""
 
 
-class Checkpoint:
-    """Commits outputs, for one thread. *pause* is slept through between tries.
+class Backoff(NamedTuple):
+    """How long to wait before a failed commit is tried again: twice as long each time."""
 
-    *written* tells the partitions that a transaction may have written to. *observe* is called after each commit, and
-    *retried* before each try but the first.
+    first_s: float = TIMEOUTS.commit_first_wait_s
+    longest_s: float = TIMEOUTS.commit_longest_wait_s
+    pause: Callable[[float], None] = sleep
+
+
+class Checkpoint:
+    """Commits batches, for one thread.
+
+    *written* returns the partitions that a transaction may have written to. *on_committed* is called after each commit,
+    and *on_retry* before each try but the first.
     """
 
     def __init__(
         self,
-        places: OutputDestinations,
+        destinations: OutputDestinations,
         member: Member,
         writer: Writer | None,
         *,
         exactly_once: bool,
         written: Callable[[], Collection[Partition]] = tuple,
-        pause: Callable[[float], None] | None = None,
-        observe: Committed = nobody_observes,
-        retried: Callable[[], None] = lambda: None,
+        on_committed: OnCommitted = ignore_commits,
+        on_retry: Callable[[], None] = lambda: None,
+        backoff: Backoff | None = None,
     ) -> None:
         self.committed: dict[Partition, int] = {}
-        """The positions that are the group's, as far as this process moved them."""
+        """The group's committed offsets of the owned partitions, as far as this process has moved them."""
         self.n_commits = 0
-        self._places = places
+        self._destinations = destinations
         self._member = member
         self._writer = writer
         self._exactly_once = exactly_once
         self._written = written
-        self._pause = pause or sleep
-        self._observe = observe
-        self._retried = retried
+        self._on_committed = on_committed
+        self._on_retry = on_retry
+        self._backoff = backoff or Backoff()
 
-    def commit(self, outputs: Sequence[BatchResult], give_up: Callable[[], bool] = lambda: False) -> None:
-        """Commit *outputs*, trying again while that may help and *give_up* does not say to stop.
+    def begin_at(self, offsets: PartitionOffsets) -> None:
+        """Take over partitions at these committed *offsets*, in place of those before."""
+        self.committed = dict(offsets)
 
-        Raises AssignmentLostError if the group has gone on without the seat that they were read with, FencedError, and
-        TransportError.
+    def commit(self, results: Sequence[BatchResult], give_up: Callable[[], bool] = lambda: False) -> None:
+        """Commit *results*, trying again while that may help and *give_up* does not say to stop.
+
+        Raises AssignmentLostError if the group has gone on without the membership that they were read under,
+        FencedError, and TransportError.
         """
         begun = monotonic()
-        positions = {partition: offset for output in outputs for partition, offset in output.positions.items()}
-        self._places.write_files(outputs)
-        records = self._places.records(outputs)
-        if positions or records:
-            self._steps_until_done(records, positions, outputs[-1], give_up)
-            self.committed |= positions
+        offsets = {partition: offset for each in results for partition, offset in each.read.commit_offsets.items()}
+        self._destinations.write_files(results)
+        records = self._destinations.records(results)
+        if offsets or records:
+            self._retry_until_done(records, offsets, results[-1].read.membership, give_up)
+            self.committed |= offsets
             self.n_commits += 1
-            self._observe(outputs, begun, monotonic())
+            self._on_committed(results, begun, monotonic())
 
-    def _steps_until_done(
+    def _retry_until_done(
         self,
         records: list[ProducerRecord],
-        positions: dict[Partition, int],
-        last: BatchResult,
+        offsets: dict[Partition, int],
+        membership: Membership,
         give_up: Callable[[], bool],
     ) -> None:
-        wait_s = _FIRST_WAIT_S
+        wait_s = self._backoff.first_s
         in_doubt = is_retry = False
         while True:
             name = ""
             try:
-                for name, step in self._steps(records, positions, last, in_doubt=in_doubt, is_retry=is_retry):
+                for name, step in self._steps(records, offsets, membership, in_doubt=in_doubt, is_retry=is_retry):
                     log.debug("commit: %s", name)
                     step()
             except _AlreadyCommittedError:
-                log.info("the commit whose answer was lost had been done")
+                log.info("the reply to the last commit was lost, but the broker had committed")
                 self._abort()
                 return
             except RecordTooLargeError as error:
@@ -112,12 +123,12 @@ class Checkpoint:
             except TransportError as error:
                 if not error.retriable or give_up():
                     raise
-                told = fields(step=name, wait_s=wait_s, error=str(error))
-                log.warning("commit failed, trying again in %.2f s: %s", wait_s, error, extra=told)
-                in_doubt, is_retry = in_doubt or name == _COMMIT, True
-                self._retried()
-                self._pause(wait_s)
-                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                figures = fields(step=name, wait_s=wait_s, error=str(error))
+                log.warning("commit failed, trying again in %.2f s: %s", wait_s, error, extra=figures)
+                in_doubt, is_retry = in_doubt or name == _COMMIT, True  # planted bug: unknown-commit-repeated
+                self._on_retry()
+                self._backoff.pause(wait_s)
+                wait_s = min(2 * wait_s, self._backoff.longest_s)
                 self._abort()
             else:
                 return
@@ -125,52 +136,54 @@ class Checkpoint:
     def _steps(
         self,
         records: list[ProducerRecord],
-        positions: dict[Partition, int],
-        last: BatchResult,
+        offsets: dict[Partition, int],
+        membership: Membership,
         *,
         in_doubt: bool,
         is_retry: bool,
     ) -> list[CommitStep]:
-        """The steps, in order. A crash between any two of them is seen by nobody who reads committed records."""
+        """Return the steps, in order. A crash between two of them does not show to readers of committed records."""
         writer, member = self._writer, self._member
-        if member.generation != last.generation:
-            raise AssignmentLostError("the partitions were given to others before their answers were committed")
+        if member.generation != membership.generation:  # planted bug: committed-for-next-owner
+            raise AssignmentLostError("partitions were assigned to another replica before their answers were committed")
         if not self._exactly_once or writer is None:
             sending: list[CommitStep] = []
             if writer is not None and records:
                 sending = [("send", lambda: writer.send(records)), ("flush", writer.flush)]
-            return [*sending, ("commit positions", lambda: member.commit(positions))]
+            return [*sending, ("commit offsets", lambda: member.commit(offsets))]
+        clear: CommitStep = ("clear", lambda: self._abort_once_more(writer, offsets, membership))
         return [
-            # Where the writer had to be made anew, this waits until the broker has settled the last transaction.
+            # Where the writer had to be made again, this waits until the broker has ended the last transaction.
             ("begin", writer.begin),
-            *([("look", lambda: self._see_if_committed(positions))] if in_doubt else []),
-            *([("sweep", lambda: self._sweep(writer, positions, last)), ("begin", writer.begin)] if is_retry else []),
+            *([("check", lambda: self._raise_if_committed(offsets))] if in_doubt else []),
+            *([clear, ("begin", writer.begin)] if is_retry else []),
             ("send", lambda: writer.send(records)),
-            ("positions", lambda: writer.add_offsets(positions, last.identity)),
+            # planted bug: offsets-outside
+            ("offsets", lambda: writer.add_offsets(offsets, membership.group_metadata)),
             (_COMMIT, writer.commit),
         ]
 
-    def _sweep(self, writer: Writer, positions: dict[Partition, int], last: BatchResult) -> None:
+    def _abort_once_more(self, writer: Writer, offsets: dict[Partition, int], membership: Membership) -> None:
         """Abort the failed transaction once more, in each partition that it may have written to.
 
         The only broker of a cluster, killed and started again, may end it without saying so in the partitions (seen
         with Apache Kafka 4.3.1): what it wrote would become visible with our next commit.
         """
         writer.write_empty(self._written())
-        writer.add_offsets(positions, last.identity)
+        writer.add_offsets(offsets, membership.group_metadata)
         writer.abort()
 
-    def _see_if_committed(self, positions: dict[Partition, int]) -> None:
+    def _raise_if_committed(self, offsets: dict[Partition, int]) -> None:
         """Raise _AlreadyCommittedError if the group is where the commit in doubt would have taken it."""
         try:
-            committed = self._member.committed(positions)
+            committed = self._member.committed(offsets)
         except TransportError as error:
-            raise AssignmentLostError(f"whether the last commit was done cannot be told ({error})") from error
-        if all(committed.get(partition, 0) >= offset for partition, offset in positions.items()):
+            raise AssignmentLostError(f"it is not known whether the last commit was done ({error})") from error
+        if all(committed.get(partition, 0) >= offset for partition, offset in offsets.items()):
             raise _AlreadyCommittedError
 
     def _abort(self) -> None:
-        """Take back the steps that were done. If even that fails for now, the next `begin` will."""
+        """Undo the steps that were done. If even that fails for now, the next `begin` will."""
         if self._exactly_once and self._writer is not None:
             try:
                 self._writer.abort()
@@ -181,7 +194,7 @@ class Checkpoint:
 
 
 def _shortened(record: ProducerRecord, error: RecordTooLargeError) -> ProducerRecord:
-    """*record* as the broker will take it: without its value, which still stands where the headers say.
+    """Return *record* as the broker will take it: without its value, which still stands where the headers say.
 
     Only a dead letter comes to this: it has more headers than the record that it is about. Raises TransportError where
     nothing more can be left out.

@@ -1,4 +1,4 @@
-"""What goes where: the topics and files of a run, and the records that are written to them.
+"""Where answers and dead letters go: the topics and files of a run, and the records that are written to them.
 
 Knows nothing of when, in which transaction, or on which thread.
 """
@@ -15,7 +15,7 @@ __all__ = ["HEADERS", "OutputDestinations"]
 
 
 HEADERS: Final = "stream-rec."
-"""What the names of a dead letter's own headers begin with; its other headers are the record's."""
+"""The beginning of the names of a dead letter's own headers; its other headers are the record's."""
 
 
 class OutputDestinations(NamedTuple):
@@ -28,30 +28,33 @@ class OutputDestinations(NamedTuple):
 
     @property
     def topics(self) -> list[str]:
-        """Where records go."""
+        """The topics that records are written to."""
         return [topic for topic in (self.answers_topic, self.dead_letters_topic) if topic is not None]
 
-    def records(self, outputs: Sequence[BatchResult]) -> list[ProducerRecord]:
-        """The records for topics, dead letters before answers.
+    def records(self, results: Sequence[BatchResult]) -> list[ProducerRecord]:
+        """Return the records for topics, dead letters before answers.
 
-        An answer tells a log position, and what was refused up to it is told by then.
+        An answer names an offset: by then, the dead letters of all records before it are written.
         """
         records: list[ProducerRecord] = []
         if (topic := self.dead_letters_topic) is not None:
-            records += [_dead_letter(topic, each) for output in outputs for each in output.refused]
+            records += [_dead_letter(topic, each) for result in results for each in result.processed.rejected]
         if (topic := self.answers_topic) is not None:
             records += [
-                ProducerRecord(topic, encode_answer(each), _key(each)) for output in outputs for each in output.answers
+                ProducerRecord(topic, encode_answer(each), _key(each))
+                for result in results
+                for each in result.processed.answers
             ]
         return records
 
-    def write_files(self, outputs: Sequence[BatchResult]) -> None:
-        """Write the lines for files, and see that they arrive. Raises TransportError."""
+    def write_files(self, results: Sequence[BatchResult]) -> None:
+        """Write the lines for files, and flush them. Raises TransportError."""
         if self.dead_letters_file is not None:
-            self.dead_letters_file.write([each.to_dead_letter() for output in outputs for each in output.refused])
+            rejected = [each for result in results for each in result.processed.rejected]
+            self.dead_letters_file.write([each.to_dead_letter() for each in rejected])
             self.dead_letters_file.flush()
         if self.answers_file is not None:
-            answers = [each for output in outputs for each in output.answers]
+            answers = [each for result in results for each in result.processed.answers]
             self.answers_file.write(list(map(encode_answer, answers)), list(map(_key, answers)))
             self.answers_file.flush()
 
@@ -60,15 +63,15 @@ def _key(answer: Answer) -> bytes | None:
     return None if answer.session_id is None else answer.session_id.encode()
 
 
-def _dead_letter(topic: str, refused: RejectedRecord) -> ProducerRecord:
-    """The record as it came in, with headers that say why it was refused and where it stood."""
-    record = refused.record
-    told = {
-        "reason": refused.reason,
-        "message": refused.message,
+def _dead_letter(topic: str, rejected: RejectedRecord) -> ProducerRecord:
+    """Return the record as it came in, with headers that say why it was rejected and where it stood."""
+    record = rejected.record
+    own = {
+        "reason": rejected.reason,
+        "message": rejected.message,
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
     }
-    headers = tuple((HEADERS + name, str(value).encode()) for name, value in told.items())
+    headers = tuple((HEADERS + name, str(value).encode()) for name, value in own.items())
     return ProducerRecord(topic, None if record.tombstone else record.value, record.key, (*record.headers, *headers))

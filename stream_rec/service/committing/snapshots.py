@@ -1,7 +1,7 @@
-"""When a snapshot is due, and its writing beside the live answers.
+"""When a snapshot is due, and its writing while answers go on.
 
 The state is copied on the recommender thread, between two batches; all else happens on a thread of its own. A snapshot
-is written when the positions that it stands at have been committed, for one that is ahead of its group is of no use.
+is written when the offsets that it stands at are committed: a recovery cannot use one that is ahead of its group.
 Knows nothing of what a snapshot file looks like.
 """
 
@@ -20,16 +20,14 @@ from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.errors import SnapshotError
 from stream_rec.service.metrics.histogram import Occurrences
 from stream_rec.service.metrics.log_setup import fields
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.snapshot import Snapshot, newest_valid, purge_before, write
-from stream_rec.transport.broker import Partition
+from stream_rec.transport.broker import Partition, PartitionOffsets
 
 __all__ = ["Snapshots", "Written"]
 
 log = logging.getLogger(__name__)
 
-_WAIT_S: Final = 0.02
-_LONGEST_WAIT_S: Final = 60.0
-_FORGET_WITHIN_S: Final = 5.0  # after an order to forget, older snapshots go in about this time
 _PURGES: Final = b"purges"  # a snapshot's note: those before it hold what was to be forgotten
 
 
@@ -45,14 +43,24 @@ class Written(NamedTuple):
     n_bytes: int
 
 
-class Snapshots:
-    """Writes snapshots of one engine to one folder. `after` and `idle` are for the recommender thread.
+class _Task(NamedTuple):
+    """A copy of the state that is to be written."""
 
-    *committed* tells the group's positions as far as this process has moved them, *now_ms* the time of day. *step* is
-    called before each step of writing; without *beside* all is done where it is called, for tests.
+    state: EngineSnapshot
+    offsets: dict[Partition, int]
+    forgot: bool
+    committed: Callable[[], PartitionOffsets]
+
+
+class Snapshots:
+    """Writes snapshots of one engine to one folder, over all of its recoveries.
+
+    `begin`, `find` and `close` are for the consumer thread, `after` and `idle` for the recommender thread. *now_ms*
+    returns the time of day. *step* is called before each step of writing; without *beside* all is done where it is
+    called, for tests.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what is written where, when, and what a test puts in between
         self,
         folder: Path,
         rules: Mapping[str, object],
@@ -63,14 +71,14 @@ class Snapshots:
         clock: Callable[[], float] = monotonic,
         step: Callable[[str], None] = lambda _: None,
         beside: bool = True,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         self.last: Written | None = None
         self.written = Occurrences()
-        """Snapshots written, and how long that took beside the live answers."""
+        """Snapshots written, and how long that took while answers went on."""
         self.copied = Occurrences()
         """Copies of the state, for which the recommender thread stops."""
         self.failed = Occurrences()
-        self.committed: Callable[[], Mapping[Partition, int]] = dict
         self._folder = folder
         self._rules = rules
         self._every_s = every_s
@@ -79,31 +87,41 @@ class Snapshots:
         self._clock = clock
         self._step = step
         self._beside = beside
+        self._timeouts = timeouts
         self._due = clock() + every_s
         self._forgot = False
-        self._positions: dict[Partition, int] = {}
-        self._written_positions: dict[Partition, int] = {}
-        self._writer: _Writer | None = None
+        self._committed: Callable[[], PartitionOffsets] = dict
+        self._offsets: dict[Partition, int] = {}
+        self._written_offsets: dict[Partition, int] = {}
+        self._writer: _WriterThread | None = None
 
-    def find(self, goals: Mapping[Partition, int]) -> Snapshot | None:
-        """The newest snapshot that can be gone on from, that is nowhere ahead of *goals*."""
-        found = newest_valid(self._folder, self._rules, _by_topic(goals), lambda why: log.warning("snapshot: %s", why))
+    @property
+    def must_purge(self) -> bool:
+        """Whether something was forgotten that older snapshots may still hold: the next one removes them."""
+        return self._forgot
+
+    def find(self, targets: PartitionOffsets) -> Snapshot | None:
+        """Return the newest snapshot that a recovery can use: one that is nowhere ahead of *targets*."""
+        found = newest_valid(
+            self._folder, self._rules, _by_topic(targets), lambda why: log.warning("snapshot: %s", why)
+        )
         if found is not None and found.header.notes == _PURGES:
-            # Whoever wrote it may have been killed before it was done with that.
-            with self._whatever_fails(forgot=True):
+            # The process that wrote it may have been killed before it had removed the older ones.
+            with self._going_on_after_failures(forgot=True):
                 self._purge_before(found.path)
         return found
 
-    def begin(self, positions: Mapping[Partition, int], *, forgot: bool) -> None:
-        """Note where a recovery has ended, and whether it passed an order to forget, which older ones may not have."""
-        self._positions = dict(positions)
-        if forgot:
-            self._forgot = True
-            self._due = min(self._due, self._clock() + _FORGET_WITHIN_S)
+    def begin(self, offsets: PartitionOffsets, *, forgot: bool, committed: Callable[[], PartitionOffsets]) -> None:
+        """Begin where a recovery has ended. *committed* returns the group's offsets as far as this process moved them.
 
-    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
-        """Copy the state, which is at *positions*, and have it written, if it is time to."""
-        self.begin(positions, forgot=forgot)
+        *forgot* says whether the recovery has passed an order to forget, which older snapshots may not have.
+        """
+        self._committed = committed
+        self._move_to(offsets, forgot=forgot)
+
+    def after(self, engine: Engine, offsets: PartitionOffsets, *, forgot: bool) -> None:
+        """Copy the state, which is at *offsets*, and have it written, if a snapshot is due."""
+        self._move_to(offsets, forgot=forgot)
         self.idle(engine)
 
     def idle(self, engine: Engine) -> None:
@@ -111,24 +129,24 @@ class Snapshots:
         if self._clock() < self._due or (self._writer is not None and self._writer.is_busy):
             return
         self._due = self._clock() + self._every_s
-        if not self._forgot and self._positions == self._written_positions:
+        if not self._forgot and self._offsets == self._written_offsets:
             return
         begun = monotonic()
         state = engine.export_state()
         self.copied.record(monotonic() - begun)
         log.debug("snapshot: state copied in %.0f ms", 1000 * (self.copied.last_seconds or 0.0))
-        task = (state, dict(self._positions), self._forgot)
+        task = _Task(state, dict(self._offsets), self._forgot, self._committed)
         self._forgot = False
         if not self._beside:
-            self._write_when_committed(*task)
+            self._write_when_committed(task)
             return
-        self._writer = self._writer or _Writer()
-        self._writer.start(partial(self._write_when_committed, *task))
+        self._writer = self._writer or _WriterThread()
+        self._writer.start(partial(self._write_when_committed, task))
 
     def close(self, engine: Engine | None, timeout_s: float) -> None:
-        """Wait for what is being written; write a last one of *engine*, all of which must be committed.
+        """Wait for the snapshot under way; write a last one of *engine*, all of which must be committed.
 
-        What takes longer than *timeout_s* is given up: none is there later than this, and none is written beside it.
+        After *timeout_s* it is given up: no snapshot is finished later than this, and none is written beside it.
         """
         if self._writer is not None:
             if not self._writer.join(timeout_s):
@@ -137,42 +155,47 @@ class Snapshots:
                 return
             self._writer.end()
             self._writer = None
-        if engine is not None and (self._forgot or self._positions != self._written_positions):
-            with self._whatever_fails(forgot=self._forgot):
-                self._write(engine.export_state(), self._positions, self._forgot)
+        if engine is not None and (self._forgot or self._offsets != self._written_offsets):
+            with self._going_on_after_failures(forgot=self._forgot):
+                self._write(_Task(engine.export_state(), self._offsets, self._forgot, self._committed))
 
-    def _write_when_committed(
-        self, state: EngineSnapshot, positions: dict[Partition, int], forgot: bool
-    ) -> None:  # a thread's arguments
-        until = monotonic() + _LONGEST_WAIT_S
-        with self._whatever_fails(forgot=forgot):
-            while not self._is_committed(positions):
+    def join(self, timeout_s: float) -> bool:
+        """Wait until no snapshot is under way; False if that is not so in time."""
+        return self._writer is None or self._writer.join(timeout_s)
+
+    def _move_to(self, offsets: PartitionOffsets, *, forgot: bool) -> None:
+        self._offsets = dict(offsets)
+        if forgot:
+            self._forgot = True
+            self._due = min(self._due, self._clock() + self._timeouts.forget_within_s)
+
+    def _write_when_committed(self, task: _Task) -> None:
+        longest_s = self._timeouts.snapshot_longest_wait_s
+        until = monotonic() + longest_s
+        with self._going_on_after_failures(forgot=task.forgot):
+            while not _is_committed(task):
                 if monotonic() > until:
-                    log.warning("snapshot: its positions were not committed in %.0f s: it is dropped", _LONGEST_WAIT_S)
+                    log.warning("snapshot: its offsets were not committed in %.0f s: it is dropped", longest_s)
                     self.failed.record()
-                    self._forgot = self._forgot or forgot
+                    self._forgot = self._forgot or task.forgot
                     return
-                self._refuse_if_given_up()
-                sleep(_WAIT_S)
-            self._write(state, positions, forgot)
+                self._raise_if_given_up()
+                sleep(self._timeouts.snapshot_poll_s)
+            self._write(task)
 
-    def _is_committed(self, positions: Mapping[Partition, int]) -> bool:
-        """Of the partitions that this process commits for; the others are never ahead of their owners' commits."""
-        return all(positions[p] <= offset for p, offset in self.committed().items() if p in positions)
-
-    def _refuse_if_given_up(self) -> None:
+    def _raise_if_given_up(self) -> None:
         if self._writer is not None and self._writer.is_given_up:
-            raise SnapshotError("it was given up, for the life that it was of has ended")
+            raise SnapshotError("it was given up, since the service stops or recovers")
 
     def _before(self, step: str) -> None:
         """Called before each step of writing: until the file has its name, it can be given up."""
         if step != "prune":
-            self._refuse_if_given_up()
+            self._raise_if_given_up()
         self._step(step)
 
     @contextmanager
-    def _whatever_fails(self, *, forgot: bool) -> Iterator[None]:
-        """Tell what fails and count it, and go on: the next one is tried, and purges what this one had to."""
+    def _going_on_after_failures(self, *, forgot: bool) -> Iterator[None]:
+        """Log and count what fails, and go on: the next snapshot is tried, and purges what this one had to."""
         try:
             yield
         except Exception as error:  # an end of the thread would be the end of all snapshots
@@ -183,24 +206,24 @@ class Snapshots:
             else:
                 log.exception("snapshot failed, and is tried again in %.0f s", self._every_s)
 
-    def _write(self, state: EngineSnapshot, positions: dict[Partition, int], forgot: bool) -> None:  # as above
+    def _write(self, task: _Task) -> None:
         begun = monotonic()
         path = write(
             self._folder,
-            state,
+            task.state,
             created_at=self._now_ms(),
             fingerprint=self._rules,
-            offsets=_by_topic(positions),
+            offsets=_by_topic(task.offsets),
             keep=self._keep,
-            notes=_PURGES if forgot else b"",
+            notes=_PURGES if task.forgot else b"",
             step=self._before,
         )
-        if forgot:
+        if task.forgot:
             self._purge_before(path)
         ended = monotonic()
         self.last = Written(str(path), ended, self._now_ms(), ended - begun, path.stat().st_size)
         self.written.record(ended - begun)
-        self._written_positions = positions
+        self._written_offsets = task.offsets
         log.info(
             "snapshot: %s, %.1f MiB in %.1f s",
             path.name,
@@ -210,13 +233,13 @@ class Snapshots:
         )
 
     def _purge_before(self, path: Path) -> None:
-        gone = purge_before(self._folder, path)
-        if gone:
-            log.info("snapshot: %d older ones removed, for they held what was to be forgotten", len(gone))
+        removed = purge_before(self._folder, path)
+        if removed:
+            log.info("snapshot: %d older ones removed, for they held what was to be forgotten", len(removed))
 
 
-class _Writer:
-    """A thread that does one thing after another.
+class _WriterThread:
+    """A thread that does one task after another.
 
     One for all snapshots: glibc gives each new thread that works beside others another arena, up to eight for each
     core, and every one keeps what a snapshot needed (100 MiB in all after a quarter of an hour, measured).
@@ -227,30 +250,30 @@ class _Writer:
         self._is_free = Event()
         self._is_free.set()
         self.is_given_up = False
-        """Whether what is under way is not wanted any more: it is to look, now and then."""
+        """Whether the task under way is not wanted any more: it checks that now and then."""
         Thread(target=self._run, name="snapshots", daemon=True).start()
 
     @property
     def is_busy(self) -> bool:
-        """Whether it has not done yet what it was told last."""
+        """Whether its last task is not done yet."""
         return not self._is_free.is_set()
 
     def start(self, task: Callable[[], None]) -> None:
-        """Have *task* done; nothing else may be under way."""
+        """Have *task* done; no other may be under way."""
         self.is_given_up = False
         self._is_free.clear()
         self._tasks.put(task)
 
     def join(self, timeout_s: float) -> bool:
-        """Wait until it is done; False if it is not in time."""
+        """Wait until the task is done; False if it is not in time."""
         return self._is_free.wait(timeout_s)
 
     def give_up(self) -> None:
-        """Have what is under way not come to its end. Until it has stopped, nothing else can be started."""
+        """Have the task under way end early. Until it has ended, no other can be started."""
         self.is_given_up = True
 
     def end(self) -> None:
-        """Let the thread go, when it is done."""
+        """End the thread, when its task is done."""
         self._tasks.put(None)
 
     def _run(self) -> None:
@@ -261,8 +284,13 @@ class _Writer:
                 self._is_free.set()
 
 
-def _by_topic(positions: Mapping[Partition, int]) -> dict[str, dict[int, int]]:
+def _is_committed(task: _Task) -> bool:
+    """Of the partitions that this process commits for; the others are never ahead of their owners' commits."""
+    return all(task.offsets[p] <= offset for p, offset in task.committed().items() if p in task.offsets)
+
+
+def _by_topic(offsets: PartitionOffsets) -> dict[str, dict[int, int]]:
     by_topic: dict[str, dict[int, int]] = {}
-    for (topic, number), offset in positions.items():
-        by_topic.setdefault(topic, {})[number] = offset
+    for (topic, number), offset in offsets.items():
+        by_topic.setdefault(topic, {})[number] = offset  # planted bug: snapshot-one-ahead
     return by_topic

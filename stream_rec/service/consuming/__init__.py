@@ -1,1 +1,1 @@
-"""Records in: partitions merged by time, batches decoded, recovery by reading the log again."""
+"""Records in: decoded, merged by time, cut into batches; recovery by reading the log again."""

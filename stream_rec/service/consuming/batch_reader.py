@@ -1,9 +1,9 @@
-"""Records from the broker to batches: read, put in order of arrival, decoded, and marked as ours or others'.
+"""Records from the broker to batches: read, decoded, merged by time, and marked as owned or not.
 
-An *owned* partition is one that the group gave to this process: its records are answered, from the group's committed
-position on. Every other partition of events is *followed*: applied in silence, and never beyond what its owner has
-committed, so that whoever owns it next goes on exactly where the last owner stopped. Recovery is the same thing with
-nothing owned yet.
+An *owned* partition is one that the group has assigned to this process: its records are answered, from the group's
+committed offset on. Every other partition of events is a *standby*: it is applied without answers, and never beyond
+what its owner has committed, so that its next owner goes on exactly where the last one stopped. Recovery is the same
+with no partition owned yet.
 """
 
 import logging
@@ -14,39 +14,41 @@ from typing import Final
 import numpy as np
 
 from stream_rec.errors import LogChangedError
-from stream_rec.service.batches import Batch, Decoded, Mask, ReadBatch
+from stream_rec.service.batches import NOT_A_MEMBER, Batch, Decoded, Mask, Membership, ReadBatch
 from stream_rec.service.consuming.partition_merge import NOTHING, MergedRecords, PartitionMerge
+from stream_rec.service.consuming.record_decoder import Decode
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Partition, PartitionOffsets, Reader
 from stream_rec.transport.records import Record
 
-__all__ = ["BatchReader"]
+__all__ = ["AHEAD", "BatchReader"]
 
 log = logging.getLogger(__name__)
 
-_AHEAD: Final = 128  # batches that are fetched ahead at most ...
+AHEAD: Final = 128  # batches that are fetched ahead at most ...
 _SMALL: Final = 1024  # ... as if none were larger than this: some 50 MB
-_ENOUGH: Final = 32  # ... and when fetching goes on: a client throws away what it has of a partition that is held
+_ENOUGH: Final = 32  # ... and when fetching goes on: a client drops what it has fetched of a partition that is paused
 _NEVER: Final = 1 << 62  # an offset beyond all others
-_PATIENCE_S: Final = 60.0  # for a partition whose leader does not answer: going on without it makes events late
 
 
 class BatchReader:
-    """Reads the partitions of *events*, and those of *requests* that are owned. For one thread.
+    """Reads the partitions of *events*, and those of *requests_topic* that are owned. For one thread.
 
-    *lost* is told how many records were removed before they were read. Raises LogChangedError where it is not retention
-    that has removed them: the topic is gone, or another one.
+    *lost* is called with the number of records that were removed before they were read. Raises LogChangedError where
+    retention is not the cause: the topic is gone, or another one.
     """
 
     def __init__(
         self,
         reader: Reader,
-        decode: Callable[[Sequence[Record]], list[Decoded]],
+        decode: Decode,
         events: PartitionOffsets,
         *,
         requests_topic: str | None = None,
         max_records: int = 1024,
         lost: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = monotonic,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         self._reader = reader
         self._decode = decode
@@ -55,131 +57,137 @@ class BatchReader:
         self._max_records = max_records
         self._lost = lost
         self._clock = clock
-        self._arrivals = PartitionMerge(events)
+        self._patience_s = timeouts.patience_s
+        self._merge = PartitionMerge(events)
+        self._membership = NOT_A_MEMBER
         self._answer_from: dict[Partition, int] = {}
-        self._passing: set[Partition] = set()
-        """Owned partitions that have yet to reach the position from which on they are answered."""
+        self._catching_up: set[Partition] = set()
+        """Owned partitions that have yet to reach the offset from which on they are answered."""
         self._waiting_since: float | None = None
-        self._handed = self.positions
-        self._held: set[Partition] = set()
+        self._offsets_before = self.offsets
+        """After the last batch that was returned."""
+        self._paused: set[Partition] = set()
         reader.assign(dict(events))
 
     @property
-    def positions(self) -> dict[Partition, int]:
-        """Of all partitions that are read, the offsets after what was handed out."""
-        return self._arrivals.positions
+    def offsets(self) -> dict[Partition, int]:
+        """Of all partitions that are read, the offsets after the last batch."""
+        return self._merge.offsets
 
-    def own(self, owned: PartitionOffsets) -> None:
-        """Answer for these partitions from these positions on, and for no others; follow the rest no further."""
-        before = self.positions
-        requests = {p: offset for p, offset in owned.items() if p not in self._events}
+    def own(self, answer_from: PartitionOffsets, membership: Membership) -> None:
+        """Answer for these partitions from these offsets on, and for no others; read the others no further."""
+        before = self.offsets
+        requests = {p: offset for p, offset in answer_from.items() if p not in self._events}
         if requests.keys() != before.keys() - self._events:
             events = {p: offset for p, offset in before.items() if p in self._events}
             kept = {p: before.get(p, offset) for p, offset in requests.items()}
-            self._arrivals = PartitionMerge(events | kept, beside=kept)
+            self._merge = PartitionMerge(events | kept, beside=kept)
             self._reader.assign(events | kept)
-            self._handed = self.positions
-        self._answer_from = dict(owned)
-        self._passing = {p for p in self._events & owned.keys() if before[p] < owned[p]}
-        self.follow({p: None if p in owned else before[p] for p in self._events})
+            self._offsets_before = self.offsets
+        self._membership = membership
+        self._answer_from = dict(answer_from)
+        self._catching_up = {p for p in self._events & answer_from.keys() if before[p] < answer_from[p]}
+        self.follow({p: None if p in answer_from else before[p] for p in self._events})
 
     def follow(self, limits: Mapping[Partition, int | None]) -> None:
-        """Go no further than these offsets in partitions that others own; None: they are ours."""
-        self._arrivals.limit(limits)
+        """Read standby partitions up to these offsets; None stands for an owned one, which has no limit."""
+        self._merge.limit(limits)
 
-    def reached(self, goals: PartitionOffsets) -> bool:
-        """Whether all before these offsets was handed out."""
-        return self._arrivals.reached(goals, self._reader.drained)
+    def reached(self, targets: PartitionOffsets) -> bool:
+        """Whether all records before these offsets were returned."""
+        return self._merge.reached(targets, self._reader.drained)
 
     def next(self, timeout_s: float, max_records: int | None = None) -> ReadBatch | None:
-        """The next batch, None if there was nothing for *timeout_s*. A batch never waits to fill."""
-        arrived, decoded = self._arrived(timeout_s, max_records or self._max_records)
-        if not arrived:
+        """Return the next batch; None if nothing came within *timeout_s*. A batch never waits to fill."""
+        records, decoded = self._next_merged(timeout_s, max_records or self._max_records)
+        if not records:
             return None
-        ours, records = self._ours(arrived)
-        before, after = self._handed, self.positions
-        self._handed = after
-        settled = {
+        is_owned, looked_at = self._owned(records)
+        before, after = self._offsets_before, self.offsets
+        self._offsets_before = after
+        commit_offsets = {
             p: offset for p, offset in after.items() if offset > max(before[p], self._answer_from.get(p, _NEVER) - 1)
         }
-        seen = {str(p): offset - 1 for p, offset in after.items() if offset > before[p]}
-        return ReadBatch(Batch(records, decoded, ours, seen), settled, {p: after[p] for p in self._events})
+        last_offsets = {str(p): offset - 1 for p, offset in after.items() if offset > before[p]}
+        batch = Batch(looked_at, decoded, is_owned, last_offsets)
+        offsets = {p: after[p] for p in self._events}
+        return ReadBatch(batch, commit_offsets, offsets, self._membership, monotonic())
 
-    def _arrived(self, timeout_s: float, n: int) -> MergedRecords:
-        arrivals, reader = self._arrivals, self._reader
-        self._hold_who_is_ahead(n)
-        # A partition that others wait for is waited for: asking again and again would keep its client from its work.
-        is_ready = len(arrivals) >= n and self._waiting_since is None
-        for partition, records in self._polled(n, 0.0 if is_ready else timeout_s).items():
+    def _next_merged(self, timeout_s: float, n: int) -> MergedRecords:
+        merge, reader = self._merge, self._reader
+        self._pause_those_ahead(n)
+        # Where others wait for a partition, wait for it here: polling without a pause would keep its client from work.
+        is_ready = len(merge) >= n and self._waiting_since is None
+        for partition, records in self._poll(n, 0.0 if is_ready else timeout_s).items():
             if records:
-                arrivals.add(partition, records, self._decoded(partition, records))
-        taken = arrivals.take(n, reader.drained)
-        if taken.records or not len(arrivals):
+                merge.add(partition, records, self._decoded(partition, records))
+        taken = merge.take(n, reader.drained)
+        if taken.records or not len(merge):
             self._waiting_since = None
             return taken
-        return self._without_waiting(n)
+        return self._take_without_waiting(n)
 
-    def _polled(self, n: int, timeout_s: float) -> Mapping[Partition, Sequence[Record]]:
-        """What the reader has. Where retention was quicker than we, go on with what it has left, and say so."""
+    def _poll(self, n: int, timeout_s: float) -> Mapping[Partition, Sequence[Record]]:
+        """Return what the reader has. Where retention has removed records before, log it, and go on with the rest."""
         try:
             return self._reader.poll(n, timeout_s)
         except LogChangedError as error:
             if error.first is None or not error.is_cut_off:
                 raise
-            self._go_on_behind(error, error.first)
+            self._skip_to(error, error.first)
         return {}
 
-    def _go_on_behind(self, error: LogChangedError, first: int) -> None:
-        fetched = self._arrivals.fetched
+    def _skip_to(self, error: LogChangedError, first: int) -> None:
+        fetched = self._merge.fetched
         partition = next(each for each in fetched if str(each) == error.partition)
-        position = max(error.offset, fetched[partition])
+        offset = max(error.offset, fetched[partition])
         log.warning(
-            "%s: %d records (offsets %d to %d) were removed by the topic's retention before they were read: the state "
-            "lacks them, and nobody answers them; going on from %d",
-            partition, first - position, position, first - 1, first,
+            "%s: %d records (offsets %d to %d) were removed by the topic's retention before they were read. The state "
+            "lacks them, and they are not answered. Going on from %d",
+            partition, first - offset, offset, first - 1, first,
         )  # fmt: skip
-        self._lost(first - position)
-        self._arrivals.skip_to(partition, first)
+        self._lost(first - offset)
+        self._merge.skip_to(partition, first)
         self._reader.assign(fetched | {partition: first})
 
-    def _hold_who_is_ahead(self, n: int) -> None:
-        """Fetch no more of partitions that others are waited for, where much is waiting already."""
+    def _pause_those_ahead(self, n: int) -> None:
+        """When many records are buffered, pause partitions that are ahead, so that slower ones catch up."""
         n = min(n, _SMALL)
-        waiting = len(self._arrivals)
-        if waiting >= _AHEAD * n:
-            self._held = self._arrivals.full(n)
-        elif waiting <= _ENOUGH * n:
-            self._held = set()
-        elif self._held:
-            # One that was ahead may be the one waited for by now: held, it would be waited for for ever.
-            self._held &= self._arrivals.full(n)
-        self._reader.pause_only(self._held)
+        buffered = len(self._merge)
+        if buffered >= AHEAD * n:
+            self._paused = self._merge.full(n)
+        elif buffered <= _ENOUGH * n:
+            self._paused = set()
+        elif self._paused:
+            # A paused partition may have become the slowest. Keeping it paused would deadlock, so resume it.
+            self._paused &= self._merge.full(n)
+        self._reader.pause_only(self._paused)
 
-    def _without_waiting(self, n: int) -> MergedRecords:
-        """Records that could be had but for a partition that does not answer, once that has lasted."""
+    def _take_without_waiting(self, n: int) -> MergedRecords:
+        """Return the records that wait for a partition that does not answer, once that has lasted."""
         now = self._clock()
         if self._waiting_since is None:
             self._waiting_since = now
-        if now - self._waiting_since < _PATIENCE_S:
+        if now - self._waiting_since < self._patience_s:
             return NOTHING
-        log.warning("a partition has not answered for %.0f s: the others go on without it", _PATIENCE_S)
+        log.warning("a partition has not answered for %.0f s: the others go on without it", self._patience_s)
         self._waiting_since = now
-        return self._arrivals.take(n, self.positions.keys())
+        return self._merge.take(n, self.offsets.keys())
 
     def _decoded(self, partition: Partition, records: Sequence[Record]) -> Sequence[Decoded | None]:
         if partition.topic == self._requests_topic:
             return [None] * len(records)
         return self._decode(records)
 
-    def _ours(self, records: Sequence[Record]) -> tuple[Mask | None, Sequence[Record]]:
-        """Which of *records* are ours, None if all are, which is the usual case and costs nothing; and the records."""
-        if not self._passing and len(self._answer_from.keys() & self._events) == len(self._events):
+    def _owned(self, records: Sequence[Record]) -> tuple[Mask | None, Sequence[Record]]:
+        """Return which of *records* are owned, None if all are, which is usual and costs nothing; and the records."""
+        if not self._catching_up and len(self._answer_from.keys() & self._events) == len(self._events):
             return None, records
         answer_from = self._answer_from
         if not answer_from:
             return np.zeros(len(records), np.bool_), records
         records = list(records)
-        ours = [record.offset >= answer_from.get((record.topic, record.partition), _NEVER) for record in records]  # type: ignore[call-overload]  # a Partition is such a pair
-        positions = self.positions
-        self._passing = {p for p in self._passing if positions[p] < answer_from[p]}
-        return np.array(ours, np.bool_), records
+        is_owned = [record.offset >= answer_from.get((record.topic, record.partition), _NEVER) for record in records]  # type: ignore[call-overload]  # a Partition is such a pair
+        offsets = self.offsets
+        self._catching_up = {p for p in self._catching_up if offsets[p] < answer_from[p]}
+        return np.array(is_owned, np.bool_), records

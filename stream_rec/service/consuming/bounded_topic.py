@@ -1,28 +1,28 @@
-"""A topic as a source that ends: what it holds now, in the order in which a service would take it.
+"""A topic as a source that ends: what it holds now, in the order in which a service would process it.
 
-Takes no seat in a group and commits nothing, so a service of the same group does not notice.
+Joins no consumer group and commits nothing, so a service of the same group does not notice.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 from stream_rec.errors import SettingsError
-from stream_rec.service.batches import Decoded
+from stream_rec.service.batches import NOT_A_MEMBER
 from stream_rec.service.consuming.batch_reader import BatchReader
+from stream_rec.service.consuming.record_decoder import Decode
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Broker
 from stream_rec.transport.records import Progress, Record
 
 __all__ = ["TopicSource"]
 
-_WAIT_S = 0.05
-
 
 class TopicSource:
-    """See `Source`. Owns *broker*. *decode* tells the times by which partitions are merged.
+    """See `Source`. Owns *broker*. *decode* gives the times by which partitions are merged.
 
     Raises SettingsError if there is no such topic, and TransportError.
     """
 
-    def __init__(self, broker: Broker, topic: str, decode: Callable[[Sequence[Record]], list[Decoded]]) -> None:
+    def __init__(self, broker: Broker, topic: str, decode: Decode, timeouts: Timeouts = TIMEOUTS) -> None:
         self._broker = broker
         partitions = broker.partitions(topic)
         if not partitions:
@@ -33,23 +33,24 @@ class TopicSource:
         self._ends = {partition: bound.end for partition, bound in bounds.items()}
         self._reader = broker.reader()
         self._decode = decode
+        self._timeouts = timeouts
         self._batch_reader: BatchReader | None = None
 
     def batches(self, max_records: int) -> Iterator[list[Record]]:
-        """All that was there when it was opened."""
+        """Return all records that were there when the source was opened."""
         self._batch_reader = batch_reader = BatchReader(
-            self._reader, self._decode, self._begin, max_records=max_records
+            self._reader, self._decode, self._begin, max_records=max_records, timeouts=self._timeouts
         )
-        batch_reader.own({})
+        batch_reader.own({}, NOT_A_MEMBER)
         batch_reader.follow(self._ends)
         while not batch_reader.reached(self._ends):
-            handed = batch_reader.next(_WAIT_S)
-            yield [] if handed is None else list(handed.batch.records)
+            read = batch_reader.next(self._timeouts.replay_poll_s)
+            yield [] if read is None else list(read.batch.records)
 
     @property
     def next_offsets(self) -> dict[tuple[str, int], int]:
-        """After what was handed out."""
-        at = self._begin if self._batch_reader is None else self._batch_reader.positions
+        """The offsets after the last batch."""
+        at = self._begin if self._batch_reader is None else self._batch_reader.offsets
         return {(topic, number): offset for (topic, number), offset in at.items()}
 
     @property
@@ -58,6 +59,6 @@ class TopicSource:
         return Progress(0, None)
 
     def close(self) -> None:
-        """Let go of the reader and of the broker."""
+        """Close the reader and the broker."""
         self._reader.close()
         self._broker.close()

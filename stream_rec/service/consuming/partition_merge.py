@@ -1,11 +1,11 @@
-"""Records of several partitions, put together in the order of their time.
+"""Records of several partitions, merged in the order of their times.
 
-A consumer that catches up gets a partition's hours in one piece. Applied like that, the first partition would move the
-watermark to the present, and all others' events would be late. So partitions wait for each other: records are handed
-out by the times of their events, each partition in its own order, so that no event is later than it was in its own
-partition. Where nothing more is there to be fetched, nobody is waited for.
+A consumer that catches up gets hours of one partition in one piece. Applied like that, they would move the watermark
+to the present, and all events of the other partitions would be late. So the partitions wait for each other: records
+come out by the times of their events, each partition in its own order, and no event is later than it was in its own
+partition. A partition of which nothing more can be fetched is not waited for.
 
-Knows nothing of brokers, of who answers for what, nor of what is done with records.
+Knows nothing of brokers, of which partitions are owned, nor of what is done with records.
 """
 
 from bisect import bisect_left
@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream_rec.core.events import Event, Forget
-from stream_rec.errors import DecodeError
+from stream_rec.core.events import Event
 from stream_rec.transport.broker import Partition, PartitionOffsets
+from stream_rec.transport.decode import Decoded
 from stream_rec.transport.records import AS_RECORDS, Record, Records
 
 __all__ = ["NOTHING", "MergedRecords", "PartitionMerge"]
@@ -29,59 +29,59 @@ _TIME_OF: Final = attrgetter("timestamp")
 
 Times = npt.NDArray[np.int64]
 
-Decoded = Event | Forget | DecodeError | None
-"""None for a request."""
-
 
 class _Queue:
-    """What was fetched of one partition and not yet handed out. With *is_waited_for*, others wait for its times."""
+    """What was fetched of one partition and not yet taken. With *is_waited_for*, the others wait for its times.
 
-    def __init__(self, position: int, *, is_waited_for: bool) -> None:
+    Of what is decoded, None stands for a request.
+    """
+
+    def __init__(self, next_offset: int, *, is_waited_for: bool) -> None:
         self.is_waited_for = is_waited_for
-        self.position = position
-        """Offset of the next record to hand out, or a lower one: offsets may have gaps."""
+        self.next_offset = next_offset
+        """Offset of the next record to take, or a lower one: offsets may have gaps."""
         self.limit: int | None = None
-        """Nothing from this offset on may be handed out; None: all may."""
+        """No record from this offset on may be taken; None: all may."""
         self._records = Records([], AS_RECORDS)
-        self._decoded: list[Decoded] = []
-        self._times = np.zeros(64, np.int64)  # with room behind the last one
+        self._decoded: list[Decoded | None] = []
+        self._times = np.zeros(64, np.int64)  # with spare capacity behind the last one
         self._at = 0
         self._newest = _LONG_AGO
 
     def __len__(self) -> int:
         return len(self._decoded) - self._at
 
-    def add(self, records: Sequence[Record], decoded: Sequence[Decoded]) -> None:
-        if self._at > len(self):  # so that nothing is moved more than once, however much is waiting
+    def add(self, records: Sequence[Record], decoded: Sequence[Decoded | None]) -> None:
+        if self._at > len(self):  # so that no record is moved more than once, however many wait
             self._drop_taken()
         before, n = len(self._decoded), len(decoded)
         more = Records.of(records)
-        self._records.adapter = more.adapter
-        self._records.raw += more.raw
+        self._records.extend(more)
         self._decoded += decoded
         if before + n > len(self._times):
             self._times = np.concatenate([self._times[:before], np.zeros(before + 2 * n, np.int64)])
-        # What has no time of its own keeps its place: it takes that of the record before it.
+        # A record without a time of its own keeps its place: it takes the time of the record before it.
         times = np.maximum(np.maximum.accumulate(_times_of(records, decoded)), self._newest)
         self._times[before : before + n] = times
         self._newest = int(times[-1])
 
     def _drop_taken(self) -> None:
         self._times = self._times[self._at :].copy()
-        del self._records.raw[: self._at], self._decoded[: self._at]
+        self._records.drop_first(self._at)
+        del self._decoded[: self._at]
         self._at = 0
 
-    def _offset(self, place: int) -> int:
-        return self._records.adapter.offset(self._records.raw[place])
+    def _offset(self, index: int) -> int:
+        return self._records.adapter.offset(self._records.raw[index])
 
     @property
     def fetched(self) -> int:
         """Offset of the next record to be added, or a lower one."""
-        return self._offset(-1) + 1 if len(self) else self.position
+        return self._offset(-1) + 1 if len(self) else self.next_offset
 
     @property
     def end(self) -> int:
-        """Behind the last record that may be handed out."""
+        """Behind the last record that may be taken."""
         records = self._records
         if self.limit is None or not len(records) or self._offset(-1) < self.limit:
             return len(records)
@@ -89,71 +89,71 @@ class _Queue:
 
     @property
     def is_limited(self) -> bool:
-        """Whether all that may be handed out has been: the next one lies beyond the limit."""
+        """Whether all that may be taken has been: the next record lies beyond the limit."""
         if self.limit is None:
             return False
-        following = self._offset(self._at) if len(self) else self.position
+        following = self._offset(self._at) if len(self) else self.next_offset
         return following >= self.limit
 
-    def surely_until(self, *, drained: bool) -> int:
-        """No record that is yet to come to this queue will be handed out as of before this time."""
+    def complete_until(self, *, drained: bool) -> int:
+        """Return the time before which no record can come to this queue any more."""
         if not self.is_waited_for:
             return _LONG_AHEAD
         return _LONG_AHEAD if drained or self.end < len(self._decoded) else self._newest
 
     def times(self, n: int, until: int = _LONG_AHEAD, *, inclusive: bool = True) -> Times:
-        """Of at most *n* records that may be handed out, those before *until*, or then too if *inclusive*."""
+        """Return the times before *until* (with *inclusive*, also at it) of at most *n* records that may be taken."""
         times = self._times[self._at : min(self.end, self._at + n)]
         return times[: np.searchsorted(times, until, side="right" if inclusive else "left")]
 
     def take(self, n: int) -> "MergedRecords":
-        """Take the first *n* out."""
+        """Remove the first *n* records, and return them."""
         part = slice(self._at, self._at + n)
         self._at += n
         if n:
-            self.position = self._offset(self._at - 1) + 1
+            self.next_offset = self._offset(self._at - 1) + 1
         return MergedRecords(self._records[part], self._decoded[part])
 
 
 class MergedRecords(NamedTuple):
-    """Records, and what they say."""
+    """Records, and what they say; None stands for a request."""
 
     records: Records
-    decoded: list[Decoded]
+    decoded: list[Decoded | None]
 
 
 NOTHING: Final = MergedRecords(Records([], AS_RECORDS), [])
 
 
 class PartitionMerge:
-    """Queues of some partitions, merged; nobody waits for those *beside*. For one thread."""
+    """Queues of some partitions, merged; those *beside* are not waited for. For one thread."""
 
-    def __init__(self, positions: PartitionOffsets, beside: Collection[Partition] = ()) -> None:
+    def __init__(self, offsets: PartitionOffsets, beside: Collection[Partition] = ()) -> None:
         self._queues = {
-            partition: _Queue(positions[partition], is_waited_for=partition not in beside)
-            for partition in sorted(positions)
+            partition: _Queue(offsets[partition], is_waited_for=partition not in beside)
+            for partition in sorted(offsets)
         }
 
-    def add(self, partition: Partition, records: Sequence[Record], decoded: Sequence[Decoded]) -> None:
-        """Take what was fetched of *partition*, going on where the last left off, and what the records say."""
+    def add(self, partition: Partition, records: Sequence[Record], decoded: Sequence[Decoded | None]) -> None:
+        """Add what was fetched of *partition* after the records added last, and what the records say."""
         self._queues[partition].add(records, decoded)
 
     def limit(self, limits: Mapping[Partition, int | None]) -> None:
-        """Hand out nothing from these offsets on; None lifts the limit of a partition."""
+        """Return no record from these offsets on; None lifts the limit of a partition."""
         for partition, limit in limits.items():
             self._queues[partition].limit = limit
 
     def take(self, n: int, drained: Collection[Partition]) -> MergedRecords:
-        """At most *n* records, in the order of their times.
+        """Remove at most *n* records, in the order of their times, and return them.
 
-        *drained* are the partitions of which nothing more is there to be fetched: those that are neither, and have
-        nothing here, are waited for. O(n log n), with no Python for each record but to collect them.
+        A partition that has nothing here is waited for, unless it is *drained*: nothing more of it can be fetched.
+        O(n log n), with no Python for each record but to collect them.
         """
         if len(self._queues) == 1:
             ((_, queue),) = self._queues.items()
             return queue.take(len(queue.times(n)))
         until, slowest = min(
-            (queue.surely_until(drained=partition in drained or queue.is_limited), partition)
+            (queue.complete_until(drained=partition in drained or queue.is_limited), partition)
             for partition, queue in self._queues.items()
         )
         # At equal times the lower partition comes first, so those above the slowest one must wait for more of it.
@@ -164,7 +164,7 @@ class PartitionMerge:
 
     @staticmethod
     def _merged(found: list[tuple[_Queue, Times]], n: int) -> MergedRecords:
-        """The *n* earliest; of equal times, those of the lower partition first."""
+        """Take the *n* earliest; of equal times, those of the lower partition first."""
         if len(found) <= 1:
             return found[0][0].take(len(found[0][1])) if found else NOTHING
         sizes = [len(times) for _, times in found]
@@ -173,17 +173,17 @@ class PartitionMerge:
         chosen = owners[order]
         counts = np.bincount(chosen, minlength=len(found))
         taken = [queue.take(count) for (queue, _), count in zip(found, counts.tolist(), strict=True)]
-        # Of each queue the first ones were chosen: so each place moves by what was not chosen of the queues before.
+        # Of each queue the first ones were chosen, so each index moves by what was not chosen of the queues before.
         skipped = np.cumsum(sizes - counts) - (sizes - counts)
-        places = (order - skipped[chosen]).tolist()
-        # Requests, which are beside, come from the same reader as events: there is one form.
-        theirs = [each for part in taken for each in part.records.raw]
+        indices = (order - skipped[chosen]).tolist()
+        # Requests, which are beside, come from the same reader as events: there is one adapter.
+        raw = [each for part in taken for each in part.records.raw]
         decoded = [each for part in taken for each in part.decoded]
-        records = Records(list(map(theirs.__getitem__, places)), taken[0].records.adapter)
-        return MergedRecords(records, list(map(decoded.__getitem__, places)))
+        records = Records(list(map(raw.__getitem__, indices)), taken[0].records.adapter)
+        return MergedRecords(records, list(map(decoded.__getitem__, indices)))
 
     def full(self, enough: int) -> set[Partition]:
-        """The partitions of which at least *enough* records wait here: no need to fetch more."""
+        """The partitions of which at least *enough* records wait here: no more need be fetched."""
         return {partition for partition, queue in self._queues.items() if len(queue) >= enough}
 
     @property
@@ -191,24 +191,24 @@ class PartitionMerge:
         """For each partition, the offset after the last record that was added."""
         return {partition: queue.fetched for partition, queue in self._queues.items()}
 
-    def skip_to(self, partition: Partition, position: int) -> None:
-        """Know that nothing comes any more of *partition* before *position*, but for what is here already."""
+    def skip_to(self, partition: Partition, offset: int) -> None:
+        """Expect no record of *partition* before *offset*, but for those that are here already."""
         queue = self._queues[partition]
         if not len(queue):
-            queue.position = max(queue.position, position)
+            queue.next_offset = max(queue.next_offset, offset)
 
     @property
-    def positions(self) -> dict[Partition, int]:
-        """For each partition, the offset after the last record handed out."""
-        return {partition: queue.position for partition, queue in self._queues.items()}
+    def offsets(self) -> dict[Partition, int]:
+        """For each partition, the offset after the last record taken."""
+        return {partition: queue.next_offset for partition, queue in self._queues.items()}
 
-    def reached(self, goals: PartitionOffsets, drained: Collection[Partition]) -> bool:
-        """Whether all before these offsets has been handed out, or is not there any more."""
-        return all(self._has_reached(partition, goal, partition in drained) for partition, goal in goals.items())
+    def reached(self, targets: PartitionOffsets, drained: Collection[Partition]) -> bool:
+        """Whether all records before these offsets have been taken, or are not there any more."""
+        return all(self._has_reached(partition, target, partition in drained) for partition, target in targets.items())
 
-    def _has_reached(self, partition: Partition, goal: int, drained: bool) -> bool:
+    def _has_reached(self, partition: Partition, target: int, drained: bool) -> bool:
         queue = self._queues[partition]
-        if queue.position >= goal:
+        if queue.next_offset >= target:
             return True
         if len(queue):
             return not len(queue.times(1))
@@ -218,7 +218,7 @@ class PartitionMerge:
         return sum(map(len, self._queues.values()))
 
 
-def _times_of(records: Sequence[Record], decoded: Sequence[Decoded]) -> Times:
+def _times_of(records: Sequence[Record], decoded: Sequence[Decoded | None]) -> Times:
     try:
         times = list(map(_TIME_OF, decoded))  # mostly there are only events
     except AttributeError:
@@ -226,8 +226,8 @@ def _times_of(records: Sequence[Record], decoded: Sequence[Decoded]) -> Times:
     return np.array(times, np.int64)
 
 
-def _time_of(record: Record, decoded: Decoded) -> int:
+def _time_of(record: Record, decoded: Decoded | None) -> int:
     if type(decoded) is Event:
         return decoded.timestamp
-    # A request belongs to when it was asked; whatever else has no time does not matter to anybody's lateness.
+    # A request belongs to the time when it was asked. Nothing else without a time can make an event late.
     return (record.timestamp_ms or _LONG_AGO) if decoded is None else _LONG_AGO

@@ -1,39 +1,47 @@
-"""Where to begin: the newest snapshot that can be used, then the log in silence up to what the group has committed.
+"""Where to begin: the newest snapshot that can be used, then the log without answers up to the committed offsets.
 
-Knows nothing of threads, nor of who will own what: whoever recovers first, and joins the group then, finds the state
-that the last owner's answers were computed from.
+Knows nothing of threads, nor of which partitions this process will own: after a recovery, the state is the one that
+the last owner's answers were computed from.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Final, Literal, NamedTuple
 
 from stream_rec.errors import TransportError
+from stream_rec.service.batches import NOT_A_MEMBER
 from stream_rec.service.consuming.batch_reader import BatchReader
 from stream_rec.service.metrics.log_setup import fields
 from stream_rec.service.processing.processor import Processor
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Bounds, Broker, Member, Partition, PartitionOffsets, Writer
 
-__all__ = ["Begin", "LogBounds", "abort_dangling_transaction", "first_of", "inspect_log", "replay", "start_offsets"]
+__all__ = [
+    "Begin",
+    "LogBounds",
+    "abort_dangling_transaction",
+    "first_to_answer",
+    "inspect_log",
+    "replay",
+    "start_offsets",
+]
 
 log = logging.getLogger(__name__)
 
 Begin = Literal["earliest", "latest"]
 """Where a group that has committed nothing begins to answer: at the first record, or after the last."""
 
-_TELL_EVERY_S: Final = 5.0
-_WAIT_S: Final = 0.05
-_BATCH: Final = 8192  # nobody waits for an answer: larger batches cost less a record
+_BATCH: Final = 8192  # larger batches cost less a record, and no answer waits for them
 
 
 class LogBounds(NamedTuple):
-    """What the broker says, before anything is read."""
+    """What the broker says of the topic of events before anything is read."""
 
     bounds: dict[Partition, Bounds]
     committed: dict[Partition, int]
-    goals: dict[Partition, int]
-    """For each partition of events, the position that all before was answered of, or need not be."""
+    targets: dict[Partition, int]
+    """For each partition, the offset up to which a recovery reads: all before it is answered, or need not be."""
 
 
 def inspect_log(broker: Broker, member: Member, events: str, begin: Begin) -> LogBounds:
@@ -41,30 +49,30 @@ def inspect_log(broker: Broker, member: Member, events: str, begin: Begin) -> Lo
     partitions = broker.partitions(events)
     if not partitions:
         raise TransportError(f"there is no topic {events!r}: make it first, or run with --create-topics")
-    # In this order: others commit meanwhile, and what is committed must not seem to lie beyond the end.
+    # In this order: others commit meanwhile, and a committed offset must not seem to lie beyond the end.
     committed = member.committed(partitions)
     bounds = broker.bounds(partitions)
-    return LogBounds(bounds, committed, {p: first_of(p, bounds[p], committed.get(p), begin) for p in partitions})
+    return LogBounds(bounds, committed, {p: first_to_answer(p, bounds[p], committed.get(p), begin) for p in partitions})
 
 
-def first_of(
+def first_to_answer(
     partition: Partition, bounds: Bounds, committed: int | None, begin: Begin, level: int = logging.WARNING
 ) -> int:
-    """The first record to be answered, of those that are there; what is not is told at *level*."""
+    """Return the offset of the first record to answer. What is not in the log any more is logged at *level*."""
     if committed is None:
         return bounds.end if begin == "latest" else bounds.first
     if committed > bounds.end:
         log.log(
             level,
-            "%s: the group's position %d lies beyond its end, %d: the topic was made anew; going on from %d",
+            "%s: the group's committed offset %d lies beyond its end, %d: the topic was made again. Going on from %d",
             partition, committed, bounds.end, bounds.first,
         )  # fmt: skip
         return bounds.first
     if committed < bounds.first:
         log.log(
             level,
-            "%s: %d records (offsets %d to %d) were removed by the topic's retention before they were answered; "
-            "going on from %d",
+            "%s: %d records (offsets %d to %d) were removed by the topic's retention before they were answered. "
+            "Going on from %d",
             partition, bounds.first - committed, committed, bounds.first - 1, bounds.first,
         )  # fmt: skip
         return bounds.first
@@ -72,13 +80,13 @@ def first_of(
 
 
 def abort_dangling_transaction(broker: Broker, writer: Writer, group: str, events: str, written: Iterable[str]) -> None:
-    """Abort once more what earlier transactions of *writer* have left open, in every partition they can have been in.
+    """Abort once more what earlier transactions of *writer* left open, in every partition that they can have been in.
 
     A broker that is killed and is the only one (Apache Kafka 4.3.1) may end a transaction, when it starts again,
-    without saying so in the partitions: it takes them for deleted, since for a moment nobody leads them. The group's
-    positions are undecided then, for ever and for all of its members. The end of any later transaction of the same
-    writer in the same partitions is taken for that of the lost one too: so one is begun, touches them all, and is
-    aborted.
+    without saying so in the partitions: it takes them for deleted, since for a moment they have no leader. The group's
+    committed offsets are then undecided for ever, for all of its members. The end of any later transaction of the same
+    writer in the same partitions is taken for the end of the lost one too. So this begins one, writes to all of the
+    partitions, and aborts it.
     """
     try:
         writer.begin()
@@ -86,21 +94,21 @@ def abort_dangling_transaction(broker: Broker, writer: Writer, group: str, event
         writer.add_offsets(dict.fromkeys(broker.partitions(events), 0), broker.group_metadata(group))
         writer.abort()
     except TransportError as error:
-        log.debug("nothing was swept: %s", error)
+        log.debug("no dangling transaction was aborted: %s", error)
     else:
-        log.warning("the group's positions are undecided: what a broker that was killed may have left open was aborted")
+        log.warning("committed offsets were blocked by a transaction that a killed broker left open: aborted it")
 
 
-def start_offsets(situation: LogBounds, known: PartitionOffsets) -> dict[Partition, int]:
-    """The positions to read on from, where those *known* are a snapshot's."""
+def start_offsets(found: LogBounds, known: PartitionOffsets) -> dict[Partition, int]:
+    """Return the offsets to read from, where a snapshot stands at the *known* ones."""
     begin = {}
-    for partition, (first, _) in situation.bounds.items():
+    for partition, (first, _) in found.bounds.items():
         wanted = known.get(partition, 0)
         begin[partition] = max(wanted, first)
         if partition in known and wanted < first:
             log.warning(
-                "%s: %d records (offsets %d to %d) after the snapshot were removed by the topic's retention: "
-                "the state lacks them; going on from %d",
+                "%s: %d records (offsets %d to %d) after the snapshot were removed by the topic's retention. "
+                "The state lacks them. Going on from %d",
                 partition, first - wanted, wanted, first - 1, first,
             )  # fmt: skip
     return begin
@@ -109,28 +117,30 @@ def start_offsets(situation: LogBounds, known: PartitionOffsets) -> dict[Partiti
 def replay(
     batch_reader: BatchReader,
     processor: Processor,
-    goals: PartitionOffsets,
+    targets: PartitionOffsets,
     stop: Callable[[], bool],
-    alive: Callable[[], None],
+    on_progress: Callable[[], None],
+    timeouts: Timeouts = TIMEOUTS,
 ) -> bool:
-    """Apply all before *goals* in silence; *alive* is called now and then. Returns early if told to *stop*.
+    """Apply all records before *targets* without answers; *on_progress* is called after each turn.
 
-    Tells whether something was forgotten: a process that was killed may have left snapshots that hold it.
+    Returns early once *stop* says so. Returns whether something was forgotten: a process that was killed may have left
+    snapshots that still hold it.
     """
-    batch_reader.own({})
-    batch_reader.follow(goals)
+    batch_reader.own({}, NOT_A_MEMBER)
+    batch_reader.follow(targets)
     forgot = False
-    begun = told = monotonic()
-    n_before = processor.counts.n_followed
-    while not batch_reader.reached(goals) and not stop():
-        handed = batch_reader.next(_WAIT_S, _BATCH)
-        if handed is not None:
-            forgot |= processor.take(handed.batch).forgot
-        alive()
-        if monotonic() - told > _TELL_EVERY_S:
-            told = monotonic()
-            _tell(processor.counts.n_followed - n_before, batch_reader.positions, goals, told - begun)
-    n = processor.counts.n_followed - n_before
+    begun = logged = monotonic()
+    n_before = processor.counters.n_followed
+    while not batch_reader.reached(targets) and not stop():
+        read = batch_reader.next(timeouts.replay_poll_s, _BATCH)
+        if read is not None:
+            forgot |= processor.process(read.batch).forgot
+        on_progress()
+        if monotonic() - logged > timeouts.replay_log_every_s:
+            logged = monotonic()
+            _log_progress(processor.counters.n_followed - n_before, batch_reader.offsets, targets, logged - begun)
+    n = processor.counters.n_followed - n_before
     if n:
         seconds = monotonic() - begun
         figures = fields(records=n, seconds=round(seconds, 3))
@@ -138,10 +148,6 @@ def replay(
     return forgot
 
 
-def _tell(n: int, positions: PartitionOffsets, goals: PartitionOffsets, seconds: float) -> None:
-    left = _left(positions, goals, goals.keys())
+def _log_progress(n: int, offsets: PartitionOffsets, targets: PartitionOffsets, seconds: float) -> None:
+    left = sum(max(0, target - offsets[partition]) for partition, target in targets.items())
     log.info("recovering: %d records read (%.0f/s), about %d to go", n, n / seconds, left)
-
-
-def _left(positions: PartitionOffsets, goals: PartitionOffsets, partitions: Collection[Partition]) -> int:
-    return sum(max(0, goals[p] - positions[p]) for p in partitions)

@@ -113,7 +113,7 @@ class Histogram:
         return int(self._counts().sum())
 
     def up_to(self, bounds: Sequence[float]) -> list[int]:
-        """Return the number of values up to each of *bounds*, which are bounds of the bins; last, that of all values."""
+        """Return the number of values up to each of *bounds*, which are bounds of the bins; last, of all values."""
         reached = np.cumsum(self._counts())
         return [*reached[self._bins.places(bounds)].tolist(), int(reached[-1])]
 

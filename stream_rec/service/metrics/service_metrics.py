@@ -45,22 +45,22 @@ class ServiceMetrics:
         self.recoveries = Occurrences()
         """Recoveries, the one at the start included. Written by the consumer."""
 
-    def committed(self, outputs: "Sequence[BatchResult]", begun: float, ended: float) -> None:
+    def committed(self, results: "Sequence[BatchResult]", begun: float, ended: float) -> None:
         """Record a commit; the times are monotonic. For the thread that commits.
 
         Some 20 microseconds a batch, and 40 nanoseconds a record.
         """
         self.commit.record(ended - begun, ended)
-        self.commit_answers.record(sum(len(output.answers) for output in outputs), ended)
+        self.commit_answers.record(sum(len(each.processed.answers) for each in results), ended)
         now_ms = time() * _MS
-        for output in outputs:
-            passage = output.passage
-            if passage is not None:
-                self.mailbox.record(passage.taken_at - passage.read_at, ended)
-                self.apply.record(passage.done_at - passage.taken_at, ended)
-                self.batch_records.record(len(passage.records), ended)
-                if output.positions:
-                    times = passage.times_ms()
+        for each in results:
+            read = each.read
+            if read.batch.records:
+                self.mailbox.record(each.started_at - read.read_at, ended)
+                self.apply.record(each.done_at - each.started_at, ended)
+                self.batch_records.record(len(read.batch.records), ended)
+                if read.commit_offsets:
+                    times = read.batch.log_times_ms()
                     # Clocks differ: an event from the future has taken no time.
                     self.end_to_end.record_all(np.maximum(now_ms - times, 0.0) / _MS, ended)
 

@@ -1,7 +1,7 @@
-"""Where the catalogue comes from: a file that is looked at several times a second, or a topic that is followed.
+"""Where the catalogue comes from: a file that is checked several times a second, or a topic that is followed.
 
-One thread reads, and makes each version from the last; everybody else takes the newest, which does not change. A new
-version that cannot be read is refused, and the old one stays: better yesterday's prices than no shop.
+One thread reads, and makes each version from the last; all others use the newest, which does not change. A version
+that cannot be read is rejected, and the old one stays: better yesterday's prices than no shop.
 """
 
 import logging
@@ -17,6 +17,7 @@ from xxhash import xxh3_128_intdigest
 from stream_rec.core.catalogue import Catalogue, CatalogueItem, read_item
 from stream_rec.core.events import DecodeRules, Reason
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError, TransportError
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Broker, Partition, Reader
 from stream_rec.transport.files import open_source
 from stream_rec.transport.records import Record
@@ -25,12 +26,8 @@ __all__ = ["CatalogueFeed", "CatalogueFile", "CatalogueSource", "CatalogueTopic"
 
 log = logging.getLogger(__name__)
 
-_EVERY_S: Final = 0.25
-_POLL_S: Final = 0.2
-_PAUSE_S: Final = 2.0
 _BATCH: Final = 4096
-_TOLD: Final = 5  # bad records of one reading that are told one by one
-_LOADING_S: Final = 120.0  # a topic that holds still for so long will not be read to its end
+_LOGGED: Final = 5  # bad records of one reading that are logged one by one
 
 Changes = Mapping[str, CatalogueItem | None]
 
@@ -42,30 +39,31 @@ class CatalogueSource(Protocol):
     """Records that are no items, so far."""
 
     def load(self) -> Catalogue:
-        """All that there is now. Raises SettingsError and TransportError."""
+        """Return all that there is now. Raises SettingsError and TransportError."""
 
     def next(self, last: Catalogue) -> Catalogue:
-        """The version after *last*, or *last* itself where nothing has changed; waits for a moment.
+        """Wait for a moment; return the version after *last*, or *last* itself where nothing has changed.
 
-        Raises StreamRecError for one that is refused, having said why.
+        Raises StreamRecError for a version that is rejected, with the reason.
         """
 
     def close(self) -> None:
-        """Let go. May be called twice."""
+        """Close what is open. May be called twice."""
 
 
 class CatalogueFeed:
-    """Keeps the newest version of a catalogue. `start` it; any thread may ask for `current`."""
+    """Keeps the newest version of a catalogue. `start` it; any thread may call `current`."""
 
-    def __init__(self, source: CatalogueSource) -> None:
+    def __init__(self, source: CatalogueSource, timeouts: Timeouts = TIMEOUTS) -> None:
         self._source = source
+        self._timeouts = timeouts
         self._current: Catalogue | None = None
         self._over = Event()
         self._starting = Lock()
         self._thread: Thread | None = None
 
     def start(self) -> None:
-        """Read what there is, and go on reading; nothing if that was done. Raises SettingsError and TransportError."""
+        """Read what there is, and go on reading, if that was not done. Raises SettingsError and TransportError."""
         with self._starting:
             if self._thread is not None:
                 return
@@ -75,7 +73,7 @@ class CatalogueFeed:
             self._thread.start()
 
     def current(self) -> Catalogue:
-        """The newest version; an empty one before `start`."""
+        """Return the newest version; an empty one before `start`."""
         if self._current is None:
             self._current = Catalogue()
         return self._current
@@ -86,10 +84,10 @@ class CatalogueFeed:
         return self._source.n_bad
 
     def close(self) -> None:
-        """End it."""
+        """End the thread, and close the source."""
         self._over.set()
         if self._thread is not None:
-            self._thread.join(_PAUSE_S)
+            self._thread.join(self._timeouts.catalogue_retry_s)
         self._source.close()
 
     def _follow(self) -> None:
@@ -98,10 +96,12 @@ class CatalogueFeed:
                 self._current = self._source.next(self.current())
             except StreamRecError as error:
                 log.warning("the catalogue stays as it was: %s", error)
-                self._over.wait(_PAUSE_S if isinstance(error, TransportError) and error.retriable else _EVERY_S)
-            except Exception:  # a thread that ends in silence would leave the catalogue as it is for ever
+                is_away = isinstance(error, TransportError) and error.retriable
+                timeouts = self._timeouts
+                self._over.wait(timeouts.catalogue_retry_s if is_away else timeouts.catalogue_every_s)
+            except Exception:  # the end of the thread would leave the catalogue as it is for ever
                 log.exception("the catalogue stays as it was")
-                self._over.wait(_PAUSE_S)
+                self._over.wait(self._timeouts.catalogue_retry_s)
 
 
 class _Signature(NamedTuple):
@@ -113,17 +113,17 @@ class _Signature(NamedTuple):
 
 
 class CatalogueFile:
-    """A file that is read again whenever it changes."""
+    """A file that is read again each time it changes."""
 
-    def __init__(self, path: str, max_record_bytes: int = 1 << 20, every_s: float = _EVERY_S) -> None:
+    def __init__(self, path: str, max_record_bytes: int = 1 << 20, timeouts: Timeouts = TIMEOUTS) -> None:
         self.n_bad = 0
         self._path = path
         self._rules = DecodeRules(max_record_bytes=max_record_bytes)
-        self._every_s = every_s
+        self._every_s = timeouts.catalogue_every_s
         self._seen: _Signature | None = None
         self._waiting = Event()
         self._known: dict[int, CatalogueItem] = {}
-        """What was read last time, by the hash of the line: most lines stay, and reading one takes 5 us."""
+        """The items of the last reading, by the hash of the line: most lines stay, and reading one takes 5 us."""
 
     def load(self) -> Catalogue:
         """Read it. Raises SettingsError."""
@@ -137,7 +137,7 @@ class CatalogueFile:
         """Wait for a moment, and read it if it has changed."""
         self._waiting.wait(self._every_s)
         now = self._signature()
-        if now is None or now == self._seen:  # one that is away for a moment is being replaced
+        if now is None or now == self._seen:  # a file that is away for a moment is being replaced
             return last
         self._seen = now
         n_bad = self.n_bad
@@ -153,7 +153,7 @@ class CatalogueFile:
         return after
 
     def close(self) -> None:
-        """Wait no longer."""
+        """End the wait of `next`."""
         self._waiting.set()
 
     def _signature(self) -> _Signature | None:
@@ -164,10 +164,10 @@ class CatalogueFile:
         return _Signature(status.st_mtime_ns, status.st_size, status.st_ino)
 
     def _items(self) -> list[CatalogueItem]:
-        """All items of the file. Raises SettingsError where most records are none."""
+        """Return all items of the file. Raises SettingsError where most records are none."""
         items: list[CatalogueItem] = []
         known, self._known = self._known, {}
-        told = _Told(self._path, "line")
+        bad = _BadRecords(self._path, "line")
         source = open_source(self._path, self._rules, key="catalogue", whole=True)
         try:
             for records in source.batches(_BATCH):
@@ -177,13 +177,13 @@ class CatalogueFile:
                         item = self._known[number] = known.get(number) or _item(record, None)
                         items.append(item)
                     except DecodeError as error:
-                        told.tell(record, error)
+                        bad.log(record, error)
         finally:
             source.close()
-            self.n_bad += told.n
-        told.sum_up()
-        if told.n > len(items):
-            message = f"{told.n} of {told.n + len(items)} records of {self._path} are no items; the first: {told.first}"
+            self.n_bad += bad.n
+        bad.log_the_rest()
+        if bad.n > len(items):  # planted bug: broken-catalogue
+            message = f"{bad.n} of {bad.n + len(items)} records of {self._path} are no items; the first: {bad.first}"
             raise SettingsError("catalogue", message)
         return items
 
@@ -191,18 +191,19 @@ class CatalogueFile:
 class CatalogueTopic:
     """A compacted topic: the last record of a key says what the item is, a record without a value that it is gone."""
 
-    def __init__(self, connect: Callable[[], Broker], topic: str) -> None:
+    def __init__(self, connect: Callable[[], Broker], topic: str, timeouts: Timeouts = TIMEOUTS) -> None:
         self.n_bad = 0
         self._connect = connect
         self._topic = topic
+        self._timeouts = timeouts
         self._broker: Broker | None = None
         self._reader: Reader | None = None
         self._named: dict[bytes, str] = {}
-        """Ids of the items whose records have another key than that."""
+        """By key, the ids of items whose records have another key than their id."""
         self._ends: dict[Partition, int] = {}
 
     def load(self) -> Catalogue:
-        """Read all that it holds. Raises SettingsError and TransportError."""
+        """Read all that the topic holds. Raises SettingsError and TransportError."""
         try:
             return Catalogue(self._all())
         except BaseException:
@@ -210,7 +211,7 @@ class CatalogueTopic:
             raise
 
     def next(self, last: Catalogue) -> Catalogue:
-        """Wait for a moment for what comes."""
+        """Wait for a moment, and return the catalogue with the changes that came."""
         try:
             if self._reader is None:
                 return last.replaced(self._all())
@@ -221,7 +222,7 @@ class CatalogueTopic:
         return last.changed(changes) if changes else last
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the reader and the broker."""
         reader, broker = self._reader, self._broker
         self._reader = self._broker = None
         if reader is not None:
@@ -230,7 +231,7 @@ class CatalogueTopic:
             broker.close()
 
     def _all(self) -> Iterable[CatalogueItem]:
-        """Read from the beginning to what is the end now."""
+        """Read from the beginning to the present end."""
         self._broker = self._connect()
         partitions = self._broker.partitions(self._topic)
         if not partitions:
@@ -242,12 +243,12 @@ class CatalogueTopic:
         self._named.clear()
         found: dict[str, CatalogueItem | None] = {}
         self._ends = {}
-        until = monotonic() + _LOADING_S
+        until = monotonic() + self._timeouts.catalogue_load_s
         while any(self._ends.get(each, 0) < end for each, end in open_ends.items() if not self._is_drained(each)):
             changes = self._read(self._reader)
             found.update(changes)
             if changes:
-                until = monotonic() + _LOADING_S
+                until = monotonic() + self._timeouts.catalogue_load_s
             elif monotonic() > until:
                 raise TransportError(f"the catalogue's topic {self._topic!r} cannot be read to its end", retriable=True)
         return [item for item in found.values() if item is not None]
@@ -257,17 +258,17 @@ class CatalogueTopic:
 
     def _read(self, reader: Reader) -> dict[str, CatalogueItem | None]:
         changes: dict[str, CatalogueItem | None] = {}
-        for partition, records in reader.poll(_BATCH, _POLL_S).items():
-            told = _Told(f"{partition.topic}-{partition.number}", "offset")
+        for partition, records in reader.poll(_BATCH, self._timeouts.catalogue_poll_s).items():
+            bad = _BadRecords(str(partition), "offset")
             for record in records:
                 try:
                     changes.update(self._change(record))
                 except DecodeError as error:
-                    told.tell(record, error)
+                    bad.log(record, error)
             if records:
                 self._ends[partition] = records[-1].offset + 1
-            told.sum_up()
-            self.n_bad += told.n
+            bad.log_the_rest()
+            self.n_bad += bad.n
         return changes
 
     def _change(self, record: Record) -> Changes:
@@ -282,8 +283,8 @@ class CatalogueTopic:
         return {item.id: item}
 
 
-class _Told:
-    """Tells of the first bad records of one reading, and counts the rest."""
+class _BadRecords:
+    """Logs the first bad records of one reading, and counts the rest."""
 
     def __init__(self, place: str, unit: str) -> None:
         self.n = 0
@@ -291,22 +292,22 @@ class _Told:
         self._place = place
         self._unit = unit
 
-    def tell(self, record: Record, error: DecodeError) -> None:
-        """Tell that *record* is no item."""
+    def log(self, record: Record, error: DecodeError) -> None:
+        """Note that *record* is no item."""
         self.n += 1
         message = f"{self._unit} {record.offset}: {error.message}"
         self.first = self.first or message
-        if self.n <= _TOLD:
+        if self.n <= _LOGGED:
             log.warning("the catalogue goes on without %s, %s", self._place, message)
 
-    def sum_up(self) -> None:
-        """Tell how many more there were."""
-        if self.n > _TOLD:
-            log.warning("the catalogue goes on without %s more records of %s", self.n - _TOLD, self._place)
+    def log_the_rest(self) -> None:
+        """Log how many more there were."""
+        if self.n > _LOGGED:
+            log.warning("the catalogue goes on without %s more records of %s", self.n - _LOGGED, self._place)
 
 
 def _item(record: Record, key: str | None) -> CatalogueItem:
-    """The item that *record* tells of. Raises DecodeError."""
+    """Return the item of *record*. Raises DecodeError."""
     if record.fault is not None:
         raise DecodeError(*record.fault)
     return read_item(_object(record.value) if record.row is None else record.row, key)

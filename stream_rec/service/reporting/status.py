@@ -4,10 +4,9 @@ Made from counters that the threads leave; the figures of the engine are taken o
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, time
-from typing import Final
 
 import msgspec
 
@@ -17,10 +16,11 @@ from stream_rec.errors import SettingsError
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_lines
 from stream_rec.service.reporting.quality_lines import quality_lines
-from stream_rec.transport.broker import Partition
+from stream_rec.service.state import ServiceState
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
+from stream_rec.transport.broker import PartitionOffsets
 
 __all__ = [
-    "STATUS_EVERY_S",
     "StatsTaker",
     "Status",
     "read_status",
@@ -31,15 +31,11 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-STATUS_EVERY_S: Final = 1.0
-_STALE_S: Final = 10.0
-
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the status file."""
 
-    state: str
-    """`waiting for the broker`, `recovering`, `ready` or `stopping`."""
+    state: ServiceState
     at_ms: int
     """When it was made; a service that hangs stops writing."""
     pid: int
@@ -58,30 +54,36 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_ready(self) -> bool:
         """Whether the service answers."""
-        return self.state == "ready"
+        return self.state is ServiceState.READY
 
 
 class StatsTaker:
     """Takes the figures of the engine and of the quality of its answers, once a second, on the engine's thread."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic, quality: Quality | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = monotonic,
+        quality: Quality | None = None,
+        timeouts: Timeouts = TIMEOUTS,
+    ) -> None:
         self.stats: Stats | None = None
         self.models: list[ModelShare] = []
         self.quality: QualityReport | None = None
         self._quality = quality
         self._clock = clock
+        self._every_s = timeouts.status_every_s
         self._next = 0.0
 
-    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
+    def after(self, engine: Engine, offsets: PartitionOffsets, *, forgot: bool) -> None:
         """Take the figures if a second has passed."""
-        del positions, forgot
+        del offsets, forgot
         self.idle(engine)
 
     def idle(self, engine: Engine) -> None:
         """Take the figures if a second has passed."""
         now = self._clock()
         if now >= self._next:
-            self._next = now + STATUS_EVERY_S
+            self._next = now + self._every_s
             self.stats = engine.stats()
             self.models = models_of(engine.split)
             if self._quality is not None:
@@ -108,12 +110,13 @@ def read_status(path: Path) -> Status:
         raise SettingsError("status_file", f"{str(path)!r} is not a status file: {error}") from error
 
 
-def status_lines(path: Path) -> tuple[bool, list[str]]:
+def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[str]]:
     """Return whether the service is well, and its status as lines of text. Raises SettingsError as `read_status`."""
     status = read_status(path)
     age_s = time() - status.at_ms / 1000
-    is_well = status.is_ready and age_s < _STALE_S
-    state = status.state if age_s < _STALE_S else f"silent for {age_s:.0f} s, {status.state} before"
+    is_fresh = age_s < timeouts.status_stale_after_s
+    is_well = status.is_ready and is_fresh
+    state = status.state if is_fresh else f"silent for {age_s:.0f} s, {status.state} before"
     counts, stats = status.counts, status.stats
     lines = [
         ("state", state),

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple, Protocol
 from stream_rec.core.events import Event as Click
 from stream_rec.core.events import EventEncoder, Forget
 from stream_rec.errors import RecordTooLargeError, StreamRecError, TransportError
-from stream_rec.service.requests.request_queue import ApplyEvents, BusyError, Completed, RequestQueue
+from stream_rec.service.requests.request_queue import ApplyEvents, BusyError, Completed, Deliver, Ticket, deliver_all
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Broker, ProducerRecord, Writer
 
 __all__ = ["Ingest", "Receipt", "TopicIngest"]
@@ -24,9 +25,8 @@ log = logging.getLogger(__name__)
 
 _MOST_WAITING: Final = 4096  # calls
 _MOST_AT_ONCE: Final = 5000  # records
-_TICK_S: Final = 0.2
-_RETRY_S: Final = 1.0
-_CLOSE_S: Final = 3.0
+
+_Call = tuple[list[ProducerRecord], Ticket]
 
 
 class Receipt(NamedTuple):
@@ -41,8 +41,8 @@ class Ingest(Protocol):
     is_durable: bool
     """Whether acknowledged events outlive the process."""
 
-    def put(self, events: Sequence[Click | Forget], token: object) -> None:
-        """Take *events*, in order; *token* is delivered with a Receipt or an error. Raises BusyError."""
+    def put(self, events: Sequence[Click | Forget], token: object, deliver: Deliver) -> None:
+        """Take *events*, in order; *deliver* gets *token* with a Receipt or an error. Raises BusyError."""
 
     def to_command(self, events: Sequence[Click | Forget]) -> ApplyEvents | None:
         """Return the command that applies *events* directly; None if they go through a log."""
@@ -65,32 +65,30 @@ class TopicIngest:
         connect: Callable[[], Broker],
         topic: str,
         encoder: EventEncoder,
-        request_queue: RequestQueue,
         *,
+        timeouts: Timeouts = TIMEOUTS,
         most_waiting: int = _MOST_WAITING,
-        retry_s: float = _RETRY_S,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._connect = connect
         self._topic = topic
         self._encoder = encoder
-        self._request_queue = request_queue
-        self._queue: Queue[tuple[list[ProducerRecord], object]] = Queue(most_waiting)
+        self._timeouts = timeouts
+        self._queue: Queue[_Call] = Queue(most_waiting)
         self._over = Event()
         self._broker: Broker | None = None
         self._writer: Writer | None = None
-        self._retry_s = retry_s
         self._clock = clock
         self._retry_at = 0.0
         self._failed: StreamRecError | None = None
         self._thread = Thread(target=self._run, name="ingest", daemon=True)
         self._thread.start()
 
-    def put(self, events: Sequence[Click | Forget], token: object) -> None:
+    def put(self, events: Sequence[Click | Forget], token: object, deliver: Deliver) -> None:
         """Encode *events* as records of the topic, and queue them."""
         records = [ProducerRecord(self._topic, *self._encoder.encode(event)) for event in events]
         try:
-            self._queue.put_nowait((records, token))
+            self._queue.put_nowait((records, Ticket(token, deliver)))
         except Full:
             raise BusyError("events arrive faster than the broker takes them") from None
 
@@ -100,9 +98,9 @@ class TopicIngest:
         return None
 
     def close(self) -> None:
-        """Write all waiting events, for at most `_CLOSE_S`, then release everything."""
+        """Write all waiting events, for at most `ingest_close_s`, then release everything."""
         self._over.set()
-        self._thread.join(_CLOSE_S)
+        self._thread.join(self._timeouts.ingest_close_s)
         if self._thread.is_alive():
             log.warning("stopped before all HTTP events were written; their senders received no acknowledgement")
 
@@ -110,12 +108,12 @@ class TopicIngest:
         while not (self._over.is_set() and self._queue.empty()):
             calls = self._next_calls()
             if calls:
-                self._request_queue.deliver(self._written(calls))
+                deliver_all(self._written(calls))
         self._disconnect()
 
-    def _next_calls(self) -> list[tuple[list[ProducerRecord], object]]:
+    def _next_calls(self) -> list[_Call]:
         try:
-            calls = [self._queue.get(timeout=_TICK_S)]
+            calls = [self._queue.get(timeout=self._timeouts.ingest_tick_s)]
         except Empty:
             return []
         n = len(calls[0][0])
@@ -127,7 +125,7 @@ class TopicIngest:
             n += len(calls[-1][0])
         return calls
 
-    def _written(self, calls: list[tuple[list[ProducerRecord], object]]) -> list[Completed]:
+    def _written(self, calls: list[_Call]) -> list[Completed]:
         """Write all calls together; one record that is too large must not fail the others."""
         if self._writer is None and self._failed is not None and self._clock() < self._retry_at:
             # Refused without a try, and so without a new delay: else a call each second would put off every try.
@@ -169,7 +167,7 @@ class TopicIngest:
         """Connect again for a later call, after a delay: each try may take long."""
         log.warning("cannot write HTTP events: %s", error)
         self._failed = TransportError(error.message, retriable=True)
-        self._retry_at = self._clock() + self._retry_s
+        self._retry_at = self._clock() + self._timeouts.ingest_retry_s
         self._disconnect()
 
     def _disconnect(self) -> None:

@@ -9,7 +9,7 @@ Knows nothing of HTTP or of event loops.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -30,9 +30,12 @@ __all__ = [
     "Deliver",
     "EventsApplied",
     "NotServedError",
+    "OnApplied",
     "Query",
     "ReadState",
     "RequestQueue",
+    "Ticket",
+    "deliver_all",
 ]
 
 _MOST_WAITING: Final = 4096
@@ -95,68 +98,96 @@ class Completed(NamedTuple):
 
 
 Deliver = Callable[[list[Completed]], None]
-Took = Callable[[Sequence[ApplyEvents], Sequence[ProcessedBatch]], None]
+"""Called with results, on the thread that made them: it must not wait."""
+
+OnApplied = Callable[[Sequence[ApplyEvents], Sequence[ProcessedBatch]], None]
+"""Called with commands that were applied and their outcome, before their results are delivered."""
+
+
+class Ticket(NamedTuple):
+    """Where the result of a command goes: `deliver` is called with the caller's *token* and the result."""
+
+    token: Any
+    deliver: Deliver
+
+
+def deliver_all(done: Sequence[Completed]) -> None:
+    """Deliver results that carry a `Ticket` as their token, those for one caller together."""
+    for deliver, group in groupby(done, lambda each: each.token.deliver):
+        deliver([Completed(ticket.token, result) for ticket, result in group])
 
 
 class RequestQueue:
     """Holds commands until they are run. `put` and `refuse_all` are for any thread, `serve` for the engine's."""
 
     def __init__(self, most_waiting: int = _MOST_WAITING) -> None:
-        self.wake: Callable[[], None] = lambda: None
-        """Set by the service: wakes the engine's thread. Called from any thread, so it must not block."""
-        self.deliver: Deliver = lambda _: None
-        """Set by the caller: takes the results. Called on the service's threads."""
-        self.took: Took = lambda _asks, _taken: None
-        """Set by the service: gets what was applied, before its callers do; a journal writes it here."""
+        self._wake: Callable[[], None] | None = None
         self._most_waiting = most_waiting
-        self._waiting: deque[tuple[Command, Any]] = deque()
-        self._ahead: list[tuple[Query, Any]] = []
+        self._waiting: deque[tuple[Command, Ticket]] = deque()
+        self._ahead: list[tuple[Query, Ticket]] = []
         self._is_woken = False
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._ahead)
 
-    def put(self, command: Command, token: object) -> None:
-        """Queue *command*; its result is delivered with *token*. Raises BusyError if too many wait already."""
+    @contextmanager
+    def serving(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Within, *wake* is called when a command waits. Any thread may call it, so it must not block."""
+        self._wake = wake
+        try:
+            yield
+        finally:
+            self._wake = None
+
+    def put(self, command: Command, token: object, deliver: Deliver) -> None:
+        """Queue *command*; *deliver* gets *token* and the result. Raises BusyError if too many wait already."""
         if len(self._waiting) >= self._most_waiting:
             raise BusyError(f"{self._most_waiting:,} requests wait already")
-        self._waiting.append((command, token))
+        self._waiting.append((command, Ticket(token, deliver)))
         if not self._is_woken:
-            self._is_woken = True
-            self.wake()
+            self._wake_server()
 
-    def serve(self, processor: Processor) -> bool:
-        """Run the waiting commands and deliver their results; return whether there were any."""
+    def _wake_server(self) -> None:
+        self._is_woken = True
+        wake = self._wake
+        if wake is not None:
+            wake()
+
+    def serve(self, processor: Processor, on_applied: OnApplied = lambda _commands, _outcome: None) -> bool:
+        """Run the waiting commands and deliver their results; return whether there were any.
+
+        If *on_applied* raises, the commands fail: what could not be written must not be acknowledged.
+        """
         self._is_woken = False
         if not self._waiting and not self._ahead:
             return False
-        processor.look_at_catalogue()
-        commands: list[tuple[Command, Any]] = [*self._ahead]
+        processor.update_catalogue()
+        commands: list[tuple[Command, Ticket]] = [*self._ahead]
         self._ahead = []
         commands += self._take_waiting(_MOST_AT_ONCE)
         if self._waiting:
-            self._is_woken = True
-            self.wake()
+            self._wake_server()
         done: list[Completed] = []
         try:
-            self._serve(processor, commands, done)
+            self._serve(processor, commands, done, on_applied)
         except BaseException:
             # The engine's thread is about to end: no caller may go on waiting for it.
             completed = {id(each.token) for each in done}
             error = NotServedError("the service has failed: its log says why")
-            self.deliver([*done, *(Completed(token, error) for _, token in commands if id(token) not in completed)])
+            deliver_all([*done, *(Completed(token, error) for _, token in commands if id(token) not in completed)])
             raise
-        if done:
-            self.deliver(done)
+        deliver_all(done)
         return bool(done)
 
-    def _serve(self, processor: Processor, commands: list[tuple[Command, Any]], done: list[Completed]) -> None:
+    def _serve(
+        self, processor: Processor, commands: list[tuple[Command, Ticket]], done: list[Completed], on_applied: OnApplied
+    ) -> None:
         ready = [(command, token) for command, token in commands if self._is_due(command, token, processor)]
         for kind, group in groupby(ready, lambda each: type(each[0])):
             if kind is Query:
                 done += self._answered(processor, list(group))  # type: ignore[arg-type]  # of one kind
             elif kind is ApplyEvents:
-                done += self._applied(processor, list(group))  # type: ignore[arg-type]  # of one kind
+                done += self._applied(processor, list(group), on_applied)  # type: ignore[arg-type]  # of one kind
             else:
                 done += [Completed(token, self._run_one(processor, command)) for command, token in group]  # type: ignore[arg-type]
 
@@ -169,11 +200,11 @@ class RequestQueue:
             tokens += [token for _, token in taken]
         if tokens:
             error = NotServedError("the service does not answer now: it is recovering or stopping")
-            self.deliver([Completed(token, error) for token in tokens])
+            deliver_all([Completed(token, error) for token in tokens])
 
-    def _take_waiting(self, most: int) -> list[tuple[Command, Any]]:
+    def _take_waiting(self, most: int) -> list[tuple[Command, Ticket]]:
         """Remove waiting commands from the queue, until they hold *most* requests."""
-        taken: list[tuple[Command, Any]] = []
+        taken: list[tuple[Command, Ticket]] = []
         with suppress(IndexError):  # two threads may take at once
             n = 0
             while n < most:
@@ -182,7 +213,7 @@ class RequestQueue:
                 n += len(command.requests) if isinstance(command, Query) else 1
         return taken
 
-    def _is_due(self, command: Command, token: object, processor: Processor) -> bool:
+    def _is_due(self, command: Command, token: Ticket, processor: Processor) -> bool:
         """Whether *command* can run now; a query that is ahead of the log is put aside until a later call."""
         if type(command) is not Query or command.after is None:
             return True
@@ -195,7 +226,7 @@ class RequestQueue:
         self._ahead.append((command, token))
         return False
 
-    def _answered(self, processor: Processor, queries: list[tuple[Query, Any]]) -> list[Completed]:
+    def _answered(self, processor: Processor, queries: list[tuple[Query, Ticket]]) -> list[Completed]:
         """Answer all queries in one call; if one of them fails, each in a call of its own."""
         requests = [request for query, _ in queries for request in query.requests]
         try:
@@ -210,8 +241,10 @@ class RequestQueue:
         except Exception as error:  # noqa: BLE001  # the caller gets the error; the engine's thread goes on
             return error
 
-    def _applied(self, processor: Processor, commands: list[tuple[ApplyEvents, Any]]) -> list[Completed]:
-        """Apply all events in order, in as few batches as possible; report them to `took`, then return the results.
+    def _applied(
+        self, processor: Processor, commands: list[tuple[ApplyEvents, Ticket]], on_applied: OnApplied
+    ) -> list[Completed]:
+        """Apply all events in order, in as few batches as possible; call *on_applied*, then return the results.
 
         A command whose request does not ask for the session of its event ends a batch, and is answered after it.
         """
@@ -221,7 +254,7 @@ class RequestQueue:
             took, made = self._applied_together(processor, group)
             taken.append(took)
             results += made
-        self.took([command for command, _ in commands], taken)
+        on_applied([command for command, _ in commands], taken)
         return [Completed(token, result) for (_, token), result in zip(commands, results, strict=True)]
 
     def _applied_together(
@@ -232,9 +265,9 @@ class RequestQueue:
         ends = np.cumsum([len(command.events) for command in group])
         is_asked = np.zeros(len(events), np.bool_)
         is_asked[[end - 1 for end, command in zip(ends.tolist(), group, strict=True) if _is_plain(command)]] = True
-        taken, answers = processor.take_asked(records, events, is_asked)
+        taken, answers = processor.process_and_answer(records, events, is_asked)
         rejected: dict[int, list[RejectedRecord]] = {}
-        for each in taken.refused:
+        for each in taken.rejected:
             rejected.setdefault(id(each.record), []).append(each)
         results: list[EventsApplied | Exception] = []
         for end, command in zip(ends.tolist(), group, strict=True):

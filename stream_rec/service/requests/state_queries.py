@@ -110,8 +110,8 @@ class ListSessions(NamedTuple):
         """Return the *limit* newest sessions, newest first. O(capacity): some milliseconds for a million sessions."""
         engine = processor.engine
         lines = []
-        for ordinal in engine.index.newest_slots(self.limit):
-            items, times, _ = engine.index.events_of(ordinal)
+        for ordinal in engine.index.view.newest_sessions(self.limit):
+            items, times, _ = engine.index.view.events_of(ordinal)
             item_ids = [str(engine.items.names[item]) for item in items[-_LAST_ITEMS:].tolist()]
             session_id = str(engine.sessions.ids.names[ordinal])
             lines.append(SessionLine(session_id, int(times[-1]), len(items), item_ids))
@@ -144,7 +144,7 @@ class GetItem(NamedTuple):
         known = None if engine.catalogue is None else engine.catalogue.get(self.item_id)
         if ordinal is None and known is None:
             return None
-        sessions = 0 if ordinal is None else engine.index.df(ordinal)
+        sessions = 0 if ordinal is None else engine.index.view.df(ordinal)
         if known is None:
             return ItemView(self.item_id, sessions)
         return ItemView(
@@ -188,7 +188,7 @@ class FindItems(NamedTuple):
         engine = processor.engine
         wanted = self.text.casefold()
         found = [
-            (-engine.index.df(ordinal), item_id)
+            (-engine.index.view.df(ordinal), item_id)
             for item_id, ordinal in engine.items.live().items()
             if wanted in item_id.casefold()
         ]

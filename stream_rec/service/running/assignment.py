@@ -1,20 +1,22 @@
-"""Which partitions are ours to answer for: the intake kept in step with the consumer group.
+"""Which partitions this process owns: the batch reader kept in step with the consumer group.
 
-What is taken away is given up in good order, so that the next owner goes on where we stopped; what is given is answered
-from where the last owner stopped; and what others own is followed as far as they have committed.
+Revoked partitions are given up in good order, so that their next owner goes on where this one stopped. Assigned
+partitions are answered from where their last owner stopped. Standby partitions are read as far as their owners have
+committed.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from threading import Event, Lock, get_ident
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from stream_rec.errors import AssignmentLostError, TransportError
+from stream_rec.service.batches import NOT_A_MEMBER, Membership
 from stream_rec.service.committing.checkpoint import Checkpoint
 from stream_rec.service.consuming.batch_reader import BatchReader
-from stream_rec.service.consuming.recovery import first_of
+from stream_rec.service.consuming.recovery import first_to_answer
 from stream_rec.service.metrics.log_setup import fields
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.pipeline import Pipeline
@@ -24,12 +26,9 @@ __all__ = ["PartitionAssignment"]
 
 log = logging.getLogger(__name__)
 
-_KEEP_SEAT_EVERY_S: Final = 0.1
-_DRAIN_S: Final = 5.0  # of a rebalance; half of what the group grants by default
-
 
 class _Revocation(NamedTuple):
-    """Partitions taken away, to be given up; *done* says that they are."""
+    """Partitions that the group has revoked; *done* is set when they are given up."""
 
     partitions: frozenset[Partition]
     is_lost: bool
@@ -37,32 +36,37 @@ class _Revocation(NamedTuple):
 
 
 class PartitionAssignment:
-    """Which partitions are ours: keeps the intake in step with the group; *rebalanced* is called when they are others.
+    """The partitions that this process owns. *on_rebalance* is called when they are others.
 
-    For the consumer thread, but for `revoked`, which may come on a thread of the client's, and `look_at_others`.
+    For the consumer thread, but for `revoked`, which may be called on a thread of the client's, and `follow_others`.
     """
 
     def __init__(
         self,
-        parts: ServiceComponents,
+        components: ServiceComponents,
         member: Member,
         batch_reader: BatchReader,
-        goals: dict[Partition, int],
+        checkpoint: Checkpoint,
+        pipeline: Pipeline,
+        targets: dict[Partition, int],
+        *,
         clock: Callable[[], float] = monotonic,
-        rebalanced: Callable[[], None] = lambda: None,
+        on_rebalance: Callable[[], None] = lambda: None,
     ) -> None:
-        self.generation = 0
-        self.identity: object = None
         self.owned: frozenset[Partition] = frozenset()
+        self._membership = NOT_A_MEMBER
         self._member = member
-        self._broker = parts.broker
-        self._group = parts.group
-        self._events = parts.events
-        self._begin = parts.begin
+        self._broker = components.broker
+        self._group = components.group
+        self._events = components.events
+        self._begin = components.begin
+        self._timeouts = components.timeouts
         self._batch_reader = batch_reader
-        self._goals = goals
+        self._checkpoint = checkpoint
+        self._pipeline = pipeline
+        self._targets = targets
         self._clock = clock
-        self._rebalanced = rebalanced
+        self._on_rebalance = on_rebalance
         self._next_poll = 0.0
         self._limits: dict[Partition, int] = {}
         self._thread = get_ident()
@@ -70,17 +74,25 @@ class PartitionAssignment:
         """Whether the consumer thread is inside of the member's `poll`."""
         self._revocations: SimpleQueue[_Revocation] = SimpleQueue()
         self._giving_up = Lock()
-        self._drain: Callable[[float], bool] = lambda _: True
 
-    def keep(self, pipeline: Pipeline, checkpoint: Checkpoint) -> None:
+    @property
+    def generation(self) -> int:
+        """Of the assignment that was taken over last; zero before the first."""
+        return self._membership.generation
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether the group has revoked partitions that are not given up yet."""
+        return not self._revocations.empty()
+
+    def update(self) -> None:
         """Take part in the group, and take over the partitions that it assigns.
 
         Raises AssignmentLostError if partitions with uncommitted records were lost.
         """
-        self._drain = pipeline.drain
         now = self._clock()
         if now >= self._next_poll:
-            self._next_poll = now + _KEEP_SEAT_EVERY_S
+            self._next_poll = now + self._timeouts.member_poll_every_s
             self._is_polling = True
             try:
                 self._member.poll()
@@ -88,99 +100,103 @@ class PartitionAssignment:
                 self._is_polling = False
         self._give_up_revoked()
         if self._member.generation != self.generation:
-            self._take_over(pipeline, checkpoint)
+            self._take_over()
         limits, self._limits = self._limits, {}
         if limits:
+            # planted bug: follows-too-far
             self._batch_reader.follow({p: limit for p, limit in limits.items() if p not in self.owned})
 
     def revoked(self, partitions: frozenset[Partition], lost: bool) -> None:
-        """Have all that is owned given up, and wait until it is. Any thread may call it.
+        """Have all owned partitions given up, and wait until they are. Any thread may call it.
 
-        A client may call back on a thread of its own while the consumer thread waits for that in `poll`. Then it is
-        done here: nobody else touches the intake, since whoever comes back from `poll` meanwhile waits for the lock.
+        A client may call back on a thread of its own while the consumer thread waits for that in `poll`. Then this
+        thread does it. No other uses the batch reader meanwhile: the consumer thread, once back from `poll`, waits for
+        the lock.
         """
         revocation = _Revocation(partitions, lost, Event())
         self._revocations.put(revocation)
         if self._is_polling or get_ident() == self._thread:
             self._give_up_revoked()
         else:
-            revocation.done.wait(_DRAIN_S)
+            revocation.done.wait(self._timeouts.drain_s)
 
-    def look_at_others(self) -> None:
-        """Find out how far the owners of what we follow have come. For a thread of its own."""
-        followed = self._goals.keys() - self.owned
-        if followed:
-            self._limits = self._broker.group_offsets(self._group, followed)
+    def follow_others(self) -> None:
+        """Ask how far the owners of the standby partitions have committed. For a thread of its own."""
+        standby = self._targets.keys() - self.owned
+        if standby:
+            self._limits = self._broker.group_offsets(self._group, standby)
 
     def _give_up_revoked(self) -> None:
-        """Hand out no more of what was taken away, and see that what was handed out is committed."""
+        """Answer for no more records of revoked partitions, and wait until those answered are committed."""
         with self._giving_up:
             while not self._revocations.empty():
                 partitions, is_lost, done = self._revocations.get()
                 self.owned = frozenset()
-                self._batch_reader.own({})
+                self._batch_reader.own({}, self._membership)
                 if is_lost:
                     done.set()
                     raise AssignmentLostError(
-                        f"the group took {_listed(partitions)} away: we were not heard of for too long"
+                        f"the group took {_listed(partitions)} away: it did not hear from us in time"
                     )
-                if not self._drain(_DRAIN_S):
-                    log.warning("%s taken away before all was committed: the next owner answers", _listed(partitions))
+                if not self._pipeline.drain(self._timeouts.drain_s):
+                    log.warning("%s revoked before all was committed: the next owner answers", _listed(partitions))
                 done.set()
 
-    def _take_over(self, pipeline: Pipeline, checkpoint: Checkpoint) -> None:
-        """Find out from where on each partition is ours to answer. The next `keep` tries again if it fails for now."""
+    def _take_over(self) -> None:
+        """Find out from where on each partition is to be answered. If that fails for now, the next `update` retries."""
         member = self._member
-        generation, owned, identity = member.generation, member.owned, member.group_metadata
-        partitions = self._goals.keys() | owned
+        membership = Membership(member.generation, member.group_metadata)
+        owned = member.owned
+        partitions = self._targets.keys() | owned
         try:
             self._refuse_other_partitions()
             committed = member.committed(partitions)
-            answer_from = self._begin_at(owned, committed)
+            answer_from = self._answer_from(owned, committed)
         except TransportError as error:
             if not error.retriable:
                 raise
             log.debug("not taken over yet: %s", error)
             return
-        if member.generation != generation or not self._revocations.empty():
-            return  # it went on meanwhile
-        self._refuse_if_ahead(answer_from)
-        self.generation, self.owned, self.identity = generation, owned, identity
-        self._rebalanced()
-        self._batch_reader.own(answer_from)
-        self._batch_reader.follow({p: committed[p] for p in self._goals if p in committed and p not in owned})
-        checkpoint.committed = dict(answer_from)
-        told = fields(generation=generation, partitions=sorted(map(str, owned)))
-        log.info("generation %d of the group: answering for %s", generation, _listed(owned) or "nothing", extra=told)
+        if member.generation != membership.generation or not self._revocations.empty():
+            return  # the group went on meanwhile
+        self._refuse_if_ahead(answer_from)  # planted bug: follows-too-far-2
+        self._membership, self.owned = membership, owned
+        self._on_rebalance()
+        self._batch_reader.own(answer_from, membership)
+        self._batch_reader.follow({p: committed[p] for p in self._targets if p in committed and p not in owned})
+        self._checkpoint.begin_at(answer_from)
+        generation = membership.generation
+        figures = fields(generation=generation, partitions=sorted(map(str, owned)))
+        log.info("generation %d of the group: answering for %s", generation, _listed(owned) or "nothing", extra=figures)
         moved = {p: offset for p, offset in answer_from.items() if offset != committed.get(p, 0)}
         if moved:
-            pipeline.settle(moved, generation, identity)
+            self._pipeline.commit_offsets(moved, membership)
 
     def _refuse_other_partitions(self) -> None:
-        """A topic that was given more partitions makes the group share them out anew: then we begin anew too."""
+        """Recover where the topic has got more partitions: the group shares them out again, and so the state begins."""
         there = self._broker.partitions(self._events)
-        if set(there) != self._goals.keys():
-            raise AssignmentLostError(f"{self._events} has {len(there)} partitions now, not {len(self._goals)}")
+        if set(there) != self._targets.keys():
+            raise AssignmentLostError(f"{self._events} has {len(there)} partitions now, not {len(self._targets)}")
 
-    def _begin_at(self, owned: frozenset[Partition], committed: PartitionOffsets) -> dict[Partition, int]:
-        """Where the group stands, or the state began; where retention has removed what comes next, behind that."""
+    def _answer_from(self, owned: frozenset[Partition], committed: PartitionOffsets) -> dict[Partition, int]:
+        """Return the group's offsets, or where the state began; where retention has removed that, the next there is."""
         begin = {}
         for partition, bounds in self._broker.bounds(owned).items():
-            position = committed.get(partition)
-            if position is None and partition in self._goals:
-                position = self._goals[partition]
-            # Of events a recovery has told already what is not there any more.
-            level = logging.DEBUG if partition in self._goals else logging.WARNING
-            begin[partition] = first_of(partition, bounds, position, self._begin, level)
+            offset = committed.get(partition)  # planted bug: takeover-from-start
+            if offset is None and partition in self._targets:
+                offset = self._targets[partition]
+            # What is missing of the events, the recovery has logged already.
+            level = logging.DEBUG if partition in self._targets else logging.WARNING
+            begin[partition] = first_to_answer(partition, bounds, offset, self._begin, level)
         return begin
 
     def _refuse_if_ahead(self, answer_from: PartitionOffsets) -> None:
-        """The state must not have seen what is yet to be answered: that was another's to commit, or was never."""
-        positions = self._batch_reader.positions
-        ahead = [p for p, offset in answer_from.items() if positions.get(p, 0) > offset]
+        """The state must not hold records that are yet to be answered: another owner was to commit them."""
+        offsets = self._batch_reader.offsets
+        ahead = [p for p, offset in answer_from.items() if offsets.get(p, 0) > offset]
         if ahead:
-            raise AssignmentLostError(f"the state has seen more of {_listed(ahead)} than was committed")
+            raise AssignmentLostError(f"the state holds more records of {_listed(ahead)} than were committed")
 
 
-def _listed(partitions: "frozenset[Partition] | list[Partition]") -> str:
+def _listed(partitions: Iterable[Partition]) -> str:
     return ", ".join(map(str, sorted(partitions)))

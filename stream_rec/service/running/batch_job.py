@@ -1,8 +1,7 @@
-"""The loop: batches from the source, through the worker, to the sinks.
+"""A run that ends: batches from the sources, through the processor, to the sinks.
 
-Knows nothing of settings' names or terminals. Events come first, then requests: both are files or pipes here, and
-what is asked of a finished log is asked of all of it. A source of both at once (a broker) only has to hand the worker
-its batches in the order they came.
+Knows nothing of settings' names or terminals. Events come first, then requests: both are files or pipes here, so a
+request is answered from the whole log.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +10,8 @@ from time import perf_counter
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, encode_answer
-from stream_rec.service.batches import ProcessedBatch
+from stream_rec.service.batches import Batch, ProcessedBatch
+from stream_rec.service.consuming.record_decoder import Decode
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed
 from stream_rec.service.processing.processor import Processor
@@ -26,11 +26,12 @@ ProgressCallback = Callable[["BatchJob"], None]
 
 
 class BatchJob:
-    """One run: where from, through what, and where to. `close` it, also after an error."""
+    """One run: its sources, what processes their records, and its sinks. `close` it, also after an error."""
 
     def __init__(
         self,
         processor: Processor,
+        decode: Decode,
         events: Source,
         *,
         requests: Source | None = None,
@@ -42,14 +43,15 @@ class BatchJob:
         self.processor = processor
         self.catalogue = catalogue
         self.seconds = 0.0
-        """Time since the first batch was asked for, at the end of the last one."""
+        """From the start to the end of the last batch."""
         self.interrupted = False
         self.events = events
         self.requests = requests
-        self._reading = events
+        self.batch_events = batch_events
+        self._decode = decode
+        self._current = events
         self._recommendations = recommendations
         self._dead_letters = dead_letters
-        self.batch_events = batch_events
 
     @property
     def engine(self) -> Engine:
@@ -57,70 +59,75 @@ class BatchJob:
         return self.processor.engine
 
     @property
-    def counts(self) -> Counters:
+    def counters(self) -> Counters:
         """What became of the records so far."""
-        return self.processor.counts
+        return self.processor.counters
 
     @property
     def progress(self) -> Progress:
-        """Of the source being read."""
-        return self._reading.progress
+        """Of the source that is read now."""
+        return self._current.progress
 
-    def run(self, stop: Callable[[], bool] = lambda: False, watch: ProgressCallback = lambda _: None) -> None:
-        """Take all events, then all requests; between batches, *stop* may end it early.
+    def run(self, stop: Callable[[], bool] = lambda: False, on_progress: ProgressCallback = lambda _: None) -> None:
+        """Process all events, then all requests; between batches, *stop* may end it early.
 
-        What was taken is answered and written when this returns or raises. Raises TransportError.
+        What was processed is written when this returns or raises. Raises TransportError.
         """
         started = perf_counter()
 
-        def after(taken: ProcessedBatch | None) -> bool:
-            if taken is None:
+        def after(processed: ProcessedBatch | None) -> bool:
+            if processed is None:
                 self.flush()
             else:
-                self.write(taken)
+                self.write(processed)
             self.seconds = perf_counter() - started
-            watch(self)
+            on_progress(self)
             self.interrupted = stop()
             return self.interrupted
 
         try:
-            if not self._take(self.events, self.processor.take_events, after) and self.requests is not None:
-                self._take(self.requests, self.processor.take_requests, after)
+            if not self._process_all(self.events, self.process_events, after) and self.requests is not None:
+                self._process_all(self.requests, self.processor.process_requests, after)
         finally:
             self.flush()
             self.seconds = perf_counter() - started
-        self.counts.check()
+        self.counters.check()
+
+    def process_events(self, records: Sequence[Record]) -> ProcessedBatch:
+        """Decode and apply *records* of events, and answer right after each if events are answered."""
+        return self.processor.process_events(Batch(records, self._decode(records)))
 
     def summary(self) -> list[str]:
-        """The run in a few lines."""
+        """Return the run in a few lines."""
         stats, quality = self.engine.stats(), self.processor.quality
-        told = [] if quality is None else quality_lines(quality.report(stats.n_items))
-        return summary_lines(self.counts, stats, self.seconds, quality=told, interrupted=self.interrupted)
+        lines = [] if quality is None else quality_lines(quality.report(stats.n_items))
+        return summary_lines(self.counters, stats, self.seconds, quality=lines, interrupted=self.interrupted)
 
     def close(self) -> None:
-        """Write what is left, and let go of sources and sinks. Raises TransportError. May be called twice."""
+        """Write what is left, and close sources and sinks. Raises TransportError. May be called twice."""
         with ExitStack() as stack:
             for each in (self.events, self.requests, self._dead_letters, self._recommendations, self.catalogue):
                 if each is not None:
                     stack.callback(each.close)
 
-    def _take(
+    def _process_all(
         self,
         source: Source,
-        take: Callable[[Sequence[Record]], ProcessedBatch],
+        process: Callable[[Sequence[Record]], ProcessedBatch],
         after: Callable[[ProcessedBatch | None], bool],
     ) -> bool:
-        """Hand all batches of *source* to *take*; tell whether it was stopped before the end."""
-        self._reading = source
-        return any(after(take(records) if records else None) for records in source.batches(self.batch_events))
+        """Process all batches of *source*; return whether that was stopped before the end."""
+        self._current = source
+        return any(after(process(records) if records else None) for records in source.batches(self.batch_events))
 
-    def write(self, taken: ProcessedBatch) -> None:
-        """Hand what came of a batch to the sinks. Raises TransportError."""
-        # Dead letters first: an answer tells a log position, and what was refused up to it is told by then.
-        if taken.refused and self._dead_letters is not None:
-            self._dead_letters.write([each.to_dead_letter() for each in taken.refused])
-        if taken.answers and self._recommendations is not None:
-            self._recommendations.write(list(map(encode_answer, taken.answers)), list(map(_key, taken.answers)))
+    def write(self, processed: ProcessedBatch) -> None:
+        """Write the outcome of a batch to the sinks. Raises TransportError."""
+        # Dead letters first: an answer names an offset, and by then those of all records before it are written.
+        if processed.rejected and self._dead_letters is not None:
+            self._dead_letters.write([each.to_dead_letter() for each in processed.rejected])
+        if processed.answers and self._recommendations is not None:
+            answers = processed.answers
+            self._recommendations.write(list(map(encode_answer, answers)), list(map(_key, answers)))
 
     def flush(self) -> None:
         """Return when all that was written has arrived. Raises TransportError."""

@@ -3,12 +3,11 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from time import monotonic
 from typing import Final
 
 from stream_rec.errors import AssignmentLostError, LogChangedError, SettingsError, TransportError
-from stream_rec.service.batches import BatchResult, Work
-from stream_rec.service.committing.checkpoint import Checkpoint
+from stream_rec.service.batches import BatchResult
+from stream_rec.service.committing.checkpoint import Backoff, Checkpoint
 from stream_rec.service.consuming.batch_reader import BatchReader
 from stream_rec.service.consuming.recovery import (
     LogBounds,
@@ -21,184 +20,198 @@ from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.running.assignment import PartitionAssignment
 from stream_rec.service.running.components import ServiceComponents
-from stream_rec.service.running.pipeline import Pipeline
-from stream_rec.transport.broker import Partition, PartitionOffsets
+from stream_rec.transport.broker import Broker, Partition, PartitionOffsets, Writer
 
 __all__ = ["ConsumerLoop"]
 
 log = logging.getLogger(__name__)
 
-_POLL_S: Final = 0.05
-
-_CLOSE_S: Final = 6.0  # of the ten seconds that a stop may take
-_LET_GO_S: Final = 1.0  # for a snapshot that is being written; one that waits for commits waits for none that will come
-
-
 _REFUSALS: Final = 3  # a broker that has just started may not know yet what it holds
 
 
 class ConsumerLoop:
-    """From a recovery to the loss of the seat, or to the end. `step` is one turn of the consumer thread."""
+    """From a recovery to the loss of the partitions, or to the end. `step` is one turn of the consumer thread.
+
+    Making one recovers, and joins the group unless *stop* says so first; *on_progress* is called meanwhile. Raises
+    what failed, and leaves nothing open then. `close` undoes what was done here, in the reverse order.
+    """
 
     def __init__(
         self,
-        parts: ServiceComponents,
+        components: ServiceComponents,
         stop: Callable[[], bool],
-        alive: Callable[[], None] = lambda: None,
-        counts: Counters | None = None,
+        on_progress: Callable[[], None] = lambda: None,
+        counters: Counters | None = None,
         metrics: ServiceMetrics | None = None,
     ) -> None:
         self.lag: dict[Partition, int] = {}
-        """Of each partition of events, how many offsets there are that were not handed out, lately."""
-        self._gone: TransportError | None = None
-        """Why there is nothing to read any more: a client may only fall silent."""
-        self._n_refused = 0
-        self._parts = parts
-        self._counts = counts or Counters()
+        """Of each partition that is read, how many offsets lie between the last batch and its end, a moment ago."""
+        self._components = components
+        self._counters = counters or Counters()
         self._metrics = metrics or ServiceMetrics()
-        self._closing = False
+        self._log_error: TransportError | None = None
+        """Why nothing can be read any more: a client may only fall silent."""
+        self._n_refused = 0
+        self._is_closing = self._ends_in_order = self._is_done = False
         self._undo = ExitStack()
         try:
-            self._open(parts, stop, alive)
+            self._open_clients(components.broker)
+            found = self._inspect_log()
+            forgot = self._recover(found, stop, on_progress)
+            self._start_committing(found, forgot=forgot)
+            if not stop():
+                self.member.join()
         except BaseException:
             self.close(in_order=False)
             raise
 
-    def _open(self, parts: ServiceComponents, stop: Callable[[], bool], alive: Callable[[], None]) -> None:
-        broker = parts.broker
-        writes = parts.places.answers_topic is not None or parts.places.dead_letters_topic is not None
-        # First of all: it ends the transaction that an earlier life of ours may have left open.
-        self.writer = broker.writer(parts.transactional_id) if writes or parts.transactional_id else None
-        if self.writer is not None:
+    def _open_clients(self, broker: Broker) -> None:
+        parts = self._components
+        # First of all: it ends the transaction that an earlier process of the same name may have left open.
+        self.writer: Writer | None = None
+        if parts.destinations.topics or parts.transactional_id:
+            self.writer = broker.writer(parts.transactional_id)
             self._undo.callback(self.writer.close)
-        self.reader = broker.reader()
-        self._undo.callback(self.reader.close)
-        self.member = broker.member(parts.group, parts.topics, self._revoked, instance=parts.instance)
+        self._reader = broker.reader()
+        self._undo.callback(self._reader.close)
+        # The group calls back only after the loop has joined it.
+        self.member = broker.member(parts.group, parts.topics, self._on_revoked, instance=parts.instance)
         self._undo.callback(self.member.leave)
-        situation = self._look(parts)
-        self.processor = parts.make_processor()
-        self.processor.counts = self._counts
-        self.processor.metrics = self._metrics
-        known = self._load_snapshot(situation.goals)
-        self.batch_reader = BatchReader(
-            self.reader,
-            self.processor.decode,
-            start_offsets(situation, known),
-            requests_topic=parts.requests,
-            max_records=parts.max_records,
-            lost=self._lose,
-        )
-        with self._beginning_anew():
-            forgot = replay(self.batch_reader, self.processor, situation.goals, stop, alive)
-        if parts.snapshots is not None:
-            parts.snapshots.begin(self.batch_reader.positions, forgot=forgot)
-        self.checkpoint = Checkpoint(
-            parts.places,
-            self.member,
-            self.writer,
-            exactly_once=parts.transactional_id is not None,
-            written=lambda: [each for topic in parts.places.topics for each in broker.partitions(topic)],
-            observe=self._committed,
-            retried=self._metrics.commit_retries.record,
-        )
-        if parts.snapshots is not None:
-            parts.snapshots.committed = lambda: self.checkpoint.committed
-        self.assignment = PartitionAssignment(
-            parts, self.member, self.batch_reader, situation.goals, rebalanced=self._metrics.rebalances.record
-        )
-        self.pipeline = parts.pipeline(self.processor, self.checkpoint, parts.watcher, parts.request_queue)
-        if not stop():
-            self.member.join()
 
-    def _look(self, parts: ServiceComponents) -> LogBounds:
-        """See what there is. Where the group's positions are not to be had, mend what may be the cause of it first."""
+    def _inspect_log(self) -> LogBounds:
+        """See what there is. Where the committed offsets cannot be read, first abort what may block them."""
+        parts = self._components
         try:
             return inspect_log(parts.broker, self.member, parts.events, parts.begin)
         except TransportError as error:
             if error.retriable and self.writer is not None and parts.transactional_id is not None:
-                abort_dangling_transaction(parts.broker, self.writer, parts.group, parts.events, parts.places.topics)
+                topics = parts.destinations.topics
+                abort_dangling_transaction(parts.broker, self.writer, parts.group, parts.events, topics)
             raise
 
-    @contextmanager
-    def _beginning_anew(self) -> Iterator[None]:
-        """Where the log is another one than it was, have another life recover from it; where there is none, end."""
-        try:
-            yield
-        except LogChangedError as error:
-            if not self._parts.broker.partitions(self._parts.events):
-                raise
-            raise AssignmentLostError(error.message) from error
+    def _recover(self, found: LogBounds, stop: Callable[[], bool], on_progress: Callable[[], None]) -> bool:
+        """Make the state that the group's answers go on from. Return whether something was forgotten on the way."""
+        parts = self._components
+        self.processor = parts.make_processor(self._counters, self._metrics)
+        known = self._load_snapshot(found.targets)
+        self.batch_reader = BatchReader(
+            self._reader,
+            parts.decode,
+            start_offsets(found, known),
+            requests_topic=parts.requests,
+            max_records=parts.max_records,
+            lost=self._count_lost,
+            timeouts=parts.timeouts,
+        )
+        with self._recovering_from_another_log():
+            return replay(self.batch_reader, self.processor, found.targets, stop, on_progress, parts.timeouts)
 
-    def _lose(self, n: int) -> None:
-        self._counts.n_lost += n
-
-    def _load_snapshot(self, goals: PartitionOffsets) -> dict[Partition, int]:
-        """Go on from a snapshot, if there is one to go on from; return the positions that it stands at."""
-        snapshot = None if self._parts.snapshots is None else self._parts.snapshots.find(goals)
+    def _load_snapshot(self, targets: PartitionOffsets) -> dict[Partition, int]:
+        """Load the newest snapshot that can be used, if there is one; return the offsets that it stands at."""
+        parts = self._components
+        snapshot = None if parts.snapshots is None else parts.snapshots.find(targets)
         if snapshot is None:
             return {}
-        topic = self._parts.events
-        known = {Partition(topic, number): offset for number, offset in snapshot.header.offsets.get(topic, {}).items()}
-        self.processor.engine.import_state(snapshot.state)
-        self.processor.offsets = {str(p): offset - 1 for p, offset in known.items() if offset > 0}
+        offsets = snapshot.header.offsets.get(parts.events, {})
+        known = {Partition(parts.events, number): offset for number, offset in offsets.items()}
+        self.processor.restore(snapshot.state, {str(p): offset - 1 for p, offset in known.items() if offset > 0})
         log.info("recovering from %s", snapshot.path.name)
         return known
 
-    def step(self, timeout_s: float = _POLL_S, give_up: Callable[[], bool] = lambda: False) -> bool:
-        """Keep the seat, and hand over what has come; False if nothing had. Raises what failed."""
-        self.pipeline.raise_failure()
-        if self._gone is not None:
-            raise self._gone
-        self.assignment.keep(self.pipeline, self.checkpoint)
-        with self._beginning_anew():
-            handed = self.batch_reader.next(timeout_s)
-        if handed is None:
-            return False
-        return self.pipeline.put(
-            Work(handed, self.assignment.generation, self.assignment.identity, monotonic()), give_up
+    def _start_committing(self, found: LogBounds, *, forgot: bool) -> None:
+        parts = self._components
+        broker, topics = parts.broker, parts.destinations.topics
+        self.checkpoint = checkpoint = Checkpoint(
+            parts.destinations,
+            self.member,
+            self.writer,
+            exactly_once=parts.transactional_id is not None,
+            written=lambda: [each for topic in topics for each in broker.partitions(topic)],
+            on_committed=self._on_committed,
+            on_retry=self._metrics.commit_retries.record,
+            backoff=Backoff(parts.timeouts.commit_first_wait_s, parts.timeouts.commit_longest_wait_s),
+        )
+        if parts.snapshots is not None:
+            parts.snapshots.begin(self.batch_reader.offsets, forgot=forgot, committed=lambda: checkpoint.committed)
+        self._pipeline = parts.make_pipeline(
+            self.processor, checkpoint, parts.listener, parts.request_queue, parts.timeouts
+        )
+        self._undo.callback(self._end_pipeline)
+        self.assignment = PartitionAssignment(
+            parts,
+            self.member,
+            self.batch_reader,
+            checkpoint,
+            self._pipeline,
+            found.targets,
+            on_rebalance=self._metrics.rebalances.record,
         )
 
-    def look_around(self) -> None:
+    def step(self, timeout_s: float | None = None, give_up: Callable[[], bool] = lambda: False) -> bool:
+        """Take part in the group, and hand over what has come; False if nothing had. Raises what failed."""
+        self._pipeline.raise_failure()
+        if self._log_error is not None:
+            raise self._log_error
+        self.assignment.update()
+        with self._recovering_from_another_log():
+            read = self.batch_reader.next(self._components.timeouts.poll_s if timeout_s is None else timeout_s)
+        return read is not None and self._pipeline.put(read, give_up)
+
+    def measure_lag(self) -> None:
         """Find out how far the log goes. For a thread of its own."""
-        positions = self.batch_reader.positions
+        offsets = self.batch_reader.offsets
         try:
-            bounds = self._parts.broker.bounds(positions)
+            bounds = self._components.broker.bounds(offsets)
         except TransportError as error:
             self._n_refused += not error.retriable
             if self._n_refused >= _REFUSALS:
-                self._gone = error
+                self._log_error = error
             raise
         self._n_refused = 0
-        self.lag = {partition: max(0, bounds[partition].end - offset) for partition, offset in positions.items()}
+        self.lag = {partition: max(0, bounds[partition].end - offset) for partition, offset in offsets.items()}
 
     def close(self, *, in_order: bool) -> bool:
-        """End it: *in_order*, after committing all that was handed over, with a last snapshot. Tell if it was done."""
-        self._closing = True
-        pipeline: Pipeline | None = getattr(self, "pipeline", None)
-        done = False
-        if pipeline is not None:
-            done = pipeline.close(_CLOSE_S if in_order else 0.0)
-            if in_order and not done:
-                log.warning("stopped before all answers were committed: the next start answers them")
-            if self._parts.snapshots is not None:
-                engine = self.processor.engine if in_order and done else None
-                self._parts.snapshots.close(engine, _CLOSE_S if in_order else _LET_GO_S)
+        """End the loop: *in_order*, after committing all that was handed over, with a last snapshot.
+
+        Returns whether all of it was committed.
+        """
+        self._is_closing, self._ends_in_order = True, in_order
         undo, self._undo = self._undo, ExitStack()
         try:
             undo.close()
         except (TransportError, SettingsError) as error:
-            # What ended this life is told in its place. A publisher that is still committing is one such reason.
+            # The failure that ended the loop is raised in its place: it may be the cause, as where a commit stalls.
             if in_order:
                 raise
             log.debug("closing: %s", error)
-        return done
+        return self._is_done
 
-    def _committed(
-        self, outputs: Sequence[BatchResult], begun: float, ended: float
-    ) -> None:  # as the Checkpoint calls it
-        self._metrics.committed(outputs, begun, ended)
-        self._parts.observe(outputs, begun, ended)
+    def _end_pipeline(self) -> None:
+        in_order, timeouts = self._ends_in_order, self._components.timeouts
+        self._is_done = done = self._pipeline.close(timeouts.close_s if in_order else 0.0)
+        if in_order and not done:
+            log.warning("stopped before all answers were committed: the next start answers them")
+        if self._components.snapshots is not None:
+            engine = self.processor.engine if in_order and done else None
+            self._components.snapshots.close(engine, timeouts.close_s if in_order else timeouts.snapshot_close_s)
 
-    def _revoked(self, partitions: frozenset[Partition], lost: bool) -> None:  # as the Member calls it
-        if not self._closing:
+    @contextmanager
+    def _recovering_from_another_log(self) -> Iterator[None]:
+        """Where the topic was made again, raise what leads to a recovery from the new one; where it is gone, end."""
+        try:
+            yield
+        except LogChangedError as error:
+            if not self._components.broker.partitions(self._components.events):
+                raise
+            raise AssignmentLostError(error.message) from error
+
+    def _count_lost(self, n: int) -> None:
+        self._counters.n_lost += n
+
+    def _on_committed(self, results: Sequence[BatchResult], begun: float, ended: float) -> None:
+        self._metrics.committed(results, begun, ended)
+        self._components.on_committed(results, begun, ended)
+
+    def _on_revoked(self, partitions: frozenset[Partition], lost: bool) -> None:  # as the Member calls it
+        if not self._is_closing:
             self.assignment.revoked(partitions, lost)

@@ -1,8 +1,8 @@
-"""Python's collector of cycles, told that a service makes none to speak of.
+"""Python's collector of cycles, tuned for a service that makes next to none.
 
-A client hands out messages that the collector counts, tens of thousands a second, and each time that 700 more are there
-it looks at them, and now and then at everything: a third of what a service that only indexes did (measured). All of
-them are let go of by count alone; what forms cycles (an exception with its traceback) comes a few times an hour.
+A client returns messages that the collector counts, tens of thousands a second. By default it looks at them each time
+that 700 more are there, and now and then at everything: a third of the work of a service that only indexes (measured).
+Reference counts free all of them; cycles (an exception with its traceback) come a few times an hour.
 """
 
 import gc
@@ -12,12 +12,12 @@ from typing import Final
 
 __all__ = ["calm_collector", "set_aside"]
 
-_YOUNG: Final = 50_000  # objects, more than are on their way at a time: some 10 MB, looked at in some 2 ms
+_YOUNG: Final = 50_000  # objects, more than are in use at a time: some 10 MB, looked at in some 2 ms
 
 
 @contextmanager
 def calm_collector() -> Iterator[None]:
-    """Within, what is here already is not looked at, and the rest seldom. The first of several in a process decides."""
+    """Within, the collector skips what is here already, and runs seldom. The first of several in a process decides."""
     before = gc.get_threshold()
     if before[0] >= _YOUNG:
         yield
@@ -33,9 +33,9 @@ def calm_collector() -> Iterator[None]:
 
 
 def set_aside() -> None:
-    """Collect once, and look no more at what is left: the state that was just recovered stays as long as its service.
+    """Collect once, and skip what is left from then on: the recovered state stays as long as its service.
 
-    A full collection looked at all tables of ids: 60 ms with 100,000 sessions, for which everybody waited.
+    A full collection looked at all tables of ids: 60 ms with 100,000 sessions, during which nothing was answered.
     """
     gc.unfreeze()
     gc.collect()

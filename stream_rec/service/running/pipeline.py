@@ -1,26 +1,25 @@
-"""The recommender thread and the publisher behind it, each with a bounded queue before it.
+"""From a batch that was read to its commit.
 
-    consumer thread → mailbox → recommender thread → outbox → publisher
+    consumer thread → mailbox → recommender thread → outbox → publisher thread
 
 The recommender thread owns the engine: it applies and answers batches in the order they were read. The publisher
-commits all that has come by the time it is free: when little happens each batch at once, under load many together.
-Where the next in line is busy, the one before waits: nothing is dropped. A failure of either ends both, and is raised
-where the consumer next hands something over. Who asks at the desk is answered between two batches, and within large
-ones: a question over HTTP must not wait for a thousand events.
+thread commits all that has come by the time it is free: each batch at once when little happens, many together under
+load. Where a queue is full, the thread before it waits: nothing is dropped. A failure of either thread ends both, and
+is raised where the consumer thread next puts a batch. Commands of other threads are executed between two batches, and
+within large ones: a request over HTTP must not wait for a thousand events.
 """
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from threading import Event
+from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Protocol
 
 from stream_rec.core.engine import Engine
-from stream_rec.service.batches import BatchResult, BatchTimings, ProcessedBatch, Work
+from stream_rec.service.batches import BatchResult, Membership, ReadBatch
 from stream_rec.service.committing.checkpoint import Checkpoint
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.requests.request_queue import RequestQueue
-from stream_rec.transport.broker import Partition
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
+from stream_rec.transport.broker import Partition, PartitionOffsets
 
 __all__ = [
     "Inline",
@@ -29,35 +28,15 @@ __all__ = [
     "StateListeners",
 ]
 
-log = logging.getLogger(__name__)
-
-Item = TypeVar("Item")
-
-_MAILBOX: Final = 4  # batches
-_OUTBOX: Final = 16
-_TICK_S: Final = 0.2
-_SHORT_TICK_S: Final = 0.01
-_SILENT_S: Final = 0.1
-_SLICE: Final = 64  # records between two looks at the desk: some 3 ms
-_SILENT_SLICE: Final = 1024  # the same, where none is answered
-_LARGEST_COMMIT: Final = 20_000  # answers: some 20 MB
-
-
-class _Marker(NamedTuple):
-    """Goes through both queues behind all that was handed over before; *passed* says that it has."""
-
-    passed: Event
-    is_last: bool = False
-
 
 class Pipeline(Protocol):
-    """What becomes of batches, in the order they are handed over."""
+    """What processes and commits batches, in the order they are put. For the consumer thread."""
 
-    def put(self, work: Work, give_up: Callable[[], bool] = lambda: False) -> bool:
-        """Take *work*, as soon as there is room; False if told to give up first. Raises what failed before."""
+    def put(self, read: ReadBatch, give_up: Callable[[], bool] = lambda: False) -> bool:
+        """Take *read* as soon as there is room; False if *give_up* says so first. Raises what failed before."""
 
-    def settle(self, positions: dict[Partition, int], generation: int, identity: object) -> None:
-        """Commit *positions* that nothing was read for."""
+    def commit_offsets(self, offsets: dict[Partition, int], membership: Membership) -> None:
+        """Commit *offsets* for which no record was read."""
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until all that was put is committed; False if it is not in time, or failed."""
@@ -70,36 +49,30 @@ class Pipeline(Protocol):
 
 
 class StateListener(Protocol):
-    """Told on the recommender thread how the state moves on, so that it may look at it."""
+    """Called on the recommender thread as the state moves on, so that it may read the engine."""
 
-    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
-        """A batch is done, and the state is that of *positions*."""
+    def after(self, engine: Engine, offsets: PartitionOffsets, *, forgot: bool) -> None:
+        """A batch is done, and the state is that of *offsets*."""
 
     def idle(self, engine: Engine) -> None:
-        """Nothing has happened for a moment."""
+        """No batch has come for a moment."""
 
 
 class StateListeners:
-    """Several watchers as one."""
+    """Several listeners as one."""
 
-    def __init__(self, watchers: Sequence[StateListener]) -> None:
-        self._watchers = watchers
+    def __init__(self, listeners: Sequence[StateListener]) -> None:
+        self._listeners = listeners
 
-    def after(self, engine: Engine, positions: Mapping[Partition, int], *, forgot: bool) -> None:
-        """Tell each."""
-        for each in self._watchers:
-            each.after(engine, positions, forgot=forgot)
+    def after(self, engine: Engine, offsets: PartitionOffsets, *, forgot: bool) -> None:
+        """Call each."""
+        for each in self._listeners:
+            each.after(engine, offsets, forgot=forgot)
 
     def idle(self, engine: Engine) -> None:
-        """Tell each."""
-        for each in self._watchers:
+        """Call each."""
+        for each in self._listeners:
             each.idle(engine)
-
-
-def _output(work: Work, taken: ProcessedBatch, taken_at: float) -> BatchResult:
-    batch = work.handed.batch
-    passage = BatchTimings(work.read_at, taken_at, monotonic(), batch.records, batch.ours)
-    return BatchResult(taken.answers, taken.refused, work.handed.settled, work.generation, work.identity, passage)
 
 
 class Inline:
@@ -109,28 +82,30 @@ class Inline:
         self,
         processor: Processor,
         checkpoint: Checkpoint,
-        watcher: StateListener | None = None,
+        listener: StateListener | None = None,
         request_queue: RequestQueue | None = None,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
+        del timeouts  # nothing is waited for
         self._processor = processor
         self._checkpoint = checkpoint
-        self._watcher = watcher
+        self._listener = listener
         self._request_queue = request_queue
 
-    def put(self, work: Work, give_up: Callable[[], bool] = lambda: False) -> bool:
+    def put(self, read: ReadBatch, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Apply, answer and commit."""
-        begun = monotonic()
-        taken = self._processor.take(work.handed.batch)
-        self._checkpoint.commit([_output(work, taken, begun)], give_up)
-        if self._watcher is not None:
-            self._watcher.after(self._processor.engine, work.handed.positions, forgot=taken.forgot)
+        started_at = monotonic()
+        processed = self._processor.process(read.batch)
+        self._checkpoint.commit([BatchResult(read, processed, started_at, monotonic())], give_up)
+        if self._listener is not None:
+            self._listener.after(self._processor.engine, read.offsets, forgot=processed.forgot)
         if self._request_queue is not None:
             self._request_queue.serve(self._processor)
         return True
 
-    def settle(self, positions: dict[Partition, int], generation: int, identity: object) -> None:
+    def commit_offsets(self, offsets: dict[Partition, int], membership: Membership) -> None:
         """Commit."""
-        self._checkpoint.commit([BatchResult((), (), positions, generation, identity)])
+        self._checkpoint.commit([BatchResult.of_offsets(offsets, membership)])
 
     def drain(self, timeout_s: float) -> bool:
         """Nothing waits."""

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, time
-from typing import Final
 
 from stream_rec.core.engine import Stats
 from stream_rec.core.quality import QualityReport
@@ -14,21 +13,21 @@ from stream_rec.service.committing.snapshots import Snapshots
 from stream_rec.service.metrics.format import show_lines
 from stream_rec.service.metrics.log_setup import fields
 from stream_rec.service.reporting.quality_lines import quality_lines
-from stream_rec.service.reporting.status import STATUS_EVERY_S, StatsTaker, Status, show_horizon, write_status
+from stream_rec.service.reporting.status import StatsTaker, Status, show_horizon, write_status
 from stream_rec.service.reporting.summary import summary_lines
-from stream_rec.service.running.kafka_service import WAITING, KafkaService
+from stream_rec.service.running.kafka_service import KafkaService
+from stream_rec.service.state import ServiceState
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 
 __all__ = ["Reporter", "summary"]
 
 log = logging.getLogger(__name__)
 
-_LINE_EVERY_S: Final = 30.0
-
 
 class Reporter:
-    """Call it often; it writes the file once a second, and a line in the log twice a minute and at each change.
+    """Call it often; it writes the file once a second, and a line in the log twice a minute and at each new state.
 
-    Raises SettingsError where the file cannot be written at first; what comes later is told, and tried again.
+    Raises SettingsError where the file cannot be written at first; a later failure is logged, and tried again.
     """
 
     def __init__(
@@ -38,29 +37,31 @@ class Reporter:
         snapshots: Snapshots | None,
         *,
         clock: Callable[[], float] = monotonic,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
-        self.snapshots = snapshots
+        self._snapshots = snapshots
         self._path = path
         self._taker = taker
         self._clock = clock
+        self._timeouts = timeouts
         self._begun = clock()
         self._next = 0.0
-        self._next_line = self._begun + _LINE_EVERY_S
-        self._told = WAITING  # what each begins with: it is told where it lasts
-        self._has_written = self._is_refused = False
+        self._next_line = self._begun + timeouts.log_every_s
+        self._logged = ServiceState.WAITING  # each begins with it: it is logged only where it lasts
+        self._has_written = self._is_failing = False
         self._before = (clock(), 0, 0)
 
-    def __call__(self, live: KafkaService) -> None:
-        """Report on *live*, if it is time to."""
+    def __call__(self, service: KafkaService) -> None:
+        """Report on *service*, if it is time to."""
         now = self._clock()
-        if now < self._next and live.state == self._told:
+        if now < self._next and service.state is self._logged:
             return
-        self._next = now + STATUS_EVERY_S
-        if live.state != self._told or now >= self._next_line:
-            self._next_line = now + _LINE_EVERY_S
-            self._log(live, now)
+        self._next = now + self._timeouts.status_every_s
+        if service.state is not self._logged or now >= self._next_line:
+            self._next_line = now + self._timeouts.log_every_s
+            self._log(service, now)
         if self._path is not None:
-            self._write(self._path, live)
+            self._write(self._path, service)
 
     @property
     def stats(self) -> Stats | None:
@@ -77,78 +78,78 @@ class Reporter:
         """How long it has been reporting."""
         return self._clock() - self._begun
 
-    def status(self, live: KafkaService) -> Status:
-        """How *live* does now."""
-        life = live.life
-        last = None if self.snapshots is None else self.snapshots.last
+    def status(self, service: KafkaService) -> Status:
+        """Return how *service* is doing now."""
+        loop = service.loop
+        last = None if self._snapshots is None else self._snapshots.last
         return Status(
-            state=live.state,
+            state=service.state,
             at_ms=int(time() * 1000),
             pid=os.getpid(),
-            generation=0 if life is None else life.assignment.generation,
-            owned=[] if life is None else sorted(map(str, life.assignment.owned)),
-            lag={} if life is None else {str(partition): n for partition, n in life.lag.items()},
-            commits=0 if life is None else life.checkpoint.n_commits,
-            counts=live.counts,
+            generation=0 if loop is None else loop.assignment.generation,
+            owned=[] if loop is None else sorted(map(str, loop.assignment.owned)),
+            lag={} if loop is None else {str(partition): n for partition, n in loop.lag.items()},
+            commits=0 if loop is None else loop.checkpoint.n_commits,
+            counts=service.counters,
             stats=self._taker.stats,
             last_snapshot=None if last is None else last.path,
             models=self._taker.models,
             quality=self._taker.quality,
         )
 
-    def _write(self, path: Path, live: KafkaService) -> None:
-        """A wrong path shows at the first write; what is refused later, by a full disk, must end no service."""
+    def _write(self, path: Path, service: KafkaService) -> None:
+        """A wrong path shows at the first write. What fails later, on a full disk, must not end the service."""
         try:
-            write_status(path, self.status(live))
+            write_status(path, self.status(service))
         except SettingsError as error:
             if not self._has_written:
                 raise
-            if not self._is_refused:
+            if not self._is_failing:
                 log.warning("%s; trying again each second", error)
-            self._is_refused = True
+            self._is_failing = True
         else:
-            if self._is_refused:
+            if self._is_failing:
                 log.info("the status file is written again")
-            self._has_written, self._is_refused = True, False
+            self._has_written, self._is_failing = True, False
 
-    def _log(self, live: KafkaService, now: float) -> None:
-        counts, stats = live.counts, self._taker.stats
+    def _log(self, service: KafkaService, now: float) -> None:
+        counters, stats = service.counters, self._taker.stats
         then, read, answers = self._before
         seconds = max(now - then, 1e-3)
-        self._before = (now, counts.n_read, counts.n_answers)
-        held = "" if stats is None else f"; {stats.n_sessions:,} sessions, horizon {show_horizon(stats)}"
-        behind = None if live.life is None else sum(live.life.lag.values())
-        per_s, answers_per_s = (counts.n_read - read) / seconds, (counts.n_answers - answers) / seconds
-        n_dead = counts.n_dead_lettered
+        self._before = (now, counters.n_read, counters.n_answers)
+        retained = "" if stats is None else f"; {stats.n_sessions:,} sessions, horizon {show_horizon(stats)}"
+        lag = None if service.loop is None else sum(service.loop.lag.values())
+        per_s, answers_per_s = (counters.n_read - read) / seconds, (counters.n_answers - answers) / seconds
+        n_dead = counters.n_dead_lettered
         log.info(
             "%s: %s records (%.0f/s), %s answers (%.0f/s), %s dead-lettered%s%s",
-            live.state,
-            f"{counts.n_read:,}",
+            service.state,
+            f"{counters.n_read:,}",
             per_s,
-            f"{counts.n_answers:,}",
+            f"{counters.n_answers:,}",
             answers_per_s,
             f"{n_dead:,}",
-            "" if behind is None else f"; lag {behind:,}",
-            held,
+            "" if lag is None else f"; lag {lag:,}",
+            retained,
             extra=fields(
-                state=live.state,
-                records=counts.n_read,
+                state=service.state,
+                records=counters.n_read,
                 records_per_s=round(per_s, 1),
-                answers=counts.n_answers,
+                answers=counters.n_answers,
                 answers_per_s=round(answers_per_s, 1),
                 dead_lettered=n_dead,
-                lag=behind,
+                lag=lag,
                 sessions=None if stats is None else stats.n_sessions,
                 horizon_ms=None if stats is None else stats.horizon_ms,
             ),
         )
-        self._told = live.state
+        self._logged = service.state
 
 
-def summary(live: KafkaService, reporter: Reporter) -> list[str]:
-    """The end of a service in a few lines, as those of a run over files."""
+def summary(service: KafkaService, reporter: Reporter) -> list[str]:
+    """Return the end of a service in a few lines, as those of a run over files."""
     stats = reporter.stats
     if stats is None:
-        return show_lines([("state", f"{live.state}: nothing was read")])
-    told = [] if reporter.quality is None else quality_lines(reporter.quality)
-    return summary_lines(live.counts, stats, reporter.seconds, quality=told)
+        return show_lines([("state", f"{service.state}: nothing was read")])
+    lines = [] if reporter.quality is None else quality_lines(reporter.quality)
+    return summary_lines(service.counters, stats, reporter.seconds, quality=lines)

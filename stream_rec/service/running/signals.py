@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM as a question that the loop asks, not as an exception in its midst.
+"""Ctrl-C and SIGTERM as a flag that the loops check, not as an exception in their midst.
 
-The first one lets the batch in hand be finished and everything be written; the second one ends the program at once.
+After the first one, the batch under way is finished and everything is written; the second one ends the program at once.
 """
 
 import signal

@@ -1,7 +1,7 @@
 """Logs in files and pipes: CSV, TSV, JSON lines, JSON arrays and Parquet in; JSON lines out.
 
-Knows nothing of what the records mean. Where a name decides something (the format), an explicit
-setting decides it first; gzip is recognised by its first bytes, whatever the name.
+Does not know what the records mean. An explicit setting of the format comes before the file's name;
+gzip is recognised by its first bytes, whatever the name.
 """
 
 from stream_rec.transport.files.bytes import ByteStream

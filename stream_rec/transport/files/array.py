@@ -1,7 +1,7 @@
 """A JSON array of records, element by element: no file is too large, no bad element stops it.
 
-Knows of JSON only what it takes to find where an element ends: strings, brackets, commas. A `.json`
-file that does not begin with a bracket is read as JSON lines, which many of them are.
+Knows only as much JSON as finds the end of an element: strings, brackets, commas. A `.json` file that
+does not begin with a bracket is read as JSON lines, which many of them are.
 """
 
 import re

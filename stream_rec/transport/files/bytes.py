@@ -1,7 +1,7 @@
 """A file or a pipe as blocks of bytes, unpacked where it is gzip.
 
-Knows nothing of lines. Says where it is, whether a read would wait, and, where a packed file breaks
-off, at which byte, after all that could be unpacked was handed out.
+Does not split lines. Reports how far it is, whether a read would wait, and, where a packed file breaks
+off, at which byte, after all bytes that could be unpacked were returned.
 """
 
 import io
@@ -22,7 +22,7 @@ _BLOCK_BYTES: Final = 1 << 18
 # A block of zeros unpacks to a thousand times its size: bounded, so that memory is.
 _UNPACKED_BYTES: Final = 1 << 20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-# How often a waiting reader looks up, so that whoever drives it can stop or flush.
+# How long a waiting reader waits at a time, so that its caller can stop or flush.
 _TICK_S: Final = 0.2
 
 
@@ -39,7 +39,7 @@ class ByteStream:
         self._unpacker: _Gunzip | None = None
         self._started = False
         self._pushed_back = b""
-        # A buffered stream's read() waits until it has all that was asked for; read1() does not.
+        # A buffered stream's read() waits until it has all bytes requested; read1() does not.
         self._read_some: _Read = getattr(stream, "read1", stream.read)
 
     def read(self) -> bytes:
@@ -58,18 +58,18 @@ class ByteStream:
         return block
 
     def push_back(self, block: bytes) -> None:
-        """Let the next `read` give *block* again."""
+        """Have the next `read` return *block* again."""
         self._pushed_back = block + self._pushed_back
 
     def ready(self, *, wait: bool) -> bool:
-        """Whether a read would find something at once (or the end); waits for a moment if told."""
+        """Whether a read would return at once (bytes, or the end); with *wait*, waits for a moment."""
         if not self._waits or self._pushed_back:
             return True
         if self._unpacker is not None and self._unpacker.holds_more:
             return True
         try:
             readable, _, _ = select.select([self._stream], [], [], _TICK_S if wait else 0)
-        except (OSError, ValueError):  # not something the system can watch: say so once, then wait
+        except (OSError, ValueError):  # the system cannot watch it: report that once, then wait
             return wait
         return bool(readable)
 
@@ -83,7 +83,7 @@ class ByteStream:
         return Progress(self._packed_read, self._total)
 
     def close(self) -> None:
-        """Close the file; standard input is not ours to close."""
+        """Close the file; standard input stays open."""
         if self._owned:
             self._stream.close()
 
@@ -105,7 +105,7 @@ class _ReadAll(Protocol):
 
 
 class _Gunzip:
-    """Unpacks one gzip member after another, from *first* and what *read* gives."""
+    """Unpacks one gzip member after another, from *first* and the blocks that *read* returns."""
 
     def __init__(self, name: str, first: bytes, read: _ReadAll) -> None:
         self._name = name
@@ -161,7 +161,7 @@ class _Gunzip:
         return block
 
     def _salvage(self, unpacker: "zlib._Decompress") -> bytes:
-        """What can be unpacked before the damage: the failed call has thrown that away."""
+        """The bytes that can be unpacked before the damage: the failed call has dropped them."""
         blocks = []
         for i in range(len(self._packed)):
             try:
@@ -201,7 +201,7 @@ def _size(stream: BinaryIO) -> int | None:
 
 
 def _may_wait(stream: BinaryIO) -> bool:
-    """Pipes and terminals do; files do not, nor does what has no file underneath."""
+    """Pipes and terminals do; files do not, nor do streams without a file descriptor."""
     try:
         return not stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, io.UnsupportedOperation, AttributeError):

@@ -1,7 +1,7 @@
-"""Bytes -> lines, in blocks. Knows nothing of what a line holds.
+"""Bytes -> lines, in blocks. Does not parse the lines.
 
-A line ends in LF or CRLF, the last one also at the end of the file. One that is longer than allowed
-is cut while it is read, so that no line fills the memory.
+A line ends in LF or CRLF, the last one also at the end of the file. A line that is too long is cut while
+it is read, so that no line fills the memory.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def line_blocks(stream: ByteStream, max_bytes: int, *, keep_cr: bool = False) ->
     """Lists of whole lines, as they come; an empty list when nothing is waiting.
 
     Of a line longer than *max_bytes*, one byte more than that is left. *keep_cr* leaves the CR of a
-    CRLF, for who needs to know how a line ended.
+    CRLF, for callers that must know how a line ended.
     """
     n_lines = 0
     try:
@@ -36,7 +36,7 @@ def _split(stream: ByteStream, max_bytes: int, *, keep_cr: bool) -> Iterator[lis
     tail = b""
     for new in _reads(stream):
         block = new
-        if len(tail) > max_bytes + 1 and block:  # cut already: the rest of the line goes
+        if len(tail) > max_bytes + 1 and block:  # cut already: drop the rest of the line
             end = block.find(b"\n")
             if end < 0:
                 continue

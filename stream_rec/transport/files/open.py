@@ -1,6 +1,6 @@
-"""Which reader for which file: by the format that is set, else by the name's ending.
+"""Choose the reader of a file: by the format that is set, else by the name's ending.
 
-Knows the formats, and nothing of how each is read.
+Knows the names of the formats, not how each is read.
 """
 
 from pathlib import PurePath
@@ -39,12 +39,12 @@ def open_source(
     delimiter: str | None = None,
     whole: bool = False,
 ) -> FileSource:
-    """A source over the file *spec*, or standard input for `-`; *rules* say how columns are named.
+    """A source over the file *spec*, or standard input for `-`; *rules* map columns to fields.
 
-    *start* skips the records numbered below it; *delimiter* stands between the columns of a table, in place of the
-    format's own. Without *tables* only JSON is read, which is what requests are written in. *whole* rows have all
-    columns that there are, whatever the rules say. Raises SettingsError for the setting *key*, or for `fields` where
-    the columns are not those of the rules (for CSV and TSV, when the first batch is asked for).
+    *start* skips the records numbered below it; *delimiter* separates the columns of a table, in place of the format's
+    own. Without *tables* only JSON is read, which is the format of requests. *whole* rows have all columns of the file,
+    whatever the rules say. Raises SettingsError for the setting *key*, or for `fields` where the columns are not those
+    of the rules (for CSV and TSV, with the first batch).
     """
     rules = rules or DecodeRules()
     chosen = format_of_name(spec, file_format, key)
@@ -85,7 +85,7 @@ def format_of_name(spec: str, file_format: str | None, key: str = "events") -> s
     if path.suffix not in _ENDINGS:
         raise SettingsError(
             key,
-            f"cannot tell the format of {spec!r} by its name: expected {' '.join(_ENDINGS)} (also "
+            f"the name of {spec!r} does not show its format: expected {' '.join(_ENDINGS)} (also "
             f"with .gz){', or --format to say it' if key == 'events' else ''}",
         )
     return _ENDINGS[path.suffix]

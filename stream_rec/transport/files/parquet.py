@@ -1,7 +1,7 @@
 """Parquet: rows of typed columns, through pyarrow (an extra).
 
-Knows nothing of what the columns mean. Only columns that a field is mapped to are read, and the
-original bytes of a row are the JSON of those.
+Does not know what the columns mean. Only columns that are mapped to a field are read, and the value of a
+row's record is the JSON of those.
 """
 
 import tempfile
@@ -65,7 +65,7 @@ class ParquetSource(FileSource):
             OSError,
             ValueError,
             RuntimeError,
-        ) as error:  # all that pyarrow raises is among them
+        ) as error:  # all errors of pyarrow are among them
             raise TransportError(f"{self.stream.name}: cannot be read beyond row {self._n_rows}: {error}") from error
 
     def _rows_of(self, batch: Any) -> list[Record]:  # noqa: ANN401 (pyarrow is not typed)
@@ -94,7 +94,7 @@ def _open(file: IO[bytes], name: str, key: str) -> Any:  # noqa: ANN401 (pyarrow
 
 
 def _seekable(stream: ByteStream) -> IO[bytes]:
-    """The file itself, or a copy: Parquet is read from its end, which pipes and gzip have not."""
+    """The file itself, or a copy: Parquet is read from its end, and pipes and gzip cannot seek."""
     file = stream.seekable()
     if file is not None and file.read(len(_GZIP_MAGIC)) != _GZIP_MAGIC:
         file.seek(0)

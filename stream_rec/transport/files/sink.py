@@ -1,8 +1,7 @@
 """JSON lines into a file or a pipe, packed if the name ends in .gz.
 
-Knows nothing of what the lines say. Whole lines only: what is written to the outside at once ends
-with a line. An existing file is never overwritten unasked, and when asked, not before there is
-something to write.
+Does not parse the lines. Writes whole lines only. An existing file is overwritten only on request, and
+then not before there is something to write.
 """
 
 import os
@@ -24,22 +23,27 @@ _NOT_LINES: Final = frozenset({".csv", ".tsv", ".parquet"})
 
 
 class FileSink:
-    """Collects lines, and writes them in large pieces, on `flush` at the latest."""
+    """Collects lines, and writes them in large pieces, on `flush` at the latest.
 
-    def __init__(self, stream: BinaryIO, name: str, *, packed: bool, owned: bool = True) -> None:
+    With *overwrite*, the first write, or `close`, first empties the file.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, name: str, *, packed: bool, owned: bool = True, overwrite: bool = False
+    ) -> None:
         self.name = name
         self.n_lines = 0
         self._stream = stream
         self._owned = owned
-        # Not gzip.GzipFile, which writes the time of day: the same log gives the same bytes.
+        # Not gzip.GzipFile, which writes the time of day: the same log must give the same bytes.
         self._packer = zlib.compressobj(wbits=31) if packed else None
         self._lines: list[bytes] = []
         self._n_bytes = 0
-        self._truncate_first = False
+        self._truncate_first = overwrite
         self._closed = False
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
-        """Take one line for each of *values*; a file has no keys."""
+        """Accept one line for each of *values*; a file has no keys."""
         del keys
         self._lines += values
         self.n_lines += len(values)
@@ -48,14 +52,14 @@ class FileSink:
             self._drain()
 
     def flush(self) -> None:
-        """Write all that was taken, so that whoever reads along sees it."""
+        """Write all lines accepted, so that a reader of the file sees them."""
         if self._lines:
             self._drain()
             if self._packer is not None:
                 self._put(self._packer.flush(zlib.Z_SYNC_FLUSH))
 
     def close(self) -> None:
-        """Write what is left, and close the file. May be called twice."""
+        """Write the remaining lines, and close the file. May be called twice."""
         if self._closed:
             return
         self._closed = True
@@ -67,13 +71,9 @@ class FileSink:
             if self._owned:
                 self._stream.close()
 
-    def truncate_first(self) -> None:
-        """Let the first writing, or `close`, take the place of what the file holds."""
-        self._truncate_first = True
-
     def _drain(self) -> None:
         lines = self._lines
-        # Taken off first: after a failure nobody knows what has arrived, and twice is worse.
+        # Removed first: after a failure it is unknown what has arrived, and writing twice is worse than losing.
         self._lines, self._n_bytes = [], 0
         data = b"\n".join([*lines, b""])
         self._put(data if self._packer is None else self._packer.compress(data))
@@ -90,7 +90,7 @@ class FileSink:
             if data:
                 self._stream.flush()
         except BrokenPipeError as error:
-            raise TransportError(f"{self.name}: whoever read it has gone away") from error
+            raise TransportError(f"{self.name}: its reader has closed the pipe") from error
         except (OSError, ValueError) as error:
             raise TransportError(f"{self.name}: cannot be written: {error}") from error
 
@@ -98,9 +98,8 @@ class FileSink:
 def open_sink(spec: str, *, mode: Mode = "new", key: str = "recommendations") -> FileSink:
     """A sink into the file *spec*, or standard output for `-`.
 
-    *mode* says what becomes of a file that is there already: `new` refuses one that is not empty,
-    `append` goes on after its last line, `overwrite` empties it before the first line is written.
-    Raises SettingsError for the setting *key*.
+    *mode* is for an existing file: `new` refuses one that is not empty, `append` goes on after its last
+    line, `overwrite` empties it before the first line is written. Raises SettingsError for the setting *key*.
     """
     if spec == "-":
         stream = sys.stdout.buffer
@@ -119,9 +118,8 @@ def _open_file(spec: str, mode: Mode, key: str, *, packed: bool) -> FileSink:
         status = os.fstat(stream.fileno())
     except OSError as error:
         raise SettingsError(key, f"cannot write {spec!r}: {error.strerror}") from error
-    sink = FileSink(stream, spec, packed=packed)
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
-        return sink
+        return FileSink(stream, spec, packed=packed)
     if mode == "new":
         stream.close()
         way_out = "name another file, or move it away"
@@ -130,9 +128,7 @@ def _open_file(spec: str, mode: Mode, key: str, *, packed: bool) -> FileSink:
         raise SettingsError(key, f"{spec!r} exists, and would be overwritten: {way_out}")
     if mode == "append":
         _go_to_end(stream, packed=packed)
-    else:
-        sink.truncate_first()
-    return sink
+    return FileSink(stream, spec, packed=packed, overwrite=mode == "overwrite")
 
 
 def _open_raw(spec: str) -> BinaryIO:
@@ -145,7 +141,7 @@ def _open_raw(spec: str) -> BinaryIO:
 
 
 def _go_to_end(stream: BinaryIO, *, packed: bool) -> None:
-    """After the last byte; a line that a crash cut short is ended, so that it harms no other."""
+    """After the last byte; a line that a crash cut short is ended, so that the next line stays whole."""
     stream.seek(-1, os.SEEK_END)
     if stream.read(1) != b"\n" and not packed:
         stream.write(b"\n")

@@ -1,7 +1,6 @@
-"""What sources over files share, and the plainest one: a JSON record on each line.
+"""The base of all sources over files, and the plainest of them: a JSON record on each line.
 
-Knows nothing of what a record says. A file is one partition, number 0, of a topic by the file's
-name.
+Does not parse records. A file is partition 0 of a topic that has the file's name.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +17,7 @@ __all__ = ["FileSource", "LinesSource", "too_long"]
 
 
 class FileSource(ABC):
-    """Hands out the records of one file, from number *start* on."""
+    """Returns the records of one file, from number *start* on."""
 
     def __init__(self, stream: ByteStream, max_record_bytes: int, start: int = 1) -> None:
         self.stream = stream
@@ -31,7 +30,7 @@ class FileSource(ABC):
         self._failure: StreamRecError | None = None
 
     def batches(self, max_records: int) -> Iterator[list[Record]]:
-        """The records, at most *max_records* at a time, none waiting for others to come."""
+        """The records, at most *max_records* at a time; a batch never waits to fill."""
         if self._records is None:
             self._records = self._blocks()
         while True:
@@ -50,7 +49,7 @@ class FileSource(ABC):
             yield batch
 
     def _next_block(self, records: Iterator[list[Record]]) -> list[Record] | None:
-        # A generator that has raised is at its end, which must not pass for the end of the file.
+        # A generator that has raised returns no more, which must not look like the end of the file.
         if self._failure is not None:
             raise self._failure
         try:
@@ -61,7 +60,7 @@ class FileSource(ABC):
 
     @property
     def next_offsets(self) -> dict[tuple[str, int], int]:
-        """The number after that of the last record handed out."""
+        """The number after that of the last record returned."""
         return {(self.topic, 0): self._next}
 
     @property
@@ -97,6 +96,6 @@ class LinesSource(FileSource):
 
 
 def too_long(record: Record, limit: int) -> Record:
-    """*record* as one to refuse, of which the beginning is kept."""
+    """*record* with a fault, and only the first *limit* bytes of its value."""
     fault = (Reason.TOO_LARGE, f"expected at most {limit} bytes, found more; the first are kept")
     return Record(record.value[:limit], record.topic, record.partition, record.offset, fault=fault)

@@ -1,8 +1,8 @@
 """CSV and TSV: lines -> rows, each with the line it was, as bytes.
 
-Knows nothing of what the columns mean. A cell in double quotes may hold delimiters, doubled quotes
-and line ends. A line that does not fit is one bad record, and the next line starts afresh: a quote
-that is never closed must not swallow what comes after it.
+Does not know what the columns mean. A cell in double quotes may contain delimiters, doubled quotes
+and line ends. A line that does not fit is one bad record, and the next line is a new row: a quote
+that is never closed must not swallow the lines after it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from stream_rec.transport.records import Record
 
 __all__ = ["TableSource"]
 
-# More lines in one cell are taken for a quote that was not meant as one.
+# With more lines in one cell, the quote was probably not meant as one.
 _MAX_LINES: Final = 1000
 _OTHER_DELIMITERS: Final = ("::", ";", "\t", "|", ",")
 
@@ -169,8 +169,8 @@ class TableSource(FileSource):
         missing = [name for name in self._rules.required() if name not in names and not self._whole]
         other = next((each for each in _OTHER_DELIMITERS if len(names) == 1 and each in names[0]), None)
         if missing and other is not None:
-            told = {",": "say --format csv", "\t": "say --format tsv"}
-            way_out = told.get(other, "write it anew with commas (csv) or tabs (tsv)")
+            fix_by = {",": "say --format csv", "\t": "say --format tsv"}
+            way_out = fix_by.get(other, "convert it to commas (csv) or tabs (tsv)")
             raise SettingsError(
                 "format",
                 f"{self.stream.name} has {other!r} between its columns, where {self._delimiter!r} is read: {way_out}",

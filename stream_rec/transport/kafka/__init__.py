@@ -5,13 +5,13 @@ The only room that imports a Kafka client, and only the one that is used, when i
 
 from stream_rec.transport.kafka.address import Address, parse_address
 from stream_rec.transport.kafka.config import read_config
-from stream_rec.transport.kafka.open import Client, open_broker
+from stream_rec.transport.kafka.open import KafkaClient, open_broker
 from stream_rec.transport.kafka.sink import KafkaSink
 from stream_rec.transport.kafka.source import KafkaSource
 
 __all__ = [
     "Address",
-    "Client",
+    "KafkaClient",
     "KafkaSink",
     "KafkaSource",
     "open_broker",

@@ -1,7 +1,7 @@
 """Addresses of the form kafka://host:9092,other:9092/topic.
 
-Knows nothing of clients. Every slip is answered with what it should have been; an address never holds credentials, and
-what looks like some is not repeated in the error.
+Knows no client. Each error says what was expected; an address never contains credentials, and an error does not repeat
+text that looks like some.
 """
 
 import re
@@ -23,7 +23,7 @@ class Address(NamedTuple):
     """A topic, and where its brokers are."""
 
     servers: str
-    """As clients take them: `host:port`, with commas between."""
+    """As clients accept them: `host:port`, with commas between."""
     topic: str
 
 
@@ -40,7 +40,7 @@ def parse_address(text: str, key: str) -> Address:
 
 
 def parse_servers(text: str, key: str) -> str:
-    """Read where the brokers are, of an address with or without a topic. Raises SettingsError for the setting *key*."""
+    """Read the brokers of an address with or without a topic. Raises SettingsError for the setting *key*."""
     return _servers(_body(text, key).partition("/")[0], key)
 
 

@@ -1,8 +1,8 @@
-"""An operator's `[kafka]` settings: which client part each is for, which are ours, and where secrets come from.
+"""An operator's `[kafka]` settings: which part of a client each is for, which are fixed, where secrets come from.
 
-Knows the names that Kafka's own documentation uses, but no client: `_python_names` and `_confluent` translate. A secret
-is given by reference only (`env:NAME`, `file:PATH`): a plain one would show in `ps`, in a shell's history or in a
-repository. What was read is kept out of reprs, logs and errors (`Config.hide`).
+Knows the names of Kafka's own documentation, but no client: the `config` of each client translates. A secret is given
+by reference only (`env:NAME`, `file:PATH`): a plain one would show in `ps`, in a shell's history or in a repository.
+Secrets stay out of reprs, logs and errors (`Config.hide`).
 """
 
 import difflib
@@ -21,30 +21,30 @@ ROLES: Final[tuple[Role, ...]] = ("consumer", "producer", "admin")
 _HIDDEN: Final = "(hidden)"
 _SECRET_WORDS: Final = ("password", "secret", "token")
 _NO_SECRETS: Final = frozenset({"sasl.oauthbearer.token.endpoint.url"})
-# PEM in the setting itself: the key, or a certificate that stands beside it in one file.
+# PEM in the setting itself: the key, or a certificate with the key in one file.
 _SECRETS: Final = frozenset({"ssl.key.pem", "ssl.certificate.pem"})
 
 _SERVERS: Final = "the brokers stand in the address: kafka://host:9092/topic"
-_GROUP: Final = "the seat in the group is taken by stream-rec itself, under the name that its own settings give"
-_POSITIONS: Final = "stream-rec commits positions itself, with the answers to them"
-_START: Final = "where reading starts is decided by snapshots and committed positions"
-_ONCE: Final = "answers would be lost or doubled with any other value than stream-rec's"
+_GROUP: Final = "stream-rec joins the group itself, under the name that its own settings give"
+_OFFSETS: Final = "stream-rec commits offsets itself, together with the answers"
+_START: Final = "snapshots and committed offsets decide where reading starts"
+_ONCE: Final = "with any other value than stream-rec's, answers would be lost or doubled"
 _KEYS: Final = "a key must go to the same partition with every client"
 _BYTES: Final = "stream-rec reads and writes bytes"
-_TOPICS: Final = "a topic that is made by accident has the wrong number of partitions; --create-topics makes them"
-_WHOLE_BATCHES: Final = "stream-rec says with each call how much it takes"
+_TOPICS: Final = "a topic created by accident has the wrong number of partitions; --create-topics creates them"
+_WHOLE_BATCHES: Final = "stream-rec limits each call by itself"
 
-_OURS: Final = {
+_NOT_SETTABLE: Final = {
     "bootstrap.servers": _SERVERS,
     "metadata.broker.list": _SERVERS,
     "group.id": _GROUP,
     "group.instance.id": _GROUP,
     "group.protocol": _GROUP,
     "partition.assignment.strategy": _GROUP,
-    "enable.auto.commit": _POSITIONS,
-    "enable.auto.offset.store": _POSITIONS,
-    "auto.commit.enable": _POSITIONS,
-    "auto.commit.interval.ms": _POSITIONS,
+    "enable.auto.commit": _OFFSETS,
+    "enable.auto.offset.store": _OFFSETS,
+    "auto.commit.enable": _OFFSETS,
+    "auto.commit.interval.ms": _OFFSETS,
     "auto.offset.reset": _START,
     "isolation.level": _ONCE,
     "transactional.id": _ONCE,
@@ -61,12 +61,12 @@ _OURS: Final = {
     "value.deserializer": _BYTES,
     "allow.auto.create.topics": _TOPICS,
     "max.poll.records": _WHOLE_BATCHES,
-    "enable.partition.eof": "stream-rec must see where a partition ends",
-    "delivery.report.only.error": "stream-rec counts what has arrived",
+    "enable.partition.eof": "stream-rec must know where a partition ends",
+    "delivery.report.only.error": "stream-rec counts the records that have arrived",
 }
 
 
-class _Entry(NamedTuple):
+class _ConfigEntry(NamedTuple):
     role: Role | None
     """None is for every part that knows the name."""
     value: str
@@ -74,9 +74,9 @@ class _Entry(NamedTuple):
 
 
 class Config:
-    """What `read_config` made of the settings: by dotted name, checked, with secrets in place."""
+    """The settings as `read_config` returns them: by dotted name, checked, with secrets in place."""
 
-    def __init__(self, entries: Mapping[tuple[Role | None, str], _Entry]) -> None:
+    def __init__(self, entries: Mapping[tuple[Role | None, str], _ConfigEntry]) -> None:
         self._entries = dict(entries)
         self._secrets = sorted({entry.value for entry in entries.values() if entry.secret}, key=len, reverse=True)
 
@@ -86,7 +86,7 @@ class Config:
 
     @property
     def has_secrets(self) -> bool:
-        """Whether there is something to hide."""
+        """Whether a setting is secret."""
         return bool(self._secrets)
 
     def names(self, role: Role | None = None) -> list[str]:
@@ -94,45 +94,45 @@ class Config:
         return [name for scope, name in self._entries if scope == role]
 
     def of(self, role: Role) -> dict[str, str]:
-        """What *role* is given: what is for every part, and over it what is for this one."""
-        everyones = {name: entry.value for (scope, name), entry in self._entries.items() if scope is None}
-        return everyones | {name: entry.value for (scope, name), entry in self._entries.items() if scope == role}
+        """The settings of *role*: those for every part, and over them those for this one."""
+        common = {name: entry.value for (scope, name), entry in self._entries.items() if scope is None}
+        return common | {name: entry.value for (scope, name), entry in self._entries.items() if scope == role}
 
     def get(self, name: str) -> str | None:
-        """The value of one that is the same for every part."""
+        """The value of a setting for every part."""
         entry = self._entries.get((None, name))
         return None if entry is None else entry.value
 
     def hide(self, text: str) -> str:
-        """*text* without the secrets, should a client or a broker have repeated one."""
+        """*text* without the secrets, in case a client or a broker has repeated one."""
         for secret in self._secrets:
             text = text.replace(secret, _HIDDEN)
         return text
 
 
 def read_config(given: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Config:
-    """Check the settings, and fetch the secrets. Raises SettingsError, naming `kafka.` and the setting."""
+    """Check the settings, and read the secrets. Raises SettingsError, naming `kafka.` and the setting."""
     environ = os.environ if environ is None else environ
-    entries: dict[tuple[Role | None, str], _Entry] = {}
+    entries: dict[tuple[Role | None, str], _ConfigEntry] = {}
     for key, text in given.items():
         role, name = _scoped(key)
         dotted = name.replace("_", ".")
-        if dotted in _OURS:
-            raise SettingsError(f"kafka.{key}", f"cannot be set: {_OURS[dotted]}")
+        if dotted in _NOT_SETTABLE:
+            raise SettingsError(f"kafka.{key}", f"cannot be set: {_NOT_SETTABLE[dotted]}")
         secret = _is_secret(dotted)
-        entries[role, name] = _Entry(role, _value(key, text, environ, secret=secret), secret)
+        entries[role, name] = _ConfigEntry(role, _value(key, text, environ, secret=secret), secret)
     config = Config(entries)
     _refuse_idle_credentials(config)
     return config
 
 
 def given_key(role: Role | None, name: str) -> str:
-    """The setting's name as an operator has written it."""
+    """The setting's name as an operator writes it."""
     return name if role is None else f"{role}.{name}"
 
 
 def unknown(key: str, known: Iterable[str], client: str, role: Role | None = None) -> SettingsError:
-    """The error for a setting that *client* does not know, with what may have been meant."""
+    """The error for a setting that *client* does not know, with the most similar name."""
     bare = _scoped(key)[1]
     close = difflib.get_close_matches(bare.replace("_", ".").lower(), list(known), n=1, cutoff=0.6)
     meant = f"; did you mean {given_key(role, close[0])!r}?" if close else "; see the settings of that client"
@@ -162,7 +162,7 @@ def _value(key: str, text: str, environ: Mapping[str, str], *, secret: bool) -> 
         raise SettingsError(
             f"kafka.{key}",
             "holds a secret, which does not belong on a command line or in a file of settings: write env:NAME for a "
-            "variable that holds it, or file:PATH for a file with nothing else in it",
+            "variable that holds it, or file:PATH for a file that contains only it",
         )
     return text
 
@@ -194,7 +194,7 @@ _SOURCES: Final[Mapping[str, Callable[[str, str, Mapping[str, str]], str]]] = {
 
 
 def _refuse_idle_credentials(config: Config) -> None:
-    """Credentials that would not be used are a slip that shows as a broker that does not answer."""
+    """Credentials that would not be used are a mistake that looks like a broker that does not answer."""
     protocol = (config.get("security.protocol") or config.get("security_protocol") or "PLAINTEXT").upper()
     idle = [name for name in config.names() if name.replace("_", ".").startswith("sasl.")]
     if idle and not protocol.startswith("SASL"):

@@ -1,49 +1,52 @@
 """A topic as a sink: values with their keys, each written once by an idempotent producer.
 
-Knows nothing of what values say.
+Does not parse the values.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from stream_rec.errors import SettingsError
 from stream_rec.transport.broker import Broker, ProducerRecord
 
 __all__ = ["KafkaSink"]
 
-_MOST_OPEN: Final = 10_000
-"""Records whose arrival nobody has asked for yet. A writer keeps them until then, and a long file has no pause."""
-
 
 class KafkaSink:
-    """Writes to *topic* with *broker*, which it closes. Raises SettingsError for the setting *key* if there is none."""
+    """Writes to *topic* with *broker*, which it closes. Raises SettingsError, for *key*, if there is no such topic.
 
-    def __init__(self, broker: Broker, topic: str, key: str = "recommendations") -> None:
+    It flushes by itself after *flush_after* records: a writer keeps records until then, and a long file has no pause.
+    """
+
+    def __init__(self, broker: Broker, topic: str, key: str = "recommendations", *, flush_after: int = 10_000) -> None:
         if not broker.partitions(topic):
             broker.close()
             raise SettingsError(key, f"there is no topic {topic!r} at these brokers")
         self._broker = broker
         self._topic = topic
         self._writer = broker.writer(None)
+        self._flush_after = flush_after
         self._n_open = 0
         self._is_closed = False
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
-        """Take the *values*, one for each of the *keys*. Raises RecordTooLargeError before taking any if one is."""
+        """Accept the *values*, one for each of the *keys*.
+
+        Raises RecordTooLargeError, before any value is accepted, where one is too large.
+        """
         topic = self._topic
         keys = keys or [None] * len(values)
         self._writer.send([ProducerRecord(topic, value, key) for value, key in zip(values, keys, strict=True)])
         self._n_open += len(values)
-        if self._n_open >= _MOST_OPEN:
+        if self._n_open >= self._flush_after:
             self.flush()
 
     def flush(self) -> None:
-        """Return when the broker has all that was taken."""
+        """Return when the broker has all values accepted."""
         self._n_open = 0
         self._writer.flush()
 
     def close(self) -> None:
-        """Flush, and let go. May be called twice."""
+        """Flush, and close writer and broker. May be called twice."""
         if self._is_closed:
             return
         self._is_closed = True

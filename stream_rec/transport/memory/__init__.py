@@ -1,1 +1,1 @@
-"""Doubles that keep everything in memory, with faults on request: a log, a sink, a whole broker."""
+"""Test doubles in memory, with faults on request: a log, a sink, a broker."""

@@ -40,7 +40,7 @@ class _Transaction:
         self.outcome = committed
 
 
-class _Entry(NamedTuple):
+class _LogEntry(NamedTuple):
     record: Record
     transaction: _Transaction | None
 
@@ -85,7 +85,7 @@ class MemoryBroker:
         after: Callable[[str], None] = lambda _: None,
         max_record_bytes: int = 1 << 20,
     ) -> None:
-        self.logs: dict[Partition, list[_Entry]] = {}
+        self.logs: dict[Partition, list[_LogEntry]] = {}
         self.first: dict[Partition, int] = defaultdict(int)
         self._before = before
         self._after = after
@@ -227,7 +227,7 @@ class MemoryBroker:
             self._appended if timestamp_ms is None else timestamp_ms,
             tombstone=to_write.value is None,
         )
-        log.append(_Entry(record, transaction))
+        log.append(_LogEntry(record, transaction))
         return of_topic[number], record.offset
 
     def read(self, partition: Partition, offset: int, n: int) -> tuple[list[Record], int]:

@@ -1,7 +1,7 @@
 """A log and a sink in memory, with faults on request: for tests, and for library use.
 
-Knows nothing of the outside, and never waits. They keep the promises that `base` makes, so what
-works on them works on the others.
+Uses no file, network or clock, and never waits. They keep the promises of `records`, so code that
+works with them works with the others.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,9 +13,9 @@ __all__ = ["MemorySink", "MemorySource"]
 
 
 class MemorySource:
-    """Hands out *values*, dealt to the partitions in turn; then says once that nothing waits.
+    """Returns *values*, distributed to the partitions in turn; then one empty batch.
 
-    With *fail_at* it fails once, for now (`retriable`), when so many records have been handed out.
+    With *fail_at* it fails once (`retriable`), when so many records have been returned.
     """
 
     def __init__(
@@ -31,36 +31,36 @@ class MemorySource:
             for i, value in enumerate(values)
         ]
         self._total = sum(len(record.value) for record in self._records)
-        self._handed_out = 0
+        self._n_returned = 0
         self._fail_at = fail_at
-        self._position: dict[tuple[str, int], int] = {}
+        self._next_offsets: dict[tuple[str, int], int] = {}
         self.closed = False
 
     def batches(self, max_records: int) -> Iterator[list[Record]]:
-        """Goes on where the last call stopped, after a fault as well."""
-        while self._handed_out < len(self._records):
-            until = self._handed_out + max_records
+        """Go on where the last call stopped, also after a fault."""
+        while self._n_returned < len(self._records):
+            until = self._n_returned + max_records
             if self._fail_at is not None and self._fail_at < until:
                 until = self._fail_at
-            batch = self._records[self._handed_out : until]
+            batch = self._records[self._n_returned : until]
             if batch:
-                self._handed_out += len(batch)
-                self._position |= {(r.topic, r.partition): r.offset + 1 for r in batch}
+                self._n_returned += len(batch)
+                self._next_offsets |= {(r.topic, r.partition): r.offset + 1 for r in batch}
                 yield batch
-            if self._handed_out == self._fail_at:
+            if self._n_returned == self._fail_at:
                 self._fail_at = None
-                raise TransportError("the source failed, as it was asked to", retriable=True)
+                raise TransportError("the source failed, as requested", retriable=True)
         yield []
 
     @property
     def next_offsets(self) -> dict[tuple[str, int], int]:
-        """For each (topic, partition), the offset after the last record handed out."""
-        return dict(self._position)
+        """For each (topic, partition), the offset after the last record returned."""
+        return dict(self._next_offsets)
 
     @property
     def progress(self) -> Progress:
         """In bytes of the values."""
-        done = sum(len(record.value) for record in self._records[: self._handed_out])
+        done = sum(len(record.value) for record in self._records[: self._n_returned])
         return Progress(done, self._total)
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class MemorySource:
 class MemorySink:
     """Keeps what is written: `values` and `keys` once flushed, `waiting` before.
 
-    With *fail_at* it fails once, for now, instead of flushing beyond so many values; none is lost.
+    With *fail_at* it fails once (`retriable`), instead of flushing beyond so many values; none is lost.
     """
 
     def __init__(self, *, fail_at: int | None = None) -> None:
@@ -82,14 +82,14 @@ class MemorySink:
         self._fail_at = fail_at
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
-        """Take the *values*; nobody sees them before `flush`."""
+        """Accept the *values*; they are visible after `flush`."""
         self.waiting += zip(values, keys or [None] * len(values), strict=True)
 
     def flush(self) -> None:
-        """Make all that waits visible, or fail if it was asked for."""
+        """Make the waiting values visible, or fail where *fail_at* says so."""
         if self._fail_at is not None and len(self.values) + len(self.waiting) > self._fail_at:
             self._fail_at = None
-            raise TransportError("the sink failed, as it was asked to", retriable=True)
+            raise TransportError("the sink failed, as requested", retriable=True)
         for value, key in self.waiting:
             self.values.append(value)
             self.keys.append(key)

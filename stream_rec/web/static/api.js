@@ -1,10 +1,10 @@
 // The service over HTTP: JSON in and out, the key, and the stream of figures. Knows nothing of the page.
 
 const PLACE = "stream-rec.key";
-const SILENCE_MS = 15_000; // the stream speaks each second; a proxy that keeps a dead one open is found out by this
+const SILENCE_MS = 15_000; // the stream sends each second: after this silence it is dead, even if a proxy keeps it open
 const LONGEST_WAIT_MS = 30_000;
 
-/** `key`: a key is wanted. `down` and `up`: the stream. */
+/** Events: `key`, when a call needs a key; `key-changed`, when the key was set or removed. */
 export const news = new EventTarget();
 
 export class ApiError extends Error {
@@ -25,9 +25,9 @@ export const key = {
   },
 };
 
-/** What to show a person for an error of `call`. */
+/** The message for an error of `call`. */
 export function inWords(error, doing) {
-  if (error.status === 401) return `To ${doing}, the service wants a key. Use “Key” at the top.`;
+  if (error.status === 401) return `To ${doing}, you need a key. Use “Key” at the top.`;
   if (error.status === 403) return `Your key may not ${doing}. (${error.message})`;
   if (error.status === 0) return `Could not ${doing}: the service does not answer.`;
   if (error.status === 429 || error.status === 503)
@@ -41,14 +41,14 @@ function headers(more) {
 }
 
 async function failure(response) {
-  let told = {};
+  let problem = {};
   try {
-    told = (await response.json()).error ?? {};
+    problem = (await response.json()).error ?? {};
   } catch {
-    // Not the service's own words, such as a proxy's page: the status is all there is.
+    // Not an answer of the service, but a proxy's page for example: only its status is known.
   }
   if (response.status === 401) news.dispatchEvent(new Event("key"));
-  return new ApiError(response.status, told.code ?? "", told.message ?? `HTTP ${response.status}`, told.field);
+  return new ApiError(response.status, problem.code ?? "", problem.message ?? `HTTP ${response.status}`, problem.field);
 }
 
 export async function call(method, path, body, { signal } = {}) {
@@ -70,15 +70,15 @@ export async function call(method, path, body, { signal } = {}) {
 }
 
 export const get = (path, query = {}, options) => {
-  const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== undefined)).toString();
-  return call("GET", asked ? `${path}?${asked}` : path, undefined, options);
+  const search = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== undefined)).toString();
+  return call("GET", search ? `${path}?${search}` : path, undefined, options);
 };
 
 export const at = (...parts) => `/v1/${parts.map(encodeURIComponent).join("/")}`;
 
 const SHOWN = 10; // recommendations in a list
 
-/** How it is asked for everywhere: with titles and reasons. */
+/** The parameters of every request for recommendations: with titles and explanations. */
 export const IN_FULL = { n: SHOWN, explain: true, details: true };
 
 export const answerFor = (sessionId) => get(at("sessions", sessionId, "recommendations"), IN_FULL);
@@ -90,7 +90,7 @@ export const answerOnce = (event) => call("POST", "/v1/events:recommend", { even
 
 // ------------------------------------------------------------------------------------------------- stream
 
-/** Blocks of server-sent events out of a body: `[name, data]` each. */
+/** Yields the blocks of server-sent events in a body, as `[name, data]`. */
 export async function* blocks(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -117,10 +117,10 @@ export async function* blocks(body) {
 }
 
 /**
- * Follow /v1/stream for ever. `onStats(stats)` for each; `onState(state)` with
+ * Follow /v1/stream for ever. Calls `onStats(stats)` for each block, and `onState(state)` with
  * `{is: "connecting" | "live" | "key"}` or `{is: "lost", until, why}`.
- * Waits 1, 2, 4 ... 30 seconds between tries, a little more or less each time, so that a thousand pages do not
- * come back at the same moment. Returns a function that tries at once.
+ * Waits 1, 2, 4 ... 30 seconds between tries, varied a little, so that a thousand pages do not come back at the same
+ * moment. Returns a function that tries at once.
  */
 export function follow(onStats, onState) {
   let wake = () => {};

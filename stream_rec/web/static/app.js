@@ -1,9 +1,9 @@
-// Start: views by the address after #, the stream of figures, the state in the corner, the key, light and dark.
+// Start: views by the address after #, the stream of figures, the connection's state, the key, light and dark.
 
 import { follow, key, news } from "./api.js";
 import { itemsView } from "./catalogue.js";
 import { SPAN_MS } from "./chart.js";
-import { say } from "./dom.js";
+import { setText } from "./dom.js";
 import { count, duration } from "./format.js";
 import { liveView } from "./live.js";
 import { qualityView } from "./quality.js";
@@ -22,15 +22,16 @@ const idle = { enter() {}, leave() {} };
 const views = { "": idle, quality: idle, visitors: visitorsView(), try: visitView(), items: itemsView() };
 let view = null;
 
-function onStats(told) {
-  const isReadyNow = told.state === "ready" && stats !== null && stats.state !== "ready";
-  stats = told;
-  samples.push({ at: told.at_ms, stats: told });
-  while (samples.length && told.at_ms - samples[0].at > SPAN_MS) samples.shift();
+function onStats(received) {
+  const isReadyNow = received.state === "ready" && stats !== null && stats.state !== "ready";
+  stats = received;
+  samples.push({ at: received.at_ms, stats: received });
+  while (samples.length && received.at_ms - samples[0].at > SPAN_MS) samples.shift();
   draw();
-  say(el("foot"), `stream-rec ${told.version}, up for ${duration(told.uptime_s * 1000)}, process ${told.pid}`);
+  const { version, uptime_s: uptime, pid } = received;
+  setText(el("foot"), `stream-rec ${version}, up for ${duration(uptime * 1000)}, process ${pid}`);
   showState("live");
-  if (isReadyNow) enter(); // what could not be answered before is asked again
+  if (isReadyNow) enter(); // repeats the requests that failed before
 }
 
 function draw() {
@@ -55,8 +56,8 @@ function showState(is) {
   const text =
     is === "live"
       ? (SHORT[stats?.state] ?? stats?.state ?? "Live")
-      : { connecting: "Connecting", lost: "No connection", key: "Key wanted" }[is];
-  say(el("state-text"), text);
+      : { connecting: "Connecting", lost: "No connection", key: "Key needed" }[is];
+  setText(el("state-text"), text);
   pill.dataset.tone =
     is === "lost"
       ? "bad"
@@ -70,15 +71,15 @@ function showState(is) {
 }
 
 function onState(state) {
-  if (state.is === "connecting" && until) return; // the banner stays until it is known how this try went
+  if (state.is === "connecting" && until) return; // the banner stays until this try has succeeded or failed
   showState(state.is);
   document.body.classList.toggle("stale", state.is === "lost" || state.is === "key");
   const banner = el("banner");
   if (state.is === "lost") {
     const what = stats
-      ? "The connection is lost; the figures are those of the last moment."
+      ? "The connection is lost. These are the last figures received."
       : "The service cannot be reached.";
-    say(el("banner-text"), `${what} (${state.why})`);
+    setText(el("banner-text"), `${what} (${state.why})`);
     until = state.until;
   } else {
     until = 0;
@@ -94,7 +95,10 @@ el("banner-again").addEventListener("click", () => {
 });
 setInterval(() => {
   if (until)
-    say(el("banner-count"), `Trying again in ${count(Math.max(0, Math.ceil((until - Date.now()) / 1000)), "second")}.`);
+    setText(
+      el("banner-count"),
+      `Trying again in ${count(Math.max(0, Math.ceil((until - Date.now()) / 1000)), "second")}.`,
+    );
 }, 500);
 
 // ---------------------------------------------------------------------------------------------------- key
@@ -103,7 +107,7 @@ const dialog = el("key-dialog");
 
 function askForKey(why) {
   el("key-why").hidden = !why;
-  say(el("key-why"), why ? `That key was not accepted: ${why}.` : "");
+  setText(el("key-why"), why ? `That key was not accepted: ${why}.` : "");
   el("key-text").value = key.get();
   if (!dialog.open) dialog.showModal();
   el("key-text").focus();
@@ -117,10 +121,10 @@ el("key-clear").addEventListener("click", () => {
 });
 el("key-form").addEventListener("submit", () => key.set(el("key-text").value.trim()));
 news.addEventListener("key-changed", () => {
-  say(el("key-button"), key.get() ? "Key ✓" : "Key");
+  setText(el("key-button"), key.get() ? "Key ✓" : "Key");
   enter();
 });
-say(el("key-button"), key.get() ? "Key ✓" : "Key");
+setText(el("key-button"), key.get() ? "Key ✓" : "Key");
 
 // -------------------------------------------------------------------------------------------------- theme
 
@@ -133,7 +137,7 @@ el("theme-button").addEventListener("click", () => {
   try {
     localStorage.setItem("stream-rec.theme", document.documentElement.dataset.theme);
   } catch {
-    // Not kept, then.
+    // Storage is forbidden, so the choice ends with this page.
   }
   showTheme();
 });
@@ -143,19 +147,19 @@ showTheme();
 // ------------------------------------------------------------------------------------------------- routes
 
 /** `#/visitors/a%2Fb` is the view `visitors` with `a/b`. */
-function asked() {
+function address() {
   const [name = "", rest = ""] = location.hash.replace(/^#\/?/, "").split(/\/(.*)/s);
   let id = rest;
   try {
     id = decodeURIComponent(rest);
   } catch {
-    // Typed by hand, with a lonely %: taken as it is.
+    // Typed by hand, with a % that escapes nothing: use it unchanged.
   }
   return name in views ? [name, id] : ["", ""];
 }
 
 function enter() {
-  const [name, id] = asked();
+  const [name, id] = address();
   const isNew = view !== name;
   if (isNew && view !== null) views[view].leave();
   view = name;

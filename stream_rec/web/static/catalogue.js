@@ -1,10 +1,10 @@
 // The view of the items: search, one item, what goes with it.
 
 import { answerAfter, at, get, inWords } from "./api.js";
-import { h, keep, put, say, tell } from "./dom.js";
+import { announce, h, setChildren, setText, syncRows } from "./dom.js";
 import { count } from "./format.js";
 import { facts, pick, recommendations } from "./items.js";
-import { learn } from "./titles.js";
+import { learnTitles } from "./titles.js";
 import { searching } from "./visit.js";
 
 const address = (id) => `#/items/${encodeURIComponent(id)}`;
@@ -18,25 +18,25 @@ export function itemsView() {
   const search = searching(document.getElementById("item-form"), input, async (text, signal) => {
     try {
       const { items } = await get("/v1/items", { q: text, limit: 50 }, { signal });
-      learn(items);
-      say(title, text ? "Found" : "Popular lately");
-      keep(
+      learnTitles(items);
+      setText(title, text ? "Found" : "Popular now");
+      syncRows(
         list,
         items,
         (item) => item.item_id,
         (item) => pick(item, address(item.item_id)),
       );
       if (!items.length)
-        put(list, h("li", { class: "quiet" }, text ? `No item has “${text}” in its title or id.` : "No items yet."));
-      if (text) tell(items.length ? `${items.length} items found.` : "No item found.");
+        setChildren(list, h("li", { class: "quiet" }, text ? `No item has “${text}” in its title or id.` : "No items yet."));
+      if (text) announce(items.length ? `${items.length} items found.` : "No item found.");
     } catch (error) {
-      if (error.name !== "AbortError") put(list, h("li", { class: "quiet" }, inWords(error, "search items")));
+      if (error.name !== "AbortError") setChildren(list, h("li", { class: "quiet" }, inWords(error, "search items")));
     }
   });
 
   async function open(id) {
     if (!id) {
-      put(
+      setChildren(
         node,
         h(
           "div",
@@ -51,32 +51,32 @@ export function itemsView() {
     const name = h("h2", {}, id);
     const about = h("p", { class: "help" });
     const recs = recommendations({ label: "What goes with this item" });
-    put(
+    setChildren(
       node,
       name,
       about,
       problem,
       h("p", {}, h("a", { class: "button", href: `#/try/${encodeURIComponent(id)}` }, "Open it as a visitor")),
       h("h3", {}, "What goes with it"),
-      h("p", { class: "help" }, "Recommended to somebody who has looked at this item and nothing else."),
+      h("p", { class: "help" }, "Recommendations for a visitor who has looked at this item only."),
       recs.node,
     );
     if (matchMedia("(max-width: 60rem)").matches) node.scrollIntoView({ block: "start" });
     try {
       const item = await get(at("items", id));
-      learn([item]);
-      say(name, item.title || id);
-      say(about, [`Id ${id}`, ...facts(item), `in ${count(item.sessions, "remembered visit")}`].join(" · "));
+      learnTitles([item]);
+      setText(name, item.title || id);
+      setText(about, [`Id ${id}`, ...facts(item), `in ${count(item.sessions, "remembered visit")}`].join(" · "));
     } catch (error) {
       problem.hidden = false;
-      say(problem, error.status === 404 ? "No such item is known." : inWords(error, "show this item"));
+      setText(problem, error.status === 404 ? "This item is not known." : inWords(error, "show this item"));
       return;
     }
     try {
       recs.show(await answerAfter(id));
     } catch (error) {
       problem.hidden = false;
-      say(problem, inWords(error, "ask what goes with it"));
+      setText(problem, inWords(error, "find what goes with it"));
     }
   }
 

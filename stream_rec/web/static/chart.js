@@ -1,15 +1,15 @@
-// Small drawings: a line over the last minutes, and bars. Knows numbers and labels, and nothing of what they mean.
+// Small charts: a line over the last minutes, and bars. Knows numbers and labels, and nothing of what they mean.
 
-import { h, s, say, put } from "./dom.js";
+import { h, s, setChildren, setText } from "./dom.js";
 import { clock, duration, short } from "./format.js";
 
 const WIDTH = 300;
 const HEIGHT = 72;
-const GAP_MS = 6000; // where the connection was lost for longer, the line is broken
+const GAP_MS = 6000; // the line is broken where there were no figures for longer
 export const SPAN_MS = 300_000;
 const SHORTEST_MS = 60_000;
 
-/** The smallest of 1, 2, 5 x 10^n that holds the value: a scale that does not twitch. */
+/** The smallest of 1, 2, 5 x 10^n that is at least the value: a scale that does not change all the time. */
 export function roundUp(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
@@ -34,8 +34,8 @@ function path(points, top, newest, span, isArea) {
 }
 
 /**
- * A line chart of the last minutes: of one at first, of five when so much is known. `series` are names; `show` writes a
- * value with its unit; `ceil` gives the top of the scale for the largest value.
+ * A line chart of the last minutes: one at first, five once there are figures for them. `series` are names; `show`
+ * writes a value with its unit; `ceil` returns the top of the scale for the largest value.
  * `update(samples)` takes `[{at, values: [..]}]`, oldest first, one value for each series.
  */
 export function lineChart({ label, series = [""], show = short, ceil = roundUp }) {
@@ -76,7 +76,7 @@ export function lineChart({ label, series = [""], show = short, ceil = roundUp }
   let span = SHORTEST_MS;
   let isPointed = false;
   const sayLeft = () => {
-    if (!isPointed) say(left, `${duration(span)} ago`);
+    if (!isPointed) setText(left, `${duration(span)} ago`);
   };
 
   function draw() {
@@ -86,7 +86,7 @@ export function lineChart({ label, series = [""], show = short, ceil = roundUp }
     const ceiling = ceil(most);
     span = Math.min(SPAN_MS, Math.max(SHORTEST_MS, Math.ceil((newest - (shown[0]?.at ?? newest)) / 30_000) * 30_000));
     sayLeft();
-    say(scale, show(ceiling));
+    setText(scale, show(ceiling));
     series.forEach((_, i) => {
       const points = shown.map((sample) => ({ at: sample.at, value: sample.values[i] }));
       lines[i].setAttribute("d", path(points, ceiling, newest, span, false));
@@ -94,10 +94,10 @@ export function lineChart({ label, series = [""], show = short, ceil = roundUp }
     });
     const last = shown.at(-1);
     if (last) {
-      const told = series.map((name, i) => `${name} ${show(last.values[i])}`.trim()).join(", ");
+      const values = series.map((name, i) => `${name} ${show(last.values[i])}`.trim()).join(", ");
       drawing.setAttribute(
         "aria-label",
-        `${label}: now ${told}; scale to ${show(ceiling)}; the last ${duration(span)}`,
+        `${label}: now ${values}; scale to ${show(ceiling)}; the last ${duration(span)}`,
       );
     }
   }
@@ -106,14 +106,14 @@ export function lineChart({ label, series = [""], show = short, ceil = roundUp }
     const box = drawing.getBoundingClientRect();
     const newest = samples.at(-1)?.at;
     if (!newest) return;
-    const asked = newest - span * (1 - (event.clientX - box.left) / box.width);
-    const near = samples.reduce((a, b) => (Math.abs(b.at - asked) < Math.abs(a.at - asked) ? b : a));
+    const pointed = newest - span * (1 - (event.clientX - box.left) / box.width);
+    const near = samples.reduce((a, b) => (Math.abs(b.at - pointed) < Math.abs(a.at - pointed) ? b : a));
     const x = WIDTH * (1 - (newest - near.at) / span);
     isPointed = true;
     cross.setAttribute("x1", x);
     cross.setAttribute("x2", x);
     cross.setAttribute("visibility", "visible");
-    say(left, `${clock(near.at)}: ${near.values.map((value) => show(value)).join(" · ")}`);
+    setText(left, `${clock(near.at)}: ${near.values.map((value) => show(value)).join(" · ")}`);
     node.classList.add("pointed");
   }
 
@@ -133,7 +133,10 @@ export function lineChart({ label, series = [""], show = short, ceil = roundUp }
   };
 }
 
-/** A bar for a share of a whole, with an interval as a whisker where there is one. For eyes: its text stands beside it. */
+/**
+ * A bar for a share of a whole, with a whisker for an interval, if there is one. Hidden from screen readers: its value
+ * stands beside it as text.
+ */
 export function bar(share, { low, high, tone = "" } = {}) {
   const clip = (value) => Math.max(0, Math.min(1, value || 0)) * 100;
   const whisker =
@@ -171,7 +174,7 @@ export function bar(share, { low, high, tone = "" } = {}) {
 /** Rows of a name, a bar and a value. `rows`: `{name, share, value, title?, low?, high?, tone?}`; name a text or a node. */
 export function bars(rows, label) {
   const list = h("ul", { class: "bars", "aria-label": label });
-  put(
+  setChildren(
     list,
     rows.map((row) =>
       h(

@@ -1,14 +1,14 @@
-// Elements, made from data that nobody has vetted: text goes in as text, never as markup.
+// Elements made from data that is not trusted: text is inserted as text, never as markup.
 // Knows nothing of the service.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element. Props: `class`, `on: {click}`, `hidden`, `value` and such as properties; all else as attributes. */
+/** An element. `on: {click}` adds listeners; props in AS_PROPERTY are set as properties, others as attributes. */
 export function h(tag, props = {}, ...children) {
   return fill(document.createElement(tag), props, children);
 }
 
-/** The same for a drawing. */
+/** The same, in an SVG drawing. */
 export function s(tag, props = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), props, children);
 }
@@ -33,21 +33,21 @@ function fill(node, props, children) {
 const real = (children) =>
   children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 
-/** Put the children in the place of what is there. */
-export function put(node, ...children) {
+/** Replace the children of `node`. */
+export function setChildren(node, ...children) {
   node.replaceChildren(...real(children));
 }
 
-/** Set a text only where it differs, so that nothing is laid out or read out for nothing. */
-export function say(node, text) {
+/** Set a text only if it differs, so that nothing is laid out or read out without need. */
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
 /**
- * Keep the children of a list in step with rows: one node for each key, made once and changed after, so that focus,
- * selection and open details stay where they are.
+ * Make the children of a list match rows: one node for each key, made once and changed later, so that focus, selection
+ * and open details stay where they are.
  */
-export function keep(list, rows, keyOf, make, change) {
+export function syncRows(list, rows, keyOf, make, change) {
   const there = new Map([...list.children].map((node) => [node.rowKey, node]));
   let before = null;
   for (const row of rows) {
@@ -69,8 +69,8 @@ export function keep(list, rows, keyOf, make, change) {
 
 const voice = () => document.getElementById("voice");
 
-/** Tell a screen reader: what somebody did has had this effect. Never for what changes by itself each second. */
-export function tell(text) {
+/** Announce the effect of an action to a screen reader. Never for what changes by itself each second. */
+export function announce(text) {
   const node = voice();
   node.textContent = "";
   requestAnimationFrame(() => {

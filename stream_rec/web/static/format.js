@@ -67,7 +67,7 @@ export function duration(ms) {
     .join(" ");
 }
 
-/** The round time that holds it, for a scale that says "60 days" and not "57 days 20 h". */
+/** The next longer round time, for a scale that shows "60 days" and not "57 days 20 h". */
 export function roundDuration(ms) {
   const unit = [DAY_MS, 3_600_000, 60_000, 1000].find((size) => ms >= size) ?? 1000;
   const steps = { [DAY_MS]: [1, 2, 5, 10, 20, 30, 60, 90, 180, 365, 730, 1825, 3650], 3_600_000: [1, 2, 3, 6, 12, 24] }[
@@ -76,7 +76,7 @@ export function roundDuration(ms) {
   return unit * (steps.find((step) => step * unit >= ms) ?? Math.ceil(ms / unit));
 }
 
-/** A stretch of time that somebody has set: 300 is "5 minutes". */
+/** A length of time from a setting: 300 is "5 minutes". */
 export function stretch(seconds) {
   for (const [unit, size] of [
     ["day", 86400],
@@ -100,7 +100,7 @@ const dayAndTime = new Intl.DateTimeFormat("en-GB", {
   minute: "2-digit",
   timeZone: "UTC",
 });
-const timeOnly = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }); // of the watch on the wall
+const timeOnly = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }); // in local time
 
 export const moment = (ms) => (known(ms) ? `${dayAndTime.format(ms)} UTC` : BLANK);
 export const clock = (ms) => (known(ms) ? timeOnly.format(ms) : BLANK);
@@ -117,12 +117,12 @@ export const REASONS = {
   not_utf8: "not readable as text (UTF-8)",
   not_json: "not JSON",
   not_a_row: "a broken table row",
-  not_an_event: "tells of no event",
+  not_an_event: "not an event",
   missing_field: "a field is missing",
   unknown_field: "a request with an unknown field",
   wrong_type: "a field of the wrong kind",
   empty_id: "an empty id",
-  unknown_type: "an event type that is not let in",
+  unknown_type: "an event type that is not accepted",
   bad_time: "a time that cannot be read",
   negative_time: "a time before 1970",
   future: "dated in the future",
@@ -140,9 +140,10 @@ export const STATES = {
 };
 
 export const STAGES = {
-  apply: ["Learn", "taking one batch of events into the index"],
-  answer: ["Answer", "finding the recommendations, without the way there and back"],
-  commit: ["Commit", "handing answers to the broker, safely"],
+  mailbox: ["Wait", "a batch of events waiting for the engine"],
+  apply: ["Apply", "applying one batch of events to the index"],
+  answer: ["Answer", "computing recommendations, without the network"],
+  commit: ["Commit", "sending answers to the broker until it has committed them"],
   http: ["HTTP", "a request over HTTP, from its arrival to its answer"],
   end_to_end: ["End to end", "from an event's arrival in the topic to its published answer"],
 };
@@ -150,7 +151,7 @@ export const STAGES = {
 export const SOURCES = {
   neighbours: "from similar visits",
   followed: "often comes next",
-  popular: "popular lately",
+  popular: "popular now",
 };
 
 export const TYPES = { view: "viewed", click: "clicked", cart: "put in the basket", purchase: "bought" };

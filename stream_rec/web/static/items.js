@@ -1,9 +1,9 @@
 // How items are shown: as rows to choose from, and as a list of recommendations with their explanations.
 
 import { bar } from "./chart.js";
-import { h, keep, put, say } from "./dom.js";
+import { h, setChildren, setText, syncRows } from "./dom.js";
 import { count, number, SOURCES } from "./format.js";
-import { learn } from "./titles.js";
+import { learnTitles } from "./titles.js";
 import { explain } from "./why.js";
 
 let n_rows = 0; // numbers the rows: an id made of it clashes with no item's
@@ -30,7 +30,7 @@ export function facts(item) {
   ].filter(Boolean);
 }
 
-/** A row to choose an item by. `go` is what choosing does: a function, or the address of a view. */
+/** A row to choose an item. `go` is called when it is chosen, or is the address of a view. */
 export function pick(item, go) {
   const inside = [
     picture(item),
@@ -52,8 +52,8 @@ export function pick(item, go) {
 }
 
 /**
- * A list of recommendations that can be given one answer after the other. `go(item)` makes titles into buttons;
- * without it they lead to the item's page. `seen()` are the ids of the visit, to be marked.
+ * A list of recommendations; `show(answer)` replaces the one before. With `go(item)` titles are buttons, without it
+ * links to the item's view. `seen()` returns the ids to mark as already seen.
  */
 export function recommendations({ label, go, seen = () => new Set() }) {
   const list = h("ol", { class: "recs", "aria-label": label });
@@ -95,7 +95,7 @@ export function recommendations({ label, go, seen = () => new Set() }) {
     function open() {
       inside.hidden = !inside.hidden;
       more.setAttribute("aria-expanded", String(!inside.hidden));
-      if (!inside.hidden) put(inside, explain(row.item));
+      if (!inside.hidden) setChildren(inside, explain(row.item));
     }
     row.parts = {
       title,
@@ -109,33 +109,37 @@ export function recommendations({ label, go, seen = () => new Set() }) {
 
   function change(row, item) {
     const { title, small, score, rank, inside } = row.parts;
-    const changed = JSON.stringify(row.item) !== JSON.stringify(item.told);
-    row.item = item.told;
-    say(title, item.title || item.item_id);
-    say(rank, String(item.rank));
-    put(
+    const changed = JSON.stringify(row.item) !== JSON.stringify(item.answered);
+    row.item = item.answered;
+    setText(title, item.title || item.item_id);
+    setText(rank, String(item.rank));
+    setChildren(
       small,
       h("span", { class: `tag ${item.source}` }, SOURCES[item.source] ?? item.source),
       seen().has(item.item_id) ? h("span", { class: "tag" }, "already seen") : null,
       ` ${facts(item).join(" · ")}`,
     );
-    put(score, bar(item.share, { tone: item.source }), h("span", { class: "unseen" }, `score ${number(item.score)}`));
+    setChildren(
+      score,
+      bar(item.share, { tone: item.source }),
+      h("span", { class: "unseen" }, `score ${number(item.score)}`),
+    );
     score.title = `score ${number(item.score)}`;
-    if (changed && !inside.hidden) put(inside, explain(row.item));
+    if (changed && !inside.hidden) setChildren(inside, explain(row.item));
   }
 
   return {
     node,
     show(answer) {
-      learn(answer.items);
-      // Fallbacks' scores are counts: bars are drawn among those of one source only.
+      learnTitles(answer.items);
+      // The scores of fallbacks are counts, so a bar compares scores of the same source only.
       const best = {};
       for (const item of answer.items) best[item.source] = Math.max(best[item.source] ?? 0, item.score);
-      keep(
+      syncRows(
         list,
         answer.items.map((item, i) => ({
           ...item,
-          told: item,
+          answered: item,
           rank: i + 1,
           share: item.score / (best[item.source] || 1),
         })),
@@ -143,11 +147,11 @@ export function recommendations({ label, go, seen = () => new Set() }) {
         make,
         change,
       );
-      say(
+      setText(
         foot,
         answer.items.length
           ? summary(answer)
-          : "Nothing to recommend: nothing was learned yet, or rules leave nothing over.",
+          : "Nothing to recommend: there are no events yet, or rules exclude every item.",
       );
     },
   };
@@ -158,6 +162,6 @@ function summary(answer) {
   const all = answer.items.length;
   const model = answer.model ? ` Model: ${answer.model}.` : "";
   if (n === all) return `All ${number(all)} come from similar visits.${model}`;
-  if (n === 0) return `No similar visit had anything to say, so these are fallbacks.${model}`;
-  return `${number(n)} of ${number(all)} come from similar visits, the others fill the list.${model}`;
+  if (n === 0) return `Similar visits gave no items, so these are fallbacks.${model}`;
+  return `${number(n)} of ${number(all)} come from similar visits; fallbacks fill the list.${model}`;
 }

@@ -1,6 +1,6 @@
-// The view of what the service is doing: one tile for each figure, with its last five minutes.
+// The view of what the service is doing: a tile for each figure, drawn over the last five minutes.
 
-import { h, keep, put, say } from "./dom.js";
+import { h, setChildren, setText, syncRows } from "./dom.js";
 import { bars, lineChart, roundUp } from "./chart.js";
 import {
   bytes,
@@ -21,7 +21,7 @@ import { headline } from "./quality.js";
 const node = () => document.getElementById("live");
 const sum = (numbers) => Object.values(numbers ?? {}).reduce((all, each) => all + each, 0);
 
-/** A tile: heading, help, a large figure with its unit, and what else `inside` is. */
+/** A tile: heading, help, a large figure with its unit, and `inside` below. */
 function tile(title, help, inside = [], wide = "") {
   const figure = h("span", { class: "figure" });
   const beside = h("span", { class: "beside" });
@@ -36,8 +36,8 @@ function tile(title, help, inside = [], wide = "") {
   return {
     box,
     show(text, more = "") {
-      say(figure, text);
-      say(beside, more);
+      setText(figure, text);
+      setText(beside, more);
     },
   };
 }
@@ -53,22 +53,22 @@ export function liveView() {
 
   const events = drawn(
     "Events arriving",
-    "Views, clicks and purchases that came in and were learned from, each second.",
+    "Views, clicks and purchases that arrived and were applied, per second.",
     { of: (stats) => [stats.rates.events_per_s] },
   );
-  const answers = drawn("Answers given", "Lists of recommendations, and requests over HTTP of any kind, each second.", {
+  const answers = drawn("Answers given", "Lists of recommendations, and HTTP requests of any kind, per second.", {
     series: ["answers", "HTTP"],
     of: (stats) => [stats.rates.answers_per_s, stats.rates.http_per_s],
   });
 
   const partitions = h("div");
-  const lag = drawn("Waiting to be read", "Events that are in the topic and not read yet. Near 0 means: up to date.", {
+  const lag = drawn("Waiting to be read", "Events in the topic that were not read yet. Near 0 is up to date.", {
     of: (stats) => [stats.lag && Object.keys(stats.lag).length ? sum(stats.lag) : null],
     more: partitions,
   });
 
   let budget = null;
-  const memory = drawn("Memory", "What the remembered visits take up, against the budget you set.", {
+  const memory = drawn("Memory", "Memory of the remembered visits, and the budget you set.", {
     show: bytes,
     of: (stats) => [stats.retained?.bytes],
     ceil: (most) => (budget ? Math.max(budget, most) : roundUp(most)),
@@ -93,7 +93,7 @@ export function liveView() {
   const kept = tile("Snapshot", "A copy on disk, so that a restart need not read the whole log again.");
   const catalogue = tile(
     "Catalogue",
-    "Items with title, price and availability. What is not available is never recommended.",
+    "Items with title, price and availability. Unavailable items are never recommended.",
   );
 
   // Latency: one chart, and a row for each stage to choose it by.
@@ -134,12 +134,12 @@ export function liveView() {
     "wide",
   );
   latency.box.querySelector(".help").textContent =
-    "Of the last answers, half, nine in ten, and 99 in 100 took at most so long. Choose a stage to see it drawn.";
+    "Half, 90 % and 99 % of the calls of the last minute took at most this long. Choose a stage to draw it.";
 
   const all = h("dl", { class: "pairs many" });
   const counters = h("details", { class: "tile wide" }, h("summary", {}, "All counters since the start"), all);
 
-  put(
+  setChildren(
     node(),
     quality.box,
     h(
@@ -180,7 +180,7 @@ export function liveView() {
 
   function showLatency(stats) {
     const known = Object.entries(stats.latency_ms ?? {}).filter(([, found]) => Number.isFinite(found?.p50));
-    keep(
+    syncRows(
       stages,
       known,
       ([name]) => name,
@@ -207,7 +207,7 @@ export function liveView() {
           h("td", { class: "end" }),
           h("td", { class: "end" }),
         ),
-      (row, [, found]) => ["p50", "p90", "p99"].forEach((name, i) => say(row.children[i + 1], millis(found[name]))),
+      (row, [, found]) => ["p50", "p90", "p99"].forEach((name, i) => setText(row.children[i + 1], millis(found[name]))),
     );
     const names = known.map(([name]) => name);
     latency.box.querySelector(".split").hidden = !names.length;
@@ -219,12 +219,12 @@ export function liveView() {
   }
 
   function pairs(list, rows) {
-    keep(
+    syncRows(
       list,
       rows,
       ([name]) => name,
       ([name]) => h("div", {}, h("dt", {}, name), h("dd")),
-      (row, [, value]) => say(row.lastChild, value),
+      (row, [, value]) => setText(row.lastChild, value),
     );
   }
 
@@ -232,7 +232,7 @@ export function liveView() {
     history = samples;
     const { rates } = stats;
     const retained = stats.retained ?? {};
-    say(document.getElementById("live-sentence"), sentence(stats));
+    setText(document.getElementById("live-sentence"), sentence(stats));
     quality.show(stats);
     events.show(short(rates.events_per_s), "events/s");
     answers.show(short(rates.answers_per_s), `answers/s, ${short(rates.http_per_s)} HTTP requests/s`);
@@ -242,7 +242,7 @@ export function liveView() {
     lag.show(short(sum(stats.lag)), sum(stats.lag) === 1 ? "event" : "events");
     if (parts.length > 1) {
       const most = Math.max(1, ...parts.map(([, n]) => n));
-      put(
+      setChildren(
         partitions,
         h(
           "details",
@@ -250,7 +250,7 @@ export function liveView() {
           h("summary", {}, `By partition (${parts.length})`),
           bars(
             parts.map(([name, n]) => ({
-              name: stats.owned?.includes(name) ? `${name} (answers for it)` : name,
+              name: stats.owned?.includes(name) ? `${name} (assigned)` : name,
               share: n / most,
               value: short(n),
             })),
@@ -271,7 +271,7 @@ export function liveView() {
     pairs(held, [
       ["events in them", number(retained.events)],
       ["different items", number(retained.items)],
-      ["visits that have left", number(retained.evicted)],
+      ["visits evicted", number(retained.evicted)],
     ]);
 
     horizon.show(
@@ -285,7 +285,7 @@ export function liveView() {
     const n_dead = sum(stats.dead_letters);
     dead.show(number(n_dead), n_dead === 1 ? "record" : "records");
     const worst = Math.max(1, ...letters.map(([, n]) => n));
-    put(
+    setChildren(
       aside,
       letters.length
         ? bars(
@@ -298,7 +298,7 @@ export function liveView() {
             })),
             "Records set aside by reason",
           )
-        : h("p", { class: "quiet" }, "All that was read could be applied."),
+        : h("p", { class: "quiet" }, "All records could be applied."),
     );
 
     const { name, age_s: age } = stats.snapshot ?? {};
@@ -323,12 +323,12 @@ const COUNTERS = {
   read: "records read",
   applied: "events applied",
   forgets: "orders to forget",
-  duplicates: "duplicates passed over",
+  duplicates: "duplicates skipped",
   answers: "answers",
   asked: "answers over HTTP",
   requests: "requests",
   expired: "requests too old to answer",
-  followed: "answers given after an event",
+  followed: "records that other replicas answer for",
 };
 
 function sentence(stats) {

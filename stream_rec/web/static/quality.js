@@ -1,45 +1,45 @@
-// The view of how good the recommendations are: what visitors did next, against what they had been recommended.
+// The view of how good the recommendations are: compares them with what visitors did next.
 
 import { bar, lineChart } from "./chart.js";
-import { h, keep, put, say } from "./dom.js";
+import { h, setChildren, setText, syncRows } from "./dom.js";
 import { count, number, percent, stretch } from "./format.js";
 
-const FEW = 100; // below so many checked lists, a share is off by ten points either way
+const FEW = 100; // with fewer checked lists, a share may be off by ten points either way
 
 const METRICS = [
   [
     "hr",
     "Next item in the list",
     (n) =>
-      `HR@${n}: of the checked lists, how many held the very item the visitor went to next, anywhere among its ${n}.`,
+      `HR@${n}: the share of checked lists that contained the visitor’s next item, anywhere among the ${n}.`,
   ],
   [
     "hr_novel",
     "The same, new items only",
     (n) =>
-      `HR@${n} on novel items: only where the next item was one that the visitor had not seen in this visit. Harder, and worth more.`,
+      `HR@${n} of next items that the visitor had not seen in this visit. Harder, and worth more.`,
   ],
   [
     "mrr",
     "How high it stood",
     (n) =>
-      `MRR@${n}: 1 where the next item stood first, 1/2 for second, 1/3 for third, and 0 where it was not in the list; the mean of all.`,
+      `MRR@${n}: the mean of 1 if the next item was first, 1/2 if second, 1/3 if third, and 0 if it was not in the list.`,
   ],
   [
     "coverage",
     "Share of items shown",
     () =>
-      "Coverage: how many of the remembered items were recommended to anybody. Low means that all get to see the same few.",
+      "Coverage: the share of remembered items that were recommended at all. Low means that all visitors see the same few.",
   ],
 ];
 
-/** The window that speaks of most without being old: the shortest with enough checked lists, or else the longest. */
-function telling(quality) {
+/** The most recent window that can be trusted: the shortest with enough checked lists, or else the longest. */
+function bestWindow(quality) {
   const windows = [...(quality?.windows ?? [])].sort((a, b) => a.window_s - b.window_s);
   return windows.find((each) => each.models.some((model) => !model.shadow && model.scored >= FEW)) ?? windows.at(-1);
 }
 
-/** Low and high of a metric's interval, where it has one. */
+/** Low and high of a metric's interval, if it has one. */
 function interval(model, metric) {
   const [low, high] = [model[`${metric}_low`], model[`${metric}_high`]];
   return Number.isFinite(low) && Number.isFinite(high) ? { low, high } : {};
@@ -48,7 +48,7 @@ function interval(model, metric) {
 const shown = (metric, value) =>
   metric === "mrr" ? (Number.isFinite(value) ? value.toFixed(3) : "–") : percent(value);
 
-/** The figure at the top of the first view, with a way to the rest. */
+/** The figure at the top of the first view, with a link to the others. */
 export function headline() {
   const figure = h("span", { class: "figure huge" });
   const words = h("span", { class: "claim" });
@@ -66,31 +66,31 @@ export function headline() {
   return {
     box,
     show(stats) {
-      const window = telling(stats.quality);
+      const window = bestWindow(stats.quality);
       const model = window?.models.find((each) => !each.shadow) ?? window?.models[0];
       if (!model || !model.scored) {
         figure.hidden = true;
-        say(
+        setText(
           words,
           stats.quality
-            ? "Nobody who was recommended something has gone on to another item yet, so nothing can be said."
+            ? "No visitor with recommendations has gone on to another item yet, so there is nothing to measure."
             : "This service does not measure its quality.",
         );
-        put(drawing);
-        say(basis, "");
+        setChildren(drawing);
+        setText(basis, "");
         return;
       }
       figure.hidden = false;
-      say(figure, percent(model.hr, 0));
-      say(
+      setText(figure, percent(model.hr, 0));
+      setText(
         words,
         `of the time, the item that a visitor went to next was among the ${stats.quality.n} just recommended.`,
       );
-      say(
+      setText(
         basis,
-        `${count(model.scored, "list")} checked in the last ${stretch(window.window_s)}${model.scored < FEW ? ": so few may be chance" : ""}. Model: ${model.model}.`,
+        `${count(model.scored, "list")} checked in the last ${stretch(window.window_s)}${model.scored < FEW ? ": too few to rule out chance" : ""}. Model: ${model.model}.`,
       );
-      put(drawing, bar(model.hr, interval(model, "hr")));
+      setChildren(drawing, bar(model.hr, interval(model, "hr")));
     },
   };
 }
@@ -102,7 +102,7 @@ export function qualityView() {
   const grid = h("div", { class: "tiles" });
   const over = h("article", { class: "tile wide" });
   const none = h("p", { class: "notice" });
-  put(node, none, h("div", { class: "row" }, h("span", {}, "Over the last"), choices), help, grid, over, limits());
+  setChildren(node, none, h("div", { class: "row" }, h("span", {}, "Over the last"), choices), help, grid, over, limits());
   let chosen = null;
   let last = null;
   let chart = null;
@@ -121,14 +121,14 @@ export function qualityView() {
     none.hidden = !isNone;
     for (const part of node.children) if (part !== none) part.hidden = isNone;
     if (isNone) {
-      say(
+      setText(
         none,
         "No quality figures yet. They begin when visitors who were recommended something go on to another item.",
       );
       return;
     }
-    if (!windows.some((each) => each.window_s === chosen)) chosen = telling(quality).window_s;
-    keep(
+    if (!windows.some((each) => each.window_s === chosen)) chosen = bestWindow(quality).window_s;
+    syncRows(
       choices,
       windows,
       (each) => each.window_s,
@@ -143,13 +143,13 @@ export function qualityView() {
     const window = windows.find((each) => each.window_s === chosen);
     const shares = new Map((stats.models ?? []).map((each) => [each.name, each.share]));
     const few = window.models.filter((each) => each.scored < FEW);
-    say(
+    setText(
       help,
       few.length
-        ? `Few lists are checked yet (${few.map((each) => `${each.model}: ${number(each.scored)}`).join(", ")}): such figures may be chance.`
-        : "Longer windows are steadier, shorter ones show sooner that something has changed.",
+        ? `Few lists are checked yet (${few.map((each) => `${each.model}: ${number(each.scored)}`).join(", ")}): these figures may be chance.`
+        : "Longer windows are steadier; shorter ones show a change sooner.",
     );
-    keep(
+    syncRows(
       grid,
       METRICS,
       ([metric]) => metric,
@@ -162,7 +162,7 @@ export function qualityView() {
           h("ul", { class: "models" }),
         ),
       (box, [metric]) =>
-        keep(
+        syncRows(
           box.lastChild,
           window.models,
           (each) => each.model,
@@ -180,7 +180,7 @@ export function qualityView() {
         series: names,
         show: (value) => percent(value, 0),
       });
-      put(
+      setChildren(
         over,
         h("h2", {}, "The last minutes"),
         h("p", { class: "help" }, `“Next item in the list” of each model, each point over ${stretch(chosen)}.`),
@@ -205,8 +205,8 @@ export function qualityView() {
 
 function model(each, shares) {
   const share = shares.get(each.model);
-  const told = each.shadow
-    ? "asked, but not shown to visitors"
+  const served = each.shadow
+    ? "computed, but not shown to visitors"
     : share !== undefined
       ? `for ${percent(share, 0)} of the visits`
       : "";
@@ -218,7 +218,7 @@ function model(each, shares) {
       { class: "model" },
       h("span", { class: "name" }, each.model),
       " ",
-      h("span", { class: "small" }, told),
+      h("span", { class: "small" }, served),
       h("span", { class: "value" }),
     ),
     h("div", { class: "model-bar" }),
@@ -230,10 +230,10 @@ function showModel(row, each, metric) {
   const scored = metric === "hr_novel" ? each.novel_scored : each.scored;
   const value = metric === "coverage" || scored ? each[metric] : null;
   const { low, high } = interval(each, metric);
-  say(row.querySelector(".value"), shown(metric, value));
-  put(row.children[1], bar(value, { low, high, tone: each.shadow ? "quiet" : "" }));
+  setText(row.querySelector(".value"), shown(metric, value));
+  setChildren(row.children[1], bar(value, { low, high, tone: each.shadow ? "quiet" : "" }));
   const of = metric === "coverage" ? `${number(each.answers)} lists given` : `${number(scored)} lists checked`;
-  say(
+  setText(
     row.children[2],
     low === undefined ? of : `${of}; with 95 % certainty from ${shown(metric, low)} to ${shown(metric, high)}`,
   );
@@ -250,13 +250,13 @@ function limits() {
       h(
         "li",
         {},
-        "A visitor who sees the recommendations is led by them: a hit may be a click that the list itself brought about.",
+        "Recommendations influence the visitors who see them: a hit may be a click that the list itself caused.",
       ),
-      h("li", {}, "A visitor who leaves is not counted, and neither is whoever was recommended nothing."),
+      h("li", {}, "A visitor who leaves is not counted, nor is one who got no recommendations."),
       h(
         "li",
         {},
-        "They say whether the next item was foreseen, not whether more was sold. For that, compare two models on two groups of visitors.",
+        "The figures say whether the next item was predicted, not whether more was sold. For that, compare two models on two groups of visitors.",
       ),
       h(
         "li",

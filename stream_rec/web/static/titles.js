@@ -1,7 +1,7 @@
 // Titles of items by id: learned from answers, and fetched for items that are shown without one.
 
 import { at, get } from "./api.js";
-import { h, say } from "./dom.js";
+import { h, setText } from "./dom.js";
 
 const MOST = 5000; // a page that stays open for days must not keep the titles of a whole catalogue
 const AT_ONCE = 4;
@@ -11,7 +11,7 @@ const queue = [];
 let n_fetching = 0;
 
 /** Note the titles that came with an answer. */
-export function learn(items) {
+export function learnTitles(items) {
   for (const item of items) {
     if (item.title) remember(item.item_id, item.title);
     // An item with all its fields, and no title among them, has none.
@@ -28,13 +28,13 @@ function remember(id, title) {
 
 function show(span, id) {
   const title = titles.get(id);
-  say(span, title || id);
+  setText(span, title || id);
   span.classList.toggle("id", !title);
   if (title) span.title = id;
 }
 
 /** A span with the item's title. If the title is not known yet, the span shows the id while the title is fetched. */
-export function named(id) {
+export function itemName(id) {
   const span = h("span", { class: "name" });
   show(span, id);
   if (!titles.has(id)) {

@@ -1,9 +1,9 @@
-// The view in which you are the visitor: open items, see what is recommended change, be forgotten.
+// The view in which you are a visitor: open items, see how the recommendations change, be forgotten.
 
 import { answerFor, answerOnce, at, call, get, inWords } from "./api.js";
-import { h, keep, put, say, tell } from "./dom.js";
+import { announce, h, setChildren, setText, syncRows } from "./dom.js";
 import { pick, recommendations } from "./items.js";
-import { learn, named, titleOf } from "./titles.js";
+import { itemName, learnTitles, titleOf } from "./titles.js";
 
 const PLACE = "stream-rec.visit";
 const PAUSE_MS = 200;
@@ -13,7 +13,7 @@ function newId() {
   return `you-${random[0].toString(36)}${random[1].toString(36)}`;
 }
 
-/** Type to search: `act(text)` after a pause, and only the last answer counts. */
+/** Search while typing: calls `act(text, signal)` after a pause, and aborts the call before it. */
 export function searching(form, input, act) {
   let timer = 0;
   let abort = new AbortController();
@@ -41,57 +41,57 @@ export function visitView() {
   const mine = document.getElementById("my-id");
   let id = sessionStorage.getItem(PLACE) ?? newId();
   let events = [];
-  let turn = 0; // of the clicks; an answer to an older one than the newest is not shown
+  let turn = 0; // counts the clicks: only the answer to the newest one is shown
   const recs = recommendations({
     label: "Recommended to you",
     go: view,
     seen: () => new Set(events.map((event) => event.item_id)),
   });
-  put(document.getElementById("suggestions"), recs.node);
+  setChildren(document.getElementById("suggestions"), recs.node);
 
-  function told(text) {
+  function showProblem(text) {
     problem.hidden = !text;
-    say(problem, text);
+    setText(problem, text);
   }
 
-  /** Shown only when it lasts: see style.css. */
+  /** Shown only if it lasts: see style.css. */
   const busy = (isBusy) => document.getElementById("suggestions").setAttribute("aria-busy", String(isBusy));
 
   function rename(name) {
     id = name;
     sessionStorage.setItem(PLACE, id);
-    say(mine, id);
+    setText(mine, id);
     mine.href = `#/visitors/${encodeURIComponent(id)}`;
   }
 
   function showTrail() {
-    put(
+    setChildren(
       trail,
       events.length
-        ? [...events].reverse().map((event) => h("li", {}, named(event.item_id)))
+        ? [...events].reverse().map((event) => h("li", {}, itemName(event.item_id)))
         : h("li", { class: "quiet" }, "Nothing yet: open an item on the left."),
     );
     document.getElementById("forget-me").disabled = !events.length;
   }
 
   async function view(item) {
-    learn([item]);
+    learnTitles([item]);
     const mineNow = (turn += 1);
     busy(true);
-    const event = { session_id: id, item_id: item.item_id, type: "view" }; // its time is the service's to tell
+    const event = { session_id: id, item_id: item.item_id, type: "view" }; // without a time: the service adds its own
     try {
       const answer = await answerOnce(event);
       events.push(item);
       showTrail();
       if (mineNow !== turn) return;
-      told("");
+      showProblem("");
       recs.show(answer);
       const best = answer.items[0];
-      tell(
+      announce(
         `Opened ${titleOf(item.item_id)}. ${answer.items.length} recommendations${best ? `, the first is ${titleOf(best.item_id)}` : ""}.`,
       );
     } catch (error) {
-      told(refusal(error));
+      showProblem(refusal(error));
     } finally {
       if (mineNow === turn) busy(false);
     }
@@ -99,10 +99,10 @@ export function visitView() {
 
   function refusal(error) {
     if (error.status === 403)
-      return `Your key may look but not write, so you cannot be a visitor with it. Use a key with the scope “write” (“Key” at the top). (${error.message})`;
+      return `Your key may read but not write, so you cannot be a visitor with it. Use a key with the scope “write” (“Key” at the top). (${error.message})`;
     if (error.status === 0 || error.status === 401 || error.status >= 500 || error.status === 429)
-      return inWords(error, "tell the service of this click");
-    return `The service did not take this click: ${error.message}.`;
+      return inWords(error, "send this click");
+    return `The service rejected this click: ${error.message}.`;
   }
 
   async function forget() {
@@ -111,13 +111,13 @@ export function visitView() {
       events = [];
       rename(newId());
       showTrail();
-      told("");
+      showProblem("");
       recs.show(await answerFor(id));
-      tell(`Forgotten${receipt?.receipt ? `, receipt ${receipt.receipt}` : ""}. You are a new visitor now.`);
+      announce(`Forgotten${receipt?.receipt ? `, receipt ${receipt.receipt}` : ""}. You are a new visitor now.`);
     } catch (error) {
-      told(
+      showProblem(
         error.status === 403
-          ? `Your key may not forget visits: that needs the scope “admin”. (${error.message})`
+          ? `Your key may not forget visits: it needs the scope “admin”. (${error.message})`
           : inWords(error, "forget you"),
       );
     }
@@ -128,32 +128,32 @@ export function visitView() {
   const search = searching(document.getElementById("pick-form"), input, async (text, signal) => {
     try {
       const { items } = await get("/v1/items", { q: text, limit: 20 }, { signal });
-      learn(items);
-      keep(
+      learnTitles(items);
+      syncRows(
         picks,
         items,
         (item) => item.item_id,
         (item) => pick(item, view),
       );
       if (!items.length)
-        put(picks, h("li", { class: "quiet" }, text ? `No item has “${text}” in its title or id.` : "No items yet."));
-      if (text) tell(items.length ? `${items.length} items found.` : "No item found.");
+        setChildren(picks, h("li", { class: "quiet" }, text ? `No item has “${text}” in its title or id.` : "No items yet."));
+      if (text) announce(items.length ? `${items.length} items found.` : "No item found.");
     } catch (error) {
-      if (error.name !== "AbortError") put(picks, h("li", { class: "quiet" }, inWords(error, "search items")));
+      if (error.name !== "AbortError") setChildren(picks, h("li", { class: "quiet" }, inWords(error, "search items")));
     }
   });
 
   async function enter(item) {
     search();
-    told("");
-    const mineNow = (turn += 1); // a click meanwhile is newer than what is asked here
+    showProblem("");
+    const mineNow = (turn += 1); // a click during these requests is newer, and counts
     const isStill = () => mineNow === turn;
     try {
       const known = (await get(at("sessions", id))).events;
-      learn(known);
+      learnTitles(known);
       if (isStill()) events = known;
     } catch (error) {
-      if (error.status !== 404) told(inWords(error, "look up your visit"));
+      if (error.status !== 404) showProblem(inWords(error, "look up your visit"));
       else if (isStill()) events = [];
     }
     showTrail();
@@ -166,7 +166,7 @@ export function visitView() {
       const answer = await answerFor(id);
       if (isStill()) recs.show(answer);
     } catch (error) {
-      told(inWords(error, "ask for recommendations"));
+      showProblem(inWords(error, "ask for recommendations"));
     }
   }
 

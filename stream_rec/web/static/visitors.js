@@ -1,10 +1,10 @@
-// The view of the visits: those seen last, and one of them with its events and its recommendations.
+// The view of the visits: the most recent ones, and one of them with its events and recommendations.
 
 import { answerFor, at, get, inWords } from "./api.js";
-import { h, keep, put, say, tell } from "./dom.js";
+import { announce, h, setChildren, setText, syncRows } from "./dom.js";
 import { ago, count, moment, TYPES } from "./format.js";
 import { recommendations } from "./items.js";
-import { learn, named } from "./titles.js";
+import { itemName, learnTitles } from "./titles.js";
 
 const EVERY_MS = 4000;
 
@@ -14,7 +14,7 @@ export function visitorsView() {
   const list = document.getElementById("recent");
   const help = document.getElementById("recent-help");
   const node = document.getElementById("visitor");
-  let shown = null; // the visit on the right
+  let shown = null; // the visit that is shown on the right
   let isOpen = false;
   let newest = null;
   const HELP = help.textContent;
@@ -30,10 +30,10 @@ export function visitorsView() {
     try {
       const { sessions } = await get("/v1/sessions", { limit: 50 });
       newest = Math.max(newest ?? 0, ...sessions.map((each) => each.last_ms));
-      keep(list, sessions, (each) => each.session_id, row, change);
-      say(help, sessions.length ? HELP : "Nobody yet. As soon as an event arrives, its visit is listed here.");
+      syncRows(list, sessions, (each) => each.session_id, row, change);
+      setText(help, sessions.length ? HELP : "No visits yet. They are listed here as soon as events arrive.");
     } catch (error) {
-      say(help, inWords(error, "list the visits"));
+      setText(help, inWords(error, "list the visits"));
     }
   }
 
@@ -60,16 +60,16 @@ export function visitorsView() {
     if (shown?.id === each.session_id) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
     const id = each.items.at(-1);
-    if (item.lastItem !== id) put(link.querySelector(".last"), id === undefined ? "" : named(id));
+    if (item.lastItem !== id) setChildren(link.querySelector(".last"), id === undefined ? "" : itemName(id));
     item.lastItem = id;
-    say(link.lastChild.firstChild, count(each.n_events, "event"));
-    say(link.lastChild.lastChild, ago(each.last_ms, newest));
+    setText(link.lastChild.firstChild, count(each.n_events, "event"));
+    setText(link.lastChild.lastChild, ago(each.last_ms, newest));
   }
 
   function open(id) {
     if (!id) {
       shown = null;
-      put(
+      setChildren(
         node,
         h(
           "div",
@@ -83,8 +83,8 @@ export function visitorsView() {
     if (shown?.id === id) return;
     shown = visit(id);
     input.value = id;
-    put(node, shown.node);
-    shown.refresh().then(() => tell(`Visit ${id} is shown.`));
+    setChildren(node, shown.node);
+    shown.refresh().then(() => announce(`Visit ${id} is shown.`));
     if (matchMedia("(max-width: 60rem)").matches) node.scrollIntoView({ block: "start" });
     for (const item of list.children) {
       if (item.rowKey === id) item.firstChild.setAttribute("aria-current", "true");
@@ -111,7 +111,7 @@ export function visitorsView() {
   };
 }
 
-/** One visit: `node`, and `refresh()`, which asks for recommendations anew only when there are new events. */
+/** One visit: `node`, and `refresh()`, which fetches recommendations again only if there are new events. */
 function visit(id) {
   const facts = h("p", { class: "help" });
   const problem = h("p", { class: "notice", hidden: true });
@@ -120,40 +120,40 @@ function visit(id) {
   const recs = recommendations({ label: "Recommendations for this visit", seen: () => seen });
   let known = null;
 
-  function told(text) {
+  function showProblem(text) {
     problem.hidden = !text;
-    say(problem, text);
+    setText(problem, text);
   }
 
   async function refresh() {
     try {
       const session = await get(at("sessions", id));
-      learn(session.events);
-      const print = `${session.events.length} ${session.events.at(-1)?.timestamp}`;
-      if (print === known) return;
+      learnTitles(session.events);
+      const version = `${session.events.length} ${session.events.at(-1)?.timestamp}`;
+      if (version === known) return;
       seen.clear();
       for (const event of session.events) seen.add(event.item_id);
       show(session);
       recs.show(await answerFor(id));
-      known = print;
-      told("");
+      known = version;
+      showProblem("");
     } catch (error) {
       if (error.status !== 404) {
-        told(inWords(error, "show this visit"));
+        showProblem(inWords(error, "show this visit"));
         return;
       }
       if (known === "none") return;
-      told(
-        "Nobody of this name is remembered: the id may be misspelt, the visit may be older than the service looks back, or it was forgotten. A new visitor would be recommended this:",
+      showProblem(
+        "No visit with this id is remembered: the id may be misspelt, the visit may be older than the service looks back, or it was forgotten. A new visitor would get these recommendations:",
       );
-      put(events);
+      setChildren(events);
       seen.clear();
-      say(facts, "");
+      setText(facts, "");
       try {
         recs.show(await answerFor(id));
         known = "none";
       } catch (again) {
-        told(inWords(again, "show this visit"));
+        showProblem(inWords(again, "show this visit"));
       }
     }
   }
@@ -163,8 +163,8 @@ function visit(id) {
     const user = session.user_id ? `User ${session.user_id}. ` : "";
     const [first, last] = [all[0], all.at(-1)].map((event) => moment(event?.timestamp));
     const from = first === last ? `At ${first}.` : `From ${first} to ${last}.`;
-    say(facts, `${user}${count(all.length, "event")}. ${all.length ? from : ""}`);
-    put(
+    setText(facts, `${user}${count(all.length, "event")}. ${all.length ? from : ""}`);
+    setChildren(
       events,
       [...all]
         .reverse()
@@ -172,7 +172,7 @@ function visit(id) {
           h(
             "li",
             {},
-            named(event.item_id),
+            itemName(event.item_id),
             " ",
             h("span", { class: "small" }, `${TYPES[event.type] ?? event.type}, ${moment(event.timestamp)}`),
           ),
@@ -196,7 +196,7 @@ function visit(id) {
         h(
           "p",
           { class: "help" },
-          "Best first. The bar is the score, next to the best of its kind; “Why?” tells what it comes from.",
+          "Best first. The bar compares the score with the best one of its source; “Why?” explains it.",
         ),
         recs.node,
       ),
@@ -204,7 +204,7 @@ function visit(id) {
         "div",
         {},
         h("h3", {}, "What it looked at"),
-        h("p", { class: "help" }, "The newest first: the last ones count most."),
+        h("p", { class: "help" }, "Newest first: the last ones count most."),
         events,
       ),
     ),

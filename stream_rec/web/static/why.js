@@ -1,22 +1,22 @@
-// Why an item is recommended, in words and bars: the visits it comes from, what they share, and each factor's part.
+// Why an item is recommended, in words and bars: the visits it comes from, the items they share, and each factor.
 
 import { bars } from "./chart.js";
 import { h } from "./dom.js";
 import { count, duration, number, percent } from "./format.js";
-import { named } from "./titles.js";
+import { itemName } from "./titles.js";
 
 const SHOWN = 5;
 const FACTORS = [
-  ["normalise", "makes up for long visits, which have something in common with everybody"],
-  ["age", "how old the visit is: less, the longer ago"],
-  ["match", "how recently this visit touched what they share: 1 is just now"],
-  ["place", "how near the item stood to what they share: 1 is next to it"],
-  ["direction", "1 if the item came after what they share, less if before"],
+  ["normalise", "lowers the weight of long visits, which have something in common with every visit"],
+  ["age", "the age of the visit: older visits count less"],
+  ["match", "how recently this visit touched the shared items: 1 is just now"],
+  ["place", "how close the item was to the shared items: 1 is next to them"],
+  ["direction", "1 if the item came after the shared items, less if before"],
 ];
 const WHOLE = [
   ["idf", "rare items count more"],
-  ["mix", "part of similar visits beside that of what often follows"],
-  ["repeats", "this visit has had the item before"],
+  ["mix", "the share of similar visits in the score, beside that of what often follows"],
+  ["repeats", "this visit has already seen the item"],
   ["boost", "a boost from your rules"],
 ];
 
@@ -33,10 +33,10 @@ function followed(why) {
     h(
       "p",
       {},
-      "Visits like this one did not fill the list, so it was filled with what often comes next: ",
+      "Similar visits did not fill the list, so it was filled with what often comes next: ",
       h("strong", {}, count(why.count, "time")),
       " this item came right after ",
-      named(why.after),
+      itemName(why.after),
       ".",
       boosted(why),
     ),
@@ -51,7 +51,7 @@ function popular(why) {
     h(
       "p",
       {},
-      "Visits like this one did not fill the list, so it was filled with what is popular lately. This item’s count is ",
+      "Similar visits did not fill the list, so it was filled with popular items. This item’s count is ",
       h("strong", {}, number(why.count)),
       ": each event counts 1 when it is new, and half of that ",
       why.half_life_ms ? `after ${duration(why.half_life_ms)}.` : "some days later.",
@@ -60,9 +60,9 @@ function popular(why) {
   ];
 }
 
-const REST = ""; // stands for the shared items that are not listed one by one
+const REST = ""; // the shared items that are not listed one by one
 
-/** How much of the score each item of the visit brings in: a neighbour's share goes to what is shared, by weight. */
+/** How much of the score each item of the visit adds: a neighbour's share is divided among shared items, by weight. */
 export function byShared(why) {
   const parts = new Map();
   for (const each of why.neighbours) {
@@ -87,11 +87,11 @@ function neighbours(item, why) {
   const rest = shares.slice(SHOWN).reduce((sum, [, share]) => sum + share, 0);
   const others = why.others?.share ?? 0;
   const rows = [
-    ...shares.slice(0, SHOWN).map(([id, share]) => part(id === REST ? "other items" : named(id), share)),
-    ...(why.rules ? [part(h("span", {}, "often follows ", named(why.rules.after)), why.rules.share, "followed")] : []),
+    ...shares.slice(0, SHOWN).map(([id, share]) => part(id === REST ? "other items" : itemName(id), share)),
+    ...(why.rules ? [part(h("span", {}, "often follows ", itemName(why.rules.after)), why.rules.share, "followed")] : []),
   ].sort((a, b) => b.share - a.share);
   if (rest > 0) rows.push(part("other items in common", rest, "quiet"));
-  if (others > 0) rows.push(part(`${why.others.neighbours} more visits, not taken apart`, others, "quiet"));
+  if (others > 0) rows.push(part(`${why.others.neighbours} more visits, not listed`, others, "quiet"));
   const similar = n
     ? [
         h("strong", {}, count(n, "earlier visit")),
@@ -101,7 +101,7 @@ function neighbours(item, why) {
   const ruled = why.rules
     ? [
         "It came after ",
-        named(why.rules.after),
+        itemName(why.rules.after),
         " in ",
         h("strong", {}, count(why.rules.sessions, "visit")),
         " of any kind. ",
@@ -110,7 +110,7 @@ function neighbours(item, why) {
   const isRuled = why.rules && why.rules.share > total / 2;
   return [
     h("p", {}, isRuled ? [ruled, similar] : [similar, ruled], "How much of the score comes from what:"),
-    bars(rows, "How much of the score each shared item brings in"),
+    bars(rows, "How much of the score each shared item adds"),
     n
       ? [
           h("h3", {}, "The visits it comes from"),
@@ -152,7 +152,7 @@ function visits(why, total) {
     });
   const more = sorted.length - Math.min(SHOWN, sorted.length) + (why.others?.neighbours ?? 0);
   return [
-    bars(sorted.slice(0, SHOWN).map(row), "The visits that bring in most"),
+    bars(sorted.slice(0, SHOWN).map(row), "The visits that add most"),
     rest.length
       ? h("details", { class: "more" }, h("summary", {}, `${number(more)} more`), bars(rest, "The other visits"))
       : null,
@@ -165,7 +165,7 @@ const factor = (name, words, share, value) => ({
   value: number(value),
 });
 
-/** The arithmetic of one neighbour, the one that brings in most; a factor of 1 changes nothing and is left out. */
+/** The factors of the neighbour that adds most. A factor of 1 changes nothing and is left out. */
 function factors(why) {
   const best = [...why.neighbours].sort((a, b) => b.share - a.share)[0];
   const most = Math.max(...why.neighbours.map((each) => each.similarity), 0) || 1;
@@ -173,7 +173,7 @@ function factors(why) {
     ? [
         factor(
           "similarity",
-          "how much it has in common with this visit (bar: next to the most similar)",
+          "how much it has in common with this visit (bar: compared with the most similar visit)",
           best.similarity / most,
           best.similarity,
         ),
@@ -194,7 +194,7 @@ function factors(why) {
           h(
             "p",
             {},
-            "Each visit’s part is a product. For the one that brings in most",
+            "Each visit’s part is a product. For the one that adds most",
             best.session_id ? [", ", h("span", { class: "id" }, best.session_id)] : null,
             ":",
           ),
@@ -203,7 +203,7 @@ function factors(why) {
             ? h(
                 "p",
                 {},
-                `It holds the item ${count(best.again.times, "time")} more, which adds ${number(best.again.factor)}.`,
+                `It has the item ${count(best.again.times, "time")} more, which adds ${number(best.again.factor)}.`,
               )
             : null,
         ]

@@ -103,7 +103,7 @@ def test_an_unreadable_snapshot_is_a_one_line_error(folder: Path, capsys: pytest
     path = folder / "other.srs"
     path.write_text("clicks", encoding="utf-8")
     assert main(["snapshot", "inspect", str(path)]) == 1
-    assert f"stream-rec: {path}: no snapshot" in capsys.readouterr().err
+    assert f"stream-rec: {path}: not a snapshot" in capsys.readouterr().err
 
 
 def test_a_folder_without_snapshots_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What is known of items: records read, versions made from each other, titles found."""
+"""The catalogue: records read, versions derived from each other, titles found."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ class TestReading:
     """One record, one item."""
 
     def test_a_record_of_json(self) -> None:
-        """Fields of the catalogue by their kinds, all others kept."""
+        """Known fields are read by their types, all others are stored."""
         record = {
             "item_id": 7, "title": "A", "category": 3, "available": False, "tags": ["x", 1], "price": 2, "image": "u",
             "brand": "b", "sizes": [1, "L"], "deep": {"not": "kept"}, "nothing": None, "old": True,
@@ -22,18 +22,18 @@ class TestReading:
         assert CatalogueItem("7", "A", "3", False, ("x", "1"), 2.0, "u", others) == read_item(record)  # noqa: FBT003
 
     def test_a_row_of_text(self) -> None:
-        """Tables say yes and no, numbers and lists in words; an empty cell is no value."""
+        """Tables write yes and no, numbers and lists as text; an empty cell is no value."""
         row = {"id": "a", "title": "", "available": "No", "tags": " new | sale|", "price": " 1.50", "size": "3"}
         expected = CatalogueItem("a", available=False, tags=("new", "sale"), price=1.5, others={"size": "3"})
         assert expected == read_item(row)
 
-    def test_the_key_is_the_id_where_the_record_tells_none(self) -> None:
-        """And the record's own is stronger."""
+    def test_the_key_is_the_id_if_the_record_has_none(self) -> None:
+        """The id in the record has precedence."""
         assert "k" == read_item({"title": "A"}, "k").id
         assert "a" == read_item({"id": "a"}, "k").id
 
     @pytest.mark.parametrize(
-        ("record", "told"),
+        ("record", "message"),
         [
             ({}, "id (or item_id): expected, found nothing"),
             ({"id": ""}, "id (or item_id): expected, found nothing"),
@@ -50,15 +50,15 @@ class TestReading:
             ({"id": "a"} | {f"f{j}": 1 for j in range(201)}, "at most 200 fields"),
         ],
     )
-    def test_what_is_wrong_is_told_by_its_name(self, record: dict[str, object], told: str) -> None:
+    def test_an_error_names_the_field(self, record: dict[str, object], message: str) -> None:
         """With what was expected."""
         with pytest.raises(DecodeError) as caught:
             read_item(record)
-        assert told in caught.value.message
+        assert message in caught.value.message
 
 
 class TestVersions:
-    """Each made from the last, neither seeing the other's changes."""
+    """Each is made from the last, and neither sees the changes of the other."""
 
     def test_a_change_leaves_the_version_before_as_it_was(self) -> None:
         """Items, counts and columns."""
@@ -73,8 +73,8 @@ class TestVersions:
         assert second.get("a") is None
         assert CatalogueItem("a", price=1.0) == first.get("a")
 
-    def test_what_stays_keeps_its_row_and_what_comes_back_has_its_own_again(self) -> None:
-        """So that nobody has to look all of them up again."""
+    def test_an_item_keeps_its_row_even_if_it_goes_and_comes_back(self) -> None:
+        """So rows need not be looked up again."""
         first = Catalogue([CatalogueItem("a"), CatalogueItem("b")])
         second = first.changed({"a": None}).changed({"c": CatalogueItem("c")})
         third = second.changed({"a": CatalogueItem("a", title="again")})
@@ -82,8 +82,8 @@ class TestVersions:
         assert third.line is first.line
         assert [(3, "c")] == third.ids_from(3)
 
-    def test_what_is_asked_for_and_nobody_has_is_not_kept(self) -> None:
-        """Whoever asks could fill the memory with names; a field that items come to have is found all the same."""
+    def test_the_column_of_an_unknown_field_is_not_cached(self) -> None:
+        """Names in requests could fill the memory; a field that items get later is found."""
         first = Catalogue([CatalogueItem("a", others={"colour": "red"})])
         for name in ("colour", "price", *(f"no{j}" for j in range(100))):
             holds(parse(f'{name} = "red"'), first)
@@ -93,15 +93,15 @@ class TestVersions:
         assert [False, True, False] == holds(parse('colour = "red"'), second).tolist()
 
     def test_a_replacement_is_the_changes_that_lead_to_it(self) -> None:
-        """Nothing where nothing changed."""
+        """Without a difference there is no new version."""
         first = Catalogue([CatalogueItem("a"), CatalogueItem("b")])
         assert first.replaced([CatalogueItem("b"), CatalogueItem("a")]) is first
         second = first.replaced([CatalogueItem("b", title="B"), CatalogueItem("c")])
         assert ["b", "c"] == [item.id for item in second]
         assert second.line is first.line
 
-    def test_rows_of_what_is_gone_are_given_up_some_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Then all rows are new, and columns are made anew with them."""
+    def test_rows_of_removed_items_are_freed_in_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Then all rows are renumbered, and columns are rebuilt."""
         monkeypatch.setattr(versions, "_GONE", 2)
         catalogue = Catalogue([CatalogueItem(f"i{j}", price=float(j)) for j in range(6)])
         catalogue.column("price")
@@ -111,7 +111,7 @@ class TestVersions:
         assert 3 == after.n_rows
         assert [False, True, True] == holds(parse("price > 4"), after).tolist()
 
-    def test_values_that_nobody_has_any_more_are_given_up_some_time(self) -> None:
+    def test_unused_values_of_a_column_are_freed_in_the_end(self) -> None:
         """Prices that change all day do not fill the memory."""
         catalogue = Catalogue([CatalogueItem("a", price=0.0)])
         catalogue.column("price")
@@ -138,13 +138,13 @@ class TestSearch:
         ],
     )
     def test_titles_are_found_by_their_words(self, text: str, expected: list[str]) -> None:
-        """No matter the case and accents; first what begins so, of equals the shorter."""
+        """Regardless of case and accents; titles that begin with the text first, of equals the shorter."""
         titles = ["Café", "Old Café", "café  cup", "Groups apart", "Straße"]
         catalogue = Catalogue(CatalogueItem(str(j), title) for j, title in enumerate(titles, 1))
         assert expected == [item.id for item in catalogue.search(text)]
 
-    def test_only_so_many_are_told(self) -> None:
-        """And none of them twice, whatever a title holds; a new version has its own titles."""
+    def test_a_search_is_limited(self) -> None:
+        """It finds no title twice, whatever the title holds; a new version has its own titles."""
         catalogue = Catalogue([CatalogueItem("a", "ab\nab ab"), CatalogueItem("b", "ab"), CatalogueItem("c")])
         assert ["b"] == [item.id for item in catalogue.search("ab", 1)]
         assert ["b", "a"] == [item.id for item in catalogue.search("ab")]
@@ -153,5 +153,5 @@ class TestSearch:
         assert [] == Catalogue().search("ab")
 
     def test_folding(self) -> None:
-        """Small letters, no accents, single blanks."""
+        """Lower case, no accents, single blanks."""
         assert "uber alles eeo" == folded("  Über\t ALLES\nÉèø ".replace("ø", "o"))

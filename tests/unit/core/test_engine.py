@@ -1,4 +1,4 @@
-"""The engine as a library: what its methods do and refuse, told by small examples."""
+"""The engine as a library: what its methods do and refuse, by small examples."""
 
 from collections.abc import Callable
 from math import exp
@@ -34,26 +34,26 @@ def names(engine: Engine, session: str, **others: object) -> list[str]:
     return [each.item_id for each in answer.items]
 
 
-def test_a_click_counts_for_everybody_at_once(shop: Engine) -> None:
-    """The next question after an event already knows it."""
+def test_an_event_counts_for_the_next_query(shop: Engine) -> None:
+    """The first query after an event uses it."""
     assert "pot" not in names(shop, "cleo")
     shop.apply([Event("ben", "pot", 7_000)])
     assert "pot" in names(shop, "cleo")
 
 
-def test_each_item_tells_its_source(shop: Engine) -> None:
-    """Neighbours first, then followers of the last item, then popular ones."""
+def test_each_item_names_its_source(shop: Engine) -> None:
+    """Neighbours come first, then followers of the last item, then popular items."""
     assert {each.source for each in shop.recommend("cleo")} == {"neighbours"}
-    assert {each.source for each in shop.recommend("nobody")} == {"popular"}
+    assert {each.source for each in shop.recommend("unknown")} == {"popular"}
     last = shop.recommend(items=["milk"], n=3)
     assert [each.source for each in last][:2] == ["neighbours", "neighbours"]
 
 
 def test_followers_and_popular_items_fill_a_short_answer() -> None:
-    """With one neighbour: its items, then what followed the last item elsewhere, then what is popular."""
+    """With one neighbour: its items, then items that followed the last one elsewhere, then popular items."""
     engine = Engine(changed(PRESETS["vmis-knn"], k=1))
-    visits = [("old", "p"), ("old", "x"), ("old", "z"), ("new", "x"), ("new", "y"), ("far", "q")]
-    engine.apply([Event(session, item, time) for time, (session, item) in enumerate(visits)])
+    log = [("old", "p"), ("old", "x"), ("old", "z"), ("new", "x"), ("new", "y"), ("far", "q")]
+    engine.apply([Event(session, item, time) for time, (session, item) in enumerate(log)])
     answer = engine.recommend(items=["x"])
     assert [(each.item_id, each.source) for each in answer[:2]] == [("y", "neighbours"), ("z", "followed")]
     assert {(each.item_id, each.source) for each in answer[2:]} == {("p", "popular"), ("q", "popular")}
@@ -66,20 +66,20 @@ def test_seen_items_may_be_kept_or_dropped(shop: Engine) -> None:
     assert {"tea", "milk", "cup"}.isdisjoint(names(shop, "ben", seen="drop-session"))
 
 
-def test_denied_items_never_come() -> None:
-    """Whatever the source; they still count as evidence of what sessions share."""
+def test_denied_items_are_never_recommended() -> None:
+    """From no source; sessions still count as sharing them."""
     engine = Engine(deny=["cup"])
     engine.apply(TEA)
     assert "cup" not in names(engine, "cleo")
-    assert "cup" not in names(engine, "nobody")
+    assert "cup" not in names(engine, "unknown")
     assert "milk" in names(engine, "anna"), "ben is a neighbour by tea and cup"
 
 
 def test_a_request_brings_its_own_parameters(shop: Engine) -> None:
-    """For this question only."""
+    """They hold for this request only."""
     assert len(names(shop, "cleo", n=1)) == 1
     assert names(shop, "cleo", exclude=("cup",)).count("cup") == 0
-    assert names(shop, "nobody", fallbacks=False) == []
+    assert names(shop, "unknown", fallbacks=False) == []
     (answer,) = shop.answer([Request(request_id="r", session_id="cleo", preset="stan")], {"clicks-0": 9})
     assert (answer.model, answer.request_id, answer.offsets) == ("stan", "r", {"clicks-0": 9})
     assert len(names(shop, "cleo")) > 1
@@ -87,14 +87,14 @@ def test_a_request_brings_its_own_parameters(shop: Engine) -> None:
 
 @pytest.mark.parametrize(("key", "value"), [("m", 0), ("k", -1), ("n", 0), ("last", 0), ("seen", "never")])
 def test_parameters_out_of_range_are_refused_by_name(key: str, value: object) -> None:
-    """With the parameter that must change."""
+    """The error names the parameter that must change."""
     with pytest.raises(SettingsError) as refused:
         model("vmis-knn", **{key: value})
     assert refused.value.key == key
 
 
-def test_unknown_names_are_refused_with_what_there_is() -> None:
-    """Presets and parameters alike."""
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    """Of presets and of parameters."""
     with pytest.raises(SettingsError, match="none of default, sknn"):
         Engine("vmis")
     with pytest.raises(SettingsError, match="no parameter"):
@@ -102,7 +102,7 @@ def test_unknown_names_are_refused_with_what_there_is() -> None:
 
 
 def test_an_answer_states_the_watermark_right_after_its_event() -> None:
-    """Not that of the batch's end; late events get none."""
+    """Not that at the end of the batch; a late event gets no answer."""
     engine = Engine(limits=Limits(allowed_lateness_ms=10, retention_ms=1_000))
     events = [Event("a", "x", 100), Event("b", "y", 200), Event("a", "z", 195), Event("c", "x", 100)]
     applied, answers = engine.apply_and_answer(events)
@@ -110,8 +110,8 @@ def test_an_answer_states_the_watermark_right_after_its_event() -> None:
     assert [answer and answer.as_of for answer in answers] == [100, 200, 200, None]
 
 
-def test_forgetting_a_user_forgets_each_session_they_took_part_in() -> None:
-    """Also those they shared; a session begun anew has only its new users."""
+def test_forgetting_a_user_erases_all_sessions_of_the_user() -> None:
+    """Shared ones too; a session that started again has only its new users."""
     engine = Engine(limits=Limits(retention_ms=100, allowed_lateness_ms=0))
     engine.apply([Event("s", "a", 1, user_id="u"), Event("t", "a", 2, user_id="v"), Event("s", "b", 3, user_id="v")])
     engine.apply([Event("r", "a", 3, user_id="u")])
@@ -119,14 +119,14 @@ def test_forgetting_a_user_forgets_each_session_they_took_part_in() -> None:
     assert engine.session("s") == engine.session("r") == []
     assert [event.item_id for event in engine.session("t")] == ["a"]
     engine.apply([Event("t", "c", 103, user_id="w")])
-    assert [event.item_id for event in engine.session("t")] == ["c"], "begun anew after the retention"
+    assert [event.item_id for event in engine.session("t")] == ["c"], "started again after the retention"
     assert engine.forget(user_id="v") == 0
     assert engine.forget(user_id="w") == 1
     assert engine.forget(session_id="never seen") == 0
 
 
 def test_forgetting_in_the_log_counts_as_applied() -> None:
-    """A batch may hold events and what is to be forgotten, in order."""
+    """A batch may hold events and orders to forget, in order."""
     engine = Engine()
     applied, answers = engine.apply_and_answer([TEA[0], Forget(session_id="anna"), TEA[1]])
     assert applied.reasons == [None, None, None]
@@ -135,7 +135,7 @@ def test_forgetting_in_the_log_counts_as_applied() -> None:
 
 
 def test_sessions_are_cut_from_users_by_an_idle_gap() -> None:
-    """Where the log has users but no sessions."""
+    """For a log that has users but no sessions."""
     engine = Engine(session_gap_ms=1_000)
     times = [0, 900, 1_900, 3_500]
     engine.apply([Event("", f"i{time}", time, user_id="u") for time in times])
@@ -143,7 +143,7 @@ def test_sessions_are_cut_from_users_by_an_idle_gap() -> None:
 
 
 def test_an_event_that_cannot_be_stored_moves_no_users_session() -> None:
-    """Its time must not become the present of those who cut sessions."""
+    """Its time must not become the watermark of the sessionizer."""
     engine = Engine(session_gap_ms=1_000)
     engine.apply([Event("", "a", 1_000, user_id="u")])
     with pytest.raises(OverflowError):
@@ -153,7 +153,7 @@ def test_an_event_that_cannot_be_stored_moves_no_users_session() -> None:
 
 
 def test_event_types_are_a_closed_set() -> None:
-    """Beyond what a byte can number, an event is refused, not miscounted."""
+    """An event of a type beyond those that a byte can number is rejected, not miscounted."""
     engine = Engine()
     events = [Event("s", "i", time, f"type-{time}") for time in range(MOST_TYPES + 2)]
     reasons = engine.apply(events).reasons
@@ -172,7 +172,7 @@ def test_event_types_are_a_closed_set() -> None:
     ],
 )
 def test_an_event_that_cannot_be_stored_changes_nothing(shop: Engine, bad: Event) -> None:
-    """No decoder lets it through; a program that makes its own events hears of it, and can go on."""
+    """No decoder lets it through; a program that makes its own events gets an error and can go on."""
     before = shop.recommend("cleo")
     with pytest.raises((ValueError, TypeError, OverflowError, AttributeError)):
         shop.apply([Event("new", "thing", 7_000), bad])
@@ -182,15 +182,15 @@ def test_an_event_that_cannot_be_stored_changes_nothing(shop: Engine, bad: Event
     assert shop.apply([Event("new", "thing", 7_000)]).n_applied == 1
 
 
-def test_a_request_for_a_preset_keeps_what_the_operator_set() -> None:
-    """A preset is its formulas: sample, neighbours, length and fallbacks stay the engine's."""
+def test_a_request_for_a_preset_keeps_the_engines_numbers() -> None:
+    """A preset is its formulas: sample, neighbours, length and fallbacks stay those of the engine."""
     engine = Engine(changed(PRESETS["vmis-knn"], fallbacks=False, n=1))
     engine.apply(TEA)
-    assert names(engine, "nobody", preset="stan") == []
+    assert names(engine, "unknown", preset="stan") == []
     assert len(names(engine, "cleo", preset="stan")) == 1
 
 
-def test_parameter_sets_are_not_remembered_without_bound() -> None:
+def test_the_cache_of_parameter_sets_is_bounded() -> None:
     """Tuning asks with thousands of them."""
     engine = Engine()
     engine.apply(TEA)
@@ -209,27 +209,27 @@ def test_parameter_sets_are_not_remembered_without_bound() -> None:
         (lambda: Engine().ask(msgspec.structs.replace(PRESETS["sknn"], last=0), items=["a"]), "last"),
     ],
 )
-def test_values_out_of_range_are_refused_however_they_come(make: Callable[[], object], key: str) -> None:
-    """A Struct checks nothing when it is made; the engine does before it is used."""
+def test_values_out_of_range_are_refused_wherever_they_come_from(make: Callable[[], object], key: str) -> None:
+    """A Struct checks nothing when it is made; the engine checks before use."""
     with pytest.raises(SettingsError) as refused:
         make()
     assert refused.value.key == key
 
 
 def test_a_short_retention_shortens_the_lateness() -> None:
-    """Unless one is named."""
+    """Unless a lateness is set."""
     assert Limits(retention_ms=60_000).lateness_ms == 30_000
     assert Limits(retention_ms=None).lateness_ms == 3_600_000
 
 
-def test_a_contradiction_of_limits_is_refused() -> None:
+def test_a_lateness_beyond_the_retention_is_refused() -> None:
     """An event could join a session that has left."""
     with pytest.raises(SettingsError, match="retention"):
         Limits(retention_ms=10, allowed_lateness_ms=11)
 
 
 def test_forgetting_reaches_the_event_ids_of_an_evicted_session() -> None:
-    """Its events are gone already, and what is left of them must not refuse another session's."""
+    """Its events are gone already; its event ids must not reject events of another session."""
     engine = Engine(limits=Limits(retention_ms=None, max_sessions=1))
     engine.apply([Event("anna", "tea", 1_000, event_id="e1"), Event("ben", "cup", 2_000)])
     assert engine.apply([Event("cleo", "tea", 3_000, event_id="e1")]).reasons == [Reason.DUPLICATE]
@@ -237,8 +237,8 @@ def test_forgetting_reaches_the_event_ids_of_an_evicted_session() -> None:
     assert engine.apply([Event("cleo", "tea", 3_000, event_id="e1")]).reasons == [None]
 
 
-def test_an_empty_event_id_is_none_whatever_else_is_in_the_batch() -> None:
-    """As in decoding: a batch must not leave another state than its events one by one."""
+def test_an_empty_event_id_counts_as_none_in_every_batch() -> None:
+    """As in decoding: a batch must leave the same state as its events one by one."""
     batch = [
         Event("anna", "tea", 1, event_id=""),
         Event("ben", "cup", 2, event_id="e"),
@@ -248,8 +248,8 @@ def test_an_empty_event_id_is_none_whatever_else_is_in_the_batch() -> None:
 
 
 @pytest.mark.parametrize("time", [-(2**62), 2**62, 2**63 - 1])
-def test_a_time_too_far_away_to_reckon_with_is_refused(time: int) -> None:
-    """Differences of such times overflow 64 bits: the kernel would go round for ever."""
+def test_a_time_too_far_away_is_refused(time: int) -> None:
+    """Differences of such times overflow 64 bits, and the kernel would never end."""
     engine = Engine()
     with pytest.raises(OverflowError, match="1970"):
         engine.apply([Event("anna", "tea", 2**60), Event("ben", "tea", time)])
@@ -259,21 +259,21 @@ def test_a_time_too_far_away_to_reckon_with_is_refused(time: int) -> None:
 
 
 def sampled(engine: Engine, query: str, **changes: object) -> set[str]:
-    """The sample of one, or of as many as *changes* says, told by the items that only they hold."""
+    """Return the sample of one, or of as many as *changes* say, by the items that only the sampled sessions hold."""
     point = model("wsknn", **{"m": 1, "n": 50, "seen": "drop-session", "fallbacks": False, **changes})
     return {each.item_id for each in engine.ask(point, items=query.split())}
 
 
 @pytest.fixture
 def shelves() -> Engine:
-    """Each session has an item of its own name; the later in the list, the newer."""
+    """Each session has an item of its own name; later ones are newer."""
     engine = Engine(type_weights={"cart": 3.0, "purchase": 2.0})
-    visits = [("many", "tea cup pot"), ("cart", "tea"), ("bought", "tea"), ("new", "tea")]
+    log = [("many", "tea cup pot"), ("cart", "tea"), ("bought", "tea"), ("new", "tea")]
     kinds = {"cart": "cart", "bought": "purchase"}
     engine.apply(
         [
             Event(name, item, time * 1_000 + place, kinds.get(name, "view"))
-            for time, (name, items) in enumerate(visits)
+            for time, (name, items) in enumerate(log)
             for place, item in enumerate([*items.split(), name])
         ]
     )
@@ -281,26 +281,26 @@ def shelves() -> Engine:
 
 
 def test_the_sample_is_the_newest_the_most_alike_or_the_heaviest(shelves: Engine) -> None:
-    """Whichever `sampling` says."""
+    """As `sampling` says."""
     assert {"new"} == sampled(shelves, "tea cup pot")
     assert {"many"} == sampled(shelves, "tea cup pot", sampling="common-items")
     assert {"cart"} == sampled(shelves, "tea cup pot", sampling="weighted-events")
 
 
 def test_a_purchase_makes_its_session_heavier(shelves: Engine) -> None:
-    """By the bonus, once, however heavy its events are."""
+    """By the bonus, once, whatever its events weigh."""
     heavier = {"sampling": "weighted-events", "bonus_type": "purchase"}
     assert {"cart"} == sampled(shelves, "tea", **heavier, bonus=0.9)
     assert {"bought"} == sampled(shelves, "tea", **heavier, bonus=1.1)
 
 
-def test_of_sessions_that_are_equal_the_newer_is_sampled(shelves: Engine) -> None:
+def test_of_equal_sessions_the_newer_is_sampled(shelves: Engine) -> None:
     """All share one item with the query."""
     assert {"new"} == sampled(shelves, "tea", sampling="common-items")
 
 
 def test_a_random_sample_is_drawn_by_the_seed_alone() -> None:
-    """The same for the same seed, in whatever order the sessions came; another for another; each is drawn by some."""
+    """In whatever order sessions came; other seeds draw other samples, and each session is drawn by some."""
     events = [Event(f"s{i}", item, i) for i in range(20) for item in ("tea", f"i{i}")]
     forth, back = Engine(), Engine()
     forth.apply(events)

@@ -1,4 +1,4 @@
-"""What decoding promises: which event comes of which record, and which reason of which fault."""
+"""Decoding: which event comes of which record, and which reason of which fault."""
 
 import base64
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def record(**fields: object) -> bytes:
 
 
 def time_of(value: object, unit: str = "ms", time_format: str | None = None) -> int:
-    """Read through JSON and through a row, which must agree."""
+    """Read a time through JSON and through a row, which must agree."""
     rules = DecodeRules(timestamp_unit=unit, timestamp_format=time_format)
     raw = value if isinstance(value, bytes) else msgspec.json.encode(value)
     event = EventDecoder(rules).decode(b'{"session_id":"s","item_id":"i","timestamp":%s}' % raw)
@@ -55,13 +55,13 @@ def time_reason(value: object, unit: str = "ms", time_format: str | None = None)
 
 
 def test_a_full_record_is_read_whole() -> None:
-    """Every field arrives, and keys that are not ours are passed over."""
+    """Every field is read, and unknown keys are ignored."""
     data = record(type="cart", event_id="e1", user_id="u1", colour="red", deep={"a": [1]})
     assert Event("s", "i", NOW, "cart", "e1", "u1") == EventDecoder(RULES).decode(data, NOW)
 
 
 def test_optional_fields_may_be_absent_null_or_empty() -> None:
-    """All three mean: not known."""
+    """All three mean: no value."""
     bare = EventDecoder().decode(record())
     assert Event("s", "i", NOW, "view", None, None) == bare
     assert bare == EventDecoder().decode(record(type=None, event_id=None, user_id=None))
@@ -69,7 +69,7 @@ def test_optional_fields_may_be_absent_null_or_empty() -> None:
 
 
 def test_whole_numbers_are_ids_by_their_decimal_text() -> None:
-    """Many logs number their items; 0 is an id like any other, as is one beyond 64 bits."""
+    """Many logs number their items; 0 is a valid id, as is one beyond 64 bits."""
     event = EventDecoder().decode(record(session_id=-5, item_id=0, event_id=0, user_id=7, type=3))
     assert Event("-5", "0", NOW, "3", "0", "7") == event
     big = EventDecoder().decode(b'{"session_id":%d,"item_id":1,"timestamp":5}' % 2**70)
@@ -137,18 +137,18 @@ REFUSED = {
 
 @pytest.mark.parametrize(("reason", "data"), [(reason, data) for reason, cases in REFUSED.items() for data in cases])
 def test_each_fault_has_its_reason(reason: Reason, data: bytes) -> None:
-    """A bad record is refused under exactly this code."""
+    """An invalid record is rejected under exactly this code."""
     assert reason == reason_of(data)
 
 
 def test_every_reason_is_tested() -> None:
-    """The others are given by the engine, by requests, by tables of text and by public logs."""
+    """The engine, requests, tables of text and public logs give the others."""
     elsewhere = {Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_FIELD, Reason.NOT_A_ROW, Reason.NOT_AN_EVENT}
     assert set(Reason) == REFUSED.keys() | elsewhere
 
 
 def test_rows_are_refused_for_the_same_reasons() -> None:
-    """A fault in a row of a table has the code that it has in JSON."""
+    """A fault in a row of a table has the same code as in JSON."""
     good = {"session_id": "s", "item_id": "i", "timestamp": "5"}
     cases: dict[Reason, dict[str, object]] = {
         Reason.MISSING_FIELD: {"item_id": None},
@@ -175,14 +175,14 @@ def test_a_message_names_the_field_by_both_names() -> None:
 
 
 def test_the_limit_of_the_future_is_the_callers_clock() -> None:
-    """At the limit is not beyond it, and without a clock nothing is in the future."""
+    """A time at the limit is not beyond it, and without a clock no time is in the future."""
     decoder = EventDecoder(RULES)
     assert Event("s", "i", NOW + 60_000) == decoder.decode(record(timestamp=NOW + 60_000), NOW)
     assert Event("s", "i", NOW * 2) == decoder.decode(record(timestamp=NOW * 2))
 
 
 def test_fields_are_found_under_the_logs_names() -> None:
-    """The mapping holds for both ways in; the names it replaces mean nothing any more."""
+    """For JSON and for rows; the names that are replaced have no meaning any more."""
     fields = FieldMap.parse(["session_id=SessionId", "item_id=ItemId", "timestamp=Time", "type=a=b"])
     decoder = EventDecoder(DecodeRules(fields=fields))
     data = b'{"SessionId":"s","ItemId":"i","Time":5,"a=b":"cart","session_id":"other"}'
@@ -192,7 +192,7 @@ def test_fields_are_found_under_the_logs_names() -> None:
 
 
 def test_one_key_may_feed_two_fields() -> None:
-    """Where every user has one session, the user is the session."""
+    """For example if every user has one session."""
     decoder = EventDecoder(DecodeRules(fields=FieldMap(session_id="who", user_id="who")))
     data = b'{"who":7,"item_id":"i","timestamp":5}'
     assert Event("7", "i", 5, user_id="7") == decoder.decode(data)
@@ -200,7 +200,7 @@ def test_one_key_may_feed_two_fields() -> None:
 
 @pytest.mark.parametrize("pair", ["session_id", "session_id=", "visit=x", "=x"])
 def test_a_wrong_mapping_is_a_wrong_setting(pair: str) -> None:
-    """It stops the start, naming what was given."""
+    """It stops the start, and the error names what was given."""
     with pytest.raises(SettingsError, match="found"):
         FieldMap.parse([pair])
 
@@ -218,7 +218,7 @@ def test_sessions_from_users_need_a_user_and_read_no_session() -> None:
 
 
 def test_forgetting_is_an_event_type_of_its_own() -> None:
-    """It needs a session or a user, and is let in whatever the types are."""
+    """It needs a session or a user, and is accepted whatever types are."""
     decoder = EventDecoder(RULES)
     assert Forget(session_id="s") == decoder.decode(b'{"type":"forget","session_id":"s"}')
     assert Forget(user_id="7") == decoder.decode(b'{"type":"forget","user_id":7}')
@@ -261,13 +261,13 @@ def test_forgetting_is_an_event_type_of_its_own() -> None:
     ],
 )
 def test_times_are_read_exactly(unit: str, written: object, millis: int) -> None:
-    """To the millisecond, halves up, through no float."""
+    """To the millisecond, halves up, without floats."""
     assert millis == time_of(written, unit)
 
 
 @pytest.mark.parametrize("millis", [1, 999, 1_592_337_718_001, 1_592_337_718_123, 253_402_300_799_999])
 def test_a_float_of_seconds_gives_back_its_millisecond(millis: int) -> None:
-    """What a writer made by dividing by 1000 is read back as it was."""
+    """A time that was divided by 1000 is read back exactly."""
     assert millis == time_of(millis / 1000, "s")
     row = {"session_id": "s", "item_id": "i", "timestamp": millis / 1000}
     event = EventDecoder(DecodeRules(timestamp_unit="s")).decode_row(row)
@@ -295,20 +295,20 @@ def test_a_float_of_seconds_gives_back_its_millisecond(millis: int) -> None:
         ("iso", 5, Reason.WRONG_TYPE),
     ],
 )
-def test_times_that_are_none_are_refused(unit: str, written: object, reason: Reason) -> None:
+def test_invalid_times_are_refused(unit: str, written: object, reason: Reason) -> None:
     """Out of range, negative and unreadable are three reasons."""
     rules = DecodeRules(timestamp_unit=unit)
     assert reason == reason_of(record(timestamp=written), rules)
 
 
 def test_a_unit_too_coarse_is_hinted_at() -> None:
-    """Milliseconds read as seconds lie beyond the year 9999, and the message says which to try."""
+    """Milliseconds read as seconds are beyond the year 9999, and the message says which unit to try."""
     with pytest.raises(DecodeError, match="set the unit to ms"):
         EventDecoder(DecodeRules(timestamp_unit="s")).decode(record())
 
 
-def test_a_format_of_ones_own() -> None:
-    """strptime's, in English, UTC where it names no offset."""
+def test_a_format_may_be_set() -> None:
+    """As in strptime, in English, UTC if it has no offset."""
     assert 1_592_337_718_000 == time_of("16/Jun/2020:22:01:58 +0200", "ms", "%d/%b/%Y:%H:%M:%S %z")
     assert 1_592_337_718_000 == time_of("16.06.2020 20:01:58", "ms", "%d.%m.%Y %H:%M:%S")
     assert Reason.BAD_TIME == time_reason("16.06.2020", "ms", "%d.%m.%Y %H:%M:%S")
@@ -316,8 +316,8 @@ def test_a_format_of_ones_own() -> None:
 
 
 @pytest.mark.parametrize("bad", ["%c", "%x", "%Y %Z", "plain", "%Y %"])
-def test_formats_that_ask_the_machine_are_refused(bad: str) -> None:
-    """The locale and the local time zone would make the same log another state elsewhere."""
+def test_formats_that_depend_on_the_machine_are_refused(bad: str) -> None:
+    """With the locale or the local time zone the same log would leave different states."""
     with pytest.raises(SettingsError, match="timestamp_format"):
         EventDecoder(DecodeRules(timestamp_format=bad))
 
@@ -330,7 +330,7 @@ def test_an_unknown_unit_is_a_wrong_setting() -> None:
 
 @pytest.mark.parametrize("unit", ["ms", "s", "us", "iso"])
 def test_a_datetime_is_a_time_in_every_unit(unit: str) -> None:
-    """A typed column of a table knows its own unit."""
+    """A typed column of a table has its own unit."""
     moment = datetime(2020, 6, 16, 20, 1, 58, 500, tzinfo=UTC)
     for value in (moment, moment.replace(tzinfo=None)):
         row = {"session_id": "s", "item_id": "i", "timestamp": value}
@@ -339,7 +339,7 @@ def test_a_datetime_is_a_time_in_every_unit(unit: str) -> None:
 
 
 def test_a_request_is_read_whole() -> None:
-    """Every parameter arrives; numbers are ids as in events."""
+    """Every parameter is read; ids may be numbers, as in events."""
     data = (
         b'{"request_id":1,"session_id":"s","items":["a",2],"n":5,"exclude":["x"],"m":500,"k":100,'
         b'"last":4,"seen":"keep","preset":"stan","fallbacks":false}'
@@ -369,14 +369,14 @@ def test_a_request_is_read_whole() -> None:
     ],
 )
 def test_a_bad_request_is_refused_with_its_reason(reason: Reason, data: bytes) -> None:
-    """The same codes as events, and one more: a field that a request does not have."""
+    """With the codes of events, and one more: an unknown field."""
     with pytest.raises(DecodeError) as caught:
         RequestDecoder().decode(data)
     assert reason == caught.value.reason
 
 
 def test_an_unknown_field_of_a_request_is_named() -> None:
-    """And the known ones listed."""
+    """With the list of known ones."""
     with pytest.raises(DecodeError, match=r"'count' is not a field.*there are request_id"):
         RequestDecoder().decode(b'{"session_id":"s","count":5}')
 
@@ -400,7 +400,7 @@ def test_an_answer_is_one_line_of_json() -> None:
 
 
 def test_a_tombstone_forgets_the_session_of_its_key() -> None:
-    """Or the user, where sessions are cut from users."""
+    """Or the user, if sessions are cut from users."""
     assert Forget(session_id="s1") == EventDecoder().decode_tombstone(b"s1")
     assert Forget(user_id="u1") == EventDecoder(DecodeRules(session_from_user=True)).decode_tombstone(b"u1")
 
@@ -414,8 +414,8 @@ def test_a_tombstone_forgets_the_session_of_its_key() -> None:
         (Reason.TOO_LARGE, b"s" * 600),
     ],
 )
-def test_a_tombstone_of_nobody_is_refused(reason: Reason, key: bytes | None) -> None:
-    """It is a bad record like others."""
+def test_a_tombstone_without_a_key_is_refused(reason: Reason, key: bytes | None) -> None:
+    """It is an invalid record like others."""
     with pytest.raises(DecodeError) as caught:
         EventDecoder().decode_tombstone(key)
     assert reason == caught.value.reason
@@ -423,7 +423,7 @@ def test_a_tombstone_of_nobody_is_refused(reason: Reason, key: bytes | None) -> 
 
 @pytest.mark.parametrize("original", [b"", b"plain", "žluťoučký".encode(), b"\xff\x00", b'{"a":1}'])
 def test_a_dead_letter_keeps_the_original_bytes(original: bytes) -> None:
-    """As text where they are text, else in base64."""
+    """As text if they are text, else in base64."""
     line = encode_dead_letter(Reason.NOT_JSON, "why", original, "clicks.jsonl", 0, 17)
     letter = msgspec.json.decode(line, type=DeadLetter)
     assert original == letter.original

@@ -1,4 +1,4 @@
-"""Explanations as a user meets them: what is told, what is summed up, what is hidden, and what it is in JSON."""
+"""Explanations as a user sees them: what is listed, summed up and hidden, and their JSON."""
 
 import msgspec
 import numpy as np
@@ -24,14 +24,14 @@ from stream_rec.core.limits import Limits
 from stream_rec.core.model import EXPLAINED, PRESETS, AnsweredQuery, Explaining, Names, ScoredItem, changed, explain
 from stream_rec.library import Recommender
 
-LARGEST_RECORD = 1_000_000  # what a Kafka topic takes unless told otherwise, nearly
+LARGEST_RECORD = 1_000_000  # nearly what a Kafka topic takes by default
 ONE_NEIGHBOUR = changed(PRESETS["vmis-knn"], k=1)
 
 
-def engine_of(*visits: str, model: object = "vmis-knn") -> Engine:
-    """One that has seen sessions s0, s1, ..., each written as its items, one event a millisecond."""
+def engine_of(*sessions: str, model: object = "vmis-knn") -> Engine:
+    """Return an engine with the sessions s0, s1, ..., each given by its items, one event a millisecond."""
     engine = Engine(model)  # type: ignore[arg-type]  # a preset or a model
-    pairs = [(f"s{number}", item) for number, items in enumerate(visits) for item in items.split()]
+    pairs = [(f"s{number}", item) for number, items in enumerate(sessions) for item in items.split()]
     engine.apply([Event(session, item, time) for time, (session, item) in enumerate(pairs)])
     return engine
 
@@ -57,8 +57,8 @@ def test_the_factors_of_a_score_by_hand() -> None:
     assert (-1, 0.5) == (before.distance, before.direction)
 
 
-def test_fallbacks_tell_their_counts() -> None:
-    """What followed the last item says after which and how often; what is popular how much."""
+def test_fallbacks_name_their_counts() -> None:
+    """A follower names the item before it and how often; a popular item its count."""
     engine = engine_of("p x z", "x y", "q q", model=ONE_NEIGHBOUR)
     reasons = {each.item_id: each.why for each in engine.recommend(items=["x"], explain=True)}
     assert isinstance(reasons["y"], ByNeighbours)
@@ -67,14 +67,14 @@ def test_fallbacks_tell_their_counts() -> None:
 
 
 def test_sequential_rules_have_their_share() -> None:
-    """As many sessions as the rule was found in; without neighbours the rules are all there is."""
+    """With the number of sessions with the rule; without neighbours rules are all there is."""
     engine = engine_of("x y", "x y", "x", model=changed(PRESETS["default"], rules=1.0))
     (item,) = engine.recommend("s2", explain=True)
     assert ByNeighbours(2.0, [], 1.0, rules=Ruled("x", 2, 2.0, 2.0)) == item.why
 
 
-def test_the_rest_is_summed_up() -> None:
-    """Beyond as many neighbours and shared items as are listed, the largest shares and the newest items first."""
+def test_what_is_not_listed_is_summed_up() -> None:
+    """The largest shares and the newest items are listed, up to the limit of neighbours and shared items."""
     engine = engine_of("a b c", "a b c", "b c", "a b")
     point = changed(PRESETS["vmis-knn"], seen="drop-session")
     (whole,) = engine.ask(point, session_id="s3", how=Explaining(most=None))
@@ -88,7 +88,7 @@ def test_the_rest_is_summed_up() -> None:
 
 
 def test_sessions_can_be_hidden() -> None:
-    """Other visitors' ids are theirs; all else is told."""
+    """The ids of other visitors' sessions are private; all else is listed."""
     engine = engine_of("a b", "a b", "a")
     shown, hidden = engine.answer(
         [Request(session_id="s2", explain=True), Request(session_id="s2", explain=True, hide_sessions=True)]
@@ -103,8 +103,8 @@ def test_sessions_can_be_hidden() -> None:
     ]
 
 
-def test_who_does_not_ask_is_told_nothing() -> None:
-    """Not a byte of an answer changes, whatever was explained before; `hide_sessions` alone explains nothing."""
+def test_an_answer_is_explained_only_on_request() -> None:
+    """Not a byte of other answers changes, whatever was explained before; `hide_sessions` alone explains nothing."""
     engine = engine_of("a b", "a b", "a")
     before = encode_answer(engine.answer([Request(session_id="s2")])[0])
     engine.answer([Request(session_id="s2", explain=True)])
@@ -114,7 +114,7 @@ def test_who_does_not_ask_is_told_nothing() -> None:
 
 
 def test_an_explained_answer_is_json_that_reads_back() -> None:
-    """Kinds are told apart by `kind`; what does not apply is left out."""
+    """`kind` distinguishes the kinds; a field that does not apply is left out."""
     engine = engine_of("p x z", "x y", "q q", model=changed(PRESETS["default"], k=1))
     (answer,) = engine.answer([Request(items=("x",), explain=True)])
     line = encode_answer(answer)
@@ -123,8 +123,8 @@ def test_an_explained_answer_is_json_that_reads_back() -> None:
     assert b"boost" not in line
 
 
-def test_a_request_may_ask_for_it() -> None:
-    """By a field; null and false mean no."""
+def test_a_request_asks_for_an_explanation_by_a_field() -> None:
+    """Null and false mean no."""
     read = RequestDecoder().decode
     assert Request(session_id="s", explain=True) == read(b'{"session_id":"s","explain":true}')
     assert Request(session_id="s", hide_sessions=True) == read(b'{"session_id":"s","hide_sessions":true}')
@@ -132,7 +132,7 @@ def test_a_request_may_ask_for_it() -> None:
 
 
 def test_a_boost_is_one_more_factor() -> None:
-    """What multiplies a score multiplies each share, and a fallback's count is told without it."""
+    """It multiplies each share as it multiplies the score; the count of a fallback excludes it."""
     engine = engine_of("p x z", "x y", "q q", model=ONE_NEIGHBOUR)
     plainly = engine.recommend(items=["x"], explain=True)
     number = {each.item_id: engine.items.find(each.item_id) or 0 for each in plainly}
@@ -141,21 +141,21 @@ def test_a_boost_is_one_more_factor() -> None:
     sources = {"neighbours": 0, "followed": 1, "popular": 2}
     scored = [ScoredItem(number[each.item_id], 3.0 * each.score, sources[each.source]) for each in plainly]
     names = Names(engine.items.names, engine.sessions.ids.names)
-    told = {
+    explained = {
         each.item_id: why
-        for each, why in zip(plainly, explain(engine.index, names, asked, scored, Explaining()), strict=True)
+        for each, why in zip(plainly, explain(engine.index.view, names, asked, scored, Explaining()), strict=True)
     }
-    boosted, before = told["y"], by_neighbours(plainly[0])
+    boosted, before = explained["y"], by_neighbours(plainly[0])
     assert isinstance(boosted, ByNeighbours)
     assert boosted.boost == 3.0
     assert pytest.approx(3.0 * before.total) == boosted.total
     assert pytest.approx(3.0 * before.neighbours[0].share) == boosted.neighbours[0].share
-    assert ByTheLast("x", 1, boost=3.0) == told["z"]
-    assert ByPopularity(2.0, 86_400_000, boost=3.0) == told["q"]
+    assert ByTheLast("x", 1, boost=3.0) == explained["z"]
+    assert ByPopularity(2.0, 86_400_000, boost=3.0) == explained["q"]
 
 
-def test_a_long_answer_stays_a_record_that_a_topic_takes() -> None:
-    """The first items are explained, with so many neighbours and shared items that an answer has less than 1 MB."""
+def test_a_long_explained_answer_fits_into_a_record() -> None:
+    """Only the first items are explained, with few enough neighbours and shared items to stay below 1 MB."""
     limits = Limits(retention_ms=None, max_session_events=400)
     engine = Engine(changed(PRESETS["sknn"], last=200, n=200, seen="drop-session"), limits=limits)
     engine.apply(
@@ -171,8 +171,8 @@ def test_a_long_answer_stays_a_record_that_a_topic_takes() -> None:
     assert 300_000 < len(encode_answer(answer)) < LARGEST_RECORD
 
 
-def test_sessions_at_rest_are_explained_alike() -> None:
-    """By a flag, or by how much is wanted."""
+def test_the_library_explains_by_a_flag_or_by_options() -> None:
+    """In the same way as requests."""
     recommender = Recommender("sknn").fit({"s": (["a", "b"], [1, 2]), "t": (["a", "b"], [3, 4])})
     (item,) = recommender.recommend(items=["a"], explain=True)
     (brief,) = recommender.recommend(items=["a"], explain=Explaining(most=1))

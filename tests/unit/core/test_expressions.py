@@ -1,4 +1,4 @@
-"""The language of filters: what is read, what is refused and where, and what holds of whole catalogues."""
+"""The language of filters: what is parsed, what is refused and where, and what holds for whole catalogues."""
 
 import pickle
 
@@ -44,13 +44,13 @@ from stream_rec.core.expressions import (
         ("attributes.colour >= 'b'", Compared("attributes.colour", ">=", "b")),
     ],
 )
-def test_what_is_written_is_read(text: str, expected: Expression) -> None:
-    """`and` binds closer than `or`, `not` closer than both; words may be in capitals."""
+def test_an_expression_is_parsed(text: str, expected: Expression) -> None:
+    """`and` binds closer than `or`, `not` closer than both; keywords may be in capitals."""
     assert expected == parse(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "position", "told"),
+    ("text", "position", "message"),
     [
         ("", 1, "expected a field's name, not, or (, found the end"),
         ("price <", 8, "expected a value"),
@@ -78,19 +78,19 @@ def test_what_is_written_is_read(text: str, expected: Expression) -> None:
         ("a in (" + ",".join("1" * 1 for _ in range(1500)) + ")", 2005, "at most 1000 fields and values"),
     ],
 )
-def test_what_is_no_expression_is_refused_with_its_place(text: str, position: int, told: str) -> None:
+def test_an_invalid_expression_is_refused_with_the_position(text: str, position: int, message: str) -> None:
     """The message names the character, what was expected there, and what was found."""
     with pytest.raises(ExpressionError) as caught:
         parse(text)
     assert position == caught.value.position
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).startswith(f"at character {position}: ")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301  # our own
 
 
 @given(st.text(max_size=60) | st.text(alphabet="ab12<>=!()'\"`,. \\andortiucs", max_size=40))
-def test_whatever_is_typed_is_read_or_refused(text: str) -> None:
-    """With no other error, at a place within the text or right behind it."""
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    """With no other error, at a position in the text or right after it."""
     position = 1
     try:
         parse(text)
@@ -127,10 +127,10 @@ expressions = st.recursive(
 
 
 @given(expressions, st.tuples(*map(catalogue_item, ITEMS[:5])), st.tuples(*map(catalogue_item, ITEMS[3:7])))
-def test_columns_say_what_each_item_would(
+def test_a_filter_over_columns_is_that_over_each_item(
     expression: Expression, items: tuple[CatalogueItem, ...], later: tuple[CatalogueItem, ...]
 ) -> None:
-    """All rows at once as one by one, in a first version and in one that was patched."""
+    """In a first version and in a patched one."""
     first = Catalogue(items)
     for version in (first, first.changed({item.id: item for item in later} | {items[0].id: None})):
         expected = [passes(expression, version.get(name)) for name in ITEMS if version.row(name)]
@@ -140,15 +140,15 @@ def test_columns_say_what_each_item_would(
 
 
 def test_a_missing_field_compares_false() -> None:
-    """With whatever it is compared, `!=` and `not in` too; only `not` around it is true."""
+    """In every comparison, `!=` and `not in` too; only `not` around it is true."""
     catalogue = Catalogue([CatalogueItem("a")])
     for text in ("price = 1", "price != 1", "price < 1", "price not in (1)", "tags contains 'a'", "price"):
         assert [False, False] == holds(parse(text), catalogue).tolist()
         assert [True, True] == holds(parse(f"not ({text})"), catalogue).tolist()
 
 
-def test_text_that_is_written_like_a_number_compares_with_numbers() -> None:
-    """Tables have text only; `007` stays a text too."""
+def test_text_in_the_form_of_a_number_compares_with_numbers() -> None:
+    """Tables have only text; `007` also stays a text."""
     catalogue = Catalogue([CatalogueItem("a", others={"size": "007", "old": "True"})])
     for text in ("size = 7", "size = '007'", "size < 8", "old", "old = true"):
         assert holds(parse(text), catalogue)[1], text

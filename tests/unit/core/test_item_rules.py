@@ -1,4 +1,4 @@
-"""Rules as those see them who ask the engine: what is refused, what a request may change, and what costs nothing."""
+"""Rules as a caller of the engine sees them: what is refused, what a request may change, and what is free."""
 
 import itertools
 
@@ -18,8 +18,8 @@ CATALOGUE = Catalogue(
 )
 
 
-def engine(held: Rules | None = None) -> Engine:
-    made = Engine("vmis-knn", rules=held)
+def engine(rules: Rules | None = None) -> Engine:
+    made = Engine("vmis-knn", rules=rules)
     made.apply([Event(f"s{j // 3}", f"i{j * 5 % 12}", j) for j in range(60)])
     made.set_catalogue(CATALOGUE)
     return made
@@ -30,8 +30,8 @@ def ids(made: Engine, **asked: object) -> list[str]:
     return [each.item_id for each in answer.items]
 
 
-def test_a_request_narrows_and_does_not_widen() -> None:
-    """Lists and filters of both hold; its own bound and category take the place of the settings'."""
+def test_a_request_narrows_the_standing_rules() -> None:
+    """Lists and filters of both hold; its own cap and category replace those of the settings."""
     made = engine(Rules(filter="price < 11", deny=frozenset({"i0"}), max_per_category=1, same_category=True))
     assert not {"i11", "i0", "i4"} & set(ids(made, filter="price >= 0", max_per_category=9))
     assert 1 == len(ids(made))
@@ -42,7 +42,7 @@ def test_a_request_narrows_and_does_not_widen() -> None:
 
 
 def test_a_boost_multiplies_the_score_before_items_are_ranked() -> None:
-    """Settings' and request's both; fallbacks too."""
+    """Those of the settings and of the request both; for fallbacks too."""
     made = engine(Rules(boosts={"price < 2": 2.0}))
     plain = {each.item_id: each.score for each in engine().answer([Request(session_id="s1")])[0].items}
     (answer,) = made.answer([Request(session_id="s1", boost={'category = "b"': 3.0})])
@@ -54,8 +54,8 @@ def test_a_boost_multiplies_the_score_before_items_are_ranked() -> None:
         assert each.score == plain[each.item_id] * factor
 
 
-def test_what_cannot_be_is_refused_by_name() -> None:
-    """Expressions that are none, more boosts than fit, and rules without a catalogue."""
+def test_invalid_rules_are_refused_by_name() -> None:
+    """Invalid expressions, too many boosts, and rules that need a catalogue if there is none."""
     made = engine(Rules(boosts={f"price > {j}": 1.5 for j in range(10)}))
     with pytest.raises(SettingsError, match="filter: 'price <' is no expression: at character 8"):
         ids(made, filter="price <")
@@ -71,7 +71,7 @@ def test_what_cannot_be_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "told"),
+    ("record", "message"),
     [
         (b'{"session_id":"s","filter":"price <"}', "filter: at character 8: expected a value"),
         (b'{"session_id":"s","filter":""}', "filter"),
@@ -82,11 +82,11 @@ def test_what_cannot_be_is_refused_by_name() -> None:
         (b'{"session_id":"s","same_category":1}', "same_category"),
     ],
 )
-def test_a_request_with_wrong_rules_is_refused_by_the_field(record: bytes, told: str) -> None:
-    """With what was expected."""
+def test_a_request_with_invalid_rules_is_refused_by_field(record: bytes, message: str) -> None:
+    """The error says what was expected."""
     with pytest.raises(DecodeError) as caught:
         RequestDecoder().decode(record)
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_request_brings_its_rules() -> None:
@@ -99,8 +99,8 @@ def test_a_request_brings_its_rules() -> None:
     ) == request  # fmt: skip
 
 
-def test_many_requests_are_one_call_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as have the same parameters, each with rules of its own."""
+def test_requests_with_equal_parameters_are_one_kernel_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with rules of its own."""
     made = engine()
     calls = []
     real = made.index.ask_many
@@ -126,7 +126,7 @@ def test_many_requests_are_one_call_of_the_kernel(monkeypatch: pytest.MonkeyPatc
 
 
 def test_changes_of_the_catalogue_hold_for_items_that_come_later() -> None:
-    """An item that nobody has clicked yet, and one that is no longer retained and comes back."""
+    """For an item without events so far, and for one that was evicted and comes back."""
     made = engine()
     off = CATALOGUE.changed({"late": CatalogueItem("late", available=False)})
     made.set_catalogue(off)
@@ -140,8 +140,8 @@ def test_changes_of_the_catalogue_hold_for_items_that_come_later() -> None:
     assert "late" not in ids(made)
 
 
-def test_rule_sets_are_kept_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And made anew when the catalogue changes."""
+def test_rule_sets_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the catalogue changes."""
     made = engine()
     compiled: list[str] = []
     real = holds
@@ -159,8 +159,8 @@ def test_rule_sets_are_kept_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -
     assert 3 == len(compiled)
 
 
-def test_explained_requests_keep_the_rules_and_tell_of_boosts() -> None:
-    """Shares add up to the score that was multiplied; with others that are not explained in one batch."""
+def test_explained_requests_keep_the_rules_and_show_boosts() -> None:
+    """Shares add up to the boosted score; also in a batch with requests that are not explained."""
     made = engine(Rules(boosts={"price < 2": 2.0}))
     asked = Request(session_id="s1", filter="price < 10", boost={"price > 3": 3.0})
     explained, plain = made.answer([msgspec.structs.replace(asked, explain=True), asked])

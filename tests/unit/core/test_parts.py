@@ -1,4 +1,4 @@
-"""The small parts under the engine: arithmetic, id numbers, the time order, and how kernels are compiled."""
+"""The small parts under the engine: arithmetic, ordinals, the eviction queue, and how kernels are compiled."""
 
 import math
 from pathlib import Path
@@ -17,7 +17,7 @@ from stream_rec.core.events import Event
 from stream_rec.core.ids import IdTable
 from stream_rec.core.index import exp, ln
 from stream_rec.core.index.kernel import entries
-from stream_rec.core.session_store import OPEN_AT_ONCE, SessionStore, TimeOrder
+from stream_rec.core.session_store import OPEN_AT_ONCE, EvictionQueue, SessionStore
 
 
 @given(st.floats(1e-300, 1e300))
@@ -33,14 +33,14 @@ def test_exp_is_right_to_the_last_bits(x: float) -> None:
 
 
 def test_exact_values_of_the_arithmetic() -> None:
-    """What ties depend on: nothing for one, one for nothing, nothing for long ago."""
+    """Ties depend on them: ln(1) = 0, exp(0) = 1, and exp of a long time ago is 0."""
     assert ln(1.0) == 0.0
     assert exp(0.0) == 1.0
     assert exp(-1e9) == 0.0
 
 
-def test_ids_keep_their_numbers_and_released_numbers_are_used_again() -> None:
-    """Arrays stay as short as the live names are many."""
+def test_names_keep_their_ordinals_and_released_ones_are_used_again() -> None:
+    """Arrays stay as short as the number of live names allows."""
     table = IdTable()
     assert table.intern(["a", "b", "a"]) == ([0, 1, 0], [0, 1])
     table.release([0])
@@ -56,45 +56,39 @@ def test_ids_keep_their_numbers_and_released_numbers_are_used_again() -> None:
     st.integers(1, 3),
     st.integers(1, 40),
 )
-def test_the_time_order_hands_out_the_oldest_first(drawn: list[tuple[int, int]], parts: int, at_least: int) -> None:
-    """By (time, hash), each once, and everything filed before the limit."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stream_rec.core.session_store.OPEN_AT_LEAST", at_least)
-        _check_order(drawn, parts)
-
-
-def _check_order(drawn: list[tuple[int, int]], parts: int) -> None:
-    order = TimeOrder(retention_ms=20_000)
+def test_the_eviction_queue_yields_the_oldest_first(drawn: list[tuple[int, int]], parts: int, at_least: int) -> None:
+    """Sessions come by (time, hash), each once, and all that were queued before the limit."""
+    queue = EvictionQueue(retention_ms=20_000, open_at_least=at_least)
     hashes = np.array([tie for _, tie in drawn], np.uint64)
     times = np.array([time for time, _ in drawn], np.int64)
     for part in np.array_split(np.arange(len(drawn), dtype=np.int32), parts):
-        order.file(part, times[part])
-    order._check()
-    assert len(order) == len(drawn)
+        queue.add(part, times[part])
+    queue._check()
+    assert len(queue) == len(drawn)
     taken: list[int] = []
-    while len(order):
-        assert order.next_time <= times[[slot for slot in range(len(drawn)) if slot not in taken]].min()
-        slots, filed, limit = order.take_oldest(hashes)
-        assert filed.tolist() == times[slots].tolist()
-        assert all(times[slot] >= limit for slot in range(len(drawn)) if slot not in {*taken, *slots.tolist()})
-        taken += slots.tolist()
+    while len(queue):
+        assert queue.next_time <= times[[session for session in range(len(drawn)) if session not in taken]].min()
+        sessions, queued, limit = queue.take_oldest(hashes)
+        assert queued.tolist() == times[sessions].tolist()
+        taken += sessions.tolist()
+        assert all(times[session] >= limit for session in range(len(drawn)) if session not in taken)
     assert sorted(taken) == list(range(len(drawn)))
     assert [(times[s], hashes[s]) for s in taken] == sorted(zip(times, hashes, strict=True))
 
 
 def test_a_crowded_bucket_is_opened_in_parts() -> None:
     """A million sessions within an hour must not be sorted for each eviction."""
-    order = TimeOrder(retention_ms=None)
+    queue = EvictionQueue(retention_ms=None)
     n = 3 * OPEN_AT_ONCE
-    order.file(np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int64) // 2)
-    slots, times, limit = order.take_oldest(np.zeros(n, np.uint64))
-    assert slots.size == OPEN_AT_ONCE
+    queue.add(np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int64) // 2)
+    sessions, times, limit = queue.take_oldest(np.zeros(n, np.uint64))
+    assert sessions.size == OPEN_AT_ONCE
     assert times.max() < limit
-    assert len(order) == n - OPEN_AT_ONCE
+    assert len(queue) == n - OPEN_AT_ONCE
 
 
-def test_users_and_sessions_know_each_other() -> None:
-    """A session may have several users, a user several sessions; a session that goes takes its links along."""
+def test_users_and_sessions_refer_to_each_other() -> None:
+    """A session may have several users, a user several sessions; a session that leaves takes its links along."""
     store = SessionStore(retention_ms=None)
     store.ids.intern(["s", "t"])
     store.link(0, "u")
@@ -108,7 +102,7 @@ def test_users_and_sessions_know_each_other() -> None:
 
 
 def test_the_kernels_are_compiled() -> None:
-    """No silent fall-back to interpreted loops: the twins are compared only if there are two."""
+    """There is no silent fall-back to interpreted loops, which would make the comparison with the twins void."""
     engine = Engine()
     engine.apply([Event("s", "i", 1)])
     engine.ask(engine.model, session_id="s")
@@ -118,7 +112,7 @@ def test_the_kernels_are_compiled() -> None:
 
 
 def test_without_a_folder_for_compiled_code_the_kernels_still_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Say so, and compile at every start: as in a container whose files are all read-only."""
+    """With a warning, and compiled at every start: as in a container whose files are all read-only."""
     real = numba.njit
 
     def njit(**options: Any) -> object:

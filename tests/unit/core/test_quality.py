@@ -1,4 +1,4 @@
-"""Live quality: what a figure means, by hand; how the service tells the judge; what people are told."""
+"""Live quality: figures checked by hand, how the service feeds the evaluator, and what reports show."""
 
 import math
 from contextlib import closing
@@ -15,10 +15,13 @@ from stream_rec.core.model import PRESETS, Trial, changed
 from stream_rec.core.outcome import Observation
 from stream_rec.core.quality import ModelShare, Quality, QualityReport
 from stream_rec.core.quality.report import figures
-from stream_rec.service.assembly.batch_job import build_job
-from stream_rec.service.processing.processor import Processor
+from stream_rec.service.assembly.batch_job import build_batch_job
+from stream_rec.service.batches import Batch
+from stream_rec.service.consuming.record_decoder import RecordDecoder
+from stream_rec.service.processing.processor import AnswerPolicy, Processor
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.status import StatsTaker, Status, read_status, status_lines
+from stream_rec.service.state import ServiceState
 from stream_rec.settings import load
 from stream_rec.transport.records import Record
 
@@ -40,22 +43,29 @@ def answer(session: str, *items: str, model: str = "sknn") -> Answer:
 
 
 def processor(*trials: Trial, **given: Any) -> Processor:
-    made = Processor(Engine("sknn", trials=trials), EventDecoder(), **given)
-    made.quality = Quality(made.engine.split, n=5, windows_ms=(60_000,))
-    return made
+    engine = Engine("sknn", trials=trials)
+    quality = Quality(engine.split, n=5, windows_ms=(60_000,))
+    return Processor(engine, quality=quality, policy=AnswerPolicy(**given))
 
 
-def told(quality: Quality | None) -> list[tuple[str, int, int]]:
+DECODE = RecordDecoder(EventDecoder())
+
+
+def process(made: Processor, records: list[Record]) -> None:
+    made.process_events(Batch(records, DECODE(records)))
+
+
+def counts_of(quality: Quality | None) -> list[tuple[str, int, int]]:
     """The model, its answers, and how many of them were scored."""
     assert quality is not None
     return [(each.model, each.answers, each.scored) for each in quality.report(1).windows[0].models]
 
 
 class TestFigures:
-    """Counts by rank to figures."""
+    """From counts by rank to figures."""
 
     def test_a_hit_counts_by_its_rank(self) -> None:
-        """Four answers: two misses, one at the first place, one at the fourth; one of the hits on a new item."""
+        """Four answers: two misses, a hit at rank 1 and one at rank 4; one of the hits on a new item."""
         found = figures(SHARE, 9, [2, 1, 0, 0, 1], [1, 0, 0, 0, 1], 3, 12)
         assert (9, 4, 0.5, 0.3125) == (found.answers, found.scored, found.hr, found.mrr)
         assert (2, 0.5, 0.25) == (found.novel_scored, found.hr_novel, found.coverage)
@@ -72,56 +82,56 @@ class TestFigures:
         half = 1.959964 * 0.5 / math.sqrt(100)
         assert pytest.approx([0.5 - half, 0.5 + half]) == [found.mrr_low, found.mrr_high]
 
-    def test_nothing_scored_is_not_nothing_good(self) -> None:
+    def test_without_scored_answers_there_are_no_figures(self) -> None:
         """None, not 0."""
         found = figures(SHARE, 3, [0, 0], [0, 0], 0, 0)
         assert [None] * 6 == [found.hr, found.hr_low, found.mrr, found.mrr_high, found.hr_novel, found.coverage]
 
 
-class TestShown:
-    """Answers that requests got."""
+class TestRequests:
+    """Answers to requests."""
 
-    def test_the_newest_answer_is_the_one_that_is_judged(self) -> None:
-        """And only by the next event, once."""
+    def test_the_newest_answer_is_scored(self) -> None:
+        """Only by the next event, and once."""
         made = processor(answers_events=False)
-        made.take_events([record(0, click("s", "a", 1000))])
+        process(made, [record(0, click("s", "a", 1000))])
         assert made.quality is not None
         made.quality.on_answered([answer("s", "b", "c"), answer("t", "b")])
         made.quality.on_answered([answer("s", "c", "b"), answer("s", "x", model="someone's")])
-        made.take_events([record(1, click("s", "b", 2000)), record(2, click("s", "c", 3000))])
+        process(made, [record(1, click("s", "b", 2000)), record(2, click("s", "c", 3000))])
         (found,) = made.quality.report(4).windows[0].models
         assert (3, 1, 1.0, 0.5, 0.5) == (found.answers, found.scored, found.hr, found.mrr, found.coverage)
 
-    def test_requests_count_unless_they_try_something(self) -> None:
-        """A request that names a model, a preset or its parameters is nobody's visit."""
+    def test_requests_count_unless_they_are_trials(self) -> None:
+        """A request that names a model, a preset or its parameters is not a visitor's."""
         made = processor(Trial(model=PRESETS["stan"], shadow=True), answers_events=False)
-        made.take_events([record(0, click("s", "a", 1000))])
+        process(made, [record(0, click("s", "a", 1000))])
         asks: list[dict[str, Any]] = [{}, {"n": 3}, {"model": "stan"}, {"preset": "stan"}, {"m": 9}, {"k": 9}]
         asks += [{"last": 1}, {"fallbacks": False}, {"explain": True}, {"seen": "keep"}]
-        made.take_requests([record(place, {"session_id": "s", **ask}) for place, ask in enumerate(asks)])
-        made.take_requests([record(0, {"items": ["a"]}), record(0, b"not JSON")])
-        assert [("sknn", 3, 0), ("stan", 3, 0)] == told(made.quality)
-        made.take_events([record(1, click("s", "b", 2000))])
-        assert [("sknn", 3, 1), ("stan", 3, 1)] == told(made.quality)
+        made.process_requests([record(place, {"session_id": "s", **ask}) for place, ask in enumerate(asks)])
+        made.process_requests([record(0, {"items": ["a"]}), record(0, b"not JSON")])
+        assert [("sknn", 3, 0), ("stan", 3, 0)] == counts_of(made.quality)
+        process(made, [record(1, click("s", "b", 2000))])
+        assert [("sknn", 3, 1), ("stan", 3, 1)] == counts_of(made.quality)
 
-    def test_an_expired_request_shows_nothing(self) -> None:
-        """Whoever asked has gone."""
+    def test_an_expired_request_does_not_count(self) -> None:
+        """Its answer reached no visitor."""
         made = processor(answers_events=False, request_ttl_ms=10, clock_ms=lambda: 1_000)
-        made.take_events([record(0, click("s", "a", 1000))])
+        process(made, [record(0, click("s", "a", 1000))])
         old = msgspec.structs.replace(record(0, {"session_id": "s"}), timestamp_ms=1)
-        (refused,) = made.take_requests([old]).answers
+        (refused,) = made.process_requests([old]).answers
         assert ("expired", "sknn") == (refused.reason, refused.model)
-        assert [("sknn", 0, 0)] == told(made.quality)
+        assert [("sknn", 0, 0)] == counts_of(made.quality)
 
-    def test_before_the_first_event_there_is_no_time_to_count_in(self) -> None:
-        """What is shown then is not counted."""
+    def test_an_answer_before_the_first_event_does_not_count(self) -> None:
+        """There is no event time yet to count it under."""
         made = processor(answers_events=False)
-        made.take_requests([record(0, {"session_id": "s"})])
-        assert [("sknn", 0, 0)] == told(made.quality)
+        made.process_requests([record(0, {"session_id": "s"})])
+        assert [("sknn", 0, 0)] == counts_of(made.quality)
 
 
 class TestEvents:
-    """What of the log counts."""
+    """Which events of the log count."""
 
     LOG = (
         click("s", "a", 10_000, event_id="1"),
@@ -132,80 +142,80 @@ class TestEvents:
         click("t", "b", 12_001_000),
     )
 
-    def test_what_is_not_applied_scores_nothing(self) -> None:
+    def test_an_event_that_is_not_applied_scores_nothing(self) -> None:
         """A duplicate and a late event; the other two follow an answer."""
         made = processor()
-        made.take_events([record(place, each) for place, each in enumerate(self.LOG)])
-        assert made.counts.n_duplicates == made.counts.dead["late"] == 1
-        assert [("sknn", 2, 1)] == told(made.quality), "the first two have left the window"
+        process(made, [record(place, each) for place, each in enumerate(self.LOG)])
+        assert made.counters.n_duplicates == made.counters.dead["late"] == 1
+        assert [("sknn", 2, 1)] == counts_of(made.quality), "the first two have left the window"
 
-    def test_what_others_answer_for_is_theirs_to_judge(self) -> None:
-        """A partition that has gone to another process takes its sessions' answers with it."""
+    def test_events_of_another_process_are_not_counted(self) -> None:
+        """A partition that moves to another process takes the answers of its sessions along."""
         made = processor()
         records = [record(place, click("s", item, 1000 + place)) for place, item in enumerate("abcd")]
         for each, ours in zip(records, (True, True, False, True), strict=True):
-            made.take_decoded([each], made.decode([each]), _mask(ours))
-        assert [("sknn", 3, 1)] == told(made.quality)
+            made.process_events(Batch([each], DECODE([each]), _mask(ours)))
+        assert [("sknn", 3, 1)] == counts_of(made.quality)
 
     def test_a_forgotten_session_leaves_no_answer(self) -> None:
-        """Law 7: an order in the log reaches what waits to be judged."""
+        """Law 7: an order in the log erases answers that wait for an event."""
         made = processor()
-        made.take_events([record(0, click("s", "a", 1000)), record(1, b'{"type":"forget","session_id":"s"}')])
-        made.take_events([record(2, click("s", "b", 2000))])
-        assert [("sknn", 2, 0)] == told(made.quality)
+        process(made, [record(0, click("s", "a", 1000)), record(1, b'{"type":"forget","session_id":"s"}')])
+        process(made, [record(2, click("s", "b", 2000))])
+        assert [("sknn", 2, 0)] == counts_of(made.quality)
 
     def test_a_window_holds_its_last_sixty_steps(self) -> None:
-        """Of a second each here: an answer and its items leave with their step, also from a table made anew."""
+        """Here a second each: an answer and its items leave with their step, also after the table was rebuilt."""
         for later, inside in ((59_999, True), (60_000, False)):
             made = processor()
             quality = made.quality
             assert quality is not None
-            made.take_events([record(0, click("s", "a", 120_000))])
+            process(made, [record(0, click("s", "a", 120_000))])
             quality.on_answered([answer("t", "a", "b")])
-            made.take_decoded(*_followed(made, click("u", "c", 120_000 + later)))
+            made.process_events(Batch(*_followed(made, click("u", "c", 120_000 + later))))
             for _ in range(2):
                 (found,) = quality.report(4).windows[0].models
                 assert ((2, 0.5) if inside else (0, 0.0)) == (found.answers, found.coverage)
-                quality._make_room(1 << 14)
+                quality._reserve(1 << 14)
 
-    def test_the_sessions_own_model_and_every_shadow_are_judged(self) -> None:
-        """Each by the same events."""
+    def test_the_sessions_own_model_and_every_shadow_are_scored(self) -> None:
+        """By the same events."""
         arm = Trial(model=changed(PRESETS["stan"], name="arm"), share=0.5)
         made = processor(arm, Trial(model=PRESETS["v-sknn"], shadow=True))
         log = [click(f"s{j % 20}", f"i{j % 7}", 1000 + j) for j in range(200)]
-        made.take_events([record(place, each) for place, each in enumerate(log)])
-        main, other, shadow = told(made.quality)
+        process(made, [record(place, each) for place, each in enumerate(log)])
+        main, other, shadow = counts_of(made.quality)
         assert ("v-sknn", 200, 180) == shadow
         assert (200, 180) == (main[1] + other[1], main[2] + other[2])
         in_arm = sum(made.engine.split.of(f"s{j}").name == "arm" for j in range(20))
         assert ("arm", 10 * in_arm, 9 * in_arm) == other
 
-    def test_with_sessions_cut_from_users_it_is_the_session_that_counts(self) -> None:
-        """A user's next visit does not judge the answer of the last one."""
+    def test_with_sessions_cut_from_users_answers_belong_to_a_session(self) -> None:
+        """The next visit of a user does not score the answer of the last one."""
         engine = Engine("sknn", session_gap_ms=5_000)
         quality = Quality(engine.split, windows_ms=(600_000,))
         events = [Event("", item, time, user_id="u") for item, time in (("a", 0), ("b", 1000), ("c", 60_000))]
         for event in events:
             engine.apply_and_answer([event], observation=Observation(quality, np.ones(1, np.uint8)))
-        assert [("sknn", 3, 1)] == told(quality)
+        assert [("sknn", 3, 1)] == counts_of(quality)
 
 
 def _followed(made: Processor, value: dict[str, Any]) -> Any:
-    """An event that others answer for."""
+    """An event that another process answers for."""
     records = [record(9, value)]
-    return records, made.decode(records), _mask(*[False])
+    return records, DECODE(records), _mask(*[False])
 
 
 def _mask(*values: bool) -> Any:
     return np.array(values, np.bool_)
 
 
-def test_people_are_told_a_line_a_model() -> None:
-    """Of the longest window; with one model without its name, and nothing before something was scored."""
+def test_a_report_has_a_line_for_each_model() -> None:
+    """Of the longest window; one model has no name in it, and nothing is reported before an answer is scored."""
     engine = Engine("sknn", trials=[Trial(model=PRESETS["stan"], shadow=True)])
     assert [] == quality_lines(Quality(engine.split).report(1))
     made = processor(Trial(model=PRESETS["stan"], shadow=True))
-    made.take_events([record(j, click("s", "ab"[j % 2], 1000 + j)) for j in range(11)])
+    process(made, [record(j, click("s", "ab"[j % 2], 1000 + j)) for j in range(11)])
     assert made.quality is not None
     report = made.quality.report(2)
     lines = quality_lines(report)
@@ -217,19 +227,19 @@ def test_people_are_told_a_line_a_model() -> None:
 
 
 class TestService:
-    """Where the figures come out."""
+    """Where the figures are reported."""
 
     def run(self, folder: Path, **flags: object) -> list[str]:
-        """Run over a log of a hundred clicks; return the summary."""
+        """Run over a log of a hundred events; return the summary."""
         log = [click(f"s{j % 9}", f"i{j % 4}", 1000 + j) for j in range(100)]
         (folder / "clicks.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, log)))
         given = {"events": str(folder / "clicks.jsonl"), "recommendations": str(folder / "recs.jsonl"), **flags}
-        with closing(build_job(load(flags={"models": MODELS, "output_mode": "overwrite", **given}))) as job:
+        with closing(build_batch_job(load(flags={"models": MODELS, "output_mode": "overwrite", **given}))) as job:
             job.run()
             return [line for line in job.summary() if line.startswith("quality")]
 
     def test_a_run_over_files_sums_up_each_model(self, tmp_path: Path) -> None:
-        """A line each, and the answers say whose they are."""
+        """With one line each, and the answers name their model."""
         lines = self.run(tmp_path, quality_windows=("1h",), quality_n="3", n="5")
         names = [line[15:].split(": HR@3 ")[0] for line in lines]
         assert ["default", "arm", "quiet (shadow)"] == names
@@ -237,32 +247,32 @@ class TestService:
         assert {"default", "arm"} == {each["model"] for each in answers}
 
     def test_it_can_be_switched_off(self, tmp_path: Path) -> None:
-        """And is, where nothing is answered; the cut-off is never beyond the answers' length."""
+        """It is off if no answers are given; the cut-off is never beyond the length of answers."""
         assert [] == self.run(tmp_path, quality=False)
         assert [] == self.run(tmp_path, answer="none")
         assert "HR@2 " in self.run(tmp_path, n="2")[0]
 
-    def test_the_status_tells_it(self, tmp_path: Path) -> None:
-        """Taken once a second, on the engine's thread; read back, and shown to people."""
+    def test_the_status_reports_it(self, tmp_path: Path) -> None:
+        """Computed once a second on the engine's thread, read back, and shown to people."""
         made = processor(Trial(model=PRESETS["stan"], share=0.25))
-        made.take_events([record(j, click("s", "ab"[j % 2], 1000 + j)) for j in range(11)])
+        process(made, [record(j, click("s", "ab"[j % 2], 1000 + j)) for j in range(11)])
         taker = StatsTaker(lambda: 5.0, made.quality)
         taker.idle(made.engine)
-        told = Status(
-            state="ready",
+        status = Status(
+            state=ServiceState.READY,
             at_ms=0,
             pid=1,
             generation=1,
             owned=[],
             lag={},
             commits=0,
-            counts=made.counts,
+            counts=made.counters,
             stats=taker.stats,
             last_snapshot=None,
             models=taker.models,
             quality=taker.quality,
         )
-        (tmp_path / "status").write_bytes(msgspec.json.encode(told))
-        assert told == read_status(tmp_path / "status")
-        assert [ModelShare("sknn", 0.75, shadow=False), ModelShare("stan", 0.25, shadow=False)] == told.models
+        (tmp_path / "status").write_bytes(msgspec.json.encode(status))
+        assert status == read_status(tmp_path / "status")
+        assert [ModelShare("sknn", 0.75, shadow=False), ModelShare("stan", 0.25, shadow=False)] == status.models
         assert sum(line.startswith("quality        ") for line in status_lines(tmp_path / "status")[1]) == 1

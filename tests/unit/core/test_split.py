@@ -1,4 +1,4 @@
-"""Several models over one index: who gets which, and that each answers as it would alone."""
+"""Several models over one index: which session gets which model, and that each answers as it would alone."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ LOG = [Event(f"s{j % 37}", f"i{(j * j + j // 5) % 11}", j) for j in range(400)]
 
 
 def split(*shares: float, salt: str = "stream-rec") -> Split:
-    """The main model, and `t0`, `t1`, ... with these shares."""
+    """Return the main model with trials `t0`, `t1`, ... that have these shares."""
     trials = [Trial(model=changed(PRESETS["stan"], name=f"t{j}"), share=share) for j, share in enumerate(shares)]
     return Split(PRESETS["sknn"], trials, salt)
 
@@ -33,29 +33,29 @@ class RecordingEvaluator:
         """Nothing to erase: rows hold no ids."""
 
 
-class TestWhoGetsWhich:
-    """A session's model is a function of its id, the salt and the shares."""
+class TestAssignment:
+    """The model of a session is a function of its id, the salt and the shares."""
 
     @pytest.mark.parametrize("shares", [(0.1,), (0.5, 0.25), (0.2, 0.2, 0.6), (1.0,), (0.0, 0.3)])
-    def test_shares_are_what_they_say(self, shares: tuple[float, ...]) -> None:
-        """Of many sessions, within chance; the main model has what is left."""
+    def test_shares_are_kept(self, shares: tuple[float, ...]) -> None:
+        """Within chance, over many sessions; the main model has the rest."""
         counts = np.bincount(split(*shares).served(HASHES), minlength=len(shares) + 1) / len(HASHES)
         assert [pytest.approx(share, abs=0.012) for share in (1.0 - sum(shares), *shares)] == counts.tolist()
 
     def test_it_is_the_same_everywhere(self) -> None:
-        """Written down once: another version that answers otherwise would move every session."""
+        """The expected values are fixed here: a version with others would move every session."""
         assert [0, 2, 1, 2, 0, 0, 2, 2, 0, 0] == split(0.2, 0.3).served(HASHES[:10]).tolist()
         three = split(0.2, 0.3)
         named = [three.of(f"session-{j}").name for j in range(1000)]
         assert [three.models[j].name for j in three.served(HASHES[:1000])] == named
 
-    def test_another_salt_draws_anew(self) -> None:
+    def test_another_salt_draws_independently(self) -> None:
         """A new experiment does not meet the sessions of the last one in the same groups."""
         before, after = split(0.5).served(HASHES), split(0.5, salt="spring").served(HASHES)
         assert pytest.approx(0.5, abs=0.02) == float((before == after).mean())
 
     def test_a_share_that_grows_keeps_its_sessions(self) -> None:
-        """And takes those that are new to it from the main model only, while it is the largest."""
+        """It takes new ones from the main model only, while that is the largest."""
         before, after = split(0.2).served(HASHES), split(0.3).served(HASHES)
         assert not ((before == 1) & (after != 1)).any()
         before, after = split(0.2, 0.1).served(HASHES), split(0.3, 0.1).served(HASHES)
@@ -63,7 +63,7 @@ class TestWhoGetsWhich:
 
     @pytest.mark.parametrize(("old", "new"), [((0.1, 0.4), (0.2, 0.4)), ((0.3, 0.2, 0.2), (0.3, 0.2, 0.3))])
     def test_few_sessions_move_that_need_not(self, old: tuple[float, ...], new: tuple[float, ...]) -> None:
-        """A tenth must move; of the others, those that a larger share would have claimed later."""
+        """A tenth must move; of the others, only those that a larger share would have claimed later."""
         moved = float((split(*old).served(HASHES) != split(*new).served(HASHES)).mean())
         assert 0.085 < moved < 0.15
 
@@ -111,8 +111,8 @@ class TestAnswers:
             assert engine.split.of(str(answer.session_id)).name == answer.model
             assert others[answer.model][place] == answer
 
-    def test_shadows_are_asked_only_where_somebody_looks(self, engine: Engine) -> None:
-        """Where nobody judges their answers they would be for nothing."""
+    def test_shadows_are_asked_only_for_an_observation(self, engine: Engine) -> None:
+        """Without an evaluator their answers would be useless."""
         evaluator = RecordingEvaluator()
         wanted = [place % 3 > 0 for place in range(len(LOG))]
         engine.apply_and_answer(LOG, None, wanted, Observation(evaluator, np.ones(len(LOG), np.uint8)))
@@ -123,7 +123,7 @@ class TestAnswers:
         assert list(range(2 * sum(wanted))) == used, "each answer has a row of its own"
 
     def test_requests_are_answered_by_the_sessions_model(self, engine: Engine) -> None:
-        """Its length too, unless the request says another; without a session by the main one."""
+        """With its length, unless the request has another; without a session by the main model."""
         engine.apply(LOG)
         for session in ("s0", "s1", "s2", "s3", "never seen"):
             own = engine.split.of(session)
@@ -133,7 +133,7 @@ class TestAnswers:
         assert engine.answer([Request(items=("i1",))])[0].model == "sknn"
 
     def test_a_request_may_name_a_model(self, engine: Engine) -> None:
-        """Of any session, a shadow too; one that there is not is refused by name."""
+        """For any session, a shadow too; an unknown model is refused by name."""
         engine.apply(LOG)
         named = engine.answer([Request(session_id="s1", model=name) for name in ("sknn", "arm", "v-sknn")])
         assert ["sknn", "arm", "v-sknn"] == [answer.model for answer in named]

@@ -1,6 +1,6 @@
-"""Against the package WSKNN 1.2.3: the same items and weights where its code does what it says, and where it does not.
+"""Against the package WSKNN 1.2.3: equal items and weights where its code does what it documents, and the differences.
 
-Its own settings make both models. What is right where the two differ is told in docs/explanation/wsknn.md.
+Its own settings make both models. docs/explanation/wsknn.md says what is right where the two differ.
 """
 
 import itertools
@@ -46,7 +46,7 @@ queries = st.lists(st.integers(0, 14), min_size=1, max_size=14)
 
 
 def theirs(log: Log, query: Sequence[int], **settings: Any) -> dict[str, float]:
-    """WSKNN's answer. An item of no weight is left out: see the page."""
+    """Return the answer of WSKNN, without items of weight 0: see the page."""
     made = WSKNN(**{**ALL, **ROWS, **settings})
     made.fit(dict(log))
     answer = made.recommend([list(query), list(range(len(query)))])
@@ -73,7 +73,7 @@ def near(expected: Mapping[str, float]) -> Any:
 def test_all_items_and_weights_are_equal(
     log: Log, query: list[int], weighting: str, ranking: str, sampling: str, keeps: bool
 ) -> None:
-    """Where no sample is cut off, whatever the functions, with repeats in sessions and in the query."""
+    """If no sample is cut off, for all functions, with repeats in sessions and in the query."""
     settings = {
         "weighting_func": weighting,
         "ranking_strategy": ranking,
@@ -84,7 +84,7 @@ def test_all_items_and_weights_are_equal(
 
 
 @given(logs, queries, st.sampled_from(["view", "buy", "never"]))
-def test_a_required_event_is_required_alike(log: Log, query: list[int], required: str) -> None:
+def test_a_required_event_is_required_by_both(log: Log, query: list[int], required: str) -> None:
     """Sessions without one are no neighbours."""
     assert near(theirs(log, query, required_sampling_event=required)) == ours(
         log, query, required_sampling_event=required
@@ -92,8 +92,8 @@ def test_a_required_event_is_required_alike(log: Log, query: list[int], required
 
 
 @given(logs, queries, st.integers(1, 6))
-def test_the_heaviest_sessions_are_sampled_alike(log: Log, query: list[int], size: int) -> None:
-    """Where no two sessions weigh the same: mean weights of events, of which each has its own."""
+def test_both_sample_the_heaviest_sessions(log: Log, query: list[int], size: int) -> None:
+    """If no two sessions have the same mean weight of events."""
     means = [sum(rows[3]) / len(rows[3]) for rows in log.values()]
     assume(len(set(means)) == len(means))
     settings = {"sampling_strategy": "weighted_events", "sample_size": size}
@@ -101,8 +101,8 @@ def test_the_heaviest_sessions_are_sampled_alike(log: Log, query: list[int], siz
 
 
 @given(logs, queries, st.integers(1, 6), st.sampled_from(WEIGHTINGS))
-def test_the_same_neighbours_are_taken(log: Log, query: list[int], k: int, weighting: str) -> None:
-    """Where the k-th and the next are not equally similar: of equals we take the newer, they whichever."""
+def test_both_choose_the_same_neighbours(log: Log, query: list[int], k: int, weighting: str) -> None:
+    """If the k-th and the next are not equally similar: of equals we choose the newer, WSKNN any."""
     made = WSKNN(**{**ALL, "weighting_func": weighting})
     made.fit(dict(log))
     similar = [each[1] for each in made._nearest_neighbors([query, []])]
@@ -112,15 +112,15 @@ def test_the_same_neighbours_are_taken(log: Log, query: list[int], k: int, weigh
 
 
 @given(logs, queries, st.integers(1, 9))
-def test_the_best_are_recommended(log: Log, query: list[int], n: int) -> None:
+def test_both_recommend_the_best(log: Log, query: list[int], n: int) -> None:
     """As many, with the same weights, the largest first."""
     expected = sorted(theirs(log, query).values(), reverse=True)[:n]
     found = ours(log, query, number_of_recommendations=n).values()
     assert pytest.approx(expected, rel=1e-9) == list(found)
 
 
-def test_a_purchase_weighs_as_much(random_log: Log) -> None:
-    """What is added to each event of a session with a purchase is added to the mean."""
+def test_a_purchase_weighs_the_same(random_log: Log) -> None:
+    """A weight added to each event of a session with a purchase is added to its mean."""
     bump = 2.5
     raised = {
         name: [*rows[:3], [weight + bump * ("buy" in rows[2]) for weight in rows[3]]]
@@ -138,7 +138,7 @@ def test_a_purchase_weighs_as_much(random_log: Log) -> None:
 
 @pytest.fixture
 def random_log() -> Log:
-    """Sessions whose mean weights all differ."""
+    """Sessions with distinct mean weights."""
     chance = random.Random(4)
     log: dict[int, Sequence[Sequence[Any]]] = {}
     for name in range(30):
@@ -154,8 +154,8 @@ def random_log() -> Log:
 
 
 @pytest.mark.slow
-def test_movielens_is_recommended_alike(data: Path) -> None:
-    """All functions, all neighbours and ten, of a tenth of the users, on the log of the tutorial."""
+def test_both_recommend_the_same_on_movielens(data: Path) -> None:
+    """All functions, all neighbours and ten, for a tenth of the users, on the log of the tutorial."""
     log: dict[str, list[list[Any]]] = {}
     for event in movielens_100k(data / "ml-100k").events:
         rows = log.setdefault(event.session_id, [[], []])
@@ -182,7 +182,7 @@ def test_movielens_is_recommended_alike(data: Path) -> None:
 
 
 def test_common_items_are_sampled_from_the_other_end() -> None:
-    """They take the sessions with the fewest items in common; their documentation, and we, those with the most."""
+    """WSKNN samples the sessions with the fewest items in common; its documentation, and we, those with the most."""
     log = {1: [["a", "b", "much"], [1, 2, 3]], 2: [["a", "little"], [4, 5]]}
     settings = {"sampling_strategy": "common_items", "sample_size": 1, "return_events_from_session": False}
     assert {"little"} == theirs(log, ["a", "b"], **settings).keys()  # type: ignore[arg-type, list-item]
@@ -190,15 +190,15 @@ def test_common_items_are_sampled_from_the_other_end() -> None:
 
 
 def test_recent_sessions_are_ordered_by_their_first_event() -> None:
-    """They take the session that began last, even if nobody was there since; we the one whose last event is newest."""
+    """WSKNN takes the session that began last, even without a later event; we the one with the newest last event."""
     log = {1: [["a", "still there"], [1, 99]], 2: [["a", "long gone"], [2, 3]]}
     settings = {"sampling_strategy": "recent", "sample_size": 1, "return_events_from_session": False}
     assert {"long gone"} == theirs(log, ["a"], **settings).keys()  # type: ignore[arg-type, list-item]
     assert {"still there"} == ours(log, ["a"], **settings).keys()  # type: ignore[arg-type, list-item]
 
 
-def test_nothing_to_say_is_none() -> None:
-    """They answer None, whatever their types say; we an empty list."""
+def test_an_empty_answer_is_none() -> None:
+    """WSKNN returns None, despite its types; we return an empty list."""
     log = {1: [["a", "b"], [1, 2]]}
     made = WSKNN()
     made.fit(log)
@@ -206,8 +206,8 @@ def test_nothing_to_say_is_none() -> None:
     assert [] == Recommender(wsknn_model()).fit(log).recommend(items=["x"])
 
 
-def test_settings_of_one_question_stay() -> None:
-    """With them, what one question brings changes the model for all that follow; with us, for that question alone."""
+def test_settings_of_one_query_stay() -> None:
+    """In WSKNN, the settings of one query change the model for all that follow; here they hold for that query alone."""
     log = {1: [["a", "b", "c", "d"], [1, 2, 3, 4]]}
     made = WSKNN(recommend_any=True)
     made.fit(log)
@@ -220,8 +220,8 @@ def test_settings_of_one_question_stay() -> None:
     assert 4 == len(recommender.recommend(items=["a"]))
 
 
-def test_any_item_is_recommended() -> None:
-    """They fill up with random items, the same one several times; we with followers and popular items, each once."""
+def test_wsknn_fills_up_with_random_items() -> None:
+    """The same one several times; we fill up with followers and popular items, each once."""
     log = {1: [["a", "b"], [1, 2]], 2: [["c", "b"], [3, 4]], 3: [["c", "d"], [5, 6]]}
     made = WSKNN(number_of_recommendations=20, recommend_any=True)
     made.fit(log)
@@ -232,8 +232,8 @@ def test_any_item_is_recommended() -> None:
     assert answer == recommender.recommend(items=["x"])
 
 
-def test_items_of_no_weight_are_recommended() -> None:
-    """Under the linear ranking, neighbours ten steps back give nothing. They list their items with 0; we do not."""
+def test_wsknn_recommends_items_of_weight_zero() -> None:
+    """Under the linear ranking, neighbours ten steps back give nothing. WSKNN lists their items with 0; we do not."""
     log = {1: [["a", "b"], [1, 2]]}
     query = [*"axyzuvwpqr"]
     made = WSKNN()
@@ -243,7 +243,7 @@ def test_items_of_no_weight_are_recommended() -> None:
 
 
 def test_a_session_is_its_own_neighbour() -> None:
-    """A session they were fitted with is its own most similar one. Ours is not, if one says which it is."""
+    """In WSKNN a fitted session is its own most similar one. Here it is not, if the query names it."""
     log = {1: [["a", "b", "own"], [1, 2, 3]], 2: [["a", "other"], [4, 5]]}
     assert {"a", "b", "own", "other"} == theirs(log, ["a", "b"]).keys()  # type: ignore[arg-type, list-item]
     recommender = Recommender(wsknn_model()).fit(log)
@@ -252,7 +252,7 @@ def test_a_session_is_its_own_neighbour() -> None:
 
 
 def test_each_purchase_adds_its_weight_again() -> None:
-    """Their parsers add it once for each purchase of a session; their documentation, and we, once for the session."""
+    """WSKNN's parsers add it for each purchase of a session; its documentation, and we, once for the session."""
     parsed = Sessions("s", "i", "t", "a", {"view": 1.0})
     parsed.append({"s": 1, "i": "a", "t": 1, "a": "view"})
     parsed.update_weights_of_purchase_session(1, 2.0)
@@ -265,8 +265,8 @@ def test_each_purchase_adds_its_weight_again() -> None:
     assert {"a", "c"} == weights(recommender.recommend(items=["a"])).keys()
 
 
-def test_a_random_sample_is_another_each_time() -> None:
-    """With them; with us it is the seed's."""
+def test_a_random_sample_of_wsknn_differs_each_time() -> None:
+    """Ours depends on the seed alone."""
     log = {name: [["a", f"i{name}"], [name, name + 1]] for name in range(50)}
     settings: dict[str, Any] = {"sampling_strategy": "random", "sample_size": 3}
     made = WSKNN(**{**ALL, **settings})
@@ -279,7 +279,7 @@ def test_a_random_sample_is_another_each_time() -> None:
 
 @pytest.mark.parametrize("key", ["sampling_strategy", "weighting_func", "ranking_strategy"])
 def test_an_unknown_name_is_refused(key: str) -> None:
-    """By the parameter's name."""
+    """By the name of the parameter."""
     with pytest.raises(SettingsError) as caught:
         wsknn_model(**{key: "most"})  # type: ignore[arg-type]  # the slip is the point
     assert key == caught.value.key

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from stream_rec.core.events import Event, Reason
-from stream_rec.datasets.formats import FORMATS, SNIFFED, open_named
+from stream_rec.datasets.formats import FORMATS, MOVIELENS, open_named
 from stream_rec.datasets.logs import movielens_100k, online_retail, serenade_toy
 from stream_rec.errors import DecodeError, SettingsError, TransportError
 from stream_rec.settings import load, table
@@ -107,7 +107,7 @@ def in_order(events: Sequence[Event]) -> list[Event]:
 
 @pytest.fixture(params=["fast", "careful"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to read a file must tell the same."""
+    """Both ways to read a file give the same."""
     way: str = request.param
     if way == "careful":
         monkeypatch.setattr(reading, "_fast", lambda *_: None)
@@ -128,10 +128,10 @@ def test_a_public_log_is_read_by_its_name(name: str, packed: bool, tmp_path: Pat
 def test_every_public_log_is_tried_here() -> None:
     """And can be named on the command line, as can every plain format."""
     assert list(FORMATS) == list(PUBLISHED)
-    assert {"auto", SNIFFED, *FILE_FORMATS, *FORMATS} == set(typing.get_args(Format))
+    assert {"auto", MOVIELENS, *FILE_FORMATS, *FORMATS} == set(typing.get_args(Format))
 
 
-def test_the_reference_tells_of_every_public_log(tree: Path) -> None:
+def test_the_reference_lists_every_public_log(tree: Path) -> None:
     """A row for each, with its files and fields."""
     page = tree / "docs/reference/logs.md"
     if not page.exists():
@@ -144,7 +144,7 @@ def test_the_reference_tells_of_every_public_log(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["movielens-100k", "movielens-1m", "movielens-25m"])
-def test_which_movielens_it_is_its_first_line_tells(name: str, tmp_path: Path) -> None:
+def test_the_first_line_shows_which_movielens(name: str, tmp_path: Path) -> None:
     """So `movielens` is enough."""
     file, text, events = PUBLISHED[name]
     (tmp_path / file).write_text(text)
@@ -154,7 +154,7 @@ def test_which_movielens_it_is_its_first_line_tells(name: str, tmp_path: Path) -
 
 def test_which_movielens_comes_through_a_pipe_must_be_said(tmp_path: Path) -> None:
     """As must the file where a folder holds none of the log's."""
-    with pytest.raises(SettingsError, match="say movielens-100k, movielens-1m, movielens-25m"):
+    with pytest.raises(SettingsError, match="set movielens-100k, movielens-1m, movielens-25m"):
         read_columns("-", How(format="movielens"))
     with pytest.raises(SettingsError, match=r"has none of u\.data, u\.data\.gz: name the file"):
         read_columns(tmp_path, How(format="movielens-100k"))
@@ -192,9 +192,7 @@ def test_which_movielens_comes_through_a_pipe_must_be_said(tmp_path: Path) -> No
         ("session-rec", "SessionId\tItemId\tTime\n3\t21\t1592337718.0\n3\t2", r"train\.txt:3: timestamp \(Time\): exp"),
     ],
 )
-def test_what_is_wrong_is_told_by_file_line_and_column(
-    name: str, text: str, message: str, tmp_path: Path, way: str
-) -> None:
+def test_errors_name_file_line_and_column(name: str, text: str, message: str, tmp_path: Path, way: str) -> None:
     """And what was expected there; a file that breaks off in a line ends like that too."""
     path = tmp_path / PUBLISHED[name][0]
     path.write_text(text)
@@ -203,7 +201,7 @@ def test_what_is_wrong_is_told_by_file_line_and_column(
     assert way
 
 
-def test_a_log_of_another_kind_is_told_by_its_columns(tmp_path: Path, way: str) -> None:
+def test_the_error_of_another_log_lists_its_columns(tmp_path: Path, way: str) -> None:
     """Those that are missing, and those that are there."""
     path = tmp_path / "ratings.csv"
     path.write_text("user,movie,at\n1,2,3\n")
@@ -277,7 +275,7 @@ def test_any_file_is_read_alike_both_ways(name: str, text: str, how: dict[str, A
     assert [("s", "a", 5), ("s", "b", 6)] == found, way
 
 
-def test_ids_stay_what_stands_there(tmp_path: Path, way: str) -> None:
+def test_ids_stay_text(tmp_path: Path, way: str) -> None:
     """007 is not 7, and no word means that nothing is there."""
     path = tmp_path / "a.csv"
     path.write_text("session_id,item_id,timestamp\n007,NA,1\n007,null,2\n1e3,NaN,3\n")
@@ -309,7 +307,7 @@ def test_an_order_to_forget_has_no_place_in_a_log_at_rest(tmp_path: Path) -> Non
     """It is said, not passed over."""
     path = tmp_path / "a.jsonl"
     path.write_text('{"type":"forget","session_id":"s"}\n')
-    with pytest.raises(DecodeError, match=r"a\.jsonl:1: an order to forget"):
+    with pytest.raises(DecodeError, match=r"a\.jsonl:1: a command to forget"):
         read_columns(path)
 
 
@@ -339,32 +337,32 @@ def test_both_ways_agree_on_whatever_stands_in_a_file(
     assert careful == outcome(lambda: read_columns(path))
 
 
-def test_a_long_read_tells_how_far_it_is(tmp_path: Path, way: str) -> None:
+def test_a_long_read_reports_progress(tmp_path: Path, way: str) -> None:
     """In bytes of the file, up to all of them."""
     path = tmp_path / "u.data"
     path.write_text("".join(f"1\t{i}\t3\t{i}\n" for i in range(50_000)))
-    told: list[tuple[int, int | None]] = []
-    read_columns(path, How(format="movielens-100k"), lambda done, total: told.append((done, total)))
+    reported: list[tuple[int, int | None]] = []
+    read_columns(path, How(format="movielens-100k"), lambda done, total: reported.append((done, total)))
     size = path.stat().st_size
-    assert (size, size) == told[-1], way
-    assert told == sorted(told)
+    assert (size, size) == reported[-1], way
+    assert reported == sorted(reported)
 
 
 # --- on the command line
 
 
 def test_a_public_log_needs_no_other_setting() -> None:
-    """What is known of it may not be told once more."""
+    """Settings that the format has may not be given again."""
     flags = {"events": "u.data", "format": "movielens-100k"}
     assert "movielens-100k" == load(flags=flags).format
     for name, value in {"fields": ["item_id=1"], "timestamp_unit": "s", "timestamp_format": "%Y"}.items():
-        with pytest.raises(SettingsError, match="movielens-100k is a public log") as caught:
+        with pytest.raises(SettingsError, match="the public log movielens-100k sets its own") as caught:
             load(flags={**flags, name: value})
         assert name == caught.value.key
     assert any(each.name == "format" for each in table())
 
 
-def test_the_real_logs_are_what_their_readers_say(data: Path) -> None:
+def test_readers_and_formats_agree_on_real_logs(data: Path) -> None:
     """By name, whole, in time order, as the readers of `logs` have them."""
     movies = listed(read_columns(data / "ml-100k", How(format="movielens")))
     assert 100_000 == len(movies)
@@ -375,7 +373,7 @@ def test_the_real_logs_are_what_their_readers_say(data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_shop_sells_what_its_reader_says(data: Path) -> None:
+def test_reader_and_format_agree_on_the_shop(data: Path) -> None:
     """And the lines that are no sale add up to all of the file."""
     columns = read_columns(data / "online-retail", How(format="online-retail"))
     plain = [(e.session_id, e.item_id, e.timestamp) for e in listed(columns, 10_000)]

@@ -29,7 +29,7 @@ def retail(folder: Path) -> Path:
     return folder
 
 
-def test_online_retail_takes_what_was_sold(tmp_path: Path) -> None:
+def test_online_retail_reads_sales(tmp_path: Path) -> None:
     """An invoice has one time, stock codes are in upper case, and lines keep their order."""
     start = 1_291_191_960_000  # 2010-12-01 08:26 UTC
     assert [
@@ -39,7 +39,7 @@ def test_online_retail_takes_what_was_sold(tmp_path: Path) -> None:
     ] == online_retail(retail(tmp_path)).events
 
 
-def test_online_retail_counts_what_it_skips(tmp_path: Path) -> None:
+def test_online_retail_counts_skipped_lines(tmp_path: Path) -> None:
     """Every line is an event or is counted under a reason."""
     log = online_retail(retail(tmp_path))
     assert Counter(cancelled=1, no_item=3, not_sold=2) == log.skipped
@@ -82,7 +82,7 @@ def test_serenade_toy(tmp_path: Path) -> None:
 
 def test_a_missing_log_says_which_file(tmp_path: Path) -> None:
     """The error names the file and what to do."""
-    with pytest.raises(StreamRecError, match=r"u\.data is not there: put"):
+    with pytest.raises(StreamRecError, match=r"u\.data does not exist: put"):
         movielens_100k(tmp_path)
 
 

@@ -156,7 +156,7 @@ def test_a_terminal_gets_time_to_read() -> None:
 
 
 def test_fast_leaves_the_live_act_out() -> None:
-    """Without seconds to show it, nobody is followed, and all is answered for."""
+    """With no time for act two, no visitor is shown, and every event is answered."""
     text, outcome, pauses = show(Oracle(), ReplayPace(live_seconds=0), terminal=True)
     assert not pauses
     assert "visitor" not in text
@@ -167,7 +167,7 @@ def test_an_interrupt_ends_with_the_summary() -> None:
     """Ctrl-C is no crash: what went by is summed up."""
     text, outcome, _ = show(Oracle(interrupt_at=240), ReplayPace())
     assert outcome.interrupted
-    assert "Interrupted; as far as it went" in text
+    assert "Interrupted; the figures so far" in text
     assert 0 < outcome.answered
 
 
@@ -222,8 +222,8 @@ def test_the_demo_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert n_past[1] == n_past[2]
 
 
-def test_what_to_try_next_can_be_typed() -> None:
-    """Where the shell does not find the program, its path is told."""
+def test_suggested_commands_can_be_typed() -> None:
+    """If the shell does not find the program, its path is shown."""
     found = show(Oracle(), ReplayPace(live_seconds=0))[0]
     assert "\n  stream-rec check --events" in found
     out = io.StringIO()

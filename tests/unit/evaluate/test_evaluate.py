@@ -1,4 +1,4 @@
-"""The evaluation's parts: metrics by hand, plans, intervals, what is told; and that nothing leaks."""
+"""The parts of the evaluation: metrics by hand, plans, intervals, reports; and that nothing leaks."""
 
 import math
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ class TestMetrics:
         assert expected == pytest.approx(found[metric])
         assert expected == pytest.approx(found[f"novel {metric}"])
 
-    def test_novel_forms_leave_out_what_was_seen(self) -> None:
+    def test_novel_metrics_leave_out_seen_items(self) -> None:
         """Of b's questions x->y, y->x and x->z two have a new item; x is no hit of the rest's novel forms."""
         train, test = log("a:x a:y a:x a:z"), log("b:x b:y b:x b:z")
         found = asked(plans.hold_out_files(train, test), SR)
@@ -97,7 +97,7 @@ class TestMetrics:
         assert [2, 1, 1] == found.scores.novel_hits[0, :, 2].tolist()
 
     def test_the_answers_are_counted(self) -> None:
-        """Coverage, popularity and length of the answers, as the report tells them."""
+        """The report has coverage, popularity and length of the answers."""
         plan = plans.hold_out_files(self.LOG[:4], self.LOG[4:])
         found = report_of(asked(plan, SR), draws=10).first
         # Shown: y z w, then w; of five items.
@@ -119,7 +119,7 @@ class TestMetrics:
 class TestNothingLeaks:
     """What is asked for is not known yet."""
 
-    def test_an_item_that_nobody_touched_before_is_never_a_hit(self) -> None:
+    def test_a_new_item_is_never_a_hit(self) -> None:
         """Learned before it is asked for, popularity alone would find it."""
         events = log("a:x a:y b:x b:z c:x c:w d:y d:v")
         listed = [candidate(changed(point, n=20)) for point in PRESETS.values()]
@@ -128,7 +128,7 @@ class TestNothingLeaks:
         assert not found.scores.rank.any()
 
     def test_test_sessions_are_not_learned(self) -> None:
-        """Session c asks what only b, another test session, could tell; asked live it is told."""
+        """Only b, another test session, has the answer for c: a hit when asked live, a miss when held out."""
         train, test = log("a:x a:y"), log("b:x b:z c:x c:z")
         plan = plans.hold_out_files(train, test)
         found = asked(plan, *PRESETS.values(), *baselines(changed(Model(), n=3)))
@@ -149,7 +149,7 @@ class TestNothingLeaks:
         assert ([1], [1]) == (asked(one, SR).scores.rank[0].tolist(), asked(other, SR).scores.rank[0].tolist())
 
     def test_a_session_is_not_its_own_neighbour_where_part_of_it_was_learned(self) -> None:
-        """The window of a begins in its middle: nobody else went from x to y, so nobody says y."""
+        """The window begins in the middle of a: no other session went from x to y, so y is not recommended."""
         plan = plans.windows(log("a:x a:y a:x a:y"), 2000)
         assert [0, 0] == asked(plan, SR).scores.rank[0].tolist()
 
@@ -167,12 +167,12 @@ class TestPlans:
     LOG = log("a:x b:x a:y b:y c:x c:y d:x d:y d:z")
 
     def test_prequential_asks_all_but_the_first(self) -> None:
-        """Of each session; or its last only."""
+        """All events but the first of a session are asked, or only its last."""
         assert [2, 3, 5, 7, 8] == plans.prequential(self.LOG).rows.tolist()
         assert [2, 3, 5, 8] == plans.prequential(self.LOG, "last").rows.tolist()
 
     def test_hold_out_by_time(self) -> None:
-        """Sessions that begin from then on are asked, whole; of the others what came before is learned."""
+        """Sessions that begin at that time or later are asked as a whole; of others, earlier events are learned."""
         plan = plans.hold_out_since(self.LOG, 4000)
         assert ["a", "b", "a"] == [event.session_id for event in plan.log.events[:3]]
         assert ["c", "c", "d", "d", "d"] == [event.session_id for event in plan.log.events[3:]]
@@ -180,7 +180,7 @@ class TestPlans:
         assert [4, 6, 7] == plan.rows.tolist()
 
     def test_hold_out_by_days(self) -> None:
-        """Counted back from the last event."""
+        """Days are counted back from the last event."""
         days = 3000 / DAY_MS
         assert plans.hold_out_since(self.LOG, 6000).rows.tolist() == plans.hold_out_days(self.LOG, days).rows.tolist()
 
@@ -218,7 +218,7 @@ class TestPlans:
             (EvaluateOptions(window="often"), "window"),
         ],
     )
-    def test_what_splits_nothing_is_refused(self, options: EvaluateOptions, key: str) -> None:
+    def test_an_empty_split_is_refused(self, options: EvaluateOptions, key: str) -> None:
         """By the option's name."""
         with pytest.raises(SettingsError) as caught:
             make_plan(self.LOG, options)
@@ -230,12 +230,12 @@ class TestPlans:
             plans.prequential(log("a:x b:y"))
 
     def test_places_count_a_sessions_events(self) -> None:
-        """However sessions interleave."""
+        """Places count the events of a session, however sessions interleave."""
         assert [0, 0, 1, 1, 0, 1, 0, 1, 2] == log_of(self.LOG).place.tolist()
 
 
 class TestBootstrap:
-    """Intervals by sessions drawn again."""
+    """Intervals from sessions drawn again with replacement."""
 
     @staticmethod
     def sums(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> Sums:
@@ -261,14 +261,14 @@ class TestBootstrap:
         assert 0.90 <= covered / 200 <= 0.98
 
     def test_sessions_are_drawn_whole(self) -> None:
-        """Ten questions alike in each of 20 sessions tell no more than one each would."""
+        """Ten equal questions in each of 20 sessions give the same interval as one each."""
         hits = (np.random.default_rng(7).random(20) < 0.5).astype(np.float64)
         one = draw(self.sums(hits), 2000, 3).value
         ten = draw(Sums(["m"], hits[None, None, :] * 10, np.full((1, 20), 10.0)), 2000, 3).value
         assert np.allclose(one, ten)
 
     def test_a_seed_gives_the_same_interval(self) -> None:
-        """And another one another."""
+        """The same seed gives the same interval, another seed another."""
         values = np.random.default_rng(8).random(50)
         first, again, other = (draw(self.sums(values), 100, seed).value for seed in (1, 1, 2))
         assert np.array_equal(first, again)
@@ -286,10 +286,10 @@ class TestBootstrap:
 
 
 class TestCandidates:
-    """Who is asked."""
+    """The candidates of an evaluation."""
 
-    def test_baselines_are_told(self) -> None:
-        """Each has its sentence."""
+    def test_every_baseline_is_described(self) -> None:
+        """Each baseline has a description."""
         assert list(BASELINES) == [each.name for each in baselines(Model())]
         assert all(each.is_baseline for each in baselines(Model()))
 
@@ -319,7 +319,7 @@ class TestCandidates:
 
 
 class TestReport:
-    """What is told in the end."""
+    """The report of an evaluation."""
 
     EVENTS = log(" ".join(f"s{j}:{'xyzw'[(j + i) % 4]}" for j in range(40) for i in range(3)))
 
@@ -336,7 +336,7 @@ class TestReport:
         return report_of(found, draws=50, seed=seed)
 
     def test_it_is_the_same_each_time(self) -> None:
-        """But for the times that were taken."""
+        """Two reports are equal, except for the measured times."""
 
         def plain(report: Report) -> list[object]:
             return [
@@ -348,14 +348,14 @@ class TestReport:
         assert plain(self.report()) != plain(self.report(seed=1))
 
     def test_it_reads_back_from_json(self) -> None:
-        """All of it is plain values."""
+        """A report consists of plain values."""
         report = self.report()
         assert report == msgspec.json.decode(msgspec.json.encode(report), type=Report)
         assert {"p50", "p90", "p99"} == report.first.micros.keys()
         assert 80 == report.questions
         assert 40 == report.sessions
 
-    def test_it_says_who_is_best(self) -> None:
+    def test_the_verdict_names_the_best(self) -> None:
         """In a sentence for the best baseline, and one for the best other model."""
         lines = list(verdict(self.report()))
         assert "default" in lines[0]
@@ -385,7 +385,7 @@ class TestReport:
         with pytest.raises(SettingsError, match=r"neither .png nor .html"):
             plots.check_place("plot.gif")
 
-    def test_progress_is_told(self) -> None:
+    def test_progress_is_reported(self) -> None:
         """All events in the end, and the first model's metric so far."""
         seen: list[PassProgress] = []
         plan = plans.prequential(self.EVENTS)

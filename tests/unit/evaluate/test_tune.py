@@ -1,4 +1,4 @@
-"""Tuning: what is searched, what is dropped, what is written; and that the test part is never seen."""
+"""Tuning: the search, dropped sets, the file; and that the search never sees the test part."""
 
 import math
 import tomllib
@@ -45,10 +45,10 @@ def tuned(log: Path, out: Path, **changes: object) -> TuneResult:
 
 
 class TestTheTestPartIsNeverSeen:
-    """Nothing is chosen by what the best is judged by."""
+    """The search never sees the events that the best set is measured on."""
 
     def test_another_test_part_chooses_the_same(self, tmp_path: Path) -> None:
-        """Its events turned into nonsense: the same sets are proposed, and the same is written."""
+        """With nonsense in the test part, the same sets are proposed and the same file is written."""
         end = tuning_end(EVENTS, 0.3)
         nonsense = [
             msgspec.structs.replace(event, item_id=f"other{place % 7}", session_id=f"other{place // 3}")
@@ -78,7 +78,7 @@ class TestTheTestPartIsNeverSeen:
         with pytest.raises(SettingsError, match="leaves nothing to tune on"):
             tuning_end([Event("s", "i", 1)] * 3, 0.5)
 
-    def test_the_judge_asks_the_test_part_only(self, tmp_path: Path) -> None:
+    def test_only_the_test_part_is_asked_in_the_end(self, tmp_path: Path) -> None:
         """Each event of it that is not the first of its session, and none before."""
         found = tuned(written(tmp_path / "log.jsonl", EVENTS), tmp_path / "t.toml", trials=4)
         end = tuning_end(EVENTS, 0.2)
@@ -117,7 +117,7 @@ class TestTheSearch:
         assert found.best == max(found.start, *(each.value for each in finished))
         assert found.improved == (found.best > found.start)
 
-    def test_a_value_is_what_an_evaluation_of_the_file_says(self, tmp_path: Path) -> None:
+    def test_a_value_equals_the_evaluation_of_the_file(self, tmp_path: Path) -> None:
         """The file's parameters, asked alone over the same questions, give the value that they were chosen by."""
         from stream_rec.core.engine import Engine  # noqa: PLC0415  # this test only
         from stream_rec.evaluate.asking import ask_all  # noqa: PLC0415
@@ -152,8 +152,8 @@ class TestTheSearch:
         assert (0, len(EVENTS)) == (parts.stretches[0].begin, parts.stretches[-1].end)
         assert len(plan.rows) // 4 == pytest.approx(int((plan.rows < parts.stretches[0].end).sum()), abs=1)
 
-    def test_influence_finds_what_made_the_difference(self) -> None:
-        """A value that goes with k and nothing else."""
+    def test_influence_finds_the_parameter_that_matters(self) -> None:
+        """The metric depends on k and on nothing else."""
         rng = np.random.default_rng(3)
         tried = []
         for number in range(200):
@@ -168,7 +168,7 @@ class TestTheSearch:
 
 
 class TestTheFile:
-    """What `run --config` takes."""
+    """The file for `run --config`."""
 
     @pytest.mark.parametrize("preset", list(PRESETS))
     def test_every_point_can_be_written(self, preset: str, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ class TestTheFile:
             assert _plain(point) == _plain(back)
 
     def test_settings_go_along(self, tmp_path: Path) -> None:
-        """How the log is read, and what is kept of it: what is not the default is in the file."""
+        """The file has every setting that is not the default, such as how the log is read."""
         flags = {
             "events": 'a "quoted" \\ name.csv',
             "fields": ("session_id=Visit", "item_id=Die Ware"),
@@ -206,7 +206,7 @@ class TestTheFile:
         assert _plain(build_model(settings)) == _plain(build_model(back))
 
     def test_every_setting_of_the_model_is_searched_or_given(self) -> None:
-        """Nothing of the formulas is left out of the space; who is sampled, and what may come, is the operator's."""
+        """All parameters of the formulas are searched; sampling and item rules are left to the operator."""
         sampled = {"sampling", "sampling_seed", "require_type", "min_type_weight", "bonus_type", "bonus"}
         parameters = set(Model.__struct_fields__) - {"name"}
         assert parameters - {"n", "seen", "fallbacks", "every_time"} - sampled == set(space.SEARCHED)

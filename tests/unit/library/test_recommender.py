@@ -25,8 +25,8 @@ from stream_rec.datasets.logs import Log
 from stream_rec.errors import DecodeError, SettingsError, SnapshotError
 from stream_rec.library import Recommender
 from stream_rec.library import recommender as _recommender
-from stream_rec.library.progress import watched
-from stream_rec.library.threads import n_threads, parts_for, side_by_side
+from stream_rec.library.progress import fit_progress
+from stream_rec.library.threads import in_parallel, n_threads, parts_for
 from stream_rec.tables.columns import columns_of_events
 from stream_rec.tables.reading import read_log
 
@@ -103,7 +103,7 @@ def test_it_learns_from_a_file(tmp_path: Path, shop: Recommender) -> None:
     assert seen(shop) == seen(Recommender().fit(str(path)))
 
 
-def test_it_is_what_an_engine_would_be(shop: Recommender) -> None:
+def test_it_equals_an_engine(shop: Recommender) -> None:
     """The same sessions, scores and sources, without limits of time."""
     engine = Engine(limits=Limits(retention_ms=None))
     engine.apply(EVENTS)
@@ -118,9 +118,7 @@ def test_it_is_what_an_engine_would_be(shop: Recommender) -> None:
     ),
     st.integers(1, 9),
 )
-def test_what_it_learns_session_by_session_is_what_time_order_would_leave(
-    drawn: list[tuple[int, int, int, str]], batch: int
-) -> None:
+def test_session_order_gives_the_state_of_time_order(drawn: list[tuple[int, int, int, str]], batch: int) -> None:
     """The same sessions, event for event, and the same answers: with repeats and with equal times."""
     users = [None, "u0", "u1", "u2", "u3", "u4", "u5"]
     log = columns_of_events([Event(f"s{s}", f"i{i}", t, kind, None, users[s * i % 7]) for s, i, t, kind in drawn])
@@ -138,7 +136,7 @@ def test_what_it_learns_session_by_session_is_what_time_order_would_leave(
     again._check()
 
 
-def test_fitting_again_forgets_what_was_learned(shop: Recommender) -> None:
+def test_fitting_again_forgets_the_previous_log(shop: Recommender) -> None:
     """As if it had never been; the model and the deny list stay."""
     shop = Recommender(model("sknn", n=7), deny=["tent"]).fit(SESSIONS)
     again = shop.fit({"eve": (["tent", "pan"], [1, 2])})
@@ -147,7 +145,7 @@ def test_fitting_again_forgets_what_was_learned(shop: Recommender) -> None:
     assert "tent" not in {each.item_id for each in again.recommend("nobody")}
 
 
-def test_names_of_columns_are_told(shop: Recommender) -> None:
+def test_columns_can_be_mapped(shop: Recommender) -> None:
     """By name, or by place where no column has the name."""
     names = {"session_id": "who", "item_id": "what", "timestamp": "when"}
     frame = pd.DataFrame(ROWS).rename(columns={"session_id": "who", "item_id": "what", "timestamp": "when"})
@@ -165,7 +163,7 @@ def test_numbers_are_ids_by_their_decimal_text() -> None:
 
 
 def test_times_are_in_the_unit_that_is_said() -> None:
-    """Milliseconds, unless told otherwise."""
+    """Times are milliseconds by default."""
     fitted = Recommender().fit({"s": (["a", "b"], [1.5, "2"])}, timestamp_unit="s")
     assert 2_000 == fitted.engine.watermark
     iso = Recommender().fit({"s": (["a"], ["2024-05-01T12:00:00Z"])}, timestamp_unit="iso")
@@ -191,7 +189,7 @@ def test_sessions_are_cut_from_users_by_an_idle_gap() -> None:
     frame = pd.DataFrame({"user_id": ["u", "u", "u"], "item_id": ["a", "b", "c"], "timestamp": [0, 10, 5_000]})
     fitted = Recommender(session_gap_ms=1_000).fit(frame)
     assert [["a", "b"], ["c"]] == sorted(map(fitted.session, fitted.session_ids()))
-    with pytest.raises(SettingsError, match="names none"):
+    with pytest.raises(SettingsError, match="has none"):
         Recommender(session_gap_ms=1_000).fit(SESSIONS)
 
 
@@ -234,7 +232,7 @@ def test_weights_in_endless_variety_are_refused() -> None:
         ({"s": (["a"], ["soon"])}, {}, "session 's', time 0: expected milliseconds since 1970, found 'soon'"),
         ({"s": (["a"], [-1])}, {}, "session 's', time 0: expected a time from 1970 on"),
         ({"s": (["a"], [1], ["view"], [-1.0])}, {}, "session 's', weight 0: expected a weight"),
-        ({"s": (["a"], [1], ["v"], [1.0]), "t": (["a"], [1])}, {}, "for some sessions and not for others"),
+        ({"s": (["a"], [1], ["v"], [1.0]), "t": (["a"], [1])}, {}, "some sessions have weights"),
         ({1.5: (["a"], [1])}, {}, "session: expected text or a whole number, found the number 1.5"),
         (pd.DataFrame({**ROWS, "item_id": ["a"] * 9 + [None]}), {}, "row 9, column 'item_id': expected an id"),
         (pd.DataFrame({**ROWS, "item_id": ["a"] * 8 + ["", "b"]}), {}, "row 8, column 'item_id': .*empty text"),
@@ -245,7 +243,7 @@ def test_weights_in_endless_variety_are_refused() -> None:
         (pd.DataFrame({**ROWS, "w": [1.0] * 9 + [-1.0]}), {"weight": "w"}, "row 9, column 'w': expected a weight"),
     ],
 )
-def test_the_first_wrong_value_is_told_with_its_place(source: object, how: dict[str, Any], message: str) -> None:
+def test_the_error_names_the_first_wrong_value(source: object, how: dict[str, Any], message: str) -> None:
     """Session and place, or row and column; and what was expected. Nothing is learned then."""
     recommender = Recommender().fit(SESSIONS)
     before = seen(recommender)
@@ -271,7 +269,7 @@ def test_the_first_wrong_value_is_told_with_its_place(source: object, how: dict[
         ("no/such/file.csv", {}, "events"),
     ],
 )
-def test_what_cannot_be_read_this_way_is_told_by_its_name(source: object, how: dict[str, Any], key: str) -> None:
+def test_an_unreadable_source_is_named(source: object, how: dict[str, Any], key: str) -> None:
     """Which of what was said is wrong."""
     with pytest.raises(SettingsError) as caught:
         Recommender().fit(source, **how)
@@ -346,7 +344,7 @@ def test_shares_run_side_by_side() -> None:
     def meet(_: int) -> None:
         barrier.wait()
 
-    assert [None, None, None] == list(side_by_side(3)(meet, range(3)))
+    assert [None, None, None] == list(in_parallel(3)(meet, range(3)))
 
 
 def test_few_sessions_are_not_worth_a_thread() -> None:
@@ -362,7 +360,7 @@ def test_an_error_in_a_thread_is_raised() -> None:
         raise ValueError(number)
 
     with pytest.raises(ValueError, match="1"):
-        list(side_by_side(2)(fail, range(1, 2)))
+        list(in_parallel(2)(fail, range(1, 2)))
 
 
 # --- the rest
@@ -371,12 +369,12 @@ def test_an_error_in_a_thread_is_raised() -> None:
 def test_a_bar_shows_how_far_a_fit_is() -> None:
     """Bytes first, then events; only on a terminal, and only if asked for."""
     terminal = Console(force_terminal=True, width=80, record=True, file=StringIO())
-    with watched(progress=True, console=terminal) as watch:
+    with fit_progress(progress=True, console=terminal) as watch:
         watch.reading(50, 100)
         assert [[EVENTS[0]]] == list(watch.learning(iter([[EVENTS[0]]]), 1))
     assert "learning" in terminal.export_text()
     silent = Console(force_terminal=False, record=True, file=StringIO())
-    with watched(progress=True, console=silent) as watch:
+    with fit_progress(progress=True, console=silent) as watch:
         watch.reading(50, 100)
     assert "" == silent.export_text()
 
@@ -412,7 +410,7 @@ def test_a_part_of_the_sessions_is_split_off_by_a_seed() -> None:
         log.split(1.1)
 
 
-def test_a_log_is_read_and_told_without_learning_it() -> None:
+def test_a_log_is_summarised_without_learning_it() -> None:
     """By what a fit would take; types that are not let in are left out of the names too."""
     log = read_log(SESSIONS)
     assert (10, 4, 5, 3) == (len(log), log.summary().sessions, log.summary().items, log.summary().session_length_max)
@@ -446,7 +444,7 @@ def test_a_recommender_comes_back_as_it_was(tmp_path: Path) -> None:
     assert seen(original.fit(SESSIONS)) == seen(loaded.fit(SESSIONS))
 
 
-def test_what_was_not_saved_is_not_loaded(tmp_path: Path) -> None:
+def test_other_files_are_not_loaded(tmp_path: Path) -> None:
     """An error, never an empty recommender."""
     with pytest.raises(SnapshotError):
         Recommender.load(tmp_path / "nothing")

@@ -1,4 +1,4 @@
-"""Settings: one object, four layers, and errors that tell the operator what to do."""
+"""Settings: one object, four layers, and errors that say what to do."""
 
 from collections.abc import Callable
 from pathlib import Path

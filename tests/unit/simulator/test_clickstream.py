@@ -34,8 +34,8 @@ EVERYTHING = Shape(
 
 PRINT_DIGEST = """
 import hashlib
-from stream_rec.datasets.delivery import Delivery, write_jsonl
-from stream_rec.datasets.simulate import Shape
+from stream_rec.simulator.delivery import Delivery, write_jsonl
+from stream_rec.simulator.clickstream import Shape
 digest = hashlib.sha256()
 shape = Shape(seed=3, sessions=500, items=100, drift=0.1, funnel=0.1, users=9, day_rhythm=0.5)
 write_jsonl(shape, digest.update, Delivery(out_of_order=.1, late=.1, duplicates=.1, broken=.1))
@@ -236,7 +236,7 @@ def test_events_are_the_columns() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused_by_name(wrong: dict[str, object]) -> None:
+def test_impossible_values_are_refused_by_name(wrong: dict[str, object]) -> None:
     """The error names the field."""
     with pytest.raises(SettingsError) as caught:
         Shape(**wrong)  # type: ignore[arg-type]

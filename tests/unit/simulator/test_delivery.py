@@ -66,13 +66,13 @@ def test_without_faults_the_lines_are_the_stream() -> None:
     assert truth.lines == truth.applied == len(lines)
 
 
-def test_what_is_not_asked_for_is_not_written() -> None:
+def test_only_requested_faults_are_written() -> None:
     """No users, no user ids; no duplicates, no event ids."""
     lines, _ = log(Shape(sessions=5))
     assert {"session_id", "item_id", "timestamp", "type"} == set(json.loads(lines[0]))
 
 
-def test_what_was_put_in_is_what_a_reader_finds() -> None:
+def test_a_reader_finds_what_was_written() -> None:
     """Every count of the truth, for each reason, is what a decoder and the lateness rule give."""
     lines, truth = log(SHAPE, FAULTY)
     applied, refused = judged(lines, LATENESS_MS, FAULTY.too_large_bytes)
@@ -142,7 +142,7 @@ def test_truth_as_json() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused_by_name(wrong: dict[str, object]) -> None:
+def test_impossible_values_are_refused_by_name(wrong: dict[str, object]) -> None:
     """The error names the field."""
     with pytest.raises(SettingsError) as caught:
         Delivery(**wrong)  # type: ignore[arg-type]

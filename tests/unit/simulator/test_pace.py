@@ -56,7 +56,7 @@ def test_less_than_one_a_second() -> None:
 
 
 def test_times_of_now() -> None:
-    """The newest event tells when it is sent; one that was late is as late as it was."""
+    """The newest event gets the time of sending; a late event stays as late."""
     times = [1_700_000_000_000, 1_700_000_005_000, 1_700_000_002_000, 1_700_000_009_000]
     clock = sent(b"".join(line("s", each) for each in times), now=True)
     now = 1_800_000_000_000

@@ -1,4 +1,4 @@
-"""Snapshots: a folder of them, what is refused and why, crashes at every step, one writer."""
+"""Snapshots: folders, refused files and the reasons, crashes at every step, one writer."""
 
 import errno
 import os
@@ -25,7 +25,7 @@ TEA = [Event("anna", "tea", 1_000), Event("anna", "cup", 2_000), Event("ben", "t
 
 
 class Crash(BaseException):
-    """The process is gone: nothing is tidied up after it."""
+    """The process has died: nothing is cleaned up after it."""
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def engine() -> Engine:
 
 
 def put(folder: Path, engine: Engine, **others: Any) -> Path:
-    """Write what *engine* holds."""
+    """Write the state of *engine*."""
     return snapshot.write(folder, engine.export_state(), **{"created_at": 7, "fingerprint": RULES, **others})
 
 
@@ -63,7 +63,7 @@ def crash_at(crashing: str) -> Callable[[str], None]:
 
 
 def test_the_newest_few_are_kept_and_names_only_grow(tmp_path: Path, engine: Engine) -> None:
-    """Whatever clocks say, a later snapshot has a later name, also after older ones are gone."""
+    """A later snapshot has a later name, whatever the clock says, also after older ones are removed."""
     paths = [put(tmp_path, engine, created_at=10 - j, keep=2) for j in range(4)]
     assert sorted(paths) == paths
     assert paths[2:] == snapshot.snapshots_in(tmp_path)
@@ -72,8 +72,8 @@ def test_the_newest_few_are_kept_and_names_only_grow(tmp_path: Path, engine: Eng
     assert put(tmp_path, engine) > paths[3]
 
 
-def test_a_snapshot_tells_what_it_holds(tmp_path: Path, engine: Engine) -> None:
-    """Its header alone says when, where in the log, how much and under which rules."""
+def test_the_header_describes_the_snapshot(tmp_path: Path, engine: Engine) -> None:
+    """The header alone has the time, the offsets, the counts and the rules."""
     header = snapshot.read_header(put(tmp_path, engine, offsets={"clicks": {0: 5, 11: 0}}))
     assert {"clicks": {0: 5, 11: 0}} == header.offsets
     assert (7, 3_000, RULES) == (header.created_at, header.watermark, header.fingerprint)
@@ -82,31 +82,31 @@ def test_a_snapshot_tells_what_it_holds(tmp_path: Path, engine: Engine) -> None:
 
 
 def test_there_may_be_no_snapshot(tmp_path: Path) -> None:
-    """Nor a folder: then the log is read from its start."""
+    """Without a folder or a snapshot there is none to load: the log is read from its start."""
     assert snapshot.newest_valid(tmp_path / "none", RULES) is None
     assert [] == snapshot.snapshots_in(tmp_path / "none")
 
 
 def test_an_empty_engine_has_a_snapshot(tmp_path: Path) -> None:
-    """Of nothing."""
+    """An empty engine round-trips."""
     path = put(tmp_path, Engine(limits=LIMITS))
     assert [] == sessions(snapshot.read(path, RULES))
 
 
-def test_what_cannot_be_used_is_skipped_with_a_warning(tmp_path: Path, engine: Engine) -> None:
-    """Torn, foreign, of another version, of other settings: each is told, and the newest of the others taken."""
+def test_unusable_snapshots_are_skipped_with_a_warning(tmp_path: Path, engine: Engine) -> None:
+    """Torn, foreign, of another version, of other settings: each is reported, and the newest usable one is taken."""
     good = put(tmp_path, engine, keep=9)
     torn, random, version = (put(tmp_path, engine, keep=9) for _ in range(3))
     put(tmp_path, engine, keep=9, fingerprint=snapshot.fingerprint(Limits(max_sessions=51)))
     torn.write_bytes(torn.read_bytes()[:-20])
     random.write_bytes(os.urandom(1_000))
     version.write_bytes(version.read_bytes()[:8] + b"\x09" + version.read_bytes()[9:])
-    told: list[str] = []
-    found = snapshot.newest_valid(tmp_path, RULES, warn=told.append)
+    messages: list[str] = []
+    found = snapshot.newest_valid(tmp_path, RULES, warn=messages.append)
     assert found is not None
     assert good == found.path
     for said, part in zip(
-        told, ["limits.max_sessions: 51, not 50", "format version 9", "no snapshot", "torn"], strict=True
+        messages, ["limits.max_sessions: 51, not 50", "format version 9", "not a snapshot", "torn"], strict=True
     ):
         assert said.startswith("skipped ")
         assert part in said
@@ -114,20 +114,20 @@ def test_what_cannot_be_used_is_skipped_with_a_warning(tmp_path: Path, engine: E
 
 
 def test_a_snapshot_from_the_future_is_skipped(tmp_path: Path, engine: Engine) -> None:
-    """One that has seen records beyond what was committed would answer for what is yet to be answered."""
+    """A snapshot ahead of the committed offsets would skip records that still need answers."""
     older = put(tmp_path, engine, offsets={"t": {0: 5, 1: 2}})
     newer = put(tmp_path, engine, offsets={"t": {0: 6, 1: 2}})
-    told: list[str] = []
+    messages: list[str] = []
 
     def found(at_most: snapshot.OffsetsByTopic | None) -> Path | None:
-        taken = snapshot.newest_valid(tmp_path, RULES, at_most, told.append)
+        taken = snapshot.newest_valid(tmp_path, RULES, at_most, messages.append)
         return taken and taken.path
 
     assert newer == found(None)
     assert newer == found({"t": {0: 6, 1: 2, 2: 9}})
-    assert [] == told
+    assert [] == messages
     assert older == found({"t": {0: 5, 1: 9}})
-    assert "t-0 at 6, not 5" in told[0]
+    assert "t-0 at 6, not 5" in messages[0]
     assert found({"t": {0: 6}}) is None, "a partition that nothing is committed of stands at 0"
 
 
@@ -148,10 +148,10 @@ def test_a_snapshot_from_the_future_is_skipped(tmp_path: Path, engine: Engine) -
         ({"decode": {"types": {"b", "a"}}}, {}, "decode.types: ['a', 'b'], not None"),
     ],
 )
-def test_what_differs_is_named(
+def test_differing_settings_are_named(
     tmp_path: Path, engine: Engine, theirs: dict[str, Any], ours: dict[str, Any], named: str
 ) -> None:
-    """With both values, and what can be done."""
+    """The error names both values, and what can be done."""
     made, wanted = (snapshot.fingerprint(**{"limits": LIMITS, **each}) for each in (theirs, ours))
     path = put(tmp_path, engine, fingerprint=made)
     snapshot.read(path, made)
@@ -161,8 +161,8 @@ def test_what_differs_is_named(
     assert "set them as they were" in refused.value.message
 
 
-def test_what_does_not_matter_is_not_in_the_fingerprint() -> None:
-    """A default that is spelt out is the same rule; prices count only where memory is counted."""
+def test_irrelevant_values_are_not_in_the_fingerprint() -> None:
+    """An explicit default is the same rule; prices count only if memory is limited."""
     spelt = Limits(retention_ms=5_000, allowed_lateness_ms=2_500, dedupe_window_ms=2_500)
     assert snapshot.fingerprint(Limits(retention_ms=5_000)) == snapshot.fingerprint(spelt)
     assert snapshot.fingerprint(LIMITS)["prices"] is None
@@ -174,7 +174,7 @@ def test_what_does_not_matter_is_not_in_the_fingerprint() -> None:
 
 @pytest.mark.parametrize("step", snapshot.STEPS)
 def test_a_crash_at_any_step_leaves_a_valid_snapshot(tmp_path: Path, engine: Engine, step: str) -> None:
-    """The older one until the new one is whole; and the next writer clears away what was left."""
+    """The older snapshot stays until the new one is complete; the next write removes leftovers."""
     put(tmp_path, engine)
     engine.apply([Event("cleo", "tea", 4_000)])
     with pytest.raises(Crash):
@@ -187,17 +187,17 @@ def test_a_crash_at_any_step_leaves_a_valid_snapshot(tmp_path: Path, engine: Eng
     assert [last] == list(tmp_path.iterdir())
 
 
-def test_every_step_is_told(tmp_path: Path, engine: Engine) -> None:
-    """In order, each once."""
-    told: list[str] = []
-    put(tmp_path, engine, step=told.append)
-    assert list(snapshot.STEPS) == told
+def test_every_step_is_reported(tmp_path: Path, engine: Engine) -> None:
+    """The steps come in order, each once."""
+    messages: list[str] = []
+    put(tmp_path, engine, step=messages.append)
+    assert list(snapshot.STEPS) == messages
 
 
 @pytest.mark.parametrize("step", snapshot.STEPS[:-1])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-def test_what_the_system_refuses_leaves_nothing_behind(tmp_path: Path, engine: Engine, step: str, code: int) -> None:
-    """A full disk, at any step: the error names file, reason and next step, and the older snapshot is as it was."""
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, engine: Engine, step: str, code: int) -> None:
+    """On a full disk, at any step, the error names file, reason and next step, and the older snapshot is unchanged."""
     older = put(tmp_path, engine)
     content = older.read_bytes()
 
@@ -208,13 +208,13 @@ def test_what_the_system_refuses_leaves_nothing_behind(tmp_path: Path, engine: E
     with pytest.raises(SnapshotError, match=r"snapshot-000000000002\.srs: cannot be written") as refused:
         put(tmp_path, engine, step=refuse)
     assert os.strerror(code) in refused.value.message
-    assert "free or mend the disk" in refused.value.message
+    assert "free or repair the disk" in refused.value.message
     assert [older] == list(tmp_path.iterdir())
     assert content == older.read_bytes()
 
 
 def test_a_limit_of_the_system_is_an_error_on_purpose(tmp_path: Path, engine: Engine) -> None:
-    """Refused in the middle of a write by the system itself, not by a test's hook."""
+    """The system itself refuses in the middle of a write."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
     try:
@@ -244,20 +244,20 @@ print([path.name for path in folder.iterdir()], snapshot.verify(kept).counts["se
 
 
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
-    """On a file system of 64 KiB, in a namespace of its own that ends with the test."""
+    """The disk is a file system of 64 KiB, in a namespace that ends with the test."""
     mounted = f'mount -t tmpfs -o size=64k none {tmp_path} && exec {sys.executable} -c "$1" {tmp_path}'
     try:
         subprocess.run([*ALONE, f"mount -t tmpfs none {tmp_path}"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"this system lets nobody mount a file system to fill: {error}")
+        pytest.skip(f"this system does not allow mounting a file system to fill: {error}")
     done = subprocess.run([*ALONE, mounted, "sh", FULL_DISK], check=True, capture_output=True, text=True)
-    told, left = done.stdout.splitlines()
-    assert f"snapshot-000000000002.srs: cannot be written: {os.strerror(errno.ENOSPC)}" in told
+    message, left = done.stdout.splitlines()
+    assert f"snapshot-000000000002.srs: cannot be written: {os.strerror(errno.ENOSPC)}" in message
     assert "['snapshot-000000000001.srs'] 1" == left
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    """A file in its place."""
+def test_an_unreadable_folder_is_an_error(tmp_path: Path) -> None:
+    """A file in place of the folder is an error."""
     place = tmp_path / "file"
     place.touch()
     with pytest.raises(SnapshotError, match="cannot be listed"):
@@ -270,27 +270,27 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "it is empty"),
         (b"\x89SRS", "it ends after 4 bytes"),
-        (b"session_id,item_id,timestamp\n", "no snapshot"),
-        (b"\x89SRSNAP\n" + (2).to_bytes(4, "little") + bytes(60), "of format version 2"),
+        (b"session_id,item_id,timestamp\n", "not a snapshot"),
+        (b"\x89SRSNAP\n" + (2).to_bytes(4, "little") + bytes(60), "format version 2"),
         (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes([255] * 4) + bytes(60), "within its header"),
         (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes(60), "the checksum of its header differs"),
     ],
 )
-def test_a_file_that_is_no_snapshot_says_what_it_is(tmp_path: Path, content: bytes, told: str) -> None:
-    """Before anything of it is used."""
+def test_the_error_of_another_file_says_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
+    """A wrong file is refused before any of it is used."""
     path = tmp_path / "some.srs"
     path.write_bytes(content)
     for reader in (snapshot.read, snapshot.read_header, snapshot.verify):
-        with pytest.raises(SnapshotError, match=told):
+        with pytest.raises(SnapshotError, match=message):
             reader(path)
 
 
 def test_each_torn_column_is_named(tmp_path: Path, engine: Engine) -> None:
-    """A changed byte of a column is told with the column; one of the last checksum, as that."""
+    """The error of a changed byte names its column, or the last checksum."""
     path = put(tmp_path, engine)
     whole, header = path.read_bytes(), snapshot.read_header(path)
     at = len(whole) - 16 - header.n_bytes
@@ -308,40 +308,40 @@ def test_each_torn_column_is_named(tmp_path: Path, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
-        ({"slot": np.array([0], np.int32)}, "different lengths"),
+        ({"sessions": np.array([0], np.int32)}, "different lengths"),
         ({"time": np.array([1, 2], np.int64)}, "different lengths"),
-        ({"slot": np.array([1, 0], np.int32)}, "do not ascend"),
-        ({"slot": np.array([0, 9], np.int32)}, "a number has no name"),
-        ({"slot": np.array([-1, 0], np.int32)}, "do not ascend"),
+        ({"sessions": np.array([1, 0], np.int32)}, "do not ascend"),
+        ({"sessions": np.array([0, 9], np.int32)}, "an ordinal has no name"),
+        ({"sessions": np.array([-1, 0], np.int32)}, "do not ascend"),
         ({"items": np.array([1, 0], np.int32)}, "do not ascend"),
         ({"items": np.array([0], np.int32)}, "different lengths"),
         ({"n_events": np.array([3, 0], np.int32)}, "a session is empty"),
         ({"item": np.array([0, 1, 2], np.int32)}, "has no name"),
         ({"item": np.array([0, 1, -1], np.int32)}, "has no name"),
-        ({"item": np.array([0, 0, 0], np.int32)}, "held by nobody"),
+        ({"item": np.array([0, 0, 0], np.int32)}, "no session holds an item"),
         ({"type": np.array([0, 1, 0], np.uint8)}, "has no name"),
         ({"time": np.array([2, 1, 3], np.int64)}, "out of order"),
         ({"watermark": None}, "no time"),
     ],
 )
-def test_a_state_that_no_engine_leaves_is_refused(engine: Engine, changed: dict[str, Any], told: str) -> None:
-    """Kernels trust their arrays, so what would lead them astray does not reach them; and nothing is changed by it."""
+def test_a_state_that_no_engine_leaves_is_refused(engine: Engine, changed: dict[str, Any], message: str) -> None:
+    """Kernels trust their arrays, so wrong arrays are refused before; the engine stays unchanged."""
     state = engine.export_state()
     before = engine.recommend("ben")
-    with pytest.raises(SnapshotError, match=told):
+    with pytest.raises(SnapshotError, match=message):
         engine.import_state(replace(state, retained=state.retained._replace(**changed)))
     assert before == engine.recommend("ben")
     engine._check()
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
-        ({"session_names": ["anna", None]}, "names and numbers"),
-        ({"session_names": ["anna", "anna"]}, "two numbers"),
-        ({"item_names": ["tea", "cup", "pot"]}, "names and numbers"),
+        ({"session_names": ["anna", None]}, "names and ordinals"),
+        ({"session_names": ["anna", "anna"]}, "two ordinals"),
+        ({"item_names": ["tea", "cup", "pot"]}, "names and ordinals"),
         ({"type_names": [f"t{n}" for n in range(251)]}, "too many types"),
         ({"users": {7: "b"}}, "took part in no session"),
         (
@@ -351,17 +351,17 @@ def test_a_state_that_no_engine_leaves_is_refused(engine: Engine, changed: dict[
         ({"session_gap_ms": 9}, "session_gap_ms: 9, not None"),
     ],
 )
-def test_names_and_rules_that_do_not_fit_are_refused(engine: Engine, changed: dict[str, Any], told: str) -> None:
-    """By name; and nothing is changed by it."""
+def test_names_and_rules_that_do_not_fit_are_refused(engine: Engine, changed: dict[str, Any], message: str) -> None:
+    """The error names what does not fit; the engine stays unchanged."""
     before = engine.recommend("ben")
-    with pytest.raises(SnapshotError, match=told):
+    with pytest.raises(SnapshotError, match=message):
         engine.import_state(replace(engine.export_state(), **changed))
     assert before == engine.recommend("ben")
     engine._check()
 
 
 def test_a_session_longer_than_the_limits_is_refused() -> None:
-    """The kernel drops the oldest event of a session that is just as long as it may be, and of no other."""
+    """The kernel drops the oldest event only of a session with the maximum length."""
     limits = Limits(max_session_events=1)
     engine = Engine()
     engine.apply(TEA)
@@ -373,7 +373,7 @@ def test_a_session_longer_than_the_limits_is_refused() -> None:
 
 
 def test_the_deny_list_is_that_of_the_loading_engine(engine: Engine) -> None:
-    """A log leaves the same state under any."""
+    """The deny list does not affect the state."""
     other = Engine(limits=LIMITS, deny=["cup"])
     other.import_state(engine.export_state())
     assert "cup" in [each.item_id for each in engine.recommend("ben")]
@@ -381,7 +381,7 @@ def test_the_deny_list_is_that_of_the_loading_engine(engine: Engine) -> None:
 
 
 def test_a_used_engine_takes_another_state(engine: Engine) -> None:
-    """All that it knew is gone, parameters compiled for other event types too."""
+    """Importing replaces everything, also parameters compiled for other event types."""
     other = Engine(limits=LIMITS, type_weights={"buy": 5.0}, session_gap_ms=None)
     other.apply([Event("x", "y", 9_000_000, "look"), Event("x", "z", 9_000_000, "buy", "e", "u")])
     other.recommend("x")
@@ -396,7 +396,7 @@ def test_a_used_engine_takes_another_state(engine: Engine) -> None:
 
 
 def test_a_session_of_very_many_users() -> None:
-    """Sharing an id does not slow a log down, nor does it break a pickle, a snapshot or forgetting."""
+    """Many users of one session do not slow a log down, or break a pickle, a snapshot or forgetting."""
     engine, copy = Engine(), Engine()
     engine.apply([Event("null", "i", n, user_id=f"u{n}") for n in range(50_000)])
     copy.import_state(engine.export_state())
@@ -408,7 +408,7 @@ def test_a_session_of_very_many_users() -> None:
 
 
 def test_a_user_of_very_many_sessions() -> None:
-    """As where nobody is logged in."""
+    """One user may have all sessions, as in a shop without logins."""
     engine, copy = Engine(), Engine()
     engine.apply([Event(f"s{n}", "i", n, user_id="anonymous") for n in range(50_000)])
     copy.import_state(engine.export_state())
@@ -420,7 +420,7 @@ def test_a_user_of_very_many_sessions() -> None:
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
-    """The second is told what to do; once the first is gone, however it went, the folder is free."""
+    """The error of the second says what to do; once the first has ended in any way, the folder is free."""
     code = "import sys; from stream_rec import snapshot; c = snapshot.claim(sys.argv[1], 'other'); print(c.instance)"
 
     def elsewhere() -> subprocess.CompletedProcess[str]:
@@ -430,7 +430,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="in use by another process") as refused:
             snapshot.claim(tmp_path, "second")
         assert "snapshots" == refused.value.key
-        assert "a folder of its own" in refused.value.message
+        assert "its own folder" in refused.value.message
         assert "in use by another process" in elsewhere().stderr
     assert "first" == held.instance
     assert "first\n" == elsewhere().stdout, "the name stays with the folder"
@@ -439,21 +439,21 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_the_name_of_an_instance_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
-    """An empty file, as a crash may leave it, is no name."""
+    """An empty file, left by a crash, is not a name."""
     (tmp_path / "instance").touch()
     with snapshot.claim(tmp_path, "named") as held:
         assert "named" == held.instance
 
 
 def test_a_folder_that_cannot_be_used_is_a_setting_to_fix(tmp_path: Path) -> None:
-    """By its key, with the system's reason."""
+    """The error names the key and the system's reason."""
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="cannot be used"):
         snapshot.claim(tmp_path / "file" / "folder", "x")
 
 
 def test_a_folder_with_snapshots_is_claimed_and_pruned_alike(tmp_path: Path, engine: Engine) -> None:
-    """What belongs to the claim is no snapshot and stays."""
+    """Files of the claim are not snapshots, and stay."""
     with snapshot.claim(tmp_path, "x"):
         for _ in range(3):
             last = put(tmp_path, engine, keep=1)
@@ -464,7 +464,7 @@ def test_a_folder_with_snapshots_is_claimed_and_pruned_alike(tmp_path: Path, eng
 
 
 def test_an_engine_is_saved_and_loaded(tmp_path: Path, engine: Engine) -> None:
-    """With its own limits and what else is given; what was there before is replaced as a whole."""
+    """It has its own limits and other arguments given; saving replaces the file atomically."""
     path = tmp_path / "engine.srs"
     snapshot.save(Engine(), path)
     snapshot.save(engine, path)
@@ -477,15 +477,15 @@ def test_an_engine_is_saved_and_loaded(tmp_path: Path, engine: Engine) -> None:
         snapshot.load(tmp_path / "other.srs")
 
 
-def test_what_a_service_needs_is_warmed_up() -> None:
-    """The first snapshot must not wait for a compiler while answers wait for it."""
+def test_kernels_of_a_service_are_warmed_up() -> None:
+    """Otherwise the first snapshot would wait for a compiler while answers wait for it."""
     warm_up(answers_events=False, keeps_snapshots=True)
     needed = (entries.copy_sessions, entries.place_events, entries.place_postings)
     assert all(each._code is not None for each in needed)
 
 
 def test_a_state_is_read_by_another_thread_only(engine: Engine) -> None:
-    """It shares no array with the engine."""
+    """The state shares no array with the engine."""
     state: EngineSnapshot = engine.export_state()
     for array in state.retained:
         if isinstance(array, np.ndarray):

@@ -49,7 +49,7 @@ def read(
 def outcomes(
     path: Path, rules: DecodeRules | None = None, *, file_format: str | None = None
 ) -> list[tuple[int, object, bytes]]:
-    """(number, what it says or why it does not, original bytes) of each record."""
+    """(number, event or reason, original bytes) of each record."""
     records = read(path, rules, file_format=file_format)
     decoded = decode_records(EventDecoder(rules), records)
     return [
@@ -83,7 +83,7 @@ def test_json_lines(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(("name", "tab"), [("a.csv", b","), ("a.tsv", b"\t"), ("a.csv.gz", b",")])
 def test_tables(tmp_path: Path, name: str, tab: bytes) -> None:
-    """Columns by name; quotes may hold anything; a row's bytes are its lines as they were."""
+    """Columns by name; quotes may contain anything; a row's bytes are its original lines."""
     rows = [
         b"\xef\xbb\xbfSessionId,ItemId,Time,Note",
         b"s,i,5,plain\r",
@@ -124,7 +124,7 @@ def test_tables(tmp_path: Path, name: str, tab: bytes) -> None:
 
 
 def test_columns_by_index_need_no_header(tmp_path: Path) -> None:
-    """Whole numbers for the fields that must be there: the first line is a record."""
+    """With whole numbers for the required fields, the first line is a record."""
     fields = FieldMap(user_id="0", item_id="1", timestamp="3")
     rules = DecodeRules(fields=fields, session_from_user=True, timestamp_unit="s")
     path = written(tmp_path, "u.data", b"196\t242\t3\t881250949\n186\t302\n")
@@ -145,12 +145,12 @@ def test_columns_by_index_need_no_header(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_header_stops_the_start(tmp_path: Path, data: bytes, message: str) -> None:
-    """Every record would be refused; the operator is told which columns there are."""
+    """Every record would be refused; the error names the columns of the file."""
     with pytest.raises(SettingsError, match=message):
         read(written(tmp_path, "a.csv", data), DecodeRules(fields=NAMED))
 
 
-def test_two_stray_quotes_do_not_swallow_what_is_between(tmp_path: Path) -> None:
+def test_two_stray_quotes_do_not_swallow_the_lines_between(tmp_path: Path) -> None:
     """A quote that opens a cell may meet another one lines later; those lines are still rows."""
     data = b'session_id,item_id,timestamp\ns,"x,1\ns,i,2\ns,i,3\ns,",y,4\ns,i,5\n'
     found = outcomes(written(tmp_path, "a.csv", data))
@@ -180,7 +180,7 @@ def test_a_long_line_is_cut_and_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_json_array(tmp_path: Path) -> None:
-    """Elements of any shape, each with its bytes; a bad one spoils no other."""
+    """Elements of any shape, each with its bytes; a bad element spoils no other."""
     odd = b'{"session_id":"s]","item_id":"\\"},{","timestamp":5,"x":[{"y":[1,"]"]}]}'
     data = b"\xef\xbb\xbf\n [\n" + GOOD + b",\n  " + odd + b" , ,7,{bad},\xff," + GOOD + b"\n]\n"
     assert [
@@ -217,7 +217,7 @@ def test_a_long_element_is_cut_and_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [0.5, 0.9])
 def test_a_gzip_that_breaks_off(tmp_path: Path, keep: float) -> None:
-    """What is whole is handed out; then comes an error with file, byte and line, each time."""
+    """The whole lines are returned; then each call raises an error with file, byte and line."""
     lines = b"".join(b'{"n":%d,"x":"%s"}\n' % (i, os.urandom(8).hex().encode()) for i in range(9000))
     packed = gzip.compress(lines)
     path = tmp_path / "a.jsonl.gz"
@@ -233,7 +233,7 @@ def test_a_gzip_that_breaks_off(tmp_path: Path, keep: float) -> None:
 
 
 def test_a_damaged_gzip(tmp_path: Path) -> None:
-    """A flipped byte is found, and what came before it was handed out."""
+    """A flipped byte is found, and the lines before it are returned."""
     lines = b"".join(b'{"n":%d,"x":"%s"}\n' % (i, os.urandom(8).hex().encode()) for i in range(9000))
     packed = bytearray(gzip.compress(lines))
     packed[-6] ^= 1
@@ -252,7 +252,7 @@ def test_gzip_in_parts_under_any_name(tmp_path: Path) -> None:
     assert [b"1", b"23"] == [record.value for record in read(path)]
 
 
-def test_a_file_may_be_taken_up_again(tmp_path: Path) -> None:
+def test_a_file_may_be_resumed(tmp_path: Path) -> None:
     """From a position on, the same records with the same numbers."""
     path = written(tmp_path, "a.jsonl", b"".join(b"%d\n" % i for i in range(20)))
     assert read(path)[12:] == read(path, start=13)
@@ -272,14 +272,14 @@ def test_progress_ends_at_the_end(tmp_path: Path) -> None:
     [
         ("missing.jsonl", {}, "cannot read"),
         (".", {"file_format": "csv"}, "cannot read"),
-        ("a.xlsx", {}, "cannot tell the format"),
+        ("a.xlsx", {}, "does not show its format"),
         ("a.csv", {"file_format": "xml"}, "format: expected one of csv"),
         ("a.csv", {"tables": False}, "expected JSON"),
         ("kafka://h/t", {}, "expected a path"),
     ],
 )
 def test_what_cannot_be_opened(spec: str, options: dict[str, object], message: str) -> None:
-    """Wrong settings, told at once, under their key."""
+    """A SettingsError, at once, with the key of the setting."""
     with pytest.raises(SettingsError, match=message):
         open_source(spec, **options)  # type: ignore[arg-type]
 
@@ -330,7 +330,7 @@ def test_parquet_in_gzip_and_out_of_range(tmp_path: Path) -> None:
 
 
 def test_parquet_that_is_none(tmp_path: Path) -> None:
-    """Told at once, as are columns that are not there."""
+    """A SettingsError at once, as for missing columns."""
     pytest.importorskip("pyarrow")
     with pytest.raises(SettingsError, match="not a Parquet file"):
         read(written(tmp_path, "a.parquet", b"PAR1 not really"))
@@ -348,16 +348,16 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 # -------------------------------------------------------------------------------- standard streams
 
 
-class Pipe(io.TextIOWrapper):
+class StdinPipe(io.TextIOWrapper):
     """A text stream over the reading end of a pipe, as sys.stdin is."""
 
 
 def test_a_line_from_a_pipe_is_there_as_soon_as_it_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Batches do not wait to fill; an empty one says that nothing is waiting."""
+    """Batches do not wait to fill; an empty one means that no record is waiting."""
     reader, writer = os.pipe()
-    with open(reader, "rb") as raw, Pipe(raw) as stdin:  # noqa: PTH123 (a descriptor)
+    with open(reader, "rb") as raw, StdinPipe(raw) as stdin:  # noqa: PTH123 (a descriptor)
         monkeypatch.setattr(sys, "stdin", stdin)
         batches = open_source("-").batches(100)
         assert [] == next(batches)
@@ -380,7 +380,7 @@ def test_standard_input_without_a_file_underneath(monkeypatch: pytest.MonkeyPatc
     assert [[b"1", b"2"]] == [[r.value for r in batch] for batch in open_source("-").batches(9)]
 
 
-def test_a_reader_that_goes_away_is_an_error_of_the_transport() -> None:
+def test_a_closed_pipe_is_an_error_of_the_transport() -> None:
     """`stream-rec ... | head` ends with our error, and with nothing from the interpreter."""
     program = (
         "import sys; from stream_rec.transport.files import open_sink\n"
@@ -390,13 +390,13 @@ def test_a_reader_that_goes_away_is_an_error_of_the_transport() -> None:
         "    for _ in range(1000):\n"
         "        sink.write([b'x' * 10_000]); sink.flush()\n"
         "except TransportError as error:\n"
-        "    sys.exit(f'told: {error}')\n"
+        "    sys.exit(f'raised: {error}')\n"
     )
     child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert child.stdout is not None
     child.stdout.close()
     assert child.stderr is not None
-    assert b"told: stdout: whoever read it has gone away\n" == child.stderr.read()
+    assert b"raised: stdout: its reader has closed the pipe\n" == child.stderr.read()
     child.stderr.close()
     assert 1 == child.wait()
 
@@ -426,7 +426,7 @@ def test_a_sink_shows_whole_lines_once_flushed(tmp_path: Path) -> None:
         assert 3 == sink.n_lines
 
 
-def test_an_existing_file_is_not_overwritten_unasked(tmp_path: Path) -> None:
+def test_an_existing_file_is_overwritten_on_request_only(tmp_path: Path) -> None:
     """It is refused, extended or replaced, and when replaced, not before there is something new."""
     path = written(tmp_path, "a.jsonl", b"old\n")
     with pytest.raises(SettingsError, match=r"recommendations: .*exists"):
@@ -461,8 +461,8 @@ def test_packed_output_is_the_same_every_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet.gz", "no/such/folder/a.jsonl", "kafka://h/t"])
-def test_sinks_that_cannot_be(tmp_path: Path, name: str) -> None:
-    """Told at once, under their key."""
+def test_sinks_that_cannot_be_opened(tmp_path: Path, name: str) -> None:
+    """A SettingsError, at once, with the key of the setting."""
     spec = name if "://" in name else str(tmp_path / name)
     with pytest.raises(SettingsError, match="dead_letters: "):
         open_sink(spec, key="dead_letters")
@@ -479,8 +479,8 @@ def test_a_full_disk_is_an_error_of_the_transport(tmp_path: Path) -> None:
     sink.close()
 
 
-def test_standard_output_is_not_ours_to_close(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """Lines arrive, and whoever comes after us can still print."""
+def test_standard_output_is_not_closed(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Lines arrive, and the process can still print afterwards."""
     sink: FileSink = open_sink("-")
     sink.write([b"1"])
     sink.close()

@@ -1,4 +1,4 @@
-"""The double in memory keeps the promises of a transport, and fails when asked."""
+"""The doubles in memory keep the promises of a transport, and fail on request."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from stream_rec.transport.memory.log import MemorySink, MemorySource
 from stream_rec.transport.records import Record, Sink, Source
 
 
-def test_records_are_dealt_to_partitions_in_turn() -> None:
+def test_records_are_distributed_to_partitions_in_turn() -> None:
     """Each partition counts its own offsets; at the end nothing is waiting."""
     source: Source = MemorySource([b"a", b"b", b"c"], "t", partitions=2)
     batches = list(source.batches(2))
@@ -23,7 +23,7 @@ def test_records_are_dealt_to_partitions_in_turn() -> None:
 
 
 def test_a_source_goes_on_after_its_fault() -> None:
-    """What came before it was handed out, and nothing is handed out twice."""
+    """The records before it were returned, and no record is returned twice."""
     source = MemorySource([b"a", b"b", b"c"], fail_at=2)
     got: list[bytes] = []
 

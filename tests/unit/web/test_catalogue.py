@@ -1,4 +1,4 @@
-"""What the catalogue says of items, over HTTP: details, titles, rules; and a change of it, within a second."""
+"""The catalogue over HTTP: details, titles, rules; and a change of it, which takes effect within a second."""
 
 import json
 from collections.abc import Iterator
@@ -42,18 +42,18 @@ def ids(answer: Any) -> set[str]:
 
 
 def test_details(running: Running) -> None:
-    """An answer with details says what the catalogue says, and one without says no more than before."""
+    """With details an answer has what the catalogue knows; without them it has no more fields than usual."""
     plain = running.client.get("/v1/items/m/similar")
-    told = running.client.get("/v1/items/m/similar?details=true")
-    assert [each["item_id"] for each in plain["items"]] == [each["item_id"] for each in told["items"]]
+    detailed = running.client.get("/v1/items/m/similar?details=true")
+    assert [each["item_id"] for each in plain["items"]] == [each["item_id"] for each in detailed["items"]]
     assert {"item_id", "score", "source"} == set(plain["items"][0])
-    pot = next(each for each in told["items"] if each["item_id"] == "p")
+    pot = next(each for each in detailed["items"] if each["item_id"] == "p")
     assert ("Tea pot", "kitchen", 19.0, True) == (pot["title"], pot["category"], pot["price"], pot["available"])
-    assert "x" not in ids(told)
+    assert "x" not in ids(detailed)
 
 
 def test_items_and_sessions_have_titles(running: Running) -> None:
-    """Items are found by a part of their title, in whichever case, and by their id; sessions tell what was seen."""
+    """Items are found by a part of their title, in either case, and by their id; events of sessions have titles."""
     assert ["Blue mug", "Mug holder"] == sorted(
         each["title"] for each in running.client.get("/v1/items?q=MUG")["items"]
     )
@@ -64,7 +64,7 @@ def test_items_and_sessions_have_titles(running: Running) -> None:
 
 
 def test_rules_of_a_request(running: Running) -> None:
-    """A filter, a list and a limit hold for every item that comes; a wrong expression is told where."""
+    """Every item satisfies the filter, the list and the limit; the error for a wrong expression names its field."""
     path = "/v1/sessions/s0/recommendations?seen=keep"
     assert {"l"} == ids(running.client.get(path + "&filter=price > 20".replace(" ", "%20")))
     assert {"m", "l"} >= ids(running.client.get(path + "&allow=m&allow=l"))
@@ -80,8 +80,8 @@ def test_rules_of_a_request(running: Running) -> None:
     assert "filter" in (reply.json["error"].get("field") or reply.json["error"]["message"])
 
 
-def test_a_change_holds_within_a_second(running: Running, catalogue: Path) -> None:
-    """An item that is sold out is gone from answers, and its new title shows."""
+def test_a_change_takes_effect_within_a_second(running: Running, catalogue: Path) -> None:
+    """An item that is sold out is no longer recommended."""
     path = "/v1/sessions/s0/recommendations?seen=keep&details=true"
     assert "p" in ids(running.client.get(path))
     changed = [each | {"available": False} if each["id"] == "p" else each for each in ITEMS]

@@ -1,4 +1,4 @@
-"""Who may do what over HTTP."""
+"""What callers may do over HTTP: keys, scopes, origins."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,11 +38,11 @@ CALLS = (
 
 
 @pytest.mark.parametrize(("method", "path", "body", "scope"), CALLS)
-def test_a_key_does_what_its_scope_says(running: Running, method: str, path: str, body: object, scope: str) -> None:
-    """Without a key nothing is done, with one of another scope neither."""
+def test_a_key_may_do_what_its_scopes_allow(running: Running, method: str, path: str, body: object, scope: str) -> None:
+    """A call without a key, or with a key of another scope, is refused."""
     port = running.server.port
     assert 401 == Client(port)(method, path, body).status
-    assert 401 == Client(port, "nobody-knows-this-key")(method, path, body).status
+    assert 401 == Client(port, "an-unknown-key-0123456789")(method, path, body).status
     assert Client(port, ADMIN)(method, path, body).status in {200, 202, 404}
     allowed = {"read": {READER, ADMIN}, "write": {WRITER, ADMIN}, "admin": {ADMIN}}[scope]
     for key in {READER, WRITER, ADMIN} - allowed:
@@ -50,19 +50,19 @@ def test_a_key_does_what_its_scope_says(running: Running, method: str, path: str
 
 
 def test_what_needs_no_key(running: Running) -> None:
-    """Health checks, the documents and the dashboard's files: nothing in them is anybody's."""
+    """Health checks, the documents and the dashboard's files: they hold no data of the service."""
     for path in ("/livez", "/readyz", "/openapi.json", "/docs", "/", "/static/docs.css"):
         assert 200 == Client(running.server.port)("GET", path).status
 
 
-def test_the_stream_needs_one(running: Running) -> None:
-    """It shows what the stats show."""
+def test_the_stream_needs_a_key(running: Running) -> None:
+    """With the scope read, as the figures do."""
     assert 401 == Client(running.server.port)("GET", "/v1/stream").status
     assert 403 == Client(running.server.port, WRITER)("GET", "/v1/stream").status
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ("shop:read", "entry 1 is not NAME:SCOPES:KEY"),
         ("shop:look:env:KEY", "'look' is not a scope"),
@@ -73,24 +73,24 @@ def test_the_stream_needs_one(running: Running) -> None:
         ("shop:read:env:ACCENTS", "characters that a header cannot carry"),
     ],
 )
-def test_keys_that_are_none(given: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_key_is_refused(given: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what is wrong, and never shows a key."""
     monkeypatch.setenv("SHORT", "secret-too")
     monkeypatch.setenv("ACCENTS", "secret-é-0123456789")
-    with pytest.raises(SettingsError, match=told) as caught:
+    with pytest.raises(SettingsError, match=message) as caught:
         read_keys([given], None)
     assert "secret" not in str(caught.value)
 
 
-def test_keys_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of one name could not be told apart."""
+def test_two_keys_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that names a key must mean one."""
     monkeypatch.setenv("KEY", READER)
     with pytest.raises(SettingsError, match="'shop' is given twice"):
         read_keys(["shop:read:env:KEY", "shop:write:env:KEY"], None)
 
 
-def test_it_is_not_open_to_others_without_keys() -> None:
-    """Beyond this machine it listens with keys, or if told that it is meant."""
+def test_other_machines_need_keys() -> None:
+    """Without keys a service listens beyond this machine only with --insecure."""
     with pytest.raises(SettingsError, match="there are no keys"), embedded(http="0.0.0.0:0"):
         pass
     with embedded(http="0.0.0.0:0", insecure=True) as running:
@@ -100,15 +100,15 @@ def test_it_is_not_open_to_others_without_keys() -> None:
         assert 403 == running.client("POST", "/v1/events", click, origin="https://evil.example").status
 
 
-def test_an_origin_is_one() -> None:
-    """A browser sends neither path nor slash: what cannot ever match is refused."""
+def test_a_malformed_origin_is_refused() -> None:
+    """A browser sends an origin without path or slash, so one with them could never match."""
     for written in ("https://shop.example/", "shop.example", ""):
         with pytest.raises(SettingsError, match="http_cors"), embedded(http_cors=[written]):
             pass
 
 
-def test_web_pages_of_others_are_kept_out() -> None:
-    """Without keys any page that is looked at here could do everything: its origin and its host must be ours."""
+def test_web_pages_of_other_origins_are_refused() -> None:
+    """Without keys every page open on this machine could do everything: its origin and its host must be ours."""
     order = {"session_id": "a", "type": "forget"}
     with embedded(http_cors=["https://shop.example"]) as running:
         call = running.client
@@ -123,7 +123,7 @@ def test_web_pages_of_others_are_kept_out() -> None:
 
 
 def test_addresses() -> None:
-    """Without a host it is this machine alone; a port that is taken is an error that names it."""
+    """Without a host it is this machine alone; the error for a port in use names the address."""
     assert ("127.0.0.1", 80) == parse_address(":80")
     assert ("::1", 80) == parse_address("[::1]:80")
     assert [True, True, True, False, False] == list(
@@ -138,7 +138,7 @@ def test_addresses() -> None:
 
 
 def test_pages_of_other_origins() -> None:
-    """They may call only if their origin was named."""
+    """They may call only if their origin is allowed."""
     with embedded(http_cors=["https://shop.example"]) as running:
         asked = {"origin": "https://shop.example", "access-control-request-method": "POST"}
         reply = running.client("OPTIONS", "/v1/events", **asked)

@@ -1,4 +1,4 @@
-"""What Prometheus is told: every figure once, under names that keep its rules, as the reference page has it."""
+"""What Prometheus scrapes: every figure once, under names that follow its rules, as on the reference page."""
 
 import re
 import shutil
@@ -19,8 +19,8 @@ OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 BROKEN = [b"{", b"[]"]
 
 
-def judged(service: Watched, hr_novel: float | None = 0.4) -> MetricSources:
-    """With live quality of two models, one a shadow."""
+def with_quality(service: Watched, hr_novel: float | None = 0.4) -> MetricSources:
+    """Return the sources of *service* with live quality of two models, one a shadow."""
     figures = {name: 0.5 for field in ("hr", "mrr", "hr_novel") for name in (field, f"{field}_low", f"{field}_high")}
     models = [
         ModelQuality(
@@ -34,57 +34,59 @@ def judged(service: Watched, hr_novel: float | None = 0.4) -> MetricSources:
     return service.sources._replace(status=lambda: msgspec.structs.replace(status(), quality=report))
 
 
-class Shelf(str):
-    """Nine items, two of them not available."""
+class NineItems(str):
+    """A catalogue of nine items, two of them unavailable."""
 
     __slots__ = ()
     n_unavailable = 2
 
 
 def complete(service: Watched) -> MetricSources:
-    """With everything that a service can have."""
+    """Return the sources of *service* with everything that a service can have."""
     http = service.sources.http
     assert http is not None
     http.record("/v1/events", 202, 0.004)
     http.record("/v1/events", 401, 0.001)
-    return judged(service)._replace(waiting=lambda: 3, catalogue=lambda: Shelf("abcdefghi"))
+    return with_quality(service)._replace(waiting=lambda: 3, catalogue=lambda: NineItems("abcdefghi"))
 
 
-def test_every_family_is_told_by_a_service_that_has_everything(tmp_path: Path) -> None:
-    """None of those on the reference page is one that nobody fills."""
+def test_a_complete_service_exposes_every_family(tmp_path: Path) -> None:
+    """So none on the reference page is always absent."""
     service = watched(tmp_path, [*map(click, range(30)), *BROKEN])
     sources = complete(service)
     snapshots = sources.snapshots
     assert snapshots is not None
 
     def has_everything() -> bool:
-        status = sources.status()  # the lag is looked at now and then, by a thread of its own, and so is the state
-        is_seen = bool(status.lag) and status.stats is not None and status.stats.watermark is not None
-        return service.live.metrics.batch_records.sum == 32 and snapshots.last is not None and is_seen
+        status = sources.status()  # other threads take the lag and the state's figures now and then
+        has_figures = bool(status.lag) and status.stats is not None and status.stats.watermark is not None
+        return service.kafka_service.metrics.batch_records.sum == 32 and snapshots.last is not None and has_figures
 
     with running(service, has_everything):
-        told = {name for name, _ in figures(sources)}
+        exposed = {name for name, _ in figures(sources)}
         # The client library adds when a counter was made.
-        assert {name for family in FAMILIES for name in family.series} <= told
+        assert {name for family in FAMILIES for name in family.series} <= exposed
         assert (9, 2) == (figure(sources, "catalogue_items"), figure(sources, "catalogue_unavailable_items"))
-        assert {name for name in told if name.startswith(PREFIX)} <= {n for family in FAMILIES for n in family.series}
+        assert {name for name in exposed if name.startswith(PREFIX)} <= {
+            n for family in FAMILIES for n in family.series
+        }
 
 
-def test_what_came_in_adds_up(tmp_path: Path) -> None:
-    """Outcomes are all that was read; answers by source are all answers; dead letters have their reasons."""
+def test_outcomes_add_up(tmp_path: Path) -> None:
+    """Events by outcome are all that was read; answers by source are all answers; dead letters have their reasons."""
     service = watched(tmp_path, [*map(click, range(30)), *BROKEN])
-    sources, counts = service.sources, service.live.counts
+    sources, counts = service.sources, service.kafka_service.counters
 
     def has_seen_all() -> bool:
-        stats = sources.status().stats  # looked at once a second, so later than the batches are counted
+        stats = sources.status().stats  # taken once a second, so later than the batches are counted
         is_last = stats is not None and stats.watermark == 1_029
-        return service.live.metrics.batch_records.sum == 32 and is_last
+        return service.kafka_service.metrics.batch_records.sum == 32 and is_last
 
     with running(service, has_seen_all):
-        told = figures(sources)
-        assert 32 == sum(value for (name, _), value in told.items() if name == "stream_rec_events_total")
-        assert 30 == sum(value for (name, _), value in told.items() if name == "stream_rec_answers_total")
-        dead = {dict(labels)["reason"]: value for (name, labels), value in told.items() if "dead_letters" in name}
+        found = figures(sources)
+        assert 32 == sum(value for (name, _), value in found.items() if name == "stream_rec_events_total")
+        assert 30 == sum(value for (name, _), value in found.items() if name == "stream_rec_answers_total")
+        dead = {dict(labels)["reason"]: value for (name, labels), value in found.items() if "dead_letters" in name}
         assert dict(counts.dead) == dead
         assert 2 == figure(sources, "events_total", outcome="dead_letter")
         assert (1, 1) == (figure(sources, "ready"), figure(sources, "state", state="ready"))
@@ -93,8 +95,8 @@ def test_what_came_in_adds_up(tmp_path: Path) -> None:
         assert 0.4 == figure(sources, "retention_seconds")
 
 
-def test_snapshots_are_told(tmp_path: Path) -> None:
-    """How many, how long they took to copy and to write, when the last one was, and those that failed."""
+def test_snapshots_are_measured(tmp_path: Path) -> None:
+    """Their number, the time to copy and to write them, when the last one was written, and failures."""
     service = watched(tmp_path, [*map(click, range(30))])
     sources, snapshots = service.sources, service.sources.snapshots
     assert snapshots is not None
@@ -112,7 +114,7 @@ def test_snapshots_are_told(tmp_path: Path) -> None:
 
 
 def test_a_snapshot_that_fails_is_counted(tmp_path: Path) -> None:
-    """And none that was written."""
+    """And no written one is counted."""
 
     def fail(step: str) -> None:
         raise SnapshotError(f"{step}: the disk is full")
@@ -125,8 +127,8 @@ def test_a_snapshot_that_fails_is_counted(tmp_path: Path) -> None:
         assert 0 == figure(service.sources, "snapshot_write_duration_seconds_count")
 
 
-def test_a_histogram_is_what_was_measured(tmp_path: Path) -> None:
-    """Its buckets grow, the last holds all, and the sum is that of the values."""
+def test_a_histogram_counts_what_was_measured(tmp_path: Path) -> None:
+    """Buckets are cumulative, the last counts all values, and the sum is theirs."""
     service = watched(tmp_path, [])
     http = service.sources.http
     assert http is not None
@@ -141,29 +143,29 @@ def test_a_histogram_is_what_was_measured(tmp_path: Path) -> None:
     assert 99.6065 == pytest.approx(figure(service.sources, f"{name}_sum", endpoint="/v1/events"))
 
 
-def test_a_service_that_has_not_begun_tells_that_it_is_not_ready(tmp_path: Path) -> None:
-    """Before there are figures of the state, and without all that is optional."""
+def test_a_service_that_has_not_started_is_not_ready(tmp_path: Path) -> None:
+    """Before there are figures of the state, and without anything optional."""
     service = watched(tmp_path, [])
-    told = figures(MetricSources(service.sources.status))
-    assert 0 == told["stream_rec_ready", frozenset()]
-    assert 1 == told["stream_rec_state", frozenset({("state", "waiting for the broker")})]
-    names = {name for name, _ in told}
+    found = figures(MetricSources(service.sources.status))
+    assert 0 == found["stream_rec_ready", frozenset()]
+    assert 1 == found["stream_rec_state", frozenset({("state", "waiting for the broker")})]
+    names = {name for name, _ in found}
     assert not names & {
         "stream_rec_retained_sessions", "stream_rec_max_bytes", "stream_rec_snapshot_failures_total",
         "stream_rec_stage_duration_seconds_bucket", "stream_rec_quality_hit_ratio",
     }  # fmt: skip
 
 
-def test_quality_is_told_by_model_and_window(tmp_path: Path) -> None:
-    """A figure that is not known yet is absent, not 0."""
-    sources = judged(watched(tmp_path, []), hr_novel=None)
+def test_quality_is_exposed_by_model_and_window(tmp_path: Path) -> None:
+    """A figure that is unknown yet is absent, not 0."""
+    sources = with_quality(watched(tmp_path, []), hr_novel=None)
     labels = {"model": "b", "shadow": "true", "window": "300s", "n": "20"}
     assert 0.25 == figure(sources, "quality_mrr_ratio", **labels)
     assert "stream_rec_quality_novel_hit_ratio" not in {name for name, _ in figures(sources)}
 
 
-def test_open_metrics_is_for_who_accepts_it(tmp_path: Path) -> None:
-    """It ends as it must, and is read by a strict parser; the others get the plain text."""
+def test_open_metrics_is_returned_if_accepted(tmp_path: Path) -> None:
+    """It ends as it must, and a strict parser reads it; other clients get the plain text."""
     exposition = Exposition(complete(watched(tmp_path, [])))
     for accept in (None, "", "*/*", "text/plain;version=0.0.4"):
         assert exposition.render(accept)[1].startswith("text/plain; version=")
@@ -174,8 +176,8 @@ def test_open_metrics_is_for_who_accepts_it(tmp_path: Path) -> None:
     assert "stream_rec_http_requests" in families
 
 
-def test_names_keep_the_rules_of_prometheus(tmp_path: Path) -> None:
-    """Its own tool has nothing to say against them."""
+def test_names_follow_the_rules_of_prometheus(tmp_path: Path) -> None:
+    """The checker promtool finds nothing wrong with them."""
     if shutil.which("promtool") is None:
         pytest.skip("no promtool (Debian: apt install prometheus): names are not checked by it")
     text, _ = Exposition(complete(watched(tmp_path, []))).render()
@@ -193,5 +195,5 @@ def test_units_are_base_units() -> None:
 
 
 def test_the_reference_page_is_written_from_the_families() -> None:
-    """`make docs` was run since they changed."""
+    """`make docs` was run after their last change."""
     assert metrics_reference.page() == metrics_reference.PAGE.read_text(encoding="utf-8"), "run `make docs`"

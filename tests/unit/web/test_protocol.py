@@ -1,4 +1,4 @@
-"""What is written together is sent together, and nothing is lost or out of order by it."""
+"""Writes within a turn of the loop are sent together, in order, and none is lost."""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from stream_rec.web.protocol import JoinedWrites
 
 
 class Wire(asyncio.Transport):
-    """A transport that keeps what is handed to it, call by call."""
+    """A transport that records what it gets, call by call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Wire(asyncio.Transport):
 
 
 def sent(*turns: list[bytes], close: bool = False) -> Wire:
-    """What becomes of writes, turn by turn of an event loop."""
+    """Return the transport after these writes, turn by turn of an event loop."""
     wire = Wire()
 
     async def go() -> None:
@@ -47,22 +47,22 @@ def sent(*turns: list[bytes], close: bool = False) -> Wire:
 
 
 def test_head_and_body_are_sent_at_once() -> None:
-    """One system call for an answer."""
+    """An answer takes one system call."""
     assert [b"head body"] == sent([b"head ", b"body"]).sent
 
 
 def test_a_head_alone_is_sent_at_the_end_of_its_turn() -> None:
-    """As of an answer without a body, or of a stream whose first figures come later."""
+    """For an answer without a body, or a stream whose first block comes later."""
     assert [b"head", b"data"] == sent([b"head"], [b"data"]).sent
 
 
 def test_order_is_kept() -> None:
-    """However much comes in one turn, empty pieces among it."""
+    """However many writes come in one turn, empty ones included."""
     wire = sent([b"1", b"", b"2", b"3", b"4", b"5"], [b"6"])
     assert b"123456" == b"".join(wire.sent)
 
 
-def test_what_is_held_goes_before_the_end() -> None:
-    """A connection that is closed at once after its answer."""
+def test_buffered_data_is_sent_before_the_connection_closes() -> None:
+    """Even if it is closed right after its answer."""
     wire = sent([b"head"], close=True)
     assert ([b"head"], 1) == (wire.sent, wire.closed_after)

@@ -1,4 +1,4 @@
-"""The files of the dashboard, without a browser: what the page asks for is in the package, and nothing is elsewhere."""
+"""The files of the dashboard, without a browser: all that the page loads is in the package."""
 
 import re
 from graphlib import TopologicalSorter
@@ -11,21 +11,21 @@ IMPORT = re.compile(r'^import \{([^}]+)\} from "\./([^"]+)"', re.MULTILINE)
 
 
 def test_the_page_finds_its_files() -> None:
-    """Each script, style and picture that it names is there."""
+    """Every script, style and picture that it names exists."""
     page = STATIC.joinpath("index.html").read_text(encoding="utf-8")
     named = re.findall(r'(?:src|href)="/static/([^"]+)"', page)
     assert {"app.js", "style.css", "theme.js", "icon.svg"} <= set(named)
     assert [] == [name for name in named if not STATIC.joinpath(name).is_file()]
 
 
-def test_scripts_import_what_is_there() -> None:
-    """Each module that a script imports is a file beside it that exports each name."""
+def test_scripts_import_names_that_exist() -> None:
+    """Every imported module is a file beside the script, and exports every imported name."""
     n_names = 0
     for script in SCRIPTS:
         for names, module in IMPORT.findall(script.read_text(encoding="utf-8")):
-            told = STATIC.joinpath(module).read_text(encoding="utf-8")
+            text = STATIC.joinpath(module).read_text(encoding="utf-8")
             for name in filter(None, map(str.strip, names.split(","))):
-                assert re.search(rf"^export (async )?(const|function\*?|class) {name}\b", told, re.MULTILINE), (
+                assert re.search(rf"^export (async )?(const|function\*?|class) {name}\b", text, re.MULTILINE), (
                     f"{script.name}: {name} of {module}"
                 )
                 n_names += 1
@@ -42,7 +42,7 @@ def test_no_scripts_import_each_other_in_a_circle() -> None:
 
 
 def test_nothing_is_fetched_from_elsewhere() -> None:
-    """No address of another machine, no markup made from text, no style sheet that imports one."""
+    """No address of another host, no markup made from text, no style sheet that imports another."""
     for file in STATIC.iterdir():
         if PurePosixPath(file.name).suffix in {".js", ".css", ".html"}:
             text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")

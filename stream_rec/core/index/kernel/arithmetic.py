@@ -1,24 +1,26 @@
 """Natural logarithm and exponential from IEEE-754 basic operations only.
 
-Answers must be the same, bit for bit, on every machine (law 1), and a C library's `log` and `exp` are not: their
-last bit differs between versions and between processors. These are built of +, -, *, / and exact scaling by powers
-of two, so every machine that follows IEEE-754 agrees. The relative error is below 4e-16 over the ranges used here.
+Answers must be the same, bit for bit, on every machine (law 1). The last bit of a C library's `log` and `exp` differs
+between versions and between processors. These are built of +, -, *, / and exact scaling by powers of two, so all
+machines that follow IEEE-754 agree. The relative error is below 4e-16 over the ranges used here.
 
 The same source runs interpreted (reference implementation) and compiled (kernel).
 """
 
 import math
 
-LN2_HIGH = 0.693147180369123816490  # the upper 33 bits of ln 2, so that k * LN2_HIGH is exact for |k| < 2**20
-LN2_LOW = 1.90821492927058770002e-10  # ln 2 - LN2_HIGH
-SQRT_HALF = 0.7071067811865476
-SMALLEST = -700.0  # e to a smaller power is no longer a normal number
+__all__ = ["exp", "ln"]
+
+_LN2_HIGH = 0.693147180369123816490  # the upper 33 bits of ln 2, so that k * _LN2_HIGH is exact for |k| < 2**20
+_LN2_LOW = 1.90821492927058770002e-10  # ln 2 - _LN2_HIGH
+_SQRT_HALF = 0.7071067811865476
+_SMALLEST = -700.0  # e to a smaller power is not a normal number any more
 
 
 def ln(x: float) -> float:
     """Return the natural logarithm of *x* > 0, by the series of artanh."""
     fraction, exponent = math.frexp(x)
-    if fraction < SQRT_HALF:
+    if fraction < _SQRT_HALF:
         fraction *= 2.0
         exponent -= 1
     s = (fraction - 1.0) / (fraction + 1.0)  # |s| <= 0.1716, so s**22 / 23 is below one unit in the last place
@@ -34,15 +36,15 @@ def ln(x: float) -> float:
     p = p * z + 1.0 / 5.0
     p = p * z + 1.0 / 3.0
     tail = 2.0 * s * z * p
-    return exponent * LN2_HIGH + (2.0 * s + (tail + exponent * LN2_LOW))
+    return exponent * _LN2_HIGH + (2.0 * s + (tail + exponent * _LN2_LOW))
 
 
 def exp(x: float) -> float:
-    """Return e to the *x*, 0.0 below -700 (the smallest factor anybody needs) and for nothing above 700."""
-    if x < SMALLEST:
+    """Return e to the *x* for x up to 700; 0.0 below -700, since no smaller factor is ever needed."""
+    if x < _SMALLEST:
         return 0.0
     k = math.floor(x * 1.4426950408889634 + 0.5)
-    r = (x - k * LN2_HIGH) - k * LN2_LOW  # |r| <= 0.3466, so r**14 / 14! is below one unit in the last place
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW  # |r| <= 0.3466, so r**14 / 14! is below one unit in the last place
     p = 1.0 / 6227020800.0
     p = p * r + 1.0 / 479001600.0
     p = p * r + 1.0 / 39916800.0

@@ -1,17 +1,17 @@
-"""One answer: query, neighbours, scores and fallbacks in turn."""
+"""Answer one query: read it, find neighbours, score items, fill up with fallbacks."""
 
 import numpy as np
 
 from stream_rec.core.compiled import inner
 from stream_rec.core.index.kernel.fallbacks import fill
 from stream_rec.core.index.kernel.neighbours import find_neighbours
-from stream_rec.core.index.kernel.policy import begin_policy, block
+from stream_rec.core.index.kernel.policy import block, load_terms
 from stream_rec.core.index.kernel.repeats import weigh_repeats
 from stream_rec.core.index.kernel.rules import count_rules, votes
 from stream_rec.core.index.kernel.scores import score_items, take_best
 from stream_rec.core.index.kernel.state import (
     FALLBACKS,
-    ITEM_MASK,
+    ITEM_BITS,
     LAST,
     NEIGHBOURS,
     REPEATS,
@@ -19,11 +19,11 @@ from stream_rec.core.index.kernel.state import (
     SEEN,
     SEEN_DROP_CURRENT,
     SEEN_DROP_SESSION,
-    TRAIL_CHOSEN,
-    TRAIL_HOLDERS,
-    TRAIL_LENGTH,
-    TRAIL_MIX,
-    TRAIL_REPEATS,
+    TRACE_CHOSEN,
+    TRACE_HOLDERS,
+    TRACE_LENGTH,
+    TRACE_MIX,
+    TRACE_REPEATS,
     AnswerArrays,
     N,
     Parameters,
@@ -32,7 +32,7 @@ from stream_rec.core.index.kernel.state import (
     State,
 )
 
-ITEM_BITS = np.uint32(ITEM_MASK)
+__all__ = ["ask", "ask_session"]
 
 
 @inner
@@ -50,11 +50,11 @@ def ask(
 ) -> None:
     """Answer one query into *row*.
 
-    `query` is its last events, oldest first; `seen` the items the seen-policy is about (the last is the current one);
-    `q` tells which of the policy's terms hold; `own` the slot that is nobody's neighbour, -1 for none.
+    `query` is its last events, oldest first. `seen` are the items of the seen-policy; the last is the current one.
+    `q` is the row of the policy's terms. `own` is the session that may not be a neighbour, -1 for none.
     """
     answers.n[row] = 0
-    n_marked = begin_policy(state, scratch, policy, q, seen)
+    n_marked = load_terms(state, scratch, policy, q, seen)
     if p.whole[SEEN] == SEEN_DROP_SESSION:
         for item in seen:
             n_marked = block(scratch, n_marked, item)
@@ -71,23 +71,23 @@ def ask(
     n_touched = score_items(state, scratch, p, query, n_chosen, factor, n_touched)
     if p.whole[REPEATS] != 0:
         scale = weigh_repeats(state, scratch, policy, seen, n_touched)
-    scratch.trail[TRAIL_LENGTH] = query.size
-    scratch.trail[TRAIL_CHOSEN] = n_chosen
-    scratch.trail[TRAIL_HOLDERS] = holders
-    scratch.trail[TRAIL_MIX] = factor
-    scratch.trail[TRAIL_REPEATS] = scale
+    scratch.trace[TRACE_LENGTH] = query.size
+    scratch.trace[TRACE_CHOSEN] = n_chosen
+    scratch.trace[TRACE_HOLDERS] = holders
+    scratch.trace[TRACE_MIX] = factor  # planted bug: explain-without-rules
+    scratch.trace[TRACE_REPEATS] = scale
     take_best(state, scratch, p, policy, answers, row, n_touched, NEIGHBOURS)
     if p.whole[FALLBACKS] != 0 and answers.n[row] < p.whole[N]:
         n_marked = fill(state, scratch, p, policy, query, own, answers, row, n_marked)
     for j in range(n_marked):
-        scratch.mark[scratch.marked[j]] = 0
+        scratch.mark[scratch.marked[j]] = 0  # planted bug: marks-left
 
 
 @inner
 def ask_session(
     state: State, scratch: Scratch, p: Parameters, slot: int, policy: Policy, q: int, answers: AnswerArrays, row: int
 ) -> None:
-    """Answer for a session as it stands, from its own last events; an empty slot has none."""
+    """Answer for session *slot* from its own last events; a slot without a session has none."""
     at = state.session[slot]["at"]
     n = state.session[slot]["events"]
     seen = scratch.session

@@ -1,21 +1,19 @@
-"""The kernels as Python calls them: nothing but the ways in."""
+"""The kernels that Python calls: entry points only."""
 
 import numpy as np
 
 from stream_rec.core.compiled import entry, inner
+from stream_rec.core.dtypes import I32, U8, U64, Structs
 from stream_rec.core.index.kernel import ask as asking
-from stream_rec.core.index.kernel import ingest, order, popular, postings, retained, seen_ids, visits
+from stream_rec.core.index.kernel import ingest, order, popular, postings, retained, seen_ids, session_events
 from stream_rec.core.index.kernel.state import (
     APPLIED,
     DONE,
-    I32,
     LAST,
     OWN_EVENTS,
     STAGE,
     STAGE_APPLY,
     TOP_SIZE,
-    U8,
-    U64,
     AnswerArrays,
     EventArrays,
     Parameters,
@@ -23,10 +21,10 @@ from stream_rec.core.index.kernel.state import (
     Queries,
     Scratch,
     State,
-    Structs,
 )
 
 __all__ = [
+    "advance_front",
     "apply",
     "apply_and_ask",
     "ask",
@@ -38,15 +36,14 @@ __all__ = [
     "drop_session",
     "free_block",
     "is_duplicate",
+    "order_popular",
     "place_events",
     "place_postings",
     "reframe",
-    "settle_front",
-    "settle_popular",
 ]
 
 
-ONLY_ASK = 2
+_ONLY_ASK = 2
 
 
 @inner
@@ -65,7 +62,7 @@ def _one_of(stacked: Parameters, j: int) -> Parameters:
 
 @entry
 def apply(state: State, batch: EventArrays, begin: int) -> tuple[int, int]:
-    """Apply the events from *begin* on. Return (the event reached, DONE or what is needed to go on)."""
+    """Apply the events from *begin* on. Return the event reached, and DONE or what is needed to go on."""
     for i in range(begin, batch.time.size):
         need = ingest.apply_step(state, batch, i)
         if need != DONE:
@@ -85,10 +82,10 @@ def apply_and_ask(
     policy: Policy,
     answers: AnswerArrays,
 ) -> tuple[int, int]:
-    """Like `apply`, and answer each applied event's session right after it with those of several models that are asked.
+    """Like `apply`, and right after each applied event answer for its session with some of several models.
 
-    The models' arrays are stacked, [models, ...]. `rows`, [events, models], says where an answer goes, -1 that none is
-    wanted. The rows of events that are not applied are left as they are.
+    The models' arrays are stacked, [models, ...]. `rows`, [events, models], holds the row of each answer, -1 for no
+    answer. The rows of events that are not applied are left unchanged.
     """
     models = stacked.whole.shape[0]
     for i in range(begin, batch.time.size):
@@ -99,7 +96,7 @@ def apply_and_ask(
             for j in range(models):
                 if rows[i, j] >= 0:
                     p = _one_of(stacked, j)
-                    asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), policy, 0, answers, rows[i, j])
+                    asking.ask_session(state, scratch, p, np.int64(batch.session[i]), policy, 0, answers, rows[i, j])
         state.counters[STAGE] = STAGE_APPLY
     return batch.time.size, DONE
 
@@ -115,18 +112,18 @@ def ask_and_apply(
     policy: Policy,
     answers: AnswerArrays,
 ) -> tuple[int, int]:
-    """Like `apply`, but before each event that `asks` marks (1), answer its session with each of several models.
+    """Like `apply`, but before each event that `asks` marks (1), answer for its session with each of several models.
 
-    The models' arrays are stacked, [models, ...]; model j's answer to event i stands in row i * models + j. An event
-    marked 2 is asked for, and not applied.
+    The models' arrays are stacked, [models, ...]; the answer of model j for event i is in row i * models + j. An event
+    marked 2 gets answers but is not applied.
     """
-    models = stacked.whole.shape[0]
+    models = stacked.whole.shape[0]  # planted bug: learns-before-asking (3 lines)
     for i in range(begin, batch.time.size):
         if asks[i] > 0 and state.counters[STAGE] == STAGE_APPLY:
             for j in range(models):
                 p = _one_of(stacked, j)
-                asking.ask_session(state, scratch, p, np.int64(batch.slot[i]), policy, 0, answers, i * models + j)
-        if asks[i] < ONLY_ASK:
+                asking.ask_session(state, scratch, p, np.int64(batch.session[i]), policy, 0, answers, i * models + j)
+        if asks[i] < _ONLY_ASK:
             need = ingest.apply_step(state, batch, i)
             if need != DONE:
                 return i, need
@@ -163,20 +160,20 @@ def ask_many(
 ) -> None:
     """Answer the queries from *first* up to *last* with each of several models, stacked as for `ask_and_apply`.
 
-    Model j's answer to query i stands in row i * models + j. Several calls may run side by side, each with scratch of
-    its own, where `settle_popular` came before all of them: then none of them writes to the state.
+    The answer of model j to query i is in row i * models + j. Several calls may run in parallel, each with scratch of
+    its own, if `order_popular` ran before all of them: then none of them writes to the state.
     """
     models = stacked.whole.shape[0]
     for i in range(first, last):
         begin, end = queries.begin[i], queries.end[i]
-        q = i if policy.terms.size > 1 else 0
+        q = i if policy.terms.size > 1 else 0  # planted bug: requests-share-rules
         for j in range(models):
             p = _one_of(stacked, j)
             if begin == OWN_EVENTS:
                 asking.ask_session(state, scratch, p, queries.own[i], policy, q, answers, i * models + j)
             else:
                 seen = queries.item[begin:end]
-                query = queries.item[max(begin, end - p.whole[LAST]) : end]
+                query = queries.item[max(begin, end - p.whole[LAST]) : end]  # planted bug: queries-leak
                 asking.ask(state, scratch, p, query, seen, policy, q, queries.own[i], answers, i * models + j)
 
 
@@ -190,7 +187,7 @@ def ask_session(
 
 @entry
 def copy_ids(state: State, table: Structs, without: U64) -> int:
-    """Fill a fresh event-id table; see `seen_ids.copy_ids`."""
+    """Fill a new event-id table; see `seen_ids.copy_ids`."""
     return seen_ids.copy_ids(state, table, without)
 
 
@@ -203,30 +200,30 @@ def copy_sessions(state: State, rank: I32, columns: retained.RetainedColumns) ->
 @entry
 def drop_session(state: State, slot: int) -> None:
     """Remove session *slot* from everything it touches."""
-    visits.drop_session(state, slot, 0, False)
+    session_events.drop_session(state, slot, 0, False)
 
 
 @entry
 def free_block(state: State, item: int) -> None:
-    """Give the posting block of *item* back to the arena."""
+    """Return the posting block of *item* to the arena."""
     postings.free_block(state, item)
 
 
 @entry
 def is_duplicate(state: State, id_key: U64) -> bool:
-    """Tell whether the event id of that key, [1, 2], stands in the window; see `seen_ids.is_duplicate`."""
+    """Return whether the window holds the event id with this key, [1, 2]; see `seen_ids.is_duplicate`."""
     return seen_ids.is_duplicate(state, id_key[0, 0], id_key[0, 1])
 
 
 @entry
 def place_events(state: State, columns: retained.RetainedColumns, items: I32, newest_in: I32) -> None:
-    """Put columns of events into fresh arrays; see `retained.place_events`."""
+    """Store columns of events in new arrays; see `retained.place_events`."""
     retained.place_events(state, columns, items, newest_in)
 
 
 @entry
 def place_postings(state: State, slots: I32) -> None:
-    """Make the posting lists of fresh arrays; see `retained.place_postings`."""
+    """Build the posting lists of new arrays; see `retained.place_postings`."""
     retained.place_postings(state, slots)
 
 
@@ -237,12 +234,12 @@ def reframe(state: State, base: int, shift: int) -> None:
 
 
 @entry
-def settle_front(state: State) -> bool:
-    """Bring the oldest session to the start of the front; see `order.settle_front`."""
-    return order.settle_front(state)
+def advance_front(state: State) -> bool:
+    """Bring the oldest session to the start of the eviction front; see `order.advance_front`."""
+    return order.advance_front(state)
 
 
 @entry
-def settle_popular(state: State) -> None:
-    """Put the popular items in order, as many as any answer reads before it scans; see `popular.order`."""
+def order_popular(state: State) -> None:
+    """Order the popular items, as many as any answer reads before it scans; see `popular.order`."""
     popular.order(state, TOP_SIZE // 2)

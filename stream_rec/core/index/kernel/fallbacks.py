@@ -1,16 +1,16 @@
-"""What fills an answer that neighbours leave short: followers of the last item, then popular items."""
+"""Fill an answer that neighbours leave short: with followers of the last item, then with popular items."""
 
 import numpy as np
 
 from stream_rec.core.compiled import inner, prefetch
 from stream_rec.core.index.kernel import popular
-from stream_rec.core.index.kernel.policy import block, boosted, count_category, is_blocked, most_boosted
+from stream_rec.core.index.kernel.policy import block, boosted, count_category, is_blocked, largest_factor
 from stream_rec.core.index.kernel.postings import SLOT
 from stream_rec.core.index.kernel.scores import AHEAD, add, rank, take_best
 from stream_rec.core.index.kernel.state import (
     FOLLOWED,
     IN_QUERY,
-    ITEM_MASK,
+    ITEM_BITS,
     N_TOP,
     POPULAR,
     POPULAR_STEPS,
@@ -30,7 +30,7 @@ from stream_rec.core.index.kernel.state import (
     State,
 )
 
-ITEM_BITS = np.uint32(ITEM_MASK)
+__all__ = ["fill"]
 
 
 @inner
@@ -61,9 +61,9 @@ def _score_followers(state: State, scratch: Scratch, p: Parameters, item: int, o
 def _fill_popular(
     state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: AnswerArrays, row: int, n_marked: int
 ) -> None:
-    """Fill the answer with the most popular items that are not blocked and not in it yet."""
+    """Fill the answer with the most popular items that are neither blocked nor in it yet."""
     popular.order(state, p.whole[N] + n_marked)
-    if most_boosted(scratch, policy) == 0.0:
+    if largest_factor(scratch, policy) == 0.0:
         _fill_in_order(state, scratch, p, policy, answers, row)
     else:
         _fill_boosted(state, scratch, p, policy, answers, row)
@@ -73,7 +73,7 @@ def _fill_popular(
 def _fill_in_order(
     state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: AnswerArrays, row: int
 ) -> None:
-    """Take the popular items as they stand."""
+    """Take the popular items in their order."""
     wanted = p.whole[N]
     cap = scratch.term[TERM_CAP]
     n_top = state.counters[N_TOP]
@@ -83,8 +83,8 @@ def _fill_in_order(
             return
         item = state.top[j]["item"]
         if not is_blocked(state, scratch, policy, item):
-            held, _ = count_category(state, scratch, policy, answers, row, 0, item)
-            if cap == 0 or held < cap:
+            n_alike, _ = count_category(state, scratch, policy, answers, row, 0, item)
+            if cap == 0 or n_alike < cap:
                 answers.item[row, n] = item
                 answers.score[row, n] = state.top[j]["score"]
                 answers.source[row, n] = POPULAR
@@ -97,13 +97,14 @@ def _fill_in_order(
 def _fill_boosted(
     state: State, scratch: Scratch, p: Parameters, policy: Policy, answers: AnswerArrays, row: int
 ) -> None:
-    """Take the popular items by popularity times their factor, as far down as one could still come in."""
+    """Take the popular items by popularity times factor; stop where no item can still enter the answer."""
     wanted = p.whole[N]
     begin = answers.n[row]
-    most = most_boosted(scratch, policy)
+    most = largest_factor(scratch, policy)
     n_top = state.counters[N_TOP]
     for j in range(n_top):
         score = state.top[j]["score"]
+        # planted bug: boosted-too-early
         if answers.n[row] == wanted and answers.score[row, wanted - 1] > score * most:
             return
         item = state.top[j]["item"]
@@ -117,10 +118,10 @@ def _fill_boosted(
 
 @inner
 def _scan_popular(state: State, scratch: Scratch, policy: Policy, answers: AnswerArrays, row: int, wanted: int) -> None:
-    """Find the popular items that the ordered top was too short for.
+    """Find popular items beyond the ordered top.
 
-    Looks at the smallest of what is known to hold all that may come: the listed items, those of the category, those of
-    the rule set, or all. O(that).
+    Scans the smallest set that is known to contain every allowed item: the listed items, the category's, the rule
+    set's, or all. O(items scanned).
     """
     begin = answers.n[row]
     for j in range(begin):
@@ -133,12 +134,12 @@ def _scan_popular(state: State, scratch: Scratch, policy: Policy, answers: Answe
     elif group > 0:
         end = policy.member_at[group + 1]
         for j in range(policy.member_at[group], end):
-            _ask_ahead(state, policy, policy.member[min(j + AHEAD, end - 1)])
+            _prefetch_row(state, policy, policy.member[min(j + AHEAD, end - 1)])
             _consider_row(state, scratch, policy, answers, row, begin, wanted, policy.member[j])
     elif ruleset >= 0 and policy.chosen_at[ruleset] < policy.chosen_at[ruleset + 1]:
         end = policy.chosen_at[ruleset + 1]
         for j in range(policy.chosen_at[ruleset], end):
-            _ask_ahead(state, policy, policy.chosen[min(j + AHEAD, end - 1)])
+            _prefetch_row(state, policy, policy.chosen[min(j + AHEAD, end - 1)])
             _consider_row(state, scratch, policy, answers, row, begin, wanted, policy.chosen[j])
     else:
         for item in range(state.item.size):
@@ -148,8 +149,8 @@ def _scan_popular(state: State, scratch: Scratch, policy: Policy, answers: Answe
 
 
 @inner
-def _ask_ahead(state: State, policy: Policy, of: int) -> None:
-    """Ask for what will soon be read of the item in the catalogue's row *of*."""
+def _prefetch_row(state: State, policy: Policy, of: int) -> None:
+    """Prefetch what will soon be read of the item in row *of* of the catalogue."""
     item = policy.holder[of]
     if item >= 0:
         prefetch(state.item, item)
@@ -160,7 +161,7 @@ def _ask_ahead(state: State, policy: Policy, of: int) -> None:
 def _consider_row(
     state: State, scratch: Scratch, policy: Policy, answers: AnswerArrays, row: int, begin: int, wanted: int, of: int
 ) -> None:
-    """Consider the item in the catalogue's row *of*, if there is one."""
+    """Consider the item in row *of* of the catalogue, if there is one."""
     item = policy.holder[of]
     if item >= 0 and state.item[item]["row"] == of:
         _consider(state, scratch, policy, answers, row, begin, wanted, item)
@@ -170,7 +171,7 @@ def _consider_row(
 def _consider(
     state: State, scratch: Scratch, policy: Policy, answers: AnswerArrays, row: int, begin: int, wanted: int, item: int
 ) -> None:
-    """Rank *item* by its popularity, if it may come and is not in the answer."""
+    """Rank *item* by its popularity, unless it is blocked or in the answer."""
     is_in_answer = (scratch.mark[item] & IN_QUERY) != 0
     if state.item[item]["df"] > 0 and not is_in_answer and not is_blocked(state, scratch, policy, item):
         score = popular.popularity(state, item)
@@ -191,7 +192,7 @@ def fill(
     row: int,
     n_marked: int,
 ) -> int:
-    """Fill the answer, no item twice; return how many items are marked as blocked by now."""
+    """Fill the answer, no item twice; return how many items are now marked as blocked."""
     begin = 0
     if query.size > 0 and query[-1] >= 0:
         n_marked = _block_answer(scratch, answers, row, begin, n_marked)

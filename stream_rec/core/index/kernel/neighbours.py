@@ -1,8 +1,8 @@
 """From a query to its neighbours: distinct items, candidates newest first, the k most similar.
 
-All posting lists share one order, so a merge of the query's lists from their ends meets each candidate session once,
-newest first, in all of its lists at the same time: its similarity is complete when it is met, and the m-th candidate
-ends the work. Where the sample is not the newest m, all candidates are met, and the best m by another key are kept.
+All posting lists share one order. So a merge of the query's lists from their ends meets each candidate session once,
+newest first, in all of its lists at the same time: its similarity is then complete, and the work ends at the m-th
+candidate. For a sample other than the newest m, the merge meets all candidates and keeps the best m by another key.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ from stream_rec.core.index.kernel.state import (
     SAMPLE_RECENT,
     SAMPLING,
     SAMPLING_SEED,
-    TRAIL_DISTINCT,
+    TRACE_DISTINCT,
     WATERMARK,
     WEIGHT,
     WEIGHT_AFTER,
@@ -41,13 +41,15 @@ from stream_rec.core.index.kernel.state import (
     State,
 )
 
-exp = inner(plain_exp)
-HASH_BITS = np.uint64(11)  # less by so many, a hash is a float exactly
+__all__ = ["find_neighbours"]
+
+_exp = inner(plain_exp)
+_HASH_BITS = np.uint64(11)  # without so many low bits, a hash is exact as a float
 
 
 @inner
 def _weight(p: Parameters, position: int, length: int, distinct: int) -> float:
-    """Return w of the query's item at *position* (1 is the oldest)."""
+    """Return the weight of the query's item at *position* (1 is the oldest)."""
     kind = p.whole[WEIGHT]
     if kind == WEIGHT_SAME:
         return 1.0
@@ -64,9 +66,9 @@ def _weight(p: Parameters, position: int, length: int, distinct: int) -> float:
 
 @inner
 def _read_query(scratch: Scratch, p: Parameters, query: np.ndarray) -> int:
-    """Note the query's distinct items, newest first, each at its newest place, and their weights; return U.
+    """Write the query's distinct items, newest first, each at its newest place, with their weights; return U.
 
-    Items that nobody holds come as negative numbers, equal ones alike: they count for U and are looked for nowhere.
+    Items that no session holds are negative, equal ones equal: they count for U and have no list.
     """
     n = 0
     length = query.size
@@ -93,7 +95,7 @@ def _read_query(scratch: Scratch, p: Parameters, query: np.ndarray) -> int:
 
 @inner
 def _open_heads(state: State, scratch: Scratch, distinct: int) -> int:
-    """Point at the newest live posting of each of the query's lists; return how many lists have one."""
+    """Find the newest live posting of each of the query's lists; return how many lists have one."""
     n = 0
     for j in range(distinct):
         item = scratch.query[j]["item"]
@@ -119,7 +121,7 @@ def _open_heads(state: State, scratch: Scratch, distinct: int) -> int:
 
 @inner
 def _passes(state: State, p: Parameters, slot: int) -> bool:
-    """Tell whether the sampling filters let session *slot* in."""
+    """Return whether session *slot* passes the sampling filters."""
     at = state.session[slot]["at"]
     n = state.session[slot]["events"]
     has_type = p.whole[REQUIRES] == 0
@@ -133,7 +135,7 @@ def _passes(state: State, p: Parameters, slot: int) -> bool:
 
 @inner
 def _mean_weight(state: State, p: Parameters, slot: int) -> float:
-    """Return the mean weight of session *slot*'s events, and the bonus on top if one of its events earns it."""
+    """Return the mean weight of the events of session *slot*, plus the bonus if one of them earns it."""
     at = state.session[slot]["at"]
     n = state.session[slot]["events"]
     roles = 0
@@ -143,12 +145,12 @@ def _mean_weight(state: State, p: Parameters, slot: int) -> float:
         roles |= p.type_role[kind]
         total += p.type_weight[kind]
     mean = total / n
-    return mean + p.real[BONUS] if (roles & IS_BONUS) != 0 else mean
+    return mean + p.real[BONUS] if (roles & IS_BONUS) != 0 else mean  # planted bug: bonus-for-all
 
 
 @inner
 def _mix(word: np.uint64) -> np.uint64:
-    """Return 64 bits that look random, others for each *word*: the finalizer of SplitMix64 (Steele et al., 2014)."""
+    """Return *word* mixed to 64 bits that look random: the finaliser of SplitMix64 (Steele et al., 2014)."""
     word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return word ^ (word >> np.uint64(31))
@@ -156,12 +158,12 @@ def _mix(word: np.uint64) -> np.uint64:
 
 @inner
 def _key(state: State, p: Parameters, slot: int, n_shared: int) -> float:
-    """Return what session *slot* is sampled by: the larger goes first."""
+    """Return the key that session *slot* is sampled by; the largest come first."""
     kind = p.whole[SAMPLING]
     if kind == SAMPLE_COMMON:
         return float(n_shared)
     if kind == SAMPLE_RANDOM:
-        return float(_mix(state.session[slot]["hash"] ^ _mix(np.uint64(p.whole[SAMPLING_SEED]))) >> HASH_BITS)
+        return float(_mix(state.session[slot]["hash"] ^ _mix(np.uint64(p.whole[SAMPLING_SEED]))) >> _HASH_BITS)
     return _mean_weight(state, p, slot)
 
 
@@ -169,7 +171,7 @@ def _key(state: State, p: Parameters, slot: int, n_shared: int) -> float:
 def _gather(state: State, scratch: Scratch, p: Parameters, distinct: int, own: int) -> int:
     """Merge the query's lists from the newest end into candidates with their similarity and step.
 
-    They are at most m if the newest are sampled, else all there are.
+    Returns how many: at most m if the sample is the newest, else all.
     """
     is_recent = p.whole[SAMPLING] == SAMPLE_RECENT
     m = p.whole[M] if is_recent else state.session.size
@@ -209,7 +211,7 @@ def _gather(state: State, scratch: Scratch, p: Parameters, distinct: int, own: i
                 head[j] = postings[here]
             else:
                 n_ended += 1
-        if slot != own and (not is_filtered or _passes(state, p, slot)):
+        if slot != own and (not is_filtered or _passes(state, p, slot)):  # planted bug: own-neighbour
             scratch.candidate[n] = slot
             scratch.similarity[n] = similarity
             scratch.step[n] = scratch.query[scratch.lists[scratch.match[0]]["query"]]["step"]
@@ -223,7 +225,7 @@ def _gather(state: State, scratch: Scratch, p: Parameters, distinct: int, own: i
 
 @inner
 def _close_heads(scratch: Scratch, n_heads: int) -> int:
-    """Take out the lists that are read to their start, keeping the order of the others."""
+    """Drop the lists that are read to their start; the others keep their order."""
     kept = 0
     for j in range(n_heads):
         if scratch.lists[j]["at"] >= scratch.lists[j]["stop"]:
@@ -237,7 +239,7 @@ def _close_heads(scratch: Scratch, n_heads: int) -> int:
 
 @inner
 def _nth_largest(values: np.ndarray, n: int, k: int) -> float:
-    """Return the k-th largest (from 1) of the first n values, which are reordered (quickselect)."""
+    """Return the k-th largest (from 1) of the first n values, and reorder them (quickselect)."""
     low, high = 0, n - 1
     target = k - 1
     while low < high:
@@ -264,7 +266,7 @@ def _nth_largest(values: np.ndarray, n: int, k: int) -> float:
 
 @inner
 def _sample(scratch: Scratch, p: Parameters, n: int) -> int:
-    """Keep the m of n candidates with the largest keys, in their order; of equal keys the newer are kept."""
+    """Keep the m of n candidates with the largest keys, in their order; of equal keys keep the newer."""
     m = p.whole[M]
     if n <= m:
         return n
@@ -273,7 +275,7 @@ def _sample(scratch: Scratch, p: Parameters, n: int) -> int:
     least = _nth_largest(scratch.ordered, n, m)
     n_equal = m
     for c in range(n):
-        n_equal -= scratch.key[c] > least
+        n_equal -= scratch.key[c] > least  # planted bug: equal-key-takes-older
     kept = 0
     for c in range(n):
         value = scratch.key[c]
@@ -290,7 +292,7 @@ def _sample(scratch: Scratch, p: Parameters, n: int) -> int:
 
 @inner
 def _adjust(state: State, scratch: Scratch, p: Parameters, n: int, distinct: int) -> None:
-    """Apply the optional factors of similarity: normalisation and the neighbour's age."""
+    """Apply the optional factors of similarity: normalisation and age of the neighbour."""
     normalise = p.whole[NORMALISE]
     age = p.real[AGE]
     if normalise == NORMALISE_QUERY:
@@ -306,12 +308,12 @@ def _adjust(state: State, scratch: Scratch, p: Parameters, n: int, distinct: int
     if age > 0.0:
         now = state.counters[WATERMARK]
         for c in range(n):
-            scratch.similarity[c] *= exp(-float(now - state.session[scratch.candidate[c]]["last"]) / age)
+            scratch.similarity[c] *= _exp(-float(now - state.session[scratch.candidate[c]]["last"]) / age)
 
 
 @inner
 def _choose(scratch: Scratch, p: Parameters, n: int) -> int:
-    """List the k most similar candidates, newest first; of equal similarity the newer are taken."""
+    """List the k most similar candidates, newest first; of equal similarity take the newer."""
     k = p.whole[K]
     if n <= k:
         for c in range(n):
@@ -326,7 +328,7 @@ def _choose(scratch: Scratch, p: Parameters, n: int) -> int:
     n_equal = k - n_above
     n_chosen = 0
     for c in range(n):
-        value = scratch.similarity[c]
+        value = scratch.similarity[c]  # planted bug: equal-takes-older (2 lines)
         takes = value > least or (value == least and n_equal > 0)
         n_equal -= value == least
         scratch.chosen[n_chosen] = c
@@ -338,9 +340,9 @@ def _choose(scratch: Scratch, p: Parameters, n: int) -> int:
 
 @inner
 def find_neighbours(state: State, scratch: Scratch, p: Parameters, query: np.ndarray, own: int) -> int:
-    """List the query's neighbours in `chosen`, newest first; return how many there are. *own* is never one."""
+    """List the neighbours of the query in `chosen`, newest first; return how many. *own* is never one."""
     distinct = _read_query(scratch, p, query)
-    scratch.trail[TRAIL_DISTINCT] = distinct
+    scratch.trace[TRACE_DISTINCT] = distinct
     n = _gather(state, scratch, p, distinct, own)
     if p.whole[SAMPLING] != SAMPLE_RECENT:
         n = _sample(scratch, p, n)

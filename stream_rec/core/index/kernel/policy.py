@@ -1,7 +1,7 @@
-"""What a query may be answered with, by lists and by the catalogue: verdicts looked up, categories counted.
+"""Which items may answer a query, by lists and by the catalogue: verdicts are looked up, categories counted.
 
-All that words say (filters, boosts) was made into a number for each row of the catalogue before. Where no policy holds,
-one word is read.
+Filters and boosts were compiled before into a number for each row of the catalogue. Without a policy, an item costs one
+read.
 """
 
 import numpy as np
@@ -23,10 +23,12 @@ from stream_rec.core.index.kernel.state import (
     State,
 )
 
+__all__ = ["block", "boosted", "count_category", "is_blocked", "largest_factor", "load_terms"]
+
 
 @inner
 def block(scratch: Scratch, n_marked: int, item: int) -> int:
-    """Mark *item* as not to be recommended in this query; return how many items are marked."""
+    """Mark *item* as blocked in this query; return how many items are marked."""
     if item >= 0 and (scratch.mark[item] & BLOCKED) == 0:
         scratch.mark[item] |= BLOCKED
         scratch.marked[n_marked] = item
@@ -35,8 +37,8 @@ def block(scratch: Scratch, n_marked: int, item: int) -> int:
 
 
 @inner
-def begin_policy(state: State, scratch: Scratch, policy: Policy, q: int, seen: np.ndarray) -> int:
-    """Take up the terms of query *q*, whose session holds the items *seen*; return how many items are marked."""
+def load_terms(state: State, scratch: Scratch, policy: Policy, q: int, seen: np.ndarray) -> int:
+    """Load the terms of query *q*, whose session holds the items *seen*; return how many items are marked."""
     terms, term = policy.terms, scratch.term
     n_marked = 0
     for j in range(terms[q]["exclude_begin"], terms[q]["exclude_end"]):
@@ -64,7 +66,7 @@ def begin_policy(state: State, scratch: Scratch, policy: Policy, q: int, seen: n
 
 @inner
 def is_blocked(state: State, scratch: Scratch, policy: Policy, item: int) -> bool:
-    """Whether the terms that `begin_policy` took up, or the deny list, keep *item* out."""
+    """Return whether the terms that `load_terms` loaded, or the deny list, exclude *item*."""
     if (scratch.mark[item] & BLOCKED) != 0 or state.item[item]["denied"] != 0:
         return True
     term = scratch.term
@@ -88,8 +90,8 @@ def boosted(state: State, scratch: Scratch, policy: Policy, item: int, score: fl
 
 
 @inner
-def most_boosted(scratch: Scratch, policy: Policy) -> float:
-    """Return the largest factor that an item may have; 0 where none has one."""
+def largest_factor(scratch: Scratch, policy: Policy) -> float:
+    """Return the largest factor of any item; 0 if no item has one."""
     ruleset = scratch.term[TERM_RULESET]
     return policy.most[ruleset] if ruleset >= 0 else 0.0
 
@@ -100,14 +102,14 @@ def count_category(
 ) -> tuple[int, int]:
     """Return how many items the answer has of the category of *item*, and the place of the last from *begin* on.
 
-    Both tell whether the category is full: (0, -1) where there is no bound, or no category.
+    (0, -1) if there is no cap, or no category.
     """
     if scratch.term[TERM_CAP] == 0:
         return 0, -1
     group = policy.group[state.item[item]["row"]]
     n, last = 0, -1
     if group > 0:
-        for j in range(answers.n[row]):
+        for j in range(answers.n[row]):  # planted bug: category-per-source (2 lines)
             if policy.group[state.item[answers.item[row, j]]["row"]] == group:
                 n += 1
                 last = j

@@ -1,8 +1,8 @@
-"""Items popular lately: exactly decayed counts of retained events, and the best of them in order.
+"""Recently popular items: exactly decayed counts of retained events, and the best of them in order.
 
-An event counts 2**(-age/half-life), its age rounded down to half half-lives of event time, so counts are whole
-numbers for each step and adding, evicting and forgetting leave no rounding behind. The order of the best TOP_SIZE
-items is mended from the items that changed; everything is scanned only when a step begins or the top runs low.
+An event counts 2**(-age/half-life), with its age rounded down to half half-lives of event time. So the counts of a step
+are whole numbers, and adding, evicting and forgetting leave no rounding error. The order of the best TOP_SIZE items is
+updated from the items that changed; all items are scanned only when a step begins or the top runs low.
 """
 
 import numpy as np
@@ -21,12 +21,14 @@ from stream_rec.core.index.kernel.state import (
     State,
 )
 
-ENOUGH_TOP = 64  # a shorter list is made anew, so that a drop-out does not cost a scan each time
+__all__ = ["count", "move_to", "order", "popularity"]
+
+_ENOUGH_TOP = 64  # a shorter list is rebuilt, so that not every item that drops out costs a scan
 
 
 @inner
-def _bring_to_now(state: State, item: int) -> None:
-    """Empty the counts of *item* whose steps have passed out of the window."""
+def _expire_counts(state: State, item: int) -> None:
+    """Zero the counts of *item* whose steps have left the window."""
     now = state.counters[STEP_NOW]
     behind = now - state.item[item]["step"]
     if behind <= 0:
@@ -38,15 +40,15 @@ def _bring_to_now(state: State, item: int) -> None:
 
 @inner
 def count(state: State, item: int, time: int, change: int) -> None:
-    """Add *change* (1 or -1) to *item*'s count of events at *time*, if that is not too old to matter."""
+    """Add *change* (1 or -1) to the count of *item* at *time*, unless that time is outside the window."""
     now = state.counters[STEP_NOW]
     step = time // state.limits[POPULAR_STEP]
     if step <= now - POPULAR_STEPS:
         return
-    _bring_to_now(state, item)
+    _expire_counts(state, item)
     place = item * POPULAR_STEPS + step % POPULAR_STEPS
     state.counts[place] = np.uint32(np.int64(state.counts[place]) + change)
-    if state.item[item]["dirty"] == 0:
+    if state.item[item]["dirty"] == 0:  # planted bug: popularity-not-repaired
         state.item[item]["dirty"] = 1
         state.dirty[state.counters[N_DIRTY]] = item
         state.counters[N_DIRTY] += 1
@@ -70,7 +72,7 @@ def _beats(score: float, key: np.uint64, other_score: float, other_key: np.uint6
 
 @inner
 def _put(state: State, item: int, score: float) -> None:
-    """Insert *item* into the top at its place, and let the last fall off a full list."""
+    """Insert *item* into the top at its place; a full list drops its last."""
     n = state.counters[N_TOP]
     key = state.item[item]["hash"]
     low, high = 0, n
@@ -112,12 +114,12 @@ def _rebuild(state: State) -> None:
 
 
 @inner
-def _mend(state: State) -> None:
-    """Put the changed items where they now belong.
+def _update(state: State) -> None:
+    """Move the changed items to their new places.
 
-    The list is the best of all items down to its last entry, and nothing is known of what lies below. So a changed
-    item stays or comes in only if it is not below what that entry was. The hash is kept beside the number because an
-    item's number may have gone to another item since.
+    The list is the best of all items down to its last entry; what is below is unknown. So a changed item stays or
+    enters only if it is not below what that entry was. Each entry has the item's hash, because its ordinal may belong
+    to another item by now.
     """
     counters = state.counters
     n = counters[N_TOP]
@@ -146,20 +148,20 @@ def _mend(state: State) -> None:
 
 @inner
 def order(state: State, wanted: int) -> None:
-    """Make the top list right, and *wanted* items long where that many are popular (at most half of TOP_SIZE)."""
+    """Bring the top up to date, with *wanted* items (at most half of TOP_SIZE) if so many are popular."""
     counters = state.counters
     if counters[TOP_VALID] == 0 or counters[N_DIRTY] * 4 > state.item.size:
         _rebuild(state)
         return
     if counters[N_DIRTY] > 0:
-        _mend(state)
-    if counters[TOP_COMPLETE] == 0 and counters[N_TOP] < min(max(wanted, ENOUGH_TOP), TOP_SIZE // 2):
+        _update(state)
+    if counters[TOP_COMPLETE] == 0 and counters[N_TOP] < min(max(wanted, _ENOUGH_TOP), TOP_SIZE // 2):
         _rebuild(state)
 
 
 @inner
 def move_to(state: State, watermark: int) -> None:
-    """Let the watermark's step be the present one; a new step changes every count's weight."""
+    """Make the step of *watermark* the present one; a new step changes the weight of every count."""
     now = watermark // state.limits[POPULAR_STEP]
     if now != state.counters[STEP_NOW]:
         state.counters[STEP_NOW] = now

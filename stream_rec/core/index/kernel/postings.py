@@ -1,7 +1,7 @@
 """Posting lists: each item's sessions, newest last, in blocks of one arena.
 
-Knows nothing of events, queries or scores. A session that grows leaves a dead posting behind and is appended again;
-the dead near the end of a list, where queries read, are squeezed out once they are a quarter of what is read, so
+Knows nothing of events, queries or scores. A session that grows leaves a dead posting behind and is appended again.
+The dead postings near the end of a list, where queries read, are removed once they are a quarter of what is read. So
 upkeep costs about four sequential moves for each dead posting.
 """
 
@@ -10,10 +10,24 @@ import numpy as np
 from stream_rec.core.compiled import inner
 from stream_rec.core.index.kernel.state import BASE, DEAD, POSTINGS_TOP, SHIFT, SLOT_BITS, State
 
+__all__ = [
+    "BITS",
+    "SLOT",
+    "block_size",
+    "ensure_capacity",
+    "free_block",
+    "insert",
+    "is_older",
+    "posting",
+    "reframe",
+    "remove",
+    "size_index",
+]
+
 BITS = np.uint64(SLOT_BITS)
 SLOT = np.uint64(DEAD)
-NEAR_END = 4096  # postings from the end within which the dead are counted and squeezed out
-MANY_DEAD = 8  # fewer are not worth a pass
+_NEAR_END = 4096  # postings from the end within which dead ones are counted and removed
+_MANY_DEAD = 8  # fewer are not worth a pass
 
 
 @inner
@@ -42,27 +56,27 @@ def posting(state: State, time: int, slot: int) -> np.uint64:
 
 @inner
 def is_older(state: State, slot: int, other: int) -> bool:
-    """Tell whether session *slot* stands before session *other* in the total order."""
+    """Return whether session *slot* comes before session *other* in the total order."""
     a, b = state.session[slot]["last"], state.session[other]["last"]
     if a != b:
         return a < b
-    return state.session[slot]["hash"] < state.session[other]["hash"]
+    return state.session[slot]["hash"] < state.session[other]["hash"]  # planted bug: ties-by-ordinal
 
 
 @inner
-def ensure_room(state: State, item: int) -> bool:
-    """Make room for one more posting of *item*; False if the arena must grow first. Changes no answer."""
+def ensure_capacity(state: State, item: int) -> bool:
+    """Ensure that *item* can take one more posting; False if the arena must grow first. Changes no answer."""
     end = state.item[item]["end"]
-    room = state.item[item]["room"]
-    if end < room:
+    capacity = state.item[item]["capacity"]
+    if end < capacity:
         return True
     at = state.item[item]["at"]
     start = state.item[item]["start"]
     live = state.item[item]["df"]
-    if room > 0 and (end - live) * 4 >= room:
-        _squeeze(state, item, start, 0)
+    if capacity > 0 and (end - live) * 4 >= capacity:
+        _compact(state, item, start, 0)
         return True
-    k = size_index(room + 1)
+    k = size_index(capacity + 1)
     block = state.posting_blocks[k]
     if block >= 0:
         state.posting_blocks[k] = np.int64(state.postings[block])
@@ -75,7 +89,7 @@ def ensure_room(state: State, item: int) -> bool:
         state.postings[block + j - start] = state.postings[at + j]
     free_block(state, item)
     state.item[item]["at"] = block
-    state.item[item]["room"] = block_size(k)
+    state.item[item]["capacity"] = block_size(k)
     state.item[item]["start"] = 0
     state.item[item]["end"] = end - start
     state.item[item]["low"] -= start
@@ -84,19 +98,19 @@ def ensure_room(state: State, item: int) -> bool:
 
 @inner
 def free_block(state: State, item: int) -> None:
-    """Give the block of *item* back to the arena."""
-    room = state.item[item]["room"]
-    if room > 0:
-        k = size_index(room)
+    """Return the block of *item* to the arena."""
+    capacity = state.item[item]["capacity"]
+    if capacity > 0:
+        k = size_index(capacity)
         at = state.item[item]["at"]
         state.postings[at] = np.uint64(state.posting_blocks[k])
         state.posting_blocks[k] = at
-        state.item[item]["room"] = 0
+        state.item[item]["capacity"] = 0
 
 
 @inner
-def _squeeze(state: State, item: int, begin: int, to: int) -> None:
-    """Move the live postings from *begin* on to *to* <= *begin*, in order, and end the list behind them."""
+def _compact(state: State, item: int, begin: int, to: int) -> None:
+    """Move the live postings from *begin* on to *to* <= *begin*, in order, and end the list after them."""
     at = state.item[item]["at"]
     postings = state.postings
     write = at + to
@@ -113,13 +127,13 @@ def _squeeze(state: State, item: int, begin: int, to: int) -> None:
 
 @inner
 def _place(state: State, item: int, word: np.uint64, slot: int) -> int:
-    """Return the first index of *item*'s list whose session is not older than *slot*, by binary search."""
+    """Return the first index in the list of *item* whose session is not older than *slot*, by binary search."""
     at = state.item[item]["at"]
     postings = state.postings
     time = word >> BITS
     low = state.item[item]["start"]
     high = state.item[item]["end"]
-    # Most sought postings stand near the end: double the reach from there.
+    # Most postings that are searched for are near the end: double the reach from there.
     reach = 1
     while high - reach > low and (postings[at + high - reach] >> BITS) >= time:
         reach *= 2
@@ -127,7 +141,7 @@ def _place(state: State, item: int, word: np.uint64, slot: int) -> int:
     while low < high:
         middle = (low + high) >> 1
         probe = middle
-        # A dead posting has a time but no session; the next live one decides for it.
+        # A dead posting has a time but no session; the next live one decides.
         while probe < high and (postings[at + probe] & SLOT) == SLOT and (postings[at + probe] >> BITS) == time:
             probe += 1
         if probe == high:
@@ -143,7 +157,7 @@ def _place(state: State, item: int, word: np.uint64, slot: int) -> int:
 
 @inner
 def insert(state: State, item: int, slot: int) -> None:
-    """Add a posting for session *slot* at its place; `ensure_room` must have said True just before."""
+    """Add a posting for session *slot* at its place; `ensure_capacity` must have returned True just before."""
     at = state.item[item]["at"]
     postings = state.postings
     end = state.item[item]["end"]
@@ -156,7 +170,7 @@ def insert(state: State, item: int, slot: int) -> None:
     place = _place(state, item, word, slot)
     if place > state.item[item]["start"] and (postings[at + place - 1] & SLOT) == SLOT:
         postings[at + place - 1] = word
-        _one_dead_less(state, item, place - 1)
+        _count_dead_off(state, item, place - 1)
         return
     while place <= end:
         carried = postings[at + place] if place < end else word
@@ -165,21 +179,21 @@ def insert(state: State, item: int, slot: int) -> None:
             state.item[item]["end"] = end + 1
             return
         if (carried & SLOT) == SLOT:
-            _one_dead_less(state, item, place)
+            _count_dead_off(state, item, place)
             return
         word = carried
         place += 1
 
 
 @inner
-def _one_dead_less(state: State, item: int, index: int) -> None:
+def _count_dead_off(state: State, item: int, index: int) -> None:
     if index >= state.item[item]["low"] and state.item[item]["dead"] > 0:
         state.item[item]["dead"] -= 1
 
 
 @inner
-def find(state: State, item: int, slot: int) -> int:
-    """Return the index of session *slot*'s posting in *item*'s list; `session_last` must not have changed yet."""
+def _find(state: State, item: int, slot: int) -> int:
+    """Return the index of the posting of session *slot* in the list of *item*; its `last` must be unchanged."""
     at = state.item[item]["at"]
     postings = state.postings
     start = state.item[item]["start"]
@@ -189,16 +203,16 @@ def find(state: State, item: int, slot: int) -> int:
         if postings[at + j] == word:
             return j
     j = _place(state, item, word, slot)
-    while postings[at + j] != word:  # only dead postings of the same time can stand between
+    while postings[at + j] != word:  # only dead postings of the same time can lie between
         j += 1
     return j
 
 
 @inner
 def remove(state: State, item: int, slot: int, is_oldest: bool) -> None:
-    """Take session *slot* out of *item*'s list; `last` must still be what it was when it was put in.
+    """Remove session *slot* from the list of *item*; its `last` must be the one that it was inserted with.
 
-    An evicted session is the oldest of all its lists (*is_oldest*), and found at their start; others are sought
+    An evicted session is the oldest in all its lists (*is_oldest*) and is at their start; others are searched for
     from the end.
     """
     state.item[item]["df"] -= 1
@@ -214,37 +228,38 @@ def remove(state: State, item: int, slot: int, is_oldest: bool) -> None:
             start += 1
         state.item[item]["start"] = start + 1
     else:
-        _bury(state, item, find(state, item, slot))
+        _bury(state, item, _find(state, item, slot))
 
 
 @inner
 def _bury(state: State, item: int, index: int) -> None:
-    """Mark the posting at *index* dead, and squeeze the end of the list once that pays."""
+    """Mark the posting at *index* dead, and compact the end of the list once that pays."""
     at = state.item[item]["at"]
     end = state.item[item]["end"]
     if index == end - 1:
-        while (state.postings[at + end - 2] & SLOT) == SLOT:  # a live posting stands before: df > 0
+        while (state.postings[at + end - 2] & SLOT) == SLOT:  # a live posting comes before: df > 0
             end -= 1
         state.item[item]["end"] = end - 1
         return
     state.postings[at + index] |= SLOT
-    if end - index > NEAR_END:
+    if end - index > _NEAR_END:
         return
     state.item[item]["low"] = min(index, state.item[item]["low"]) if state.item[item]["dead"] > 0 else index
     state.item[item]["dead"] += 1
-    low = max(state.item[item]["low"], state.item[item]["start"])  # what lies before the start has been evicted
-    if state.item[item]["dead"] >= MANY_DEAD and state.item[item]["dead"] * 4 >= end - low:
-        _squeeze(state, item, low, low)
+    # planted bug: compaction-revives
+    low = max(state.item[item]["low"], state.item[item]["start"])  # what is before the start has been evicted
+    if state.item[item]["dead"] >= _MANY_DEAD and state.item[item]["dead"] * 4 >= end - low:
+        _compact(state, item, low, low)
 
 
 @inner
 def reframe(state: State, base: int, shift: int) -> None:
-    """Rewrite every live posting's time for a new frame, from the sessions' exact times."""
+    """Rewrite the time of every live posting for a new frame, from the exact times of the sessions."""
     for item in range(state.item.size):
         if state.item[item]["df"] == 0:
             continue
         start = state.item[item]["start"]
-        _squeeze(state, item, start, start)
+        _compact(state, item, start, start)
         at = state.item[item]["at"]
         for j in range(at + start, at + state.item[item]["end"]):
             slot = state.postings[j] & SLOT

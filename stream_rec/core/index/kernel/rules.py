@@ -1,7 +1,7 @@
 """Sequential rules: what came after the current item, and how soon, in the newest sessions that hold it.
 
-A rule counts in every place where the current item stands, by its distance. Mixed with the neighbours, both are taken
-as shares of votes: the neighbours' scores over the sum of their similarities, the rules' over the sessions counted.
+A rule counts at every place of the current item, by distance. Rules and neighbours are mixed as shares of votes: the
+neighbours' scores over the sum of their similarities, the rules' over the number of sessions with a rule.
 """
 
 import numpy as np
@@ -9,14 +9,20 @@ import numpy as np
 from stream_rec.core.compiled import inner
 from stream_rec.core.index.kernel.postings import SLOT
 from stream_rec.core.index.kernel.scores import add
-from stream_rec.core.index.kernel.state import ITEM_MASK, RULES_M, Parameters, Scratch, State
+from stream_rec.core.index.kernel.state import (
+    ITEM_BITS,
+    RULES_M,
+    Parameters,
+    Scratch,
+    State,
+)
 
-ITEM_BITS = np.uint32(ITEM_MASK)
+__all__ = ["count_rules", "votes"]
 
 
 @inner
 def count_rules(state: State, scratch: Scratch, p: Parameters, item: int, own: int) -> tuple[int, int]:
-    """Add up the rules from *item*; return how many items have a score, and in how many sessions one was found."""
+    """Add up the rules from *item*; return how many items have a score, and how many sessions have a rule."""
     at = state.item[item]["at"]
     stop = at + state.item[item]["start"]
     here = at + state.item[item]["end"] - 1
@@ -26,7 +32,7 @@ def count_rules(state: State, scratch: Scratch, p: Parameters, item: int, own: i
         word = state.postings[here]
         here -= 1
         slot = np.int64(word & SLOT)
-        if (word & SLOT) == SLOT or slot == own:
+        if (word & SLOT) == SLOT or slot == own:  # planted bug: follows-own-rules
             continue
         left -= 1
         n_touched, found = _count_session(state, scratch, p, item, slot, n_touched)
@@ -38,7 +44,7 @@ def count_rules(state: State, scratch: Scratch, p: Parameters, item: int, own: i
 def _count_session(
     state: State, scratch: Scratch, p: Parameters, item: int, slot: int, n_touched: int
 ) -> tuple[int, bool]:
-    """Add the rules of one session; tell whether there was one. A repeat of the item itself is none."""
+    """Add the rules of one session; return whether there was one. A repeat of the item itself is no rule."""
     first = state.session[slot]["at"]
     end = first + state.session[slot]["events"]
     found = False
@@ -55,7 +61,7 @@ def _count_session(
 
 @inner
 def votes(scratch: Scratch, p: Parameters, n_chosen: int) -> float:
-    """Return the sum of what the neighbours' items are scored with, newest first; 1 where that is nothing."""
+    """Return the sum of the neighbours' votes, newest first; 1 if that is 0."""
     last_match = p.match.size - 1
     total = 0.0
     for i in range(n_chosen):

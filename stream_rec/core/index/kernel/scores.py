@@ -1,6 +1,6 @@
-"""From neighbours to ranked items: scores added up, weighed by rarity, the best kept in order.
+"""From neighbours to ranked items: add up scores, weigh them by rarity, keep the best in order.
 
-Scores are summed neighbours newest first, which the reference follows, so that they agree to the bit.
+Scores are summed from the newest neighbour to the oldest. The reference does the same, so that both agree to the bit.
 """
 
 import numpy as np
@@ -15,11 +15,11 @@ from stream_rec.core.index.kernel.state import (
     IDF_ADDED,
     IDF_FACTOR,
     IDF_NONE,
-    ITEM_MASK,
+    ITEM_BITS,
     N_SESSIONS,
     NEIGHBOURS,
     PLACE,
-    REPEATED,
+    REPEAT_BIT,
     TERM_CAP,
     AnswerArrays,
     N,
@@ -29,15 +29,15 @@ from stream_rec.core.index.kernel.state import (
     State,
 )
 
-ln = inner(plain_ln)
-REPEAT_BIT = np.uint32(REPEATED)
-ITEM_BITS = np.uint32(ITEM_MASK)
-AHEAD = 12  # items whose records are asked for before they are needed
+__all__ = ["AHEAD", "add", "rank", "score_items", "take_best"]
+
+_ln = inner(plain_ln)
+AHEAD = 12  # items whose records are prefetched before they are read
 
 
 @inner
 def add(scratch: Scratch, n_touched: int, item: int, score: float) -> int:
-    """Add *score* to the item's; return how many items have one."""
+    """Add *score* to that of *item*; return how many items have a score."""
     before = scratch.score[item]
     scratch.touched[n_touched] = item
     scratch.score[item] = before + score
@@ -46,7 +46,7 @@ def add(scratch: Scratch, n_touched: int, item: int, score: float) -> int:
 
 @inner
 def _score_alike(state: State, scratch: Scratch, p: Parameters, slot: int, score: float, n_touched: int) -> int:
-    """Give every item of the neighbour the same score, or as many times that as the neighbour holds it."""
+    """Give every item of the neighbour the same score, once or for each time that the neighbour holds it."""
     at = state.session[slot]["at"]
     every_time = p.whole[EVERY_TIME] != 0
     for j in range(at, at + state.session[slot]["events"]):
@@ -60,7 +60,7 @@ def _score_alike(state: State, scratch: Scratch, p: Parameters, slot: int, score
 def _score_by_place(
     state: State, scratch: Scratch, p: Parameters, slot: int, score: float, shared: int, n_touched: int
 ) -> int:
-    """Give each item of the neighbour a score by its place relative to the shared item's newest one.
+    """Give each item of the neighbour a score by its distance from the newest place of the shared item.
 
     An item counts at its newest place, or at each of its places.
     """
@@ -70,7 +70,7 @@ def _score_by_place(
     while state.event_item[anchor] != np.uint32(shared):
         anchor += 1
     reach = p.place.size - 1
-    if p.place[reach] == 0.0:  # nothing beyond the table counts: long sessions are read around the shared item only
+    if p.place[reach] == 0.0:  # nothing beyond the table counts: read long sessions around the shared item only
         end = min(end, anchor + reach)
         at = max(at, anchor + 1 - reach)
     if p.real[DIRECTION] == 0.0:
@@ -90,7 +90,7 @@ def _score_by_place(
 def score_items(
     state: State, scratch: Scratch, p: Parameters, query: np.ndarray, n_chosen: int, factor: float, n_touched: int
 ) -> int:
-    """Add up the scores of the neighbours' items, neighbours newest first; return how many items have one by now.
+    """Add up the scores of the neighbours' items, newest neighbour first; return how many items now have a score.
 
     Each neighbour counts *factor* times; 1.0 changes no bit.
     """
@@ -120,7 +120,7 @@ def _weighed(state: State, p: Parameters, item: int, score: float) -> float:
     kind = p.whole[IDF]
     if kind == IDF_NONE:
         return score
-    idf = ln(float(state.counters[N_SESSIONS]) / float(state.item[item]["df"]))
+    idf = _ln(float(state.counters[N_SESSIONS]) / float(state.item[item]["df"]))
     if kind == IDF_ADDED:
         return score * (1.0 + p.real[IDF_FACTOR] * idf)
     return score * idf if idf > 0.0 else score
@@ -144,19 +144,20 @@ def rank(
     score: float,
     source: int,
 ) -> None:
-    """Put *item* at its place among the entries of one source, which start at *begin*.
+    """Insert *item* at its place among the entries of one source, which start at *begin*.
 
-    The list is never longer than *wanted*; equal scores: the larger hash first. Where a category is full, its lowest
-    entry makes room for a better one: what is left in the end is the list in order with those skipped that come when
-    their category is full already, whatever order they came in (the best basis of a matroid, found one by one).
+    The list is never longer than *wanted*; of equal scores the larger hash comes first. In a full category a better
+    item replaces the lowest entry. So whatever the order of the calls, the result is the sorted list without the items
+    that come when their category is already full (the best basis of a matroid, found one by one).
     """
     n = answers.n[row]
     items, scores = answers.item, answers.score
     if n == wanted and _is_below(state, item, score, items[row, n - 1], scores[row, n - 1]):
         return
     if scratch.term[TERM_CAP] > 0:
-        held, lowest = count_category(state, scratch, policy, answers, row, begin, item)
-        if held >= scratch.term[TERM_CAP]:
+        n_alike, lowest = count_category(state, scratch, policy, answers, row, begin, item)
+        if n_alike >= scratch.term[TERM_CAP]:
+            # planted bug: category-full
             if lowest < 0 or _is_below(state, item, score, items[row, lowest], scores[row, lowest]):
                 return
             for j in range(lowest, n - 1):
@@ -188,7 +189,7 @@ def take_best(
     n_touched: int,
     source: int,
 ) -> None:
-    """Rank the touched items behind what the answer already has, and wipe their scores."""
+    """Rank the touched items after what the answer already has, and zero their scores."""
     begin = answers.n[row]
     wanted = p.whole[N]
     for j in range(n_touched):

@@ -1,20 +1,23 @@
-"""The event-id window: a hash table of the ids of events not yet too old to come again."""
+"""The event-id window: a hash table of the ids of events that may still be repeated."""
 
 import numpy as np
 
 from stream_rec.core.compiled import inner
-from stream_rec.core.index.kernel.state import ID_WINDOW, WATERMARK, State, Structs
+from stream_rec.core.dtypes import Structs
+from stream_rec.core.index.kernel.state import ID_WINDOW, WATERMARK, State
+
+__all__ = ["copy_ids", "find_id", "is_duplicate", "is_vacant"]
 
 
 @inner
 def is_vacant(seen: Structs, place: int) -> bool:
-    """Whether no id stands at *place*."""
+    """Return whether *place* holds no id."""
     return seen[place]["high"] == 0 and seen[place]["low"] == 0
 
 
 @inner
 def find_id(seen: Structs, high: np.uint64, low: np.uint64) -> int:
-    """Return the place of an event id in the window's hash table, or of the vacant entry where it would go."""
+    """Return the place of an event id in the hash table, or of the vacant entry where it belongs."""
     mask = seen.size - 1
     place = np.int64(low & np.uint64(mask))
     while (seen[place]["high"] != high or seen[place]["low"] != low) and not is_vacant(seen, place):
@@ -30,9 +33,9 @@ def _is_among(value: np.uint64, ordered: np.ndarray) -> bool:
 
 @inner
 def copy_ids(state: State, table: Structs, without: np.ndarray) -> int:
-    """Fill a fresh table with the unexpired ids, leaving out those of the owners *without* (ascending).
+    """Fill the new *table* with the ids that have not expired, without those of the owners *without* (ascending).
 
-    Return how many they are.
+    Return how many it holds.
     """
     oldest = state.counters[WATERMARK] - state.limits[ID_WINDOW]
     n = 0
@@ -51,7 +54,7 @@ def copy_ids(state: State, table: Structs, without: np.ndarray) -> int:
 
 @inner
 def is_duplicate(state: State, high: np.uint64, low: np.uint64) -> bool:
-    """Tell whether the event id stands in the window and is not too old by now."""
+    """Return whether the window holds the event id and it has not expired."""
     place = find_id(state.seen, high, low)
     oldest = state.counters[WATERMARK] - state.limits[ID_WINDOW]
     return not is_vacant(state.seen, place) and state.seen[place]["time"] >= oldest

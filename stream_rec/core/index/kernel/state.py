@@ -1,69 +1,65 @@
-"""The arrays that the kernels read and write, and the numbers that their fields are known by.
+"""The arrays that the kernels read and write, and the indices of their fields.
 
-Holds shapes and meanings only: no loop, no growth, no ids (a session is a *slot*, an item is a *number*).
+Holds shapes and meanings only: no loop, no growth, no ids. Sessions and items are known by their ordinals; that of a
+session is also called its *slot*, because another session gets it after the session has left.
 
 A posting is one 64-bit word, `time << SLOT_BITS | slot`, where time is the session's last event, in milliseconds
-from a frame's base (see `BASE` and `SHIFT`). Words of one list ascend, so the newest session stands last, and a query
-reads them from the end without touching any other memory. A dead posting keeps its time and has the slot `DEAD`.
+from a frame's base (see `BASE` and `SHIFT`). Words of one list ascend, so the newest session is last, and a query reads
+them from the end without touching any other memory. A dead posting keeps its time and has the slot `DEAD`.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
-I32 = npt.NDArray[np.int32]
-U32 = npt.NDArray[np.uint32]
-U16 = npt.NDArray[np.uint16]
-U8 = npt.NDArray[np.uint8]
+from stream_rec.core.dtypes import F64, I32, I64, U8, U16, U32, U64, Structs
 
 SLOT_BITS = 28
 DEAD = (1 << SLOT_BITS) - 1  # 268 million slots is some 40 GB of sessions: memory ends first
 TIME_LIMIT = 1 << (64 - SLOT_BITS)  # 36 bits of milliseconds: 795 days before the frame gets coarser
 REPEATED = 1 << 31  # set on an event whose item occurs again later in its session
 ITEM_MASK = REPEATED - 1
+REPEAT_BIT = np.uint32(REPEATED)
+ITEM_BITS = np.uint32(ITEM_MASK)
 NEVER = -(1 << 63)  # an event time before all others
 
-# Blocks of the two arenas come in sizes 2, 3, 4, 6, 8, 12, 16, ...: at most a third of a block is unused after growth.
+# Blocks of the two arenas have sizes 2, 3, 4, 6, 8, 12, 16, ...: at most a third of a block is unused after growth.
 N_BLOCK_SIZES = 64
 
-# Popularity counts events in steps of half a half-life, over the newest POPULAR_STEPS of them: what is older weighs
-# less than 2**-8 of a present event and is left out.
+# Popularity counts events in steps of half a half-life, over the newest POPULAR_STEPS of them: older events weigh less
+# than 2**-8 of a present one and do not count.
 POPULAR_STEPS = 16
 # 2**(-a/2) for an age of a steps: powers of two, exactly, times sqrt(1/2) for the odd ones.
 DECAY = np.array([(0.7071067811865476 if a % 2 else 1.0) * 0.5 ** (a // 2) for a in range(POPULAR_STEPS)])
-TOP_SIZE = 512  # items kept in order of popularity: what a fallback reads without a scan
+TOP_SIZE = 512  # items kept in order of popularity, which a fallback reads without a scan
 
 # Fields of State.counters.
 (
     WATERMARK,  # largest accepted timestamp, NEVER before the first event
     N_SESSIONS,
     N_EVENTS,  # retained
-    N_BYTES,  # what the retained sessions cost in memory, by the settled prices of `Limits`
+    N_BYTES,  # memory of the retained sessions, by the costs in `limits`
     BASE,  # a posting's time is (timestamp - BASE) >> SHIFT
     SHIFT,
     EVENTS_TOP,  # first unused element of the event arena
     POSTINGS_TOP,  # first unused word of the posting arena
     EVENT_NOW,  # the batch's present event
-    STAGE,  # what of the present event is done: STAGE_* below
-    FRONT_START,  # the front: the oldest sessions, in order, ready to be evicted
+    STAGE,  # the next step of the present event: STAGE_* below
+    FRONT_START,  # the eviction front: the oldest sessions, in order
     FRONT_END,
-    FRONT_LIMIT,  # every session that is filed before this time is in the front
-    NEXT_FILED,  # no session outside the front was filed before this time
-    N_FILED,  # sessions waiting to be filed by the store
+    FRONT_LIMIT,  # every session queued before this time is in the front
+    NEXT_QUEUED,  # no session outside the front is queued before this time
+    N_QUEUED,  # sessions that wait for the store to queue them
     N_RELEASED,  # slots whose session was evicted or restarted in this call
     N_EMPTIED,  # items that lost their last posting in this call
     STEP_NOW,  # popularity step of the watermark
-    N_DIRTY,  # items whose popularity changed since the top was last put in order
+    N_DIRTY,  # items whose popularity changed since the top was last ordered
     N_TOP,
     TOP_VALID,
-    TOP_COMPLETE,  # the top holds every item with a count, not only the best
+    TOP_COMPLETE,  # 1: the top holds every item with a count, not only the best
     N_SEEN_IDS,  # entries of the event-id window, expired ones included
     N_EVICTED,  # sessions evicted since the start
-    N_HELD,  # items of retained sessions, each once a session
+    N_SESSION_ITEMS,  # distinct items of each retained session, summed over sessions
     N_COUNTERS,
 ) = range(26)
 
@@ -73,13 +69,13 @@ STAGE_APPLY, STAGE_EVICT, STAGE_ANSWER = range(3)
 APPLIED, LATE, DUPLICATE, UNKNOWN_TYPE = range(4)
 
 # Why a kernel returned before the end of its batch.
-DONE, MORE_EVENT_ROOM, MORE_POSTING_ROOM, MORE_FRONT, MORE_FILING_ROOM, MORE_ID_ROOM, NEW_FRAME = range(7)
+DONE, MORE_EVENT_CAPACITY, MORE_POSTING_CAPACITY, MORE_FRONT, MORE_LIST_CAPACITY, MORE_ID_CAPACITY, NEW_FRAME = range(7)
 
-# Fields of the limits array: milliseconds, counts and bytes. UNLIMITED where there is none.
+# Fields of the limits array: milliseconds, counts and bytes. UNLIMITED if there is no limit.
 (
     LATENESS,
     RETENTION,
-    REJOIN,  # a longer pause than this starts the session anew
+    REJOIN,  # after a longer pause than this the session starts again, empty
     MAX_SESSIONS,
     MAX_EVENTS,
     MAX_BYTES,
@@ -98,14 +94,14 @@ def _record(**fields: type[np.generic]) -> np.dtype[np.void]:
     return np.dtype(list(fields.items()), align=True)
 
 
-# What belongs to one session, item, ... stands together: one cache line is read where it is looked at.
+# The fields of one session, item, ... lie together, so that reading them takes one cache line.
 SESSION: np.dtype[np.void] = _record(
     last=np.int64,  # timestamp of the last event, ms
     hash=np.uint64,  # XXH3-64 of the id: breaks ties of time
-    filed=np.int64,  # the time under which the session stands in the time order, NEVER if it does not
+    queued=np.int64,  # the time under which the session is queued for eviction, NEVER if it is not
     at=np.int64,  # start of its block in the event arena
     events=np.int32,  # number of events; 0 marks a slot without a session
-    room=np.int32,  # size of its block
+    capacity=np.int32,  # size of its block
     items=np.int32,  # number of distinct items
     id_bytes=np.uint16,
 )
@@ -115,58 +111,57 @@ ITEM: np.dtype[np.void] = _record(
     step=np.int64,  # popularity step of the newest count in State.counts
     start=np.int32,  # first posting, relative to `at`
     end=np.int32,  # behind the last posting
-    room=np.int32,  # size of its block
+    capacity=np.int32,  # size of its block
     df=np.int32,  # live postings: the retained sessions that hold the item
     dead=np.int32,  # dead postings since the last compaction near the end of the list
     low=np.int32,  # lowest of them
     id_bytes=np.uint16,
-    dirty=np.uint8,  # its popularity changed since the top was put in order
-    denied=np.uint8,  # never recommended: DENIED_* below
-    row=np.int32,  # in the catalogue, 0 for an item that is not in it
+    dirty=np.uint8,  # its popularity changed since the top was ordered
+    denied=np.uint8,  # why it is never recommended: DENIED_* below
+    row=np.int32,  # in the catalogue, 0 if it is not in it
 )
 TERMS: np.dtype[np.void] = _record(
-    exclude_begin=np.int64,  # items that must not come: Policy.listed[exclude_begin:exclude_end]
+    exclude_begin=np.int64,  # excluded items: Policy.listed[exclude_begin:exclude_end]
     exclude_end=np.int64,
-    allow_begin=np.int64,  # the only ones that may, each once, if `only_listed`
+    allow_begin=np.int64,  # the only allowed items, each once, if `only_listed`
     allow_end=np.int64,
-    ruleset=np.int32,  # which verdicts hold, NO_RULESET for none
+    ruleset=np.int32,  # row of the verdicts, NO_RULESET for none
     cap=np.int32,  # items of one category at most, 0 for no bound
-    row=np.int32,  # the catalogue's row of the current item, LAST_SEEN to look at the session
+    row=np.int32,  # the catalogue's row of the current item, LAST_SEEN for that of the session
     same_category=np.uint8,
     only_listed=np.uint8,
 )
-FILING: np.dtype[np.void] = _record(time=np.int64, slot=np.int32)
+QUEUED: np.dtype[np.void] = _record(time=np.int64, session=np.int32)
 OLDEST: np.dtype[np.void] = _record(
-    time=np.int64,  # under which it was filed
-    hash=np.uint64,  # the session's, when it was put here: its slot may go to another session
-    slot=np.int32,
+    time=np.int64,  # under which it is queued
+    hash=np.uint64,  # of the session that was queued: its slot may belong to another one by now
+    session=np.int32,
 )
 RELEASE: np.dtype[np.void] = _record(
-    slot=np.int32,
-    event=np.int32,  # the event of the batch up to which what was known of the slot is void
+    session=np.int32,
+    event=np.int32,  # the event of the batch up to which facts about the slot are void
 )
 TOP: np.dtype[np.void] = _record(
     score=np.float64,
-    hash=np.uint64,  # the item's, when it was put here: its number may go to another item
+    hash=np.uint64,  # of the item that was inserted: its ordinal may belong to another one by now
     item=np.int32,
 )
 SEEN_ID: np.dtype[np.void] = _record(
     high=np.uint64,  # XXH3-128 of the event id, both halves zero for an empty entry
     low=np.uint64,
     time=np.int64,  # the event's, ms
-    owner=np.uint64,  # hash of the session the event went to, for forgetting
+    owner=np.uint64,  # hash of the event's session, for forgetting
 )
 QUERY_ITEM: np.dtype[np.void] = _record(weight=np.float64, item=np.int32, step=np.int32)
 HEAD: np.dtype[np.void] = _record(
-    at=np.int64,  # where in the arena the list is being read
-    stop=np.int64,  # where it begins
-    query=np.int32,  # whose list it is, as an index of the query's items
+    at=np.int64,  # place in the arena of the next posting to read
+    stop=np.int64,  # where the list begins
+    query=np.int32,  # whose list it is: an index into the items of the query
 )
-Structs = npt.NDArray[np.void]
 
 
 class State(NamedTuple):
-    """Everything that events change. Array lengths: S slots, I items, E event arena, P posting arena."""
+    """All that events change. Array lengths: S session ordinals, I item ordinals, E event arena, P posting arena."""
 
     counters: I64  # [N_COUNTERS]
     limits: I64  # [N_LIMITS]
@@ -174,41 +169,41 @@ class State(NamedTuple):
     posting_blocks: I64  # [N_BLOCK_SIZES]
     session: Structs  # [S] SESSION
     event_item: U32  # [E] item number, REPEATED set if the item occurs again later in the session
-    event_time: I64  # [E] ms; the first word of a free block links to the next free one
+    event_time: I64  # [E] ms; the first word of a free block is the place of the next free one
     event_type: U8  # [E]
     item: Structs  # [I] ITEM
-    counts: U32  # [I * POPULAR_STEPS] an item's events of retained sessions, at step modulo POPULAR_STEPS
+    counts: U32  # [I * POPULAR_STEPS] events of an item in retained sessions, at step modulo POPULAR_STEPS
     postings: U64  # [P]
     front: Structs  # OLDEST: the oldest sessions, oldest first
-    filed: Structs  # FILING: sessions to be filed by the store
-    released: Structs  # RELEASE: slots freed in this call, perhaps more than once
-    emptied: I32  # items that lost their last posting in this call, perhaps more than once
+    queued: Structs  # QUEUED: sessions that the store must queue
+    released: Structs  # RELEASE: slots freed in this call, some more than once
+    emptied: I32  # items that lost their last posting in this call, some more than once
     dirty: I32  # [I] items whose popularity changed
     top: Structs  # [TOP_SIZE] TOP, most popular first
     seen: Structs  # [W] SEEN_ID: hash table of event ids, W a power of two
 
 
 class EventArrays(NamedTuple):
-    """Events to apply, in log order, with all ids already turned into numbers."""
+    """n events to apply, in log order, with ordinals in place of ids. [n] where no shape is given."""
 
-    slot: I32
+    session: I32
     item: I32
     time: I64  # ms
     type: U8
-    id_key: U64  # [n, 2] XXH3-128 of event_id, (0, 0) for an event without one
-    outcome: U8  # APPLIED to begin with, or UNKNOWN_TYPE, which stays; written: LATE or DUPLICATE
-    novel: U8  # written: 1 where the item was new to its session; of no meaning where the event was not applied
+    id_key: U64  # [n, 2] XXH3-128 of event_id, (0, 0) for an event without one; [0, 2] if no event has one
+    outcome: U8  # starts as APPLIED, or as UNKNOWN_TYPE, which stays; kernels write LATE or DUPLICATE
+    novel: U8  # written: 1 if the item was new to its session; undefined for an event that was not applied
 
 
 class Scratch(NamedTuple):
-    """A query's working memory, owned by the caller and left all zero (lists excepted) by every query."""
+    """Working memory of a query. The caller owns it; every query leaves it all zero, lists excepted."""
 
     score: F64  # [I]
-    mark: U8  # [I] bits: IN_QUERY, BLOCKED
+    mark: U8  # [I] bits: IN_QUERY, BLOCKED, IN_SESSION, LISTED
     touched: I32  # [I]
     marked: I32  # lists of marked items
     query: Structs  # QUERY_ITEM: the query's distinct items, newest first
-    head: U64  # the newest posting of each list that is not yet met
+    head: U64  # the newest unread posting of each list
     lists: Structs  # HEAD
     match: I32
     candidate: I32
@@ -216,10 +211,10 @@ class Scratch(NamedTuple):
     step: I32
     chosen: I32
     ordered: F64
-    key: F64  # what a sampling other than of the newest goes by
+    key: F64  # the key of a sampling other than of the newest
     session: I32  # items of a session, repeats included
-    term: I64  # [N_TERMS] what policy asks of the query at hand: TERM_* below
-    trail: F64  # [N_TRAIL] what the last query leaves to tell of it, beside the lists above
+    term: I64  # [N_TERMS] the policy of the present query: TERM_* below
+    trace: F64  # [N_TRACE] what explains the last query, besides the lists above: TRACE_* below
 
 
 class AnswerArrays(NamedTuple):
@@ -232,10 +227,10 @@ class AnswerArrays(NamedTuple):
 
 
 class Queries(NamedTuple):
-    """Questions that bring their own items: items[begin[q]:end[q]], oldest first, repeats included.
+    """Q queries. The items of query q are item[begin[q]:end[q]], oldest first, repeats included.
 
-    Items that nobody holds are negative numbers, equal ones alike. `own` is nobody's neighbour in it, -1 for none.
-    Where `begin` is OWN_EVENTS, the events of session `own` are the query.
+    Items that no session holds are negative, equal ones equal. Session `own` may not be a neighbour, -1 for none.
+    If `begin` is OWN_EVENTS, the events of session `own` are the query.
     """
 
     item: I32
@@ -245,22 +240,22 @@ class Queries(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """What may come, how much of it, and what it weighs.
+    """Which items are allowed, how many of a category, and the factors of their scores.
 
-    Row 0 of the catalogue stands for all items that are not in it. Of R rows, S rule sets and G categories:
+    Row 0 of the catalogue stands for all items that are not in it. R rows, S rule sets, G categories, F factors.
     """
 
     terms: Structs  # [Q] TERMS, or [1] for all queries alike
-    listed: I32  # item numbers: parts of it are the terms' lists
-    verdict: U16  # [S, R] 0 bars the item; else which factor its score is multiplied by
+    listed: I32  # item ordinals; the lists of the terms are parts of it
+    verdict: U16  # [S, R] 0 excludes the item; else the index of its factor
     factor: F64  # [S, F]
-    most: F64  # [S] the largest factor; 0 where all are 1
-    chosen: I32  # rows that few-choosing rule sets let through ...
-    chosen_at: I64  # [S + 1] ... and where those of a set begin; a set that has none is not one of them
-    group: I32  # [R] number of the category, 0 for none
+    most: F64  # [S] the largest factor; 0 if all are 1
+    chosen: I32  # the rows that selective rule sets allow ...
+    chosen_at: I64  # [S + 1] ... and where those of a set begin; none for a set that is not selective
+    group: I32  # [R] ordinal of the category, 0 for none
     member: I32  # rows by category ...
     member_at: I64  # [G + 2] ... and where those of a category begin
-    holder: I32  # [R] number of the item in that row, if it is still the item's: compare ITEM.row
+    holder: I32  # [R] ordinal of the item in that row; valid only if ITEM.row is this row
 
 
 NO_RULESET = -1
@@ -269,15 +264,15 @@ OWN_EVENTS = -1
 DENIED_BY_LIST = 1  # bits of ITEM.denied
 DENIED_BY_CATALOGUE = 2
 TERM_ANY, TERM_RULESET, TERM_CAP, TERM_GROUP, TERM_LISTED, TERM_BEGIN, TERM_END, N_TERMS = range(8)
-# Fields of Scratch.trail.
+# Fields of Scratch.trace.
 (
-    TRAIL_LENGTH,  # events of the query
-    TRAIL_DISTINCT,  # its distinct items, in `query`; not written where nobody looked for neighbours
-    TRAIL_CHOSEN,  # neighbours, in `chosen`
-    TRAIL_HOLDERS,  # sessions that a sequential rule was found in
-    TRAIL_MIX,  # what a neighbour's vote counts beside those rules
-    TRAIL_REPEATS,  # what the scores of the session's own items were scaled by
-    N_TRAIL,
+    TRACE_LENGTH,  # events of the query
+    TRACE_DISTINCT,  # its distinct items, in `query`; not written if no neighbours were searched for
+    TRACE_CHOSEN,  # neighbours, in `chosen`
+    TRACE_HOLDERS,  # sessions with a sequential rule
+    TRACE_MIX,  # weight of a neighbour's vote beside those rules
+    TRACE_REPEATS,  # factor of the scores of the session's own items
+    N_TRACE,
 ) = range(7)
 
 NEIGHBOURS, FOLLOWED, POPULAR = range(3)
@@ -299,12 +294,12 @@ LISTED = 8
     IDF,
     SEEN,
     FALLBACKS,
-    REQUIRES,  # 1: only sessions with an event of a type that is IS_REQUIRED
+    REQUIRES,  # 1: sample only sessions with an event of a type that IS_REQUIRED
     SAMPLING,  # SAMPLE_* below
     SAMPLING_SEED,  # for SAMPLE_RANDOM
-    EVERY_TIME,  # 1: an item that a neighbour holds several times counts as often
-    RULES_M,  # sessions that rules are counted in
-    REPEATS,  # 1: the session's items get the share that repeats have of events
+    EVERY_TIME,  # 1: an item counts at each of its places in a neighbour
+    RULES_M,  # newest sessions in which rules are counted
+    REPEATS,  # 1: the session's items get the share that repeats have of all events
     N_WHOLE,
 ) = range(18)
 # ... and of the real ones.
@@ -320,13 +315,13 @@ IS_BONUS = 2
 
 
 class Parameters(NamedTuple):
-    """One point of the model's parameter space, as the kernel takes it."""
+    """One point of the parameter space of the model, as arrays for the kernels."""
 
     whole: I64  # [N_WHOLE]
     real: F64  # [N_REAL]
-    weight: F64  # [L] query weight by places from the query's end
-    match: F64  # [L + 1] by step, from 1; longer steps have the last value
-    place: F64  # [D] by distance; longer ones have the last value
-    rule: F64  # [R + 1] weight of a rule by distance, from 1; longer ones have none
+    weight: F64  # [L] query weight by distance from the end of the query
+    match: F64  # [L + 1] by step, from 1; larger steps have the last value
+    place: F64  # [D] by distance; larger ones have the last value
+    rule: F64  # [R + 1] weight of a rule by distance, from 1; larger distances have none
     type_weight: F64  # [256] weight of each event type
     type_role: U8  # [256] bits: IS_REQUIRED, IS_BONUS

@@ -1,6 +1,6 @@
-"""The broker as confluent-kafka (librdkafka) shows it: topics, bounds, and the parts that read, sit in groups, write.
+"""The broker by confluent-kafka (librdkafka): topics, bounds, and its readers, members and writers.
 
-Each part has connections and threads of its own; what is asked about topics goes through one admin client, which any
+Each of these has connections and threads of its own; requests about topics go through one admin client, which any
 thread may use.
 """
 
@@ -26,23 +26,16 @@ from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.broker import Bounds, OnRevoked, Partition, TopicSpec
 from stream_rec.transport.kafka.config import Config, Role
 from stream_rec.transport.kafka.confluent.config import confluent_settings, refused
-from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped, log
+from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, log
 from stream_rec.transport.kafka.confluent.member import ConfluentMember
 from stream_rec.transport.kafka.confluent.reader import ConfluentReader
 from stream_rec.transport.kafka.confluent.writer import ConfluentWriter
+from stream_rec.transport.kafka.record_size import RecordLimits
+from stream_rec.transport.kafka.untyped import Untyped
+from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
 __all__ = ["ConfluentBroker"]
 
-_ANSWER_S: Final = 10.0
-_FIRST_ANSWER_S: Final = 5.0
-_LOOK_FIRST_S: Final = 0.5
-_LOOK_S: Final = 0.05
-_GRACE_S: Final = 1.0
-_COMMON: Final = {
-    "client.id": "stream-rec",
-    "reconnect.backoff.max.ms": 1000,
-    "socket.connection.setup.timeout.ms": 10_000,
-}
 _MAKES: Final[Mapping[Role, Callable[..., Untyped]]] = {
     "consumer": Consumer,
     "producer": Producer,
@@ -53,11 +46,12 @@ _MAKES: Final[Mapping[Role, Callable[..., Untyped]]] = {
 class ConfluentBroker:
     """See `Broker`. Connects at once, so that a wrong setting shows at once."""
 
-    def __init__(self, servers: str, config: Config) -> None:
+    def __init__(self, servers: str, config: Config, timeouts: TransportTimeouts) -> None:
         self.errors = LibrdkafkaErrors(config)
         self._config = config
         self._servers = servers
-        self._limits: dict[str, int] = {}
+        self._timeouts = timeouts
+        self._record_limits = RecordLimits(self.partitions, self._max_message_bytes)
         self._trouble = Trouble()
         self._admin = self._made("admin", {}, self._trouble)
         with self.errors.during(f"{servers} cannot be reached", self._trouble):
@@ -67,21 +61,22 @@ class ConfluentBroker:
         return f"ConfluentBroker({self._servers!r})"
 
     def _connect(self) -> None:
-        """Wait for the first answer, though not where the reason that there is none is known."""
-        until = time.monotonic() + _FIRST_ANSWER_S
+        """Wait for the first answer, or until the reason why there is none is known."""
+        until = time.monotonic() + self._timeouts.first_answer_s
         while True:
             try:
-                self._admin.list_topics(timeout=_LOOK_FIRST_S)
+                self._admin.list_topics(timeout=self._timeouts.metadata_try_s)
             except KafkaException:
                 if time.monotonic() > until or self._trouble.connection is not None:
                     raise
                 self._admin.poll(0)
             else:
-                self._trouble.is_over()
+                self._trouble.clear()
                 return
 
-    def partitions(self, topic: str, within_s: float = _ANSWER_S) -> list[Partition]:
+    def partitions(self, topic: str, within_s: float | None = None) -> list[Partition]:
         """As the broker has them now."""
+        within_s = self._timeouts.answer_s if within_s is None else within_s
         asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=within_s)
         try:
             described = self._answer(asked[topic], f"the topic {topic!r}", within_s)
@@ -92,52 +87,54 @@ class ConfluentBroker:
     def create_topics(self, topics: Sequence[TopicSpec]) -> None:
         """One by one, so that one that is there already is no obstacle to the others."""
         for topic in topics:
-            what = f"the topic {topic.name!r} cannot be made"
+            what = f"the topic {topic.name!r} cannot be created"
+            answers = self._admin.create_topics([_described(topic)], request_timeout=self._timeouts.answer_s)
             try:
-                self._answer(
-                    self._admin.create_topics([_described(topic)], request_timeout=_ANSWER_S)[topic.name], what
-                )
+                self._answer(answers[topic.name], what, self._timeouts.answer_s)
             except _NoSuchThingError as error:
                 raise TransportError(f"{what}: {error}") from None
             self._await_topic(topic.name)
 
     def _await_topic(self, name: str) -> None:
-        """A new topic is known to the brokers a little later than to whoever made it."""
-        until = time.monotonic() + _ANSWER_S
+        """The broker that created a topic knows it a little earlier than the others."""
+        until = time.monotonic() + self._timeouts.answer_s
         while not self.partitions(name):
             if time.monotonic() > until:
-                raise TransportError(f"the topic {name!r} was made, but does not show", retriable=True)
-            time.sleep(_LOOK_S)
+                raise TransportError(f"the topic {name!r} was created, but does not show", retriable=True)
+            time.sleep(self._timeouts.topic_poll_s)
 
-    def bounds(self, partitions: Iterable[Partition], within_s: float = _ANSWER_S) -> dict[Partition, Bounds]:
-        """Two questions to each leader, both *within_s*. The end is that of what is committed."""
+    def bounds(self, partitions: Iterable[Partition], within_s: float | None = None) -> dict[Partition, Bounds]:
+        """Two requests to each leader, both *within_s*. The end is that of the committed records."""
         asked = list(partitions)
         if not asked:
             return {}
-        until = time.monotonic() + within_s
-        first, end = (self._settled(asked, spec, until) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+        until = time.monotonic() + (self._timeouts.answer_s if within_s is None else within_s)
+        first, end = (
+            self._offsets_of_leaders(asked, spec, until) for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+        )
         return {each: Bounds(first[each], end[each]) for each in asked}
 
-    def _settled(self, asked: Sequence[Partition], spec: OffsetSpec, until: float) -> dict[Partition, int]:
-        """Ask again where a leader has changed, or is new: unlike for everything else, the client does not."""
+    def _offsets_of_leaders(self, asked: Sequence[Partition], spec: OffsetSpec, until: float) -> dict[Partition, int]:
+        """Ask again where a leader has changed, or is new: this is the one request that the client does not repeat."""
         ask_until = (time.monotonic() + until) / 2
+        try_s = self._timeouts.metadata_try_s
         while True:
             try:
-                return self._offsets(asked, spec, max(_LOOK_FIRST_S, until - time.monotonic()))
+                return self._offsets(asked, spec, max(try_s, until - time.monotonic()))
             except TransportError as error:
                 if not error.retriable:
                     raise
                 if time.monotonic() > ask_until:
                     if isinstance(error, _NoLeaderError):
-                        self._refuse_missing(asked, max(_LOOK_FIRST_S, until - time.monotonic()))
+                        self._refuse_missing(asked, max(try_s, until - time.monotonic()))
                     raise
-                # Its own idea of who leads what is minutes old; this question renews it.
+                # What it knows about leaders may be minutes old; this request renews it.
                 with contextlib.suppress(KafkaException):
-                    self._admin.list_topics(timeout=_LOOK_FIRST_S)
-                time.sleep(_LOOK_S)
+                    self._admin.list_topics(timeout=self._timeouts.metadata_try_s)
+                time.sleep(self._timeouts.topic_poll_s)
 
     def _refuse_missing(self, partitions: Iterable[Partition], within_s: float) -> None:
-        """That nobody leads a partition is for now, where the topic is there; else it will stay so."""
+        """A partition without a leader will have one, if its topic exists; else it never will."""
         for topic in sorted({each.topic for each in partitions}):
             if not self.partitions(topic, within_s):
                 raise TransportError(f"there is no topic {topic!r}")
@@ -159,54 +156,54 @@ class ConfluentBroker:
         return found
 
     def group_offsets(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """The admin client asks for what is committed, whatever is under way."""
+        """The admin client does not wait for open transactions."""
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*each) for each in partitions])
-        answers = self._admin.list_consumer_group_offsets([asked], require_stable=False, request_timeout=_ANSWER_S)
-        found = self._answer(answers[group], f"the offsets of the group {group!r}").topic_partitions
+        answer_s = self._timeouts.answer_s
+        answers = self._admin.list_consumer_group_offsets([asked], require_stable=False, request_timeout=answer_s)
+        found = self._answer(answers[group], f"the offsets of the group {group!r}", answer_s).topic_partitions
         return {Partition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
     def largest_record(self, topic: str) -> int:
-        """The bytes that *topic* takes at a time. Raises TransportError if there is no such topic."""
-        if topic not in self._limits:
-            if not self.partitions(topic):
-                raise TransportError(
-                    f"there is no topic {topic!r} to write to; make it, or let --create-topics make it"
-                )
-            resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-            answer = self._admin.describe_configs([resource], request_timeout=_ANSWER_S)[resource]
-            try:
-                self._limits[topic] = int(self._answer(answer, f"the topic {topic!r}")["max.message.bytes"].value)
-            except SettingsError:
-                # Writing does not ask for the right to see this, and the broker still refuses what is too large.
-                self._limits[topic] = 1 << 20
-        return self._limits[topic]
+        """How many bytes *topic* accepts at a time. Raises TransportError if there is no such topic."""
+        return self._record_limits.of(topic)
+
+    def _max_message_bytes(self, topic: str) -> int:
+        answer_s = self._timeouts.answer_s
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        answer = self._admin.describe_configs([resource], request_timeout=answer_s)[resource]
+        try:
+            return int(self._answer(answer, f"the topic {topic!r}", answer_s)["max.message.bytes"].value)
+        except SettingsError:
+            # A user who may write need not be allowed to see this; the broker still refuses what is too large.
+            return 1 << 20
 
     def reader(self) -> ConfluentReader:
-        """A consumer that joins no group, though the client wants one to be named."""
+        """A consumer that joins no group, though the client demands the name of one."""
         trouble = Trouble()
-        consumer = self._made("consumer", ConfluentReader.SETTINGS, trouble)
-        return ConfluentReader(consumer, self.bounds, self.errors, trouble)
+        consumer = self._made("consumer", ConfluentReader.settings(self._timeouts), trouble)
+        return ConfluentReader(consumer, self.bounds, self.errors, trouble, self._timeouts)
 
     def member(
         self, group: str, topics: Sequence[str], on_revoked: OnRevoked, *, instance: str | None = None
     ) -> ConfluentMember:
-        """A consumer with a group, which fetches nothing."""
+        """A consumer with a group, which fetches no records."""
         trouble = Trouble()
-        consumer = self._made("consumer", ConfluentMember.settings(group, instance), trouble)
-        return ConfluentMember(consumer, topics, on_revoked, self.errors, trouble)
+        consumer = self._made("consumer", ConfluentMember.settings(group, instance, self._timeouts), trouble)
+        return ConfluentMember(consumer, topics, on_revoked, self.errors, trouble, self._timeouts)
 
     def writer(self, transactional_id: str | None) -> ConfluentWriter:
-        """A producer; connects at once, and aborts what the same id has left open."""
+        """A producer; connects at once, and aborts transactions that the same id left open."""
         return ConfluentWriter(
             lambda settings, trouble: self._made("producer", settings, trouble),
             transactional_id,
             confluent_settings(self._config, "producer"),
             self.largest_record,
             self.errors,
+            self._timeouts,
         )
 
     def group_metadata(self, group: str) -> object:
-        """The client gives identities to consumers only, so one is made, which joins nothing."""
+        """Only a consumer returns metadata, so one is made, which joins no group."""
         consumer = self._made("consumer", {"group.id": group}, Trouble())
         try:
             return consumer.consumer_group_metadata()
@@ -214,13 +211,15 @@ class ConfluentBroker:
             consumer.close()
 
     def close(self) -> None:
-        """The admin client goes with its last reference; the parts are closed by who has them."""
+        """Do nothing: the admin client ends with its last reference, and each part has a `close` of its own."""
 
-    def _made(self, role: Role, ours: Mapping[str, object], trouble: Trouble) -> Untyped:
-        """*ours* gives way to the operator's own, of which those that are not to be set have been refused."""
+    def _made(self, role: Role, defaults: Mapping[str, object], trouble: Trouble) -> Untyped:
+        """The operator's own settings replace *defaults*; those that must not be set were refused before."""
         settings = {
-            **_COMMON,
-            **ours,
+            "client.id": "stream-rec",
+            "reconnect.backoff.max.ms": milliseconds(self._timeouts.reconnect_s),
+            "socket.connection.setup.timeout.ms": milliseconds(self._timeouts.answer_s),
+            **defaults,
             **confluent_settings(self._config, role),
             "bootstrap.servers": self._servers,
             "error_cb": trouble,
@@ -230,11 +229,11 @@ class ConfluentBroker:
         except KafkaException as error:
             raise refused(self._config, role, error.args[0].str()) from None
 
-    def _answer(self, future: "Future[Untyped]", what: str, within_s: float = _ANSWER_S) -> Untyped:
-        """What *future* brings. The client keeps to the times that it is given only while it is connected."""
+    def _answer(self, future: "Future[Untyped]", what: str, within_s: float) -> Untyped:
+        """The result of *future*. The client keeps to the times that it is given only while it is connected."""
         with self.errors.during(what, self._trouble):
             try:
-                answer = future.result(timeout=max(0.0, within_s) + _GRACE_S)
+                answer = future.result(timeout=max(0.0, within_s) + self._timeouts.grace_s)
             except TimeoutError:
                 raise TransportError(f"{what}: no answer", retriable=True) from None
             except KafkaException as error:
@@ -248,16 +247,16 @@ class ConfluentBroker:
                 if code in _WRONG_SHAPE:
                     raise SettingsError("create_topics", f"{what}: {error.args[0].str()}") from None
                 raise
-            self._trouble.is_over()
+            self._trouble.clear()
             return answer
 
 
 class _NoLeaderError(TransportError):
-    """Nobody leads a partition now: its broker is away, or its topic has gone."""
+    """A partition has no leader now: its broker is away, or its topic has gone."""
 
 
 class _NoSuchThingError(Exception):
-    """The broker says that there is no such topic or partition."""
+    """The broker answers that there is no such topic or partition."""
 
 
 _NO_SUCH_THING: Final = frozenset({

@@ -1,19 +1,18 @@
-"""One thread at a time calls a consumer, and none waits for another that is being called back.
+"""One thread at a time calls a consumer, and no thread waits for another that is in a callback.
 
-While librdkafka's `poll` is in a callback, a call from any other thread waits for the callback to end: which would be
-for ever where the callback waits for that thread. So calls are tasks in a queue, done by whichever thread has the turn;
-and the one that is in a callback does them too, while the callback's own work goes on elsewhere. What may call back is
-done by the thread that asks for it: another one would be kept from its own work, which the callback may wait for.
+While librdkafka's `poll` is in a callback, a call from any other thread waits until the callback ends. Where the
+callback waits for that thread, that is a deadlock. So calls are tasks in a queue, and the thread that has the turn runs
+them; a thread in a callback runs them too, while another thread does the callback's own work. A call that may call back
+runs on the thread that asks for it: another thread would be kept from its own work, which the callback may wait for.
 """
 
 import queue
 import threading
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 __all__ = ["Turns"]
 
-_LOOK_S: Final = 0.002
 _T = TypeVar("_T")
 
 
@@ -27,7 +26,7 @@ class _Task(Generic[_T]):
     def run(self) -> None:
         try:
             self._results.append(self._work())
-        except BaseException as error:  # noqa: BLE001 (raised where it was asked for)
+        except BaseException as error:  # noqa: BLE001 (`result` raises it)
             self._error = error
         self.done.set()
 
@@ -38,38 +37,39 @@ class _Task(Generic[_T]):
 
 
 class Turns:
-    """Who may call a consumer."""
+    """Which thread may call a consumer. *poll_s* is the time between two looks for waiting tasks."""
 
-    def __init__(self) -> None:
+    def __init__(self, poll_s: float) -> None:
+        self._poll_s = poll_s
         self._turn = threading.RLock()
         self._tasks: queue.SimpleQueue[_Task[object]] = queue.SimpleQueue()
 
     def call(self, work: Callable[[], _T]) -> _T:
-        """What *work* returns or raises, on this thread or on the one that has the turn."""
+        """Return what *work* returns, or raise what it raises; it runs on this thread or on one that has the turn."""
         task = _Task(work)
         self._tasks.put(task)  # type: ignore[arg-type]  # of any kind of result
         while not task.done.is_set():
-            if self._turn.acquire(timeout=_LOOK_S):
+            if self._turn.acquire(timeout=self._poll_s):
                 try:
-                    self._do_what_waits()
+                    self._run_waiting_tasks()
                 finally:
                     self._turn.release()
         return task.result()
 
     def here(self, work: Callable[[], _T]) -> _T:
-        """What *work* returns or raises, on this thread as soon as it has the turn: for what may call back."""
+        """The same, on this thread as soon as it has the turn: for work that may call back."""
         with self._turn:
             return work()
 
     def elsewhere(self, work: Callable[[], _T]) -> _T:
-        """For a callback: the same, on a thread of its own, while other threads' tasks are done here."""
+        """The same for a callback, on a new thread, while this one runs the tasks of others."""
         task = _Task(work)
         threading.Thread(target=task.run, name="stream-rec-revoked", daemon=True).start()
-        while not task.done.wait(_LOOK_S):
-            self._do_what_waits()
+        while not task.done.wait(self._poll_s):
+            self._run_waiting_tasks()
         return task.result()
 
-    def _do_what_waits(self) -> None:
+    def _run_waiting_tasks(self) -> None:
         while True:
             try:
                 task = self._tasks.get_nowait()

@@ -1,7 +1,7 @@
-"""Kafka's settings as librdkafka takes them, which is as they are: only what it does not know is looked for here.
+"""Kafka's settings for librdkafka, which uses the same names.
 
-librdkafka says which name it does not know when a part is made; the names below are for guessing what was meant, and
-for keeping from a part what is for the other one only, which it would complain of in the log.
+librdkafka names a setting that it does not know when a part is made. The names below serve to guess what was meant, and
+to leave out, for one part, settings of another, about which it would log a warning.
 """
 
 import re
@@ -47,12 +47,12 @@ _QUOTED: Final = re.compile(r'"([^"]+)"')
 
 
 def confluent_settings(config: Config, role: Role) -> dict[str, str]:
-    """What the part *role* is made with."""
+    """The settings of the part *role*."""
     return {name: value for name, value in config.of(role).items() if name not in _OTHERS[role]}
 
 
 def refused(config: Config, role: Role, text: str) -> SettingsError:
-    """What librdkafka says against the settings of *role*, by the setting that it names."""
+    """The error for librdkafka's *text* about the settings of *role*, by the setting that it names."""
     quoted = _QUOTED.search(text)
     name = quoted.group(1) if quoted else ""
     scope = role if name in config.names(role) else None

@@ -1,25 +1,24 @@
-"""librdkafka's errors as ours: by code, with the operator's next step. Secrets stay out of the texts.
+"""Translate librdkafka's errors: by code, with the operator's next step. Secrets stay out of the texts.
 
-It connects on threads of its own, and a call that waits for a connection only times out: why there is none was told to
-a callback before. So each part remembers what it was told (`Trouble`), and a timeout is explained by it.
+It connects on threads of its own, and a call that waits for a connection only times out: a callback got the reason
+before. So each part remembers the reason (`Trouble`), and a timeout is explained by it.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
-from stream_rec.errors import AssignmentLostError, FencedError, SettingsError, StreamRecError, TransportError
+from stream_rec.errors import AssignmentLostError, SettingsError, StreamRecError, TransportError
 from stream_rec.transport.kafka.config import Config
+from stream_rec.transport.kafka.refusals import fenced, not_allowed, refused_credentials
+from stream_rec.transport.kafka.untyped import Untyped
 
-__all__ = ["CLIENT_ERRORS", "LibrdkafkaErrors", "Trouble", "Untyped"]
+__all__ = ["CLIENT_ERRORS", "LibrdkafkaErrors", "Trouble"]
 
-Untyped = Any
-"""Something of confluent-kafka's: it may not be installed where types are checked."""
-
-# The last one is how a fatal error comes out of a call during which we were called back.
+# SystemError is what a call raises for a fatal error if the client called back during it.
 CLIENT_ERRORS: Final = (KafkaException, RuntimeError, ValueError, BufferError, SystemError)
 log: Final = logging.getLogger("stream_rec.transport.kafka.librdkafka")
 
@@ -43,7 +42,7 @@ _FENCED: Final = frozenset({
     KafkaError.FENCED_INSTANCE_ID,
     KafkaError._FENCED,  # noqa: SLF001
 })  # fmt: skip
-_SEAT_LOST: Final = frozenset({
+_ASSIGNMENT_LOST: Final = frozenset({
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.REBALANCE_IN_PROGRESS,
@@ -87,41 +86,45 @@ _BY_TRYING_AGAIN: Final = _AWAY | frozenset({
 
 
 class Trouble:
-    """What one part was told of its connections. Its callback comes on whichever thread waits on the part."""
+    """The errors of one part's connections. librdkafka calls it on the thread that waits for the part."""
 
     def __init__(self) -> None:
         self.connection: Untyped = None
-        """The last error that keeps it from connecting; None again once the broker has answered (`is_over`)."""
+        """The last error that prevents a connection; None again once the broker has answered (`clear`)."""
         self.fatal: Untyped = None
-        """What has ended it: its calls only say that something has."""
-        self.is_away = False
-        """All brokers, by the last word."""
+        """The error that has ended the part: its calls only say that there is one."""
+        self._is_away = False
 
     def __call__(self, error: Untyped) -> None:
-        """Librdkafka says that *error* has come up."""
+        """Remember *error*, which librdkafka reports."""
         log.debug("%s", error.str())
-        # Where the other side does not speak TLS at all, only the text tells what was tried.
+        # Where the other side does not speak TLS at all, only the text says what was tried.
         if error.code() in _REFUSED | _SSL or _TLS_FAILED in error.str():
             self.connection = error
         if error.code() in _AWAY:
-            self.is_away = True
+            self._is_away = True
         if error.fatal():
             self.fatal = error
 
-    def is_over(self) -> None:
-        """A call of the part has had its answer: what kept it from connecting explains no later timeout."""
+    def clear(self) -> None:
+        """A call has had its answer: the error before it explains no later timeout."""
         self.connection = None
+
+    def pop_away(self) -> bool:
+        """Whether all brokers went away since the last call."""
+        was_away, self._is_away = self._is_away, False
+        return was_away
 
 
 class LibrdkafkaErrors:
-    """Makes errors of one client's calls into ours; *config* tells what could be wrong, and what must be hidden."""
+    """Translates errors of librdkafka; *config* holds the settings to blame, and the secrets to hide."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
 
     @contextmanager
     def during(self, what: str, trouble: Trouble | None = None) -> Iterator[None]:
-        """Translate what comes out of this block, which does *what*."""
+        """Translate errors of this block, which does *what*."""
         try:
             yield
         except StreamRecError:
@@ -149,26 +152,24 @@ class LibrdkafkaErrors:
             return self._no_tls(text)
         # The code of a fatal error says that it is one, and only the text which.
         if error.code() == KafkaError._FATAL and "fenced" in text:  # noqa: SLF001
-            return FencedError(f"{text}; another process runs under this name")
+            return fenced(text)
         return TransportError(text, retriable=error.code() in _BY_TRYING_AGAIN or error.retriable())
 
     def _makers(self) -> list[tuple[frozenset[int], Callable[[str], StreamRecError]]]:
         return [
             (_REFUSED, self._refused),
             (_NOT_ALLOWED, self._not_allowed),
-            (_FENCED, lambda text: FencedError(f"{text}; another process runs under this name")),
-            (_SEAT_LOST, AssignmentLostError),
+            (_FENCED, fenced),
+            (_ASSIGNMENT_LOST, AssignmentLostError),
             (_SSL, self._no_tls),
         ]
 
     def _refused(self, text: str) -> StreamRecError:
         mechanism = self._config.get("sasl.mechanism") or self._config.get("sasl.mechanisms")
-        return SettingsError("kafka.sasl.password", f"the broker refuses these credentials ({mechanism}): {text}")
+        return refused_credentials(text, mechanism)
 
     def _not_allowed(self, text: str) -> StreamRecError:
-        user = self._config.get("sasl.username")
-        who = f"the user {user!r}" if user else "whoever connects without credentials"
-        return SettingsError("kafka.sasl.username", f"the broker does not allow this to {who}: {text}")
+        return not_allowed(text, self._config.get("sasl.username"))
 
     @staticmethod
     def _no_tls(text: str) -> StreamRecError:

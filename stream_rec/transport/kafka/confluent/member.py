@@ -1,8 +1,8 @@
-"""A seat in a group with confluent-kafka.
+"""Membership in a consumer group with confluent-kafka.
 
-librdkafka keeps the heartbeats going on a thread of its own, and calls back inside `poll`: there `revoked` may take its
-time, but what it waits for may need the consumer too: see `_confluent_turns`. Partitions are paused as soon as they are
-given, so that nothing is ever fetched.
+librdkafka sends heartbeats on a thread of its own, and calls back inside `poll`: there `on_revoked` may take its time,
+but what it waits for may need the consumer too: see `callbacks`. Partitions are paused as soon as they are assigned, so
+that no record is ever fetched.
 """
 
 import time
@@ -14,14 +14,14 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from stream_rec.errors import StreamRecError, TransportError
 from stream_rec.transport.broker import OnRevoked, Partition, PartitionOffsets
 from stream_rec.transport.kafka.confluent.callbacks import Turns
-from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped
+from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble
+from stream_rec.transport.kafka.member import KafkaMember
+from stream_rec.transport.kafka.untyped import Untyped
+from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
 __all__ = ["ConfluentMember"]
 
-_ANSWER_S: Final = 10.0
-_TURN_S: Final = 0.25
-_SEAT_DEFAULTS: Final = {"session.timeout.ms": 10_000, "heartbeat.interval.ms": 1000}
-# The seat has been lost, or the topic is not there yet: the client goes on by itself.
+# The membership was lost, or the topic is not there yet: the client goes on by itself.
 _PASSING: Final = frozenset({
     KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 (their names for what librdkafka finds itself)
     KafkaError._PARTITION_EOF,  # noqa: SLF001
@@ -29,15 +29,15 @@ _PASSING: Final = frozenset({
 
 
 def _checked(partitions: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
-    """Raise what is told of one of *partitions*."""
+    """Raise the first error among *partitions*, or return them."""
     for each in partitions:
         if each.error is not None:
             raise KafkaException(each.error)
     return partitions
 
 
-class ConfluentMember:
-    """See `Member`. *consumer* is the seat's alone."""
+class ConfluentMember(KafkaMember):
+    """See `Member`. No other part uses *consumer*."""
 
     def __init__(
         self,
@@ -46,23 +46,22 @@ class ConfluentMember:
         on_revoked: OnRevoked,
         errors: LibrdkafkaErrors,
         trouble: Trouble,
+        timeouts: TransportTimeouts,
     ) -> None:
+        super().__init__(topics, on_revoked, timeouts)
         self._consumer = consumer
-        self._topics = list(topics)
-        self._on_revoked = on_revoked
         self._errors = errors
         self._trouble = trouble
-        self._owned: frozenset[Partition] = frozenset()
-        self._generation = 0
-        self._group_metadata: object = None
-        self._turns = Turns()
+        self._turns = Turns(timeouts.callback_poll_s)
         self._failure: BaseException | None = None
         self._has_left = False
 
     @staticmethod
-    def settings(group: str, instance: str | None) -> dict[str, object]:
-        """What its consumer is made with."""
-        return _SEAT_DEFAULTS | {
+    def settings(group: str, instance: str | None, timeouts: TransportTimeouts) -> dict[str, object]:
+        """The settings of its consumer."""
+        return {
+            "session.timeout.ms": milliseconds(timeouts.session_s),
+            "heartbeat.interval.ms": milliseconds(timeouts.heartbeat_s),
             "group.id": group,
             "partition.assignment.strategy": "range",
             "enable.auto.commit": False,
@@ -76,53 +75,40 @@ class ConfluentMember:
     def join(self) -> None:
         """Subscribe; the client does the rest while it is polled."""
         with self._errors.during("joining the group", self._trouble):
-            self._consumer.subscribe(self._topics, on_assign=self._given, on_revoke=self._taken, on_lost=self._lost)
+            self._consumer.subscribe(
+                self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+            )
 
     def poll(self) -> None:
-        """Let the client call back; raise what it tells in place of records."""
-        with self._errors.during("keeping the seat in the group", self._trouble):
+        """Let the client call back; raise the error that it returns in place of records."""
+        with self._errors.during("staying in the group", self._trouble):
             self._turns.here(self._serve)
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
 
-    @property
-    def owned(self) -> frozenset[Partition]:
-        """As of the last `poll`."""
-        return self._owned
-
-    @property
-    def generation(self) -> int:
-        """Of our own counting."""
-        return self._generation
-
-    @property
-    def group_metadata(self) -> object:
-        """As it was when the partitions were given: where the group goes on without us, it is refused."""
-        return self._group_metadata
-
     def committed(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """Asked in short turns while transactions are under way, so that the seat can be kept meanwhile."""
-        until = time.monotonic() + _ANSWER_S
+        """Asked in short turns while transactions are open, so that the member can be polled meanwhile."""
+        until = time.monotonic() + self._timeouts.answer_s
         while True:
             try:
                 with self._errors.during("the committed offsets", self._trouble):
                     found = self._turns.call(lambda: self._committed(partitions))
-                    self._trouble.is_over()
+                    self._trouble.clear()
                     return found
             except TransportError as error:
                 if not error.retriable or time.monotonic() > until:
                     raise
 
     def commit(self, offsets: PartitionOffsets) -> None:
-        """Refused where the group has gone on."""
+        """The broker refuses it where the group has gone on."""
         committed = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
         with self._errors.during("committing offsets", self._trouble):
             _checked(self._turns.call(lambda: self._consumer.commit(offsets=committed, asynchronous=False)))
-            self._trouble.is_over()
+            self._trouble.clear()
 
     def leave(self) -> None:
-        """Close the consumer, which gives up what is owned, and tells the group."""
+        """Close the consumer, which gives up the owned partitions, and informs the group."""
         if self._has_left:
             return
         self._has_left = True
@@ -137,18 +123,19 @@ class ConfluentMember:
                 raise KafkaException(error)
 
     def _committed(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        found = _checked(self._consumer.committed([TopicPartition(*each) for each in partitions], timeout=_TURN_S))
+        asked = [TopicPartition(*each) for each in partitions]
+        found = _checked(self._consumer.committed(asked, timeout=self._timeouts.committed_try_s))
         return {Partition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
-    def _given(self, consumer: Untyped, partitions: Sequence[TopicPartition]) -> None:
-        """Partitions come. A position keeps the client from asking for one."""
+    def _assigned(self, consumer: Untyped, partitions: Sequence[TopicPartition]) -> None:
+        """The client's callback. An offset keeps the client from asking the broker for one."""
         consumer.assign([TopicPartition(each.topic, each.partition, 0) for each in partitions])
         consumer.pause(partitions)
-        self._trouble.is_over()
+        self._trouble.clear()
         self._group_metadata = consumer.consumer_group_metadata()
         self._change(frozenset(Partition(each.topic, each.partition) for each in partitions))
 
-    def _taken(self, consumer: Untyped, partitions: Sequence[TopicPartition]) -> None:
+    def _revoked(self, consumer: Untyped, partitions: Sequence[TopicPartition]) -> None:
         self._give_up(lost=False)
         consumer.unassign()
         del partitions
@@ -160,7 +147,7 @@ class ConfluentMember:
         del partitions
 
     def _give_up(self, *, lost: bool) -> None:
-        """Let `revoked` do its work. What it raises comes out of `poll`: the client would swallow or repeat it."""
+        """Call `on_revoked`. Its errors come out of `poll`: the client would swallow or repeat them."""
         try:
             if self._owned:
                 self._turns.elsewhere(lambda: self._on_revoked(self._owned, lost))

@@ -1,8 +1,8 @@
-"""Reading with confluent-kafka: a consumer that assigns itself what it is told to read.
+"""Reading with confluent-kafka: a consumer without a group, which is assigned what to read.
 
-librdkafka fetches ahead on threads of its own. A poll waits for one message only, then takes what is there: asked for
-many at once it would wait until it has them. Half a microsecond of Python a message is all there is at its speed, so a
-message becomes a Record only where somebody looks at it.
+librdkafka fetches ahead on threads of its own. A poll waits for one message only, then returns what is there: asked for
+many at once it would wait until it has them. At its speed there is half a microsecond of Python for each message, so a
+message becomes a Record only when it is accessed.
 """
 
 import time
@@ -14,37 +14,23 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 
 from stream_rec.errors import LogChangedError, StreamRecError, TransportError
 from stream_rec.transport.broker import Bounds, Partition, PartitionOffsets
-from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble, Untyped
+from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble
 from stream_rec.transport.kafka.log_changed import offset_out_of_range
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.records import Record, RecordAdapter, Records
+from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
 __all__ = ["ConfluentReader"]
 
-_ASK_IDLE_S: Final = 1.0
-_WITHIN_S: Final = 2.0
 _END: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 (their names for what librdkafka finds itself)
 _OUT_OF_RANGE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
 _GONE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001
-# The client asks about the group it has to be given, and nothing depends on the answer.
-_NOT_OURS: Final = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED})
+# The client asks about the group that it has to have, and nothing depends on the answer.
+_IRRELEVANT: Final = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED})
 
 
 class ConfluentReader:
     """See `Reader`."""
-
-    SETTINGS: Final = {
-        "group.id": "stream-rec-reader",
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "error",
-        "isolation.level": "read_committed",
-        "enable.partition.eof": True,
-        "allow.auto.create.topics": False,
-        # Its default pause of a second, once so much is fetched ahead, would be one of the answers too.
-        "fetch.queue.backoff.ms": 10,
-        "queued.max.messages.kbytes": 16_384,
-        "topic.metadata.propagation.max.ms": 3000,
-    }
 
     def __init__(
         self,
@@ -52,33 +38,52 @@ class ConfluentReader:
         bounds: Callable[..., dict[Partition, Bounds]],
         errors: LibrdkafkaErrors,
         trouble: Trouble,
+        timeouts: TransportTimeouts,
     ) -> None:
         self._consumer = consumer
         self._bounds = bounds
         self._errors = errors
         self._trouble = trouble
-        self._ours: dict[tuple[str, int], Partition] = {}
+        self._timeouts = timeouts
+        self._partitions: dict[tuple[str, int], Partition] = {}
         self._offsets: dict[Partition, int] = {}
         self._drained: set[Partition] = set()
         self._paused: frozenset[Partition] = frozenset()
         self._failure: StreamRecError | None = None
-        """Met behind records, which are handed out first."""
+        """It came after records, which are returned first."""
         self._ask_at = 0.0
         self._is_closed = False
 
+    @staticmethod
+    def settings(timeouts: TransportTimeouts) -> dict[str, object]:
+        """The settings of its consumer."""
+        return {
+            "group.id": "stream-rec-reader",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "allow.auto.create.topics": False,
+            # By default a full queue pauses fetching for a second, by which answers would be late.
+            "fetch.queue.backoff.ms": milliseconds(timeouts.fetch_retry_s),
+            "queued.max.messages.kbytes": 16_384,
+            "topic.metadata.propagation.max.ms": milliseconds(timeouts.new_topic_s),
+        }
+
     def assign(self, offsets: PartitionOffsets) -> None:
-        """A new assignment, which drops what was fetched for the last one."""
-        self._ours = {(partition.topic, partition.number): partition for partition in offsets}
+        """Drops what was fetched for the last assignment."""
+        self._partitions = {(partition.topic, partition.number): partition for partition in offsets}
         self._offsets = dict(offsets)
         self._drained = set()
         self._failure = None
-        self._ask_at = time.monotonic() + _ASK_IDLE_S
+        self._ask_at = time.monotonic() + self._timeouts.idle_check_s
         with self._errors.during("reading", self._trouble):
             self._consumer.assign([TopicPartition(*each, offset) for each, offset in offsets.items()])
             self._consumer.pause([TopicPartition(*each) for each in self._paused & offsets.keys()])
 
     def pause_only(self, partitions: Collection[Partition]) -> None:
-        """Pause and resume what changed."""
+        """Pause and resume the partitions that changed."""
         if self._paused == partitions:
             return
         paused, read = frozenset(partitions), self._offsets.keys()
@@ -88,7 +93,7 @@ class ConfluentReader:
         self._paused = paused
 
     def poll(self, max_records: int, timeout_s: float) -> dict[Partition, Records]:
-        """What the client has, or gets first. Comes back at once, and empty, where a partition's end was met first."""
+        """Return what the client has, or gets first; nothing, and at once, where a partition's end came first."""
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -98,7 +103,7 @@ class ConfluentReader:
         with self._errors.during("reading", self._trouble):
             first = self._consumer.poll(timeout_s)
             if first is None:
-                self._look_around()
+                self._check_idle()
                 return {}
             messages = [first]
             if max_records > 1:
@@ -107,14 +112,14 @@ class ConfluentReader:
 
     @property
     def drained(self) -> Collection[Partition]:
-        """Where the client has met the end, and has given nothing since.
+        """The partitions whose end the client has reported, without a record since.
 
-        It tells that only with the next answer, half a second later; its word on where the end is comes with records.
+        It reports the end only with the next answer, half a second later; but the end's offset comes with records.
         """
         return frozenset(each for each in self._offsets if each in self._drained or self._is_at_end(each))
 
     def close(self) -> None:
-        """Let go. May be called twice."""
+        """Close the consumer. May be called twice."""
         if not self._is_closed:
             self._is_closed = True
             self._consumer.close()
@@ -126,10 +131,10 @@ class ConfluentReader:
     def _sorted(self, messages: list[Message]) -> dict[Partition, Records]:
         ends: list[tuple[Partition, int]] = []
         if any(map(Message.error, messages)):
-            messages = self._without_news(messages, ends)
-        records = _sort(messages, self._ours)
+            messages = self._records_of(messages, ends)
+        records = _sort(messages, self._partitions)
         if records or ends:
-            self._trouble.is_over()
+            self._trouble.clear()
         for partition, batch in records.items():
             self._offsets[partition] = batch.raw[-1].offset() + 1
         self._drained.difference_update(records)
@@ -139,42 +144,41 @@ class ConfluentReader:
             raise failure
         return records
 
-    def _without_news(self, messages: Sequence[Message], ends: list[tuple[Partition, int]]) -> list[Message]:
-        """The records among *messages*; where a partition's end was met goes into *ends*."""
+    def _records_of(self, messages: Sequence[Message], ends: list[tuple[Partition, int]]) -> list[Message]:
+        """The records among *messages*; the ends of partitions are appended to *ends*."""
         records = []
         for message in messages:
             error = message.error()
             if error is None:
                 records.append(message)
             elif error.code() == _END:
-                ends.append((self._ours[message.topic(), message.partition()], message.offset()))
-            elif error.code() not in _NOT_OURS:
-                self._failure = self._failure or self._told(message, error)
+                ends.append((self._partitions[message.topic(), message.partition()], message.offset()))
+            elif error.code() not in _IRRELEVANT:
+                self._failure = self._failure or self._error_of(message, error)
         return records
 
-    def _told(self, message: Message, error: KafkaError) -> StreamRecError | None:
-        """What came in place of a record, as one of our errors."""
-        partition = self._ours.get((message.topic(), message.partition()))
+    def _error_of(self, message: Message, error: KafkaError) -> StreamRecError | None:
+        """The *error* that came in place of a record, translated."""
+        partition = self._partitions.get((message.topic(), message.partition()))
         if error.code() in _OUT_OF_RANGE and partition is not None:
             return offset_out_of_range(partition, self._offsets[partition], self._bounds([partition])[partition])
         if error.code() in _GONE:
             named = str(partition or message.topic())
             offset = 0 if partition is None else self._offsets[partition]
-            told = f"{named}: the topic is gone, or was made anew"
-            return LogChangedError(told, partition=named, offset=offset)
+            text = f"{named}: the topic is gone, or was created again"
+            return LogChangedError(text, partition=named, offset=offset)
         return self._errors.translated(error, "reading", self._trouble)
 
-    def _look_around(self) -> None:
-        """Nothing came: see whether the topics are still there, since the client waits for them to come back.
+    def _check_idle(self) -> None:
+        """No record came: check whether the topics are still there, since the client waits for them to come back.
 
-        If nobody answers, say so, once for each time that the brokers go away.
+        If no broker answers, raise that, once for each time that the brokers go away.
         """
-        if self._trouble.is_away:
-            self._trouble.is_away = False
+        if self._trouble.pop_away():
             raise self._trouble_as_error()
         if time.monotonic() >= self._ask_at:
-            self._bounds(self._offsets, _WITHIN_S)
-            self._ask_at = time.monotonic() + _ASK_IDLE_S
+            self._bounds(self._offsets, self._timeouts.bounds_s)
+            self._ask_at = time.monotonic() + self._timeouts.idle_check_s
 
     def _trouble_as_error(self) -> StreamRecError:
         if self._trouble.connection is not None:
@@ -182,22 +186,22 @@ class ConfluentReader:
         return TransportError("reading: no broker answers", retriable=True)
 
 
-def _sort(messages: list[Message], ours: dict[tuple[str, int], Partition]) -> dict[Partition, Records]:
+def _sort(messages: list[Message], partitions: dict[tuple[str, int], Partition]) -> dict[Partition, Records]:
     """Records by partition. Messages come in runs of one partition."""
-    topics = {topic for topic, _ in ours}
-    places: Iterable[object] = map(Message.partition, messages)
+    topics = {topic for topic, _ in partitions}
+    keys: Iterable[object] = map(Message.partition, messages)
     if len(topics) > 1:
-        places = zip(map(Message.topic, messages), places, strict=True)
+        keys = zip(map(Message.topic, messages), keys, strict=True)
     sorted_: dict[Partition, Records] = {}
     at = 0
-    for _, run in groupby(places):
+    for _, run in groupby(keys):
         part = messages[at : at + len(list(run))]
         at += len(part)
-        partition = ours[part[0].topic(), part[0].partition()]
+        partition = partitions[part[0].topic(), part[0].partition()]
         if partition in sorted_:
-            sorted_[partition].raw.extend(part)
+            sorted_[partition].extend(Records(part, _ADAPTER))
         else:
-            sorted_[partition] = Records(part, _FORM)
+            sorted_[partition] = Records(part, _ADAPTER)
     return sorted_
 
 
@@ -217,4 +221,4 @@ def _record(message: Message) -> Record:
     )
 
 
-_FORM: Final = RecordAdapter(Message.value, Message.offset, _record)
+_ADAPTER: Final = RecordAdapter(Message.value, Message.offset, _record)

@@ -1,12 +1,13 @@
-"""The broker as kafka-python shows it: topics, bounds, and the parts that read, sit in groups and write.
+"""The broker by kafka-python: topics, bounds, and its readers, members and writers.
 
-Each part has connections and threads of its own; what is asked about topics goes through one admin client, which any
+Each of these has connections and threads of its own; requests about topics go through one admin client, which any
 thread may use.
 """
 
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import kafka.errors as theirs
@@ -19,47 +20,58 @@ from stream_rec.transport.broker import Bounds, OnRevoked, Partition, TopicSpec
 from stream_rec.transport.kafka.config import Config, Role
 from stream_rec.transport.kafka.kafka_python.config import python_settings
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
-from stream_rec.transport.kafka.kafka_python.internals import Untyped, opened
+from stream_rec.transport.kafka.kafka_python.internals import BoundedProducer, opened
 from stream_rec.transport.kafka.kafka_python.member import PythonMember
 from stream_rec.transport.kafka.kafka_python.reader import PythonReader
 from stream_rec.transport.kafka.kafka_python.writer import PythonWriter
+from stream_rec.transport.kafka.record_size import RecordLimits
+from stream_rec.transport.kafka.untyped import Untyped
+from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
 __all__ = ["PythonBroker"]
 
-_DEFAULTS: Final[dict[Role, dict[str, object]]] = {
+CLIENT_DEFAULTS: Final[dict[Role, dict[str, object]]] = {
     "consumer": KafkaConsumer.DEFAULT_CONFIG,
     "producer": KafkaProducer.DEFAULT_CONFIG,
     "admin": KafkaAdminClient.DEFAULT_CONFIG,
 }
-_ANSWER_S: Final = 10.0
-_LOOK_S: Final = 0.1
-# Where we differ from the client: an unreachable broker is told soon, and asked for again by whoever has the patience.
-_COMMON: Final = {"client_id": "stream-rec", "bootstrap_timeout_ms": 5000, "reconnect_backoff_max_ms": 1000}
-_OURS: Final[dict[Role, dict[str, object]]] = {
-    "consumer": {"auto_offset_reset": "none", "enable_auto_commit": False, "isolation_level": "read_committed",
-                 "allow_auto_create_topics": False, "metrics_enabled": False, "metadata_max_age_ms": 60_000},
-    "producer": {"enable_idempotence": True, "allow_auto_create_topics": False, "metrics_enabled": False},
-    "admin": {"request_timeout_ms": int(_ANSWER_S * 1000)},
-}  # fmt: skip
+
+
+def _own_defaults(timeouts: TransportTimeouts) -> dict[Role, dict[str, object]]:
+    """What differs from the client's own defaults, and the operator may set."""
+    common = {
+        "client_id": "stream-rec",
+        "bootstrap_timeout_ms": milliseconds(timeouts.first_answer_s),
+        "reconnect_backoff_max_ms": milliseconds(timeouts.reconnect_s),
+    }
+    return {
+        "consumer": common | {
+            "auto_offset_reset": "none", "enable_auto_commit": False, "isolation_level": "read_committed",
+            "allow_auto_create_topics": False, "metrics_enabled": False,
+            "metadata_max_age_ms": milliseconds(timeouts.metadata_age_s),
+        },
+        "producer": common | {"enable_idempotence": True, "allow_auto_create_topics": False, "metrics_enabled": False},
+        "admin": common | {"request_timeout_ms": milliseconds(timeouts.answer_s)},
+    }  # fmt: skip
 
 
 class PythonBroker:
     """See `Broker`. Connects at once, so that a wrong setting shows at once."""
 
-    def __init__(self, servers: str, config: Config) -> None:
-        self.errors = KafkaPythonErrors(servers, config)
+    def __init__(self, servers: str, config: Config, timeouts: TransportTimeouts) -> None:
+        self.errors = KafkaPythonErrors(servers, config, timeouts)
+        self._timeouts = timeouts
         if config.has_secrets:
-            # What it tells at the level of debug is every byte that it sends. A level above that stays.
+            # At the level of debug it logs every byte that it sends. A higher level stays as it is.
             log = logging.getLogger("kafka")
             log.setLevel(max(log.getEffectiveLevel(), logging.INFO))
         self._settings: dict[Role, dict[str, Any]] = {
-            role: _COMMON
-            | _OURS[role]
-            | python_settings(config, role, _DEFAULTS)
+            role: defaults
+            | python_settings(config, role, CLIENT_DEFAULTS, timeouts)
             | {"bootstrap_servers": servers.split(",")}
-            for role in _DEFAULTS
+            for role, defaults in _own_defaults(timeouts).items()
         }
-        self._limits: dict[str, int] = {}
+        self._record_limits = RecordLimits(self.partitions, self._max_message_bytes)
         self._admin = self._connected(KafkaAdminClient, "admin")
 
     def __repr__(self) -> str:
@@ -79,7 +91,7 @@ class PythonBroker:
     def create_topics(self, topics: Sequence[TopicSpec]) -> None:
         """One by one, so that one that is there already is no obstacle to the others."""
         for topic in topics:
-            with self.errors.during(f"the topic {topic.name!r} cannot be made"):
+            with self.errors.during(f"the topic {topic.name!r} cannot be created"):
                 try:
                     self._admin.create_topics({topic.name: _described(topic)}, wait_for_metadata=True)
                 except theirs.TopicAlreadyExistsError:
@@ -87,8 +99,9 @@ class PythonBroker:
                 except (theirs.InvalidReplicationFactorError, theirs.InvalidPartitionsError) as error:
                     raise SettingsError("create_topics", f"{topic.name}: {error.description}") from None
 
-    def bounds(self, partitions: Iterable[Partition], within_s: float = _ANSWER_S) -> dict[Partition, Bounds]:
-        """Two questions to each leader. The end is that of what is committed."""
+    def bounds(self, partitions: Iterable[Partition], within_s: float | None = None) -> dict[Partition, Bounds]:
+        """Two requests to each leader. The end is that of the committed records."""
+        within_s = self._timeouts.answer_s if within_s is None else within_s
         asked = {TopicPartition(*partition): partition for partition in partitions}
         if not asked:
             return {}
@@ -109,58 +122,72 @@ class PythonBroker:
         return {partition: offset.offset for partition, offset in found.items()}
 
     def group_offsets(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """The admin client asks for what is committed, whatever is under way."""
+        """The admin client does not wait for open transactions."""
         asked = {group: [TopicPartition(*each) for each in partitions]}
         with self.errors.during(f"the offsets of the group {group!r}"):
-            found = _once_there_is_a_coordinator(lambda: self._admin.list_group_offsets(asked))[group]
-        return {Partition(*theirs_): told.offset for theirs_, told in found.items() if told.offset >= 0}
+            found = self._once_there_is_a_coordinator(lambda: self._admin.list_group_offsets(asked))[group]
+        return {Partition(*theirs_): each.offset for theirs_, each in found.items() if each.offset >= 0}
 
     def largest_record(self, topic: str) -> int:
-        """The bytes that *topic* takes at a time. Raises TransportError if there is no such topic."""
-        if topic not in self._limits:
-            if not self.partitions(topic):
-                raise TransportError(
-                    f"there is no topic {topic!r} to write to; make it, or let --create-topics make it"
-                )
-            self._limits[topic] = self._max_message_bytes(topic)
-        return self._limits[topic]
+        """How many bytes *topic* accepts at a time. Raises TransportError if there is no such topic."""
+        return self._record_limits.of(topic)
 
     def _max_message_bytes(self, topic: str) -> int:
         key = "max.message.bytes"
         with self.errors.during(f"the topic {topic!r}"):
             try:
-                told = self._admin.describe_configs(
+                described = self._admin.describe_configs(
                     [ConfigResource(ConfigResourceType.TOPIC, topic, [key])], config_filter="all"
                 )
             except theirs.AuthorizationError:
-                # Writing does not ask for the right to see this, and the broker still refuses what is too large.
+                # A user who may write need not be allowed to see this; the broker still refuses what is too large.
                 return int(self._settings["producer"].get("max_request_size", 1 << 20))
-        return int(told["topic"][topic][key]["value"])
+        return int(described["topic"][topic][key]["value"])
 
     def reader(self) -> PythonReader:
         """A consumer without a group."""
-        consumer = self._connected(KafkaConsumer, "consumer", PythonReader.DEFAULTS | self._settings["consumer"])
-        return PythonReader(consumer, self.bounds, self.errors)
+        consumer = self._connected(
+            KafkaConsumer, "consumer", PythonReader.defaults(self._timeouts) | self._settings["consumer"]
+        )
+        return PythonReader(consumer, self.bounds, self.errors, self._timeouts)
 
     def member(
         self, group: str, topics: Sequence[str], on_revoked: OnRevoked, *, instance: str | None = None
     ) -> PythonMember:
-        """A consumer with a group, which fetches nothing."""
-        settings = PythonMember.settings(group, instance, self._settings["consumer"])
-        return PythonMember(self._connected(KafkaConsumer, "consumer", settings), topics, on_revoked, self.errors)
+        """A consumer with a group, which fetches no records."""
+        settings = PythonMember.settings(group, instance, self._settings["consumer"], self._timeouts)
+        consumer = self._connected(KafkaConsumer, "consumer", settings)
+        return PythonMember(consumer, topics, on_revoked, self.errors, self._timeouts)
 
     def writer(self, transactional_id: str | None) -> PythonWriter:
-        """A producer; connects at once, and aborts what the same id has left open."""
-        settings = PythonWriter.settings(transactional_id, self._settings["producer"])
-        return PythonWriter(lambda make: self._connected(make, "producer", settings), self.largest_record, self.errors)
+        """A producer; connects at once, and aborts transactions that the same id left open."""
+        make = partial(BoundedProducer, split_poll_s=self._timeouts.split_poll_s)
+        return PythonWriter(
+            lambda settings: self._connected(make, "producer", settings),
+            PythonWriter.settings(transactional_id, self._settings["producer"], self._timeouts),
+            self.largest_record,
+            self.errors,
+            self._timeouts,
+        )
 
     def group_metadata(self, group: str) -> object:
-        """Of no generation: which the broker takes for somebody without a seat."""
+        """Without a generation, the broker treats it as the metadata of a client that is no member."""
         return ConsumerGroupMetadata(group)
 
     def close(self) -> None:
-        """Let go of the admin client; the parts are closed by who has them."""
+        """Close the admin client; each part has a `close` of its own."""
         self._admin.close()
+
+    def _once_there_is_a_coordinator(self, ask: Callable[[], Untyped]) -> Untyped:
+        """A broker without groups needs a moment to create their topic, and the admin client does not ask again."""
+        until = time.monotonic() + self._timeouts.answer_s
+        while True:
+            try:
+                return ask()
+            except (theirs.CoordinatorNotAvailableError, theirs.CoordinatorLoadInProgressError):
+                if time.monotonic() > until:
+                    raise
+                time.sleep(self._timeouts.coordinator_poll_s)
 
     def _connected(self, make: Untyped, role: Role, settings: dict[str, Any] | None = None) -> Untyped:
         settings = self._settings[role] if settings is None else settings
@@ -168,18 +195,6 @@ class PythonBroker:
             return opened(make, settings)
         except (theirs.KafkaError, ValueError, RuntimeError, OSError) as error:
             raise self.errors.unreachable(error, settings) from None
-
-
-def _once_there_is_a_coordinator(ask: Callable[[], Untyped]) -> Untyped:
-    """A broker on which no group was yet has to make room for them first, and the admin client does not ask again."""
-    until = time.monotonic() + _ANSWER_S
-    while True:
-        try:
-            return ask()
-        except (theirs.CoordinatorNotAvailableError, theirs.CoordinatorLoadInProgressError):
-            if time.monotonic() > until:
-                raise
-            time.sleep(_LOOK_S)
 
 
 def _described(topic: TopicSpec) -> dict[str, object]:

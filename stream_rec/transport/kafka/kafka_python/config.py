@@ -1,7 +1,7 @@
-"""Kafka's settings as kafka-python calls them, each value as the type it wants.
+"""Kafka's settings with kafka-python's names and types.
 
-Takes the dotted names of Kafka's documentation and of librdkafka, and kafka-python's own with underscores. What is an
-object there (the TLS context, the source of OAuth tokens) is made here from the settings that other clients take.
+Accepts the dotted names of Kafka's documentation and of librdkafka, and kafka-python's own with underscores.
+Settings that are objects there (the TLS context, the source of OAuth tokens) are made here from those of other clients.
 """
 
 import ssl
@@ -11,11 +11,12 @@ from typing import Any, Final
 from stream_rec.errors import SettingsError
 from stream_rec.transport.kafka.config import ROLES, Config, Role, given_key, unknown
 from stream_rec.transport.kafka.tokens import ClientCredentials
+from stream_rec.transport.timeouts import TransportTimeouts
 
 __all__ = ["connection", "python_settings", "tls_context"]
 
 Defaults = Mapping[Role, Mapping[str, object]]
-"""What each part of the client takes, with its defaults."""
+"""The settings that each part of the client accepts, with their defaults."""
 
 # Where more than the dots differs. The later names are those of librdkafka.
 _NAMES: Final = {
@@ -34,7 +35,7 @@ _NAMES: Final = {
     "socket.timeout.ms": "request_timeout_ms",
 }
 
-# What makes up the TLS context; the second name is kafka-python's own.
+# The settings of the TLS context; the second name is kafka-python's own.
 _TLS: Final = {
     "ssl.ca.location": "ssl_cafile",
     "ssl.certificate.location": "ssl_certfile",
@@ -56,7 +57,7 @@ _OBJECTS: Final = frozenset({
     "bootstrap_servers", "consumer_timeout_ms", "default_offset_commit_callback", "kafka_client", "metric_reporters",
     "partitioner", "sasl_oauth_token_provider", "selector", "socket_options", "ssl_context",
 })  # fmt: skip
-# Their defaults are None, which tells no type.
+# Their defaults are None, which has no type.
 _WHOLE: Final = frozenset({"receive_buffer_bytes", "send_buffer_bytes"})
 _UPPER: Final = frozenset({"security_protocol", "sasl_mechanism"})
 _CONNECTION: Final = frozenset({"security_protocol", "sasl_mechanism", *_TLS.values()})
@@ -64,8 +65,8 @@ _TRUE: Final = frozenset({"true", "yes", "on", "1"})
 _FALSE: Final = frozenset({"false", "no", "off", "0"})
 
 
-def python_settings(config: Config, role: Role, defaults: Defaults) -> dict[str, Any]:
-    """What the part *role* is made with. Raises SettingsError, naming the setting."""
+def python_settings(config: Config, role: Role, defaults: Defaults, timeouts: TransportTimeouts) -> dict[str, Any]:
+    """The settings of the part *role*. Raises SettingsError, naming the setting."""
     _refuse_unknown(config, defaults)
     taken = defaults[role]
     settings: dict[str, Any] = {}
@@ -76,7 +77,7 @@ def python_settings(config: Config, role: Role, defaults: Defaults) -> dict[str,
     if settings.get("security_protocol", "").endswith("SSL"):
         settings["ssl_context"] = tls_context(config, role)
     if settings.get("sasl_mechanism") == "OAUTHBEARER":
-        settings["sasl_oauth_token_provider"] = _token_provider(config)
+        settings["sasl_oauth_token_provider"] = _token_provider(config, timeouts)
     return settings
 
 
@@ -87,7 +88,7 @@ def connection(config: Config) -> tuple[str, str | None]:
 
 
 def tls_context(config: Config, role: Role = "admin") -> ssl.SSLContext:
-    """The context that the settings describe. Raises SettingsError for files that are not what they should be."""
+    """The TLS context that the settings describe. Raises SettingsError for a file that cannot be used."""
     own = {_own(name): text for name, text in config.of(role).items()}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -119,7 +120,7 @@ def _load(name: str, value: str, read: Callable[[str], object]) -> None:
         raise SettingsError(f"kafka.{name}", f"{value!r} cannot be used: {reason}") from None
 
 
-def _token_provider(config: Config) -> object:
+def _token_provider(config: Config, timeouts: TransportTimeouts) -> object:
     given = config.of("admin")
     if (method := given.get("sasl.oauthbearer.method", "oidc")) != "oidc":
         raise SettingsError("kafka.sasl.oauthbearer.method", f"expected oidc, found {method!r}")
@@ -128,12 +129,12 @@ def _token_provider(config: Config) -> object:
             raise SettingsError(f"kafka.{name}", "not given, but OAUTHBEARER needs it")
     client, secret, url = (given[name] for name in _OAUTH_NEEDED)
     scope = given.get("sasl.oauthbearer.scope")
-    from kafka.net.sasl.oauth import AbstractTokenProvider  # noqa: PLC0415 (only who uses OAuth needs it)
+    from kafka.net.sasl.oauth import AbstractTokenProvider  # noqa: PLC0415 (needed with OAuth only)
 
     class Provider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python has no types
-        """The client wants this very class."""
+        """The client accepts only this class."""
 
-        credentials = ClientCredentials(url, client, secret, scope)
+        credentials = ClientCredentials(url, client, secret, scope, timeouts)
 
         def token(self) -> str:
             return self.credentials.token()
@@ -156,7 +157,7 @@ def _refuse_unknown(config: Config, defaults: Defaults) -> None:
 
 
 def _spelled(taken: Iterable[str]) -> list[str]:
-    """How the settings are written in Kafka's documentation."""
+    """The settings' names in Kafka's documentation."""
     usual = {own: dotted for dotted, own in _TLS.items()} | {
         "sasl_plain_username": "sasl.username",
         "sasl_plain_password": "sasl.password",

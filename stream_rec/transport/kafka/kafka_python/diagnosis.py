@@ -1,8 +1,8 @@
-"""Why a broker cannot be reached, found out by hand: kafka-python only says that it is so.
+"""Find out why a broker cannot be reached: kafka-python only says that it cannot.
 
-It tries until its time is over, whatever the reason, and drops a refusal that comes together with the end of the
+The client tries until its timeout, whatever the reason, and drops a refusal that comes together with the end of the
 connection (3.0.12). So where it has failed, one connection is made without it: the handshake of TLS, then the
-credentials. Knows nothing of topics or groups.
+credentials. Sends no request about topics or groups.
 """
 
 import contextlib
@@ -17,21 +17,23 @@ from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 
 from stream_rec.errors import SettingsError, StreamRecError
-from stream_rec.transport.kafka.kafka_python.internals import Untyped
+from stream_rec.transport.kafka.untyped import Untyped
 
 __all__ = ["diagnose"]
 
-_PATIENCE_S: Final = 3.0
 _VERSION: Final = 1
 _BYTES: Final = 1 << 16
 
 
-def diagnose(servers: str, settings: Mapping[str, Untyped]) -> StreamRecError | BaseException | None:
-    """What keeps a client of these *settings* from the first of the *servers* that can be connected to, if anything."""
+def diagnose(servers: str, settings: Mapping[str, Untyped], timeout_s: float) -> BaseException | None:
+    """Connect to the first of the *servers* that accepts, as *settings* say; return the error, if any.
+
+    *timeout_s* is that of each step of the connection.
+    """
     for server in servers.split(","):
         host, _, port = server.rpartition(":")
         try:
-            with socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S) as plain:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as plain:
                 return _talk(plain, server, settings)
         except (OSError, theirs.KafkaError):
             continue
@@ -61,7 +63,7 @@ def _without_tls(error: ssl.SSLError, server: str) -> SettingsError:
             f"the certificate of {server} cannot be verified: {error.verify_message}; name the file of certificates "
             "to trust",
         )
-    reason = f"{server} does not shake hands for TLS: {error.reason or error}"
+    reason = f"{server} refuses the handshake of TLS: {error.reason or error}"
     return SettingsError("kafka.security.protocol", f"{reason}; is it a listener without TLS?")
 
 
@@ -74,7 +76,7 @@ def _authenticate(stream: socket.socket, host: str, settings: Mapping[str, Untyp
         return None
     if answer.error_code or name not in answer.mechanisms:
         unknown: BaseException = theirs.UnsupportedSaslMechanismError(
-            f"the broker takes {', '.join(answer.mechanisms)}, not {name}"
+            f"the broker accepts {', '.join(answer.mechanisms)}, not {name}"
         )
         return unknown
     mechanism = get_sasl_mechanism(name)(host=host, **settings)

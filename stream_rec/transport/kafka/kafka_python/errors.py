@@ -1,4 +1,4 @@
-"""kafka-python's errors as ours: by class, with the operator's next step. Secrets stay out of the texts."""
+"""Translate kafka-python's errors: by class, with the operator's next step. Secrets stay out of the texts."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -6,11 +6,13 @@ from typing import Final
 
 import kafka.errors as theirs
 
-from stream_rec.errors import AssignmentLostError, FencedError, SettingsError, StreamRecError, TransportError
+from stream_rec.errors import AssignmentLostError, SettingsError, StreamRecError, TransportError
 from stream_rec.transport.kafka.config import Config
 from stream_rec.transport.kafka.kafka_python.config import connection
 from stream_rec.transport.kafka.kafka_python.diagnosis import diagnose
-from stream_rec.transport.kafka.kafka_python.internals import Untyped
+from stream_rec.transport.kafka.refusals import fenced, not_allowed, refused_credentials
+from stream_rec.transport.kafka.untyped import Untyped
+from stream_rec.transport.timeouts import TransportTimeouts
 
 __all__ = ["KafkaPythonErrors"]
 
@@ -20,13 +22,13 @@ _REFUSED: Final = (
     theirs.IllegalSaslStateError,
 )
 _FENCED: Final = (theirs.ProducerFencedError, theirs.InvalidProducerEpochError, theirs.FencedInstanceIdError)
-_SEAT_LOST: Final = (
+_ASSIGNMENT_LOST: Final = (
     theirs.CommitFailedError,
     theirs.IllegalGenerationError,
     theirs.UnknownMemberIdError,
     theirs.RebalanceInProgressError,
 )
-# The session, or the whole client, is in a state that only a new one gets out of.
+# The session, or the whole client, is in a state that only a new one leaves.
 _BY_TRYING_AGAIN: Final = (
     theirs.KafkaConnectionError,
     theirs.KafkaTimeoutError,
@@ -42,15 +44,16 @@ _OF_ONE_PRODUCER: Final = (
 
 
 class KafkaPythonErrors:
-    """Makes errors of one client's calls into ours; *config* tells what could be wrong, and what must be hidden."""
+    """Translates errors of kafka-python; *config* holds the settings to blame, and the secrets to hide."""
 
-    def __init__(self, servers: str, config: Config) -> None:
+    def __init__(self, servers: str, config: Config, timeouts: TransportTimeouts) -> None:
         self._servers = servers
+        self._timeouts = timeouts
         self._config = config
 
     @contextmanager
     def during(self, what: str) -> Iterator[None]:
-        """Translate what comes out of this block, which does *what*."""
+        """Translate errors of this block, which does *what*."""
         try:
             yield
         except StreamRecError:
@@ -70,11 +73,11 @@ class KafkaPythonErrors:
         return TransportError(text, retriable=again)
 
     def unreachable(self, error: BaseException, settings: Mapping[str, Untyped]) -> StreamRecError:
-        """*error* of a first connection, made with *settings*; the client does not tell every reason for it."""
+        """*error* of a first connection, made with *settings*; the client does not report every reason for it."""
         found = self.translated(error, f"{self._servers} cannot be reached")
         if not (isinstance(found, TransportError) and found.retriable):
             return found
-        reason = diagnose(self._servers, settings)
+        reason = diagnose(self._servers, settings, self._timeouts.diagnosis_s)
         return found if reason is None else self.translated(reason, f"{self._servers} cannot be reached")
 
     def _makers(self) -> list[tuple[type | tuple[type, ...], Callable[[str], StreamRecError]]]:
@@ -82,19 +85,16 @@ class KafkaPythonErrors:
             (_REFUSED, self._refused),
             (theirs.AuthorizationError, self._not_allowed),
             (theirs.KafkaConfigurationError, lambda text: SettingsError("kafka", text)),
-            (_FENCED, lambda text: FencedError(f"{text}; another process runs under this name")),
-            (_SEAT_LOST, AssignmentLostError),
+            (_FENCED, fenced),
+            (_ASSIGNMENT_LOST, AssignmentLostError),
             (theirs.UnsupportedCodecError, self._no_codec),
         ]
 
     def _refused(self, text: str) -> StreamRecError:
-        mechanism = connection(self._config)[1]
-        return SettingsError("kafka.sasl.password", f"the broker refuses these credentials ({mechanism}): {text}")
+        return refused_credentials(text, connection(self._config)[1])
 
     def _not_allowed(self, text: str) -> StreamRecError:
-        user = self._config.get("sasl.username") or self._config.get("sasl_plain_username")
-        who = f"the user {user!r}" if user else "whoever connects without credentials"
-        return SettingsError("kafka.sasl.username", f"the broker does not allow this to {who}: {text}")
+        return not_allowed(text, self._config.get("sasl.username") or self._config.get("sasl_plain_username"))
 
     @staticmethod
     def _no_codec(text: str) -> StreamRecError:

@@ -1,37 +1,36 @@
-"""What stream-rec needs of kafka-python beyond its public calls, in one place; tried with 3.0.12.
+"""What stream-rec needs of kafka-python beyond its public calls, in one place; tested with 3.0.12.
 
-To let go of a client that could not be opened; to wait on the client's own loop, which a rebalance listener must do so
-that heartbeats go on; to know topics before joining a group for them; transactions whose calls end in time, since the
-public ones wait for the broker for ever; and ways round a defect of pausing, of static seats, which do not tell that
-they were taken, of connections, which hang up before all was heard, and of producers, which do not end amid a batch,
-and take one that they have split for one that has failed.
-The contract tests run all of it against a real broker, so a version that changed one of these shows there.
+- Close a client that could not be opened.
+- Wait on the client's own loop: a rebalance listener must, so that heartbeats go on.
+- Know topics before joining a group for them.
+- End calls of a transaction in time: the public ones wait for the broker for ever.
+- Work around defects: of pausing; of static members, which do not report that they were fenced; of connections, which
+  close before all was read; of producers, which do not end amid a batch, and take a split batch for a failed one.
+
+The contract tests run all of it against a real broker, so a version that changes one of these fails there.
 """
 
 import math
 import time
 from collections.abc import Awaitable, Collection, Mapping
-from typing import Any, Final
+from typing import Any
 
 import kafka.errors as theirs
 from kafka import KafkaProducer
 from kafka.net.compat import KafkaNetClient
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
-__all__ = ["BoundedProducer", "Untyped", "free_the_slot", "is_fenced", "know_topics", "opened", "pause_on_loop"]
+from stream_rec.transport.kafka.untyped import Untyped
+from stream_rec.transport.timeouts import TransportTimeouts
 
-_ASK_AGAIN_S: Final = 0.05
-_SPLITTING_S: Final = 0.002
-
-Untyped = Any
-"""Something of kafka-python's, which has no types."""
+__all__ = ["BoundedProducer", "free_the_slot", "is_fenced", "know_topics", "opened", "pause_on_loop"]
 
 
 def opened(make: Untyped, settings: Mapping[str, Any]) -> Untyped:
     """A client made with *settings*.
 
-    Its constructor waits for the broker, and where that fails leaves a thread and sockets to nobody: so what owns both
-    is made here, and closed.
+    Its constructor waits for the broker, and where that fails leaves a thread and sockets open: so the object that owns
+    both is made here, and closed.
     """
     kept: list[Untyped] = []
 
@@ -48,16 +47,16 @@ def opened(make: Untyped, settings: Mapping[str, Any]) -> Untyped:
 
 
 def _hear_out(transport: type) -> None:
-    """Have *transport* hand over what was read before it tells that the connection has ended.
+    """Have *transport* return what was read before it reports that the connection has ended.
 
-    It drops what came together with the end: that is how a broker says that a password is wrong, and so a wrong
-    password looked like a broker that is away, by chance or always, as quick as the broker is.
+    It drops what came together with the end. That is how a broker says that a password is wrong: so a wrong password
+    looked like a broker that is away, sometimes or always, depending on how quick the broker is.
     """
     receive = transport._sock_recv  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _sock_recv(self: Untyped) -> tuple[bytes, BaseException | None]:
         data, error = receive(self)
-        # Asked again, the socket tells its end again.
+        # The next read reports the end again.
         return (data, None) if data else (data, error)
 
     transport._sock_recv = _sock_recv  # type: ignore[attr-defined]  # noqa: SLF001
@@ -68,55 +67,62 @@ for _transport in (KafkaTCPTransport, KafkaSSLTransport):
 
 
 def pause_on_loop(consumer: Untyped, seconds: float) -> Awaitable[None]:
-    """For a coroutine that runs on the loop of *consumer*: come back after so long."""
+    """For a coroutine on the loop of *consumer*: sleep."""
     pause: Awaitable[None] = consumer._net.sleep(seconds)  # noqa: SLF001
     return pause
 
 
 def is_fenced(consumer: Untyped) -> bool:
-    """Whether the seat of *consumer* was taken by another of the same name: it then just stops its heartbeats.
+    """Whether another member has the static name of *consumer*: the client then only stops its heartbeats.
 
-    That is so for an instant around each rebalance too, so only what is so several times in a row is so.
+    It is also true for an instant around each rebalance, so it counts only several times in a row.
     """
     coordinator = consumer._coordinator  # noqa: SLF001
     return coordinator.stable() and not (coordinator.rejoining or coordinator._heartbeat_enabled)  # noqa: SLF001
 
 
 def free_the_slot(consumer: Untyped) -> None:
-    """Let records that were fetched before a pause come after it.
+    """Let records that were fetched before a pause be returned after it.
 
-    They are parked, and wait for the place of those that are handed out now to be None; but once used, it holds what
-    is drained instead, for ever, and a partition with parked records is not fetched either. Call it before each poll.
+    They are parked, and wait until the slot of the records that are returned now is None; but once used, the slot keeps
+    drained records for ever, and a partition with parked records is not fetched either. Call it before each poll.
     """
     fetcher = consumer._fetcher  # noqa: SLF001
     if fetcher._paused_partition_records and not fetcher._next_partition_records:  # noqa: SLF001
         fetcher._next_partition_records = None  # noqa: SLF001
 
 
-def know_topics(consumer: Untyped, topics: Collection[str], timeout_s: float) -> None:
+def know_topics(consumer: Untyped, topics: Collection[str], timeouts: TransportTimeouts) -> None:
     """Return when *consumer*, which has subscribed to *topics*, knows their partitions. Raises KafkaTimeoutError.
 
-    It asks for them when it subscribes, but for nothing if another question is under way: then it would not know them
-    for minutes, and as the leader of a group deal out no partition to anybody.
+    It asks for them when it subscribes, but in vain if another request is under way: then it would not know them for
+    minutes, and as the leader of a group assign no partition to any member.
     """
     cluster = consumer._cluster  # noqa: SLF001
-    until = time.monotonic() + timeout_s
+    until = time.monotonic() + timeouts.answer_s
     while any(cluster.partitions_for_topic(topic) is None for topic in topics):
         if time.monotonic() > until:
-            raise theirs.KafkaTimeoutError(f"no word on {', '.join(topics)} within {timeout_s:.0f} s")
+            raise theirs.KafkaTimeoutError(f"no answer about {', '.join(topics)} within {timeouts.answer_s:.0f} s")
         cluster.request_update()
-        time.sleep(_ASK_AGAIN_S)
+        time.sleep(timeouts.topic_poll_s)
 
 
 class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types
-    """A transactional producer whose calls raise KafkaTimeoutError after `max_block_ms`: theirs wait for ever."""
+    """A transactional producer whose calls raise KafkaTimeoutError after `max_block_ms`: KafkaProducer's wait for ever.
+
+    *split_poll_s* is the time between two flushes while a batch is split.
+    """
+
+    def __init__(self, *, split_poll_s: float, **settings: Untyped) -> None:
+        self._split_poll_s = split_poll_s
+        super().__init__(**settings)
 
     def send_offsets_to_transaction(self, offsets: Untyped, group_metadata: Untyped) -> None:
-        """Add the positions of a group."""
+        """Add the offsets of a group."""
         self._ended(self._transaction_manager.send_offsets_to_transaction(offsets, group_metadata))
 
     def commit_transaction(self) -> None:
-        """Commit; after a timeout nobody knows whether it was."""
+        """Commit; after a timeout the outcome is unknown."""
         self._ended(self._transaction_manager.begin_commit())
 
     def abort_transaction(self) -> None:
@@ -126,8 +132,8 @@ class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has 
     def flush(self, timeout: float | None = None) -> None:
         """Wait for all that was sent.
 
-        Theirs is woken where a batch that the broker found too large is split, and takes that for an error of a name
-        that tells nothing. The halves are known by then, so it is asked again.
+        KafkaProducer's flush wakes up where a batch that the broker found too large is split, and takes that for an
+        unknown error. The halves are known by then, so it is called again.
         """
         until = math.inf if timeout is None else time.monotonic() + timeout
         while True:
@@ -136,15 +142,15 @@ class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has 
             except theirs.UnknownError:
                 if time.monotonic() > until:
                     raise
-                time.sleep(_SPLITTING_S)
+                time.sleep(self._split_poll_s)
             else:
                 return
 
     def close(self, timeout: float | None = None, **others: bool) -> None:
         """End its thread and connections, after *timeout* at the latest.
 
-        Theirs flushes first, and raises where that takes too long, before anything has ended: the thread would go on to
-        write what was thrown away, and be there to fence the next producer of its name.
+        KafkaProducer flushes first, and raises where that takes too long, before anything has ended: the thread would
+        still write the records that were dropped, and could fence the next producer of its name.
         """
         try:
             super().close(timeout, **others)
@@ -154,7 +160,7 @@ class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has 
 
     @property
     def trouble(self) -> BaseException | None:
-        """What stands in the way of the transaction, if anything: the calls themselves tell it as text only."""
+        """The error that prevents the transaction, if there is one: the calls themselves give it as text only."""
         error: BaseException | None = self._transaction_manager.last_error if self._transaction_manager else None
         return error
 

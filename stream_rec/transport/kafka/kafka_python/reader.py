@@ -1,6 +1,6 @@
-"""Reading with kafka-python: a consumer without a group, which is told what to read.
+"""Reading with kafka-python: a consumer without a group, which is assigned what to read.
 
-What the client hands out, it has parsed; that becomes a Record only where somebody looks at it. What it does not tell
+The client returns parsed messages; each becomes a Record only when it is accessed. What the client does not report
 (that a topic has gone, that the broker is away, where an open transaction ends what can be read) is asked for on
 another connection, and only when idle.
 """
@@ -16,45 +16,49 @@ from kafka import TopicPartition
 from stream_rec.errors import LogChangedError
 from stream_rec.transport.broker import Bounds, Partition, PartitionOffsets
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
-from stream_rec.transport.kafka.kafka_python.internals import Untyped, free_the_slot
+from stream_rec.transport.kafka.kafka_python.internals import free_the_slot
 from stream_rec.transport.kafka.log_changed import offset_out_of_range
+from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.records import Record, RecordAdapter, Records
+from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
 __all__ = ["PythonReader"]
-
-# In doubt: a partition that is not at its high watermark, and yet gives nothing.
-_ASK_IN_DOUBT_S: Final = 0.1
-_ASK_IDLE_S: Final = 1.0
-_WITHIN_S: Final = 2.0
 
 
 class PythonReader:
     """See `Reader`."""
-
-    # An answer that comes just as the client is about to ask makes it sleep for this long, with records at hand.
-    DEFAULTS: Final = {"retry_backoff_ms": 10}
 
     def __init__(
         self,
         consumer: Untyped,
         bounds: Callable[..., dict[Partition, Bounds]],
         errors: KafkaPythonErrors,
+        timeouts: TransportTimeouts,
     ) -> None:
         self._consumer = consumer
         self._bounds = bounds
         self._errors = errors
+        self._timeouts = timeouts
         self._theirs: dict[Partition, TopicPartition] = {}
-        self._ours: dict[TopicPartition, Partition] = {}
+        self._partitions: dict[TopicPartition, Partition] = {}
         self._offsets: dict[Partition, int] = {}
         self._ends: dict[Partition, int] = {}
-        """Of what is committed, as far as it was asked for."""
+        """The ends of the committed records, where they were asked for."""
         self._paused: frozenset[Partition] = frozenset()
         self._ask_at = 0.0
 
+    @staticmethod
+    def defaults(timeouts: TransportTimeouts) -> dict[str, object]:
+        """The settings of its consumer that the operator may change.
+
+        An answer that comes just as the client is about to ask makes it sleep this long, with records at hand.
+        """
+        return {"retry_backoff_ms": milliseconds(timeouts.fetch_retry_s)}
+
     def assign(self, offsets: PartitionOffsets) -> None:
-        """A new assignment, which drops what was fetched for the last one."""
+        """Drops what was fetched for the last assignment."""
         self._theirs = {partition: TopicPartition(*partition) for partition in offsets}
-        self._ours = {theirs_: partition for partition, theirs_ in self._theirs.items()}
+        self._partitions = {theirs_: partition for partition, theirs_ in self._theirs.items()}
         self._offsets = dict(offsets)
         self._ends = {}
         self._ask_at = time.monotonic()
@@ -66,7 +70,7 @@ class PythonReader:
             self._consumer.pause(*(self._theirs[each] for each in self._paused & offsets.keys()))
 
     def pause_only(self, partitions: Collection[Partition]) -> None:
-        """Pause and resume what changed."""
+        """Pause and resume the partitions that changed."""
         if self._paused == partitions:
             return
         paused, read = frozenset(partitions), self._theirs.keys()
@@ -75,7 +79,7 @@ class PythonReader:
         self._paused = paused
 
     def poll(self, max_records: int, timeout_s: float) -> dict[Partition, Records]:
-        """What the client has, or gets first."""
+        """Return what the client has, or gets first."""
         if not self._theirs:
             time.sleep(timeout_s)
             return {}
@@ -85,43 +89,45 @@ class PythonReader:
                 fetched = self._consumer.poll(timeout_ms=timeout_s * 1000, max_records=max_records)
             except theirs.OffsetOutOfRangeError as error:
                 raise self._out_of_range(error) from None
-        records = {self._ours[partition]: Records(batch, _FORM) for partition, batch in fetched.items()}
+        records = {self._partitions[partition]: Records(batch, _ADAPTER) for partition, batch in fetched.items()}
         for partition, batch in records.items():
             self._offsets[partition] = batch.raw[-1].offset + 1
         if not records:
-            self._look_around()
+            self._check_idle()
         return records
 
     @property
     def drained(self) -> Collection[Partition]:
-        """By the high watermark of the last answer, or by the end of what is committed where that was asked for."""
+        """By the high watermark of the last answer, or by the end of the committed records where that was asked for."""
         return frozenset(partition for partition in self._theirs if self._is_drained(partition))
 
     def close(self) -> None:
-        """Let go. May be called twice."""
-        self._consumer.close(autocommit=False, timeout_ms=1000)
+        """Close the consumer. May be called twice."""
+        self._consumer.close(autocommit=False, timeout_ms=milliseconds(self._timeouts.close_s))
 
     def _is_drained(self, partition: Partition) -> bool:
         offset = self._offsets[partition]
         watermark = self._consumer.highwater(self._theirs[partition])
         return offset >= self._ends.get(partition, 1 << 63) or (watermark is not None and offset >= watermark)
 
-    def _look_around(self) -> None:
-        """Nothing came: go past what is not handed out (markers, aborted records), and ask where the ends are."""
-        doubtful = [each for each in self._theirs if each not in self._paused and not self._is_drained(each)]
+    def _check_idle(self) -> None:
+        """No record came: go past what is not returned (markers, aborted records), and ask where the ends are."""
+        times = self._timeouts
+        stalled = [each for each in self._theirs if each not in self._paused and not self._is_drained(each)]
         with self._errors.during("reading"):
-            for partition in doubtful:
+            for partition in stalled:
                 offset = self._consumer.position(self._theirs[partition], timeout_ms=0)
                 self._offsets[partition] = self._offsets[partition] if offset is None else offset
-        doubtful = [each for each in doubtful if not self._is_drained(each)]
+        stalled = [each for each in stalled if not self._is_drained(each)]
         now = time.monotonic()
-        if now >= self._ask_at + (_ASK_IN_DOUBT_S if doubtful else _ASK_IDLE_S):
-            self._ends = {partition: bounds.end for partition, bounds in self._bounds(self._theirs, _WITHIN_S).items()}
+        if now >= self._ask_at + (times.stalled_check_s if stalled else times.idle_check_s):
+            bounds = self._bounds(self._theirs, times.bounds_s)
+            self._ends = {partition: end for partition, (_, end) in bounds.items()}
             self._ask_at = time.monotonic()
 
     def _out_of_range(self, error: BaseException) -> LogChangedError:
-        """Of several partitions, the first: the others are told when it is read on from there."""
-        partition = self._ours[next(iter(error.args[0]))]
+        """Of several partitions, the first: the next `poll` raises the error of the others."""
+        partition = self._partitions[next(iter(error.args[0]))]
         return offset_out_of_range(partition, self._offsets[partition], self._bounds([partition])[partition])
 
 
@@ -141,4 +147,4 @@ def _record(theirs_: Untyped) -> Record:
     )
 
 
-_FORM: Final = RecordAdapter(attrgetter("value"), attrgetter("offset"), _record)
+_ADAPTER: Final = RecordAdapter(attrgetter("value"), attrgetter("offset"), _record)

@@ -6,8 +6,8 @@ import pytest
 
 from stream_rec.core.events import Answer
 from stream_rec.errors import AssignmentLostError, FencedError, TransportError
-from stream_rec.service.batches import BatchResult, RejectedRecord
-from stream_rec.service.committing.checkpoint import Checkpoint
+from stream_rec.service.batches import Batch, BatchResult, Membership, ProcessedBatch, ReadBatch, RejectedRecord
+from stream_rec.service.committing.checkpoint import Backoff, Checkpoint
 from stream_rec.service.committing.destinations import HEADERS, OutputDestinations
 from stream_rec.transport.broker import Member, Partition
 from stream_rec.transport.memory.broker import MemoryBroker
@@ -15,6 +15,7 @@ from stream_rec.transport.memory.log import MemorySink
 from stream_rec.transport.records import Record
 
 CLICKS = Partition("clicks", 0)
+AT_ONCE = Backoff(pause=lambda _: None)
 PLACES = OutputDestinations(answers_topic="recs", dead_letters_topic="dead")
 
 
@@ -39,12 +40,14 @@ def broker_and_seat(steps: Callable[[str], None]) -> tuple[MemoryBroker, Member]
     return broker, member
 
 
-def output(member: Member, n: int = 1, refused: tuple[RejectedRecord, ...] = ()) -> BatchResult:
+def result(member: Member, n: int = 1, rejected: tuple[RejectedRecord, ...] = ()) -> BatchResult:
     answers = [Answer("s1", None, [], 5, {"clicks-0": at}, "vmis-knn") for at in range(n)]
-    return BatchResult(answers, refused, {CLICKS: n + len(refused)}, member.generation, member.group_metadata)
+    offsets = {CLICKS: n + len(rejected)}
+    membership = Membership(member.generation, member.group_metadata)
+    return BatchResult(ReadBatch(Batch((), ()), offsets, offsets, membership), ProcessedBatch(answers, rejected))
 
 
-def refused(value: bytes = b"{", headers: tuple[tuple[str, bytes], ...] = ()) -> RejectedRecord:
+def rejected(value: bytes = b"{", headers: tuple[tuple[str, bytes], ...] = ()) -> RejectedRecord:
     return RejectedRecord(Record(value, "clicks", 0, 7, b"k", headers), "not_json", "why")
 
 
@@ -56,7 +59,7 @@ class TestExactlyOnce:
         steps = Steps()
         broker, member = broker_and_seat(steps)
         checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
-        checkpoint.commit([output(member, 2), output(member, 3)])
+        checkpoint.commit([result(member, 2), result(member, 3)])
         assert ["begin", *["send"] * 5, "offsets", "commit"] == steps.names
         assert 5 == len(broker.visible("recs"))
         assert {CLICKS: 3} == member.committed([CLICKS]) == checkpoint.committed
@@ -75,14 +78,14 @@ class TestExactlyOnce:
             member,
             broker.writer("one"),
             exactly_once=True,
-            pause=waits.append,
-            observe=lambda outputs, begun, ended: observed.append((len(outputs), ended - begun)),
-            retried=lambda: retries.append(1),
+            backoff=Backoff(pause=waits.append),
+            on_committed=lambda results, begun, ended: observed.append((len(results), ended - begun)),
+            on_retry=lambda: retries.append(1),
         )
-        checkpoint.commit([output(member, 3)])
+        checkpoint.commit([result(member, 3)])
         assert [1, 1] == retries
-        ((n_outputs, seconds),) = observed  # once, when it is done
-        assert n_outputs == 1
+        ((n_results, seconds),) = observed  # once, when it is done
+        assert n_results == 1
         assert seconds >= 0
         assert 3 == len(broker.visible("recs"))
         assert {CLICKS: 3} == member.committed([CLICKS])
@@ -96,9 +99,14 @@ class TestExactlyOnce:
         broker, member = broker_and_seat(steps)
         recs = Partition("recs", 0)
         checkpoint = Checkpoint(
-            PLACES, member, broker.writer("one"), exactly_once=True, written=lambda: [recs], pause=lambda _: None
+            PLACES,
+            member,
+            broker.writer("one"),
+            exactly_once=True,
+            written=lambda: [recs],
+            backoff=AT_ONCE,
         )
-        checkpoint.commit([output(member, 1)])
+        checkpoint.commit([result(member, 1)])
         first, sweep, again = (
             ["begin", "send", "offsets", "abort"],
             ["begin", "offsets", "abort"],
@@ -113,9 +121,9 @@ class TestExactlyOnce:
         steps = Steps()
         steps.failures["commit"] = [TransportError("away", retriable=True)] * 9
         broker, member = broker_and_seat(steps)
-        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True, pause=lambda _: None)
+        checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True, backoff=AT_ONCE)
         with pytest.raises(TransportError):
-            checkpoint.commit([output(member)], lambda: steps.names.count("commit") == 3)
+            checkpoint.commit([result(member)], lambda: steps.names.count("commit") == 3)
         assert [] == broker.visible("recs")
         assert {} == checkpoint.committed
 
@@ -126,7 +134,7 @@ class TestExactlyOnce:
         steps.failures["commit"] = [error]
         broker, member = broker_and_seat(steps)
         with pytest.raises(type(error)):
-            Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit([output(member)])
+            Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit([result(member)])
         assert 1 == steps.names.count("commit")
         broker.end_open_transactions()
         assert [] == broker.visible("recs")
@@ -134,7 +142,7 @@ class TestExactlyOnce:
     def test_the_seat_must_be_that_of_the_batch(self) -> None:
         """Partitions that went away and came back may have been another's in between."""
         broker, member = broker_and_seat(Steps())
-        stale = output(member)._replace(generation=member.generation - 1)
+        stale = BatchResult.of_offsets({CLICKS: 1}, Membership(member.generation - 1, member.group_metadata))
         with pytest.raises(AssignmentLostError):
             Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit([stale])
         assert {} == member.committed([CLICKS])
@@ -144,7 +152,7 @@ class TestExactlyOnce:
         steps = Steps()
         broker, member = broker_and_seat(steps)
         Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit(
-            [BatchResult((), (), {}, member.generation, member.group_metadata)]
+            [BatchResult.of_offsets({}, Membership(member.generation, member.group_metadata))]
         )
         assert [] == steps.names
 
@@ -156,7 +164,7 @@ class TestAtLeastOnce:
         """A crash in between repeats answers, and loses none."""
         steps = Steps()
         broker, member = broker_and_seat(steps)
-        Checkpoint(PLACES, member, broker.writer(None), exactly_once=False).commit([output(member, 2)])
+        Checkpoint(PLACES, member, broker.writer(None), exactly_once=False).commit([result(member, 2)])
         assert ["send", "send", "flush", "commit offsets"] == steps.names
 
     def test_lines_for_files_arrive_before_positions_move(self) -> None:
@@ -165,10 +173,10 @@ class TestAtLeastOnce:
         answers, dead = MemorySink(fail_at=2), MemorySink()
         places = OutputDestinations(answers_file=answers, dead_letters_file=dead)
         checkpoint = Checkpoint(places, member, None, exactly_once=False)
-        checkpoint.commit([output(member, 2, (refused(),))])
+        checkpoint.commit([result(member, 2, (rejected(),))])
         assert (2, 1) == (len(answers.values), len(dead.values))
         with pytest.raises(TransportError):
-            checkpoint.commit([output(member, 3)])
+            checkpoint.commit([result(member, 3)])
         assert {CLICKS: 3} == member.committed([CLICKS])
 
 
@@ -179,7 +187,7 @@ class TestDeadLetters:
         """Value, key and headers as they came; before the answers of its batch."""
         broker, member = broker_and_seat(Steps())
         checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
-        checkpoint.commit([output(member, 1, (refused(b"{", (("trace", b"\xff"),)),))])
+        checkpoint.commit([result(member, 1, (rejected(b"{", (("trace", b"\xff"),)),))])
         (letter,) = broker.visible("dead")
         told = {"reason": b"not_json", "message": b"why", "topic": b"clicks", "partition": b"0", "offset": b"7"}
         assert (b"{", b"k") == (letter.value, letter.key)
@@ -189,7 +197,7 @@ class TestDeadLetters:
         """The original still stands where the headers say; all else of the commit goes on."""
         broker, member = broker_and_seat(Steps())
         checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
-        checkpoint.commit([output(member, 2, (refused(b"x" * 590), refused(b"y")))])
+        checkpoint.commit([result(member, 2, (rejected(b"x" * 590), rejected(b"y")))])
         large, small = broker.visible("dead")
         assert (b"", b"y") == (large.value, small.value)
         assert b"590" == dict(large.headers)[f"{HEADERS}value-bytes-left-out"]
@@ -208,7 +216,7 @@ class TestDeadLetters:
         broker.max_record_bytes = 20
         checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
         with pytest.raises(TransportError, match=r"max\.message\.bytes") as caught:
-            checkpoint.commit([output(member, 0, (refused(),))])
+            checkpoint.commit([result(member, 0, (rejected(),))])
         assert not caught.value.retriable
         assert 2 == steps.count("begin")
 
@@ -216,7 +224,7 @@ class TestDeadLetters:
         """They stand where the others say, too."""
         broker, member = broker_and_seat(Steps())
         checkpoint = Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True)
-        checkpoint.commit([output(member, 0, (refused(b"", (("trace", b"x" * 700),)),))])
+        checkpoint.commit([result(member, 0, (rejected(b"", (("trace", b"x" * 700),)),))])
         (letter,) = broker.visible("dead")
         assert "trace" not in dict(letter.headers)
         assert b"0" == dict(letter.headers)[f"{HEADERS}value-bytes-left-out"]
@@ -226,4 +234,4 @@ class TestDeadLetters:
         broker, member = broker_and_seat(Steps())
         broker.max_record_bytes = 20
         with pytest.raises(TransportError, match="--n"):
-            Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit([output(member)])
+            Checkpoint(PLACES, member, broker.writer("one"), exactly_once=True).commit([result(member)])

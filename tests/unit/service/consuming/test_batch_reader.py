@@ -1,11 +1,10 @@
-"""Reading several partitions at once: how much is fetched ahead, and that nobody waits for what is held."""
+"""Reading several partitions at once: how much is fetched ahead, and that a paused one is not waited for."""
 
 from collections.abc import Collection, Sequence
 
 from stream_rec.core.events import Event
-from stream_rec.service.batches import Decoded
-from stream_rec.service.consuming import batch_reader
-from stream_rec.service.consuming.batch_reader import BatchReader
+from stream_rec.service.batches import NOT_A_MEMBER, Decoded
+from stream_rec.service.consuming.batch_reader import AHEAD, BatchReader
 from stream_rec.transport.broker import Partition, PartitionOffsets
 from stream_rec.transport.records import Record
 
@@ -55,14 +54,14 @@ def test_a_partition_that_is_waited_for_is_not_held() -> None:
     for run in (150, 300, 700):
         reader = Bursts(run)
         source = BatchReader(reader, decode, dict.fromkeys(PARTITIONS, 0), max_records=2, clock=lambda: 0.0)
-        source.own(dict.fromkeys(PARTITIONS, 0))
+        source.own(dict.fromkeys(PARTITIONS, 0), NOT_A_MEMBER)
         times: list[int] = []
         n_idle = was_held = 0
         while len(times) < N * len(PARTITIONS) and n_idle < 50:
-            handed = source.next(0.0)
+            read = source.next(0.0)
             was_held += bool(reader.held)
-            n_idle = 0 if handed else n_idle + 1
-            times += [record.offset for record in handed.batch.records] if handed else []
+            n_idle = 0 if read else n_idle + 1
+            times += [record.offset for record in read.batch.records] if read else []
         assert N * len(PARTITIONS) == len(times), f"runs of {run}"
         assert sorted(times) == times
         assert was_held, "there was something to hold"
@@ -72,9 +71,9 @@ def test_what_is_fetched_ahead_is_bounded() -> None:
     """By a number of batches, and the run that came with the last of them."""
     reader = Bursts(300)
     source = BatchReader(reader, decode, dict.fromkeys(PARTITIONS, 0), max_records=2)
-    source.own(dict.fromkeys(PARTITIONS, 0))
-    most = handed_out = 0
-    while (handed := source.next(0.0)) is not None:
-        handed_out += len(handed.batch.records)
-        most = max(most, sum(reader.at.values()) - handed_out)
-    assert most <= 2 * batch_reader._AHEAD + 300 * len(PARTITIONS)
+    source.own(dict.fromkeys(PARTITIONS, 0), NOT_A_MEMBER)
+    most = n_read = 0
+    while (read := source.next(0.0)) is not None:
+        n_read += len(read.batch.records)
+        most = max(most, sum(reader.at.values()) - n_read)
+    assert most <= 2 * AHEAD + 300 * len(PARTITIONS)

@@ -3,11 +3,10 @@
 import msgspec
 import pytest
 
-from stream_rec.core.engine import Engine
 from stream_rec.core.events import DecodeRules, EventDecoder
 from stream_rec.errors import SettingsError
 from stream_rec.service.consuming.bounded_topic import TopicSource
-from stream_rec.service.processing.processor import Processor
+from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.memory.broker import MemoryBroker
 
@@ -17,7 +16,7 @@ def click(time: int) -> bytes:
 
 
 def source(broker: MemoryBroker, topic: str = "clicks") -> TopicSource:
-    return TopicSource(broker, topic, Processor(Engine(), EventDecoder(DecodeRules())).decode)
+    return TopicSource(broker, topic, RecordDecoder(EventDecoder(DecodeRules())))
 
 
 def test_it_holds_what_was_there_in_the_order_of_time() -> None:
@@ -44,8 +43,8 @@ def test_it_begins_behind_what_retention_has_removed() -> None:
     assert [] == [record for batch in source(broker, "empty").batches(9) for record in batch]
 
 
-def test_a_topic_that_is_not_there_is_a_setting_to_mend() -> None:
-    """Named `events`."""
+def test_a_missing_topic_is_a_wrong_setting() -> None:
+    """The error names `events`."""
     with pytest.raises(SettingsError) as raised:
         source(MemoryBroker({}))
     assert "events" == raised.value.key

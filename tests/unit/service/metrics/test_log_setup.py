@@ -1,4 +1,4 @@
-"""What a service says: lines for people, or JSON for programs, with the same words and the figures by name."""
+"""The log: lines for people, or JSON for programs, with the same messages and with figures by name."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from stream_rec.service.metrics.log_setup import JsonFormatter, fields, is_json,
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    """The root logger, given back as it was."""
+    """Restore the root logger after the test."""
     root = logging.getLogger()
     before = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in ("kafka", "numba")}
     yield
@@ -24,12 +24,12 @@ def as_before() -> Iterator[None]:
         logging.getLogger(name).setLevel(level)
 
 
-def told(*args: Any, level: int = logging.INFO, **others: Any) -> dict[str, Any]:
-    """One message, as JSON."""
+def logged(*args: Any, level: int = logging.INFO, **others: Any) -> dict[str, Any]:
+    """Log one message; return it as parsed JSON."""
     out = StringIO()
     handler = logging.StreamHandler(out)
     handler.setFormatter(JsonFormatter())
-    log = logging.Logger("stream_rec.test")  # noqa: LOG001  # one of its own, below no other
+    log = logging.Logger("stream_rec.test")  # noqa: LOG001  # without a parent
     log.addHandler(handler)
     log.log(level, *args, **others)
     assert out.getvalue().count("\n") == 1, "one line a message"
@@ -39,7 +39,7 @@ def told(*args: Any, level: int = logging.INFO, **others: Any) -> dict[str, Any]
 
 def test_a_line_has_time_level_logger_message_and_fields() -> None:
     """In that order; fields keep their types."""
-    line = told("wrote %s", "a\nb", extra=fields(bytes=7, partitions=["clicks-0"], share=0.5, nothing=None))
+    line = logged("wrote %s", "a\nb", extra=fields(bytes=7, partitions=["clicks-0"], share=0.5, nothing=None))
     assert ["ts", "level", "logger", "message", "bytes", "partitions", "share", "nothing"] == list(line)
     assert ("info", "stream_rec.test", "wrote a\nb", 7, ["clicks-0"], None) == (
         *(line["level"], line["logger"], line["message"], line["bytes"], line["partitions"], line["nothing"]),
@@ -48,17 +48,17 @@ def test_a_line_has_time_level_logger_message_and_fields() -> None:
     assert len("2026-01-01T00:00:00.000Z") == len(line["ts"])
 
 
-def test_a_field_does_not_take_the_place_of_the_rest() -> None:
-    """A field of the name `message` would hide what happened."""
-    assert "what happened" == told("what happened", extra=fields(message="another"))["message"]
+def test_a_field_does_not_replace_the_message() -> None:
+    """Even a field of the name `message`."""
+    assert "what happened" == logged("what happened", extra=fields(message="another"))["message"]
 
 
-def test_an_exception_is_told_in_the_same_line() -> None:
+def test_an_exception_is_in_the_same_line() -> None:
     """With its traceback."""
     try:
         int("wrong")
     except ValueError:
-        line = told("failed", level=logging.ERROR, exc_info=True)
+        line = logged("failed", level=logging.ERROR, exc_info=True)
     assert "error" == line["level"]
     assert line["exception"].startswith("Traceback")
     assert line["exception"].endswith("ValueError: invalid literal for int() with base 10: 'wrong'")
@@ -66,8 +66,8 @@ def test_an_exception_is_told_in_the_same_line() -> None:
 
 @pytest.mark.parametrize("odd", [object(), {1, 2}, b"bytes", "\ud800", {"deep": object()}])
 def test_nothing_that_is_logged_fails(odd: object) -> None:
-    """What JSON does not know becomes text."""
-    assert "x" in told("x %s", odd, extra=fields(odd=odd))["message"]
+    """A value without a JSON type becomes text."""
+    assert "x" in logged("x %s", odd, extra=fields(odd=odd))["message"]
 
 
 @pytest.mark.parametrize(("log_format", "wanted"), [("console", False), ("json", True)])
@@ -81,7 +81,7 @@ def test_the_format_is_as_set(log_format: Any, wanted: bool, capsys: pytest.Capt
 
 
 def test_an_error_at_the_end_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever reads JSON finds nothing else among it."""
+    """A program that reads the log finds only JSON."""
     log_to_stderr("info", "json")
     assert 2 == main(["run", "--events", "/nowhere/at/all.jsonl"])
     (line,) = capsys.readouterr().err.splitlines()

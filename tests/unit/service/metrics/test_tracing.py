@@ -1,4 +1,4 @@
-"""Spans of batches and requests: what they hold, how they hang together, and that off is off."""
+"""Spans of batches and requests: what they contain, how they are linked, and that none are made if tracing is off."""
 
 import asyncio
 import subprocess
@@ -25,8 +25,8 @@ from stream_rec.web.tracing import TracingMiddleware
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-class Kept:
-    """Spans that stay here."""
+class SpanRecorder:
+    """Collects spans in memory."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -42,8 +42,8 @@ class Kept:
 
 
 @pytest.fixture
-def kept() -> Iterator[Kept]:
-    made = Kept()
+def recorder() -> Iterator[SpanRecorder]:
+    made = SpanRecorder()
     yield made
     made.provider.shutdown()
 
@@ -55,18 +55,18 @@ def span_id(span: ReadableSpan | None) -> int | None:
 class TestBatches:
     """A trace for each batch."""
 
-    def test_a_batch_is_a_trace_with_its_steps(self, kept: Kept, tmp_path: Path) -> None:
-        """Read, waited, applied, committed, one after the other, with counts."""
+    def test_a_batch_is_a_trace_with_its_steps(self, recorder: SpanRecorder, tmp_path: Path) -> None:
+        """Waiting, applying and committing, one after the other, with counts."""
         values = [*map(click, range(20)), b"broken"]
-        service = watched(tmp_path, values, observe=Tracing(kept.provider).committed)
-        with running(service, lambda: service.live.metrics.batch_records.sum == 21):
+        service = watched(tmp_path, values, on_committed=Tracing(recorder.provider).committed)
+        with running(service, lambda: service.kafka_service.metrics.batch_records.sum == 21):
             pass
-        batches = kept.named("batch")
+        batches = recorder.named("batch")
         assert 21 == sum((span.attributes or {})["messaging.batch.message_count"] for span in batches)  # type: ignore[misc]  # a number
         assert 20 == sum((span.attributes or {})["stream_rec.answers"] for span in batches)  # type: ignore[misc]
         assert 1 == sum((span.attributes or {})["stream_rec.dead_letters"] for span in batches)  # type: ignore[misc]
         for batch in batches:
-            steps = [span for span in kept.spans if span.parent and span.parent.span_id == span_id(batch)]
+            steps = [span for span in recorder.spans if span.parent and span.parent.span_id == span_id(batch)]
             assert ["mailbox", "apply", "commit"] == [span.name for span in steps]
             times = [batch.start_time, *(time for s in steps for time in (s.start_time, s.end_time)), batch.end_time]
             assert times == sorted(times)  # type: ignore[type-var]  # all have ended
@@ -74,7 +74,7 @@ class TestBatches:
             assert SpanKind.CONSUMER is batch.kind
 
     def test_an_absent_collector_does_not_hold_up_the_stop(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Ten seconds is all that a stop may take, and the last commit needs most of them."""
+        """A stop may take ten seconds, and the last commit needs most of them."""
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
         monkeypatch.setenv("OTEL_SERVICE_NAME", "my-shop")
         tracing = Tracing.by_environment()
@@ -85,7 +85,7 @@ class TestBatches:
         assert monotonic() - begun < 4
 
 
-async def _asked(app: Any, path: str, headers: dict[str, str] | None = None) -> list[Any]:
+async def _call(app: Any, path: str, headers: dict[str, str] | None = None) -> list[Any]:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -111,11 +111,11 @@ def _app(status: int, endpoint: str = "/x") -> Any:
 class TestRequests:
     """A span for each request over HTTP."""
 
-    def test_it_continues_the_trace_of_who_asks(self, kept: Kept) -> None:
+    def test_it_continues_the_trace_of_the_caller(self, recorder: SpanRecorder) -> None:
         """By `traceparent`; the span has the route's name, never an id."""
-        wrapped = TracingMiddleware(_app(200, "/v1/sessions/{id}"), kept.provider)
-        sent = asyncio.run(_asked(wrapped, "/v1/sessions/s1", {"traceparent": f"00-{TRACE}-{PARENT}-01"}))
-        (span,) = kept.spans
+        wrapped = TracingMiddleware(_app(200, "/v1/sessions/{id}"), recorder.provider)
+        sent = asyncio.run(_call(wrapped, "/v1/sessions/s1", {"traceparent": f"00-{TRACE}-{PARENT}-01"}))
+        (span,) = recorder.spans
         assert b"ok" == sent[-1]["body"]
         assert (TRACE, PARENT) == (f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}")  # type: ignore[union-attr]  # it has both
         assert ("GET /v1/sessions/{id}", SpanKind.SERVER) == (span.name, span.kind)
@@ -123,36 +123,36 @@ class TestRequests:
             span.attributes or {}
         ).items()
 
-    def test_without_a_trace_it_begins_one(self, kept: Kept) -> None:
-        """A broken `traceparent` is none."""
-        asyncio.run(_asked(TracingMiddleware(_app(200), kept.provider), "/x", {"traceparent": "00-nonsense"}))
-        (span,) = kept.spans
+    def test_without_a_trace_it_begins_one(self, recorder: SpanRecorder) -> None:
+        """A malformed `traceparent` counts as none."""
+        asyncio.run(_call(TracingMiddleware(_app(200), recorder.provider), "/x", {"traceparent": "00-nonsense"}))
+        (span,) = recorder.spans
         assert span.parent is None
 
     @pytest.mark.parametrize(("status", "wanted"), [(404, StatusCode.UNSET), (503, StatusCode.ERROR)])
-    def test_our_failures_are_errors(self, kept: Kept, status: int, wanted: StatusCode) -> None:
-        """Theirs are not."""
-        asyncio.run(_asked(TracingMiddleware(_app(status), kept.provider), "/x"))
-        assert wanted is kept.spans[0].status.status_code
+    def test_our_failures_are_errors(self, recorder: SpanRecorder, status: int, wanted: StatusCode) -> None:
+        """Those of the caller are not."""
+        asyncio.run(_call(TracingMiddleware(_app(status), recorder.provider), "/x"))
+        assert wanted is recorder.spans[0].status.status_code
 
-    def test_an_exception_is_recorded_and_goes_on(self, kept: Kept) -> None:
+    def test_an_exception_is_recorded_and_raised_again(self, recorder: SpanRecorder) -> None:
         """The server must see it."""
         with pytest.raises(ValueError, match="a bug"):
-            asyncio.run(_asked(TracingMiddleware(_app(0), kept.provider), "/x"))
-        assert "exception" == kept.spans[0].events[0].name
+            asyncio.run(_call(TracingMiddleware(_app(0), recorder.provider), "/x"))
+        assert "exception" == recorder.spans[0].events[0].name
 
     @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
-    def test_probes_make_no_spans(self, kept: Kept, path: str) -> None:
-        """They would be most of what there is."""
-        asyncio.run(_asked(TracingMiddleware(_app(200), kept.provider), path))
-        assert () == kept.spans
+    def test_probes_make_no_spans(self, recorder: SpanRecorder, path: str) -> None:
+        """They would be most of all spans."""
+        asyncio.run(_call(TracingMiddleware(_app(200), recorder.provider), path))
+        assert () == recorder.spans
 
 
 class TestOff:
-    """Where it is not asked for."""
+    """Without the setting."""
 
     def test_nothing_is_imported(self) -> None:
-        """Not by a service that is built and not by its command."""
+        """Neither by building a service nor by its command."""
         code = (
             "import sys; import stream_rec.cli.main, stream_rec.service.assembly.kafka;"
             "import stream_rec.service.running.batch_job; from stream_rec.service.assembly.tracing import open_tracing;"
@@ -164,7 +164,7 @@ class TestOff:
         assert "[]\n" == done.stdout
 
     def test_a_missing_package_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With what to install."""
+        """The error says what to install."""
         monkeypatch.delitem(sys.modules, "stream_rec.service.metrics.tracing")
         monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
         monkeypatch.setitem(sys.modules, "opentelemetry", None)

@@ -14,13 +14,14 @@ from subjects import until
 
 from stream_rec.core.catalogue import Catalogue, CatalogueItem
 from stream_rec.core.engine import Engine
-from stream_rec.core.events import Event, EventDecoder
+from stream_rec.core.events import Event
 from stream_rec.core.model import Rules
 from stream_rec.errors import SettingsError, TransportError
-from stream_rec.service.assembly.batch_job import build_job
+from stream_rec.service.assembly.batch_job import build_batch_job
 from stream_rec.service.assembly.engine import build_engine
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.processing.processor import Processor
+from stream_rec.service.timeouts import Timeouts
 from stream_rec.settings import load
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.transport.records import Record
@@ -87,12 +88,11 @@ class TestFiles:
         path = tmp_path / "c.jsonl"
         path.write_text(jsonl(*LINES), encoding="utf-8")
         feed = started(CatalogueFeed(CatalogueFile(str(path))))
-        processor = Processor(Engine(), EventDecoder())
-        processor.catalogue = feed.current
+        processor = Processor(Engine(), catalogue=feed.current)
         processor.engine.apply([Event("s", item, 1) for item in "abc"])
 
         def recommended() -> set[str]:
-            (answer,) = processor.take_requests([Record(b'{"session_id": "t"}', "r", 0, 0)]).answers
+            (answer,) = processor.process_requests([Record(b'{"session_id": "t"}', "r", 0, 0)]).answers
             return {each.item_id for each in answer.items}
 
         assert {"a", "c"} == recommended()
@@ -112,7 +112,7 @@ class TestFiles:
         """With a line that says why; the next good one is taken."""
         path = tmp_path / "c.jsonl"
         path.write_text(jsonl(*LINES), encoding="utf-8")
-        feed = started(CatalogueFeed(CatalogueFile(str(path), every_s=0.02)))
+        feed = started(CatalogueFeed(CatalogueFile(str(path), timeouts=Timeouts(catalogue_every_s=0.02))))
         before = feed.current()
         for broken, told in (
             ("", "holds no items any more"),
@@ -142,7 +142,7 @@ class TestFiles:
         ("name", "content", "told"),
         [
             ("none.jsonl", None, "cannot read"),
-            ("c.txt", b"", "cannot tell the format"),
+            ("c.txt", b"", "does not show its format"),
             ("c.csv", b"", "does not name its columns"),
             ("c.csv", b"name,price\nA,1\n", "1 of 1 records"),
             ("c.parquet", b"PAR", "is not a Parquet file"),
@@ -164,7 +164,7 @@ class TestFiles:
         """What was half new is not taken."""
         path = tmp_path / "c.jsonl"
         path.write_text(jsonl(*LINES), encoding="utf-8")
-        source = CatalogueFile(str(path), every_s=0)
+        source = CatalogueFile(str(path), timeouts=Timeouts(catalogue_every_s=0.0))
         first = source.load()
         path.write_text(jsonl({"id": "half"}), encoding="utf-8")
         items = source._items
@@ -272,7 +272,7 @@ class TestRunning:
             """,
             encoding="utf-8",
         )
-        job = build_job(load(config=tmp_path / "s.toml"))
+        job = build_batch_job(load(config=tmp_path / "s.toml"))
         job.run()
         job.close()
         answered = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
@@ -286,7 +286,7 @@ class TestRunning:
         assert len(by_id["narrow"]) > 2, "a request's own bound takes the place of the setting's"
         assert by_id["wide"] == by_id["all"]
         assert by_id["only"] == {"i4"}
-        assert {"wrong_type": 1} == dict(job.counts.dead_requests)
+        assert {"wrong_type": 1} == dict(job.counters.dead_requests)
         assert not dead.exists()
 
     def test_settings_name_what_is_wrong(self, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Events written into a topic: together, in order, and acknowledged as they were written."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -11,21 +11,26 @@ import pytest
 from stream_rec.core.events import Event, EventEncoder, Forget
 from stream_rec.errors import RecordTooLargeError, TransportError
 from stream_rec.service.requests.ingest import Receipt, TopicIngest
-from stream_rec.service.requests.request_queue import BusyError, Completed, RequestQueue
+from stream_rec.service.requests.request_queue import BusyError, Completed
+from stream_rec.service.timeouts import Timeouts
 from stream_rec.transport.broker import Broker, Partition
 from stream_rec.transport.memory.broker import MemoryBroker
 
+AT_ONCE = Timeouts(ingest_retry_s=0.0)
 
-class CollectingQueue(RequestQueue):
-    """A queue that collects what is delivered, and can be waited on."""
 
-    def __init__(self) -> None:
-        super().__init__()
+class Sender:
+    """Sends events, and keeps what is delivered."""
+
+    def __init__(self, ingest: TopicIngest) -> None:
         self.results: dict[object, object] = {}
+        self._ingest = ingest
         self._news = threading.Condition()
-        self.deliver = self._take
 
-    def _take(self, done: list[Completed]) -> None:
+    def put(self, events: Sequence[Event | Forget], token: object) -> None:
+        self._ingest.put(events, token, self._keep)
+
+    def _keep(self, done: list[Completed]) -> None:
         with self._news:
             self.results.update({each.token: each.result for each in done})
             self._news.notify_all()
@@ -37,9 +42,7 @@ class CollectingQueue(RequestQueue):
 
 
 @contextmanager
-def ingest(
-    broker: MemoryBroker, fail: list[TransportError] | None = None, **options: Any
-) -> Iterator[tuple[TopicIngest, CollectingQueue]]:
+def ingest(broker: MemoryBroker, fail: list[TransportError] | None = None, **options: Any) -> Iterator[Sender]:
     failures = fail or []
 
     def connect() -> Broker:
@@ -47,9 +50,8 @@ def ingest(
             raise failures.pop()
         return broker
 
-    request_queue = CollectingQueue()
-    with closing(TopicIngest(connect, "clicks", EventEncoder(), request_queue, **options)) as made:
-        yield made, request_queue
+    with closing(TopicIngest(connect, "clicks", EventEncoder(), **options)) as made:
+        yield Sender(made)
 
 
 class GatedBroker(MemoryBroker):
@@ -72,10 +74,10 @@ def values(broker: MemoryBroker) -> list[object]:
 def test_a_receipt_has_the_last_offset_of_each_partition() -> None:
     """It comes once the events are written; orders to forget get one too."""
     broker = MemoryBroker({"clicks": 3})
-    with ingest(broker) as (made, request_queue):
-        made.put([Event("a", "i1", 1), Event("b", "i2", 2), Event("a", "i3", 3)], "first")
-        made.put([Forget(session_id="a")], "second")
-        first, second = request_queue.wait("first", "second")
+    with ingest(broker) as sender:
+        sender.put([Event("a", "i1", 1), Event("b", "i2", 2), Event("a", "i3", 3)], "first")
+        sender.put([Forget(session_id="a")], "second")
+        first, second = sender.wait("first", "second")
     assert isinstance(first, Receipt)
     assert isinstance(second, Receipt)
     (mine,) = second.offsets
@@ -88,21 +90,21 @@ def test_a_receipt_has_the_last_offset_of_each_partition() -> None:
 def test_close_writes_all_waiting_events() -> None:
     """A stop loses no event that was taken."""
     broker = MemoryBroker({"clicks": 1})
-    with ingest(broker) as (made, request_queue):
+    with ingest(broker) as sender:
         for n in range(100):
-            made.put([Event("a", f"i{n}", n)], n)
-    assert 100 == len(values(broker)) == len(request_queue.results)
+            sender.put([Event("a", f"i{n}", n)], n)
+    assert 100 == len(values(broker)) == len(sender.results)
 
 
 def test_a_record_that_is_too_large_fails_alone() -> None:
     """Calls that arrived at the same time are written."""
     broker = MemoryBroker({"clicks": 1})
     broker.max_record_bytes = 100
-    with ingest(broker) as (made, request_queue):
-        made.put([Event("a", "i", 1)], "good")
-        made.put([Event("a", "i" * 200, 1)], "large")
-        made.put([Event("a", "j", 1)], "better")
-        good, large, better = request_queue.wait("good", "large", "better")
+    with ingest(broker) as sender:
+        sender.put([Event("a", "i", 1)], "good")
+        sender.put([Event("a", "i" * 200, 1)], "large")
+        sender.put([Event("a", "j", 1)], "better")
+        good, large, better = sender.wait("good", "large", "better")
     assert isinstance(large, RecordTooLargeError)
     assert isinstance(good, Receipt)
     assert isinstance(better, Receipt)
@@ -117,16 +119,16 @@ def test_nothing_is_written_twice_if_the_broker_rejects_a_large_record() -> None
         if sum(len(entry.value) > 200 for entry in broker.visible("clicks")):
             raise RecordTooLargeError("too large", place=1, size=300, limit=200)
 
-    with ingest(broker) as (made, request_queue):
-        made.put([Event("a", "h", 1)], "before")
+    with ingest(broker) as sender:
+        sender.put([Event("a", "h", 1)], "before")
         assert broker.is_asked.wait(10)
         broker.inject(after=refuse)
         for token, item in (("good", "i"), ("large", "i" * 300), ("better", "j")):
-            made.put([Event("a", item, 1)], token)
+            sender.put([Event("a", item, 1)], token)
         broker.go_on.set()
-        before, *others = request_queue.wait("before", "good", "large", "better")
-        made.put([Event("a", "i" * 300, 1)], "alone")
-        (alone,) = request_queue.wait("alone")
+        before, *others = sender.wait("before", "good", "large", "better")
+        sender.put([Event("a", "i" * 300, 1)], "alone")
+        (alone,) = sender.wait("alone")
     assert ["h", "i", "i" * 300, "j", "i" * 300] == [each["item_id"] for each in values(broker)]  # type: ignore[index]
     assert isinstance(before, Receipt)
     assert [(TransportError, True)] * 3 == [(type(each), getattr(each, "retriable", None)) for each in others]
@@ -136,12 +138,12 @@ def test_nothing_is_written_twice_if_the_broker_rejects_a_large_record() -> None
 def test_calls_fail_while_the_broker_is_away_and_succeed_when_it_is_back() -> None:
     """Each call connects again."""
     broker = MemoryBroker({"clicks": 1})
-    with ingest(broker, [TransportError("away", retriable=True)], retry_s=0.0) as (made, request_queue):
-        made.put([Event("a", "i", 1)], "away")
-        (away,) = request_queue.wait("away")
+    with ingest(broker, [TransportError("away", retriable=True)], timeouts=AT_ONCE) as sender:
+        sender.put([Event("a", "i", 1)], "away")
+        (away,) = sender.wait("away")
         assert isinstance(away, TransportError)
-        made.put([Event("a", "i", 1)], "back")
-        (back,) = request_queue.wait("back")
+        sender.put([Event("a", "i", 1)], "back")
+        (back,) = sender.wait("back")
     assert Receipt({str(Partition("clicks", 0)): 0}) == back
 
 
@@ -149,15 +151,15 @@ def test_calls_that_are_refused_meanwhile_do_not_delay_the_next_try() -> None:
     """A second after the last try there is another, however many calls came in between."""
     now = [100.0]
     broker = MemoryBroker({"clicks": 1})
-    with ingest(broker, [TransportError("away", retriable=True)], clock=lambda: now[0]) as (made, request_queue):
+    with ingest(broker, [TransportError("away", retriable=True)], clock=lambda: now[0]) as sender:
         for tenth in range(10):
             now[0] = 100.0 + tenth / 10
-            made.put([Event("a", "i", 1)], tenth)
-            (result,) = request_queue.wait(tenth)
+            sender.put([Event("a", "i", 1)], tenth)
+            (result,) = sender.wait(tenth)
             assert isinstance(result, TransportError), f"tried again after {tenth / 10} s"
         now[0] = 101.0
-        made.put([Event("a", "i", 1)], "back")
-        (back,) = request_queue.wait("back")
+        sender.put([Event("a", "i", 1)], "back")
+        (back,) = sender.wait("back")
     assert isinstance(back, Receipt)
     assert 1 == len(values(broker))
 
@@ -165,24 +167,24 @@ def test_calls_that_are_refused_meanwhile_do_not_delay_the_next_try() -> None:
 def test_any_error_of_the_client_reaches_the_caller() -> None:
     """The thread goes on with the next call."""
     broker = MemoryBroker({"clicks": 1})
-    with ingest(broker, [BufferError("queue full")], retry_s=0.0) as (made, request_queue):  # type: ignore[list-item]
-        made.put([Event("a", "i", 1)], "full")
-        (full,) = request_queue.wait("full")
+    with ingest(broker, [BufferError("queue full")], timeouts=AT_ONCE) as sender:  # type: ignore[list-item]
+        sender.put([Event("a", "i", 1)], "full")
+        (full,) = sender.wait("full")
         assert isinstance(full, TransportError)
-        made.put([Event("a", "i", 1)], "next")
-        (following,) = request_queue.wait("next")
+        sender.put([Event("a", "i", 1)], "next")
+        (following,) = sender.wait("next")
     assert isinstance(following, Receipt)
 
 
 def test_a_call_is_refused_at_once_if_too_many_wait() -> None:
     """With BusyError."""
     broker = GatedBroker({"clicks": 1})
-    with ingest(broker, most_waiting=1) as (made, _):
+    with ingest(broker, most_waiting=1) as sender:
         with pytest.raises(BusyError):
-            _fill(made)
+            _fill(sender)
         broker.go_on.set()
 
 
-def _fill(made: TopicIngest) -> None:
+def _fill(sender: Sender) -> None:
     for n in range(10):
-        made.put([Event("a", "i", n)], n)
+        sender.put([Event("a", "i", n)], n)

@@ -2,7 +2,8 @@
 
 from stream_rec.core.catalogue import Catalogue, CatalogueItem
 from stream_rec.core.engine import Engine
-from stream_rec.core.events import Event, EventDecoder, Forget
+from stream_rec.core.events import Event, Forget
+from stream_rec.service.batches import Batch
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.requests.state_queries import (
     CountSessions,
@@ -24,8 +25,8 @@ LOG = [
 
 
 def processor() -> Processor:
-    made = Processor(Engine(), EventDecoder())
-    made.take_decoded([Record(b"", "clicks", 0, n) for n in range(len(LOG))], LOG)
+    made = Processor(Engine())
+    made.process_events(Batch([Record(b"", "clicks", 0, n) for n in range(len(LOG))], LOG))
     return made
 
 

@@ -1,12 +1,13 @@
-"""The seat of a client that calls back on a thread of its own, while the consumer thread waits for that in `poll`."""
+"""Revoked partitions, where the client calls back on its own thread while the consumer thread waits in `poll`."""
 
 import threading
+from dataclasses import replace
 
-import msgspec
 import pytest
-from crash import Bomb, parts
+from clicks import answers, broker_with, clicks, until_answered
+from crash import AT_ONCE, parts
+from web import eventually
 
-from stream_rec.core.events import Answer
 from stream_rec.errors import AssignmentLostError
 from stream_rec.service.running.consumer_loop import ConsumerLoop
 from stream_rec.transport.broker import Partition
@@ -14,92 +15,63 @@ from stream_rec.transport.kafka.confluent.callbacks import Turns
 from stream_rec.transport.memory.broker import MemoryBroker
 
 
-def broker_with(n: int) -> MemoryBroker:
-    broker = MemoryBroker({"clicks": 1, "recs": 1, "dead": 1}, before=Bomb())
-    for at in range(n):
-        click = {"session_id": f"s{at % 3}", "item_id": f"i{at % 5}", "timestamp": 1_000 + at}
-        broker.produce("clicks", msgspec.json.encode(click), b"k")
-    return broker
-
-
-def answered(broker: MemoryBroker) -> list[int]:
-    """The offsets of what was answered."""
-    return [msgspec.json.decode(record.value, type=Answer).offsets["clicks-0"] for record in broker.visible("recs")]
-
-
-def until_answered(life: ConsumerLoop, broker: MemoryBroker, n: int) -> None:
-    """Turn after turn, until there are *n* answers."""
-    for _ in range(100):
-        if len(answered(broker)) >= n:
-            return
-        turn(life)
-    raise AssertionError(f"not {n} answers in time")
-
-
-def turn(life: ConsumerLoop) -> None:
-    life.assignment._next_poll = 0.0
-    life.step(0.0)
-
-
 def called_back_elsewhere(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> ConsumerLoop:
-    """A life whose member calls back as librdkafka does; what is not given up by then is named."""
-    monkeypatch.setattr("stream_rec.service.running.assignment._DRAIN_S", 0.2)
-    life = ConsumerLoop(parts(broker), lambda: False)
-    revoked, turns, consumer = life.member._on_revoked, Turns(), threading.get_ident()  # type: ignore[attr-defined]
+    """A loop whose member calls back as librdkafka does; partitions that are not given up by then fail the test."""
+    loop = ConsumerLoop(parts(broker, timeouts=replace(AT_ONCE, drain_s=0.2)), lambda: False)
+    revoked, turns, consumer = loop.member._on_revoked, Turns(0.002), threading.get_ident()  # type: ignore[attr-defined]
 
     def call_back(partitions: frozenset[Partition], lost: bool) -> None:
         assert threading.get_ident() != consumer
         try:
             revoked(partitions, lost)
         finally:
-            assert frozenset() == life.assignment.owned, "given up before the group goes on"
+            assert frozenset() == loop.assignment.owned, "given up before the group goes on"
 
-    monkeypatch.setattr(life.member, "_on_revoked", lambda *told: turns.elsewhere(lambda: call_back(*told)))
-    return life
+    monkeypatch.setattr(loop.member, "_on_revoked", lambda *told: turns.elsewhere(lambda: call_back(*told)))
+    return loop
 
 
-def test_what_is_taken_away_is_given_up_before_the_group_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not after the time that the consumer thread, which waits for it, would have had for it."""
-    broker = broker_with(6)
-    life = called_back_elsewhere(broker, monkeypatch)
-    until_answered(life, broker, 3)
-    generation = life.assignment.generation
+def test_revoked_partitions_are_given_up_before_the_group_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not only after the time that the consumer thread, which waits for that, may take for it."""
+    broker = broker_with(clicks(6))
+    loop = called_back_elsewhere(broker, monkeypatch)
+    until_answered(loop, broker, 3)
+    generation = loop.assignment.generation
     broker.rebalance("stream-rec")
-    until_answered(life, broker, 6)
-    assert life.assignment.generation > generation
-    assert list(range(6)) == answered(broker)
+    until_answered(loop, broker, 6)
+    assert loop.assignment.generation > generation
+    assert list(range(6)) == [answer.offsets["clicks-0"] for answer in answers(broker)]
 
 
-def test_what_is_lost_ends_the_life(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_partitions_end_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error comes out of `poll`, on the consumer thread."""
-    broker = broker_with(3)
-    life = called_back_elsewhere(broker, monkeypatch)
-    until_answered(life, broker, 3)
+    broker = broker_with(clicks(3))
+    loop = called_back_elsewhere(broker, monkeypatch)
+    until_answered(loop, broker, 3)
     broker.expire("stream-rec")
-    with pytest.raises(AssignmentLostError, match="we were not heard of for too long"):
-        turn(life)
+    with pytest.raises(AssignmentLostError, match="it did not hear from us in time"):
+        loop.step(0.0)
 
 
 def test_a_call_from_outside_of_poll_waits_for_the_consumer_thread() -> None:
-    """Which alone may touch the intake then."""
-    broker = broker_with(3)
-    life = ConsumerLoop(parts(broker), lambda: False)
-    until_answered(life, broker, 3)
-    owned = life.assignment.owned
-    caller = threading.Thread(target=life.assignment.revoked, args=(owned, False))
+    """Which alone may use the batch reader then."""
+    broker = broker_with(clicks(3))
+    loop = ConsumerLoop(parts(broker), lambda: False)
+    until_answered(loop, broker, 3)
+    owned = loop.assignment.owned
+    caller = threading.Thread(target=loop.assignment.revoked, args=(owned, False))
     caller.start()
-    while life.assignment._revocations.empty():
-        threading.Event().wait(0.01)
-    assert owned == life.assignment.owned
-    turn(life)
+    eventually(lambda: loop.assignment.is_revoked, "revoked")
+    assert owned == loop.assignment.owned
+    loop.step(0.0)
     caller.join(30.0)
     assert not caller.is_alive()
-    assert frozenset() == life.assignment.owned
+    assert frozenset() == loop.assignment.owned
 
 
-def test_who_asks_for_what_may_call_back_does_it() -> None:
-    """Not whoever has the turn by then: a publisher that is kept in a callback commits nothing that it waits for."""
-    turns, busy, let_go, there = Turns(), threading.Event(), threading.Event(), threading.Event()
+def test_a_callback_runs_on_the_thread_that_asked() -> None:
+    """Not on another that has the turn by then: a publisher that waits in a callback commits nothing."""
+    turns, busy, let_go, there = Turns(0.002), threading.Event(), threading.Event(), threading.Event()
 
     def hold() -> None:
         busy.set()

@@ -15,11 +15,13 @@ from web import SECONDS, embedded, eventually
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import EventDecoder, Request
 from stream_rec.errors import SettingsError, TransportError
-from stream_rec.service.processing.processor import Processor
+from stream_rec.service.consuming.record_decoder import RecordDecoder
+from stream_rec.service.processing.processor import AnswerPolicy, Processor
 from stream_rec.service.requests.journal import Journal
 from stream_rec.service.requests.request_queue import Completed, Query, RequestQueue
 from stream_rec.service.running.batch_job import BatchJob
-from stream_rec.service.running.standalone import LogClock, StandaloneService
+from stream_rec.service.running.log_clock import LogClock
+from stream_rec.service.running.standalone import StandaloneService
 from stream_rec.settings import load
 from stream_rec.transport.memory.log import MemorySink, MemorySource
 from stream_rec.transport.records import Record
@@ -100,11 +102,9 @@ class Pipe(MemorySource):
 def asked_through(pipe: MemorySource, request_queue: RequestQueue, sink: MemorySink) -> Iterator[threading.Event]:
     """A run over one event that is ready, and reads requests from *pipe*; setting the event stops it."""
     events = MemorySource([b'{"session_id": "s", "item_id": "i", "timestamp": 1}'])
-    processor = Processor(Engine(), EventDecoder(), answers_events=False)
-    run, stop = (
-        StandaloneService(BatchJob(processor, events, requests=pipe, recommendations=sink), request_queue),
-        threading.Event(),
-    )
+    processor = Processor(Engine(), policy=AnswerPolicy(answers_events=False))
+    job = BatchJob(processor, RecordDecoder(EventDecoder()), events, requests=pipe, recommendations=sink)
+    run, stop = StandaloneService(job, request_queue), threading.Event()
     failures: list[BaseException] = []
 
     def go() -> None:
@@ -116,7 +116,7 @@ def asked_through(pipe: MemorySource, request_queue: RequestQueue, sink: MemoryS
     thread = threading.Thread(target=go)
     thread.start()
     try:
-        eventually(lambda: failures or run.state == "ready", "ready")
+        eventually(lambda: failures or run.is_ready, "ready")
         yield stop
         stop.set()
         thread.join(SECONDS)
@@ -134,9 +134,8 @@ def test_a_pipe_of_requests_keeps_nobody_waiting() -> None:
     """While nothing comes through it who asks over HTTP is answered, and then what comes is answered too."""
     request_queue, sink, pipe = RequestQueue(), MemorySink(), Pipe(b'{"request_id": "r", "session_id": "s"}')
     done: list[Completed] = []
-    request_queue.deliver = done.extend
     with asked_through(pipe, request_queue, sink):
-        request_queue.put(Query([Request(session_id="s")]), "asked")
+        request_queue.put(Query([Request(session_id="s")]), "asked", done.extend)
         eventually(lambda: done, "answered")
         assert not sink.values
         pipe.go_on.set()

@@ -1,4 +1,4 @@
-"""Addresses of topics, and the settings of Kafka clients: what is taken, what is refused, and in which words."""
+"""Addresses of topics, and the settings of Kafka clients: accepted ones, refused ones, and the errors."""
 
 import logging
 import sys
@@ -13,15 +13,16 @@ from stream_rec.transport.kafka import Address, open_broker, parse_address
 from stream_rec.transport.kafka.config import Config, Role, read_config
 from stream_rec.transport.kafka.confluent.config import confluent_settings, refused
 from stream_rec.transport.kafka.kafka_python import broker as _python
-from stream_rec.transport.kafka.kafka_python.broker import _DEFAULTS
+from stream_rec.transport.kafka.kafka_python.broker import CLIENT_DEFAULTS
 from stream_rec.transport.kafka.kafka_python.config import python_settings
+from stream_rec.transport.timeouts import TransportTimeouts
 
 SECRET = "hunter2-s3cret"  # noqa: S105 (it is none)
 
 
 def python(role: Role = "consumer", /, **given: str) -> dict[str, Any]:
-    """What kafka-python is given of settings that are written with underscores for dots."""
-    return python_settings(config(**given), role, _DEFAULTS)
+    """The settings for kafka-python, from names with underscores for dots."""
+    return python_settings(config(**given), role, CLIENT_DEFAULTS, TransportTimeouts())
 
 
 def config(**given: str) -> Config:
@@ -41,12 +42,12 @@ class TestAddresses:
             ("kafka://[::1]/clicks", "[::1]:9092", "clicks"),
         ],
     )
-    def test_what_is_one(self, text: str, servers: str, topic: str) -> None:
-        """Several brokers, ports that are left out, numbers of both kinds."""
+    def test_accepted(self, text: str, servers: str, topic: str) -> None:
+        """Several brokers, omitted ports, IPv4 and IPv6."""
         assert Address(servers, topic) == parse_address(text, "events")
 
     @pytest.mark.parametrize(
-        ("text", "told"),
+        ("text", "expected"),
         [
             ("kafka://localhost:9092", "names no topic"),
             ("kafka://localhost:9092/", "names no topic"),
@@ -62,36 +63,36 @@ class TestAddresses:
             ("clicks.jsonl", "expected an address"),
         ],
     )
-    def test_what_is_none(self, text: str, told: str) -> None:
-        """Each slip is told, with an example of what was expected."""
+    def test_refused(self, text: str, expected: str) -> None:
+        """The error names the mistake, with an example of an address."""
         with pytest.raises(SettingsError, match="kafka://") as caught:
             parse_address(text, "events")
         assert "events" == caught.value.key
-        assert told in caught.value.message
+        assert expected in caught.value.message
 
-    def test_credentials_have_no_place_in_one(self) -> None:
-        """They are not repeated, and their place is named."""
+    def test_credentials_in_an_address(self) -> None:
+        """The error does not repeat them, and names the settings for them."""
         with pytest.raises(SettingsError, match=r"kafka\.sasl\.password") as caught:
             parse_address(f"kafka://shop:{SECRET}@b1/clicks", "events")
         assert SECRET not in str(caught.value)
 
 
-class TestSecrets:
-    """By reference only, and nowhere to be seen."""
+class TestSecretSettings:
+    """By reference only, and never shown."""
 
     @pytest.mark.parametrize(
         "key",
         ["sasl.password", "sasl_plain_password", "ssl.key.password", "sasl.oauthbearer.client.secret", "ssl.key.pem"],
     )
     def test_plain_ones_are_refused(self, key: str) -> None:
-        """The way out is told, the secret is not."""
+        """The error says what to write instead, and does not show the secret."""
         with pytest.raises(SettingsError, match=r"env:NAME.*file:PATH") as caught:
             read_config({key: SECRET})
         assert f"kafka.{key}" == caught.value.key
         assert SECRET not in str(caught.value)
 
     def test_from_the_environment_and_from_files(self, tmp_path: Path) -> None:
-        """A file's last line may end, as editors have it."""
+        """A file may end with a newline, as editors write it."""
         (tmp_path / "password").write_text(f"{SECRET}\n")
         base = {"security.protocol": "SASL_SSL"}
         for reference in ("env:SECRET", f"file:{tmp_path / 'password'}"):
@@ -102,51 +103,51 @@ class TestSecrets:
 
     @pytest.mark.parametrize("reference", ["env:NOT_SET", "env:", "file:/no/such/file", "file:"])
     def test_references_to_nothing(self, reference: str) -> None:
-        """They are the operator's to mend."""
+        """A SettingsError."""
         with pytest.raises(SettingsError, match=r"kafka\.sasl\.password"):
             read_config({"security.protocol": "SASL_SSL", "sasl.password": reference}, {})
 
     def test_an_empty_file(self, tmp_path: Path) -> None:
-        """No secret is not an empty one."""
+        """An empty file is an error, not an empty secret."""
         (tmp_path / "password").write_text("\n")
         with pytest.raises(SettingsError, match="empty"):
             read_config({"sasl.password": f"file:{tmp_path / 'password'}"}, {})
 
     def test_a_slip_on_the_command_line_repeats_nothing(self) -> None:
-        """What has no equals sign may hold a password all the same."""
+        """An argument without an equals sign may contain a password."""
         with pytest.raises(SettingsError) as caught:
             load(flags={"events": "-", "kafka": [f"sasl.password:{SECRET}"]})
         assert SECRET not in str(caught.value)
 
 
 class TestBothClients:
-    """What holds before any client is asked."""
+    """Checks that need no client."""
 
     @pytest.mark.parametrize(
         "key",
         ["group.id", "enable.auto.commit", "isolation.level", "transactional.id", "bootstrap.servers",
          "consumer.group.id", "auto_offset_reset", "partitioner", "producer.acks"],
     )  # fmt: skip
-    def test_what_is_ours(self, key: str) -> None:
-        """It is refused under either spelling, for any part, with the reason."""
+    def test_fixed_settings(self, key: str) -> None:
+        """They are refused under either spelling, for any part, with the reason."""
         with pytest.raises(SettingsError, match="cannot be set: ") as caught:
             read_config({key: "x"})
         assert f"kafka.{key}" == caught.value.key
 
     def test_credentials_that_would_not_be_used(self) -> None:
-        """Without a protocol that takes them, a password is a slip."""
+        """A user name without a protocol that uses it is a mistake."""
         with pytest.raises(SettingsError, match="SASL_SSL") as caught:
             config(sasl__username="shop")
         assert "kafka.security.protocol" == caught.value.key
 
-    def test_parts_have_their_own(self) -> None:
-        """A prefix makes a setting one part's, over what is everyone's."""
+    def test_settings_of_one_part(self) -> None:
+        """A prefix makes a setting one part's, which comes before that of all parts."""
         read = config(linger__ms="5", producer__linger__ms="9", consumer__fetch__min__bytes="2")
         assert {"linger.ms": "9"} == read.of("producer")
         assert {"linger.ms": "5", "fetch.min.bytes": "2"} == read.of("consumer")
 
     def test_a_client_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Its extra is named."""
+        """The error names its extra."""
         for name in [name for name in sys.modules if name.startswith("stream_rec.transport.kafka.confluent.broker")]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "confluent_kafka", None)
@@ -159,7 +160,7 @@ class TestKafkaPython:
     """Kafka's names, librdkafka's and its own; values by the type of its defaults."""
 
     def test_names_and_types(self) -> None:
-        """Whole numbers, switches, choices in capitals, and what is nothing."""
+        """Whole numbers, switches, choices in capitals, and none."""
         given = python(
             "producer",
             request__timeout__ms="5000",
@@ -177,12 +178,12 @@ class TestKafkaPython:
         } == given
         assert {"check_crcs": False, "fetch_max_wait_ms": 7} == python(check__crcs="false", fetch__wait__max__ms="7")
 
-    def test_parts_take_what_they_know(self) -> None:
-        """What is everyone's goes to those parts that have such a setting."""
+    def test_settings_of_some_parts(self) -> None:
+        """A setting of all parts goes to those that have it."""
         assert {} == python("admin", linger__ms="5")
 
     def test_credentials(self) -> None:
-        """Under the names that both clients' users know."""
+        """Under Kafka's and librdkafka's names."""
         given = {"security__protocol": "sasl_plaintext", "sasl__mechanism": "scram-sha-256", "sasl__username": "u"}
         given["sasl__password"] = "env:SECRET"  # noqa: S105 (a reference to one)
         assert {
@@ -200,10 +201,15 @@ class TestKafkaPython:
             ("sasl.user", "sasl.username"),
         ],
     )
-    def test_slips(self, key: str, meant: str) -> None:
-        """A name that is nearly one is told so."""
+    def test_misspelt_names(self, key: str, meant: str) -> None:
+        """The error suggests the most similar name."""
         with pytest.raises(SettingsError, match=f"did you mean '{meant}'") as caught:
-            python_settings(read_config({"security.protocol": "SASL_SSL", key: "1"}), "consumer", _DEFAULTS)
+            python_settings(
+                read_config({"security.protocol": "SASL_SSL", key: "1"}),
+                "consumer",
+                CLIENT_DEFAULTS,
+                TransportTimeouts(),
+            )
         assert f"kafka.{key}" == caught.value.key
 
     def test_a_setting_of_another_part(self) -> None:
@@ -213,21 +219,21 @@ class TestKafkaPython:
         assert "kafka.consumer.linger.ms" == caught.value.key
 
     @pytest.mark.parametrize("key", ["ssl_context", "kafka_client", "metric_reporters", "socket_options"])
-    def test_what_no_text_can_be(self, key: str) -> None:
-        """Objects of Python are not for files of settings."""
+    def test_objects(self, key: str) -> None:
+        """Settings that are Python objects are refused."""
         with pytest.raises(SettingsError):
             python(**{key: "x"})
 
     @pytest.mark.parametrize(("key", "value"), [("request.timeout.ms", "soon"), ("check.crcs", "perhaps")])
-    def test_values_of_another_kind(self, key: str, value: str) -> None:
-        """What was expected is told."""
+    def test_values_of_a_wrong_type(self, key: str, value: str) -> None:
+        """The error says what was expected."""
         with pytest.raises(SettingsError, match=f"expected .*, found '{value}'") as caught:
-            python_settings(read_config({key: value}), "consumer", _DEFAULTS)
+            python_settings(read_config({key: value}), "consumer", CLIENT_DEFAULTS, TransportTimeouts())
         assert f"kafka.{key}" == caught.value.key
 
     @pytest.mark.parametrize("key", ["ssl.ca.location", "ssl.certificate.location"])
     def test_files_of_certificates(self, tmp_path: Path, key: str) -> None:
-        """One that is not there, or is something else, is named before anything connects."""
+        """The error names a file that is missing or wrong, before any connection."""
         (tmp_path / "ca.pem").write_text("no certificate")
         for path in (tmp_path / "ca.pem", tmp_path / "missing.pem"):
             with pytest.raises(SettingsError) as caught:
@@ -236,68 +242,68 @@ class TestKafkaPython:
 
     @pytest.mark.parametrize("algorithm", ["https", "none"])
     def test_names_in_certificates(self, algorithm: str) -> None:
-        """They are checked unless told otherwise, the certificate always."""
+        """They are checked unless a setting says otherwise; the certificate always is."""
         context = python(security__protocol="SSL", ssl__endpoint__identification__algorithm=algorithm)["ssl_context"]
         assert (algorithm == "https") == context.check_hostname
         assert context.verify_mode.name == "CERT_REQUIRED"
 
     def test_tokens_need_an_endpoint(self) -> None:
-        """What is missing is named."""
+        """The error names the missing setting."""
         with pytest.raises(SettingsError) as caught:
             python(security__protocol="SASL_SSL", sasl__mechanism="OAUTHBEARER", sasl__oauthbearer__client__id="app")
         assert "kafka.sasl.oauthbearer.client.secret" == caught.value.key
 
 
 class TestConfluent:
-    """librdkafka takes its names as they are."""
+    """librdkafka uses Kafka's names."""
 
-    def test_parts_are_spared_what_is_not_theirs(self) -> None:
-        """It would complain in the log of what is for the other part only."""
+    def test_settings_of_another_part_are_left_out(self) -> None:
+        """It would log a warning about a setting of another part."""
         read = config(linger__ms="5", fetch__min__bytes="2", client__id="me")
         assert {"linger.ms": "5", "client.id": "me"} == confluent_settings(read, "producer")
         assert {"fetch.min.bytes": "2", "client.id": "me"} == confluent_settings(read, "consumer")
         assert {"client.id": "me"} == confluent_settings(read, "admin")
 
-    def test_slips_and_wrong_values(self) -> None:
-        """By the setting that librdkafka names."""
+    def test_misspelt_names_and_wrong_values(self) -> None:
+        """The error has the setting that librdkafka names."""
         pytest.importorskip("confluent_kafka")
-        for key, told in (
+        for key, expected in (
             ("sokcet.timeout.ms", "did you mean 'socket.timeout.ms'"),
             ("socket.timeout.ms", "Invalid value"),
         ):
-            with pytest.raises(SettingsError, match=told) as caught:
+            with pytest.raises(SettingsError, match=expected) as caught:
                 open_broker("kafka://127.0.0.1:1", client="confluent", config={key: "soon"})
             assert f"kafka.{key}" == caught.value.key
 
-    def test_what_it_names_without_quotes(self) -> None:
-        """Is a setting of Kafka's all the same."""
+    def test_an_error_without_quotes(self) -> None:
+        """Its key is `kafka`."""
         assert "kafka" == refused(config(), "producer", "`a` must be larger than `b`").key
 
 
 @pytest.mark.parametrize(("before", "after"), [(logging.CRITICAL, logging.CRITICAL), (logging.DEBUG, logging.INFO)])
 def test_secrets_never_make_the_client_louder(monkeypatch: pytest.MonkeyPatch, before: int, after: int) -> None:
-    """What shows every byte is not told where there are some; what was quiet stays so."""
+    """With secrets the client does not log every byte; a higher level stays as it is."""
     monkeypatch.setattr(_python, "KafkaAdminClient", lambda **_: None)
     log = logging.getLogger("kafka")
     kept = log.level
     log.setLevel(before)
     try:
         given = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.password": "env:SECRET"}
-        _python.PythonBroker("localhost:9092", read_config(given, {"SECRET": "x"}))
+        _python.PythonBroker("localhost:9092", read_config(given, {"SECRET": "x"}), TransportTimeouts())
         assert after == log.level
     finally:
         log.setLevel(kept)
 
 
-def test_a_broker_that_starts_is_waited_for() -> None:
-    """A partition without a leader, which its broker's start leaves for a moment, is no reason to end."""
+def test_a_missing_leader_is_retriable() -> None:
+    """A partition has no leader for a moment while its broker starts."""
     import kafka.errors as theirs  # noqa: PLC0415  # the client, for this test alone
 
     from stream_rec.transport.kafka.config import read_config  # noqa: PLC0415
     from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors  # noqa: PLC0415
 
-    told = KafkaPythonErrors("broker:9092", read_config({})).translated(
+    error = KafkaPythonErrors("broker:9092", read_config({}), TransportTimeouts()).translated(
         theirs.UnknownBrokerIdError(-1), "asking for ends"
     )
-    assert isinstance(told, TransportError)
-    assert told.retriable
+    assert isinstance(error, TransportError)
+    assert error.retriable

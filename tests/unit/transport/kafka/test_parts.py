@@ -1,4 +1,4 @@
-"""Parts of Kafka's clients on a client that is none, for what no broker does when it is asked to."""
+"""Writers and members on a fake client, for what no real broker does on request."""
 
 import threading
 from collections.abc import Callable
@@ -13,22 +13,23 @@ from stream_rec.transport.kafka.config import read_config
 from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Trouble
 from stream_rec.transport.kafka.confluent.member import ConfluentMember
 from stream_rec.transport.kafka.confluent.writer import ConfluentWriter
-from stream_rec.transport.kafka.kafka_python import errors as _python_errors
+from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
 from stream_rec.transport.kafka.kafka_python.writer import PythonWriter
 from stream_rec.transport.kafka.record_size import record_bytes
+from stream_rec.transport.timeouts import TransportTimeouts
 
 HANDSHAKE = KafkaError(KafkaError._SSL, "b1:9093: SSL handshake failed: Disconnected")
 CLICKS = Partition("clicks", 0)
+TIMES = TransportTimeouts()
 
 
 def timed_out(*_: object) -> None:
     raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "Local: Timed out", retriable=True))
 
 
-class Client:
-    """Does what it is told to by name, and nothing else."""
+class FakeClient:
+    """Each call does what *calls* has under its name; all others do nothing."""
 
-    config = PythonWriter.settings("one", {}) | {"compression_type": None}
     trouble = None
 
     def __init__(self, **calls: Callable[..., Any]) -> None:
@@ -49,14 +50,14 @@ class TestTrouble:
 
     def test_of_a_writer(self) -> None:
         """A timeout is explained by the handshake that has failed before it, but not once a commit has succeeded."""
-        client, told = Client(flush=lambda _: 0), []
+        client, troubles = FakeClient(flush=lambda _: 0), []
 
-        def make(_: object, trouble: Trouble) -> Client:
-            told.append(trouble)
+        def make(_: object, trouble: Trouble) -> FakeClient:
+            troubles.append(trouble)
             return client
 
-        writer = ConfluentWriter(make, "one", {}, lambda _: 1 << 20, LibrdkafkaErrors(read_config({})))
-        told[-1](HANDSHAKE)
+        writer = ConfluentWriter(make, "one", {}, lambda _: 1 << 20, LibrdkafkaErrors(read_config({})), TIMES)
+        troubles[-1](HANDSHAKE)
         writer.begin()
         writer.commit()
         writer.begin()
@@ -64,16 +65,16 @@ class TestTrouble:
         with pytest.raises(TransportError) as passing:
             writer.commit()
         assert passing.value.retriable
-        told[-1](HANDSHAKE)
+        troubles[-1](HANDSHAKE)
         client.calls["begin_transaction"] = timed_out
         with pytest.raises(SettingsError, match="SSL handshake failed"):
             writer.begin()
 
-    def test_of_a_seat(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The same, by the group's positions."""
-        monkeypatch.setattr("stream_rec.transport.kafka.confluent.member._ANSWER_S", 0.0)
-        client, trouble = Client(committed=lambda *_, **__: [TopicPartition("clicks", 0, 7)]), Trouble()
-        member = ConfluentMember(client, ["clicks"], lambda *_: None, LibrdkafkaErrors(read_config({})), trouble)
+    def test_of_a_member(self) -> None:
+        """The same, by the group's offsets."""
+        errors, at_once = LibrdkafkaErrors(read_config({})), TransportTimeouts(answer_s=0.0)
+        client, trouble = FakeClient(committed=lambda *_, **__: [TopicPartition("clicks", 0, 7)]), Trouble()
+        member = ConfluentMember(client, ["clicks"], lambda *_: None, errors, trouble, at_once)
         trouble(HANDSHAKE)
         assert {CLICKS: 7} == member.committed([CLICKS])
         client.calls["committed"] = lambda *_, **__: timed_out()
@@ -84,21 +85,21 @@ class TestTrouble:
             member.committed([CLICKS])
 
 
-def confluent_writer(client: Client) -> Writer:
-    return ConfluentWriter(lambda *_: client, "one", {}, lambda _: 1 << 20, LibrdkafkaErrors(read_config({})))
+def confluent_writer(client: FakeClient) -> Writer:
+    return ConfluentWriter(lambda *_: client, "one", {}, lambda _: 1 << 20, LibrdkafkaErrors(read_config({})), TIMES)
 
 
-def python_writer(client: Client) -> Writer:
-    errors = _python_errors.KafkaPythonErrors("b1:9092", read_config({}))
-    return PythonWriter(lambda _: client, lambda _: 1 << 20, errors)
+def python_writer(client: FakeClient) -> Writer:
+    errors = KafkaPythonErrors("b1:9092", read_config({}), TIMES)
+    return PythonWriter(lambda _: client, PythonWriter.settings("one", {}, TIMES), lambda _: 1 << 20, errors, TIMES)
 
 
 @pytest.mark.parametrize("make", [confluent_writer, python_writer])
 class TestClosing:
     """A writer that is closed by another thread than the one that writes."""
 
-    def test_a_commit_is_not_aborted_under_way(self, make: Callable[[Client], Writer]) -> None:
-        """The client takes no second word, and says so as an error, which would be that of an orderly stop."""
+    def test_a_commit_under_way_is_not_aborted(self, make: Callable[[FakeClient], Writer]) -> None:
+        """The client would answer with an error, and an orderly stop would fail with it."""
         begun, let_go, ended = threading.Event(), threading.Event(), []
 
         def commit(*_: object) -> None:
@@ -106,7 +107,7 @@ class TestClosing:
             let_go.wait(30.0)
             ended.append(True)
 
-        client = Client(commit_transaction=commit, flush=lambda *_, **__: 0)
+        client = FakeClient(commit_transaction=commit, flush=lambda *_, **__: 0)
         writer = make(client)
         writer.begin()
         publisher = threading.Thread(target=writer.commit)
@@ -118,9 +119,9 @@ class TestClosing:
         publisher.join(30.0)
         assert [True] == ended
 
-    def test_between_two_calls_it_is(self, make: Callable[[Client], Writer]) -> None:
-        """And whoever goes on with it then is told that it was closed."""
-        client = Client(flush=lambda *_, **__: 0)
+    def test_between_two_calls_it_aborts(self, make: Callable[[FakeClient], Writer]) -> None:
+        """The next call of the thread that writes raises an error that says that the writer was closed."""
+        client = FakeClient(flush=lambda *_, **__: 0)
         writer = make(client)
         writer.begin()
         writer.close()
@@ -129,23 +130,23 @@ class TestClosing:
             writer.add_offsets({CLICKS: 1}, object())
         assert caught.value.retriable
 
-    def test_what_it_threw_away_has_not_arrived(self, make: Callable[[Client], Writer]) -> None:
-        """Whoever waits for it in a flush must not take the silence for success."""
-        begun, let_go, told = threading.Event(), threading.Event(), []
+    def test_what_it_has_dropped_has_not_arrived(self, make: Callable[[FakeClient], Writer]) -> None:
+        """A flush under way must not take the silence for success."""
+        begun, let_go, errors = threading.Event(), threading.Event(), []
 
         def flush(*_: object, **__: object) -> int:
             begun.set()
             let_go.wait(30.0)
             return 0
 
-        client = Client(flush=flush)
+        client = FakeClient(flush=flush)
         writer = make(client)
 
         def write() -> None:
             try:
                 writer.flush()
             except TransportError as error:
-                told.append(error)
+                errors.append(error)
 
         publisher = threading.Thread(target=write)
         publisher.start()
@@ -154,23 +155,23 @@ class TestClosing:
         writer.close()
         let_go.set()
         publisher.join(30.0)
-        assert [True] == [error.retriable for error in told]
+        assert [True] == [error.retriable for error in errors]
 
 
-class Topic:
-    """A producer of librdkafka, and a topic that it writes to: each flush is one batch, which is taken or refused."""
+class FakeTopic:
+    """A producer of librdkafka, and its topic: each flush is one batch, which the topic accepts or refuses."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.batches: list[int] = []
         self.written: list[ProducerRecord] = []
         self._waiting: list[ProducerRecord] = []
-        self._told: Callable[[KafkaError, object], None] = lambda *_: None
+        self._on_delivery: Callable[[KafkaError, object], None] = lambda *_: None
 
-    def make(self, settings: Any, _: Trouble) -> Client:
-        self._told = settings["on_delivery"]
+    def make(self, settings: Any, _: Trouble) -> FakeClient:
+        self._on_delivery = settings["on_delivery"]
         self._waiting = []
-        return Client(produce=self._produce, flush=self._flush, purge=self._waiting.clear)
+        return FakeClient(produce=self._produce, flush=self._flush, purge=self._waiting.clear)
 
     def _produce(self, topic: str, value: bytes, key: bytes, headers: Any = ()) -> None:
         self._waiting.append(ProducerRecord(topic, value, key, tuple(headers)))
@@ -181,13 +182,13 @@ class Topic:
         self.batches.append(size)
         if size > self.limit:
             for each in batch:
-                self._told(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large"), Refused(each))
+                self._on_delivery(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large"), RefusedMessage(each))
         else:
             self.written += batch
         return 0
 
 
-class Refused:
+class RefusedMessage:
     """A message as a delivery report has it: without its headers."""
 
     def __init__(self, record: ProducerRecord) -> None:
@@ -198,32 +199,34 @@ def records(*sizes: int) -> list[ProducerRecord]:
     return [ProducerRecord("dead", b"%d" % place + b"x" * size, b"k") for place, size in enumerate(sizes)]
 
 
-def writer_to(topic: Topic, largest_record: int, given: dict[str, str] | None = None) -> ConfluentWriter:
-    return ConfluentWriter(topic.make, "one", given or {}, lambda _: largest_record, LibrdkafkaErrors(read_config({})))
+def writer_to(topic: FakeTopic, largest_record: int, given: dict[str, str] | None = None) -> ConfluentWriter:
+    return ConfluentWriter(
+        topic.make, "one", given or {}, lambda _: largest_record, LibrdkafkaErrors(read_config({})), TIMES
+    )
 
 
 def written(writer: ConfluentWriter, wanted: list[ProducerRecord]) -> int:
-    """Write in transactions until all is taken, as a service does; how many it took."""
+    """Write in transactions until one is committed, as a service does; return how many it took."""
     for n in range(1, 20):
         writer.begin()
         try:
             writer.send(wanted)
-            writer.flush()
+            writer.commit()
         except TransportError as error:
             if not error.retriable:
                 raise
             writer.abort()
         else:
             return n
-    raise AssertionError("it does not come to an end")
+    raise AssertionError("it does not end")
 
 
-class TestBatches:
-    """librdkafka fills batches up to one size, whatever a topic takes, and splits none."""
+class TestBatchLimits:
+    """librdkafka fills batches up to one size, whatever a topic accepts, and splits none."""
 
-    def test_a_topic_that_takes_less_gets_less_at_a_time(self) -> None:
+    def test_a_topic_with_a_low_limit_gets_less_at_a_time(self) -> None:
         """All arrives at the first try, in order, in batches that are as large as they may be."""
-        topic, wanted = Topic(10_000), records(*[400] * 100)
+        topic, wanted = FakeTopic(10_000), records(*[400] * 100)
         writer = writer_to(topic, 10_000)
         writer.begin()
         writer.send(wanted[:50])
@@ -233,32 +236,32 @@ class TestBatches:
         assert max(topic.batches) <= 10_000
         assert len(topic.batches) < 10
 
-    def test_one_that_takes_as_much_is_written_to_without_a_wait(self) -> None:
-        """As nearly all are."""
-        topic = Topic(1 << 20)
+    def test_a_topic_with_a_high_limit_is_written_to_without_a_wait(self) -> None:
+        """All records are one batch."""
+        topic = FakeTopic(1 << 20)
         assert 1 == written(writer_to(topic, 1 << 20), records(*[400] * 100))
         assert 1 == len(topic.batches)
 
-    def test_what_is_not_known_is_learned_from_refusals(self) -> None:
-        """Half as much each time, and so from then on."""
-        topic, wanted = Topic(10_000), records(*[400] * 100)
+    def test_an_unknown_limit_is_learned_from_refusals(self) -> None:
+        """Each refusal halves the limit, which stays so."""
+        topic, wanted = FakeTopic(10_000), records(*[400] * 100)
         writer = writer_to(topic, 1 << 20)
         assert 1 < written(writer, wanted) < 6
         assert wanted == topic.written
         assert 1 == written(writer, wanted)
 
     def test_the_one_that_is_too_large_is_found(self) -> None:
-        """By its place in what was sent, whether the topic's limit was known or not."""
+        """By its index in what was sent, whether the topic's limit was known or not."""
         for known in (1000, 1 << 20):
-            writer = writer_to(Topic(1000), known, {"compression.type": "gzip"})
+            writer = writer_to(FakeTopic(1000), known, {"compression.type": "gzip"})
             with pytest.raises(RecordTooLargeError) as caught:
                 written(writer, records(10, 20, 300, 1500, 30))
             assert 3 == caught.value.place
             assert caught.value.size > 1500
 
-    def test_one_of_a_call_before_is_nobodys_place(self) -> None:
-        """Rather no place than that of another one."""
-        writer = writer_to(Topic(1000), 1000, {"compression.type": "gzip"})
+    def test_one_of_an_earlier_call_has_no_index(self) -> None:
+        """The error names no index, rather than that of another record."""
+        writer = writer_to(FakeTopic(1000), 1000, {"compression.type": "gzip"})
         writer.begin()
         writer.send(records(1500))
         with pytest.raises(TransportError, match="before") as caught:

@@ -5,7 +5,6 @@ import pytest
 from stream_rec.errors import SettingsError
 from stream_rec.transport.broker import Partition, ProducerRecord
 from stream_rec.transport.kafka import KafkaSink, KafkaSource
-from stream_rec.transport.kafka import sink as _sink
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.transport.records import Progress
 
@@ -27,19 +26,19 @@ def values(source: KafkaSource, max_records: int = 2) -> list[bytes]:
 
 @pytest.mark.parametrize("max_records", [1, 2, 3, 100])
 def test_partitions_are_merged_by_time(max_records: int) -> None:
-    """Whatever partition a record is in, older ones come first."""
+    """Older records come first, whatever their partitions."""
     source = KafkaSource(filled([1, 4, 5, 9], [], [2, 3, 8], [6]), "clicks")
     assert [b"1", b"2", b"3", b"4", b"5", b"6", b"8", b"9"] == values(source, max_records)
 
 
 def test_a_partitions_order_is_kept() -> None:
-    """Records whose times go back stay where they are among their own."""
+    """Records whose times go back stay in their partition's order."""
     source = KafkaSource(filled([5, 1, 7], [2, 6]), "clicks")
     assert [b"2", b"5", b"1", b"6", b"7"] == values(source)
 
 
-def test_the_end_is_that_of_its_opening() -> None:
-    """What comes later is not read: the source has an end."""
+def test_the_end_is_that_at_opening() -> None:
+    """Records that come later are not read: the source has an end."""
     broker = filled([1, 2], [])
     source = KafkaSource(broker, "clicks")
     broker.produce("clicks", b"9", partition=0, timestamp_ms=9)
@@ -50,8 +49,8 @@ def test_the_end_is_that_of_its_opening() -> None:
     source.close()
 
 
-def test_what_is_not_committed_is_not_waited_for() -> None:
-    """Aborted records at the end of a partition keep nobody from the end; nor does what retention has removed."""
+def test_aborted_records_do_not_delay_the_end() -> None:
+    """Nor do records that retention has removed."""
     broker = filled([1, 2, 3])
     writer = broker.writer("w")
     writer.begin()
@@ -73,11 +72,10 @@ def test_a_sink_writes_keys() -> None:
     assert [(b"a", b"s1"), (b"b", None), (b"c", None)] == [(r.value, r.key) for r in broker.visible("recs")]
 
 
-def test_a_sink_asks_now_and_then_what_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer keeps what is open, and a long file has no end to wait for."""
+def test_a_sink_flushes_now_and_then() -> None:
+    """A writer keeps records until a flush, and a long file has no pause."""
     steps: list[str] = []
-    sink = KafkaSink(MemoryBroker({"recs": 1}, before=steps.append), "recs")
-    monkeypatch.setattr(_sink, "_MOST_OPEN", 5)
+    sink = KafkaSink(MemoryBroker({"recs": 1}, before=steps.append), "recs", flush_after=5)
     for _ in range(6):
         sink.write([b"a", b"b"])
     assert ["send"] * 6 + ["flush"] + ["send"] * 6 + ["flush"] == steps, "one step for each record"
@@ -85,7 +83,7 @@ def test_a_sink_asks_now_and_then_what_has_arrived(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("place", [KafkaSource, KafkaSink])
 def test_no_such_topic(place: type[KafkaSource | KafkaSink]) -> None:
-    """Is the setting's fault."""
+    """It is a SettingsError of the given key."""
     with pytest.raises(SettingsError, match="no topic 'nowhere'") as caught:
         place(MemoryBroker({}), "nowhere", "out")
     assert "out" == caught.value.key

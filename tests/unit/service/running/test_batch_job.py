@@ -17,9 +17,10 @@ from stream_rec.core.index.kernel import entries
 from stream_rec.core.limits import Limits
 from stream_rec.errors import TransportError
 from stream_rec.service.assembly import warm_up
+from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_size, show_time
-from stream_rec.service.processing.processor import Processor
+from stream_rec.service.processing.processor import AnswerPolicy, Processor
 from stream_rec.service.running.batch_job import BatchJob
 from stream_rec.service.running.signals import Interrupt
 from stream_rec.transport.memory.log import MemorySink, MemorySource
@@ -52,8 +53,10 @@ def job(
     answers_events: bool = True,
 ) -> BatchJob:
     engine = Engine(limits=Limits(allowed_lateness_ms=5000))
-    processor = Processor(engine, EventDecoder(), answers_events=answers_events)
-    return BatchJob(processor, source, recommendations=answers, dead_letters=dead, batch_events=batch)
+    processor = Processor(engine, policy=AnswerPolicy(answers_events=answers_events))
+    return BatchJob(
+        processor, RecordDecoder(EventDecoder()), source, recommendations=answers, dead_letters=dead, batch_events=batch
+    )
 
 
 def ran(values: list[bytes], batch: int, partitions: int = 1) -> tuple[list[bytes], list[bytes], Counters]:
@@ -61,7 +64,7 @@ def ran(values: list[bytes], batch: int, partitions: int = 1) -> tuple[list[byte
     run = job(MemorySource(values, partitions=partitions), batch=batch, answers=answers, dead=dead)
     run.run()
     run.close()
-    return answers.values, dead.values, run.counts
+    return answers.values, dead.values, run.counters
 
 
 def decoded(values: list[bytes]) -> list[Answer]:
@@ -120,15 +123,15 @@ class TestJob:
         run = job(MemorySource(LOG, fail_at=4), answers=answers)
         with pytest.raises(TransportError):
             run.run()
-        assert 3 == len(answers.values) == run.counts.n_answers
-        assert 4 == run.counts.n_read
+        assert 3 == len(answers.values) == run.counters.n_answers
+        assert 4 == run.counters.n_read
 
     def test_stopping_finishes_the_batch(self) -> None:
         """Between two batches it stops; what was read is answered and written."""
         answers = MemorySink()
         run = job(MemorySource(LOG), batch=3, answers=answers)
-        run.run(stop=lambda: run.counts.n_read >= 3)
-        assert 3 == run.counts.n_read
+        run.run(stop=lambda: run.counters.n_read >= 3)
+        assert 3 == run.counters.n_read
         assert 2 == len(answers.values)
         assert "3 records (stopped before the end)" in run.summary()[0]
 
@@ -137,7 +140,7 @@ class TestJob:
         answers = MemorySink()
         seen: list[int] = []
         run = job(MemorySource(LOG), batch=100, answers=answers)
-        run.run(watch=lambda _: seen.append(len(answers.values)))
+        run.run(on_progress=lambda _: seen.append(len(answers.values)))
         assert [0, 5] == seen
 
     def test_keys_are_sessions(self) -> None:
@@ -187,7 +190,7 @@ class TestTelling:
         out = io.StringIO()
         run = job(MemorySource(LOG), answers=MemorySink())
         with ProgressLine(Console(file=out, force_terminal=True, width=80)) as watch:
-            run.run(watch=watch)
+            run.run(on_progress=watch)
         assert re.search(r"4 events \d+/s, answers \d+/s, 2 sessions, 1s ", out.getvalue())
 
     def test_no_progress_in_a_pipe(self) -> None:
@@ -195,7 +198,7 @@ class TestTelling:
         out = io.StringIO()
         run = job(MemorySource(LOG), answers=MemorySink())
         with ProgressLine(Console(file=out)) as watch:
-            run.run(watch=watch)
+            run.run(on_progress=watch)
         assert "" == out.getvalue()
 
     def test_how_far_a_check_is(self) -> None:

@@ -1,0 +1,75 @@
+"""Why records of a batch were not applied: unreadable ones, and events that the engine rejected."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from stream_rec.core.engine import Applied
+from stream_rec.core.events import Event, Forget, Reason
+from stream_rec.errors import DecodeError
+from stream_rec.service.batches import Batch, RejectedRecord
+from stream_rec.service.metrics.format import show_duration
+
+__all__ = ["find_rejections", "readable_in"]
+
+_Found = tuple[int, str, str]
+"""Where the record stands in its batch, the reason, and the message."""
+
+_NONE_YET: Final = -1
+
+
+def readable_in(batch: Batch) -> list[int]:
+    """Return where in *batch* the records stand that could be decoded."""
+    return [index for index, kind in enumerate(map(type, batch.decoded)) if kind is not DecodeError]
+
+
+def find_rejections(
+    batch: Batch, readable: Sequence[int], applied: Applied, watermark: int | None, lateness_ms: int
+) -> list[RejectedRecord]:
+    """Return the owned records of *batch* that were not applied, in the order of the log.
+
+    *readable* is where the events stand that were given to the engine, and *watermark* the engine's before them.
+    """
+    found: list[_Found] = []
+    if len(readable) < len(batch.decoded):
+        found += _unreadable(batch)
+    if applied.n_applied < len(readable):
+        events = [batch.decoded[index] for index in readable]
+        found += _rejected_by_engine(events, readable, applied, watermark, lateness_ms)  # type: ignore[arg-type]  # decoded
+        found.sort()
+    if found and batch.is_owned is not None:
+        found = [each for each in found if batch.is_owned[each[0]]]
+    return [RejectedRecord(batch.records[index], reason, message) for index, reason, message in found]
+
+
+def _unreadable(batch: Batch) -> Iterator[_Found]:
+    for index, each in enumerate(batch.decoded):
+        if type(each) is DecodeError:
+            yield index, each.reason, each.message
+
+
+def _rejected_by_engine(
+    events: Sequence[Event | Forget],
+    places: Sequence[int],
+    applied: Applied,
+    watermark: int | None,
+    lateness_ms: int,
+) -> Iterator[_Found]:
+    """Return what the engine rejected. The watermark is followed, so that messages do not depend on batches."""
+    newest = _NONE_YET if watermark is None else watermark
+    for index, event, reason in zip(places, events, applied.reasons, strict=True):
+        if type(event) is not Event:
+            continue
+        if reason is None:
+            newest = max(newest, event.timestamp)
+        else:
+            yield index, reason, _message(reason, event, newest, lateness_ms)
+
+
+def _message(reason: Reason, event: Event, watermark: int, lateness_ms: int) -> str:
+    match reason:
+        case Reason.LATE:
+            behind = f"{event.timestamp} is {show_duration(watermark - event.timestamp)} behind the watermark"
+            return f"timestamp: {behind}; the allowed lateness is {show_duration(lateness_ms)}"
+        case Reason.DUPLICATE:
+            return f"event_id: {event.event_id!r} was seen before"
+    return f"type: {event.type!r} is one more than there can be types; name those that matter with --event-type"
