@@ -73,10 +73,10 @@ def test_only_one_job_is_trusted_by_the_index() -> None:
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.name)
 def test_an_issue_form_asks(form: Path) -> None:
     """Each field has a name of its own and a question."""
-    told = read(form)
-    assert told["name"]
-    assert told["description"]
-    fields = [each for each in told["body"] if each["type"] != "markdown"]
+    asked = read(form)
+    assert asked["name"]
+    assert asked["description"]
+    fields = [each for each in asked["body"] if each["type"] != "markdown"]
     assert len(fields) == len({each["id"] for each in fields})
     assert all(each["attributes"]["label"] for each in fields)
 
