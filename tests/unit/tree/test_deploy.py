@@ -140,7 +140,7 @@ def test_another_flag_or_setting_is_found(tmp_path: Path) -> None:
 
 
 def test_the_simulator_takes_its_arguments() -> None:
-    """Those of Compose, with the rate that it sets unless told otherwise."""
+    """Those of Compose, with the default of its rate."""
     command = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]["simulator"]["command"]
     name, *arguments = (re.sub(r"\$\{\w+:-(\w+)\}", r"\1", each) for each in command)
     assert cli.commands[name].make_context(name, arguments).params["rate"] == 50
@@ -355,7 +355,7 @@ def test_a_wrong_setting_is_not_tried_again() -> None:
     assert ("on-failure", "2") == (given["Restart"], given["RestartPreventExitStatus"])
 
 
-# -------------------------------------------------------------------------------- who finds whom
+# ---------------------------------------------------------------------------------- selectors
 
 
 def test_selectors_find_the_pods() -> None:
