@@ -2,8 +2,9 @@
 
 Clients fill batches up to one size for all topics, which is set when a producer is made and no topic is known yet. A
 topic that accepts 100,000 bytes refused 1,000 dead letters of 500 bytes in one transaction: librdkafka (2.16) does not
-split what the broker refuses, and kafka-python (3.0.12), which does, takes it for an error. The broker is asked for a
-topic's limit (`max.message.bytes`); where it may not be read, or has changed since, refusals show it. Knows no client.
+split what the broker refuses, and kafka-python (3.0.12), which does, takes it for an error
+(findings/small_records_in_a_narrow_topic.sh). The broker is asked for a topic's limit (`max.message.bytes`); where it
+may not be read, or has changed since, refusals show it. Knows no client.
 """
 
 from collections.abc import Callable, Collection, Iterable

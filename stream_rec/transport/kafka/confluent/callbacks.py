@@ -1,9 +1,10 @@
 """One thread at a time calls a consumer, and no thread waits for another that is in a callback.
 
 While librdkafka's `poll` is in a callback, a call from any other thread waits until the callback ends. Where the
-callback waits for that thread, that is a deadlock. So calls are tasks in a queue, and the thread that has the turn runs
-them; a thread in a callback runs them too, while another thread does the callback's own work. A call that may call back
-runs on the thread that asks for it: another thread would be kept from its own work, which the callback may wait for.
+callback waits for that thread, that is a deadlock (findings/librdkafka_callback_holds_all_threads.sh). So calls are
+tasks in a queue, and the thread that has the turn runs them; a thread in a callback runs them too, while another thread
+does the callback's own work. A call that may call back runs on the thread that asks for it: another thread would be
+kept from its own work, which the callback may wait for.
 """
 
 import queue

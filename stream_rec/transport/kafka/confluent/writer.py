@@ -3,7 +3,8 @@
 librdkafka reports each record that did not arrive; in a transaction it also makes the commit fail.
 
 A producer that is still waiting for its transactional id raises the id's epoch when it gets it, and so fences the
-producer that was made after it. So no waiting producer is left behind: it asks until it is answered or closed.
+producer that was made after it (findings/librdkafka_given_up_producer_fences.sh). So no waiting producer is left
+behind: it asks until it is answered or closed.
 """
 
 import contextlib

@@ -7,7 +7,8 @@
 - Work around defects: of pausing; of static members, which do not report that they were fenced; of connections, which
   close before all was read; of producers, which do not end amid a batch, and take a split batch for a failed one.
 
-The contract tests run all of it against a real broker, so a version that changes one of these fails there.
+The contract tests run all of it against a real broker, so a version that changes one of these fails there. Scripts in
+`findings/` (`kafka_python_*.sh`) show the defects without stream-rec.
 """
 
 import math
