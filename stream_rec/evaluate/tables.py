@@ -123,7 +123,7 @@ def _sentence(report: Report, kind: str, best: ModelReport) -> str:
     own, theirs = report.first.metrics[report.headline].value, best.metrics[report.headline].value
     figures = f"{report.headline} {_number(own)} against {_number(theirs)}"
     if not behind.is_sure or behind.value is None:
-        return f"{report.first.name} and the best {kind}, {best.name}, cannot be told apart: {figures}."
+        return f"{report.first.name} and the best {kind}, {best.name}, cannot be distinguished: {figures}."
     verb = "beats" if behind.value > 0 else "is beaten by"
     between = f"the difference lies between {behind.low:+.4f} and {behind.high:+.4f}"
     return f"{report.first.name} {verb} the best {kind}, {best.name}: {figures}; {between}."

@@ -45,7 +45,7 @@ def test_it_measures_the_recommendations(clicks: Path, tmp_path: Path) -> None:
     shown = done.stdout.decode()
     for name in ("default", *BASELINES):
         assert name in shown
-    assert "default beats the best baseline" in shown or "cannot be told apart" in shown or "is beaten" in shown
+    assert "default beats the best baseline" in shown or "cannot be distinguished" in shown or "is beaten" in shown
     assert plot.read_bytes().startswith(b"\x89PNG")
     report = json.loads((tmp_path / "r.json").read_bytes())
     mrr = {each["name"]: each["metrics"]["MRR@20"]["value"] for each in report["models"]}
