@@ -1,4 +1,4 @@
-"""Law 5 on a real broker: replicas and broker are killed at moments of chance, and nobody can tell from the output."""
+"""Law 5 on a real broker: kills of replicas and broker at random moments do not show in the output."""
 
 import datetime as dt
 import os
@@ -13,7 +13,7 @@ from kafka_broker.plugin import MakeBroker
 
 @pytest.mark.slow
 def test_a_few_kills_leave_no_trace(own_broker: MakeBroker, tmp_path: Path) -> None:
-    """Five kills of two replicas and one of the broker: each record is settled once, each answer is right."""
+    """Five kills of two replicas and one of the broker: each record has one right answer, or one dead letter."""
     plan = Plan(seed=1, clients=["kafka-python"] * 2, kills=5, restarts=1, rate=120, longest_wait_s=3)
     outcome = ravage(own_broker(), tmp_path, plan)
     assert outcome.records == outcome.answers + outcome.dead_letters > 500
@@ -23,7 +23,7 @@ def test_a_few_kills_leave_no_trace(own_broker: MakeBroker, tmp_path: Path) -> N
 def test_many_kills_leave_no_trace(
     own_broker: MakeBroker, tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fifty kills and five of the broker, a replica with each client; the figures are kept where `make chaos` says."""
+    """Fifty kills and five of the broker, a replica with each client; `make chaos` names the file for the figures."""
     broker = own_broker()
     plan = Plan(seed=2, clients=["kafka-python", "confluent"], kills=50, restarts=5, rate=200, longest_wait_s=8)
     outcome = ravage(broker, tmp_path, plan)
@@ -35,7 +35,7 @@ def test_many_kills_leave_no_trace(
 
 
 def header(plan: Plan, broker: str) -> list[str]:
-    """What was asked, and where."""
+    """Return the lines that say what was run, and where."""
     import common  # noqa: PLC0415  # of benchmarks, which other tests do not need
 
     libraries = ("stream-rec", "kafka-python", "confluent-kafka", "numpy", "numba")

@@ -21,10 +21,10 @@ def simulated(**shape: int) -> bytes:
 
 
 class TestSimulate:
-    """A log from the command line."""
+    """The command writes a simulated log."""
 
     def test_options_make_the_shape(self, tmp_path: Path) -> None:
-        """The bytes are those of the library; the truth goes to standard error, or to a file."""
+        """The command writes the bytes that the library writes; the truth goes to standard error, or to a file."""
         argv = ["simulate", "--sessions", 50, "--seed", 9, "--mean-length", "3", "--late", ".1", "--lateness", "10m"]
         done = stream_rec(*argv)
         lines: list[bytes] = []
@@ -37,8 +37,8 @@ class TestSimulate:
         assert truth.as_dict() == json.loads((tmp_path / "truth.json").read_bytes())
         assert b"".join(lines) == gzip.decompress((tmp_path / "log.jsonl.gz").read_bytes())
 
-    def test_a_file_that_is_there(self, tmp_path: Path) -> None:
-        """It stays, and no option is named that the simulator does not have."""
+    def test_an_existing_file_is_not_overwritten(self, tmp_path: Path) -> None:
+        """The file stays, and the error names no option that the simulator lacks."""
         path = tmp_path / "log.jsonl"
         path.write_bytes(b"mine\n")
         refused = stream_rec("simulate", "--out", path, code=2).stderr.decode()
@@ -47,7 +47,7 @@ class TestSimulate:
         assert b"mine\n" == path.read_bytes()
 
     def test_every_field_is_an_option(self) -> None:
-        """With its default, in the units that people write."""
+        """Each option has its default, in the units that people write."""
         shown = stream_rec("simulate", "--help").stdout.decode()
         for option in OPTIONS:
             assert option.flag in shown
@@ -65,19 +65,19 @@ class TestSimulate:
         ],
     )
     def test_misuse(self, argv: str, message: str) -> None:
-        """Exit code 2, and the option's own name."""
+        """A wrong option ends the command with exit code 2 and the option's name."""
         assert stream_rec("simulate", *argv.split(), code=2).stderr.decode().startswith(message)
 
 
 class TestCheck:
-    """A report on a source, with hints."""
+    """The command reports on a source, with hints."""
 
     def report(self, *argv: object, stdin: bytes = b"", code: int = 0) -> str:
         done = stream_rec("check", "--events", "-", *argv, stdin=stdin, code=code)
         return (done.stdout or done.stderr).decode()
 
     def test_a_clean_log(self) -> None:
-        """Everything is accepted, the figures are there, and nothing is advised."""
+        """Every record is accepted, the report has its figures, and it gives no advice."""
         data = simulated(sessions=100)
         report = self.report(stdin=data)
         n = len(data.splitlines())
@@ -86,7 +86,7 @@ class TestCheck:
         assert "hints" not in report
 
     def test_rejected_records_are_listed(self) -> None:
-        """By reason, with up to three examples: place, message, and the bytes, made harmless."""
+        """They are listed by reason, with up to three examples: place, message, and the bytes, made harmless."""
         bad = [b'{"session_id":"s","timestamp":1}\n'] * 5 + [b"\x1b[31m\xff\n"]
         report = self.report(stdin=simulated(sessions=5, mean_length=1) + b"".join(bad))
         assert "refused        6" in report
@@ -98,7 +98,7 @@ class TestCheck:
         assert "\x1b" not in report
 
     def test_seconds_are_recognised(self) -> None:
-        """Times before 1973 are seconds, read as milliseconds."""
+        """Times before 1973 are taken for seconds that were read as milliseconds."""
         lines = [{"session_id": e.session_id, "item_id": e.item_id, "timestamp": e.timestamp // 1000}
                  for e in events(Shape(sessions=20))]  # fmt: skip
         data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
@@ -107,12 +107,12 @@ class TestCheck:
 
     @pytest.mark.parametrize(("written", "unit"), [(b'"2024-05-01T12:00:00Z"', "iso"), (b"1714564800000000", "us")])
     def test_other_times_are_recognised(self, written: bytes, unit: str) -> None:
-        """ISO 8601 and microseconds, which no millisecond can be."""
+        """The report recognises ISO 8601, and microseconds, which are too large for milliseconds."""
         data = b'{"session_id":"s","item_id":"i","timestamp":%b}\n' % written
         assert f"--timestamp-unit {unit}" in self.report(stdin=data)
 
     def test_other_names_are_guessed(self, tmp_path: Path) -> None:
-        """For JSON from the records, for a table from its header, which a run refuses at once."""
+        """Names in JSON are guessed from the records, those of a table from its header, which a run refuses at once."""
         data = b'{"SessionId":"s","ItemId":"i","Time":1714564800000}\n'
         flags = "--field session_id=SessionId --field item_id=ItemId --field timestamp=Time"
         assert f"try {flags}" in self.report(stdin=data)
@@ -123,12 +123,12 @@ class TestCheck:
         assert f"(perhaps {flags})" in refused.stderr.decode()
 
     def test_a_user_in_place_of_a_session(self) -> None:
-        """Then sessions can be cut."""
+        """Records with a user and no session get the advice to cut sessions from users."""
         data = b'{"visitor":"v","item_id":"i","timestamp":1714564800000}\n'
         assert "--field user_id=visitor --session-gap 30m" in self.report(stdin=data)
 
-    def test_lateness_that_would_do(self) -> None:
-        """Measured on the log: with what is advised, nothing is late."""
+    def test_a_sufficient_lateness_is_advised(self) -> None:
+        """The advised lateness is measured on the log: with it, no event is late."""
         data = stream_rec("simulate", "--sessions", 500, "--late", 0.02, "--duration", "2d").stdout
         report = self.report(stdin=data)
         assert "  late: " in report
@@ -137,7 +137,7 @@ class TestCheck:
         assert "  late: " not in self.report("--allowed-lateness", advised[1], stdin=data)
 
     @pytest.mark.parametrize("days", [25, 60])
-    def test_a_log_in_no_order(self, days: int) -> None:
+    def test_an_unordered_log(self, days: int) -> None:
         """With the suggested settings every event is accepted, and lateness alone restarts no session."""
         argv = ("simulate", "--sessions", 50, "--think", "2h", "--duration", f"{days}d")
         lines = sorted(stream_rec(*argv).stdout.splitlines(keepends=True), reverse=True)
@@ -157,8 +157,8 @@ class TestCheck:
         assert "a session starts again after a pause of 0ms" in report
         assert "hints" not in self.report("--retention", "20d", "--allowed-lateness", "10d", stdin=data)
 
-    def test_no_word_of_lateness_before_the_unit_is_right(self) -> None:
-        """What is late, and by how much, depends on it."""
+    def test_lateness_is_not_reported_before_the_unit_is_right(self) -> None:
+        """Which events are late, and by how much, depends on the unit of time."""
         lines = [{"session_id": e.session_id, "item_id": e.item_id, "timestamp": e.timestamp // 1000}
                  for e in events(Shape(sessions=50, duration_ms=200 * 86_400_000))]  # fmt: skip
         report = self.report(stdin=b"".join(msgspec.json.encode(line) + b"\n" for line in reversed(lines)))
@@ -166,8 +166,8 @@ class TestCheck:
         assert "--timestamp-unit s" in report
         assert "--allowed-lateness" not in report
 
-    def test_a_name_that_no_event_has(self) -> None:
-        """Of an optional field: nothing is refused for it, so a slip of the pen would stay unseen."""
+    def test_a_mapped_field_that_no_event_has(self) -> None:
+        """A misspelt name of an optional field rejects no record, so only the report can show it."""
         line = b'{"session_id":"s","item_id":"i","timestamp":1714564800000,"who":"u","what":"cart"}\n'
         data = line + line.replace(b'"i"', b'"j"')
         report = self.report("--field", "user_id=hwo", "--field", "type=hwat", stdin=data)
@@ -178,38 +178,38 @@ class TestCheck:
 
     @pytest.mark.parametrize("row", [b"s1,i1,1714564800000\n", b"7,8,1714564800000\n"])
     def test_a_table_in_a_pipe(self, row: bytes) -> None:
-        """Taken for JSON lines, of which it is none, also where its rows begin like numbers."""
+        """Its rows are read as JSON lines and rejected, also where they begin like numbers."""
         assert "--format csv" in self.report(stdin=row * 3)
 
     def test_latin_1(self) -> None:
-        """Said with what would help; bytes that are no text are shown as such."""
+        """The report names the encoding and a remedy; bytes that are not text are shown as bytes."""
         line = '{"session_id":"s","item_id":"Gr\xfc\xdfe","timestamp":1714564800000}\n'
         report = self.report(stdin=line.encode("latin-1"))
         assert '"Gr\\xfc\\xdfe"' in report
         assert "iconv -f WINDOWS-1252 -t UTF-8" in report
 
     def test_examples_are_shown_as_text(self) -> None:
-        """Not as bytes, where the terminal has the letters; elsewhere nothing breaks."""
+        """A terminal that has the letters shows them; on any other the command still succeeds."""
         line = '{"session_id":"s","item_id":"Gr\xfc\xdfe \u20ac \u202e"}\n'.encode()
         assert 'Gr\xfc\xdfe \u20ac \\u202e"' in self.report(stdin=line)
         done = stream_rec("check", "--events", "-", stdin=line, env={"PYTHONIOENCODING": "latin-1"})
         assert b'Gr\xfc\xdfe \\u20ac \\u202e"' in done.stdout
 
-    def test_times_in_no_form(self) -> None:
-        """Neither a number nor ISO 8601: no unit would do, and a format of their own does."""
+    def test_times_in_an_unknown_format(self) -> None:
+        """Times that are neither numbers nor ISO 8601 need a format of their own; no unit helps."""
         line = b'{"session_id":"s","item_id":"i","timestamp":"01.05.2024 10:00"}\n'
         assert "--timestamp-format '%d.%m.%Y %H:%M'" in self.report(stdin=line)
         read = self.report("--timestamp-format", "%d.%m.%Y %H:%M", stdin=line)
         assert "2024-05-01T10:00:00" in read
         assert "timestamp" not in read
 
-    def test_a_format_that_is_none(self) -> None:
-        """It is refused by its key, before anything is read."""
+    def test_an_invalid_time_format(self) -> None:
+        """The error names its key, before a record is read."""
         refused = stream_rec("check", "--events", "-", "--timestamp-format", "%d.%Q", code=2)
         assert "timestamp_format" in refused.stderr.decode()
 
-    def test_nothing(self) -> None:
-        """An empty source is said to be one."""
+    def test_an_empty_source(self) -> None:
+        """The report says that the source is empty."""
         assert "the source is empty" in self.report()
 
 
@@ -223,7 +223,7 @@ def test_demo_in_a_pipe() -> None:
 
 
 def test_a_public_log_is_checked_and_run_by_its_name(tmp_path: Path) -> None:
-    """Its folder and its name are enough; settings that the format has are refused."""
+    """The folder and the name of the log are enough; settings that the format already fixes are refused."""
     lines = ["7\t50\t5\t881250949", "8\t50\t4\t881250950", "8\t51\t4\t881250951", "7\t52\t5"]
     (tmp_path / "u.data").write_text("\n".join(lines))
     report = stream_rec("check", "--events", tmp_path, "--format", "movielens").stdout.decode()

@@ -1,4 +1,4 @@
-"""The Compose file is one, as Compose itself reads it; and it says what the image and the service expect."""
+"""Compose accepts the Compose file, and the file agrees with the image and the service."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from stream_rec.settings import table
 
 
 def compose() -> list[str]:
-    """The command of the Compose that is here; skips, saying why, where there is none."""
+    """Return the command of the installed Compose; without one, skip and say why."""
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]) is None:
             continue
@@ -30,29 +30,29 @@ def configured(tree: Path, *options: str) -> str:
     return done.stdout
 
 
-def test_compose_takes_the_file(tree: Path) -> None:
-    """Every service is there, the second replica with its profile."""
+def test_compose_accepts_the_file(tree: Path) -> None:
+    """The configuration has every service but those of a profile."""
     names = ("kafka:", "topics:", "stream-rec:", "simulator:")
-    told = configured(tree)
-    assert all(f"\n  {name}\n" in told for name in names)
+    services = configured(tree)
+    assert all(f"\n  {name}\n" in services for name in names)
 
 
-def test_compose_takes_every_profile(tree: Path) -> None:
-    """Monitoring, and the second replica."""
-    told = configured(tree, "--profile", "monitoring", "--profile", "two")
-    assert all(f"\n  {name}:\n" in told for name in ("prometheus", "grafana", "stream-rec-2"))
+def test_compose_accepts_every_profile(tree: Path) -> None:
+    """The profiles add monitoring and the second replica."""
+    services = configured(tree, "--profile", "monitoring", "--profile", "two")
+    assert all(f"\n  {name}:\n" in services for name in ("prometheus", "grafana", "stream-rec-2"))
 
 
 def test_its_variables_are_settings(tree: Path) -> None:
-    """A slip in a name would be a setting that is silently not there."""
+    """A misspelt variable would be ignored without an error."""
     variables = {f"STREAM_REC_{setting.key.upper()}" for setting in table()}
     for file in ("docker-compose.yml", "Dockerfile"):
         text = (tree / file).read_text(encoding="utf-8")
         assert set(re.findall(r"\bSTREAM_REC_[A-Z_]+(?=[:=])", text)) <= variables
 
 
-def test_the_health_check_looks_where_the_service_writes(tree: Path) -> None:
-    """One path in both places."""
+def test_the_health_check_reads_the_services_status_file(tree: Path) -> None:
+    """The health check and the service's setting name the same path."""
     text = (tree / "Dockerfile").read_text(encoding="utf-8")
     (checked,) = re.findall(r"CMD (\[.*\])\n\nENTRYPOINT", text)
     command: Any = json.loads(checked)

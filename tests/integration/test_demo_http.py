@@ -1,4 +1,4 @@
-"""The demo in a browser: the sample learned, visitors coming and going, titles, quality, and room for one more."""
+"""The demo over HTTP: it learns the sample, plays visitors, shows titles and quality, and accepts more clicks."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from web import Client, eventually
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    """A client of it."""
+    """A client of the demo."""
     command = [PROGRAM, "demo", "--http", "127.0.0.1:0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -31,18 +31,18 @@ def test_a_visitor_is_found_and_explained(client: Client) -> None:
     assert all(each["title"] and each["why"] for each in answers["items"])
 
 
-def test_it_goes_on_and_is_judged(client: Client) -> None:
-    """Events come by themselves, and what was recommended is compared with them."""
+def test_events_go_on_and_answers_are_scored(client: Client) -> None:
+    """The demo plays events, and scores its recommendations by them."""
 
     def scored() -> int:
         quality = client.get("/v1/stats")["quality"]
         return 0 if quality is None else max(each["models"][0]["scored"] for each in quality["windows"])
 
-    eventually(lambda: scored() > 20, "judged", 60)
+    eventually(lambda: scored() > 20, "scored", 60)
 
 
-def test_anybody_can_be_a_visitor(client: Client) -> None:
-    """Clicks count at once, though the sample's days go by; and are forgotten when asked."""
+def test_a_caller_can_be_a_visitor(client: Client) -> None:
+    """A caller's clicks count at once, though the sample's days go by, and are forgotten on demand."""
     for item in client.get("/v1/items?limit=3")["items"]:
         answer = client.post("/v1/events:recommend", {"event": {"session_id": "you", "item_id": item["item_id"]}})
         assert answer["items"]

@@ -15,7 +15,7 @@ from stream_rec.simulator.clickstream import Shape, events
 
 @pytest.fixture(scope="module")
 def clicks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log of 300 sessions over ten days, as a CSV with names of its own."""
+    """A log of 300 sessions over ten days, as a CSV with other column names."""
     path = tmp_path_factory.mktemp("log") / "clicks.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -38,7 +38,7 @@ def evaluated(tmp_path: Path, *argv: object) -> dict[str, Any]:
 
 
 def test_it_measures_the_recommendations(clicks: Path, tmp_path: Path) -> None:
-    """A table with every baseline, a verdict, JSON and a plot; the default preset beats popularity."""
+    """The output is a table with every baseline, a verdict, JSON and a plot; the default preset beats popularity."""
     pytest.importorskip("matplotlib")
     plot = tmp_path / "plot.png"
     done = stream_rec("evaluate", "--events", clicks, *SETTINGS, "--json", tmp_path / "r.json", "--plot", plot)
@@ -53,7 +53,7 @@ def test_it_measures_the_recommendations(clicks: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_command_gives_the_same_figures(clicks: Path, tmp_path: Path) -> None:
-    """By seed; whatever the threads."""
+    """One seed gives the same figures with any number of threads."""
     first, again = (
         evaluated(tmp_path, "--events", clicks, "--hold-out-share", ".2", "--seed", 7, "--threads", n) for n in (1, 2)
     )
@@ -62,7 +62,7 @@ def test_the_same_command_gives_the_same_figures(clicks: Path, tmp_path: Path) -
 
 
 def test_it_asks_the_questions_that_a_run_answers(clicks: Path, tmp_path: Path) -> None:
-    """`run` answers after each event; its answer to a session's last event before is the one that is judged.
+    """`run` answers after each event; its answer to a session's previous event is the one that is scored.
 
     Where sessions come one by one, nothing is learned in between, and both must agree to the rank.
     """
@@ -90,7 +90,7 @@ def test_it_asks_the_questions_that_a_run_answers(clicks: Path, tmp_path: Path) 
 
 
 def test_train_and_test_are_two_files(clicks: Path, tmp_path: Path) -> None:
-    """Named in place of --events; the same as one file cut there by time."""
+    """Two files give the figures of one file that is cut there by time."""
     lines = clicks.read_text(encoding="utf-8").splitlines(keepends=True)
     rows = [line.split(",") for line in lines[1:]]
     cut = rows[len(rows) * 3 // 4][2].strip()
@@ -115,7 +115,7 @@ def _iso(seconds: int) -> str:
 
 
 def test_live_and_window_are_compared(clicks: Path, tmp_path: Path) -> None:
-    """The same questions for both, each by its name; learning at once is one of the models."""
+    """Both are asked the same questions, each under its name; learning at once is one of the models."""
     report = evaluated(tmp_path, "--events", clicks, "--window", "2d", "--no-baselines")
     assert ["default live", "default window"] == [each["name"] for each in report["models"]]
     live = evaluated(tmp_path, "--events", clicks, "--window", "2d", "--refresh", "live", "--no-baselines")
@@ -126,7 +126,7 @@ def test_live_and_window_are_compared(clicks: Path, tmp_path: Path) -> None:
 
 
 def test_models_are_compared(clicks: Path, tmp_path: Path) -> None:
-    """All presets, and a file of settings under its own name; a changed preset is marked."""
+    """The table has all presets, and a file of settings under its own name; a changed preset is marked."""
     (tmp_path / "mine.toml").write_text('preset = "stan"\nk = 7\nidf = "vmis"\nage_days = inf\n', encoding="utf-8")
     argv = ["--events", clicks, "--compare", "all", "--compare", tmp_path / "mine.toml", "--no-baselines", "--k", 5]
     report = evaluated(tmp_path, *argv)
@@ -142,13 +142,13 @@ def test_models_are_compared(clicks: Path, tmp_path: Path) -> None:
         (["--train", "a.csv"], "train: and test go together"),
         (["--plot", "x.gif"], "plot: 'x.gif' ends in neither"),
         (["--cutoffs", "0,5"], "cutoffs: '0,5' are not whole numbers"),
-        (["--compare", "nobody"], "compare: 'nobody' is neither a preset"),
+        (["--compare", "unknown"], "compare: 'unknown' is neither a preset"),
         (["--window", "1d", "--hold-out-days", "2"], "hold_out_days: and window split the log"),
         (["--preset", "vmis"], "preset: --preset gives 'vmis'"),
     ],
 )
 def test_wrong_usage_is_an_error(clicks: Path, argv: list[str], message: str) -> None:
-    """By the option, with exit code 2, before or without a report."""
+    """The error names the option, with exit code 2 and without a report."""
     source = [] if "--train" in argv else ["--events", clicks]
     done = stream_rec("evaluate", *source, *argv, *SETTINGS, code=2)
     assert message in done.stderr.decode()
@@ -156,7 +156,7 @@ def test_wrong_usage_is_an_error(clicks: Path, argv: list[str], message: str) ->
 
 
 def test_an_unreadable_log_is_an_error(tmp_path: Path) -> None:
-    """With exit code 1 and where to look."""
+    """The command ends with exit code 1 and says where to look."""
     (tmp_path / "bad.jsonl").write_text("{}\n", encoding="utf-8")
     done = stream_rec("evaluate", "--events", tmp_path / "bad.jsonl", code=1)
     assert "no event could be read" in done.stderr.decode()
@@ -164,7 +164,7 @@ def test_an_unreadable_log_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_tuned_file_is_evaluated_and_run(clicks: Path, tmp_path: Path) -> None:
-    """From a log to a running service: tune, evaluate and run with the file that came out, and nothing else."""
+    """From a log to a running service: evaluate and run need only the file that tune wrote."""
     pytest.importorskip("optuna")
     tuned = tmp_path / "tuned.toml"
     argv = ["--events", clicks, *NAMES, "--timestamp-unit", "s", "--retention", "5d"]

@@ -1,4 +1,4 @@
-"""The broker of the tests is a real one: records go in and out by three clients, and survive a crash."""
+"""The tests' broker is a real one: three clients write and read records, and records survive a crash."""
 
 import base64
 import json
@@ -58,14 +58,14 @@ def consumed_by_confluent(settings: dict[str, Any], topic: str) -> bytes | None:
 
 
 def test_kafka_python_reads_what_it_wrote(broker: Broker, topic: MakeTopic) -> None:
-    """A record goes in and comes out by the default client."""
+    """The default client writes a record and reads it."""
     clicks = topic("clicks")
     produced(broker.address, clicks, CLICK)
     assert [CLICK] == consumed(broker.address, clicks, 1)
 
 
 def test_confluent_reads_what_it_wrote(broker: Broker, topic: MakeTopic) -> None:
-    """A record goes in and comes out by the other client."""
+    """The other client writes a record and reads it."""
     clicks = topic("clicks")
     producer = confluent_kafka.Producer({"bootstrap.servers": broker.address})
     producer.produce(clicks, CLICK)
@@ -82,7 +82,7 @@ def test_every_codec_is_installed(broker: Broker, topic: MakeTopic, codec: str) 
 
 
 def test_kcat_reads_and_writes(broker: Broker, topic: MakeTopic) -> None:
-    """A client of somebody else's sees the same records."""
+    """A third client, kcat, sees the same records."""
     kcat = shutil.which("kcat")
     if kcat is None:
         pytest.skip("there is no kcat here (the package is called kcat on Debian)")
@@ -94,14 +94,14 @@ def test_kcat_reads_and_writes(broker: Broker, topic: MakeTopic) -> None:
 
 
 def test_topics_are_as_asked_for(broker: Broker, topic: MakeTopic) -> None:
-    """Partitions, and one name each time."""
+    """A topic has the requested partitions, and a new name each time."""
     first, second = topic("clicks", partitions=3), topic("clicks", partitions=3, retention_ms=60_000)
     assert first != second
     with broker.admin() as admin:
-        assert [3, 3] == [len(told["partitions"]) for told in admin.describe_topics([first, second])]
+        assert [3, 3] == [len(found["partitions"]) for found in admin.describe_topics([first, second])]
 
 
-def test_a_wrong_topic_is_not_made(broker: Broker) -> None:
+def test_a_wrong_topic_is_not_created(broker: Broker) -> None:
     """A misspelt topic is an error, as it is in production."""
     with (
         opened(KafkaProducer, bootstrap_servers=broker.address, max_block_ms=2_000, retries=0) as producer,
@@ -114,7 +114,7 @@ def test_a_wrong_topic_is_not_made(broker: Broker) -> None:
 
 @pytest.mark.slow
 def test_a_crash_loses_nothing_acknowledged(own_broker: MakeBroker) -> None:
-    """SIGKILL and a new start: same address, same records, committed as they were."""
+    """After SIGKILL and a new start the address, the records and the commits are the same."""
     broker = own_broker()
     clicks = broker.topic("clicks")
     with opened(KafkaProducer, bootstrap_servers=broker.address, transactional_id="t1") as producer:
@@ -122,7 +122,7 @@ def test_a_crash_loses_nothing_acknowledged(own_broker: MakeBroker) -> None:
         producer.begin_transaction()
         producer.send(clicks, value=CLICK).get(timeout=SECONDS)
         producer.commit_transaction()
-    # Acknowledged is the word to commit. Apache Kafka 4.3.1, killed before it has marked the records, may forget to.
+    # The commit is acknowledged. Apache Kafka 4.3.1, killed before it has marked the records, may forget to.
     assert [CLICK] == consumed(broker.address, clicks, 1, isolation_level="read_committed")
 
     broker.kill()
@@ -133,7 +133,7 @@ def test_a_crash_loses_nothing_acknowledged(own_broker: MakeBroker) -> None:
 
 @pytest.mark.slow
 def test_a_stop_and_a_start_keep_records(own_broker: MakeBroker) -> None:
-    """The same for SIGTERM."""
+    """After SIGTERM and a new start the records are the same."""
     broker = own_broker()
     clicks = broker.topic("clicks")
     produced(broker.address, clicks, CLICK)
@@ -142,8 +142,8 @@ def test_a_stop_and_a_start_keep_records(own_broker: MakeBroker) -> None:
 
 
 @pytest.mark.slow
-def test_a_paused_broker_answers_nothing_until_it_goes_on(own_broker: MakeBroker) -> None:
-    """An outage that a client sees as silence, and its end."""
+def test_a_paused_broker_answers_only_when_it_resumes(own_broker: MakeBroker) -> None:
+    """A client sees a paused broker as silence, and gets its answer when the broker resumes."""
     broker = own_broker()
     clicks = broker.topic("clicks")
     broker.pause()
@@ -157,7 +157,7 @@ def test_a_paused_broker_answers_nothing_until_it_goes_on(own_broker: MakeBroker
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 @pytest.mark.parametrize("tls", [False, True])
 def test_passwords_by_kafka_python(secured_broker: Broker, security: Security, mechanism: str, *, tls: bool) -> None:
-    """The right password is let in, by every mechanism, with TLS and without."""
+    """kafka-python connects with the right password, by every mechanism, with TLS and without."""
     clicks = secured_broker.topic("clicks")
     settings: dict[str, Any] = {
         "security_protocol": "SASL_SSL" if tls else "SASL_PLAINTEXT",
@@ -173,7 +173,7 @@ def test_passwords_by_kafka_python(secured_broker: Broker, security: Security, m
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_passwords_by_confluent(secured_broker: Broker, security: Security, mechanism: str) -> None:
-    """The same by the other client."""
+    """confluent-kafka connects with the right password, by every mechanism."""
     clicks = secured_broker.topic("clicks")
     produced(secured_broker.address, clicks, CLICK)
     settings = {
@@ -188,7 +188,7 @@ def test_passwords_by_confluent(secured_broker: Broker, security: Security, mech
 
 
 def test_tokens_by_confluent(secured_broker: Broker, security: Security) -> None:
-    """OAUTHBEARER with an unsigned token for the user, which is what this broker's check takes."""
+    """OAUTHBEARER accepts an unsigned token for the user, since this broker checks no signature."""
     clicks = secured_broker.topic("clicks")
     produced(secured_broker.address, clicks, CLICK)
     settings = {
@@ -202,7 +202,7 @@ def test_tokens_by_confluent(secured_broker: Broker, security: Security) -> None
 
 
 class UnsignedToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python has no types
-    """What a company's identity provider would give, without its signature."""
+    """The token of a company's identity provider, without its signature."""
 
     def __init__(self, user: str) -> None:
         self._user = user
@@ -216,7 +216,7 @@ class UnsignedToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
 
 
 def test_tokens_by_kafka_python(secured_broker: Broker, security: Security) -> None:
-    """The same by the default client."""
+    """The default client's OAUTHBEARER accepts an unsigned token too."""
     clicks = secured_broker.topic("clicks")
     settings = {
         "security_protocol": "SASL_PLAINTEXT",
@@ -228,7 +228,7 @@ def test_tokens_by_kafka_python(secured_broker: Broker, security: Security) -> N
 
 
 def test_tls_without_a_password(secured_broker: Broker, security: Security) -> None:
-    """The certificate is for the address, and nothing but the CA file is needed."""
+    """The certificate is for the address, and the client needs only the CA file."""
     clicks = secured_broker.topic("clicks")
     settings = {"security_protocol": "SSL", "ssl_cafile": str(security.ca_file)}
     produced(security.tls, clicks, CLICK, **settings)
@@ -236,7 +236,7 @@ def test_tls_without_a_password(secured_broker: Broker, security: Security) -> N
 
 
 def test_a_wrong_password_is_refused(security: Security) -> None:
-    """The listener means it."""
+    """The secured listener accepts no wrong password."""
     with pytest.raises(KafkaError):
         produced(
             security.sasl,
@@ -262,7 +262,7 @@ time.sleep(600)
 
 
 def test_no_broker_outlives_the_tests(broker: Broker, tmp_path: Path, tree: Path) -> None:
-    """Killed with SIGKILL, a starter takes its broker with it."""
+    """A broker ends when the process that started it is killed with SIGKILL."""
     if "jars" not in broker.kind:
         pytest.skip("the broker of this run is not a process of ours")
     starter = subprocess.Popen(
@@ -287,7 +287,7 @@ def gone(pid: int) -> bool:
         except ProcessLookupError:
             return True
         if "\nState:\tZ" in status(pid):
-            # Dead; whoever inherited it has not looked yet.
+            # Dead; its new parent has not collected it yet.
             return True
         time.sleep(0.1)
     os.kill(pid, signal.SIGKILL)
@@ -295,6 +295,6 @@ def gone(pid: int) -> bool:
 
 
 def status(pid: int) -> str:
-    """What Linux tells of a process; nothing elsewhere."""
+    """Return Linux's status of a process; an empty text elsewhere."""
     path = Path(f"/proc/{pid}/status")
     return path.read_text() if path.exists() else ""

@@ -1,4 +1,4 @@
-"""What the pages show of a service on Kafka happens on a real broker."""
+"""The pages about a service on Kafka hold on a real broker."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if any(block.needs
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A place to play in; what a page has left running (its pages note it in `*.pid`) ends with the test."""
+    """A scratch folder; processes that a page leaves running (it writes `*.pid`) end with the test."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     for noted in tmp_path.glob("*.pid"):

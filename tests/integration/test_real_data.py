@@ -1,4 +1,4 @@
-"""Three real logs: what they hold, and that the published model answers as published."""
+"""Three real logs: the engine retains their events, and the published model answers as published."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -28,10 +28,10 @@ def invoices(data: Path) -> Log:
     ("read", "n_events", "n_sessions", "n_items"),
     [(movies, 100_000, 943, 1682), (clicks, 113_601, 23_753, 18_009), (invoices, 527_765, 19_773, 3801)],
 )
-def test_all_of_a_log_is_held(
+def test_all_events_of_a_log_are_retained(
     read: Callable[[Path], Log], n_events: int, n_sessions: int, n_items: int, data: Path
 ) -> None:
-    """Every event of a log in time order is applied; what is held is all but the oldest of over-long sessions."""
+    """Every event in time order is applied; the engine retains all but the oldest events of over-long sessions."""
     log = read(data)
     engine = Engine(limits=Limits(retention_ms=None))
     assert n_events == len(log.events) == engine.apply(log.events).n_applied

@@ -1,4 +1,4 @@
-"""`stream-rec run` as a process: every form of input, what is refused, what is written, how it ends."""
+"""`stream-rec run` as a process: forms of input, rejected records, outputs, and exits."""
 
 import csv
 import gzip
@@ -46,7 +46,7 @@ def table(log: list[Event], delimiter: str, header: list[str]) -> bytes:
 
 
 def one_by_one(log: list[Event], topic: str = "clicks.jsonl") -> bytes:
-    """What the engine says when it is asked after each event by hand, the line's number given."""
+    """Return an engine's answers, asked by hand after each event with the number of its line."""
     engine = Engine()
     lines = []
     for number, event in enumerate(log, 1):
@@ -60,16 +60,16 @@ def answers(path: Path) -> list[Answer]:
     return [msgspec.json.decode(line, type=Answer) for line in path.read_bytes().splitlines()]
 
 
-def said(every: list[Answer]) -> list[tuple[str | None, Any, int | None]]:
-    """Answers without the log position, which depends on how the log is written."""
+def without_offsets(every: list[Answer]) -> list[tuple[str | None, Any, int | None]]:
+    """Return answers without their offset, which depends on how the log is written."""
     return [(answer.session_id, answer.items, answer.as_of) for answer in every]
 
 
 class TestAnswers:
-    """What comes out for what goes in."""
+    """The answers to a log."""
 
     def test_one_for_each_event_as_the_engine_gives_it(self, log: list[Event], tmp_path: Path) -> None:
-        """Batches, files and JSON add nothing: the bytes are those of asking the engine event by event."""
+        """Batches, files and JSON change nothing: the bytes are those of asking the engine event by event."""
         source, out = tmp_path / "clicks.jsonl", tmp_path / "recs.jsonl"
         source.write_bytes(jsonl(log))
         done = stream_rec("run", "--events", source, "--recommendations", out)
@@ -93,10 +93,10 @@ class TestAnswers:
             ("u.data", False, "--format tsv --field session_id=0 --field item_id=1 --field timestamp=2 --field type=3"),
         ],
     )
-    def test_every_form_says_the_same(
+    def test_every_form_gives_the_same_answers(
         self, name: str, packed: bool, argv: str, log: list[Event], tmp_path: Path
     ) -> None:
-        """Packed, as a table, with other names, without a header: the same answers."""
+        """A packed log, a table, other names and no header: each gives the same answers."""
         header = ["session_id", "item_id", "timestamp", "type"]
         data = {
             "clicks.jsonl.gz": jsonl(log),
@@ -108,16 +108,16 @@ class TestAnswers:
         source.write_bytes(gzip.compress(data) if packed else data)
         stream_rec("run", "--events", source, "--recommendations", out, *argv.split())
         expected = [msgspec.json.decode(line, type=Answer) for line in one_by_one(log).splitlines()]
-        assert said(expected) == said(answers(out))
+        assert without_offsets(expected) == without_offsets(answers(out))
 
     def test_through_a_pipe(self, log: list[Event]) -> None:
-        """Standard input to standard output; the summary does not mix with the answers."""
+        """A run from standard input to standard output keeps its summary apart from the answers."""
         done = stream_rec("run", "--events", "-", stdin=jsonl(log))
         assert one_by_one(log, "stdin") == done.stdout
         assert b"\x1b" not in done.stderr
 
     def test_a_table_through_a_pipe(self, log: list[Event]) -> None:
-        """`--format` says what no name can."""
+        """A pipe has no file name, so `--format` names the format."""
         done = stream_rec(
             "run",
             "--events",
@@ -149,7 +149,7 @@ class TestAnswers:
         assert written[0] == written[1] == written[2]
 
     def test_requests_are_answered_from_the_whole_log(self, log: list[Event], tmp_path: Path) -> None:
-        """Each good one, after the events; a bad one is dead-lettered, and the run goes on."""
+        """Each good request is answered after the events; a bad one is dead-lettered, and the run goes on."""
         source, asked, dead = tmp_path / "clicks.jsonl", tmp_path / "asked.jsonl", tmp_path / "dead.jsonl"
         source.write_bytes(jsonl(log))
         asked.write_bytes(
@@ -181,7 +181,7 @@ class TestAnswers:
         assert all(str(session).startswith(f"{e.user_id}@") for session, e in zip(sessions, log, strict=True))
 
     def test_denied_items_are_never_recommended(self, log: list[Event], tmp_path: Path) -> None:
-        """Neither those of the flag nor those of the file."""
+        """Denied items of the flag and of the file are in no answer."""
         popular = [item for item, _ in Counter(event.item_id for event in log).most_common(3)]
         denied = tmp_path / "denied.txt"
         denied.write_text("\n".join(popular[1:]) + "\n\n", encoding="utf-8")
@@ -190,7 +190,7 @@ class TestAnswers:
         assert named
         assert named.isdisjoint(popular)
 
-    def test_nothing_is_written_if_nothing_is_to_be_answered(self, log: list[Event]) -> None:
+    def test_answer_none_writes_no_answer(self, log: list[Event]) -> None:
         """`--answer none` feeds the index only."""
         done = stream_rec("run", "--events", "-", "--answer", "none", stdin=jsonl(log))
         assert b"" == done.stdout
@@ -231,7 +231,7 @@ class TestNothingIsLost:
             assert (letter.topic, letter.partition) == ("clicks.jsonl", 0)
 
     def test_an_order_to_forget(self, log: list[Event]) -> None:
-        """It counts as applied, gets no answer, and the session is gone."""
+        """An order to forget counts as applied, gets no answer, and removes the session."""
         data = jsonl(log) + b'{"type":"forget","session_id":"s199"}\n'
         done = stream_rec("run", "--events", "-", stdin=data)
         figures = summary(done.stderr)
@@ -240,7 +240,7 @@ class TestNothingIsLost:
         assert figures["retained"].startswith("199 sessions")
 
     def test_a_file_that_breaks_off(self, log: list[Event], tmp_path: Path) -> None:
-        """What came before is answered and counted; the exit code is 1, and the message names the place."""
+        """Records before the break are answered and counted; the exit code is 1, and the message names the place."""
         source, out = tmp_path / "clicks.jsonl.gz", tmp_path / "recs.jsonl"
         packed = gzip.compress(jsonl(log))
         source.write_bytes(packed[: len(packed) // 2])
@@ -250,8 +250,8 @@ class TestNothingIsLost:
         assert n == first_number(summary(done.stderr)["answers"])
         assert b"is cut off at byte" in done.stderr.splitlines()[-1]
 
-    def test_a_file_that_is_there_is_not_overwritten(self, tmp_path: Path) -> None:
-        """Unless it is said to be."""
+    def test_an_existing_file_is_not_overwritten(self, tmp_path: Path) -> None:
+        """A run overwrites a file only with the flag that allows it."""
         out = tmp_path / "recs.jsonl"
         out.write_bytes(b"precious\n")
         line = b'{"session_id":"s","item_id":"i","timestamp":1}\n'
@@ -265,11 +265,11 @@ class TestNothingIsLost:
         assert out.read_bytes().startswith(b'{"session_id":"s"')
 
 
-class TestLive:
+class TestOpenPipe:
     """A pipe that stays open."""
 
     @pytest.fixture
-    def live(self) -> Any:
+    def open_run(self) -> Any:
         process = subprocess.Popen(
             [PROGRAM, "run", "--events", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -279,25 +279,25 @@ class TestLive:
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_an_answer_comes_at_once_and_a_signal_ends_it(
-        self, number: signal.Signals, live: "subprocess.Popen[bytes]"
+        self, number: signal.Signals, open_run: "subprocess.Popen[bytes]"
     ) -> None:
-        """Nothing waits for a batch to fill, nor for the end; Ctrl-C ends with the summary and exit code 0."""
-        assert live.stdin is not None
-        assert live.stdout is not None
+        """An answer waits neither for a full batch nor for the end; Ctrl-C ends with the summary and exit code 0."""
+        assert open_run.stdin is not None
+        assert open_run.stdout is not None
         for i in range(1, 4):
-            live.stdin.write(b'{"session_id":"s","item_id":"i%d","timestamp":%d}\n' % (i, i))
-            live.stdin.flush()
-            readable, _, _ = select.select([live.stdout], [], [], SECONDS)
+            open_run.stdin.write(b'{"session_id":"s","item_id":"i%d","timestamp":%d}\n' % (i, i))
+            open_run.stdin.flush()
+            readable, _, _ = select.select([open_run.stdout], [], [], SECONDS)
             assert readable
-            assert {"stdin-0": i} == json.loads(live.stdout.readline())["offsets"]
-        live.send_signal(number)
-        assert 0 == live.wait(SECONDS)
-        rest, stderr = live.communicate()
+            assert {"stdin-0": i} == json.loads(open_run.stdout.readline())["offsets"]
+        open_run.send_signal(number)
+        assert 0 == open_run.wait(SECONDS)
+        rest, stderr = open_run.communicate()
         assert b"" == rest
         assert "3 records (stopped before the end)" == summary(stderr)["read"]
 
     def test_ctrl_c_amid_a_long_file(self, tmp_path: Path) -> None:
-        """What was read is answered, every line is whole, and the summary agrees with the file."""
+        """The records that were read are answered, every line is whole, and the summary agrees with the file."""
         source, out = tmp_path / "clicks.jsonl", tmp_path / "recs.jsonl"
         stream_rec("simulate", "--sessions", 200_000, "--out", source)
         process = subprocess.Popen(
@@ -316,7 +316,7 @@ class TestLive:
 
 
 class TestMisuse:
-    """Wrong settings are named before a record is read."""
+    """Errors name wrong settings before a record is read."""
 
     @pytest.mark.parametrize(
         ("argv", "named"),
@@ -332,14 +332,14 @@ class TestMisuse:
         ],
     )
     def test_exit_code_2_names_the_key(self, argv: str, named: str) -> None:
-        """One line, no traceback, nothing on standard output."""
+        """The error is one line without traceback, and standard output stays empty."""
         done = stream_rec("run", *argv.split(), code=2)
         assert done.stderr.decode().startswith(named)
         assert 1 == len(done.stderr.splitlines())
         assert b"" == done.stdout
 
     def test_a_table_without_the_columns(self) -> None:
-        """The message names the columns that there are, and the flag that maps them."""
+        """The message names the existing columns, and the flag that maps them."""
         done = stream_rec("run", "--events", "-", "--format", "csv", stdin=b"SessionId,ItemId,Time\n1,2,3\n", code=2)
         assert b"has no column 'session_id', but SessionId, ItemId, Time" in done.stderr
         assert b"--field" in done.stderr
@@ -354,7 +354,7 @@ class TestMisuse:
         ],
     )
     def test_a_table_with_other_delimiters(self, form: str, between: str, way_out: str) -> None:
-        """Said as what it is, not as a column that is missing."""
+        """The error names the delimiter, not a missing column."""
         data = f"SessionId{between}ItemId{between}Time\n1{between}2{between}3\n".encode()
         done = stream_rec("run", "--events", "-", "--format", form, stdin=data, code=2)
         assert f"format: stdin has {between!r} between its columns, where " in done.stderr.decode()

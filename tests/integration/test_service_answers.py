@@ -1,4 +1,4 @@
-"""The service on a real broker, in this process: what comes out for what goes in, record by record."""
+"""The service on a real broker, in this process: the answer to each record."""
 
 import json
 import random
@@ -26,7 +26,7 @@ def shop(broker: Broker) -> Shop:
 
 @CLIENTS
 def test_answers_are_those_of_the_engine_asked_by_hand(shop: Shop, client: str) -> None:
-    """Byte for byte, one for each event in the order of the log, keyed by its session, by both clients."""
+    """Both clients write one answer for each event, byte for byte, in the log's order, keyed by its session."""
     shop.produce(*keyed(LOG))
     shop.serve(kafka_client=client)
     assert one_by_one(LOG, shop.clicks, Engine()) == pairs(shop.answers())
@@ -34,7 +34,7 @@ def test_answers_are_those_of_the_engine_asked_by_hand(shop: Shop, client: str) 
 
 @CLIENTS
 def test_a_dead_letter_is_the_record_and_why(shop: Shop, client: str) -> None:
-    """Original bytes, key and headers, and headers of ours that say the reason and the place."""
+    """A dead letter has the original bytes, key and headers, and our headers with the reason and the place."""
     broken = Sent(b"\xff\x00 no JSON", b"k\xff", (("trace", b"7"), ("trace", b"8")))
     shop.produce(*keyed(LOG[:2]), broken, Sent(b"{}"), *keyed(LOG[2:3]))
     shop.serve(kafka_client=client)
@@ -55,7 +55,7 @@ def test_a_dead_letter_is_the_record_and_why(shop: Shop, client: str) -> None:
 
 
 def test_what_is_forgotten_is_in_no_later_answer(shop: Shop) -> None:
-    """By a record without a value, and by an order; both settle without an answer, and an engine by hand agrees."""
+    """Tombstones and forget orders are committed without an answer, and an engine asked by hand agrees."""
     shop.produce(*keyed(LOG), Sent(None, LOG[0].session_id.encode()))
     shop.produce(Sent(b'{"type":"forget","session_id":"%s"}' % LOG[-1].session_id.encode()))
     more = [msgspec.structs.replace(event, timestamp=LOG[-1].timestamp + 1) for event in LOG[:10]]
@@ -71,7 +71,7 @@ def test_what_is_forgotten_is_in_no_later_answer(shop: Shop) -> None:
 
 
 class TestRequests:
-    """A topic of questions beside the events."""
+    """A topic of requests beside the events."""
 
     @pytest.fixture
     def asked(self, broker: Broker) -> str:
@@ -79,7 +79,7 @@ class TestRequests:
 
     @CLIENTS
     def test_each_is_answered_with_its_own_parameters(self, shop: Shop, asked: str, client: str) -> None:
-        """From the whole log, here; what cannot be answered is a dead letter, and nothing else stops."""
+        """The whole log counts for each answer; a request without an answer is a dead letter, and the rest go on."""
         shop.produce(*keyed(LOG))
         session = LOG[-1].session_id
         requests = [
@@ -105,7 +105,7 @@ class TestRequests:
         assert [msgspec.json.encode(each) for each in requests[3:]] == [each.value for each in letters]
 
     def test_one_that_is_too_old_is_answered_with_the_reason(self, shop: Shop, asked: str) -> None:
-        """Nobody waits for what it would say; silence would leave who asked in doubt."""
+        """The caller no longer needs recommendations, but without an answer it could not know why none came."""
         shop.produce(*keyed(LOG))
         produce(shop.address, asked, [Sent(b'{"request_id":"a","items":["i1"],"ttl_ms":1}')])
         produce(shop.address, asked, [Sent(b'{"request_id":"b","items":["i1"],"ttl_ms":3600000}')])
@@ -114,10 +114,10 @@ class TestRequests:
         assert ("expired", []) == (said["a"]["reason"], said["a"]["items"])
         assert "reason" not in said["b"]
 
-    def test_those_that_retention_removed(
+    def test_requests_that_retention_removed(
         self, shop: Shop, asked: str, broker: Broker, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """They cannot be answered any more, which is logged, and the others are."""
+        """The service logs the removed requests, and answers the others."""
         shop.produce(*keyed(LOG[:20]))
         produce(shop.address, asked, [Sent(b'{"request_id":"r%d","items":["i1"]}' % number) for number in range(9)])
         shop.serve([shop.clicks, asked], answer="requests", requests=asked)
@@ -129,7 +129,7 @@ class TestRequests:
         assert [f"r{number}" for number in [*range(9), *range(15, 20)]] == said
 
     def test_events_and_requests_both(self, shop: Shop, asked: str) -> None:
-        """Each event has its answer, and so has each request."""
+        """Each event has its answer, and each request too."""
         shop.produce(*keyed(LOG[:20]))
         produce(shop.address, asked, [Sent(b'{"request_id":"r%d","items":["i1"]}' % number) for number in range(9)])
         shop.serve([shop.clicks, asked], requests=asked)
@@ -138,8 +138,8 @@ class TestRequests:
         assert 20 == sum(each.request_id is None for each in said)
 
 
-def test_nothing_is_answered_if_nothing_is_to_be(shop: Shop) -> None:
-    """`--answer none` feeds the index; positions and dead letters are committed all the same."""
+def test_answer_none_writes_no_answer(shop: Shop) -> None:
+    """`--answer none` feeds the index; offsets and dead letters are committed as always."""
     shop.produce(*keyed(LOG), Sent(b"broken"))
     shop.serve(answer="none")
     assert [] == shop.answers()
@@ -148,7 +148,7 @@ def test_nothing_is_answered_if_nothing_is_to_be(shop: Shop) -> None:
 
 
 def test_coalescing_answers_the_newest_of_each_session(shop: Shop) -> None:
-    """All are applied: the last answer of each session is there, and is what it is without coalescing."""
+    """All events are applied: each session's last answer is there, the same as without coalescing."""
     shop.produce(*keyed(LOG))
     shop.serve(coalesce=True)
     said = pairs(shop.answers())
@@ -158,7 +158,7 @@ def test_coalescing_answers_the_newest_of_each_session(shop: Shop) -> None:
 
 
 def test_a_new_group_can_begin_at_the_end(shop: Shop) -> None:
-    """What was there is learned from in silence, and what comes is answered."""
+    """The service learns earlier events without answering, and answers the new ones."""
     shop.produce(*keyed(LOG))
     with serving(shop.address, **shop.flags, begin="latest") as service:
         service.ready()
@@ -173,7 +173,7 @@ def test_a_new_group_can_begin_at_the_end(shop: Shop) -> None:
 
 @CLIENTS
 def test_at_least_once(shop: Shop, client: str) -> None:
-    """Without a crash each answer is there once."""
+    """At least once, without a crash, writes each answer once."""
     shop.produce(*keyed(LOG), Sent(b"broken"))
     shop.serve(kafka_client=client, delivery="at-least-once")
     assert one_by_one(LOG, shop.clicks, Engine()) == pairs(shop.answers())
@@ -181,7 +181,7 @@ def test_at_least_once(shop: Shop, client: str) -> None:
 
 
 def test_answers_into_a_file(shop: Shop, tmp_path: Path) -> None:
-    """Lines, as of a run over files; positions are the group's all the same."""
+    """The service writes lines, as a run over files does, and commits the group's offsets."""
     out = tmp_path / "recs.jsonl"
     shop.produce(*keyed(LOG))
     shop.serve(recommendations=str(out))
@@ -191,7 +191,7 @@ def test_answers_into_a_file(shop: Shop, tmp_path: Path) -> None:
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
 @CLIENTS
 def test_every_compression(shop: Shop, codec: str, client: str) -> None:
-    """Of the events, whoever has compressed them, and of what is written."""
+    """The service reads events of every compression, and writes with every compression."""
     produce(shop.address, shop.clicks, keyed(LOG[:50]), **{"compression.type": codec})
     shop.serve(kafka_client=client, kafka=(f"compression.type={codec}",))
     assert one_by_one(LOG[:50], shop.clicks, Engine()) == pairs(shop.answers())
@@ -199,7 +199,7 @@ def test_every_compression(shop: Shop, codec: str, client: str) -> None:
 
 @CLIENTS
 def test_any_bytes_are_an_event_or_a_dead_letter(shop: Shop, client: str) -> None:
-    """Ten thousand random strings: none stops the service, none is lost, each comes back as it was."""
+    """Ten thousand random strings: none stops the service, none is lost, each arrives unchanged."""
     chance = random.Random(client)
     strings = [chance.randbytes(chance.randrange(1, 60)) for _ in range(10_000)]
     shop.produce(*(Sent(value, value[:4]) for value in strings), *keyed(LOG[:1]))
@@ -210,9 +210,9 @@ def test_any_bytes_are_an_event_or_a_dead_letter(shop: Shop, client: str) -> Non
 
 @CLIENTS
 def test_a_record_whose_dead_letter_would_be_too_large(broker: Broker, client: str) -> None:
-    """It has more headers than the record had, and the topic takes no more: its value is left out, and said to be."""
+    """The added headers exceed the topic's limit: the dead letter has no value, and a header says so."""
     shop = Shop(broker)
-    limit = 1_048_588  # what a topic takes unless told otherwise
+    limit = 1_048_588  # a topic's default
     huge = b"x" * (limit - 200)
     shop.produce(Sent(huge, b"k", (("trace", b"7"),)), *keyed(LOG[:2]))
     shop.serve(kafka_client=client)
@@ -226,8 +226,8 @@ def test_a_record_whose_dead_letter_would_be_too_large(broker: Broker, client: s
     assert one_by_one(LOG[:2], shop.clicks, Engine(), 1) == pairs(shop.answers())
 
 
-def test_a_client_of_somebody_elses(shop: Shop) -> None:
-    """Kcat writes clicks, and reads recommendations."""
+def test_a_third_client(shop: Shop) -> None:
+    """Kcat writes clicks and reads recommendations."""
     kcat = shutil.which("kcat")
     if kcat is None:
         pytest.skip("there is no kcat here (the package is called kcat on Debian)")
@@ -235,7 +235,7 @@ def test_a_client_of_somebody_elses(shop: Shop) -> None:
     at: list[Any] = [kcat, "-b", shop.address]
     with serving(shop.address, **shop.flags):
         subprocess.run([*at, "-P", "-t", shop.clicks, "-K", "\t"], input=lines, check=True, timeout=SECONDS)
-        eventually(lambda: is_all_committed(shop.address, shop.clicks, shop.group), "settled")
+        eventually(lambda: is_all_committed(shop.address, shop.clicks, shop.group), "all committed")
         read = subprocess.run(
             [*at, "-C", "-e", "-q", "-t", shop.recs, "-X", "isolation.level=read_committed", "-f", "%k\t%s\n"],
             capture_output=True, check=True, timeout=SECONDS,

@@ -1,4 +1,4 @@
-"""A catalogue in a topic, beside a service on a real broker: what changes there holds for the next answers."""
+"""A catalogue in a topic, beside a service on a real broker: its changes hold for the next answers."""
 
 import json
 import time
@@ -19,8 +19,8 @@ def shop(broker: Broker) -> Shop:
 
 
 @CLIENTS
-def test_what_becomes_unavailable_is_in_no_answer_a_second_later(shop: Shop, broker: Broker, client: str) -> None:
-    """And a tombstone takes the item out of the catalogue: it may come again."""
+def test_an_unavailable_item_is_in_no_answer_a_second_later(shop: Shop, broker: Broker, client: str) -> None:
+    """A tombstone removes the item from the catalogue, so that it may be recommended again."""
     items = broker.topic("items", partitions=2)
     names = sorted({event.item_id for event in LOG})
     gone = LOG[0].item_id

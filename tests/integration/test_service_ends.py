@@ -1,4 +1,4 @@
-"""How a service ends, by a request or by a crash, and how the next one goes on from what it left."""
+"""How a service ends, on request or by a crash, and how the next one goes on from there."""
 
 import contextlib
 import subprocess
@@ -18,7 +18,7 @@ from stream_rec.simulator.clickstream import Shape, events
 from stream_rec.snapshot import read_header, snapshots_in
 
 STOP_S = 10
-SLACK_S = 5  # of a machine that does other things too
+SLACK_S = 5  # for a busy machine
 MORE = list(events(Shape(sessions=900, items=90, structure=0.8, users=200, seed=6)))
 LATER = [msgspec.structs.replace(event, event_id=None, timestamp=MORE[-1].timestamp + 1) for event in LOG]
 
@@ -29,10 +29,10 @@ def shop(broker: Broker) -> Shop:
 
 
 def test_a_stop_in_good_order(shop: Shop, tmp_path: Path) -> None:
-    """SIGTERM amid work: all that was taken is answered and committed, a snapshot says so, and the seat is free.
+    """SIGTERM amid work: the service answers and commits what it read, writes a snapshot, and leaves the group.
 
-    The next one takes over at once, not after the session timeout, reads only what is new, and goes on as if
-    nothing had been.
+    The next one takes over at once, not after the session timeout, reads only new records, and goes on as if
+    nothing had happened.
     """
     folder = tmp_path / "snapshots"
     argv = [*shop.argv, "--snapshots", folder, "--batch-events", 50, "--kafka", "consumer.session.timeout.ms=45000"]
@@ -59,7 +59,7 @@ def test_a_stop_in_good_order(shop: Shop, tmp_path: Path) -> None:
 
 
 def test_a_crash_leaves_no_trace(shop: Shop, tmp_path: Path) -> None:
-    """SIGKILL amid work, and another start: answers, their order and their bytes are as if nothing had been."""
+    """SIGKILL amid work, and another start: answers, their order and their bytes are those of a run without a crash."""
     argv = [*shop.argv, "--snapshots", tmp_path / "snapshots", "--snapshot-every", "1s", "--batch-events", 20]
     with running(tmp_path, *argv) as service:
         service.ready()
@@ -74,7 +74,7 @@ def test_a_crash_leaves_no_trace(shop: Shop, tmp_path: Path) -> None:
 
 
 def test_answers_through_a_pipe(shop: Shop, tmp_path: Path) -> None:
-    """To standard output, at least once; the summary goes to standard error."""
+    """Answers go to standard output, at least once; the summary goes to standard error."""
     argv = shop.argv
     argv[3] = "-"
     shop.produce(*keyed(LOG), Sent(b"broken"))
@@ -88,7 +88,7 @@ def test_answers_through_a_pipe(shop: Shop, tmp_path: Path) -> None:
 
 
 class TestSnapshots:
-    """What a start makes of what it finds."""
+    """A start from the snapshots in the folder."""
 
     @pytest.fixture
     def left(self, shop: Shop, tmp_path: Path) -> Path:
@@ -101,7 +101,7 @@ class TestSnapshots:
         return folder
 
     def test_a_torn_one_is_skipped(self, shop: Shop, left: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """With a warning; the older one is as good, and takes a little longer."""
+        """The service logs a warning, and recovers from the older snapshot, which takes a little longer."""
         torn = snapshots_in(left)[-1]
         torn.write_bytes(torn.read_bytes()[:-100])
         shop.produce(*keyed(LOG[200:]))
@@ -112,7 +112,7 @@ class TestSnapshots:
     def test_one_that_retention_has_cut_off(
         self, shop: Shop, left: Path, broker: Broker, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """What was removed is told, of the state and of the answers, and what is there is answered."""
+        """The log says what retention removed, of state and answers, and the service answers the remaining records."""
         shop.produce(*keyed(LOG[200:300]))
         delete_before(broker, shop.clicks, 250)
         shop.serve(snapshots=str(left))
@@ -124,7 +124,7 @@ class TestSnapshots:
         assert expected == pairs(shop.answers())
 
     def test_a_full_disk(self, shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """A snapshot fails and says so; answers go on, the older one stays good, and a later one succeeds."""
+        """The failed snapshot is logged; answers go on, the older one stays valid, and a later one succeeds."""
         folder = tmp_path / "small"
         folder.mkdir()
         mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]

@@ -1,4 +1,4 @@
-"""HTTP over the service on a real broker: events are in the topic before they are acknowledged, whatever dies."""
+"""HTTP over the service on a real broker: acknowledged events are in the topic, also when the service is killed."""
 
 import re
 import threading
@@ -35,7 +35,7 @@ def in_topic(shop: Shop) -> list[Event]:
 
 @CLIENTS
 def test_events_go_through_the_topic(shop: Shop, client: str, tmp_path: Path) -> None:
-    """They are in it when they are acknowledged, where the receipt says; and come back as answers to who asks."""
+    """Acknowledged events are in the topic where the receipt says, and answers to callers include them."""
     argv = [*shop.argv, "--http", "127.0.0.1:0", "--kafka-client", client]
     shop.produce(*keyed(LOG))
     with running(tmp_path, *argv) as service:
@@ -44,8 +44,8 @@ def test_events_go_through_the_topic(shop: Shop, client: str, tmp_path: Path) ->
         eventually(lambda: call("GET", "/readyz").status == 200, "ready")
         now = max(event.timestamp for event in LOG) + 1000
         events = [{"session_id": "me", "item_id": LOG[0].item_id, "timestamp": now + n} for n in range(3)]
-        told = call.post("/v1/events", events)
-        assert told["durable"]
+        receipt = call.post("/v1/events", events)
+        assert receipt["durable"]
         assert 3 == len([each for each in in_topic(shop) if each.session_id == "me"])
         event = {"session_id": "me", "item_id": LOG[1].item_id, "timestamp": now + 10}
         answer = call.post("/v1/events:recommend", {"event": event})
@@ -61,7 +61,7 @@ def test_events_go_through_the_topic(shop: Shop, client: str, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_what_was_acknowledged_survives_a_kill(shop: Shop, tmp_path: Path) -> None:
-    """SIGKILL while events come over HTTP, three times: what was acknowledged is in the topic, and answered once."""
+    """SIGKILL while events come over HTTP, three times: acknowledged events are in the topic, and answered once."""
     argv = [*shop.argv, "--http", "127.0.0.1:0", "--snapshots", tmp_path / "snapshots", "--kafka-client", "confluent"]
     acknowledged: list[str] = []
     begin = int(time.time() * 1000)

@@ -1,4 +1,4 @@
-"""The broker goes away, freezes, comes back, or comes late; a topic goes for good."""
+"""The broker stops, freezes, comes back, or starts late; a topic is deleted."""
 
 import time
 from collections.abc import Iterator
@@ -25,12 +25,12 @@ AWAY = [
     for way in ("kill", "freeze")
     for seconds in (12, 30)
 ]
-"""Twelve seconds are longer than a client's requests, its transactions and its seat in the group wait."""
+"""Twelve seconds exceed the timeouts of a client's requests, transactions and group membership."""
 
 
 @pytest.fixture(scope="module")
 def shared(own_broker_of_module: MakeBroker) -> Broker:
-    """A broker of this module's tests, which may do with it what they like."""
+    """A broker that only this module's tests use, so they may stop and freeze it."""
     return own_broker_of_module()
 
 
@@ -49,7 +49,7 @@ def shop(broker_: Broker) -> Shop:
 
 @pytest.mark.parametrize(("client", "way", "seconds"), AWAY)
 def test_a_broker_that_is_away_for_a_while(shop: Shop, broker_: Broker, client: str, way: str, seconds: int) -> None:
-    """In the midst of work: nothing is lost, doubled or out of order, and the service goes on by itself."""
+    """An outage amid work loses, doubles and reorders nothing, and the service goes on by itself."""
     with serving(shop.address, **shop.flags, kafka_client=client, batch_events="10") as service:
         service.ready()
         shop.produce(*keyed(LOG[:300]))
@@ -61,7 +61,7 @@ def test_a_broker_that_is_away_for_a_while(shop: Shop, broker_: Broker, client: 
 
 
 def lose(broker: Broker, way: str, seconds: float) -> None:
-    """Have no broker for so long."""
+    """Take the broker away for so long."""
     if way == "kill":
         broker.kill()
         time.sleep(seconds)
@@ -74,7 +74,7 @@ def lose(broker: Broker, way: str, seconds: float) -> None:
 
 
 @BOTH_IN_TIME
-def test_a_broker_that_comes_later(shop: Shop, broker_: Broker, client: str) -> None:
+def test_a_broker_that_starts_later(shop: Shop, broker_: Broker, client: str) -> None:
     """The service waits for it, and says so."""
     shop.produce(*keyed(LOG))
     broker_.stop()
@@ -89,7 +89,7 @@ def test_a_broker_that_comes_later(shop: Shop, broker_: Broker, client: str) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize(("client", "way"), sorted(QUICK))
 def test_a_stop_while_the_broker_is_away(shop: Shop, broker_: Broker, tmp_path: Path, client: str, way: str) -> None:
-    """It ends within ten seconds all the same, and the next start does what was left."""
+    """The service still ends within ten seconds, and the next start does the remaining work."""
     with running(tmp_path, *shop.argv, "--kafka-client", client) as service:
         service.ready()
         shop.produce(*keyed(LOG[:100]))
@@ -112,7 +112,7 @@ def test_a_stop_while_the_broker_is_away(shop: Shop, broker_: Broker, tmp_path: 
 
 @CLIENTS
 def test_a_topic_that_is_deleted(shop: Shop, broker_: Broker, client: str) -> None:
-    """There is nothing left to serve: the service ends with an error that names the topic, whoever sees it first."""
+    """There is nothing left to serve: the service ends with an error that names the topic."""
     shop.produce(*keyed(LOG[:50]))
     with serving(shop.address, ends_with=(TransportError, SettingsError), **shop.flags, kafka_client=client) as service:
         eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "all")
@@ -123,7 +123,7 @@ def test_a_topic_that_is_deleted(shop: Shop, broker_: Broker, client: str) -> No
 
 
 def test_a_topic_that_grows(shop: Shop, broker_: Broker) -> None:
-    """Partitions that are added are answered for too, within what the clients' metadata takes to be told."""
+    """Events of added partitions are answered too, once the clients have refreshed their metadata."""
     shop.produce(*keyed(CLOSE))
     fresh = [msgspec.structs.replace(event, session_id=f"new-{event.session_id}", event_id=None) for event in CLOSE]
     with serving(shop.address, **shop.flags, kafka=("metadata.max.age.ms=2000",)) as service:

@@ -1,4 +1,4 @@
-"""Several services of one group on a real broker: who answers for what, and what happens when one is gone."""
+"""Several services of one group on a real broker: each one's share, and what happens when one is gone."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ def event(session: str, item: str, time: int) -> Event:
 
 @CLIENTS
 def test_each_answers_for_its_share_and_knows_the_whole(shop: Shop, client: str) -> None:
-    """Partitions are shared; what one has answered, the others have learned from."""
+    """Replicas share the partitions, and learn from the events that others answered."""
     with ExitStack() as stack:
         flags = {**shop.flags, "kafka_client": client}
         three = [stack.enter_context(serving(shop.address, **flags)) for _ in range(3)]
@@ -62,7 +62,7 @@ def test_each_answers_for_its_share_and_knows_the_whole(shop: Shop, client: str)
 
 
 def n_seen(service: Serving) -> int:
-    """How many records it has applied, of its own or of others."""
+    """Return how many records it has applied, of its own or of others."""
     return service.kafka_service.counters.n_followed + service.kafka_service.counters.n_read
 
 
@@ -73,7 +73,7 @@ def is_shared(shop: Shop, services: list[Serving]) -> bool:
 
 @CLIENTS
 def test_one_that_is_added_has_its_share_at_once(shop: Shop, client: str) -> None:
-    """A heartbeat, and the drain of what is under way: whoever gives something up does not wait out a time for it."""
+    """A rebalance takes a heartbeat and the drain of running work; no replica waits for a timeout."""
     quick = ("consumer.session.timeout.ms=4000", "consumer.heartbeat.interval.ms=300")
     flags = {**shop.flags, "kafka": quick, "kafka_client": client}
     with serving(shop.address, **flags) as first:
@@ -90,7 +90,7 @@ def test_one_that_is_added_has_its_share_at_once(shop: Shop, client: str) -> Non
 
 
 def test_the_share_of_one_that_is_killed_goes_to_the_others(shop: Shop, tmp_path: Path) -> None:
-    """Within the session timeout and what a transaction may take; nothing is lost or doubled."""
+    """The others have it within the session and transaction timeouts; nothing is lost or doubled."""
     argv = [*shop.argv, "--kafka", *SESSION]
     with running(tmp_path, *argv) as victim, serving(shop.address, **shop.flags, kafka=SESSION) as other:
         eventually(lambda: len(victim.owned) == len(other.owned) == PARTITIONS // 2, "two shares")
@@ -106,7 +106,7 @@ def test_the_share_of_one_that_is_killed_goes_to_the_others(shop: Shop, tmp_path
 @pytest.mark.slow
 @BOTH_IN_TIME
 def test_one_that_was_frozen(shop: Shop, tmp_path: Path, client: str) -> None:
-    """Taken for dead, it loses its share; when it goes on it recovers and joins again, and doubles nothing."""
+    """A frozen replica loses its share; when it goes on it recovers and rejoins, and doubles nothing."""
     argv = [*shop.argv, "--kafka", *SESSION, "--kafka-client", client]
     flags = {**shop.flags, "kafka": SESSION, "kafka_client": client}
     with running(tmp_path, *argv) as frozen, serving(shop.address, **flags) as other:
@@ -133,7 +133,7 @@ def test_one_that_was_frozen(shop: Shop, tmp_path: Path, client: str) -> None:
 def test_a_rebalance_amid_a_transaction(
     shop: Shop, client: str, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that ends in time is committed; one that does not is not, and whoever owns its records answers them."""
+    """A transaction that ends in time is committed; otherwise the new owner of its records answers them."""
     flags = {**shop.flags, "kafka_client": client}
     with serving(shop.address, **flags) as first:
         first.ready()
@@ -141,22 +141,22 @@ def test_a_rebalance_amid_a_transaction(
         loop = first.kafka_service.loop
         assert loop is not None
         assert loop.writer is not None
-        held, let_go, add = threading.Event(), threading.Event(), loop.writer.add_offsets
+        is_held, resume, add = threading.Event(), threading.Event(), loop.writer.add_offsets
 
         def slowly(*arguments: object) -> None:
-            held.set()
-            let_go.wait(60)
-            add(*arguments)  # type: ignore[arg-type]  # what it was given
+            is_held.set()
+            resume.wait(60)
+            add(*arguments)  # type: ignore[arg-type]  # passed on
 
         monkeypatch.setattr(loop.writer, "add_offsets", slowly)
         shop.produce(*keyed(LOG[:100]))
-        assert held.wait(60)
+        assert is_held.wait(60)
         with serving(shop.address, **flags) as second:
             eventually(
                 lambda: second.kafka_service.is_ready or second.is_over.is_set() or is_joining(second), "it joins"
             )
             time.sleep(seconds)
-            let_go.set()
+            resume.set()
             eventually(lambda: second.is_over.is_set() or is_shared(shop, [first, second]), "two shares")
             shop.produce(*keyed(LOG[100:]))
             eventually(shop.is_all_committed, "all")
@@ -164,13 +164,13 @@ def test_a_rebalance_amid_a_transaction(
 
 
 def is_joining(service: Serving) -> bool:
-    """Whether it has recovered, and asked for a seat."""
+    """Return whether it has recovered, and asked to join the group."""
     return service.kafka_service.loop is not None
 
 
 @pytest.mark.slow
-def test_a_static_seat_is_kept_while_its_owner_restarts(shop: Shop, tmp_path: Path) -> None:
-    """Its partitions wait for it, and the other one is not disturbed."""
+def test_a_static_member_keeps_its_partitions_over_a_restart(shop: Shop, tmp_path: Path) -> None:
+    """Its partitions wait for it, and the other replica keeps its own."""
     timeout = ("consumer.session.timeout.ms=45000",)
     argv = [*shop.argv, "--kafka", *timeout, "--instance", "one"]
     with running(tmp_path, *argv) as static, serving(
@@ -190,8 +190,8 @@ def test_a_static_seat_is_kept_while_its_owner_restarts(shop: Shop, tmp_path: Pa
 
 
 @CLIENTS
-def test_two_of_one_name(shop: Shop, client: str) -> None:
-    """The later one goes on; the earlier one is told that it was fenced, and ends."""
+def test_two_members_of_one_name(shop: Shop, client: str) -> None:
+    """The later one goes on; the earlier one gets the error that it was fenced, and ends."""
     flags = {**shop.flags, "instance": "same", "kafka_client": client}
     with serving(shop.address, ends_with=FencedError, **flags) as earlier:
         earlier.ready()

@@ -1,4 +1,4 @@
-"""What the operator must put right before a service can begin (exit code 2, naming the key), and what is right."""
+"""Settings that the operator must fix before a service starts (exit code 2, naming the key), and valid ones."""
 
 import gc
 import warnings
@@ -15,7 +15,7 @@ from topics import eventually
 from stream_rec.cli.main import main
 from stream_rec.core.engine import Engine
 
-Told = Callable[..., str]
+Refusal = Callable[..., str]
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def shop(broker: Broker) -> Shop:
 
 
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Told:
+def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Refusal:
     """Run the command line, which must end with exit code 2, and return what it says."""
-    # It takes the root logger for itself, which here is the tests'.
+    # The command line would replace the root logger's handlers, which are the tests'.
     monkeypatch.setattr("stream_rec.service.metrics.log_setup.log_to_stderr", lambda *_: None)
 
     def run(*argv: object) -> str:
@@ -42,8 +42,8 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 @CLIENTS
 @pytest.mark.parametrize("missing", ["events", "recommendations", "dead-letters"])
-def test_a_topic_that_is_not_there(shop: Shop, refused: Told, client: str, missing: str) -> None:
-    """Its key, its name, and two ways to make it."""
+def test_a_topic_that_is_not_there(shop: Shop, refused: Refusal, client: str, missing: str) -> None:
+    """The error has the key, the topic's name, and two ways to create it."""
     argv = shop.argv
     place = argv.index(f"--{missing}") + 1
     argv[place] = f"kafka://{shop.address}/no-such-topic"
@@ -54,8 +54,8 @@ def test_a_topic_that_is_not_there(shop: Shop, refused: Told, client: str, missi
 
 
 @CLIENTS
-def test_topics_that_are_made(broker: Broker, client: str) -> None:
-    """With the partitions and the retention that were asked for; those that are there stay as they are."""
+def test_topics_are_created(broker: Broker, client: str) -> None:
+    """The service creates topics with the requested partitions and retention; existing ones stay unchanged."""
     shop = Shop(broker)
     fresh = {"recommendations": f"{shop.recs}-made", "dead_letters": f"{shop.dead}-made"}
     shop.produce(*keyed(LOG[:5]))
@@ -78,14 +78,14 @@ def retention(broker: Broker, topic: str) -> str:
     from kafka.admin import ConfigResource, ConfigResourceType  # noqa: PLC0415  # late, as in kafka_broker.clients
 
     with broker.admin() as admin:
-        told = admin.describe_configs(
+        described = admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, topic, ["retention.ms"])], config_filter="all"
         )
-        return str(told["topic"][topic]["retention.ms"]["value"])
+        return str(described["topic"][topic]["retention.ms"]["value"])
 
 
-def test_a_folder_of_snapshots_that_another_one_has(shop: Shop, refused: Told, tmp_path: Path) -> None:
-    """Two that wrote into one folder would each recover what the other one had seen."""
+def test_a_folder_of_snapshots_that_another_service_uses(shop: Shop, refused: Refusal, tmp_path: Path) -> None:
+    """Two services that wrote into one folder would each recover the other's state."""
     with serving(shop.address, **shop.flags, snapshots=str(tmp_path)):
         said = refused(*shop.argv, "--snapshots", tmp_path)
     assert "stream-rec: snapshots: " in said
@@ -101,7 +101,7 @@ class TestSecrets:
 
     @pytest.fixture
     def secrets(self, security: Security, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-        """How to get in: the name from the environment, the password from a file."""
+        """Credentials: the name from the environment, the password from a file."""
         monkeypatch.setenv("SHOP_USER", security.user)
         (tmp_path / "password").write_text(security.password + "\n", encoding="utf-8")
         return {
@@ -114,7 +114,7 @@ class TestSecrets:
 
     @staticmethod
     def argv(shop: Shop, security: Security, secrets: dict[str, str], client: str) -> list[str]:
-        """A service's, at the secured listener."""
+        """Return the arguments of a service at the secured listener."""
         at = [word.replace(shop.address, security.sasl_tls) for word in shop.argv]
         return [*at, "--kafka-client", client, *(w for k, v in secrets.items() for w in ("--kafka", f"{k}={v}"))]
 
@@ -128,7 +128,7 @@ class TestSecrets:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Given as flags, then by a settings file: the service gets in, and does what it always does."""
+        """With secrets as flags, then in a settings file, the service connects and answers."""
         shop.produce(*keyed(LOG[:20]))
         given = tuple(f"{key}={value}" for key, value in secrets.items())
         with serving(security.sasl_tls, **shop.flags, kafka=given, kafka_client=client) as service:
@@ -150,12 +150,12 @@ class TestSecrets:
         shop: Shop,
         security: Security,
         secrets: dict[str, str],
-        refused: Told,
+        refused: Refusal,
         client: str,
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """Its key is named, and it is not."""
+        """The error has the password's key, and not the password."""
         monkeypatch.setenv("WRONG", "not-the-password")
         argv = self.argv(shop, security, {**secrets, "sasl.password": "env:WRONG"}, client)
         said = refused(*argv)
@@ -164,9 +164,9 @@ class TestSecrets:
 
     @CLIENTS
     def test_a_certificate_that_is_not_trusted(
-        self, shop: Shop, security: Security, secrets: dict[str, str], refused: Told, client: str
+        self, shop: Shop, security: Security, secrets: dict[str, str], refused: Refusal, client: str
     ) -> None:
-        """The key that names whom to trust."""
+        """The error names the key of the trusted certificates."""
         less = {key: value for key, value in secrets.items() if key != "ssl.ca.location"}
         said = refused(*self.argv(shop, security, less, client))
         assert "stream-rec: kafka.ssl.ca.location: " in said
@@ -174,8 +174,8 @@ class TestSecrets:
 
     @CLIENTS
     def test_a_listener_without_tls(
-        self, shop: Shop, security: Security, secrets: dict[str, str], refused: Told, client: str
+        self, shop: Shop, security: Security, secrets: dict[str, str], refused: Refusal, client: str
     ) -> None:
-        """The key that says what to speak."""
+        """The error names the key of the security protocol."""
         argv = [word.replace(security.sasl_tls, security.sasl) for word in self.argv(shop, security, secrets, client)]
         assert "stream-rec: kafka.security.protocol: " in refused(*argv)
