@@ -38,15 +38,15 @@ LOGS: dict[str, Callable[[Path], list[Event]]] = {
 
 
 def evaluated(plan: Plan) -> Report:
-    """All presets as they are, and all baselines, with nothing evicted."""
+    """Evaluate all presets unchanged, and all baselines, without eviction."""
     listed = [*map(candidate, PRESETS.values()), *baselines(PRESETS["default"])]
     limits = Limits(retention_ms=None)
     asked = thinned(plan, MOST, seed=0)
     return report_of(ask_all(asked, listed, lambda: Engine(limits=limits), cutoffs=CUTOFFS))
 
 
-def tell(bench: BenchReport, name: str, found: Report) -> None:
-    """Two tables: the next item, and the next item where it is new to its session."""
+def print_tables(bench: BenchReport, name: str, found: Report) -> None:
+    """Print two tables: the next item, and the next item where it is new to its session."""
     bench.part(f"{name}, {found.mode}: {found.questions:,} questions, {found.sessions:,} sessions")
     for kind in ("", "novel "):
         heads = [f"{kind}{metric}@{k}" for metric in ("HR", "MRR", "NDCG") for k in CUTOFFS]
@@ -61,7 +61,7 @@ def tell(bench: BenchReport, name: str, found: Report) -> None:
 
 
 def keep(bench: BenchReport, name: str, found: Report) -> None:
-    """Every figure, for programs; those of note with their targets."""
+    """Write every figure for programs; the main ones with their targets."""
     for each in found.models:
         for metric, estimate in each.metrics.items():
             if metric.split("@")[0].split()[-1] in {"HR", "MRR", "NDCG"}:
@@ -81,7 +81,7 @@ def _mrr(found: ModelReport) -> float:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("evaluate", QUESTION) as bench:
         if "STREAM_REC_DATA" not in os.environ:
             bench.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
@@ -92,7 +92,7 @@ def main() -> None:
                 del events[3000:]
             for plan in (prequential(events), hold_out_since(events, events[int(len(events) * HELD_OUT)].timestamp)):
                 found = evaluated(plan)
-                tell(bench, name, found)
+                print_tables(bench, name, found)
                 keep(bench, name, found)
 
 

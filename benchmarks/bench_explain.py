@@ -1,4 +1,4 @@
-"""What an explanation costs, beside the answer that it explains, and how many bytes it adds.
+"""The cost of an explanation beside that of the answer that it explains, and the bytes it adds.
 
 No rival: none of the peers explains.
 """

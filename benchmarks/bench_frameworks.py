@@ -1,4 +1,4 @@
-"""What a web framework and a server take of a processor for one call: 20 items made of nothing, encoded by msgspec.
+"""The processor time of a web framework and a server for one call: 20 constant items, encoded by msgspec.
 
 Time of the processor, not requests a second: it is what is left to recommend with, and does not depend on what the load
 costs. Those that are not installed are left out, and named: `pip install litestar fastapi blacksheep granian`.
@@ -26,16 +26,16 @@ ENCODE = msgspec.json.Encoder().encode
 PATH = "/v1/sessions/{session_id}/recommendations"
 SERVERS = ("uvicorn", "granian")
 Untyped = Any
-"""Of a library that may not be installed."""
+"""The type of an object of a library that may not be installed."""
 
 
 def answer(session_id: str) -> Answer:
-    """What is answered."""
+    """Return the answer to each call."""
     return Answer(session_id, None, ITEMS, 5, {"clicks-0": 5}, "vmis-knn")
 
 
 def asgi() -> Untyped:
-    """No framework: the least that any can cost."""
+    """No framework: the least cost of all."""
 
     async def app(scope: Untyped, receive: Untyped, send: Untyped) -> None:
         if scope["type"] != "http":
@@ -64,7 +64,7 @@ def starlette() -> Untyped:
 
 
 def litestar() -> Untyped:
-    """With msgspec's structs, as it likes them best."""
+    """With msgspec's structs, its fastest way."""
     from litestar import Litestar, get  # type: ignore[import-not-found]  # noqa: PLC0415
 
     @get(PATH.replace("session_id", "session_id:str"), sync_to_thread=False)  # type: ignore[untyped-decorator]
@@ -76,7 +76,7 @@ def litestar() -> Untyped:
 
 
 def fastapi() -> Untyped:
-    """With bytes that are encoded already."""
+    """With bytes that are already encoded."""
     from fastapi import FastAPI, Response  # type: ignore[import-not-found]  # noqa: PLC0415
 
     app = FastAPI()
@@ -90,7 +90,7 @@ def fastapi() -> Untyped:
 
 
 def blacksheep() -> Untyped:
-    """With bytes that are encoded already."""
+    """With bytes that are already encoded."""
     from blacksheep import Application, Content, Response  # type: ignore[import-not-found]  # noqa: PLC0415
 
     app = Application()
@@ -154,7 +154,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def ask(bench: Report) -> None:
-    """All that are there, in turn."""
+    """Measure all that are installed, in turn."""
     is_there = {name: name == "asgi" or importlib.util.find_spec(name) is not None for name in (*FRAMEWORKS, *SERVERS)}
     missing = [name for name, there in is_there.items() if not there]
     if missing:
@@ -171,7 +171,7 @@ def ask(bench: Report) -> None:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     if sys.argv[1:2] == ["serve"]:
         serve(sys.argv[2], sys.argv[3], int(sys.argv[4]))
         return

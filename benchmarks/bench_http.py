@@ -1,7 +1,7 @@
 """The HTTP API under load, on the cores that the load comes from too: half a million sessions, events streaming in.
 
-`wrk` saturates it from a fixed number of connections; `vegeta` asks at a fixed rate without waiting, so that an
-answer that is late is not asked for later. Both must be on the path: `apt install wrk`, and
+`wrk` saturates it from a fixed number of connections; `vegeta` asks at a fixed rate without waiting, so that a
+late answer does not delay the next request. Both must be on the path: `apt install wrk`, and
 `go install github.com/tsenart/vegeta/v12@v12.12.0`. Rivals are absent: Serenade publishes 1,000 requests/s at a p90
 below 7 ms for its own server, on other machines.
 """
@@ -50,7 +50,7 @@ class Served(NamedTuple):
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Return its address."""
         return f"http://127.0.0.1:{self.port}"
 
 
@@ -108,7 +108,7 @@ def events_streaming_in(service: Served) -> Iterator[list[int]]:
 
 
 def feed(port: int, sessions: int) -> None:
-    """Send events at their rate until ended; tell now and then how many were taken."""
+    """Send events at their rate until ended; print now and then how many were accepted."""
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
     begun, n = time.monotonic(), 0
     while True:
@@ -129,17 +129,17 @@ def feed(port: int, sessions: int) -> None:
 
 
 def saturated(service: Served, call: str, connections: int) -> dict[str, float]:
-    """As many as it takes, from so many connections."""
+    """Ask as fast as the service answers, from so many connections."""
     script = service.folder / "load.lua"
     script.write_text(WRK.format(sessions=service.sessions, seed=time.monotonic_ns() % 100_000, call=call))
     before = _cpu_s(service.pid)
     options = ["-t1", f"-c{connections}", f"-d{service.seconds}s", "--latency", "-s", str(script)]
-    told = subprocess.run(["wrk", *options, service.url], capture_output=True, text=True, check=True).stdout
-    assert "Non-2xx" not in told, told
-    assert "Socket errors" not in told, told
-    n = int(re.findall(r"(\d+) requests in", told)[0])
+    printed = subprocess.run(["wrk", *options, service.url], capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in printed, printed
+    assert "Socket errors" not in printed, printed
+    n = int(re.findall(r"(\d+) requests in", printed)[0])
     return {
-        "rate": float(re.findall(r"Requests/sec:\s+([\d.]+)", told)[0]),
+        "rate": float(re.findall(r"Requests/sec:\s+([\d.]+)", printed)[0]),
         "cpu_us": 1e6 * (_cpu_s(service.pid) - before) / n,
     }
 
@@ -165,8 +165,8 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def ask(told: Report, service: Served, n_rounds: int) -> None:
-    """All questions, in turn, while events stream in."""
+def ask(bench: Report, service: Served, n_rounds: int) -> None:
+    """Measure all calls, in turn, while events stream in."""
     asks: dict[str, Callable[[], dict[str, float]]] = {
         "get": lambda: saturated(service, GET, 32),
         "post": lambda: saturated(service, POST, 32),
@@ -177,15 +177,15 @@ def ask(told: Report, service: Served, n_rounds: int) -> None:
         begun, before = time.monotonic(), sent[0]
         found = in_turn(n_rounds, asks)
         streamed = (sent[0] - before) / (time.monotonic() - begun)
-    told.figure("GET recommendations, saturated", _of(found["get"], "rate"), "requests/s", ">= 10,000")
-    told.figure("CPU of that", _of(found["get"], "cpu_us"), "us a request")
-    told.figure("events:recommend, saturated", _of(found["post"], "rate"), "requests/s", ">= 6,000")
-    told.figure("CPU of that", _of(found["post"], "cpu_us"), "us a request")
-    told.figure(f"GET at {RATE:,}/s: reached", _of(found["rate"], "rate"), "requests/s")
-    told.figure(f"GET at {RATE:,}/s, p50", _of(found["rate"], "50th"), "ms")
-    told.figure(f"GET at {RATE:,}/s, p90", _of(found["rate"], "90th"), "ms")
-    told.figure(f"GET at {RATE:,}/s, p99", _of(found["rate"], "99th"), "ms", "<= 7")
-    told.figure("events that streamed in meanwhile", streamed, "events/s")
+    bench.figure("GET recommendations, saturated", _of(found["get"], "rate"), "requests/s", ">= 10,000")
+    bench.figure("CPU of that", _of(found["get"], "cpu_us"), "us a request")
+    bench.figure("events:recommend, saturated", _of(found["post"], "rate"), "requests/s", ">= 6,000")
+    bench.figure("CPU of that", _of(found["post"], "cpu_us"), "us a request")
+    bench.figure(f"GET at {RATE:,}/s: reached", _of(found["rate"], "rate"), "requests/s")
+    bench.figure(f"GET at {RATE:,}/s, p50", _of(found["rate"], "50th"), "ms")
+    bench.figure(f"GET at {RATE:,}/s, p90", _of(found["rate"], "90th"), "ms")
+    bench.figure(f"GET at {RATE:,}/s, p99", _of(found["rate"], "99th"), "ms", "<= 7")
+    bench.figure("events that streamed in meanwhile", streamed, "events/s")
 
 
 def _of(runs: list[dict[str, float]], what: str) -> list[float]:
@@ -193,22 +193,22 @@ def _of(runs: list[dict[str, float]], what: str) -> list[float]:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     if sys.argv[1:2] == ["feed"]:
         feed(int(sys.argv[2]), int(sys.argv[3]))
         return
     for tool in ("wrk", "vegeta"):
         if shutil.which(tool) is None:
             raise SystemExit(f"{tool} is not on the path: see the top of this file")
-    with report("http", QUESTION) as told, scratch_folder() as folder:
-        sessions, seconds, n_rounds = (10_000, 2, 1) if told.small else (500_000, 10, 3)
+    with report("http", QUESTION) as bench, scratch_folder() as folder:
+        sessions, seconds, n_rounds = (10_000, 2, 1) if bench.small else (500_000, 10, 3)
         log = folder / "clicks.jsonl"
         with log.open("wb") as out:
             for _, value in kafka_log.events(sessions):
                 out.write(value + b"\n")
-        told.part(f"{sessions:,} sessions, vmis-knn m 500 k 100, n 20; {EVENTS_A_SECOND:,} events/s stream in")
+        bench.part(f"{sessions:,} sessions, vmis-knn m 500 k 100, n 20; {EVENTS_A_SECOND:,} events/s stream in")
         with served(log, sessions, seconds, folder) as service:
-            ask(told, service, n_rounds)
+            ask(bench, service, n_rounds)
 
 
 if __name__ == "__main__":

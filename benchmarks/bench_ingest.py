@@ -81,7 +81,7 @@ def ours(bench: Report, n_events: int, n_rounds: int) -> None:
 
 
 def evicting(bench: Report, n_events: int, n_rounds: int) -> None:
-    """Steady state: each session that comes pushes one out."""
+    """Steady state: each new session evicts one."""
     clicks = feed.log(n_events)
     limits = Limits(retention_ms=None, max_sessions=n_events // EVENTS_A_SESSION // 5)
     feed.fill(Engine(limits=limits), clicks.take(slice(0, len(clicks) // 2)))  # loads the kernels
@@ -91,7 +91,7 @@ def evicting(bench: Report, n_events: int, n_rounds: int) -> None:
 
 
 def theirs(bench: Report, n_sessions: int, n_plain: int, n_rounds: int) -> None:
-    """WSKNN is fitted with the whole log; the plain reference takes events one by one."""
+    """Fit WSKNN with the whole log; give the plain reference events one by one."""
     clicks = feed.log(n_sessions * EVENTS_A_SESSION)
     few = feed.log(n_plain * EVENTS_A_SESSION)
     taken = in_turn(
@@ -118,7 +118,7 @@ def _seconds_plainly(clicks: Clicks) -> float:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("ingest", QUESTION) as bench:
         if bench.small:
             ours(bench, 50_000, 2)

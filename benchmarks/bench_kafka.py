@@ -43,7 +43,7 @@ ANSWER = Answer(
 )
 
 
-# --- what is measured, each in a process of its own
+# --- the measured runs, each in a process of its own
 
 
 def bare(log: Log, client: str, answers: bool) -> dict[str, float]:
@@ -109,7 +109,7 @@ def _bare_python(log: Log, answers: bool) -> dict[str, float]:
 
 
 def engine_alone(log: Log, folder: Path) -> dict[str, float]:
-    """The same records from memory, through the same worker, on the state that the service begins with."""
+    """The same records from memory, through the same processor, on the state that the service begins with."""
     from stream_rec.snapshot import newest_valid, read_header, snapshots_in  # noqa: PLC0415 (not for the bare loops)
 
     header = read_header(snapshots_in(folder)[-1])
@@ -160,11 +160,11 @@ def service(log: Log, client: str, folder: Path | None, *options: str) -> dict[s
             "k": "100",
             **dict(option.split("=") for option in options),
         }
-        live = build_kafka_service(load(flags=flags), undo).service
-        return _watched(live, sum(log.ends.values()))
+        started = build_kafka_service(load(flags=flags), undo).service
+        return _watched(started, sum(log.ends.values()))
 
 
-def _watched(live: KafkaService, goal: int) -> dict[str, float]:
+def _watched(started: KafkaService, target: int) -> dict[str, float]:
     began = perf_counter()
     marks: dict[str, tuple[float, float, int]] = {}
 
@@ -176,22 +176,22 @@ def _watched(live: KafkaService, goal: int) -> dict[str, float]:
             marks["first"] = (perf_counter(), process_time(), now.counters.n_read)
         if "recovered" not in marks:
             marks["recovered"] = (perf_counter(), process_time(), now.counters.n_followed)
-        if sum(loop.checkpoint.committed.values()) >= goal:
+        if sum(loop.checkpoint.committed.values()) >= target:
             marks.setdefault("last", (perf_counter(), process_time(), now.counters.n_read))
 
-    live.run(lambda: "last" in marks or perf_counter() - began > SECONDS, watch)
-    assert live.loop is not None
-    assert live.loop.processor.counters.n_answers in {0, live.counters.n_read}, "one answer for each event"
+    started.run(lambda: "last" in marks or perf_counter() - began > SECONDS, watch)
+    assert started.loop is not None
+    assert started.loop.processor.counters.n_answers in {0, started.counters.n_read}, "one answer for each event"
     (first, first_cpu, n_before), (last, last_cpu, n_after) = marks["first"], marks["last"]
     recovered, _, n_followed = marks["recovered"]
     n = n_after - n_before
     return {
         "rate": n / (last - first),
         "cpu_us": 1e6 * (last_cpu - first_cpu) / n,
-        "commits": live.loop.checkpoint.n_commits / (last - first),
+        "commits": started.loop.checkpoint.n_commits / (last - first),
         "recovery_s": recovered - began,
         "replay_rate": n_followed / (recovered - began),
-        "sessions": live.loop.processor.engine.stats().n_sessions,
+        "sessions": started.loop.processor.engine.stats().n_sessions,
     }
 
 
@@ -209,7 +209,7 @@ def _rate(n: int, started: float, cpu: float) -> dict[str, float]:
 
 
 def speed(bench: Report, log: Log, folder: Path, n_rounds: int) -> None:
-    """Each event answered: the service beside what bounds it, in turn."""
+    """Each event answered: the service beside its bounds, in turn."""
     rivals: dict[str, Callable[[], dict[str, float]]] = {"engine": lambda: _alone("engine", log, str(folder))}
     for client in CLIENTS:
         rivals[f"bare {client}"] = lambda client=client: _alone("bare", log, client, "answers")  # type: ignore[misc]
@@ -288,18 +288,18 @@ def snapshot_of(log: Log, folder: Path) -> None:
             "snapshots": str(folder),
             "snapshot_every_ms": "1s",
         }
-        live = build_kafka_service(load(flags=flags), undo).service
+        started = build_kafka_service(load(flags=flags), undo).service
         until = perf_counter() + SECONDS
 
         def stop() -> bool:
             # Before the first event of those to be answered: the group owns nothing yet.
-            return live.counters.n_followed >= history.n_asked or perf_counter() > until
+            return started.counters.n_followed >= history.n_asked or perf_counter() > until
 
-        live.run(stop)
+        started.run(stop)
 
 
 def role(arguments: list[str]) -> dict[str, float]:
-    """Do what another process of this script asks for."""
+    """Do the work that another process of this script asks for."""
     name, *rest = arguments
     log, more = _read_log(rest)
     if name == "bare":
@@ -310,7 +310,7 @@ def role(arguments: list[str]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
         print(json.dumps(role(sys.argv[1:])))
         return

@@ -1,4 +1,4 @@
-"""What the laboratory costs: a whole log evaluated, sixteen sets of parameters in one pass; and WSKNN beside it.
+"""The cost of the laboratory: a whole log evaluated, sixteen sets of parameters in one pass; and WSKNN beside it.
 
 Reads real logs from the folder that STREAM_REC_DATA names.
 """
@@ -57,7 +57,7 @@ def whole_log(bench: BenchReport, folder: Path) -> None:
         worked.append(_work_of_children() - before)
     bench.part("online-retail, all lines, one model (`default`), intervals, progress bar and plot included")
     bench.figure("stream-rec evaluate, process and all", taken, "s", "<= 60")
-    # Others may work on the same machine; what the process itself took does not depend on them as much.
+    # Other processes may run on the same machine; the processor time of this one depends less on them.
     bench.figure("stream-rec evaluate, processor time of all its threads", worked, "s")
 
 
@@ -135,7 +135,7 @@ def many_sets(bench: BenchReport) -> None:
     _asked(plan, sets[:1])  # loads the kernels
     taken: dict[str, list[tuple[float, float]]] = {}
     for number in range(1 if bench.small else ROUNDS):
-        # One set at a time is another each round, so that sixteen are not held against a cheap one.
+        # The one set is another each round, so that sixteen are not compared with a cheap one.
         taken.setdefault("one set", []).append(_asked(plan, [sets[5 * number]]))
         taken.setdefault(f"{SETS} sets, as tuning asks them", []).append(_asked(plan, sets, _halving(plan)))
         taken.setdefault(f"{SETS} sets, none dropped", []).append(_asked(plan, sets))
@@ -155,7 +155,7 @@ def _engine() -> Engine:
 
 
 def against_wsknn(bench: BenchReport) -> None:
-    """Users held out, asked at half of what they did: by WSKNN, and by our preset of its formulas."""
+    """Users held out, asked after half of their events: by WSKNN, and by our preset of its formulas."""
     import rivals  # noqa: PLC0415  # an extra
 
     events = movielens_100k(logs() / "ml-100k").events
@@ -195,7 +195,7 @@ def _grouped(events: Sequence[Event]) -> dict[str, list[list]]:  # type: ignore[
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("lab", QUESTION) as bench, scratch_folder() as folder:
         if "STREAM_REC_DATA" not in os.environ:
             bench.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")

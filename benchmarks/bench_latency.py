@@ -45,7 +45,7 @@ def latency(bench: Report, address: str, status: Path, client: str, delivery: st
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("latency", QUESTION) as bench, kafka_log.broker() as address, scratch_folder() as folder:
         n_sessions, seconds = (10_000, 3.0) if bench.small else (100_000, 20.0)
         log = kafka_log.filled(address, "clicks", n_sessions, 5)

@@ -1,4 +1,4 @@
-"""Sessions at rest: how long a recommendation takes beside WSKNN, what threads give, and how fast files are read.
+"""Sessions at rest: how long a recommendation takes beside WSKNN, what threads gain, and how fast files are read.
 
 Reads MovieLens 100k from the folder that STREAM_REC_DATA names, and says so where it is not set. The parameters are
 those of the tutorial, and one user in ten is asked about.
@@ -111,7 +111,7 @@ def files(bench: Report, n_rows: int, n_rounds: int) -> None:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("library", QUESTION) as bench:
         data = os.environ.get("STREAM_REC_DATA")
         if data:

@@ -1,4 +1,4 @@
-"""What a retained event costs in memory, everything included; and whether memory stays flat under a limit.
+"""The memory of a retained event, everything included; and whether memory stays flat under a limit.
 
 Each size is measured in a process of its own, as growth of the resident set over a process that has the log and the
 code in memory. Memory that the allocator holds back from the system counts as the engine's.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import feed
 import msgspec
-from common import BATCH, EVENTS_A_SESSION, Report, alone, report, rss, settled_rss
+from common import BATCH, EVENTS_A_SESSION, Report, alone, report, rss, trimmed_rss
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.limits import Limits
@@ -22,9 +22,9 @@ TURNOVERS = 6
 def grow(n_events: int, limits: Limits) -> dict[str, float]:
     """Feed a log; return the resident set's growth at each sixth of it (a turnover under a limit) and at its end."""
     clicks = feed.log(n_events)  # there before and after, so not counted
-    # What loading code and making a batch of events takes the first time is not the engine's.
+    # The first loading of code and the first batch of events take memory that is not the engine's.
     feed.fill(Engine(limits=limits), clicks.take(slice(0, 2 * BATCH)))
-    before = settled_rss()
+    before = trimmed_rss()
     engine = Engine(limits=limits)
     figures: dict[str, float] = {}
     peak, n_fed, mark = 0, 0, 1
@@ -74,7 +74,7 @@ def steady(bench: Report, n_events: int) -> None:
 
 
 def budget(bench: Report, n_events: int, n_bytes: int) -> None:
-    """A limit in bytes, which is counted by prices: what it comes to in the resident set."""
+    """A limit in bytes is counted by prices: measure the resident set that it leads to."""
     found = alone(Path(__file__), "grow", str(n_events), "max_bytes", str(n_bytes))
     mib = n_bytes / 2**20
     bench.part(f"At most {mib:.0f} MiB by the prices, {n_events:,} events; {found['events']:,.0f} events retained")
@@ -85,7 +85,7 @@ def budget(bench: Report, n_events: int, n_bytes: int) -> None:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("memory", QUESTION) as bench:
         sizes = [50_000, 100_000] if bench.small else [1_000_000, 5_000_000, 20_000_000]
         for n_events in sizes:

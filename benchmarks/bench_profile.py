@@ -68,7 +68,7 @@ def _sampled(asker: feed.Asker, log: feed.BareIndex, rng: np.random.Generator, n
 
 
 def of_hard_shapes(bench: Report, n_events: int, n_rounds: int, n: int) -> None:
-    """Logs that are not like the shape of the goals: what they do to an event and to an answer."""
+    """Logs unlike the shape of the targets: their cost for an event and for an answer."""
     rng = np.random.default_rng(8)
     bench.part(f"Hard shapes, {n_events:,} events each: the engine's events/s, and p50 and p99 of Engine.recommend")
     for name, events in _hard(n_events, rng).items():
@@ -148,7 +148,7 @@ def of_an_event(bench: Report, n_events: int, n_rounds: int) -> None:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("profile", QUESTION) as bench:
         if bench.small:
             of_an_answer(bench, 50_000, 2, 200)

@@ -31,7 +31,7 @@ def kernel_and_growth(bench: Report, sizes: list[int], named: int, n_rounds: int
         rounds = [asker.times(log.sessions(rng, n)) for _ in range(n_rounds)]
         p90[size] = bench.figure(f"p90, call included, {size:,} events", percentiles(rounds, 90), "us")
         if size == named:
-            nothing = np.median([np.median(empty.times([log.n_slots] * n)) for _ in range(n_rounds)])
+            nothing = np.median([np.median(empty.times([log.n_ordinals] * n)) for _ in range(n_rounds)])
             bench.figure("an empty call (clock, arguments; no answer)", float(nothing), "us")
             for percent, goal in GOALS.items():
                 inside = [float(np.percentile(taken, percent) - nothing) for taken in rounds]
@@ -52,11 +52,11 @@ def through_the_engine(bench: Report, n_events: int, n_rounds: int, n: int) -> N
         chosen = clicks.session[rng.integers(0, len(clicks), n)]
         return [f"session-{session:09d}" for session in chosen.tolist()]
 
-    def slots() -> list[int]:
+    def ordinals() -> list[int]:
         found = (engine.sessions.ids.find(name) for name in sample())
-        return [slot for slot in found if slot is not None]
+        return [ordinal for ordinal in found if ordinal is not None]
 
-    asked: dict[str, Any] = {f"kernel {name}": partial(_times, each, slots) for name, each in kernel.items()}
+    asked: dict[str, Any] = {f"kernel {name}": partial(_times, each, ordinals) for name, each in kernel.items()}
     asked["Engine.recommend"] = lambda: latencies(engine.recommend, sample())
     in_turn(1, asked)
     taken = in_turn(n_rounds, asked)
@@ -72,8 +72,8 @@ def through_the_engine(bench: Report, n_events: int, n_rounds: int, n: int) -> N
             bench.figure(f"{name} p{percent}", percentiles(taken[f"kernel {name}"], percent), "us")
 
 
-def _times(asker: feed.Asker, slots: Any) -> Floats:  # noqa: ANN401  # a closure
-    return asker.times(slots())
+def _times(asker: feed.Asker, ordinals: Any) -> Floats:  # noqa: ANN401  # a closure
+    return asker.times(ordinals())
 
 
 def against_wsknn(bench: Report, n_sessions: int, n_rounds: int, n: int) -> None:
@@ -140,7 +140,7 @@ def _compare(bench: Report, taken: dict[str, list[Floats]], rival: str, ours: st
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("query", QUESTION) as bench:
         if bench.small:
             kernel_and_growth(bench, [10_000, 50_000, 100_000], 50_000, 3, 300)

@@ -1,4 +1,4 @@
-"""What comes out on real logs: sizes, rates, memory, and how often the next item was among the 20 recommended.
+"""Results on real logs: sizes, rates, memory, and how often the next item was among the 20 recommended.
 
 Reads the logs from the folder that STREAM_REC_DATA names, and says so where it is not set. Each log is replayed in a
 process of its own. Live questions: before an event is applied, its session is asked which item comes next; nothing is
@@ -14,7 +14,7 @@ from time import perf_counter
 
 import feed
 import msgspec
-from common import BATCH, Report, alone, report, rss, settled_rss
+from common import BATCH, Report, alone, report, rss, trimmed_rss
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Event
@@ -27,7 +27,7 @@ LOGS: dict[str, Callable[[Path], Log]] = {
     "serenade-toy": lambda folder: serenade_toy(folder / "serenade-toy"),
     "online-retail": lambda folder: online_retail(folder / "online-retail"),
 }
-MEASURED = "vmis-knn"  # the published one: its figures have others to stand beside
+MEASURED = "vmis-knn"  # the published one: its figures can be compared with others
 COMPARED = 150_000  # so many events, at most, are replayed once for each preset
 
 
@@ -56,7 +56,7 @@ class Score:
 
 
 def live(events: list[Event], preset: str, prefix: str = "") -> dict[str, float]:
-    """Score each published answer by its session's next event; and say how fast they came."""
+    """Score each published answer by its session's next event, and measure their rate."""
     engine = Engine(preset, limits=feed.KEEP_ALL)
     engine.recommend(items=["nothing"])
     score = Score()
@@ -76,10 +76,10 @@ def live(events: list[Event], preset: str, prefix: str = "") -> dict[str, float]
 
 
 def sizes(log: Log) -> dict[str, float]:
-    """What the log holds, how fast it goes in, and what it takes in memory."""
+    """Return the log's sizes, its rate of ingestion, and its memory."""
     events = log.events
     feed.fill_events(Engine(limits=feed.KEEP_ALL), events[:10])  # loads the kernels
-    before = settled_rss()
+    before = trimmed_rss()
     engine = Engine(limits=feed.KEEP_ALL)
     rates = [len(events) / feed.fill_events(engine, events)]
     gc.collect()
@@ -99,7 +99,7 @@ def sizes(log: Log) -> dict[str, float]:
 
 
 def replay(name: str, n_events: int) -> dict[str, float]:
-    """All that is asked of one log, at most its first *n_events*."""
+    """Return all figures of one log, of at most its first *n_events*."""
     log = LOGS[name](Path(os.environ["STREAM_REC_DATA"]))
     del log.events[n_events:]
     found = sizes(log) | live(log.events, MEASURED, "all of it, ")
@@ -123,8 +123,8 @@ def held_out(point: Model) -> dict[str, float]:
     return score.figures()
 
 
-def tell(bench: Report, name: str, n_events: int) -> None:
-    """State one log's figures."""
+def print_figures(bench: Report, name: str, n_events: int) -> None:
+    """Print one log's figures."""
     found = alone(Path(__file__), "replay", name, str(n_events))
     bench.part(f"{name}, all of it, live (retention none; otherwise as `run` does by default)")
     for what in (
@@ -138,13 +138,13 @@ def tell(bench: Report, name: str, n_events: int) -> None:
     bench.figure(f"{name}: Engine.apply", found["events/s"], "events/s")
     bench.figure(f"{name}: memory (RSS growth)", found["MiB"], "MiB")
     bench.figure(f"{name}: memory a retained event", found["bytes"], "bytes")
-    _tell_scores(bench, name, f"all of it, {MEASURED}", found)
+    _print_scores(bench, name, f"all of it, {MEASURED}", found)
     bench.part(f"{name}, each preset, {min(COMPARED, found['events']):,.0f} events, live")
     for preset in PRESETS:
-        _tell_scores(bench, name, preset, found)
+        _print_scores(bench, name, preset, found)
 
 
-def _tell_scores(bench: Report, name: str, preset: str, found: dict[str, float]) -> None:
+def _print_scores(bench: Report, name: str, preset: str, found: dict[str, float]) -> None:
     bench.figure(f"{name}: {preset} HR@20", found[f"{preset} HR@20"], "")
     bench.figure(f"{name}: {preset} MRR@20", found[f"{preset} MRR@20"], "")
     bench.figure(f"{name}: {preset} questions", found[f"{preset} n"], "")
@@ -152,13 +152,13 @@ def _tell_scores(bench: Report, name: str, preset: str, found: dict[str, float])
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("real_data", QUESTION) as bench:
         if "STREAM_REC_DATA" not in os.environ:
             bench.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
             sys.exit(0)
         for name in LOGS:
-            tell(bench, name, 5_000 if bench.small else 10**9)
+            print_figures(bench, name, 5_000 if bench.small else 10**9)
         point = model(m=1502, k=288, last=4, seen="drop-current", fallbacks=False)
         found = held_out(point)
         bench.part("serenade-toy, hold-out: vmis-knn m 1502, k 288, last 4, drop-current, no fallbacks")

@@ -1,4 +1,4 @@
-"""What many requests at once cost each, what rules add to that, and how soon a change of the catalogue holds.
+"""The cost of each of many requests at once, the cost of rules, and how soon a change of the catalogue holds.
 
 No rival: none of the packages compared elsewhere has rules.
 """
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import feed
 import numpy as np
-from common import Floats, Report, in_turn, report, settled_rss
+from common import Floats, Report, in_turn, report, trimmed_rss
 
 from stream_rec.core.catalogue import Catalogue, CatalogueItem
 from stream_rec.core.engine import Engine
@@ -79,10 +79,10 @@ def requests(bench: Report, n_events: int, n_items: int, n_rounds: int, n: int) 
 def changes(bench: Report, n_items: int, n_rounds: int) -> None:
     """Of versions, rule sets, titles and files."""
     bench.part(f"The catalogue, {n_items:,} items")
-    before = settled_rss()
+    before = trimmed_rss()
     catalogue = Catalogue(items(n_items))
     catalogue.column("available")
-    bench.figure("memory", (settled_rss() - before) / n_items, "bytes/item")
+    bench.figure("memory", (trimmed_rss() - before) / n_items, "bytes/item")
     engine = Engine()
     engine.set_catalogue(catalogue)
     rng = np.random.default_rng(5)
@@ -139,7 +139,7 @@ def _until_it_holds(folder: Path, n_items: int) -> list[float]:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("rules", QUESTION) as bench:
         if bench.small:
             requests(bench, 50_000, 5_000, 3, 128)

@@ -67,7 +67,7 @@ def whole_job(bench: Report, n_events: int, n_rounds: int) -> None:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("run", QUESTION) as bench:
         if bench.small:
             whole_job(bench, 20_000, 2)

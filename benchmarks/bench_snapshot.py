@@ -1,4 +1,4 @@
-"""What a snapshot costs: how long it stops the engine, how long it takes to write and to load, what it adds to answers.
+"""The cost of a snapshot: how long it stops the engine, takes to write and to load, and what it adds to answers.
 
 The engine's thread copies the state out, which is the pause; another thread writes it, while answers go on. They are
 timed one event at a time, applied and answered, as a live log is. Loading is in a process of its own, from a file that
@@ -16,7 +16,7 @@ from time import perf_counter
 import feed
 import msgspec
 import numpy as np
-from common import Floats, Report, alone, latencies, report, rss, scratch_folder, seconds, settled_rss
+from common import Floats, Report, alone, latencies, report, rss, scratch_folder, seconds, trimmed_rss
 
 from stream_rec import snapshot
 from stream_rec.core.engine import Engine, EngineSnapshot
@@ -29,7 +29,7 @@ REST_S = 0.0002
 
 
 def warm_up() -> None:
-    """Compile or load what is timed."""
+    """Compile or load the timed code."""
     engine = Engine(limits=feed.KEEP_ALL)
     engine.apply_and_answer([Event("s", "i", 0)])
     engine.import_state(engine.export_state())
@@ -118,7 +118,7 @@ def beside(bench: Report, what: str, load: Load, folder: Path, rest: Callable[[]
 def load_alone(path: Path) -> dict[str, float]:
     """Read and import a snapshot."""
     warm_up()
-    before = settled_rss()
+    before = trimmed_rss()
     started = perf_counter()
     found = snapshot.read(path, FINGERPRINT)
     read = perf_counter()
@@ -132,7 +132,7 @@ def load_alone(path: Path) -> dict[str, float]:
         "import": done - read,
         "all": done - started,
         "peak": float(peak),
-        "rss": float(settled_rss() - before),
+        "rss": float(trimmed_rss() - before),
         "events": float(engine.stats().n_events),
     }
 
@@ -149,7 +149,7 @@ def recovery(bench: Report, path: Path, n_events: int) -> None:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("snapshot", QUESTION) as bench, scratch_folder() as folder:
         warm_up()
         n_events = 100_000 if bench.small else 5_000_000

@@ -77,7 +77,7 @@ def cold(bench: Report) -> None:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("start", QUESTION) as bench:
         warm(bench, 2 if bench.small else 10)
         cold(bench)

@@ -1,4 +1,4 @@
-"""What our reading and writing adds to each Kafka client: its bare loop, and the same through our Reader and Writer."""
+"""The cost of our Reader and Writer over each Kafka client: its bare loop, and the same through ours."""
 
 import sys
 import time
@@ -26,7 +26,7 @@ MILLISECOND = 1e3
 
 
 class Event(msgspec.Struct, gc=False):
-    """As much of decoding as there is without us: the bare loop has to be a fair one."""
+    """The fields that any consumer decodes: the bare loop has to be a fair one."""
 
     session_id: str
     item_id: str
@@ -35,7 +35,7 @@ class Event(msgspec.Struct, gc=False):
 
 
 class Item(msgspec.Struct, gc=False):
-    """One of an answer."""
+    """One item of an answer."""
 
     item_id: str
     score: float
@@ -43,7 +43,7 @@ class Item(msgspec.Struct, gc=False):
 
 
 class Answer(msgspec.Struct, gc=False):
-    """What is written for each event: 20 items."""
+    """The record written for each event: 20 items."""
 
     session_id: str
     items: list[Item]
@@ -97,7 +97,7 @@ def bare_python(address: str, topic: str, n: int, out: str | None) -> float:
 
 
 def bare_confluent(address: str, topic: str, n: int, out: str | None) -> float:
-    """The same."""
+    """The same loop with confluent-kafka."""
     from confluent_kafka import Consumer, Producer, TopicPartition  # noqa: PLC0415 (one client at a time)
 
     consumer = Consumer(
@@ -169,7 +169,7 @@ def ours(client: KafkaClient, address: str, topic: str, n: int, out: str | None)
 
 
 def latency(client: KafkaClient, address: str, topic: str, n: int) -> list[float]:
-    """Milliseconds from before a record is written until our Reader has handed it out, one at a time."""
+    """Milliseconds from before a record is written until our Reader has returned it, one at a time."""
     broker = open_broker(f"kafka://{address}", client=client)
     writer, reader = broker.writer(None), broker.reader()
     partition = Partition(topic, 0)
@@ -221,7 +221,7 @@ def topics(address: str, n: int) -> Iterator[tuple[str, str, str]]:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("transport", QUESTION) as bench:
         n, n_rounds = (20_000, 2) if bench.small else (400_000, 5)
         with scratch_folder() as home, open_test_broker(home) as broker:

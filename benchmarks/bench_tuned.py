@@ -1,6 +1,6 @@
-"""What tuning is worth: serenade-toy learned from `train`, tuned on `valid`, and asked, once, on `test`.
+"""The gain of tuning: serenade-toy learned from `train`, tuned on `valid`, and asked, once, on `test`.
 
-Through the command line, as anybody would do it; the folder of logs is what STREAM_REC_DATA names. Serenade's authors
+Through the command line, as a user would do it; the folder of logs is what STREAM_REC_DATA names. Serenade's authors
 tuned their VMIS-kNN on the same split. The test part is read by the last command only, when nothing is chosen any more.
 """
 
@@ -37,7 +37,7 @@ def evaluated(folder: Path, *argv: str) -> Report:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("tuned", QUESTION) as bench, scratch_folder() as folder:
         if "STREAM_REC_DATA" not in os.environ:
             bench.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
@@ -61,16 +61,16 @@ def main() -> None:
         bench.part("asked on test.txt, once: drop-current")
         tuned = evaluated(folder, "--train", train, "--test", test, "--config", str(file), "--compare", "default").first
         bench.figure("questions", 931, "", "931")
-        _tell(bench, "tuned", tuned, ">= .37")
+        _print_figures(bench, "tuned", tuned, ">= .37")
         plain = evaluated(folder, "--train", train, "--test", test, *SETTINGS, "--compare", "all")
         assert plain.questions == 931
         for each in plain.models:
-            _tell(bench, f"preset {each.name}", each, None)
+            _print_figures(bench, f"preset {each.name}", each, None)
         theirs = evaluated(folder, "--train", train, "--test", test, *SETTINGS, *PUBLISHED).first
-        _tell(bench, "vmis-knn as Serenade tuned it (m 1502, k 288, last 4)", theirs, ".341 +- .001")
+        _print_figures(bench, "vmis-knn as Serenade tuned it (m 1502, k 288, last 4)", theirs, ".341 +- .001")
 
 
-def _tell(bench: BenchReport, name: str, each: ModelReport, target: str | None) -> None:
+def _print_figures(bench: BenchReport, name: str, each: ModelReport, target: str | None) -> None:
     mrr = each.metrics["MRR@20"]
     bench.figure(f"{name}: test MRR@20", mrr.value or 0.0, "", target)
     bench.note(f"95 % interval {mrr.low:.4f} to {mrr.high:.4f}; HR@20 {each.metrics['HR@20'].value:.4f}")

@@ -1,4 +1,4 @@
-"""What all benchmarks share: the shape of the question, where it was asked, and how answers are kept.
+"""What all benchmarks share: the shape of the log, the machine and versions, and the writing of results.
 
 A benchmark states figures, each with its unit and (if there is one) its target; they are printed as they come, and
 kept as benchmarks/results/<name>.txt and .json with machine, versions and commit. Nothing here asserts a time.
@@ -40,11 +40,11 @@ Argument = TypeVar("Argument")
 Floats = npt.NDArray[np.float64]
 
 
-# --- where it was measured
+# --- the machine and the build
 
 
 def machine() -> str:
-    """Processor, cores, memory and system, without a name that tells whose it is."""
+    """Return processor, cores, memory and system, without a name that would show the owner."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -55,7 +55,7 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """The tree's commit, with `dirty` behind it if what was measured is not what was committed."""
+    """The tree's commit, with `dirty` behind it if the tree has uncommitted changes."""
     try:
         head = _git("rev-parse", "--short", "HEAD")
         changed = _git("status", "--porcelain", "--", ".", ":(exclude)benchmarks/results")
@@ -70,7 +70,7 @@ def _git(*arguments: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """What was installed of the libraries that matter."""
+    """Return the installed versions of the libraries that matter."""
     found = {}
     for name in LIBRARIES:
         try:
@@ -85,8 +85,8 @@ def rss() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def settled_rss() -> int:
-    """The same, after what was freed has been given back: else later growth hides in it."""
+def trimmed_rss() -> int:
+    """Return resident memory after freed memory was given back; otherwise later growth would hide in it."""
     gc.collect()
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):  # glibc
@@ -94,7 +94,7 @@ def settled_rss() -> int:
     return rss()
 
 
-# --- what came out
+# --- results
 
 
 class Figure(msgspec.Struct):
@@ -109,7 +109,7 @@ class Figure(msgspec.Struct):
 
 
 class Kept(msgspec.Struct):
-    """A result as it is written."""
+    """A result, as the file holds it."""
 
     machine: str
     python: str
@@ -120,7 +120,7 @@ class Kept(msgspec.Struct):
 
 
 class Report:
-    """Takes figures, prints them, and keeps them at the end."""
+    """Collects figures, prints them, and writes them at the end."""
 
     def __init__(self, name: str, question: str, *, small: bool, out: Path | None = None) -> None:
         self.name = name
@@ -147,7 +147,7 @@ class Report:
         self._say(title)
 
     def note(self, text: str) -> None:
-        """Say something in words."""
+        """Print a line of text."""
         self._say(f"  {text}")
 
     def figure(self, what: str, values: float | Iterable[float], unit: str, target: str | None = None) -> float:
@@ -187,7 +187,7 @@ class Report:
 
 
 def show(value: float) -> str:
-    """A number with as many digits as one can read."""
+    """Return a number with as many digits as are readable."""
     if value == int(value) and abs(value) < 1e4:
         return str(int(value))
     if abs(value) >= 1e3:
@@ -197,7 +197,7 @@ def show(value: float) -> str:
 
 @contextmanager
 def report(name: str, question: str) -> Iterator[Report]:
-    """Read the command line, and keep the result if all went well."""
+    """Read the command line, and write the result if no error occurred."""
     parser = argparse.ArgumentParser(description=question)
     parser.add_argument("--small", action="store_true", help="seconds instead of minutes, to see that it runs")
     parser.add_argument("--out", type=Path, help="where the result goes instead of benchmarks/results")
@@ -235,7 +235,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def in_turn(n_rounds: int, rivals: Mapping[str, Callable[[], Any]]) -> dict[str, list[Any]]:
-    """Let rivals take turns, each once a round, so that what disturbs the machine disturbs all of them."""
+    """Let rivals take turns, each once a round, so that a disturbance of the machine affects all of them."""
     results: dict[str, list[Any]] = {name: [] for name in rivals}
     for _ in range(n_rounds):
         for name, rival in rivals.items():

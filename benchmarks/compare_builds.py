@@ -2,7 +2,7 @@
 
     python benchmarks/compare_builds.py [NAME ...] [--revision REV] [--rounds N] [--small] [--out DIR]
 
-Both builds take turns (before, after, before, ...): what disturbs the machine disturbs both. A small run of each comes
+Both builds take turns (before, after, before, ...): a disturbance affects both. A small run of each comes
 first and compiles its kernels. The revision's tree is a worktree in a temporary folder, removed at the end. The table
 is kept as results/compare_builds.txt, as text only: ratios of two builds are no figures of this one, and
 tools/figures.py reads the others. What the scripts themselves write is thrown away.
@@ -28,7 +28,7 @@ from common import RESULTS, TREE, Kept, commit, machine, show, versions
 
 QUESTION: Final = "is this tree as fast as another revision?"
 REVISION: Final = "4a87400"
-"""The last commit before modules were moved to where they are."""
+"""The last commit before the modules moved to their present places."""
 
 NAMES: Final = ("query", "run", "ingest")
 WHAT: Final = 84
@@ -37,7 +37,7 @@ WHAT: Final = 84
 HEAD: Final = f"{'':<{WHAT}}{'before':>12}{'after':>12} {'unit':<10}{'ratio':>7}{'least':>7}{'most':>7}"
 
 Figures = dict[tuple[str, str], float]
-"""What a figure says and its unit -> its value. One that is stated twice has its number behind it."""
+"""Name and unit of a figure -> its value. The name of a repeated figure has a number behind it."""
 
 
 class Compared(NamedTuple):
@@ -79,7 +79,7 @@ def measure(root: Path, name: str, *, small: bool) -> Kept:
 
 
 def figures(kept: Kept) -> Figures:
-    """What was measured, by what it is called."""
+    """Return the measured values by name and unit."""
     found: Figures = {}
     seen: Counter[str] = Counter()
     for figure in kept.figures:
@@ -102,7 +102,7 @@ def compared(before: Sequence[Figures], after: Sequence[Figures]) -> Iterator[Co
 
 
 def only_one_has(before: Mapping[tuple[str, str], float], after: Mapping[tuple[str, str], float]) -> list[str]:
-    """Figures that cannot be compared, since one build states no such thing."""
+    """Return the figures that only one build states, so that they cannot be compared."""
     gone = [f"only before: {what}" for what, unit in before if (what, unit) not in after]
     return gone + [f"only after: {what}" for what, unit in after if (what, unit) not in before]
 
@@ -119,7 +119,7 @@ def line(each: Compared) -> str:
 
 
 def conditions(revision: str, rounds: int) -> Iterator[str]:
-    """Where and of what it is measured, as other results say it."""
+    """Yield machine, versions and commits, as other results give them."""
     yield f"compare_builds: {QUESTION}"
     yield f"{machine()}; Python {platform.python_version()}"
     yield ", ".join(f"{library} {version}" for library, version in versions().items())
@@ -145,7 +145,7 @@ def compare(root: Path, name: str, rounds: int, *, small: bool) -> Iterator[str]
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=NAMES, help="of benchmarks, as in bench_NAME.py")
     parser.add_argument("--revision", default=REVISION, help=f"what is compared with; {REVISION} if none is named")

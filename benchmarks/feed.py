@@ -22,7 +22,7 @@ NO_IDS = np.zeros((0, 2), np.uint64)
 
 
 def shape(n_events: int, *, items: int = ITEMS) -> Shape:
-    """The shape of the goals for so many events."""
+    """The shape of the targets for so many events."""
     n_sessions = n_events // EVENTS_A_SESSION
     duration = max(1, HOST_MS * n_sessions // 1_000_000)
     return Shape(seed=1, sessions=n_sessions, items=items, zipf=1.2, duration_ms=duration)
@@ -69,11 +69,11 @@ class BareIndex:
         rng = np.random.default_rng(7)
         self.clicks = clicks
         self.index = Index(limits)
-        self.n_slots = int(clicks.session.max()) + 1
+        self.n_ordinals = int(clicks.session.max()) + 1
         n_items = int(clicks.item.max()) + 1
-        # One slot more than there are sessions: an empty call asks for it.
-        n_slots = self.n_slots + 1
-        self.index.add_sessions(range(n_slots), rng.integers(0, 1 << 63, n_slots).tolist(), [17] * n_slots)
+        # One ordinal more than there are sessions: an empty call asks for it.
+        n_ordinals = self.n_ordinals + 1
+        self.index.add_sessions(range(n_ordinals), rng.integers(0, 1 << 63, n_ordinals).tolist(), [17] * n_ordinals)
         self.index.add_items(
             range(n_items), rng.integers(0, 1 << 63, n_items).tolist(), [11] * n_items, [False] * n_items
         )
@@ -131,10 +131,10 @@ class Asker:
         self._p: Parameters = compile_model(point, {}, {}, index.view.limits.max_session_events)
         self._rows = answers(point.n)
 
-    def __call__(self, slot: int) -> None:
-        """Answer for session *slot*."""
-        self.index.ask_session(self._p, slot, ANYTHING, self._rows, 0)
+    def __call__(self, ordinal: int) -> None:
+        """Answer for session *ordinal*."""
+        self.index.ask_session(self._p, ordinal, ANYTHING, self._rows, 0)
 
-    def times(self, slots: list[int]) -> Floats:
-        """Microseconds of each of *slots*."""
-        return latencies(self, slots)
+    def times(self, ordinals: list[int]) -> Floats:
+        """Microseconds of each of *ordinals*."""
+        return latencies(self, ordinals)

@@ -33,7 +33,7 @@ class Log(NamedTuple):
     address: str
     topic: str
     history: dict[Partition, int]
-    """Positions before the events that are to be answered."""
+    """Offsets of the first events that are to be answered."""
     ends: dict[Partition, int]
 
     @property
@@ -119,7 +119,7 @@ def ends_of(address: str, topic: str) -> dict[Partition, int]:
 
 
 def commit(log: Log, group: str) -> None:
-    """Let *group* have answered the history."""
+    """Commit *group*'s offsets after the history, as if it had answered it."""
     opened = open_broker(f"kafka://{log.address}", client="confluent")
     member = opened.member(group, [log.topic], lambda *_: None)
     member.join()

@@ -47,12 +47,12 @@ def running(address: str, status: Path, *options: str) -> Iterator["subprocess.P
 
 
 def read_status(path: Path) -> dict[str, Any]:
-    """What the service says of itself; nothing before it does."""
+    """Return the service's status; an empty one before it writes any."""
     return msgspec.json.decode(path.read_bytes()) if path.exists() else {}
 
 
-class _Told(msgspec.Struct):
-    """Of an answer, what says which event it answers."""
+class _AnsweredEvent(msgspec.Struct):
+    """The fields of an answer that identify its event."""
 
     session_id: str
     offsets: dict[str, int]
@@ -61,12 +61,12 @@ class _Told(msgspec.Struct):
 class Visitors:
     """Sends events of sessions that come and go, and times the answers as a reader of committed records.
 
-    What can be done before or after is not done meanwhile: it would be on the cores of who is measured.
+    All other work is done before or after, since it would take the cores of the measured service.
     """
 
     def __init__(self, address: str, answers: str, *, n_open: int = 5000, seed: int = 3) -> None:
         self.n_sent = 0
-        # With the client's own linger of 5 ms: without one, 10,000 requests a second are what the broker does.
+        # With the client's own linger of 5 ms: without one, the broker would be busy with 10,000 requests a second.
         self._producer = Producer({"bootstrap.servers": address, "partitioner": "murmur2_random"})
         self._consumer = Consumer(
             {"bootstrap.servers": address, "group.id": "bench", "isolation.level": "read_committed",
@@ -144,8 +144,8 @@ class Visitors:
             self._seen += [(now, message.value() or b"") for message in messages if message.error() is None]
 
     def _matched(self) -> Sent:
-        """Pair each answer with its event, by the place of that in the log."""
-        decode = msgspec.json.Decoder(_Told).decode
+        """Pair each answer with its event, by the event's offset."""
+        decode = msgspec.json.Decoder(_AnsweredEvent).decode
         times = []
         for seen, value in self._seen:
             answer = decode(value)

@@ -18,7 +18,7 @@ Sessions = dict[int, list[list[int]]]
 
 
 def sessions_of(clicks: Clicks) -> Sessions:
-    """What WSKNN is fitted with: items and times of each session."""
+    """Return the input of WSKNN's `fit`: items and times of each session."""
     sessions: Sessions = {}
     rows = zip(clicks.session.tolist(), clicks.item.tolist(), clicks.timestamp.tolist(), strict=True)
     for session, item, time in rows:
@@ -38,8 +38,8 @@ def holders_of(sessions: Sessions) -> dict[int, list[list[int]]]:
     return {item: [list(first), list(first.values())] for item, first in held.items()}
 
 
-def wsknn() -> Any:  # noqa: ANN401  # an untyped class of theirs
-    """A WSKNN asked for what we are asked for: 500 recent sessions, 100 neighbours, 20 items, linear weights."""
+def wsknn() -> Any:  # noqa: ANN401  # their class is untyped
+    """A WSKNN with our parameters: 500 recent sessions, 100 neighbours, 20 items, linear weights."""
     return WSKNN(
         number_of_recommendations=20,
         number_of_neighbors=100,

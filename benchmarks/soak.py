@@ -1,4 +1,4 @@
-"""A service at its limits for twenty minutes: as small and as quick at the end as at the beginning, or not.
+"""A service at its limits for twenty minutes: its memory and latency at the end beside the beginning.
 
     python benchmarks/soak.py                      # 20 minutes; `make soak`
     python benchmarks/soak.py --small              # one minute, to see that it runs
@@ -43,7 +43,7 @@ def rss_mib(pid: int) -> float:
 
 
 def soak(bench: Report, seconds: float, max_sessions: int, client: str) -> list[Sample]:
-    """Visit the service in stretches, and look at it after each."""
+    """Visit the service in stretches, and take a sample after each."""
     samples: list[Sample] = []
     with kafka_log.broker() as address, scratch_folder() as folder:
         status = folder / "status.json"
@@ -108,8 +108,8 @@ class Noise:
         producer.flush(10)
 
 
-def tell(bench: Report, samples: list[Sample]) -> None:
-    """First and last quarter beside each other."""
+def print_quarters(bench: Report, samples: list[Sample]) -> None:
+    """Print the first and the last quarter beside each other."""
     quarter = max(1, len(samples) // 4)
     early, late = samples[:quarter], samples[-quarter:]
     for name, unit in (("rss_mib", "MiB"), ("p50_ms", "ms"), ("p99_ms", "ms")):
@@ -160,11 +160,11 @@ def picture(samples: list[Sample], path: Path) -> None:
 
 
 def main() -> None:
-    """Ask."""
+    """Run the benchmark."""
     with report("soak", QUESTION) as bench:
         seconds, max_sessions = (60.0, 5_000) if bench.small else (20 * 60.0, 200_000)
         samples = soak(bench, seconds, max_sessions, "confluent")
-        tell(bench, samples)
+        print_quarters(bench, samples)
         if not bench.small:
             picture(samples, RESULTS / "soak.svg")
             lines = [json.dumps(each._asdict()) + "\n" for each in samples]

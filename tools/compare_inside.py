@@ -25,7 +25,7 @@ ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def main(act: str, *arguments: str) -> None:
-    """Do one act, and print what came of it."""
+    """Do one act, and print its result."""
     match act:
         case "where":
             print(Path(stream_rec.__file__).resolve().parents[1])
@@ -53,7 +53,7 @@ def main(act: str, *arguments: str) -> None:
 
 
 def public() -> dict[str, Any]:
-    """All public names with what can be said of each."""
+    """Return all public names, each with its description."""
     return {
         "all": sorted(stream_rec.__all__),
         "dir": sorted(name for name in dir(stream_rec) if name in stream_rec.__all__),
@@ -106,7 +106,7 @@ def signature(function: Any) -> dict[str, Any]:  # noqa: ANN401  # any function 
 
 
 def shown(value: object) -> str:
-    """As Python writes it, without the module that it lives in and the address of an object."""
+    """Return Python's text of a value, without its module and the address of an object."""
     written = value if isinstance(value, str) else inspect.formatannotation(value) if isinstance(value, type) else None
     return ADDRESS.sub("", HOME.sub(r"\1", written if written is not None else repr(value)))
 
@@ -124,7 +124,7 @@ def save(folder: Path, log: Path) -> None:
 
 
 def loaded(folder: Path) -> Iterator[str]:
-    """Load both, and yield what they hold and what they answer, after one more event too."""
+    """Load both, and yield their contents and their answers, after one more event too."""
     engine = snapshot.load(folder / "engine.srs", "vstan")
     shop = Recommender.load(folder / "recommender.srs")
     yield repr(engine.stats())

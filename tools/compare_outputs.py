@@ -1,14 +1,14 @@
-"""Compares what this tree puts out with what another revision does, byte for byte, and exits with 1 if they differ.
+"""Compares the outputs of this tree and of another revision byte for byte, and exits with 1 if they differ.
 
     STREAM_REC_DATA=<folder of the logs> python tools/compare_outputs.py [--revision REV] [--quick] [--before DIR]
 
-Both builds run side by side, each in its own tree, through what users have: the command line, HTTP, and the public
-names. So modules may move. `compared.py` decides what counts of each output and what is only wording. The revision's
-tree is a worktree in a temporary folder, removed at the end. `--before DIR` keeps the revision's outputs; where DIR
-holds them already, they are not made again.
+Both builds run side by side, each in its own tree, through the command line, HTTP and the public names, as users do.
+So modules may move. `compared.py` separates the facts of each output from its wording. The revision's tree is a
+worktree in a temporary folder, removed at the end. `--before DIR` keeps the revision's outputs; where DIR holds them
+already, they are not made again.
 
-Not compared: what needs a broker, and the screens of `demo`. online-retail is read whole with the default preset, and
-its first 100,000 lines with the others. `--quick` cuts all logs; it still compiles the kernels of both builds.
+Not compared: outputs that need a broker, and the screens of `demo`. online-retail is read whole with the default
+preset, and its first 100,000 lines with the others. `--quick` cuts all logs; it still compiles the kernels of both builds.
 """
 
 import argparse
@@ -35,7 +35,7 @@ import compared
 TREE: Final = Path(__file__).resolve().parents[1]
 INSIDE: Final = Path(__file__).with_name("compare_inside.py")
 REVISION: Final = "4a87400"
-"""The last commit before modules were moved to where they are."""
+"""The last commit before the modules moved to their present places."""
 
 SHORTENED: Final = 100_000
 """Events of online-retail for all presets but the default, which learns all of its half a million."""
@@ -100,7 +100,7 @@ class Side:
             (work / log.path.name).symlink_to(log.path)
 
     def run(self, *argv: object) -> subprocess.CompletedProcess[str]:
-        """Run one command, which must do well."""
+        """Run one command, which must succeed."""
         done = self.build.stream_rec(self.work, *argv)
         if done.returncode:
             sys.exit(f"{self.build.name}: stream-rec {' '.join(map(str, argv))} failed:\n{done.stderr}")
@@ -132,7 +132,7 @@ class Side:
 
 
 class Log(NamedTuple):
-    """A log as it is given to both builds."""
+    """A log that both builds read."""
 
     path: Path
     format: str
@@ -178,7 +178,7 @@ def _unpacked(path: Path) -> list[str]:
         return file.read().splitlines()
 
 
-# --- what is made of each build
+# --- the outputs of a build
 
 
 def names(side: Side) -> None:
@@ -264,7 +264,7 @@ def features(side: Side) -> None:
     clicks = Log(side.work / "clicks.jsonl", "auto")
     _one_run(side, "run with every feature", clicks, "--config", "all.toml")
     _one_run(side, "run cut by users", clicks, "--session-gap", "30m", "--n", "5", "--preset", "wsknn")
-    checked = side.run("check", "--events", "clicks.jsonl", "--max-future", "none")  # its examples would tell the time
+    checked = side.run("check", "--events", "clicks.jsonl", "--max-future", "none")  # examples would show the time
     side.keep("check", "check.report", checked.stdout)
     tuning = ("--trials", 3, "--most-questions", 200, "--threads", 1)
     side.run("tune", "--events", "fair.jsonl", "--out", "tuned.toml", *tuning)
@@ -312,7 +312,7 @@ MISUSES: Final[tuple[tuple[str, ...], ...]] = (
 
 
 def misuses(side: Side) -> None:
-    """Wrong uses: each with its exit code."""
+    """Keep the output and the exit code of each wrong use."""
     for name, content in (("full.jsonl", "{}\n"), ("broken.srs", "no snapshot"), ("unknown.toml", "no_such = 1\n")):
         (side.work / name).write_text(content, encoding="utf-8")
     for number, argv in enumerate(MISUSES):
@@ -328,7 +328,7 @@ def _misused(side: Side, name: str, argv: Sequence[str], environ: dict[str, str]
 
 
 def snapshots(side: Side) -> None:
-    """Snapshots of an engine and of a recommender: their bytes, what the commands say, what a load answers."""
+    """Snapshots of an engine and of a recommender: their bytes, the commands' outputs, and answers after a load."""
     folder = side.folder("snapshots")
     side.build.inside(folder, "save", folder, side.work / "fair.jsonl")
     side.keep("snapshots", "answers.jsonl", side.build.inside(folder, "load", folder))
@@ -498,7 +498,7 @@ def compare(old: Path, new: Path) -> tuple[str, str | None]:
 
 
 def shown(table: Sequence[Row]) -> Iterator[str]:
-    """The table, and below it what differs."""
+    """Yield the table, and below it the differences."""
     width = max(len(row.what) for row in table)
     for row in table:
         yield f"{row.what:<{width}}  {row.verdict:<9}  {row.detail}"

@@ -1,6 +1,6 @@
-"""What counts of an output when two builds are compared: its facts, and apart from them its words.
+"""Split an output of a build into facts, which count in a comparison, and words, which do not.
 
-Facts must be equal: records, figures, names, defaults, exit codes. Words are what people read (help, descriptions,
+Facts must be equal: records, figures, names, defaults, exit codes. Words are texts for people (help, descriptions,
 messages): a change of wording alone is shown, and is no difference of behaviour. Times and rates are left out.
 
 Knows nothing of how outputs are made. An output's kind is the end of its file's name: a key of `KINDS`.
@@ -58,14 +58,14 @@ def difference(before: Iterable[str], after: Iterable[str]) -> Difference | None
 
 
 def exact(before: Path, after: Path) -> bool:
-    """Whether two files hold the same bytes. Packed files are unpacked only where the packed bytes differ."""
+    """Return whether two files hold the same bytes. Packed files are unpacked only where the packed bytes differ."""
     if before.stat().st_size == after.stat().st_size and _chunks_equal(before.open("rb"), after.open("rb")):
         return True
     return ".gz" in (before.suffix, after.suffix) and _chunks_equal(_opened(before), _opened(after))
 
 
 def text(path: Path) -> str:
-    """What it holds, unpacked."""
+    """Return the content of a file, unpacked."""
     with _opened(path) as file:
         return str(file.read().decode("utf-8", "backslashreplace"))
 
@@ -92,7 +92,7 @@ def _lines(output: str) -> Seen:
 
 
 def _dead_letters(output: str) -> Seen:
-    """All of a dead letter counts but its message, which is for people."""
+    """All fields of a dead letter are facts but its message, which is for people."""
     letters = [json.loads(line) for line in output.splitlines()]
     words = []
     for letter in letters:
@@ -102,7 +102,7 @@ def _dead_letters(output: str) -> Seen:
 
 
 def _report(output: str) -> Seen:
-    """The numbers of each line count, but for those that a clock made."""
+    """The numbers of each line are facts, but for times and rates."""
     timeless = [line for line in output.splitlines() if not line.startswith("took")]
     return Seen([" ".join(NUMBER.findall(line)) for line in timeless], [NUMBER.sub("#", line) for line in timeless])
 
@@ -148,7 +148,7 @@ def _replies(output: str) -> Seen:
 
 
 def _exposition(output: str) -> Seen:
-    """Names, types and labels of metrics; values and help are none of it."""
+    """Names, types and labels of metrics are facts; values and help are not."""
     facts: list[str] = []
     words: list[str] = []
     for line in output.splitlines():
@@ -171,7 +171,7 @@ def _settings_page(output: str) -> Seen:
 
 
 def _metrics_page(output: str) -> Seen:
-    """A metric's name, type and labels count, and its buckets; the last of four columns is for people."""
+    """A metric's name, type, labels and buckets are facts; the last of four columns is for people."""
     facts: list[str] = []
     words: list[str] = []
     for line in output.splitlines():
@@ -187,7 +187,7 @@ def _metrics_page(output: str) -> Seen:
 
 
 def _public_names(output: str) -> Seen:
-    """Parameters with their defaults count; annotations may name types that are no public names."""
+    """Parameters with their defaults are facts; annotations are not, since they may name private types."""
     facts: list[str] = []
     words: list[str] = []
     for place, value in flat(json.loads(output)):
@@ -236,7 +236,7 @@ def _without(tree: Any, names: frozenset[str]) -> Any:  # noqa: ANN401  # JSON
 
 
 def _shape(tree: Any) -> Any:  # noqa: ANN401  # JSON
-    """The names that it has, and the types of their values; numbers are alike."""
+    """Return its names and the types of their values; all numbers are one type."""
     if isinstance(tree, dict):
         return {name: _shape(value) for name, value in tree.items()}
     if isinstance(tree, list):

@@ -39,7 +39,7 @@ COLOURS = 128
 
 
 def main() -> None:
-    """Take them all."""
+    """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", help="a service that runs already")
     parser.add_argument("--seconds", type=int, default=90, help="how long to let the charts fill")
@@ -86,7 +86,7 @@ def take(browser: Browser, address: str, seconds: int) -> None:
 
 
 def keep(page: Page, name: str, height: int) -> None:
-    """Write what the window shows, were it so high, in few colours: a picture of a page needs no more."""
+    """Write the view at that height, in few colours, which are enough for a page."""
     size = page.viewport_size
     assert size is not None
     page.set_viewport_size({"width": size["width"], "height": height})
@@ -103,7 +103,7 @@ def keep(page: Page, name: str, height: int) -> None:
 
 @contextlib.contextmanager
 def sample_service() -> Iterator[str]:
-    """A service on the sample but its end, which is sent to it meanwhile."""
+    """A service on the sample without its end, which a thread sends over HTTP."""
     events, titles = load_sample(longest=30)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -130,7 +130,7 @@ def sample_service() -> Iterator[str]:
 
 
 def send(log: Path, events: list[Event], over: threading.Event) -> None:
-    """Each event as a shop would: tell it, and ask what next."""
+    """Send each event as a shop would, and ask for recommendations."""
     address = when_ready(log)
     for event in events:
         body = json.dumps({"event": as_fields(event), "n": 20}).encode()
@@ -153,19 +153,19 @@ def when_ready(log: Path) -> str:
 
 
 def call(address: str, body: bytes | None = None) -> None:
-    """Ask, and look at nothing but that it went well."""
+    """Call the service, and check only that the call succeeds."""
     asked = urllib.request.Request(address, body, {"Content-Type": "application/json"})  # noqa: S310
     with urllib.request.urlopen(asked, timeout=10) as response:  # noqa: S310
         response.read()
 
 
 def as_fields(event: Event) -> dict[str, object]:
-    """The event as JSON has it."""
+    """Return the event's JSON fields."""
     return {name: getattr(event, name) for name in ("session_id", "item_id", "timestamp", "type")}
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> None:
-    """As JSON lines."""
+    """Write *rows* as JSON lines."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 

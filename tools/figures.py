@@ -1,6 +1,6 @@
 """Writes the measured figures of benchmarks/results: docs/reference/measurements.md, and parts of two other pages.
 
-README.md gets those that people ask for first, and all targets that were missed; the page on evaluation its table of
+README.md gets the figures that users ask for first, and all missed targets; the page on evaluation gets its table of
 presets; both between marks. With --check it only compares.
 
 A result is a JSON file: {"machine", "python", "versions": {}, "commit", "date", "figures": [{"what", "value", "unit",
@@ -86,7 +86,7 @@ def read_results(folder: Path) -> list[tuple[str, Result]]:
 
 
 def block(results: Iterable[tuple[str, Result]]) -> str:
-    """The table, and on what it was measured."""
+    """Return the table, and the machine and versions of its figures."""
     listed = list(results)
     rows = [_row(name, figure) for name, result in listed for figure in result["figures"] if isinstance(figure, dict)]
     if not rows:
@@ -96,7 +96,7 @@ def block(results: Iterable[tuple[str, Result]]) -> str:
 
 
 def verdict(figure: Mapping[str, Any]) -> str:
-    """Whether the target was met, where it is a bound; nothing otherwise."""
+    """Return whether the target was met, if it is a bound; else an empty text."""
     bound, value = _BOUND.fullmatch(str(figure.get("target") or "")), figure.get("value")
     if bound is None or not isinstance(value, (int, float)):
         return ""
@@ -104,7 +104,7 @@ def verdict(figure: Mapping[str, Any]) -> str:
 
 
 def headlines(results: Iterable[tuple[str, Result]]) -> str:
-    """The README's few rows, and what was missed."""
+    """Return the README's few rows, and the missed targets."""
     found = {(name, str(each.get("what"))): each for name, result in results for each in _figures(result)}
     rows = [
         f"| {label} | {_measured(found[key])} | {_target(found[key])} | {verdict(found[key])} |"
@@ -130,7 +130,7 @@ def _figures(result: Result) -> list[Mapping[str, Any]]:
 
 
 def of_note(results: Iterable[tuple[str, Result]]) -> list[tuple[str, Result]]:
-    """Return the results with those figures only that have a target or set a rival against us: the others are many."""
+    """Return the results with only the figures that have a target or compare a rival with us."""
     kept: list[tuple[str, Result]] = []
     for name, result in results:
         figures = [each for each in result["figures"] if isinstance(each, dict) and _is_of_note(each)]
@@ -212,7 +212,7 @@ def _target(figure: Mapping[str, Any]) -> str:
 
 
 def _shown(value: object, unit: str) -> str:
-    """A number with its unit; a text as it is; nothing for nothing."""
+    """Return a number with its unit, a text unchanged, and an empty text for None."""
     if value is None or value == "":
         return ""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -259,7 +259,7 @@ def _circumstances(result: Result) -> str:
 
 
 def main() -> int:
-    """Write the block, or say by the exit code that it is out of date."""
+    """Write the block, or exit with 1 if it is out of date."""
     results = read_results(RESULTS)
     parts = [INTRODUCTION, block(of_note(results)), logs_table(results)]
     wanted = {

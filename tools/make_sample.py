@@ -19,7 +19,7 @@ PACKAGE_FOLDER = Path(__file__).resolve().parents[1] / "stream_rec" / "datasets"
 
 
 def texts(folder: Path) -> dict[str, str]:
-    """What each file of the sample holds, before compression, by its name."""
+    """Return the text of each file of the sample, before compression, by its name."""
     times: dict[str, str] = {}
     invoices: defaultdict[str, list[str]] = defaultdict(list)
     titles: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -35,12 +35,12 @@ def texts(folder: Path) -> dict[str, str]:
 
 
 def packed(text: str) -> bytes:
-    """*text* as small as gzip makes it, without a time."""
+    """Return *text* in gzip's smallest form, without a time."""
     return gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0)
 
 
 def main() -> None:
-    """Write both files and say how large they are."""
+    """Write both files and print their sizes."""
     parser = argparse.ArgumentParser(description="Write the bundled sample of Online Retail.")
     parser.add_argument("--out", type=Path, default=PACKAGE_FOLDER, help="where to")
     out: Path = parser.parse_args().out

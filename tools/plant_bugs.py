@@ -88,17 +88,17 @@ BUGS: Final = [
     ),
     Bug(
         4,
-        "answers of other owners are evaluated here too",
+        "answers of other owners are scored here too",
         SCORE,
-        "others-judged",
+        "others-scored",
         "if place >= 0:",
         QUALITY,
     ),
     Bug(
         4,
-        "an answer is evaluated by every event that follows it",
+        "an answer is scored by every event that follows it",
         SCORE,
-        "judged-by-every-event",
+        "scored-by-every-event",
         "continue",
         QUALITY,
     ),
@@ -536,7 +536,7 @@ def plant(source: str, marker: str, wrong: str) -> str:
 
 
 def is_seen(bug: Bug, tree: Path) -> bool:
-    """Tell whether a test fails once *bug* is in."""
+    """Return whether a test fails once *bug* is in."""
     sources = {file: (tree / file).read_text() for file, _, _ in bug.changes}
     for file, marker, wrong in bug.changes:
         (tree / file).write_text(plant((tree / file).read_text(), marker, wrong))

@@ -60,7 +60,7 @@ def _entry(setting: Setting) -> str:
 
 
 def _tables(setting: Setting) -> str:
-    """What each of its tables takes."""
+    """Return the fields of each of its tables."""
     if setting.kind is not Kind.TABLES:
         return ""
     own = [f"| `{each.key}` | {each.doc} | {each.expected} |\n" for each in trial_settings()]
@@ -79,7 +79,7 @@ def _commas(setting: Setting) -> str:
 
 
 def main() -> int:
-    """Write the page, or say that it is out of date."""
+    """Write the page, or exit with 1 if it is out of date."""
     if "--check" in sys.argv[1:]:
         return int(PAGE.read_text(encoding="utf-8") != page())
     PAGE.write_text(page(), encoding="utf-8")

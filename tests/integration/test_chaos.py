@@ -40,7 +40,7 @@ def header(plan: Plan, broker: str) -> list[str]:
 
     libraries = ("stream-rec", "kafka-python", "confluent-kafka", "numpy", "numba")
     return [
-        f"chaos: {plan.kills} kills of {len(plan.clients)} replicas, {plan.restarts} of the broker: who can tell?",
+        f"chaos: {plan.kills} kills of {len(plan.clients)} replicas, {plan.restarts} of the broker: right output?",
         f"{common.machine()}; Python {platform.python_version()}; {broker}",
         ", ".join(f"{name} {metadata.version(name)}" for name in libraries),
         f"{' and '.join(plan.clients)}, {plan.rate:.0f} records a second",

@@ -66,8 +66,8 @@ def test_what_was_acknowledged_survives_a_kill(shop: Shop, tmp_path: Path) -> No
     acknowledged: list[str] = []
     begin = int(time.time() * 1000)
     with running(tmp_path, *argv) as service:
-        for life in range(3):
-            if life:
+        for run in range(3):
+            if run:
                 service.start()
             call = client_of(service)
             eventually(lambda call=call: call("GET", "/readyz").status == 200, "ready")  # type: ignore[misc]
@@ -75,7 +75,7 @@ def test_what_was_acknowledged_survives_a_kill(shop: Shop, tmp_path: Path) -> No
             ends.start()
             try:
                 for n in range(100_000):
-                    name = f"e{life}-{n}"
+                    name = f"e{run}-{n}"
                     event = {"session_id": f"s{n % 7}", "item_id": f"i{n % 5}", "timestamp": begin, "event_id": name}
                     if call("POST", "/v1/events", event).status == 202:
                         acknowledged.append(name)

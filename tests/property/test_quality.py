@@ -47,7 +47,7 @@ def trials_of(drawn: Sequence[tuple[str, float, bool, int]]) -> list[Trial]:
     ]
 
 
-class Life(RuleBasedStateMachine):
+class LiveQuality(RuleBasedStateMachine):
     """Batches of events, forgetting, and answers to requests; another process answers some of the events."""
 
     @initialize(drawn=models, n=st.integers(1, 6), main=st.integers(1, 9), capacity=st.sampled_from([1, 2, 3, 50]))
@@ -148,14 +148,14 @@ def visible_state(engine: Engine) -> list[object]:
 def test_live_quality_is_what_its_plain_twin_says() -> None:
     """After every batch, in every window, for every model; and the engine has the state of one without evaluator."""
     profile = settings(max_examples=60, stateful_step_count=25, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(Life, settings=profile)
+    run_state_machine_as_test(LiveQuality, settings=profile)
 
 
 @pytest.mark.stress
 def test_live_quality_for_long() -> None:
     """The same for minutes."""
     profile = settings(max_examples=5000, stateful_step_count=60, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(Life, settings=profile)
+    run_state_machine_as_test(LiveQuality, settings=profile)
 
 
 def test_a_day_of_items_does_not_fill_the_memory() -> None:

@@ -1,6 +1,6 @@
-"""Replicas of the service under load, killed one after the other, and the broker with them: what is left is checked.
+"""Kill replicas of the service under load, and the broker too, and check what they wrote.
 
-Nothing here knows what a replica did: input, answers, dead letters and positions are read from the broker at the end.
+The check knows nothing of a replica: it reads input, answers, dead letters and offsets from the broker at the end.
 """
 
 import random
@@ -24,13 +24,13 @@ from stream_rec.core.events import Answer, Event, EventDecoder, Request
 from stream_rec.errors import DecodeError
 
 GROUP: Final = "shop"
-_SETTLE_S: Final = 240
-_REPLAYED: Final = 60  # answers that are worked out anew from the log
+_REST_S: Final = 240
+_REPLAYED: Final = 60  # answers that are computed again from the log
 _START: Final = 1_733_000_000_000
 
 
 class Plan(NamedTuple):
-    """What is done to whom."""
+    """The kills and restarts of a run, and its load."""
 
     seed: int
     clients: Sequence[str]
@@ -40,11 +40,11 @@ class Plan(NamedTuple):
     rate: float
     """Records a second."""
     longest_wait_s: float
-    """Between two of these."""
+    """Between two kills or restarts."""
 
 
 class Outcome(NamedTuple):
-    """What was there at the end."""
+    """The counts of a run, at its end."""
 
     records: int
     answers: int
@@ -54,16 +54,16 @@ class Outcome(NamedTuple):
     seats_lost: int
     snapshots_used: int
     clients_crashed: int
-    """By a fault of librdkafka's; a supervisor would start the service again, and so does this."""
+    """By a fault of librdkafka; the run starts the service again, as a supervisor would."""
     replayed: int
 
     def lines(self) -> list[str]:
-        """For people."""
+        """Return a line of text for each count."""
         return [f"{name.replace('_', ' '):<18}{value:,.0f}" for name, value in self._asdict().items()]
 
 
 class Load:
-    """A producer on a thread of its own: views with keys, now and then bytes that are none. A context manager."""
+    """A producer on a thread of its own: views with keys, and some invalid bytes. A context manager."""
 
     def __init__(self, address: str, topic: str, plan: Plan) -> None:
         self._topic = topic
@@ -71,7 +71,7 @@ class Load:
         self._chance = random.Random(plan.seed + 1)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load")
-        # It waits for a broker that is away, for ever: what it could not write would be nobody's loss to see.
+        # No timeout while the broker is away: the check could not see a record that the producer gave up.
         self._producer = confluent_kafka.Producer(
             {
                 "bootstrap.servers": address,
@@ -90,7 +90,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        assert 0 == self._producer.flush(_SETTLE_S)
+        assert 0 == self._producer.flush(_REST_S)
 
     def _run(self) -> None:
         number = 0
@@ -112,7 +112,7 @@ class Load:
 
 
 def ravage(broker: Broker, folder: Path, plan: Plan) -> Outcome:
-    """Do as *plan* says, let the replicas come to rest, and check all that was written."""
+    """Carry out *plan*, let the replicas come to rest, and check all outputs."""
     begun = time.monotonic()
     clicks = broker.topic("clicks", partitions=4)
     recs, dead = broker.topic("recs", partitions=3), broker.topic("dead", partitions=2)
@@ -124,7 +124,7 @@ def ravage(broker: Broker, folder: Path, plan: Plan) -> Outcome:
                 *("--events", at + clicks, "--recommendations", at + recs, "--dead-letters", at + dead),
                 *("--group", GROUP, "--kafka-client", client, "--snapshots", folder / f"snapshots-{number}"),
                 *("--snapshot-every", "2s", "--kafka", "consumer.session.timeout.ms=4000"),
-                # One of the two keeps its seat while it is away, the other one does not.
+                # One is a static member, which keeps its partitions while it is away; the other one is not.
                 *(("--instance", "static") if number == 0 else ()),
             )
             for number, client in enumerate(plan.clients)
@@ -136,15 +136,15 @@ def ravage(broker: Broker, folder: Path, plan: Plan) -> Outcome:
             eventually(lambda: sum(committed_offsets(broker.address, clicks, GROUP).values()) > 20, "the first answers")
             _disturb(broker, replicas, plan)
         _come_to_rest(broker, clicks, replicas)
-        told = "".join(replica.log.read_text() for replica in replicas)
+        logs = "".join(replica.log.read_text() for replica in replicas)
         outcome = Outcome(
             len(records := committed(broker.address, clicks)),
             len(answers := committed(broker.address, recs)),
             len(letters := committed(broker.address, dead)),
             time.monotonic() - begun,
-            told.count("whose answer was lost"),
-            told.count("; recovering"),
-            told.count("recovering from snapshot"),
+            logs.count("whose answer was lost"),
+            logs.count("; recovering"),
+            logs.count("recovering from snapshot"),
             sum(replica.crashes for replica in replicas),
             min(_REPLAYED, len(answers)),
         )
@@ -153,13 +153,13 @@ def ravage(broker: Broker, folder: Path, plan: Plan) -> Outcome:
 
 
 def _disturb(broker: Broker, replicas: Sequence[Running], plan: Plan) -> None:
-    """Each happening at a moment of chance: a replica may be starting, recovering, joining, committing or leaving."""
+    """Disturb at random moments: a replica may be starting, recovering, joining, committing or leaving."""
     chance = random.Random(plan.seed)
-    happenings = ["kill"] * plan.kills + ["restart"] * plan.restarts
-    chance.shuffle(happenings)
-    for happening in happenings:
+    disturbances = ["kill"] * plan.kills + ["restart"] * plan.restarts
+    chance.shuffle(disturbances)
+    for disturbance in disturbances:
         time.sleep(chance.uniform(0.0, plan.longest_wait_s))
-        if happening == "kill":
+        if disturbance == "kill":
             replica = chance.choice(replicas)
             _start_again(replicas)
             replica.kill()
@@ -171,9 +171,9 @@ def _disturb(broker: Broker, replicas: Sequence[Running], plan: Plan) -> None:
 
 
 def _start_again(replicas: Sequence[Running]) -> int:
-    """Do what a supervisor does for a process that crashed, and tell for how many; none may end by an error of ours.
+    """Start crashed processes again, as a supervisor does, and return their number; none may end by an error of ours.
 
-    librdkafka (2.16.1) was seen to fall over a partition that nobody leads, as after a broker's restart (SIGSEGV).
+    librdkafka (2.16.1) was seen to crash (SIGSEGV) on a partition without a leader, as after a broker's restart.
     """
     crashed = [each for each in replicas if each.ended() is not None]
     for each in crashed:
@@ -187,11 +187,11 @@ def _start_again(replicas: Sequence[Running]) -> int:
 def _come_to_rest(broker: Broker, clicks: str, replicas: Sequence[Running]) -> None:
     eventually(
         lambda: not _start_again(replicas) and is_all_committed(broker.address, clicks, GROUP),
-        f"all settled: {_told(replicas)}",
-        _SETTLE_S,
+        f"all committed: {_logs_end(replicas)}",
+        _REST_S,
     )
     assert ends(broker.address, clicks) == committed_offsets(broker.address, clicks, GROUP)
-    eventually(lambda: all(replica.is_ready for replica in replicas), f"all ready: {_told(replicas)}", _SETTLE_S)
+    eventually(lambda: all(replica.is_ready for replica in replicas), f"all ready: {_logs_end(replicas)}", _REST_S)
     for replica in replicas:
         status = replica.status
         assert status is not None
@@ -201,7 +201,7 @@ def _come_to_rest(broker: Broker, clicks: str, replicas: Sequence[Running]) -> N
     assert all("Traceback" not in replica.log.read_text() for replica in replicas)
 
 
-def _told(replicas: Sequence[Running]) -> str:
+def _logs_end(replicas: Sequence[Running]) -> str:
     return "\n".join(f"{replica.log}: {replica.said()[-1500:]}" for replica in replicas)
 
 

@@ -1,4 +1,4 @@
-"""A service on a broker in memory that holds clicks: run until something is so."""
+"""A service on a broker in memory that holds clicks, run until a condition is true."""
 
 import threading
 from collections.abc import Callable

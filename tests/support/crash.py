@@ -1,4 +1,4 @@
-"""A service on a broker in memory that is killed at a step of our choice, and started again."""
+"""A service on a broker in memory that is killed at a chosen step, and started again."""
 
 import random
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class Crash(BaseException):
 
 
 class Bomb:
-    """Counts the steps that are announced to it, and raises at the one it is set to."""
+    """Counts the steps of a service, and raises at the one it is set to."""
 
     def __init__(self) -> None:
         self.n = 0
@@ -112,7 +112,7 @@ def broker_with(log: list[tuple[bytes | None, bytes]], partitions: int, bomb: Bo
 
 
 def run_to_the_end(components: ServiceComponents) -> None:
-    """Run until nothing is left to do; a crash leaves everything as it is."""
+    """Run until no work is left; a crash leaves everything as it is."""
     loop = ConsumerLoop(components, lambda: False)
     idle = 0
     while idle < 4:  # a rebalance takes a turn or two
@@ -120,14 +120,14 @@ def run_to_the_end(components: ServiceComponents) -> None:
 
 
 def written(broker: MemoryBroker) -> tuple[list[tuple[bytes, bytes | None]], list[DeadRecord]]:
-    """What readers of committed records see: answers, and dead letters."""
+    """Return what readers of committed records see: answers, and dead letters."""
     answers = [(record.value, record.key) for record in broker.visible("recs")]
     dead = [(record.value, record.key, record.headers, record.tombstone) for record in broker.visible("dead")]
     return answers, dead
 
 
 def origin(record: Record) -> tuple[str, int, int]:
-    """Where a dead letter's record stood."""
+    """Return topic, partition and offset of a dead letter's record."""
     headers = dict(record.headers)
     return (
         headers[f"{HEADERS}topic"].decode(),

@@ -1,4 +1,4 @@
-"""The evaluation once more, plainly: what is asked, what is answered and what it counts, question by question."""
+"""The plain twin of the evaluation: question by question, the answer and its metrics."""
 
 import math
 from collections import Counter
@@ -20,7 +20,7 @@ KEEP_ALL: Final = Limits(retention_ms=None)
 
 
 class Question(NamedTuple):
-    """What one session had, and what it went on to."""
+    """A session's items so far, and its next ones."""
 
     session: str
     before: list[str]

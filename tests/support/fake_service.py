@@ -215,7 +215,7 @@ class FakeService:
     # ---------------------------------------------------------------------------------------------- figures
 
     def stats(self) -> Json:
-        """Return the figures of now. They vary, as those of a shop do."""
+        """Return the present figures. They vary, as those of a shop do."""
         self.tick += 1
         chance, tick = self.chance, self.tick
         wave = 1 + 0.35 * math.sin(tick / 11) + chance.uniform(-0.12, 0.12)

@@ -1,4 +1,4 @@
-"""The installed program as an operator meets it: a process with arguments, pipes, an exit code."""
+"""The installed program as an operator runs it: a process with arguments, pipes and an exit code."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def stream_rec(
 
 
 def summary(stderr: bytes) -> dict[str, str]:
-    """The lines of a run's summary by their names."""
+    """Return the lines of a run's summary by their names."""
     return {line[:15].strip(): line[15:] for line in stderr.decode().splitlines()}
 
 

@@ -1,4 +1,4 @@
-"""A service on a broker as a process: started, looked at, frozen, ended in every way."""
+"""A service on a broker as a process: start, inspect, freeze, and end it in every way."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ class Running:
         self.status_file = folder / "status.json"
         self.argv = [PROGRAM, "run", *map(str, argv), "--status-file", str(self.status_file)]
         self.crashes = 0
-        """For a test that starts it again to count."""
+        """A test that starts it again counts here."""
         self._env = {**os.environ, **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._said_before = 0
@@ -45,31 +45,31 @@ class Running:
         return self
 
     def said(self) -> str:
-        """What it wrote to standard error since its last start."""
+        """Return what it wrote to standard error since its last start."""
         with self.log.open("rb") as log:
             log.seek(self._said_before)
             return log.read().decode(errors="replace")
 
     def says(self, text: str, seconds: float = SECONDS) -> None:
-        """Wait until it has said *text*."""
+        """Wait until it has written *text* to standard error."""
         eventually(lambda: text in self.said() or self.ended() is not None, f"{text!r} in {self.said()}", seconds)
         assert text in self.said()
 
     @property
     def status(self) -> Status | None:
-        """What its status file says, if it is there."""
+        """The content of its status file, if there is one."""
         with contextlib.suppress(SettingsError):
             return read_status(self.status_file)
         return None
 
     @property
     def is_ready(self) -> bool:
-        """Whether it says that it answers."""
+        """Whether its status is ready."""
         return self.status is not None and self.status.is_ready
 
     @property
     def owned(self) -> set[str]:
-        """The partitions that it says are its own."""
+        """The partitions that its status lists as owned."""
         return set() if self.status is None else set(self.status.owned)
 
     @property
@@ -90,11 +90,11 @@ class Running:
             self._process = None
 
     def freeze(self) -> None:
-        """Let it hang."""
+        """Freeze it (SIGSTOP)."""
         self.process.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it go on."""
+        """Let it go on (SIGCONT)."""
         self.process.send_signal(signal.SIGCONT)
 
     def stop(self, within_s: float = SECONDS) -> int:
@@ -107,7 +107,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(folder: Path, *argv: object, env: dict[str, str] | None = None) -> Iterator[Running]:
-    """One that is started, and gone at the end."""
+    """A started service, which is ended with the block."""
     service = Running(folder, *argv, env=env)
     service.start()
     try:

@@ -1,4 +1,4 @@
-"""The whole service on a thread of this process, without the command line and without a program to start."""
+"""The whole service on a thread of this process, without the command line and without a process of its own."""
 
 import contextlib
 import gc
@@ -36,12 +36,12 @@ class Serving:
 
     @property
     def owned(self) -> set[str]:
-        """The partitions that it answers for."""
+        """The partitions that it owns."""
         loop = self.kafka_service.loop
         return set() if loop is None else set(map(str, loop.assignment.owned))
 
 
-def let_go_of_sockets() -> None:
+def collect_sockets() -> None:
     """Collect the sockets that kafka-python drops without closing, so that no later test gets their warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -79,7 +79,7 @@ def serving(address: str, *, config: Any = None, ends_with: Any = None, **flags:
         finally:
             stop.set()
             thread.join(SECONDS)
-            let_go_of_sockets()
+            collect_sockets()
         assert not thread.is_alive()
         if ends_with is None:
             running.fail()

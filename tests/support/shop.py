@@ -1,4 +1,4 @@
-"""A small log, fresh topics for a service on it, and what must come out."""
+"""A small log, fresh topics for a service on it, and the expected answers."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,12 +15,12 @@ from stream_rec.core.events import Event, Request, encode_answer
 from stream_rec.simulator.clickstream import Shape, events
 
 THOROUGH = pytest.mark.chaos
-"""For what differs from another test in the client only, and takes its time: `make chaos` has it."""
+"""A slow case that differs from another one in the client only: `make chaos` runs it."""
 BOTH_IN_TIME = pytest.mark.parametrize("client", ["kafka-python", pytest.param("confluent", marks=THOROUGH)])
 CLIENTS = pytest.mark.parametrize("client", ["kafka-python", "confluent"])
 LOG = list(events(Shape(sessions=60, items=30, structure=0.8, users=20, seed=5)))
 
-# Within a second: written at once to several partitions, what took a day would be late in one and not in another.
+# Within a second: a log of a day, written at once to several partitions, would be late in one and not in another.
 CLOSE = [msgspec.structs.replace(each, timestamp=LOG[0].timestamp + at) for at, each in enumerate(LOG)]
 
 
@@ -29,7 +29,7 @@ def keyed(log: Sequence[Event]) -> list[Sent]:
 
 
 def one_by_one(log: Sequence[Event], topic: str, engine: Engine, first: int = 0) -> list[tuple[bytes, bytes]]:
-    """What *engine* says when it is asked after each event by hand, with the key of its record."""
+    """Return *engine*'s answers, asked by hand after each event, with the key of each record."""
     said = []
     for offset, event in enumerate(log, first):
         engine.apply([event])

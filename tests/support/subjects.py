@@ -1,4 +1,4 @@
-"""The brokers that one suite of contract tests checks alike: in memory, and Kafka with either client."""
+"""The brokers of the contract tests: in memory, and Kafka with either client."""
 
 import contextlib
 import time
@@ -67,7 +67,7 @@ class Subject:
         return member
 
     def close(self) -> None:
-        """Close all that was opened, the last first; errors of what is fenced or away do not matter any more."""
+        """Close all that was opened, the last first; errors of fenced or unreachable parts are ignored."""
         for close in reversed(self._parts):
             with contextlib.suppress(TransportError):
                 close()
@@ -104,7 +104,7 @@ class _Closing:
 
 
 class Revocations:
-    """Remembers which partitions were revoked, and whether they were lost; may do something meanwhile."""
+    """Records which partitions were revoked, and whether they were lost; then calls *meanwhile*."""
 
     def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.calls: list[tuple[frozenset[Partition], bool]] = []

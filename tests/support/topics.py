@@ -1,4 +1,4 @@
-"""Write and read topics with a client of their own, to see what other applications see."""
+"""Write and read topics with a separate client, to see what other applications see."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -33,10 +33,10 @@ class Got(NamedTuple):
     offset: int
 
 
-def eventually(look: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
-    """Return the result of *look* as soon as it is true; fail if that takes too long."""
+def eventually(condition: Callable[[], T], what: str, seconds: float = SECONDS) -> T:
+    """Return the result of *condition* as soon as it is true; fail if that takes too long."""
     until = time.monotonic() + seconds
-    while not (found := look()):
+    while not (found := condition()):
         assert time.monotonic() < until, f"not within {seconds} s: {what}"
         time.sleep(0.05)
     return found
@@ -89,7 +89,7 @@ def committed_offsets(address: str, topic: str, group: str) -> dict[int, int]:
 
 
 def _committed_of(consumer: confluent_kafka.Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
-    """The client does not ask again while the coordinator changes, or starts."""
+    """Ask again while the coordinator changes or starts: the client itself does not."""
     until = time.monotonic() + 30
     while True:
         try:

@@ -1,7 +1,7 @@
 """A real Kafka broker for tests and for `make kafka`.
 
-`open_broker` takes the first of: the address in the environment, Docker, Maven Central's jars with java. Which of
-them was had changes no test; where none can be had, `BrokerMissing` says why of each.
+`open_broker` takes the first of: the address in the environment, Docker, Maven Central's jars with java. Tests
+are the same on each of them; where none is available, `BrokerMissing` gives the reason for each.
 """
 
 from kafka_broker.base import Broker, BrokerError, BrokerMissing, Security

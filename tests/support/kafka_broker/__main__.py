@@ -1,4 +1,4 @@
-"""`make kafka`: the tests' broker for people, in the foreground until Ctrl-C; its data stay for the next time."""
+"""`make kafka`: the tests' broker, in the foreground until Ctrl-C; its data stay for the next start."""
 
 import argparse
 import signal

@@ -1,4 +1,4 @@
-"""What every broker of the tests can do, wherever it comes from."""
+"""The interface of every broker of the tests, however it is started."""
 
 import contextlib
 import random
@@ -19,12 +19,12 @@ READY_S: Final = 90.0
 LOOPBACK: Final = "127.0.0.1"
 
 
-class BrokerMissing(Exception):  # noqa: N818  # nothing went wrong: there is none
-    """No broker can be had here; the message says why."""
+class BrokerMissing(Exception):  # noqa: N818  # not an error: there is none
+    """No broker is available here; the message says why."""
 
 
 class BrokerError(Exception):
-    """A broker that was to be had did not do what it should; the message ends with its log's last lines."""
+    """An available broker failed; the message ends with its log's last lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Broker(ABC):
     """`host:port` of the listener without security."""
     security: Security | None = None
     kind: str
-    """Where it comes from, in words for people."""
+    """How it was started, as text."""
 
     @abstractmethod
     def start(self) -> None:
@@ -81,7 +81,7 @@ class Broker(ABC):
 
     @abstractmethod
     def alive(self) -> bool:
-        """Whether it still runs (as far as can be told from here)."""
+        """Return whether it still runs, as far as this process can see."""
 
     def restart(self) -> None:
         """Stop and start: same address, same data."""

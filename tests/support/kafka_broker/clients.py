@@ -10,7 +10,7 @@ def opened(client: Callable[..., Any], **settings: Any) -> Iterator[Any]:
     """*client* is KafkaConsumer, KafkaProducer or KafkaAdminClient; *settings* are its own.
 
     Their constructors wait for the broker. When that fails they leave a thread and sockets running (3.0.12), which
-    nobody could close: so what owns both is made here, where it is kept.
+    no caller could close. So the owner of both is made here, and kept.
     """
     # Imported late: only tests that ask for a broker should wait for this package.
     from kafka.net.compat import KafkaNetClient  # noqa: PLC0415

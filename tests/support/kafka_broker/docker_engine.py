@@ -78,8 +78,8 @@ class DockerBroker(Broker):
 
     def log_tail(self, lines: int = 30) -> str:
         """The last lines of the container's output."""
-        told: bytes = self._docker().logs(tail=lines)
-        return "The end of its log:\n" + told.decode(errors="replace")
+        output: bytes = self._docker().logs(tail=lines)
+        return "The end of its log:\n" + output.decode(errors="replace")
 
     def _docker(self) -> Any:  # docker-py has no types
         if not self._created:
@@ -93,7 +93,7 @@ def environment() -> dict[str, str]:
 
 
 def probe() -> None:
-    """Raise `BrokerMissing` where no Docker engine answers: testcontainers' own error would come late and long."""
+    """Raise `BrokerMissing` where no Docker engine answers: testcontainers' own error is late and long."""
     try:
         import docker  # noqa: PLC0415  # part of the extra for tests
     except ImportError:
@@ -108,7 +108,7 @@ def probe() -> None:
 
 
 def _ping(docker: Any) -> str:
-    """What went wrong, as text: the error itself would keep the socket."""
+    """Return the error as text: the error itself would keep the socket."""
     try:
         client = docker.from_env(timeout=PROBE_S)
         try:

@@ -1,4 +1,4 @@
-"""A broker that somebody else runs: it can be used, and nothing more."""
+"""A broker that runs elsewhere: tests may use it, and neither start nor stop it."""
 
 from kafka_broker.base import Broker, BrokerError
 
@@ -12,11 +12,11 @@ class ExternalBroker(Broker):
         self.address = address
 
     def start(self) -> None:
-        """It runs already: see that it answers."""
+        """Check that it answers: it runs already."""
         self.wait_until_ready(20)
 
     def stop(self) -> None:
-        """Never: it is not ours."""
+        """Refuse: the broker is not ours."""
         raise BrokerError(f"the broker at {self.address} is not the tests' own, so they do not stop, kill or pause it")
 
     kill = pause = resume = stop
@@ -25,9 +25,9 @@ class ExternalBroker(Broker):
         """Leave it as it is."""
 
     def alive(self) -> bool:
-        """As far as can be told from here."""
+        """Return True: this process cannot see the process of that broker."""
         return True
 
     def log_tail(self, lines: int = 30) -> str:
-        """Its log is elsewhere."""
+        """Return a note: the log is where the broker runs."""
         return f"(its log's last {lines} lines are where it runs)"

@@ -1,4 +1,4 @@
-"""Which broker the tests get. No silent fallback: a choice that is forced and cannot be had is an error."""
+"""The choice of the tests' broker. No silent fallback: a forced choice that is not available is an error."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ CHOICES: Final = ("auto", "env", "docker", "jars", "none")
 
 
 def choice() -> str:
-    """What the environment asks for: one of `CHOICES`."""
+    """Return the choice of the environment: one of `CHOICES`."""
     chosen = os.environ.get(CHOICE_VARIABLE) or "auto"
     if chosen not in CHOICES:
         raise ValueError(f"{CHOICE_VARIABLE} is {chosen!r}; it may be {', '.join(CHOICES)}")
@@ -24,12 +24,12 @@ def choice() -> str:
 
 
 def forced() -> bool:
-    """Whether the absence of a broker is a failure."""
+    """Return whether the absence of a broker is a failure."""
     return choice() not in {"auto", "none"}
 
 
 def open_broker(home: Path, *, own: bool = False, secured: bool = False) -> Broker:
-    """The first broker that can be had here, not yet started; `BrokerMissing`, with every reason, if none can.
+    """Return the first broker that is available here, not yet started; `BrokerMissing`, with every reason, if none is.
 
     *own*: one that may be stopped and killed. *secured*: with listeners for SASL and TLS.
     """

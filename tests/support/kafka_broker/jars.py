@@ -48,13 +48,13 @@ def keytool(java_path: str) -> str:
 
 
 def java_version(java_path: str) -> int:
-    """The major version; 0 where it cannot be told."""
+    """Return the major version; 0 where it is unknown."""
     try:
         done = subprocess.run([java_path, "-version"], capture_output=True, text=True, check=False, timeout=60)
     except OSError:
         return 0
-    told = re.search(r'version "(\d+)', done.stderr)
-    return int(told[1]) if told else 0
+    found = re.search(r'version "(\d+)', done.stderr)
+    return int(found[1]) if found else 0
 
 
 def fetched() -> Path:
@@ -71,7 +71,7 @@ def _fetch(folder: Path) -> None:
     if not mvn:
         raise BrokerMissing(f"there is no mvn here to fetch Kafka's jars with. {NEEDED}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Fetched beside and renamed at the end: a folder with that name is complete, whoever else fetches meanwhile.
+    # Fetched beside and renamed at the end, so a folder with that name is complete, even if two processes fetch.
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         _mvn(mvn, Path(temporary, "jars"))
         try:

@@ -1,4 +1,4 @@
-"""Fixtures that give tests a real broker, and skip, saying why on the last lines, where there is none.
+"""Fixtures that give tests a real broker, or skip, saying why on the last lines.
 
 `broker` is shared by all tests, `secured_broker` too; `own_broker` makes one that the test may end.
 A test that asks for any of them is marked `kafka` by itself.
@@ -43,7 +43,7 @@ class MakeTopic(Protocol):
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The broker that tests share. Nobody ends or freezes it; topics of their own keep tests apart."""
+    """The broker that tests share. No test may end or freeze it; each test has topics of its own."""
     with _started(tmp_path_factory.mktemp("broker")) as shared:
         yield shared
 
@@ -137,6 +137,6 @@ def pytest_terminal_summary(
 
 
 def _reason(longrepr: object) -> str:
-    """What a skip for want of a broker said, else nothing."""
+    """Return the reason of a skip for want of a broker, else an empty text."""
     message = str(longrepr[2]) if isinstance(longrepr, tuple) else ""
     return message.removeprefix("Skipped: ") if NO_BROKER in message else ""

@@ -15,7 +15,7 @@ from kafka_broker.server import LOG4J, Ports, make_certificate, new_secret, prop
 
 HEAP: Final = ("-Xms256m", "-Xmx512m")
 LIGHT: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-"""Halves what a start costs; a broker that is measured goes without, since its code runs slower ever after."""
+"""Halves the time of a start. A measured broker goes without, since its code would run slower afterwards."""
 STOP_S: Final = 20.0
 
 GUARD: Final = 'trap "" INT TERM HUP; read -r _; kill -KILL "$1"'
@@ -97,7 +97,7 @@ class ProcessBroker(Broker):
         self._running().send_signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """End it and remove its data; its log stays for whoever wants to know."""
+        """End it and remove its data; its log stays."""
         self._end()
         shutil.rmtree(self._home / "data", ignore_errors=True)
 
@@ -117,7 +117,7 @@ class ProcessBroker(Broker):
         return self._process
 
     def _end(self) -> None:
-        """End the guard first: it must never meet a number that is another process's by then."""
+        """End the guard first: it must never kill a process id that another process has by then."""
         atexit.unregister(self._end)
         if self._guard is not None:
             self._guard.kill()

@@ -44,7 +44,7 @@ FOR_TESTS: Final = {
     # After SIGKILL the old registration must time out before the new one is taken: 9 s by default.
     "broker.session.timeout.ms": "1500",
     "broker.heartbeat.interval.ms": "250",
-    # What a broker does by the minute, tests see within a second or two.
+    # A broker does these by the minute; tests need them within a second or two.
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
     "log.retention.check.interval.ms": "1000",
     "log.segment.delete.delay.ms": "500",
@@ -102,12 +102,12 @@ def make_certificate(keytool: str, home: Path, secret: str) -> Path:
 
 
 def new_secret() -> str:
-    """A password of the user, and of the key store; made anew for each broker."""
+    """A password of the user, and of the key store; new for each broker."""
     return secrets.token_hex(16)
 
 
 def security_of(ports: Ports, secret: str, ca_file: Path) -> Security:
-    """What a client must know."""
+    """Return what a client needs to connect."""
     return Security(
         sasl=f"{LOOPBACK}:{ports.sasl}",
         tls=f"{LOOPBACK}:{ports.tls}",

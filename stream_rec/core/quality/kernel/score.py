@@ -229,13 +229,13 @@ def score_applied(
         session = sessions[batch.session[i]]["hash"]
         at = _find(pending, session)
         place = np.int64(pending.table[at])
-        if place >= 0 and counted[i]:  # planted bug: others-judged
+        if place >= 0 and counted[i]:  # planted bug: others-scored
             _score(pending, tally, place, items[batch.item[i]]["hash"], np.int64(batch.novel[i]))
         is_asked = False
         for m in range(rows.shape[1]):
             is_asked = is_asked or (counted[i] != 0 and rows[i, m] >= 0)
         if not is_asked:
-            if place >= 0:  # planted bug: judged-by-every-event (3 lines)
+            if place >= 0:  # planted bug: scored-by-every-event (3 lines)
                 _drop(pending, at)
             continue
         place = np.int64(_place_of(pending, session))
