@@ -60,20 +60,22 @@ def print_tables(bench: BenchReport, name: str, found: Report) -> None:
         bench.note(f"{each.name:<18} {behind.value:+.4f}  ({behind.low:+.4f} to {behind.high:+.4f})")
 
 
-def keep(bench: BenchReport, name: str, found: Report) -> None:
+def write_figures(bench: BenchReport, name: str, found: Report) -> None:
     """Write every figure for programs; the main ones with their targets."""
     for each in found.models:
         for metric, estimate in each.metrics.items():
             if metric.split("@")[0].split()[-1] in {"HR", "MRR", "NDCG"}:
-                bench.keep(f"{name}, {found.mode}: {each.name} {metric}", estimate.value, estimate.low, estimate.high)
+                bench.interval(
+                    f"{name}, {found.mode}: {each.name} {metric}", estimate.value, estimate.low, estimate.high
+                )
     if found.mode == "prequential":
         rivals = [each for each in found.models[1:] if not each.is_baseline]
         best = max(rivals, key=_mrr)
         behind = best.behind["MRR@20"]
         bench.note(f"the best other preset is {best.name}")
         what = f"{name}: MRR@20 of `default` less that of the best other preset"
-        bench.keep(what, behind.value, behind.low, behind.high, "> 0")
-        bench.keep(f"{name}: MRR@20 of `default`", _mrr(found.first), None, None, "the best of all presets")
+        bench.interval(what, behind.value, behind.low, behind.high, "> 0")
+        bench.interval(f"{name}: MRR@20 of `default`", _mrr(found.first), None, None, "the best of all presets")
 
 
 def _mrr(found: ModelReport) -> float:
@@ -93,7 +95,7 @@ def main() -> None:
             for plan in (prequential(events), hold_out_since(events, events[int(len(events) * HELD_OUT)].timestamp)):
                 found = evaluated(plan)
                 print_tables(bench, name, found)
-                keep(bench, name, found)
+                write_figures(bench, name, found)
 
 
 if __name__ == "__main__":

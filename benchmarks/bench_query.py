@@ -13,7 +13,7 @@ from stream_rec.core.engine import Engine
 from stream_rec.core.model import PRESETS, changed, model
 
 QUESTION = "how long does an answer take (vmis-knn, m 500, k 100, n 20, last 10)?"
-GOALS = {50: "<= 30", 90: "<= 50", 99: "<= 100"}
+TARGETS = {50: "<= 30", 90: "<= 50", 99: "<= 100"}
 
 
 def kernel_and_growth(bench: Report, sizes: list[int], named: int, n_rounds: int, n: int) -> None:
@@ -33,9 +33,9 @@ def kernel_and_growth(bench: Report, sizes: list[int], named: int, n_rounds: int
         if size == named:
             nothing = np.median([np.median(empty.times([log.n_ordinals] * n)) for _ in range(n_rounds)])
             bench.figure("an empty call (clock, arguments; no answer)", float(nothing), "us")
-            for percent, goal in GOALS.items():
+            for percent, target in TARGETS.items():
                 inside = [float(np.percentile(taken, percent) - nothing) for taken in rounds]
-                bench.figure(f"p{percent} inside the kernel, {size:,} events", inside, "us", goal)
+                bench.figure(f"p{percent} inside the kernel, {size:,} events", inside, "us", target)
     growth = p90[sizes[-1]] / p90[sizes[0]]
     bench.figure(f"p90 at {sizes[-1]:,} events, as a multiple of that at {sizes[0]:,}", growth, "x", "<= 2")
 
@@ -61,7 +61,7 @@ def through_the_engine(bench: Report, n_events: int, n_rounds: int, n: int) -> N
     in_turn(1, asked)
     taken = in_turn(n_rounds, asked)
     bench.part(f"Through Engine.recommend, {n_events:,} events; the same index asked in turn")
-    for percent in GOALS:
+    for percent in TARGETS:
         bench.figure(f"p{percent} of Engine.recommend", percentiles(taken["Engine.recommend"], percent), "us")
     pairs = zip(taken["Engine.recommend"], taken["kernel vmis-knn"], strict=True)
     added = [float(np.median(whole) - np.median(part)) for whole, part in pairs]

@@ -57,8 +57,8 @@ def warm(bench: Report, n_rounds: int) -> None:
     bench.figure("an empty Python program", base, "s")
     empty = sum(base) / len(base)
     for name in list(IMPORTS)[1:]:
-        goal = "<= 0.5" if name == "import stream_rec" else None
-        bench.figure(f"{name}, Python's own start taken off", [each - empty for each in taken[name]], "s", goal)
+        target = "<= 0.5" if name == "import stream_rec" else None
+        bench.figure(f"{name}, Python's own start taken off", [each - empty for each in taken[name]], "s", target)
     bench.figure("stream-rec --help, process and all", taken["stream-rec --help"], "s")
     bench.figure("stream-rec run, from start to first answer, process and all", taken["first answer"], "s", "<= 2")
 

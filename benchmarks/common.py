@@ -108,7 +108,7 @@ class Figure(msgspec.Struct):
     most: float | None = None
 
 
-class Kept(msgspec.Struct):
+class Result(msgspec.Struct):
     """A result, as the file holds it."""
 
     machine: str
@@ -128,7 +128,7 @@ class Report:
         self._out = out
         self._figures: list[Figure] = []
         self._lines: list[str] = []
-        self._kept = Kept(
+        self._result = Result(
             machine=machine(),
             python=platform.python_version(),
             versions=versions(),
@@ -137,9 +137,9 @@ class Report:
             figures=self._figures,
         )
         self._say(f"{name}: {question}")
-        self._say(f"{self._kept.machine}; Python {self._kept.python}")
-        self._say(", ".join(f"{library} {version}" for library, version in self._kept.versions.items()))
-        self._say(f"commit {self._kept.commit}, {self._kept.date}{', small' if small else ''}")
+        self._say(f"{self._result.machine}; Python {self._result.python}")
+        self._say(", ".join(f"{library} {version}" for library, version in self._result.versions.items()))
+        self._say(f"commit {self._result.commit}, {self._result.date}{', small' if small else ''}")
 
     def part(self, title: str) -> None:
         """Begin a part of the result."""
@@ -159,14 +159,14 @@ class Report:
         spread = (
             f"   (min {show(min(rounds))}, max {show(max(rounds))}; {len(rounds)} rounds)" if len(rounds) > 1 else ""
         )
-        goal = "" if target is None else f"   target {target}"
-        self._say(f"  {what:<58}{show(middle):>12} {unit}{goal}{spread}")
+        bound = "" if target is None else f"   target {target}"
+        self._say(f"  {what:<58}{show(middle):>12} {unit}{bound}{spread}")
         return middle
 
-    def keep(
+    def interval(
         self, what: str, value: float | None, least: float | None, most: float | None, target: str | None = None
     ) -> None:
-        """Keep a figure with its interval for programs; a table shows it to people."""
+        """Add a figure with its interval to the JSON only; a printed table shows it."""
         if value is not None:
             self._figures.append(Figure(what, value, "", target, least, most))
 
@@ -178,7 +178,7 @@ class Report:
             return
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{self.name}.txt").write_text("\n".join(self._lines) + "\n", encoding="utf-8")
-        kept = msgspec.json.format(msgspec.json.encode(self._kept), indent=1)
+        kept = msgspec.json.format(msgspec.json.encode(self._result), indent=1)
         (folder / f"{self.name}.json").write_bytes(kept + b"\n")
 
     def _say(self, line: str) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
-from common import RESULTS, TREE, Kept, commit, machine, show, versions
+from common import RESULTS, TREE, Result, commit, machine, show, versions
 
 QUESTION: Final = "is this tree as fast as another revision?"
 REVISION: Final = "4a87400"
@@ -67,7 +67,7 @@ def worktree(revision: str) -> Iterator[Path]:
             subprocess.run([*git, "remove", "--force", str(root)], check=True)
 
 
-def measure(root: Path, name: str, *, small: bool) -> Kept:
+def measure(root: Path, name: str, *, small: bool) -> Result:
     """Run the benchmark *name* of the build at *root*; return what it keeps."""
     script = root / "benchmarks" / f"bench_{name}.py"
     environ = {**os.environ, "PYTHONPATH": str(root)}
@@ -75,10 +75,10 @@ def measure(root: Path, name: str, *, small: bool) -> Kept:
         command = [sys.executable, str(script), "--out", out, *(["--small"] if small else [])]
         subprocess.run(command, cwd=root, env=environ, stdout=subprocess.DEVNULL, check=True)
         (kept,) = Path(out).glob("*.json")
-        return msgspec.json.decode(kept.read_bytes(), type=Kept)
+        return msgspec.json.decode(kept.read_bytes(), type=Result)
 
 
-def figures(kept: Kept) -> Figures:
+def figures(kept: Result) -> Figures:
     """Return the measured values by name and unit."""
     found: Figures = {}
     seen: Counter[str] = Counter()
@@ -131,7 +131,7 @@ def compare(root: Path, name: str, rounds: int, *, small: bool) -> Iterator[str]
     """Let both builds take turns at one benchmark, and yield the lines of its table."""
     for build in (root, TREE):
         measure(build, name, small=True)
-    kept: dict[Path, list[Kept]] = {root: [], TREE: []}
+    kept: dict[Path, list[Result]] = {root: [], TREE: []}
     for number in range(rounds):
         for build, results in kept.items():
             results.append(measure(build, name, small=small))

@@ -1,6 +1,6 @@
 """The logs that benchmarks feed: as columns, as events, as lines; and an index fed with bare numbers.
 
-The shape is that of the goals: sessions of five events on average, 100,000 items, Zipf 1.2, a million sessions in 30
+The shape is that of the targets: sessions of five events on average, 100,000 items, Zipf 1.2, a million sessions in 30
 days. A shorter log is the beginning of the same density, not a thinner one.
 """
 
@@ -63,7 +63,7 @@ def _timed_apply(engine: Engine, events: list[Event]) -> float:
 
 
 class BareIndex:
-    """The index without ids: what the kernels do, and nothing else."""
+    """The index without ids: only the work of the kernels."""
 
     def __init__(self, clicks: Clicks, limits: Limits = KEEP_ALL) -> None:
         rng = np.random.default_rng(7)

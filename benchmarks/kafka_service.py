@@ -138,7 +138,7 @@ class Visitors:
             first = self._consumer.poll(0.05)
             if first is None:
                 continue
-            # Asked for many at once it would wait until it has them.
+            # A call for many messages would wait until it has them all.
             messages = [first, *self._consumer.consume(999, 0)]
             now = time.perf_counter()
             self._seen += [(now, message.value() or b"") for message in messages if message.error() is None]

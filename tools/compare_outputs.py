@@ -8,7 +8,8 @@ worktree in a temporary folder, removed at the end. `--before DIR` keeps the rev
 already, they are not made again.
 
 Not compared: outputs that need a broker, and the screens of `demo`. online-retail is read whole with the default
-preset, and its first 100,000 lines with the others. `--quick` cuts all logs; it still compiles the kernels of both builds.
+preset, and its first 100,000 lines with the others. `--quick` cuts all logs; the kernels of both builds are still
+compiled.
 """
 
 import argparse
@@ -106,14 +107,14 @@ class Side:
             sys.exit(f"{self.build.name}: stream-rec {' '.join(map(str, argv))} failed:\n{done.stderr}")
         return done
 
-    def keep(self, what: str, name: str, output: str) -> None:
-        """Keep an output that is in memory."""
+    def write(self, what: str, name: str, output: str) -> None:
+        """Write an output that is in memory."""
         folder = self._out / what
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(output, encoding="utf-8")
 
-    def keep_file(self, what: str, name: str, made: str) -> None:
-        """Keep an output that is a file, packed, which may be large. It leaves the scratch folder."""
+    def move(self, what: str, name: str, made: str) -> None:
+        """Move an output from the scratch folder, packed, since it may be large."""
         folder = self._out / what
         folder.mkdir(parents=True, exist_ok=True)
         source = self.work / made
@@ -183,11 +184,11 @@ def _unpacked(path: Path) -> list[str]:
 
 def names(side: Side) -> None:
     """Public names, settings and metrics, as the build itself lists them; and the options of each command."""
-    side.keep("public names", "names.public", side.build.inside(side.work, "public"))
-    side.keep("settings", "page.settingspage", side.build.inside(side.work, "settings"))
-    side.keep("metrics reference", "page.metricspage", side.build.inside(side.work, "metrics"))
+    side.write("public names", "names.public", side.build.inside(side.work, "public"))
+    side.write("settings", "page.settingspage", side.build.inside(side.work, "settings"))
+    side.write("metrics reference", "page.metricspage", side.build.inside(side.work, "metrics"))
     for command in ("", "run", "check", "evaluate", "tune", "status", "warm-up", "demo", "simulate", "snapshot"):
-        side.keep("help", f"{command or 'stream-rec'}.help", side.run(*command.split(), "--help").stdout)
+        side.write("help", f"{command or 'stream-rec'}.help", side.run(*command.split(), "--help").stdout)
 
 
 def runs(side: Side) -> None:
@@ -201,9 +202,9 @@ def runs(side: Side) -> None:
 def _one_run(side: Side, what: str, log: Log, *argv: object) -> None:
     out = ("--recommendations", "answers.jsonl", "--dead-letters", "dead.jsonl", "--output-mode", "overwrite")
     done = side.run("run", "--events", log.path.name, "--format", log.format, *out, *argv)
-    side.keep(what, "summary.report", done.stderr)
-    side.keep_file(what, "answers.jsonl", "answers.jsonl")
-    side.keep_file(what, "dead_letters.deadletters", "dead.jsonl")
+    side.write(what, "summary.report", done.stderr)
+    side.move(what, "answers.jsonl", "answers.jsonl")
+    side.move(what, "dead_letters.deadletters", "dead.jsonl")
 
 
 REQUESTS: Final = (
@@ -255,8 +256,8 @@ def features(side: Side) -> None:
     """A simulated log with every fault, read with every feature at once; cut by users; checked; tuned."""
     what = "simulate with faults"
     side.run("simulate", *FAULTS, "--out", "clicks.jsonl", "--truth", "truth.jsonl")
-    side.keep(what, "truth.jsonl", (side.work / "truth.jsonl").read_text())
-    side.keep(what, "clicks.jsonl", (side.work / "clicks.jsonl").read_text(errors="backslashreplace"))
+    side.write(what, "truth.jsonl", (side.work / "truth.jsonl").read_text())
+    side.write(what, "clicks.jsonl", (side.work / "clicks.jsonl").read_text(errors="backslashreplace"))
     items = [{"id": f"i{n}", "category": f"c{n % 7}", "price": n % 101, "available": n % 13 != 0} for n in range(200)]
     for name, rows in (("requests.jsonl", REQUESTS), ("catalogue.jsonl", items)):
         (side.work / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -265,10 +266,10 @@ def features(side: Side) -> None:
     _one_run(side, "run with every feature", clicks, "--config", "all.toml")
     _one_run(side, "run cut by users", clicks, "--session-gap", "30m", "--n", "5", "--preset", "wsknn")
     checked = side.run("check", "--events", "clicks.jsonl", "--max-future", "none")  # examples would show the time
-    side.keep("check", "check.report", checked.stdout)
+    side.write("check", "check.report", checked.stdout)
     tuning = ("--trials", 3, "--most-questions", 200, "--threads", 1)
     side.run("tune", "--events", "fair.jsonl", "--out", "tuned.toml", *tuning)
-    side.keep("tune", "tuned.toml", (side.work / "tuned.toml").read_text())
+    side.write("tune", "tuned.toml", (side.work / "tuned.toml").read_text())
 
 
 def evaluations(side: Side) -> None:
@@ -281,7 +282,7 @@ def evaluations(side: Side) -> None:
     }
     for name, argv in asked.items():
         side.run("evaluate", *argv, *shared)
-        side.keep("evaluate serenade-toy", f"{name}.evaluation", (side.work / "figures.json").read_text())
+        side.write("evaluate serenade-toy", f"{name}.evaluation", (side.work / "figures.json").read_text())
 
 
 MISUSES: Final[tuple[tuple[str, ...], ...]] = (
@@ -324,18 +325,18 @@ def _misused(side: Side, name: str, argv: Sequence[str], environ: dict[str, str]
     done = side.build.stream_rec(side.work, *argv, **environ)
     result = {"argv": [*argv], "code": done.returncode}
     result |= {"stdout": done.stdout.splitlines(), "stderr": done.stderr.splitlines()}
-    side.keep("exit codes", name, json.dumps(result))
+    side.write("exit codes", name, json.dumps(result))
 
 
 def snapshots(side: Side) -> None:
     """Snapshots of an engine and of a recommender: their bytes, the commands' outputs, and answers after a load."""
     folder = side.folder("snapshots")
     side.build.inside(folder, "save", folder, side.work / "fair.jsonl")
-    side.keep("snapshots", "answers.jsonl", side.build.inside(folder, "load", folder))
+    side.write("snapshots", "answers.jsonl", side.build.inside(folder, "load", folder))
     for name in ("engine.srs", "recommender.srs"):
         header = side.build.stream_rec(folder, "snapshot", "inspect", "--json", name)
         valid = side.build.stream_rec(folder, "snapshot", "verify", name)
-        side.keep("snapshots", f"{name}.jsonl", f"{header.stdout}{header.returncode} {valid.returncode}")
+        side.write("snapshots", f"{name}.jsonl", f"{header.stdout}{header.returncode} {valid.returncode}")
 
 
 def fair_log(side: Side) -> None:
@@ -373,13 +374,13 @@ def service(side: Side) -> None:
     log = side.logs["serenade-toy served"]
     session, item, _ = log.path.read_text().splitlines()[-1].split("\t")
     with serving(side, "--events", log.path.name, "--format", log.format) as call:
-        side.keep("http: openapi.json", "document.openapi", json.dumps(call("GET", "/openapi.json")["body"]))
+        side.write("http: openapi.json", "document.openapi", json.dumps(call("GET", "/openapi.json")["body"]))
         replies = []
         for method, path, body in CALLS:
             asked = json.dumps([path, body]).replace("{session}", session).replace("{item}", item)
             replies.append(json.dumps(call(method, *json.loads(asked))))
-        side.keep("http: replies", "all.replies", "\n".join(replies))
-        side.keep("http: metrics", "metrics.metrics", str(call("GET", "/metrics")["body"]))
+        side.write("http: replies", "all.replies", "\n".join(replies))
+        side.write("http: metrics", "metrics.metrics", str(call("GET", "/metrics")["body"]))
 
 
 Call = Callable[..., dict[str, Any]]
@@ -547,7 +548,7 @@ def outputs(given: argparse.Namespace, scratch: Path, kept: Path) -> Path:
             for done in [pool.submit(make, side) for side in (before, after)]:
                 done.result()
         mark.write_text(json.dumps(wanted))
-    after.keep("snapshots", "loaded from before.jsonl", after.build.inside(after.work, "load", kept / "snapshots"))
+    after.write("snapshots", "loaded from before.jsonl", after.build.inside(after.work, "load", kept / "snapshots"))
     shutil.copyfile(kept / "snapshots" / "answers.jsonl", kept / "snapshots" / "loaded from before.jsonl")
     return scratch / "after"
 

@@ -50,10 +50,10 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         address = given.address or stack.enter_context(sample_service())
         browser = stack.enter_context(chromium(program))
-        take(browser, address, given.seconds)
+        take_pictures(browser, address, given.seconds)
 
 
-def take(browser: Browser, address: str, seconds: int) -> None:
+def take_pictures(browser: Browser, address: str, seconds: int) -> None:
     """Each picture shows one view."""
     with (
         new_page(browser) as (page, _),
@@ -63,29 +63,29 @@ def take(browser: Browser, address: str, seconds: int) -> None:
         for each in (page, phone, dark):
             each.goto(address)
         page.wait_for_timeout(seconds * 1000)
-        keep(page, "live", 1240)
-        keep(phone, "phone", 1100)
+        save(page, "live", 1240)
+        save(phone, "phone", 1100)
         dark.goto(f"{address}/#/quality")
         dark.wait_for_timeout(2000)
-        keep(dark, "quality", 1000)
+        save(dark, "quality", 1000)
 
         page.goto(f"{address}/#/visitors")
         page.locator("#recent a").nth(2).click()
         page.locator("#visitor .ask-why").first.click()
         page.wait_for_timeout(2500)
-        keep(page, "why", 1000)
+        save(page, "why", 1000)
 
         page.goto(f"{address}/#/try")
         for place in (2, 5):
             page.locator("#picks button").nth(place).click()
             page.wait_for_timeout(700)
         page.locator("h1:visible").hover()
-        keep(page, "try", 900)
+        save(page, "try", 900)
         page.get_by_role("button", name="Forget me").click()
         expect(page.locator("#trail")).to_contain_text("Nothing yet")
 
 
-def keep(page: Page, name: str, height: int) -> None:
+def save(page: Page, name: str, height: int) -> None:
     """Write the view at that height, in few colours, which are enough for a page."""
     size = page.viewport_size
     assert size is not None

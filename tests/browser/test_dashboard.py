@@ -41,7 +41,7 @@ def test_the_live_view_shows_figures_with_units(page: Page, address: str, servic
 
 
 def test_the_live_view_has_the_main_figure_of_quality(page: Page, address: str) -> None:
-    """In words, with the number of checked lists, and a link to the quality view."""
+    """The live view states it in words, with the number of checked lists and a link to the quality view."""
     page.goto(address)
     headline = page.locator(".headline")
     expect(headline).to_contain_text(
@@ -93,7 +93,7 @@ def test_a_visit_is_opened_by_a_click_and_explained(page: Page, address: str, se
 
 
 def test_a_visit_is_opened_by_typing_its_id(page: Page, address: str, service: FakeService) -> None:
-    """Whatever characters the id has."""
+    """An id may have any characters."""
     odd = "a/b?c=d#e%20 ü"
     service.sessions[odd] = [{"item_id": "22086", "timestamp": service.watermark, "type": "cart"}]
     page.goto(f"{address}/#/visitors")
@@ -106,7 +106,7 @@ def test_a_visit_is_opened_by_typing_its_id(page: Page, address: str, service: F
 
 
 def test_an_unknown_visit_is_said_to_be_unknown(page: Page, address: str) -> None:
-    """And the recommendations of a new visitor are shown: fallbacks, with their explanation in words."""
+    """The view shows a new visitor's recommendations: fallbacks, with their explanation in words."""
     page.goto(f"{address}/#/visitors/unknown")
     expect(page.locator("#visitor .notice")).to_contain_text("No visit with this id is remembered")
     expect(page.locator("#visitor .recs .tag").first).to_have_text("popular now")
@@ -120,13 +120,13 @@ def test_a_shown_visit_follows_its_events(page: Page, address: str, service: Fak
     page.goto(f"{address}/#/visitors/{session}")
     page.locator("#visitor .ask-why").first.click()
     page.locator("#visitor").hover()
-    service.take({"session_id": session, "item_id": "23084", "timestamp": service.watermark + 1})
+    service.apply({"session_id": session, "item_id": "23084", "timestamp": service.watermark + 1})
     expect(page.locator("#visitor .trail li").first).to_contain_text("RABBIT NIGHT LIGHT")
     expect(page.locator("#visitor .recs")).to_contain_text("RABBIT NIGHT LIGHT")
 
 
 def test_opening_an_item_changes_the_recommendations(page: Page, address: str, service: FakeService) -> None:
-    """At once, in a session of the tab's own; the event has no timestamp, so the service adds its own."""
+    """They change at once, in the tab's own session; the service adds the event's timestamp."""
     page.goto(f"{address}/#/try")
     suggestions = page.locator("#suggestions .recs li")
     expect(suggestions.first).to_contain_text("popular now")
@@ -228,7 +228,7 @@ def test_a_lost_connection_is_shown_and_restored(page: Page, service: FakeServic
 
 
 def test_waits_between_tries_grow(page: Page, address: str, service: FakeService) -> None:
-    """1, 2, 4 seconds and so on, within a fifth."""
+    """The waits are 1, 2, 4 seconds and so on, within a fifth."""
     service.stream_is_down = True
     page.goto(address)
     waits = page.evaluate("""async () => {
@@ -379,7 +379,7 @@ def test_it_can_be_used_without_a_mouse(page: Page, address: str) -> None:
 
 
 def test_figures_are_not_read_out(page: Page, address: str) -> None:
-    """They change each second; live regions for screen readers do not."""
+    """Figures change each second; live regions for screen readers do not."""
     page.goto(address)
     expect(page.locator("#state-text")).to_have_text("Ready")
     page.evaluate("""() => {
@@ -396,7 +396,7 @@ def test_figures_are_not_read_out(page: Page, address: str) -> None:
 
 
 def test_items_are_found_by_title(page: Page, address: str) -> None:
-    """They have a list of what goes with them, and a link to a visit that begins with them."""
+    """A found item has a list of matching items, and a link to a visit that begins with it."""
     page.goto(f"{address}/#/items")
     page.get_by_label("Search by title or id").last.fill("hot water")
     expect(page.locator("#found li").first).to_contain_text("HOT WATER")
@@ -429,7 +429,7 @@ def test_items_are_found_by_title(page: Page, address: str) -> None:
     ],
 )
 def test_numbers_are_formatted(page: Page, address: str, call: str, expected: object) -> None:
-    """With units, in few characters."""
+    """Numbers have units and few characters."""
     page.goto(f"{address}/static/icon.svg")
     name = call.split("(", maxsplit=1)[0]
     assert expected == page.evaluate(

@@ -65,7 +65,7 @@ def address(shop_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_every_view_has_content(page: Page, address: str) -> None:
-    """With enough contrast, names for all controls, and no more width than the window."""
+    """Every view has enough contrast, names for all controls, and fits the window."""
     for view in VIEWS:
         open_view(page, address, view)
         assert [] == poor_contrasts(page), view
@@ -75,7 +75,7 @@ def test_every_view_has_content(page: Page, address: str) -> None:
 
 
 def test_a_visit_is_opened_with_its_recommendations(page: Page, address: str) -> None:
-    """From the list of the newest visits to events, recommendations and an explanation."""
+    """A click in the list of the newest visits opens events, recommendations and an explanation."""
     page.goto(f"{address}/#/visitors")
     page.locator("#recent a").nth(1).click()
     expect(page.locator("#visitor .trail li")).not_to_have_count(0)
@@ -108,7 +108,7 @@ def test_a_visit_of_the_tab_changes_and_is_forgotten(page: Page, address: str) -
 
 
 def test_a_service_with_keys_asks_for_one(page: Page, shop_log: Path, tmp_path: Path) -> None:
-    """And explains what the key does not allow."""
+    """The page asks for a key, and explains what the key does not allow."""
     keys = tmp_path / "keys.txt"
     keys.write_text(f"looker:read:{KEY}\n")
     with served(tmp_path, "--events", shop_log, "--http-keys-file", keys) as address:
@@ -148,7 +148,7 @@ def shop(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_shop_recommends(page: Page, shop: str) -> None:
-    """Items that go with matcha, then those that go with the next product; events of the basket are sent too."""
+    """The shop shows items that go with matcha, then with the next product, and sends events of the basket too."""
     page.goto(shop)
     expect(page.locator("#all li")).to_have_count(30)
     page.locator("#all a", has_text="Matcha, ground by stone").click()

@@ -1,4 +1,4 @@
-"""The sentences of `transport.broker`, checked on each of the three brokers."""
+"""The contract of `transport.broker`, checked on each of the three brokers."""
 
 import threading
 import time
@@ -158,7 +158,7 @@ def test_reading_begins_at_the_offset(subject: Subject) -> None:
 
 
 def test_a_new_assignment_drops_what_was_fetched(subject: Subject) -> None:
-    """After it, only its partitions are read, from its offsets on."""
+    """After a new assignment only its partitions are read, from its offsets on."""
     first, second = subject.topic(), subject.topic()
     subject.fill(first, *(b"%d" % i for i in range(50)))
     subject.fill(second, b"x", b"y")
@@ -176,12 +176,12 @@ def test_a_poll_returns_no_more_than_its_limit(subject: Subject) -> None:
     reader, _ = reader_of(subject, topic)
     values: list[bytes] = []
 
-    def take() -> None:
+    def poll() -> None:
         polled = [record.value for batch in reader.poll(7, 0.2).values() for record in batch]
         assert len(polled) <= 7
         values.extend(polled)
 
-    until(lambda: len(values) >= 30, take)
+    until(lambda: len(values) >= 30, poll)
     assert [b"%d" % i for i in range(30)] == values
 
 
@@ -444,8 +444,8 @@ def test_two_members_share(subject: Subject) -> None:
     assert first.generation > generation
 
 
-def test_one_that_leaves_makes_room_at_once(subject: Subject) -> None:
-    """Its partitions go to the others without waiting for any timeout."""
+def test_the_others_get_a_leaving_members_partitions_at_once(subject: Subject) -> None:
+    """The others get its partitions without waiting for any timeout."""
     topic, group = subject.topic(4), fresh("group")
     first, second = subject.joined(group, topic), subject.joined(group, topic)
     until(lambda: len(first.owned) == len(second.owned) == 2, first.poll, second.poll)
@@ -514,7 +514,7 @@ def test_an_aborted_transaction_without_a_member_leaves_nothing(subject: Subject
 
 
 def test_group_offsets_do_not_wait_for_a_transaction(subject: Subject) -> None:
-    """They are those from before an open transaction, and after its end those that it committed."""
+    """During an open transaction they are the earlier ones, and after its end those that it committed."""
     topic = subject.topic(partitions=2)
     group, at = fresh("group"), Partition(topic, 0)
     member = subject.joined(group, topic)

@@ -65,7 +65,7 @@ def _refusal(reply: Any) -> tuple[int, str]:
 
 
 class TestRecommendations:
-    """Recommendations."""
+    """The paths that recommend."""
 
     def test_for_a_session(self, shop: Client) -> None:
         """The items are those of an engine, and the answer states the events it is based on."""
@@ -110,7 +110,7 @@ class TestRecommendations:
         assert 2 == found["items"][0]["sessions"]
 
     def test_similar(self, shop: Client) -> None:
-        """As for a request for this item alone."""
+        """Similar items are those of a request for this item alone."""
         assert expected(items=["x"], n=2) == shop.get("/v1/items/x/similar?n=2")["items"]
 
     def test_an_event_and_its_answer(self, shop: Client) -> None:
@@ -173,7 +173,7 @@ class TestEvents:
         assert 0 == running.served.status().counts.n_read
 
     def test_calls_over_a_limit_are_refused(self, running: Running) -> None:
-        """Limits of number and of bytes."""
+        """Calls have a limit of events and one of bytes."""
         many = [{"session_id": "a", "item_id": "i"}] * 1001
         assert (413, "too_many") == _refusal(running.client("POST", "/v1/events", many))
         assert (413, "too_many") == _refusal(
@@ -250,22 +250,22 @@ class TestEvents:
 
 
 class TestReading:
-    """Sessions and items."""
+    """The paths that show sessions and items."""
 
     def test_sessions(self, shop: Client) -> None:
-        """Newest first, each with its last items."""
+        """Sessions come newest first, each with its last items."""
         found = shop.get("/v1/sessions?limit=2")["sessions"]
         assert [("s3", 2, ["x", "y"]), ("s2", 3, ["a", "b", "d"])] == [
             (each["session_id"], each["n_events"], each["items"]) for each in found
         ]
 
     def test_a_session(self, shop: Client) -> None:
-        """All its events, oldest first; a session that is not retained is not found."""
+        """A session has all its events, oldest first; one that is not retained is not found."""
         assert ["a", "b", "c"] == [each["item_id"] for each in shop.get("/v1/sessions/s0")["events"]]
         assert (404, "not_found") == _refusal(shop("GET", "/v1/sessions/unknown"))
 
     def test_items(self, shop: Client) -> None:
-        """By a part of the id; or the popular ones."""
+        """Items are found by a part of the id; without one, the popular items are listed."""
         assert [{"item_id": "a", "sessions": 3}] == shop.get("/v1/items?q=A")["items"]
         assert {"a", "b"} == {each["item_id"] for each in shop.get("/v1/items?limit=2")["items"]}
         assert {"item_id": "y", "sessions": 1} == shop.get("/v1/items/y")
@@ -296,7 +296,7 @@ class TestForgetting:
         assert {"a": 2} == {each["item_id"]: each["sessions"] for each in shop.get("/v1/items?q=a")["items"]}
 
     def test_a_user(self, running: Running) -> None:
-        """All sessions with an event of the user."""
+        """Forgetting a user erases all sessions with an event of the user."""
         events = [
             {"session_id": f"s{n}", "item_id": "i", "timestamp": NOW, "user_id": user} for n, user in enumerate("uuv")
         ]
@@ -335,7 +335,7 @@ class TestOperations:
         assert "ready" == found["state"]
 
     def test_the_stream(self, running: Running) -> None:
-        """The same figures, once a second, as server-sent events."""
+        """The stream sends the same figures once a second, as server-sent events."""
         with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
             connection.sendall(b"GET /v1/stream HTTP/1.1\r\nhost: localhost\r\n\r\n")
             got = b""
@@ -406,7 +406,7 @@ def test_answers_are_those_of_the_offset_that_they_state(running: Running) -> No
 
 
 def test_a_connection_with_an_endless_head_is_closed(running: Running) -> None:
-    """It must not fill the memory; a long body may."""
+    """An endless head must not fill the memory; a long body is allowed."""
     with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
         connection.sendall(b"GET /v1/stats HTTP/1.1\r\nhost: 127.0.0.1\r\nx: ")
         with contextlib.suppress(ConnectionError):
@@ -428,7 +428,7 @@ def impatient() -> Iterator[Running]:
 
 
 def test_a_connection_whose_body_arrives_too_slowly_is_closed(impatient: Running) -> None:
-    """Even if bytes arrive steadily: otherwise it would be held for ever."""
+    """Even if bytes arrive steadily: otherwise the connection would stay open for ever."""
     head = b"POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n"
     with socket.create_connection(("127.0.0.1", impatient.server.port), timeout=10) as connection:
         connection.sendall(head)

@@ -1,4 +1,4 @@
-"""What only a real Kafka shows: codecs, keys, memberships that expire, brokers that go away and come back."""
+"""The clients on a real Kafka: codecs, keys, memberships that expire, brokers that go away and come back."""
 
 import contextlib
 import gc
@@ -35,7 +35,7 @@ CODECS = ("gzip", "snappy", "lz4", "zstd")
 
 @pytest.fixture(autouse=True)
 def dropped_sockets() -> Iterator[None]:
-    """Close them here, and not in the next module's tests."""
+    """Close dropped sockets here, and not in the next module's tests."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -96,7 +96,7 @@ def test_a_key_has_its_partition_with_every_client(broker: TestBroker, topic: An
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Where Java's client puts *key*; librdkafka's own murmur2 is the third opinion."""
+    """Return Java's partition of *key*; librdkafka's own murmur2 is a third implementation."""
     number: int = confluent_kafka.murmur2(key, partitions)
     return number
 
@@ -114,7 +114,7 @@ def test_a_topics_own_limit_is_known_before_sending(subject: Subject, topic: Any
 
 
 def test_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
-    """Where only the broker can know, since it is compressed, the error is the same, and the writer goes on."""
+    """Only the broker knows the size of compressed records: the error is the same, and the writer goes on."""
     small = topic(config={"max.message.bytes": "2000"})
     writer = subject.open(compression_type="gzip").writer(fresh("writer"))
     writer.begin()
@@ -174,7 +174,7 @@ def test_a_topic_whose_limit_is_lowered(subject: Subject, broker: TestBroker, to
 
 
 def test_the_index_of_what_the_broker_finds_too_large(subject: Subject, topic: Any) -> None:
-    """Among others that it would accept, in the same batch."""
+    """The error names the record among others of the batch that the broker would accept."""
     small = topic(config={"max.message.bytes": "2000"})
     writer = subject.open(compression_type="gzip").writer(fresh("writer"))
     records = [ProducerRecord(small, value, b"k") for value in (b"a", b"b", random_bytes(5000), b"c")]
@@ -191,7 +191,7 @@ def test_the_index_of_what_the_broker_finds_too_large(subject: Subject, topic: A
 
 
 def random_bytes(n: int) -> bytes:
-    """Bytes that no codec makes smaller."""
+    """Return bytes that no codec makes smaller."""
     import random  # noqa: PLC0415 (here only)
 
     return random.Random(1).randbytes(n)
@@ -313,7 +313,7 @@ def test_a_static_member_keeps_its_partitions(subject: Subject) -> None:
 
 
 def test_a_second_member_of_the_same_name_fences_the_first(subject: Subject) -> None:
-    """Two processes of one name cannot both be right: the older one stops."""
+    """Of two processes with one name only one may go on: the older one stops."""
     topic, group = subject.topic(2), fresh("group")
     first = subject.joined(group, topic, instance="a")
     until(lambda: first.owned, first.poll)
@@ -350,7 +350,7 @@ def test_a_transaction_that_takes_too_long(subject: Subject) -> None:
 
 
 def test_a_producer_discarded_amid_a_batch_leaves_nothing(own_broker: MakeBroker) -> None:
-    """kafka-python's own `close` gives up where records are still to be written, and its thread goes on with them."""
+    """A failed writer ends its producer's thread, which kafka-python's own `close` leaves writing the rest."""
     broker = own_broker()
     made = subjects.kafka("kafka-python", broker)
     topic = made.topic()
@@ -374,7 +374,7 @@ def test_a_producer_discarded_amid_a_batch_leaves_nothing(own_broker: MakeBroker
 
 
 def is_a_sender(thread: threading.Thread) -> bool:
-    """Whether a producer of kafka-python writes on it."""
+    """Return whether it is the thread of a kafka-python producer."""
     from kafka.producer.sender import Sender  # noqa: PLC0415 (here only)
 
     return isinstance(thread, Sender)
@@ -382,7 +382,7 @@ def is_a_sender(thread: threading.Thread) -> bool:
 
 @pytest.mark.slow
 def test_a_start_that_was_given_up_fences_no_other_writer(client: KafkaClient, own_broker: MakeBroker) -> None:
-    """Not even where its errors are kept (by a log for example), and with them their frames."""
+    """That holds also if a log keeps its errors, and with them their frames."""
     broker = own_broker()
     made = subjects.kafka(client, broker)
     topic, name = made.topic(), fresh("writer")
@@ -428,7 +428,7 @@ def test_a_start_that_was_given_up_fences_no_other_writer(client: KafkaClient, o
 
 
 def test_no_broker_at_the_address(client: KafkaClient) -> None:
-    """It is a retriable error, and it comes within seconds."""
+    """The error is retriable, and is raised within seconds."""
     began = time.monotonic()
     with pytest.raises(TransportError, match=r"127\.0\.0\.1:1\b") as caught:
         open_broker("kafka://127.0.0.1:1", client=client, config={})
@@ -494,17 +494,17 @@ def test_a_broker_that_comes_back(client: KafkaClient, own_broker: MakeBroker) -
     until(publish, lambda: patiently(member.poll), seconds=90)
     records: list[bytes] = []
 
-    def take() -> None:
+    def read_records() -> None:
         records.extend(record.value for batch in reader.poll(10, 0.1).values() for record in batch)
 
-    until(lambda: records, lambda: patiently(take))
+    until(lambda: records, lambda: patiently(read_records))
     assert [b"after"] == records
     assert {partition: 1} == member.committed([partition])
     made.close()
 
 
 def patiently(call: Any) -> None:
-    """Do it, and ignore errors of the transport."""
+    """Call *call*, and ignore errors of the transport."""
     with contextlib.suppress(TransportError):
         call()
 
@@ -526,7 +526,7 @@ def test_bounds_keep_their_timeout_where_no_broker_answers(client: KafkaClient, 
 
 
 def test_a_topic_deleted_while_it_is_read(subject: Subject, broker: TestBroker) -> None:
-    """It is an error that is not retriable."""
+    """A deleted topic is an error that is not retriable."""
     topic = subject.topic()
     subject.fill(topic, b"a")
     reader = start(subject, topic)
@@ -557,7 +557,7 @@ def test_an_offset_before_what_retention_has_left(subject: Subject, broker: Test
 
 
 def test_a_service_reads_on_after_what_retention_has_removed(subject: Subject, broker: TestBroker) -> None:
-    """In several partitions at once: all remaining records come, and the lost ones are counted."""
+    """In several partitions at once the service reads all remaining records, and counts the lost ones."""
     topic = subject.topic(2)
     for place in range(20):
         subject.fill(topic, b"%d" % place, key=b"k%d" % place)
@@ -578,11 +578,11 @@ def test_a_service_reads_on_after_what_retention_has_removed(subject: Subject, b
     batch_reader.own(dict.fromkeys(bounds, 1), NOT_A_MEMBER)
     found: list[tuple[int, int]] = []
 
-    def take() -> None:
+    def poll() -> None:
         if (read := batch_reader.next(0.1)) is not None:
             found.extend((record.partition, record.offset) for record in read.batch.records)
 
-    until(lambda: len(found) == 14, take)
+    until(lambda: len(found) == 14, poll)
     assert sorted(found) == [(each.number, at) for each, bound in sorted(bounds.items()) for at in range(3, bound.end)]
     assert [2, 2] == lost
 

@@ -62,7 +62,7 @@ def test_a_scrape_has_what_was_done() -> None:
 
 
 def test_open_metrics_over_http() -> None:
-    """If the client accepts it."""
+    """A client that accepts OpenMetrics gets it."""
     with embedded() as running:
         reply = running.client("GET", "/metrics", accept="application/openmetrics-text; version=1.0.0")
         assert reply.headers["content-type"].startswith("application/openmetrics-text")
@@ -70,7 +70,7 @@ def test_open_metrics_over_http() -> None:
 
 
 def test_a_scrape_needs_a_key_if_there_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As all data of a shop do; Prometheus can send one."""
+    """A scrape has data of the shop, and Prometheus can send a key."""
     monkeypatch.setenv("KEY", "a-key-of-enough-length")
     with embedded("a-key-of-enough-length", http_keys=("prometheus:read:env:KEY",)) as running:
         assert 401 == Client(running.server.port)("GET", "/metrics").status
@@ -78,7 +78,7 @@ def test_a_scrape_needs_a_key_if_there_are_keys(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_stats_have_latencies() -> None:
-    """In milliseconds, for each stage of the service and for HTTP."""
+    """The stats have latencies in milliseconds, for each stage of the service and for HTTP."""
     with embedded() as running:
         running.client.post("/v1/events", CLICKS)
         running.client.get("/v1/sessions/s0/recommendations")
@@ -89,7 +89,7 @@ def test_stats_have_latencies() -> None:
 
 
 def test_a_service_on_a_broker_has_partitions_and_commits(tmp_path: Path) -> None:
-    """Figures that exist only on a broker."""
+    """A service on a broker has the figures that exist only there."""
     broker = MemoryBroker({"clicks": 2, "recs": 1})
     with on_broker(broker) as running:
         running.client.post("/v1/events", CLICKS)
@@ -102,7 +102,7 @@ def test_a_service_on_a_broker_has_partitions_and_commits(tmp_path: Path) -> Non
 
 
 def test_a_request_makes_a_span(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Named by its endpoint, in the caller's trace; a scrape makes no span."""
+    """The span is named by its endpoint, in the caller's trace; a scrape makes no span."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))

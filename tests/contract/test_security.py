@@ -27,7 +27,7 @@ PASSWORD = "STREAM_REC_TEST_PASSWORD"  # noqa: S105 (the name of a variable)
 
 @pytest.fixture(autouse=True)
 def dropped_sockets() -> Iterator[None]:
-    """Close them here, and not in the next module's tests."""
+    """Close dropped sockets here, and not in the next module's tests."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

@@ -29,7 +29,7 @@ def decoded(time: int | None) -> Event | DecodeError:
 
 
 def merged_plainly(log: Log) -> list[tuple[int, int]]:
-    """Head by head: always the earliest, a record without a time right after the one before it."""
+    """Merge head by head: the earliest first, a record without a time right after the one before it."""
     at = [0] * len(log)
     reached = [-1] * len(log)
     order = []
@@ -75,7 +75,7 @@ class Fetcher:
 
 @given(logs, st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 5)), max_size=12))
 def test_the_order_does_not_depend_on_how_it_is_fetched(log: Log, steps: list[tuple[int, int, int]]) -> None:
-    """Whichever piece comes first: partitions wait for each other."""
+    """Partitions wait for each other, whichever piece arrives first."""
     fetcher = Fetcher(log)
     order = []
     for p, n_fetched, n_taken in steps:
@@ -91,7 +91,7 @@ def test_the_order_does_not_depend_on_how_it_is_fetched(log: Log, steps: list[tu
 
 @given(logs, st.integers(0, 32))
 def test_a_restart_goes_on_in_the_same_order(log: Log, n: int) -> None:
-    """From any place in the order, with nothing known but the offsets."""
+    """A merge restarts at any place in the order, from the offsets alone."""
     order = merged_plainly(log)
     before = order[:n]
     at = [sum(p == each for each, _ in before) for p in range(len(log))]
@@ -109,20 +109,20 @@ def test_limits_are_kept(log: Log, limits: list[int]) -> None:
     fetcher.merge.limit(bounded)
     for p in range(len(log)):
         fetcher.fetch(p, 100)
-    goals = {each: min(limit, len(log[each.number])) for each, limit in bounded.items()}
-    assert fetcher.merge.reached(goals, ()) == (not any(goals.values()))
+    targets = {each: min(limit, len(log[each.number])) for each, limit in bounded.items()}
+    assert fetcher.merge.reached(targets, ()) == (not any(targets.values()))
     taken = fetcher.merge.take(100, ())
     drained = fetcher.merge.take(100, parts(log))
     taken_out = {(each.partition, each.offset) for each in [*taken.records, *drained.records]}
     assert {(p, o) for p in range(len(log)) for o in range(min(limits[p], len(log[p])))} == taken_out
-    assert fetcher.merge.reached(goals, ())
+    assert fetcher.merge.reached(targets, ())
     fetcher.merge.limit(dict.fromkeys(parts(log)))
     rest = fetcher.merge.take(100, parts(log))
     assert sum(map(len, log)) == len(taken_out) + len(rest.records)
 
 
 def test_an_empty_partition_is_waited_for() -> None:
-    """Until records of it come, or it is drained, the others come out only as far as it is known."""
+    """Until an empty partition has records or is drained, the others advance only as far as its time is known."""
     fetcher = Fetcher([[5, 6], [1, 7]])
     fetcher.fetch(0, 2)
     assert fetcher.take(9) == []
@@ -133,7 +133,7 @@ def test_an_empty_partition_is_waited_for() -> None:
 
 
 def test_requests_are_not_waited_for() -> None:
-    """They come by the broker's time, and delay no event."""
+    """Requests have the broker's time, and delay no event."""
     events, requests = Partition("clicks", 0), Partition("asks", 0)
     merge = PartitionMerge({events: 0, requests: 0}, beside=[requests])
     merge.add(events, [Record(b"", "clicks", 0, 0)], [Event("s", "i", 50)])

@@ -1,4 +1,4 @@
-"""What holds of whole logs: order, batches, interleaving, forgetting, memory, and lists too long for small examples."""
+"""Properties of whole logs: order, batches, interleaving, forgetting, memory, and lists too long for small examples."""
 
 import itertools
 import pickle
@@ -42,7 +42,7 @@ def log_of(drawn: Sequence[tuple[str, str, int, str | None, str | None]], start:
 
 
 def everything(engine: Engine) -> list[object]:
-    """All that can be seen of an engine: sessions, and the answers for them."""
+    """Return all visible state of an engine: sessions, and the answers for them."""
     names = sorted(engine.session_ids())
     return [engine.watermark, [engine.session(name) for name in names], answers_of(engine)]
 
@@ -126,7 +126,7 @@ def test_what_is_forgotten_was_never_there(
     drawn: list[tuple[str, str, int, str | None, str | None]], gone: str, by_user: bool
 ) -> None:
     """Law 7: after `forget`, and after a replay with it, the state is that of a log without the session."""
-    # The clock is kept by another session, for forgetting does not turn it back.
+    # Another session holds the watermark, since forgetting does not turn it back.
     limits = Limits(retention_ms=None, allowed_lateness_ms=10_000, max_session_events=5, popular_half_life_ms=10)
     log = []
     for event in log_of(drawn):
@@ -221,7 +221,7 @@ def test_a_duplicate_does_not_move_its_users_session(
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_an_empty_engine_answers(preset: str) -> None:
-    """With an empty list."""
+    """An empty engine answers with an empty list."""
     engine = Engine(preset)
     assert engine.recommend("unknown") == []
     assert engine.recommend(items=["a", "b", "a"]) == []
@@ -324,7 +324,7 @@ def test_an_ordinal_used_again_has_its_own_place_among_equal_times() -> None:
     names = sorted((f"s{j}" for j in range(8)), key=hash_of)
     twins.apply([Event(name, "a", 100) for name in names[:7]])  # the oldest is evicted: the others stand in order
     twins.apply([Forget(session_id=names[1])])
-    twins.apply([Event(names[7], "a", 100)])  # the newest, in the slot of the oldest
+    twins.apply([Event(names[7], "a", 100)])  # the newest, with the ordinal of the oldest
     for j in range(6):
         twins.apply([Event(f"n{j}", "b", 200)])
         twins.compare_state()

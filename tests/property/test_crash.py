@@ -40,7 +40,7 @@ def test_a_crash_at_any_step_leaves_no_trace(seed: int) -> None:
 def test_a_crash_leaves_no_trace_where_there_are_snapshots(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither at a step of a commit nor at one of a snapshot, which the next start recovers from."""
+    """A crash at a step of a commit or of a snapshot does not show after the next start."""
     # No disk loses its power here, and waiting for it some thousand times would take two minutes.
     monkeypatch.setattr("os.fsync", lambda _: None)
     assert crashed_everywhere(seed, tmp_path) > 40
@@ -60,7 +60,7 @@ class Outage:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_commit_whose_reply_is_lost_is_not_done_twice(seed: int) -> None:
-    """The broker had committed when it went away: what is written is what it would have been."""
+    """The broker had committed when it went away: the outputs are those of a run without the outage."""
     log = log_of(seed)
     whole = broker_with(log, 2, Bomb())
     run_to_the_end(parts(whole))
@@ -73,7 +73,7 @@ def test_a_commit_whose_reply_is_lost_is_not_done_twice(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_step_that_fails_for_now_is_done_again(seed: int) -> None:
-    """And so are those before it, in a new transaction: readers of committed records never see the first try."""
+    """The whole transaction is done again: readers of committed records never see the first try."""
     log = log_of(seed)
     whole = broker_with(log, 2, Bomb())
     run_to_the_end(parts(whole))
@@ -87,5 +87,5 @@ def test_a_step_that_fails_for_now_is_done_again(seed: int) -> None:
 @pytest.mark.stress
 @pytest.mark.parametrize("seed", range(50, 1100))
 def test_a_crash_leaves_no_trace_in_many_logs(seed: int, tmp_path: Path) -> None:
-    """A thousand logs more."""
+    """A crash at any step leaves no trace in a thousand more logs."""
     crashed_everywhere(seed, tmp_path if seed % 10 == 0 else None)

@@ -51,7 +51,7 @@ def outcome(decoder: EventDecoder, data: bytes, *, slow: bool) -> object:
 
 
 BYTES = st.binary() | RECORDS.map(lambda record: json.dumps(record).encode("utf-8", "surrogatepass"))
-# Rare among the others: all that a decoder takes for plain, and what is nearly so.
+# Rare among the others: values that a decoder reads as plain, and near misses.
 PLAIN = st.builds(
     lambda n, kind, more: f'{{"session_id":"s{n}","item_id":"i","timestamp":{n}{kind}{more}}}'.encode(),
     st.integers(0, 9),
@@ -65,7 +65,7 @@ MANY_DECODERS = [*DECODERS, EventDecoder(DecodeRules(max_future_ms=1, max_record
 
 @given(st.lists(PLAIN | BYTES | st.none(), max_size=8), st.none() | st.integers(0, 9))
 def test_many_at_once_are_what_each_is_alone(values: list[bytes | None], now_ms: int | None) -> None:
-    """Whatever comes beside it; None is a tombstone."""
+    """A value has the same outcome beside any others; None is a tombstone."""
     records = [
         Record(value or b"", "t", 0, place, key=b"k", tombstone=value is None) for place, value in enumerate(values)
     ]
@@ -75,7 +75,7 @@ def test_many_at_once_are_what_each_is_alone(values: list[bytes | None], now_ms:
 
 
 def test_plain_events_are_read_at_once() -> None:
-    """All that come before one that is not plain; otherwise the fast way would gain nothing."""
+    """The fast way reads all plain events before the first other one; else it would gain nothing."""
     good = b'{"session_id":"s","item_id":"i","timestamp":1}'
     for odd in (None, b"", b"9" * 5000, good.replace(b"1", b"-1"), good.replace(b'"s"', b"5")):
         assert [Event("s", "i", 1)] * 2 == EventDecoder().decode_plain([good, good, odd, good])
@@ -88,7 +88,7 @@ def test_plain_events_are_read_at_once() -> None:
 @example(b'{"session_id":' * 5000)
 @example(b"9" * 5000)
 def test_any_bytes_give_an_event_or_a_reason(data: bytes) -> None:
-    """No other error, and the fast way and the slow way agree."""
+    """The decoder raises no other error, and its fast way and its slow way agree."""
     for decoder in DECODERS:
         fast = outcome(decoder, data, slow=False)
         assert fast == outcome(decoder, data, slow=True)
@@ -110,7 +110,7 @@ def test_any_row_gives_an_event_or_a_reason(row: dict[str, object]) -> None:
 
 @given(st.binary() | RECORDS.map(lambda record: json.dumps(record).encode()))
 def test_any_bytes_give_a_request_or_a_reason(data: bytes) -> None:
-    """Requests come over the network, from anyone."""
+    """Requests may have any bytes, since they come over the network."""
     try:
         request = RequestDecoder().decode(data)
     except DecodeError as error:

@@ -22,7 +22,7 @@ BY_INDEX = DecodeRules(fields=FieldMap(session_id="0", item_id="1", timestamp="2
 
 
 class Trickle(io.BytesIO):
-    """Gives its bytes in pieces of *sizes*, repeated, as a pipe may."""
+    """Returns its bytes in pieces of *sizes*, repeated, as a pipe may."""
 
     def __init__(self, data: bytes, sizes: list[int]) -> None:
         super().__init__(data)

@@ -116,7 +116,7 @@ class Log(RuleBasedStateMachine):
 
 
 class LogOfCenturies(Log):
-    """The same with 116 days for each millisecond, so that the time frame of postings moves and gets coarser."""
+    """A log with 116 days for each millisecond, so that the time frame of postings moves and gets coarser."""
 
     UNIT = 10_000_000_000  # 116 days: the 36 bits of a posting's time hold seven of them exactly
 
@@ -136,5 +136,5 @@ def test_after_every_prefix_the_engine_is_what_its_plain_twin_says(machine: type
 @pytest.mark.stress
 @pytest.mark.parametrize("machine", [Log, LogOfCenturies])
 def test_long_random_logs(machine: type[Log]) -> None:
-    """The same for minutes."""
+    """The laws hold for minutes of random logs."""
     run(machine, examples=1000, steps=80)

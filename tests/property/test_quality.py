@@ -139,7 +139,7 @@ def _figures(counted: Counted) -> tuple[Any, ...]:
 
 
 def visible_state(engine: Engine) -> list[object]:
-    """All that can be seen of an engine."""
+    """Return all visible state of an engine."""
     names = sorted(engine.session_ids())
     answers = engine.answer([Request(session_id=name, model=engine.model.name) for name in SESSIONS])
     return [engine.watermark, engine.stats(), [engine.session(name) for name in names], answers]
@@ -153,7 +153,7 @@ def test_live_quality_is_what_its_plain_twin_says() -> None:
 
 @pytest.mark.stress
 def test_live_quality_for_long() -> None:
-    """The same for minutes."""
+    """Live quality is that of its plain twin for minutes of random logs."""
     profile = settings(max_examples=5000, stateful_step_count=60, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(LiveQuality, settings=profile)
 

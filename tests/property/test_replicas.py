@@ -50,7 +50,7 @@ class Cluster:
             self.broker.expire("stream-rec", loop.member)
 
     def freeze(self) -> None:
-        """The group takes one for dead that is not."""
+        """The group removes a replica that is alive."""
         name = self.chance.choice(sorted(self.loops))
         member = self.loops[name].member
         if member in self.broker.groups["stream-rec"].members:
@@ -89,7 +89,7 @@ def produce(broker: MemoryBroker, chance: random.Random, number: int) -> None:
 
 
 def disturbed(seed: int) -> Cluster:
-    """Sixty records, and now and then a replica that dies, joins, or is taken for dead."""
+    """Sixty records, and sometimes a replica dies, joins, or is removed while alive."""
     chance = random.Random(seed)
     broker = MemoryBroker({"clicks": 4, "recs": 1, "dead": 1}, before=Bomb())
     cluster = Cluster(broker, chance)
@@ -153,7 +153,7 @@ def test_replicas_have_the_same_state(seed: int) -> None:
 @pytest.mark.stress
 @pytest.mark.parametrize("seed", range(40, 2000))
 def test_replicas_in_many_histories(seed: int) -> None:
-    """Both, two thousand times."""
+    """Both hold in two thousand histories."""
     cluster = disturbed(seed)
     check(cluster)
     same_everywhere(cluster)

@@ -111,7 +111,7 @@ def test_rule_sets_replace_each_other() -> None:
 
 @pytest.mark.stress
 def test_long_random_logs_under_rules() -> None:
-    """The same for minutes."""
+    """Law 2 for rules holds for minutes of random logs."""
     run(examples=1500, steps=50)
 
 

@@ -22,7 +22,7 @@ EVENTS = st.lists(
 
 
 def sessions(events: list[Event | Forget], *, gap: int = GAP, lateness: int = LATENESS) -> list[str]:
-    """The documented rule, in O(n²)."""
+    """Cut sessions by the documented rule, in O(n²)."""
     spans: list[tuple[str, list[int]]] = []  # user, [first, last, opened]
     watermark = -(10**9)
     ids = []
@@ -52,7 +52,7 @@ def sessions(events: list[Event | Forget], *, gap: int = GAP, lateness: int = LA
 
 
 def everything(cutter: Sessionizer) -> tuple[int | None, dict[str, list[tuple[int, int, int]]]]:
-    """All that later sessions depend on."""
+    """Return the state that later sessions depend on."""
     state = cutter.export_state()
     return state.watermark, dict(state.rows())
 
@@ -63,7 +63,7 @@ def ids_of(events: list[Event | Forget]) -> list[str]:
 
 @given(EVENTS)
 def test_sessions_are_cut_as_the_rule_says(events: list[Event | Forget]) -> None:
-    """Purging does not show in the result."""
+    """The sessions are those of the rule, so purging does not show."""
     assert sessions(events) == ids_of(Sessionizer(GAP, LATENESS).assign(events))
 
 

@@ -135,7 +135,7 @@ class FakeService:
             "offsets": {},
         }
 
-    def take(self, event: Json) -> None:
+    def apply(self, event: Json) -> None:
         """Apply one event."""
         if self.events_are_refused:
             raise RefusedError(409, "read_only", "this service takes no events over HTTP")
@@ -385,11 +385,11 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/v1/events":
             events = body if isinstance(body, list) else [body]
             for event in events:
-                self.service.take(event)
+                self.service.apply(event)
             return 202, {"accepted": len(events), "durable": False, "offsets": {}, "refused": []}
         if path == "/v1/events:recommend":
             event = body["event"]
-            self.service.take(event)
+            self.service.apply(event)
             items = [each["item_id"] for each in self.service.sessions[event["session_id"]]]
             return 200, self.service.answer(
                 event["session_id"], items, body.get("n", 20), seen=body.get("seen", "keep")

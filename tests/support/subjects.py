@@ -148,11 +148,11 @@ def read(reader: Reader, n: int, max_records: int = 100) -> list[Record]:
     """The next *n* records at least, in the order in which they were returned."""
     records: list[Record] = []
 
-    def take() -> None:
+    def poll() -> None:
         for batch in reader.poll(max_records, 0.1).values():
             records.extend(batch)
 
-    until(lambda: len(records) >= n, take)
+    until(lambda: len(records) >= n, poll)
     return records
 
 
@@ -160,9 +160,9 @@ def read_to_end(reader: Reader, partitions: list[Partition]) -> list[Record]:
     """All records until each of *partitions* is drained."""
     records: list[Record] = []
 
-    def take() -> None:
+    def poll() -> None:
         for batch in reader.poll(100, 0.1).values():
             records.extend(batch)
 
-    until(lambda: set(reader.drained) >= set(partitions), take)
+    until(lambda: set(reader.drained) >= set(partitions), poll)
     return records

@@ -8,7 +8,7 @@ import compare_builds
 import compare_outputs
 import compared
 import pytest
-from common import Figure, Kept
+from common import Figure, Result
 from compare_builds import Compared
 from compared import KINDS, Seen, difference, exact, flat
 
@@ -137,9 +137,9 @@ def test_outputs_are_equal_reworded_or_different(
     assert (verdict == "equal") == (row.differences == [])
 
 
-def kept(*figures: tuple[str, float]) -> Kept:
+def kept(*figures: tuple[str, float]) -> Result:
     made = [Figure(what, value, "us") for what, value in figures]
-    return Kept(machine="", python="", versions={}, commit="", date="", figures=made)
+    return Result(machine="", python="", versions={}, commit="", date="", figures=made)
 
 
 def test_a_figure_of_both_builds_gets_ratios() -> None:
