@@ -234,4 +234,4 @@ def test_a_public_log_is_checked_and_run_by_its_name(tmp_path: Path) -> None:
     done = stream_rec("run", *source, "--recommendations", "-", "--event-type", "rating=2")
     assert "3" == summary(done.stderr)["applied"]
     refused = stream_rec("run", *source, "--field", "item_id=1", code=2)
-    assert refused.stderr.startswith(b"stream-rec: fields: is given, but movielens-100k is a public log")
+    assert refused.stderr.startswith(b"stream-rec: fields: is given, but the public log movielens-100k sets its own")

@@ -141,7 +141,7 @@ def test_models_are_compared(clicks: Path, tmp_path: Path) -> None:
     [
         (["--train", "a.csv"], "train: and test go together"),
         (["--plot", "x.gif"], "plot: 'x.gif' ends in neither"),
-        (["--cutoffs", "0,5"], "cutoffs: '0,5' are not whole numbers"),
+        (["--cutoffs", "0,5"], "cutoffs: '0,5' is not a list of whole numbers"),
         (["--compare", "unknown"], "compare: 'unknown' is neither a preset"),
         (["--window", "1d", "--hold-out-days", "2"], "hold_out_days: and window split the log"),
         (["--preset", "vmis"], "preset: --preset gives 'vmis'"),

@@ -114,15 +114,10 @@ NO_BROKER: Final = "no Kafka broker: "
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a broker, before `-m` chooses. With several workers, one of them runs all that share a broker."""
+    """Mark what needs a broker, before `-m` chooses."""
     for item in items:
-        fixtures = FIXTURES.intersection(getattr(item, "fixturenames", ()))
-        if fixtures:
+        if FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("kafka")
-        for shared in ("secured_broker", "broker"):
-            if shared in fixtures:
-                item.add_marker(pytest.mark.xdist_group(shared))
-                break
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
