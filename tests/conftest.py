@@ -32,20 +32,14 @@ def tree() -> Path:
     return Path(__file__).parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share a broker, or a fixture of their module, on one worker: else each worker makes its own."""
+    """Keep tests with a fixture of their module on one worker, before the workers read the groups.
+
+    Fixtures of a session, the brokers among them, are made by each worker: tests mostly wait for those.
+    """
     for item in items:
-        group = _shared(item)
-        if group is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _shared(item: pytest.Item) -> str | None:
-    if not isinstance(item, pytest.Function):
-        return None
-    for name in ("secured_broker", "broker"):
-        if name in item.fixturenames:
-            return name
-    fixtures = item._fixtureinfo.name2fixturedefs.values()
-    has_own = any(each[-1].scope == "module" for each in fixtures)
-    return item.nodeid.partition("::")[0] if has_own else None
+        if isinstance(item, pytest.Function):
+            fixtures = item._fixtureinfo.name2fixturedefs.values()
+            if any(each[-1].scope == "module" for each in fixtures):
+                item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
