@@ -54,7 +54,7 @@ def test_its_variables_are_settings(tree: Path) -> None:
 def test_the_health_check_reads_the_services_status_file(tree: Path) -> None:
     """The health check and the service's setting name the same path."""
     text = (tree / "Dockerfile").read_text(encoding="utf-8")
-    (checked,) = re.findall(r"CMD (\[.*\])\n\nENTRYPOINT", text)
+    (checked,) = re.findall(r"HEALTHCHECK .*\\\n +CMD (\[.*\])", text)
     command: Any = json.loads(checked)
     (written,) = re.findall(r"STREAM_REC_STATUS_FILE=(\S+)", text)
     assert ["stream-rec", "status", written] == command

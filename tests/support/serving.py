@@ -1,13 +1,12 @@
 """The whole service on a thread of this process, without the command line and without a process of its own."""
 
 import contextlib
-import gc
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+from kafka_broker.plugin import collect_sockets
 from topics import SECONDS, eventually
 
 from stream_rec.service.assembly.kafka import build_kafka_service
@@ -39,13 +38,6 @@ class Serving:
         """The partitions that it owns."""
         loop = self.kafka_service.loop
         return set() if loop is None else set(map(str, loop.assignment.owned))
-
-
-def collect_sockets() -> None:
-    """Collect the sockets that kafka-python drops without closing, so that no later test gets their warnings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @contextlib.contextmanager
