@@ -1,7 +1,8 @@
 """A write-ahead log of the events over HTTP, so that they are there again after a restart.
 
-One JSON line each, appended and synced to disk before an event is acknowledged. Knows nothing of their content. A last
-line that is incomplete was never acknowledged, and is cut off.
+One JSON line each, appended and synced to disk before an event is acknowledged: the event, and as `log_time` when it
+came, in ms. Lines of versions before 0.3.0 have no `log_time`. A last line that is incomplete was never acknowledged,
+and is cut off.
 """
 
 import fcntl
@@ -9,6 +10,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.records import Record
@@ -43,25 +46,45 @@ class Journal:
         with self._path.open("rb") as file:
             while lines := file.readlines(_BLOCK):
                 yield [
-                    Record(line.rstrip(b"\n"), self._topic, 0, number)
+                    Record(line.rstrip(b"\n"), self._topic, 0, number, timestamp_ms=_log_time_in(line))
                     for number, line in enumerate(lines, self.n_lines)
                 ]
                 self.n_lines += len(lines)
 
-    def write(self, values: Sequence[bytes]) -> None:
-        """Append *values*; they are on the disk when it returns. Raises TransportError."""
-        left = memoryview(b"".join(value + b"\n" for value in values))
+    def write(self, records: Sequence[Record]) -> None:
+        """Append *records*, JSON objects each; they are on the disk when it returns. Raises TransportError."""
+        left = memoryview(b"".join(map(_line, records)))
         try:
             while left:
                 left = left[self._file.write(left) :]
             os.fdatasync(self._file.fileno())
         except OSError as error:
             raise TransportError(f"cannot write the journal {str(self._path)!r}: {error.strerror}") from error
-        self.n_lines += len(values)
+        self.n_lines += len(records)
 
     def close(self) -> None:
         """Close the file. May be called twice."""
         self._file.close()
+
+
+class _LogTime(msgspec.Struct):
+    log_time: int | None = None
+
+
+_read_log_time: Final = msgspec.json.Decoder(_LogTime).decode
+
+
+def _log_time_in(line: bytes) -> int | None:
+    try:
+        return _read_log_time(line).log_time
+    except (ValueError, RecursionError):  # the line is no event either, and its reader says why
+        return None
+
+
+def _line(record: Record) -> bytes:
+    if record.timestamp_ms is None:
+        return record.value + b"\n"
+    return b'%s,"log_time":%d}\n' % (record.value[:-1], record.timestamp_ms)
 
 
 def _claim(file: int, path: Path) -> None:

@@ -58,7 +58,7 @@ def test_answers_and_dead_letters_are_written_too(tmp_path: Path) -> None:
     out, dead = tmp_path / "recs.jsonl", tmp_path / "dead.jsonl"
     with embedded(events=str(log), recommendations=str(out), dead_letters=str(dead)) as running:
         running.client.post("/v1/events", {"session_id": "me", "item_id": "i1"})
-        reply = running.client.post("/v1/events", {"session_id": "me", "item_id": "i1", "timestamp": 5})
+        reply = running.client.post("/v1/events", {"session_id": "me", "item_id": "i1", "timestamp": 1_600_000_000_000})
         assert ["late"] == [each["code"] for each in reply["refused"]]
     assert [f"s{n % 5}" for n in range(10)] + ["me"] == [
         json.loads(line)["session_id"] for line in out.read_text().splitlines()
@@ -207,9 +207,12 @@ def test_a_journal_that_was_cut_off(tmp_path: Path) -> None:
     path.write_bytes(b'{"a":1}\n{"b":2}\n{"c"')
     journal = Journal(path, "http")
     assert [b'{"a":1}', b'{"b":2}'] == [each.value for batch in journal.batches() for each in batch]
-    journal.write([b'{"d":4}'])
+    journal.write([Record(b'{"d":4}', "http", 0, 2), Record(b'{"e":5}', "http", 0, 3, timestamp_ms=7)])
     journal.close()
-    assert b'{"a":1}\n{"b":2}\n{"d":4}\n' == path.read_bytes()
+    assert b'{"a":1}\n{"b":2}\n{"d":4}\n{"e":5,"log_time":7}\n' == path.read_bytes()
+    again = Journal(path, "http")
+    assert [None, None, None, 7] == [each.timestamp_ms for batch in again.batches() for each in batch]
+    again.close()
 
 
 def test_a_journal_that_cannot_be(tmp_path: Path) -> None:
@@ -222,7 +225,7 @@ def test_a_journal_that_cannot_be(tmp_path: Path) -> None:
 
 def _write_to(path: Path) -> None:
     with closing(Journal(path, "http")) as journal:
-        journal.write([b"x"])
+        journal.write([Record(b"x", "http", 0, 0)])
 
 
 def test_the_clock() -> None:
