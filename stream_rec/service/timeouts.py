@@ -28,6 +28,9 @@ class Timeouts:
     patience_s: float = 60.0
     """How long the others wait for a partition whose leader does not answer. Going on without it makes events late."""
 
+    positions_every_s: float = 0.2
+    """How often the reader is asked how far it has come, behind records that are never returned."""
+
     replay_poll_s: float = 0.05
     """How long a recovery, or a run over a topic that ends, waits for records at a time."""
 

@@ -149,6 +149,14 @@ class Reader(Protocol):
     def drained(self) -> Collection[Partition]:
         """The partitions of which, by the broker's last answer, all records were returned."""
 
+    @property
+    def positions(self) -> PartitionOffsets:
+        """Of each assigned partition, an offset before which no more records will be returned. Any thread may ask.
+
+        While `poll` is called, it soon passes what readers of committed records never see: aborted records, and the
+        markers at the end of transactions.
+        """
+
     def close(self) -> None:
         """Release connections and threads. May be called twice."""
 

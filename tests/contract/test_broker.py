@@ -271,6 +271,27 @@ def test_aborted_records_are_never_seen(subject: Subject) -> None:
     assert [b"a", b"c"] == [record.value for record in read_to_end(reader, partitions)]
 
 
+def test_positions_pass_what_is_never_seen(subject: Subject) -> None:
+    """Behind aborted records at the end, a reader's position comes to the end, also while another partition is busy."""
+    topic, busy = subject.topic(), subject.topic()
+    writer = subject.open().writer(fresh("writer"))
+    for value, end in ((b"a", writer.commit), (b"b", writer.abort)):
+        writer.begin()
+        writer.send([ProducerRecord(topic, value)])
+        writer.flush()
+        end()
+    broker, quiet = subject.open(), Partition(topic, 0)
+    reader = broker.reader()
+    reader.assign({quiet: 0, Partition(busy, 0): 0})
+    assert {quiet: 0, Partition(busy, 0): 0} == reader.positions
+
+    def poll() -> None:
+        subject.fill(busy, b"x")
+        reader.poll(10, 1.0)
+
+    until(lambda: reader.positions[quiet] == broker.bounds([quiet])[quiet].end, poll)
+
+
 @pytest.mark.parametrize("offset", [7, 1 << 40])
 def test_an_offset_out_of_range(subject: Subject, offset: int) -> None:
     """The error names the partition, the offset and the bounds, and is not retriable."""

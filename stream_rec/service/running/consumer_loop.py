@@ -45,7 +45,7 @@ class ConsumerLoop:
         metrics: ServiceMetrics | None = None,
     ) -> None:
         self.lag: dict[Partition, int] = {}
-        """Of each partition that is read, how many offsets lie between the last batch and its end, a moment ago."""
+        """Of each partition that is read, how many offsets lie between what was read and its end, a moment ago."""
         self._components = components
         self._counters = counters or Counters()
         self._metrics = metrics or ServiceMetrics()
@@ -159,7 +159,7 @@ class ConsumerLoop:
 
     def measure_lag(self) -> None:
         """Find out how far the log goes. For a thread of its own."""
-        offsets = self.batch_reader.offsets
+        offsets = self.batch_reader.positions
         try:
             bounds = self._components.broker.bounds(offsets)
         except TransportError as error:

@@ -322,6 +322,11 @@ class _MemoryReader:
             if offset >= broker.first[each] and not broker.read(each, offset, 1)[0]
         }
 
+    @property
+    def positions(self) -> PartitionOffsets:
+        ends, drained = self._broker.bounds(self._offsets), self.drained
+        return {each: ends[each].end if each in drained else offset for each, offset in self._offsets.items()}
+
     def close(self) -> None:
         self._offsets = {}
 

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
 from clicks import CLICKS, answers, broker_with, clicks, run_until, threaded, until_answered
-from crash import parts
+from crash import AT_ONCE, parts
 
 from stream_rec.errors import FencedError, SettingsError, TransportError
 from stream_rec.service.reporting.status import StatsTaker, read_status
@@ -18,7 +19,7 @@ from stream_rec.service.running.kafka_service import KafkaService
 from stream_rec.service.running.reporter import Reporter
 from stream_rec.service.state import ServiceState
 from stream_rec.service.timeouts import Timeouts
-from stream_rec.transport.broker import Partition, Writer
+from stream_rec.transport.broker import Partition, ProducerRecord, Writer
 from stream_rec.transport.memory.broker import MemoryBroker
 
 
@@ -243,6 +244,22 @@ class TestRunning:
         run_until(service, done)
         assert 21 == len(answers(broker))
         assert {"clicks-0": 19, "clicks-1": 0} == answers(broker)[-1].offsets
+
+    def test_lag_returns_to_zero_behind_aborted_records(self) -> None:
+        """What readers of committed records never see is not waited for; what they will see is."""
+        broker = broker_with(clicks(5))
+        loop = ConsumerLoop(parts(broker, timeouts=replace(AT_ONCE, positions_every_s=0.0)), lambda: False)
+        until_answered(loop, broker, 5)
+        writer = broker.writer("a producer")
+        writer.begin()
+        writer.send([ProducerRecord("clicks", value, b"k") for value in clicks(20, start=5)])
+        writer.abort()
+        loop.step(0.0)
+        loop.measure_lag()
+        assert {CLICKS: 0} == loop.lag
+        broker.produce("clicks", clicks(1, start=25)[0], b"k")
+        loop.measure_lag()
+        assert {CLICKS: 1} == loop.lag
 
     def test_records_that_retention_removes_are_skipped(self, caplog: pytest.LogCaptureFixture) -> None:
         """Without a recovery. What was fetched before is answered; what is gone is logged and counted."""
