@@ -404,6 +404,14 @@ BUGS: Final = [
         (CRASH + "test_a_crash_leaves_no_trace_where_there_are_snapshots",),
     ),
     Bug(
+        4,
+        "events over HTTP are applied, though the journal has refused them",
+        SERVICE + "requests/request_queue.py",
+        "applied-before-journal",
+        "pass",
+        ("tests/unit/service/running/test_standalone.py::test_a_full_journal_refuses_events_and_answers_on",),
+    ),
+    Bug(
         7,
         "a record without a value forgets nothing",
         "stream_rec/transport/decode.py",

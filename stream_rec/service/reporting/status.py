@@ -15,6 +15,7 @@ from stream_rec.core.quality import ModelShare, Quality, QualityReport, models_o
 from stream_rec.errors import SettingsError
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_lines
+from stream_rec.service.problems import OpenProblem
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.state import ServiceState
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
@@ -50,11 +51,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelShare] = msgspec.field(default_factory=list)
     """The models that run, the main model first and shadows last."""
     quality: QualityReport | None = None
+    problems: list[OpenProblem] = msgspec.field(default_factory=list)
+    """What is wrong and may pass, the oldest first."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether the service answers."""
-        return self.state is ServiceState.READY
+        """Whether the service answers, and no problem stands against that."""
+        return self.state is ServiceState.READY and not any(each.blocks for each in self.problems)
 
 
 class StatsTaker:
@@ -120,6 +123,7 @@ def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[
     counts, stats = status.counts, status.stats
     lines = [
         ("state", state),
+        *(("problem", f"{each.kind}: {each.message}") for each in status.problems),
         ("answers for", ", ".join(status.owned) or "nothing"),
         ("lag", f"{sum(status.lag.values()):,} records"),
         ("read", f"{counts.n_read:,} records, {counts.n_answers:,} answers, {counts.n_followed:,} followed"),
