@@ -97,6 +97,9 @@ class Broker(Protocol):
     def create_topics(self, topics: Sequence[TopicSpec]) -> None:
         """Create those of *topics* that are missing; the others stay as they are."""
 
+    def topic_settings(self, topic: str) -> Mapping[str, str] | None:
+        """What is set for *topic*, defaults included, by Kafka's names; None where this user may not see it."""
+
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
         """The bounds of each partition. Raises TransportError, not retriable, for a partition that does not exist."""
 

@@ -11,6 +11,8 @@ from subjects import Revocations, Subject, fresh, read, read_to_end, until
 from stream_rec.errors import AssignmentLostError, FencedError, RecordTooLargeError, TransportError
 from stream_rec.transport.broker import Bounds, Partition, ProducerRecord, Reader, TopicSpec
 
+KEPT = ("retention.ms", "retention.bytes", "cleanup.policy")
+
 
 @pytest.fixture(params=["memory", "kafka-python", "confluent"])
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
@@ -49,6 +51,18 @@ def test_create_leaves_what_is_there(subject: Subject) -> None:
     broker.create_topics([TopicSpec(there, 5), TopicSpec(new, 3)])
     assert 2 == len(broker.partitions(there))
     assert 3 == len(broker.partitions(new))
+
+
+def test_what_is_set_for_a_topic(subject: Subject) -> None:
+    """By Kafka's names, with the broker's own defaults."""
+    if subject.is_memory:
+        pytest.skip("topics in memory have no settings")
+    topic = fresh("kept")
+    broker = subject.open()
+    broker.create_topics([TopicSpec(topic, retention_ms=3_600_000)])
+    found = broker.topic_settings(topic)
+    assert found is not None
+    assert ("3600000", "-1", "delete") == tuple(found[name] for name in KEPT)
 
 
 def test_bounds_go_from_the_first_record_to_the_next(subject: Subject) -> None:
