@@ -428,6 +428,22 @@ BUGS: Final = [
         (CRASH + "test_a_crash_leaves_no_trace_where_there_are_snapshots",),
     ),
     Bug(
+        4,
+        "events over HTTP are applied, though the journal has refused them",
+        SERVICE + "requests/request_queue.py",
+        "applied-before-journal",
+        "pass",
+        ("tests/unit/service/running/test_standalone.py::test_a_full_journal_refuses_events_and_answers_on",),
+    ),
+    Bug(
+        4,
+        "records of an added partition from before it was noticed are not answered",
+        SERVICE + "consuming/recovery.py",
+        "added-from-the-end",
+        "return begin",
+        ("tests/unit/service/running/test_kafka_service.py::TestRunning::test_an_added_partition_is_answered_wholly",),
+    ),
+    Bug(
         7,
         "a record without a value forgets nothing",
         "stream_rec/transport/decode.py",

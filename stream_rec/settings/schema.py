@@ -422,6 +422,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long created topics keep their records; `none` is the broker's default. Keep events for at least
     `retention`."""
 
+    allow_compacted: bool = False
+    """Accept a topic of events with `cleanup.policy=compact`. The broker then removes all but the newest event of each
+    key: after a restart without a snapshot, sessions lack what was removed."""
+
     snapshots: Path | None = None
     """A folder for snapshots of the state, used by this process only. A restart then reads the log from the
     last snapshot, not from its beginning."""

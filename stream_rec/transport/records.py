@@ -191,7 +191,10 @@ class NoSource:
 
 
 class Sink(Protocol):
-    """A destination for records. Raises TransportError when the file or broker fails."""
+    """A destination for records. Raises TransportError when the file or broker fails.
+
+    After an UnwrittenError it still has all values, also those of a `write` that raised it: `flush` tries again.
+    """
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
         """Accept the *values*, one for each of the *keys*; they may stay here until `flush`."""

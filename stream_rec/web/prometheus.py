@@ -27,6 +27,7 @@ from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.histogram import Histogram, Occurrences
 from stream_rec.service.metrics.service_metrics import STAGES, ServiceMetrics
+from stream_rec.service.problems import ProblemKind
 from stream_rec.service.reporting.status import Status
 from stream_rec.service.state import ServiceState
 from stream_rec.web.meter import HttpMeter
@@ -80,6 +81,8 @@ FAMILIES: Final = (
     Family("build_info", "gauge", "Always 1; the labels say what runs.", ("version", "python")),
     Family("ready", "gauge", "1 while the service answers, else 0."),
     Family("state", "gauge", "1 for the present state, 0 for the others.", ("state",)),
+    Family("problem", "gauge", "1 while there is a problem of this kind, else 0; the log and the status file have its "
+           "message.", ("kind",)),
     Family("owned_partitions", "gauge", "Partitions of events and requests that are assigned to this process."),
     Family("lag_records", "gauge", "Records in the topic that were not read yet, as of about two seconds ago.",
            ("topic", "partition")),
@@ -278,6 +281,9 @@ def _state(status: Status) -> Samples:
     yield "ready", (), float(status.is_ready)
     for state in ServiceState:
         yield "state", (state,), float(status.state is state)
+    kinds = {each.kind for each in status.problems}
+    for kind in ProblemKind:
+        yield "problem", (kind,), float(kind in kinds)
     yield "owned_partitions", (), len(status.owned)
     for label, lag in status.lag.items():
         topic, _, partition = label.rpartition("-")

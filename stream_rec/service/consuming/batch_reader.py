@@ -58,6 +58,7 @@ class BatchReader:
         self._lost = lost
         self._clock = clock
         self._patience_s = timeouts.patience_s
+        self._positions_every_s = timeouts.positions_every_s
         self._merge = PartitionMerge(events)
         self._membership = NOT_A_MEMBER
         self._answer_from: dict[Partition, int] = {}
@@ -67,12 +68,24 @@ class BatchReader:
         self._offsets_before = self.offsets
         """After the last batch that was returned."""
         self._paused: set[Partition] = set()
+        self._passed: dict[Partition, int] = {}
+        """Of partitions of which nothing waited here, how far the client had come: no record is left before that."""
+        self._look_at = 0.0
         reader.assign(dict(events))
 
     @property
     def offsets(self) -> dict[Partition, int]:
         """Of all partitions that are read, the offsets after the last batch."""
         return self._merge.offsets
+
+    @property
+    def positions(self) -> dict[Partition, int]:
+        """The same, behind what readers of committed records never see: lag is counted from here. Any thread may ask.
+
+        `offsets` stay before it: they are committed, and a snapshot must not be ahead of what is.
+        """
+        passed = self._passed
+        return {partition: max(offset, passed.get(partition, 0)) for partition, offset in self.offsets.items()}
 
     def own(self, answer_from: PartitionOffsets, membership: Membership) -> None:
         """Answer for these partitions from these offsets on, and for no others; read the others no further."""
@@ -121,6 +134,9 @@ class BatchReader:
         for partition, records in self._poll(n, 0.0 if is_ready else timeout_s).items():
             if records:
                 merge.add(partition, records, *self._decoded(partition, records))
+        if self._clock() >= self._look_at:
+            self._look_at = self._clock() + self._positions_every_s
+            self._passed = {p: offset for p, offset in reader.positions.items() if merge.is_empty(p)}
         taken = merge.take(n, reader.drained)
         if taken.records or not len(merge):
             self._waiting_since = None

@@ -210,6 +210,10 @@ class PartitionMerge:
         records = Records(list(map(raw.__getitem__, indices)), taken[0].records.adapter)
         return MergedRecords(records, list(map(decoded.__getitem__, indices)), _joined(taken, indices))
 
+    def is_empty(self, partition: Partition) -> bool:
+        """Whether no record of *partition* waits here."""
+        return not len(self._queues[partition])
+
     def full(self, enough: int) -> set[Partition]:
         """The partitions of which at least *enough* records wait here: no more need be fetched."""
         return {partition for partition, queue in self._queues.items() if len(queue) >= enough}

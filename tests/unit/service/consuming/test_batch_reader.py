@@ -42,6 +42,10 @@ class Bursts:
     def drained(self) -> Collection[Partition]:
         return {partition for partition, at in self.at.items() if at == N}
 
+    @property
+    def positions(self) -> PartitionOffsets:
+        return dict(self.at)
+
     def close(self) -> None:
         pass
 
