@@ -101,9 +101,9 @@ class ConfluentMember(KafkaMember):
                 if not error.retriable or time.monotonic() > until:
                     raise
 
-    def commit(self, offsets: PartitionOffsets) -> None:
+    def commit(self, offsets: PartitionOffsets, note: str = "") -> None:
         """The broker refuses it where the group has gone on."""
-        committed = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        committed = [TopicPartition(*partition, offset, note) for partition, offset in offsets.items()]
         with self._errors.during("committing offsets", self._trouble):
             _checked(self._turns.call(lambda: self._consumer.commit(offsets=committed, asynchronous=False)))
             self._trouble.clear()

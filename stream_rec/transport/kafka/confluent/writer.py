@@ -168,8 +168,8 @@ class ConfluentWriter(KafkaWriter):
     def _send_empty(self, topic: str, number: int) -> None:
         self._producer.produce(topic, b"", partition=number)
 
-    def _send_offsets(self, offsets: PartitionOffsets, group_metadata: object) -> None:
-        added = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+    def _send_offsets(self, offsets: PartitionOffsets, group_metadata: object, note: str) -> None:
+        added = [TopicPartition(*partition, offset, note) for partition, offset in offsets.items()]
         self._producer.send_offsets_to_transaction(added, group_metadata, self._call_s)
 
     def _commit_transaction(self) -> None:

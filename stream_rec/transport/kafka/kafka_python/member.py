@@ -98,10 +98,10 @@ class PythonMember(KafkaMember):
             }
         return {partition: offset for partition, offset in found.items() if offset is not None}
 
-    def commit(self, offsets: PartitionOffsets) -> None:
+    def commit(self, offsets: PartitionOffsets, note: str = "") -> None:
         """The broker refuses it where the group has gone on."""
         committed = {
-            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()
+            TopicPartition(*partition): OffsetAndMetadata(offset, note, -1) for partition, offset in offsets.items()
         }
         with self._errors.during("committing offsets"):
             self._consumer.commit(committed, timeout_ms=self._answer_ms)
