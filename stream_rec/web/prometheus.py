@@ -119,7 +119,7 @@ FAMILIES: Final = (
     Family("evicted_sessions", "counter", "Sessions evicted from the index, by age or by a limit."),
     Family("horizon_seconds", "gauge", "Age of the oldest retained session: how far back the index reaches."),
     Family("retention_seconds", "gauge", "How far back the index is meant to reach; absent without a limit."),
-    Family("watermark_timestamp_seconds", "gauge", "The newest accepted event time."),
+    Family("watermark_timestamp_seconds", "gauge", "The newest time that the log has reached."),
     # Snapshots
     Family("snapshot_last_written_timestamp_seconds", "gauge", "When this process last wrote a snapshot; absent before "
            "the first."),

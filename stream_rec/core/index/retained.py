@@ -56,8 +56,11 @@ class RetainedState(NamedTuple):
     ids: Structs
     """[W] SEEN_ID: the event ids that would be recognised as duplicates, in no order."""
 
-    def fault(self, n_types: int) -> str | None:
-        """Return what no index can hold, None if all is valid: a kernel would corrupt memory. O(everything)."""
+    def fault(self, n_types: int, ahead_ms: int) -> str | None:
+        """Return what no index can hold, None if all is valid: a kernel would corrupt memory. O(everything).
+
+        *ahead_ms* is how far ahead of the watermark an event may be.
+        """
         n_events = int(self.n_events.sum(dtype=np.int64))
         of_sessions, of_events = (self.hash, self.id_bytes, self.n_events), (self.item, self.time, self.type)
         if (
@@ -72,6 +75,8 @@ class RetainedState(NamedTuple):
             return "it has more sessions than a posting can number"
         if self.watermark is None and n_events + self.ids.size > 0:
             return "there are events but no time"
+        if n_events and int(self.time.max()) > self.watermark + ahead_ms:  # type: ignore[operator]  # as just checked
+            return "an event is ahead of its time"
         return self._fault_of_events(n_types) if n_events else None
 
     def _fault_of_events(self, n_types: int) -> str | None:

@@ -305,7 +305,12 @@ def _claim_snapshots(
 def _processor_maker(
     settings: Settings, catalogue: CatalogueFeed | None, quality: Quality | None
 ) -> Callable[[Counters, ServiceMetrics], Processor]:
-    policy = AnswerPolicy(settings.answers_events, settings.coalesce, settings.request_ttl_ms)
+    policy = AnswerPolicy(
+        settings.answers_events,
+        settings.coalesce,
+        settings.request_ttl_ms,
+        uses_log_times=settings.future_ms is not None,
+    )
 
     def make(counters: Counters, metrics: ServiceMetrics) -> Processor:
         return Processor(

@@ -15,6 +15,7 @@ from stream_rec.core.quality import ModelShare, Quality, QualityReport, models_o
 from stream_rec.errors import SettingsError
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_lines
+from stream_rec.service.metrics.leap import Leap
 from stream_rec.service.problems import OpenProblem
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.state import ServiceState
@@ -51,6 +52,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelShare] = msgspec.field(default_factory=list)
     """The models that run, the main model first and shadows last."""
     quality: QualityReport | None = None
+    largest_leap: Leap | None = None
+    """The event that moved the watermark the farthest since the last recovery, if by more than the allowed lateness."""
     problems: list[OpenProblem] = msgspec.field(default_factory=list)
     """What is wrong and may pass, the oldest first."""
 
@@ -134,6 +137,7 @@ def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[
             "nothing yet" if stats is None else f"{stats.n_sessions:,} sessions, horizon {show_horizon(stats)}",
         ),
         ("snapshot", status.last_snapshot or "none"),
+        *([] if status.largest_leap is None else [("watermark", str(status.largest_leap))]),
         *(("quality", line) for line in ([] if status.quality is None else quality_lines(status.quality))),
     ]
     return is_well, show_lines(lines)

@@ -4,14 +4,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from stream_rec.core.engine import Stats
+from stream_rec.core.events import SURELY_SECONDS, Reason
 from stream_rec.service.metrics.counters import Counters
-from stream_rec.service.metrics.format import SURELY_SECONDS, show_duration, show_lines, show_size, show_time
+from stream_rec.service.metrics.format import show_duration, show_lines, show_size, show_time
+from stream_rec.service.metrics.leap import Leap
 
 __all__ = ["summary_lines"]
 
 
 def summary_lines(
-    counts: Counters, stats: Stats, seconds: float, *, quality: Sequence[str] = (), interrupted: bool = False
+    counts: Counters,
+    stats: Stats,
+    seconds: float,
+    *,
+    quality: Sequence[str] = (),
+    leap: Leap | None = None,
+    interrupted: bool = False,
 ) -> list[str]:
     """Return the summary of a run as lines of text. Each starts with its label, so that it is easy to grep."""
     forgets = f", {counts.n_forgets:,} forgets among them" if counts.n_forgets else ""
@@ -39,13 +47,15 @@ def summary_lines(
         ("watermark", "none" if stats.watermark is None else show_time(stats.watermark)),
         ("horizon", "none" if stats.horizon_ms is None else show_duration(stats.horizon_ms)),
         ("took", _rates(counts, seconds)),
-        *(("hint", hint) for hint in _hints(counts, stats)),
+        *(("hint", hint) for hint in _hints(counts, stats, leap)),
     ]
     return show_lines(lines)
 
 
-def _hints(counts: Counters, stats: Stats) -> Iterator[str]:
+def _hints(counts: Counters, stats: Stats, leap: Leap | None) -> Iterator[str]:
     """Yield hints at mistakes that a run does not fail for."""
+    if leap is not None and counts.dead[Reason.LATE]:
+        yield f"events were late after the watermark leapt: {leap}; was its clock right?"
     if 2 * counts.dead.total() > counts.n_read:
         yield "most records were refused: `stream-rec check` with the same settings shows why, and what would help"
     if stats.watermark is not None and 0 < stats.watermark < SURELY_SECONDS:

@@ -1,7 +1,8 @@
 """A write-ahead log of the events over HTTP, so that they are there again after a restart.
 
-One JSON line each, appended and synced to disk before an event is applied and acknowledged. Knows nothing of their
-content. A last line that is incomplete was never acknowledged, and is cut off.
+One JSON line each, appended and synced to disk before an event is applied and acknowledged: the event, and as
+`log_time` when it came, in ms. Lines of versions before 0.3.0 have no `log_time`. A last line that is incomplete was
+never acknowledged, and is cut off.
 """
 
 import fcntl
@@ -11,6 +12,8 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from stream_rec.errors import SettingsError, StreamRecError, TransportError, may_pass
 from stream_rec.transport.records import Record
@@ -66,19 +69,19 @@ class Journal:
                     lines.pop()
                 n_bytes += sum(map(len, lines))
                 records = [
-                    Record(line.rstrip(b"\n"), self._topic, 0, number)
+                    Record(line.rstrip(b"\n"), self._topic, 0, number, timestamp_ms=_log_time_in(line))
                     for number, line in enumerate(lines, self.n_lines)
                 ]
                 self.n_lines += len(lines)
                 yield records
         self._size = n_bytes
 
-    def write(self, values: Sequence[bytes]) -> None:
-        """Append *values*; they are on the disk when it returns. Raises TransportError, and has written none then."""
-        data = b"".join(value + b"\n" for value in values)
+    def write(self, records: Sequence[Record]) -> None:
+        """Append *records*, JSON objects: all are on the disk then, or none is, and it raises TransportError."""
+        data = b"".join(map(_line, records))
         self._append(data)
         self._size = len(data) + (self._size or 0)
-        self.n_lines += len(values)
+        self.n_lines += len(records)
 
     def try_again(self) -> bool:
         """Return whether it can be written again."""
@@ -151,6 +154,26 @@ class Journal:
     def _cannot_write(self, error: OSError) -> TransportError:
         text = f"cannot write the journal {str(self._path)!r}: {error.strerror}"
         return TransportError(text, retriable=may_pass(error))
+
+
+class _LogTime(msgspec.Struct):
+    log_time: int | None = None
+
+
+_read_log_time: Final = msgspec.json.Decoder(_LogTime).decode
+
+
+def _log_time_in(line: bytes) -> int | None:
+    try:
+        return _read_log_time(line).log_time
+    except (ValueError, RecursionError):  # the line is no event either, and its reader says why
+        return None
+
+
+def _line(record: Record) -> bytes:
+    if record.timestamp_ms is None:
+        return record.value + b"\n"
+    return b'%s,"log_time":%d}\n' % (record.value[:-1], record.timestamp_ms)
 
 
 def _claim(file: int, path: Path) -> None:

@@ -20,7 +20,7 @@ from stream_rec.core.events import Answer, Event, Forget, Request
 from stream_rec.errors import StreamRecError
 from stream_rec.service.batches import ProcessedBatch, RejectedRecord
 from stream_rec.service.processing.processor import Processor
-from stream_rec.transport.records import Record
+from stream_rec.transport.records import Record, Records
 
 __all__ = [
     "ApplyEvents",
@@ -292,7 +292,8 @@ class RequestQueue:
         ends = np.cumsum([len(command.events) for command in group])
         is_asked = np.zeros(len(events), np.bool_)
         is_asked[[end - 1 for end, command in zip(ends.tolist(), group, strict=True) if _is_plain(command)]] = True
-        taken, answers = processor.process_and_answer(records, events, is_asked)
+        log_times = Records.of(records).log_times
+        taken, answers = processor.process_and_answer(records, events, is_asked, log_times)
         rejected: dict[int, list[RejectedRecord]] = {}
         for each in taken.rejected:
             rejected.setdefault(id(each.record), []).append(each)

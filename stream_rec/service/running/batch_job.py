@@ -11,7 +11,7 @@ from time import perf_counter
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, encode_answer
 from stream_rec.errors import UnwrittenError
-from stream_rec.service.batches import Batch, ProcessedBatch
+from stream_rec.service.batches import ProcessedBatch
 from stream_rec.service.consuming.record_decoder import Decode
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed
@@ -96,13 +96,14 @@ class BatchJob:
 
     def process_events(self, records: Sequence[Record]) -> ProcessedBatch:
         """Decode and apply *records* of events, and answer right after each if events are answered."""
-        return self.processor.process_events(Batch(records, self._decode(records)))
+        return self.processor.process_events(self._decode(records).batch(records))
 
     def summary(self) -> list[str]:
         """Return the run in a few lines."""
         stats, quality = self.engine.stats(), self.processor.quality
         lines = [] if quality is None else quality_lines(quality.report(stats.n_items))
-        return summary_lines(self.counters, stats, self.seconds, quality=lines, interrupted=self.interrupted)
+        leap = self.processor.largest_leap
+        return summary_lines(self.counters, stats, self.seconds, quality=lines, leap=leap, interrupted=self.interrupted)
 
     def close(self) -> None:
         """Write what is left, and close sources and sinks. Raises TransportError. May be called twice."""

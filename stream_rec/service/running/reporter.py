@@ -96,6 +96,7 @@ class Reporter:
             last_snapshot=None if last is None else last.path,
             models=self._taker.models,
             quality=self._taker.quality,
+            largest_leap=None if loop is None else loop.processor.largest_leap,
             problems=service.problems.now,
         )
 
@@ -155,4 +156,5 @@ def summary(service: KafkaService, reporter: Reporter) -> list[str]:
     if stats is None:
         return show_lines([("state", f"{service.state}: nothing was read")])
     lines = [] if reporter.quality is None else quality_lines(reporter.quality)
-    return summary_lines(service.counters, stats, reporter.seconds, quality=lines)
+    leap = None if service.loop is None else service.loop.processor.largest_leap
+    return summary_lines(service.counters, stats, reporter.seconds, quality=lines, leap=leap)

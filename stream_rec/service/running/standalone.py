@@ -17,7 +17,8 @@ import numpy as np
 
 from stream_rec.core.events import EventDecoder, EventEncoder
 from stream_rec.errors import StreamRecError, UnwrittenError
-from stream_rec.service.batches import Batch, ProcessedBatch
+from stream_rec.service.batches import ProcessedBatch
+from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.status import StatsTaker, Status
@@ -30,7 +31,6 @@ from stream_rec.service.running.gc_tuning import set_aside
 from stream_rec.service.running.log_clock import LogClock
 from stream_rec.service.state import Lifecycle, ServiceState
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
-from stream_rec.transport.decode import decode_records
 from stream_rec.transport.records import Record
 
 __all__ = ["StandaloneService"]
@@ -63,7 +63,7 @@ class StandaloneService:
         self.problems = Problems()
         self.clock = clock or LogClock("wall")
         self.processor = job.processor
-        self.ingest = StateIngest(request_queue, EventEncoder(), is_durable=journal is not None)
+        self.ingest = StateIngest(request_queue, EventEncoder(), self.clock, is_durable=journal is not None)
         self._taker = StatsTaker(quality=job.processor.quality, timeouts=timeouts)
         self._job = job
         self._request_queue = request_queue
@@ -109,7 +109,8 @@ class StandaloneService:
         """Return the run in a few lines."""
         stats, quality = self.processor.engine.stats(), self.processor.quality
         lines = [] if quality is None else quality_lines(quality.report(stats.n_items))
-        return summary_lines(self.processor.counters, stats, monotonic() - self._begun, quality=lines)
+        seconds, leap = monotonic() - self._begun, self.processor.largest_leap
+        return summary_lines(self.processor.counters, stats, seconds, quality=lines, leap=leap)
 
     @property
     def status(self) -> Status:
@@ -127,6 +128,7 @@ class StandaloneService:
             last_snapshot=None,
             models=self._taker.models,
             quality=self._taker.quality,
+            largest_leap=self.processor.largest_leap,
             problems=self.problems.now,
         )
 
@@ -204,10 +206,11 @@ class StandaloneService:
     def _replay_journal(self) -> None:
         """Apply what came over HTTP before this start, behind the files as it did then, and answer none of it again."""
         if self._journal is not None:
-            decoder = EventDecoder()  # as the journal is written, whatever the files look like
+            # As the journal is written, whatever the files look like.
+            decode = RecordDecoder(EventDecoder(), has_log_times=True)
             for records in self._journal.batches():
-                decoded = decode_records(decoder, records)
-                self.processor.process_events(Batch(records, decoded, np.zeros(len(records), np.bool_)))
+                followed = np.zeros(len(records), np.bool_)
+                self.processor.process_events(decode(records).batch(records, followed))
             self.ingest.go_on_from(self._journal.n_lines)
 
     def _write_journal(self, commands: Sequence[ApplyEvents]) -> None:
@@ -217,7 +220,7 @@ class StandaloneService:
         if self._journal is None:
             return
         try:
-            self._journal.write([record.value for command in commands for record in command.records])
+            self._journal.write([record for command in commands for record in command.records])
         except StreamRecError as error:
             self._note_journal(error)
             raise NotTakenError(f"{error.message}; none of these events was taken") from error

@@ -229,4 +229,9 @@ def _record(message: Message) -> Record:
     )
 
 
-_ADAPTER: Final = RecordAdapter(Message.value, Message.offset, _record)
+def _log_time(message: Message) -> int:
+    time_ms: int = message.timestamp()[1]
+    return time_ms
+
+
+_ADAPTER: Final = RecordAdapter(Message.value, Message.offset, _log_time, _record)

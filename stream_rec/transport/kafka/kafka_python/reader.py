@@ -160,4 +160,4 @@ def _record(theirs_: Untyped) -> Record:
     )
 
 
-_ADAPTER: Final = RecordAdapter(attrgetter("value"), attrgetter("offset"), _record)
+_ADAPTER: Final = RecordAdapter(attrgetter("value"), attrgetter("offset"), attrgetter("timestamp"), _record)

@@ -60,7 +60,7 @@ def test_answers_and_dead_letters_are_written_too(tmp_path: Path) -> None:
     out, dead = tmp_path / "recs.jsonl", tmp_path / "dead.jsonl"
     with embedded(events=str(log), recommendations=str(out), dead_letters=str(dead)) as running:
         running.client.post("/v1/events", {"session_id": "me", "item_id": "i1"})
-        reply = running.client.post("/v1/events", {"session_id": "me", "item_id": "i1", "timestamp": 5})
+        reply = running.client.post("/v1/events", {"session_id": "me", "item_id": "i1", "timestamp": 1_600_000_000_000})
         assert ["late"] == [each["code"] for each in reply["refused"]]
     assert [f"s{n % 5}" for n in range(10)] + ["me"] == [
         json.loads(line)["session_id"] for line in out.read_text().splitlines()
@@ -209,9 +209,12 @@ def test_a_journal_that_was_cut_off(tmp_path: Path) -> None:
     path.write_bytes(b'{"a":1}\n{"b":2}\n{"c"')
     journal = Journal(path, "http")
     assert [b'{"a":1}', b'{"b":2}'] == [each.value for batch in journal.batches() for each in batch]
-    journal.write([b'{"d":4}'])
+    journal.write([Record(b'{"d":4}', "http", 0, 2), Record(b'{"e":5}', "http", 0, 3, timestamp_ms=7)])
     journal.close()
-    assert b'{"a":1}\n{"b":2}\n{"d":4}\n' == path.read_bytes()
+    assert b'{"a":1}\n{"b":2}\n{"d":4}\n{"e":5,"log_time":7}\n' == path.read_bytes()
+    again = Journal(path, "http")
+    assert [None, None, None, 7] == [each.timestamp_ms for batch in again.batches() for each in batch]
+    again.close()
 
 
 def test_a_journal_that_cannot_be(tmp_path: Path) -> None:
@@ -222,25 +225,29 @@ def test_a_journal_that_cannot_be(tmp_path: Path) -> None:
         _write_to(Path("/dev/full"))
 
 
+def as_record(value: bytes) -> Record:
+    return Record(value, "http", 0, 0)
+
+
 def _write_to(path: Path) -> None:
     with closing(Journal(path, "http")) as journal:
-        journal.write([b"x"])
+        journal.write([as_record(b"x")])
 
 
 def test_a_journal_on_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
     """Nothing of a failed write stays, and it is written again as soon as there is room."""
     path = tmp_path / "journal.jsonl"
     with closing(Journal(path, "http")) as journal:
-        journal.write([b"first"])
+        journal.write([as_record(b"first")])
         with full_at(10):
             for _ in range(2):
                 with pytest.raises(TransportError, match=r"cannot write the journal .*journal\.jsonl") as caught:
-                    journal.write([b"second", b"third"])
+                    journal.write([as_record(b"second"), as_record(b"third")])
             assert caught.value.retriable
             assert not journal.try_again()
             assert b"first\n" == path.read_bytes()
         assert journal.try_again()
-        journal.write([b"second"])
+        journal.write([as_record(b"second")])
         assert 2 == journal.n_lines
     assert b"first\nsecond\n" == path.read_bytes()
 
@@ -261,9 +268,9 @@ def test_a_journal_that_is_read_only_for_a_while(tmp_path: Path, monkeypatch: py
         assert "Read-only" in str(journal.trouble)
         assert [b"first", b"second"] == [each.value for batch in journal.batches() for each in batch]
         with pytest.raises(TransportError, match="Read-only"):
-            journal.write([b"third"])
+            journal.write([as_record(b"third")])
         is_read_only.clear()
-        journal.write([b"third"])
+        journal.write([as_record(b"third")])
         assert 3 == journal.n_lines
     assert b"first\nsecond\nthird\n" == path.read_bytes()
 
@@ -279,7 +286,7 @@ def test_a_journal_that_was_changed_while_it_could_not_be_written(
         assert [] == list(journal.batches())
     path.write_bytes(b"of another\n")
     with closing(journal), pytest.raises(TransportError, match="changed by another program"):
-        journal.write([b"x"])
+        journal.write([as_record(b"x")])
     assert b"of another\n" == path.read_bytes()
 
 
