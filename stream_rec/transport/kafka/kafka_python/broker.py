@@ -48,11 +48,10 @@ def _own_defaults(timeouts: TransportTimeouts) -> dict[Role, dict[str, object]]:
         "consumer": common | {
             "auto_offset_reset": "none", "enable_auto_commit": False, "isolation_level": "read_committed",
             "allow_auto_create_topics": False, "metrics_enabled": False,
-            "metadata_max_age_ms": milliseconds(timeouts.metadata_age_s),
         },
         "producer": common | {
             "enable_idempotence": True, "allow_auto_create_topics": False, "metrics_enabled": False,
-            "metadata_max_age_ms": milliseconds(timeouts.metadata_age_s),
+            "metadata_max_age_ms": milliseconds(timeouts.partitions_age_s),
         },
         "admin": common | {"request_timeout_ms": milliseconds(timeouts.answer_s)},
     }  # fmt: skip

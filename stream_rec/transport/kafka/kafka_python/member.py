@@ -64,6 +64,7 @@ class PythonMember(KafkaMember):
         times = {
             "session_timeout_ms": milliseconds(timeouts.session_s),
             "heartbeat_interval_ms": milliseconds(timeouts.heartbeat_s),
+            "metadata_max_age_ms": milliseconds(timeouts.partitions_age_s),
         }
         return times | common | {
             "group_id": group,
