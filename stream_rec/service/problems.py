@@ -32,6 +32,8 @@ class ProblemKind(StrEnum):
     """The journal of HTTP events cannot be written."""
     SNAPSHOTS = "snapshots"
     """The folder of snapshots cannot be read or written."""
+    COMMITS = "commits"
+    """Answers and offsets cannot be committed: the broker, or a topic that is written to."""
     FILES = "files"
     """A file of answers or dead letters cannot be written."""
 

@@ -142,6 +142,7 @@ class Checkpoint:
                     step()
             except _AlreadyCommittedError:
                 log.info("the reply to the last commit was lost, but the broker had committed")
+                self._problems.end(ProblemKind.COMMITS)
                 self._abort()
                 return
             except RecordTooLargeError as error:
@@ -154,10 +155,14 @@ class Checkpoint:
                 log.warning("commit failed, trying again in %.2f s: %s", wait_s, error, extra=figures)
                 in_doubt, is_retry = in_doubt or name == _COMMIT, True  # planted bug: unknown-commit-repeated
                 self._on_retry()
+                if wait_s >= self._backoff.longest_s:  # a single failure is nothing to worry about
+                    message = "answers and offsets cannot be committed: the log has a line for each try"
+                    self._problems.begin(ProblemKind.COMMITS, message)
                 self._backoff.pause(wait_s)
                 wait_s = min(2 * wait_s, self._backoff.longest_s)
                 self._abort()
             else:
+                self._problems.end(ProblemKind.COMMITS)
                 return
 
     def _steps(

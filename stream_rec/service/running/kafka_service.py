@@ -139,7 +139,8 @@ class KafkaService:
             problems=self.problems,
             seen=self._seen,
         )
-        self.problems.end(ProblemKind.TOPIC)
+        for kind in (ProblemKind.TOPIC, ProblemKind.COMMITS):
+            self.problems.end(kind)
         self.metrics.recoveries.record(monotonic() - begun)
         self.loop = loop
         set_aside()

@@ -239,6 +239,25 @@ class TestDeadLetters:
             Checkpoint(destinations, member, broker.writer("one"), exactly_once=True).commit([result(member)])
 
 
+class TestRetries:
+    """Commits that fail for a while."""
+
+    def test_a_failure_that_lasts_is_a_problem_until_a_commit(self) -> None:
+        """A single one is not: the wait before the next try must have become the longest."""
+        steps = Steps()
+        steps.failures["begin"] = [TransportError("away", retriable=True)] * 4
+        broker, member = broker_and_member(steps)
+        problems = Problems()
+        seen: list[list[str]] = []
+        backoff = Backoff(1.0, 4.0, lambda _: seen.append([each.kind for each in problems.now]))
+        checkpoint = Checkpoint(
+            DESTINATIONS, member, broker.writer("one"), exactly_once=True, backoff=backoff, problems=problems
+        )
+        checkpoint.commit([result(member)])
+        assert [[], [], ["commits"], ["commits"]] == seen
+        assert [] == problems.now
+
+
 class TestNotes:
     """What is said beside answers and offsets."""
 
