@@ -4,6 +4,7 @@
     ├── DecodeError       one record is unreadable: dead-letter it and go on
     ├── SettingsError     the operator must fix a value: exit 2 at start, naming the key
     ├── SnapshotError     torn, or of another version: skip it and replay
+    ├── TornStateError    a write stopped half-way: load a snapshot, fit again, or replay
     └── TransportError    a file, a pipe or a broker failed: retry while `retriable`
         ├── FencedError   another process uses the same name: stop at once
         ├── LogChangedError   the records to read are gone: go on with those that are there, or recover from them
@@ -24,6 +25,7 @@ __all__ = [
     "SettingsError",
     "SnapshotError",
     "StreamRecError",
+    "TornStateError",
     "TransportError",
 ]
 
@@ -62,6 +64,10 @@ class SettingsError(StreamRecError):
 
 class SnapshotError(StreamRecError):
     """A snapshot is torn, foreign, or of another version: skip it, load an older one, or replay."""
+
+
+class TornStateError(StreamRecError):
+    """A write to an engine stopped half-way, and no answer can be trusted: load a snapshot, fit again, or replay."""
 
 
 class TransportError(StreamRecError):

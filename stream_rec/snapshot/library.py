@@ -4,14 +4,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stream_rec.core.engine import Engine
+from stream_rec.core import engine as core
+from stream_rec.guard import Engine
 from stream_rec.snapshot.file import About, read, replace
 from stream_rec.snapshot.fingerprint import fingerprint
 
 __all__ = ["load", "save"]
 
 
-def save(engine: Engine, path: str | os.PathLike[str], *, created_at: int | None = None, notes: bytes = b"") -> None:
+def save(
+    engine: core.Engine, path: str | os.PathLike[str], *, created_at: int | None = None, notes: bytes = b""
+) -> None:
     """Write the state of *engine* to *path*, replacing the file atomically.
 
     The model, the weights of types and the deny list are not saved. *created_at* is the present time in ms, shown by
