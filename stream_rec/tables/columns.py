@@ -21,6 +21,7 @@ __all__ = ["Columns", "Ids", "columns_of_events", "columns_of_sessions"]
 BATCH_EVENTS: Final = 1 << 16
 MAX_ID_CHARS: Final = DecodeRules().max_id_chars
 FEWEST_ROWS: Final = 2  # items and times
+MAX_SHOWN: Final = 60
 
 
 class Ids(NamedTuple):
@@ -227,10 +228,11 @@ class _Session(NamedTuple):
 
 
 def _has_events(name: object, rows: Sequence[Sequence[Any]]) -> bool:
-    if isinstance(rows, str) or not hasattr(rows, "__len__") or len(rows) < FEWEST_ROWS:
-        raise DecodeError(
-            Reason.NOT_A_ROW, f"session {name!r}: expected (items, times), and optionally types and weights"
-        )
+    is_short = isinstance(rows, str | bytes) or not hasattr(rows, "__len__") or len(rows) < FEWEST_ROWS
+    if is_short or any(isinstance(row, str | bytes) for row in rows[:FEWEST_ROWS]):
+        shown = repr(rows) if len(repr(rows)) <= MAX_SHOWN else f"a {type(rows).__name__}"
+        expected = "expected (items, times), two lists, and optionally types and weights"
+        raise DecodeError(Reason.NOT_A_ROW, f"session {name!r}: {expected}; found {shown}")
     return len(rows[0]) > 0
 
 
