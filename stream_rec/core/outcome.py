@@ -21,6 +21,9 @@ class Applied(NamedTuple):
     outcomes: npt.NDArray[np.uint8]
     """[n] an index into OUTCOMES; 0 is applied."""
 
+    def __repr__(self) -> str:
+        return f"Applied({self.n_applied:,} of {len(self.outcomes):,})"
+
     @property
     def n_applied(self) -> int:
         """How many events were applied."""

@@ -2,6 +2,7 @@
 
     engine   the core's engine behind a gate
     gate     askers side by side, or one writer
+    showing  what it shows of itself
     values   ids, events and weights as they come from a program
     forks    what a fork must not tear
 

@@ -5,7 +5,7 @@ core's; so is the state.
 """
 
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,9 @@ from stream_rec.core.index import AnswerArrays, EventArrays, ParallelMap, Parame
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import DEFAULT_PRESET, SALT, Explaining, Model, Rules, Trial
 from stream_rec.core.outcome import Evaluator, Observation
+from stream_rec.errors import TornStateError
 from stream_rec.guard.gate import Gate
+from stream_rec.guard.showing import as_html, as_line
 from stream_rec.guard.values import (
     checked_catalogue,
     checked_events,
@@ -279,6 +281,20 @@ class Engine(core.Engine):
         with self._gate.asking(self._settle):
             parts = {name: part for name, part in self.__dict__.items() if name != "_gate"}
             return _made_again, (type(self), pickle.dumps(parts))
+
+    def __repr__(self) -> str:
+        return self._shown(as_line)
+
+    def _repr_html_(self) -> str:
+        """Return a table, which notebooks show."""
+        return self._shown(as_html)
+
+    def _shown(self, way: Callable[[str, str, Stats], str]) -> str:
+        kind = type(self).__name__
+        try:
+            return way(kind, self.model.name, self.stats())
+        except (TornStateError, RuntimeError):  # a debugger or a message of an error may look at it in a write
+            return f"{kind}({self.model.name}: in a write, or torn)"
 
     # --- its parts
 

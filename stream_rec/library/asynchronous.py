@@ -44,6 +44,9 @@ class AsyncEngine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
+    def __repr__(self) -> str:
+        return f"AsyncEngine({self.engine!r})"
+
     # --- questions
 
     async def recommend(

@@ -17,6 +17,7 @@ from stream_rec.core.limits import DAY_MS, Limits
 from stream_rec.core.model import DEFAULT_PRESET, Explaining, Model, changed, model
 from stream_rec.errors import SettingsError
 from stream_rec.guard import Engine
+from stream_rec.guard.showing import as_html
 from stream_rec.guard.values import checked_events, checked_ids, checked_weights
 from stream_rec.library import saved
 from stream_rec.library.progress import fit_progress
@@ -192,6 +193,13 @@ class Recommender:
     def stats(self) -> Stats:
         """Return how many sessions, items and events it has."""
         return self.engine.stats()
+
+    def __repr__(self) -> str:
+        return f"Recommender{repr(self.engine).removeprefix('Engine')}"
+
+    def _repr_html_(self) -> str:
+        """Return a table, which notebooks show."""
+        return as_html("Recommender", self.model.name, self.stats())
 
     # --- saving
 

@@ -22,6 +22,7 @@ BATCH_EVENTS: Final = 1 << 16
 MAX_ID_CHARS: Final = DecodeRules().max_id_chars
 FEWEST_ROWS: Final = 2  # items and times
 MAX_SHOWN: Final = 60
+MAX_NAMED: Final = 5
 
 
 class Ids(NamedTuple):
@@ -36,6 +37,10 @@ class Ids(NamedTuple):
         numbers: dict[str | None, int] = {None: -1}
         codes = [numbers.setdefault(value, len(numbers) - 1) for value in values]
         return cls([name for name in numbers if name is not None], np.array(codes, np.int32))
+
+    def __repr__(self) -> str:
+        more = ", ..." if len(self.names) > MAX_NAMED else ""
+        return f"Ids({len(self.codes):,} of {len(self.names):,}: {', '.join(self.names[:MAX_NAMED])}{more})"
 
     def only(self, keep: npt.NDArray[np.bool_]) -> "Ids":
         """Return the rows where *keep* is true, with only the names that they use."""
@@ -52,7 +57,7 @@ class Ids(NamedTuple):
 _MAKE_EVENT: Final[Callable[..., Event]] = Event
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Columns:
     """Events, in the order in which they were read; all columns have the same length."""
 
@@ -69,6 +74,10 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def __repr__(self) -> str:
+        names = f"{len(self.sessions.names):,} sessions, {len(self.items.names):,} items"
+        return f"Columns({len(self):,} events, {names}, types {', '.join(self.types.names[:MAX_NAMED]) or 'none'})"
 
     def events(self, batch: int = BATCH_EVENTS) -> Iterator[list[Event]]:
         """Yield the events in time order, *batch* at a time; equal times keep the order in which they were read."""

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from stream_rec.core.events.mapping import AsMapping
 from stream_rec.core.events.why import Why
 
 __all__ = [
@@ -108,7 +109,7 @@ class Request(msgspec.Struct, frozen=True):
     """Explain without the ids of other visitors' sessions."""
 
 
-class Recommendation(msgspec.Struct, frozen=True, gc=False):
+class Recommendation(msgspec.Struct, AsMapping, frozen=True, gc=False, repr_omit_defaults=True):
     """One item of an answer; `source` is `neighbours`, `followed` or `popular`."""
 
     item_id: str
@@ -118,7 +119,7 @@ class Recommendation(msgspec.Struct, frozen=True, gc=False):
     """Present if an explanation was requested, else left out of the JSON."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, AsMapping, frozen=True, repr_omit_defaults=True):
     """The recommendations, and the place in the log (`as_of`, `offsets`) that they were computed at."""
 
     session_id: str | None
