@@ -23,6 +23,7 @@ from stream_rec.errors import TornStateError
 from stream_rec.guard.gate import Gate
 from stream_rec.guard.showing import as_html, as_line
 from stream_rec.guard.values import (
+    Id,
     checked_catalogue,
     checked_events,
     checked_id,
@@ -34,6 +35,7 @@ from stream_rec.guard.values import (
 
 __all__ = ["Engine"]
 
+_NO_IDS: Final[tuple[str, ...]] = ()
 _NO_OFFSETS: Final[Mapping[str, int]] = {}
 
 
@@ -50,6 +52,13 @@ class Engine(core.Engine):
     `types` are the engine's inside, for a thread that has it for itself.
 
     Raises SettingsError for parameters out of range.
+
+    >>> from stream_rec import Engine, Event
+    >>> engine = Engine("vmis-knn")
+    >>> engine.apply([Event("ann", "tent", 0), Event("ann", "stove", 60_000), Event("ben", "tent", 90_000)])
+    Applied(3 of 3)
+    >>> [item.item_id for item in engine.recommend("ben")]
+    ['stove']
     """
 
     def __init__(
@@ -58,7 +67,7 @@ class Engine(core.Engine):
         *,
         limits: Limits | None = None,
         type_weights: Mapping[str, float] | None = None,
-        deny: Iterable[str] = (),
+        deny: Iterable[Id] = (),
         session_gap_ms: int | None = None,
         trials: Sequence[Trial] = (),
         salt: str = SALT,
@@ -108,7 +117,7 @@ class Engine(core.Engine):
             return super().apply_and_answer(given, offsets, wanted, observation)
 
     def forget(
-        self, *, session_id: str | None = None, user_id: str | None = None, evaluator: Evaluator | None = None
+        self, *, session_id: Id | None = None, user_id: Id | None = None, evaluator: Evaluator | None = None
     ) -> int:
         """Erase a session, a user's sessions, or both, as if they had never occurred; return how many sessions.
 
@@ -147,9 +156,9 @@ class Engine(core.Engine):
 
     def recommend(
         self,
-        session_id: str | None = None,
+        session_id: Id | None = None,
         *,
-        items: Sequence[str] | None = None,
+        items: Sequence[Id] | None = None,
         n: int | None = None,
         explain: bool = False,
     ) -> list[Recommendation]:
@@ -179,9 +188,9 @@ class Engine(core.Engine):
         self,
         point: Model,
         *,
-        session_id: str | None = None,
-        items: Sequence[str] | None = None,
-        exclude: Sequence[str] = (),
+        session_id: Id | None = None,
+        items: Sequence[Id] | None = None,
+        exclude: Iterable[Id] = (),
         how: Explaining | None = None,
     ) -> list[Recommendation]:
         """Return what *point* recommends next for a session, or after *items*. Changes nothing.
@@ -191,16 +200,15 @@ class Engine(core.Engine):
         if session_id is not None and type(session_id) is not str:
             session_id = checked_id("session_id", session_id)
         asked = None if items is None else checked_ids("items", items)
-        request = Request(session_id=session_id, items=asked)
-        if exclude:
-            request = Request(session_id=session_id, items=asked, exclude=checked_ids("exclude", exclude))
+        excluded = _NO_IDS if exclude is _NO_IDS else checked_ids("exclude", exclude)
+        request = Request(session_id=session_id, items=asked, exclude=excluded)
         gate = self._gate
         try:
             workspace = gate.open.pop()
         except IndexError:
             workspace = gate.wait(self._settle)
         try:
-            if not exclude or self._answerer.can_share((request,)):
+            if not excluded or self._answerer.can_share((request,)):
                 return self._answerer.ask(point, request, how, workspace)
         finally:
             gate.home.append(workspace)
@@ -229,7 +237,7 @@ class Engine(core.Engine):
         point: Model,
         queries: Sequence[NextItemQuery],
         *,
-        exclude: Sequence[str] = (),
+        exclude: Iterable[Id] = (),
         parallel_map: ParallelMap = map,
         parts: int = 1,
     ) -> list[list[Recommendation]]:
@@ -309,7 +317,7 @@ class Engine(core.Engine):
         with self._gate.writing(self._settle):  # it brings the eviction front up to date
             return super().stats()
 
-    def session(self, session_id: str) -> list[Event]:
+    def session(self, session_id: Id) -> list[Event]:
         """Return the retained events of a session, oldest first; empty if it is not retained."""
         name = checked_id("session_id", session_id)
         with self._gate.asking(self._settle):

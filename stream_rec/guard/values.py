@@ -17,6 +17,7 @@ from stream_rec.core.model import Rules
 from stream_rec.errors import DecodeError, SettingsError
 
 __all__ = [
+    "Id",
     "checked_catalogue",
     "checked_events",
     "checked_id",
@@ -25,6 +26,9 @@ __all__ = [
     "checked_rules",
     "checked_weights",
 ]
+
+Id = str | int
+"""A text, or a whole number, which stands for its digits. NumPy's whole numbers are taken too."""
 
 _TEXT: Final = {str}
 _TEXT_OR_NONE: Final = {str, type(None)}

@@ -15,7 +15,7 @@ from stream_rec.core.events import Answer, Event, Forget, Recommendation, Reques
 from stream_rec.errors import StreamRecError
 from stream_rec.guard import Engine
 from stream_rec.guard.forks import watch
-from stream_rec.guard.values import checked_ids, checked_request
+from stream_rec.guard.values import Id, checked_id, checked_ids, checked_request
 
 __all__ = ["AsyncEngine"]
 
@@ -31,6 +31,15 @@ class AsyncEngine:
 
     Calls take effect in the order in which they were made. Questions that wait are answered in one call of the engine,
     at less cost each. A call that is cancelled before its turn is left out.
+
+    >>> import asyncio
+    >>> from stream_rec import AsyncEngine, Engine, Event
+    >>> async def main():
+    ...     async with AsyncEngine(Engine()) as shop:
+    ...         await shop.apply([Event("ann", "tent", 0), Event("ann", "stove", 60_000), Event("ben", "tent", 90_000)])
+    ...         return [item.item_id for item in await shop.recommend("ben")]
+    >>> asyncio.run(main())
+    ['stove']
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -51,17 +60,18 @@ class AsyncEngine:
 
     async def recommend(
         self,
-        session_id: str | None = None,
+        session_id: Id | None = None,
         *,
-        items: Sequence[str] | None = None,
+        items: Sequence[Id] | None = None,
         n: int | None = None,
-        exclude: Iterable[str] = (),
+        exclude: Iterable[Id] = (),
         explain: bool = False,
     ) -> list[Recommendation]:
         """Return what is recommended next for a session, or after *items*; with *explain*, also why."""
         asked = None if items is None else checked_ids("items", items)
         excluded = checked_ids("exclude", exclude)
-        request = Request(session_id=session_id, items=asked, n=n, exclude=excluded, explain=explain)
+        session = None if session_id is None else checked_id("session_id", session_id)
+        request = Request(session_id=session, items=asked, n=n, exclude=excluded, explain=explain)
         return (await self.answer(request)).items
 
     async def answer(self, request: Request) -> Answer:
@@ -74,7 +84,7 @@ class AsyncEngine:
         """Apply *events* in order, and return the outcome of each."""
         return await self._in_turn(partial(self.engine.apply, events))  # type: ignore[no-any-return]
 
-    async def forget(self, *, session_id: str | None = None, user_id: str | None = None) -> int:
+    async def forget(self, *, session_id: Id | None = None, user_id: Id | None = None) -> int:
         """Erase a session, a user's sessions, or both; return how many sessions."""
         return await self._in_turn(partial(self.engine.forget, session_id=session_id, user_id=user_id))  # type: ignore[no-any-return]
 

@@ -6,7 +6,7 @@ Owns an engine, feeds it and asks it. Knows nothing of how sources are read (`ta
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from threading import Lock
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, Unpack
 
 import msgspec
 
@@ -14,17 +14,17 @@ from stream_rec.core import engine as core
 from stream_rec.core.engine import Applied, NextItemQuery, Stats
 from stream_rec.core.events import Event, Forget, Recommendation
 from stream_rec.core.limits import DAY_MS, Limits
-from stream_rec.core.model import DEFAULT_PRESET, Explaining, Model, changed, model
+from stream_rec.core.model import DEFAULT_PRESET, Explaining, Model, ModelChanges, changed, model
 from stream_rec.errors import SettingsError
 from stream_rec.guard import Engine
 from stream_rec.guard.showing import as_html
-from stream_rec.guard.values import checked_events, checked_ids, checked_weights
+from stream_rec.guard.values import Id, checked_events, checked_ids, checked_weights
 from stream_rec.library import saved
 from stream_rec.library.progress import fit_progress
 from stream_rec.library.threads import in_parallel, n_threads, parts_for
 from stream_rec.library.weights import derived_types, weights_as_types
 from stream_rec.tables.columns import Columns
-from stream_rec.tables.reading import How, read_columns
+from stream_rec.tables.reading import How, HowToRead, read_columns
 
 __all__ = ["Recommender"]
 
@@ -33,7 +33,7 @@ LONGEST_SESSION: Final = 10_000
 AT_REST: Final = Limits(retention_ms=None, allowed_lateness_ms=CENTURY_MS, max_session_events=LONGEST_SESSION)
 HALF_LIVES: Final = 7  # popularity ignores events older than eight: all of a log at rest should count
 
-SessionsAtRest = Mapping[str, Sequence[str] | None] | Iterable[str]
+SessionsAtRest = Mapping[Id, Sequence[Id] | None] | Mapping[str, Sequence[str] | None] | Iterable[Id]
 
 
 class _Learned(NamedTuple):
@@ -54,6 +54,11 @@ class Recommender:
     of the log. Any thread may use it: while one fits, the others are answered from what was learned before.
 
     Raises SettingsError for parameters out of range.
+
+    >>> from stream_rec import Recommender
+    >>> shop = Recommender().fit({"ann": (["tent", "stove"], [10, 20]), "ben": (["tent"], [30])})
+    >>> [item.item_id for item in shop.recommend("ben")]
+    ['stove']
     """
 
     def __init__(
@@ -61,7 +66,7 @@ class Recommender:
         preset: str | Model = DEFAULT_PRESET,
         *,
         types: Mapping[str, float] | None = None,
-        deny: Iterable[str] = (),
+        deny: Iterable[Id] = (),
         limits: Limits | None = None,
         session_gap_ms: int | None = None,
     ) -> None:
@@ -83,7 +88,7 @@ class Recommender:
 
     # --- learning
 
-    def fit(self, source: object, *, progress: bool = False, **how: Any) -> Self:  # noqa: ANN401  # see How
+    def fit(self, source: object, *, progress: bool = False, **how: Unpack[HowToRead]) -> Self:
         """Learn all of *source*, and forget what was learned before. Return itself.
 
         *source* is a dictionary as WSKNN takes it (session -> items, times, and optionally types and weights), a pandas
@@ -138,12 +143,12 @@ class Recommender:
 
     def recommend(
         self,
-        session_id: str | None = None,
+        session_id: Id | None = None,
         *,
-        items: Sequence[str] | None = None,
-        exclude: Sequence[str] = (),
+        items: Sequence[Id] | None = None,
+        exclude: Iterable[Id] = (),
         explain: bool | Explaining = False,
-        **changes: object,
+        **changes: Unpack[ModelChanges],
     ) -> list[Recommendation]:
         """Return recommendations for a learned session, or for *items*, oldest first.
 
@@ -157,7 +162,12 @@ class Recommender:
         return engine.ask(point, session_id=session_id, items=items, exclude=exclude, how=how)
 
     def recommend_many(
-        self, sessions: SessionsAtRest, *, exclude: Sequence[str] = (), threads: int | None = None, **changes: object
+        self,
+        sessions: SessionsAtRest,
+        *,
+        exclude: Iterable[Id] = (),
+        threads: int | None = None,
+        **changes: Unpack[ModelChanges],
     ) -> dict[str, list[Recommendation]]:
         """Return the recommendations of `recommend` for each of *sessions*, in several threads.
 
@@ -182,7 +192,7 @@ class Recommender:
 
     # --- contents
 
-    def session(self, session_id: str) -> list[str]:
+    def session(self, session_id: Id) -> list[str]:
         """Return the items of a session, oldest first, repeats included; empty if the session is unknown."""
         return [event.item_id for event in self.engine.session(session_id)]
 

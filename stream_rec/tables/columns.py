@@ -59,7 +59,12 @@ _MAKE_EVENT: Final[Callable[..., Event]] = Event
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Columns:
-    """Events, in the order in which they were read; all columns have the same length."""
+    """Events, in the order in which they were read; all columns have the same length.
+
+    >>> from stream_rec import read_log
+    >>> read_log({"ann": (["tent", "stove"], [10, 20])})
+    Columns(2 events, 1 sessions, 2 items, types view)
+    """
 
     sessions: Ids
     items: Ids

@@ -6,6 +6,7 @@ future rejected passes the present time.
 
 from stream_rec.core.events.decoder import DecodeRules, EventDecoder, FieldMap
 from stream_rec.core.events.encode import DeadLetter, EventEncoder, encode_answer, encode_dead_letter
+from stream_rec.core.events.mapping import without_examples
 from stream_rec.core.events.requests import RequestDecoder
 from stream_rec.core.events.times import TimeReader, time_reader
 from stream_rec.core.events.types import (
@@ -67,4 +68,5 @@ __all__ = [
     "found",
     "identifier",
     "time_reader",
+    "without_examples",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["AsMapping"]
+__all__ = ["AsMapping", "without_examples"]
 
 
 class AsMapping:
@@ -41,12 +41,20 @@ class AsMapping:
     def __get_pydantic_json_schema__(cls, _schema: object, _handler: object) -> dict[str, Any]:
         """Describe the dictionary."""
         (schema,), components = msgspec.json.schema_components([cls], ref_template="{name}")
+        without_examples(components)
         inlined: dict[str, Any] = _inlined(schema, components)
         return inlined
 
     @classmethod
     def _from(cls, value: object) -> Any:  # noqa: ANN401  # of this class
         return value if isinstance(value, cls) else msgspec.convert(value, cls)
+
+
+def without_examples(components: dict[str, Any]) -> None:
+    """Remove the examples in Python from the descriptions of JSON schemas, which are docstrings."""
+    for schema in components.values():
+        if "description" in schema:
+            schema["description"] = schema["description"].partition(">>> ")[0].rstrip()
 
 
 def _inlined(schema: Any, components: dict[str, Any]) -> Any:  # noqa: ANN401  # JSON

@@ -32,7 +32,12 @@ _RuleSetKey = tuple[str | None, tuple[tuple[str, float], ...]]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The standing rules. Expressions are over the fields of the catalogue."""
+    """The standing rules. Expressions are over the fields of the catalogue.
+
+    >>> from stream_rec import Engine, Rules
+    >>> Engine(rules=Rules(deny=frozenset({"gift-card"}), filter="price < 100")).rules.filter
+    'price < 100'
+    """
 
     deny: frozenset[str] = frozenset()
     """Items that are never recommended."""
