@@ -9,7 +9,7 @@ from stream_rec._version import __version__
 
 if TYPE_CHECKING:
     from stream_rec.core.catalogue import Catalogue, CatalogueItem
-    from stream_rec.core.engine import Applied, Engine, Stats
+    from stream_rec.core.engine import Applied, Stats
     from stream_rec.core.events import (
         Answer,
         DecodeRules,
@@ -33,9 +33,11 @@ if TYPE_CHECKING:
         SettingsError,
         SnapshotError,
         StreamRecError,
+        TornStateError,
         TransportError,
     )
-    from stream_rec.library import Recommender
+    from stream_rec.guard import Engine
+    from stream_rec.library import AsyncEngine, Recommender
     from stream_rec.tables.columns import Columns
     from stream_rec.tables.reading import read_log
 
@@ -44,6 +46,7 @@ __all__ = [
     "Answer",
     "Applied",
     "AssignmentLostError",
+    "AsyncEngine",
     "Catalogue",
     "CatalogueItem",
     "Columns",
@@ -69,6 +72,7 @@ __all__ = [
     "SnapshotError",
     "Stats",
     "StreamRecError",
+    "TornStateError",
     "TransportError",
     "__version__",
     "model",
@@ -80,7 +84,7 @@ _HOMES = {
     "stream_rec.core.catalogue": ("Catalogue", "CatalogueItem"),
     "stream_rec.tables.columns": ("Columns",),
     "stream_rec.tables.reading": ("read_log",),
-    "stream_rec.core.engine": ("Applied", "Engine", "Stats"),
+    "stream_rec.core.engine": ("Applied", "Stats"),
     "stream_rec.errors": (
         "DecodeError",
         "FencedError",
@@ -90,6 +94,7 @@ _HOMES = {
         "SettingsError",
         "SnapshotError",
         "StreamRecError",
+        "TornStateError",
         "TransportError",
     ),
     "stream_rec.core.events": (
@@ -104,7 +109,8 @@ _HOMES = {
         "Request",
         "RequestDecoder",
     ),
-    "stream_rec.library": ("Recommender",),
+    "stream_rec.guard": ("Engine",),
+    "stream_rec.library": ("AsyncEngine", "Recommender"),
     "stream_rec.core.limits": ("Limits",),
     "stream_rec.core.model": ("PRESETS", "Model", "Rules", "model", "wsknn_model"),
 }

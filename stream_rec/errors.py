@@ -4,6 +4,7 @@
     ├── DecodeError       one record is unreadable: dead-letter it and go on
     ├── SettingsError     the operator must fix a value: exit 2 at start, naming the key
     ├── SnapshotError     torn, or of another version: skip it and replay
+    ├── TornStateError    a write stopped half-way: load a snapshot, fit again, or replay
     └── TransportError    a file, a pipe or a broker failed: retry while `retriable`
         ├── FencedError   another process uses the same name: stop at once
         ├── UnwrittenError   a file cannot be written for now, and nothing is lost: flush it again
@@ -30,6 +31,7 @@ __all__ = [
     "SettingsError",
     "SnapshotError",
     "StreamRecError",
+    "TornStateError",
     "TransportError",
     "UnwrittenError",
     "may_pass",
@@ -48,7 +50,15 @@ def may_pass(error: OSError) -> bool:
 
 
 class StreamRecError(Exception):
-    """The root: catch this to catch all that stream-rec raises on purpose."""
+    """The root: catch this to catch all that stream-rec raises on purpose.
+
+    >>> from stream_rec import Recommender, StreamRecError
+    >>> try:
+    ...     Recommender().recommend("ann", k=0)
+    ... except StreamRecError as error:
+    ...     print(error.message)
+    k: 0 is refused: Expected `int` >= 1 - at `$.k`
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -64,6 +74,13 @@ class DecodeError(StreamRecError):
 
     `reason` is a code for machines (`not_json`, `missing_field`, ...), the message a sentence that
     names the field and what was expected.
+
+    >>> from stream_rec import DecodeError, EventDecoder
+    >>> try:
+    ...     EventDecoder().decode(b'{"session_id": "ann"}')
+    ... except DecodeError as error:
+    ...     print(error.reason)
+    missing_field
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -72,7 +89,15 @@ class DecodeError(StreamRecError):
 
 
 class SettingsError(StreamRecError):
-    """The operator must fix the setting `key`: the process exits with 2 and has read nothing."""
+    """The operator must fix the setting `key`: the process exits with 2 and has read nothing.
+
+    >>> from stream_rec import Recommender, SettingsError
+    >>> try:
+    ...     Recommender().recommend("ann", n=0)
+    ... except SettingsError as error:
+    ...     print(error.key)
+    n
+    """
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(f"{key}: {message}")
@@ -80,11 +105,36 @@ class SettingsError(StreamRecError):
 
 
 class SnapshotError(StreamRecError):
-    """A snapshot is torn, foreign, or of another version: skip it, load an older one, or replay."""
+    """A snapshot is torn, foreign, or of another version: skip it, load an older one, or replay.
+
+    >>> from stream_rec import SnapshotError, snapshot
+    >>> try:
+    ...     snapshot.load("no-such-file.srs")
+    ... except SnapshotError:
+    ...     print("replay the log")
+    replay the log
+    """
+
+
+class TornStateError(StreamRecError):
+    """A write to an engine stopped half-way, and no answer can be trusted: load a snapshot, fit again, or replay.
+
+    >>> from stream_rec import Engine, TornStateError
+    >>> try:
+    ...     Engine().recommend("ann")  # in a child that was forked in the middle of a write
+    ... except TornStateError:
+    ...     print("load a snapshot")
+    []
+    """
 
 
 class TransportError(StreamRecError):
-    """A file, a pipe or a broker failed: try again while `retriable`, else stop."""
+    """A file, a pipe or a broker failed: try again while `retriable`, else stop.
+
+    >>> from stream_rec import TransportError
+    >>> TransportError("the broker is away", retriable=True).retriable
+    True
+    """
 
     def __init__(self, message: str, *, retriable: bool = False) -> None:
         super().__init__(message)
@@ -92,7 +142,12 @@ class TransportError(StreamRecError):
 
 
 class FencedError(TransportError):
-    """Another process with the same name took over: stop at once, write nothing more."""
+    """Another process with the same name took over: stop at once, write nothing more.
+
+    >>> from stream_rec import FencedError
+    >>> FencedError("replica-1 runs elsewhere").retriable
+    False
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retriable=False)
@@ -134,7 +189,12 @@ class LogChangedError(TransportError):
 
 
 class AssignmentLostError(TransportError):
-    """The group gave the partitions to other members, which process what is uncommitted. Recover, and join again."""
+    """The group gave the partitions to other members, which process what is uncommitted. Recover, and join again.
+
+    >>> from stream_rec import AssignmentLostError
+    >>> AssignmentLostError("the group moved on").retriable
+    False
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retriable=False)
@@ -148,6 +208,11 @@ class RecordTooLargeError(TransportError):
     """The record at index `place` of those to send has `size` bytes, more than the `limit` of its topic.
 
     With `none_sent`, the error was raised before any record was sent; without it, others may have been written.
+
+    >>> from stream_rec import RecordTooLargeError
+    >>> error = RecordTooLargeError("too large", place=3, size=2_000_000, limit=1_000_000)
+    >>> error.size - error.limit
+    1000000
     """
 
     def __init__(self, message: str, *, place: int, size: int, limit: int, none_sent: bool = False) -> None:

@@ -68,6 +68,7 @@ SNAPSHOTS: Final = "tests/unit/service/committing/test_snapshots.py::"
 RULES: Final = ("tests/property/test_rules.py",)
 FEED: Final = "tests/unit/service/processing/test_catalogue_feed.py::"
 QUALITY: Final = ("tests/unit/core/test_quality.py", "tests/property/test_quality.py", "tests/unit/core/test_split.py")
+THREADS: Final = ("tests/unit/guard/test_threads.py",)
 SCORE: Final = "stream_rec/core/quality/kernel/score.py"
 
 BUGS: Final = [
@@ -533,6 +534,30 @@ BUGS: Final = [
         "stale-catalogue",
         "if self.engine.catalogue is None:",
         (FEED + "TestFiles::test_a_change_holds_within_a_second",),
+    ),
+    Bug(
+        3,
+        "a writer goes in while others ask",
+        "stream_rec/guard/gate.py",
+        "writer-does-not-wait",
+        "return True",
+        THREADS,
+    ),
+    Bug(
+        3,
+        "threads that ask share their scratch memory",
+        "stream_rec/guard/engine.py",
+        "askers-share-scratch",
+        "return self._answerer.ask(self._models.variant(request), request, how)",
+        THREADS,
+    ),
+    Bug(
+        3,
+        "askers order the popular items beside each other",
+        "stream_rec/guard/gate.py",
+        "never-settled",
+        "pass",
+        THREADS,
     ),
 ]
 

@@ -17,6 +17,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of the session store; None is no limit. All times are event time, in milliseconds.
 
     Raises SettingsError for values that contradict each other.
+
+    >>> from stream_rec import Engine, Limits
+    >>> Engine(limits=Limits(retention_ms=7 * 86_400_000, max_sessions=100_000)).limits.max_sessions
+    100000
     """
 
     retention_ms: Duration | None = 30 * DAY_MS

@@ -16,10 +16,19 @@ OUTCOMES: Final = (None, Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_TYPE)
 
 
 class Applied(NamedTuple):
-    """The outcome of each event of a batch."""
+    """The outcome of each event of a batch.
+
+    >>> from stream_rec import Engine, Event
+    >>> applied = Engine().apply([Event("ann", "tent", 10**9), Event("ben", "tent", 0)])
+    >>> applied.n_applied, [str(reason) for reason in applied.reasons]
+    (1, ['None', 'late'])
+    """
 
     outcomes: npt.NDArray[np.uint8]
     """[n] an index into OUTCOMES; 0 is applied."""
+
+    def __repr__(self) -> str:
+        return f"Applied({self.n_applied:,} of {len(self.outcomes):,})"
 
     @property
     def n_applied(self) -> int:
@@ -74,7 +83,14 @@ class Observation(NamedTuple):
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """What the engine retains."""
+    """What the engine retains.
+
+    >>> from stream_rec import Engine, Event
+    >>> engine = Engine()
+    >>> _ = engine.apply([Event("ann", "tent", 0), Event("ben", "tent", 60_000)])
+    >>> engine.stats().n_sessions, engine.stats().horizon_ms
+    (2, 60000)
+    """
 
     n_sessions: int
     n_events: int

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from stream_rec import snapshot
-from stream_rec.core.engine import Engine
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import Model
 from stream_rec.errors import SettingsError, SnapshotError
+from stream_rec.guard import Engine
 
 __all__ = ["RecommenderArgs", "read", "write"]
 

@@ -21,6 +21,8 @@ __all__ = ["Columns", "Ids", "columns_of_events", "columns_of_sessions"]
 BATCH_EVENTS: Final = 1 << 16
 MAX_ID_CHARS: Final = DecodeRules().max_id_chars
 FEWEST_ROWS: Final = 2  # items and times
+MAX_SHOWN: Final = 60
+MAX_NAMED: Final = 5
 
 
 class Ids(NamedTuple):
@@ -35,6 +37,10 @@ class Ids(NamedTuple):
         numbers: dict[str | None, int] = {None: -1}
         codes = [numbers.setdefault(value, len(numbers) - 1) for value in values]
         return cls([name for name in numbers if name is not None], np.array(codes, np.int32))
+
+    def __repr__(self) -> str:
+        more = ", ..." if len(self.names) > MAX_NAMED else ""
+        return f"Ids({len(self.codes):,} of {len(self.names):,}: {', '.join(self.names[:MAX_NAMED])}{more})"
 
     def only(self, keep: npt.NDArray[np.bool_]) -> "Ids":
         """Return the rows where *keep* is true, with only the names that they use."""
@@ -51,9 +57,14 @@ class Ids(NamedTuple):
 _MAKE_EVENT: Final[Callable[..., Event]] = Event
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Columns:
-    """Events, in the order in which they were read; all columns have the same length."""
+    """Events, in the order in which they were read; all columns have the same length.
+
+    >>> from stream_rec import read_log
+    >>> read_log({"ann": (["tent", "stove"], [10, 20])})
+    Columns(2 events, 1 sessions, 2 items, types view)
+    """
 
     sessions: Ids
     items: Ids
@@ -68,6 +79,10 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def __repr__(self) -> str:
+        names = f"{len(self.sessions.names):,} sessions, {len(self.items.names):,} items"
+        return f"Columns({len(self):,} events, {names}, types {', '.join(self.types.names[:MAX_NAMED]) or 'none'})"
 
     def events(self, batch: int = BATCH_EVENTS) -> Iterator[list[Event]]:
         """Yield the events in time order, *batch* at a time; equal times keep the order in which they were read."""
@@ -227,10 +242,11 @@ class _Session(NamedTuple):
 
 
 def _has_events(name: object, rows: Sequence[Sequence[Any]]) -> bool:
-    if isinstance(rows, str) or not hasattr(rows, "__len__") or len(rows) < FEWEST_ROWS:
-        raise DecodeError(
-            Reason.NOT_A_ROW, f"session {name!r}: expected (items, times), and optionally types and weights"
-        )
+    is_short = isinstance(rows, str | bytes) or not hasattr(rows, "__len__") or len(rows) < FEWEST_ROWS
+    if is_short or any(isinstance(row, str | bytes) for row in rows[:FEWEST_ROWS]):
+        shown = repr(rows) if len(repr(rows)) <= MAX_SHOWN else f"a {type(rows).__name__}"
+        expected = "expected (items, times), two lists, and optionally types and weights"
+        raise DecodeError(Reason.NOT_A_ROW, f"session {name!r}: {expected}; found {shown}")
     return len(rows[0]) > 0
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from gzip import GzipFile
 from os import PathLike, fspath
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Self, TypedDict, Unpack
 
 import msgspec
 
@@ -23,7 +23,7 @@ from stream_rec.transport.decode import decode_records
 from stream_rec.transport.files import format_of_name, open_source
 from stream_rec.transport.records import Source
 
-__all__ = ["How", "OnRead", "read_columns", "read_log"]
+__all__ = ["How", "HowToRead", "OnRead", "read_columns", "read_log"]
 
 OnRead = Callable[[int, int | None], None]
 """Takes how many bytes are read, and the total, if it is known."""
@@ -35,6 +35,19 @@ _END_MARK: Final = "end of the file"
 OPEN_QUOTE: Final = "a quote that is not closed: PyArrow reads the rest of the file as one cell"
 LET_PASS: Final = frozenset({Reason.UNKNOWN_TYPE, Reason.NOT_AN_EVENT})
 """A record with such a reason is left out and counted; any other reason is an error."""
+
+
+class HowToRead(TypedDict, total=False):
+    """The fields of `How` as keyword arguments; `How` says what each means."""
+
+    fields: FieldMap | Mapping[str, str | int]
+    timestamp_unit: str
+    timestamp_format: str | None
+    format: str | None
+    delimiter: str | None
+    weight: str | None
+    types_row: int | None
+    weights_row: int | None
 
 
 class How(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,9 +142,17 @@ def read_columns(source: Any, how: How | None = None, on_read: OnRead = lambda _
     return columns.of_types(how.types)
 
 
-def read_log(source: object, **how: object) -> Columns:
-    """Read a log at rest, with the sources and keywords of `Recommender.fit`. Raises as it does."""
-    return read_columns(source, How.of(how))
+def read_log(source: object, *, types: Iterable[str] | None = None, **how: Unpack[HowToRead]) -> Columns:
+    """Read a log at rest, with the sources and keywords of `Recommender.fit`; only events of *types*, if any.
+
+    Raises as it does.
+
+    >>> from stream_rec import read_log
+    >>> known, asked = read_log({"ann": (["tent"], [10]), "ben": (["tent"], [30])}).split(0.5, seed=1)
+    >>> len(known), len(asked)
+    (1, 1)
+    """
+    return read_columns(source, How.of(how, types=types))
 
 
 def _events(source: Iterable[object]) -> Iterable[Event]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from stream_rec._version import __version__
+from stream_rec.core.events import without_examples
 from stream_rec.web.errors import ErrorBody
 from stream_rec.web.routes import ROUTES, Route
 
@@ -34,6 +35,7 @@ def document() -> dict[str, Any]:
     more = [kind for route in ROUTES for kind in route.more.values()]
     kinds += [*queries, *more, ErrorBody]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
+    without_examples(components)
     by_kind = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:

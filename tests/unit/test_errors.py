@@ -13,6 +13,7 @@ from stream_rec import errors
         errors.DecodeError("not_json", "line 3 is not JSON"),
         errors.SettingsError("retention", "gives 'x'"),
         errors.SnapshotError("torn"),
+        errors.TornStateError("forked in a write"),
         errors.TransportError("broker gone", retriable=True),
         errors.FencedError("another process is replica-1 too"),
         errors.LogChangedError("gone", partition="clicks-0", offset=3, first=7, end=9),

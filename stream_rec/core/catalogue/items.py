@@ -27,7 +27,12 @@ _NO: Final = frozenset({"false", "no", "0"})
 
 
 class CatalogueItem(msgspec.Struct, frozen=True):
-    """An item of the catalogue. Without a value for availability it is available."""
+    """An item of the catalogue. Without a value for availability it is available.
+
+    >>> from stream_rec import CatalogueItem
+    >>> CatalogueItem("tent", title="Tent for two", category="tents", price=99.0, others={"colour": "green"}).available
+    True
+    """
 
     id: str
     title: str | None = None

@@ -21,7 +21,14 @@ _GONE: Final = 4096  # more rows of removed items than this, and than items: tim
 
 
 class Catalogue:
-    """Items by id and by row. Row 0 has no item: it stands for all that are not in the catalogue."""
+    """Items by id and by row. Row 0 has no item: it stands for all that are not in the catalogue.
+
+    >>> from stream_rec import Catalogue, CatalogueItem, Engine
+    >>> catalogue = Catalogue([CatalogueItem("tent", price=99.0), CatalogueItem("stove", available=False)])
+    >>> len(catalogue), catalogue.get("tent").price
+    (2, 99.0)
+    >>> Engine().set_catalogue(catalogue)
+    """
 
     def __init__(self, items: Iterable[CatalogueItem] = ()) -> None:
         by_id = {item.id: item for item in items}

@@ -14,7 +14,7 @@ Its modules, each of which imports only those below it:
 """
 
 from stream_rec.core.engine.answering import NextItemQuery
-from stream_rec.core.engine.engine import Engine
+from stream_rec.core.engine.engine import Engine, LogTimes
 from stream_rec.core.engine.models import MOST_VARIANTS, NOT_OF_A_PRESET
 from stream_rec.core.engine.state import MOST_TYPES
 from stream_rec.core.engine_state import EngineSnapshot
@@ -27,6 +27,7 @@ __all__ = [
     "Applied",
     "Engine",
     "EngineSnapshot",
+    "LogTimes",
     "NextItemQuery",
     "Stats",
 ]

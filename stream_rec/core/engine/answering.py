@@ -14,7 +14,7 @@ from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.rows import all_named, named, new_rows
 from stream_rec.core.engine.state import EngineState
 from stream_rec.core.events import Answer, Recommendation, Request
-from stream_rec.core.index import AnswerArrays, ParallelMap, Queries, field
+from stream_rec.core.index import AnswerArrays, ParallelMap, Queries, Workspace, field
 from stream_rec.core.model import EXPLAINED, AnsweredQuery, CompiledRules, Explaining, Model, Names, ScoredItem, explain
 
 __all__ = ["NextItemQuery", "QueryAnswerer"]
@@ -31,16 +31,23 @@ class NextItemQuery(NamedTuple):
 
 
 class QueryAnswerer:
-    """Answers queries from *state*, with *models* and under *rules*."""
+    """Answers queries from *state*, with *models* and under *rules*.
+
+    Queries that run side by side need a *workspace* each, a settled index and compiled rules (`can_share`).
+    """
 
     def __init__(self, state: EngineState, models: Models, rules: CompiledRules) -> None:
         self._state = state
         self._models = models
         self._rules = rules
-        self._row = new_rows(1, models.split.models[0].n)
-        """For single queries: the next one overwrites it."""
 
-    def answer(self, requests: Sequence[Request], offsets: Mapping[str, int]) -> list[Answer]:
+    def can_share(self, requests: Sequence[Request]) -> bool:
+        """Return whether *requests* can be answered beside others: without rules that must be compiled first."""
+        return self._rules.are_compiled(requests)
+
+    def answer(
+        self, requests: Sequence[Request], offsets: Mapping[str, int], workspace: Workspace | None = None
+    ) -> list[Answer]:
         """Answer each request from the present state; requests with equal parameters are one kernel call."""
         alike: dict[tuple[int, bool], tuple[Model, list[int]]] = {}
         for place, request in enumerate(requests):
@@ -50,43 +57,51 @@ class QueryAnswerer:
         as_of = self._state.index.view.watermark
         for point, places in alike.values():
             asked = requests if len(alike) == 1 else [requests[place] for place in places]
-            for place, request, items in zip(places, asked, self._answer_alike(point, asked), strict=True):
+            for place, request, items in zip(places, asked, self._answer_alike(point, asked, workspace), strict=True):
                 answers[place] = Answer(request.session_id, request.request_id, items, as_of, dict(offsets), point.name)
         return answers
 
-    def _answer_alike(self, point: Model, requests: Sequence[Request]) -> Iterator[list[Recommendation]]:
+    def _answer_alike(
+        self, point: Model, requests: Sequence[Request], workspace: Workspace | None
+    ) -> Iterator[list[Recommendation]]:
         """Answer requests with equal parameters, of which all or none are explained."""
         if requests[0].explain:  # from the trace of the last query
             for request in requests:
-                yield self.ask(point, request, Explaining(hide_sessions=request.hide_sessions))
+                yield self.ask(point, request, Explaining(hide_sessions=request.hide_sessions), workspace)
             return
         state, stacked = self._state, self._models.alone(point)
         at_most = max(1, _MOST_ROWS // point.n)
         for begin, end, policy in self._rules.policies(requests, state.items.find, at_most):
             answers = new_rows(end - begin, point.n)
-            state.index.ask_many(stacked, self._encode_queries(requests[begin:end]), policy, answers)
+            queries = self._encode_queries(requests[begin:end])
+            state.index.ask_many(stacked, queries, policy, answers, map, 1, workspace)
             yield from all_named(state.items.names, answers)
 
-    def ask(self, point: Model, request: Request, how: Explaining | None) -> list[Recommendation]:
+    def ask(
+        self, point: Model, request: Request, how: Explaining | None, workspace: Workspace | None = None
+    ) -> list[Recommendation]:
         """Answer *request* with *point*, and explain the answer if *how* is given."""
         state, items = self._state, request.items
         parameters = self._models.parameters(point)
-        rows = self._row if point.n <= self._row.item.shape[1] else new_rows(1, point.n)
-        self._row = rows
+        if workspace is None:
+            workspace = state.index.arrays.workspace
+        rows = workspace.row
+        if rows is None or point.n > rows.item.shape[1]:
+            workspace.row = rows = new_rows(1, point.n)
         session = None if request.session_id is None else state.sessions.ids.find(request.session_id)
         ((_, _, policy),) = self._rules.policies([request], state.items.find, 1)
         own = -1 if session is None else session
         query = None if items is None and session is not None else self._encode_items(items or ())
         if query is None:
-            state.index.ask_session(parameters, own, policy, rows, 0)
+            state.index.ask_session(parameters, own, policy, rows, 0, workspace)
         else:
-            state.index.ask_items(parameters, query, own, policy, rows, 0)
+            state.index.ask_items(parameters, query, own, policy, rows, 0, workspace)
         answer = named(state.items.names, rows, 0)
         if how is None:
             return answer
         seen = state.index.view.events_of(own)[0] if query is None else query
         boosts = self._rules.boosts(policy, state.index.state.item["row"], rows.item[0, : len(answer)])
-        return self._explained(answer, rows, AnsweredQuery(parameters, seen.tolist(), own, boosts), how)
+        return self._explained(answer, rows, AnsweredQuery(parameters, seen.tolist(), own, boosts, workspace), how)
 
     def _explained(
         self, answer: list[Recommendation], rows: AnswerArrays, asked: AnsweredQuery, how: Explaining
@@ -106,6 +121,7 @@ class QueryAnswerer:
         exclude: Sequence[str],
         parallel_map: ParallelMap,
         parts: int,
+        workspace: Workspace | None = None,
     ) -> list[list[Recommendation]]:
         """Return what *point* recommends for each of *queries*, in *parts* that *parallel_map* runs."""
         state, answers = self._state, new_rows(len(queries), point.n)
@@ -114,7 +130,7 @@ class QueryAnswerer:
         for begin, end, policy in self._rules.policies(asked, state.items.find, max(1, len(queries))):
             part = AnswerArrays._make(array[begin:end] for array in answers)
             encoded = self._encode_queries(queries[begin:end])
-            state.index.ask_many(self._models.alone(point), encoded, policy, part, parallel_map, parts)
+            state.index.ask_many(self._models.alone(point), encoded, policy, part, parallel_map, parts, workspace)
         return list(all_named(state.items.names, answers))
 
     # --- from ids to ordinals
@@ -143,8 +159,9 @@ class QueryAnswerer:
         """Return the ordinals of the query's items; those without one get negative numbers, equal ones equal."""
         find = self._state.items.find
         unknown: dict[str, int] = {}
-        ordinals = [find(name) for name in names]
-        for place, ordinal in enumerate(ordinals):
-            if ordinal is None:
-                ordinals[place] = -1 - unknown.setdefault(names[place], len(unknown))
+        ordinals = list(map(find, names))
+        if None in ordinals:
+            for place, ordinal in enumerate(ordinals):
+                if ordinal is None:
+                    ordinals[place] = -1 - unknown.setdefault(names[place], len(unknown))
         return np.array(ordinals, np.int32)

@@ -34,7 +34,7 @@ from stream_rec.core.session_store import SessionStore
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.errors import SnapshotError
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "LogTimes"]
 
 LogOffsets = Mapping[str, int]
 LogTimes = Sequence[int | None] | npt.NDArray[np.int64]
@@ -47,7 +47,7 @@ class Engine:
     *preset* is a model or the name of one. *type_weights* are the weights of event types for sampling (others weigh 1).
     *deny* lists items that are never recommended; *rules* holds more rules. With *session_gap_ms*, sessions are cut
     from `user_id` where a user was idle for longer. *trials* are further models: for a share of the sessions, drawn by
-    *salt*, or as shadows. Not thread-safe: one thread owns it.
+    *salt*, or as shadows. Not thread-safe, and trusts what it is given: `guard.Engine` is for programs.
 
     Raises SettingsError for parameters out of range.
     """
@@ -158,8 +158,8 @@ class Engine:
         Changes nothing.
         """
         asked = None if items is None else tuple(items)
-        request = Request(session_id=session_id, items=asked, n=n, explain=explain)
-        return self._answerer.answer([request], _NO_OFFSETS)[0].items
+        request = Request(session_id=session_id, items=asked, n=n)
+        return self._answerer.ask(self._models.variant(request), request, Explaining() if explain else None)
 
     def answer(self, requests: Sequence[Request], offsets: LogOffsets = _NO_OFFSETS) -> list[Answer]:
         """Answer each request from the present state, and change nothing.
@@ -305,7 +305,7 @@ class Engine:
             len(self.items),
             count(field.N_BYTES),
             count(field.N_EVICTED),
-            self.watermark,
+            self.index.view.watermark,
             horizon,
         )
 

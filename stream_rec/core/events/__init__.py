@@ -6,6 +6,7 @@ future rejected passes the time at which the log took the record.
 
 from stream_rec.core.events.decoder import DecodeRules, EventDecoder, FieldMap
 from stream_rec.core.events.encode import DeadLetter, EventEncoder, encode_answer, encode_dead_letter
+from stream_rec.core.events.mapping import without_examples
 from stream_rec.core.events.requests import RequestDecoder
 from stream_rec.core.events.times import SURELY_SECONDS, TimeReader, time_reader
 from stream_rec.core.events.types import (
@@ -70,4 +71,5 @@ __all__ = [
     "found",
     "identifier",
     "time_reader",
+    "without_examples",
 ]

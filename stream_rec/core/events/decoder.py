@@ -36,7 +36,12 @@ _TYPE_OF: Final = attrgetter("type")
 
 
 class FieldMap(msgspec.Struct, frozen=True, kw_only=True):
-    """The log's name of each field of an event: a JSON key, or the name or index of a column."""
+    """The log's name of each field of an event: a JSON key, or the name or index of a column.
+
+    >>> from stream_rec import FieldMap
+    >>> FieldMap(session_id="VisitId", item_id="ProductId").item_id
+    'ProductId'
+    """
 
     session_id: str = "session_id"
     item_id: str = "item_id"
@@ -66,7 +71,12 @@ class FieldMap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How the log is written, and which of its records are accepted."""
+    """How the log is written, and which of its records are accepted.
+
+    >>> from stream_rec import DecodeRules
+    >>> DecodeRules(timestamp_unit="s", types=frozenset({"view", "cart"})).timestamp_unit
+    's'
+    """
 
     fields: FieldMap = FieldMap()
 
@@ -97,7 +107,13 @@ class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventDecoder:
-    """Reads records under fixed rules. Keeps no state between records, so threads may share one."""
+    """Reads records under fixed rules. Keeps no state between records, so threads may share one.
+
+    >>> from stream_rec import DecodeRules, EventDecoder, FieldMap
+    >>> decoder = EventDecoder(DecodeRules(fields=FieldMap(item_id="sku"), timestamp_unit="s"))
+    >>> decoder.decode(b'{"session_id": "ann", "sku": "tent", "timestamp": 1700000000}').timestamp
+    1700000000000
+    """
 
     def __init__(self, rules: DecodeRules | None = None) -> None:
         self.rules = rules or DecodeRules()

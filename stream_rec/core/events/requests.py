@@ -56,7 +56,12 @@ _READ: Final[Callable[[bytes], RequestFields]] = msgspec.json.Decoder(RequestFie
 
 
 class RequestDecoder:
-    """Reads requests. Keeps no state between them, so threads may share one."""
+    """Reads requests. Keeps no state between them, so threads may share one.
+
+    >>> from stream_rec import RequestDecoder
+    >>> RequestDecoder().decode(b'{"session_id": "ann", "n": 3}').n
+    3
+    """
 
     fields: type[msgspec.Struct] = RequestFields
     """The fields of a request, with their limits."""

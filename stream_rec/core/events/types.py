@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from stream_rec.core.events.mapping import AsMapping
 from stream_rec.core.events.why import Why
 
 __all__ = [
@@ -29,7 +30,13 @@ EXPIRED: Final = "expired"
 
 
 class Reason(enum.StrEnum):
-    """The code in a dead letter: why a record was not applied."""
+    """The code in a dead letter: why a record was not applied.
+
+    >>> from stream_rec import Engine, Event
+    >>> engine = Engine()
+    >>> engine.apply([Event("ann", "tent", 10**9), Event("ben", "tent", 0)]).reasons
+    [None, <Reason.LATE: 'late'>]
+    """
 
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
@@ -63,7 +70,12 @@ _Text = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
 
 # gc=False: these hold no containers, so the garbage collector need not visit millions of them.
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One visitor touched one item, at `timestamp` milliseconds since 1970 (UTC)."""
+    """One visitor touched one item, at `timestamp` milliseconds since 1970 (UTC).
+
+    >>> from stream_rec import Event
+    >>> Event("ann", "tent", 1_700_000_000_000, "cart").type
+    'cart'
+    """
 
     session_id: _Text
     item_id: _Text
@@ -74,14 +86,30 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class Forget(msgspec.Struct, frozen=True, gc=False):
-    """Erase a session, a user's sessions, or both, as if they had never occurred."""
+    """Erase a session, a user's sessions, or both, as if they had never occurred.
+
+    >>> from stream_rec import Engine, Event, Forget
+    >>> engine = Engine()
+    >>> engine.apply([Event("ann", "tent", 0, user_id="u1"), Forget(user_id="u1")])
+    Applied(2 of 2)
+    >>> engine.session_ids()
+    []
+    """
 
     session_id: str | None = None
     user_id: str | None = None
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request for recommendations in a session, or after *items*. `None` takes the value of the setting."""
+    """A request for recommendations in a session, or after *items*. `None` takes the value of the setting.
+
+    >>> from stream_rec import Engine, Event, Request
+    >>> engine = Engine()
+    >>> _ = engine.apply([Event("ann", "tent", 0), Event("ann", "stove", 60_000)])
+    >>> (answer,) = engine.answer([Request(items=("tent",), n=1, exclude=("lamp",))])
+    >>> answer.items[0].item_id
+    'stove'
+    """
 
     request_id: str | None = None
     session_id: str | None = None
@@ -112,8 +140,13 @@ class Request(msgspec.Struct, frozen=True):
     """Explain without the ids of other visitors' sessions."""
 
 
-class Recommendation(msgspec.Struct, frozen=True, gc=False):
-    """One item of an answer; `source` is `neighbours`, `followed` or `popular`."""
+class Recommendation(msgspec.Struct, AsMapping, frozen=True, gc=False, repr_omit_defaults=True):
+    """One item of an answer; `source` is `neighbours`, `followed` or `popular`.
+
+    >>> from stream_rec import Recommendation
+    >>> dict(Recommendation("tent", 1.5, "neighbours"))
+    {'item_id': 'tent', 'score': 1.5, 'source': 'neighbours'}
+    """
 
     item_id: str
     score: float
@@ -122,8 +155,15 @@ class Recommendation(msgspec.Struct, frozen=True, gc=False):
     """Present if an explanation was requested, else left out of the JSON."""
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """The recommendations, and the place in the log (`as_of`, `offsets`) that they were computed at."""
+class Answer(msgspec.Struct, AsMapping, frozen=True, repr_omit_defaults=True):
+    """The recommendations, and the place in the log (`as_of`, `offsets`) that they were computed at.
+
+    >>> import json
+    >>> from stream_rec import Engine, Request
+    >>> (answer,) = Engine().answer([Request(session_id="ann")])
+    >>> json.dumps(answer, default=dict)
+    '{"session_id": "ann", "request_id": null, "items": [], "as_of": null, "offsets": {}, "model": "default"}'
+    """
 
     session_id: str | None
     request_id: str | None

@@ -43,7 +43,7 @@ class Elsewhere(msgspec.Struct, frozen=True, gc=False):
     factor: float
 
 
-class Neighbour(msgspec.Struct, frozen=True, gc=False):
+class Neighbour(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True):
     """A session that gave the item a share of its score.
 
     `similarity` is the shared weights' sum x `normalise` x `age`, and `share` is `similarity` x `match` x (`place` x
@@ -87,7 +87,7 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
     """`weight` x all factors of the item but `mix`."""
 
 
-class ByNeighbours(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="neighbours"):
+class ByNeighbours(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="neighbours"):
     """Shares that add up to `total`, the score: those of the neighbours, of `others` and of the `rules`."""
 
     total: float
@@ -104,7 +104,7 @@ class ByNeighbours(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag=
     """Factor that rules give the item."""
 
 
-class ByTheLast(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="followed"):
+class ByTheLast(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="followed"):
     """The item came `count` times right after the last item of the query, in the newest sessions that hold that."""
 
     after: str
@@ -112,7 +112,7 @@ class ByTheLast(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="fo
     boost: float | UnsetType = UNSET
 
 
-class ByPopularity(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="popular"):
+class ByPopularity(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="popular"):
     """The item had `count` recent events, where an event of the age `half_life_ms` counts half."""
 
     count: float

@@ -11,7 +11,7 @@
 Sessions and items are known by ordinals; the engine maps ids to them.
 """
 
-from stream_rec.core.index.arrays import ANYTHING, unrestricted_terms
+from stream_rec.core.index.arrays import ANYTHING, Workspace, unrestricted_terms
 from stream_rec.core.index.index import Index, KernelLists, ParallelMap
 from stream_rec.core.index.kernel import state as field
 from stream_rec.core.index.kernel.arithmetic import exp, ln
@@ -31,6 +31,7 @@ __all__ = [
     "Policy",
     "Queries",
     "SessionEvents",
+    "Workspace",
     "exp",
     "field",
     "ln",

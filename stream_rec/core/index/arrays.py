@@ -11,7 +11,7 @@ import numpy as np
 from stream_rec.core.dtypes import I32, I64, U64, Structs
 from stream_rec.core.index.kernel import entries
 from stream_rec.core.index.kernel import state as field
-from stream_rec.core.index.kernel.state import Policy, Scratch, State
+from stream_rec.core.index.kernel.state import AnswerArrays, Policy, Scratch, State
 from stream_rec.core.limits import Limits
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "SESSION_COST",
     "STORE_COST",
     "IndexArrays",
+    "Workspace",
     "time_frame",
     "unrestricted_terms",
 ]
@@ -73,8 +74,21 @@ _ScratchSizes = tuple[int, int, int, int]
 """What the scratch memory of a query must hold: items, candidates, items of the query, marked items."""
 
 
+class Workspace:
+    """What queries write to, apart from their answers: askers that ask side by side need one each."""
+
+    __slots__ = ("__weakref__", "row", "scratch", "sizes")
+
+    def __init__(self) -> None:
+        self.scratch: Scratch | None = None
+        """What the last query used, unless it ran in several parts."""
+        self.sizes: _ScratchSizes = (0, 0, 0, 0)
+        self.row: AnswerArrays | None = None
+        """For the answer to a single query: the next one overwrites it."""
+
+
 class IndexArrays:
-    """Owns the state's arrays and the scratch memory of queries, and grows both.
+    """Owns the state's arrays and a workspace, and grows both.
 
     `state` is another tuple after each growth, so keep none of its arrays across a call that may grow them.
     """
@@ -82,9 +96,8 @@ class IndexArrays:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.state = _empty_state(limits)
-        self.last_scratch: Scratch | None = None
-        """What the last query used, unless it ran in several parts."""
-        self._scratch_sizes: _ScratchSizes = (0, 0, 0, 0)
+        self.workspace = Workspace()
+        """Of the thread that owns the index."""
         self.list_capacity = _LIST_CAPACITY
         """The eviction front grows by so many entries."""
 
@@ -173,17 +186,17 @@ class IndexArrays:
 
     # --- the scratch memory
 
-    def scratch(self, whole: I64, n_extra: int) -> Scratch:
+    def scratch(self, whole: I64, n_extra: int, workspace: Workspace) -> Scratch:
         """Return scratch memory for a query with the whole-number parameters *whole* and *n_extra* more items to mark.
 
-        For several models, *whole* has the largest of each number. The memory is reused by the next query.
+        For several models, *whole* has the largest of each number. The next query in *workspace* reuses the memory.
         """
         a, b, c, d = self._sizes(whole, n_extra)
-        e, f, g, h = self._scratch_sizes
-        if self.last_scratch is None or a > e or b > f or c > g or d > h:  # for each query, so no loop
-            self._scratch_sizes = (max(a, e), max(b, f), max(c, g), max(d, h))
-            self.last_scratch = _new_scratch(self._scratch_sizes, self.limits.max_session_events)
-        return self.last_scratch
+        e, f, g, h = workspace.sizes
+        if workspace.scratch is None or a > e or b > f or c > g or d > h:  # for each query, so no loop
+            workspace.sizes = (max(a, e), max(b, f), max(c, g), max(d, h))
+            workspace.scratch = _new_scratch(workspace.sizes, self.limits.max_session_events)
+        return workspace.scratch
 
     def own_scratch(self, whole: I64, n_extra: int) -> Scratch:
         """Return new scratch memory that nothing else uses, for a query that runs beside others."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_rec.core.dtypes import I32, I64, U8, U64
-from stream_rec.core.index.arrays import ANYTHING, IndexArrays
+from stream_rec.core.index.arrays import ANYTHING, IndexArrays, Workspace
 from stream_rec.core.index.kernel import entries
 from stream_rec.core.index.kernel import state as field
 from stream_rec.core.index.kernel.state import AnswerArrays, EventArrays, Parameters, Policy, Queries, State
@@ -118,14 +118,14 @@ class Index:
     ) -> tuple[int, int]:
         """Apply *batch* from event *begin* on, and ask several models by *rows*; see `entries.apply_and_ask`."""
         whole = stacked.whole[0] if len(stacked.whole) == 1 else stacked.whole.max(axis=0)
-        scratch = self.arrays.scratch(whole, _n_listed(policy))
+        scratch = self.arrays.scratch(whole, _n_listed(policy), self.arrays.workspace)
         return entries.apply_and_ask(self.arrays.state, scratch, stacked, batch, begin, rows, policy, answers)
 
     def ask_and_apply(
         self, stacked: Parameters, batch: EventArrays, begin: int, asks: U8, answers: AnswerArrays
     ) -> tuple[int, int]:
         """Ask with several models before each marked event, then apply it; see `entries.ask_and_apply`."""
-        scratch = self.arrays.scratch(stacked.whole.max(axis=0), 0)
+        scratch = self.arrays.scratch(stacked.whole.max(axis=0), 0, self.arrays.workspace)
         return entries.ask_and_apply(self.arrays.state, scratch, stacked, batch, begin, asks, ANYTHING, answers)
 
     def provide(self, need: int, batch: EventArrays, reached: int) -> None:
@@ -181,14 +181,38 @@ class Index:
 
     # --- queries
 
-    def ask_session(self, p: Parameters, session: int, policy: Policy, answers: AnswerArrays, row: int) -> None:
+    def settle(self) -> None:
+        """Order the popular items, which queries do otherwise: until the next event they write to no array of it.
+
+        So they may run side by side, each in a workspace of its own.
+        """
+        entries.order_popular(self.arrays.state)
+
+    def ask_session(
+        self,
+        p: Parameters,
+        session: int,
+        policy: Policy,
+        answers: AnswerArrays,
+        row: int,
+        workspace: Workspace | None = None,
+    ) -> None:
         """Answer for *session* into *row*."""
-        scratch = self.arrays.scratch(p.whole, _n_listed(policy))
+        scratch = self.arrays.scratch(p.whole, _n_listed(policy), workspace or self.arrays.workspace)
         entries.ask_session(self.arrays.state, scratch, p, session, policy, answers, row)
 
-    def ask_items(self, p: Parameters, items: I32, own: int, policy: Policy, answers: AnswerArrays, row: int) -> None:
+    def ask_items(
+        self,
+        p: Parameters,
+        items: I32,
+        own: int,
+        policy: Policy,
+        answers: AnswerArrays,
+        row: int,
+        workspace: Workspace | None = None,
+    ) -> None:
         """Answer a query of *items* (all of them, oldest first) into *row*; session *own* may not be a neighbour."""
-        scratch = self.arrays.scratch(p.whole, _n_listed(policy) + items.size)
+        scratch = self.arrays.scratch(p.whole, _n_listed(policy) + items.size, workspace or self.arrays.workspace)
         query = items[max(0, items.size - int(p.whole[field.LAST])) :]
         entries.ask(self.arrays.state, scratch, p, query, items, policy, own, answers, row)
 
@@ -200,16 +224,17 @@ class Index:
         answers: AnswerArrays,
         parallel_map: ParallelMap = map,
         parts: int = 1,
+        workspace: Workspace | None = None,
     ) -> None:
         """Answer each query with several models, cut into *parts* that *parallel_map* may run side by side.
 
-        No other query or event may run meanwhile. See `entries.ask_many`.
+        No event may be applied meanwhile. See `entries.ask_many`.
         """
         arrays, state = self.arrays, self.arrays.state
         whole, n_queries = stacked.whole.max(axis=0), len(queries.own)
         n_extra = _n_listed(policy) + int((queries.end - queries.begin).max(initial=0))
         bounds = [n_queries * part // parts for part in range(parts + 1)]
-        scratch = arrays.scratch(whole, n_extra)
+        scratch = arrays.scratch(whole, n_extra, workspace or arrays.workspace)
 
         def answer(part: int) -> None:
             own = scratch if parts == 1 else arrays.own_scratch(whole, n_extra)

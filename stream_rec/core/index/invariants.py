@@ -14,7 +14,7 @@ __all__ = ["check"]
 
 def check(index: Index) -> None:
     """Assert all invariants. O(everything)."""
-    view, state, scratch = index.view, index.state, index.arrays.last_scratch
+    view, state, scratch = index.view, index.state, index.arrays.workspace.scratch
     sessions, items = view.live_sessions(), view.live_items()
     _check_counters(view, sessions, items)
     holders: dict[int, set[int]] = {}

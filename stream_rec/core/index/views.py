@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_rec.core.dtypes import F64, I32, I64, U8, Mask
-from stream_rec.core.index.arrays import IndexArrays
+from stream_rec.core.index.arrays import IndexArrays, Workspace
 from stream_rec.core.index.kernel import state as field
 from stream_rec.core.index.kernel.state import ITEM_BITS, REPEAT_BIT, State
 from stream_rec.core.limits import Limits
@@ -169,9 +169,12 @@ class IndexView:
 
     # --- the last query
 
-    def trace(self) -> ExplainTrace:
-        """Return how the last query was answered. There must have been one, and it must not have run in parts."""
-        scratch = self._arrays.last_scratch
+    def trace(self, workspace: Workspace | None = None) -> ExplainTrace:
+        """Return how the last query in *workspace* was answered; by default in that of the index.
+
+        There must have been one, and it must not have run in parts.
+        """
+        scratch = (workspace or self._arrays.workspace).scratch
         assert scratch is not None, "a query was answered"
         trace = scratch.trace
         n_chosen = int(trace[field.TRACE_CHOSEN])

@@ -1,5 +1,6 @@
 """The model: parameters and presets of the session-kNN family, and why an item is recommended."""
 
+from stream_rec.core.model.changes import ModelChanges
 from stream_rec.core.model.explanations import EXPLAINED, AnsweredQuery, Explaining, Names, ScoredItem, explain
 from stream_rec.core.model.model import DEFAULT_PRESET, PRESETS, Model, changed, compile_model, model, stack_models
 from stream_rec.core.model.rules import MAX_BOOSTS, CompiledRules, Rules
@@ -16,6 +17,7 @@ __all__ = [
     "CompiledRules",
     "Explaining",
     "Model",
+    "ModelChanges",
     "Names",
     "Rules",
     "ScoredItem",

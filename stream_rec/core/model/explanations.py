@@ -25,7 +25,7 @@ from stream_rec.core.events import (
     SharedOthers,
     Why,
 )
-from stream_rec.core.index import ExplainTrace, IndexView, Parameters, SessionEvents, exp, field, ln
+from stream_rec.core.index import ExplainTrace, IndexView, Parameters, SessionEvents, Workspace, exp, field, ln
 
 __all__ = ["EXPLAINED", "AnsweredQuery", "Explaining", "Names", "ScoredItem", "explain"]
 
@@ -61,7 +61,7 @@ class Names(NamedTuple):
 
 
 class AnsweredQuery(NamedTuple):
-    """The last query that the index answered, in ordinals."""
+    """The last query that was answered in a workspace, in ordinals."""
 
     p: Parameters
     seen: Sequence[int]
@@ -70,6 +70,8 @@ class AnsweredQuery(NamedTuple):
     """The session that may not be a neighbour, -1 for none."""
     boosts: Mapping[int, float] = _NO_BOOSTS
     """The factors that rules gave the scores of items."""
+    workspace: Workspace | None = None
+    """Where it was answered; None is the workspace of the index."""
 
 
 class ScoredItem(NamedTuple):
@@ -83,7 +85,7 @@ class ScoredItem(NamedTuple):
 def explain(
     view: IndexView, names: Names, asked: AnsweredQuery, items: Sequence[ScoredItem], how: Explaining
 ) -> list[Why]:
-    """Return why each of *items* is in the answer to *asked*, the last query that the index of *view* answered.
+    """Return why each of *items* is in the answer to *asked*, the last query that was answered in its workspace.
 
     Some milliseconds; O(events of the neighbours and of the sessions that rules were counted in).
     """
@@ -123,7 +125,7 @@ class _Explainer:
 
     def __init__(self, view: IndexView, names: Names, asked: AnsweredQuery, how: Explaining, wanted: I64) -> None:
         self._view, self._names, self._asked, self._how = view, names, asked, how
-        self._trace = trace = view.trace()
+        self._trace = trace = view.trace(asked.workspace)
         self._match = asked.p.match[np.minimum(trace.step, asked.p.match.size - 1)]
         events = view.session_events(trace.session)
         self._shared_items = _shared_items(trace, events)

@@ -38,6 +38,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
     In the formulas, i is an item's newest position in the query (1 is the oldest), L the query's length, U its number
     of distinct items, and step = L - i + 1 for the newest item that query and neighbour share.
+
+    >>> from stream_rec import PRESETS
+    >>> PRESETS["vmis-knn"].m, PRESETS["vmis-knn"].k
+    (500, 100)
     """
 
     name: str = "vmis-knn"
@@ -193,6 +197,10 @@ def model(preset: str = DEFAULT_PRESET, **changes: object) -> Model:
     """Return the preset of that name with some parameters changed, None meaning the preset's own.
 
     Raises SettingsError, naming the parameter, for an unknown preset or parameter or a value out of range.
+
+    >>> from stream_rec import model
+    >>> model("vmis-knn", k=50).k
+    50
     """
     if preset not in PRESETS:
         raise SettingsError("preset", f"{preset!r} is none of {', '.join(PRESETS)}")

@@ -7,7 +7,7 @@ and never widens them.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -32,7 +32,12 @@ _RuleSetKey = tuple[str | None, tuple[tuple[str, float], ...]]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The standing rules. Expressions are over the fields of the catalogue."""
+    """The standing rules. Expressions are over the fields of the catalogue.
+
+    >>> from stream_rec import Engine, Rules
+    >>> Engine(rules=Rules(deny=frozenset({"gift-card"}), filter="price < 100")).rules.filter
+    'price < 100'
+    """
 
     deny: frozenset[str] = frozenset()
     """Items that are never recommended."""
@@ -70,6 +75,12 @@ class CompiledRules:
         if len(rules.boosts) > MAX_BOOSTS:
             raise SettingsError("boosts", f"expected at most {MAX_BOOSTS}, found {len(rules.boosts)}")
         self._look_up(Catalogue())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle, and compile again: what is unset is told by identity, which no pickle keeps."""
+        self.__dict__.update(state)
+        self._look_up(state["_catalogue"])
+        self._holder[:] = state["_holder"]
 
     # --- the standing rules
 
@@ -140,6 +151,21 @@ class CompiledRules:
 
     # --- the rules of queries
 
+    def are_compiled(self, requests: Sequence[Request]) -> bool:
+        """Return whether nothing needs to be compiled for *requests*: `policies` then changes nothing it shares."""
+        return all(map(self._is_compiled, requests))
+
+    def _is_compiled(self, request: Request) -> bool:
+        if _is_plain(request):
+            return True
+        has_set = request.filter is None and not request.boost
+        return (
+            self._base is not None
+            and (has_set or self._sets.has(_key_of(request)))
+            and (self._group is not ANYTHING.group or not (request.max_per_category or request.same_category))
+            and (self._member is not ANYTHING.member or not request.same_category)
+        )
+
     def policies(
         self, requests: Sequence[Request], find: Callable[[str], int | None], at_most: int
     ) -> Iterator[tuple[int, int, Policy]]:
@@ -206,7 +232,7 @@ class CompiledRules:
     def _ruleset(self, request: Request) -> int | None:
         if request.filter is None and not request.boost:
             return self._own
-        key = (request.filter, tuple((request.boost or {}).items()))
+        key = _key_of(request)
         number = self._sets.find(key)
         if number is None:
             verdict, factors = self._compiled(*key)
@@ -290,6 +316,9 @@ class _RuleSets:
         self._numbers: OrderedDict[_RuleSetKey, int] = OrderedDict()
         self._chosen: list[npt.NDArray[np.int32]] = [_NO_ROWS] * n_sets
 
+    def has(self, key: _RuleSetKey) -> bool:
+        return key in self._numbers
+
     def find(self, key: _RuleSetKey) -> int | None:
         number = self._numbers.get(key)
         if number is not None:
@@ -341,6 +370,10 @@ def _is_plain(request: Request) -> bool:
         and request.max_per_category is None
         and not request.boost
     )
+
+
+def _key_of(request: Request) -> _RuleSetKey:
+    return request.filter, tuple((request.boost or {}).items())
 
 
 def _no_item(_: str) -> None:

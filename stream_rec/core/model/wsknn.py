@@ -41,6 +41,10 @@ def wsknn_model(  # noqa: PLR0913  # the parameters of that package
 
     *seed* draws the random sample. A session with an event of the type *purchase_event* weighs *purchase_weight* more
     in `weighted_events`. Raises SettingsError, naming the parameter.
+
+    >>> from stream_rec import wsknn_model
+    >>> wsknn_model(number_of_neighbors=20, weighting_func="log").weight
+    'wsknn-log'
     """
     return model(
         "wsknn",

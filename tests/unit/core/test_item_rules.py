@@ -1,6 +1,7 @@
 """Rules as a caller of the engine sees them: what is refused, what a request may change, and what is free."""
 
 import itertools
+from typing import Any
 
 import msgspec
 import pytest
@@ -105,9 +106,9 @@ def test_requests_with_equal_parameters_are_one_kernel_call(monkeypatch: pytest.
     calls = []
     real = made.index.ask_many
 
-    def noted(stacked: Parameters, queries: Queries, policy: Policy, answers: AnswerArrays) -> None:
+    def noted(stacked: Parameters, queries: Queries, policy: Policy, answers: AnswerArrays, *rest: Any) -> None:
         calls.append(len(queries.own))
-        real(stacked, queries, policy, answers)
+        real(stacked, queries, policy, answers, *rest)
 
     monkeypatch.setattr(made.index, "ask_many", noted)
     requests = [

@@ -1,0 +1,41 @@
+"""The parameters of a model as keyword arguments, for type checkers and editors. `Model` says what each means."""
+
+from typing import Literal, TypedDict
+
+__all__ = ["ModelChanges"]
+
+
+class ModelChanges(TypedDict, total=False):
+    """Parameters to change; None, or none at all, leaves one as it is."""
+
+    name: str | None
+    m: int | None
+    k: int | None
+    n: int | None
+    last: int | None
+    weight: Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"] | None
+    weight_decay: float | None
+    normalise: Literal["none", "query", "cosine"] | None
+    age_days: float | None
+    match: Literal["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"] | None
+    match_decay: float | None
+    place_decay: float | None
+    places: int | None
+    direction: float | None
+    every_time: bool | None
+    idf: Literal["none", "vmis", "added"] | None
+    idf_factor: float | None
+    rules: float | None
+    rules_m: int | None
+    rules_steps: int | None
+    rules_weight: Literal["same", "div", "exp"] | None
+    rules_decay: float | None
+    repeats: Literal["scored", "counted"] | None
+    seen: Literal["keep", "drop-current", "drop-session"] | None
+    fallbacks: bool | None
+    require_type: str | tuple[str, ...] | None
+    min_type_weight: float | None
+    sampling: Literal["recent", "common-items", "random", "weighted-events"] | None
+    sampling_seed: int | None
+    bonus_type: str | tuple[str, ...] | None
+    bonus: float | None
