@@ -91,14 +91,21 @@ def checked_id(key: str, value: object) -> str:
 
 def checked_ids(key: str, values: object) -> tuple[str, ...]:
     """Return ids as texts. Raises SettingsError, naming *key*, for a bare id and for what holds something else."""
+    if type(values) is not list and type(values) is not tuple:
+        values = _listed(key, values)
+    try:
+        "".join(values)  # takes texts only, at half the price of a look at each type
+    except TypeError:
+        return tuple(checked_id(f"{key}[{place}]", value) for place, value in enumerate(values))
+    return tuple(values)
+
+
+def _listed(key: str, values: object) -> list[Any]:
     if isinstance(values, str | bytes | bytearray) or not isinstance(values, Iterable):
         found = repr(values) if len(repr(values)) <= _SHOWN else f"a {type(values).__name__}"
         shown = found if isinstance(values, str | int) else "..."
         raise SettingsError(key, f"expected a list of ids, found {found}: pass [{shown}]")
-    found_ids: tuple[Any, ...] = tuple(values)
-    if set(map(type, found_ids)) <= _TEXT:
-        return found_ids
-    return tuple(checked_id(f"{key}[{place}]", value) for place, value in enumerate(found_ids))
+    return list(values)
 
 
 def checked_weights(key: str, weights: Mapping[Any, Any] | None) -> dict[str, float]:

@@ -102,7 +102,8 @@ def test_no_repr_shows_what_is_unset() -> None:
 def test_answers_are_json_as_they_are(explain: bool) -> None:
     """To `dict`, `json`, FastAPI and pydantic: the JSON of the service; what is unset is left out."""
     (answer,) = engine().answer([Request(session_id="ann", explain=explain)])
-    for each in (answer, *answer.items):
+    both: list[Any] = [answer, *answer.items]
+    for each in both:
         known: dict[str, Any] = json.loads(msgspec.json.encode(each))
         assert known == dict(each)
         assert known == json.loads(json.dumps(each, default=dict))
