@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.bounds import FARTHEST_MS
 from stream_rec.core.engine_state import EngineSnapshot, names_of
 from stream_rec.core.index import field
 from stream_rec.core.index.retained import RetainedState
@@ -20,7 +21,7 @@ from stream_rec.core.session_store import Users, each_user
 from stream_rec.core.sessionizer import OpenSpans
 from stream_rec.snapshot.names import AT_ONCE, Packed, chunks_of, pack, unpack
 
-__all__ = ["DTYPES", "VERSION", "Facts", "columns_of", "facts_of", "state_of"]
+__all__ = ["DTYPES", "VERSION", "WIDTHS", "Facts", "columns_of", "facts_of", "state_of"]
 
 VERSION: Final = 1
 Array = npt.NDArray[Any]
@@ -50,6 +51,9 @@ DTYPES: Final[Mapping[str, str]] = {
     "spans": "<i8",
 }
 """The columns of a file, in their order, with their types: "bytes" for concatenated names."""
+
+WIDTHS: Final[Mapping[str, int]] = {"event_ids": 4, "spans": 3}
+"""The columns with two dimensions, and the second of them."""
 
 
 class FileColumn(NamedTuple):
@@ -179,18 +183,24 @@ def _unpack(columns: Mapping[str, Array], name: str) -> list[str]:
 
 
 def _users_of(columns: Mapping[str, Array]) -> dict[int, Users]:
-    names = _unpack(columns, "user_name")
+    names, numbers = _unpack(columns, "user_name"), columns["link_users"]
+    if numbers.size and numbers.min() < 0:  # it would count from the end
+        raise ValueError("a user has no name")
     users: dict[int, Users] = {}
-    for place, number in zip(columns["link_sessions"].tolist(), columns["link_users"].tolist(), strict=True):
+    for place, number in zip(columns["link_sessions"].tolist(), numbers.tolist(), strict=True):
         others = users.get(place)
         users[place] = names[number] if others is None else (names[number], others)
     return users
 
 
 def _spans_of(columns: Mapping[str, Array], watermark: int | None) -> OpenSpans:
-    names, bounds = _unpack(columns, "span_user"), columns["spans"].tolist()
-    ends = [0, *np.cumsum(columns["span_counts"]).tolist()]
-    if ends[-1] != len(bounds):
+    names, spans, counts = _unpack(columns, "span_user"), columns["spans"], columns["span_counts"]
+    ends = [0, *np.cumsum(counts, dtype=np.int64).tolist()]
+    if ends[-1] != len(spans) or (counts < 1).any():
         raise ValueError("open sessions and their counts differ")
+    first, last, opened = spans.T
+    if not ((first >= -FARTHEST_MS) & (first <= opened) & (opened <= last) & (last <= FARTHEST_MS)).all():
+        raise ValueError("an open session ends before it begins")
+    bounds = spans.tolist()
     parts = (bounds[begin:end] for begin, end in pairwise(ends))
     return OpenSpans.of(watermark, zip(names, parts, strict=True))

@@ -11,13 +11,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from xxhash import xxh3_128_digest
 
+from stream_rec.core.bounds import FARTHEST_MS
 from stream_rec.core.dtypes import I64, U64
 from stream_rec.core.events import Event
 
-__all__ = ["FARTHEST_MS", "EventColumns"]
-
-FARTHEST_MS: Final = 1 << 60
-"""Times are subtracted and compared with limits in 64 bits: 36 million years either way leave room for that."""
+__all__ = ["EventColumns"]
 
 _NO_ID: Final = bytes(16)
 _TIME_OF: Final = attrgetter("timestamp")

@@ -10,6 +10,7 @@ from time import monotonic, time
 
 import msgspec
 
+from stream_rec import private_files
 from stream_rec.core.engine import Engine, Stats
 from stream_rec.core.quality import ModelShare, Quality, QualityReport, models_of
 from stream_rec.errors import SettingsError
@@ -94,7 +95,8 @@ def write_status(path: Path, status: Status) -> None:
     """Replace the file by *status* in one step, so that no reader sees half of it. Raises SettingsError."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_bytes(msgspec.json.encode(status) + b"\n")
+        with private_files.created(temporary) as file:
+            file.write(msgspec.json.encode(status) + b"\n")
         temporary.replace(path)
     except OSError as error:
         raise SettingsError("status_file", f"cannot write {str(path)!r}: {error.strerror}") from error

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from stream_rec import private_files
 from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.records import Record
 
@@ -27,7 +28,7 @@ class Journal:
         self.n_lines = 0
         try:
             # Unbuffered: closing a buffered file would try again to write what failed.
-            self._file = path.open("ab", buffering=0)
+            self._file = private_files.appended(path)
             try:
                 _claim(self._file.fileno(), path)
                 _cut_to_whole_lines(path)

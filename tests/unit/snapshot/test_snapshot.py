@@ -18,6 +18,7 @@ from stream_rec import Engine, Event, Limits, SettingsError, SnapshotError, snap
 from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.core.index.kernel import entries
 from stream_rec.service.assembly.warm_up import warm_up
+from stream_rec.snapshot.columns import VERSION
 
 LIMITS = Limits(retention_ms=1_000_000, max_sessions=50)
 RULES = snapshot.fingerprint(LIMITS)
@@ -275,9 +276,9 @@ def test_an_unreadable_folder_is_an_error(tmp_path: Path) -> None:
         (b"", "it is empty"),
         (b"\x89SRS", "it ends after 4 bytes"),
         (b"session_id,item_id,timestamp\n", "not a snapshot"),
-        (b"\x89SRSNAP\n" + (2).to_bytes(4, "little") + bytes(60), "format version 2"),
-        (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes([255] * 4) + bytes(60), "within its header"),
-        (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes(60), "the checksum of its header differs"),
+        (b"\x89SRSNAP\n" + (VERSION + 1).to_bytes(4, "little") + bytes(60), f"format version {VERSION + 1}"),
+        (b"\x89SRSNAP\n" + VERSION.to_bytes(4, "little") + bytes([255] * 4) + bytes(60), "within its header"),
+        (b"\x89SRSNAP\n" + VERSION.to_bytes(4, "little") + bytes(60), "the checksum of its header differs"),
     ],
 )
 def test_the_error_of_another_file_says_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
