@@ -483,8 +483,16 @@ BUGS: Final = [
         "a broken catalogue replaces a good one",
         SERVICE + "processing/catalogue_feed.py",
         "broken-catalogue",
-        "if bad.n > len(items) + 100:",
+        "if bad.n > n_records - bad.n + 100:",
         (FEED + "TestFiles",),
+    ),
+    Bug(
+        4,
+        "an item whose availability cannot be read is available",
+        "stream_rec/core/catalogue/items.py",
+        "unreadable-available",
+        "is_available = True",
+        ("tests/unit/core/test_catalogue.py::TestReading",),
     ),
     Bug(
         4,

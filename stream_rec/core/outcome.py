@@ -21,6 +21,9 @@ class Applied(NamedTuple):
     outcomes: npt.NDArray[np.uint8]
     """[n] an index into OUTCOMES; 0 is applied."""
 
+    erased: Sequence[int] = ()
+    """How many sessions each order to forget has erased."""
+
     @property
     def n_applied(self) -> int:
         """How many events were applied."""

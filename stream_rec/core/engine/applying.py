@@ -87,10 +87,11 @@ class EventApplier:
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
         answers = []
+        erased = []
         for run in self._runs(events):
             if run.forget is not None:
                 evaluator = None if observation is None else observation.evaluator
-                self.forget(run.forget.session_id, run.forget.user_id, evaluator)
+                erased.append(self.forget(run.forget.session_id, run.forget.user_id, evaluator))
                 outcomes.append(np.zeros(1, np.uint8))
                 answers.append(None)
                 continue
@@ -100,7 +101,7 @@ class EventApplier:
             outcome, answered = self._apply_run(run, part, observed)
             outcomes.append(outcome)
             answers += answered
-        return Applied(np.concatenate(outcomes)), answers
+        return Applied(np.concatenate(outcomes), erased), answers
 
     def ask_and_apply(
         self, events: Sequence[Event], asks: U8, stacked: Parameters, answers: AnswerArrays

@@ -8,9 +8,11 @@ from stream_rec.core.events.decoder import DecodeRules, EventDecoder, FieldMap
 from stream_rec.core.events.encode import DeadLetter, EventEncoder, encode_answer, encode_dead_letter
 from stream_rec.core.events.requests import RequestDecoder
 from stream_rec.core.events.times import TimeReader, time_reader
+from stream_rec.core.events.tombstones import is_empty_envelope, key_value, named_in
 from stream_rec.core.events.types import (
     EXPIRED,
     FORGET,
+    MAX_ID_CHARS,
     MAX_TIME_MS,
     VIEW,
     Answer,
@@ -37,6 +39,7 @@ from stream_rec.core.events.why import (
 __all__ = [
     "EXPIRED",
     "FORGET",
+    "MAX_ID_CHARS",
     "MAX_TIME_MS",
     "VIEW",
     "Answer",
@@ -66,5 +69,8 @@ __all__ = [
     "encode_dead_letter",
     "found",
     "identifier",
+    "is_empty_envelope",
+    "key_value",
+    "named_in",
     "time_reader",
 ]

@@ -17,6 +17,7 @@ import numpy as np
 
 from stream_rec.core.events import EventDecoder, EventEncoder
 from stream_rec.service.batches import Batch, ProcessedBatch
+from stream_rec.service.reporting.list_names import unknown_names
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.status import StatsTaker, Status
 from stream_rec.service.reporting.summary import summary_lines
@@ -101,7 +102,8 @@ class StandaloneService:
         """Return the run in a few lines."""
         stats, quality = self.processor.engine.stats(), self.processor.quality
         lines = [] if quality is None else quality_lines(quality.report(stats.n_items))
-        return summary_lines(self.processor.counters, stats, monotonic() - self._begun, quality=lines)
+        unknown = unknown_names(self.processor.engine)
+        return summary_lines(self.processor.counters, stats, monotonic() - self._begun, quality=lines, unknown=unknown)
 
     @property
     def status(self) -> Status:
@@ -119,6 +121,7 @@ class StandaloneService:
             last_snapshot=None,
             models=self._taker.models,
             quality=self._taker.quality,
+            unknown_names={name: len(names) for name, names in self._taker.unknown_names.items()},
         )
 
     def _step(self) -> None:
