@@ -496,6 +496,21 @@ BUGS: Final = [
     ),
     Bug(
         4,
+        "event ids are one namespace for all sessions",
+        ENGINE + "columns.py",
+        "ids-of-all-sessions",
+        'xxh3_128_digest(f"{each}".encode()) if each and (owner or True) else _NO_ID',
+    ),
+    Bug(
+        2,
+        "types are given back without regard to the batches",
+        ENGINE + "applying.py",
+        "types-by-batch",
+        "end = n",
+        ("tests/property/test_types.py",),
+    ),
+    Bug(
+        4,
         "answers do not use the newest catalogue",
         SERVICE + "processing/processor.py",
         "stale-catalogue",

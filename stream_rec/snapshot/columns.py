@@ -23,7 +23,7 @@ from stream_rec.snapshot.names import AT_ONCE, Packed, chunks_of, pack, unpack
 
 __all__ = ["DTYPES", "VERSION", "WIDTHS", "Facts", "columns_of", "facts_of", "state_of"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 Array = npt.NDArray[Any]
 Buffer = bytes | memoryview
 
@@ -97,7 +97,7 @@ def columns_of(state: EngineSnapshot, yield_cpu: Callable[[], None]) -> Iterator
     yield _numbers("event_types", retained.type)
     yield from _names("item_names", pack(names_of(state.item_names, retained.items, AT_ONCE), yield_cpu))
     yield _numbers("item_hashes", retained.item_hash)
-    yield from _names("type_names", pack(chunks_of(state.type_names), yield_cpu))
+    yield from _names("type_names", pack(chunks_of(name or "" for name in state.type_names), yield_cpu))
     yield _numbers("event_ids", retained.ids.view("<u8").reshape(-1, 4))
     yield from _links(state, yield_cpu)
     yield from _spans(state.spans, yield_cpu)
@@ -172,7 +172,7 @@ def state_of(columns: Mapping[str, Array], facts: Facts) -> EngineSnapshot:
         ),
         session_names=session_names,
         item_names=item_names,
-        type_names=_unpack(columns, "type_name"),
+        type_names=_types_of(columns),
         users=_users_of(columns),
         spans=None if facts.session_gap_ms is None else _spans_of(columns, facts.spans_watermark),
     )
@@ -180,6 +180,12 @@ def state_of(columns: Mapping[str, Array], facts: Facts) -> EngineSnapshot:
 
 def _unpack(columns: Mapping[str, Array], name: str) -> list[str]:
     return unpack(columns[f"{name}s"].tobytes(), columns[f"{name}_lengths"])
+
+
+def _types_of(columns: Mapping[str, Array]) -> list[str | None]:
+    """Return the types by ordinal. An empty text is the place of one that was given back, unless an event has it."""
+    used = frozenset(np.unique(columns["event_types"]).tolist())
+    return [name if name or place in used else None for place, name in enumerate(_unpack(columns, "type_name"))]
 
 
 def _users_of(columns: Mapping[str, Array]) -> dict[int, Users]:

@@ -18,7 +18,7 @@ from stream_rec.core.engine.encoding import IdEncoder
 from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.rows import named, new_rows
-from stream_rec.core.engine.state import BatchEffects, EngineState
+from stream_rec.core.engine.state import TYPES_STEP_MS, BatchEffects, EngineState
 from stream_rec.core.events import Answer, Event, Forget
 from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, field
 from stream_rec.core.outcome import Applied, AppliedBatch, Evaluator, Observation
@@ -83,7 +83,7 @@ class EventApplier:
         """
         if self._sessionizer is None and Forget not in set(map(type, events)):
             run = _EventRun(events, EventColumns.of(events))  # type: ignore[arg-type]  # events only
-            outcome, answers = self._apply_run(run, wanted, observation)
+            outcome, answers = self._apply_and_give_back(run, wanted, observation)
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
         answers = []
@@ -98,7 +98,7 @@ class EventApplier:
             first, n = len(answers), len(run.events)
             part = None if wanted is None else wanted.part(first, n)
             observed = None if observation is None else observation.part(first, n)
-            outcome, answered = self._apply_run(run, part, observed)
+            outcome, answered = self._apply_and_give_back(run, part, observed)
             outcomes.append(outcome)
             answers += answered
         return Applied(np.concatenate(outcomes), erased), answers
@@ -110,7 +110,8 @@ class EventApplier:
 
         Returns the events in ordinals, with their outcomes.
         """
-        batch, new_sessions, new_items = self._encoder.batch(events, EventColumns.of(events))
+        by_user = self._sessionizer is not None
+        batch, new_sessions, new_items = self._encoder.batch(events, EventColumns.of(events, by_user=by_user))
         index = self._state.index
         effects = self._state.run(batch, lambda reached: index.ask_and_apply(stacked, batch, reached, asks, answers))
         self._link_users(events, batch, effects)
@@ -136,6 +137,40 @@ class EventApplier:
             self._sessionizer.forget_session(session_id)
         self._state.erase(sessions, owners)
         return len(sessions)
+
+    # --- event types that are not used any more
+
+    def _apply_and_give_back(
+        self, run: _EventRun, wanted: AnswersWanted | None, observation: Observation | None
+    ) -> tuple[U8, list[Answer | None]]:
+        """Apply one batch; where event types become scarce, give back those that no retained event has.
+
+        That happens at the event that moves the watermark into another step of TYPES_STEP_MS, and only if there is no
+        room for a further type then: so it depends on the log alone, and not on how it is cut into batches.
+        """
+        if self._encoder.has_room_for(run.events):
+            return self._apply_run(run, wanted, observation)
+        outcomes: list[U8] = []
+        answers: list[Answer | None] = []
+        steps, begin, n = run.columns.time // TYPES_STEP_MS, 0, len(run.events)
+        while begin < n:
+            step = self._state.index.view.counter(field.WATERMARK) // TYPES_STEP_MS
+            later = np.flatnonzero(steps[begin:] > step)  # only such an event can move the watermark into another step
+            end = begin + int(later[0]) + 1 if later.size else n  # planted bug: types-by-batch
+            part = _EventRun(run.events[begin:end], run.columns.part(begin, end - begin))
+            asked = None if wanted is None else wanted.part(begin, end - begin)
+            observed = None if observation is None else observation.part(begin, end - begin)
+            outcome, answered = self._apply_run(part, asked, observed)
+            outcomes.append(outcome)
+            answers += answered
+            if self._state.index.view.counter(field.WATERMARK) // TYPES_STEP_MS > step and self._encoder.is_full:
+                self._give_types_back()
+            begin = end
+        return np.concatenate(outcomes), answers
+
+    def _give_types_back(self) -> None:
+        if self._state.release_types():
+            self._models.forget_compiled()
 
     # --- one batch
 
@@ -217,7 +252,8 @@ class EventApplier:
         own: only after the events before it are applied is it known whether it is a duplicate, and a duplicate must not
         move its user's session.
         """
-        columns = EventColumns.of([each for each in events if not isinstance(each, Forget)])
+        of_events = [each for each in events if not isinstance(each, Forget)]
+        columns = EventColumns.of(of_events, by_user=self._sessionizer is not None)
         seen: set[str] = set()
         run: list[Event] = []
         n = 0  # events so far

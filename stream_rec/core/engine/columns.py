@@ -20,6 +20,8 @@ __all__ = ["EventColumns"]
 _NO_ID: Final = bytes(16)
 _TIME_OF: Final = attrgetter("timestamp")
 _EVENT_ID_OF: Final = attrgetter("event_id")
+_SESSION_OF: Final = attrgetter("session_id")
+_USER_OF: Final = attrgetter("user_id")
 
 
 class EventColumns(NamedTuple):
@@ -28,15 +30,16 @@ class EventColumns(NamedTuple):
     time: I64
     """[n] ms."""
     id_key: U64
-    """[n, 2] the XXH3-128 of each event id as two words, zeros for none or ""; [0, 2] if no event has one."""
+    """[n, 2] the XXH3-128 of each event id and its owner as two words, zeros for none or ""; [0, 2] if no event has
+    one."""
 
     @classmethod
-    def of(cls, events: Sequence[Event]) -> "EventColumns":
-        """Return the columns of *events*.
+    def of(cls, events: Sequence[Event], *, by_user: bool = False) -> "EventColumns":
+        """Return the columns of *events*. The owner of an event id is the session; *by_user*, it is the user.
 
         Raises TypeError for a time that is no whole number, and OverflowError for one beyond FARTHEST_MS.
         """
-        return cls(_times_of(events), _id_keys(list(map(_EVENT_ID_OF, events))))
+        return cls(_times_of(events), _id_keys(events, by_user=by_user))
 
     def part(self, start: int, n: int) -> "EventColumns":
         """Return the columns of *n* events from *start* on, not copied."""
@@ -50,8 +53,17 @@ def _times_of(events: Sequence[Event]) -> I64:
     return times
 
 
-def _id_keys(event_ids: Sequence[str | None]) -> U64:
+def _id_keys(events: Sequence[Event], *, by_user: bool) -> U64:
+    """Return the keys by which repeated events are recognised.
+
+    By owner, so that no sender can have the events of others taken for repeated ones by using their ids first.
+    """
+    event_ids = list(map(_EVENT_ID_OF, events))
     if not any(event_ids):
         return np.zeros((0, 2), np.uint64)
-    digests = [xxh3_128_digest(each.encode()) if each else _NO_ID for each in event_ids]
+    owners = map(_USER_OF if by_user else _SESSION_OF, events)
+    digests = [
+        xxh3_128_digest(f"{owner}\0{each}".encode()) if each else _NO_ID  # planted bug: ids-of-all-sessions
+        for owner, each in zip(owners, event_ids, strict=True)
+    ]
     return np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2).astype(np.uint64)
