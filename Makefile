@@ -15,7 +15,7 @@ COMPARE ?=
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test test-all warm lint kafka plant stress chaos compare compare-speed bench soak docs wheel lock clean
+.PHONY: help demo dashboard test test-all warm lint kafka plant stress chaos compare compare-speed compare-bursts bench soak docs wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ compare: $(VENV)/stamp-dev ## what this tree puts out beside an older build, byt
 
 compare-speed: $(VENV)/stamp-bench ## this tree's benchmarks and an older build's in turn (COMPARE="query --rounds 3"); an hour or more
 	$(BIN)/python benchmarks/compare_builds.py $(COMPARE)
+
+compare-bursts: $(VENV)/stamp-bench ## this tree and an older build, a few milliseconds of work in turn (COMPARE="--bursts 50"); ten minutes
+	$(BIN)/python benchmarks/compare_bursts.py $(COMPARE)
 
 bench: $(VENV)/stamp-bench ## every benchmark, rivals included; writes benchmarks/results
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

@@ -116,7 +116,7 @@ def engine_alone(log: Log, folder: Path) -> dict[str, float]:
     snapshot = newest_valid(folder, header.fingerprint)
     assert snapshot is not None
     processor = Processor(Engine("vmis-knn", limits=Limits(retention_ms=None)))
-    decode = RecordDecoder(EventDecoder())
+    decode = RecordDecoder(EventDecoder(), has_log_times=True)
     processor.engine.import_state(snapshot.state)
     opened = open_broker(f"kafka://{log.address}", client="confluent")
     reader = opened.reader()
@@ -125,11 +125,12 @@ def engine_alone(log: Log, folder: Path) -> dict[str, float]:
     n_fetched = 0
     while n_fetched < log.n_asked:
         for partition, records in reader.poll(BATCH, 1.0).items():
-            arrivals.add(partition, records, decode(records))
+            arrivals.add(partition, records, *decode(records))
             n_fetched += len(records)
     batches = []
     while len(arrivals):
-        batches.append(Batch(*arrivals.take(BATCH, log.history.keys())))
+        records, decoded, log_times = arrivals.take(BATCH, log.history.keys())
+        batches.append(Batch(records, decoded, log_times=log_times))
     processor.process(batches.pop(0))
     n = sum(len(batch.records) for batch in batches)
     started, cpu = perf_counter(), process_time()

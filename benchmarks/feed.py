@@ -97,6 +97,7 @@ class BareIndex:
             session=clicks.session[begin:end],
             item=clicks.item[begin:end],
             time=clicks.timestamp[begin:end],
+            reach=clicks.timestamp[begin:end],
             type=np.zeros(end - begin, np.uint8),
             id_key=NO_IDS,
             outcome=np.zeros(end - begin, np.uint8),

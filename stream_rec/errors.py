@@ -6,6 +6,8 @@
     ├── SnapshotError     torn, or of another version: skip it and replay
     └── TransportError    a file, a pipe or a broker failed: retry while `retriable`
         ├── FencedError   another process uses the same name: stop at once
+        ├── UnwrittenError   a file cannot be written for now, and nothing is lost: flush it again
+        ├── MissingTopicError   a topic is not there: wait for it
         ├── LogChangedError   the records to read are gone: go on with those that are there, or recover from them
         ├── AssignmentLostError   the group gave the partitions to others: drop what is uncommitted, recover, rejoin
         └── RecordTooLargeError   the broker refuses the record: send less of it
@@ -14,18 +16,35 @@ Callers catch by class and read attributes, never text. The text is for the oper
 place (file, line, key, topic) and the next step. This module knows no code that raises or catches them.
 """
 
+import errno
+from typing import Final
+
 __all__ = [
     "AssignmentLostError",
     "DecodeError",
     "FencedError",
     "LogChangedError",
+    "MissingTopicError",
     "RecordTooLargeError",
     "SeatLostError",
     "SettingsError",
     "SnapshotError",
     "StreamRecError",
     "TransportError",
+    "UnwrittenError",
+    "may_pass",
 ]
+
+_PASSING: Final = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENOMEM, errno.ENFILE, errno.EMFILE,
+    errno.EBUSY, errno.EAGAIN, errno.EINTR, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO,
+})  # fmt: skip
+"""A full disk, a file system that is read-only or away for a while, too many open files: no setting is wrong."""
+
+
+def may_pass(error: OSError) -> bool:
+    """Return whether the cause of a failed call to the system may go away without a change of the settings."""
+    return error.errno in _PASSING
 
 
 class StreamRecError(Exception):
@@ -77,6 +96,20 @@ class FencedError(TransportError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retriable=False)
+
+
+class UnwrittenError(TransportError):
+    """A file cannot be written for now (its disk is full). It keeps all that it was given: `flush` tries again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retriable=True)
+
+
+class MissingTopicError(TransportError):
+    """A topic that the service works with is not there: it may be made yet, or again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retriable=True)
 
 
 class LogChangedError(TransportError):

@@ -4,6 +4,7 @@ Knows nothing of their content.
 """
 
 import os
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -32,7 +33,7 @@ def created(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, flags, _FILE_MODE), "wb")
 
 
-def appended(path: Path) -> BinaryIO:
+def appended(path: Path) -> FileIO:
     """Return *path*, unbuffered and open for appending, and private if it is made here. Raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, _FILE_MODE), "ab", buffering=0)

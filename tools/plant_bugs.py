@@ -62,6 +62,7 @@ class Bug(NamedTuple):
 SERVICE: Final = "stream_rec/service/"
 CRASH: Final = "tests/property/test_crash.py::"
 REPLICAS: Final = "tests/property/test_replicas.py::"
+LOG_TIME: Final = "tests/unit/service/running/test_log_time.py::"
 SNAPSHOTS: Final = "tests/unit/service/committing/test_snapshots.py::"
 
 RULES: Final = ("tests/property/test_rules.py",)
@@ -156,7 +157,30 @@ BUGS: Final = [
         "answers depend on how the log is cut: the watermark forgets earlier batches",
         ENGINE + "applying.py",
         "watermark-by-batch",
-        "times: npt.NDArray[np.int64] = np.where(applied, batch.time, before)",
+        "times: npt.NDArray[np.int64] = np.where(applied, batch.reach, before)",
+    ),
+    Bug(
+        1,
+        "a clock that is ahead moves the watermark ahead of the log",
+        ENGINE + "columns.py",
+        "watermark-by-event-time",
+        "reach: I64 = times",
+    ),
+    Bug(
+        1,
+        "an event of the future is judged by the clock at reading: a restart has it in the state",
+        SERVICE + "consuming/record_decoder.py",
+        "judged-at-reading",
+        "log_times = Records.of(records).log_times * 0 + int(__import__('time').time() * 1000)",
+        (LOG_TIME + "test_the_future_is_judged_by_the_log",),
+    ),
+    Bug(
+        1,
+        "partitions wait for a clock that is ahead: the merge takes event times alone",
+        SERVICE + "consuming/partition_merge.py",
+        "merged-by-event-time",
+        "pass",
+        ("tests/property/test_arrivals.py::test_a_clock_that_is_ahead_is_not_waited_for",),
     ),
     Bug(
         1,
@@ -402,6 +426,22 @@ BUGS: Final = [
         "snapshot-one-ahead",
         "by_topic.setdefault(topic, {})[number] = offset + 1",
         (CRASH + "test_a_crash_leaves_no_trace_where_there_are_snapshots",),
+    ),
+    Bug(
+        4,
+        "events over HTTP are applied, though the journal has refused them",
+        SERVICE + "requests/request_queue.py",
+        "applied-before-journal",
+        "pass",
+        ("tests/unit/service/running/test_standalone.py::test_a_full_journal_refuses_events_and_answers_on",),
+    ),
+    Bug(
+        4,
+        "records of an added partition from before it was noticed are not answered",
+        SERVICE + "consuming/recovery.py",
+        "added-from-the-end",
+        "return begin",
+        ("tests/unit/service/running/test_kafka_service.py::TestRunning::test_an_added_partition_is_answered_wholly",),
     ),
     Bug(
         7,

@@ -54,7 +54,7 @@ class EngineSnapshot:
     def fault(self, most_types: int) -> str | None:
         """Return what no engine leaves, None if all is valid; equal names are left to `IdTable.of`. O(everything)."""
         return (
-            self.retained.fault(len(self.type_names))
+            self.retained.fault(len(self.type_names), self.limits.ahead_ms)
             or _fault_of_names(self.session_names, self.retained.sessions)
             or _fault_of_names(self.item_names, self.retained.items)
             or self._fault_of_rest(most_types)

@@ -66,6 +66,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return HOUR_MS if self.retention_ms is None else min(HOUR_MS, self.retention_ms // 2)
 
     @property
+    def ahead_ms(self) -> int:
+        """How far ahead of the watermark an accepted event may stay; a larger distance moves the watermark.
+
+        The lateness, so that no event is late because of it; and at most half a half-life, which is the one step of
+        popularity that is counted in advance.
+        """
+        return min(self.lateness_ms, max(1, self.popular_half_life_ms // 2))
+
+    def reach(self, timestamp: int, log_time: int) -> int:
+        """Return the time to which an event of *timestamp*, which the log took at *log_time*, moves the watermark."""
+        return max(min(timestamp, log_time), timestamp - self.ahead_ms)
+
+    @property
     def window_ms(self) -> int:
         """The event-id window in force."""
         return self.lateness_ms if self.dedupe_window_ms is None else self.dedupe_window_ms

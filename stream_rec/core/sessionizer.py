@@ -87,15 +87,22 @@ class Sessionizer:
         """Return the number of users with a span."""
         return len(self._users)
 
-    def assign(self, events: Sequence[Event | Forget], watermark: int | None = None) -> list[Event | Forget]:
+    def assign(
+        self, events: Sequence[Event | Forget], watermark: int | None = None, reach: Sequence[int] | None = None
+    ) -> list[Event | Forget]:
         """Return *events*, each with its session; orders to forget are carried out and passed on.
+
+        *reach* is how far each moves the watermark, in ms; None: to its own time.
 
         An event older than the watermark (the larger of *watermark* and that of the events so far) less the lateness
         gets a session id, but neither joins nor opens a span: the engine will reject it as late. Amortised O(1) an
         event. Raises ValueError for an event without a user.
         """
         self._advance(watermark)
-        return [self._carry_out(e) if isinstance(e, Forget) else self._assign(e) for e in events]
+        if reach is None:
+            return [self._carry_out(e) if isinstance(e, Forget) else self._assign(e, e.timestamp) for e in events]
+        pairs = zip(events, reach, strict=True)
+        return [self._carry_out(e) if isinstance(e, Forget) else self._assign(e, at) for e, at in pairs]
 
     def forget(self, user_id: str) -> bool:
         """Erase the user; return whether there was one. O(1)."""
@@ -138,14 +145,14 @@ class Sessionizer:
         own = self._users[user_id] = _User(spans, user.step, self._n_exports)
         return own
 
-    def _assign(self, event: Event) -> Event:
+    def _assign(self, event: Event, reach: int) -> Event:
         user_id, timestamp = event.user_id, event.timestamp
         if user_id is None:
             raise ValueError("an event without a user has no session to be cut")
         if self.watermark is not None and timestamp < self.watermark - self.lateness_ms:
             return _with_session(event, _session_id(user_id, timestamp))
-        if self.watermark is None or timestamp > self.watermark:
-            self._advance(timestamp)
+        if self.watermark is None or reach > self.watermark:
+            self._advance(reach)
         return _with_session(event, self._join(user_id, timestamp))
 
     def _carry_out(self, order: Forget) -> Forget:

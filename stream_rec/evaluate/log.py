@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from operator import attrgetter
-from time import time
 from typing import Final
 
 import msgspec
@@ -19,9 +18,8 @@ from stream_rec.core.dtypes import I32, I64
 from stream_rec.core.events import Event, Forget
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.errors import DecodeError, StreamRecError
-from stream_rec.service.assembly.inputs import build_decoder, open_events
+from stream_rec.service.assembly.inputs import build_record_decoder, open_events
 from stream_rec.settings import Settings
-from stream_rec.transport.decode import decode_records
 
 __all__ = ["EvaluationLog", "Reading", "log_of", "read_events"]
 
@@ -90,17 +88,16 @@ class Reading(msgspec.Struct):
 
 def read_events(settings: Settings) -> Reading:
     """Read the whole source of events. Raises as a run does, and StreamRecError for a log without an event."""
-    decoder = build_decoder(settings)
+    decode = build_record_decoder(settings)
     gap = settings.session_gap_ms
     sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)
     events: list[Event] = []
     rejected: Counter[str] = Counter()
     n_read = 0
-    now_ms = None if settings.max_future_ms is None else int(time() * 1000)
     with closing(open_events(settings)) as source:
         for records in source.batches(settings.batch_events):
             n_read += len(records)
-            for each in decode_records(decoder, records, now_ms):
+            for each in decode(records).decoded:
                 if type(each) is Event:
                     events.append(each)
                 else:

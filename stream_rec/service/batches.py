@@ -15,13 +15,12 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from stream_rec.core.dtypes import Mask
-from stream_rec.core.events import Answer, encode_dead_letter
+from stream_rec.core.dtypes import I64, Mask
+from stream_rec.core.events import NO_LOG_TIME, Answer, encode_dead_letter
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.decode import Decoded
-from stream_rec.transport.records import Record, Records
+from stream_rec.transport.records import Record
 
 __all__ = [
     "NOT_A_MEMBER",
@@ -36,7 +35,7 @@ __all__ = [
 ]
 
 
-_SAMPLED: Final = 64
+_NO_TIMES: Final[I64] = np.zeros(0, np.int64)
 
 
 class RejectedRecord(NamedTuple):
@@ -64,6 +63,8 @@ class Batch(NamedTuple):
     """Which of them this process answers for, [n]; None: all."""
     last_offsets: Mapping[str, int] | None = None
     """By `topic-partition`, the last offset of each partition in the batch; None: found in the records."""
+    log_times: I64 | None = None
+    """[n] ms when the log took each, NO_LOG_TIME for a record that does not say; None: none does."""
 
     def owned(self) -> Mask:
         """Return which of the records this process answers for, [n]."""
@@ -77,20 +78,16 @@ class Batch(NamedTuple):
     def part(self, where: slice) -> "Batch":
         """Return the records of *where*."""
         is_owned = None if self.is_owned is None else self.is_owned[where]
-        return Batch(self.records[where], self.decoded[where], is_owned)
+        log_times = None if self.log_times is None else self.log_times[where]
+        return Batch(self.records[where], self.decoded[where], is_owned, None, log_times)
 
-    def log_times_ms(self) -> npt.NDArray[np.float64]:
-        """Return the broker's times of the owned records, without those that have none.
-
-        Where the records are still as the client made them, only some are read, evenly spread: reading one costs as
-        much as all else that is done for a record without an answer.
-        """
-        records = self.records
-        step = max(1, len(records) // _SAMPLED) if isinstance(records, Records) else 1
-        times = np.array([record.timestamp_ms for record in records[::step]], np.float64)  # None becomes NaN
-        if self.is_owned is not None:
-            times = times[self.is_owned[::step]]
-        return times[~np.isnan(times)]
+    def owned_log_times(self) -> I64:
+        """Return the log times of the owned records, in ms, without those that have none."""
+        if self.log_times is None:
+            return _NO_TIMES
+        times = self.log_times if self.is_owned is None else self.log_times[self.is_owned]
+        known: I64 = times[times != NO_LOG_TIME]
+        return known
 
 
 class Membership(NamedTuple):

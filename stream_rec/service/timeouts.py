@@ -28,6 +28,9 @@ class Timeouts:
     patience_s: float = 60.0
     """How long the others wait for a partition whose leader does not answer. Going on without it makes events late."""
 
+    positions_every_s: float = 0.2
+    """How often the reader is asked how far it has come, behind records that are never returned."""
+
     replay_poll_s: float = 0.05
     """How long a recovery, or a run over a topic that ends, waits for records at a time."""
 
@@ -83,7 +86,10 @@ class Timeouts:
     """How often the follower thread asks for what other replicas have committed."""
 
     bounds_every_s: float = 2.0
-    """How often the follower thread asks how far the log goes."""
+    """How often the follower thread asks how far the log goes, and whether it has got more partitions."""
+
+    added_partitions_s: float = 30.0
+    """How long the group may take to assign partitions that were added; after that, the service is not ready."""
 
     close_s: float = 6.0
     """How long a stop may wait for commits and for a last snapshot: of the ten seconds that a stop may take."""
@@ -103,7 +109,10 @@ class Timeouts:
     # The standalone service
 
     flush_every_s: float = 0.2
-    """How often its sinks are flushed."""
+    """How often its sinks are flushed, and tried again where that fails."""
+
+    journal_retry_s: float = 1.0
+    """How often a journal that cannot be written is tried again, while no event comes."""
 
     # Reports
 

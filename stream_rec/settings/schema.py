@@ -41,6 +41,8 @@ from stream_rec.units import parse_duration
 
 __all__ = ["Settings", "TrialSettings", "is_topic", "table"]
 
+_MAX_FUTURE_MS: Final = 5 * 60 * SECOND_MS
+
 
 class TrialSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One table under `[models]`: a model beside the main one."""
@@ -146,9 +148,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_record_bytes: RecordBytes = 1 << 20
     """A longer record is dead-lettered as `too_large` before it is parsed."""
 
-    max_future_ms: DurationMs | None = DAY_MS
-    """An event further than this ahead of this machine's clock is dead-lettered as `future`. Otherwise one
-    wrong clock would move the watermark and evict every session."""
+    max_future_ms: DurationMs | None = _MAX_FUTURE_MS
+    """An event further than this ahead of its log time (when Kafka or HTTP took it) is dead-lettered as `future`. One
+    within it moves the watermark to its log time at most: a wrong clock evicts no session. A file has no log time:
+    there, an event this and a day ahead of this machine's clock is `future`. At most `allowed_lateness` and half of
+    `popular_half_life`; the default is lowered to these. `none` rejects and corrects nothing, as a simulated log
+    may need it."""
 
     allowed_lateness_ms: DurationMs | None = None
     """How far behind the watermark an event may be and still join its session at its own time. An older event
@@ -418,6 +423,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long created topics keep their records; `none` is the broker's default. Keep events for at least
     `retention`."""
 
+    allow_compacted: bool = False
+    """Accept a topic of events with `cleanup.policy=compact`. The broker then removes all but the newest event of each
+    key: after a restart without a snapshot, sessions lack what was removed."""
+
     snapshots: Path | None = None
     """A folder for snapshots of the state, used by this process only. A restart then reads the log from the
     last snapshot, not from its beginning."""
@@ -536,6 +545,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return HOUR_MS if self.retention_ms is None else min(HOUR_MS, self.retention_ms // 2)
 
     @property
+    def future_ms(self) -> int | None:
+        """`max_future_ms`, or the meaning of its default."""
+        if self.max_future_ms != _MAX_FUTURE_MS:
+            return self.max_future_ms
+        return min(_MAX_FUTURE_MS, self.lateness_ms, self.popular_half_life_ms // 2)
+
+    @property
     def quality_windows_ms(self) -> tuple[int, ...]:
         """`quality_windows` in milliseconds."""
         return tuple(map(parse_duration, self.quality_windows))
@@ -555,6 +571,22 @@ def _lateness_within_retention(settings: Settings) -> None:
             f"is {settings.lateness_ms} ms, more than retention ({retention} ms): "
             "an event could join an evicted session; lower it, or raise retention",
         )
+
+
+def _future_within_lateness(settings: Settings) -> None:
+    future_ms = settings.future_ms
+    if future_ms is None:
+        return
+    for key, bound in (
+        ("allowed_lateness", settings.lateness_ms),
+        ("half of popular_half_life", settings.popular_half_life_ms // 2),
+    ):
+        if future_ms > bound:
+            raise SettingsError(
+                "max_future",
+                f"is {future_ms} ms, more than {key} ({bound} ms): a click so far ahead would stay ahead of all "
+                f"others; lower it, or raise {key.rpartition(' ')[2]}",
+            )
 
 
 def _requests_have_a_source(settings: Settings) -> None:
@@ -667,6 +699,7 @@ _MOST_WINDOWS: Final = 8
 _PLAIN_FORMATS: Final = ("auto", "jsonl", "json", "csv", "tsv", "parquet")
 _CHECKS: Final = (
     _lateness_within_retention,
+    _future_within_lateness,
     _requests_have_a_source,
     _addresses_differ,
     _requests_match_events,

@@ -22,7 +22,8 @@ __all__ = ["EVENT_TYPES", "Clicks", "Shape", "blocks", "columns", "events"]
 EVENT_TYPES = ("view", "cart", "purchase")
 """The types that `Clicks.type` refers to: the steps of the funnel."""
 
-_BLOCK_SESSIONS = 1 << 16
+BLOCK_SESSIONS = 1 << 16
+"""Sessions that are drawn at a time: some 50 MB."""
 _SESSIONS, _WALK, _SUCCESSORS, _DRIFT, _RANKS = range(5)  # streams of one seed
 _LOW32 = np.uint64(0xFFFF_FFFF)
 _LOW24 = np.uint64(0xFF_FFFF)
@@ -141,14 +142,14 @@ def events(shape: Shape) -> Iterator[Event]:
             )
 
 
-def blocks(shape: Shape) -> Iterator[Clicks]:
+def blocks(shape: Shape, block_sessions: int = BLOCK_SESSIONS) -> Iterator[Clicks]:
     """Yield the stream in pieces, each in time order, and none earlier than the piece before.
 
     Memory is that of some 65,000 sessions and of those still open.
     """
     walkers = _Walkers(shape)
     open_events: list[Clicks] = []
-    for first, stop in _cuts(shape):
+    for first, stop in _cuts(shape, block_sessions):
         open_events.append(walkers.block(first, stop))
         waiting = Clicks.joined(open_events)
         # A stable sort with older sessions first: equal times keep the order of `number`.
@@ -161,7 +162,7 @@ def blocks(shape: Shape) -> Iterator[Clicks]:
         open_events = [waiting.take(slice(n_ready, None))]
 
 
-def _cuts(shape: Shape) -> Iterator[tuple[int, int]]:
+def _cuts(shape: Shape, block_sessions: int) -> Iterator[tuple[int, int]]:
     """Yield blocks of sessions; with drift, no block crosses the end of a day."""
     days = -(-shape.duration_ms // DAY_MS) if shape.drift else 1
     first = 0
@@ -170,7 +171,7 @@ def _cuts(shape: Shape) -> Iterator[tuple[int, int]]:
         end = min(shape.sessions, -(-day * DAY_MS * shape.sessions // shape.duration_ms))
         end = shape.sessions if day == days else end
         while first < end:
-            stop = min(end, first + _BLOCK_SESSIONS)
+            stop = min(end, first + block_sessions)
             yield first, stop
             first = stop
 

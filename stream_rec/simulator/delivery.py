@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from stream_rec.errors import SettingsError
 from stream_rec.simulator import draws as _draws
 from stream_rec.simulator.broken import KINDS, broken_line
-from stream_rec.simulator.clickstream import EVENT_TYPES, Clicks, Shape, blocks
+from stream_rec.simulator.clickstream import BLOCK_SESSIONS, EVENT_TYPES, Clicks, Shape, blocks
 
 __all__ = ["KINDS", "Delivery", "DeliveryTruth", "write_jsonl"]
 
 _FATE, _DELAY, _BROKEN = range(100, 103)  # streams of the shape's seed, apart from its own
 _TYPE_NAMES = tuple(name.encode() for name in EVENT_TYPES)
-_LINES_AT_ONCE = 1 << 15
+LINES_AT_ONCE = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,19 +88,28 @@ class DeliveryTruth:
         return json.dumps(self.as_dict(), indent=2)
 
 
-def write_jsonl(shape: Shape, write: Callable[[bytes], object], delivery: Delivery | None = None) -> DeliveryTruth:
+def write_jsonl(
+    shape: Shape,
+    write: Callable[[bytes], object],
+    delivery: Delivery | None = None,
+    *,
+    block_sessions: int = BLOCK_SESSIONS,
+    lines_at_once: int = LINES_AT_ONCE,
+) -> DeliveryTruth:
     """Write the log of *shape* with *write*, some thousand whole lines at a time, and return its counts.
+
+    It is drawn *block_sessions* at a time, and written *lines_at_once*.
 
     Another `Delivery` of the same shape delivers the same events, with other faults.
     """
     truth = DeliveryTruth(sessions=shape.sessions)
     delivery = delivery or Delivery()
     event_ids = delivery.event_ids or delivery.duplicates > 0
-    for number, (arrived, again) in enumerate(_arrivals(shape, delivery)):
+    for number, (arrived, again) in enumerate(_arrivals(shape, delivery, block_sessions)):
         _count(truth, arrived, again, delivery.lateness_ms)
         broken = _broken_after(shape, delivery, number, len(arrived))
-        for first in range(0, len(arrived), _LINES_AT_ONCE):
-            stop = first + _LINES_AT_ONCE
+        for first in range(0, len(arrived), lines_at_once):
+            stop = first + lines_at_once
             lines = _lines(arrived.take(slice(first, stop)), shape, event_ids=event_ids)
             _put_in(broken, first, lines, delivery, truth)
             write(b"".join(lines))
@@ -108,14 +117,14 @@ def write_jsonl(shape: Shape, write: Callable[[bytes], object], delivery: Delive
     return truth
 
 
-def _arrivals(shape: Shape, delivery: Delivery) -> Iterator[tuple[Clicks, NDArray[np.bool_]]]:
+def _arrivals(shape: Shape, delivery: Delivery, block_sessions: int) -> Iterator[tuple[Clicks, NDArray[np.bool_]]]:
     """Yield events in order of arrival, in pieces, and which of them are second copies."""
     if not (delivery.out_of_order or delivery.late or delivery.duplicates):
-        for block in blocks(shape):
+        for block in blocks(shape, block_sessions):
             yield block, np.zeros(len(block), np.bool_)
         return
     waiting: list[tuple[Clicks, NDArray[np.int64], NDArray[np.bool_]]] = []
-    for number, block in enumerate(blocks(shape)):
+    for number, block in enumerate(blocks(shape, block_sessions)):
         waiting.append(_sent(shape, delivery, number, block))
         # Events of later blocks are newer than this block's last event, and cannot arrive before it.
         ready, waiting = _split(waiting, int(block.timestamp[-1]))

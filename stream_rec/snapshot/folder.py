@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, Self
 
 from stream_rec import private_files
 from stream_rec.core.engine_state import EngineSnapshot
-from stream_rec.errors import SettingsError, SnapshotError
+from stream_rec.errors import SettingsError, SnapshotError, may_pass
 from stream_rec.snapshot.columns import DTYPES
 from stream_rec.snapshot.file import (
     TEMPORARY,
@@ -186,7 +186,9 @@ def claim(folder: Path, new_instance: str) -> Claim:
     The claim's `instance` is read from the folder. If the folder has none yet, *new_instance* is stored there, a name
     that the caller draws at random.
 
-    Raises SettingsError for the key "snapshots" if another process has claimed the folder, or the system refuses.
+    Raises SettingsError for the key "snapshots" if another process has claimed the folder, or it can never be used.
+    Raises SnapshotError where the system refuses for a reason that may pass (a full disk, a folder that is read-only):
+    snapshots can be read then, and the claim be tried again.
     """
     folder = Path(folder)
     try:
@@ -206,9 +208,19 @@ def claim(folder: Path, new_instance: str) -> Claim:
         raise _unusable(folder, error) from error
 
 
-def _unusable(folder: Path, error: OSError) -> SettingsError:
+def _unusable(folder: Path, error: OSError) -> SettingsError | SnapshotError:
+    if may_pass(error) or (isinstance(error, PermissionError) and _was_used(folder)):
+        return SnapshotError(refused(folder, "written to", error))
     message = f"{str(folder)!r} cannot be used: {error.strerror or error}; name a folder that this user may write to"
     return SettingsError("snapshots", message)
+
+
+def _was_used(folder: Path) -> bool:
+    """Whether the folder could be written to once: then its name is no slip."""
+    try:
+        return (folder / "instance").exists()
+    except OSError:
+        return False
 
 
 def _instance(folder: Path, new: str) -> str:

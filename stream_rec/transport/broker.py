@@ -97,6 +97,9 @@ class Broker(Protocol):
     def create_topics(self, topics: Sequence[TopicSpec]) -> None:
         """Create those of *topics* that are missing; the others stay as they are."""
 
+    def topic_settings(self, topic: str) -> Mapping[str, str] | None:
+        """What is set for *topic*, defaults included, by Kafka's names; None where this user may not see it."""
+
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
         """The bounds of each partition. Raises TransportError, not retriable, for a partition that does not exist."""
 
@@ -148,6 +151,14 @@ class Reader(Protocol):
     @property
     def drained(self) -> Collection[Partition]:
         """The partitions of which, by the broker's last answer, all records were returned."""
+
+    @property
+    def positions(self) -> PartitionOffsets:
+        """Of each assigned partition, an offset before which no more records will be returned. Any thread may ask.
+
+        While `poll` is called, it soon passes what readers of committed records never see: aborted records, and the
+        markers at the end of transactions.
+        """
 
     def close(self) -> None:
         """Release connections and threads. May be called twice."""

@@ -1,7 +1,9 @@
 """Records to events: one parser for all transports, fast where many plain records come together."""
 
 from collections.abc import Sequence
+from itertools import repeat
 
+from stream_rec.core.dtypes import I64
 from stream_rec.core.events import Event, EventDecoder, Forget, is_empty_envelope
 from stream_rec.errors import DecodeError
 from stream_rec.transport.records import Record, Records
@@ -11,40 +13,48 @@ __all__ = ["Decoded", "decode_records"]
 Decoded = Event | Forget | DecodeError
 
 
-def decode_records(decoder: EventDecoder, records: Sequence[Record], now_ms: int | None = None) -> list[Decoded]:
-    """Decode each of the *records*, in order; an unreadable one becomes its DecodeError."""
+def decode_records(decoder: EventDecoder, records: Sequence[Record], log_times: I64 | None = None) -> list[Decoded]:
+    """Decode each of the *records*, in order; an unreadable one becomes its DecodeError.
+
+    *log_times*, [n] in ms, say when the log took each; None: it does not say.
+    """
+    times: list[int] | repeat[None] = repeat(None) if log_times is None else log_times.tolist()
     if not isinstance(records, Records):
-        return [_decoded(decoder, record, now_ms) for record in records]
+        return [_decoded(decoder, record, log_ms) for record, log_ms in zip(records, times, strict=False)]
     values = records.values
     decoded: list[Decoded] = []
     n_odd = 1
     while len(decoded) < len(values):
-        plain = decoder.decode_plain(values[len(decoded) :] if decoded else values, now_ms)
+        done = len(decoded)
+        rest = None if log_times is None else log_times[done:]
+        plain = decoder.decode_plain(values[done:] if done else values, rest)
         decoded += plain
         # Where few records are plain, trying costs more than it saves: so decode twice as many one by one.
         n_odd = 1 if len(plain) > n_odd else 2 * n_odd
-        decoded += [_decoded(decoder, record, now_ms) for record in records[len(decoded) : len(decoded) + n_odd]]
+        odd = slice(len(decoded), len(decoded) + n_odd)
+        odd_times = times if isinstance(times, repeat) else times[odd]
+        decoded += [_decoded(decoder, record, log_ms) for record, log_ms in zip(records[odd], odd_times, strict=False)]
     return decoded
 
 
-def _decoded(decoder: EventDecoder, record: Record, now_ms: int | None) -> Decoded:
+def _decoded(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded:
     try:
         if record.fault is not None:
             return DecodeError(*record.fault)
         if record.tombstone:  # planted bug: tombstone-ignored
             return decoder.decode_tombstone(record.key)
         if record.row is not None:
-            return decoder.decode_row(record.row, now_ms)
-        return _read(decoder, record, now_ms)
+            return decoder.decode_row(record.row, log_ms)
+        return _read(decoder, record, log_ms)
     except DecodeError as error:
         # Without its traceback, which would keep the whole batch in memory.
         return error.with_traceback(None)
 
 
-def _read(decoder: EventDecoder, record: Record, now_ms: int | None) -> Event | Forget:
+def _read(decoder: EventDecoder, record: Record, log_ms: int | None) -> Event | Forget:
     """Return what the value says. A value that says in JSON that there is none makes a tombstone, too."""
     try:
-        return decoder.decode(record.value, now_ms)
+        return decoder.decode(record.value, log_ms)
     except DecodeError:
         if is_empty_envelope(record.value):
             return decoder.decode_tombstone(record.key)

@@ -9,6 +9,10 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol, overload
 
 import msgspec
+import numpy as np
+
+from stream_rec.core.dtypes import I64
+from stream_rec.core.events import NO_LOG_TIME
 
 __all__ = [
     "AS_RECORDS",
@@ -39,7 +43,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
     timestamp_ms: int | None = None
-    """When it was produced or appended (the broker's settings decide which)."""
+    """When the log took it: when it was produced or appended (the broker's settings decide which), or came by HTTP."""
 
     row: Mapping[str, object] | None = None
     """Column -> value, if the record is a row of a table."""
@@ -58,12 +62,17 @@ class RecordAdapter(NamedTuple):
     """The value's bytes; None for a tombstone."""
 
     offset: Callable[[Any], int]
+    log_time: Callable[[Any], int | None]
+    """When the log took it, in ms; None or negative if the message does not say."""
     record: Callable[[Any], Record]
     """The whole message as a Record."""
 
 
 AS_RECORDS: Final = RecordAdapter(
-    lambda record: None if record.tombstone else record.value, attrgetter("offset"), lambda record: record
+    lambda record: None if record.tombstone else record.value,
+    attrgetter("offset"),
+    attrgetter("timestamp_ms"),
+    lambda record: record,
 )
 """For messages that are Records already."""
 
@@ -119,6 +128,16 @@ class Records(Sequence[Record]):
         """The bytes of each; None for a tombstone."""
         return list(map(self.adapter.value, self.raw))
 
+    @property
+    def log_times(self) -> I64:
+        """[n] when the log took each, in ms; NO_LOG_TIME for a record that does not say."""
+        times = list(map(self.adapter.log_time, self.raw))
+        if None in times:
+            times = [-1 if each is None else each for each in times]
+        column = np.array(times, np.int64)
+        column[column < 0] = NO_LOG_TIME  # Kafka's -1: the producer gave none, and nor did the broker
+        return column
+
 
 class Progress(NamedTuple):
     """How much of a source was read; `total_bytes` is None where its size is unknown."""
@@ -172,7 +191,10 @@ class NoSource:
 
 
 class Sink(Protocol):
-    """A destination for records. Raises TransportError when the file or broker fails."""
+    """A destination for records. Raises TransportError when the file or broker fails.
+
+    After an UnwrittenError it still has all values, also those of a `write` that raised it: `flush` tries again.
+    """
 
     def write(self, values: Sequence[bytes], keys: Sequence[bytes | None] | None = None) -> None:
         """Accept the *values*, one for each of the *keys*; they may stay here until `flush`."""

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import msgspec
 
-from stream_rec.core.events import FORGET, Answer, Event, Forget, Reason, Request, RequestDecoder
+from stream_rec.core.events import FORGET, SURELY_SECONDS, Answer, Event, Forget, Reason, Request, RequestDecoder
 from stream_rec.service.requests.ingest import Receipt
 from stream_rec.service.requests.request_queue import EventsApplied, Query
 from stream_rec.service.requests.state_queries import (
@@ -248,6 +248,13 @@ def _event(call: Call, fields: EventFields, where: str) -> Event | Forget:
         raise NotAppliedError(
             422, Reason.FUTURE, f"is {timestamp - now} ms ahead of the clock", _at(where, "timestamp")
         )
+    if service.max_future_ms is not None and timestamp < SURELY_SECONDS <= now:
+        raise NotAppliedError(
+            422,
+            Reason.BAD_TIME,
+            "is before 1974: expected milliseconds since 1970, not seconds",
+            _at(where, "timestamp"),
+        )
     session_id = "" if service.session_from_user else str(fields.session_id)
     event_id, user_id = _text(fields.event_id), _text(fields.user_id)
     return Event(session_id, str(fields.item_id), timestamp, fields.type, event_id, user_id)
@@ -312,8 +319,8 @@ def _found(view: object, otherwise: str) -> object:
 
 
 async def stats(call: Call) -> object:
-    """Return the figures of now."""
-    return call.api.stats()
+    """Return the figures of a second ago at most: making them takes as long as some recommendations."""
+    return msgspec.Raw(call.api.encoded_stats())
 
 
 # --- forgetting

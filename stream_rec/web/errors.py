@@ -13,7 +13,7 @@ from stream_rec.errors import (
     StreamRecError,
     TransportError,
 )
-from stream_rec.service.requests.request_queue import BusyError, NotServedError
+from stream_rec.service.requests.request_queue import BusyError, NotServedError, NotTakenError
 
 __all__ = ["ApiError", "Problem", "encode_error", "translated"]
 
@@ -57,6 +57,11 @@ class ApiError(Exception):
 
 
 _AGAIN: Final = {"retry-after": "1"}
+_LATER: Final[Mapping[type[StreamRecError], str]] = {
+    BusyError: "overloaded",
+    NotServedError: "not_ready",
+    NotTakenError: "not_written",
+}
 
 
 def translated(error: BaseException) -> ApiError:
@@ -68,9 +73,8 @@ def translated(error: BaseException) -> ApiError:
             return ApiError(422, "out_of_range", error.message.removeprefix(f"{error.key}: "), error.key)
         case DecodeError():
             return ApiError(422, str(error.reason), error.message)
-        case BusyError() | NotServedError():
-            code = "overloaded" if isinstance(error, BusyError) else "not_ready"
-            return ApiError(503, code, error.message, headers=_AGAIN)
+        case BusyError() | NotServedError() | NotTakenError():
+            return ApiError(503, _LATER[type(error)], error.message, headers=_AGAIN)
         case RecordTooLargeError():
             return ApiError(413, "too_large", error.message)
         case TransportError():

@@ -53,7 +53,9 @@ def paths(api: "Api") -> list[BaseRoute]:
 
     async def readyz(_: Request) -> Response:
         status = api.service.status()
-        return PlainTextResponse(f"{status.state}\n", 200 if status.is_ready else 503)
+        # The kinds alone: this needs no key, and messages name topics and files.
+        lines = [status.state, *(f"problem: {each.kind}" for each in status.problems)]
+        return PlainTextResponse("\n".join(lines) + "\n", 200 if status.is_ready else 503)
 
     async def document(_: Request) -> Response:
         return Response(document_body, media_type="application/json")

@@ -27,6 +27,7 @@ from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.histogram import Histogram, Occurrences
 from stream_rec.service.metrics.service_metrics import STAGES, ServiceMetrics
+from stream_rec.service.problems import ProblemKind
 from stream_rec.service.reporting.status import Status
 from stream_rec.service.state import ServiceState
 from stream_rec.web.meter import HttpMeter
@@ -80,6 +81,8 @@ FAMILIES: Final = (
     Family("build_info", "gauge", "Always 1; the labels say what runs.", ("version", "python")),
     Family("ready", "gauge", "1 while the service answers, else 0."),
     Family("state", "gauge", "1 for the present state, 0 for the others.", ("state",)),
+    Family("problem", "gauge", "1 while there is a problem of this kind, else 0; the log and the status file have its "
+           "message.", ("kind",)),
     Family("owned_partitions", "gauge", "Partitions of events and requests that are assigned to this process."),
     Family("lag_records", "gauge", "Records in the topic that were not read yet, as of about two seconds ago.",
            ("topic", "partition")),
@@ -118,7 +121,7 @@ FAMILIES: Final = (
     Family("evicted_sessions", "counter", "Sessions evicted from the index, by age or by a limit."),
     Family("horizon_seconds", "gauge", "Age of the oldest retained session: how far back the index reaches."),
     Family("retention_seconds", "gauge", "How far back the index is meant to reach; absent without a limit."),
-    Family("watermark_timestamp_seconds", "gauge", "The newest accepted event time."),
+    Family("watermark_timestamp_seconds", "gauge", "The newest time that the log has reached."),
     # Snapshots
     Family("snapshot_last_written_timestamp_seconds", "gauge", "When this process last wrote a snapshot; absent before "
            "the first."),
@@ -282,6 +285,9 @@ def _state(status: Status) -> Samples:
     yield "ready", (), float(status.is_ready)
     for state in ServiceState:
         yield "state", (state,), float(status.state is state)
+    kinds = {each.kind for each in status.problems}
+    for kind in ProblemKind:
+        yield "problem", (kind,), float(kind in kinds)
     yield "owned_partitions", (), len(status.owned)
     for name in ("deny", "allow"):
         yield "unknown_list_names", (name,), status.unknown_names.get(name, 0)

@@ -6,7 +6,6 @@ What a client does wrong is refused and counted, and never fills the log.
 import asyncio
 import logging
 from collections.abc import Callable
-from enum import Enum, auto
 from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final, NamedTuple, cast
@@ -27,8 +26,8 @@ _FREE_BYTES: Final = 1 << 14
 
 _MOST_CONNECTIONS: Final = 20_000
 _WARN_EVERY_S: Final = 60.0
-_ONCE: Final = (b"authorization", b"host", b"origin")
-"""Headers that decide who may call: of two, a proxy could have judged one, and this service the other."""
+_NONE, _HEAD, _BODY = range(3)
+"""The part of a request that a connection is in."""
 
 
 class JoinedWrites:
@@ -84,9 +83,10 @@ class Connections:
         self._most_bytes = most_bytes
         self._warned_at = -_WARN_EVERY_S
 
-    def are_full_for(self, n_held: int) -> bool:
-        """Whether a connection that holds *n_held* bytes may not hold them."""
-        return self.n_bytes > self._most_bytes and n_held > _FREE_BYTES
+    @property
+    def are_full(self) -> bool:
+        """Whether they hold more than they may, so that none may hold more than _FREE_BYTES."""
+        return self.n_bytes > self._most_bytes
 
     def warn(self, message: str, *values: object) -> None:
         """Log a warning, one a minute at most: a client decides how often there is a reason."""
@@ -94,14 +94,6 @@ class Connections:
         if now >= self._warned_at + _WARN_EVERY_S:
             self._warned_at = now
             log.warning(message, *values)
-
-
-class _Part(Enum):
-    """The part of a request that a connection is in."""
-
-    NONE = auto()
-    HEAD = auto()
-    BODY = auto()
 
 
 class _Refusal(NamedTuple):
@@ -147,11 +139,11 @@ class GuardedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, shared: Connections, **kwargs: Any) -> None:  # noqa: ANN401  # as in the library
         super().__init__(*args, **kwargs)
         self._shared = shared
-        self._part = _Part.NONE
-        self._n_head = 0
-        """Bytes of this head, as far as they are parsed: of a request that comes in one read."""
-        self._n_unparsed = 0
-        """Bytes of reads within which this head did not end: the parser shows a header only when it is whole."""
+        self._part = _NONE
+        self._n_read = 0
+        """Bytes of the last read."""
+        self._n_unfinished = 0
+        """Bytes of reads before it, within which this head did not end: the parser shows a header when it is whole."""
         self._n_held = 0
         self._refusal = _MALFORMED
         self._plain_head = b""
@@ -172,24 +164,25 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse *data*; refuse what exceeds a limit."""
         self._unset_keepalive_if_required()
+        self._n_read = len(data)
         try:
             self._parse(data)
         except httptools.HttpParserError:  # also the parser's word for what a callback raised
             self._refuse(self._refusal)
             return
         # A whole request nearly always arrives at once. Only other requests get a timer, since making one takes time.
-        if self._part is not _Part.NONE and self._timer is None:
+        if self._part is not _NONE and self._timer is None:
             self._start_timer()
-        if self._part is _Part.HEAD:
-            self._n_unparsed += len(data)
-            if self._n_unparsed > _MOST_HEAD_BYTES:
+        if self._part is _HEAD:
+            self._n_unfinished += len(data)
+            if self._n_unfinished > _MOST_HEAD_BYTES:
                 self._refuse(_LONG_HEAD)
                 return
         elif self._is_answered():  # the rest of a body that nobody reads
             return
         self._n_held += len(data)
         self._shared.n_bytes += len(data)
-        if self._shared.are_full_for(self._n_held):
+        if self._n_held > _FREE_BYTES and self._shared.are_full:
             self._refuse(_FULL)
 
     def _parse(self, data: bytes) -> None:
@@ -208,33 +201,21 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Expect a head, with a timer of its own."""
         self._stop_timer()
-        self._part = _Part.HEAD
-        self._n_head = self._n_unparsed = 0
+        self._part = _HEAD
+        self._n_unfinished = 0
         if len(self.pipeline) >= _MOST_PIPELINED:
             self._stop_with(_MANY_WAIT)
         super().on_message_begin()
 
-    def on_url(self, url: bytes) -> None:
-        """Count a part of the address."""
-        self._count_head(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header. Trailers, which come after the body, are dropped: nothing here knows one."""
-        self._count_head(len(name) + len(value))
-        if self._part is _Part.HEAD:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """Stop the timer: the head is complete. Refuse one that does not say to whom it is sent, or says it twice."""
         self._stop_timer()
-        self._part = _Part.BODY
+        self._part = _BODY
+        if self._n_unfinished + self._n_read > _MOST_HEAD_BYTES:  # that may be the body
+            self._refuse_long_head()
         names = [name for name, _ in self.headers]
-        for name in _ONCE:
-            if names.count(name) > 1:
-                self._stop_with(_Refusal(400, "malformed", f"the header {name.decode()} is given twice"))
-        if b"host" not in names and self.parser.get_http_version() != "1.0":
-            self._stop_with(_NO_HOST)
+        if names.count(b"host") != 1 or names.count(b"authorization") > 1 or names.count(b"origin") > 1:
+            self._refuse_doubtful(names)
         if len(self.connections) > self._shared.most:
             self._shared.warn("HTTP: more than %d connections are open: requests are refused", self._shared.most)
             self._stop_with(_MANY_CONNECTIONS)
@@ -242,11 +223,27 @@ class GuardedProtocol(HttpToolsProtocol):
             self._plain_head = self._head_without_upgrade()
             return
         super().on_headers_complete()
+        self.headers = []  # trailers, which come after the body, are dropped: nothing here knows one
+
+    def _refuse_long_head(self) -> None:
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _MOST_HEAD_BYTES:
+            self._stop_with(_LONG_HEAD)
+
+    def _refuse_doubtful(self, names: list[bytes]) -> None:
+        """Refuse a head with the headers *names* if one that decides who may call is missing, or is there twice.
+
+        Of two, a proxy could have judged the one, and this service would obey the other (RFC 9112, 3.2).
+        """
+        for name in (b"authorization", b"host", b"origin"):
+            if names.count(name) > 1:
+                self._stop_with(_Refusal(400, "malformed", f"the header {name.decode()} is given twice"))
+        if b"host" not in names and self.parser.get_http_version() != "1.0":
+            self._stop_with(_NO_HOST)
 
     def on_message_complete(self) -> None:
         """Stop the timer."""
         self._stop_timer()
-        self._part = _Part.NONE
+        self._part = _NONE
         if not self._plain_head:
             super().on_message_complete()
 
@@ -269,11 +266,6 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self.pipeline:
             self._release()
         super().on_response_complete()
-
-    def _count_head(self, n_bytes: int) -> None:
-        self._n_head += n_bytes
-        if self._n_head > _MOST_HEAD_BYTES:
-            self._stop_with(_LONG_HEAD)
 
     def _stop_with(self, refusal: _Refusal) -> None:
         """Leave the parser, which hides the exception from its caller, and have *refusal* sent."""
@@ -312,7 +304,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         """Close a connection whose request takes too long, or that was opened and not used."""
-        if self._part is not _Part.NONE:
+        if self._part is not _NONE:
             self._shared.count(HTTPStatus.REQUEST_TIMEOUT)
         self.transport.close()
 

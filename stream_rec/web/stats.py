@@ -13,6 +13,7 @@ import msgspec
 from stream_rec._version import __version__
 from stream_rec.core.quality import ModelShare, QualityReport
 from stream_rec.service.handle import ServiceHandle
+from stream_rec.service.metrics.leap import Leap
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.reporting.status import Status
 from stream_rec.web.meter import HttpMeter
@@ -72,6 +73,7 @@ class Stats(msgspec.Struct, frozen=True):
     models: list[ModelShare] = []
     quality: QualityReport | None = None
     catalogue: CatalogueSize | None = None
+    largest_leap: Leap | None = None
 
 
 class StatsMaker:
@@ -127,6 +129,7 @@ class StatsMaker:
             models=status.models,
             catalogue=self._catalogue(),
             quality=status.quality,
+            largest_leap=status.largest_leap,
         )
 
     def _catalogue(self) -> CatalogueSize | None:

@@ -11,6 +11,8 @@ from subjects import Revocations, Subject, fresh, read, read_to_end, until
 from stream_rec.errors import AssignmentLostError, FencedError, RecordTooLargeError, TransportError
 from stream_rec.transport.broker import Bounds, Partition, ProducerRecord, Reader, TopicSpec
 
+KEPT = ("retention.ms", "retention.bytes", "cleanup.policy")
+
 
 @pytest.fixture(params=["memory", "kafka-python", "confluent"])
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
@@ -49,6 +51,18 @@ def test_create_leaves_what_is_there(subject: Subject) -> None:
     broker.create_topics([TopicSpec(there, 5), TopicSpec(new, 3)])
     assert 2 == len(broker.partitions(there))
     assert 3 == len(broker.partitions(new))
+
+
+def test_what_is_set_for_a_topic(subject: Subject) -> None:
+    """By Kafka's names, with the broker's own defaults."""
+    if subject.is_memory:
+        pytest.skip("topics in memory have no settings")
+    topic = fresh("kept")
+    broker = subject.open()
+    broker.create_topics([TopicSpec(topic, retention_ms=3_600_000)])
+    found = broker.topic_settings(topic)
+    assert found is not None
+    assert ("3600000", "-1", "delete") == tuple(found[name] for name in KEPT)
 
 
 def test_bounds_go_from_the_first_record_to_the_next(subject: Subject) -> None:
@@ -269,6 +283,27 @@ def test_aborted_records_are_never_seen(subject: Subject) -> None:
             writer.abort()
     reader, partitions = reader_of(subject, topic)
     assert [b"a", b"c"] == [record.value for record in read_to_end(reader, partitions)]
+
+
+def test_positions_pass_what_is_never_seen(subject: Subject) -> None:
+    """Behind aborted records at the end, a reader's position comes to the end, also while another partition is busy."""
+    topic, busy = subject.topic(), subject.topic()
+    writer = subject.open().writer(fresh("writer"))
+    for value, end in ((b"a", writer.commit), (b"b", writer.abort)):
+        writer.begin()
+        writer.send([ProducerRecord(topic, value)])
+        writer.flush()
+        end()
+    broker, quiet = subject.open(), Partition(topic, 0)
+    reader = broker.reader()
+    reader.assign({quiet: 0, Partition(busy, 0): 0})
+    assert {quiet: 0, Partition(busy, 0): 0} == reader.positions
+
+    def poll() -> None:
+        subject.fill(busy, b"x")
+        reader.poll(10, 1.0)
+
+    until(lambda: reader.positions[quiet] == broker.bounds([quiet])[quiet].end, poll)
 
 
 @pytest.mark.parametrize("offset", [7, 1 << 40])

@@ -22,8 +22,10 @@ from stream_rec.core.events import Event
 from stream_rec.errors import AssignmentLostError, FencedError, LogChangedError, RecordTooLargeError, TransportError
 from stream_rec.service.batches import NOT_A_MEMBER
 from stream_rec.service.consuming.batch_reader import BatchReader
+from stream_rec.service.consuming.record_decoder import DecodedRecords
 from stream_rec.transport.broker import Partition, ProducerRecord, Reader
 from stream_rec.transport.kafka import KafkaClient, open_broker
+from stream_rec.transport.records import Records
 from stream_rec.transport.timeouts import TransportTimeouts
 
 # kafka-python drops the sockets of failed connections instead of closing them.
@@ -65,6 +67,30 @@ def start(subject: Subject, topic: str, offset: int = 0) -> Reader:
 
 
 # --- what is written
+
+
+@pytest.mark.parametrize("kind", ["CreateTime", "LogAppendTime"])
+def test_log_times_are_the_records_own(subject: Subject, broker: TestBroker, topic: Any, kind: str) -> None:
+    """The producer's or the broker's: the topic decides, and both clients read the same."""
+    name = topic(config={"message.timestamp.type": kind})
+    begun = int(time.time() * 1000)
+    producer = confluent_kafka.Producer({"bootstrap.servers": broker.address})
+    given = [begun - 5_000, begun + 1_800_000, 1]
+    for at in given:
+        producer.produce(name, b"x", timestamp=at)
+    producer.flush(20)
+    reader = start(subject, name)
+    found: list[int] = []
+
+    def read_more() -> None:
+        for records in reader.poll(9, 1.0).values():
+            found.extend(Records.of(records).log_times.tolist())
+
+    until(lambda: len(found) == len(given), read_more)
+    if kind == "CreateTime":
+        assert given == found
+    else:
+        assert all(begun - 60_000 <= each <= time.time() * 1000 + 60_000 for each in found)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -571,7 +597,7 @@ def test_a_service_reads_on_after_what_retention_has_removed(subject: Subject, b
     lost: list[int] = []
     batch_reader = BatchReader(
         ours.reader(),
-        lambda records: [Event("s", "i", record.offset) for record in records],
+        lambda records: DecodedRecords([Event("s", "i", record.offset) for record in records]),
         dict.fromkeys(bounds, 1),
         lost=lost.append,
     )

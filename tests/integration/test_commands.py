@@ -213,6 +213,7 @@ class TestCheck:
         assert "the source is empty" in self.report()
 
 
+@pytest.mark.slow
 def test_demo_in_a_pipe() -> None:
     """`demo --fast` ends with what it learned and hit, in plain lines without control codes."""
     done = stream_rec("demo", "--fast")

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka import Producer
 from kafka_broker import Broker
 from kafka_broker.plugin import MakeBroker
 from running import running
 from serving import serving
 from shop import BOTH_IN_TIME, CLIENTS, CLOSE, LOG, THOROUGH, Shop, keyed, one_by_one, pairs
-from topics import eventually
+from topics import SECONDS, Sent, eventually, produce
 
 from stream_rec.core.engine import Engine
-from stream_rec.errors import SettingsError, TransportError
 from stream_rec.service.state import ServiceState
 
 QUICK = {("kafka-python", "freeze"), ("confluent", "kill")}
@@ -112,25 +112,61 @@ def test_a_stop_while_the_broker_is_away(shop: Shop, broker_: Broker, tmp_path: 
 
 @CLIENTS
 def test_a_topic_that_is_deleted(shop: Shop, broker_: Broker, client: str) -> None:
-    """There is nothing left to serve: the service ends with an error that names the topic."""
+    """The service waits for it, says so, and goes on with the topic that is made again."""
     shop.produce(*keyed(LOG[:50]))
-    with serving(shop.address, ends_with=(TransportError, SettingsError), **shop.flags, kafka_client=client) as service:
+    with serving(shop.address, **shop.flags, kafka_client=client) as service:
         eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "all")
         with broker_.admin() as admin:
             admin.delete_topics([shop.clicks])
-        eventually(service.is_over.is_set, "its end")
-        assert shop.clicks in str(service.error)
+        eventually(lambda: service.is_over.is_set() or service.kafka_service.problems.now, "a problem")
+        (problem,) = service.kafka_service.problems.now
+        assert ("topic", True) == (problem.kind, shop.clicks in problem.message)
+        eventually(lambda: service.kafka_service.state is ServiceState.WAITING, "it waits")
+        broker_.topic(shop.clicks, exact=True)
+        shop.produce(*keyed(LOG[:20]))
+        eventually(lambda: service.is_over.is_set() or len(shop.answers()) == 70, "the new ones")
+        eventually(lambda: not service.kafka_service.problems.now, "no problem")
 
 
-def test_a_topic_that_grows(shop: Shop, broker_: Broker) -> None:
-    """Events of added partitions are answered too, once the clients have refreshed their metadata."""
-    shop.produce(*keyed(CLOSE))
+@CLIENTS
+def test_a_topic_that_grows(shop: Shop, broker_: Broker, client: str) -> None:
+    """Events of added partitions are answered too, some seconds after they were added, from the first one on."""
     fresh = [msgspec.structs.replace(event, session_id=f"new-{event.session_id}", event_id=None) for event in CLOSE]
-    with serving(shop.address, **shop.flags, kafka=("metadata.max.age.ms=2000",)) as service:
+    asked = broker_.topic("asked")
+    with serving(shop.address, **shop.flags, requests=asked, begin="latest", kafka_client=client) as service:
+        service.ready()
+        eventually(lambda: service.owned or service.is_over.is_set(), "an assignment")
+        shop.produce(*keyed(CLOSE))
         eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "the old ones")
         with broker_.admin() as admin:
-            admin.create_partitions({shop.clicks: 3})
-        eventually(lambda: len(service.owned) == 3 or service.is_over.is_set(), "three partitions")
+            admin.create_partitions({shop.clicks: 3, asked: 2})
+        begun = time.monotonic()
         shop.produce(*keyed(fresh))
-        eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "the new ones")
-    assert len(CLOSE) + len(fresh) == len(shop.answers())
+        produce(shop.address, asked, [Sent(b'{"request_id": "r", "items": ["i1"]}', partition=1)])
+        eventually(lambda: len(service.owned) == 5 or service.is_over.is_set(), "five partitions")
+        took = time.monotonic() - begun
+        eventually(
+            lambda: service.is_over.is_set() or (shop.is_all_committed() and shop.is_all_committed(asked)), "all"
+        )
+        eventually(lambda: not sum(service.loop.lag.values()), "no lag")
+    assert took < 25, "five seconds, and what a busy machine adds"
+    assert len(CLOSE) + len(fresh) + 1 == len(shop.answers())
+
+
+@CLIENTS
+def test_a_topic_that_ends_with_an_aborted_transaction(shop: Shop, broker_: Broker, client: str) -> None:
+    """Nothing of it can be read, so the lag returns to 0, and stays there."""
+    shop.produce(*keyed(LOG[:20]))
+    producer = Producer({"bootstrap.servers": shop.address, "transactional.id": shop.clicks})
+    producer.init_transactions(SECONDS)
+    producer.begin_transaction()
+    for value, key, *_ in keyed(LOG[20:120]):
+        producer.produce(shop.clicks, value, key)
+    producer.flush(SECONDS)
+    producer.abort_transaction(SECONDS)
+    with serving(shop.address, **shop.flags, kafka_client=client) as service:
+        service.ready()
+        eventually(lambda: service.is_over.is_set() or service.kafka_service.counters.n_answers == 20, "the answers")
+        eventually(lambda: service.is_over.is_set() or [0] == list(service.loop.lag.values()), "no lag")
+        time.sleep(3)  # the lag is measured every two seconds
+        assert [0] == list(service.loop.lag.values())

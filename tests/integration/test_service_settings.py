@@ -41,16 +41,32 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 
 @CLIENTS
-@pytest.mark.parametrize("missing", ["events", "recommendations", "dead-letters"])
-def test_a_topic_that_is_not_there(shop: Shop, refused: Refusal, client: str, missing: str) -> None:
-    """The error has the key, the topic's name, and two ways to create it."""
+@pytest.mark.parametrize("missing", ["events", "recommendations", "dead_letters"])
+def test_a_topic_that_is_not_there(broker: Broker, shop: Shop, client: str, missing: str) -> None:
+    """It is waited for; the log has the key, the topic's name, and two ways to create it."""
+    late = f"late-{shop.clicks}-{missing}"
+    with serving(shop.address, **{**shop.flags, missing: late}, kafka_client=client) as service:
+        eventually(lambda: service.is_over.is_set() or service.kafka_service.problems.now, "a problem")
+        (problem,) = service.kafka_service.problems.now
+        assert problem.message.startswith(f"{missing}: there is no topic {late!r}")
+        assert "--create-topics" in problem.message
+        assert f"--create --topic {late}" in problem.message
+        broker.topic(late, exact=True)
+        service.ready()
+        assert [] == service.kafka_service.problems.now
+
+
+@CLIENTS
+def test_a_compacted_topic_of_events(broker: Broker, shop: Shop, refused: Refusal, client: str) -> None:
+    """It is refused, since the broker removes clicks that the state holds; the message names the way round."""
+    compacted = broker.topic("compacted", config={"cleanup.policy": "compact"})
     argv = shop.argv
-    place = argv.index(f"--{missing}") + 1
-    argv[place] = f"kafka://{shop.address}/no-such-topic"
+    argv[argv.index("--events") + 1] = f"kafka://{shop.address}/{compacted}"
     said = refused(*argv, "--kafka-client", client)
-    assert f"stream-rec: {missing.replace('-', '_')}: there is no topic 'no-such-topic'" in said
-    assert "--create-topics" in said
-    assert "--create --topic no-such-topic" in said
+    assert f"stream-rec: events: {compacted} has cleanup.policy=compact" in said
+    assert "--allow-compacted" in said
+    with serving(shop.address, **{**shop.flags, "events": compacted}, kafka_client=client, allow_compacted=True) as it:
+        it.ready()
 
 
 @CLIENTS

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_rec.core.events import Event
+from stream_rec.core.events import NO_LOG_TIME, Event
 from stream_rec.errors import DecodeError
 from stream_rec.service.consuming.partition_merge import PartitionMerge
 from stream_rec.transport.broker import Partition
@@ -142,3 +143,41 @@ def test_requests_are_not_waited_for() -> None:
     merge.add(events, [Record(b"", "clicks", 0, 1)], [Event("s", "i", 60)])
     assert [each.topic for each in merge.take(9, [events]).records] == ["clicks", "asks"]
     assert merge.full(1) == set()
+
+
+def test_a_clock_that_is_ahead_is_not_waited_for() -> None:
+    """A record counts in the merge by its log time, if that is earlier; log times come out with their records."""
+    fast, slow = Partition("t", 0), Partition("t", 1)
+    merge = PartitionMerge({fast: 0, slow: 0})
+    merge.add(
+        fast,
+        [Record(b"", "t", 0, n) for n in range(3)],
+        [Event("s", "i", at) for at in (1000, 11, 12)],
+        np.arange(10, 13),
+    )
+    merge.add(slow, [Record(b"", "t", 1, n) for n in range(2)], [Event("s", "i", at) for at in (10, 11)])
+    records, decoded, log_times = merge.take(9, [fast, slow])
+    assert [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2)] == [(each.partition, each.offset) for each in records]
+    assert [1000, 10, 11, 11, 12] == [each.timestamp for each in decoded if isinstance(each, Event)]
+    assert log_times is not None
+    assert [10, NO_LOG_TIME, 11, NO_LOG_TIME, 12] == log_times.tolist()
+
+
+def test_log_times_stay_with_their_records() -> None:
+    """However many come and go, and whether or not the first records had one."""
+    part = Partition("t", 0)
+    merge = PartitionMerge({part: 0})
+    came: list[int] = []
+    went: list[int] = []
+    for n in range(60):
+        offsets = range(n * 7, n * 7 + 7)
+        times = None if n < 3 else np.array(offsets, np.int64) + 5
+        merge.add(part, [Record(b"", "t", 0, o) for o in offsets], [Event("s", "i", o) for o in offsets], times)
+        came += [NO_LOG_TIME] * 7 if times is None else times.tolist()
+        taken = merge.take(5 + n % 4, [part])
+        went += [NO_LOG_TIME] * len(taken.decoded) if taken.log_times is None else taken.log_times.tolist()
+    while len(merge):
+        taken = merge.take(50, [part])
+        assert taken.log_times is not None
+        went += taken.log_times.tolist()
+    assert came == went

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from crash import Bomb, Crash, broker_with, log_of, parts, run_to_the_end, snapshots_in, written
+from crash import Bomb, Crash, broker_with, log_of, run_to_the_end, snapshots_in, timed_parts, written
 
 from stream_rec.errors import TransportError
 
@@ -14,7 +14,7 @@ def crashed_everywhere(seed: int, folder: Path | None) -> int:
     log = log_of(seed)
     whole = Bomb()
     undisturbed = broker_with(log, partitions, whole)
-    run_to_the_end(parts(undisturbed, None if folder is None else snapshots_in(folder / "whole", whole)))
+    run_to_the_end(timed_parts(undisturbed, None if folder is None else snapshots_in(folder / "whole", whole)))
     expected = written(undisturbed)
     assert expected[0], "something was answered"
     for at in range(1, whole.n + 1):
@@ -23,9 +23,9 @@ def crashed_everywhere(seed: int, folder: Path | None) -> int:
         own = None if folder is None else folder / f"at{at}"
         bomb.at = at
         with pytest.raises(Crash):
-            run_to_the_end(parts(broker, None if own is None else snapshots_in(own, bomb)))
+            run_to_the_end(timed_parts(broker, None if own is None else snapshots_in(own, bomb)))
         broker.expire("stream-rec")
-        run_to_the_end(parts(broker, None if own is None else snapshots_in(own, bomb)))
+        run_to_the_end(timed_parts(broker, None if own is None else snapshots_in(own, bomb)))
         assert expected == written(broker), f"crashed at step {at} of {whole.n}"
     return whole.n
 
@@ -63,11 +63,11 @@ def test_a_commit_whose_reply_is_lost_is_not_done_twice(seed: int) -> None:
     """The broker had committed when it went away: the outputs are those of a run without the outage."""
     log = log_of(seed)
     whole = broker_with(log, 2, Bomb())
-    run_to_the_end(parts(whole))
+    run_to_the_end(timed_parts(whole))
     for at in range(1, 9):
         broker = broker_with(log, 2, Bomb())
         broker.inject(after=Outage(at))
-        run_to_the_end(parts(broker))
+        run_to_the_end(timed_parts(broker))
         assert written(whole) == written(broker), f"the reply to commit {at} was lost"
 
 
@@ -76,11 +76,11 @@ def test_a_step_that_fails_for_now_is_done_again(seed: int) -> None:
     """The whole transaction is done again: readers of committed records never see the first try."""
     log = log_of(seed)
     whole = broker_with(log, 2, Bomb())
-    run_to_the_end(parts(whole))
+    run_to_the_end(timed_parts(whole))
     for at in range(1, 30):
         broker = broker_with(log, 2, Bomb())
         broker.inject(before=Outage(at))
-        run_to_the_end(parts(broker))
+        run_to_the_end(timed_parts(broker))
         assert written(whole) == written(broker), f"step {at} failed"
 
 

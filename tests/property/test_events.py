@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, Forget, RequestDecoder
+from stream_rec.core.events import SURELY_SECONDS, DecodeRules, Event, EventDecoder, FieldMap, Forget, RequestDecoder
 from stream_rec.errors import DecodeError
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.records import AS_RECORDS, Record, Records
@@ -63,15 +63,21 @@ PLAIN = st.builds(
 MANY_DECODERS = [*DECODERS, EventDecoder(DecodeRules(max_future_ms=1, max_record_bytes=300, types=frozenset({"view"})))]
 
 
-@given(st.lists(PLAIN | BYTES | st.none(), max_size=8), st.none() | st.integers(0, 9))
-def test_many_at_once_are_what_each_is_alone(values: list[bytes | None], now_ms: int | None) -> None:
-    """A value has the same outcome beside any others; None is a tombstone."""
+LOG_TIMES = st.none() | st.integers(-1, 9) | st.just(2 * SURELY_SECONDS)
+
+
+@given(st.lists(st.tuples(PLAIN | BYTES | st.none(), LOG_TIMES), max_size=8))
+def test_many_at_once_are_what_each_is_alone(values: list[tuple[bytes | None, int | None]]) -> None:
+    """A value has the same outcome beside any others, whenever the log took each; None is a tombstone."""
     records = [
-        Record(value or b"", "t", 0, place, key=b"k", tombstone=value is None) for place, value in enumerate(values)
+        Record(value or b"", "t", 0, place, key=b"k", tombstone=value is None, timestamp_ms=log_ms)
+        for place, (value, log_ms) in enumerate(values)
     ]
     for decoder in MANY_DECODERS:
-        alone = [outcome_of(each) for each in decode_records(decoder, records, now_ms)]
-        assert alone == [outcome_of(each) for each in decode_records(decoder, Records(records, AS_RECORDS), now_ms)]
+        for log_times in (None, Records.of(records).log_times):
+            alone = [outcome_of(each) for each in decode_records(decoder, records, log_times)]
+            together = decode_records(decoder, Records(records, AS_RECORDS), log_times)
+            assert alone == [outcome_of(each) for each in together]
 
 
 def test_plain_events_are_read_at_once() -> None:

@@ -32,6 +32,7 @@ users = st.sampled_from([None, "u0", "u0", "u1"])
 event_ids = st.none() | st.sampled_from([f"e{j}" for j in range(12)])
 types = st.sampled_from(["view", "view", "cart", "purchase"])
 steps = st.sampled_from([0, 0, 1, 2, 5, 15, 40, -1, -3, -8, -30])
+aheads = st.sampled_from([None, None, 0, 1, 4, 12, 60, -2])  # of an event before its log time; None: it has none
 WEIGHTS = {"cart": 2.0, "purchase": 5.0}
 
 queries = st.none() | st.lists(st.sampled_from([*ITEMS, "x", "y"]), max_size=14)
@@ -64,19 +65,23 @@ class Log(RuleBasedStateMachine):
         self.now = max(0, self.now + step * self.UNIT)
         return Event(session, item, self.now, **others)  # type: ignore[arg-type]  # of three optional texts
 
-    @rule(session=sessions, item=items, step=steps, type=types, event_id=event_ids, user_id=users)
-    def one_event(self, session: str, item: str, step: int, **others: str | None) -> None:
+    def taken_at(self, event: Event, ahead: int | None) -> int | None:
+        """Return when the log took *event*, whose clock is *ahead*."""
+        return None if ahead is None else event.timestamp - ahead * self.UNIT
+
+    @rule(session=sessions, item=items, step=steps, ahead=aheads, type=types, event_id=event_ids, user_id=users)
+    def one_event(self, session: str, item: str, step: int, ahead: int | None, **others: str | None) -> None:
         event = self.event(session, item, step, **others)
-        self.twins.apply([event])
+        self.twins.apply([event], [self.taken_at(event, ahead)])
         self.applied.append(event)
 
-    @rule(many=st.lists(st.tuples(sessions, items, steps, types, event_ids, users), max_size=20))
-    def a_batch(self, many: list[tuple[str, str, int, str, str | None, str | None]]) -> None:
+    @rule(many=st.lists(st.tuples(sessions, items, steps, types, event_ids, users, aheads), max_size=20))
+    def a_batch(self, many: list[tuple[str, str, int, str, str | None, str | None, int | None]]) -> None:
         events = [
             self.event(session, item, step, type=kind, event_id=event_id, user_id=user)
-            for session, item, step, kind, event_id, user in many
+            for session, item, step, kind, event_id, user, _ in many
         ]
-        self.twins.apply(events)
+        self.twins.apply(events, [self.taken_at(event, each[-1]) for event, each in zip(events, many, strict=True)])
         self.applied += events
 
     @precondition(lambda self: self.applied)

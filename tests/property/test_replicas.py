@@ -8,15 +8,17 @@ import pytest
 from crash import MODEL, Bomb, origin, parts
 
 from stream_rec.core.engine import Engine
-from stream_rec.core.events import Answer
+from stream_rec.core.events import Answer, DecodeRules, EventDecoder
 from stream_rec.core.limits import Limits
 from stream_rec.errors import AssignmentLostError
+from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.processing.processor import Processor
 from stream_rec.service.running.consumer_loop import ConsumerLoop
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.memory.broker import MemoryBroker
+from stream_rec.transport.records import Record
 
 # Nothing is late, whatever the order in which partitions are read: late events are law 1's own exception.
 LIMITS = Limits(retention_ms=100_000, allowed_lateness_ms=50_000, max_session_events=6, popular_half_life_ms=500)
@@ -39,7 +41,9 @@ class Cluster:
         """Another replica joins."""
         self.n_started += 1
         name = f"replica-{self.n_started}"
-        self.loops[name] = ConsumerLoop(parts(self.broker, name=name, make_processor=make_processor), lambda: False)
+        decode = RecordDecoder(EventDecoder(DecodeRules(max_future_ms=LIMITS.ahead_ms)), has_log_times=True)
+        own = parts(self.broker, name=name, make_processor=make_processor, decode=decode)
+        self.loops[name] = ConsumerLoop(own, lambda: False)
 
     def kill(self) -> None:
         """One is gone without leaving the group; its transaction and its membership time out."""
@@ -77,15 +81,26 @@ class Cluster:
 
 
 def produce(broker: MemoryBroker, chance: random.Random, number: int) -> None:
+    """Append a record; one in ten is broken, and some clocks are ahead, one in ten of them by far."""
+    log_time = 10_000 + 7 * number
+    ahead = chance.choice([0, 0, 0, 0, 0, 0, 30, 200, LIMITS.ahead_ms, 9_000])
     session = f"s{chance.randrange(9)}"
     event = {
         "session_id": session,
         "item_id": f"i{chance.randrange(8)}",
-        "timestamp": 10_000 + 7 * number + chance.randrange(20),
+        "timestamp": log_time - chance.randrange(20) + ahead,
         "event_id": f"n{number}",
     }
     value = msgspec.json.encode(event) if chance.random() > 0.1 else b"broken %d" % number
-    broker.produce("clicks", value, session.encode())
+    broker.produce("clicks", value, session.encode(), timestamp_ms=log_time)
+
+
+def is_good(record: Record) -> bool:
+    """Return whether a record is an event that the log can have taken then."""
+    assert record.timestamp_ms is not None
+    if not record.value.startswith(b"{"):
+        return False
+    return bool(msgspec.json.decode(record.value)["timestamp"] <= record.timestamp_ms + LIMITS.ahead_ms)
 
 
 def disturbed(seed: int) -> Cluster:
@@ -113,8 +128,8 @@ def check(cluster: Cluster) -> None:
     broker = cluster.broker
     records = [record for partition in broker.partitions("clicks") for record in broker.visible("clicks")
                if record.partition == partition.number]  # fmt: skip
-    readable = Counter(record.key for record in records if record.value.startswith(b"{"))
-    broken = sorted(("clicks", record.partition, record.offset) for record in records if record.value[:1] == b"b")
+    readable = Counter(record.key for record in records if is_good(record))
+    broken = sorted(("clicks", record.partition, record.offset) for record in records if not is_good(record))
     answers = [msgspec.json.decode(record.value, type=Answer) for record in broker.visible("recs")]
     assert readable == Counter((answer.session_id or "").encode() for answer in answers)
     assert broken == sorted(map(origin, broker.visible("dead")))
@@ -133,6 +148,7 @@ def same_everywhere(cluster: Cluster) -> None:
     engines = [loop.processor.engine for loop in cluster.loops.values()]
     for engine in engines:
         engine._check()
+        assert engines[0].watermark == engine.watermark
         for session in sorted(engines[0].session_ids()):
             assert engines[0].recommend(session) == engine.recommend(session)
             assert engines[0].session(session) == engine.session(session)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from stream_rec.core.engine import Engine
-from stream_rec.core.events import EventDecoder
+from stream_rec.core.events import DecodeRules, EventDecoder
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import changed, model
 from stream_rec.service.committing.destinations import HEADERS, OutputDestinations
@@ -24,6 +24,7 @@ from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.transport.records import Record
 
 LIMITS = Limits(retention_ms=400, allowed_lateness_ms=60, max_session_events=6, popular_half_life_ms=50)
+RULES = DecodeRules(max_future_ms=LIMITS.ahead_ms)
 MODEL = changed(model("vmis-knn"), m=6, k=3, n=4)
 
 
@@ -73,13 +74,18 @@ def parts(
     )._replace(**others)  # type: ignore[arg-type]  # a test's own
 
 
+def timed_parts(broker: MemoryBroker, snapshots: Snapshots | None = None) -> ServiceComponents:
+    """Return the same, where events are held against the log times of their records."""
+    return parts(broker, snapshots, decode=RecordDecoder(EventDecoder(RULES), has_log_times=True))
+
+
 def snapshots_in(folder: Path, step: Callable[[str], None]) -> Snapshots:
     """Written after every batch, where they are due."""
     return Snapshots(folder, {"of": "a test"}, every_s=0.0, keep=2, now_ms=lambda: 0, step=step, beside=False)
 
 
-def log_of(seed: int, n: int = 24) -> list[tuple[bytes | None, bytes]]:
-    """Values and keys: good, late, repeated, broken and forgetting records."""
+def log_of(seed: int, n: int = 24) -> list[tuple[bytes | None, bytes, int]]:
+    """Values, keys and log times: good, late, future, repeated, broken and forgetting records, some clocks ahead."""
     chance = random.Random(seed)
     now, log = 1_000, []
     for _ in range(n):
@@ -89,7 +95,7 @@ def log_of(seed: int, n: int = 24) -> list[tuple[bytes | None, bytes]]:
             {
                 "session_id": session,
                 "item_id": f"i{chance.randrange(7)}",
-                "timestamp": now - chance.choice([0, 0, 0, 10, 90]),
+                "timestamp": now - chance.choice([0, 0, 0, 10, 90, -7, -LIMITS.ahead_ms, -300]),
                 "event_id": chance.choice([None, None, f"e{chance.randrange(9)}"]),
             }
         )
@@ -100,14 +106,14 @@ def log_of(seed: int, n: int = 24) -> list[tuple[bytes | None, bytes]]:
             value = b'{"type":"forget","session_id":"%s"}' % session.encode()
         elif odd < 0.16:
             value = chance.randbytes(9)
-        log.append((value, session.encode()))
+        log.append((value, session.encode(), now))
     return log
 
 
-def broker_with(log: list[tuple[bytes | None, bytes]], partitions: int, bomb: Bomb) -> MemoryBroker:
+def broker_with(log: list[tuple[bytes | None, bytes, int]], partitions: int, bomb: Bomb) -> MemoryBroker:
     broker = MemoryBroker({"clicks": partitions, "recs": 1, "dead": 1}, before=bomb)
-    for value, key in log:
-        broker.produce("clicks", value, key)
+    for value, key, log_time in log:
+        broker.produce("clicks", value, key, timestamp_ms=log_time)
     return broker
 
 

@@ -10,6 +10,7 @@ from kafka_broker.plugin import collect_sockets
 from topics import SECONDS, eventually
 
 from stream_rec.service.assembly.kafka import build_kafka_service
+from stream_rec.service.running.consumer_loop import ConsumerLoop
 from stream_rec.service.running.kafka_service import KafkaService
 from stream_rec.settings import load
 
@@ -32,6 +33,13 @@ class Serving:
         eventually(lambda: self.is_over.is_set() or self.kafka_service.is_ready, "ready")
         self.fail()
         return self
+
+    @property
+    def loop(self) -> ConsumerLoop:
+        """Its consumer loop, once there is one."""
+        loop = self.kafka_service.loop
+        assert loop is not None
+        return loop
 
     @property
     def owned(self) -> set[str]:

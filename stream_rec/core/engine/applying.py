@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
-from stream_rec.core.dtypes import I32, U8, U64
+from stream_rec.core.dtypes import I32, I64, U8, U64
 from stream_rec.core.engine.columns import EventColumns
 from stream_rec.core.engine.encoding import IdEncoder
 from stream_rec.core.engine.item_rules import ItemRules
@@ -72,23 +72,29 @@ class EventApplier:
         self._models = models
         self._rules = item_rules.rules
         self._sessionizer = sessionizer
+        self._ahead_ms = state.limits.ahead_ms
         self._encoder = IdEncoder(state, models, item_rules)
 
     def apply(
-        self, events: Sequence[Event | Forget], wanted: AnswersWanted | None, observation: Observation | None
+        self,
+        events: Sequence[Event | Forget],
+        wanted: AnswersWanted | None,
+        observation: Observation | None,
+        log_times: I64 | None = None,
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply *events* in order: runs of events as batches, and orders to forget in between.
 
-        An event with a time that cannot be stored (no decoder lets one through) raises before anything is applied.
+        *log_times*, [n] in ms, say when the log took each, NO_LOG_TIME where it does not say. An event with a time that
+        cannot be stored (no decoder lets one through) raises before anything is applied.
         """
         if self._sessionizer is None and Forget not in set(map(type, events)):
-            run = _EventRun(events, EventColumns.of(events))  # type: ignore[arg-type]  # events only
+            run = _EventRun(events, self._columns(events, log_times))  # type: ignore[arg-type]  # events only
             outcome, answers = self._apply_and_give_back(run, wanted, observation)
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
         answers = []
         erased = []
-        for run in self._runs(events):
+        for run in self._runs(events, log_times):
             if run.forget is not None:
                 evaluator = None if observation is None else observation.evaluator
                 erased.append(self.forget(run.forget.session_id, run.forget.user_id, evaluator))
@@ -110,8 +116,7 @@ class EventApplier:
 
         Returns the events in ordinals, with their outcomes.
         """
-        by_user = self._sessionizer is not None
-        batch, new_sessions, new_items = self._encoder.batch(events, EventColumns.of(events, by_user=by_user))
+        batch, new_sessions, new_items = self._encoder.batch(events, self._columns(events, None))
         index = self._state.index
         effects = self._state.run(batch, lambda reached: index.ask_and_apply(stacked, batch, reached, asks, answers))
         self._link_users(events, batch, effects)
@@ -138,6 +143,10 @@ class EventApplier:
         self._state.erase(sessions, owners)
         return len(sessions)
 
+    def _columns(self, events: Sequence[Event], log_times: I64 | None) -> EventColumns:
+        by_user = self._sessionizer is not None
+        return EventColumns.of(events, log_times, self._ahead_ms, by_user=by_user)
+
     # --- event types that are not used any more
 
     def _apply_and_give_back(
@@ -152,10 +161,10 @@ class EventApplier:
             return self._apply_run(run, wanted, observation)
         outcomes: list[U8] = []
         answers: list[Answer | None] = []
-        steps, begin, n = run.columns.time // TYPES_STEP_MS, 0, len(run.events)
+        steps, begin, n = run.columns.reach // TYPES_STEP_MS, 0, len(run.events)
         while begin < n:
             step = self._state.index.view.counter(field.WATERMARK) // TYPES_STEP_MS
-            later = np.flatnonzero(steps[begin:] > step)  # only such an event can move the watermark into another step
+            later = np.flatnonzero(steps[begin:] > step)  # only such an event moves the watermark into another step
             end = begin + int(later[0]) + 1 if later.size else n  # planted bug: types-by-batch
             part = _EventRun(run.events[begin:end], run.columns.part(begin, end - begin))
             asked = None if wanted is None else wanted.part(begin, end - begin)
@@ -245,15 +254,17 @@ class EventApplier:
 
     # --- where sessions are cut from users
 
-    def _runs(self, events: Sequence[Event | Forget]) -> Iterator[_EventRun]:
+    def _runs(self, events: Sequence[Event | Forget], log_times: I64 | None) -> Iterator[_EventRun]:
         """Cut *events* into runs that can be one batch each.
 
         An order to forget ends a run. Where sessions are cut from users, an event whose id came before is a run of its
         own: only after the events before it are applied is it known whether it is a duplicate, and a duplicate must not
         move its user's session.
         """
-        of_events = [each for each in events if not isinstance(each, Forget)]
-        columns = EventColumns.of(of_events, by_user=self._sessionizer is not None)
+        clicks = [each for each in events if not isinstance(each, Forget)]
+        if log_times is not None and len(clicks) < len(events):
+            log_times = log_times[[not isinstance(each, Forget) for each in events]]
+        columns = self._columns(clicks, log_times)
         seen: set[str] = set()
         run: list[Event] = []
         n = 0  # events so far
@@ -292,12 +303,13 @@ class EventApplier:
         index = self._state.index
         if len(run.events) == 1 and run.events[0].event_id and index.is_duplicate(run.columns.id_key):
             return run.events
-        return self._sessionizer.assign(run.events, index.view.watermark)  # type: ignore[return-value]  # events only
+        reach = run.columns.reach.tolist()
+        return self._sessionizer.assign(run.events, index.view.watermark, reach)  # type: ignore[return-value]  # events only
 
 
 def _watermarks(batch: EventArrays, before: int) -> npt.NDArray[np.int64]:
     """Return the watermark after each event of *batch*, [n]; *before* is that before the first."""
     applied = batch.outcome == field.APPLIED
     # planted bug: watermark-by-batch
-    times: npt.NDArray[np.int64] = np.where(applied, np.maximum(batch.time, before), before)
+    times: npt.NDArray[np.int64] = np.where(applied, np.maximum(batch.reach, before), before)
     return np.maximum.accumulate(times)

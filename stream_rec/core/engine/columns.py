@@ -1,4 +1,4 @@
-"""The numbers of a batch that need no table: times and event-id keys. Each is computed once and passed on.
+"""The numbers of a batch that need no table: times, how far they move the watermark, id keys. Computed once, passed on.
 
 Knows nothing of what they are for.
 """
@@ -29,21 +29,30 @@ class EventColumns(NamedTuple):
 
     time: I64
     """[n] ms."""
+    reach: I64
+    """[n] ms, min(event time, log time): how far the event moves the watermark."""
     id_key: U64
     """[n, 2] the XXH3-128 of each event id and its owner as two words, zeros for none or ""; [0, 2] if no event has
     one."""
 
     @classmethod
-    def of(cls, events: Sequence[Event], *, by_user: bool = False) -> "EventColumns":
-        """Return the columns of *events*. The owner of an event id is the session; *by_user*, it is the user.
+    def of(
+        cls, events: Sequence[Event], log_times: I64 | None = None, ahead_ms: int = 0, *, by_user: bool = False
+    ) -> "EventColumns":
+        """Return the columns of *events*; *log_times*, [n] in ms, say when the log took each. None: it does not say.
 
-        Raises TypeError for a time that is no whole number, and OverflowError for one beyond FARTHEST_MS.
+        No event stays further ahead of the watermark than *ahead_ms*.
+
+        Raises TypeError for a time that is no whole number, OverflowError for one beyond FARTHEST_MS, and ValueError
+        where there are not as many log times as events.
         """
-        return cls(_times_of(events), _id_keys(events, by_user=by_user))
+        times = _times_of(events)
+        return cls(times, _reach_of(times, log_times, ahead_ms), _id_keys(events, by_user=by_user))
 
     def part(self, start: int, n: int) -> "EventColumns":
         """Return the columns of *n* events from *start* on, not copied."""
-        return EventColumns(self.time[start : start + n], self.id_key[start : start + n])
+        where = slice(start, start + n)
+        return EventColumns(self.time[where], self.reach[where], self.id_key[where])
 
 
 def _times_of(events: Sequence[Event]) -> I64:
@@ -51,6 +60,16 @@ def _times_of(events: Sequence[Event]) -> I64:
     if times.size and not -FARTHEST_MS <= times.min() <= times.max() <= FARTHEST_MS:
         raise OverflowError(f"timestamps must be within {FARTHEST_MS} ms of 1970: are they milliseconds?")
     return times
+
+
+def _reach_of(times: I64, log_times: I64 | None, ahead_ms: int) -> I64:
+    if log_times is None:
+        return times
+    if log_times.shape != times.shape:
+        raise ValueError(f"expected a log time for each of {times.size} events, found {log_times.size}")
+    # planted bug: watermark-by-event-time
+    reach: I64 = np.maximum(np.minimum(times, log_times), times - ahead_ms)
+    return reach
 
 
 def _id_keys(events: Sequence[Event], *, by_user: bool) -> U64:

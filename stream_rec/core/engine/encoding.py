@@ -81,6 +81,7 @@ class IdEncoder:
             session=np.array(sessions, np.int32),
             item=np.array(items, np.int32),
             time=columns.time,
+            reach=columns.reach,
             type=np.array(types, np.uint8),
             id_key=columns.id_key,
             outcome=outcome,

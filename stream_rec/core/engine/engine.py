@@ -14,7 +14,7 @@ from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.state import EngineState
 from stream_rec.core.engine_state import EngineSnapshot, differences, rules_of
-from stream_rec.core.events import Answer, Event, Forget, Recommendation, Request
+from stream_rec.core.events import NO_LOG_TIME, Answer, Event, Forget, Recommendation, Request
 from stream_rec.core.ids import IdTable
 from stream_rec.core.index import (
     ANYTHING,
@@ -37,6 +37,7 @@ from stream_rec.errors import SnapshotError
 __all__ = ["Engine"]
 
 LogOffsets = Mapping[str, int]
+LogTimes = Sequence[int | None] | npt.NDArray[np.int64]
 _NO_OFFSETS: Final[LogOffsets] = {}
 
 
@@ -77,9 +78,20 @@ class Engine:
 
     # --- events
 
-    def apply(self, events: Sequence[Event | Forget], observation: Observation | None = None) -> Applied:
-        """Apply *events* in order, and return the outcome of each. Each costs O(events of its session)."""
-        return self._applier.apply(events, None, observation)[0]
+    def apply(
+        self,
+        events: Sequence[Event | Forget],
+        observation: Observation | None = None,
+        *,
+        log_times: LogTimes | None = None,
+    ) -> Applied:
+        """Apply *events* in order, and return the outcome of each. Each costs O(events of its session).
+
+        *log_times* say when the log took each event, in ms: an event moves the watermark no further, however far its
+        own clock is ahead. None, or NO_LOG_TIME in an array, is an event whose log does not say: it moves the watermark
+        to its own time. Raises ValueError where there are not as many as events.
+        """
+        return self._applier.apply(events, None, observation, _log_times_of(log_times))[0]
 
     def apply_and_answer(
         self,
@@ -87,15 +99,19 @@ class Engine:
         offsets: Sequence[LogOffsets] | None = None,
         wanted: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
         observation: Observation | None = None,
+        *,
+        log_times: LogTimes | None = None,
     ) -> tuple[Applied, list[Answer | None]]:
         """Apply *events* in order, and right after each answer for its session, with the session's model.
 
         Returns an answer for each event; None for one that was not applied, for a `Forget`, and if *wanted* is false.
-        *offsets* are the log offsets that each answer names. With an *observation*, shadows are asked too.
+        *offsets* are the log offsets that each answer names. With an *observation*, shadows are asked too. *log_times*
+        as in `apply`.
         """
         asks = np.ones(len(events), np.uint8) if wanted is None else np.array(wanted, np.uint8)
         of_each = [_NO_OFFSETS] * len(events) if offsets is None else offsets
-        return self._applier.apply(events, AnswersWanted(of_each, asks, bool(asks.all())), observation)
+        answers_wanted = AnswersWanted(of_each, asks, bool(asks.all()))
+        return self._applier.apply(events, answers_wanted, observation, _log_times_of(log_times))
 
     def forget(
         self, *, session_id: str | None = None, user_id: str | None = None, evaluator: Evaluator | None = None
@@ -272,7 +288,7 @@ class Engine:
 
     @property
     def watermark(self) -> int | None:
-        """The largest accepted timestamp in ms, None before the first event."""
+        """The largest min(event time, log time) of an accepted event, in ms; None before the first event."""
         return self.index.view.watermark
 
     def stats(self) -> Stats:
@@ -282,7 +298,7 @@ class Engine:
         if count(field.N_SESSIONS):
             self._state.refill_front()
             self._state.drain_lists()
-            horizon = count(field.WATERMARK) - self.index.view.oldest_time
+            horizon = max(0, count(field.WATERMARK) - self.index.view.oldest_time)
         return Stats(
             count(field.N_SESSIONS),
             count(field.N_EVENTS),
@@ -311,3 +327,9 @@ class Engine:
     def _check(self) -> None:
         """Assert the invariants of all parts, and that they agree. O(everything)."""
         self._state._check()  # noqa: SLF001  # the whole checks its parts
+
+
+def _log_times_of(given: LogTimes | None) -> npt.NDArray[np.int64] | None:
+    if given is None or isinstance(given, np.ndarray):
+        return given
+    return np.array([NO_LOG_TIME if each is None else each for each in given], np.int64)

@@ -41,7 +41,7 @@ class EngineState:
     """The state that the modules of an engine share. `load` replaces its parts, so keep no reference to them."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self.index = Index(limits)
         self.sessions = SessionStore(limits.retention_ms)
         self.items = IdTable()
@@ -113,8 +113,8 @@ class EngineState:
         Raises SnapshotError for a state that no engine leaves, and then changes nothing. O(n log n).
         """
         session_ids, self.items, self.types = _tables_of(snapshot)
-        self.index = Index(self._limits)
-        self.sessions = SessionStore(self._limits.retention_ms, session_ids)
+        self.index = Index(self.limits)
+        self.sessions = SessionStore(self.limits.retention_ms, session_ids)
         names = map(self.items.names.__getitem__, snapshot.retained.items.tolist())
         denied = list(map(by_list, names))  # type: ignore[arg-type]  # ordinals in use
         retained.load(self.index, snapshot.retained, denied)

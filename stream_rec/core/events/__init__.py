@@ -1,19 +1,20 @@
 """The records that come in and go out, and the only parser of outside bytes.
 
-Knows nothing of where bytes come from, of sessions, of scores or of the wall clock: a caller that wants times in the
-future rejected passes the present time.
+Knows nothing of where bytes come from, of sessions, of scores or of any clock: a caller that wants times in the
+future rejected passes the time at which the log took the record.
 """
 
 from stream_rec.core.events.decoder import DecodeRules, EventDecoder, FieldMap
 from stream_rec.core.events.encode import DeadLetter, EventEncoder, encode_answer, encode_dead_letter
 from stream_rec.core.events.requests import RequestDecoder
-from stream_rec.core.events.times import TimeReader, time_reader
+from stream_rec.core.events.times import SURELY_SECONDS, TimeReader, time_reader
 from stream_rec.core.events.tombstones import is_empty_envelope, key_value, named_in
 from stream_rec.core.events.types import (
     EXPIRED,
     FORGET,
     MAX_ID_CHARS,
     MAX_TIME_MS,
+    NO_LOG_TIME,
     VIEW,
     Answer,
     Event,
@@ -41,6 +42,8 @@ __all__ = [
     "FORGET",
     "MAX_ID_CHARS",
     "MAX_TIME_MS",
+    "NO_LOG_TIME",
+    "SURELY_SECONDS",
     "VIEW",
     "Answer",
     "ByNeighbours",

@@ -8,16 +8,19 @@ same for every format of the log.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
 from typing import Annotated, Any, Final
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
-from stream_rec.core.events.times import time_reader
+from stream_rec.core.dtypes import I64
+from stream_rec.core.events.times import SURELY_SECONDS, time_reader
 from stream_rec.core.events.tombstones import key_value, named_in
-from stream_rec.core.events.types import FORGET, MAX_ID_CHARS, MAX_TIME_MS, VIEW, Event, Forget, Reason
+from stream_rec.core.events.types import FORGET, MAX_ID_CHARS, MAX_TIME_MS, NO_LOG_TIME, VIEW, Event, Forget, Reason
 from stream_rec.core.events.values import found, identifier
 from stream_rec.errors import DecodeError, SettingsError
 
@@ -28,6 +31,7 @@ _INTEGER: Final = re.compile(rb"-?[0-9]{1,1000}")
 _NUMBER_START: Final = frozenset(b"-0123456789")
 _CONTAINERS: Final[dict[int, object]] = {ord("["): [], ord("{"): {}}
 _INT64_MAX: Final = (1 << 63) - 1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_OF: Final = attrgetter("timestamp")
 _TYPE_OF: Final = attrgetter("type")
 
@@ -85,7 +89,7 @@ class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
     max_record_bytes: int = 1 << 20
 
     max_future_ms: int | None = None
-    """How far ahead of the caller's `now_ms` a time may be; None does not check."""
+    """How far ahead of its log time an event may be. None: no event is compared with its log time."""
 
     def required(self) -> tuple[str, ...]:
         """Return the log's names of the fields that every event must have."""
@@ -101,15 +105,16 @@ class EventDecoder:
         self._names = self.rules.fields.as_dict()
         self._time = time_reader(self.rules.timestamp_unit, self.rules.timestamp_format)
         self._is_us = self.rules.timestamp_unit == "us"
+        self._is_number = self.rules.timestamp_format is None and self.rules.timestamp_unit != "iso"
         self._fast = _fast_reader(self.rules)
         self._plain = _plain_reader(self.rules)
         self._max_bytes = self.rules.max_record_bytes
         self._max_id_chars = self.rules.max_id_chars
 
     def decode(  # noqa: C901 (a branch for each rare form; a call for each would double the cost)
-        self, data: bytes, now_ms: int | None = None
+        self, data: bytes, log_ms: int | None = None
     ) -> Event | Forget:
-        """Return the event, or the order to forget, in one JSON object.
+        """Return the event, or the order to forget, in one JSON object. *log_ms* is when the log took it, if it says.
 
         Raises DecodeError, at some ten times the cost of a valid record.
         """
@@ -124,7 +129,7 @@ class EventDecoder:
                 timestamp = self._time(timestamp)
         # RecursionError: brackets nested a thousand deep.
         except (ValueError, RecursionError, DecodeError):
-            return self._diagnose(data, now_ms)
+            return self._diagnose(data, log_ms)
         session_id, item_id, kind = row.session_id, row.item_id, row.type
         event_id, user_id = row.event_id, row.user_id
         if type(session_id) is not str:
@@ -139,13 +144,15 @@ class EventDecoder:
         if kind != VIEW or self.rules.types is not None:
             kind = _optional(kind) or VIEW
             if kind == FORGET or not self._accepts(kind):
-                return self._diagnose(data, now_ms)
-        if now_ms is not None and timestamp > now_ms and self._is_future(timestamp, now_ms):
-            return self._diagnose(data, now_ms)
+                return self._diagnose(data, log_ms)
+        if log_ms is not None and not SURELY_SECONDS <= timestamp <= log_ms and self._is_wrong(timestamp, log_ms):
+            return self._diagnose(data, log_ms)
         return Event(session_id, item_id, timestamp, kind, event_id, user_id)
 
-    def decode_plain(self, values: Sequence[bytes | None], now_ms: int | None = None) -> list[Event]:
+    def decode_plain(self, values: Sequence[bytes | None], log_times: I64 | None = None) -> list[Event]:
         """Return the events of the leading plain *values*, as `decode` would, at half the cost of each.
+
+        *log_times*, [n] in ms, say when the log took each, NO_LOG_TIME where it does not say.
 
         Stops before the first value that is not plain, which `decode` can read; None is not plain either.
         """
@@ -161,11 +168,11 @@ class EventDecoder:
         if self.rules.types is not None or types.count(VIEW) < len(types):
             odd = {kind for kind in set(types) if kind == FORGET or not self._accepts(kind)}
             n = min(n, next((place for place, kind in enumerate(types) if kind in odd), n))
-        if n and now_ms is not None and self._is_future(max(map(_TIME_OF, events)), now_ms):
-            n = min(n, next(place for place, event in enumerate(events) if self._is_future(event.timestamp, now_ms)))
+        if n and log_times is not None and self.rules.max_future_ms is not None:
+            n = min(n, self._n_in_time(np.fromiter(map(_TIME_OF, events), np.int64, len(events)), log_times))
         return events[:n]
 
-    def decode_row(self, row: Mapping[str, object], now_ms: int | None = None) -> Event | Forget:
+    def decode_row(self, row: Mapping[str, object], log_ms: int | None = None) -> Event | Forget:
         """Return the event, or the order to forget, in one row of a table: column -> value.
 
         Reads text, whole numbers and datetimes. An empty cell of an optional field counts as absent, as an empty text
@@ -181,7 +188,7 @@ class EventDecoder:
         return Event(
             "" if user_needed else self._read_required("session_id", row),
             self._read_required("item_id", row),
-            self._read_time(row, now_ms),
+            self._read_time(row, log_ms),
             kind,
             self._read_optional("event_id", row),
             read_user("user_id", row),
@@ -206,7 +213,7 @@ class EventDecoder:
         name = identifier(self._label(field), value, self._max_id_chars)
         return Forget(user_id=name) if self.rules.session_from_user else Forget(session_id=name)
 
-    def _diagnose(self, data: bytes, now_ms: int | None) -> Event | Forget:
+    def _diagnose(self, data: bytes, log_ms: int | None) -> Event | Forget:
         """Read *data* again, field by field: raise for what is wrong, or read a rare form."""
         try:
             data.decode()
@@ -219,7 +226,7 @@ class EventDecoder:
             raise DecodeError(Reason.WRONG_TYPE, f"expected a JSON object, found {_kind(data.lstrip())}") from None
         except (ValueError, RecursionError) as error:
             raise DecodeError(Reason.NOT_JSON, str(error)) from None
-        return self.decode_row(values, now_ms)
+        return self.decode_row(values, log_ms)
 
     def _forget(self, row: Mapping[str, object]) -> Forget:
         session_id = self._read_optional("session_id", row)
@@ -242,7 +249,7 @@ class EventDecoder:
             return None
         return identifier(self._label(field), value, self._max_id_chars)
 
-    def _read_time(self, row: Mapping[str, object], now_ms: int | None) -> int:
+    def _read_time(self, row: Mapping[str, object], log_ms: int | None) -> int:
         value = row.get(self._names["timestamp"])
         if value is None or value == "":
             raise self._missing("timestamp")
@@ -250,21 +257,39 @@ class EventDecoder:
             timestamp = self._time(value)
         except DecodeError as error:
             raise self._error(error.reason, "timestamp", error.message) from None
-        if now_ms is not None and self._is_future(timestamp, now_ms):
-            ahead_s = (timestamp - now_ms) // 1000
-            raise self._error(
-                Reason.FUTURE,
-                "timestamp",
-                f"{found(timestamp)} ms is {ahead_s} s ahead of the clock",
-            )
+        if log_ms is not None and self._is_wrong(timestamp, log_ms):
+            raise self._wrong_time(timestamp, log_ms)
         return timestamp
 
     def _accepts(self, kind: str) -> bool:
         return self.rules.types is None or kind in self.rules.types
 
-    def _is_future(self, timestamp: int, now_ms: int) -> bool:
+    def _is_wrong(self, timestamp: int, log_ms: int) -> bool:
+        """Return whether the log cannot have taken an event of that time then."""
         ahead = self.rules.max_future_ms
-        return ahead is not None and timestamp > now_ms + ahead
+        return ahead is not None and (
+            timestamp > log_ms + ahead or (self._is_number and timestamp < SURELY_SECONDS <= log_ms < NO_LOG_TIME)
+        )
+
+    def _n_in_time(self, times: I64, log_times: I64) -> int:
+        """Return how many of the leading *times* are not wrong; there may be more *log_times*."""
+        log_times = log_times[: times.size]
+        ahead = self.rules.max_future_ms or 0
+        wrong = times > np.minimum(log_times, NO_LOG_TIME - ahead) + ahead
+        if self._is_number:
+            wrong |= (times < SURELY_SECONDS) & (log_times >= SURELY_SECONDS) & (log_times < NO_LOG_TIME)
+        return int(wrong.argmax()) if wrong.any() else times.size
+
+    def _wrong_time(self, timestamp: int, log_ms: int) -> DecodeError:
+        if timestamp > log_ms:
+            ahead_s = (timestamp - log_ms) // 1000
+            message = f"{found(timestamp)} ms is {ahead_s} s ahead of {log_ms} ms, when the log took it"
+            return self._error(Reason.FUTURE, "timestamp", message)
+        coarser = {"ms": "s", "us": "ms"}.get(self.rules.timestamp_unit)
+        hint = f": if the log writes {coarser}, set the unit to {coarser}" if coarser else ""
+        year = (_EPOCH + timedelta(milliseconds=timestamp)).year
+        message = f"{found(timestamp)} ms is in the year {year}, long before the log took it{hint}"
+        return self._error(Reason.BAD_TIME, "timestamp", message)
 
     def _missing(self, field: str) -> DecodeError:
         return self._error(Reason.MISSING_FIELD, field, "expected, found nothing")

@@ -15,12 +15,15 @@ from stream_rec.core.events.types import MAX_TIME_MS, Reason
 from stream_rec.core.events.values import found
 from stream_rec.errors import DecodeError, SettingsError
 
-__all__ = ["UNITS", "TimeReader", "time_reader"]
+__all__ = ["SURELY_SECONDS", "UNITS", "TimeReader", "time_reader"]
 
 TimeReader = Callable[[object], int]
 """A time as text, number or datetime -> ms. Raises DecodeError, which does not name the field."""
 
 UNITS: Final = ("ms", "s", "us", "iso")
+
+SURELY_SECONDS: Final = 100_000_000_000
+"""Smaller times, if read as ms, lie before March 1973: a click of that time was surely written in seconds."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)

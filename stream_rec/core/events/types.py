@@ -13,6 +13,7 @@ __all__ = [
     "FORGET",
     "MAX_ID_CHARS",
     "MAX_TIME_MS",
+    "NO_LOG_TIME",
     "VIEW",
     "Answer",
     "Event",
@@ -52,6 +53,9 @@ MAX_ID_CHARS: Final = 512
 
 # The last millisecond of the year 9999, the last that datetime and ISO 8601 can express.
 MAX_TIME_MS: Final = 253_402_300_799_999
+
+NO_LOG_TIME: Final = (1 << 63) - 1
+"""In columns of log times, that of a record without one: such an event may move the watermark to its own time."""
 
 _Text = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
 """An id or type under the default rules. Only decoding checks it; an event built from parts is not checked again."""

@@ -271,7 +271,7 @@ def _grown(state: State, names: tuple[str, ...], needed: int) -> State:
     changed = {}
     for name in names:
         before = getattr(state, name)
-        each = field.POPULAR_STEPS if name == "counts" else 1
+        each = field.POPULAR_SLOTS if name == "counts" else 1
         after = np.zeros(size * each, before.dtype)  # its untouched pages take no memory yet
         after[: old * each] = before
         changed[name] = after

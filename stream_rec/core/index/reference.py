@@ -122,8 +122,8 @@ class ReferenceStore:
 
     # --- events
 
-    def apply(self, event: Event) -> str:
-        """Apply one event: `applied`, `late` or `duplicate`."""
+    def apply(self, event: Event, log_time: int | None = None) -> str:
+        """Apply one event, which the log took at *log_time*: `applied`, `late` or `duplicate`."""
         limits, session_id = self.limits, event.session_id
         known = None if event.event_id is None else self.ids.get((session_id, event.event_id))
         if known is not None and self.watermark is not None and known[0] >= self.watermark - limits.window_ms:
@@ -132,7 +132,9 @@ class ReferenceStore:
             return "late"
         if event.event_id is not None:
             self.ids[session_id, event.event_id] = (event.timestamp, session_id)
-        self.watermark = event.timestamp if self.watermark is None else max(self.watermark, event.timestamp)
+        reach = event.timestamp if log_time is None else min(event.timestamp, log_time)
+        reach = max(reach, event.timestamp - limits.ahead_ms)
+        self.watermark = reach if self.watermark is None else max(self.watermark, reach)
         if session_id in self.sessions and self._is_over(session_id, event.timestamp):
             self._drop(session_id)
         stored = self.sessions.setdefault(session_id, [])
@@ -382,7 +384,7 @@ class ReferenceStore:
             total /= math.sqrt(squares) * math.sqrt(float(len(self.items(session_id))))
         if query.age_days is not None:
             assert self.watermark is not None
-            age = self.watermark - self.sessions[session_id][-1].time
+            age = max(0, self.watermark - self.sessions[session_id][-1].time)
             total *= exp(-float(age) / (query.age_days * DAY_MS))
         return total
 
@@ -424,7 +426,7 @@ class ReferenceStore:
         counts: dict[str, list[int]] = {}
         for stored in self.sessions.values():
             for event in stored:
-                age = self.watermark // step_ms - event.time // step_ms
+                age = max(0, self.watermark // step_ms - event.time // step_ms)
                 if age < len(DECAY):
                     counts.setdefault(event.item, [0] * len(DECAY))[age] += 1
         scores = {}

@@ -57,8 +57,11 @@ class RetainedState(NamedTuple):
     ids: Structs
     """[W] SEEN_ID: the event ids that would be recognised as duplicates, in no order."""
 
-    def fault(self, n_types: int) -> str | None:
-        """Return what no index can hold, None if all is valid: a kernel would corrupt memory. O(everything)."""
+    def fault(self, n_types: int, ahead_ms: int) -> str | None:
+        """Return what no index can hold, None if all is valid: a kernel would corrupt memory. O(everything).
+
+        *ahead_ms* is how far ahead of the watermark an event may be.
+        """
         n_events = int(self.n_events.sum(dtype=np.int64))
         of_sessions, of_events = (self.hash, self.id_bytes, self.n_events), (self.item, self.time, self.type)
         if (
@@ -75,6 +78,8 @@ class RetainedState(NamedTuple):
             return "there are events but no time"
         if not (_is_a_time(self.watermark or 0) and all(map(_are_times, (self.time, self.ids["time"])))):
             return f"a time is further than {FARTHEST_MS} ms from 1970"
+        if n_events and int(self.time.max()) > self.watermark + ahead_ms:  # type: ignore[operator]  # as just checked
+            return "an event is ahead of its time"
         return self._fault_of_events(n_types) if n_events else None
 
     def _fault_of_events(self, n_types: int) -> str | None:

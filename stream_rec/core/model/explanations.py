@@ -193,7 +193,7 @@ class _Explainer:
         session = int(trace.session[at])
         record = view.state.session[session]
         is_cosine = p.whole[field.NORMALISE] == field.NORMALISE_COSINE
-        age_ms = view.counter(field.WATERMARK) - int(record["last"])
+        age_ms = max(0, view.counter(field.WATERMARK) - int(record["last"]))
         shared = [
             Shared(self._names.item(item), trace.length - step + 1, weight)
             for item, step, weight in self._query

@@ -31,7 +31,7 @@ def build_batch_job(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> BatchJ
             build_request_decoder(settings),
             quality=build_quality(settings),
             catalogue=None if catalogue is None else catalogue.current,
-            policy=AnswerPolicy(settings.answers_events),
+            policy=AnswerPolicy(settings.answers_events, uses_log_times=settings.future_ms is not None),
         )
         decode = build_record_decoder(settings)
         events = open_events(settings)

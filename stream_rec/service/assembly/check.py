@@ -8,22 +8,23 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from heapq import nlargest
 from typing import Any, Final
 
 import msgspec
 
-from stream_rec.core.events import VIEW, Event, Reason
+from stream_rec.core.events import SURELY_SECONDS, VIEW, Event, Reason
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.datasets.statistics import LogStatistics, Summary
 from stream_rec.errors import SettingsError
 from stream_rec.service.assembly.brokers import connect_broker
 from stream_rec.service.assembly.engine import build_engine
 from stream_rec.service.assembly.inputs import build_decode_rules, build_record_decoder, open_events
-from stream_rec.service.batches import Batch, RejectedRecord
+from stream_rec.service.batches import Decoded, RejectedRecord
 from stream_rec.service.consuming.bounded_topic import TopicSource
 from stream_rec.service.consuming.record_decoder import Decode
 from stream_rec.service.metrics.counters import Counters
-from stream_rec.service.metrics.format import SURELY_SECONDS, show_duration, show_size, show_time
+from stream_rec.service.metrics.format import show_duration, show_size, show_time
 from stream_rec.service.processing.processor import AnswerPolicy, Processor
 from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.files import open_source
@@ -44,6 +45,7 @@ _MINUTE: Final = 60_000
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 _SEVERAL: Final = 3
+_WILD: Final = 3  # so few events may have wrong clocks
 
 # Other names that logs in the wild have for the fields, in lower case, letters and digits only.
 _ALIASES: Final = {
@@ -65,6 +67,20 @@ class _Findings:
         self.statistics = LogStatistics()
         self.names: Counter[str] = Counter()
         """The names of fields in rejected records."""
+        self.newest: list[tuple[int, str]] = []
+        """Time and place of the newest events, the newest first."""
+
+    def see(self, settings: Settings, records: Sequence[Record], decoded: Sequence[Decoded]) -> None:
+        """Keep the newest events."""
+        floor = self.newest[-1][0] if len(self.newest) > _WILD else -1
+        found = [
+            (each.timestamp, place)
+            for place, each in enumerate(decoded)
+            if type(each) is Event and each.timestamp > floor
+        ]
+        if found:
+            placed = [(time, _place(settings, records[place])) for time, place in nlargest(_WILD + 1, found)]
+            self.newest = nlargest(_WILD + 1, [*self.newest, *placed])
 
     def note(self, rejected: Sequence[RejectedRecord]) -> None:
         for each in rejected:
@@ -84,19 +100,21 @@ def inspect(
     *on_progress* is called after each batch with how far the source is.
     """
     findings = _Findings()
-    processor = Processor(build_engine(settings), policy=AnswerPolicy(answers_events=False))
+    policy = AnswerPolicy(answers_events=False, uses_log_times=settings.future_ms is not None)
+    processor = Processor(build_engine(settings), policy=policy)
     decode = build_record_decoder(settings)
     gap = settings.session_gap_ms
     sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)
     with closing(_open_source(settings, decode)) as source:
         try:
             for records in source.batches(settings.batch_events):
-                decoded = decode(records)
-                events = [each for each in decoded if type(each) is Event]
+                read = decode(records)
+                events = [each for each in read.decoded if type(each) is Event]
                 if sessionizer is not None:
                     events = [each for each in sessionizer.assign(events) if type(each) is Event]
                 findings.statistics.add_all(events)
-                findings.note(processor.process_events(Batch(records, decoded)).rejected)
+                findings.see(settings, records, read.decoded)
+                findings.note(processor.process_events(read.batch(records)).rejected)
                 on_progress(source.progress)
                 if stop():
                     break
@@ -192,7 +210,10 @@ def _hints(settings: Settings, processor: Processor, findings: _Findings, summar
     yield from _never_hints(settings, summary)
     yield from _time_hints(settings, processor, findings, summary)
     if counts.dead[Reason.FUTURE]:
-        yield "events lie in the future of this machine's clock: raise --max-future, or say none for a simulated log"
+        yield (
+            "events lie ahead of the time at which the topic took them, or of this machine's clock: correct the "
+            "clocks; for a simulated log, say --max-future none"
+        )
     if summary.users and settings.session_gap_ms is None and summary.sessions == summary.users:
         yield "there are as many sessions as users: if one id stands for a visitor, cut visits with --session-gap 30m"
     if summary.events and summary.session_length_mean == 1:
@@ -217,12 +238,32 @@ def _time_hints(settings: Settings, processor: Processor, findings: _Findings, s
         return
     if counts.dead[Reason.BAD_TIME] > _MOSTLY * counts.n_read:
         yield "most times are in no known format: give theirs, as in --timestamp-format '%d.%m.%Y %H:%M'"
-    if counts.dead[Reason.LATE]:
+    wild = _wild_hint(settings, findings, summary)
+    if wild is not None:  # what is late because of it says nothing about the log
+        yield wild
+    elif counts.dead[Reason.LATE]:
         yield from _lateness_hints(settings, counts.dead[Reason.LATE], summary)
     retention, lateness = settings.retention_ms, settings.lateness_ms
     if retention is not None and 2 * lateness > retention:
         pause = f"a session starts again after a pause of {show_duration(retention - lateness)}"
         yield f"{pause}, which is the retention less the lateness: raise --retention to keep sessions whole"
+
+
+def _wild_hint(settings: Settings, findings: _Findings, summary: Summary) -> str | None:
+    """Return a hint about a few events that lie long after all others: surely their clocks were wrong."""
+    newest = findings.newest
+    retention = settings.retention_ms or 30 * _DAY
+    for n in range(min(_WILD, len(newest) - 1), 0, -1):
+        (first, place), (before, _) = newest[n - 1], newest[n]
+        span = before - (summary.first_timestamp or 0)
+        if summary.events >= _WILD * 10 and first - before > max(retention, span // 10):
+            which = f"{place} ({show_time(first)})" if n == 1 else f"the first is {place}, {show_time(first)}"
+            lie = "1 event lies" if n == 1 else f"{n} events lie"
+            return (
+                f"{lie} {show_duration(first - before)} after all others: {which}. All events behind it are late: "
+                "correct it, or remove it from the log"
+            )
+    return None
 
 
 def _not_objects(counts: Counters, findings: _Findings) -> int:

@@ -47,7 +47,7 @@ def build_handle(  # noqa: PLR0913  # all that others see of a service
         retention_ms=settings.retention_ms,
         types=frozenset(settings.types) or None,
         usual_n=settings.n,
-        max_future_ms=settings.max_future_ms,
+        max_future_ms=settings.future_ms,
         now_ms=now_ms,
         session_from_user=settings.session_gap_ms is not None,
     )

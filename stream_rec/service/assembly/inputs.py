@@ -34,7 +34,7 @@ def build_decode_rules(settings: Settings) -> DecodeRules:
         types=frozenset(settings.types) or None,
         session_from_user=settings.session_gap_ms is not None,
         max_record_bytes=settings.max_record_bytes,
-        max_future_ms=settings.max_future_ms,
+        max_future_ms=settings.future_ms,
     )
     return format_of(settings.format, settings.events)[0].rules(rules) if is_named(settings.format) else rules
 
@@ -45,8 +45,8 @@ def build_decoder(settings: Settings) -> EventDecoder:
 
 
 def build_record_decoder(settings: Settings) -> RecordDecoder:
-    """Return the decoder of records of events, by the time of day. Raises SettingsError."""
-    return RecordDecoder(build_decoder(settings), None if settings.max_future_ms is None else now_ms)
+    """Return the decoder of records of events; those of a topic say when the log took them. Raises SettingsError."""
+    return RecordDecoder(build_decoder(settings), has_log_times=is_topic(settings.events), read_at_ms=now_ms)
 
 
 def build_request_decoder(settings: Settings) -> RequestDecoder:

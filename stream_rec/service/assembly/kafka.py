@@ -11,7 +11,7 @@ import msgspec
 
 from stream_rec.core.events import EventEncoder
 from stream_rec.core.quality import Quality
-from stream_rec.errors import SettingsError
+from stream_rec.errors import MissingTopicError, SettingsError, SnapshotError
 from stream_rec.service.assembly.brokers import connect_broker
 from stream_rec.service.assembly.engine import build_engine, build_limits, build_quality
 from stream_rec.service.assembly.handle import build_handle
@@ -22,6 +22,7 @@ from stream_rec.service.assembly.inputs import (
     build_request_decoder,
 )
 from stream_rec.service.assembly.outputs import open_dead_letters, open_recommendations
+from stream_rec.service.assembly.topic_check import check_topics
 from stream_rec.service.assembly.tracing import open_tracing
 from stream_rec.service.committing.checkpoint import ignore_commits
 from stream_rec.service.committing.destinations import OutputDestinations
@@ -29,6 +30,7 @@ from stream_rec.service.committing.snapshots import Snapshots
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
+from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed
 from stream_rec.service.processing.processor import AnswerPolicy, Processor
 from stream_rec.service.reporting.status import StatsTaker
@@ -41,7 +43,7 @@ from stream_rec.service.running.reporter import Reporter
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.service.wall_clock import now_ms
 from stream_rec.settings import Settings, is_topic
-from stream_rec.snapshot import claim, fingerprint
+from stream_rec.snapshot import Claim, claim, fingerprint
 from stream_rec.transport.broker import Broker, TopicSpec
 from stream_rec.transport.kafka import open_broker, parse_address, read_config
 
@@ -80,6 +82,9 @@ class _Shared(NamedTuple):
     taker: StatsTaker
     request_queue: RequestQueue | None
     timeouts: Timeouts
+    is_checked: list[bool]
+    """Filled when the topics' settings were looked at: once for each start."""
+    problems: Problems
 
 
 def build_kafka_service(settings: Settings, undo: ExitStack, timeouts: Timeouts = TIMEOUTS) -> KafkaRun:
@@ -91,6 +96,7 @@ def build_kafka_service(settings: Settings, undo: ExitStack, timeouts: Timeouts 
         lambda opened: _connect(settings, shared, opened),
         serves_http=shared.request_queue is not None,
         timeouts=timeouts,
+        problems=shared.problems,
     )
     path = None if settings.status_file is None else Path(settings.status_file)
     reporter = Reporter(path, shared.taker, shared.snapshots, timeouts=timeouts)
@@ -108,7 +114,8 @@ def _open_shared(settings: Settings, undo: ExitStack, timeouts: Timeouts) -> _Sh
         undo.callback(catalogue.close)
         if not is_topic(settings.catalogue or ""):  # a broker that is away is waited for, together with the events'
             catalogue.start()
-    snapshots, drawn = _claim_snapshots(settings, undo, timeouts)
+    problems = Problems()
+    snapshots, drawn = _claim_snapshots(settings, undo, timeouts, problems)
     tracing = open_tracing(settings, timeouts)
     if tracing is not None:
         undo.callback(tracing.close)
@@ -125,6 +132,8 @@ def _open_shared(settings: Settings, undo: ExitStack, timeouts: Timeouts) -> _Sh
         taker=StatsTaker(quality=quality, timeouts=timeouts),
         request_queue=None if settings.http is None else RequestQueue(),
         timeouts=timeouts,
+        is_checked=[],
+        problems=problems,
     )
 
 
@@ -160,6 +169,9 @@ def _connect(settings: Settings, shared: _Shared, opened: ExitStack) -> ServiceC
     opened.callback(broker.close)
     topics, snapshots = shared.topics, shared.snapshots
     _provide(settings, broker, topics)
+    if not shared.is_checked:
+        check_topics(settings, broker, topics)
+        shared.is_checked.append(True)
     if shared.catalogue is not None:
         shared.catalogue.start()
     return ServiceComponents(
@@ -226,30 +238,72 @@ def _open_files(settings: Settings, undo: ExitStack) -> OutputDestinations:
     return OutputDestinations(answers_file=answers, dead_letters_file=dead_letters)
 
 
-def _claim_snapshots(settings: Settings, undo: ExitStack, timeouts: Timeouts) -> tuple[Snapshots | None, str | None]:
-    """Claim the folder of snapshots; return what writes them, and the name that stands in the folder."""
+class _ClaimedFolder:
+    """The folder of snapshots, claimed as soon as that is possible."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._claim: Claim | None = None
+
+    def claim(self) -> str:
+        """Claim it, and return the name that stands in it. Raises SettingsError and SnapshotError."""
+        if self._claim is None:
+            self._claim = claim(self._folder, uuid4().hex)
+        return self._claim.instance
+
+    def claim_later(self) -> None:
+        """The same for a running service. Raises SnapshotError: no snapshot is written, and all else goes on."""
+        try:
+            self.claim()
+        except SettingsError as error:
+            raise SnapshotError(error.message) from error
+
+    def close(self) -> None:
+        """Release it."""
+        if self._claim is not None:
+            self._claim.close()
+
+
+def _claim_snapshots(
+    settings: Settings, undo: ExitStack, timeouts: Timeouts, problems: Problems
+) -> tuple[Snapshots | None, str | None]:
+    """Claim the folder of snapshots; return what writes them, and the name that stands in the folder.
+
+    A folder that cannot be written to now prevents no start, but there is no name then.
+    """
     if settings.snapshots is None:
         return None, None
-    folder = Path(settings.snapshots)
-    claimed = claim(folder, uuid4().hex)
-    undo.callback(claimed.close)
+    folder = _ClaimedFolder(Path(settings.snapshots))
+    undo.callback(folder.close)
+    name = None
+    try:
+        name = folder.claim()
+    except SnapshotError as error:
+        problems.begin(ProblemKind.SNAPSHOTS, error.message)
     decode = msgspec.to_builtins(build_decode_rules(settings))
     rules = fingerprint(build_limits(settings), settings.session_gap_ms, decode)
     snapshots = Snapshots(
-        folder,
+        Path(settings.snapshots),
         rules,
         every_s=settings.snapshot_every_ms / 1000,
         keep=settings.snapshots_kept,
         now_ms=now_ms,
+        claim=folder.claim_later,
+        problems=problems,
         timeouts=timeouts,
     )
-    return snapshots, claimed.instance
+    return snapshots, name
 
 
 def _processor_maker(
     settings: Settings, catalogue: CatalogueFeed | None, quality: Quality | None
 ) -> Callable[[Counters, ServiceMetrics], Processor]:
-    policy = AnswerPolicy(settings.answers_events, settings.coalesce, settings.request_ttl_ms)
+    policy = AnswerPolicy(
+        settings.answers_events,
+        settings.coalesce,
+        settings.request_ttl_ms,
+        uses_log_times=settings.future_ms is not None,
+    )
 
     def make(counters: Counters, metrics: ServiceMetrics) -> Processor:
         return Processor(
@@ -266,7 +320,7 @@ def _processor_maker(
 
 
 def _provide(settings: Settings, broker: Broker, topics: Mapping[str, str]) -> None:
-    """See that all topics are there; create missing ones if the settings say so. Raises SettingsError."""
+    """See that all topics are there; create missing ones if the settings say so. Raises MissingTopicError."""
     missing = {key: topic for key, topic in topics.items() if not broker.partitions(topic)}
     if missing and settings.create_topics:
         wanted = [
@@ -278,8 +332,7 @@ def _provide(settings: Settings, broker: Broker, topics: Mapping[str, str]) -> N
         return
     for key, topic in missing.items():
         servers, _ = parse_address(settings.events, "events")
-        raise SettingsError(
-            key,
-            f"there is no topic {topic!r} at {servers}: run with --create-topics, or make it with "
+        raise MissingTopicError(
+            f"{key}: there is no topic {topic!r} at {servers}: run with --create-topics, or make it with "
             f"`kafka-topics.sh --bootstrap-server {servers} --create --topic {topic}`",
         )

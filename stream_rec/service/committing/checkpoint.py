@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Sequence
 from time import monotonic, sleep
 from typing import Final, NamedTuple
 
-from stream_rec.errors import AssignmentLostError, RecordTooLargeError, TransportError
+from stream_rec.errors import AssignmentLostError, RecordTooLargeError, TransportError, UnwrittenError
 from stream_rec.service.batches import BatchResult, Membership
 from stream_rec.service.committing.destinations import HEADERS, OutputDestinations
 from stream_rec.service.metrics.log_setup import fields
+from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.timeouts import TIMEOUTS
 from stream_rec.transport.broker import Member, Partition, PartitionOffsets, ProducerRecord, Writer
 
@@ -54,7 +55,7 @@ class Checkpoint:
     and *on_retry* before each try but the first.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it commits with, and who is told
         self,
         destinations: OutputDestinations,
         member: Member,
@@ -65,6 +66,7 @@ class Checkpoint:
         on_committed: OnCommitted = ignore_commits,
         on_retry: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
+        problems: Problems | None = None,
     ) -> None:
         self.committed: dict[Partition, int] = {}
         """The group's committed offsets of the owned partitions, as far as this process has moved them."""
@@ -77,6 +79,7 @@ class Checkpoint:
         self._on_committed = on_committed
         self._on_retry = on_retry
         self._backoff = backoff or Backoff()
+        self._problems = problems or Problems()
 
     def begin_at(self, offsets: PartitionOffsets) -> None:
         """Take over partitions at these committed *offsets*, in place of those before."""
@@ -90,13 +93,35 @@ class Checkpoint:
         """
         begun = monotonic()
         offsets = {partition: offset for each in results for partition, offset in each.read.commit_offsets.items()}
-        self._destinations.write_files(results)
+        self._write_files(results, give_up)
         records = self._destinations.records(results)
         if offsets or records:
             self._retry_until_done(records, offsets, results[-1].read.membership, give_up)
             self.committed |= offsets
             self.n_commits += 1
             self._on_committed(results, begun, monotonic())
+
+    def _write_files(self, results: Sequence[BatchResult], give_up: Callable[[], bool]) -> None:
+        """Write the lines for files. Where a disk is full, or the like, wait: the file has taken them all the same."""
+        for sink, values, keys in self._destinations.for_files(results):
+            wait_s = self._backoff.first_s
+            is_taken = False
+            while True:
+                try:
+                    if not is_taken:
+                        is_taken = True
+                        sink.write(values, keys)
+                    sink.flush()
+                except UnwrittenError as error:
+                    if give_up():
+                        raise
+                    self._problems.begin(ProblemKind.FILES, f"{error}; no more is answered until it can be")
+                    self._on_retry()
+                    self._backoff.pause(wait_s)
+                    wait_s = min(2 * wait_s, self._backoff.longest_s)
+                else:
+                    self._problems.end(ProblemKind.FILES)
+                    break
 
     def _retry_until_done(
         self,

@@ -47,16 +47,16 @@ class OutputDestinations(NamedTuple):
             ]
         return records
 
-    def write_files(self, results: Sequence[BatchResult]) -> None:
-        """Write the lines for files, and flush them. Raises TransportError."""
+    def for_files(self, results: Sequence[BatchResult]) -> list[tuple[Sink, list[bytes], list[bytes | None] | None]]:
+        """Return each file with the lines for it, and their keys, dead letters before answers."""
+        found: list[tuple[Sink, list[bytes], list[bytes | None] | None]] = []
         if self.dead_letters_file is not None:
             rejected = [each for result in results for each in result.processed.rejected]
-            self.dead_letters_file.write([each.to_dead_letter() for each in rejected])
-            self.dead_letters_file.flush()
+            found.append((self.dead_letters_file, [each.to_dead_letter() for each in rejected], None))
         if self.answers_file is not None:
             answers = [each for result in results for each in result.processed.answers]
-            self.answers_file.write(list(map(encode_answer, answers)), list(map(_key, answers)))
-            self.answers_file.flush()
+            found.append((self.answers_file, list(map(encode_answer, answers)), list(map(_key, answers))))
+        return found
 
 
 def _key(answer: Answer) -> bytes | None:

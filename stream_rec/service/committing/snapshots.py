@@ -20,6 +20,7 @@ from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.errors import SnapshotError
 from stream_rec.service.metrics.histogram import Occurrences
 from stream_rec.service.metrics.log_setup import fields
+from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.snapshot import Snapshot, newest_valid, purge_before, write
 from stream_rec.transport.broker import Partition, PartitionOffsets
@@ -56,8 +57,9 @@ class Snapshots:
     """Writes snapshots of one engine to one folder, over all of its recoveries.
 
     `begin`, `find` and `close` are for the consumer thread, `after` and `idle` for the recommender thread. *now_ms*
-    returns the time of day. *step* is called before each step of writing; without *beside* all is done where it is
-    called, for tests.
+    returns the time of day. *claim* is called before each writing, and raises SnapshotError where the folder cannot be
+    written to. *step* is called before each step of writing; without *beside* all is done where it is called, for
+    tests.
     """
 
     def __init__(  # noqa: PLR0913  # what is written where, when, and what a test puts in between
@@ -68,6 +70,8 @@ class Snapshots:
         every_s: float,
         keep: int,
         now_ms: Callable[[], int],
+        claim: Callable[[], None] = lambda: None,
+        problems: Problems | None = None,
         clock: Callable[[], float] = monotonic,
         step: Callable[[str], None] = lambda _: None,
         beside: bool = True,
@@ -85,6 +89,8 @@ class Snapshots:
         self._keep = keep
         self._now_ms = now_ms
         self._clock = clock
+        self._claim = claim
+        self._problems = problems or Problems()
         self._step = step
         self._beside = beside
         self._timeouts = timeouts
@@ -102,9 +108,13 @@ class Snapshots:
 
     def find(self, targets: PartitionOffsets) -> Snapshot | None:
         """Return the newest snapshot that a recovery can use: one that is nowhere ahead of *targets*."""
-        found = newest_valid(
-            self._folder, self._rules, _by_topic(targets), lambda why: log.warning("snapshot: %s", why)
-        )
+        try:
+            found = newest_valid(
+                self._folder, self._rules, _by_topic(targets), lambda why: log.warning("snapshot: %s", why)
+            )
+        except SnapshotError as error:
+            self._problems.begin(ProblemKind.SNAPSHOTS, f"{error}; recovering without one")
+            return None
         if found is not None and found.header.notes == _PURGES:
             # The process that wrote it may have been killed before it had removed the older ones.
             with self._going_on_after_failures(forgot=True):
@@ -202,12 +212,15 @@ class Snapshots:
             self._forgot = self._forgot or forgot
             self.failed.record()
             if isinstance(error, SnapshotError):
+                if self._writer is None or not self._writer.is_given_up:
+                    self._problems.begin(ProblemKind.SNAPSHOTS, error.message)
                 log.error("snapshot failed, and is tried again in %.0f s: %s", self._every_s, error)  # noqa: TRY400  # the operator needs the message, not our stack
             else:
                 log.exception("snapshot failed, and is tried again in %.0f s", self._every_s)
 
     def _write(self, task: _WriteTask) -> None:
         begun = monotonic()
+        self._claim()
         path = write(
             self._folder,
             task.state,
@@ -223,6 +236,7 @@ class Snapshots:
         ended = monotonic()
         self.last = Written(str(path), ended, self._now_ms(), ended - begun, path.stat().st_size)
         self.written.record(ended - begun)
+        self._problems.end(ProblemKind.SNAPSHOTS)
         self._written_offsets = task.offsets
         log.info(
             "snapshot: %s, %.1f MiB in %.1f s",

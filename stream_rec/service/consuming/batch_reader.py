@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 
 from stream_rec.errors import LogChangedError
-from stream_rec.service.batches import NOT_A_MEMBER, Batch, Decoded, Mask, Membership, ReadBatch
+from stream_rec.service.batches import NOT_A_MEMBER, Batch, Mask, Membership, ReadBatch
 from stream_rec.service.consuming.partition_merge import NOTHING, MergedRecords, PartitionMerge
-from stream_rec.service.consuming.record_decoder import Decode
+from stream_rec.service.consuming.record_decoder import Decode, DecodedRecords
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Partition, PartitionOffsets, Reader
 from stream_rec.transport.records import Record
@@ -58,6 +58,7 @@ class BatchReader:
         self._lost = lost
         self._clock = clock
         self._patience_s = timeouts.patience_s
+        self._positions_every_s = timeouts.positions_every_s
         self._merge = PartitionMerge(events)
         self._membership = NOT_A_MEMBER
         self._answer_from: dict[Partition, int] = {}
@@ -67,12 +68,24 @@ class BatchReader:
         self._offsets_before = self.offsets
         """After the last batch that was returned."""
         self._paused: set[Partition] = set()
+        self._passed: dict[Partition, int] = {}
+        """Of partitions of which nothing waited here, how far the client had come: no record is left before that."""
+        self._look_at = 0.0
         reader.assign(dict(events))
 
     @property
     def offsets(self) -> dict[Partition, int]:
         """Of all partitions that are read, the offsets after the last batch."""
         return self._merge.offsets
+
+    @property
+    def positions(self) -> dict[Partition, int]:
+        """The same, behind what readers of committed records never see: lag is counted from here. Any thread may ask.
+
+        `offsets` stay before it: they are committed, and a snapshot must not be ahead of what is.
+        """
+        passed = self._passed
+        return {partition: max(offset, passed.get(partition, 0)) for partition, offset in self.offsets.items()}
 
     def own(self, answer_from: PartitionOffsets, membership: Membership) -> None:
         """Answer for these partitions from these offsets on, and for no others; read the others no further."""
@@ -99,7 +112,7 @@ class BatchReader:
 
     def next(self, timeout_s: float, max_records: int | None = None) -> ReadBatch | None:
         """Return the next batch; None if nothing came within *timeout_s*. A batch never waits to fill."""
-        records, decoded = self._next_merged(timeout_s, max_records or self._max_records)
+        records, decoded, log_times = self._next_merged(timeout_s, max_records or self._max_records)
         if not records:
             return None
         is_owned, looked_at = self._owned(records)
@@ -109,7 +122,7 @@ class BatchReader:
             p: offset for p, offset in after.items() if offset > max(before[p], self._answer_from.get(p, _NEVER) - 1)
         }
         last_offsets = {str(p): offset - 1 for p, offset in after.items() if offset > before[p]}
-        batch = Batch(looked_at, decoded, is_owned, last_offsets)
+        batch = Batch(looked_at, decoded, is_owned, last_offsets, log_times)
         offsets = {p: after[p] for p in self._events}
         return ReadBatch(batch, commit_offsets, offsets, self._membership, monotonic())
 
@@ -120,7 +133,10 @@ class BatchReader:
         is_ready = len(merge) >= n and self._waiting_since is None
         for partition, records in self._poll(n, 0.0 if is_ready else timeout_s).items():
             if records:
-                merge.add(partition, records, self._decoded(partition, records))
+                merge.add(partition, records, *self._decoded(partition, records))
+        if self._clock() >= self._look_at:
+            self._look_at = self._clock() + self._positions_every_s
+            self._passed = {p: offset for p, offset in reader.positions.items() if merge.is_empty(p)}
         taken = merge.take(n, reader.drained)
         if taken.records or not len(merge):
             self._waiting_since = None
@@ -174,9 +190,9 @@ class BatchReader:
         self._waiting_since = now
         return self._merge.take(n, self.offsets.keys())
 
-    def _decoded(self, partition: Partition, records: Sequence[Record]) -> Sequence[Decoded | None]:
+    def _decoded(self, partition: Partition, records: Sequence[Record]) -> tuple[list[None], None] | DecodedRecords:
         if partition.topic == self._requests_topic:
-            return [None] * len(records)
+            return [None] * len(records), None
         return self._decode(records)
 
     def _owned(self, records: Sequence[Record]) -> tuple[Mask | None, Sequence[Record]]:

@@ -2,8 +2,9 @@
 
 A consumer that catches up gets hours of one partition in one piece. Applied like that, they would move the watermark
 to the present, and all events of the other partitions would be late. So the partitions wait for each other: records
-come out by the times of their events, each partition in its own order, and no event is later than it was in its own
-partition. A partition of which nothing more can be fetched is not waited for.
+come out by the times of their events (by their log times, where those are earlier), each partition in its own order,
+and no event is later than it was in its own partition. A partition of which nothing more can be fetched is not waited
+for.
 
 Knows nothing of brokers, of which partitions are owned, nor of what is done with records.
 """
@@ -16,7 +17,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stream_rec.core.events import Event
+from stream_rec.core.dtypes import I64
+from stream_rec.core.events import NO_LOG_TIME, Event
 from stream_rec.transport.broker import Partition, PartitionOffsets
 from stream_rec.transport.decode import Decoded
 from stream_rec.transport.records import AS_RECORDS, Record, Records
@@ -44,6 +46,7 @@ class _Queue:
         """No record from this offset on may be taken; None: all may."""
         self._records = Records([], AS_RECORDS)
         self._decoded: list[Decoded | None] = []
+        self._log_times: I64 | None = None  # None as long as no record has one
         self._times = np.zeros(64, np.int64)  # with spare capacity behind the last one
         self._at = 0
         self._newest = _LONG_AGO
@@ -51,7 +54,7 @@ class _Queue:
     def __len__(self) -> int:
         return len(self._decoded) - self._at
 
-    def add(self, records: Sequence[Record], decoded: Sequence[Decoded | None]) -> None:
+    def add(self, records: Sequence[Record], decoded: Sequence[Decoded | None], log_times: I64 | None) -> None:
         if self._at > len(self):  # so that no record is moved more than once, however many wait
             self._drop_taken()
         before, n = len(self._decoded), len(decoded)
@@ -59,14 +62,27 @@ class _Queue:
         self._records.extend(more)
         self._decoded += decoded
         if before + n > len(self._times):
-            self._times = np.concatenate([self._times[:before], np.zeros(before + 2 * n, np.int64)])
+            more_space = np.zeros(before + 2 * n, np.int64)
+            self._times = np.concatenate([self._times[:before], more_space])
+            if self._log_times is not None:
+                self._log_times = np.concatenate([self._log_times[:before], more_space])
+        if log_times is not None and self._log_times is None:
+            self._log_times = np.full(len(self._times), NO_LOG_TIME)
+        if self._log_times is not None:
+            self._log_times[before : before + n] = NO_LOG_TIME if log_times is None else log_times
         # A record without a time of its own keeps its place: it takes the time of the record before it.
-        times = np.maximum(np.maximum.accumulate(_times_of(records, decoded)), self._newest)
+        times = _times_of(records, decoded)
+        if log_times is not None:  # a clock that is ahead moves the watermark no further, so it need not be waited for
+            # planted bug: merged-by-event-time
+            times = np.minimum(times, log_times)
+        times = np.maximum(np.maximum.accumulate(times), self._newest)
         self._times[before : before + n] = times
         self._newest = int(times[-1])
 
     def _drop_taken(self) -> None:
         self._times = self._times[self._at :].copy()
+        if self._log_times is not None:
+            self._log_times = self._log_times[self._at :].copy()
         self._records.drop_first(self._at)
         del self._decoded[: self._at]
         self._at = 0
@@ -112,7 +128,8 @@ class _Queue:
         self._at += n
         if n:
             self.next_offset = self._offset(self._at - 1) + 1
-        return MergedRecords(self._records[part], self._decoded[part])
+        log_times = None if self._log_times is None else self._log_times[part].copy()
+        return MergedRecords(self._records[part], self._decoded[part], log_times)
 
 
 class MergedRecords(NamedTuple):
@@ -120,6 +137,8 @@ class MergedRecords(NamedTuple):
 
     records: Records
     decoded: list[Decoded | None]
+    log_times: I64 | None = None
+    """[n] ms when the log took each, NO_LOG_TIME for a record that does not say; None: none does."""
 
 
 NOTHING: Final = MergedRecords(Records([], AS_RECORDS), [])
@@ -134,9 +153,18 @@ class PartitionMerge:
             for partition in sorted(offsets)
         }
 
-    def add(self, partition: Partition, records: Sequence[Record], decoded: Sequence[Decoded | None]) -> None:
-        """Add what was fetched of *partition* after the records added last, and what the records say."""
-        self._queues[partition].add(records, decoded)
+    def add(
+        self,
+        partition: Partition,
+        records: Sequence[Record],
+        decoded: Sequence[Decoded | None],
+        log_times: I64 | None = None,
+    ) -> None:
+        """Add what was fetched of *partition* after the records added last, and what the records say.
+
+        *log_times*, [n] in ms, say when the log took each.
+        """
+        self._queues[partition].add(records, decoded, log_times)
 
     def limit(self, limits: Mapping[Partition, int | None]) -> None:
         """Return no record from these offsets on; None lifts the limit of a partition."""
@@ -180,7 +208,11 @@ class PartitionMerge:
         raw = [each for part in taken for each in part.records.raw]
         decoded = [each for part in taken for each in part.decoded]
         records = Records(list(map(raw.__getitem__, indices)), taken[0].records.adapter)
-        return MergedRecords(records, list(map(decoded.__getitem__, indices)))
+        return MergedRecords(records, list(map(decoded.__getitem__, indices)), _joined(taken, indices))
+
+    def is_empty(self, partition: Partition) -> bool:
+        """Whether no record of *partition* waits here."""
+        return not len(self._queues[partition])
 
     def full(self, enough: int) -> set[Partition]:
         """The partitions of which at least *enough* records wait here: no more need be fetched."""
@@ -216,6 +248,15 @@ class PartitionMerge:
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
+
+
+def _joined(taken: "Sequence[MergedRecords]", indices: Sequence[int]) -> I64 | None:
+    """Return the log times at *indices* of all that was *taken*."""
+    if all(each.log_times is None for each in taken):
+        return None
+    columns = [np.full(len(each.decoded), NO_LOG_TIME) if each.log_times is None else each.log_times for each in taken]
+    joined: I64 = np.concatenate(columns)[list(indices)]
+    return joined
 
 
 def _times_of(records: Sequence[Record], decoded: Sequence[Decoded | None]) -> Times:

@@ -4,27 +4,66 @@ Knows nothing of the engine's state, so that decoding runs beside it.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from stream_rec.core.events import EventDecoder
+from stream_rec.core.dtypes import I64, Mask
+from stream_rec.core.events import Event, EventDecoder, Reason
+from stream_rec.core.limits import DAY_MS
+from stream_rec.errors import DecodeError
+from stream_rec.service.batches import Batch
 from stream_rec.transport.decode import Decoded, decode_records
-from stream_rec.transport.records import Record
+from stream_rec.transport.records import Record, Records
 
-__all__ = ["Decode", "RecordDecoder"]
+__all__ = ["Decode", "DecodedRecords", "RecordDecoder"]
 
-Decode = Callable[[Sequence[Record]], list[Decoded]]
-"""Returns what each of the records says, in order; for an unreadable one, why it is that."""
+
+class DecodedRecords(NamedTuple):
+    """What n records say, and when the log took them."""
+
+    decoded: list[Decoded]
+    """For an unreadable record, why it is that."""
+    log_times: I64 | None = None
+    """[n] ms, NO_LOG_TIME for a record that does not say; None: none does."""
+
+    def batch(self, records: Sequence[Record], is_owned: Mask | None = None) -> Batch:
+        """Return *records*, which say this, as a batch; *is_owned* as there."""
+        return Batch(records, self.decoded, is_owned, log_times=self.log_times)
+
+
+Decode = Callable[[Sequence[Record]], DecodedRecords]
+"""Returns what each of the records says, in order."""
 
 
 class RecordDecoder:
-    """A `Decode` for records of events. *now_ms* gives the time by which an event is of the future; None: none is.
+    """A `Decode` for records of events. With *has_log_times*, the records say when the log took them.
 
-    For one thread.
+    Where they do not (a file, a pipe), only this is known: none was taken after it was read. *read_at_ms* gives the
+    time of reading; an event more than a day beyond it and the limit of the future is rejected as `future`. A day,
+    because a file may be in a local time. None: no event is.
     """
 
-    def __init__(self, decoder: EventDecoder, now_ms: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, decoder: EventDecoder, *, has_log_times: bool = False, read_at_ms: Callable[[], int] | None = None
+    ) -> None:
         self._decoder = decoder
-        self._now_ms = now_ms
+        self._has_log_times = has_log_times
+        self._read_at_ms = read_at_ms
 
-    def __call__(self, records: Sequence[Record]) -> list[Decoded]:
-        """Decode *records*. The clock is read once for all of them."""
-        return decode_records(self._decoder, records, None if self._now_ms is None else self._now_ms())
+    def __call__(self, records: Sequence[Record]) -> DecodedRecords:
+        """Decode *records*."""
+        if self._has_log_times:
+            # planted bug: judged-at-reading
+            log_times = Records.of(records).log_times
+            return DecodedRecords(decode_records(self._decoder, records, log_times), log_times)
+        decoded = decode_records(self._decoder, records)
+        ahead_ms = self._decoder.rules.max_future_ms
+        if self._read_at_ms is not None and ahead_ms is not None:
+            _reject_beyond(self._read_at_ms() + ahead_ms + DAY_MS, decoded)
+        return DecodedRecords(decoded)
+
+
+def _reject_beyond(latest_ms: int, decoded: list[Decoded]) -> None:
+    for place, each in enumerate(decoded):
+        if type(each) is Event and each.timestamp > latest_ms:
+            message = f"timestamp: {each.timestamp} ms is more than a day ahead of this machine's clock"
+            decoded[place] = DecodeError(Reason.FUTURE, message)

@@ -5,11 +5,11 @@ the last owner's answers were computed from.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from time import monotonic
 from typing import Final, Literal, NamedTuple
 
-from stream_rec.errors import TransportError
+from stream_rec.errors import MissingTopicError, TransportError
 from stream_rec.service.batches import NOT_A_MEMBER
 from stream_rec.service.consuming.batch_reader import BatchReader
 from stream_rec.service.metrics.log_setup import fields
@@ -21,6 +21,7 @@ __all__ = [
     "Begin",
     "LogBounds",
     "abort_dangling_transaction",
+    "begin_of",
     "first_to_answer",
     "inspect_log",
     "replay",
@@ -44,15 +45,31 @@ class LogBounds(NamedTuple):
     """For each partition, the offset up to which a recovery reads: all before it is answered, or need not be."""
 
 
-def inspect_log(broker: Broker, member: Member, events: str, begin: Begin) -> LogBounds:
-    """Ask the broker what there is. Raises TransportError, retriable where the broker is away."""
+def inspect_log(
+    broker: Broker, member: Member, events: str, begin: Begin, seen: Collection[Partition] = ()
+) -> LogBounds:
+    """Ask the broker what there is. Raises TransportError, retriable where the broker is away.
+
+    *seen* are the partitions that this process has taken over before: see `begin_of`.
+    """
     partitions = broker.partitions(events)
     if not partitions:
-        raise TransportError(f"there is no topic {events!r}: make it first, or run with --create-topics")
+        raise MissingTopicError(f"there is no topic {events!r}: make it, or run with --create-topics")
     # In this order: others commit meanwhile, and a committed offset must not seem to lie beyond the end.
     committed = member.committed(partitions)
     bounds = broker.bounds(partitions)
-    return LogBounds(bounds, committed, {p: first_to_answer(p, bounds[p], committed.get(p), begin) for p in partitions})
+    targets = {p: first_to_answer(p, bounds[p], committed.get(p), begin_of(p, begin, seen)) for p in partitions}
+    return LogBounds(bounds, committed, targets)
+
+
+def begin_of(partition: Partition, begin: Begin, seen: Collection[Partition]) -> Begin:
+    """Return where to begin in *partition*, if nothing is committed.
+
+    One that was added to a topic while this process ran is answered from its first record: `latest` is about what was
+    there before the group.
+    """
+    was_added = partition not in seen and any(each.topic == partition.topic for each in seen)
+    return "earliest" if was_added else begin  # planted bug: added-from-the-end
 
 
 def first_to_answer(

@@ -4,13 +4,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["SURELY_SECONDS", "show_duration", "show_lines", "show_size", "show_time"]
+__all__ = ["show_duration", "show_lines", "show_size", "show_time"]
 
 _KIB: Final = 1024
 _LABEL_CHARS: Final = 15
-
-# A timestamp below this is in seconds: read as milliseconds it would be of the spring of 1973 or earlier.
-SURELY_SECONDS: Final = 100_000_000_000
 _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
 

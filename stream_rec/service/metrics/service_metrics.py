@@ -60,7 +60,7 @@ class ServiceMetrics:
                 self.apply.record(each.done_at - each.started_at, ended)
                 self.batch_records.record(len(read.batch.records), ended)
                 if read.commit_offsets:
-                    times = read.batch.log_times_ms()
+                    times = read.batch.owned_log_times()
                     # Clocks differ: an event from the future has taken no time.
                     self.end_to_end.record_all(np.maximum(now_ms - times, 0.0) / _MS, ended)
 

@@ -24,7 +24,7 @@ from stream_rec.core.events import (
     key_value,
     named_in,
 )
-from stream_rec.errors import DecodeError, SettingsError, StreamRecError, TransportError
+from stream_rec.errors import DecodeError, MissingTopicError, SettingsError, StreamRecError, TransportError
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Broker, Partition, Reader
 from stream_rec.transport.files import open_source
@@ -269,7 +269,7 @@ class CatalogueTopic:
         self._broker = self._connect()
         partitions = self._broker.partitions(self._topic)
         if not partitions:
-            raise SettingsError("catalogue", f"there is no topic {self._topic!r} at these brokers")
+            raise MissingTopicError(f"catalogue: there is no topic {self._topic!r} at these brokers")
         bounds = self._broker.bounds(partitions)
         open_ends = {each: bound.end for each, bound in bounds.items() if bound.first < bound.end}
         self._reader = self._broker.reader()

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from stream_rec.core.catalogue import Catalogue
+from stream_rec.core.dtypes import I64
 from stream_rec.core.engine import Applied, Engine
 from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.core.events import EXPIRED, Answer, Event, Forget, Reason, Request, RequestDecoder
@@ -23,8 +24,10 @@ from stream_rec.core.quality import Quality
 from stream_rec.errors import DecodeError, SettingsError
 from stream_rec.service.batches import Batch, Mask, ProcessedBatch, RejectedRecord
 from stream_rec.service.metrics.counters import Counters
+from stream_rec.service.metrics.leap import Leap
 from stream_rec.service.metrics.log_setup import fields
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
+from stream_rec.service.processing.leaps import LeapFinder
 from stream_rec.service.processing.rejections import find_rejections, readable_in
 from stream_rec.service.wall_clock import now_ms
 from stream_rec.transport.records import Record
@@ -45,6 +48,9 @@ class AnswerPolicy(NamedTuple):
 
     request_ttl_ms: int | None = None
     """How old a request may be that does not name its own; None: there is no limit."""
+
+    uses_log_times: bool = True
+    """Whether an event moves the watermark no further than to its log time."""
 
     clock_ms: Callable[[], int] = now_ms
 
@@ -77,11 +83,17 @@ class Processor:
         self._catalogue = catalogue
         self._policy = policy or AnswerPolicy()
         self._answers_events = self._policy.answers_events
+        self._leaps = LeapFinder(engine.limits, self._policy.clock_ms)
 
     @property
     def is_silent(self) -> bool:
         """Whether events are applied and not answered."""
         return not self._answers_events
+
+    @property
+    def largest_leap(self) -> Leap | None:
+        """The event that moved the watermark the farthest, if by more than the allowed lateness."""
+        return self._leaps.largest
 
     def restore(self, snapshot: EngineSnapshot, offsets: Mapping[str, int]) -> None:
         """Go on from a snapshot, whose last records have these *offsets* by `topic-partition`."""
@@ -112,14 +124,15 @@ class Processor:
         return self._process_events(batch, None)[0]
 
     def process_and_answer(
-        self, records: Sequence[Record], events: Sequence[Event | Forget], asked: Mask
+        self, records: Sequence[Record], events: Sequence[Event | Forget], asked: Mask, log_times: I64 | None = None
     ) -> tuple[ProcessedBatch, list[Answer | None]]:
         """Apply *events*, and answer right after each of those *asked* for, besides what is answered anyway.
 
-        The answers stand event for event; None where nothing was asked, or applied.
+        The answers stand event for event; None where nothing was asked, or applied. *log_times*, [n] in ms, say when
+        the log took each.
         """
         begun = monotonic()
-        processed, answered = self._process_events(Batch(records, events), asked)
+        processed, answered = self._process_events(Batch(records, events, log_times=log_times), asked)
         self.metrics.applied(len(records), begun)
         self.counters.n_asked += int(asked.sum())
         if not self._answers_events:
@@ -134,15 +147,18 @@ class Processor:
         kinds = set(map(type, batch.decoded))
         offsets = self._advance_by_record(batch.records) if answering else self._advance(batch)
         events: Sequence[Event | Forget] = batch.decoded  # type: ignore[assignment]  # without requests, and see below
+        log_times = batch.log_times if self._policy.uses_log_times else None
         readable: Sequence[int] = range(len(events))
         if DecodeError in kinds:
             readable = readable_in(batch)
             events, owned = [events[i] for i in readable], owned[readable]
             offsets = [offsets[i] for i in readable] if offsets else offsets
+            log_times = None if log_times is None else log_times[readable]
         watermark = self.engine.watermark
-        applied, answered = self._apply(events, owned, offsets, answering=answering, asked=asked)
+        applied, answered = self._apply(events, owned, offsets, log_times, answering=answering, asked=asked)
         answers = [answer for answer in answered if answer is not None] if self._answers_events else []
-        rejected = find_rejections(batch, readable, applied, watermark, self.engine.limits.lateness_ms)
+        rejected = find_rejections(batch, readable, applied, watermark, self.engine.limits, log_times)
+        self._leaps.after(batch, readable, applied, log_times, (watermark, self.engine.watermark))
         self._count(batch, owned, applied, rejected)
         if Forget in kinds:
             self._count_forgets([batch.records[i] for i in readable], events, owned, applied)
@@ -256,19 +272,20 @@ class Processor:
         events: Sequence[Event | Forget],
         owned: Mask,
         offsets: Sequence[dict[str, int]],
+        log_times: I64 | None,
         *,
         answering: bool,
         asked: Mask | None,
     ) -> tuple[Applied, Sequence[Answer | None]]:
         observation = None if self.quality is None else Observation(self.quality, owned.astype(np.uint8))
         if not answering:
-            return self.engine.apply(events, observation), []
+            return self.engine.apply(events, observation, log_times=log_times), []
         wanted = owned if self._answers_events or asked is None else asked
         if self._policy.coalesce and asked is None:
             newest = _newest_of_each_session(events, wanted)
             self.counters.n_coalesced += int(wanted.sum() - newest.sum())
             wanted = newest
-        return self.engine.apply_and_answer(events, offsets, wanted, observation)
+        return self.engine.apply_and_answer(events, offsets, wanted, observation, log_times=log_times)
 
     def _advance(self, batch: Batch) -> list[dict[str, int]]:
         """Move the offsets behind a batch of which no answer names them."""

@@ -1,10 +1,13 @@
 """Why records of a batch were not applied: unreadable ones, and events that the engine rejected."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Final
 
+from stream_rec.core.dtypes import I64
 from stream_rec.core.engine import Applied
-from stream_rec.core.events import Event, Forget, Reason
+from stream_rec.core.events import NO_LOG_TIME, Event, Forget, Reason
+from stream_rec.core.limits import Limits
 from stream_rec.errors import DecodeError
 from stream_rec.service.batches import Batch, RejectedRecord
 from stream_rec.service.metrics.format import show_duration
@@ -23,18 +26,26 @@ def readable_in(batch: Batch) -> list[int]:
 
 
 def find_rejections(
-    batch: Batch, readable: Sequence[int], applied: Applied, watermark: int | None, lateness_ms: int
+    batch: Batch,
+    readable: Sequence[int],
+    applied: Applied,
+    watermark: int | None,
+    limits: Limits,
+    log_times: I64 | None = None,
 ) -> list[RejectedRecord]:
     """Return the owned records of *batch* that were not applied, in the order of the log.
 
-    *readable* is where the events stand that were given to the engine, and *watermark* the engine's before them.
+    *readable* is where the events stand that were given to the engine, with *log_times*, and *watermark* the engine's
+    before them.
     """
     found: list[_Found] = []
     if len(readable) < len(batch.decoded):
         found += _unreadable(batch)
     if applied.n_applied < len(readable):
         events = [batch.decoded[index] for index in readable]
-        found += _rejected_by_engine(events, readable, applied, watermark, lateness_ms)  # type: ignore[arg-type]  # decoded
+        times = repeat(NO_LOG_TIME) if log_times is None else log_times.tolist()
+        given = zip(readable, events, times, strict=False)
+        found += _rejected_by_engine(given, applied, watermark, limits)  # type: ignore[arg-type]  # decoded
         found.sort()
     if found and batch.is_owned is not None:
         found = [each for each in found if batch.is_owned[each[0]]]
@@ -48,21 +59,17 @@ def _unreadable(batch: Batch) -> Iterator[_Found]:
 
 
 def _rejected_by_engine(
-    events: Sequence[Event | Forget],
-    places: Sequence[int],
-    applied: Applied,
-    watermark: int | None,
-    lateness_ms: int,
+    given: Iterable[tuple[int, Event | Forget, int]], applied: Applied, watermark: int | None, limits: Limits
 ) -> Iterator[_Found]:
     """Return what the engine rejected. The watermark is followed, so that messages do not depend on batches."""
     newest = _NONE_YET if watermark is None else watermark
-    for index, event, reason in zip(places, events, applied.reasons, strict=True):
+    for (index, event, log_time), reason in zip(given, applied.reasons, strict=True):
         if type(event) is not Event:
             continue
         if reason is None:
-            newest = max(newest, event.timestamp)
+            newest = max(newest, limits.reach(event.timestamp, log_time))
         else:
-            yield index, reason, _message(reason, event, newest, lateness_ms)
+            yield index, reason, _message(reason, event, newest, limits.lateness_ms)
 
 
 def _message(reason: Reason, event: Event, watermark: int, lateness_ms: int) -> str:

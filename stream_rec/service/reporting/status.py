@@ -16,6 +16,8 @@ from stream_rec.core.quality import ModelShare, Quality, QualityReport, models_o
 from stream_rec.errors import SettingsError
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_lines
+from stream_rec.service.metrics.leap import Leap
+from stream_rec.service.problems import OpenProblem
 from stream_rec.service.reporting.list_names import UnknownNames, unknown_name_lines, unknown_names
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.state import ServiceState
@@ -54,11 +56,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     quality: QualityReport | None = None
     unknown_names: dict[str, int] = msgspec.field(default_factory=dict)
     """By list, deny or allow, how many of its names are of no known item; as of a minute ago."""
+    largest_leap: Leap | None = None
+    """The event that moved the watermark the farthest since the last recovery, if by more than the allowed lateness."""
+    problems: list[OpenProblem] = msgspec.field(default_factory=list)
+    """What is wrong and may pass, the oldest first."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether the service answers."""
-        return self.state is ServiceState.READY
+        """Whether the service answers, and no problem stands against that."""
+        return self.state is ServiceState.READY and not any(each.blocks for each in self.problems)
 
 
 class StatsTaker:
@@ -146,6 +152,7 @@ def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[
     counts, stats = status.counts, status.stats
     lines = [
         ("state", state),
+        *(("problem", f"{each.kind}: {each.message}") for each in status.problems),
         ("answers for", ", ".join(status.owned) or "nothing"),
         ("lag", f"{sum(status.lag.values()):,} records"),
         ("read", f"{counts.n_read:,} records, {counts.n_answers:,} answers, {counts.n_followed:,} followed"),
@@ -162,6 +169,7 @@ def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[
         ),
         ("snapshot", status.last_snapshot or "none"),
         *((name, f"{n:,} names of no known item") for name, n in status.unknown_names.items()),
+        *([] if status.largest_leap is None else [("watermark", str(status.largest_leap))]),
         *(("quality", line) for line in ([] if status.quality is None else quality_lines(status.quality))),
     ]
     return is_well, show_lines(lines)

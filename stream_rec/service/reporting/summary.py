@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from stream_rec.core.engine import Stats
+from stream_rec.core.events import SURELY_SECONDS, Reason
 from stream_rec.service.metrics.counters import Counters
-from stream_rec.service.metrics.format import SURELY_SECONDS, show_duration, show_lines, show_size, show_time
+from stream_rec.service.metrics.format import show_duration, show_lines, show_size, show_time
+from stream_rec.service.metrics.leap import Leap
 from stream_rec.service.reporting.list_names import UnknownNames, unknown_name_lines
 
 __all__ = ["summary_lines"]
@@ -18,6 +20,7 @@ def summary_lines(
     *,
     quality: Sequence[str] = (),
     unknown: UnknownNames | None = None,
+    leap: Leap | None = None,
     interrupted: bool = False,
 ) -> list[str]:
     """Return the summary of a run as lines of text. Each starts with its label, so that it is easy to grep."""
@@ -48,13 +51,15 @@ def summary_lines(
         ("watermark", "none" if stats.watermark is None else show_time(stats.watermark)),
         ("horizon", "none" if stats.horizon_ms is None else show_duration(stats.horizon_ms)),
         ("took", _rates(counts, seconds)),
-        *(("hint", hint) for hint in (*_hints(counts, stats), *unknown_name_lines(unknown or {}))),
+        *(("hint", hint) for hint in (*_hints(counts, stats, leap), *unknown_name_lines(unknown or {}))),
     ]
     return show_lines(lines)
 
 
-def _hints(counts: Counters, stats: Stats) -> Iterator[str]:
+def _hints(counts: Counters, stats: Stats, leap: Leap | None) -> Iterator[str]:
     """Yield hints at mistakes that a run does not fail for."""
+    if leap is not None and counts.dead[Reason.LATE]:
+        yield f"events were late after the watermark leapt: {leap}; was its clock right?"
     if 2 * counts.dead.total() > counts.n_read:
         yield "most records were refused: `stream-rec check` with the same settings shows why, and what would help"
     if stats.watermark is not None and 0 < stats.watermark < SURELY_SECONDS:

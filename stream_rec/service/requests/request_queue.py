@@ -20,7 +20,7 @@ from stream_rec.core.events import Answer, Event, Forget, Request
 from stream_rec.errors import StreamRecError
 from stream_rec.service.batches import ProcessedBatch, RejectedRecord
 from stream_rec.service.processing.processor import Processor
-from stream_rec.transport.records import Record
+from stream_rec.transport.records import Record, Records
 
 __all__ = [
     "ApplyEvents",
@@ -30,6 +30,7 @@ __all__ = [
     "Deliver",
     "EventsApplied",
     "NotServedError",
+    "NotTakenError",
     "OnApplied",
     "Query",
     "ReadState",
@@ -50,6 +51,10 @@ class BusyError(StreamRecError):
 
 class NotServedError(StreamRecError):
     """The queue is not served now: the service is recovering or stopping."""
+
+
+class NotTakenError(StreamRecError):
+    """Events cannot be taken now, and none of these was: send them again later."""
 
 
 class Query(NamedTuple):
@@ -104,6 +109,10 @@ OnApplied = Callable[[Sequence[ApplyEvents], Sequence[ProcessedBatch]], None]
 """Called with commands that were applied and their outcome, before their results are delivered."""
 
 
+BeforeApplied = Callable[[Sequence[ApplyEvents]], None]
+"""Called with commands that are about to be applied. Where it raises NotTakenError, they are not."""
+
+
 class Ticket(NamedTuple):
     """Where the result of a command goes: `deliver` is called with the caller's *token* and the result."""
 
@@ -153,7 +162,12 @@ class RequestQueue:
         if wake is not None:
             wake()
 
-    def serve(self, processor: Processor, on_applied: OnApplied = lambda _commands, _outcome: None) -> bool:
+    def serve(
+        self,
+        processor: Processor,
+        on_applied: OnApplied = lambda _commands, _outcome: None,
+        before_applied: BeforeApplied = lambda _commands: None,
+    ) -> bool:
         """Run the waiting commands and deliver their results; return whether there were any.
 
         If *on_applied* raises, the commands fail: what could not be written must not be acknowledged.
@@ -169,7 +183,7 @@ class RequestQueue:
             self._wake_server()
         done: list[Completed] = []
         try:
-            self._serve(processor, commands, done, on_applied)
+            self._serve(processor, commands, done, on_applied, before_applied)
         except BaseException:
             # The engine's thread is about to end: no caller may go on waiting for it.
             completed = {id(each.token) for each in done}
@@ -180,14 +194,19 @@ class RequestQueue:
         return bool(done)
 
     def _serve(
-        self, processor: Processor, commands: list[tuple[Command, Ticket]], done: list[Completed], on_applied: OnApplied
+        self,
+        processor: Processor,
+        commands: list[tuple[Command, Ticket]],
+        done: list[Completed],
+        on_applied: OnApplied,
+        before_applied: BeforeApplied,
     ) -> None:
         ready = [(command, token) for command, token in commands if self._is_due(command, token, processor)]
         for kind, group in groupby(ready, lambda each: type(each[0])):
             if kind is Query:
                 done += self._answered(processor, list(group))  # type: ignore[arg-type]  # of one kind
             elif kind is ApplyEvents:
-                done += self._applied(processor, list(group), on_applied)  # type: ignore[arg-type]  # of one kind
+                done += self._applied(processor, list(group), on_applied, before_applied)  # type: ignore[arg-type]  # of one kind
             else:
                 done += [Completed(token, self._run_one(processor, command)) for command, token in group]  # type: ignore[arg-type]
 
@@ -242,12 +261,20 @@ class RequestQueue:
             return error
 
     def _applied(
-        self, processor: Processor, commands: list[tuple[ApplyEvents, Ticket]], on_applied: OnApplied
+        self,
+        processor: Processor,
+        commands: list[tuple[ApplyEvents, Ticket]],
+        on_applied: OnApplied,
+        before_applied: BeforeApplied,
     ) -> list[Completed]:
         """Apply all events in order, in as few batches as possible; call *on_applied*, then return the results.
 
         A command whose request does not ask for the session of its event ends a batch, and is answered after it.
         """
+        try:
+            before_applied([command for command, _ in commands])  # planted bug: applied-before-journal
+        except NotTakenError as error:
+            return [Completed(token, error) for _, token in commands]
         results: list[EventsApplied | Exception] = []
         taken: list[ProcessedBatch] = []
         for group in _batches(command for command, _ in commands):
@@ -265,7 +292,8 @@ class RequestQueue:
         ends = np.cumsum([len(command.events) for command in group])
         is_asked = np.zeros(len(events), np.bool_)
         is_asked[[end - 1 for end, command in zip(ends.tolist(), group, strict=True) if _is_plain(command)]] = True
-        taken, answers = processor.process_and_answer(records, events, is_asked)
+        log_times = Records.of(records).log_times
+        taken, answers = processor.process_and_answer(records, events, is_asked, log_times)
         rejected: dict[int, list[RejectedRecord]] = {}
         for each in taken.rejected:
             rejected.setdefault(id(each.record), []).append(each)

@@ -1,6 +1,6 @@
 """The way in for events over HTTP where there is no broker: straight into the state."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final
 
@@ -15,10 +15,21 @@ TOPIC: Final = "http"
 
 
 class StateIngest:
-    """Applies events as commands of the request queue. *encoder* writes them as the journal has them."""
+    """Applies events as commands of the request queue. *encoder* writes them as the journal has them.
 
-    def __init__(self, request_queue: RequestQueue, encoder: EventEncoder, *, is_durable: bool = False) -> None:
+    *now_ms* gives the time of their arrival, which is their log time.
+    """
+
+    def __init__(
+        self,
+        request_queue: RequestQueue,
+        encoder: EventEncoder,
+        now_ms: Callable[[], int],
+        *,
+        is_durable: bool = False,
+    ) -> None:
         self.is_durable = is_durable
+        self._now_ms = now_ms
         self._request_queue = request_queue
         self._encode = encoder.encode
         self._offsets = count()
@@ -34,9 +45,10 @@ class StateIngest:
     def to_command(self, events: Sequence[Event | Forget]) -> ApplyEvents:
         """Return the command that applies *events*."""
         records = []
+        now_ms = self._now_ms()
         for event in events:
             value, key = self._encode(event)
-            records.append(Record(value, TOPIC, 0, next(self._offsets), key))
+            records.append(Record(value, TOPIC, 0, next(self._offsets), key, timestamp_ms=now_ms))
         return ApplyEvents(records, events)
 
     def close(self) -> None:

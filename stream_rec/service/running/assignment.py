@@ -16,7 +16,7 @@ from stream_rec.errors import AssignmentLostError, TransportError
 from stream_rec.service.batches import NOT_A_MEMBER, Membership
 from stream_rec.service.committing.checkpoint import Checkpoint
 from stream_rec.service.consuming.batch_reader import BatchReader
-from stream_rec.service.consuming.recovery import first_to_answer
+from stream_rec.service.consuming.recovery import begin_of, first_to_answer
 from stream_rec.service.metrics.log_setup import fields
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.pipeline import Pipeline
@@ -41,7 +41,7 @@ class PartitionAssignment:
     For the consumer thread, but for `revoked`, which may be called on a thread of the client's, and `follow_others`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it keeps in step
         self,
         components: ServiceComponents,
         member: Member,
@@ -50,15 +50,20 @@ class PartitionAssignment:
         pipeline: Pipeline,
         targets: dict[Partition, int],
         *,
+        seen: set[Partition] | None = None,
         clock: Callable[[], float] = monotonic,
         on_rebalance: Callable[[], None] = lambda: None,
     ) -> None:
         self.owned: frozenset[Partition] = frozenset()
+        self.known: frozenset[Partition] = frozenset()
+        """The partitions that there were when the group assigned them last; none before it has."""
+        self._seen = set() if seen is None else seen
         self._membership = NOT_A_MEMBER
         self._member = member
         self._broker = components.broker
         self._group = components.group
         self._events = components.events
+        self._requests = components.requests
         self._begin = components.begin
         self._timeouts = components.timeouts
         self._batch_reader = batch_reader
@@ -149,7 +154,7 @@ class PartitionAssignment:
         owned = member.owned
         partitions = self._targets.keys() | owned
         try:
-            self._refuse_other_partitions()
+            known = self._known_partitions()
             committed = member.committed(partitions)
             answer_from = self._answer_from(owned, committed)
         except TransportError as error:
@@ -160,7 +165,8 @@ class PartitionAssignment:
         if member.generation != membership.generation or not self._revocations.empty():
             return  # the group went on meanwhile
         self._refuse_if_ahead(answer_from)  # planted bug: follows-too-far-2
-        self._membership, self.owned = membership, owned
+        self._membership, self.owned, self.known = membership, owned, known
+        self._seen |= known
         self._on_rebalance()
         self._batch_reader.own(answer_from, membership)
         self._batch_reader.follow({p: committed[p] for p in self._targets if p in committed and p not in owned})
@@ -172,11 +178,16 @@ class PartitionAssignment:
         if moved:
             self._pipeline.commit_offsets(moved, membership)
 
-    def _refuse_other_partitions(self) -> None:
-        """Recover where the topic has got more partitions: the group shares them out again, and so the state begins."""
+    def _known_partitions(self) -> frozenset[Partition]:
+        """Return all partitions of the topics.
+
+        Recovers where the events have got more: the group shares them out again, and so the state begins.
+        """
         there = self._broker.partitions(self._events)
         if set(there) != self._targets.keys():
             raise AssignmentLostError(f"{self._events} has {len(there)} partitions now, not {len(self._targets)}")
+        requests = [] if self._requests is None else self._broker.partitions(self._requests)
+        return frozenset([*there, *requests])
 
     def _answer_from(self, owned: frozenset[Partition], committed: PartitionOffsets) -> dict[Partition, int]:
         """Return the group's offsets, or where the state began; where retention has removed that, the next there is."""
@@ -187,7 +198,8 @@ class PartitionAssignment:
                 offset = self._targets[partition]
             # What is missing of the events, the recovery has logged already.
             level = logging.DEBUG if partition in self._targets else logging.WARNING
-            begin[partition] = first_to_answer(partition, bounds, offset, self._begin, level)
+            begin_at = begin_of(partition, self._begin, self._seen)
+            begin[partition] = first_to_answer(partition, bounds, offset, begin_at, level)
         return begin
 
     def _refuse_if_ahead(self, answer_from: PartitionOffsets) -> None:

@@ -10,7 +10,8 @@ from time import perf_counter
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, encode_answer
-from stream_rec.service.batches import Batch, ProcessedBatch
+from stream_rec.errors import UnwrittenError
+from stream_rec.service.batches import ProcessedBatch
 from stream_rec.service.consuming.record_decoder import Decode
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed
@@ -96,7 +97,7 @@ class BatchJob:
 
     def process_events(self, records: Sequence[Record]) -> ProcessedBatch:
         """Decode and apply *records* of events, and answer right after each if events are answered."""
-        return self.processor.process_events(Batch(records, self._decode(records)))
+        return self.processor.process_events(self._decode(records).batch(records))
 
     def summary(self) -> list[str]:
         """Return the run in a few lines."""
@@ -107,6 +108,7 @@ class BatchJob:
             stats,
             self.seconds,
             quality=lines,
+            leap=self.processor.largest_leap,
             unknown=unknown_names(self.engine),
             interrupted=self.interrupted,
         )
@@ -129,13 +131,22 @@ class BatchJob:
         return any(after(process(records) if records else None) for records in source.batches(self.batch_events))
 
     def write(self, processed: ProcessedBatch) -> None:
-        """Write the outcome of a batch to the sinks. Raises TransportError."""
+        """Write the outcome of a batch to the sinks.
+
+        Raises TransportError; after an UnwrittenError the sinks have all of it, and `flush` tries again.
+        """
         # Dead letters first: an answer names an offset, and by then those of all records before it are written.
+        unwritten: UnwrittenError | None = None
         if processed.rejected and self._dead_letters is not None:
-            self._dead_letters.write([each.to_dead_letter() for each in processed.rejected])
+            try:
+                self._dead_letters.write([each.to_dead_letter() for each in processed.rejected])
+            except UnwrittenError as error:
+                unwritten = error
         if processed.answers and self._recommendations is not None:
             answers = processed.answers
             self._recommendations.write(list(map(encode_answer, answers)), list(map(_key, answers)))
+        if unwritten is not None:
+            raise unwritten
 
     def flush(self) -> None:
         """Return when all that was written has arrived. Raises TransportError."""

@@ -3,9 +3,17 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from time import monotonic
 from typing import Final
 
-from stream_rec.errors import AssignmentLostError, LogChangedError, SettingsError, TransportError
+from stream_rec.errors import (
+    AssignmentLostError,
+    FencedError,
+    LogChangedError,
+    MissingTopicError,
+    SettingsError,
+    TransportError,
+)
 from stream_rec.service.batches import BatchResult
 from stream_rec.service.committing.checkpoint import Backoff, Checkpoint
 from stream_rec.service.consuming.batch_reader import BatchReader
@@ -18,6 +26,7 @@ from stream_rec.service.consuming.recovery import (
 )
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
+from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.running.assignment import PartitionAssignment
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.transport.broker import Broker, Partition, PartitionOffsets, Writer
@@ -43,12 +52,22 @@ class ConsumerLoop:
         on_progress: Callable[[], None] = lambda: None,
         counters: Counters | None = None,
         metrics: ServiceMetrics | None = None,
+        *,
+        problems: Problems | None = None,
+        seen: set[Partition] | None = None,
     ) -> None:
         self.lag: dict[Partition, int] = {}
-        """Of each partition that is read, how many offsets lie between the last batch and its end, a moment ago."""
+        """Of each partition that is read, how many offsets lie between what was read and its end, a moment ago.
+
+        Of one that was added, and that the group has not assigned yet: all its records.
+        """
         self._components = components
         self._counters = counters or Counters()
         self._metrics = metrics or ServiceMetrics()
+        self._problems = problems or Problems()
+        self._seen = set() if seen is None else seen
+        self._added: dict[Partition, float] = {}
+        """Since when partitions are there that the group has not assigned yet."""
         self._log_error: TransportError | None = None
         """Why nothing can be read any more: a client may only fall silent."""
         self._n_refused = 0
@@ -82,7 +101,9 @@ class ConsumerLoop:
         """See what there is. Where the committed offsets cannot be read, first abort what may block them."""
         parts = self._components
         try:
-            return inspect_log(parts.broker, self.member, parts.events, parts.begin)
+            return inspect_log(parts.broker, self.member, parts.events, parts.begin, self._seen)
+        except MissingTopicError:
+            raise
         except TransportError as error:
             if error.retriable and self.writer is not None and parts.transactional_id is not None:
                 topics = parts.destinations.topics
@@ -130,6 +151,7 @@ class ConsumerLoop:
             on_committed=self._on_committed,
             on_retry=self._metrics.commit_retries.record,
             backoff=Backoff(parts.timeouts.commit_first_wait_s, parts.timeouts.commit_longest_wait_s),
+            problems=self._problems,
         )
         if parts.snapshots is not None:
             parts.snapshots.begin(self.batch_reader.offsets, forgot=forgot, committed=lambda: checkpoint.committed)
@@ -144,6 +166,7 @@ class ConsumerLoop:
             checkpoint,
             self._pipeline,
             found.targets,
+            seen=self._seen,
             on_rebalance=self._metrics.rebalances.record,
         )
 
@@ -159,16 +182,41 @@ class ConsumerLoop:
 
     def measure_lag(self) -> None:
         """Find out how far the log goes. For a thread of its own."""
-        offsets = self.batch_reader.offsets
+        offsets = self.batch_reader.positions
         try:
-            bounds = self._components.broker.bounds(offsets)
+            added = self._find_added()
+            bounds = self._components.broker.bounds([*offsets, *added])
         except TransportError as error:
             self._n_refused += not error.retriable
             if self._n_refused >= _REFUSALS:
-                self._log_error = error
+                self._log_error = self._other_log(error)
             raise
         self._n_refused = 0
+        offsets |= {partition: bounds[partition].first for partition in added}
         self.lag = {partition: max(0, bounds[partition].end - offset) for partition, offset in offsets.items()}
+        self._report_added()
+
+    def _find_added(self) -> list[Partition]:
+        """Return the partitions that were added since the group assigned all there were."""
+        parts, known = self._components, self.assignment.known
+        if not known:  # it has not assigned any yet
+            return []
+        added = [each for topic in parts.topics for each in parts.broker.partitions(topic) if each not in known]
+        now = monotonic()
+        self._added = {each: self._added.get(each, now) for each in added}
+        return added
+
+    def _report_added(self) -> None:
+        """Log partitions that were added; where the group does not assign them in time, the service is not ready."""
+        if not self._added:
+            self._problems.end(ProblemKind.PARTITIONS)
+            return
+        names = ", ".join(map(str, sorted(self._added)))
+        is_overdue = monotonic() - min(self._added.values()) > self._components.timeouts.added_partitions_s
+        message = f"{names} added: their records wait until the group assigns them"
+        if is_overdue:
+            message += "; it has not done so in time: is a process of the group stopped or stuck?"
+        self._problems.begin(ProblemKind.PARTITIONS, message, blocks=is_overdue)
 
     def close(self, *, in_order: bool) -> bool:
         """End the loop: *in_order*, after committing all that was handed over, with a last snapshot.
@@ -197,13 +245,26 @@ class ConsumerLoop:
 
     @contextmanager
     def _recovering_from_another_log(self) -> Iterator[None]:
-        """Where the topic was made again, raise what leads to a recovery from the new one; where it is gone, end."""
+        """Where the topic was made again, raise what leads to a recovery; where it is gone, what leads to a wait."""
         try:
             yield
-        except LogChangedError as error:
-            if not self._components.broker.partitions(self._components.events):
+        except (FencedError, AssignmentLostError):
+            raise
+        except TransportError as error:
+            if error.retriable:
                 raise
-            raise AssignmentLostError(error.message) from error
+            other = self._other_log(error)
+            if isinstance(error, LogChangedError) or isinstance(other, MissingTopicError):
+                raise other from error
+            raise
+
+    def _other_log(self, error: TransportError) -> TransportError:
+        """Return what to raise where the log is not the one that was read any more."""
+        parts = self._components
+        gone = [topic for topic in parts.topics if not parts.broker.partitions(topic)]
+        if gone:
+            return MissingTopicError(f"there is no topic {gone[0]!r} any more ({error.message})")
+        return AssignmentLostError(error.message)
 
     def _count_lost(self, n: int) -> None:
         self._counters.n_lost += n

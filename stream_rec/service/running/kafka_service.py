@@ -13,14 +13,16 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Final
 
-from stream_rec.errors import AssignmentLostError, SettingsError, StreamRecError, TransportError
+from stream_rec.errors import AssignmentLostError, MissingTopicError, SettingsError, StreamRecError, TransportError
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
+from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.consumer_loop import ConsumerLoop
 from stream_rec.service.running.gc_tuning import calm_collector, set_aside
 from stream_rec.service.state import Lifecycle, ServiceState
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
+from stream_rec.transport.broker import Partition
 
 __all__ = ["KafkaService"]
 
@@ -51,8 +53,10 @@ class KafkaService:
         *,
         serves_http: bool = False,
         timeouts: Timeouts = TIMEOUTS,
+        problems: Problems | None = None,
     ) -> None:
         self.loop: ConsumerLoop | None = None
+        self.problems = problems or Problems()
         self.counters = Counters()
         self.metrics = ServiceMetrics()
         """How long things took, over all recoveries."""
@@ -61,6 +65,8 @@ class KafkaService:
         self._connect = connect
         self._serves_http = serves_http
         self._timeouts = timeouts
+        self._seen: set[Partition] = set()
+        """The partitions that this process has taken over before: a new one is one that was added."""
         self._lifecycle = Lifecycle(ServiceState.WAITING)
 
     @property
@@ -94,6 +100,10 @@ class KafkaService:
                     self._run_loop(self._connect(opened), stop, on_tick)
             except AssignmentLostError as error:
                 log.warning("%s; recovering", error)
+            except MissingTopicError as error:
+                self.problems.begin(ProblemKind.TOPIC, f"{error}; waiting for it")
+                self._wait(wait_s, stop, on_tick)
+                wait_s = min(2 * wait_s, self._timeouts.retry_longest_wait_s)
             except (TransportError, SettingsError) as error:
                 if not self._may_pass(error):
                     raise
@@ -120,7 +130,16 @@ class KafkaService:
     def _run_loop(self, components: ServiceComponents, stop: Stop, on_tick: OnTick) -> None:
         self._lifecycle.enter(ServiceState.RECOVERING)
         begun = monotonic()
-        loop = ConsumerLoop(components, stop, lambda: on_tick(self), self.counters, self.metrics)
+        loop = ConsumerLoop(
+            components,
+            stop,
+            lambda: on_tick(self),
+            self.counters,
+            self.metrics,
+            problems=self.problems,
+            seen=self._seen,
+        )
+        self.problems.end(ProblemKind.TOPIC)
         self.metrics.recoveries.record(monotonic() - begun)
         self.loop = loop
         set_aside()

@@ -8,7 +8,7 @@ from time import monotonic, time
 
 from stream_rec.core.engine import Stats
 from stream_rec.core.quality import QualityReport
-from stream_rec.errors import SettingsError
+from stream_rec.errors import SettingsError, may_pass
 from stream_rec.service.committing.snapshots import Snapshots
 from stream_rec.service.metrics.format import show_lines
 from stream_rec.service.metrics.log_setup import fields
@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 class Reporter:
     """Call it often; it writes the file once a second, and a line in the log twice a minute and at each new state.
 
-    Raises SettingsError where the file cannot be written at first; a later failure is logged, and tried again.
+    Raises SettingsError where the file can never be written; what may pass, and a later failure, is logged, and tried
+    again.
     """
 
     def __init__(
@@ -102,6 +103,8 @@ class Reporter:
             models=self._taker.models,
             quality=self._taker.quality,
             unknown_names={name: len(names) for name, names in self._taker.unknown_names.items()},
+            largest_leap=None if loop is None else loop.processor.largest_leap,
+            problems=service.problems.now,
         )
 
     def _write(self, path: Path, service: KafkaService) -> None:
@@ -109,7 +112,8 @@ class Reporter:
         try:
             write_status(path, self.status(service))
         except SettingsError as error:
-            if not self._has_written:
+            # A disk that is full for a while is no wrong setting.
+            if not self._has_written and not (isinstance(error.__cause__, OSError) and may_pass(error.__cause__)):
                 raise
             if not self._is_failing:
                 log.warning("%s; trying again each second", error)
@@ -159,5 +163,6 @@ def summary(service: KafkaService, reporter: Reporter) -> list[str]:
     if stats is None:
         return show_lines([("state", f"{service.state}: nothing was read")])
     lines = [] if reporter.quality is None else quality_lines(reporter.quality)
+    leap = None if service.loop is None else service.loop.processor.largest_leap
     unknown = reporter.unknown_names
-    return summary_lines(service.counters, stats, reporter.seconds, quality=lines, unknown=unknown)
+    return summary_lines(service.counters, stats, reporter.seconds, quality=lines, unknown=unknown, leap=leap)

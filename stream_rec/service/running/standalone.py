@@ -16,20 +16,22 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from stream_rec.core.events import EventDecoder, EventEncoder
-from stream_rec.service.batches import Batch, ProcessedBatch
+from stream_rec.errors import StreamRecError, UnwrittenError
+from stream_rec.service.batches import ProcessedBatch
+from stream_rec.service.consuming.record_decoder import RecordDecoder
+from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.reporting.list_names import unknown_names
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.status import StatsTaker, Status
 from stream_rec.service.reporting.summary import summary_lines
 from stream_rec.service.requests.journal import Journal
-from stream_rec.service.requests.request_queue import ApplyEvents, RequestQueue
+from stream_rec.service.requests.request_queue import ApplyEvents, NotTakenError, RequestQueue
 from stream_rec.service.requests.state_ingest import StateIngest
 from stream_rec.service.running.batch_job import BatchJob
 from stream_rec.service.running.gc_tuning import set_aside
 from stream_rec.service.running.log_clock import LogClock
 from stream_rec.service.state import Lifecycle, ServiceState
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
-from stream_rec.transport.decode import decode_records
 from stream_rec.transport.records import Record
 
 __all__ = ["StandaloneService"]
@@ -59,9 +61,10 @@ class StandaloneService:
         clock: LogClock | None = None,
         timeouts: Timeouts = TIMEOUTS,
     ) -> None:
+        self.problems = Problems()
         self.clock = clock or LogClock("wall")
         self.processor = job.processor
-        self.ingest = StateIngest(request_queue, EventEncoder(), is_durable=journal is not None)
+        self.ingest = StateIngest(request_queue, EventEncoder(), self.clock, is_durable=journal is not None)
         self._taker = StatsTaker(quality=job.processor.quality, timeouts=timeouts)
         self._job = job
         self._request_queue = request_queue
@@ -71,6 +74,10 @@ class StandaloneService:
         self._mailbox: Queue[_Item] = Queue(_MAILBOX)
         self._over = Event()
         self._next_flush = 0.0
+        self._next_trial = 0.0
+        self._unwritten: UnwrittenError | None = None
+        """Why answers or dead letters wait here: nothing more is applied until they are written."""
+        self._stop: Callable[[], bool] = lambda: False
         self._begun = monotonic()
 
     @property
@@ -85,6 +92,7 @@ class StandaloneService:
 
     def run(self, stop: Callable[[], bool], on_tick: Callable[["StandaloneService"], None] = lambda _: None) -> None:
         """Serve until *stop* says so; *on_tick* is called several times a second. Raises TransportError."""
+        self._stop = stop
         Thread(target=self._read, name="reader", daemon=True).start()
         try:
             with self._request_queue.serving(self._wake):
@@ -102,8 +110,9 @@ class StandaloneService:
         """Return the run in a few lines."""
         stats, quality = self.processor.engine.stats(), self.processor.quality
         lines = [] if quality is None else quality_lines(quality.report(stats.n_items))
+        seconds, leap = monotonic() - self._begun, self.processor.largest_leap
         unknown = unknown_names(self.processor.engine)
-        return summary_lines(self.processor.counters, stats, monotonic() - self._begun, quality=lines, unknown=unknown)
+        return summary_lines(self.processor.counters, stats, seconds, quality=lines, unknown=unknown, leap=leap)
 
     @property
     def status(self) -> Status:
@@ -122,6 +131,8 @@ class StandaloneService:
             models=self._taker.models,
             quality=self._taker.quality,
             unknown_names={name: len(names) for name, names in self._taker.unknown_names.items()},
+            largest_leap=self.processor.largest_leap,
+            problems=self.problems.now,
         )
 
     def _step(self) -> None:
@@ -130,27 +141,62 @@ class StandaloneService:
             self._process(self._mailbox.get(timeout=self._timeouts.queue_tick_s))
         self._serve_requests()
         if monotonic() >= self._next_flush:
-            self._next_flush = monotonic() + self._timeouts.flush_every_s
-            self._job.flush()
+            self._flush()
+        self._wait_until_written()
+        self._try_journal_again()
         self._taker.idle(self.processor.engine)
 
     def _process(self, item: _Item) -> None:
         if isinstance(item, BaseException):
             raise item
         if isinstance(item, _Requests):
-            self._job.write(self.processor.process_requests(item.records))
+            self._write(self.processor.process_requests(item.records))
+            self._wait_until_written()
             return
         for part in _slices(item or (), _SLICE):
             begun = monotonic()
             processed = self._job.process_events(part)
             self.processor.metrics.applied(len(part), begun)
-            self._job.write(processed)
+            self._write(processed)
+            self._wait_until_written()
+            if self._unwritten is not None:
+                return  # it is to stop
             self._serve_requests()
         if item is not None and not item:
             self._become_ready()
 
+    def _write(self, processed: ProcessedBatch) -> None:
+        try:
+            self._job.write(processed)
+        except UnwrittenError as error:
+            self._blocked(error)
+
+    def _flush(self) -> None:
+        self._next_flush = monotonic() + self._timeouts.flush_every_s
+        try:
+            self._job.flush()
+        except UnwrittenError as error:
+            self._blocked(error)
+        else:
+            self._unwritten = None
+            self.problems.end(ProblemKind.FILES)
+
+    def _blocked(self, error: UnwrittenError) -> None:
+        """Go on without writing: answers over HTTP go on, and nothing more is applied meanwhile."""
+        self._unwritten = error
+        self.problems.begin(
+            ProblemKind.FILES, f"{error.message}; nothing is applied, and events over HTTP are refused, until it can be"
+        )
+
+    def _wait_until_written(self) -> None:
+        """Answer requests, and try again now and then."""
+        while self._unwritten is not None and not self._stop():
+            self._over.wait(self._timeouts.flush_every_s)
+            self._serve_requests()
+            self._flush()
+
     def _serve_requests(self) -> None:
-        self._request_queue.serve(self.processor, self._write_applied)
+        self._request_queue.serve(self.processor, self._write_applied, self._write_journal)
 
     def _become_ready(self) -> None:
         """All events that were there have been read."""
@@ -163,18 +209,44 @@ class StandaloneService:
     def _replay_journal(self) -> None:
         """Apply what came over HTTP before this start, behind the files as it did then, and answer none of it again."""
         if self._journal is not None:
-            decoder = EventDecoder()  # as the journal is written, whatever the files look like
+            # As the journal is written, whatever the files look like.
+            decode = RecordDecoder(EventDecoder(), has_log_times=True)
             for records in self._journal.batches():
-                decoded = decode_records(decoder, records)
-                self.processor.process_events(Batch(records, decoded, np.zeros(len(records), np.bool_)))
+                followed = np.zeros(len(records), np.bool_)
+                self.processor.process_events(decode(records).batch(records, followed))
             self.ingest.go_on_from(self._journal.n_lines)
 
+    def _write_journal(self, commands: Sequence[ApplyEvents]) -> None:
+        """Write what came over HTTP before it is applied: what cannot be written must not be in the state."""
+        if self._unwritten is not None:
+            raise NotTakenError(f"{self._unwritten.message}; none of these events was taken")
+        if self._journal is None:
+            return
+        try:
+            self._journal.write([record for command in commands for record in command.records])
+        except StreamRecError as error:
+            self._note_journal(error)
+            raise NotTakenError(f"{error.message}; none of these events was taken") from error
+        self.problems.end(ProblemKind.JOURNAL)
+
+    def _note_journal(self, error: StreamRecError) -> None:
+        self.problems.begin(ProblemKind.JOURNAL, f"{error.message}; events over HTTP are refused until it can be")
+
+    def _try_journal_again(self) -> None:
+        """See now and then whether a journal that could not be written can be."""
+        if self._journal is None or self._journal.trouble is None or monotonic() < self._next_trial:
+            return
+        self._next_trial = monotonic() + self._timeouts.journal_retry_s
+        if self._journal.try_again():
+            self.problems.end(ProblemKind.JOURNAL)
+        elif self._journal.trouble is not None:
+            self._note_journal(self._journal.trouble)
+
     def _write_applied(self, commands: Sequence[ApplyEvents], outcome: Sequence[ProcessedBatch]) -> None:
-        """Write what came over HTTP and was applied, before its senders are answered."""
-        if self._journal is not None:
-            self._journal.write([record.value for command in commands for record in command.records])
+        """Write the answers and dead letters of what came over HTTP, before its senders are answered."""
+        del commands
         for each in outcome:
-            self._job.write(each)
+            self._write(each)
 
     def _read(self) -> None:
         try:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import BinaryIO, Final, Literal
 
-from stream_rec.errors import SettingsError, TransportError
+from stream_rec.errors import SettingsError, TransportError, UnwrittenError, may_pass
 
 __all__ = ["FileSink", "Mode", "open_sink"]
 
@@ -25,7 +25,8 @@ _NOT_LINES: Final = frozenset({".csv", ".tsv", ".parquet"})
 class FileSink:
     """Collects lines, and writes them in large pieces, on `flush` at the latest.
 
-    With *overwrite*, the first write, or `close`, first empties the file.
+    With *overwrite*, the first write, or `close`, first empties the file. Where a disk is full, or the like, `write`
+    and `flush` raise UnwrittenError, and nothing is lost: the next `flush` writes what is left.
     """
 
     def __init__(
@@ -39,6 +40,8 @@ class FileSink:
         self._packer = zlib.compressobj(wbits=31) if packed else None
         self._lines: list[bytes] = []
         self._n_bytes = 0
+        self._left = b""
+        """What could not be written."""
         self._truncate_first = overwrite
         self._closed = False
 
@@ -53,7 +56,7 @@ class FileSink:
 
     def flush(self) -> None:
         """Write all lines accepted, so that a reader of the file sees them."""
-        if self._lines:
+        if self._lines or self._left:
             self._drain()
             if self._packer is not None:
                 self._put(self._packer.flush(zlib.Z_SYNC_FLUSH))
@@ -73,33 +76,39 @@ class FileSink:
 
     def _drain(self) -> None:
         lines = self._lines
-        # Removed first: after a failure it is unknown what has arrived, and writing twice is worse than losing.
+        # Removed first: they are in `_left`, should that fail.
         self._lines, self._n_bytes = [], 0
         data = b"\n".join([*lines, b""])
         self._put(data if self._packer is None else self._packer.compress(data))
 
     def _put(self, data: bytes) -> None:
+        left = memoryview(self._left + data)
+        self._left = b""
         try:
             if self._truncate_first:
-                self._truncate_first = False
                 self._stream.truncate(0)
-            left = memoryview(data)
+                self._truncate_first = False
             while left:
-                written = self._stream.write(left)
-                left = left[written:]
+                # A raw stream says how much of a piece it has written, before the call that fails.
+                left = left[self._stream.write(left) or 0 :]
             if data:
                 self._stream.flush()
         except BrokenPipeError as error:
             raise TransportError(f"{self.name}: its reader has closed the pipe") from error
         except (OSError, ValueError) as error:
-            raise TransportError(f"{self.name}: cannot be written: {error}") from error
+            self._left = bytes(left)
+            text = f"{self.name}: cannot be written: {error}"
+            if isinstance(error, OSError) and may_pass(error):
+                raise UnwrittenError(text) from error
+            raise TransportError(text) from error
 
 
 def open_sink(spec: str, *, mode: Mode = "new", key: str = "recommendations") -> FileSink:
     """A sink into the file *spec*, or standard output for `-`.
 
     *mode* is for an existing file: `new` refuses one that is not empty, `append` goes on after its last
-    line, `overwrite` empties it before the first line is written. Raises SettingsError for the setting *key*.
+    line, `overwrite` empties it before the first line is written. Raises SettingsError for the setting *key*, and
+    TransportError where the disk is full, or the like.
     """
     if spec == "-":
         stream = sys.stdout.buffer
@@ -117,7 +126,10 @@ def _open_file(spec: str, mode: Mode, key: str, *, packed: bool) -> FileSink:
         stream = _open_raw(spec)
         status = os.fstat(stream.fileno())
     except OSError as error:
-        raise SettingsError(key, f"cannot write {spec!r}: {error.strerror}") from error
+        text = f"cannot write {spec!r}: {error.strerror}"
+        if may_pass(error):
+            raise TransportError(f"{key}: {text}", retriable=True) from error
+        raise SettingsError(key, text) from error
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
         return FileSink(stream, spec, packed=packed)
     if mode == "new":

@@ -90,6 +90,8 @@ class MemoryBroker:
         self._before = before
         self._after = after
         self.max_record_bytes = max_record_bytes
+        self.settings: dict[str, Mapping[str, str] | None] = {}
+        """By topic, for `topic_settings`."""
         self.groups: defaultdict[str, _Group] = defaultdict(_Group)
         self._writers: dict[str, _MemoryWriter] = {}
         self._appended = 0
@@ -156,6 +158,10 @@ class MemoryBroker:
                 if number == 0 and self.partitions(topic.name):
                     break
                 self.logs[Partition(topic.name, number)] = []
+
+    def topic_settings(self, topic: str) -> Mapping[str, str] | None:
+        """What a test has put into `settings`."""
+        return self.settings.get(topic, {})
 
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
         """First offset, and the end before the first open transaction."""
@@ -321,6 +327,11 @@ class _MemoryReader:
             for each, offset in self._offsets.items()
             if offset >= broker.first[each] and not broker.read(each, offset, 1)[0]
         }
+
+    @property
+    def positions(self) -> PartitionOffsets:
+        ends, drained = self._broker.bounds(self._offsets), self.drained
+        return {each: ends[each].end if each in drained else offset for each, offset in self._offsets.items()}
 
     def close(self) -> None:
         self._offsets = {}

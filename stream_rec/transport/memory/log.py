@@ -6,7 +6,7 @@ works with them works with the others.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from stream_rec.errors import TransportError
+from stream_rec.errors import TransportError, UnwrittenError
 from stream_rec.transport.records import Progress, Record
 
 __all__ = ["MemorySink", "MemorySource"]
@@ -89,7 +89,7 @@ class MemorySink:
         """Make the waiting values visible, or fail where *fail_at* says so."""
         if self._fail_at is not None and len(self.values) + len(self.waiting) > self._fail_at:
             self._fail_at = None
-            raise TransportError("the sink failed, as requested", retriable=True)
+            raise UnwrittenError("the sink failed, as requested")
         for value, key in self.waiting:
             self.values.append(value)
             self.keys.append(key)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stream_rec.core.catalogue import Catalogue, CatalogueItem, folded, holds, read_item, versions
+from stream_rec.core.catalogue import Catalogue, CatalogueItem, folded, holds, read_item
 from stream_rec.core.expressions import parse
 from stream_rec.errors import DecodeError
 
@@ -145,12 +145,11 @@ class TestVersions:
         assert ["b", "c"] == [item.id for item in second]
         assert second.line is first.line
 
-    def test_rows_of_removed_items_are_freed_in_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Then all rows are renumbered, and columns are rebuilt."""
-        monkeypatch.setattr(versions, "_GONE", 2)
-        catalogue = Catalogue([CatalogueItem(f"i{j}", price=float(j)) for j in range(6)])
+    def test_rows_of_removed_items_are_freed_in_the_end(self) -> None:
+        """Once they are some thousands, and more than items: all rows are renumbered, and columns are rebuilt."""
+        catalogue = Catalogue([CatalogueItem(f"i{j}", price=float(j)) for j in range(5_000)])
         catalogue.column("price")
-        gone = catalogue.changed({f"i{j}": None for j in range(5)})
+        gone = catalogue.changed({f"i{j}": None for j in range(4_999)})
         after = gone.changed({"new": CatalogueItem("new", price=9.0), "i0": None})
         assert after.line is not catalogue.line
         assert 3 == after.n_rows

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 
 from stream_rec.core.events import (
+    NO_LOG_TIME,
+    SURELY_SECONDS,
     Answer,
     DeadLetter,
     DecodeRules,
@@ -129,7 +131,7 @@ REFUSED = {
         record(session_id="s" * 41),
         record(item_id=10**41),
         record(type="t" * 41),
-        b'{"session_id":"s","item_id":"i","timestamp":1,"event_id":%s}' % (b"9" * 2000),
+        b'{"session_id":"s","item_id":"i","timestamp":1733000000000,"event_id":%s}' % (b"9" * 2000),
     ],
     Reason.UNKNOWN_TYPE: [record(type="hover"), b'{"type":"page","timestamp":1}'],
 }
@@ -174,11 +176,30 @@ def test_a_message_names_the_field_by_both_names() -> None:
         decoder.decode(b'{"session_id":"s","sku":1.5,"timestamp":1}')
 
 
-def test_the_limit_of_the_future_is_the_callers_clock() -> None:
-    """A time at the limit is not beyond it, and without a clock no time is in the future."""
+def test_the_limit_of_the_future_is_the_log_time() -> None:
+    """A time at the limit is not beyond it, and without a log time no time is in the future."""
     decoder = EventDecoder(RULES)
     assert Event("s", "i", NOW + 60_000) == decoder.decode(record(timestamp=NOW + 60_000), NOW)
     assert Event("s", "i", NOW * 2) == decoder.decode(record(timestamp=NOW * 2))
+
+
+def test_seconds_that_are_read_as_milliseconds() -> None:
+    """A log of today cannot have taken an event of 1970: its reason names the other unit, and one of 1973 passes."""
+    units = {"ms": (NOW // 1000, "set the unit to s"), "us": (NOW, "set the unit to ms")}
+    for unit, (time, hint) in units.items():
+        decoder = EventDecoder(DecodeRules(timestamp_unit=unit, max_future_ms=60_000))
+        for log_times in (NOW, NO_LOG_TIME, None):
+            if log_times == NOW:
+                with pytest.raises(DecodeError, match=hint) as caught:
+                    decoder.decode(record(timestamp=time), log_times)
+                assert Reason.BAD_TIME == caught.value.reason
+            else:
+                assert isinstance(decoder.decode(record(timestamp=time), log_times), Event)
+    early = record(timestamp=SURELY_SECONDS)
+    assert isinstance(EventDecoder(DecodeRules(max_future_ms=60_000)).decode(early, NOW), Event)
+    assert isinstance(EventDecoder().decode(record(timestamp=1), NOW), Event), "nothing is compared with its log time"
+    in_words = EventDecoder(DecodeRules(timestamp_unit="iso", max_future_ms=60_000))
+    assert isinstance(in_words.decode(record(timestamp="1970-01-21T01:23:20Z"), NOW), Event), "no unit can be wrong"
 
 
 def test_fields_are_found_under_the_logs_names() -> None:

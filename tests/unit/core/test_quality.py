@@ -52,7 +52,7 @@ DECODE = RecordDecoder(EventDecoder())
 
 
 def process(made: Processor, records: list[Record]) -> None:
-    made.process_events(Batch(records, DECODE(records)))
+    made.process_events(DECODE(records).batch(records))
 
 
 def counts_of(quality: Quality | None) -> list[tuple[str, int, int]]:
@@ -154,7 +154,7 @@ class TestEvents:
         made = processor()
         records = [record(place, click("s", item, 1000 + place)) for place, item in enumerate("abcd")]
         for each, ours in zip(records, (True, True, False, True), strict=True):
-            made.process_events(Batch([each], DECODE([each]), _mask(ours)))
+            made.process_events(DECODE([each]).batch([each], _mask(ours)))
         assert [("sknn", 3, 1)] == counts_of(made.quality)
 
     def test_a_forgotten_session_leaves_no_answer(self) -> None:
@@ -172,7 +172,7 @@ class TestEvents:
             assert quality is not None
             process(made, [record(0, click("s", "a", 120_000))])
             quality.on_answered([answer("t", "a", "b")])
-            made.process_events(Batch(*_followed(made, click("u", "c", 120_000 + later))))
+            made.process_events(_followed(click("u", "c", 120_000 + later)))
             for _ in range(2):
                 (found,) = quality.report(4).windows[0].models
                 assert ((2, 0.5) if inside else (0, 0.0)) == (found.answers, found.coverage)
@@ -200,10 +200,10 @@ class TestEvents:
         assert [("sknn", 3, 1)] == counts_of(quality)
 
 
-def _followed(made: Processor, value: dict[str, Any]) -> Any:
+def _followed(value: dict[str, Any]) -> Batch:
     """An event that another process answers for."""
     records = [record(9, value)]
-    return records, DECODE(records), _mask(*[False])
+    return DECODE(records).batch(records, _mask(*[False]))
 
 
 def _mask(*values: bool) -> Any:

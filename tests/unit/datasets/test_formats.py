@@ -362,6 +362,7 @@ def test_a_public_log_needs_no_other_setting() -> None:
     assert any(each.name == "format" for each in table())
 
 
+@pytest.mark.slow
 def test_readers_and_formats_agree_on_real_logs(data: Path) -> None:
     """By name, whole, in time order, as the readers of `logs` have them."""
     movies = listed(read_columns(data / "ml-100k", How(format="movielens")))

@@ -215,6 +215,15 @@ class TestRefusals:
                 "allowed_lateness: is 120000 ms, more than retention (60000 ms)",
             ),
             ({"retention_ms": "1m", "allowed_lateness_ms": "2m"}, "(from --allowed-lateness)"),
+            (
+                {"max_future_ms": "2h"},
+                "max_future: is 7200000 ms, more than allowed_lateness (3600000 ms): a click so far ahead would stay ",
+            ),
+            ({"max_future_ms": "2h"}, "lower it, or raise allowed_lateness (from --max-future)"),
+            (
+                {"max_future_ms": "20m", "popular_half_life_ms": "30m"},
+                "max_future: is 1200000 ms, more than half of popular_half_life (900000 ms)",
+            ),
             ({"answer": "requests"}, "answer: is 'requests', but requests have no source"),
             ({"answer": "none", "requests": "r"}, "answer: is 'none', but requests have a source"),
             ({"requests": "clicks.jsonl"}, "requests: is 'clicks.jsonl', the same as events"),
@@ -234,6 +243,20 @@ class TestRefusals:
         """A program that makes the object directly gets the same error."""
         with pytest.raises(SettingsError, match="answer"):
             Settings(events="e", answer="requests")
+
+    @pytest.mark.parametrize(
+        ("flags", "future_ms"),
+        [
+            ({}, 300_000),
+            ({"allowed_lateness_ms": "1m"}, 60_000),
+            ({"popular_half_life_ms": "1m"}, 30_000),
+            ({"max_future_ms": "30m"}, 1_800_000),
+            ({"max_future_ms": "none"}, None),
+        ],
+    )
+    def test_the_default_future(self, flags: dict[str, str], future_ms: int | None) -> None:
+        """Five minutes, or less where the allowed lateness or half of the half-life of popularity is."""
+        assert future_ms == load(flags={"events": "e", **flags}).future_ms
 
     @pytest.mark.parametrize(
         ("flags", "lateness_ms"),

@@ -96,10 +96,9 @@ def test_time_order(shape: Shape) -> None:
     assert by_session.number.tolist() == list(range(len(clicks)))
 
 
-def test_blocks_hold_little_and_join_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_hold_little_and_join_to_the_whole() -> None:
     """However the sessions are cut into blocks, no block reaches back behind the one before."""
-    monkeypatch.setattr("stream_rec.simulator.clickstream._BLOCK_SESSIONS", 100)
-    parts = list(blocks(EVERYTHING))
+    parts = list(blocks(EVERYTHING, block_sessions=100))
     assert len(parts) >= 30
     for before, after in pairwise(parts):
         assert before.timestamp[-1] < after.timestamp[0]

@@ -23,9 +23,9 @@ FAULTY = Delivery(
 )
 
 
-def log(shape: Shape, delivery: Delivery | None = None) -> tuple[list[bytes], DeliveryTruth]:
+def log(shape: Shape, delivery: Delivery | None = None, **cut: int) -> tuple[list[bytes], DeliveryTruth]:
     pieces: list[bytes] = []
-    truth = write_jsonl(shape, pieces.append, delivery)
+    truth = write_jsonl(shape, pieces.append, delivery, **cut)
     assert all(piece.endswith(b"\n") for piece in pieces)
     return b"".join(pieces).split(b"\n")[:-1], truth
 
@@ -112,11 +112,9 @@ def test_the_way_changes_no_event() -> None:
     assert list(range(len(columns(SHAPE)))) == number
 
 
-def test_cutting_into_blocks_keeps_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cutting_into_blocks_keeps_the_counts() -> None:
     """Events on their way from one block to a later one are neither lost nor miscounted."""
-    monkeypatch.setattr("stream_rec.simulator.clickstream._BLOCK_SESSIONS", 200)
-    monkeypatch.setattr("stream_rec.simulator.delivery._LINES_AT_ONCE", 64)
-    lines, truth = log(SHAPE, FAULTY)
+    lines, truth = log(SHAPE, FAULTY, block_sessions=200, lines_at_once=64)
     applied, refused = judged(lines, LATENESS_MS, FAULTY.too_large_bytes)
     assert truth.applied == len(applied)
     assert truth.late == refused["late"]

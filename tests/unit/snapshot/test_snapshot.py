@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_rec import Engine, Event, Limits, SettingsError, SnapshotError, snapshot
+from stream_rec import Engine, Event, Limits, SettingsError, SnapshotError, private_files, snapshot
 from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.core.index.kernel import entries
 from stream_rec.service.assembly.warm_up import warm_up
@@ -451,6 +451,38 @@ def test_a_folder_that_cannot_be_used_is_a_setting_to_fix(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="cannot be used"):
         snapshot.claim(tmp_path / "file" / "folder", "x")
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC, errno.EIO])
+def test_a_folder_that_cannot_be_used_for_a_while_is_no_wrong_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """A full disk, or one that is read-only, may pass: the error is another one, and the claim works later."""
+    with monkeypatch.context() as patched:
+        patched.setattr(private_files, "appended", _failing(code))
+        with pytest.raises(SnapshotError, match="cannot be written to"):
+            snapshot.claim(tmp_path, "x")
+    with snapshot.claim(tmp_path, "x"):
+        pass
+
+
+@pytest.mark.parametrize(("is_used", "expected"), [(True, SnapshotError), (False, SettingsError)])
+def test_a_folder_of_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_used: bool, expected: type[Exception]
+) -> None:
+    """It is a wrong setting, but for a folder that could be written to before."""
+    if is_used:
+        snapshot.claim(tmp_path, "x").close()
+    monkeypatch.setattr(private_files, "appended", _failing(errno.EACCES))
+    with pytest.raises(expected):
+        snapshot.claim(tmp_path, "x")
+
+
+def _failing(code: int) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
 
 
 def test_a_folder_with_snapshots_is_claimed_and_pruned_alike(tmp_path: Path, engine: Engine) -> None:

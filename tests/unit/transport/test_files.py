@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import errno
 import gzip
 import io
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from disk import full_at
 
 from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, Reason
 from stream_rec.errors import DecodeError, SettingsError, TransportError
@@ -468,15 +470,47 @@ def test_sinks_that_cannot_be_opened(tmp_path: Path, name: str) -> None:
         open_sink(spec, key="dead_letters")
 
 
+def test_a_disk_that_is_full_at_the_start_is_no_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends with 1, and its supervisor starts it again."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "touch", fail)
+    with pytest.raises(TransportError, match=r"dead_letters: cannot write .*a\.jsonl.*No space left"):
+        open_sink(str(tmp_path / "a.jsonl"), key="dead_letters")
+
+
 def test_a_full_disk_is_an_error_of_the_transport(tmp_path: Path) -> None:
-    """With the file's name; and close still closes."""
+    """With the file's name, each time: the line is still to be written; and close still closes."""
     sink = open_sink("/dev/full") if Path("/dev/full").exists() else None
     if sink is None:
         pytest.skip("no /dev/full on this system")
     sink.write([b"x"])
-    with pytest.raises(TransportError, match="/dev/full: cannot be written"):
-        sink.flush()
+    for put_out in (sink.flush, sink.close):
+        with pytest.raises(TransportError, match="/dev/full: cannot be written") as caught:
+            put_out()
+        assert caught.value.retriable
     sink.close()
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_a_disk_that_is_full_for_a_while(tmp_path: Path, name: str) -> None:
+    """What was accepted is written later, each byte once, also behind a line of which a part was written."""
+    lines = [b"%d" % number * 50 for number in range(1000, 1100)]
+    sink = open_sink(str(tmp_path / name))
+    with full_at(100):
+        sink.write(lines[:60])
+        with pytest.raises(TransportError, match=name):
+            sink.flush()
+        sink.write(lines[60:80])
+        with pytest.raises(TransportError, match=name):
+            sink.flush()
+    sink.flush()
+    sink.write(lines[80:])
+    sink.close()
+    data = (tmp_path / name).read_bytes()
+    assert lines == (gzip.decompress(data) if name.endswith(".gz") else data).splitlines()
 
 
 def test_standard_output_is_not_closed(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -13,7 +13,7 @@ from stream_rec.core.index.kernel.state import (
     ITEM_BITS,
     N_TOP,
     POPULAR,
-    POPULAR_STEPS,
+    POPULAR_SLOTS,
     TERM_BEGIN,
     TERM_CAP,
     TERM_END,
@@ -154,7 +154,7 @@ def _prefetch_row(state: State, policy: Policy, of: int) -> None:
     item = policy.holder[of]
     if item >= 0:
         prefetch(state.item, item)
-        prefetch(state.counts, item * POPULAR_STEPS)
+        prefetch(state.counts, item * POPULAR_SLOTS)
 
 
 @inner

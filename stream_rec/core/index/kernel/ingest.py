@@ -36,7 +36,7 @@ from stream_rec.core.index.kernel.state import (
     N_SESSIONS,
     NEVER,
     NEW_FRAME,
-    POPULAR_STEPS,
+    POPULAR_SLOTS,
     REJOIN,
     SESSION_COST,
     SHIFT,
@@ -116,9 +116,10 @@ def _apply_one(state: State, batch: EventArrays, i: int) -> int:
         state.seen[id_place]["low"] = batch.id_key[i, 1]
         state.seen[id_place]["time"] = time
         state.seen[id_place]["owner"] = state.session[slot]["hash"]
-    if time > watermark:
-        counters[WATERMARK] = time
-        popular.move_to(state, time)
+    reach = batch.reach[i]
+    if reach > watermark:
+        counters[WATERMARK] = reach
+        popular.move_to(state, reach)
     if state.session[slot]["events"] == 0:
         _begin(state, slot, time)
     batch.novel[i] = grow(state, slot, item, time, batch.type[i])
@@ -163,7 +164,7 @@ def _prefetch_ahead(state: State, batch: EventArrays, i: int) -> None:
         at = state.session[slot]["at"]
         for j in range(at, at + min(state.session[slot]["events"], _MOST_AHEAD)):
             prefetch(state.item, item_of(state, j))
-        prefetch(state.counts, batch.item[i + _AHEAD_ITEMS] * POPULAR_STEPS)
+        prefetch(state.counts, batch.item[i + _AHEAD_ITEMS] * POPULAR_SLOTS)
     if i + _AHEAD_LISTS < n:
         slot = batch.session[i + _AHEAD_LISTS]
         at = state.session[slot]["at"]

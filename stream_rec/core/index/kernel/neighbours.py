@@ -308,7 +308,7 @@ def _adjust(state: State, scratch: Scratch, p: Parameters, n: int, distinct: int
     if age > 0.0:
         now = state.counters[WATERMARK]
         for c in range(n):
-            scratch.similarity[c] *= _exp(-float(now - state.session[scratch.candidate[c]]["last"]) / age)
+            scratch.similarity[c] *= _exp(-float(max(now - state.session[scratch.candidate[c]]["last"], 0)) / age)
 
 
 @inner

@@ -12,6 +12,7 @@ from stream_rec.core.index.kernel.state import (
     DECAY,
     N_DIRTY,
     N_TOP,
+    POPULAR_SLOTS,
     POPULAR_STEP,
     POPULAR_STEPS,
     STEP_NOW,
@@ -33,8 +34,8 @@ def _expire_counts(state: State, item: int) -> None:
     behind = now - state.item[item]["step"]
     if behind <= 0:
         return
-    for j in range(min(behind, POPULAR_STEPS)):
-        state.counts[item * POPULAR_STEPS + (now - j) % POPULAR_STEPS] = 0
+    for j in range(min(behind, POPULAR_SLOTS)):
+        state.counts[item * POPULAR_SLOTS + (now + 1 - j) % POPULAR_SLOTS] = 0
     state.item[item]["step"] = now
 
 
@@ -46,7 +47,7 @@ def count(state: State, item: int, time: int, change: int) -> None:
     if step <= now - POPULAR_STEPS:
         return
     _expire_counts(state, item)
-    place = item * POPULAR_STEPS + step % POPULAR_STEPS
+    place = item * POPULAR_SLOTS + step % POPULAR_SLOTS
     state.counts[place] = np.uint32(np.int64(state.counts[place]) + change)
     if state.item[item]["dirty"] == 0:  # planted bug: popularity-not-repaired
         state.item[item]["dirty"] = 1
@@ -56,12 +57,12 @@ def count(state: State, item: int, time: int, change: int) -> None:
 
 @inner
 def popularity(state: State, item: int) -> float:
-    """Return the decayed count of *item*, summed from the newest step to the oldest."""
+    """Return the decayed count of *item*, summed from the newest step to the oldest. A step ahead is as the present."""
     now = state.counters[STEP_NOW]
     behind = now - state.item[item]["step"]
     total = 0.0
-    for age in range(max(behind, 0), POPULAR_STEPS):
-        total += state.counts[item * POPULAR_STEPS + (now - age) % POPULAR_STEPS] * DECAY[age]
+    for age in range(max(behind, 0) - 1, POPULAR_STEPS):
+        total += state.counts[item * POPULAR_SLOTS + (now - age) % POPULAR_SLOTS] * DECAY[max(age, 0)]
     return total
 
 

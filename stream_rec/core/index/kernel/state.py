@@ -29,13 +29,14 @@ N_BLOCK_SIZES = 64
 # Popularity counts events in steps of half a half-life, over the newest POPULAR_STEPS of them: older events weigh less
 # than 2**-8 of a present one and do not count.
 POPULAR_STEPS = 16
+POPULAR_SLOTS = POPULAR_STEPS + 1  # ... and the step after the present one: events may be ahead of the watermark
 # 2**(-a/2) for an age of a steps: powers of two, exactly, times sqrt(1/2) for the odd ones.
 DECAY = np.array([(0.7071067811865476 if a % 2 else 1.0) * 0.5 ** (a // 2) for a in range(POPULAR_STEPS)])
 TOP_SIZE = 512  # items kept in order of popularity, which a fallback reads without a scan
 
 # Fields of State.counters.
 (
-    WATERMARK,  # largest accepted timestamp, NEVER before the first event
+    WATERMARK,  # largest `reach` of an accepted event, NEVER before the first event
     N_SESSIONS,
     N_EVENTS,  # retained
     N_BYTES,  # memory of the retained sessions, by the costs in `limits`
@@ -172,7 +173,7 @@ class State(NamedTuple):
     event_time: I64  # [E] ms; the first word of a free block is the place of the next free one
     event_type: U8  # [E]
     item: Structs  # [I] ITEM
-    counts: U32  # [I * POPULAR_STEPS] events of an item in retained sessions, at step modulo POPULAR_STEPS
+    counts: U32  # [I * POPULAR_SLOTS] events of an item in retained sessions, at step modulo POPULAR_SLOTS
     postings: U64  # [P]
     front: Structs  # OLDEST: the oldest sessions, oldest first
     queued: Structs  # QUEUED: sessions that the store must queue
@@ -189,6 +190,7 @@ class EventArrays(NamedTuple):
     session: I32
     item: I32
     time: I64  # ms
+    reach: I64  # ms, min(event time, log time): how far it may move the watermark
     type: U8
     id_key: U64  # [n, 2] XXH3-128 of event_id, (0, 0) for an event without one; [0, 2] if no event has one
     outcome: U8  # starts as APPLIED, or as UNKNOWN_TYPE, which stays; kernels write LATE or DUPLICATE

@@ -167,15 +167,21 @@ class ConfluentBroker:
         """How many bytes *topic* accepts at a time. Raises TransportError if there is no such topic."""
         return self._record_limits.of(topic)
 
-    def _max_message_bytes(self, topic: str) -> int:
+    def topic_settings(self, topic: str) -> Mapping[str, str] | None:
+        """One request; the right to describe a topic's configuration is one of its own."""
         answer_s = self._timeouts.answer_s
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         answer = self._admin.describe_configs([resource], request_timeout=answer_s)[resource]
         try:
-            return int(self._answer(answer, f"the topic {topic!r}", answer_s)["max.message.bytes"].value)
+            described = self._answer(answer, f"the topic {topic!r}", answer_s)
         except SettingsError:
-            # A user who may write need not be allowed to see this; the broker still refuses what is too large.
-            return 1 << 20
+            return None
+        return {name: str(entry.value) for name, entry in described.items()}
+
+    def _max_message_bytes(self, topic: str) -> int:
+        settings = self.topic_settings(topic)
+        # A user who may write need not be allowed to see this; the broker still refuses what is too large.
+        return 1 << 20 if settings is None else int(settings["max.message.bytes"])
 
     def reader(self) -> ConfluentReader:
         """A consumer that joins no group, though the client demands the name of one."""

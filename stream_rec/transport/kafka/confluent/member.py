@@ -69,6 +69,7 @@ class ConfluentMember(KafkaMember):
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
             "allow.auto.create.topics": False,
+            "topic.metadata.refresh.interval.ms": milliseconds(timeouts.metadata_age_s),
             **({} if instance is None else {"group.instance.id": instance}),
         }
 

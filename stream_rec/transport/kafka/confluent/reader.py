@@ -118,6 +118,11 @@ class ConfluentReader:
         """
         return frozenset(each for each in self._offsets if each in self._drained or self._is_at_end(each))
 
+    @property
+    def positions(self) -> PartitionOffsets:
+        """As of the last poll: the client reports an end with its offset, behind all that is never returned."""
+        return dict(self._offsets)
+
     def close(self) -> None:
         """Close the consumer. May be called twice."""
         if not self._is_closed:
@@ -138,7 +143,10 @@ class ConfluentReader:
         for partition, batch in records.items():
             self._offsets[partition] = batch.raw[-1].offset() + 1
         self._drained.difference_update(records)
-        self._drained.update(partition for partition, offset in ends if offset >= self._offsets[partition])
+        for partition, offset in ends:
+            if offset >= self._offsets[partition]:
+                self._drained.add(partition)
+                self._offsets[partition] = offset
         if self._failure is not None and not records:
             failure, self._failure = self._failure, None
             raise failure
@@ -221,4 +229,9 @@ def _record(message: Message) -> Record:
     )
 
 
-_ADAPTER: Final = RecordAdapter(Message.value, Message.offset, _record)
+def _log_time(message: Message) -> int:
+    time_ms: int = message.timestamp()[1]
+    return time_ms
+
+
+_ADAPTER: Final = RecordAdapter(Message.value, Message.offset, _log_time, _record)

@@ -198,6 +198,7 @@ class ConfluentWriter(KafkaWriter):
         settings = _DEFAULTS | {
             "message.timeout.ms": milliseconds(self._timeouts.answer_s),
             "retry.backoff.ms": milliseconds(self._timeouts.transaction_retry_s),
+            "topic.metadata.refresh.interval.ms": milliseconds(self._timeouts.metadata_age_s),
             **_FIXED,
             "on_delivery": self._on_delivery,
             "delivery.report.only.error": not self._reports_each,

@@ -6,7 +6,7 @@ thread may use.
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -50,7 +50,10 @@ def _own_defaults(timeouts: TransportTimeouts) -> dict[Role, dict[str, object]]:
             "allow_auto_create_topics": False, "metrics_enabled": False,
             "metadata_max_age_ms": milliseconds(timeouts.metadata_age_s),
         },
-        "producer": common | {"enable_idempotence": True, "allow_auto_create_topics": False, "metrics_enabled": False},
+        "producer": common | {
+            "enable_idempotence": True, "allow_auto_create_topics": False, "metrics_enabled": False,
+            "metadata_max_age_ms": milliseconds(timeouts.metadata_age_s),
+        },
         "admin": common | {"request_timeout_ms": milliseconds(timeouts.answer_s)},
     }  # fmt: skip
 
@@ -132,17 +135,23 @@ class PythonBroker:
         """How many bytes *topic* accepts at a time. Raises TransportError if there is no such topic."""
         return self._record_limits.of(topic)
 
-    def _max_message_bytes(self, topic: str) -> int:
-        key = "max.message.bytes"
+    def topic_settings(self, topic: str) -> Mapping[str, str] | None:
+        """One request; the right to describe a topic's configuration is one of its own."""
         with self.errors.during(f"the topic {topic!r}"):
             try:
                 described = self._admin.describe_configs(
-                    [ConfigResource(ConfigResourceType.TOPIC, topic, [key])], config_filter="all"
+                    [ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all"
                 )
             except theirs.AuthorizationError:
-                # A user who may write need not be allowed to see this; the broker still refuses what is too large.
-                return int(self._settings["producer"].get("max_request_size", 1 << 20))
-        return int(described["topic"][topic][key]["value"])
+                return None
+        return {name: str(entry["value"]) for name, entry in described["topic"][topic].items()}
+
+    def _max_message_bytes(self, topic: str) -> int:
+        settings = self.topic_settings(topic)
+        if settings is None:
+            # A user who may write need not be allowed to see this; the broker still refuses what is too large.
+            return int(self._settings["producer"].get("max_request_size", 1 << 20))
+        return int(settings["max.message.bytes"])
 
     def reader(self) -> PythonReader:
         """A consumer without a group."""

@@ -46,6 +46,7 @@ class PythonReader:
         """The ends of the committed records, where they were asked for."""
         self._paused: frozenset[Partition] = frozenset()
         self._ask_at = 0.0
+        self._pass_at = 0.0
 
     @staticmethod
     def defaults(timeouts: TransportTimeouts) -> dict[str, object]:
@@ -94,12 +95,19 @@ class PythonReader:
             self._offsets[partition] = batch.raw[-1].offset + 1
         if not records:
             self._check_idle()
+        elif time.monotonic() >= self._pass_at:
+            self._pass_unseen()  # where one partition is never idle, the others are not to look as if they lagged
         return records
 
     @property
     def drained(self) -> Collection[Partition]:
         """By the high watermark of the last answer, or by the end of the committed records where that was asked for."""
         return frozenset(partition for partition in self._theirs if self._is_drained(partition))
+
+    @property
+    def positions(self) -> PartitionOffsets:
+        """As of the last poll, or a moment before."""
+        return dict(self._offsets)
 
     def close(self) -> None:
         """Close the consumer. May be called twice."""
@@ -111,19 +119,24 @@ class PythonReader:
         return offset >= self._ends.get(partition, 1 << 63) or (watermark is not None and offset >= watermark)
 
     def _check_idle(self) -> None:
-        """No record came: go past what is not returned (markers, aborted records), and ask where the ends are."""
+        """No record came: go past what is not returned, and ask where the ends are."""
         times = self._timeouts
-        stalled = [each for each in self._theirs if each not in self._paused and not self._is_drained(each)]
-        with self._errors.during("reading"):
-            for partition in stalled:
-                offset = self._consumer.position(self._theirs[partition], timeout_ms=0)
-                self._offsets[partition] = self._offsets[partition] if offset is None else offset
-        stalled = [each for each in stalled if not self._is_drained(each)]
+        stalled = [each for each in self._pass_unseen() if not self._is_drained(each)]
         now = time.monotonic()
         if now >= self._ask_at + (times.stalled_check_s if stalled else times.idle_check_s):
             bounds = self._bounds(self._theirs, times.bounds_s)
             self._ends = {partition: end for partition, (_, end) in bounds.items()}
             self._ask_at = time.monotonic()
+
+    def _pass_unseen(self) -> list[Partition]:
+        """Go past markers and aborted records, to where the client is; return the partitions that had not ended."""
+        self._pass_at = time.monotonic() + self._timeouts.stalled_check_s
+        stalled = [each for each in self._theirs if each not in self._paused and not self._is_drained(each)]
+        with self._errors.during("reading"):
+            for partition in stalled:
+                offset = self._consumer.position(self._theirs[partition], timeout_ms=0)
+                self._offsets[partition] = self._offsets[partition] if offset is None else offset
+        return stalled
 
     def _out_of_range(self, error: BaseException) -> LogChangedError:
         """Of several partitions, the first: the next `poll` raises the error of the others."""
@@ -147,4 +160,4 @@ def _record(theirs_: Untyped) -> Record:
     )
 
 
-_ADAPTER: Final = RecordAdapter(attrgetter("value"), attrgetter("offset"), _record)
+_ADAPTER: Final = RecordAdapter(attrgetter("value"), attrgetter("offset"), attrgetter("timestamp"), _record)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from stream_rec.core.events import Answer
-from stream_rec.errors import AssignmentLostError, FencedError, TransportError
+from stream_rec.errors import AssignmentLostError, FencedError, TransportError, UnwrittenError
 from stream_rec.service.batches import Batch, BatchResult, Membership, ProcessedBatch, ReadBatch, RejectedRecord
 from stream_rec.service.committing.checkpoint import Backoff, Checkpoint
 from stream_rec.service.committing.destinations import HEADERS, OutputDestinations
+from stream_rec.service.problems import Problems
 from stream_rec.transport.broker import Member, Partition
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.transport.memory.log import MemorySink
@@ -176,7 +177,7 @@ class TestAtLeastOnce:
         checkpoint.commit([result(member, 2, (rejected(),))])
         assert (2, 1) == (len(answers.values), len(dead.values))
         with pytest.raises(TransportError):
-            checkpoint.commit([result(member, 3)])
+            checkpoint.commit([result(member, 3)], lambda: True)
         assert {CLICKS: 3} == member.committed([CLICKS])
 
 
@@ -235,3 +236,43 @@ class TestDeadLetters:
         broker.max_record_bytes = 20
         with pytest.raises(TransportError, match="--n"):
             Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True).commit([result(member)])
+
+
+class TestFiles:
+    """Files of answers and dead letters, on a disk that is full for a while."""
+
+    @pytest.mark.parametrize("full", ["answers", "dead letters"])
+    def test_a_full_disk_is_waited_for(self, full: str) -> None:
+        """Each line is written once, dead letters first, and offsets are committed after that."""
+        _, member = broker_and_member(Steps())
+        answers = MemorySink(fail_at=0 if full == "answers" else None)
+        dead = MemorySink(fail_at=0 if full == "dead letters" else None)
+        problems = Problems()
+        seen: list[object] = []
+
+        def pause(_: float) -> None:
+            kinds = [each.kind for each in problems.now]
+            seen.append((kinds, len(answers.values), member.committed([CLICKS])))
+
+        checkpoint = Checkpoint(
+            OutputDestinations(answers_file=answers, dead_letters_file=dead),
+            member,
+            None,
+            exactly_once=False,
+            backoff=Backoff(pause=pause),
+            problems=problems,
+        )
+        checkpoint.commit([result(member, 2, (rejected(),))])
+        assert [(["files"], 0, {})] == seen
+        assert (2, 1) == (len(answers.values), len(dead.values))
+        assert {CLICKS: 3} == member.committed([CLICKS])
+        assert [] == problems.now
+
+    def test_a_stop_does_not_wait_for_the_disk(self) -> None:
+        """What is not written is not committed: the next start answers it."""
+        _, member = broker_and_member(Steps())
+        destinations = OutputDestinations(answers_file=MemorySink(fail_at=0))
+        checkpoint = Checkpoint(destinations, member, None, exactly_once=False, backoff=AT_ONCE)
+        with pytest.raises(UnwrittenError):
+            checkpoint.commit([result(member)], lambda: True)
+        assert {} == member.committed([CLICKS])

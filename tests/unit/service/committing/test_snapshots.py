@@ -9,7 +9,9 @@ import pytest
 from clicks import CLICKS, answers, broker_with, clicks, run_until, threaded
 from crash import Crash, make_processor, parts
 
+from stream_rec.errors import SnapshotError
 from stream_rec.service.committing.snapshots import Snapshots
+from stream_rec.service.problems import Problems
 from stream_rec.service.running.consumer_loop import ConsumerLoop
 from stream_rec.service.running.kafka_service import KafkaService
 from stream_rec.snapshot import read, snapshots_in
@@ -222,3 +224,38 @@ class TestSnapshots:
         assert 6 == len(answers(broker))
         assert "No space left on device" in caplog.text
         assert [] == snapshots_in(tmp_path)
+
+
+class TestFolder:
+    """A folder that cannot be written or read for a while ends nothing."""
+
+    def test_a_folder_that_is_claimed_later(self, tmp_path: Path) -> None:
+        """No snapshot is written until then; it is said, and passes by itself."""
+        refusals = [SnapshotError("read-only")] * 2
+        problems, seen = Problems(), []
+
+        def claim() -> None:
+            seen.append([each.message for each in problems.now])
+            if refusals:
+                raise refusals.pop()
+
+        keeper = TestSnapshots.snapshots(tmp_path, claim=claim, problems=problems, beside=False)
+        broker = broker_with(clicks(40))
+        loop = ConsumerLoop(parts(broker, keeper), lambda: False)
+        for _ in range(5):
+            loop.step(0.0)
+        assert [[], ["read-only"], ["read-only"]] == seen[:3]
+        assert [] == problems.now
+        assert 2 == keeper.failed.count
+        assert snapshots_in(tmp_path)
+
+    def test_a_folder_that_cannot_be_listed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The service recovers from the log alone, and says so."""
+
+        def fail(*_: object) -> None:
+            raise SnapshotError("cannot be listed")
+
+        monkeypatch.setattr("stream_rec.service.committing.snapshots.newest_valid", fail)
+        problems = Problems()
+        assert TestSnapshots.snapshots(tmp_path, problems=problems).find({CLICKS: 5}) is None
+        assert ["cannot be listed; recovering without one"] == [each.message for each in problems.now]

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Sequence
 
 from stream_rec.core.events import Event
-from stream_rec.service.batches import NOT_A_MEMBER, Decoded
+from stream_rec.service.batches import NOT_A_MEMBER
 from stream_rec.service.consuming.batch_reader import AHEAD, BatchReader
+from stream_rec.service.consuming.record_decoder import DecodedRecords
 from stream_rec.transport.broker import Partition, PartitionOffsets
 from stream_rec.transport.records import Record
 
@@ -41,12 +42,16 @@ class Bursts:
     def drained(self) -> Collection[Partition]:
         return {partition for partition, at in self.at.items() if at == N}
 
+    @property
+    def positions(self) -> PartitionOffsets:
+        return dict(self.at)
+
     def close(self) -> None:
         pass
 
 
-def decode(records: Sequence[Record]) -> list[Decoded]:
-    return [Event("s", "i", record.offset) for record in records]
+def decode(records: Sequence[Record]) -> DecodedRecords:
+    return DecodedRecords([Event("s", "i", record.offset) for record in records])
 
 
 def test_a_partition_that_is_waited_for_is_not_held() -> None:

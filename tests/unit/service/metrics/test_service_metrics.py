@@ -13,7 +13,7 @@ from stream_rec.service.batches import NOT_A_MEMBER, Batch, BatchResult, Process
 from stream_rec.service.metrics.histogram import SECONDS, SIZES, Histogram, Percentiles
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.transport.broker import Partition
-from stream_rec.transport.records import Record
+from stream_rec.transport.records import Record, Records
 from stream_rec.web.meter import HttpMeter
 
 CLICKS = Partition("clicks", 0)
@@ -86,7 +86,8 @@ class TestHistogram:
 def result(n: int, *, owned: list[bool] | None = None, times: list[int | None] | None = None) -> BatchResult:
     timestamps = times or [None] * n
     records = [Record(b"", "clicks", 0, at, timestamp_ms=timestamps[at]) for at in range(n)]
-    batch = Batch(records, [Event("s", "i", at) for at in range(n)], None if owned is None else np.array(owned))
+    events, is_owned = [Event("s", "i", at) for at in range(n)], None if owned is None else np.array(owned)
+    batch = Batch(records, events, is_owned, log_times=Records.of(records).log_times)
     commit_offsets = {} if owned == [False] * n else {CLICKS: n}
     read = ReadBatch(batch, commit_offsets, {CLICKS: n}, read_at=1.0)
     return BatchResult(read, ProcessedBatch([Answer("s", None, [], None, {}, "m")] * n, []), 1.25, 3.25)

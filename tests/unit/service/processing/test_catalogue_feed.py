@@ -16,7 +16,7 @@ from stream_rec.core.catalogue import Catalogue, CatalogueItem
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Event
 from stream_rec.core.model import Rules
-from stream_rec.errors import SettingsError, TransportError
+from stream_rec.errors import MissingTopicError, SettingsError, TransportError
 from stream_rec.service.assembly.batch_job import build_batch_job
 from stream_rec.service.assembly.engine import build_engine
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
@@ -279,9 +279,9 @@ class TestTopics:
         """And does not keep the service from starting."""
         assert 0 == len(CatalogueTopic(lambda: MemoryBroker({"items": 2}), "items").load())
 
-    def test_a_topic_that_is_not_there_is_a_wrong_setting(self) -> None:
-        """By the setting's name."""
-        with pytest.raises(SettingsError, match="catalogue: there is no topic 'items'"):
+    def test_a_topic_that_is_not_there_may_be_made_yet(self) -> None:
+        """The error names the setting and the topic, and is one to wait for."""
+        with pytest.raises(MissingTopicError, match="catalogue: there is no topic 'items'"):
             CatalogueTopic(lambda: MemoryBroker({}), "items").load()
 
     def test_after_a_failure_it_is_read_anew(self) -> None:

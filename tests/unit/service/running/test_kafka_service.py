@@ -1,24 +1,28 @@
 """The service on a broker: what it waits for, what it recovers from, how it begins and ends."""
 
+import errno
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from clicks import CLICKS, answers, broker_with, clicks, run_until, threaded, until_answered
-from crash import parts
+from crash import AT_ONCE, Bomb, parts
 
-from stream_rec.errors import FencedError, SettingsError, TransportError
-from stream_rec.service.reporting.status import StatsTaker, read_status
+from stream_rec import private_files
+from stream_rec.errors import FencedError, MissingTopicError, SettingsError, TransportError
+from stream_rec.service.reporting.status import StatsTaker, Status, read_status
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.consumer_loop import ConsumerLoop
 from stream_rec.service.running.kafka_service import KafkaService
 from stream_rec.service.running.reporter import Reporter
 from stream_rec.service.state import ServiceState
 from stream_rec.service.timeouts import Timeouts
-from stream_rec.transport.broker import Partition, Writer
+from stream_rec.transport.broker import Partition, ProducerRecord, TopicSpec, Writer
 from stream_rec.transport.memory.broker import MemoryBroker
 
 
@@ -101,6 +105,27 @@ class TestRunning:
         assert 1 == caplog.text.count("the status file is written again")
         assert service.was_in_order
         assert "stopping" == read_status(folder / "status.json").state
+
+    def test_a_status_file_on_a_full_disk_prevents_no_start(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """It is written as soon as it can be."""
+        broker = broker_with(clicks(3))
+        service = KafkaService(lambda _: threaded(broker))
+        reporter = Reporter(tmp_path / "status.json", StatsTaker(), None, clock=map(float, count()).__next__)
+        create, n_failed = private_files.created, [0]
+
+        def created(path: Path) -> BinaryIO:
+            if n_failed[0] < 3:
+                n_failed[0] += 1
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return create(path)
+
+        monkeypatch.setattr(private_files, "created", created)
+        with caplog.at_level(logging.INFO):
+            run_until(service, lambda: service.counters.n_read == 3 and n_failed[0] == 3, reporter)
+        assert 1 == caplog.text.count("No space left on device")
+        assert "stopping" == read_status(tmp_path / "status.json").state
 
     def test_a_status_file_that_can_never_be_written_is_a_wrong_setting(self, tmp_path: Path) -> None:
         """The start fails, and names the setting."""
@@ -244,6 +269,65 @@ class TestRunning:
         assert 21 == len(answers(broker))
         assert {"clicks-0": 19, "clicks-1": 0} == answers(broker)[-1].offsets
 
+    def test_lag_returns_to_zero_behind_aborted_records(self) -> None:
+        """What readers of committed records never see is not waited for; what they will see is."""
+        broker = broker_with(clicks(5))
+        loop = ConsumerLoop(parts(broker, timeouts=replace(AT_ONCE, positions_every_s=0.0)), lambda: False)
+        until_answered(loop, broker, 5)
+        writer = broker.writer("a producer")
+        writer.begin()
+        writer.send([ProducerRecord("clicks", value, b"k") for value in clicks(20, start=5)])
+        writer.abort()
+        loop.step(0.0)
+        loop.measure_lag()
+        assert {CLICKS: 0} == loop.lag
+        broker.produce("clicks", clicks(1, start=25)[0], b"k")
+        loop.measure_lag()
+        assert {CLICKS: 1} == loop.lag
+
+    @pytest.mark.parametrize(("patience_s", "is_ready"), [(60.0, True), (-1.0, False)])
+    def test_partitions_that_the_group_has_not_assigned_are_lag(self, patience_s: float, is_ready: bool) -> None:
+        """Their records count from the first one on; where the group takes too long, the service is not ready."""
+        broker = broker_with(clicks(5))
+        times = replace(AT_ONCE, added_partitions_s=patience_s, bounds_every_s=0.0, follow_every_s=0.01)
+        service = KafkaService(lambda _: threaded(broker, timeouts=times), timeouts=times)
+        added = Partition("clicks", 1)
+        found: list[Status] = []
+
+        def done() -> bool:
+            status = Reporter(None, StatsTaker(), None).status(service)
+            if service.counters.n_answers == 5 and added not in broker.logs:
+                broker.logs[added] = []
+                broker.produce("clicks", clicks(1, "new")[0], b"k", partition=1)
+            if "clicks-1" in status.lag and status.problems and not found:
+                found.append(status)
+                broker.rebalance("stream-rec")
+            return {CLICKS: 5, added: 1} == broker.groups["stream-rec"].committed and not service.problems.now
+
+        run_until(service, done)
+        (status,) = found
+        assert (ServiceState.READY, is_ready) == (status.state, status.is_ready)
+        assert 1 == status.lag["clicks-1"]
+        assert ["partitions"] == [each.kind for each in status.problems]
+        assert "clicks-1 added" in status.problems[0].message
+
+    def test_an_added_partition_is_answered_wholly(self) -> None:
+        """With `begin = latest` too, which is about what was there before the group."""
+        broker = broker_with(clicks(20))
+        service = KafkaService(lambda _: threaded(broker, begin="latest"))
+        added = Partition("clicks", 1)
+
+        def done() -> bool:
+            if broker.groups["stream-rec"].committed and added not in broker.logs:
+                broker.logs[added] = []
+                for value in clicks(3, "new"):
+                    broker.produce("clicks", value, b"k", partition=1)
+                broker.rebalance("stream-rec")
+            return {CLICKS: 20, added: 3} == broker.groups["stream-rec"].committed
+
+        run_until(service, done)
+        assert [0, 1, 2] == [answer.offsets["clicks-1"] for answer in answers(broker)]
+
     def test_records_that_retention_removes_are_skipped(self, caplog: pytest.LogCaptureFixture) -> None:
         """Without a recovery. What was fetched before is answered; what is gone is logged and counted."""
         broker = broker_with(clicks(30))
@@ -284,6 +368,34 @@ class TestRunning:
         assert "; recovering" in caplog.text
         assert "was made again. Going on from 0" in caplog.text
         assert ["new"] == service.loop.processor.engine.session_ids() if service.loop else []
+
+    def test_a_topic_that_is_missing_for_a_moment_is_waited_for(self, caplog: pytest.LogCaptureFixture) -> None:
+        """At the start and later: it is a problem meanwhile, and the service goes on with the topic that comes."""
+        broker = MemoryBroker({"recs": 1, "dead": 1}, before=Bomb())
+        service = KafkaService(lambda _: threaded(broker), timeouts=Timeouts(retry_first_wait_s=0.0))
+        reports = Reporter(None, StatsTaker(), None)
+        missing: list[Status] = []
+
+        def on_tick(_: KafkaService) -> None:
+            status = reports.status(service)
+            if status.problems and len(missing) < 2:
+                missing.append(status)
+                broker.create_topics([TopicSpec("clicks")])
+                for value in clicks(5, f"run{len(missing)}-{{}}"):
+                    broker.produce("clicks", value, b"k")
+            elif len(missing) == 1 and broker.groups["stream-rec"].committed == {CLICKS: 5} and service.is_ready:
+                del broker.logs[CLICKS]
+                broker.groups["stream-rec"].committed.clear()
+
+        def done() -> bool:
+            return len(answers(broker)) == 10 and not service.problems.now
+
+        with caplog.at_level(logging.INFO):
+            run_until(service, done, on_tick)
+        assert [(ServiceState.WAITING, ["topic"])] * 2 == [
+            (status.state, [each.kind for each in status.problems]) for status in missing
+        ]
+        assert 2 == caplog.text.count("topic: resolved")
 
     def test_a_failure_of_a_thread_ends_the_service(self) -> None:
         """A bug must not leave a service that only looks alive."""
@@ -351,9 +463,9 @@ class TestBeginning:
         assert "was made again. Going on from 0" in caplog.text
         assert {CLICKS: 0} == loop.batch_reader.offsets
 
-    def test_a_missing_topic_is_reported_with_what_to_do(self) -> None:
-        """And not waited for."""
+    def test_a_missing_topic_is_reported_with_what_to_do(self, caplog: pytest.LogCaptureFixture) -> None:
+        """And is one to wait for: no transaction is taken for the cause."""
         broker = MemoryBroker({"recs": 1})
-        with pytest.raises(TransportError, match="--create-topics") as caught:
+        with pytest.raises(MissingTopicError, match="--create-topics"):
             ConsumerLoop(parts(broker), lambda: False)
-        assert not caught.value.retriable
+        assert "transaction" not in caplog.text

@@ -61,7 +61,7 @@ def read(start: int, n: int) -> ReadBatch:
         for at in range(start, start + n)
     ]
     records = [Record(value, "clicks", 0, start + at) for at, value in enumerate(values)]
-    return ReadBatch(Batch(records, RecordDecoder(EventDecoder())(records)), {}, {}, Membership(1, None))
+    return ReadBatch(RecordDecoder(EventDecoder())(records).batch(records), {}, {}, Membership(1, None))
 
 
 @contextmanager
@@ -97,13 +97,13 @@ def test_a_request_does_not_wait_for_a_large_batch() -> None:
     done: list[Completed] = []
     apply, is_asked = processor.engine.apply_and_answer, threading.Event()
 
-    def and_ask(*given: Any) -> Any:
+    def and_ask(*given: Any, **named: Any) -> Any:
         if not is_asked.is_set():
             is_asked.set()
             request_queue.put(Query([Request(session_id="s0")]), "asked", done.extend)
-        return apply(*given)
+        return apply(*given, **named)
 
-    processor.engine.apply_and_answer = and_ask  # type: ignore[method-assign,assignment]
+    processor.engine.apply_and_answer = and_ask  # type: ignore[method-assign]
     with pipeline(processor, request_queue, checkpoint) as threads:
         threads.put(read(1, 1000))
         eventually(lambda: done, "answered")

@@ -1,5 +1,6 @@
 """A run that stays: files first, then HTTP; what is kept, and by which clock."""
 
+import errno
 import json
 import os
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disk import full_at
 from web import SECONDS, embedded, eventually
 
 from stream_rec.core.engine import Engine
@@ -58,7 +60,7 @@ def test_answers_and_dead_letters_are_written_too(tmp_path: Path) -> None:
     out, dead = tmp_path / "recs.jsonl", tmp_path / "dead.jsonl"
     with embedded(events=str(log), recommendations=str(out), dead_letters=str(dead)) as running:
         running.client.post("/v1/events", {"session_id": "me", "item_id": "i1"})
-        reply = running.client.post("/v1/events", {"session_id": "me", "item_id": "i1", "timestamp": 5})
+        reply = running.client.post("/v1/events", {"session_id": "me", "item_id": "i1", "timestamp": 1_600_000_000_000})
         assert ["late"] == [each["code"] for each in reply["refused"]]
     assert [f"s{n % 5}" for n in range(10)] + ["me"] == [
         json.loads(line)["session_id"] for line in out.read_text().splitlines()
@@ -207,9 +209,12 @@ def test_a_journal_that_was_cut_off(tmp_path: Path) -> None:
     path.write_bytes(b'{"a":1}\n{"b":2}\n{"c"')
     journal = Journal(path, "http")
     assert [b'{"a":1}', b'{"b":2}'] == [each.value for batch in journal.batches() for each in batch]
-    journal.write([b'{"d":4}'])
+    journal.write([Record(b'{"d":4}', "http", 0, 2), Record(b'{"e":5}', "http", 0, 3, timestamp_ms=7)])
     journal.close()
-    assert b'{"a":1}\n{"b":2}\n{"d":4}\n' == path.read_bytes()
+    assert b'{"a":1}\n{"b":2}\n{"d":4}\n{"e":5,"log_time":7}\n' == path.read_bytes()
+    again = Journal(path, "http")
+    assert [None, None, None, 7] == [each.timestamp_ms for batch in again.batches() for each in batch]
+    again.close()
 
 
 def test_a_journal_that_cannot_be(tmp_path: Path) -> None:
@@ -220,9 +225,115 @@ def test_a_journal_that_cannot_be(tmp_path: Path) -> None:
         _write_to(Path("/dev/full"))
 
 
+def as_record(value: bytes) -> Record:
+    return Record(value, "http", 0, 0)
+
+
 def _write_to(path: Path) -> None:
     with closing(Journal(path, "http")) as journal:
-        journal.write([b"x"])
+        journal.write([as_record(b"x")])
+
+
+def test_a_journal_on_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
+    """Nothing of a failed write stays, and it is written again as soon as there is room."""
+    path = tmp_path / "journal.jsonl"
+    with closing(Journal(path, "http")) as journal:
+        journal.write([as_record(b"first")])
+        with full_at(10):
+            for _ in range(2):
+                with pytest.raises(TransportError, match=r"cannot write the journal .*journal\.jsonl") as caught:
+                    journal.write([as_record(b"second"), as_record(b"third")])
+            assert caught.value.retriable
+            assert not journal.try_again()
+            assert b"first\n" == path.read_bytes()
+        assert journal.try_again()
+        journal.write([as_record(b"second")])
+        assert 2 == journal.n_lines
+    assert b"first\nsecond\n" == path.read_bytes()
+
+
+def test_a_journal_that_is_read_only_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It prevents no start: its whole lines are read, and it is written once it can be."""
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b"first\nsecond\nthi")
+    opened, is_read_only = Journal._open, [True]
+
+    def open_(journal: Journal) -> None:
+        if is_read_only:
+            raise OSError(errno.EROFS, "Read-only file system")
+        opened(journal)
+
+    monkeypatch.setattr(Journal, "_open", open_)
+    with closing(Journal(path, "http")) as journal:
+        assert "Read-only" in str(journal.trouble)
+        assert [b"first", b"second"] == [each.value for batch in journal.batches() for each in batch]
+        with pytest.raises(TransportError, match="Read-only"):
+            journal.write([as_record(b"third")])
+        is_read_only.clear()
+        journal.write([as_record(b"third")])
+        assert 3 == journal.n_lines
+    assert b"first\nsecond\nthird\n" == path.read_bytes()
+
+
+def test_a_journal_that_was_changed_while_it_could_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another process has written is not in the state: nothing is appended to it."""
+    path = tmp_path / "journal.jsonl"
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "_open", _read_only)
+        journal = Journal(path, "http")
+        assert [] == list(journal.batches())
+    path.write_bytes(b"of another\n")
+    with closing(journal), pytest.raises(TransportError, match="changed by another program"):
+        journal.write([as_record(b"x")])
+    assert b"of another\n" == path.read_bytes()
+
+
+def _read_only(_: Journal) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+def test_a_full_journal_refuses_events_and_answers_on(tmp_path: Path) -> None:
+    """503 with the reason, and nothing of the refused events in the state; it is said, and passes by itself."""
+    path = tmp_path / "journal"
+    with embedded(journal=str(path)) as running:
+        assert running.client.post("/v1/events", {"session_id": "a", "item_id": "i1"})["durable"]
+        with full_at(path.stat().st_size + 10):
+            for _ in range(2):
+                reply = running.client("POST", "/v1/events", {"session_id": "a", "item_id": "i2"})
+                assert (503, "not_written") == (reply.status, reply.json["error"]["code"])
+                assert "cannot write the journal" in reply.json["error"]["message"]
+                assert "1" == reply.headers["retry-after"]
+            assert 503 == running.client("DELETE", "/v1/sessions/a").status
+            assert 1 == len(running.client.get("/v1/sessions/a")["events"])
+            assert (200, "ready\nproblem: journal\n") == running.client("GET", "/readyz")[::3]
+            assert ["journal"] == [each.kind for each in running.served.status().problems]
+        eventually(lambda: not running.served.status().problems, "it is over")
+        running.client.post("/v1/events", {"session_id": "a", "item_id": "i3"})
+    assert 2 == len(path.read_bytes().splitlines())
+    with embedded(journal=str(path)) as running:
+        assert ["i1", "i3"] == [each["item_id"] for each in running.client.get("/v1/sessions/a")["events"]]
+
+
+def test_a_full_file_of_answers_is_waited_for(tmp_path: Path) -> None:
+    """Requests over HTTP are answered, events are refused, and then all answers are in the file, each once."""
+    out = tmp_path / "recs.jsonl"
+    log = log_of(tmp_path / "clicks.jsonl", 50, now() - 1000)
+    with embedded(events=str(log), recommendations=str(out)) as running:
+        eventually(lambda: len(out.read_bytes().splitlines()) == 50, "the answers to the file")
+        with full_at(out.stat().st_size + 10):
+            running.client.post("/v1/events", {"session_id": "a", "item_id": "i1"})
+            eventually(lambda: running.served.status().problems, "a problem")
+            assert ["files"] == [each.kind for each in running.served.status().problems]
+            reply = running.client("POST", "/v1/events", {"session_id": "a", "item_id": "i2"})
+            assert (503, "not_written") == (reply.status, reply.json["error"]["code"])
+            assert "recs.jsonl: cannot be written" in reply.json["error"]["message"]
+            assert 1 == len(running.client.get("/v1/sessions/a")["events"])
+        eventually(lambda: not running.served.status().problems, "it is over")
+        running.client.post("/v1/events", {"session_id": "b", "item_id": "i2"})
+    sessions = [json.loads(line)["session_id"] for line in out.read_bytes().splitlines()]
+    assert [*(f"s{n % 5}" for n in range(50)), "a", "b"] == sessions
 
 
 def test_the_clock() -> None:
