@@ -77,7 +77,7 @@ def litestar() -> Untyped:
 
 def fastapi() -> Untyped:
     """With bytes that are already encoded."""
-    from fastapi import FastAPI, Response
+    from fastapi import FastAPI, Response  # noqa: PLC0415
 
     app = FastAPI()
 

@@ -10,8 +10,8 @@
 #              is a tombstone.
 # Seen:        2026-11-30: by default, a null with a schema: {"schema":{...},"payload":null}, without one: a tombstone;
 #              schemas.enable=false, with a schema: null, as text
-# The product: takes no such record for an order to forget; it is a dead letter (missing_field, or wrong_type for
-#              null), which shows that something is wrong: stream_rec/core/events/decoder.py
+# The product: reads both as a record without a value, and the key in the forms that serializers give it:
+#              stream_rec/core/events/tombstones.py
 set -euo pipefail
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT

@@ -31,7 +31,8 @@ class EngineSnapshot:
     """By ordinal; None for one without a session."""
     item_names: Sequence[str | None]
     """By ordinal."""
-    type_names: Sequence[str]
+    type_names: Sequence[str | None]
+    """By ordinal; None for one that was given back."""
     users: Mapping[int, Users]
     """The users of a session, by ordinal."""
     spans: OpenSpans | None
@@ -44,7 +45,7 @@ class EngineSnapshot:
             "sessions": self.retained.sessions.size,
             "events": self.retained.item.size,
             "items": self.retained.items.size,
-            "types": len(self.type_names),
+            "types": sum(name is not None for name in self.type_names),
             "event_ids": self.retained.ids.size,
             "sessions_with_users": len(self.users),
             "open_visitors": 0 if self.spans is None else len(self.spans.users),
@@ -63,6 +64,8 @@ class EngineSnapshot:
         n_events = self.retained.n_events
         if len(self.type_names) > most_types:
             return "it has too many types"
+        if any(self.type_names[each] is None for each in np.unique(self.retained.type).tolist()):
+            return "a type has no name"
         if self.users and not self.users.keys() <= set(self.retained.sessions.tolist()):
             return "a user took part in no session"
         if n_events.size and n_events.max() > self.limits.max_session_events:

@@ -1,8 +1,9 @@
 """How long and how much the session store keeps."""
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from stream_rec.core.bounds import Duration, PositiveInt
 from stream_rec.errors import SettingsError
@@ -11,6 +12,10 @@ __all__ = ["DAY_MS", "HOUR_MS", "Limits", "validated"]
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+
+
+SessionLength = Annotated[int, Meta(ge=1, le=1 << 20)]
+"""Scratch memory is allocated for a longest session."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +44,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: PositiveInt | None = None
     """Most memory of the store and index, in bytes; the oldest sessions leave."""
 
-    max_session_events: PositiveInt = 1000
+    max_session_events: SessionLength = 1000
     """Most events of one session; its oldest are dropped."""
 
     dedupe_window_ms: Duration | None = None

@@ -27,6 +27,9 @@ class Applied(NamedTuple):
     outcomes: npt.NDArray[np.uint8]
     """[n] an index into OUTCOMES; 0 is applied."""
 
+    erased: Sequence[int] = ()
+    """How many sessions each order to forget has erased."""
+
     def __repr__(self) -> str:
         return f"Applied({self.n_applied:,} of {len(self.outcomes):,})"
 

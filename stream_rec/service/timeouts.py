@@ -125,6 +125,9 @@ class Timeouts:
     status_every_s: float = 1.0
     """How often the status file is written, and the engine's figures are taken."""
 
+    list_names_every_s: float = 60.0
+    """How often the names of the deny and allow lists are looked up among the items."""
+
     status_stale_after_s: float = 10.0
     """A status file that is older than this is of a service that hangs."""
 

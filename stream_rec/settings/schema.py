@@ -25,6 +25,7 @@ from stream_rec.settings.types import (
     DurationMs,
     EventField,
     Format,
+    HostName,
     HostPort,
     ModelCount,
     Name,
@@ -329,7 +330,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Items that are never recommended. They still count when sessions are compared."""
 
     deny_file: Path | None = None
-    """A file of more such items, one id per line (UTF-8)."""
+    """A file of more such items, one id per line (UTF-8), in quotes if needed; `# ` begins a remark."""
 
     allow: Annotated[
         tuple[Name, ...],
@@ -338,7 +339,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The only items that may be recommended. If none is given, here and in `allow_file`, all items may."""
 
     allow_file: Path | None = None
-    """A file of more such items, one id per line (UTF-8)."""
+    """A file of more such items, one id per line (UTF-8), in quotes if needed; `# ` begins a remark."""
 
     catalogue: CataloguePath | None = None
     """The source of item attributes: a `.csv`, `.tsv`, `.jsonl`, `.json` or `.parquet` file (also with `.gz`),
@@ -472,9 +473,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A file of more keys, one `NAME:SCOPES:KEY` per line, with the keys as they are."""
 
     insecure: bool = False
-    """Allow `http` to listen beyond this machine without keys, and accept requests for any host name. Pages of
-    other origins are still refused, except a page whose own host name points to this address: where people
-    browse, use keys."""
+    """Allow `http` to listen beyond this machine without keys, and accept requests for any host name if
+    `http_hosts` names none. Pages of other origins are still refused, except a page whose own host name points
+    to this address: where people browse, use keys."""
+
+    http_hosts: Annotated[
+        tuple[HostName, ...],
+        Meta(extra={"flag": "--http-host", "metavar": "NAME", "expected": "names such as recs.internal, without port"}),
+    ] = ()
+    """Names by which callers without keys may reach the HTTP API; `localhost` and addresses need no mention.
+    Allow `http` to listen beyond this machine without keys, and refuse requests for any other host name, so
+    that no web page gets in by pointing its own name to this address. All who reach the port may do everything:
+    for a private network, or a port that is published to one machine."""
 
     http_cors: Annotated[
         tuple[Origin, ...],

@@ -16,6 +16,7 @@ __all__ = [
     "DurationMs",
     "EventField",
     "Format",
+    "HostName",
     "HostPort",
     "ModelCount",
     "Name",
@@ -41,6 +42,7 @@ HostPort = Annotated[
         pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:/\s]*):[0-9]{1,5}$", extra={"metavar": "HOST:PORT", "expected": "HOST:PORT"}
     ),
 ]
+HostName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$")]
 RecordBytes = Annotated[int, Meta(ge=1, le=1 << 30, extra={"kind": Kind.SIZE})]
 # Below this, the empty tables alone would exceed the budget.
 BudgetBytes = Annotated[int, Meta(ge=16 << 20, extra={"kind": Kind.SIZE})]

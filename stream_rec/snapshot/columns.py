@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.bounds import FARTHEST_MS
 from stream_rec.core.engine_state import EngineSnapshot, names_of
 from stream_rec.core.index import field
 from stream_rec.core.index.retained import RetainedState
@@ -20,9 +21,9 @@ from stream_rec.core.session_store import Users, each_user
 from stream_rec.core.sessionizer import OpenSpans
 from stream_rec.snapshot.names import AT_ONCE, Packed, chunks_of, pack, unpack
 
-__all__ = ["DTYPES", "VERSION", "Facts", "columns_of", "facts_of", "state_of"]
+__all__ = ["DTYPES", "VERSION", "WIDTHS", "Facts", "columns_of", "facts_of", "state_of"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 Array = npt.NDArray[Any]
 Buffer = bytes | memoryview
 
@@ -50,6 +51,9 @@ DTYPES: Final[Mapping[str, str]] = {
     "spans": "<i8",
 }
 """The columns of a file, in their order, with their types: "bytes" for concatenated names."""
+
+WIDTHS: Final[Mapping[str, int]] = {"event_ids": 4, "spans": 3}
+"""The columns with two dimensions, and the second of them."""
 
 
 class FileColumn(NamedTuple):
@@ -93,7 +97,7 @@ def columns_of(state: EngineSnapshot, yield_cpu: Callable[[], None]) -> Iterator
     yield _numbers("event_types", retained.type)
     yield from _names("item_names", pack(names_of(state.item_names, retained.items, AT_ONCE), yield_cpu))
     yield _numbers("item_hashes", retained.item_hash)
-    yield from _names("type_names", pack(chunks_of(state.type_names), yield_cpu))
+    yield from _names("type_names", pack(chunks_of(name or "" for name in state.type_names), yield_cpu))
     yield _numbers("event_ids", retained.ids.view("<u8").reshape(-1, 4))
     yield from _links(state, yield_cpu)
     yield from _spans(state.spans, yield_cpu)
@@ -168,7 +172,7 @@ def state_of(columns: Mapping[str, Array], facts: Facts) -> EngineSnapshot:
         ),
         session_names=session_names,
         item_names=item_names,
-        type_names=_unpack(columns, "type_name"),
+        type_names=_types_of(columns),
         users=_users_of(columns),
         spans=None if facts.session_gap_ms is None else _spans_of(columns, facts.spans_watermark),
     )
@@ -178,19 +182,31 @@ def _unpack(columns: Mapping[str, Array], name: str) -> list[str]:
     return unpack(columns[f"{name}s"].tobytes(), columns[f"{name}_lengths"])
 
 
+def _types_of(columns: Mapping[str, Array]) -> list[str | None]:
+    """Return the types by ordinal. An empty text is the place of one that was given back, unless an event has it."""
+    used = frozenset(np.unique(columns["event_types"]).tolist())
+    return [name if name or place in used else None for place, name in enumerate(_unpack(columns, "type_name"))]
+
+
 def _users_of(columns: Mapping[str, Array]) -> dict[int, Users]:
-    names = _unpack(columns, "user_name")
+    names, numbers = _unpack(columns, "user_name"), columns["link_users"]
+    if numbers.size and numbers.min() < 0:  # it would count from the end
+        raise ValueError("a user has no name")
     users: dict[int, Users] = {}
-    for place, number in zip(columns["link_sessions"].tolist(), columns["link_users"].tolist(), strict=True):
+    for place, number in zip(columns["link_sessions"].tolist(), numbers.tolist(), strict=True):
         others = users.get(place)
         users[place] = names[number] if others is None else (names[number], others)
     return users
 
 
 def _spans_of(columns: Mapping[str, Array], watermark: int | None) -> OpenSpans:
-    names, bounds = _unpack(columns, "span_user"), columns["spans"].tolist()
-    ends = [0, *np.cumsum(columns["span_counts"]).tolist()]
-    if ends[-1] != len(bounds):
+    names, spans, counts = _unpack(columns, "span_user"), columns["spans"], columns["span_counts"]
+    ends = [0, *np.cumsum(counts, dtype=np.int64).tolist()]
+    if ends[-1] != len(spans) or (counts < 1).any():
         raise ValueError("open sessions and their counts differ")
+    first, last, opened = spans.T
+    if not ((first >= -FARTHEST_MS) & (first <= opened) & (opened <= last) & (last <= FARTHEST_MS)).all():
+        raise ValueError("an open session ends before it begins")
+    bounds = spans.tolist()
     parts = (bounds[begin:end] for begin, end in pairwise(ends))
     return OpenSpans.of(watermark, zip(names, parts, strict=True))

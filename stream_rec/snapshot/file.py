@@ -11,6 +11,7 @@
 Reading uses no byte before its checksum agrees. Knows nothing of folders.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,11 +24,23 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_128
 
+from stream_rec import private_files
 from stream_rec._version import __version__
+from stream_rec.core.bounds import FARTHEST_MS, Duration
 from stream_rec.core.engine_state import EngineSnapshot, differences
 from stream_rec.core.limits import Limits
 from stream_rec.errors import SettingsError, SnapshotError
-from stream_rec.snapshot.columns import DTYPES, VERSION, Buffer, Facts, FileColumn, columns_of, facts_of, state_of
+from stream_rec.snapshot.columns import (
+    DTYPES,
+    VERSION,
+    WIDTHS,
+    Buffer,
+    Facts,
+    FileColumn,
+    columns_of,
+    facts_of,
+    state_of,
+)
 from stream_rec.snapshot.fingerprint import hash_of, plain
 
 __all__ = [
@@ -53,7 +66,9 @@ MOST_HEADER: Final = 64 << 20  # room for the offsets of a million partitions
 AT_ONCE: Final = 1 << 20  # bytes written or hashed at a time, in well under a millisecond
 
 OffsetsByTopic = Mapping[str, Mapping[int, int]]
-NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
+# All numbers fit into 64 bits, as those of a state do.
+NonNegativeInt = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+TimeMs = Annotated[int, msgspec.Meta(ge=-FARTHEST_MS, le=FARTHEST_MS)]
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -71,18 +86,18 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
     stream_rec: str
     """Version of stream-rec that wrote it."""
-    created_at: int | None
+    created_at: TimeMs | None
     """Time of writing in ms since 1970, if the caller passed one."""
-    offsets: dict[str, dict[int, int]]
+    offsets: dict[str, dict[NonNegativeInt, NonNegativeInt]]
     """By topic and partition, the offset of the first record that the state has not seen."""
     fingerprint: dict[str, Any]
     fingerprint_hash: str
     limits: Limits
-    session_gap_ms: int | None
-    watermark: int | None
-    n_evicted: int
-    spans_watermark: int | None
-    counts: dict[str, int]
+    session_gap_ms: Duration | None
+    watermark: TimeMs | None
+    n_evicted: NonNegativeInt
+    spans_watermark: TimeMs | None
+    counts: dict[str, NonNegativeInt]
     sections: tuple[Section, ...]
     notes: bytes = b""
     """Bytes that the caller stores beside the state, in its own format."""
@@ -131,8 +146,8 @@ def replace(
     temporary = path.with_suffix(TEMPORARY)  # planted bug: named-before-whole
     try:
         step("open")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        private_files.make_folder(path.parent)
+        with private_files.created(temporary) as file:
             _write(file, state, about, step, yield_cpu)
             step("sync")
             file.flush()
@@ -312,8 +327,10 @@ def _decoded(path: Path, text: bytes) -> Header:
         header = msgspec.json.decode(text, type=Header)
     except (msgspec.MsgspecError, SettingsError) as error:
         _refuse(path, f"written by another program: its header is not as expected ({error})")
-    if {section.name: section.dtype for section in header.sections} != dict(DTYPES):
+    if [(section.name, section.dtype) for section in header.sections] != list(DTYPES.items()):
         _refuse(path, f"written by another program, stream-rec {header.stream_rec}: it has other columns")
+    if not {"sessions", "events"} <= header.counts.keys():
+        _refuse(path, f"written by another program, stream-rec {header.stream_rec}: it does not count its sessions")
     return header
 
 
@@ -334,7 +351,9 @@ def _column(path: Path, file: BinaryIO, section: Section, whole: xxh3_128) -> np
         at += len(part)
     _compare(path, section, digest)
     dtype = np.dtype(np.uint8 if section.dtype == "bytes" else section.dtype)
-    if dtype.itemsize * int(np.prod(section.shape, dtype=np.int64)) != section.n_bytes:
+    rows = section.n_bytes // (dtype.itemsize * WIDTHS.get(section.name, 1))
+    expected = (rows, WIDTHS[section.name]) if section.name in WIDTHS else (rows,)
+    if section.shape != expected or dtype.itemsize * math.prod(expected) != section.n_bytes:
         _refuse(path, f"torn: {section.name} has another size than its shape")
     return content.view(dtype).reshape(section.shape)
 

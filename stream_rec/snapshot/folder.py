@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
+from stream_rec import private_files
 from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.errors import SettingsError, SnapshotError, may_pass
 from stream_rec.snapshot.columns import DTYPES
@@ -191,8 +192,8 @@ def claim(folder: Path, new_instance: str) -> Claim:
     """
     folder = Path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("ab")
+        private_files.make_folder(folder)
+        lock = private_files.appended(folder / "lock")
     except OSError as error:
         raise _unusable(folder, error) from error
     try:
@@ -229,8 +230,8 @@ def _instance(folder: Path, new: str) -> str:
     if kept:
         return kept
     temporary = folder / f"instance{TEMPORARY}"
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(f"{new}\n")
+    with private_files.created(temporary) as file:
+        file.write(f"{new}\n".encode())
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)

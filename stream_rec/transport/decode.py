@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import repeat
 
 from stream_rec.core.dtypes import I64
-from stream_rec.core.events import Event, EventDecoder, Forget
+from stream_rec.core.events import Event, EventDecoder, Forget, is_empty_envelope
 from stream_rec.errors import DecodeError
 from stream_rec.transport.records import Record, Records
 
@@ -45,7 +45,17 @@ def _decoded(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decod
             return decoder.decode_tombstone(record.key)
         if record.row is not None:
             return decoder.decode_row(record.row, log_ms)
-        return decoder.decode(record.value, log_ms)
+        return _read(decoder, record, log_ms)
     except DecodeError as error:
         # Without its traceback, which would keep the whole batch in memory.
         return error.with_traceback(None)
+
+
+def _read(decoder: EventDecoder, record: Record, log_ms: int | None) -> Event | Forget:
+    """Return what the value says. A value that says in JSON that there is none makes a tombstone, too."""
+    try:
+        return decoder.decode(record.value, log_ms)
+    except DecodeError:
+        if is_empty_envelope(record.value):
+            return decoder.decode_tombstone(record.key)
+        raise

@@ -58,8 +58,17 @@ class Bridge:
             return applied, applied.answer
         receipt = await self.ingest([event])
         assert isinstance(receipt, Receipt)
-        answers = await self.submit(Query((request,), receipt.offsets, monotonic() + _MAX_WAIT_S))
+        wait_s = _MAX_WAIT_S if self._reads(receipt) else 0.0
+        answers = await self.submit(Query((request,), receipt.offsets, monotonic() + wait_s))
         return receipt, answers[0]
+
+    def _reads(self, receipt: Receipt) -> bool:
+        """Whether the service reads the partitions of *receipt*: else it would be waited for in vain.
+
+        It notices a partition that was added to the topic only after a while; a producer may know it at once.
+        """
+        lag = self.service.status().lag  # of each partition that it reads; empty before it has looked
+        return not lag or receipt.offsets.keys() <= lag.keys()
 
     def _deliver(self, done: list[Completed]) -> None:
         """Pass results into the loop. Called by the service, from its own threads."""

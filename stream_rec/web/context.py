@@ -39,6 +39,11 @@ class CallLimits(msgspec.Struct, frozen=True):
     max_wait_s: float = 30.0
     """For the head of a request to arrive, and once more for its body."""
 
+    @property
+    def max_held_bytes(self) -> int:
+        """What requests that are not answered yet may hold, all connections together: 64 of the longest bodies."""
+        return 64 * self.max_body_bytes
+
 
 class Api:
     """What all endpoints share. Call `open` on the event loop that serves, before anything else."""

@@ -138,11 +138,11 @@ class Forgotten(msgspec.Struct, frozen=True, omit_defaults=True):
     receipt: str
     at_ms: int
     durable: bool
+    sessions: int
+    """How many retained sessions the order erases. 0: it was not retained, or has another id."""
+
     session_id: str | None = None
     user_id: str | None = None
-    sessions: int = 0
-    """How many retained sessions the order erases."""
-
     offsets: dict[str, int] = {}
     """The order's offset in the log, by partition: a replica that has read so far has forgotten."""
 

@@ -4,6 +4,7 @@ Plain ASGI, without request and response objects: they would take half as long a
 which endpoints there are.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -59,6 +60,10 @@ class Endpoint:
             body = None if self._decode is None else self._decode(await _read_body(receive, api.limits.max_body_bytes))
             result = await self._route.handle(Call(api, _path_of(scope), query, body, scopes))
             status, payload, headers = self._route.status, encode_json(result), [_JSON, _NO_STORE]
+        except asyncio.CancelledError:  # the server stops, and has waited long enough
+            status, payload, headers = _failure(
+                ApiError(503, "not_ready", "the service is stopping", headers={"retry-after": "1"})
+            )
         except ClientGoneError:
             api.http.record(self._route.path, _CLIENT_GONE, perf_counter() - begun)
             return

@@ -11,12 +11,15 @@ class OriginGuard:
     """Refuses calls from web pages of other origins, for services without keys.
 
     Without keys, every web page that is open on this machine could call the service. A browser sends the origin of the
-    page and the host that it means to call: both must be ours. Other programs send no origin, and are let in. With
-    *any_host* any host name is accepted; so a page can get in by pointing its own name at our address.
+    page and the host that it means to call: both must be ours. Other programs send no origin, and are let in. Ours are
+    addresses, `localhost`, *host* and *hosts*. With *any_host* any host name is accepted; so a page can get in by
+    pointing its own name at our address.
     """
 
-    def __init__(self, host: str, origins: tuple[str, ...] = (), *, any_host: bool = False) -> None:
-        self._host = host
+    def __init__(
+        self, host: str, origins: tuple[str, ...] = (), *, hosts: tuple[str, ...] = (), any_host: bool = False
+    ) -> None:
+        self._hosts = frozenset(name.lower() for name in ("localhost", host, *hosts))
         self._any_host = any_host
         self._origins = frozenset(origins)
 
@@ -30,7 +33,10 @@ class OriginGuard:
                 origin = value.decode("latin-1")
         if host is not None and not (self._any_host or self._is_ours(host)):
             raise ApiError(
-                403, "foreign_host", f"{host!r} is not the address of this service: call it by its address, or set keys"
+                403,
+                "foreign_host",
+                f"{host!r} is not the address of this service: call it by its address, set keys, or name the host with "
+                "--http-host",
             )
         if origin is None or "*" in self._origins or origin in self._origins:
             return
@@ -41,7 +47,7 @@ class OriginGuard:
 
     def _is_ours(self, host: str) -> bool:
         name = host.rpartition(":")[0] if host.rpartition("]")[2].startswith(":") or host.count(":") == 1 else host
-        if name in {"localhost", self._host}:
+        if name.lower() in self._hosts:
             return True
         try:
             ipaddress.ip_address(name.strip("[]"))

@@ -10,10 +10,13 @@ import numpy as np
 
 from stream_rec.service.metrics.histogram import SECONDS, Histogram, Percentiles, percentiles_of
 
-__all__ = ["ENDPOINT", "HttpMeter"]
+__all__ = ["ENDPOINT", "REFUSED", "HttpMeter"]
 
 ENDPOINT: Final = "stream_rec.endpoint"
 """The key of a request's scope that holds its endpoint, once it was routed to one."""
+
+REFUSED: Final = "(refused)"
+"""In place of the endpoint of a request that was refused before it was routed to one."""
 
 
 class HttpMeter:
@@ -35,6 +38,11 @@ class HttpMeter:
             if endpoint not in self.seconds:
                 self.seconds[endpoint] = Histogram()
         self.seconds[endpoint].record(seconds, monotonic())
+
+    def refuse(self, status: int) -> None:
+        """Count a request that was refused before it was routed to an endpoint: its time says nothing."""
+        key = (REFUSED, status)
+        self.counts[key] = self.counts.get(key, 0) + 1
 
     @property
     def n_requests(self) -> int:

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -38,9 +39,14 @@ def failed(error: ApiError) -> Response:
 
 
 def paths(api: "Api") -> list[BaseRoute]:
-    """Return the routes of these paths."""
+    """Return the routes of these paths.
+
+    What is the same for all callers is encoded here, once: encoding the document takes as long as many
+    recommendations, and all other calls would wait.
+    """
     described = openapi.document()
-    shown = openapi.page(described)
+    document_body, page_body = msgspec.json.encode(described), openapi.page(described).encode()
+    index_body = (_STATIC / "index.html").read_bytes()
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("alive\n")
@@ -52,10 +58,13 @@ def paths(api: "Api") -> list[BaseRoute]:
         return PlainTextResponse("\n".join(lines) + "\n", 200 if status.is_ready else 503)
 
     async def document(_: Request) -> Response:
-        return JSONResponse(described)
+        return Response(document_body, media_type="application/json")
 
     async def page(_: Request) -> Response:
-        return HTMLResponse(shown, headers=_HEADERS)
+        return HTMLResponse(page_body, headers=_HEADERS)
+
+    async def index(_: Request) -> Response:
+        return HTMLResponse(index_body, headers=_HEADERS)
 
     async def stream(request: Request) -> Response:
         try:
@@ -66,14 +75,17 @@ def paths(api: "Api") -> list[BaseRoute]:
         return StreamingResponse(_stats_stream(api), media_type="text/event-stream", headers=headers)
 
     exposition = Exposition(sources_of(api.service, api.http))
+    rendering = asyncio.Lock()
 
     async def metrics(request: Request) -> Response:
         try:
             api.require((READ,), request.scope["headers"])
         except ApiError as error:
             return failed(error)
-        # On a thread of its own: it takes as long as about ten recommendations, and the loop would stop meanwhile.
-        text, kind = await asyncio.to_thread(exposition.render, request.headers.get("accept"))
+        # On a thread of its own: it takes as long as about ten recommendations, and the loop would stop meanwhile. One
+        # at a time, since many such threads would leave the loop little of the interpreter.
+        async with rendering:
+            text, kind = await asyncio.to_thread(exposition.render, request.headers.get("accept"))
         return Response(text, headers={"content-type": kind, "cache-control": "no-store"})
 
     return [
@@ -84,12 +96,8 @@ def paths(api: "Api") -> list[BaseRoute]:
         Route("/docs", page),
         Route("/v1/stream", stream),
         Mount("/static", _Files(directory=_STATIC)),
-        Route("/", _index),
+        Route("/", index),
     ]
-
-
-async def _index(_: Request) -> Response:
-    return HTMLResponse((_STATIC / "index.html").read_text(encoding="utf-8"), headers=_HEADERS)
 
 
 async def _stats_stream(api: "Api") -> AsyncIterator[bytes]:

@@ -89,6 +89,8 @@ FAMILIES: Final = (
     # Records and answers
     Family("events", "counter", "Records of events that this process answers for: applied; forget (an order to "
            "forget); duplicate; dead_letter.", ("outcome",)),
+    Family("forgot_nothing", "counter", "Orders to forget that erased no session: it had left before, or the order "
+           "names none. Also counted in events, as forget."),
     Family("followed_events", "counter", "Records that other replicas answer for, or that a recovery read again."),
     Family("coalesced_events", "counter", "Applied events without an answer of their own: a newer event of their "
            "session was answered."),
@@ -135,7 +137,9 @@ FAMILIES: Final = (
     Family("http_request_duration_seconds", "histogram", "Time from the arrival of a request to the end of its answer.",
            ("endpoint",), _STAGE_BOUNDS),
     Family("http_waiting_questions", "gauge", "Requests over HTTP that wait for the engine's thread."),
-    # Catalogue
+    # Lists and catalogue
+    Family("unknown_list_names", "gauge", "Names of the deny or allow list that are of no item that a session holds or "
+           "the catalogue lists.", ("list",)),
     Family("catalogue_items", "gauge", "Items in the catalogue; absent without one."),
     Family("catalogue_unavailable_items", "gauge", "Items in the catalogue that are not available."),
     # Quality
@@ -285,6 +289,8 @@ def _state(status: Status) -> Samples:
     for kind in ProblemKind:
         yield "problem", (kind,), float(kind in kinds)
     yield "owned_partitions", (), len(status.owned)
+    for name in ("deny", "allow"):
+        yield "unknown_list_names", (name,), status.unknown_names.get(name, 0)
     for label, lag in status.lag.items():
         topic, _, partition = label.rpartition("-")
         yield "lag_records", (topic, partition), lag
@@ -294,6 +300,7 @@ def _counts(counts: Counters) -> Samples:
     dead, dead_requests = counts.dead.copy(), counts.dead_requests.copy()  # another thread counts meanwhile
     yield "events", ("applied",), counts.n_applied - counts.n_forgets
     yield "events", ("forget",), counts.n_forgets
+    yield "forgot_nothing", (), counts.n_forgot_nothing
     yield "events", ("duplicate",), counts.n_duplicates
     yield "events", ("dead_letter",), dead.total()
     yield "followed_events", (), counts.n_followed

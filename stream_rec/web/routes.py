@@ -140,6 +140,7 @@ ROUTES: Final = (
         "What goes with an item: recommendations after this item alone.",
         (Answer,),
         SimilarQuery,
+        errors={404: "No retained session holds the item, and no catalogue lists it."},
     ),
     Route("item", "GET", "/v1/items/{item_id}", endpoints.item, (READ,), "One item.", (ItemView,), errors=_NOT_FOUND),
     Route("items", "GET", "/v1/items", endpoints.items, (READ,), "Find items.", (Items,), ItemQuery),

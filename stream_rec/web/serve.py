@@ -17,6 +17,7 @@ def build_server(settings: Settings, service: ServiceHandle) -> Server:
         settings.http,
         keys=read_keys(settings.http_keys, settings.http_keys_file),
         insecure=settings.insecure,
+        hosts=settings.http_hosts,
         origins=settings.http_cors,
         limits=CallLimits(settings.http_max_body_bytes, settings.http_max_batch),
     )

@@ -19,7 +19,7 @@ from stream_rec.web.app import make_app
 from stream_rec.web.context import Api, CallLimits
 from stream_rec.web.guard import OriginGuard
 from stream_rec.web.keys import Keys
-from stream_rec.web.protocol import GuardedProtocol
+from stream_rec.web.protocol import Connections, GuardedProtocol
 
 __all__ = ["Server", "parse_address"]
 
@@ -30,7 +30,6 @@ _CLOSE_S: Final = 2
 _TICK_S: Final = 1.0
 _BACKLOG: Final = 2048
 _MOST_PORTS: Final = 65_535
-_MOST_CONNECTIONS: Final = 20_000
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -54,7 +53,8 @@ def is_loopback(host: str) -> bool:
 class Server:
     """Serves *service* at *address*. Must be closed.
 
-    Raises SettingsError if the address cannot be bound, or can be reached from other machines and there are no keys.
+    Callers without keys may reach it under the names *hosts*. Raises SettingsError if the address cannot be bound, or
+    can be reached from other machines and there are neither keys nor such names.
     """
 
     def __init__(
@@ -64,20 +64,23 @@ class Server:
         *,
         keys: Keys | None = None,
         insecure: bool = False,
+        hosts: tuple[str, ...] = (),
         origins: tuple[str, ...] = (),
         limits: CallLimits | None = None,
     ) -> None:
         host, port = parse_address(address)
         keys = keys or Keys()
-        if not (keys or insecure or is_loopback(host)):
+        if not (keys or insecure or hosts or is_loopback(host)):
             raise SettingsError(
                 "http",
-                f"{host} can be reached from other machines, and there are no keys: set keys with --http-key, "
-                "or allow it with --insecure",
+                f"{host} can be reached from other machines, and there are no keys: set keys with --http-key; or, "
+                "where all who reach it may do everything, name the hosts that they call with --http-host",
             )
         self._socket = _bound(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
-        self.api = Api(service, keys, limits, OriginGuard(host, origins, any_host=insecure))
+        self.api = Api(service, keys, limits, OriginGuard(host, origins, hosts=hosts, any_host=insecure and not hosts))
+        limits = self.api.limits
+        self.connections = Connections(limits.max_wait_s, limits.max_held_bytes, self.api.http.refuse)
         self._app = make_app(self.api, origins)
         self._started = Event()
         self._server: uvicorn.Server | None = None
@@ -126,12 +129,11 @@ class Server:
             log_level="warning",
             access_log=False,
             lifespan="off",
-            http=partial(GuardedProtocol, max_wait_s=self.api.limits.max_wait_s),  # type: ignore[arg-type]  # makes one
+            http=partial(GuardedProtocol, shared=self.connections),  # type: ignore[arg-type]  # makes one
             ws="none",
             backlog=_BACKLOG,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=_CLOSE_S,
-            limit_concurrency=_MOST_CONNECTIONS,
             server_header=False,
             proxy_headers=False,
         )

@@ -109,6 +109,7 @@ class StatsMaker:
                 "read": counts.n_read,
                 "applied": counts.n_applied,
                 "forgets": counts.n_forgets,
+                "forgot_nothing": counts.n_forgot_nothing,
                 "duplicates": counts.n_duplicates,
                 "answers": counts.n_answers,
                 "asked": counts.n_asked,

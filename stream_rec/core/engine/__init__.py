@@ -16,14 +16,16 @@ Its modules, each of which imports only those below it:
 from stream_rec.core.engine.answering import NextItemQuery
 from stream_rec.core.engine.engine import Engine, LogTimes
 from stream_rec.core.engine.models import MOST_VARIANTS, NOT_OF_A_PRESET
-from stream_rec.core.engine.state import MOST_TYPES
+from stream_rec.core.engine.state import COMMON_TYPES, MOST_TYPES, TYPES_STEP_MS
 from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.core.outcome import Applied, Stats
 
 __all__ = [
+    "COMMON_TYPES",
     "MOST_TYPES",
     "MOST_VARIANTS",
     "NOT_OF_A_PRESET",
+    "TYPES_STEP_MS",
     "Applied",
     "Engine",
     "EngineSnapshot",

@@ -18,7 +18,7 @@ from stream_rec.core.engine.encoding import IdEncoder
 from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.rows import named, new_rows
-from stream_rec.core.engine.state import BatchEffects, EngineState
+from stream_rec.core.engine.state import TYPES_STEP_MS, BatchEffects, EngineState
 from stream_rec.core.events import Answer, Event, Forget
 from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, field
 from stream_rec.core.outcome import Applied, AppliedBatch, Evaluator, Observation
@@ -89,24 +89,25 @@ class EventApplier:
         """
         if self._sessionizer is None and Forget not in set(map(type, events)):
             run = _EventRun(events, self._columns(events, log_times))  # type: ignore[arg-type]  # events only
-            outcome, answers = self._apply_run(run, wanted, observation)
+            outcome, answers = self._apply_and_give_back(run, wanted, observation)
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
         answers = []
+        erased = []
         for run in self._runs(events, log_times):
             if run.forget is not None:
                 evaluator = None if observation is None else observation.evaluator
-                self.forget(run.forget.session_id, run.forget.user_id, evaluator)
+                erased.append(self.forget(run.forget.session_id, run.forget.user_id, evaluator))
                 outcomes.append(np.zeros(1, np.uint8))
                 answers.append(None)
                 continue
             first, n = len(answers), len(run.events)
             part = None if wanted is None else wanted.part(first, n)
             observed = None if observation is None else observation.part(first, n)
-            outcome, answered = self._apply_run(run, part, observed)
+            outcome, answered = self._apply_and_give_back(run, part, observed)
             outcomes.append(outcome)
             answers += answered
-        return Applied(np.concatenate(outcomes)), answers
+        return Applied(np.concatenate(outcomes), erased), answers
 
     def ask_and_apply(
         self, events: Sequence[Event], asks: U8, stacked: Parameters, answers: AnswerArrays
@@ -115,7 +116,7 @@ class EventApplier:
 
         Returns the events in ordinals, with their outcomes.
         """
-        batch, new_sessions, new_items = self._encoder.batch(events, EventColumns.of(events))
+        batch, new_sessions, new_items = self._encoder.batch(events, self._columns(events, None))
         index = self._state.index
         effects = self._state.run(batch, lambda reached: index.ask_and_apply(stacked, batch, reached, asks, answers))
         self._link_users(events, batch, effects)
@@ -143,7 +144,42 @@ class EventApplier:
         return len(sessions)
 
     def _columns(self, events: Sequence[Event], log_times: I64 | None) -> EventColumns:
-        return EventColumns.of(events, log_times, self._ahead_ms)
+        by_user = self._sessionizer is not None
+        return EventColumns.of(events, log_times, self._ahead_ms, by_user=by_user)
+
+    # --- event types that are not used any more
+
+    def _apply_and_give_back(
+        self, run: _EventRun, wanted: AnswersWanted | None, observation: Observation | None
+    ) -> tuple[U8, list[Answer | None]]:
+        """Apply one batch; where event types become scarce, give back those that no retained event has.
+
+        That happens at the event that moves the watermark into another step of TYPES_STEP_MS, and only if there is no
+        room for a further type then: so it depends on the log alone, and not on how it is cut into batches.
+        """
+        if self._encoder.has_room_for(run.events):
+            return self._apply_run(run, wanted, observation)
+        outcomes: list[U8] = []
+        answers: list[Answer | None] = []
+        steps, begin, n = run.columns.reach // TYPES_STEP_MS, 0, len(run.events)
+        while begin < n:
+            step = self._state.index.view.counter(field.WATERMARK) // TYPES_STEP_MS
+            later = np.flatnonzero(steps[begin:] > step)  # only such an event moves the watermark into another step
+            end = begin + int(later[0]) + 1 if later.size else n  # planted bug: types-by-batch
+            part = _EventRun(run.events[begin:end], run.columns.part(begin, end - begin))
+            asked = None if wanted is None else wanted.part(begin, end - begin)
+            observed = None if observation is None else observation.part(begin, end - begin)
+            outcome, answered = self._apply_run(part, asked, observed)
+            outcomes.append(outcome)
+            answers += answered
+            if self._state.index.view.counter(field.WATERMARK) // TYPES_STEP_MS > step and self._encoder.is_full:
+                self._give_types_back()
+            begin = end
+        return np.concatenate(outcomes), answers
+
+    def _give_types_back(self) -> None:
+        if self._state.release_types():
+            self._models.forget_compiled()
 
     # --- one batch
 

@@ -11,17 +11,17 @@ from typing import Final, NamedTuple
 import numpy as np
 from xxhash import xxh3_128_digest
 
+from stream_rec.core.bounds import FARTHEST_MS
 from stream_rec.core.dtypes import I64, U64
 from stream_rec.core.events import Event
 
-__all__ = ["FARTHEST_MS", "EventColumns"]
-
-FARTHEST_MS: Final = 1 << 60
-"""Times are subtracted and compared with limits in 64 bits: 36 million years either way leave room for that."""
+__all__ = ["EventColumns"]
 
 _NO_ID: Final = bytes(16)
 _TIME_OF: Final = attrgetter("timestamp")
 _EVENT_ID_OF: Final = attrgetter("event_id")
+_SESSION_OF: Final = attrgetter("session_id")
+_USER_OF: Final = attrgetter("user_id")
 
 
 class EventColumns(NamedTuple):
@@ -32,10 +32,13 @@ class EventColumns(NamedTuple):
     reach: I64
     """[n] ms, min(event time, log time): how far the event moves the watermark."""
     id_key: U64
-    """[n, 2] the XXH3-128 of each event id as two words, zeros for none or ""; [0, 2] if no event has one."""
+    """[n, 2] the XXH3-128 of each event id and its owner as two words, zeros for none or ""; [0, 2] if no event has
+    one."""
 
     @classmethod
-    def of(cls, events: Sequence[Event], log_times: I64 | None = None, ahead_ms: int = 0) -> "EventColumns":
+    def of(
+        cls, events: Sequence[Event], log_times: I64 | None = None, ahead_ms: int = 0, *, by_user: bool = False
+    ) -> "EventColumns":
         """Return the columns of *events*; *log_times*, [n] in ms, say when the log took each. None: it does not say.
 
         No event stays further ahead of the watermark than *ahead_ms*.
@@ -44,7 +47,7 @@ class EventColumns(NamedTuple):
         where there are not as many log times as events.
         """
         times = _times_of(events)
-        return cls(times, _reach_of(times, log_times, ahead_ms), _id_keys(list(map(_EVENT_ID_OF, events))))
+        return cls(times, _reach_of(times, log_times, ahead_ms), _id_keys(events, by_user=by_user))
 
     def part(self, start: int, n: int) -> "EventColumns":
         """Return the columns of *n* events from *start* on, not copied."""
@@ -69,8 +72,17 @@ def _reach_of(times: I64, log_times: I64 | None, ahead_ms: int) -> I64:
     return reach
 
 
-def _id_keys(event_ids: Sequence[str | None]) -> U64:
+def _id_keys(events: Sequence[Event], *, by_user: bool) -> U64:
+    """Return the keys by which repeated events are recognised.
+
+    By owner, so that no sender can have the events of others taken for repeated ones by using their ids first.
+    """
+    event_ids = list(map(_EVENT_ID_OF, events))
     if not any(event_ids):
         return np.zeros((0, 2), np.uint64)
-    digests = [xxh3_128_digest(each.encode()) if each else _NO_ID for each in event_ids]
+    owners = map(_USER_OF if by_user else _SESSION_OF, events)
+    digests = [
+        xxh3_128_digest(f"{owner}\0{each}".encode()) if each else _NO_ID  # planted bug: ids-of-all-sessions
+        for owner, each in zip(owners, event_ids, strict=True)
+    ]
     return np.frombuffer(b"".join(digests), ">u8").reshape(-1, 2).astype(np.uint64)

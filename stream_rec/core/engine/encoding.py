@@ -13,7 +13,7 @@ from xxhash import xxh3_64_intdigest
 from stream_rec.core.engine.columns import EventColumns
 from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
-from stream_rec.core.engine.state import MOST_TYPES, EngineState
+from stream_rec.core.engine.state import COMMON_TYPES, MOST_TYPES, EngineState
 from stream_rec.core.events import Event
 from stream_rec.core.ids import IdTable
 from stream_rec.core.index import EventArrays, field
@@ -34,12 +34,31 @@ class EncodedBatch(NamedTuple):
 
 
 class IdEncoder:
-    """Maps the names in events to ordinals. Has *models* compiled again when a new event type comes."""
+    """Maps the names in events to ordinals. Has *models* compiled again when a new event type comes.
+
+    There is always room for the common types and for those that *models* weigh: a sender with very many types cannot
+    keep them out.
+    """
 
     def __init__(self, state: EngineState, models: Models, item_rules: ItemRules) -> None:
         self._state = state
         self._models = models
         self._item_rules = item_rules
+        self._kept_room = COMMON_TYPES | models.weighed_types
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for a further type, unless room is kept for it."""
+        types = self._state.types
+        return len(types) + sum(name not in types for name in self._kept_room) >= MOST_TYPES
+
+    def has_room_for(self, events: Sequence[Event]) -> bool:
+        """Whether there is room for further types, whichever types *events* have."""
+        types = self._state.types
+        n_types = len(types) + len(self._kept_room)
+        if n_types + len(events) < MOST_TYPES:
+            return True
+        return n_types + sum(name not in types for name in set(map(_TYPE_OF, events))) < MOST_TYPES
 
     def batch(self, events: Sequence[Event], columns: EventColumns) -> EncodedBatch:
         """Return *events* with ordinals in place of ids; *columns* are theirs.
@@ -86,16 +105,27 @@ class IdEncoder:
         table = self._state.types
         if types and types[0] in table and types.count(types[0]) == len(types):  # mostly there are only views
             return [table.find(types[0]) or 0] * len(types), []
-        n_left = MOST_TYPES - len(table)
         new = [name for name in dict.fromkeys(types) if name not in table]
-        if new:
-            table.intern(new[:n_left])
-            self._models.forget_compiled()
-        too_many = frozenset(new[n_left:])
+        too_many = self._intern_types(new) if new else frozenset()
         if not too_many:
             return table.intern(types)[0], []
         unknown = [place for place, name in enumerate(types) if name in too_many]
         return [table.find(name) or 0 for name in types], unknown
+
+    def _intern_types(self, new: Iterable[str]) -> frozenset[str]:
+        """Give ordinals to the *new* types in their order, and return those that there is no room for."""
+        table = self._state.types
+        n_kept = sum(name not in table for name in self._kept_room)
+        too_many = set()
+        for name in new:
+            is_kept = name in self._kept_room
+            if len(table) + (0 if is_kept else n_kept) < MOST_TYPES:
+                table.intern([name])
+                n_kept -= is_kept
+            else:
+                too_many.add(name)
+        self._models.forget_compiled()
+        return frozenset(too_many)
 
 
 def _encoded(table: IdTable, ordinals: list[int]) -> list[bytes]:

@@ -240,7 +240,7 @@ class Engine:
             retained=retained.export(self.index),
             session_names=self.sessions.ids.names.copy(),
             item_names=self.items.names.copy(),
-            type_names=tuple(map(str, self.types.names)),
+            type_names=tuple(self.types.names),
             users=self.sessions.export_users(),
             spans=None if self._sessionizer is None else self._sessionizer.export_state(),
         )

@@ -44,6 +44,15 @@ class Models:
         self._default: Parameters | None = None
         self._together: Parameters | None = None
 
+    @property
+    def weighed_types(self) -> frozenset[str]:
+        """The event types that have a weight, or that a model names."""
+        named = set(self._type_weights)
+        for each in self.split.models:
+            for names in (each.require_type, each.bonus_type):
+                named.update((names,) if isinstance(names, str) else names or ())
+        return frozenset(named)
+
     def variant(self, request: Request) -> Model:
         """Return the model of the request's session, or the one that it names, with the request's parameters."""
         if request.model is not None:

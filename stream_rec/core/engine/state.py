@@ -6,18 +6,23 @@ Knows nothing of models, rules or answers: a log leaves the same state under any
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.core.ids import IdTable
 from stream_rec.core.index import EventArrays, Index, field, invariants, retained
-from stream_rec.core.limits import Limits
+from stream_rec.core.limits import HOUR_MS, Limits
 from stream_rec.core.session_store import SessionStore
 from stream_rec.errors import SnapshotError
 
-__all__ = ["MOST_TYPES", "BatchEffects", "EngineState"]
+__all__ = ["COMMON_TYPES", "MOST_TYPES", "TYPES_STEP_MS", "BatchEffects", "EngineState"]
 
 MOST_TYPES: Final = 250  # event types are a closed set in practice; the kernels keep the codes above for themselves
+TYPES_STEP_MS: Final = 6 * HOUR_MS
+"""Where types are scarce, those that are not used any more are given back once in this much event time."""
+
+COMMON_TYPES: Final = frozenset({"view", "click", "cart", "purchase"})
 _IMPOSSIBLE: Final = "no engine leaves such a state"
 
 
@@ -92,6 +97,13 @@ class EngineState:
         if owners:
             self.index.forget_ids_of(owners)
         self.release(sessions, emptied)
+
+    def release_types(self) -> bool:
+        """Free the ordinals of types that no retained event has; return whether there were any. O(events)."""
+        used = frozenset(np.unique(retained.export(self.index).type).tolist())
+        unused = [ordinal for ordinal in self.types.live().values() if ordinal not in used]
+        self.types.release(unused)
+        return bool(unused)
 
     # --- all of it at once
 

@@ -9,9 +9,11 @@ from stream_rec.core.events.encode import DeadLetter, EventEncoder, encode_answe
 from stream_rec.core.events.mapping import without_examples
 from stream_rec.core.events.requests import RequestDecoder
 from stream_rec.core.events.times import SURELY_SECONDS, TimeReader, time_reader
+from stream_rec.core.events.tombstones import is_empty_envelope, key_value, named_in
 from stream_rec.core.events.types import (
     EXPIRED,
     FORGET,
+    MAX_ID_CHARS,
     MAX_TIME_MS,
     NO_LOG_TIME,
     VIEW,
@@ -39,6 +41,7 @@ from stream_rec.core.events.why import (
 __all__ = [
     "EXPIRED",
     "FORGET",
+    "MAX_ID_CHARS",
     "MAX_TIME_MS",
     "NO_LOG_TIME",
     "SURELY_SECONDS",
@@ -70,6 +73,9 @@ __all__ = [
     "encode_dead_letter",
     "found",
     "identifier",
+    "is_empty_envelope",
+    "key_value",
+    "named_in",
     "time_reader",
     "without_examples",
 ]

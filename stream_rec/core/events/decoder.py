@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from stream_rec.core.dtypes import I64
 from stream_rec.core.events.times import SURELY_SECONDS, time_reader
+from stream_rec.core.events.tombstones import key_value, named_in
 from stream_rec.core.events.types import FORGET, MAX_ID_CHARS, MAX_TIME_MS, NO_LOG_TIME, VIEW, Event, Forget, Reason
 from stream_rec.core.events.values import found, identifier
 from stream_rec.errors import DecodeError, SettingsError
@@ -212,16 +213,20 @@ class EventDecoder:
     def decode_tombstone(self, key: bytes | None) -> Forget:
         """Return the order to forget in a record with a key and no value: the key is the id of the session.
 
-        If sessions are cut from users, it is the id of the user. Raises DecodeError.
+        If sessions are cut from users, it is the id of the user. See `tombstones` for the forms of a key. Raises
+        DecodeError.
         """
         field = "user_id" if self.rules.session_from_user else "session_id"
         if not key:
             raise self._error(Reason.MISSING_FIELD, field, "expected as the key of a record without a value")
         try:
-            text = key.decode()
+            value = named_in(key_value(key), (self._names[field], field))
         except UnicodeDecodeError as error:
             raise self._error(Reason.NOT_UTF8, field, f"byte {error.start} of the key is not UTF-8") from None
-        name = identifier(self._label(field), text, self._max_id_chars)
+        if value is None:
+            message = "expected in the key of a record without a value, which is an object without it"
+            raise self._error(Reason.MISSING_FIELD, field, message)
+        name = identifier(self._label(field), value, self._max_id_chars)
         return Forget(user_id=name) if self.rules.session_from_user else Forget(session_id=name)
 
     def _diagnose(self, data: bytes, log_ms: int | None) -> Event | Forget:

@@ -116,7 +116,8 @@ class ReferenceStore:
         self.cost = cost
         self.sessions: dict[str, list[StoredEvent]] = {}
         self.users: dict[str, set[str]] = {}
-        self.ids: dict[str, tuple[int, str]] = {}
+        self.ids: dict[tuple[str, str], tuple[int, str]] = {}
+        """By session and event id, the time of the event, and the session."""
         self.watermark: int | None = None
 
     # --- events
@@ -124,13 +125,13 @@ class ReferenceStore:
     def apply(self, event: Event, log_time: int | None = None) -> str:
         """Apply one event, which the log took at *log_time*: `applied`, `late` or `duplicate`."""
         limits, session_id = self.limits, event.session_id
-        known = None if event.event_id is None else self.ids.get(event.event_id)
+        known = None if event.event_id is None else self.ids.get((session_id, event.event_id))
         if known is not None and self.watermark is not None and known[0] >= self.watermark - limits.window_ms:
             return "duplicate"
         if self.watermark is not None and event.timestamp < self.watermark - limits.lateness_ms:
             return "late"
         if event.event_id is not None:
-            self.ids[event.event_id] = (event.timestamp, session_id)
+            self.ids[session_id, event.event_id] = (event.timestamp, session_id)
         reach = event.timestamp if log_time is None else min(event.timestamp, log_time)
         reach = max(reach, event.timestamp - limits.ahead_ms)
         self.watermark = reach if self.watermark is None else max(self.watermark, reach)

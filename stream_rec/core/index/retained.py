@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.bounds import FARTHEST_MS
 from stream_rec.core.dtypes import I32, I64, U8, U16, U64, Structs
 from stream_rec.core.index.arrays import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST, time_frame
 from stream_rec.core.index.index import Index
@@ -75,6 +76,8 @@ class RetainedState(NamedTuple):
             return "it has more sessions than a posting can number"
         if self.watermark is None and n_events + self.ids.size > 0:
             return "there are events but no time"
+        if not (_is_a_time(self.watermark or 0) and all(map(_are_times, (self.time, self.ids["time"])))):
+            return f"a time is further than {FARTHEST_MS} ms from 1970"
         if n_events and int(self.time.max()) > self.watermark + ahead_ms:  # type: ignore[operator]  # as just checked
             return "an event is ahead of its time"
         return self._fault_of_events(n_types) if n_events else None
@@ -96,6 +99,14 @@ class RetainedState(NamedTuple):
     def last(self) -> I64:
         """[N] time of each session's last event."""
         return self.time[np.cumsum(self.n_events, dtype=np.int64) - 1]
+
+
+def _is_a_time(time_ms: int) -> bool:
+    return -FARTHEST_MS <= time_ms <= FARTHEST_MS
+
+
+def _are_times(times: I64) -> bool:
+    return not times.size or (_is_a_time(int(times.min())) and _is_a_time(int(times.max())))
 
 
 def _ascends(numbers: I32) -> bool:

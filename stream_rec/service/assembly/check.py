@@ -149,7 +149,8 @@ def _verdicts(settings: Settings, processor: Processor, findings: _Findings) -> 
     yield _line("records", f"{counts.n_read:,}")
     yield _line("accepted", f"{counts.n_applied:,}{_share(counts.n_applied, counts.n_read)}")
     if counts.n_forgets:
-        yield _line("", f"{counts.n_forgets:,} of them orders to forget")
+        nothing = f"; {counts.n_forgot_nothing:,} erased no session" if counts.n_forgot_nothing else ""
+        yield _line("", f"{counts.n_forgets:,} of them orders to forget{nothing}")
     rejected = {**counts.dead} | ({str(Reason.DUPLICATE): counts.n_duplicates} if counts.n_duplicates else {})
     yield _line("refused", f"{sum(rejected.values()):,}")
     for reason, n in sorted(rejected.items(), key=lambda pair: (-pair[1], pair[0])):

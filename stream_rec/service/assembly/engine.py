@@ -1,16 +1,10 @@
-"""Settings -> the engine: model, trials, limits, rules for items, live quality.
-
-The only files it opens are the lists of item ids.
-"""
-
-from collections.abc import Sequence
-from pathlib import Path
+"""Settings -> the engine: model, trials, limits, rules for items, live quality."""
 
 from stream_rec.core.engine import NOT_OF_A_PRESET, Engine
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import Model, Rules, Split, Trial, changed, model
 from stream_rec.core.quality import Quality
-from stream_rec.errors import SettingsError
+from stream_rec.service.assembly.id_lists import read_ids
 from stream_rec.settings import Settings
 
 __all__ = [
@@ -21,7 +15,6 @@ __all__ = [
     "build_quality",
     "build_trials",
     "read_denied",
-    "read_ids",
 ]
 
 
@@ -105,17 +98,3 @@ def build_quality(settings: Settings) -> Quality | None:
 def read_denied(settings: Settings) -> frozenset[str]:
     """Return the items of the deny list and of its file. Raises SettingsError for a file that cannot be read."""
     return read_ids(settings.deny, settings.deny_file, "deny_file")
-
-
-def read_ids(listed: Sequence[str], file: str | None, key: str) -> frozenset[str]:
-    """Return the ids that are *listed*, and those of *file*. Raises SettingsError for a file that cannot be read."""
-    if file is None:
-        return frozenset(listed)
-    try:
-        text = Path(file).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SettingsError(key, f"cannot read {file!r}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        message = f"{file!r} is not UTF-8 at byte {error.start}: write one item id a line, in UTF-8"
-        raise SettingsError(key, message) from error
-    return frozenset(listed) | {line.strip() for line in text.splitlines() if line.strip()}

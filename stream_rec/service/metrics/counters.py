@@ -26,6 +26,9 @@ class Counters(msgspec.Struct):
     n_forgets: int = 0
     """Of `n_applied`, the orders to forget."""
 
+    n_forgot_nothing: int = 0
+    """Of `n_forgets`, those that erased no session: it had left before, or their keys name none."""
+
     n_duplicates: int = 0
     dead: Counter[str] = msgspec.field(default_factory=Counter)
     """Dead-lettered records of the event source by reason, duplicates apart."""

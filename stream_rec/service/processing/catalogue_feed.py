@@ -14,8 +14,16 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from xxhash import xxh3_128_intdigest
 
-from stream_rec.core.catalogue import Catalogue, CatalogueItem, read_item
-from stream_rec.core.events import DecodeRules, Reason
+from stream_rec.core.catalogue import Catalogue, CatalogueItem, ReadItem, read_item
+from stream_rec.core.events import (
+    MAX_ID_CHARS,
+    DecodeRules,
+    Reason,
+    identifier,
+    is_empty_envelope,
+    key_value,
+    named_in,
+)
 from stream_rec.errors import DecodeError, MissingTopicError, SettingsError, StreamRecError, TransportError
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Broker, Partition, Reader
@@ -124,6 +132,8 @@ class CatalogueFile:
         self._waiting = Event()
         self._known: dict[int, CatalogueItem] = {}
         """The items of the last reading, by the hash of the line: most lines stay, and reading one takes 5 us."""
+        self._has_nameless = False
+        """Whether the last reading had records of items that are not known by name."""
 
     def load(self) -> Catalogue:
         """Read it. Raises SettingsError."""
@@ -147,6 +157,8 @@ class CatalogueFile:
             raise TransportError(f"{self._path} changed while it was read: write it under another name, and rename it")
         if not items and len(last):
             raise SettingsError("catalogue", f"{self._path} holds no items any more")
+        if self._has_nameless:
+            items = self._with_lost(items, last)
         after = last.replaced(items)
         if after is not last:
             log.info("the catalogue has %s items, %s unavailable", len(after), after.n_unavailable)
@@ -155,6 +167,17 @@ class CatalogueFile:
     def close(self) -> None:
         """End the wait of `next`."""
         self._waiting.set()
+
+    def _with_lost(self, items: list[CatalogueItem], last: Catalogue) -> list[CatalogueItem]:
+        """Return *items*, and those of *last* that are gone: an unreadable line may be about any of them.
+
+        They keep what was last known, as in a topic: else an item that was sold out would be recommended.
+        """
+        names = {item.id for item in items}
+        lost = [item for item in last if item.id not in names]
+        if lost:
+            log.warning("%s items of the catalogue are kept as they were, for lines cannot be read", len(lost))
+        return items + lost
 
     def _signature(self) -> _Signature | None:
         try:
@@ -167,23 +190,34 @@ class CatalogueFile:
         """Return all items of the file. Raises SettingsError where most records are none."""
         items: list[CatalogueItem] = []
         known, self._known = self._known, {}
+        n_records, self._has_nameless = 0, False
         bad = _BadRecords(self._path, "line")
         source = open_source(self._path, self._rules, key="catalogue", whole=True)
         try:
             for records in source.batches(_BATCH):
+                n_records += len(records)
                 for record in records:
-                    try:
-                        number = _hash(record)
-                        item = self._known[number] = known.get(number) or _item(record, None)
-                        items.append(item)
-                    except DecodeError as error:
-                        bad.log(record, error)
+                    number = _hash(record)
+                    item = known.get(number)
+                    if item is None:
+                        try:
+                            item, fault = _item(record, None)
+                        except DecodeError as error:
+                            self._has_nameless = True
+                            bad.log(record, error)
+                            continue
+                        if fault is not None:
+                            bad.log(record, fault, item.id)
+                            items.append(item)  # and not known by its line: the next reading must count it again
+                            continue
+                    self._known[number] = item
+                    items.append(item)
         finally:
             source.close()
             self.n_bad += bad.n
         bad.log_the_rest()
-        if bad.n > len(items):  # planted bug: broken-catalogue
-            message = f"{bad.n} of {bad.n + len(items)} records of {self._path} are no items; the first: {bad.first}"
+        if bad.n > n_records - bad.n:  # planted bug: broken-catalogue
+            message = f"{bad.n} of {n_records} records of {self._path} cannot be read whole; the first: {bad.first}"
             raise SettingsError("catalogue", message)
         return items
 
@@ -262,7 +296,7 @@ class CatalogueTopic:
             bad = _BadRecords(str(partition), "offset")
             for record in records:
                 try:
-                    changes.update(self._change(record))
+                    changes.update(self._change(record, bad))
                 except DecodeError as error:
                     bad.log(record, error)
             if records:
@@ -271,13 +305,15 @@ class CatalogueTopic:
             self.n_bad += bad.n
         return changes
 
-    def _change(self, record: Record) -> Changes:
+    def _change(self, record: Record, bad: "_BadRecords") -> Changes:
         key = record.key
-        if record.tombstone:
+        if record.tombstone or (record.row is None and is_empty_envelope(record.value)):
             if key is None:
                 raise DecodeError(Reason.MISSING_FIELD, "a record without key and value says nothing")
             return {self._named.pop(key, None) or _text(key): None}
-        item = _item(record, None if key is None else _text(key))
+        item, fault = _item(record, None if key is None else _text(key))
+        if fault is not None:
+            bad.log(record, fault, item.id)
         if key is not None and _text(key) != item.id:
             self._named[key] = item.id
         return {item.id: item}
@@ -292,22 +328,26 @@ class _BadRecords:
         self._place = place
         self._unit = unit
 
-    def log(self, record: Record, error: DecodeError) -> None:
-        """Note that *record* is no item."""
+    def log(self, record: Record, error: DecodeError, item_id: str | None = None) -> None:
+        """Note that *record* is no item, or that a field of the item *item_id* cannot be read."""
         self.n += 1
         message = f"{self._unit} {record.offset}: {error.message}"
         self.first = self.first or message
-        if self.n <= _LOGGED:
+        if self.n > _LOGGED:
+            return
+        if item_id is None:
             log.warning("the catalogue goes on without %s, %s", self._place, message)
+        else:
+            log.warning("the catalogue takes what else it can of %r: %s, %s", item_id, self._place, message)
 
     def log_the_rest(self) -> None:
         """Log how many more there were."""
         if self.n > _LOGGED:
-            log.warning("the catalogue goes on without %s more records of %s", self.n - _LOGGED, self._place)
+            log.warning("the catalogue has %s more such records of %s", self.n - _LOGGED, self._place)
 
 
-def _item(record: Record, key: str | None) -> CatalogueItem:
-    """Return the item of *record*. Raises DecodeError."""
+def _item(record: Record, key: str | None) -> ReadItem:
+    """Return the item of *record*. Raises DecodeError if it is not known which one it is."""
     if record.fault is not None:
         raise DecodeError(*record.fault)
     return read_item(_object(record.value) if record.row is None else record.row, key)
@@ -332,7 +372,11 @@ def _object(value: bytes) -> dict[str, Any]:
 
 
 def _text(key: bytes) -> str:
+    """Return the id that *key* names, in one of the forms that `core.events.tombstones` lists. Raises DecodeError."""
     try:
-        return key.decode()
+        value = named_in(key_value(key), ("item_id", "id"))
     except UnicodeDecodeError as error:
         raise DecodeError(Reason.NOT_UTF8, f"the key's byte {error.start} is not UTF-8") from None
+    if value is None:
+        raise DecodeError(Reason.MISSING_FIELD, "the key is an object without id (or item_id)")
+    return identifier("the key", value, MAX_ID_CHARS)

@@ -4,6 +4,7 @@ Knows nothing of where records come from or where answers go, and starts no thre
 the log was cut into batches (but for what coalescing leaves out).
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from time import monotonic
@@ -24,6 +25,7 @@ from stream_rec.errors import DecodeError, SettingsError
 from stream_rec.service.batches import Batch, Mask, ProcessedBatch, RejectedRecord
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.leap import Leap
+from stream_rec.service.metrics.log_setup import fields
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.processing.leaps import LeapFinder
 from stream_rec.service.processing.rejections import find_rejections, readable_in
@@ -31,6 +33,8 @@ from stream_rec.service.wall_clock import now_ms
 from stream_rec.transport.records import Record
 
 __all__ = ["AnswerPolicy", "Processor"]
+
+log = logging.getLogger(__name__)
 
 
 class AnswerPolicy(NamedTuple):
@@ -157,7 +161,7 @@ class Processor:
         self._leaps.after(batch, readable, applied, log_times, (watermark, self.engine.watermark))
         self._count(batch, owned, applied, rejected)
         if Forget in kinds:
-            self._count_forgets(events, owned)
+            self._count_forgets([batch.records[i] for i in readable], events, owned, applied)
         self.counters.n_answers += len(answers)
         self.counters.see_sources(answers)
         return ProcessedBatch(answers, rejected, Forget in kinds), answered
@@ -317,10 +321,25 @@ class Processor:
             else:
                 counters.dead[str(each.reason)] += 1
 
-    def _count_forgets(self, events: Sequence[Event | Forget], owned: Mask) -> None:
-        self.counters.n_forgets += sum(
-            type(event) is Forget for event, is_owned in zip(events, owned.tolist(), strict=True) if is_owned
-        )
+    def _count_forgets(
+        self, records: Sequence[Record], events: Sequence[Event | Forget], owned: Mask, applied: Applied
+    ) -> None:
+        """Count the owned orders to forget; say where one was that erased nothing, and not whom it names."""
+        places = [place for place, event in enumerate(events) if type(event) is Forget]
+        counted = [(place, n) for place, n in zip(places, applied.erased, strict=True) if owned[place]]
+        in_vain = [records[place] for place, n in counted if n == 0]
+        self.counters.n_forgets += len(counted)
+        self.counters.n_forgot_nothing += len(in_vain)
+        if in_vain:
+            first = in_vain[0]
+            log.info(
+                "%d orders to forget erased no session, the first at %s-%d, offset %d",
+                len(in_vain),
+                first.topic,
+                first.partition,
+                first.offset,
+                extra=fields(n=len(in_vain), partition=f"{first.topic}-{first.partition}", offset=first.offset),
+            )
 
 
 def _is_a_trial(request: Request) -> bool:

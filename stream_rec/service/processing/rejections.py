@@ -79,4 +79,7 @@ def _message(reason: Reason, event: Event, watermark: int, lateness_ms: int) -> 
             return f"timestamp: {behind}; the allowed lateness is {show_duration(lateness_ms)}"
         case Reason.DUPLICATE:
             return f"event_id: {event.event_id!r} was seen before"
-    return f"type: {event.type!r} is one more than there can be types; name those that matter with --event-type"
+    return (
+        f"type: {event.type!r} is one more than there can be types; a type makes room some hours after its last event "
+        "has left; name those that matter with --event-type"
+    )

@@ -10,6 +10,7 @@ from time import monotonic, time
 
 import msgspec
 
+from stream_rec import private_files
 from stream_rec.core.engine import Engine, Stats
 from stream_rec.core.quality import ModelShare, Quality, QualityReport, models_of
 from stream_rec.errors import SettingsError
@@ -17,6 +18,7 @@ from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_lines
 from stream_rec.service.metrics.leap import Leap
 from stream_rec.service.problems import OpenProblem
+from stream_rec.service.reporting.list_names import UnknownNames, unknown_name_lines, unknown_names
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.state import ServiceState
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
@@ -52,6 +54,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelShare] = msgspec.field(default_factory=list)
     """The models that run, the main model first and shadows last."""
     quality: QualityReport | None = None
+    unknown_names: dict[str, int] = msgspec.field(default_factory=dict)
+    """By list, deny or allow, how many of its names are of no known item; as of a minute ago."""
     largest_leap: Leap | None = None
     """The event that moved the watermark the farthest since the last recovery, if by more than the allowed lateness."""
     problems: list[OpenProblem] = msgspec.field(default_factory=list)
@@ -75,9 +79,13 @@ class StatsTaker:
         self.stats: Stats | None = None
         self.models: list[ModelShare] = []
         self.quality: QualityReport | None = None
+        self.unknown_names: UnknownNames = {}
+        """As of a minute ago, at most."""
+        self._names_next: float | None = None
         self._quality = quality
         self._clock = clock
         self._every_s = timeouts.status_every_s
+        self._names_every_s = timeouts.list_names_every_s
         self._next = 0.0
 
     def after(self, engine: Engine, offsets: PartitionOffsets, *, forgot: bool) -> None:
@@ -94,13 +102,31 @@ class StatsTaker:
             self.models = models_of(engine.split)
             if self._quality is not None:
                 self.quality = self._quality.report(self.stats.n_items)
+            self._look_names_up(engine, now)
+
+    def _look_names_up(self, engine: Engine, now: float) -> None:
+        """Look up the names of the lists, once a minute: long lists take long. Log those found in vain the first time.
+
+        The first time is a minute after the start: until then many items may not have come yet.
+        """
+        if self._names_next is None:
+            self._names_next = now + self._names_every_s
+        if now < self._names_next:
+            return
+        is_first = not self.unknown_names
+        self._names_next = now + self._names_every_s
+        self.unknown_names = unknown_names(engine)
+        if is_first:
+            for line in unknown_name_lines(self.unknown_names):
+                log.warning("%s", line)
 
 
 def write_status(path: Path, status: Status) -> None:
     """Replace the file by *status* in one step, so that no reader sees half of it. Raises SettingsError."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_bytes(msgspec.json.encode(status) + b"\n")
+        with private_files.created(temporary) as file:
+            file.write(msgspec.json.encode(status) + b"\n")
         temporary.replace(path)
     except OSError as error:
         raise SettingsError("status_file", f"cannot write {str(path)!r}: {error.strerror}") from error
@@ -131,12 +157,18 @@ def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[
         ("lag", f"{sum(status.lag.values()):,} records"),
         ("read", f"{counts.n_read:,} records, {counts.n_answers:,} answers, {counts.n_followed:,} followed"),
         ("dead-lettered", f"{counts.n_dead_lettered:,}"),
+        *(
+            [("forgets", f"{counts.n_forgets:,}, {counts.n_forgot_nothing:,} of them erased no session")]
+            if counts.n_forgets
+            else []
+        ),
         *([("lost", f"{counts.n_lost:,} records, to the topic's retention")] if counts.n_lost else []),
         (
             "retained",
             "nothing yet" if stats is None else f"{stats.n_sessions:,} sessions, horizon {show_horizon(stats)}",
         ),
         ("snapshot", status.last_snapshot or "none"),
+        *((name, f"{n:,} names of no known item") for name, n in status.unknown_names.items()),
         *([] if status.largest_leap is None else [("watermark", str(status.largest_leap))]),
         *(("quality", line) for line in ([] if status.quality is None else quality_lines(status.quality))),
     ]

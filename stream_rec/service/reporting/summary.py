@@ -8,6 +8,7 @@ from stream_rec.core.events import SURELY_SECONDS, Reason
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_lines, show_size, show_time
 from stream_rec.service.metrics.leap import Leap
+from stream_rec.service.reporting.list_names import UnknownNames, unknown_name_lines
 
 __all__ = ["summary_lines"]
 
@@ -18,11 +19,14 @@ def summary_lines(
     seconds: float,
     *,
     quality: Sequence[str] = (),
+    unknown: UnknownNames | None = None,
     leap: Leap | None = None,
     interrupted: bool = False,
 ) -> list[str]:
     """Return the summary of a run as lines of text. Each starts with its label, so that it is easy to grep."""
     forgets = f", {counts.n_forgets:,} forgets among them" if counts.n_forgets else ""
+    if counts.n_forgot_nothing:
+        forgets += f" ({counts.n_forgot_nothing:,} erased no session)"
     dead = f"{counts.dead.total():,}{_by_reason(counts.dead)}"
     lines = [
         ("read", f"{counts.n_read:,} records" + (" (stopped before the end)" if interrupted else "")),
@@ -47,7 +51,7 @@ def summary_lines(
         ("watermark", "none" if stats.watermark is None else show_time(stats.watermark)),
         ("horizon", "none" if stats.horizon_ms is None else show_duration(stats.horizon_ms)),
         ("took", _rates(counts, seconds)),
-        *(("hint", hint) for hint in _hints(counts, stats, leap)),
+        *(("hint", hint) for hint in (*_hints(counts, stats, leap), *unknown_name_lines(unknown or {}))),
     ]
     return show_lines(lines)
 
@@ -60,6 +64,8 @@ def _hints(counts: Counters, stats: Stats, leap: Leap | None) -> Iterator[str]:
         yield "most records were refused: `stream-rec check` with the same settings shows why, and what would help"
     if stats.watermark is not None and 0 < stats.watermark < SURELY_SECONDS:
         yield f"the newest event is of {show_time(stats.watermark)[:4]}: times in seconds need --timestamp-unit s"
+    if counts.n_forgets and counts.n_forgot_nothing == counts.n_forgets:
+        yield "no order to forget erased a session: do they name sessions as the events do?"
 
 
 def _by_reason(dead: Counter[str]) -> str:

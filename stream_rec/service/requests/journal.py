@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from stream_rec import private_files
 from stream_rec.errors import SettingsError, StreamRecError, TransportError, may_pass
 from stream_rec.transport.records import Record
 
@@ -132,7 +133,7 @@ class Journal:
 
     def _open(self) -> None:
         # Unbuffered: closing a buffered file would try again to write what failed.
-        file = self._path.open("ab", buffering=0)
+        file = private_files.appended(self._path)
         try:
             _claim(file.fileno(), self._path)
             _cut_to_whole_lines(self._path)

@@ -16,6 +16,7 @@ from stream_rec.service.consuming.record_decoder import Decode
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed
 from stream_rec.service.processing.processor import Processor
+from stream_rec.service.reporting.list_names import unknown_names
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.summary import summary_lines
 from stream_rec.transport.records import Progress, Record, Sink, Source
@@ -102,8 +103,15 @@ class BatchJob:
         """Return the run in a few lines."""
         stats, quality = self.engine.stats(), self.processor.quality
         lines = [] if quality is None else quality_lines(quality.report(stats.n_items))
-        leap = self.processor.largest_leap
-        return summary_lines(self.counters, stats, self.seconds, quality=lines, leap=leap, interrupted=self.interrupted)
+        return summary_lines(
+            self.counters,
+            stats,
+            self.seconds,
+            quality=lines,
+            leap=self.processor.largest_leap,
+            unknown=unknown_names(self.engine),
+            interrupted=self.interrupted,
+        )
 
     def close(self) -> None:
         """Write what is left, and close sources and sinks. Raises TransportError. May be called twice."""

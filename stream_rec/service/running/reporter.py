@@ -12,6 +12,7 @@ from stream_rec.errors import SettingsError, may_pass
 from stream_rec.service.committing.snapshots import Snapshots
 from stream_rec.service.metrics.format import show_lines
 from stream_rec.service.metrics.log_setup import fields
+from stream_rec.service.reporting.list_names import UnknownNames
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.status import StatsTaker, Status, show_horizon, write_status
 from stream_rec.service.reporting.summary import summary_lines
@@ -70,6 +71,11 @@ class Reporter:
         return self._taker.stats
 
     @property
+    def unknown_names(self) -> UnknownNames:
+        """The names of the deny and allow lists that no item has."""
+        return self._taker.unknown_names
+
+    @property
     def quality(self) -> QualityReport | None:
         """How good the answers were, as of a moment ago."""
         return self._taker.quality
@@ -96,6 +102,7 @@ class Reporter:
             last_snapshot=None if last is None else last.path,
             models=self._taker.models,
             quality=self._taker.quality,
+            unknown_names={name: len(names) for name, names in self._taker.unknown_names.items()},
             largest_leap=None if loop is None else loop.processor.largest_leap,
             problems=service.problems.now,
         )
@@ -157,4 +164,5 @@ def summary(service: KafkaService, reporter: Reporter) -> list[str]:
         return show_lines([("state", f"{service.state}: nothing was read")])
     lines = [] if reporter.quality is None else quality_lines(reporter.quality)
     leap = None if service.loop is None else service.loop.processor.largest_leap
-    return summary_lines(service.counters, stats, reporter.seconds, quality=lines, leap=leap)
+    unknown = reporter.unknown_names
+    return summary_lines(service.counters, stats, reporter.seconds, quality=lines, unknown=unknown, leap=leap)

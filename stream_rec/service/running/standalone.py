@@ -20,6 +20,7 @@ from stream_rec.errors import StreamRecError, UnwrittenError
 from stream_rec.service.batches import ProcessedBatch
 from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.problems import ProblemKind, Problems
+from stream_rec.service.reporting.list_names import unknown_names
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.reporting.status import StatsTaker, Status
 from stream_rec.service.reporting.summary import summary_lines
@@ -110,7 +111,8 @@ class StandaloneService:
         stats, quality = self.processor.engine.stats(), self.processor.quality
         lines = [] if quality is None else quality_lines(quality.report(stats.n_items))
         seconds, leap = monotonic() - self._begun, self.processor.largest_leap
-        return summary_lines(self.processor.counters, stats, seconds, quality=lines, leap=leap)
+        unknown = unknown_names(self.processor.engine)
+        return summary_lines(self.processor.counters, stats, seconds, quality=lines, unknown=unknown, leap=leap)
 
     @property
     def status(self) -> Status:
@@ -128,6 +130,7 @@ class StandaloneService:
             last_snapshot=None,
             models=self._taker.models,
             quality=self._taker.quality,
+            unknown_names={name: len(names) for name, names in self._taker.unknown_names.items()},
             largest_leap=self.processor.largest_leap,
             problems=self.problems.now,
         )

@@ -19,18 +19,19 @@ class TestReading:
             "brand": "b", "sizes": [1, "L"], "deep": {"not": "kept"}, "nothing": None, "old": True,
         }  # fmt: skip
         others: dict[str, Any] = {"brand": "b", "sizes": (1.0, "L"), "old": True}
-        assert CatalogueItem("7", "A", "3", False, ("x", "1"), 2.0, "u", others) == read_item(record)  # noqa: FBT003
+        expected = CatalogueItem("7", "A", "3", False, ("x", "1"), 2.0, "u", others)  # noqa: FBT003
+        assert (expected, None) == read_item(record)
 
     def test_a_row_of_text(self) -> None:
         """Tables write yes and no, numbers and lists as text; an empty cell is no value."""
         row = {"id": "a", "title": "", "available": "No", "tags": " new | sale|", "price": " 1.50", "size": "3"}
         expected = CatalogueItem("a", available=False, tags=("new", "sale"), price=1.5, others={"size": "3"})
-        assert expected == read_item(row)
+        assert (expected, None) == read_item(row)
 
     def test_the_key_is_the_id_if_the_record_has_none(self) -> None:
         """The id in the record has precedence."""
-        assert "k" == read_item({"title": "A"}, "k").id
-        assert "a" == read_item({"id": "a"}, "k").id
+        assert "k" == read_item({"title": "A"}, "k").item.id
+        assert "a" == read_item({"id": "a"}, "k").item.id
 
     @pytest.mark.parametrize(
         ("record", "message"),
@@ -39,6 +40,17 @@ class TestReading:
             ({"id": ""}, "id (or item_id): expected, found nothing"),
             ({"id": ["a"]}, "id: "),
             ({"id": "a" * 513}, "id: "),
+        ],
+    )
+    def test_a_record_of_no_known_item_is_refused(self, record: dict[str, object], message: str) -> None:
+        """With what was expected."""
+        with pytest.raises(DecodeError) as caught:
+            read_item(record)
+        assert message in caught.value.message
+
+    @pytest.mark.parametrize(
+        ("record", "message"),
+        [
             ({"id": "a", "price": "cheap"}, "price: expected a number, found 'cheap'"),
             ({"id": "a", "price": True}, "price: expected a number, found"),
             ({"id": "a", "price": "nan"}, "price: expected a number"),
@@ -50,11 +62,44 @@ class TestReading:
             ({"id": "a"} | {f"f{j}": 1 for j in range(201)}, "at most 200 fields"),
         ],
     )
-    def test_an_error_names_the_field(self, record: dict[str, object], message: str) -> None:
-        """With what was expected."""
-        with pytest.raises(DecodeError) as caught:
-            read_item(record)
-        assert message in caught.value.message
+    def test_what_can_be_read_holds(self, record: dict[str, object], message: str) -> None:
+        """The fault names the field, with what was expected; the item has all other fields."""
+        read = read_item({**record, "category": "x", "available": record.get("available", "no")})
+        assert read.fault is not None
+        assert message in read.fault.message
+        assert ("a", "x", False) == (read.item.id, read.item.category, read.item.available)
+        assert read.item.others is None or 200 == len(read.item.others)
+
+    @pytest.mark.parametrize("name", ["available", "availability"])
+    def test_what_is_available(self, name: str) -> None:
+        """Yes and no, and the words of schema.org and Google Merchant, as they are, in full, or as URLs."""
+        yes = [
+            True, 1, "1", 1.0, "Yes", "y", "in_stock", "in stock", "InStock", "https://schema.org/InStock",
+            "http://schema.org/PreOrder", "schema:BackOrder", "preorder", "backorder", "LimitedAvailability",
+            "OnlineOnly", "InStoreOnly", "MadeToOrder", "PreSale", "available",
+        ]  # fmt: skip
+        no = [
+            False, 0, "0", 0.0, "NO", "n", "out_of_stock", "out of stock", "OutOfStock", " out-of-stock ",
+            "https://schema.org/OutOfStock", "http://www.schema.org/SoldOut", "schema:Discontinued", "Reserved",
+            "unavailable", "not available", "sold_out",
+        ]  # fmt: skip
+        for words, expected in ((yes, True), (no, False)):
+            for word in words:
+                read = read_item({"id": "a", name: word})
+                assert (expected, None) == (read.item.available, read.fault), word
+        for word in ("perhaps", "3", -1, 0.5, ["in_stock"], {"x": 1}, "https://evil.example/InStock"):
+            read = read_item({"id": "a", name: word})
+            assert not read.item.available, word
+            assert read.fault is not None
+            assert f"{name}: expected true or false" in read.fault.message
+        for missing in (None, "", float("nan")):
+            assert (True, None) == (read_item({"id": "a", name: missing}).item.available, read_item({"id": "a"}).fault)
+
+    def test_one_no_is_enough(self) -> None:
+        """Of the two fields; and `availability` stays a field for filters."""
+        read = read_item({"id": "a", "available": "yes", "availability": "out_of_stock"})
+        assert (False, {"availability": "out_of_stock"}) == (read.item.available, read.item.others)
+        assert not read_item({"id": "a", "available": "no", "availability": "in_stock"}).item.available
 
 
 class TestVersions:

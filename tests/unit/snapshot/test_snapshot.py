@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_rec import Engine, Event, Limits, SettingsError, SnapshotError, snapshot
+from stream_rec import Engine, Event, Limits, SettingsError, SnapshotError, private_files, snapshot
 from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.core.index.kernel import entries
 from stream_rec.service.assembly.warm_up import warm_up
+from stream_rec.snapshot.columns import VERSION
 
 LIMITS = Limits(retention_ms=1_000_000, max_sessions=50)
 RULES = snapshot.fingerprint(LIMITS)
@@ -275,9 +276,9 @@ def test_an_unreadable_folder_is_an_error(tmp_path: Path) -> None:
         (b"", "it is empty"),
         (b"\x89SRS", "it ends after 4 bytes"),
         (b"session_id,item_id,timestamp\n", "not a snapshot"),
-        (b"\x89SRSNAP\n" + (2).to_bytes(4, "little") + bytes(60), "format version 2"),
-        (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes([255] * 4) + bytes(60), "within its header"),
-        (b"\x89SRSNAP\n" + (1).to_bytes(4, "little") + bytes(60), "the checksum of its header differs"),
+        (b"\x89SRSNAP\n" + (VERSION + 1).to_bytes(4, "little") + bytes(60), f"format version {VERSION + 1}"),
+        (b"\x89SRSNAP\n" + VERSION.to_bytes(4, "little") + bytes([255] * 4) + bytes(60), "within its header"),
+        (b"\x89SRSNAP\n" + VERSION.to_bytes(4, "little") + bytes(60), "the checksum of its header differs"),
     ],
 )
 def test_the_error_of_another_file_says_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
@@ -458,7 +459,7 @@ def test_a_folder_that_cannot_be_used_for_a_while_is_no_wrong_setting(
 ) -> None:
     """A full disk, or one that is read-only, may pass: the error is another one, and the claim works later."""
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", _failing(code))
+        patched.setattr(private_files, "appended", _failing(code))
         with pytest.raises(SnapshotError, match="cannot be written to"):
             snapshot.claim(tmp_path, "x")
     with snapshot.claim(tmp_path, "x"):
@@ -472,7 +473,7 @@ def test_a_folder_of_another_user(
     """It is a wrong setting, but for a folder that could be written to before."""
     if is_used:
         snapshot.claim(tmp_path, "x").close()
-    monkeypatch.setattr(Path, "open", _failing(errno.EACCES))
+    monkeypatch.setattr(private_files, "appended", _failing(errno.EACCES))
     with pytest.raises(expected):
         snapshot.claim(tmp_path, "x")
 

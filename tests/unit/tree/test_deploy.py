@@ -150,8 +150,16 @@ def test_the_simulator_takes_its_arguments() -> None:
 def test_beyond_this_machine_it_needs_keys(name: str) -> None:
     """Only Compose, whose port is published to one machine, goes without."""
     settings = SETTINGS[name]()
-    assert not settings.insecure
+    assert not settings.http_hosts
     assert {"shop:read+write", "prometheus:read"} == {text.partition(":file:")[0] for text in settings.http_keys}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_none_accepts_any_host(name: str) -> None:
+    """Compose names its hosts, those that Prometheus calls."""
+    assert not SETTINGS[name]().insecure
+    if name.startswith("compose"):
+        assert ("stream-rec", "stream-rec-2") == SETTINGS[name]().http_hosts
 
 
 # -------------------------------------------------------------------------------- HTTP and ports

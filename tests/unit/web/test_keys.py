@@ -89,8 +89,21 @@ def test_two_keys_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
         read_keys(["shop:read:env:KEY", "shop:write:env:KEY"], None)
 
 
+def test_named_hosts_take_the_place_of_keys() -> None:
+    """With them a service listens beyond this machine, and answers to addresses and these names only."""
+    for insecure in (False, True):
+        with embedded(http="0.0.0.0:0", http_hosts=["stream-rec", "Recs.internal"], insecure=insecure) as running:
+            for host in ("stream-rec:8000", "recs.internal", "localhost:9", "127.0.0.1", "10.1.2.3:80", "[::1]:8000"):
+                assert 200 == running.client("GET", "/v1/stats", host=host).status
+            for host in ("evil.example", "stream-rec.evil.example:8000", "stream-rec."):
+                reply = running.client("GET", "/v1/stats", host=host)
+                assert (403, "foreign_host") == (reply.status, reply.json["error"]["code"])
+            click = {"session_id": "a", "item_id": "i"}
+            assert 403 == running.client("POST", "/v1/events", click, origin="https://evil.example").status
+
+
 def test_other_machines_need_keys() -> None:
-    """Without keys a service listens beyond this machine only with --insecure."""
+    """Without keys a service listens beyond this machine only with names of hosts, or with --insecure."""
     with pytest.raises(SettingsError, match="there are no keys"), embedded(http="0.0.0.0:0"):
         pass
     with embedded(http="0.0.0.0:0", insecure=True) as running:

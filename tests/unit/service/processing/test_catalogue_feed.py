@@ -129,14 +129,51 @@ class TestFiles:
     def test_a_bad_line_is_told_and_the_rest_goes_on(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """The first few by their lines, the others by their number."""
         path = tmp_path / "c.jsonl"
-        bad = [json.dumps({"id": f"x{j}", "price": "?"}) for j in range(7)]
+        bad = [json.dumps({"price": "?"}), *(json.dumps({"title": f"x{j}"}) for j in range(6))]
         good = [json.dumps({"id": f"i{j}"}) for j in range(9)]
         path.write_text("\n".join([*bad, *good]), encoding="utf-8")
         source = CatalogueFile(str(path))
         assert 9 == len(source.load())
         assert 7 == source.n_bad
-        assert "line 2: price: expected a number, found '?'" in caplog.text
-        assert "without 2 more records" in caplog.text
+        assert "goes on without" in caplog.text
+        assert "line 2: id (or item_id): expected, found nothing" in caplog.text
+        assert "has 2 more such records" in caplog.text
+
+    def test_a_line_with_a_mistake_never_lets_an_item_in(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What can be read of it holds, at the start and after a change; and it is counted at each reading."""
+        path = tmp_path / "c.csv"
+        head = "item_id,available,price\n"
+        good = "".join(f"i{n},yes,1\n" for n in range(5))
+        path.write_text(f"{head}chair,no,89\n{good}", encoding="utf-8")
+        source = CatalogueFile(str(path), timeouts=Timeouts(catalogue_every_s=0.0))
+        catalogue = source.load()
+        for line, n_bad in (("chair,no,89 EUR", 1), ("chair,no,", 1), ("chair,nope,89", 2), ("chair,no,?", 3)):
+            replace(path, f"{head}{line}\n{good}")
+            catalogue = source.next(catalogue)
+            assert (6, 1, n_bad) == (len(catalogue), catalogue.n_unavailable, source.n_bad), line
+            chair = catalogue.get("chair")
+            assert chair is not None
+            assert not chair.available
+        replace(path, f"{head}chair,no,?\n{good}i5,yes,1\n")
+        catalogue = source.next(catalogue)
+        assert (7, 4) == (len(catalogue), source.n_bad), "a line that stays as it was is counted again"
+        assert "the catalogue takes what else it can of 'chair': " in caplog.text
+
+    def test_items_that_a_broken_line_may_be_about_stay_as_they_were(self, tmp_path: Path) -> None:
+        """If it is not known which item a line is, the items that are gone keep what was known of them."""
+        path = tmp_path / "c.jsonl"
+        good: list[dict[str, object]] = [{"id": f"i{n}"} for n in range(5)]
+        path.write_text(jsonl({"id": "chair", "available": False}, *good), encoding="utf-8")
+        source = CatalogueFile(str(path), timeouts=Timeouts(catalogue_every_s=0.0))
+        catalogue = source.load()
+        replace(path, '{"id": "chair", "available": fal\n' + jsonl(*good[1:]))
+        catalogue = source.next(catalogue)
+        assert {"chair", *(f"i{n}" for n in range(5))} == {item.id for item in catalogue}
+        assert 1 == catalogue.n_unavailable
+        replace(path, jsonl(*good[1:]))
+        assert {f"i{n}" for n in range(1, 5)} == {item.id for item in source.next(catalogue)}
 
     @pytest.mark.parametrize(
         ("name", "content", "told"),
@@ -213,6 +250,30 @@ class TestTopics:
         until(lambda: feed.current().get("d") is None)
         assert 1 == feed.n_bad
         assert "offset " in caplog.text
+
+    def test_a_record_with_a_mistake_never_lets_an_item_in(self, caplog: pytest.LogCaptureFixture) -> None:
+        """What can be read of it holds, and it is told by its offset."""
+        broker = MemoryBroker({"items": 1})
+        broker.produce("items", b'{"available": false}', b"a")
+        broker.produce("items", b'{"available": false, "price": "89 EUR"}', b"a")
+        broker.produce("items", b'{"availability": "who knows"}', b"b")
+        source = CatalogueTopic(lambda: broker, "items")
+        catalogue = source.load()
+        assert (2, 2, 2) == (len(catalogue), catalogue.n_unavailable, source.n_bad)
+        assert "takes what else it can of 'a': items-0, offset 1: price: expected a number" in caplog.text
+
+    def test_keys_are_read_in_the_form_of_their_serializer(self) -> None:
+        """Else an item that is sold out would be known under a name that no click has."""
+        broker = MemoryBroker({"items": 1})
+        for key in (b'"a"', b'{"item_id": "b"}', b'{"schema": null, "payload": {"id": "c"}}', b"\0\0\0\0\1d"):
+            broker.produce("items", b'{"available": "out_of_stock"}', key)
+        source = CatalogueTopic(lambda: broker, "items")
+        catalogue = source.load()
+        assert {"a", "b", "c", "d"} == {item.id for item in catalogue if not item.available}
+        broker.produce("items", None, b'"a"')
+        broker.produce("items", b'{"schema": {"type": "struct"}, "payload": null}', b'{"item_id": "b"}')
+        broker.produce("items", b"null", b"c")
+        assert {"d"} == {item.id for item in source.next(catalogue)}
 
     def test_an_empty_topic_is_an_empty_catalogue(self) -> None:
         """And does not keep the service from starting."""

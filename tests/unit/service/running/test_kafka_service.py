@@ -7,11 +7,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from clicks import CLICKS, answers, broker_with, clicks, run_until, threaded, until_answered
 from crash import AT_ONCE, Bomb, parts
 
+from stream_rec import private_files
 from stream_rec.errors import FencedError, MissingTopicError, SettingsError, TransportError
 from stream_rec.service.commit_note import CommitNote
 from stream_rec.service.problems import ProblemKind, Problems
@@ -113,15 +115,15 @@ class TestRunning:
         broker = broker_with(clicks(3))
         service = KafkaService(lambda _: threaded(broker))
         reporter = Reporter(tmp_path / "status.json", StatsTaker(), None, clock=map(float, count()).__next__)
-        write, n_failed = Path.write_bytes, [0]
+        create, n_failed = private_files.created, [0]
 
-        def write_bytes(path: Path, data: bytes) -> int:
+        def created(path: Path) -> BinaryIO:
             if n_failed[0] < 3:
                 n_failed[0] += 1
                 raise OSError(errno.ENOSPC, "No space left on device")
-            return write(path, data)
+            return create(path)
 
-        monkeypatch.setattr(Path, "write_bytes", write_bytes)
+        monkeypatch.setattr(private_files, "created", created)
         with caplog.at_level(logging.INFO):
             run_until(service, lambda: service.counters.n_read == 3 and n_failed[0] == 3, reporter)
         assert 1 == caplog.text.count("No space left on device")
