@@ -47,7 +47,11 @@ def scaled(limits: Limits, unit: int) -> Limits:
     return msgspec.structs.replace(limits, **{name: each * unit for name, each in values.items() if each is not None})
 
 
-def records(log: Sequence[tuple[str, str, int, str, str | None, str | None] | Forget], unit: int) -> list[Event | Forget]:
+Entry = tuple[str, str, int, str, str | None, str | None] | Forget
+"""Session, item, step of time, type, event id and user of an event; or an order."""
+
+
+def records(log: Sequence[Entry], unit: int) -> list[Event | Forget]:
     """Return the records of a log whose times are given as steps."""
     now, made = 1_000 * unit, []
     for each in log:
@@ -63,16 +67,15 @@ def records(log: Sequence[tuple[str, str, int, str, str | None, str | None] | Fo
 def assert_alike(engine: Engine, oracle: Oracle, model: Model, session: str | None, items: list[str] | None) -> None:
     """Assert the same items in the same order from the same sources, with scores that differ by their rounding only."""
     expected = oracle.answer(model, session, items)
-    got = [Ranked(*each) for each in map(as_ranked, engine.ask(model, session_id=session, items=items))]
+    answer = engine.ask(model, session_id=session, items=items)
+    got = [Ranked(each.item_id, each.score, each.source) for each in answer]
     assert [(each.item, each.source) for each in expected] == [(each.item, each.source) for each in got]
     assert [pytest.approx(each.score, rel=1e-9) for each in expected] == [each.score for each in got]
 
 
-def as_ranked(item: object) -> tuple[str, float, str]:
-    return item.item_id, item.score, item.source  # type: ignore[attr-defined]
-
-
-def check(log: list[Event | Forget], limits: Limits, deny: list[str], points: list[Model], items: list[str] | None) -> None:
+def check(
+    log: list[Event | Forget], limits: Limits, deny: list[str], points: list[Model], items: list[str] | None
+) -> None:
     """Feed both, compare what became of each record, and compare answers on the way and at the end."""
     engine = Engine(limits=limits, deny=deny, type_weights=WEIGHTS)
     oracle = Oracle(limits, deny, WEIGHTS)
@@ -97,7 +100,7 @@ EXAMPLES = settings(max_examples=60, suppress_health_check=list(HealthCheck), de
 @EXAMPLES
 @given(log=logs, limits=limits_of_logs, unit=units, deny=st.lists(st.sampled_from(ITEMS), max_size=2), items=queries)
 def test_presets(
-    preset: str, log: list[Event | Forget], limits: Limits, unit: int, deny: list[str], items: list[str] | None
+    preset: str, log: list[Entry], limits: Limits, unit: int, deny: list[str], items: list[str] | None
 ) -> None:
     """Each preset, with so small a sample and so few neighbours that ties decide."""
     points = [small(preset, n=8, last=6), small(preset, n=8, k=1, last=8, seen="keep")]
@@ -106,14 +109,14 @@ def test_presets(
 
 @EXAMPLES
 @given(log=logs, limits=limits_of_logs, unit=units, point=variants, items=queries)
-def test_settings(log: list[Event | Forget], limits: Limits, unit: int, point: Model, items: list[str] | None) -> None:
+def test_settings(log: list[Entry], limits: Limits, unit: int, point: Model, items: list[str] | None) -> None:
     """Any point of the parameter space, and every way of sampling."""
     check(records(log, unit), scaled(limits, unit), [], [point, *SAMPLED], items)
 
 
 @EXAMPLES
 @given(log=logs, gap=st.sampled_from([0, 1, 4, 20]), lateness=st.sampled_from([0, 5, 20]))
-def test_session_gaps(log: list[Event | Forget], gap: int, lateness: int) -> None:
+def test_session_gaps(log: list[Entry], gap: int, lateness: int) -> None:
     """Sessions cut from users."""
     of_users = [
         record if isinstance(record, Forget) else msgspec.structs.replace(record, user_id=record.session_id)

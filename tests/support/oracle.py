@@ -1,9 +1,9 @@
 """A third opinion: store and model once more, as an outsider would write them from the documents alone.
 
-Written from DESIGN.md, docs/reference/model.md, docs/explanation/algorithm.md and the settings' pages. Shares no code with
-the kernels and their plain twin, and none of their arithmetic: whole numbers and fractions where the formulas have them,
-60 decimal digits where they have roots, logarithms or powers of e. It knows `Model` and `Limits` only as lists of
-settings. Slow: each answer looks at every event.
+Written from docs/reference/model.md, docs/explanation/algorithm.md and the pages of the settings. Shares no
+code with the kernels and their plain twin, and none of their arithmetic: whole numbers and fractions where the formulas
+have them, 60 decimal digits where they have roots, logarithms or powers of e. It knows `Model` and `Limits` only as
+lists of settings. Slow: each answer looks at every event.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -142,7 +142,9 @@ def rule_weight(model: Model, distance: int) -> Decimal:
 class Oracle:
     """The sessions that are retained, and what they recommend."""
 
-    def __init__(self, limits: Limits, deny: Iterable[str] = (), type_weights: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, limits: Limits, deny: Iterable[str] = (), type_weights: Mapping[str, float] | None = None
+    ) -> None:
         self.limits = limits
         self.denied = frozenset(deny)
         self.type_weights = type_weights or {}

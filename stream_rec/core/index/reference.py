@@ -304,7 +304,7 @@ class ReferenceStore:
         neighbours = self.neighbours(events, query, own)
         votes = {each.session: self.vote(each, query) for each in neighbours}
         scores, factor = self._rules(events, query, own, votes.values())
-        largest = max(map(Fraction, votes.values()), default=Fraction(0))
+        largest = max((Fraction(vote) for vote in votes.values()), default=Fraction(0))
         for each in neighbours:
             vote = votes[each.session] if query.rules == 0.0 else float(votes[each.session]) * factor
             least = largest * Fraction(factor) * _SMALLEST_TERM
@@ -357,7 +357,7 @@ class ReferenceStore:
             n_found += bool(pairs)
         if not n_found:
             return scores, 1.0
-        total = float(sum(map(Fraction, votes), Fraction(0)))
+        total = float(sum((Fraction(vote) for vote in votes), Fraction(0)))
         return scores, (1.0 - query.rules) * n_found / (query.rules * (total if total > 0.0 else 1.0))
 
     def _passes(self, session_id: str, query: ReferenceQuery) -> bool:

@@ -33,6 +33,7 @@ _EXACT_RATIO = 2.0**51  # see `_rate_cosine`
 _DIGIT = np.uint64(32)  # bits
 _LOW_DIGIT = np.uint64(0xFFFF_FFFF)
 _N_DIGITS = 5  # three before the point, two behind it
+_LAST_WHOLE = 2
 _LOST, _TIED, _TAKEN = 0.0, 1.0, 2.0
 
 
@@ -149,7 +150,7 @@ def _digit(weights: float, items: int, place: int) -> float:
         rest <<= _DIGIT
         if j == 1:
             rest |= middle & _LOW_DIGIT
-        elif j == 2:
+        elif j == _LAST_WHOLE:
             rest |= last & _LOW_DIGIT
         quotient, rest = rest // divisor, rest % divisor
     return float(quotient)

@@ -10,7 +10,6 @@ import numpy as np
 from stream_rec.core.compiled import inner, prefetch
 from stream_rec.core.index.kernel.choosing import choose, norm, nth_largest, vote
 from stream_rec.core.index.kernel.postings import BITS, SLOT, is_older
-from stream_rec.core.index.kernel.sums import rounded
 from stream_rec.core.index.kernel.state import (
     BONUS,
     IN_QUERY,
@@ -39,6 +38,7 @@ from stream_rec.core.index.kernel.state import (
     Scratch,
     State,
 )
+from stream_rec.core.index.kernel.sums import rounded
 
 __all__ = ["find_neighbours", "votes_divisor"]
 

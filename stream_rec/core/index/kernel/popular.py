@@ -1,9 +1,9 @@
 """Recently popular items: exactly decayed weights of retained events, and the best of them in order.
 
 An event counts 2**(-age/half-life), with its age in whole 1024ths of a half-life (PARTS). Since all events decay alike,
-nothing needs to be decayed: an event adds 2**(time/half-life), in units of its step, as a whole number that eviction and
-forgetting subtract again without a rounding error. The order of the best TOP_SIZE items does not change with the time.
-It is updated from the items that changed; all items are scanned only when a step begins or the top runs low.
+nothing needs to be decayed: an event adds 2**(time/half-life), in units of its step, as a whole number that eviction
+and forgetting subtract again without a rounding error. The order of the best TOP_SIZE items does not change with the
+time. It is updated from the items that changed; all items are scanned only when a step begins or the top runs low.
 """
 
 import math
@@ -62,7 +62,7 @@ def _part_of(state: State, time: int, half: int) -> int:
 
 @inner
 def count(state: State, item: int, time: int, change: int) -> None:
-    """Add the weight of an event at *time* to *item*, or subtract it (*change* is 1 or -1), if its step still counts."""
+    """Add the weight of an event at *time* to *item*, or subtract it (*change* 1 or -1), if its step still counts."""
     half = time // state.limits[HALF_LIFE]
     step = half // STEP_HALVES
     if step > state.counters[STEP_NOW]:

@@ -55,6 +55,7 @@ def add_parts(scratch: Scratch, n_touched: int, item: int, high: float, low: flo
     before = scratch.score[item]
     low_before = scratch.low[item]
     scratch.touched[n_touched] = item
+    # planted bug: sum-in-order (2 lines)
     scratch.score[item] = before + high
     scratch.low[item] = low_before + low
     return n_touched + (before == 0.0 and low_before == 0.0 and (high > 0.0 or low > 0.0))
@@ -155,9 +156,7 @@ def score_items(
             n_touched = _score_alike(state, scratch, p, slot, high, low, n_touched)
         else:
             shared = query[query.size - scratch.step[c]]
-            n_touched = _score_by_place(
-                state, scratch, p, slot, score, least, shared, high_shift, low_shift, n_touched
-            )
+            n_touched = _score_by_place(state, scratch, p, slot, score, least, shared, high_shift, low_shift, n_touched)
     return n_touched
 
 

@@ -35,5 +35,5 @@ def shifts(largest: float, n_terms: float) -> tuple[float, float]:
 
 @inner
 def split(value: float, shift: float) -> float:
-    """Return *value* rounded to a multiple of the unit of *shift*; the rest is exactly `value - split(value, shift)`."""
+    """Return the part of *value* that is a multiple of the unit of *shift*; *value* less that is exact."""
     return (value + shift) - shift
