@@ -204,7 +204,7 @@ BUGS: Final = [
         "of equally similar candidates the older is taken",
         KERNEL + "choosing.py",
         "equal-takes-older",
-        ("value = scratch.key[c]\ntakes = value > least or (value == least and n_equal <= 1)"),
+        ("value = key[c]\ntakes = value > least or (value == least and n_equal <= 1)"),
     ),
     Bug(
         2,
@@ -259,7 +259,7 @@ BUGS: Final = [
         "a score depends on the order of the neighbours",
         KERNEL + "scores.py",
         "sum-in-order",
-        "scratch.score[item] = before + (high + low)\nscratch.low[item] = low_before",
+        "scratch.score[at] = before + (high + low)\nscratch.score[at + 1] = low_before",
         TIES,
     ),
     Bug(
@@ -275,7 +275,7 @@ BUGS: Final = [
         "repeats get their share of the scores before rarity",
         KERNEL + "repeats.py",
         "repeats-before-idf",
-        "score /= divisor",
+        "score *= 1.0",
         FORMULAS,
     ),
     Bug(

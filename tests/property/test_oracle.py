@@ -53,7 +53,8 @@ Entry = tuple[str, str, int, str, str | None, str | None] | Forget
 
 def records(log: Sequence[Entry], unit: int) -> list[Event | Forget]:
     """Return the records of a log whose times are given as steps."""
-    now, made = 1_000 * unit, []
+    made: list[Event | Forget] = []
+    now = 1_000 * unit
     for each in log:
         if isinstance(each, Forget):
             made.append(each)

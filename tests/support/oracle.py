@@ -146,7 +146,7 @@ class Oracle:
         self, limits: Limits, deny: Iterable[str] = (), type_weights: Mapping[str, float] | None = None
     ) -> None:
         self.limits = limits
-        self.denied = frozenset(deny)
+        self.denied = set(deny)
         self.type_weights = type_weights or {}
         self.sessions: dict[str, list[Seen]] = {}
         self.session_users: dict[str, set[str]] = {}

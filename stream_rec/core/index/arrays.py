@@ -285,8 +285,7 @@ def _grown(state: State, names: tuple[str, ...], needed: int) -> State:
 def _new_scratch(sizes: _ScratchSizes, session_events: int) -> Scratch:
     n_items, m, last, n = sizes
     return Scratch(
-        score=np.zeros(n_items, np.float64),
-        low=np.zeros(n_items, np.float64),
+        score=np.zeros(2 * n_items, np.float64),
         mark=np.zeros(n_items, np.uint8),
         touched=np.zeros(n_items + 1, np.int32),
         marked=np.zeros(n_items + n + 1, np.int32),

@@ -469,8 +469,8 @@ class ReferenceStore:
             for event in stored:
                 part = _part_of(event.time, self.limits.popular_half_life_ms)
                 if part // (4 * _PARTS) > now // (4 * _PARTS) - 8:
-                    sums[event.item] = sums.get(event.item, Fraction(0)) + _weight_of(part)
-        return {item: rounded_coarsely(float(total)) / float(_weight_of(now)) for item, total in sums.items()}
+                    sums[event.item] = sums.get(event.item, Fraction(0)) + _weight_of(part, now)
+        return {item: rounded_coarsely(float(total)) / float(_weight_of(now, now)) for item, total in sums.items()}
 
 
 def _part_of(time: int, half_life: int) -> int:
@@ -478,7 +478,7 @@ def _part_of(time: int, half_life: int) -> int:
     return time * _PARTS // half_life
 
 
-def _weight_of(part: int) -> Fraction:
-    """Return 2**(part / 1024), its mantissa rounded to 20 binary places."""
+def _weight_of(part: int, now: int) -> Fraction:
+    """Return 2**(part / 1024) in units of the half-life of *now*, its mantissa rounded to 20 binary places."""
     mantissa = math.floor(exp(part % _PARTS / _PARTS * _LN_2) * (1 << 20) + 0.5)
-    return Fraction(mantissa, 1 << 20) * Fraction(2) ** (part // _PARTS)
+    return Fraction(mantissa, 1 << 20) * Fraction(2) ** (part // _PARTS - now // _PARTS)

@@ -80,25 +80,17 @@ def norm(scratch: Scratch, distinct: int) -> float:
 
 
 @inner
-def _similarity(state: State, scratch: Scratch, p: Parameters, c: int, divisor: float) -> float:
-    """Return the similarity of candidate *c*: its weights over *divisor*, the root of its items if cosine, its age."""
-    similarity = scratch.similarity[c]
-    if p.whole[NORMALISE] == NORMALISE_COSINE:
-        similarity /= divisor * np.sqrt(float(state.session[scratch.candidate[c]]["items"]))
-    else:
-        similarity /= divisor
-    if p.real[AGE] > 0.0:
-        age = state.counters[WATERMARK] - state.session[scratch.candidate[c]]["last"]
-        similarity *= _exp(-float(age) / p.real[AGE])
-    return similarity
-
-
-@inner
 def _rate(state: State, scratch: Scratch, p: Parameters, n: int, divisor: float) -> None:
-    """Write the keys of candidates whose similarity is no fraction: equal keys are equal similarities."""
+    """Write similarity and key of candidates whose similarity is no fraction: equal keys are equal similarities."""
+    is_cosine, decay, now = p.whole[NORMALISE] == NORMALISE_COSINE, p.real[AGE], state.counters[WATERMARK]
     for c in range(n):
-        scratch.similarity[c] = _similarity(state, scratch, p, c, divisor)
-        scratch.key[c] = rounded(scratch.similarity[c])
+        slot = scratch.candidate[c]
+        length = divisor * np.sqrt(float(state.session[slot]["items"])) if is_cosine else divisor
+        similarity = scratch.similarity[c] / length
+        if decay > 0.0:
+            similarity *= _exp(-float(now - state.session[slot]["last"]) / decay)
+        scratch.similarity[c] = similarity
+        scratch.key[c] = rounded(similarity)
 
 
 @inner
@@ -114,18 +106,18 @@ def _rate_cosine(state: State, scratch: Scratch, n: int) -> None:
 
 
 @inner
-def _list_by_key(scratch: Scratch, n: int, k: int) -> None:
+def _list_by_key(scratch: Scratch, key: np.ndarray, n: int, k: int) -> None:
     """List in `chosen` the k of n candidates with the largest keys, newest first; of equal keys the newer."""
     for c in range(n):
-        scratch.ordered[c] = scratch.key[c]
+        scratch.ordered[c] = key[c]
     least = nth_largest(scratch.ordered, n, k)
     n_above = 0
     for c in range(n):
-        n_above += scratch.key[c] > least
+        n_above += key[c] > least
     n_equal = k - n_above
     n_chosen = 0
     for c in range(n):
-        value = scratch.key[c]  # planted bug: equal-takes-older (2 lines)
+        value = key[c]  # planted bug: equal-takes-older (2 lines)
         takes = value > least or (value == least and n_equal > 0)
         n_equal -= value == least
         scratch.chosen[n_chosen] = c
@@ -203,19 +195,19 @@ def choose(state: State, scratch: Scratch, p: Parameters, n: int, distinct: int,
         for c in range(n):
             scratch.chosen[c] = c
         return n
-    if _is_exact(p):
-        if p.whole[NORMALISE] != NORMALISE_COSINE:
-            for c in range(n):
-                scratch.key[c] = scratch.similarity[c]
+    if not _is_exact(p):
+        _list_by_key(scratch, scratch.key, n, k)
+    elif p.whole[NORMALISE] != NORMALISE_COSINE:
+        _list_by_key(scratch, scratch.similarity, n, k)
+    else:
+        total = 0.0
+        for j in range(distinct):
+            total += scratch.query[j]["weight"]
+        if total * total * state.limits[MAX_SESSION_EVENTS] > _EXACT_RATIO:  # planted bug: cosine-too-narrow
+            _list_by_digits(state, scratch, n, k)
         else:
-            total = 0.0
-            for j in range(distinct):
-                total += scratch.query[j]["weight"]
-            if total * total * state.limits[MAX_SESSION_EVENTS] > _EXACT_RATIO:  # planted bug: cosine-too-narrow
-                _list_by_digits(state, scratch, n, k)
-                return k
             _rate_cosine(state, scratch, n)  # planted bug: similarity-as-floats
-    _list_by_key(scratch, n, k)
+            _list_by_key(scratch, scratch.key, n, k)
     return k
 
 
@@ -224,12 +216,14 @@ def vote(state: State, scratch: Scratch, p: Parameters, n_chosen: int, divisor: 
     """Complete the similarities of the chosen candidates, and write their votes."""
     last_match = p.match.size - 1
     denominator = p.whole[MATCH_DENOMINATOR]
+    is_exact, is_cosine = _is_exact(p), p.whole[NORMALISE] == NORMALISE_COSINE
     for i in range(n_chosen):
         c = scratch.chosen[i]
         match = p.match[min(scratch.step[c], last_match)]
         if denominator != 0:
             scratch.vote[i] = scratch.similarity[c] * np.floor(match * denominator + 0.5)
-        if _is_exact(p):
-            scratch.similarity[c] = _similarity(state, scratch, p, c, divisor)
+        if is_exact:
+            items = float(state.session[scratch.candidate[c]]["items"])
+            scratch.similarity[c] /= divisor * np.sqrt(items) if is_cosine else divisor
         if denominator == 0:
             scratch.vote[i] = scratch.similarity[c] * match

@@ -10,10 +10,9 @@ import numpy as np
 
 from stream_rec.core.compiled import inner
 from stream_rec.core.index.kernel.policy import is_blocked
-from stream_rec.core.index.kernel.scores import largest_rarity, weighed
+from stream_rec.core.index.kernel.scores import largest_rarity, place_of, take_sum, weighed
 from stream_rec.core.index.kernel.state import (
     IN_SESSION,
-    MATCH_DENOMINATOR,
     N_EVENTS,
     N_SESSION_ITEMS,
     N_SESSIONS,
@@ -49,15 +48,11 @@ def weigh_repeats(
     rarity = largest_rarity(state, p)
     high_shift, low_shift = shifts(largest / divisor * rarity * max(n_touched, 1), float(n_touched))
     old, old_low, new, new_low = 0.0, 0.0, 0.0, 0.0
-    has_low = p.whole[MATCH_DENOMINATOR] == 0
     for j in range(n_touched):
         item = scratch.touched[j]
-        score = scratch.score[item]
-        if has_low:
-            score += scratch.low[item]
-            scratch.low[item] = 0.0
-        score = weighed(state, p, item, score / divisor)  # planted bug: repeats-before-idf
-        scratch.score[item] = score
+        score = take_sum(scratch, p, item) / divisor
+        score = weighed(state, p, item, score)  # planted bug: repeats-before-idf
+        scratch.score[place_of(p, item)] = score
         if is_blocked(state, scratch, policy, item):  # planted bug: repeats-count-blocked (2 lines)
             continue
         high = split(score, high_shift)
@@ -79,6 +74,6 @@ def weigh_repeats(
         factor = (repeats * new) / (others * old)
     for item in seen:
         if item >= 0 and (scratch.mark[item] & np.uint8(IN_SESSION)) != 0:
-            scratch.score[item] *= factor
+            scratch.score[place_of(p, item)] *= factor
             scratch.mark[item] &= ~np.uint8(IN_SESSION)
     return factor

@@ -16,7 +16,7 @@ from stream_rec.core.index.kernel.state import (
     Scratch,
     State,
 )
-from stream_rec.core.index.kernel.sums import shifts, split
+from stream_rec.core.index.kernel.sums import shifts, split, unit
 
 __all__ = ["count_rules", "largest_vote", "total_votes"]
 
@@ -58,12 +58,13 @@ def _count_session(
     first = state.session[slot]["at"]
     end = first + state.session[slot]["events"]
     found = False
+    least = unit(low_shift)
     for j in range(first, end - 1):
         if np.int64(state.event_item[j] & ITEM_BITS) == item:
             for after in range(j + 1, min(end, j + p.rule.size)):
                 follower = np.int64(state.event_item[after] & ITEM_BITS)
                 value = p.rule[after - j]
-                if follower != item and value > 0.0:
+                if follower != item and value >= least:
                     high = split(value, high_shift)
                     low = split(value - high, low_shift)
                     n_touched = add_parts(scratch, n_touched, follower, high, low)

@@ -32,9 +32,20 @@ from stream_rec.core.index.kernel.state import (
     Scratch,
     State,
 )
-from stream_rec.core.index.kernel.sums import rounded, split
+from stream_rec.core.index.kernel.sums import rounded, split, unit
 
-__all__ = ["AHEAD", "add", "add_parts", "largest_rarity", "rank", "score_items", "take_best", "weighed"]
+__all__ = [
+    "AHEAD",
+    "add",
+    "add_parts",
+    "largest_rarity",
+    "place_of",
+    "rank",
+    "score_items",
+    "take_best",
+    "take_sum",
+    "weighed",
+]
 
 _ln = inner(plain_ln)
 AHEAD = 12  # items whose records are prefetched before they are read
@@ -51,14 +62,33 @@ def add(scratch: Scratch, n_touched: int, item: int, score: float) -> int:
 
 @inner
 def add_parts(scratch: Scratch, n_touched: int, item: int, high: float, low: float) -> int:
-    """Add the two parts of a term to the score of *item*; return how many items have a score."""
-    before = scratch.score[item]
-    low_before = scratch.low[item]
+    """Add the two parts of a term, not both zero, to the score of *item*; return how many items have a score."""
+    at = item * 2
+    before = scratch.score[at]
+    low_before = scratch.score[at + 1]
     scratch.touched[n_touched] = item
     # planted bug: sum-in-order (2 lines)
-    scratch.score[item] = before + high
-    scratch.low[item] = low_before + low
-    return n_touched + (before == 0.0 and low_before == 0.0 and (high > 0.0 or low > 0.0))
+    scratch.score[at] = before + high
+    scratch.score[at + 1] = low_before + low
+    return n_touched + (before == 0.0 and low_before == 0.0)
+
+
+@inner
+def place_of(p: Parameters, item: int) -> int:
+    """Return where in `score` the sum of *item*, or of its high parts, is."""
+    return item if p.whole[MATCH_DENOMINATOR] != 0 else item * 2
+
+
+@inner
+def take_sum(scratch: Scratch, p: Parameters, item: int) -> float:
+    """Return the sum of the terms of *item*, and zero it."""
+    at = place_of(p, item)
+    total = scratch.score[at]
+    scratch.score[at] = 0.0
+    if p.whole[MATCH_DENOMINATOR] == 0:
+        total += scratch.score[at + 1]
+        scratch.score[at + 1] = 0.0
+    return total
 
 
 @inner
@@ -107,13 +137,14 @@ def _score_by_place(
         at = max(at, anchor + 1 - reach)
     if p.real[DIRECTION] == 0.0:
         at = anchor
+    every_time, direction, last = p.whole[EVERY_TIME] != 0, p.real[DIRECTION], p.place.size - 1
     for j in range(at, end):
         word = state.event_item[j]
-        if (word & REPEAT_BIT) == 0 or p.whole[EVERY_TIME] != 0:
-            value = score * p.place[min(abs(j - anchor), p.place.size - 1)]
+        if (word & REPEAT_BIT) == 0 or every_time:
+            value = score * p.place[min(abs(j - anchor), last)]
             if j < anchor:
-                value *= p.real[DIRECTION]
-            if value > 0.0 and value >= least:
+                value *= direction
+            if value >= least:
                 high = split(value, high_shift)
                 low = split(value - high, low_shift)
                 n_touched = add_parts(scratch, n_touched, np.int64(word & ITEM_BITS), high, low)
@@ -141,16 +172,17 @@ def score_items(
         prefetch(state.session, scratch.candidate[scratch.chosen[i]])
     for i in range(n_chosen):
         prefetch(state.event_item, state.session[scratch.candidate[scratch.chosen[i]]]["at"])
-    least = largest * factor * SMALLEST_TERM
+    is_whole = p.whole[MATCH_DENOMINATOR] != 0
+    least = 1.0 if is_whole else max(largest * factor * SMALLEST_TERM, unit(low_shift))
     for i in range(n_chosen):
         c = scratch.chosen[i]
         score = scratch.vote[i] * factor
-        if score <= 0.0 or score < least:
+        if score < least:
             continue
         slot = scratch.candidate[c]
         if p.whole[PLACE] == 0:
             high, low = score, 0.0
-            if p.whole[MATCH_DENOMINATOR] == 0:
+            if not is_whole:
                 high = split(score, high_shift)
                 low = split(score - high, low_shift)
             n_touched = _score_alike(state, scratch, p, slot, high, low, n_touched)
@@ -249,19 +281,18 @@ def take_best(
     """
     begin = answers.n[row]
     wanted = p.whole[N]
-    has_low = source == NEIGHBOURS and p.whole[MATCH_DENOMINATOR] == 0
-    is_sum = source == NEIGHBOURS and p.whole[REPEATS] == 0
+    is_weighed = source == NEIGHBOURS and p.whole[REPEATS] == 0
     for j in range(n_touched):
         if j + AHEAD < n_touched:
             prefetch(state.item, scratch.touched[j + AHEAD])
         item = scratch.touched[j]
-        score = scratch.score[item]
-        scratch.score[item] = 0.0
-        if has_low:
-            score += scratch.low[item]
-            scratch.low[item] = 0.0
+        if source == NEIGHBOURS:
+            score = take_sum(scratch, p, item)
+        else:
+            score = scratch.score[item]
+            scratch.score[item] = 0.0
         if begin < wanted and not is_blocked(state, scratch, policy, item):
-            if is_sum:
+            if is_weighed:
                 score = weighed(state, p, item, score / divisor)
             score = rounded(boosted(state, scratch, policy, item, score))
             if score > 0.0:

@@ -205,8 +205,7 @@ class EventArrays(NamedTuple):
 class Scratch(NamedTuple):
     """Working memory of a query. The caller owns it; every query leaves it all zero, lists excepted."""
 
-    score: F64  # [I] sums of terms, or of their high parts; see sums.py
-    low: F64  # [I] sums of their low parts
+    score: F64  # [2 * I] by item, sums of whole numbers; or by 2 * item, of high parts and of low ones (see sums.py)
     mark: U8  # [I] bits: IN_QUERY, BLOCKED, IN_SESSION, LISTED
     touched: I32  # [I]
     marked: I32  # lists of marked items

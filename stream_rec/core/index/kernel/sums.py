@@ -15,11 +15,12 @@ import math
 from stream_rec.core.compiled import inner
 from stream_rec.core.index.kernel import arithmetic
 
-__all__ = ["rounded", "rounded_coarsely", "shifts", "split"]
+__all__ = ["rounded", "rounded_coarsely", "shifts", "split", "unit"]
 
 rounded = inner(arithmetic.rounded)
 rounded_coarsely = inner(arithmetic.rounded_coarsely)
 _MANTISSA = 53
+_HALF_ULP = 0.5**52
 
 
 @inner
@@ -31,6 +32,12 @@ def shifts(largest: float, n_terms: float) -> tuple[float, float]:
     _, exponent = math.frexp(largest)
     _, bits = math.frexp(n_terms)
     return math.ldexp(1.0, exponent), math.ldexp(1.5, exponent - _MANTISSA + bits)
+
+
+@inner
+def unit(shift: float) -> float:
+    """Return a number that `split` by the shift of low parts does not make zero."""
+    return shift * _HALF_ULP
 
 
 @inner
