@@ -4,6 +4,7 @@ Not here, and why: Serenade is a Rust program without a Python package; session-
 a Python long gone; Gorse, Transformers4Rec and the like train models, and answer another question.
 """
 
+from fractions import Fraction
 from time import perf_counter
 from typing import Any
 
@@ -74,11 +75,13 @@ def plain_query(point: Model) -> ReferenceQuery:
         k=point.k,
         n=point.n,
         last=point.last,
-        weight=lambda i, _, distinct: i / distinct,
+        weight=lambda i, _, distinct: Fraction(i, distinct),
+        denominator=lambda _, distinct: distinct,
         normalise="none",
         age_days=None,
-        match=lambda step: 1.0 - 0.1 * step if step < 10 else 0.0,
-        place=lambda _: 1.0,
+        match=lambda step: max(Fraction(0), 1 - Fraction(step, 10)),
+        place=lambda _: Fraction(1),
+        by_place=False,
         direction=1.0,
         idf="vmis",
         idf_factor=1.0,

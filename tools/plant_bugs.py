@@ -65,6 +65,8 @@ REPLICAS: Final = "tests/property/test_replicas.py::"
 LOG_TIME: Final = "tests/unit/service/running/test_log_time.py::"
 SNAPSHOTS: Final = "tests/unit/service/committing/test_snapshots.py::"
 
+TIES: Final = ("tests/unit/core/test_ties.py",)
+FORMULAS: Final = ("tests/unit/core/test_formulas.py", "tests/property/test_oracle.py")
 RULES: Final = ("tests/property/test_rules.py",)
 FEED: Final = "tests/unit/service/processing/test_catalogue_feed.py::"
 QUALITY: Final = ("tests/unit/core/test_quality.py", "tests/property/test_quality.py", "tests/unit/core/test_split.py")
@@ -225,9 +227,9 @@ BUGS: Final = [
     Bug(
         2,
         "of equally similar candidates the older is taken",
-        KERNEL + "neighbours.py",
+        KERNEL + "choosing.py",
         "equal-takes-older",
-        ("value = scratch.similarity[c]\ntakes = value > least or (value == least and n_equal <= 1)"),
+        ("value = key[c]\ntakes = value > least or (value == least and n_equal <= 1)"),
     ),
     Bug(
         2,
@@ -241,7 +243,7 @@ BUGS: Final = [
         "every session gets the bonus of a purchase",
         KERNEL + "neighbours.py",
         "bonus-for-all",
-        "return mean + p.real[BONUS]",
+        "return rounded(mean + p.real[BONUS])",
     ),
     Bug(
         3,
@@ -256,6 +258,58 @@ BUGS: Final = [
         KERNEL + "repeats.py",
         "repeats-count-blocked",
         "",
+    ),
+    Bug(
+        2,
+        "cosines are compared as floats, and roundings decide between equal ones",
+        KERNEL + "choosing.py",
+        "similarity-as-floats",
+        (
+            "for c in range(n):\n"
+            '    items = float(state.session[scratch.candidate[c]]["items"])\n'
+            "    scratch.key[c] = scratch.similarity[c] / (divisor * np.sqrt(items))"
+        ),
+        TIES,
+    ),
+    Bug(
+        2,
+        "cosines of very long queries are compared as floats",
+        KERNEL + "choosing.py",
+        "cosine-too-narrow",
+        "if total < 0.0:",
+        TIES,
+    ),
+    Bug(
+        1,
+        "a score depends on the order of the neighbours",
+        KERNEL + "scores.py",
+        "sum-in-order",
+        "scratch.score[at] = before + (high + low)\nscratch.score[at + 1] = low_before",
+        TIES,
+    ),
+    Bug(
+        2,
+        "popularity jumps at the end of each half-life",
+        KERNEL + "popular.py",
+        "popularity-jumps",
+        "return math.ldexp(float(POPULAR_WEIGHT[0]), back)",
+        FORMULAS,
+    ),
+    Bug(
+        2,
+        "repeats get their share of the scores before rarity",
+        KERNEL + "repeats.py",
+        "repeats-before-idf",
+        "score *= 1.0",
+        FORMULAS,
+    ),
+    Bug(
+        2,
+        "a log without repeats recommends items of the session",
+        KERNEL + "repeats.py",
+        "repeats-without-repeats",
+        "if repeats < 0.0:",
+        FORMULAS,
     ),
     Bug(
         3,

@@ -1,6 +1,7 @@
 """Explanations compared with the plain twin: every neighbour, every factor, and the sum."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Final
 
 import pytest
@@ -14,9 +15,9 @@ from stream_rec.core.model import Explaining, Model
 ALL: Final = Explaining(most=None)
 
 
-def close(value: float) -> object:
+def close(value: float | Fraction) -> object:
     """Return *value* with a tolerance of 1e-9, relative if it is large."""
-    return pytest.approx(value, rel=1e-9, abs=1e-9)
+    return pytest.approx(float(value), rel=1e-9, abs=1e-9)
 
 
 def compare_reasons(
@@ -73,9 +74,7 @@ class Expected:
         near = [] if query.rules == 1.0 else store.neighbours(self.asked, query, own)
         self.near = {each.session: each for each in near}
         self.followers = store._followers(seen[-1], query.m, own) if seen else {}
-        votes = 0.0
-        for each in near:
-            votes += max(0.0, each.similarity * query.match(each.step))
+        votes = [store.vote(each, query) for each in near]
         self.rules, self.mix = store._rules(self.asked, query, own, votes)
         self.own = own
 
@@ -99,7 +98,7 @@ class Expected:
             at_item = each.place * each.direction + (each.again.factor if each.again else 0.0)
             factors = (why.mix or 1.0) * repeats * why.idf
             assert close(each.similarity * each.match * at_item * factors) == each.share
-        weight = self.rules.get(item.item_id, 0.0)
+        weight = float(self.rules.get(item.item_id, 0))
         assert (weight > 0.0) == bool(why.rules)
         if why.rules:
             assert (self.seen[-1], close(weight)) == (why.rules.after, why.rules.weight)
@@ -109,8 +108,8 @@ class Expected:
     def check_neighbour(self, explained: Neighbour, near: Near, item: str) -> None:
         """Check similarity and step to the bit, and the factors of the similarity."""
         query, store = self.query, self.store
-        assert (near.similarity, near.step) == (explained.similarity, explained.step)
-        assert query.match(near.step) == explained.match
+        assert (float(near.similarity), near.step) == (explained.similarity, explained.step)
+        assert float(query.match(near.step)) == explained.match
         last_ms = store.sessions[near.session][-1].time
         assert (store.watermark or 0) - last_ms == explained.age_ms
         age = 1.0 if query.age_days is None else exp(-explained.age_ms / (query.age_days * DAY_MS))
@@ -122,7 +121,7 @@ class Expected:
             (each.item_id, each.position) for each in explained.shared
         ]
         assert close(weights[0]) == explained.shared[0].weight
-        assert close(sum(weights) * explained.normalise * age) == near.similarity
+        assert close(float(sum(weights)) * explained.normalise * age) == float(near.similarity)
         places = self.places(near.session, item)
         items_held = [event.item for event in store.sessions[near.session]]
         anchor = len(items_held) - 1 - items_held[::-1].index(near.shared)
@@ -138,13 +137,13 @@ class Expected:
     def places(self, session: str, item: str) -> list[tuple[int, float]]:
         """Return where *item* counts in a neighbour, with place x direction; [] if the neighbour does not count."""
         near, query = self.near[session], self.query
-        if near.similarity * query.match(near.step) <= 0.0:
+        if near.similarity * query.match(near.step) <= 0:
             return []
         items_held = [event.item for event in self.store.sessions[session]]
         anchor = len(items_held) - 1 - items_held[::-1].index(near.shared)
         all_places = [place for place, name in enumerate(items_held) if name == item]
         values = [
-            (place, query.place(abs(place - anchor)) * (query.direction if place < anchor else 1.0))
+            (place, float(query.place(abs(place - anchor))) * (query.direction if place < anchor else 1.0))
             for place in (all_places if query.every_time else all_places[-1:])
         ]
         return [(place, value) for place, value in values if value > 0.0]
@@ -156,7 +155,7 @@ class Expected:
         items_held = [[event.item for event in store.sessions[each]] for each in holders[: self.query.rules_m]]
         return sum(
             any(
-                items[before] == current and items[after] == item and self.query.rule(after - before) > 0.0
+                items[before] == current and items[after] == item and self.query.rule(after - before) > 0
                 for before in range(len(items))
                 for after in range(before + 1, len(items))
             )

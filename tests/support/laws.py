@@ -1,6 +1,7 @@
 """The laws' instruments: the formulas of every preset written out, and an engine beside its plain twin."""
 
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from typing import Final
 
 from hypothesis import strategies as st
@@ -24,34 +25,41 @@ def stan_weight(i: int, length: int, distinct: int) -> float:  # one shape for a
     return exp((i - length) / 1.02)
 
 
-Weight = Callable[[int, int, int], float]
-Match = Callable[[int], float]
+Number = Fraction | float
+Weight = Callable[[int, int, int], Number]
+Match = Callable[[int], Number]
 
 WEIGHTS: Final[dict[str, Weight]] = {
-    "same": lambda _i, _length, _distinct: 1.0,
-    "linear": lambda i, length, _distinct: i / length,
-    "distinct": lambda i, _length, distinct: i / distinct,
-    "quadratic": lambda i, length, _distinct: (i / length) * (i / length),
+    "same": lambda _i, _length, _distinct: Fraction(1),
+    "linear": lambda i, length, _distinct: Fraction(i, length),
+    "distinct": lambda i, _length, distinct: Fraction(i, distinct),
+    "quadratic": lambda i, length, _distinct: Fraction(i, length) ** 2,
     "log": lambda i, length, _distinct: 1.0 / log10(length - i + 1.7),
     "exp": stan_weight,
-    "wsknn-linear": lambda i, length, _distinct: (i + 1) / length,
+    "wsknn-linear": lambda i, length, _distinct: Fraction(i + 1, length),
     "wsknn-log": lambda i, length, _distinct: log10(2.7) / log10(length - i + 1.7),
 }
+DENOMINATORS: Final[dict[str, Callable[[int, int], int]]] = {
+    "linear": lambda length, _distinct: length,
+    "distinct": lambda _length, distinct: distinct,
+    "quadratic": lambda length, _distinct: length * length,
+    "wsknn-linear": lambda length, _distinct: length,
+}
 MATCHES: Final[dict[str, Match]] = {
-    "none": lambda _step: 1.0,
-    "vmis": lambda step: max(0.0, 1.0 - 0.1 * step) if step < 10 else 0.0,
-    "div": lambda step: 1.0 / step,
-    "linear": lambda step: 1.0 - 0.1 * (step - 1) if step <= 10 else 0.0,
+    "none": lambda _step: Fraction(1),
+    "vmis": lambda step: max(Fraction(0), 1 - Fraction(step, 10)),
+    "div": lambda step: Fraction(1, step),
+    "linear": lambda step: max(Fraction(0), 1 - Fraction(step - 1, 10)),
     "log": lambda step: 1.0 / log10(step + 1.7),
-    "quadratic": lambda step: 1.0 / (step * step),
+    "quadratic": lambda step: Fraction(1, step * step),
     "exp": lambda step: exp((1 - step) / 1.02),
-    "wsknn-linear": lambda step: (1.0 - 0.1 * step) / 0.9 if step < 10 else 0.0,
+    "wsknn-linear": lambda step: max(Fraction(0), 1 - Fraction(step, 10)) / Fraction(9, 10),
     "wsknn-log": lambda step: log10(2.7) / log10(step + 1.7),
 }
 
-RULES: Final[dict[str, Callable[[int, float], float]]] = {
-    "same": lambda _distance, _decay: 1.0,
-    "div": lambda distance, _decay: 1.0 / distance,
+RULES: Final[dict[str, Callable[[int, float], Number]]] = {
+    "same": lambda _distance, _decay: Fraction(1),
+    "div": lambda distance, _decay: Fraction(1, distance),
     "exp": lambda distance, decay: exp((1 - distance) / decay),
 }
 
@@ -121,10 +129,10 @@ def types_of(named: str | tuple[str, ...] | None) -> tuple[str, ...]:
 def query_of(point: Model) -> ReferenceQuery:
     """Return the reference's form of a model."""
 
-    def place(distance: int) -> float:
+    def place(distance: int) -> Number:
         if point.places is not None and distance > point.places:
-            return 0.0
-        return 1.0 if point.place_decay is None else exp(-distance / point.place_decay)
+            return Fraction(0)
+        return Fraction(1) if point.place_decay is None else exp(-distance / point.place_decay)
 
     def weight(i: int, length: int, _distinct: int) -> float:
         return exp((i - length) / point.weight_decay)
@@ -132,9 +140,9 @@ def query_of(point: Model) -> ReferenceQuery:
     def match(step: int) -> float:
         return exp((1 - step) / point.match_decay)
 
-    def rule(distance: int) -> float:
+    def rule(distance: int) -> Number:
         if distance > point.rules_steps:
-            return 0.0
+            return Fraction(0)
         return RULES[point.rules_weight](distance, point.rules_decay)
 
     return ReferenceQuery(
@@ -143,10 +151,12 @@ def query_of(point: Model) -> ReferenceQuery:
         n=point.n,
         last=point.last,
         weight=weight if point.weight == "exp" else WEIGHTS[point.weight],
+        denominator=DENOMINATORS.get(point.weight, lambda _length, _distinct: 1),
         normalise=point.normalise,
         age_days=point.age_days,
         match=match if point.match == "exp" else MATCHES[point.match],
         place=place,
+        by_place=point.place_decay is not None or point.places is not None or point.direction != 1.0,
         direction=point.direction,
         idf=point.idf,
         idf_factor=point.idf_factor,

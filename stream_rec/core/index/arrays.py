@@ -237,7 +237,7 @@ def _limits_array(limits: Limits) -> I64:
     array[field.MAX_BYTES] = _limit(limits.max_bytes)
     array[field.MAX_SESSION_EVENTS] = limits.max_session_events
     array[field.ID_WINDOW] = limits.window_ms
-    array[field.POPULAR_STEP] = max(1, limits.popular_half_life_ms // 2)
+    array[field.HALF_LIFE] = limits.popular_half_life_ms
     array[field.SESSION_COST] = SESSION_COST
     array[field.EVENT_COST] = EVENT_COST
     array[field.ITEM_COST] = ITEM_COST
@@ -262,7 +262,7 @@ def _empty_state(limits: Limits) -> State:
         event_time=np.zeros(1024, np.int64),
         event_type=np.zeros(1024, np.uint8),
         item=np.zeros(0, field.ITEM),
-        counts=np.zeros(0, np.uint32),
+        counts=np.zeros(0, np.int64),
         postings=np.zeros(1024, np.uint64),
         front=np.zeros(capacity, field.OLDEST),
         queued=np.zeros(capacity, field.QUEUED),
@@ -298,7 +298,7 @@ def _grown(state: State, names: tuple[str, ...], needed: int) -> State:
 def _new_scratch(sizes: _ScratchSizes, session_events: int) -> Scratch:
     n_items, m, last, n = sizes
     return Scratch(
-        score=np.zeros(n_items, np.float64),
+        score=np.zeros(2 * n_items, np.float64),
         mark=np.zeros(n_items, np.uint8),
         touched=np.zeros(n_items + 1, np.int32),
         marked=np.zeros(n_items + n + 1, np.int32),
@@ -310,6 +310,7 @@ def _new_scratch(sizes: _ScratchSizes, session_events: int) -> Scratch:
         similarity=np.zeros(m + 1, np.float64),
         step=np.zeros(m + 1, np.int32),
         chosen=np.zeros(m + 1, np.int32),
+        vote=np.zeros(m + 1, np.float64),
         ordered=np.zeros(m + 1, np.float64),
         key=np.zeros(m + 1, np.float64),
         session=np.zeros(session_events + 1, np.int32),

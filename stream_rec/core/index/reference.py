@@ -1,25 +1,31 @@
 """Store, model and fallbacks in plain Python, to be read beside the papers.
 
 Slow on purpose: each answer is computed from all retained sessions, by the definitions of the design. Property tests
-compare the compiled index with it after every event. It sums in the kernel's order (query items newest first,
-neighbours newest first), so that scores must agree to the bit.
+compare the compiled index with it after every event. It sums and compares fractions, which have no rounding and no
+order. What is no fraction (roots, exp, ln) is a float by the kernel's formula, so that scores must agree to the bit.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
 from stream_rec.core.events import Event
-from stream_rec.core.index.kernel.arithmetic import exp, ln
-from stream_rec.core.index.kernel.state import DECAY
+from stream_rec.core.index.kernel.arithmetic import exp, ln, rounded, rounded_coarsely
 from stream_rec.core.limits import DAY_MS, Limits
 
 __all__ = ["Near", "ReferenceQuery", "ReferenceStore", "Scored", "StoredEvent", "Terms", "hash_of"]
 
 _MOST_PLACES = 1024
+_SMALLEST_TERM = Fraction(1, 1 << 50)
+_PARTS = 1024  # of a half-life
+_LN_2 = 0.6931471805599453
+
+Number = Fraction | float
+"""A fraction where the formulas have one, else a float."""
 
 
 class StoredEvent(NamedTuple):
@@ -42,7 +48,7 @@ class Near(NamedTuple):
     """A neighbour: its similarity, the newest item of the query that it shares, and the step of that item."""
 
     session: str
-    similarity: float
+    similarity: Number
     shared: str
     step: int
 
@@ -54,12 +60,16 @@ class ReferenceQuery(NamedTuple):
     k: int
     n: int
     last: int
-    weight: Callable[[int, int, int], float]
+    weight: Callable[[int, int, int], Number]
     """(i, L, U) -> w"""
+    denominator: Callable[[int, int], int]
+    """(L, U) -> a common denominator of the weights, if they are fractions"""
     normalise: str
     age_days: float | None
-    match: Callable[[int], float]
-    place: Callable[[int], float]
+    match: Callable[[int], Number]
+    place: Callable[[int], Number]
+    by_place: bool
+    """Whether place or direction matters."""
     direction: float
     idf: str
     idf_factor: float
@@ -67,7 +77,7 @@ class ReferenceQuery(NamedTuple):
     fallbacks: bool
     rules: float = 0.0
     rules_m: int = 1
-    rule: Callable[[int], float] = lambda _: 0.0
+    rule: Callable[[int], Number] = lambda _: 0
     repeats: str = "scored"
     require_type: tuple[str, ...] = ()
     min_type_weight: float = 0.0
@@ -229,10 +239,10 @@ class ReferenceStore:
         elif query.seen == "drop-current":
             blocked |= set(events[-1:])
         asked = list(events[max(0, len(events) - query.last) :])
-        scores = self._from_neighbours(asked, query, own)
+        sums = self._from_neighbours(asked, query, own)
+        scores = {item: self._weighed(item, float(score), query) for item, score in sums.items()}
         if query.repeats == "counted":
             scores = self._with_repeats_counted(scores, set(events), blocked)
-        scores = {item: self._weighed(item, score, query) for item, score in scores.items()}
         answer: list[Scored] = []
         self._add_best(answer, scores, "neighbours", blocked, query.n, terms)
         if query.fallbacks:
@@ -253,10 +263,10 @@ class ReferenceStore:
 
     @staticmethod
     def _add_best(
-        answer: list[Scored], scores: dict[str, float], source: str, blocked: set[str], n: int, terms: Terms
+        answer: list[Scored], scores: Mapping[str, Number], source: str, blocked: set[str], n: int, terms: Terms
     ) -> None:
         """Add the best of *scores* in order, without items that are in the answer, and without full categories."""
-        weighed = [(score * terms.factor(item), hash_of(item), item) for item, score in scores.items()]
+        weighed = [(rounded(float(score) * terms.factor(item)), hash_of(item), item) for item, score in scores.items()]
         for score, _, item in sorted(weighed, reverse=True):
             category = terms.category(item)
             n_alike = sum(category is not None and terms.category(each.item) == category for each in answer)
@@ -273,7 +283,7 @@ class ReferenceStore:
         """Return the neighbours of the items *events*, of which there are at most `last`, newest first."""
         length = len(events)
         newest_place = {item: i for i, item in enumerate(events, 1)}
-        items = sorted(newest_place, key=lambda item: -newest_place[item])
+        items = sorted(newest_place, key=lambda item: -newest_place[item])  # newest first
         weights = {item: query.weight(newest_place[item], length, len(items)) for item in items}
         sample = [each for each in self.newest_first() if each != own and self.items(each) & weights.keys()]
         sample = [each for each in sample if self._passes(each, query)]
@@ -283,8 +293,9 @@ class ReferenceStore:
             kept = set(best_first[: query.m])
             sample = [each for each in sample if each in kept]
         sample = sample[: query.m]
-        similarity = {each: self._similarity(each, items, weights, query) for each in sample}
-        ranked = sorted(range(len(sample)), key=lambda place: (-similarity[sample[place]], place))
+        similarity = {each: self._similarity(each, length, weights, query) for each in sample}
+        keys = {each: self._comparable(each, weights, similarity[each], query) for each in sample}
+        ranked = sorted(range(len(sample)), key=lambda place: (-keys[sample[place]], place))
         neighbours = [sample[place] for place in sorted(ranked[: query.k])]  # newest first
         if query.rules == 1.0:
             neighbours = []
@@ -292,38 +303,45 @@ class ReferenceStore:
         steps = {each: length - newest_place[shared[each]] + 1 for each in neighbours}
         return [Near(each, similarity[each], shared[each], steps[each]) for each in neighbours]
 
-    def _from_neighbours(self, events: list[str], query: ReferenceQuery, own: str | None) -> dict[str, float]:
+    def _from_neighbours(self, events: list[str], query: ReferenceQuery, own: str | None) -> dict[str, Fraction]:
         neighbours = self.neighbours(events, query, own)
-        base = {each.session: each.similarity * query.match(each.step) for each in neighbours}
-        votes = 0.0  # not by sum(), which rounds better than one by one from Python 3.12 on
-        for vote in base.values():
-            votes += max(0.0, vote)
-        scores, factor = self._rules(events, query, own, votes)
+        votes = {each.session: self.vote(each, query) for each in neighbours}
+        scores, factor = self._rules(events, query, own, votes.values())
+        largest = max((Fraction(vote) for vote in votes.values()), default=Fraction(0))
         for each in neighbours:
-            self._add_items(each.session, base[each.session] * factor, each.shared, query, scores)
+            vote = votes[each.session] if query.rules == 0.0 else float(votes[each.session]) * factor
+            least = largest * Fraction(factor) * _SMALLEST_TERM
+            self._add_items(each.session, vote, least, each.shared, query, scores)
         return scores
+
+    @staticmethod
+    def vote(near: Near, query: ReferenceQuery) -> Number:
+        """Return similarity times match: a fraction if nothing else of the model is none."""
+        match = query.match(near.step)
+        if isinstance(near.similarity, float) or isinstance(match, float) or query.by_place or query.rules > 0.0:
+            return float(near.similarity) * float(match)
+        return near.similarity * match
 
     def _with_repeats_counted(self, scores: dict[str, float], seen: set[str], blocked: set[str]) -> dict[str, float]:
         """Scale the scores of the items *seen* to the share that repeats have of all events but sessions' first."""
         n_events = sum(map(len, self.sessions.values()))
         n_held = sum(len(self.items(each)) for each in self.sessions)
-        old, new = 0.0, 0.0
-        for item, score in scores.items():
-            if item not in blocked and item in seen:
-                old += score
-            elif item not in blocked:
-                new += score
+        counted = {item: Fraction(score) for item, score in scores.items() if item not in blocked}
+        old = float(sum((score for item, score in counted.items() if item in seen), Fraction(0)))
+        new = float(sum((score for item, score in counted.items() if item not in seen), Fraction(0)))
         repeats, others = float(n_events - n_held), float(n_held - len(self.sessions))
+        if repeats == 0.0:
+            return {item: 0.0 if item in seen else score for item, score in scores.items()}
         if not (old > 0.0 and new > 0.0 and others > 0.0):
             return scores
         factor = (repeats * new) / (others * old)
         return {item: score * factor if item in seen else score for item, score in scores.items()}
 
     def _rules(
-        self, events: list[str], query: ReferenceQuery, own: str | None, votes: float
-    ) -> tuple[dict[str, float], float]:
+        self, events: list[str], query: ReferenceQuery, own: str | None, votes: Iterable[Number]
+    ) -> tuple[dict[str, Fraction], float]:
         """Return the scores of items by sequential rules, and the weight of a neighbour's vote beside them."""
-        scores: dict[str, float] = {}
+        scores: dict[str, Fraction] = {}
         if query.rules == 0.0 or not events:
             return scores, 1.0
         current = events[-1]
@@ -335,20 +353,21 @@ class ReferenceStore:
                 (stored[after], query.rule(after - place))
                 for place, item in enumerate(stored)
                 for after in range(place + 1, len(stored))
-                if item == current != stored[after] and query.rule(after - place) > 0.0
+                if item == current != stored[after] and query.rule(after - place) > 0
             ]
             for follower, value in pairs:
-                scores[follower] = scores.get(follower, 0.0) + value
+                scores[follower] = scores.get(follower, Fraction(0)) + Fraction(float(value))
             n_found += bool(pairs)
         if not n_found:
             return scores, 1.0
-        return scores, (1.0 - query.rules) * n_found / (query.rules * (votes if votes > 0.0 else 1.0))
+        total = float(sum((Fraction(vote) for vote in votes), Fraction(0)))
+        return scores, (1.0 - query.rules) * n_found / (query.rules * (total if total > 0.0 else 1.0))
 
     def _passes(self, session_id: str, query: ReferenceQuery) -> bool:
         stored = self.sessions[session_id]
         total = self._weight_of(stored)
         has_type = not query.require_type or any(event.type in query.require_type for event in stored)
-        return has_type and total >= query.min_type_weight * len(stored)
+        return has_type and rounded(total / len(stored)) >= rounded(query.min_type_weight)
 
     def _sampling_key(self, session_id: str, query: ReferenceQuery, n_shared: int) -> tuple[float, tuple[int, int]]:
         """Return the key that a session is sampled by, the larger first; of equal keys the newer first."""
@@ -362,7 +381,7 @@ class ReferenceStore:
         stored = self.sessions[session_id]
         mean = self._weight_of(stored) / len(stored)
         earns = any(event.type in query.bonus_type for event in stored)
-        return mean + query.bonus if earns else mean
+        return rounded(mean + query.bonus if earns else mean)
 
     def _weight_of(self, stored: list[StoredEvent]) -> float:
         total = 0.0
@@ -370,35 +389,60 @@ class ReferenceStore:
             total += self.type_weights.get(event.type, 1.0)
         return total
 
-    def _similarity(self, session_id: str, items: list[str], weights: dict[str, float], query: ReferenceQuery) -> float:
+    def _similarity(self, session_id: str, length: int, weights: dict[str, Number], query: ReferenceQuery) -> Number:
+        """Return the similarity: a fraction if it is one; else in floats, from whole numbers as long as there are."""
+        shared = [weight for item, weight in weights.items() if item in self.items(session_id)]
+        distinct = len(weights)
+        exact = [weight for weight in shared if isinstance(weight, Fraction)]
+        if exact and query.normalise != "cosine" and query.age_days is None:
+            return sum(exact, Fraction(0)) / (distinct if query.normalise == "query" else 1)
+        whole = query.denominator(length, distinct) if exact else 1
         total = 0.0
-        for item in items:
-            if item in self.items(session_id):
-                total += weights[item]
+        for weight in shared:  # newest first
+            total += float(weight * whole)
         if query.normalise == "query":
-            total /= len(items)
+            total /= float(whole * distinct)
         elif query.normalise == "cosine":
             squares = 0.0
-            for item in items:
-                squares += weights[item] * weights[item]
+            for weight in weights.values():
+                squares += float(weight * whole) * float(weight * whole)
             total /= math.sqrt(squares) * math.sqrt(float(len(self.items(session_id))))
+        else:
+            total /= float(whole)
         if query.age_days is not None:
             assert self.watermark is not None
             age = max(0, self.watermark - self.sessions[session_id][-1].time)
             total *= exp(-float(age) / (query.age_days * DAY_MS))
         return total
 
+    def _comparable(
+        self, session_id: str, weights: dict[str, Number], similarity: Number, query: ReferenceQuery
+    ) -> Number:
+        """Return what a similarity is compared by: itself, its square, or itself rounded."""
+        held = self.items(session_id)
+        exact = [weight for item, weight in weights.items() if item in held and isinstance(weight, Fraction)]
+        if exact and query.normalise == "cosine" and query.age_days is None:
+            return sum(exact, Fraction(0)) ** 2 / len(held)
+        return rounded(similarity) if isinstance(similarity, float) else similarity
+
     def _add_items(
-        self, session_id: str, base: float, shared: str, query: ReferenceQuery, scores: dict[str, float]
+        self,
+        session_id: str,
+        vote: Number,
+        least: Fraction,
+        shared: str,
+        query: ReferenceQuery,
+        scores: dict[str, Fraction],
     ) -> None:
         places = [(event.item, place) for place, event in enumerate(self.sessions[session_id])]
         newest = dict(places)
         for item, place in places if query.every_time else newest.items():
-            value = base * query.place(min(abs(place - newest[shared]), _MOST_PLACES - 1))
+            factor = query.place(min(abs(place - newest[shared]), _MOST_PLACES - 1))
+            value = vote * factor if isinstance(factor, float) else vote if factor == 1 else 0
             if place < newest[shared]:
-                value *= query.direction
-            if value > 0.0:
-                scores[item] = scores.get(item, 0.0) + value
+                value = value if query.direction == 1.0 else float(value) * query.direction
+            if value > 0 and value >= least:
+                scores[item] = scores.get(item, Fraction(0)) + Fraction(value)
 
     def _weighed(self, item: str, score: float, query: ReferenceQuery) -> float:
         if query.idf == "none":
@@ -422,17 +466,22 @@ class ReferenceStore:
         """Return the decayed counts of all items that have one."""
         if self.watermark is None:
             return {}
-        step_ms = max(1, self.limits.popular_half_life_ms // 2)
-        counts: dict[str, list[int]] = {}
+        now = _part_of(self.watermark, self.limits.popular_half_life_ms)
+        sums: dict[str, Fraction] = {}
         for stored in self.sessions.values():
             for event in stored:
-                age = max(0, self.watermark // step_ms - event.time // step_ms)
-                if age < len(DECAY):
-                    counts.setdefault(event.item, [0] * len(DECAY))[age] += 1
-        scores = {}
-        for item, ages in counts.items():
-            total = 0.0
-            for count, decay in zip(ages, DECAY.tolist(), strict=True):
-                total += count * decay
-            scores[item] = total
-        return scores
+                part = _part_of(event.time, self.limits.popular_half_life_ms)
+                if part // (4 * _PARTS) > now // (4 * _PARTS) - 8:
+                    sums[event.item] = sums.get(event.item, Fraction(0)) + _weight_of(part, now)
+        return {item: rounded_coarsely(float(total)) / float(_weight_of(now, now)) for item, total in sums.items()}
+
+
+def _part_of(time: int, half_life: int) -> int:
+    """Return how many parts of a half-life there are from 1970 to *time*."""
+    return time * _PARTS // half_life
+
+
+def _weight_of(part: int, now: int) -> Fraction:
+    """Return 2**(part / 1024) in units of the half-life of *now*, its mantissa rounded to 20 binary places."""
+    mantissa = math.floor(exp(part % _PARTS / _PARTS * _LN_2) * (1 << 20) + 0.5)
+    return Fraction(mantissa, 1 << 20) * Fraction(2) ** (part // _PARTS - now // _PARTS)

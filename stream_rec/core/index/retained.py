@@ -156,7 +156,8 @@ def load(index: Index, retained: RetainedState, denied: Sequence[int]) -> None:
     counters[field.N_EVICTED] = retained.n_evicted
     if retained.watermark is not None:
         counters[field.WATERMARK] = retained.watermark
-        counters[field.STEP_NOW] = retained.watermark // index.state.limits[field.POPULAR_STEP]
+        half_life = int(index.state.limits[field.HALF_LIFE])
+        counters[field.STEP_NOW] = retained.watermark // half_life // field.STEP_HALVES
     index.state.item["step"] = counters[field.STEP_NOW]
     _load_events(index, retained)
     _load_postings(index, retained)

@@ -23,6 +23,7 @@ __all__ = ["DEFAULT_PRESET", "PRESETS", "Model", "changed", "compile_model", "mo
 _TEN_STEPS = 10
 _MOST_PLACES = 1024
 _LN_10 = 2.302585092994046
+_MOST_WHOLE_STEPS = 40  # their least common multiple has 53 bits
 
 _WeightName = Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]
 _MatchName = Literal["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]
@@ -270,13 +271,13 @@ def _match_formula(point: Model) -> Callable[[int], float]:
     decay = point.match_decay
     formulas: dict[str, Callable[[int], float]] = {
         "none": lambda _: 1.0,
-        "vmis": lambda step: 1.0 - 0.1 * step if step < _TEN_STEPS else 0.0,
-        "div": lambda step: 1.0 / step,
-        "linear": lambda step: 1.0 - 0.1 * (step - 1) if step <= _TEN_STEPS else 0.0,
+        "vmis": lambda step: max(0, 10 - step) / 10,
+        "div": lambda step: 1 / step,
+        "linear": lambda step: max(0, 11 - step) / 10,
         "log": lambda step: 1.0 / _log10(step + 1.7),
         "quadratic": lambda step: 1.0 / (step * step),
         "exp": lambda step: exp((1 - step) / decay),
-        "wsknn-linear": lambda step: (1.0 - 0.1 * step) / 0.9 if step < _TEN_STEPS else 0.0,
+        "wsknn-linear": lambda step: max(0, 10 - step) / 9,
         "wsknn-log": lambda step: _log10(2.7) / _log10(step + 1.7),
     }
     return formulas[point.match]
@@ -295,7 +296,8 @@ def _rule_formula(point: Model) -> Callable[[int], float]:
         "div": lambda distance: 1.0 / distance,
         "exp": lambda distance: exp((1 - distance) / point.rules_decay),
     }
-    return formulas[point.rules_weight]
+    formula = formulas[point.rules_weight]
+    return lambda distance: value if (value := formula(distance)) >= field.SMALLEST_TERM else 0.0
 
 
 def _depends_on_place(point: Model) -> bool:
@@ -354,13 +356,19 @@ def compile_model(
     whole[field.EVERY_TIME] = point.every_time
     whole[field.RULES_M] = point.rules_m
     whole[field.REPEATS] = point.repeats == "counted"
+    whole[field.MATCH_DENOMINATOR] = _votes_denominator(point, longest)
+    rules = point.rules if point.rules >= field.SMALLEST_TERM else 0.0
     real = np.zeros(field.N_REAL, np.float64)
-    real[field.RULES] = point.rules
+    real[field.RULES] = rules
     real[field.AGE] = 0.0 if point.age_days in {None, math.inf} else point.age_days * DAY_MS
     real[field.DIRECTION] = point.direction
     real[field.IDF_FACTOR] = point.idf_factor
     real[field.MIN_TYPE_WEIGHT] = point.min_type_weight
     real[field.BONUS] = point.bonus
+    if rules > 0.0:
+        pairs = float(point.rules_m) * longest * point.rules_steps  # no rule weighs more than 1
+        real[field.MIXED_TOTAL] = pairs + (1.0 - rules) / rules * point.rules_m * longest
+        real[field.MIXED_TERMS] = pairs + float(point.k) * longest
     type_weight = np.ones(256, np.float64)
     for name, ordinal in types.items():
         type_weight[ordinal] = type_weights.get(name, 1.0)
@@ -375,6 +383,39 @@ def compile_model(
         type_weight=type_weight,
         type_role=_roles(point, types),
     )
+
+
+def _match_denominator(kind: _MatchName, longest: int) -> int:
+    """Return a common denominator of the match factors of all steps up to *longest*, 0 if they are no fractions."""
+    multiple = math.lcm(*range(1, longest + 1)) if kind in {"div", "quadratic"} else 1
+    return {
+        "none": 1,
+        "vmis": 10,
+        "div": multiple,
+        "linear": 10,
+        "quadratic": multiple * multiple,
+        "wsknn-linear": 9,
+    }.get(kind, 0)
+
+
+def _votes_denominator(point: Model, longest: int) -> int:
+    """Return the denominator of match factors if all votes, times a common divisor, are whole numbers; else 0.
+
+    So are weight and match of a fraction alone, and no sum of votes may reach 2**53.
+    """
+    if (
+        _WEIGHT_KINDS[point.weight] == field.WEIGHT_TABLE
+        or point.normalise == "cosine"
+        or (point.age_days or math.inf) < math.inf
+        or point.rules > 0.0
+        or _depends_on_place(point)
+    ):
+        return 0
+    denominator = _match_denominator(point.match, min(point.last, _MOST_WHOLE_STEPS))
+    most_weight = (point.last + 1.0) ** 2 if point.weight == "quadratic" else point.last + 1.0
+    most_terms = float(point.k) * (longest if point.every_time else 1)
+    is_whole = denominator * most_weight * point.last * most_terms < field.WHOLE_LIMIT
+    return denominator if is_whole and (point.last <= _MOST_WHOLE_STEPS or denominator <= _TEN_STEPS) else 0
 
 
 def _roles(point: Model, types: Mapping[str, int]) -> npt.NDArray[np.uint8]:

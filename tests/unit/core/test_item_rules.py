@@ -176,4 +176,4 @@ def test_explained_requests_keep_the_rules_and_show_boosts() -> None:
         boost = 2.0 if item.price < 2 else 3.0 if item.price > 3 else msgspec.UNSET
         assert boost == each.why.boost  # type: ignore[union-attr]  # all kinds have one
         if isinstance(each.why, ByNeighbours):
-            assert each.score == pytest.approx(each.why.total, abs=1e-9)
+            assert each.score == pytest.approx(each.why.total, rel=1e-9)

@@ -1,4 +1,4 @@
-"""Natural logarithm and exponential from IEEE-754 basic operations only.
+"""Natural logarithm, exponential and rounding from IEEE-754 basic operations only.
 
 Answers must be the same, bit for bit, on every machine (law 1). The last bit of a C library's `log` and `exp` differs
 between versions and between processors. These are built of +, -, *, / and exact scaling by powers of two, so all
@@ -9,11 +9,13 @@ The same source runs interpreted (reference implementation) and compiled (kernel
 
 import math
 
-__all__ = ["exp", "ln"]
+__all__ = ["exp", "ln", "rounded", "rounded_coarsely"]
 
 _LN2_HIGH = 0.693147180369123816490  # the upper 33 bits of ln 2, so that k * _LN2_HIGH is exact for |k| < 2**20
 _LN2_LOW = 1.90821492927058770002e-10  # ln 2 - _LN2_HIGH
 _SQRT_HALF = 0.7071067811865476
+_TO_32_BITS = 2097153.0  # 2**(53 - 32) + 1
+_TO_30_BITS = 8388609.0
 _SMALLEST = -700.0  # e to a smaller power is not a normal number any more
 
 
@@ -58,3 +60,21 @@ def exp(x: float) -> float:
     p = p * r + 1.0 / 6.0
     p = p * r + 0.5
     return math.ldexp(1.0 + (r + r * r * p), int(k))
+
+
+def rounded(x: float) -> float:
+    """Return *x* rounded to 32 binary digits (nine decimal ones), by which scores and similarities are compared.
+
+    Veltkamp's splitting. It never changes the order of two numbers. Halfway cases go either way, always the same.
+    """
+    wide = x * _TO_32_BITS
+    return wide - (wide - x)
+
+
+def rounded_coarsely(x: float) -> float:
+    """Return *x* rounded to 30 binary digits.
+
+    If two numbers differ after that, so do their products with any common factor after `rounded`.
+    """
+    wide = x * _TO_30_BITS
+    return wide - (wide - x)

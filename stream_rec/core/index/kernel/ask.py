@@ -4,15 +4,20 @@ import numpy as np
 
 from stream_rec.core.compiled import inner
 from stream_rec.core.index.kernel.fallbacks import fill
-from stream_rec.core.index.kernel.neighbours import find_neighbours
+from stream_rec.core.index.kernel.neighbours import find_neighbours, votes_divisor
 from stream_rec.core.index.kernel.policy import block, load_terms
 from stream_rec.core.index.kernel.repeats import weigh_repeats
-from stream_rec.core.index.kernel.rules import count_rules, votes
+from stream_rec.core.index.kernel.rules import count_rules, largest_vote, total_votes
 from stream_rec.core.index.kernel.scores import score_items, take_best
 from stream_rec.core.index.kernel.state import (
+    EVERY_TIME,
     FALLBACKS,
     ITEM_BITS,
     LAST,
+    MATCH_DENOMINATOR,
+    MAX_SESSION_EVENTS,
+    MIXED_TERMS,
+    MIXED_TOTAL,
     NEIGHBOURS,
     REPEATS,
     RULES,
@@ -20,10 +25,12 @@ from stream_rec.core.index.kernel.state import (
     SEEN_DROP_CURRENT,
     SEEN_DROP_SESSION,
     TRACE_CHOSEN,
+    TRACE_DISTINCT,
     TRACE_HOLDERS,
     TRACE_LENGTH,
     TRACE_MIX,
     TRACE_REPEATS,
+    WHOLE_LIMIT,
     AnswerArrays,
     N,
     Parameters,
@@ -31,6 +38,7 @@ from stream_rec.core.index.kernel.state import (
     Scratch,
     State,
 )
+from stream_rec.core.index.kernel.sums import shifts
 
 __all__ = ["ask", "ask_session"]
 
@@ -63,20 +71,30 @@ def ask(
 
     share = p.real[RULES]
     n_chosen = 0 if share == 1.0 else find_neighbours(state, scratch, p, query, own)
+    largest = largest_vote(scratch, n_chosen)
     n_touched, holders, factor, scale = 0, 0, 1.0, 1.0
+    high_shift, low_shift = WHOLE_LIMIT, 0.0
     if share > 0.0 and query.size > 0 and query[-1] >= 0:
-        n_touched, holders = count_rules(state, scratch, p, query[-1], own)
+        high_shift, low_shift = shifts(p.real[MIXED_TOTAL], p.real[MIXED_TERMS])
+        n_touched, holders = count_rules(state, scratch, p, query[-1], own, high_shift, low_shift)
         if holders > 0:
-            factor = (1.0 - share) * holders / (share * votes(scratch, p, n_chosen))
-    n_touched = score_items(state, scratch, p, query, n_chosen, factor, n_touched)
+            factor = (1.0 - share) * holders / (share * total_votes(scratch, n_chosen, largest))
+    if holders == 0 and p.whole[MATCH_DENOMINATOR] == 0:
+        n_terms = float(n_chosen)
+        if p.whole[EVERY_TIME] != 0:
+            n_terms *= state.limits[MAX_SESSION_EVENTS]
+        high_shift, low_shift = shifts(largest * n_terms, n_terms)
+    n_touched = score_items(state, scratch, p, query, n_chosen, factor, largest, high_shift, low_shift, n_touched)
+    distinct = np.int64(scratch.trace[TRACE_DISTINCT]) if n_chosen > 0 else 1
+    divisor = votes_divisor(p, query.size, distinct) if n_chosen > 0 else 1.0
     if p.whole[REPEATS] != 0:
-        scale = weigh_repeats(state, scratch, policy, seen, n_touched)
+        scale = weigh_repeats(state, scratch, p, policy, seen, n_touched, divisor, high_shift)
     scratch.trace[TRACE_LENGTH] = query.size
     scratch.trace[TRACE_CHOSEN] = n_chosen
     scratch.trace[TRACE_HOLDERS] = holders
     scratch.trace[TRACE_MIX] = factor  # planted bug: explain-without-rules
     scratch.trace[TRACE_REPEATS] = scale
-    take_best(state, scratch, p, policy, answers, row, n_touched, NEIGHBOURS)
+    take_best(state, scratch, p, policy, answers, row, n_touched, NEIGHBOURS, divisor)
     if p.whole[FALLBACKS] != 0 and answers.n[row] < p.whole[N]:
         n_marked = fill(state, scratch, p, policy, query, own, answers, row, n_marked)
     for j in range(n_marked):

@@ -29,6 +29,7 @@ from stream_rec.core.index.kernel.state import (
     Scratch,
     State,
 )
+from stream_rec.core.index.kernel.sums import rounded
 
 __all__ = ["fill"]
 
@@ -76,6 +77,7 @@ def _fill_in_order(
     """Take the popular items in their order."""
     wanted = p.whole[N]
     cap = scratch.term[TERM_CAP]
+    present = popular.present(state)
     n_top = state.counters[N_TOP]
     for j in range(n_top):
         n = answers.n[row]
@@ -86,7 +88,7 @@ def _fill_in_order(
             n_alike, _ = count_category(state, scratch, policy, answers, row, 0, item)
             if cap == 0 or n_alike < cap:
                 answers.item[row, n] = item
-                answers.score[row, n] = state.top[j]["score"]
+                answers.score[row, n] = rounded(state.top[j]["score"] / present)
                 answers.source[row, n] = POPULAR
                 answers.n[row] = n + 1
     if answers.n[row] < wanted and state.counters[TOP_COMPLETE] == 0:
@@ -101,15 +103,16 @@ def _fill_boosted(
     wanted = p.whole[N]
     begin = answers.n[row]
     most = largest_factor(scratch, policy)
+    present = popular.present(state)
     n_top = state.counters[N_TOP]
     for j in range(n_top):
-        score = state.top[j]["score"]
+        score = state.top[j]["score"] / present
         # planted bug: boosted-too-early
-        if answers.n[row] == wanted and answers.score[row, wanted - 1] > score * most:
+        if answers.n[row] == wanted and answers.score[row, wanted - 1] > rounded(score * most):
             return
         item = state.top[j]["item"]
         if not is_blocked(state, scratch, policy, item):
-            score = boosted(state, scratch, policy, item, score)
+            score = rounded(boosted(state, scratch, policy, item, score))
             rank(state, scratch, policy, answers, row, begin, wanted, item, score, POPULAR)
     if state.counters[TOP_COMPLETE] == 0:
         answers.n[row] = begin
@@ -176,7 +179,7 @@ def _consider(
     if state.item[item]["df"] > 0 and not is_in_answer and not is_blocked(state, scratch, policy, item):
         score = popular.popularity(state, item)
         if score > 0.0:
-            score = boosted(state, scratch, policy, item, score)
+            score = rounded(boosted(state, scratch, policy, item, score))
             rank(state, scratch, policy, answers, row, begin, wanted, item, score, POPULAR)
 
 
@@ -198,7 +201,7 @@ def fill(
         n_marked = _block_answer(scratch, answers, row, begin, n_marked)
         begin = answers.n[row]
         n_touched = _score_followers(state, scratch, p, query[-1], own)
-        take_best(state, scratch, p, policy, answers, row, n_touched, FOLLOWED)
+        take_best(state, scratch, p, policy, answers, row, n_touched, FOLLOWED, 1.0)
     if answers.n[row] < p.whole[N]:
         n_marked = _block_answer(scratch, answers, row, begin, n_marked)
         _fill_popular(state, scratch, p, policy, answers, row, n_marked)

@@ -8,14 +8,14 @@ candidate. For a sample other than the newest m, the merge meets all candidates 
 import numpy as np
 
 from stream_rec.core.compiled import inner, prefetch
-from stream_rec.core.index.kernel.arithmetic import exp as plain_exp
+from stream_rec.core.index.kernel.choosing import choose, norm, nth_largest, vote
 from stream_rec.core.index.kernel.postings import BITS, SLOT, is_older
 from stream_rec.core.index.kernel.state import (
-    AGE,
     BONUS,
     IN_QUERY,
     IS_BONUS,
     IS_REQUIRED,
+    MATCH_DENOMINATOR,
     MIN_TYPE_WEIGHT,
     NORMALISE,
     NORMALISE_COSINE,
@@ -27,41 +27,57 @@ from stream_rec.core.index.kernel.state import (
     SAMPLING,
     SAMPLING_SEED,
     TRACE_DISTINCT,
-    WATERMARK,
     WEIGHT,
     WEIGHT_AFTER,
     WEIGHT_DISTINCT,
     WEIGHT_LINEAR,
     WEIGHT_QUADRATIC,
     WEIGHT_SAME,
-    K,
     M,
     Parameters,
     Scratch,
     State,
 )
+from stream_rec.core.index.kernel.sums import rounded
 
-__all__ = ["find_neighbours"]
+__all__ = ["find_neighbours", "votes_divisor"]
 
-_exp = inner(plain_exp)
 _HASH_BITS = np.uint64(11)  # without so many low bits, a hash is exact as a float
 
 
 @inner
-def _weight(p: Parameters, position: int, length: int, distinct: int) -> float:
-    """Return the weight of the query's item at *position* (1 is the oldest)."""
+def _weight(p: Parameters, position: int, length: int) -> float:
+    """Return the weight of the query's item at *position* (1 is the oldest): its numerator over `_denominator`."""
     kind = p.whole[WEIGHT]
     if kind == WEIGHT_SAME:
         return 1.0
-    if kind == WEIGHT_LINEAR:
-        return position / length
-    if kind == WEIGHT_DISTINCT:
-        return position / distinct
+    if kind in (WEIGHT_LINEAR, WEIGHT_DISTINCT):
+        return float(position)
     if kind == WEIGHT_QUADRATIC:
-        return (position / length) * (position / length)
+        return float(position) * float(position)
     if kind == WEIGHT_AFTER:
-        return (position + 1) / length
+        return float(position + 1)
     return p.weight[min(length - position, p.weight.size - 1)]
+
+
+@inner
+def _denominator(p: Parameters, length: int, distinct: int) -> float:
+    """Return the denominator of all weights, 1 if they are no fractions."""
+    kind = p.whole[WEIGHT]
+    if kind == WEIGHT_DISTINCT:
+        return float(distinct)
+    if kind == WEIGHT_QUADRATIC:
+        return float(length) * float(length)
+    return float(length) if kind in (WEIGHT_LINEAR, WEIGHT_AFTER) else 1.0
+
+
+@inner
+def votes_divisor(p: Parameters, length: int, distinct: int) -> float:
+    """Return what votes that are whole numbers must be divided by; 1 if votes are real numbers."""
+    if p.whole[MATCH_DENOMINATOR] == 0:
+        return 1.0
+    divisor = _denominator(p, length, distinct) * p.whole[MATCH_DENOMINATOR]
+    return divisor * distinct if p.whole[NORMALISE] == NORMALISE_QUERY else divisor
 
 
 @inner
@@ -89,7 +105,7 @@ def _read_query(scratch: Scratch, p: Parameters, query: np.ndarray) -> int:
         if scratch.query[j]["item"] >= 0:
             scratch.mark[scratch.query[j]["item"]] ^= IN_QUERY
         position = length - scratch.query[j]["step"] + 1
-        scratch.query[j]["weight"] = _weight(p, position, length, n)
+        scratch.query[j]["weight"] = _weight(p, position, length)
     return n
 
 
@@ -130,7 +146,7 @@ def _passes(state: State, p: Parameters, slot: int) -> bool:
         kind = state.event_type[j]
         has_type |= (p.type_role[kind] & IS_REQUIRED) != 0
         total += p.type_weight[kind]
-    return has_type and total >= p.real[MIN_TYPE_WEIGHT] * n
+    return has_type and rounded(total / n) >= rounded(p.real[MIN_TYPE_WEIGHT])
 
 
 @inner
@@ -145,7 +161,7 @@ def _mean_weight(state: State, p: Parameters, slot: int) -> float:
         roles |= p.type_role[kind]
         total += p.type_weight[kind]
     mean = total / n
-    return mean + p.real[BONUS] if (roles & IS_BONUS) != 0 else mean  # planted bug: bonus-for-all
+    return rounded(mean + p.real[BONUS] if (roles & IS_BONUS) != 0 else mean)  # planted bug: bonus-for-all
 
 
 @inner
@@ -238,33 +254,6 @@ def _close_heads(scratch: Scratch, n_heads: int) -> int:
 
 
 @inner
-def _nth_largest(values: np.ndarray, n: int, k: int) -> float:
-    """Return the k-th largest (from 1) of the first n values, and reorder them (quickselect)."""
-    low, high = 0, n - 1
-    target = k - 1
-    while low < high:
-        a, b, c = values[low], values[(low + high) >> 1], values[high]
-        pivot = max(min(a, b), min(max(a, b), c))
-        i, j = low, high
-        while i <= j:
-            while values[i] > pivot:
-                i += 1
-            while values[j] < pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if target <= j:
-            high = j
-        elif target >= i:
-            low = i
-        else:
-            break
-    return values[target]
-
-
-@inner
 def _sample(scratch: Scratch, p: Parameters, n: int) -> int:
     """Keep the m of n candidates with the largest keys, in their order; of equal keys keep the newer."""
     m = p.whole[M]
@@ -272,7 +261,7 @@ def _sample(scratch: Scratch, p: Parameters, n: int) -> int:
         return n
     for c in range(n):
         scratch.ordered[c] = scratch.key[c]
-    least = _nth_largest(scratch.ordered, n, m)
+    least = nth_largest(scratch.ordered, n, m)
     n_equal = m
     for c in range(n):
         n_equal -= scratch.key[c] > least  # planted bug: equal-key-takes-older
@@ -291,60 +280,24 @@ def _sample(scratch: Scratch, p: Parameters, n: int) -> int:
 
 
 @inner
-def _adjust(state: State, scratch: Scratch, p: Parameters, n: int, distinct: int) -> None:
-    """Apply the optional factors of similarity: normalisation and age of the neighbour."""
-    normalise = p.whole[NORMALISE]
-    age = p.real[AGE]
-    if normalise == NORMALISE_QUERY:
-        for c in range(n):
-            scratch.similarity[c] /= distinct
-    elif normalise == NORMALISE_COSINE:
-        squares = 0.0
-        for j in range(distinct):
-            squares += scratch.query[j]["weight"] * scratch.query[j]["weight"]
-        length = np.sqrt(squares)
-        for c in range(n):
-            scratch.similarity[c] /= length * np.sqrt(float(state.session[scratch.candidate[c]]["items"]))
-    if age > 0.0:
-        now = state.counters[WATERMARK]
-        for c in range(n):
-            scratch.similarity[c] *= _exp(-float(max(now - state.session[scratch.candidate[c]]["last"], 0)) / age)
-
-
-@inner
-def _choose(scratch: Scratch, p: Parameters, n: int) -> int:
-    """List the k most similar candidates, newest first; of equal similarity take the newer."""
-    k = p.whole[K]
-    if n <= k:
-        for c in range(n):
-            scratch.chosen[c] = c
-        return n
-    for c in range(n):
-        scratch.ordered[c] = scratch.similarity[c]
-    least = _nth_largest(scratch.ordered, n, k)
-    n_above = 0
-    for c in range(n):
-        n_above += scratch.similarity[c] > least
-    n_equal = k - n_above
-    n_chosen = 0
-    for c in range(n):
-        value = scratch.similarity[c]  # planted bug: equal-takes-older (2 lines)
-        takes = value > least or (value == least and n_equal > 0)
-        n_equal -= value == least
-        scratch.chosen[n_chosen] = c
-        n_chosen += takes
-        if n_chosen == k:
-            break
-    return k
-
-
-@inner
 def find_neighbours(state: State, scratch: Scratch, p: Parameters, query: np.ndarray, own: int) -> int:
-    """List the neighbours of the query in `chosen`, newest first; return how many. *own* is never one."""
+    """List the neighbours of the query in `chosen`, newest first, with their votes; return how many.
+
+    *own* is never one.
+    """
     distinct = _read_query(scratch, p, query)
     scratch.trace[TRACE_DISTINCT] = distinct
     n = _gather(state, scratch, p, distinct, own)
     if p.whole[SAMPLING] != SAMPLE_RECENT:
         n = _sample(scratch, p, n)
-    _adjust(state, scratch, p, n, distinct)
-    return _choose(scratch, p, n)
+    denominator = _denominator(p, query.size, distinct)
+    divisor = denominator
+    if p.whole[NORMALISE] == NORMALISE_QUERY:
+        divisor *= distinct
+    elif p.whole[NORMALISE] == NORMALISE_COSINE:
+        divisor = norm(scratch, distinct)  # the denominator of both lengths cancels
+    n_chosen = choose(state, scratch, p, n, distinct, divisor)
+    vote(state, scratch, p, n_chosen, divisor)
+    for j in range(distinct):
+        scratch.query[j]["weight"] /= denominator
+    return n_chosen

@@ -1,6 +1,7 @@
 """From neighbours to ranked items: add up scores, weigh them by rarity, keep the best in order.
 
-Scores are summed from the newest neighbour to the oldest. The reference does the same, so that both agree to the bit.
+The sums do not depend on the order of neighbours (see sums.py). Scores are compared as rounded to 32 binary digits, and
+answered so.
 """
 
 import numpy as np
@@ -16,10 +17,13 @@ from stream_rec.core.index.kernel.state import (
     IDF_FACTOR,
     IDF_NONE,
     ITEM_BITS,
+    MATCH_DENOMINATOR,
     N_SESSIONS,
     NEIGHBOURS,
     PLACE,
     REPEAT_BIT,
+    REPEATS,
+    SMALLEST_TERM,
     TERM_CAP,
     AnswerArrays,
     N,
@@ -28,8 +32,20 @@ from stream_rec.core.index.kernel.state import (
     Scratch,
     State,
 )
+from stream_rec.core.index.kernel.sums import rounded, split, unit
 
-__all__ = ["AHEAD", "add", "rank", "score_items", "take_best"]
+__all__ = [
+    "AHEAD",
+    "add",
+    "add_parts",
+    "largest_rarity",
+    "place_of",
+    "rank",
+    "score_items",
+    "take_best",
+    "take_sum",
+    "weighed",
+]
 
 _ln = inner(plain_ln)
 AHEAD = 12  # items whose records are prefetched before they are read
@@ -37,7 +53,7 @@ AHEAD = 12  # items whose records are prefetched before they are read
 
 @inner
 def add(scratch: Scratch, n_touched: int, item: int, score: float) -> int:
-    """Add *score* to that of *item*; return how many items have a score."""
+    """Add *score*, a whole number, to that of *item*; return how many items have a score."""
     before = scratch.score[item]
     scratch.touched[n_touched] = item
     scratch.score[item] = before + score
@@ -45,24 +61,70 @@ def add(scratch: Scratch, n_touched: int, item: int, score: float) -> int:
 
 
 @inner
-def _score_alike(state: State, scratch: Scratch, p: Parameters, slot: int, score: float, n_touched: int) -> int:
+def add_parts(scratch: Scratch, n_touched: int, item: int, high: float, low: float) -> int:
+    """Add the two parts of a term, not both zero, to the score of *item*; return how many items have a score."""
+    at = item * 2
+    before = scratch.score[at]
+    low_before = scratch.score[at + 1]
+    scratch.touched[n_touched] = item
+    # planted bug: sum-in-order (2 lines)
+    scratch.score[at] = before + high
+    scratch.score[at + 1] = low_before + low
+    return n_touched + (before == 0.0 and low_before == 0.0)
+
+
+@inner
+def place_of(p: Parameters, item: int) -> int:
+    """Return where in `score` the sum of *item*, or of its high parts, is."""
+    return item if p.whole[MATCH_DENOMINATOR] != 0 else item * 2
+
+
+@inner
+def take_sum(scratch: Scratch, p: Parameters, item: int) -> float:
+    """Return the sum of the terms of *item*, and zero it."""
+    at = place_of(p, item)
+    total = scratch.score[at]
+    scratch.score[at] = 0.0
+    if p.whole[MATCH_DENOMINATOR] == 0:
+        total += scratch.score[at + 1]
+        scratch.score[at + 1] = 0.0
+    return total
+
+
+@inner
+def _score_alike(
+    state: State, scratch: Scratch, p: Parameters, slot: int, high: float, low: float, n_touched: int
+) -> int:
     """Give every item of the neighbour the same score, once or for each time that the neighbour holds it."""
     at = state.session[slot]["at"]
     every_time = p.whole[EVERY_TIME] != 0
+    is_whole = p.whole[MATCH_DENOMINATOR] != 0
     for j in range(at, at + state.session[slot]["events"]):
         word = state.event_item[j]
         if (word & REPEAT_BIT) == 0 or every_time:
-            n_touched = add(scratch, n_touched, np.int64(word & ITEM_BITS), score)
+            if is_whole:
+                n_touched = add(scratch, n_touched, np.int64(word & ITEM_BITS), high)
+            else:
+                n_touched = add_parts(scratch, n_touched, np.int64(word & ITEM_BITS), high, low)
     return n_touched
 
 
 @inner
 def _score_by_place(
-    state: State, scratch: Scratch, p: Parameters, slot: int, score: float, shared: int, n_touched: int
+    state: State,
+    scratch: Scratch,
+    p: Parameters,
+    slot: int,
+    score: float,
+    least: float,
+    shared: int,
+    high_shift: float,
+    low_shift: float,
+    n_touched: int,
 ) -> int:
     """Give each item of the neighbour a score by its distance from the newest place of the shared item.
 
-    An item counts at its newest place, or at each of its places.
+    An item counts at its newest place, or at each of its places. A score below *least* counts nothing.
     """
     at = state.session[slot]["at"]
     end = at + state.session[slot]["events"]
@@ -75,47 +137,63 @@ def _score_by_place(
         at = max(at, anchor + 1 - reach)
     if p.real[DIRECTION] == 0.0:
         at = anchor
+    every_time, direction, last = p.whole[EVERY_TIME] != 0, p.real[DIRECTION], p.place.size - 1
     for j in range(at, end):
         word = state.event_item[j]
-        if (word & REPEAT_BIT) == 0 or p.whole[EVERY_TIME] != 0:
-            value = score * p.place[min(abs(j - anchor), p.place.size - 1)]
+        if (word & REPEAT_BIT) == 0 or every_time:
+            value = score * p.place[min(abs(j - anchor), last)]
             if j < anchor:
-                value *= p.real[DIRECTION]
-            if value > 0.0:
-                n_touched = add(scratch, n_touched, np.int64(word & ITEM_BITS), value)
+                value *= direction
+            if value >= least:
+                high = split(value, high_shift)
+                low = split(value - high, low_shift)
+                n_touched = add_parts(scratch, n_touched, np.int64(word & ITEM_BITS), high, low)
     return n_touched
 
 
 @inner
 def score_items(
-    state: State, scratch: Scratch, p: Parameters, query: np.ndarray, n_chosen: int, factor: float, n_touched: int
+    state: State,
+    scratch: Scratch,
+    p: Parameters,
+    query: np.ndarray,
+    n_chosen: int,
+    factor: float,
+    largest: float,
+    high_shift: float,
+    low_shift: float,
+    n_touched: int,
 ) -> int:
-    """Add up the scores of the neighbours' items, newest neighbour first; return how many items now have a score.
+    """Add up the scores of the neighbours' items; return how many items now have a score.
 
-    Each neighbour counts *factor* times; 1.0 changes no bit.
+    Each neighbour counts *factor* times its vote; *largest* is the largest vote.
     """
-    last_match = p.match.size - 1
     for i in range(n_chosen):
         prefetch(state.session, scratch.candidate[scratch.chosen[i]])
     for i in range(n_chosen):
         prefetch(state.event_item, state.session[scratch.candidate[scratch.chosen[i]]]["at"])
+    is_whole = p.whole[MATCH_DENOMINATOR] != 0
+    least = 1.0 if is_whole else max(largest * factor * SMALLEST_TERM, unit(low_shift))
     for i in range(n_chosen):
         c = scratch.chosen[i]
-        step = scratch.step[c]
-        score = scratch.similarity[c] * p.match[min(step, last_match)] * factor
-        if score <= 0.0:
+        score = scratch.vote[i] * factor
+        if score < least:
             continue
         slot = scratch.candidate[c]
         if p.whole[PLACE] == 0:
-            n_touched = _score_alike(state, scratch, p, slot, score, n_touched)
+            high, low = score, 0.0
+            if not is_whole:
+                high = split(score, high_shift)
+                low = split(score - high, low_shift)
+            n_touched = _score_alike(state, scratch, p, slot, high, low, n_touched)
         else:
-            shared = query[query.size - step]
-            n_touched = _score_by_place(state, scratch, p, slot, score, shared, n_touched)
+            shared = query[query.size - scratch.step[c]]
+            n_touched = _score_by_place(state, scratch, p, slot, score, least, shared, high_shift, low_shift, n_touched)
     return n_touched
 
 
 @inner
-def _weighed(state: State, p: Parameters, item: int, score: float) -> float:
+def weighed(state: State, p: Parameters, item: int, score: float) -> float:
     """Return *score* times the factor of the item's rarity."""
     kind = p.whole[IDF]
     if kind == IDF_NONE:
@@ -124,6 +202,13 @@ def _weighed(state: State, p: Parameters, item: int, score: float) -> float:
     if kind == IDF_ADDED:
         return score * (1.0 + p.real[IDF_FACTOR] * idf)
     return score * idf if idf > 0.0 else score
+
+
+@inner
+def largest_rarity(state: State, p: Parameters) -> float:
+    """Return a bound of the factors of rarity."""
+    idf = _ln(float(state.counters[N_SESSIONS] + 1))
+    return 1.0 + idf * max(1.0, p.real[IDF_FACTOR])
 
 
 @inner
@@ -188,19 +273,27 @@ def take_best(
     row: int,
     n_touched: int,
     source: int,
+    divisor: float,
 ) -> None:
-    """Rank the touched items after what the answer already has, and zero their scores."""
+    """Rank the touched items after what the answer already has, and zero their scores.
+
+    The sums are divided by *divisor* and weighed by rarity, unless `weigh_repeats` did so.
+    """
     begin = answers.n[row]
     wanted = p.whole[N]
+    is_weighed = source == NEIGHBOURS and p.whole[REPEATS] == 0
     for j in range(n_touched):
         if j + AHEAD < n_touched:
             prefetch(state.item, scratch.touched[j + AHEAD])
         item = scratch.touched[j]
-        score = scratch.score[item]
-        scratch.score[item] = 0.0
+        if source == NEIGHBOURS:
+            score = take_sum(scratch, p, item)
+        else:
+            score = scratch.score[item]
+            scratch.score[item] = 0.0
         if begin < wanted and not is_blocked(state, scratch, policy, item):
-            if source == NEIGHBOURS:
-                score = _weighed(state, p, item, score)
-            score = boosted(state, scratch, policy, item, score)
+            if is_weighed:
+                score = weighed(state, p, item, score / divisor)
+            score = rounded(boosted(state, scratch, policy, item, score))
             if score > 0.0:
                 rank(state, scratch, policy, answers, row, begin, wanted, item, score, source)

@@ -8,11 +8,13 @@ from a frame's base (see `BASE` and `SHIFT`). Words of one list ascend, so the n
 them from the end without touching any other memory. A dead posting keeps its time and has the slot `DEAD`.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from stream_rec.core.dtypes import F64, I32, I64, U8, U16, U32, U64, Structs
+from stream_rec.core.index.kernel.arithmetic import exp
 
 SLOT_BITS = 28
 DEAD = (1 << SLOT_BITS) - 1  # 268 million slots is some 40 GB of sessions: memory ends first
@@ -22,16 +24,21 @@ ITEM_MASK = REPEATED - 1
 REPEAT_BIT = np.uint32(REPEATED)
 ITEM_BITS = np.uint32(ITEM_MASK)
 NEVER = -(1 << 63)  # an event time before all others
+SMALLEST_TERM = 0.5**50  # a neighbour adds nothing where it would add less than so much of the largest vote
+WHOLE_LIMIT = 2.0**53  # sums of whole numbers are exact below this
 
 # Blocks of the two arenas have sizes 2, 3, 4, 6, 8, 12, 16, ...: at most a third of a block is unused after growth.
 N_BLOCK_SIZES = 64
 
-# Popularity counts events in steps of half a half-life, over the newest POPULAR_STEPS of them: older events weigh less
-# than 2**-8 of a present one and do not count.
-POPULAR_STEPS = 16
-POPULAR_SLOTS = POPULAR_STEPS + 1  # ... and the step after the present one: events may be ahead of the watermark
-# 2**(-a/2) for an age of a steps: powers of two, exactly, times sqrt(1/2) for the odd ones.
-DECAY = np.array([(0.7071067811865476 if a % 2 else 1.0) * 0.5 ** (a // 2) for a in range(POPULAR_STEPS)])
+# Popularity: an event weighs POPULAR_WEIGHT[i] << j, i being the part of a half-life (in PARTS) and j the half-life of
+# a step (in STEP_HALVES) that its time falls into. The weights of a step are added up, in POPULAR_STEPS of them; older
+# events weigh less than 2**-28 of a present one and do not count. A sum has space for 2**38 events of one item, and
+# up to 2**9 events of one time are a whole multiple of one even after `rounded_coarsely`.
+PARTS = 1024
+STEP_HALVES = 4
+POPULAR_STEPS = 8
+POPULAR_SLOTS = POPULAR_STEPS + 1  # and the step after the present one: events may be ahead of the watermark
+POPULAR_WEIGHT = np.array([math.floor(exp(i / PARTS * 0.6931471805599453) * (1 << 20) + 0.5) for i in range(PARTS)])
 TOP_SIZE = 512  # items kept in order of popularity, which a fallback reads without a scan
 
 # Fields of State.counters.
@@ -53,7 +60,7 @@ TOP_SIZE = 512  # items kept in order of popularity, which a fallback reads with
     N_QUEUED,  # sessions that wait for the store to queue them
     N_RELEASED,  # slots whose session was evicted or restarted in this call
     N_EMPTIED,  # items that lost their last posting in this call
-    STEP_NOW,  # popularity step of the watermark
+    STEP_NOW,  # popularity step of the newest event
     N_DIRTY,  # items whose popularity changed since the top was last ordered
     N_TOP,
     TOP_VALID,
@@ -82,7 +89,7 @@ DONE, MORE_EVENT_CAPACITY, MORE_POSTING_CAPACITY, MORE_FRONT, MORE_LIST_CAPACITY
     MAX_BYTES,
     MAX_SESSION_EVENTS,
     ID_WINDOW,
-    POPULAR_STEP,  # ms
+    HALF_LIFE,  # of popularity, ms
     SESSION_COST,  # bytes, as are the next two
     EVENT_COST,
     ITEM_COST,
@@ -143,7 +150,7 @@ RELEASE: np.dtype[np.void] = _record(
     event=np.int32,  # the event of the batch up to which facts about the slot are void
 )
 TOP: np.dtype[np.void] = _record(
-    score=np.float64,
+    score=np.float64,  # as `popular.sum_of`
     hash=np.uint64,  # of the item that was inserted: its ordinal may belong to another one by now
     item=np.int32,
 )
@@ -173,7 +180,7 @@ class State(NamedTuple):
     event_time: I64  # [E] ms; the first word of a free block is the place of the next free one
     event_type: U8  # [E]
     item: Structs  # [I] ITEM
-    counts: U32  # [I * POPULAR_SLOTS] events of an item in retained sessions, at step modulo POPULAR_SLOTS
+    counts: I64  # [I * POPULAR_SLOTS] weight of an item's events in retained sessions, at step modulo POPULAR_SLOTS
     postings: U64  # [P]
     front: Structs  # OLDEST: the oldest sessions, oldest first
     queued: Structs  # QUEUED: sessions that the store must queue
@@ -200,7 +207,7 @@ class EventArrays(NamedTuple):
 class Scratch(NamedTuple):
     """Working memory of a query. The caller owns it; every query leaves it all zero, lists excepted."""
 
-    score: F64  # [I]
+    score: F64  # [2 * I] by item, sums of whole numbers; or by 2 * item, of high parts and of low ones (see sums.py)
     mark: U8  # [I] bits: IN_QUERY, BLOCKED, IN_SESSION, LISTED
     touched: I32  # [I]
     marked: I32  # lists of marked items
@@ -209,11 +216,12 @@ class Scratch(NamedTuple):
     lists: Structs  # HEAD
     match: I32
     candidate: I32
-    similarity: F64
+    similarity: F64  # until the neighbours are chosen, the sum of the weights; then, of those, the similarity
     step: I32
     chosen: I32
+    vote: F64  # of each of `chosen`: similarity times match, times `votes_divisor` if that is a whole number
     ordered: F64
-    key: F64  # the key of a sampling other than of the newest
+    key: F64  # what candidates are chosen by: of the sample, unless it is the newest, then of the neighbours
     session: I32  # items of a session, repeats included
     term: I64  # [N_TERMS] the policy of the present query: TERM_* below
     trace: F64  # [N_TRACE] what explains the last query, besides the lists above: TRACE_* below
@@ -302,10 +310,21 @@ LISTED = 8
     EVERY_TIME,  # 1: an item counts at each of its places in a neighbour
     RULES_M,  # newest sessions in which rules are counted
     REPEATS,  # 1: the session's items get the share that repeats have of all events
+    MATCH_DENOMINATOR,  # of all entries of `match`, if every vote is a whole number over a common divisor; else 0
     N_WHOLE,
-) = range(18)
+) = range(19)
 # ... and of the real ones.
-AGE, DIRECTION, IDF_FACTOR, MIN_TYPE_WEIGHT, BONUS, RULES, N_REAL = range(7)
+(
+    AGE,
+    DIRECTION,
+    IDF_FACTOR,
+    MIN_TYPE_WEIGHT,
+    BONUS,
+    RULES,
+    MIXED_TOTAL,  # with rules: no score of an item is larger
+    MIXED_TERMS,  # ... nor the sum of more terms
+    N_REAL,
+) = range(9)
 
 WEIGHT_SAME, WEIGHT_LINEAR, WEIGHT_DISTINCT, WEIGHT_QUADRATIC, WEIGHT_TABLE, WEIGHT_AFTER = range(6)
 NORMALISE_NONE, NORMALISE_QUERY, NORMALISE_COSINE = range(3)
