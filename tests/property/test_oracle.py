@@ -131,4 +131,4 @@ def test_session_gaps(log: list[Entry], gap: int, lateness: int) -> None:
     limits = Limits(retention_ms=60, allowed_lateness_ms=lateness)
     cut = cut_sessions(of_users, gap, lateness)
     assert cut == Sessionizer(gap, lateness).assign(of_users)
-    check(cut, limits, [], [small("default", n=8), small("vmis-knn", n=8)], None)
+    check([(each, None) for each in cut], limits, [], [small("default", n=8), small("vmis-knn", n=8)], None)
