@@ -50,7 +50,7 @@ plant: $(VENV)/stamp-dev ## plant one bug at a time, and see that the laws' test
 stress: $(VENV)/stamp-dev ## minutes of random logs, every invariant checked after each step
 	$(BIN)/python -m pytest -m stress
 
-chaos: $(VENV)/stamp-dev ## ten minutes or so: replicas and a real broker are killed under load, then all is counted
+chaos: $(VENV)/stamp-dev ## twenty minutes: replicas, a broker and nodes of a cluster are killed under load, then all is counted
 	STREAM_REC_CHAOS_RESULT=benchmarks/results/chaos.txt $(BIN)/python -m pytest -m chaos
 
 compare: $(VENV)/stamp-dev ## what this tree puts out beside an older build, byte for byte (COMPARE="--revision REV --quick")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from common import TREE, scratch_folder
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.kafka import open_broker
@@ -58,6 +58,14 @@ def make_topic(address: str, topic: str, partitions: int = PARTITIONS) -> None:
     """A new topic."""
     admin = AdminClient({"bootstrap.servers": address})
     for made in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
+        made.result()
+
+
+def widen_topic(address: str, topic: str) -> None:
+    """Give *topic* another partition."""
+    admin = AdminClient({"bootstrap.servers": address})
+    n = len(admin.list_topics(topic, timeout=10).topics[topic].partitions)
+    for made in admin.create_partitions([NewPartitions(topic, n + 1)]).values():
         made.result()
 
 

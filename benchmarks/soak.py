@@ -1,10 +1,12 @@
 """A service at its limits for twenty minutes: its memory and latency at the end beside the beginning.
 
-    python benchmarks/soak.py                      # 20 minutes; `make soak`
+    python benchmarks/soak.py                      # 20 minutes, or STREAM_REC_SOAK_MINUTES; `make soak`
     python benchmarks/soak.py --small              # one minute, to see that it runs
 
 Not one of `bench_*`: it takes longer than all of them. Sessions are evicted all the time (`--max-sessions`), snapshots
-are written, records are repeated, late and broken. Writes benchmarks/results/soak.{txt,json} and a picture, soak.svg.
+are written, sessions and items are new ones for ever, records are repeated and broken. Each minute two clicks come from
+wrong clocks, one of them within `--max-future`; half-way the topic gets another partition. No click may be late by it,
+and none lost. Writes benchmarks/results/soak.{txt,json} and a picture, soak.svg.
 """
 
 import json
@@ -20,7 +22,7 @@ from common import RESULTS, Report, report, scratch_folder
 from confluent_kafka import Producer
 from kafka_service import Visitors, read_status, running
 
-QUESTION = "is a service at its limits as quick and as small after twenty minutes as after two?"
+QUESTION = "is a service at its limits as quick and as small at the end as at the beginning?"
 RATE = 500  # events a second
 EVERY_S = 5.0
 
@@ -59,7 +61,11 @@ def soak(bench: Report, seconds: float, max_sessions: int, client: str) -> list[
             visitors.visit(RATE, 2)
             begun = time.monotonic()
             noise = Noise(address)
+            is_wider = False
             while (now := time.monotonic() - begun) < seconds:
+                if not is_wider and now > seconds / 2:
+                    is_wider = True
+                    kafka_log.widen_topic(address, "clicks")
                 sent = visitors.visit(RATE, EVERY_S)
                 said = read_status(status)
                 samples.append(
@@ -74,20 +80,30 @@ def soak(bench: Report, seconds: float, max_sessions: int, client: str) -> list[
                 )
             noise.close()
             visitors.close()
-            time.sleep(3)
-            said = read_status(status)
+            # An added partition is noticed within seconds, and lag is counted every two.
+            for _ in range(20):
+                time.sleep(1)
+                said = read_status(status)
+                if not any(said["lag"].values()):
+                    break
         counts = said["counts"]
         dead = sum(counts["dead"].values()) + counts["n_duplicates"]
         bench.part(f"{client}, {RATE:,} events/s for {seconds / 60:.0f} min, at most {max_sessions:,} sessions")
         bench.note(f"{counts['n_read']:,} read, {counts['n_applied']:,} applied, {dead:,} dead-lettered")
         assert counts["n_read"] == counts["n_applied"] + dead, "counters add up"
+        bench.note(", ".join(f"{reason} {n:,}" for reason, n in sorted(counts["dead"].items())))
+        bench.figure("clicks that were late", counts["dead"].get("late", 0), "clicks", "0")
+        bench.figure("clicks of the future that were rejected", counts["dead"].get("future", 0), "clicks")
+        bench.figure("clicks of the future that were sent", noise.n_far_ahead, "clicks")
+        bench.figure("partitions read at the end", len(said["lag"]), "partitions")
     return samples
 
 
 class Noise:
-    """Bad records, ten a second: broken, late, repeated. On a thread of its own."""
+    """Broken, repeated and new records, ten a second, and each minute two of wrong clocks. On a thread of its own."""
 
     def __init__(self, address: str) -> None:
+        self.n_far_ahead = 0
         self._address = address
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -104,8 +120,18 @@ class Noise:
         n = 0
         while not self._over.wait(0.1):
             kafka_log.send(producer, "clicks", b"noise", bad[n % len(bad)])
+            kafka_log.send(producer, "clicks", b"new", _click(f"new-{n // 3}", f"new-{n}", 0, f"new-{n // 2}"))
+            if n % 600 == 0:
+                self.n_far_ahead += 1
+                kafka_log.send(producer, "clicks", b"ahead", _click(f"ahead-{n}", "i1", 23 * 3600))
+                kafka_log.send(producer, "clicks", b"ahead", _click(f"ahead-{n}", "i1", 4 * 60))
             n += 1
         producer.flush(10)
+
+
+def _click(session: str, item: str, ahead_s: int, event_id: str | None = None) -> bytes:
+    click = {"session_id": session, "item_id": item, "timestamp": int((time.time() + ahead_s) * 1000)}
+    return json.dumps(click | ({} if event_id is None else {"event_id": event_id})).encode()
 
 
 def print_quarters(bench: Report, samples: list[Sample]) -> None:
@@ -162,7 +188,8 @@ def picture(samples: list[Sample], path: Path) -> None:
 def main() -> None:
     """Run the benchmark."""
     with report("soak", QUESTION) as bench:
-        seconds, max_sessions = (60.0, 5_000) if bench.small else (20 * 60.0, 200_000)
+        minutes = float(os.environ.get("STREAM_REC_SOAK_MINUTES", "20"))
+        seconds, max_sessions = (60.0, 5_000) if bench.small else (minutes * 60.0, 200_000)
         samples = soak(bench, seconds, max_sessions, "confluent")
         print_quarters(bench, samples)
         if not bench.small:

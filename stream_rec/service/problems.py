@@ -4,8 +4,7 @@ The status file, `/readyz` and the metrics show it. Knows nothing of what causes
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from time import time
 
@@ -33,6 +32,8 @@ class ProblemKind(StrEnum):
     """The journal of HTTP events cannot be written."""
     SNAPSHOTS = "snapshots"
     """The folder of snapshots cannot be read or written."""
+    COMMITS = "commits"
+    """Answers and offsets cannot be committed: the broker, or a topic that is written to."""
     FILES = "files"
     """A file of answers or dead letters cannot be written."""
 
@@ -72,12 +73,6 @@ class Problems:
             self._open = {other: each for other, each in self._open.items() if other is not kind}
             seconds = (self._now_ms() - before.since_ms) / 1000
             log.info("%s: resolved after %.0f s", kind, seconds, extra=fields(problem=kind, seconds=round(seconds, 3)))
-
-    @contextmanager
-    def ended_by_success(self, kind: ProblemKind) -> Iterator[None]:
-        """End the problem where the block raises nothing."""
-        yield
-        self.end(kind)
 
     @property
     def now(self) -> list[OpenProblem]:

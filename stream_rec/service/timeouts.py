@@ -82,6 +82,12 @@ class Timeouts:
     hint_after_s: float = 30.0
     """When the log says what may be wrong with the address of a broker that has never answered."""
 
+    output_watch_s: float = 10.0
+    """How often the topic of answers is looked at for another group's."""
+
+    output_watch_read_s: float = 2.0
+    """How long such a look may take."""
+
     follow_every_s: float = 0.1
     """How often the follower thread asks for what other replicas have committed."""
 

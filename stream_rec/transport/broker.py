@@ -109,6 +109,9 @@ class Broker(Protocol):
         Does not wait for open transactions: good for following other members, not for taking over from them.
         """
 
+    def commit_notes(self, group: str, partitions: Collection[Partition]) -> dict[Partition, str]:
+        """The notes of the last commits of *group*; a partition without a commit is left out. As `group_offsets`."""
+
     def reader(self) -> "Reader":
         """A new reader, of committed records."""
 
@@ -197,8 +200,8 @@ class Member(Protocol):
         Raises TransportError, retriable, where they do not end in time.
         """
 
-    def commit(self, offsets: PartitionOffsets) -> None:
-        """Commit *offsets* outside of any transaction.
+    def commit(self, offsets: PartitionOffsets, note: str = "") -> None:
+        """Commit *offsets* outside of any transaction; the *note* is kept beside each of them.
 
         Raises AssignmentLostError if the group has gone on without this member.
         """
@@ -238,8 +241,10 @@ class Writer(Protocol):
     def flush(self) -> None:
         """Return when the broker has all that was sent. Raises TransportError if it has not."""
 
-    def add_offsets(self, offsets: PartitionOffsets, group_metadata: object) -> None:
+    def add_offsets(self, offsets: PartitionOffsets, group_metadata: object, note: str = "") -> None:
         """Have *offsets* committed with the transaction, for the member that *group_metadata* comes from.
+
+        The *note* is kept beside each of them.
 
         Raises AssignmentLostError if the group has gone on without that member.
         """

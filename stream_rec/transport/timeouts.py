@@ -50,9 +50,12 @@ class TransportTimeouts:
     poll_gap_s: float = 10.0
     """Between two calls of `Member.poll`, with kafka-python; then the member takes no part in rebalances."""
 
-    metadata_age_s: float = 5.0
-    """*Client setting.* What a client knows about topics, before it asks again: so soon the members of a group share
-    out partitions that were added, and writers write to them. The clients' own defaults are minutes.
+    metadata_age_s: float = 60.0
+    """*Client setting.* What a kafka-python reader knows about topics, before it asks again."""
+
+    partitions_age_s: float = 5.0
+    """*Client setting.* The same of members and writers: so soon the members of a group share out partitions that were
+    added, and writers write to them. The clients' own defaults are minutes.
     """
 
     new_topic_s: float = 3.0

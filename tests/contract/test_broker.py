@@ -501,6 +501,24 @@ def test_offsets_are_the_groups(subject: Subject) -> None:
     assert {} == subject.open().member(fresh("group"), [topic], Revocations()).committed([Partition(topic, 0)])
 
 
+@pytest.mark.parametrize("in_transaction", [True, False])
+def test_a_commit_has_a_note(subject: Subject, in_transaction: bool) -> None:
+    """It is there without a membership, as of the last commit; a partition without a commit has none."""
+    topic, group = subject.topic(2), fresh("group")
+    first, second = subject.open().partitions(topic)
+    member = subject.joined(group, topic)
+    until(lambda: len(member.owned) == 2, member.poll)
+    for note in ("one", "two"):
+        if in_transaction:
+            writer = subject.open().writer(fresh("writer"))
+            writer.begin()
+            writer.add_offsets({first: 1}, member.group_metadata, note)
+            writer.commit()
+        else:
+            member.commit({first: 1}, note)
+        until(lambda note=note: subject.open().commit_notes(group, [first, second]) == {first: note})  # type: ignore[misc]  # the default binds it
+
+
 def test_group_offsets_need_no_membership(subject: Subject) -> None:
     """Any client may read a group's offsets, as of its last commit, also while a transaction is open."""
     topic, group = subject.topic(2), fresh("group")

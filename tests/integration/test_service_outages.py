@@ -129,11 +129,13 @@ def test_a_topic_that_is_deleted(shop: Shop, broker_: Broker, client: str) -> No
 
 
 @CLIENTS
-def test_a_topic_that_grows(shop: Shop, broker_: Broker, client: str) -> None:
+@pytest.mark.parametrize("instance", [None, "one"])
+def test_a_topic_that_grows(shop: Shop, broker_: Broker, client: str, instance: str | None) -> None:
     """Events of added partitions are answered too, some seconds after they were added, from the first one on."""
     fresh = [msgspec.structs.replace(event, session_id=f"new-{event.session_id}", event_id=None) for event in CLOSE]
     asked = broker_.topic("asked")
-    with serving(shop.address, **shop.flags, requests=asked, begin="latest", kafka_client=client) as service:
+    flags = {**shop.flags, "requests": asked, "begin": "latest", "kafka_client": client, "instance": instance or "none"}
+    with serving(shop.address, **flags) as service:
         service.ready()
         eventually(lambda: service.owned or service.is_over.is_set(), "an assignment")
         shop.produce(*keyed(CLOSE))

@@ -61,6 +61,46 @@ def test_each_answers_for_its_share_and_knows_the_whole(shop: Shop, client: str)
     assert answer.offsets[f"{shop.clicks}-{homes[0]}"] == 3
 
 
+@CLIENTS
+def test_replicas_with_other_settings_notice_each_other(shop: Shop, client: str) -> None:
+    """Both say which settings differ; once one of them has left, and the other answers for all, it is over."""
+    flags = {**shop.flags, "kafka_client": client}
+    with serving(shop.address, **flags) as one:
+        with serving(shop.address, **flags, m="7", retention_ms="12h") as two:
+            eventually(lambda: is_shared(shop, [one, two]), "each has a share")
+            shop.produce(*keyed(LOG))
+            for service in (one, two):
+                eventually(lambda service=service: problems(service), "a problem")  # type: ignore[misc]  # the default binds it
+                assert ["settings"] == [kind for kind, _ in problems(service)]
+                assert "with other settings: m, retention_ms:" in problems(service)[0][1]
+        eventually(lambda: one.owned == everything(shop) and not problems(one), "no problem")
+    assert each_answered_once(shop, LOG)
+
+
+@CLIENTS
+def test_two_groups_with_one_topic_of_answers_notice_each_other(shop: Shop, client: str) -> None:
+    """Every event is answered twice: each group names the other one."""
+    flags = {**shop.flags, "kafka_client": client}
+    other = f"{shop.group}-other"
+    with serving(shop.address, **flags) as one, serving(shop.address, **{**flags, "group": other}) as two:
+        one.ready()
+        two.ready()
+        for sent in keyed(LOG):  # until both have looked at the topic twice
+            shop.produce(sent)
+            if problems(one) and problems(two):
+                break
+            time.sleep(0.2)
+        assert ["output"] == [kind for kind, _ in problems(one)] == [kind for kind, _ in problems(two)]
+        assert f"the group {other!r} writes answers for {shop.clicks} into {shop.recs} too" in problems(one)[0][1]
+        assert f"the group {shop.group!r} writes" in problems(two)[0][1]
+    groups = Counter(got.headers["stream-rec.group"].decode() for got in shop.answers())
+    assert {shop.group, other} == set(groups)
+
+
+def problems(service: Serving) -> list[tuple[str, str]]:
+    return [(each.kind, each.message) for each in service.kafka_service.problems.now]
+
+
 def n_seen(service: Serving) -> int:
     """Return how many records it has applied, of its own or of others."""
     return service.kafka_service.counters.n_followed + service.kafka_service.counters.n_read

@@ -1,4 +1,4 @@
-"""Kill replicas of the service under load, and the broker too, and check what they wrote.
+"""Kill and freeze replicas of the service under load, and the broker or nodes of a cluster; check what they wrote.
 
 The check knows nothing of a replica: it reads input, answers, dead letters and offsets from the broker at the end.
 """
@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Self
 import confluent_kafka
 import msgspec
 from kafka_broker import Broker
+from kafka_broker.cluster import Cluster
 from running import Running
 from topics import Got, committed, committed_offsets, ends, eventually, is_all_committed
 
@@ -25,22 +26,25 @@ from stream_rec.errors import DecodeError
 
 GROUP: Final = "shop"
 _REST_S: Final = 240
+_SESSION_S: Final = 4  # of a member of the group
 _REPLAYED: Final = 60  # answers that are computed again from the log
 _START: Final = 1_733_000_000_000
 
 
 class Plan(NamedTuple):
-    """The kills and restarts of a run, and its load."""
+    """The disturbances of a run, and its load."""
 
     seed: int
     clients: Sequence[str]
     """The Kafka client of each replica."""
-    kills: int
-    restarts: int
+    disturbances: Mapping[str, int]
+    """How many of each kind: those of `_DISTURB`."""
     rate: float
     """Records a second."""
     longest_wait_s: float
-    """Between two kills or restarts."""
+    """Between two disturbances."""
+    n_records: int = 0
+    """The load goes on until there are so many."""
 
 
 class Outcome(NamedTuple):
@@ -70,6 +74,7 @@ class Load:
         self._pause = 1 / plan.rate
         self._chance = random.Random(plan.seed + 1)
         self._over = threading.Event()
+        self.n_sent = 0
         self._thread = threading.Thread(target=self._run, name="load")
         # No timeout while the broker is away: the check could not see a record that the producer gave up.
         self._producer = confluent_kafka.Producer(
@@ -78,6 +83,8 @@ class Load:
                 "partitioner": "murmur2_random",
                 "enable.idempotence": True,
                 "message.timeout.ms": 0,
+                # One node of a cluster may be cut off: it is given up before its connections end.
+                "socket.timeout.ms": 8_000,
                 "reconnect.backoff.max.ms": 500,
                 "log_level": 0,
             }
@@ -93,9 +100,9 @@ class Load:
         assert 0 == self._producer.flush(_REST_S)
 
     def _run(self) -> None:
-        number = 0
-        while not self._over.wait(self._pause):
-            number += 1
+        begun, number = time.monotonic(), 0
+        while not self._over.wait(max(0.0, begun + number * self._pause - time.monotonic())):
+            self.n_sent = number = number + 1
             session = f"s{self._chance.randrange(400)}"
             value = msgspec.json.encode(
                 {
@@ -123,7 +130,7 @@ def ravage(broker: Broker, folder: Path, plan: Plan) -> Outcome:
                 folder / f"replica-{number}",
                 *("--events", at + clicks, "--recommendations", at + recs, "--dead-letters", at + dead),
                 *("--group", GROUP, "--kafka-client", client, "--snapshots", folder / f"snapshots-{number}"),
-                *("--snapshot-every", "2s", "--kafka", "consumer.session.timeout.ms=4000"),
+                *("--snapshot-every", "2s", "--kafka", f"consumer.session.timeout.ms={1000 * _SESSION_S}"),
                 # One is a static member, which keeps its partitions while it is away; the other one is not.
                 *(("--instance", "static") if number == 0 else ()),
             )
@@ -132,9 +139,10 @@ def ravage(broker: Broker, folder: Path, plan: Plan) -> Outcome:
         for replica in replicas:
             undo.callback(replica.kill)
             replica.start()
-        with Load(broker.address, clicks, plan):
+        with Load(broker.address, clicks, plan) as load:
             eventually(lambda: sum(committed_offsets(broker.address, clicks, GROUP).values()) > 20, "the first answers")
             _disturb(broker, replicas, plan)
+            eventually(lambda: load.n_sent >= plan.n_records, "all records sent", plan.n_records / plan.rate + _REST_S)
         _come_to_rest(broker, clicks, replicas)
         logs = "".join(replica.log.read_text() for replica in replicas)
         outcome = Outcome(
@@ -155,19 +163,70 @@ def ravage(broker: Broker, folder: Path, plan: Plan) -> Outcome:
 def _disturb(broker: Broker, replicas: Sequence[Running], plan: Plan) -> None:
     """Disturb at random moments: a replica may be starting, recovering, joining, committing or leaving."""
     chance = random.Random(plan.seed)
-    disturbances = ["kill"] * plan.kills + ["restart"] * plan.restarts
+    disturbances = [kind for kind, n in plan.disturbances.items() for _ in range(n)]
     chance.shuffle(disturbances)
-    for disturbance in disturbances:
+    for kind in disturbances:
         time.sleep(chance.uniform(0.0, plan.longest_wait_s))
-        if disturbance == "kill":
-            replica = chance.choice(replicas)
-            _start_again(replicas)
-            replica.kill()
-            replica.start()
-        else:
-            chance.choice([broker.kill, broker.stop])()
-            time.sleep(chance.uniform(0.0, plan.longest_wait_s))
-            broker.start()
+        _start_again(replicas)
+        _DISTURB[kind](broker, replicas, chance, plan)
+
+
+def _kill_replica(_: Broker, replicas: Sequence[Running], chance: random.Random, plan: Plan) -> None:
+    del plan
+    replica = chance.choice(replicas)
+    replica.kill()
+    replica.start()
+
+
+def _freeze_replica(_: Broker, replicas: Sequence[Running], chance: random.Random, plan: Plan) -> None:
+    """For longer than the group waits, now and then: it must notice that it has lost its partitions."""
+    del plan
+    replica = chance.choice(replicas)
+    replica.freeze()
+    time.sleep(chance.uniform(1.0, 3 * _SESSION_S))
+    replica.go_on()
+
+
+def _restart_broker(broker: Broker, _: Sequence[Running], chance: random.Random, plan: Plan) -> None:
+    chance.choice([broker.kill, broker.stop])()
+    time.sleep(chance.uniform(0.0, plan.longest_wait_s))
+    broker.start()
+
+
+def _kill_node(broker: Broker, _: Sequence[Running], chance: random.Random, plan: Plan) -> None:
+    assert isinstance(broker, Cluster)
+    node = chance.choice(broker.nodes)
+    chance.choice([node.kill, node.stop])()
+    time.sleep(chance.uniform(0.0, plan.longest_wait_s))
+    broker.start()
+
+
+def _freeze_node(broker: Broker, _: Sequence[Running], chance: random.Random, plan: Plan) -> None:
+    assert isinstance(broker, Cluster)
+    node = chance.choice(broker.nodes)
+    node.pause()
+    time.sleep(chance.uniform(1.0, 2 * plan.longest_wait_s))
+    node.resume()
+    broker.start()
+
+
+def _cut_node(broker: Broker, _: Sequence[Running], chance: random.Random, plan: Plan) -> None:
+    assert isinstance(broker, Cluster)
+    number = chance.randrange(len(broker.nodes))
+    broker.cut(number)
+    time.sleep(chance.uniform(1.0, 2 * plan.longest_wait_s))
+    broker.mend(number)
+    broker.start()
+
+
+_DISTURB: Final = {
+    "kill a replica": _kill_replica,
+    "freeze a replica": _freeze_replica,
+    "restart the broker": _restart_broker,
+    "kill a node": _kill_node,
+    "freeze a node": _freeze_node,
+    "cut a node off": _cut_node,
+}
 
 
 def _start_again(replicas: Sequence[Running]) -> int:

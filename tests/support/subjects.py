@@ -80,7 +80,7 @@ class _Closing:
         self._broker = broker
         self._parts = parts
         self.partitions, self.create_topics, self.bounds = broker.partitions, broker.create_topics, broker.bounds
-        self.topic_settings = broker.topic_settings
+        self.topic_settings, self.commit_notes = broker.topic_settings, broker.commit_notes
         self.group_offsets, self.group_metadata, self.close = broker.group_offsets, broker.group_metadata, broker.close
 
     def reader(self) -> Reader:

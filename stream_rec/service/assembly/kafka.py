@@ -22,8 +22,10 @@ from stream_rec.service.assembly.inputs import (
     build_request_decoder,
 )
 from stream_rec.service.assembly.outputs import open_dead_letters, open_recommendations
+from stream_rec.service.assembly.replicas import build_commit_note
 from stream_rec.service.assembly.topic_check import check_topics
 from stream_rec.service.assembly.tracing import open_tracing
+from stream_rec.service.commit_note import CommitNote
 from stream_rec.service.committing.checkpoint import ignore_commits
 from stream_rec.service.committing.destinations import OutputDestinations
 from stream_rec.service.committing.snapshots import Snapshots
@@ -84,6 +86,7 @@ class _Shared(NamedTuple):
     timeouts: Timeouts
     is_checked: list[bool]
     """Filled when the topics' settings were looked at: once for each start."""
+    note: CommitNote
     problems: Problems
 
 
@@ -133,6 +136,7 @@ def _open_shared(settings: Settings, undo: ExitStack, timeouts: Timeouts) -> _Sh
         request_queue=None if settings.http is None else RequestQueue(),
         timeouts=timeouts,
         is_checked=[],
+        note=build_commit_note(settings),
         problems=problems,
     )
 
@@ -180,13 +184,16 @@ def _connect(settings: Settings, shared: _Shared, opened: ExitStack) -> ServiceC
         build_record_decoder(settings),
         _processor_maker(settings, shared.catalogue, shared.quality),
         shared.files._replace(
-            answers_topic=topics.get("recommendations"), dead_letters_topic=topics.get("dead_letters")
+            answers_topic=topics.get("recommendations"),
+            dead_letters_topic=topics.get("dead_letters"),
+            group=settings.group,
         ),
         requests=topics.get("requests"),
         group=settings.group,
         instance=settings.instance,
         transactional_id=f"{settings.group}-{shared.name}" if settings.is_exactly_once else None,
         begin=settings.begin,
+        note=shared.note,
         snapshots=snapshots,
         listener=StateListeners([shared.taker] if snapshots is None else [shared.taker, snapshots]),
         max_records=max(settings.batch_events, _SILENT_BATCH if settings.answer == "none" else 1),

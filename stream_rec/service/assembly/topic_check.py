@@ -34,7 +34,7 @@ def check_topics(settings: Settings, broker: Broker, topics: Mapping[str, str]) 
         if _is_compacted(found):
             _refuse_compacted(settings, key, topic, found)
         if key == "events":
-            for warning in _losses(settings, topic, found):
+            for warning in (*_losses(settings, topic, found), *_wrong_clocks(settings, topic, found)):
                 log.warning("%s: %s", key, warning)
 
 
@@ -86,4 +86,20 @@ def _losses(settings: Settings, topic: str, found: Mapping[str, str]) -> Iterato
             f"{topic} keeps {show_size(kept_bytes)} of each partition (retention.bytes={kept_bytes}), and --retention "
             f"keeps sessions {wanted}: if that is more than the topic holds, {after}. Set retention.bytes=-1, or "
             "compare what `stream-rec check` reads of the topic with --retention"
+        )
+
+
+def _wrong_clocks(settings: Settings, topic: str, found: Mapping[str, str]) -> Iterator[str]:
+    """Yield how far producers may date their records ahead, if that can make the clicks of others late."""
+    if settings.future_ms is None or found.get("message.timestamp.type", "LogAppendTime") != "CreateTime":
+        return
+    # The older setting bounds both directions. Kafka 4 has the newer two only.
+    names = ("message.timestamp.after.max.ms", "message.timestamp.difference.max.ms")
+    bounds = [int(found[name]) for name in names if name in found]
+    if bounds and min(bounds) > settings.lateness_ms:
+        yield (
+            f"producers date the records of {topic} (message.timestamp.type=CreateTime), as far ahead as they like: a "
+            "wrong clock among them moves the watermark, and the clicks of others become late. Set "
+            "message.timestamp.type=LogAppendTime, or message.timestamp.after.max.ms to the allowed lateness "
+            f"({settings.lateness_ms}) at most"
         )

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from stream_rec.errors import AssignmentLostError, RecordTooLargeError, TransportError, UnwrittenError
 from stream_rec.service.batches import BatchResult, Membership
-from stream_rec.service.committing.destinations import HEADERS, OutputDestinations
+from stream_rec.service.committing.destinations import HEADERS, OutputDestinations, is_dead_letter
 from stream_rec.service.metrics.log_setup import fields
 from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.timeouts import TIMEOUTS
@@ -52,7 +52,7 @@ class Checkpoint:
     """Commits batches, for one thread.
 
     *written* returns the partitions that a transaction may have written to. *on_committed* is called after each commit,
-    and *on_retry* before each try but the first.
+    and *on_retry* before each try but the first. The *note* is kept beside the committed offsets.
     """
 
     def __init__(  # noqa: PLR0913  # what it commits with, and who is told
@@ -67,6 +67,7 @@ class Checkpoint:
         on_retry: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
         problems: Problems | None = None,
+        note: str = "",
     ) -> None:
         self.committed: dict[Partition, int] = {}
         """The group's committed offsets of the owned partitions, as far as this process has moved them."""
@@ -80,6 +81,7 @@ class Checkpoint:
         self._on_retry = on_retry
         self._backoff = backoff or Backoff()
         self._problems = problems or Problems()
+        self._note = note
 
     def begin_at(self, offsets: PartitionOffsets) -> None:
         """Take over partitions at these committed *offsets*, in place of those before."""
@@ -140,6 +142,7 @@ class Checkpoint:
                     step()
             except _AlreadyCommittedError:
                 log.info("the reply to the last commit was lost, but the broker had committed")
+                self._problems.end(ProblemKind.COMMITS)
                 self._abort()
                 return
             except RecordTooLargeError as error:
@@ -152,10 +155,14 @@ class Checkpoint:
                 log.warning("commit failed, trying again in %.2f s: %s", wait_s, error, extra=figures)
                 in_doubt, is_retry = in_doubt or name == _COMMIT, True  # planted bug: unknown-commit-repeated
                 self._on_retry()
+                if wait_s >= self._backoff.longest_s:  # a single failure is nothing to worry about
+                    message = "answers and offsets cannot be committed: the log has a line for each try"
+                    self._problems.begin(ProblemKind.COMMITS, message)
                 self._backoff.pause(wait_s)
                 wait_s = min(2 * wait_s, self._backoff.longest_s)
                 self._abort()
             else:
+                self._problems.end(ProblemKind.COMMITS)
                 return
 
     def _steps(
@@ -175,7 +182,7 @@ class Checkpoint:
             sending: list[CommitStep] = []
             if writer is not None and records:
                 sending = [("send", lambda: writer.send(records)), ("flush", writer.flush)]
-            return [*sending, ("commit offsets", lambda: member.commit(offsets))]
+            return [*sending, ("commit offsets", lambda: member.commit(offsets, self._note))]
         clear: CommitStep = ("clear", lambda: self._abort_once_more(writer, offsets, membership))
         return [
             # Where the writer had to be made again, this waits until the broker has ended the last transaction.
@@ -184,7 +191,7 @@ class Checkpoint:
             *([clear, ("begin", writer.begin)] if is_retry else []),
             ("send", lambda: writer.send(records)),
             # planted bug: offsets-outside
-            ("offsets", lambda: writer.add_offsets(offsets, membership.group_metadata)),
+            ("offsets", lambda: writer.add_offsets(offsets, membership.group_metadata, self._note)),
             (_COMMIT, writer.commit),
         ]
 
@@ -224,7 +231,7 @@ def _shortened(record: ProducerRecord, error: RecordTooLargeError) -> ProducerRe
     Only a dead letter comes to this: it has more headers than the record that it is about. Raises TransportError where
     nothing more can be left out.
     """
-    if not any(name.startswith(HEADERS) for name, _ in record.headers) or record.value is None:
+    if not is_dead_letter(record) or record.value is None:
         raise TransportError(
             f"an answer of {error.size} bytes is more than the {error.limit} that the broker takes: "
             "ask for fewer items (--n), or raise max.request.size and the topic's max.message.bytes"

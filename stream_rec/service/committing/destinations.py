@@ -11,11 +11,16 @@ from stream_rec.service.batches import BatchResult, RejectedRecord
 from stream_rec.transport.broker import ProducerRecord
 from stream_rec.transport.records import Sink
 
-__all__ = ["HEADERS", "OutputDestinations"]
+__all__ = ["GROUP_HEADER", "HEADERS", "OutputDestinations", "is_dead_letter"]
 
 
 HEADERS: Final = "stream-rec."
 """The beginning of the names of a dead letter's own headers; its other headers are the record's."""
+
+
+_REASON: Final = HEADERS + "reason"
+GROUP_HEADER: Final = HEADERS + "group"
+"""The header of an answer in a topic that names the consumer group which it is of."""
 
 
 class OutputDestinations(NamedTuple):
@@ -25,6 +30,8 @@ class OutputDestinations(NamedTuple):
     dead_letters_topic: str | None = None
     answers_file: Sink | None = None
     dead_letters_file: Sink | None = None
+    group: str | None = None
+    """Named in the answers of a topic."""
 
     @property
     def topics(self) -> list[str]:
@@ -40,8 +47,9 @@ class OutputDestinations(NamedTuple):
         if (topic := self.dead_letters_topic) is not None:
             records += [_dead_letter(topic, each) for result in results for each in result.processed.rejected]
         if (topic := self.answers_topic) is not None:
+            headers = () if self.group is None else ((GROUP_HEADER, self.group.encode()),)
             records += [
-                ProducerRecord(topic, encode_answer(each), _key(each))
+                ProducerRecord(topic, encode_answer(each), _key(each), headers)
                 for result in results
                 for each in result.processed.answers
             ]
@@ -57,6 +65,11 @@ class OutputDestinations(NamedTuple):
             answers = [each for result in results for each in result.processed.answers]
             found.append((self.answers_file, list(map(encode_answer, answers)), list(map(_key, answers))))
         return found
+
+
+def is_dead_letter(record: ProducerRecord) -> bool:
+    """Whether *record* is one of `records` that says why it was rejected."""
+    return any(name == _REASON for name, _ in record.headers)
 
 
 def _key(answer: Answer) -> bytes | None:

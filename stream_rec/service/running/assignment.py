@@ -62,6 +62,7 @@ class PartitionAssignment:
         self._member = member
         self._broker = components.broker
         self._group = components.group
+        self._note = components.note
         self._events = components.events
         self._requests = components.requests
         self._begin = components.begin
@@ -174,7 +175,8 @@ class PartitionAssignment:
         generation = membership.generation
         figures = fields(generation=generation, partitions=sorted(map(str, owned)))
         log.info("generation %d of the group: answering for %s", generation, _listed(owned) or "nothing", extra=figures)
-        moved = {p: offset for p, offset in answer_from.items() if offset != committed.get(p, 0)}
+        others = self._of_other_processes(owned)
+        moved = {p: offset for p, offset in answer_from.items() if offset != committed.get(p, 0) or p in others}
         if moved:
             self._pipeline.commit_offsets(moved, membership)
 
@@ -188,6 +190,17 @@ class PartitionAssignment:
             raise AssignmentLostError(f"{self._events} has {len(there)} partitions now, not {len(self._targets)}")
         requests = [] if self._requests is None else self._broker.partitions(self._requests)
         return frozenset([*there, *requests])
+
+    def _of_other_processes(self, owned: frozenset[Partition]) -> set[Partition]:
+        """Return the partitions whose last commit has another note than ours: it is not to be taken for ours."""
+        if self._note is None or not owned:
+            return set()
+        try:
+            notes = self._broker.commit_notes(self._group, owned)
+        except TransportError as error:
+            log.debug("the notes of the last commits are not known: %s", error)
+            return set()
+        return {each for each, note in notes.items() if note != self._note.text}
 
     def _answer_from(self, owned: frozenset[Partition], committed: PartitionOffsets) -> dict[Partition, int]:
         """Return the group's offsets, or where the state began; where retention has removed that, the next there is."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from stream_rec.service.commit_note import CommitNote
 from stream_rec.service.committing.checkpoint import Checkpoint, OnCommitted, ignore_commits
 from stream_rec.service.committing.destinations import OutputDestinations
 from stream_rec.service.committing.snapshots import Snapshots
@@ -50,6 +51,9 @@ class ServiceComponents(NamedTuple):
     snapshots: Snapshots | None = None
     listener: StateListener | None = None
     """Called as the state moves on; the snapshots among others, if they are to be written."""
+
+    note: CommitNote | None = None
+    """What replicas are told with each commit; None: nothing, and their notes are not looked at."""
 
     max_records: int = 1024
     on_committed: OnCommitted = ignore_commits

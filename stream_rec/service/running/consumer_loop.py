@@ -29,6 +29,7 @@ from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.running.assignment import PartitionAssignment
 from stream_rec.service.running.components import ServiceComponents
+from stream_rec.service.running.output_watch import OutputWatch
 from stream_rec.transport.broker import Broker, Partition, PartitionOffsets, Writer
 
 __all__ = ["ConsumerLoop"]
@@ -78,6 +79,7 @@ class ConsumerLoop:
             found = self._inspect_log()
             forgot = self._recover(found, stop, on_progress)
             self._start_committing(found, forgot=forgot)
+            self._watch_output()
             if not stop():
                 self.member.join()
         except BaseException:
@@ -152,6 +154,7 @@ class ConsumerLoop:
             on_retry=self._metrics.commit_retries.record,
             backoff=Backoff(parts.timeouts.commit_first_wait_s, parts.timeouts.commit_longest_wait_s),
             problems=self._problems,
+            note="" if parts.note is None else parts.note.text,
         )
         if parts.snapshots is not None:
             parts.snapshots.begin(self.batch_reader.offsets, forgot=forgot, committed=lambda: checkpoint.committed)
@@ -169,6 +172,15 @@ class ConsumerLoop:
             seen=self._seen,
             on_rebalance=self._metrics.rebalances.record,
         )
+
+    def _watch_output(self) -> None:
+        """See whether another group writes into the topic of answers too."""
+        parts = self._components
+        output = parts.destinations.answers_topic
+        if parts.note is not None and output is not None:
+            watch = OutputWatch(parts.broker, output, parts.group, parts.events, self._problems, parts.timeouts)
+            watch.start()
+            self._undo.callback(watch.close)
 
     def step(self, timeout_s: float | None = None, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Take part in the group, and hand over what has come; False if nothing had. Raises what failed."""
@@ -195,6 +207,26 @@ class ConsumerLoop:
         offsets |= {partition: bounds[partition].first for partition in added}
         self.lag = {partition: max(0, bounds[partition].end - offset) for partition, offset in offsets.items()}
         self._report_added()
+        self._compare_notes()
+
+    def _compare_notes(self) -> None:
+        """Find out whether the owners of other partitions run with other settings, by the notes of their commits."""
+        parts = self._components
+        others = self.assignment.known - self.assignment.owned
+        if parts.note is None or not self.assignment.known:
+            return
+        notes = parts.broker.commit_notes(parts.group, others) if others else {}
+        found = {each: parts.note.difference(note) for each, note in notes.items()}
+        differing = {each: difference for each, difference in found.items() if difference is not None}
+        if not differing:
+            self._problems.end(ProblemKind.SETTINGS)
+            return
+        names = ", ".join(map(str, sorted(differing)))
+        self._problems.begin(
+            ProblemKind.SETTINGS,
+            f"{names} of the group {parts.group!r} answered with {'; '.join(sorted(set(differing.values())))}: "
+            "start all processes of a group with the same settings",
+        )
 
     def _find_added(self) -> list[Partition]:
         """Return the partitions that were added since the group assigned all there were."""

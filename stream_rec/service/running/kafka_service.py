@@ -100,16 +100,16 @@ class KafkaService:
                     self._run_loop(self._connect(opened), stop, on_tick)
             except AssignmentLostError as error:
                 log.warning("%s; recovering", error)
-            except MissingTopicError as error:
-                self.problems.begin(ProblemKind.TOPIC, f"{error}; waiting for it")
-                self._wait(wait_s, stop, on_tick)
-                wait_s = min(2 * wait_s, self._timeouts.retry_longest_wait_s)
             except (TransportError, SettingsError) as error:
                 if not self._may_pass(error):
                     raise
                 if monotonic() - begun > self._timeouts.stable_after_s:
                     wait_s = first_wait_s
-                log.warning("%s; trying again in %.1f s", error, wait_s)
+                if isinstance(error, MissingTopicError):
+                    self.problems.begin(ProblemKind.TOPIC, f"{error}; waiting for it")
+                    hint_at = math.inf  # a broker has answered
+                else:
+                    log.warning("%s; trying again in %.1f s", error, wait_s)
                 if self.loop is None and monotonic() > hint_at:
                     hint_at = math.inf
                     log.warning(_HINT)
@@ -139,7 +139,8 @@ class KafkaService:
             problems=self.problems,
             seen=self._seen,
         )
-        self.problems.end(ProblemKind.TOPIC)
+        for kind in (ProblemKind.TOPIC, ProblemKind.COMMITS):
+            self.problems.end(kind)
         self.metrics.recoveries.record(monotonic() - begun)
         self.loop = loop
         set_aside()

@@ -63,12 +63,12 @@ class KafkaWriter(ABC):
         self._await_answers()
         self._forget_sent()
 
-    def add_offsets(self, offsets: PartitionOffsets, group_metadata: object) -> None:
+    def add_offsets(self, offsets: PartitionOffsets, group_metadata: object, note: str = "") -> None:
         """With the member's generation, so that the broker refuses offsets of a lost membership (KIP-447)."""
         if group_metadata is None:
             raise AssignmentLostError("the membership in the group is lost: its offsets cannot be committed any more")
         with self._calling("adding offsets to a transaction"):
-            self._send_offsets(offsets, group_metadata)
+            self._send_offsets(offsets, group_metadata, note)
 
     def commit(self) -> None:
         """Flush and commit. After a retriable error the outcome is unknown: see `Writer.commit`."""
@@ -154,8 +154,8 @@ class KafkaWriter(ABC):
         """Send an empty record to one partition."""
 
     @abstractmethod
-    def _send_offsets(self, offsets: PartitionOffsets, group_metadata: object) -> None:
-        """Add *offsets* to the transaction."""
+    def _send_offsets(self, offsets: PartitionOffsets, group_metadata: object, note: str) -> None:
+        """Add *offsets* to the transaction, each with the *note*."""
 
     @abstractmethod
     def _commit_transaction(self) -> None:

@@ -34,6 +34,7 @@ class _Transaction:
         """True committed, False aborted, None open."""
         self.offsets: dict[str, dict[Partition, int]] = {}
         """By group, what the transaction commits."""
+        self.note = ""
 
     def end(self, *, committed: bool) -> None:
         """Commit or abort."""
@@ -68,6 +69,12 @@ class _Group:
         self.waiting: set[_MemoryMember] = set()
         """Members that have yet to give up their partitions before these are assigned again."""
         self.committed: dict[Partition, int] = {}
+        self.notes: dict[Partition, str] = {}
+
+    def commit(self, offsets: PartitionOffsets, note: str) -> None:
+        """Keep *offsets*, each with the *note*."""
+        self.committed.update(offsets)
+        self.notes.update(dict.fromkeys(offsets, note))
 
 
 class MemoryBroker:
@@ -171,6 +178,11 @@ class MemoryBroker:
         """As of the last commit."""
         committed = self.groups[group].committed
         return {each: committed[each] for each in partitions if each in committed}
+
+    def commit_notes(self, group: str, partitions: Collection[Partition]) -> dict[Partition, str]:
+        """As of the last commit."""
+        state = self.groups[group]
+        return {each: state.notes.get(each, "") for each in partitions if each in state.committed}
 
     def reader(self) -> "_MemoryReader":
         """A new reader."""
@@ -399,10 +411,10 @@ class _MemoryMember:
             raise TransportError("a transaction is under way", retriable=True)
         return {each: self._group.committed[each] for each in partitions if each in self._group.committed}
 
-    def commit(self, offsets: PartitionOffsets) -> None:
+    def commit(self, offsets: PartitionOffsets, note: str = "") -> None:
         self._broker.before("commit offsets")
         self.check_membership(self._current[0])
-        self._group.committed.update(offsets)
+        self._group.commit(offsets, note)
 
     def check_membership(self, generation: int) -> None:
         """Raise AssignmentLostError if this member, as of *generation*, is not in the group any more."""
@@ -454,19 +466,20 @@ class _MemoryWriter:
     def flush(self) -> None:
         self._step("flush")
 
-    def add_offsets(self, offsets: PartitionOffsets, group_metadata: object) -> None:
+    def add_offsets(self, offsets: PartitionOffsets, group_metadata: object, note: str = "") -> None:
         self._step("offsets")
         assert self.transaction is not None, "offsets are added to a transaction"
         assert isinstance(group_metadata, _GroupMetadata), "made by a member of this broker"
         if group_metadata.member is not None:
             group_metadata.member.check_membership(group_metadata.generation)
         self.transaction.offsets.setdefault(group_metadata.group, {}).update(offsets)
+        self.transaction.note = note
 
     def commit(self) -> None:
         self._step("commit")
         assert self.transaction is not None, "there is something to commit"
         for group, offsets in self.transaction.offsets.items():
-            self._broker.groups[group].committed.update(offsets)
+            self._broker.groups[group].commit(offsets, self.transaction.note)
         self.transaction.end(committed=True)
         self.transaction = None
         self._broker.after("commit")

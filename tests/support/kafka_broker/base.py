@@ -50,6 +50,8 @@ class Broker(ABC):
     security: Security | None = None
     kind: str
     """How it was started, as text."""
+    replicas = 1
+    """Of each partition of its topics."""
 
     @abstractmethod
     def start(self) -> None:
@@ -104,7 +106,7 @@ class Broker(ABC):
         # Chance, because brokers outlive a run of the tests, and several runs may share one.
         full = name if exact else f"{name}-{uuid.uuid4().hex[:8]}"
         with self.admin() as admin:
-            options = {"num_partitions": partitions, "replication_factor": 1, "configs": configs}
+            options = {"num_partitions": partitions, "replication_factor": self.replicas, "configs": configs}
             admin.create_topics({full: options}, wait_for_metadata=True)
         return full
 

@@ -14,9 +14,10 @@ from typing import Final, NoReturn, Protocol
 import pytest
 
 from kafka_broker.base import Broker, BrokerMissing, Security
-from kafka_broker.find import CHOICE_VARIABLE, forced, open_broker
+from kafka_broker.cluster import Cluster
+from kafka_broker.find import CHOICE_VARIABLE, choice, forced, open_broker
 
-FIXTURES: Final = {"broker", "secured_broker", "own_broker", "own_broker_of_module", "topic"}
+FIXTURES: Final = {"broker", "cluster", "secured_broker", "own_broker", "own_broker_of_module", "topic"}
 
 
 class MakeBroker(Protocol):
@@ -92,6 +93,20 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBroker]
     """A maker of brokers that the test may stop, kill and pause; they end with the test."""
     with _maker(tmp_path_factory) as make:
         yield make
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three brokers that replicate, each of which the test may stop, kill, pause and cut off."""
+    if choice() not in {"auto", "jars"}:
+        _go_without("a cluster is made of jars only")
+    try:
+        made = Cluster(tmp_path_factory.mktemp("cluster"))
+    except BrokerMissing as missing:
+        _go_without(str(missing))
+    with made:
+        made.start()
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,23 @@ import shutil
 import signal
 import subprocess
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from kafka_broker import jars
-from kafka_broker.base import LOOPBACK, Broker, BrokerError, free_ports
-from kafka_broker.server import LOG4J, Ports, make_certificate, new_secret, properties, scram_arguments, security_of
+from kafka_broker.base import Broker, BrokerError, free_ports
+from kafka_broker.server import (
+    ALONE,
+    LOG4J,
+    Node,
+    Ports,
+    make_certificate,
+    new_secret,
+    properties,
+    scram_arguments,
+    security_of,
+)
 
 HEAP: Final = ("-Xms256m", "-Xmx512m")
 LIGHT: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
@@ -27,18 +38,37 @@ class ProcessBroker(Broker):
 
     kind = "Apache Kafka from Maven Central's jars"
 
-    def __init__(self, home: Path, *, port: int = 0, secured: bool = False, measured: bool = False) -> None:
-        """*home* holds its settings, log and data; *port* 0 is any. Starts nothing, but fetches the jars."""
+    def __init__(
+        self,
+        home: Path,
+        *,
+        port: int = 0,
+        secured: bool = False,
+        measured: bool = False,
+        node: Node = ALONE,
+        ports: Ports | None = None,
+        cluster_id: str | None = None,
+        inside: Sequence[str] = (),
+    ) -> None:
+        """*home* holds its settings, log and data; *port* 0 is any. Starts nothing, but fetches the jars.
+
+        *node*, *ports* and *cluster_id* are those of a node of a cluster; *inside* is the beginning of its command.
+        """
         self._home = home
+        self._node = node
+        self._cluster_id = cluster_id or base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self._inside = tuple(inside)
         self._java = jars.java()
         self._jars = jars.fetched()
         self._flags = HEAP if measured else (*HEAP, *LIGHT)
         self._secret = new_secret() if secured else None
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
-        plain, *others = free_ports(5 if secured else 2)
-        self._ports = Ports(port or plain, *others)
-        self.address = f"{LOOPBACK}:{self._ports.plain}"
+        if ports is None:
+            plain, *others = free_ports(5 if secured else 2)
+            ports = Ports(port or plain, *others)
+        self._ports = ports
+        self.address = f"{node.host}:{ports.plain}"
 
     @property
     def pid(self) -> int:
@@ -47,6 +77,15 @@ class ProcessBroker(Broker):
 
     def start(self) -> None:
         """Start with the data that is there, or with none; return once it answers."""
+        self.launch()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self._end()
+            raise
+
+    def launch(self) -> None:
+        """Start it, without waiting for an answer."""
         if self.alive():
             raise BrokerError(f"{self.kind} at {self.address} runs already")
         self._prepare()
@@ -65,11 +104,6 @@ class ProcessBroker(Broker):
             start_new_session=True,
         )
         atexit.register(self._end)
-        try:
-            self.wait_until_ready()
-        except BaseException:
-            self._end()
-            raise
 
     def stop(self) -> None:
         """SIGTERM, and wait; a broker that does not end within 20 s is killed, and that is an error."""
@@ -134,13 +168,13 @@ class ProcessBroker(Broker):
 
     def _command(self, main: str, *arguments: str) -> list[str]:
         log4j = f"-Dlog4j2.configurationFile={self._home / 'log4j2.properties'}"
-        return [self._java, *self._flags, log4j, "-cp", str(self._jars / "*"), main, *arguments]
+        return [*self._inside, self._java, *self._flags, log4j, "-cp", str(self._jars / "*"), main, *arguments]
 
     def _prepare(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
         # The folder holds a password.
         self._home.chmod(0o700)
-        self._settings.write_text(properties(self._home, self._ports, self._secret))
+        self._settings.write_text(properties(self._home, self._ports, self._secret, self._node))
         (self._home / "log4j2.properties").write_text(LOG4J)
         if self._secret is not None:
             certificate = make_certificate(jars.keytool(self._java), self._home, self._secret)
@@ -149,11 +183,10 @@ class ProcessBroker(Broker):
             self._format()
 
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         scram = scram_arguments(self._secret) if self._secret is not None else []
         # An id that begins with a dash would be read as an option.
         command = self._command(
-            "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._settings), *scram
+            "kafka.tools.StorageTool", "format", f"--cluster-id={self._cluster_id}", "-c", str(self._settings), *scram
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         if done.returncode:

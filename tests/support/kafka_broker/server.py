@@ -3,7 +3,7 @@
 import secrets
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -62,8 +62,42 @@ class Ports:
     sasl_tls: int = 0
 
 
-def properties(home: Path, ports: Ports, secret: str | None) -> str:
-    """server.properties for one node that is broker and controller; secured where there is a *secret*."""
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One of the nodes of a cluster, each broker and controller."""
+
+    number: int = 1
+    host: str = LOOPBACK
+    voters: str | None = None
+    """All controllers, as `1@host:port,...`; None: this one alone."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """In place of those for one broker."""
+
+
+ALONE: Final = Node()
+
+IN_A_CLUSTER: Final = {
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "share.coordinator.state.topic.replication.factor": "3",
+    "share.coordinator.state.topic.min.isr": "2",
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "unclean.leader.election.enable": "false",
+    # A leader that is away is replaced within seconds, and one that is back leads again.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+    "replica.lag.time.max.ms": "4000",
+    "leader.imbalance.check.interval.seconds": "5",
+    "controller.quorum.election.timeout.ms": "1000",
+    "controller.quorum.fetch.timeout.ms": "2000",
+}
+"""Two of three must have a record before it is acknowledged, so one may be lost at any time."""
+
+
+def properties(home: Path, ports: Ports, secret: str | None, node: Node = ALONE) -> str:
+    """server.properties for a node that is broker and controller; secured where there is a *secret*."""
     listeners = {"PLAINTEXT": ports.plain}
     protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"}
     security: dict[str, str] = {}
@@ -74,15 +108,16 @@ def properties(home: Path, ports: Ports, secret: str | None) -> str:
     return _lines(
         {
             "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@{LOOPBACK}:{ports.controller}",
+            "node.id": str(node.number),
+            "controller.quorum.voters": node.voters or f"1@{LOOPBACK}:{ports.controller}",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
-            "listeners": _listeners(listeners | {"CONTROLLER": ports.controller}),
-            "advertised.listeners": _listeners(listeners),
+            "listeners": _listeners(listeners | {"CONTROLLER": ports.controller}, node.host),
+            "advertised.listeners": _listeners(listeners, node.host),
             "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in protocols.items()),
             "log.dirs": str(home / "data"),
             **FOR_TESTS,
+            **node.settings,
             **security,
         }
     )
@@ -147,8 +182,8 @@ def _security(home: Path, secret: str) -> dict[str, str]:
     }
 
 
-def _listeners(ports: Mapping[str, int]) -> str:
-    return ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in ports.items())
+def _listeners(ports: Mapping[str, int], host: str) -> str:
+    return ",".join(f"{name}://{host}:{port}" for name, port in ports.items())
 
 
 def _lines(settings: Mapping[str, str]) -> str:

@@ -33,15 +33,3 @@ def test_the_oldest_problem_comes_first() -> None:
     assert problems.blocks
     problems.end(ProblemKind.PARTITIONS)
     assert not problems.blocks
-
-
-def test_a_success_ends_a_problem_and_a_failure_does_not() -> None:
-    """The block of `ended_by_success` decides."""
-    problems = Problems()
-    problems.begin(ProblemKind.SNAPSHOTS, "full")
-    with pytest.raises(OSError, match="still"), problems.ended_by_success(ProblemKind.SNAPSHOTS):
-        raise OSError("still full")
-    assert [ProblemKind.SNAPSHOTS] == [each.kind for each in problems.now]
-    with problems.ended_by_success(ProblemKind.SNAPSHOTS):
-        pass
-    assert [] == problems.now

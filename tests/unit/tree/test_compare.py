@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import compare_builds
+import compare_bursts
 import compare_outputs
 import compared
 import pytest
@@ -159,3 +160,27 @@ def test_nothing_is_divided_by_nothing() -> None:
     (found,) = compare_builds.compared(zero, one)
     assert found.ratio is None
     assert ["-", "-", "-"] == compare_builds.line(found).split()[-3:]
+
+
+class Steady:
+    """A build whose work takes always the same time, in turns that are noted."""
+
+    works = ("apply", "ask")
+
+    def __init__(self, micros: float, turns: list[float]) -> None:
+        self._micros = micros
+        self._turns = turns
+
+    def burst(self, what: str, number: int) -> float:
+        del what
+        self._turns.append(self._micros)
+        return self._micros * (1 + number % 3)
+
+
+def test_bursts_are_compared_in_pairs() -> None:
+    """The ratio is of neighbours, so a disturbance of both does not show; and each build goes first in turn."""
+    turns: list[float] = []
+    _, *table = compare_bursts.lines(Steady(10.0, turns), Steady(12.0, turns), 8)  # type: ignore[arg-type]  # as a Build
+    assert [["1.200"] * 3] * 2 == [line.split()[-3:] for line in table]
+    firsts = turns[::2]
+    assert firsts.count(10.0) in {firsts.count(12.0) - 2, firsts.count(12.0), firsts.count(12.0) + 2}

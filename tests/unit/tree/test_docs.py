@@ -19,6 +19,7 @@ from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model
 from stream_rec.core.quality import ModelQuality
 from stream_rec.service.metrics.counters import Counters
+from stream_rec.service.problems import ProblemKind
 from stream_rec.service.reporting.status import Status
 
 ROOT = Path(__file__).parents[3]
@@ -146,6 +147,12 @@ def test_every_figure_of_the_status_is_in_the_reference(heading: str, struct: ty
     """A row for each field, in their order."""
     listed = [cells[0].strip("`") for cells in rows(ROOT / "docs/reference/status.md", heading)]
     assert list(inspect.get_annotations(struct)) == listed
+
+
+def test_every_kind_of_problem_is_explained() -> None:
+    """With what to do about it."""
+    listed = [cells[0].strip("`") for cells in rows(ROOT / "docs/how-to/alerts.md", "## StreamRecProblem")]
+    assert sorted(ProblemKind) == sorted(listed)
 
 
 def test_the_laws_name_tests_that_exist() -> None:

@@ -157,11 +157,18 @@ class ConfluentBroker:
 
     def group_offsets(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
         """The admin client does not wait for open transactions."""
+        return {each: theirs.offset for each, theirs in self._commits(group, partitions).items()}
+
+    def commit_notes(self, group: str, partitions: Collection[Partition]) -> dict[Partition, str]:
+        """Kafka calls them metadata."""
+        return {each: theirs.metadata or "" for each, theirs in self._commits(group, partitions).items()}
+
+    def _commits(self, group: str, partitions: Collection[Partition]) -> dict[Partition, TopicPartition]:
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*each) for each in partitions])
         answer_s = self._timeouts.answer_s
         answers = self._admin.list_consumer_group_offsets([asked], require_stable=False, request_timeout=answer_s)
         found = self._answer(answers[group], f"the offsets of the group {group!r}", answer_s).topic_partitions
-        return {Partition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
+        return {Partition(each.topic, each.partition): each for each in found if each.offset >= 0}
 
     def largest_record(self, topic: str) -> int:
         """How many bytes *topic* accepts at a time. Raises TransportError if there is no such topic."""

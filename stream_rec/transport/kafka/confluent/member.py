@@ -69,7 +69,7 @@ class ConfluentMember(KafkaMember):
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
             "allow.auto.create.topics": False,
-            "topic.metadata.refresh.interval.ms": milliseconds(timeouts.metadata_age_s),
+            "topic.metadata.refresh.interval.ms": milliseconds(timeouts.partitions_age_s),
             **({} if instance is None else {"group.instance.id": instance}),
         }
 
@@ -101,9 +101,9 @@ class ConfluentMember(KafkaMember):
                 if not error.retriable or time.monotonic() > until:
                     raise
 
-    def commit(self, offsets: PartitionOffsets) -> None:
+    def commit(self, offsets: PartitionOffsets, note: str = "") -> None:
         """The broker refuses it where the group has gone on."""
-        committed = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        committed = [TopicPartition(*partition, offset, note) for partition, offset in offsets.items()]
         with self._errors.during("committing offsets", self._trouble):
             _checked(self._turns.call(lambda: self._consumer.commit(offsets=committed, asynchronous=False)))
             self._trouble.clear()

@@ -168,8 +168,8 @@ class ConfluentWriter(KafkaWriter):
     def _send_empty(self, topic: str, number: int) -> None:
         self._producer.produce(topic, b"", partition=number)
 
-    def _send_offsets(self, offsets: PartitionOffsets, group_metadata: object) -> None:
-        added = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+    def _send_offsets(self, offsets: PartitionOffsets, group_metadata: object, note: str) -> None:
+        added = [TopicPartition(*partition, offset, note) for partition, offset in offsets.items()]
         self._producer.send_offsets_to_transaction(added, group_metadata, self._call_s)
 
     def _commit_transaction(self) -> None:
@@ -198,7 +198,7 @@ class ConfluentWriter(KafkaWriter):
         settings = _DEFAULTS | {
             "message.timeout.ms": milliseconds(self._timeouts.answer_s),
             "retry.backoff.ms": milliseconds(self._timeouts.transaction_retry_s),
-            "topic.metadata.refresh.interval.ms": milliseconds(self._timeouts.metadata_age_s),
+            "topic.metadata.refresh.interval.ms": milliseconds(self._timeouts.partitions_age_s),
             **_FIXED,
             "on_delivery": self._on_delivery,
             "delivery.report.only.error": not self._reports_each,

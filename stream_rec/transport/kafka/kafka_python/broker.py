@@ -48,11 +48,10 @@ def _own_defaults(timeouts: TransportTimeouts) -> dict[Role, dict[str, object]]:
         "consumer": common | {
             "auto_offset_reset": "none", "enable_auto_commit": False, "isolation_level": "read_committed",
             "allow_auto_create_topics": False, "metrics_enabled": False,
-            "metadata_max_age_ms": milliseconds(timeouts.metadata_age_s),
         },
         "producer": common | {
             "enable_idempotence": True, "allow_auto_create_topics": False, "metrics_enabled": False,
-            "metadata_max_age_ms": milliseconds(timeouts.metadata_age_s),
+            "metadata_max_age_ms": milliseconds(timeouts.partitions_age_s),
         },
         "admin": common | {"request_timeout_ms": milliseconds(timeouts.answer_s)},
     }  # fmt: skip
@@ -126,10 +125,17 @@ class PythonBroker:
 
     def group_offsets(self, group: str, partitions: Collection[Partition]) -> dict[Partition, int]:
         """The admin client does not wait for open transactions."""
+        return {partition: each.offset for partition, each in self._commits(group, partitions).items()}
+
+    def commit_notes(self, group: str, partitions: Collection[Partition]) -> dict[Partition, str]:
+        """Kafka calls them metadata."""
+        return {partition: each.metadata or "" for partition, each in self._commits(group, partitions).items()}
+
+    def _commits(self, group: str, partitions: Collection[Partition]) -> dict[Partition, Untyped]:
         asked = {group: [TopicPartition(*each) for each in partitions]}
         with self.errors.during(f"the offsets of the group {group!r}"):
             found = self._once_there_is_a_coordinator(lambda: self._admin.list_group_offsets(asked))[group]
-        return {Partition(*theirs_): each.offset for theirs_, each in found.items() if each.offset >= 0}
+        return {Partition(*theirs_): each for theirs_, each in found.items() if each.offset >= 0}
 
     def largest_record(self, topic: str) -> int:
         """How many bytes *topic* accepts at a time. Raises TransportError if there is no such topic."""

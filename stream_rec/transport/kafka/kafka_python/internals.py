@@ -2,7 +2,7 @@
 
 - Close a client that could not be opened.
 - Wait on the client's own loop: a rebalance listener must, so that heartbeats go on.
-- Know topics before joining a group for them.
+- Know topics before joining a group for them, and how far a consumer is.
 - End calls of a transaction in time: the public ones wait for the broker for ever.
 - Work around defects: of pausing; of static members, which do not report that they were fenced; of connections, which
   close before all was read; of producers, which do not end amid a batch, and take a split batch for a failed one.
@@ -24,7 +24,7 @@ from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts
 
-__all__ = ["BoundedProducer", "free_the_slot", "is_fenced", "know_topics", "opened", "pause_on_loop"]
+__all__ = ["BoundedProducer", "fetch_position", "free_the_slot", "is_fenced", "know_topics", "opened", "pause_on_loop"]
 
 
 def opened(make: Untyped, settings: Mapping[str, Any]) -> Untyped:
@@ -80,6 +80,15 @@ def is_fenced(consumer: Untyped) -> bool:
     """
     coordinator = consumer._coordinator  # noqa: SLF001
     return coordinator.stable() and not (coordinator.rejoining or coordinator._heartbeat_enabled)  # noqa: SLF001
+
+
+def fetch_position(consumer: Untyped, partition: Untyped) -> int | None:
+    """The offset after what *consumer* has returned of *partition*, or passed, without asking any broker.
+
+    The public `position` may start requests, and is for a consumer that has nothing else to do.
+    """
+    state = consumer._subscription.assignment.get(partition)  # noqa: SLF001
+    return None if state is None or state.position is None else int(state.position.offset)
 
 
 def free_the_slot(consumer: Untyped) -> None:

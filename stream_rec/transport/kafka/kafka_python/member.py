@@ -64,6 +64,7 @@ class PythonMember(KafkaMember):
         times = {
             "session_timeout_ms": milliseconds(timeouts.session_s),
             "heartbeat_interval_ms": milliseconds(timeouts.heartbeat_s),
+            "metadata_max_age_ms": milliseconds(timeouts.partitions_age_s),
         }
         return times | common | {
             "group_id": group,
@@ -98,10 +99,10 @@ class PythonMember(KafkaMember):
             }
         return {partition: offset for partition, offset in found.items() if offset is not None}
 
-    def commit(self, offsets: PartitionOffsets) -> None:
+    def commit(self, offsets: PartitionOffsets, note: str = "") -> None:
         """The broker refuses it where the group has gone on."""
         committed = {
-            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()
+            TopicPartition(*partition): OffsetAndMetadata(offset, note, -1) for partition, offset in offsets.items()
         }
         with self._errors.during("committing offsets"):
             self._consumer.commit(committed, timeout_ms=self._answer_ms)

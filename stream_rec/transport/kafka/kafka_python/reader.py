@@ -16,7 +16,7 @@ from kafka import TopicPartition
 from stream_rec.errors import LogChangedError
 from stream_rec.transport.broker import Bounds, Partition, PartitionOffsets
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
-from stream_rec.transport.kafka.kafka_python.internals import free_the_slot
+from stream_rec.transport.kafka.kafka_python.internals import fetch_position, free_the_slot
 from stream_rec.transport.kafka.log_changed import offset_out_of_range
 from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.records import Record, RecordAdapter, Records
@@ -54,7 +54,10 @@ class PythonReader:
 
         An answer that comes just as the client is about to ask makes it sleep this long, with records at hand.
         """
-        return {"retry_backoff_ms": milliseconds(timeouts.fetch_retry_s)}
+        return {
+            "retry_backoff_ms": milliseconds(timeouts.fetch_retry_s),
+            "metadata_max_age_ms": milliseconds(timeouts.metadata_age_s),
+        }
 
     def assign(self, offsets: PartitionOffsets) -> None:
         """Drops what was fetched for the last assignment."""
@@ -95,8 +98,10 @@ class PythonReader:
             self._offsets[partition] = batch.raw[-1].offset + 1
         if not records:
             self._check_idle()
-        elif time.monotonic() >= self._pass_at:
-            self._pass_unseen()  # where one partition is never idle, the others are not to look as if they lagged
+        elif time.monotonic() >= self._pass_at:  # where one partition is never idle, the others are not to seem to lag
+            self._pass_at = time.monotonic() + self._timeouts.stalled_check_s
+            for partition in self._stalled():
+                self._pass_to(partition, fetch_position(self._consumer, self._theirs[partition]))
         return records
 
     @property
@@ -121,22 +126,23 @@ class PythonReader:
     def _check_idle(self) -> None:
         """No record came: go past what is not returned, and ask where the ends are."""
         times = self._timeouts
-        stalled = [each for each in self._pass_unseen() if not self._is_drained(each)]
+        with self._errors.during("reading"):
+            for partition in self._stalled():
+                self._pass_to(partition, self._consumer.position(self._theirs[partition], timeout_ms=0))
+        stalled = self._stalled()
         now = time.monotonic()
         if now >= self._ask_at + (times.stalled_check_s if stalled else times.idle_check_s):
             bounds = self._bounds(self._theirs, times.bounds_s)
             self._ends = {partition: end for partition, (_, end) in bounds.items()}
             self._ask_at = time.monotonic()
 
-    def _pass_unseen(self) -> list[Partition]:
-        """Go past markers and aborted records, to where the client is; return the partitions that had not ended."""
-        self._pass_at = time.monotonic() + self._timeouts.stalled_check_s
-        stalled = [each for each in self._theirs if each not in self._paused and not self._is_drained(each)]
-        with self._errors.during("reading"):
-            for partition in stalled:
-                offset = self._consumer.position(self._theirs[partition], timeout_ms=0)
-                self._offsets[partition] = self._offsets[partition] if offset is None else offset
-        return stalled
+    def _stalled(self) -> list[Partition]:
+        """The partitions of which more should come. What they have left may never be returned."""
+        return [each for each in self._theirs if each not in self._paused and not self._is_drained(each)]
+
+    def _pass_to(self, partition: Partition, offset: int | None) -> None:
+        """Go past markers and aborted records, to where the client is."""
+        self._offsets[partition] = self._offsets[partition] if offset is None else offset
 
     def _out_of_range(self, error: BaseException) -> LogChangedError:
         """Of several partitions, the first: the next `poll` raises the error of the others."""

@@ -133,8 +133,10 @@ class PythonWriter(KafkaWriter):
         self._sent.append(self._producer.send(topic, b"", partition=number))
         self._records.append(ProducerRecord(topic, b""))
 
-    def _send_offsets(self, offsets: PartitionOffsets, group_metadata: object) -> None:
-        added = {TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+    def _send_offsets(self, offsets: PartitionOffsets, group_metadata: object, note: str) -> None:
+        added = {
+            TopicPartition(*partition): OffsetAndMetadata(offset, note, -1) for partition, offset in offsets.items()
+        }
         self._producer.send_offsets_to_transaction(added, group_metadata)
 
     def _commit_transaction(self) -> None:

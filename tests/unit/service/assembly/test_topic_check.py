@@ -56,8 +56,25 @@ def test_a_topic_that_forgets_earlier_than_the_state(
     assert expected in record.getMessage()
 
 
+@pytest.mark.parametrize("bounds", [
+    {"message.timestamp.after.max.ms": "9223372036854775807"},
+    {"message.timestamp.difference.max.ms": str(DAY_MS)},
+])  # fmt: skip
+def test_producers_that_may_date_their_records_ahead(
+    bounds: Mapping[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A warning, unless no event is held against its log time, or the broker gives the times."""
+    check({"message.timestamp.type": "CreateTime", **bounds})
+    assert "message.timestamp.after.max.ms to the allowed lateness (3600000) at most" in caplog.text
+    caplog.clear()
+    check({"message.timestamp.type": "CreateTime", **bounds}, max_future_ms="none")
+    check({"message.timestamp.type": "LogAppendTime", **bounds})
+    assert [] == caplog.records
+
+
 @pytest.mark.parametrize("found", [
     {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS), "retention.bytes": "-1"},
+    {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": "3600000"},
     {"cleanup.policy": "delete", "retention.ms": "-1"},
     {},
 ])  # fmt: skip

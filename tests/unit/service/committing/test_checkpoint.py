@@ -8,7 +8,7 @@ from stream_rec.core.events import Answer
 from stream_rec.errors import AssignmentLostError, FencedError, TransportError, UnwrittenError
 from stream_rec.service.batches import Batch, BatchResult, Membership, ProcessedBatch, ReadBatch, RejectedRecord
 from stream_rec.service.committing.checkpoint import Backoff, Checkpoint
-from stream_rec.service.committing.destinations import HEADERS, OutputDestinations
+from stream_rec.service.committing.destinations import GROUP_HEADER, HEADERS, OutputDestinations
 from stream_rec.service.problems import Problems
 from stream_rec.transport.broker import Member, Partition
 from stream_rec.transport.memory.broker import MemoryBroker
@@ -230,12 +230,48 @@ class TestDeadLetters:
         assert "trace" not in dict(letter.headers)
         assert b"0" == dict(letter.headers)[f"{HEADERS}value-bytes-left-out"]
 
-    def test_an_answer_that_is_too_large_is_the_operators_matter(self) -> None:
+    @pytest.mark.parametrize("destinations", [DESTINATIONS, DESTINATIONS._replace(group="shop")])
+    def test_an_answer_that_is_too_large_is_the_operators_matter(self, destinations: OutputDestinations) -> None:
         """It cannot be cut, so the service stops, and says which settings help."""
         broker, member = broker_and_member(Steps())
         broker.max_record_bytes = 20
         with pytest.raises(TransportError, match="--n"):
-            Checkpoint(DESTINATIONS, member, broker.writer("one"), exactly_once=True).commit([result(member)])
+            Checkpoint(destinations, member, broker.writer("one"), exactly_once=True).commit([result(member)])
+
+
+class TestRetries:
+    """Commits that fail for a while."""
+
+    def test_a_failure_that_lasts_is_a_problem_until_a_commit(self) -> None:
+        """A single one is not: the wait before the next try must have become the longest."""
+        steps = Steps()
+        steps.failures["begin"] = [TransportError("away", retriable=True)] * 4
+        broker, member = broker_and_member(steps)
+        problems = Problems()
+        seen: list[list[str]] = []
+        backoff = Backoff(1.0, 4.0, lambda _: seen.append([each.kind for each in problems.now]))
+        checkpoint = Checkpoint(
+            DESTINATIONS, member, broker.writer("one"), exactly_once=True, backoff=backoff, problems=problems
+        )
+        checkpoint.commit([result(member)])
+        assert [[], [], ["commits"], ["commits"]] == seen
+        assert [] == problems.now
+
+
+class TestNotes:
+    """What is said beside answers and offsets."""
+
+    @pytest.mark.parametrize("exactly_once", [True, False])
+    def test_an_answer_names_its_group_and_a_commit_has_a_note(self, exactly_once: bool) -> None:
+        """A header of each answer, and the note beside each offset, with and without a transaction."""
+        broker, member = broker_and_member(Steps())
+        writer = broker.writer("one" if exactly_once else None)
+        destinations = DESTINATIONS._replace(group="shop")
+        checkpoint = Checkpoint(destinations, member, writer, exactly_once=exactly_once, note="a note")
+        checkpoint.commit([result(member, 2, (rejected(),))])
+        assert [((GROUP_HEADER, b"shop"),)] * 2 == [record.headers for record in broker.visible("recs")]
+        assert GROUP_HEADER not in dict(broker.visible("dead")[0].headers)
+        assert {CLICKS: "a note"} == broker.commit_notes("stream-rec", [CLICKS, Partition("clicks", 1)])
 
 
 class TestFiles:

@@ -15,6 +15,8 @@ from crash import AT_ONCE, Bomb, parts
 
 from stream_rec import private_files
 from stream_rec.errors import FencedError, MissingTopicError, SettingsError, TransportError
+from stream_rec.service.commit_note import CommitNote
+from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.reporting.status import StatsTaker, Status, read_status
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.consumer_loop import ConsumerLoop
@@ -310,6 +312,33 @@ class TestRunning:
         assert 1 == status.lag["clicks-1"]
         assert ["partitions"] == [each.kind for each in status.problems]
         assert "clicks-1 added" in status.problems[0].message
+
+    def test_a_replica_with_other_settings_is_a_problem_of_both(self) -> None:
+        """Until the one that is left has taken over, also where no record has come since."""
+        broker = broker_with([], partitions=2)
+        notes = [CommitNote.of("1", {"m": 500, "n": 20}), CommitNote.of("1", {"m": 500, "n": 21})]
+        problems = [Problems(), Problems()]
+        one, two = (
+            ConsumerLoop(parts(broker, name=note.text, note=note), lambda: False, problems=of)
+            for note, of in zip(notes, problems, strict=True)
+        )
+        for number in (0, 1):
+            broker.produce("clicks", clicks(1, f"s{number}")[0], b"k", partition=number)
+        for _ in range(9):
+            for loop in (one, two):
+                loop.step(0.0)
+                loop.measure_lag()
+        for of in problems:
+            (problem,) = of.now
+            assert (ProblemKind.SETTINGS, False) == (problem.kind, problem.blocks)
+            assert "answered with other settings: n:" in problem.message
+        two.close(in_order=True)
+        for _ in range(9):
+            one.step(0.0)
+            one.measure_lag()
+        assert [] == problems[0].now
+        assert {notes[0].text} == set(broker.groups["stream-rec"].notes.values())
+        one.close(in_order=True)
 
     def test_an_added_partition_is_answered_wholly(self) -> None:
         """With `begin = latest` too, which is about what was there before the group."""
