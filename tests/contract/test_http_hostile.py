@@ -114,8 +114,9 @@ def test_trailers_are_dropped(running: Running) -> None:
     head = b"POST /v1/events HTTP/1.1\r\ntransfer-encoding: chunked\r\n" + HOST + b"\r\n"
     body = b"%x\r\n%s\r\n0\r\n" % (len(EVENT), EVENT)
     assert 202 == status(exchange(running, head + body + b"host: evil.example\r\n\r\n"))
-    endless = [b"x: " + b"a" * 100_000 + b"\r\n"] * 5
-    assert 503 == status(exchange(running, head + body, *endless))
+    with contextlib.suppress(ConnectionError):
+        exchange(running, head + body, *[b"x: " + b"a" * 100_000 + b"\r\n"] * 5)
+    eventually(lambda: {503: 1} == refusals(running), "refused")
 
 
 @pytest.mark.parametrize(

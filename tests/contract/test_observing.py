@@ -14,7 +14,9 @@ from stream_rec.service.metrics.tracing import Tracing
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.web.prometheus import FAMILIES
 
-CLICKS = [{"session_id": f"s{at % 3}", "item_id": f"i{at % 5}", "timestamp": 1_000 + at} for at in range(30)]
+CLICKS = [
+    {"session_id": f"s{at % 3}", "item_id": f"i{at % 5}", "timestamp": 1_700_000_000_000 + at} for at in range(30)
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
