@@ -77,11 +77,11 @@ def litestar() -> Untyped:
 
 def fastapi() -> Untyped:
     """With bytes that are already encoded."""
-    from fastapi import FastAPI, Response  # type: ignore[import-not-found]  # noqa: PLC0415
+    from fastapi import FastAPI, Response  # noqa: PLC0415
 
     app = FastAPI()
 
-    @app.get(PATH)  # type: ignore[untyped-decorator]
+    @app.get(PATH)
     async def ask(session_id: str, n: int = 20) -> Response:
         del n
         return Response(ENCODE(answer(session_id)), media_type="application/json")
