@@ -58,7 +58,9 @@ def test_equal_cosines_the_newer(length: int, sizes: Sequence[tuple[int, int]]) 
         (f"{held}", [*query[:shared], f"only-{held}", *(f"{held}-{i}" for i in range(held - shared - 1))])
         for shared, held in sizes
     ]
-    assert neighbour_of(engine_of(sessions), model("sknn", k=1, n=100, fallbacks=False), query) == str(sizes[-1][1])
+    assert neighbour_of(engine_of(sessions), model("sknn", k=1, n=100, last=20, fallbacks=False), query) == str(
+        sizes[-1][1]
+    )
 
 
 def squares(total: int) -> list[int]:
