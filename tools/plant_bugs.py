@@ -66,7 +66,7 @@ LOG_TIME: Final = "tests/unit/service/running/test_log_time.py::"
 SNAPSHOTS: Final = "tests/unit/service/committing/test_snapshots.py::"
 
 TIES: Final = ("tests/unit/core/test_ties.py",)
-FORMULAS: Final = ("tests/unit/core/test_formulas.py", "tests/property/test_oracle.py")
+FORMULAS: Final = ("tests/unit/core/test_formulas.py",)
 RULES: Final = ("tests/property/test_rules.py",)
 FEED: Final = "tests/unit/service/processing/test_catalogue_feed.py::"
 QUALITY: Final = ("tests/unit/core/test_quality.py", "tests/property/test_quality.py", "tests/unit/core/test_split.py")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_rec import Engine, Event, Limits
-from stream_rec.core.engine import COMMON_TYPES, MOST_TYPES, TYPES_STEP_MS, encoding
+from stream_rec import Event, Limits
+from stream_rec.core.engine import COMMON_TYPES, MOST_TYPES, TYPES_STEP_MS, Engine, encoding
 from stream_rec.core.events import Reason
 from stream_rec.core.model import changed, model
 

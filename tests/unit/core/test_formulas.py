@@ -36,7 +36,7 @@ def test_popularity_after_eviction_and_forgetting_is_that_of_a_log_without() -> 
     engine, without = Engine(limits=limits), Engine(limits=limits)
     kept = [Event(f"k{time}", f"i{time % 5}", time) for time in range(0, 3000, 3)]
     gone = [Event(f"g{time}", f"i{time % 3}", time) for time in range(1, 2990, 3)]
-    both = sorted([*kept, *gone], key=lambda event: event.timestamp)
+    both: list[Event] = sorted([*kept, *gone], key=lambda event: event.timestamp)
     engine.apply(both)
     engine.apply([Forget(session_id=event.session_id) for event in gone])
     without.apply(kept)

@@ -49,16 +49,18 @@ def test_equal_similarity_the_newer(weight: str, normalise: str) -> None:
     assert n_pairs >= 4
 
 
-@pytest.mark.parametrize("newest_is_small", [True, False])
-def test_equal_cosines_the_newer(newest_is_small: bool) -> None:
-    """3 of 9 items are as similar as 2 of 4, and 6 of 36."""
-    query = [f"q{i}" for i in range(8)]
-    sizes = [(3, 9), (6, 36), (2, 4)] if newest_is_small else [(2, 4), (6, 36), (3, 9)]
+@pytest.mark.parametrize("length", range(6, 14))
+@pytest.mark.parametrize("sizes", list(permutations([(3, 9), (6, 36), (2, 4)])))
+def test_equal_cosines_the_newer(length: int, sizes: Sequence[tuple[int, int]]) -> None:
+    """3 of 9 items are as similar as 2 of 4, and 6 of 36, to a query of any length."""
+    query = [f"q{i}" for i in range(length)]
     sessions = [
         (f"{held}", [*query[:shared], f"only-{held}", *(f"{held}-{i}" for i in range(held - shared - 1))])
         for shared, held in sizes
     ]
-    assert neighbour_of(engine_of(sessions), model("sknn", k=1, n=100, fallbacks=False), query) == str(sizes[-1][1])
+    assert neighbour_of(engine_of(sessions), model("sknn", k=1, n=100, last=20, fallbacks=False), query) == str(
+        sizes[-1][1]
+    )
 
 
 def squares(total: int) -> list[int]:
