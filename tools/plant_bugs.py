@@ -300,7 +300,7 @@ BUGS: Final = [
         "repeats get their share of the scores before rarity",
         KERNEL + "repeats.py",
         "repeats-before-idf",
-        "score *= 1.0",
+        "scratch.score[place_of(p, item)] = weighed(state, p, item, score)",
         FORMULAS,
     ),
     Bug(

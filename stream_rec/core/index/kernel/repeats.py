@@ -51,7 +51,7 @@ def weigh_repeats(
     for j in range(n_touched):
         item = scratch.touched[j]
         score = take_sum(scratch, p, item) / divisor
-        score = weighed(state, p, item, score)  # planted bug: repeats-before-idf
+        score = weighed(state, p, item, score)  # planted bug: repeats-before-idf (2 lines)
         scratch.score[place_of(p, item)] = score
         if is_blocked(state, scratch, policy, item):  # planted bug: repeats-count-blocked (2 lines)
             continue
