@@ -69,6 +69,8 @@ class ConsumerLoop:
         self._seen = set() if seen is None else seen
         self._added: dict[Partition, float] = {}
         """Since when partitions are there that the group has not assigned yet."""
+        self._unanswered: dict[Partition, float] = {}
+        """Since when partitions of others hold records, and the group has never committed anything there."""
         self._log_error: TransportError | None = None
         """Why nothing can be read any more: a client may only fall silent."""
         self._n_refused = 0
@@ -206,8 +208,8 @@ class ConsumerLoop:
         self._n_refused = 0
         offsets |= {partition: bounds[partition].first for partition in added}
         self.lag = {partition: max(0, bounds[partition].end - offset) for partition, offset in offsets.items()}
-        self._report_added()
         self._compare_notes()
+        self._report_added()
 
     def _compare_notes(self) -> None:
         """Find out whether the owners of other partitions run with other settings, by the notes of their commits."""
@@ -216,6 +218,9 @@ class ConsumerLoop:
         if parts.note is None or not self.assignment.known:
             return
         notes = parts.broker.commit_notes(parts.group, others) if others else {}
+        now = monotonic()
+        never = [each for each in others - notes.keys() if self.lag.get(each)]
+        self._unanswered = {each: self._unanswered.get(each, now) for each in never}
         found = {each: parts.note.difference(note) for each, note in notes.items()}
         differing = {each: difference for each, difference in found.items() if difference is not None}
         if not differing:
@@ -241,7 +246,7 @@ class ConsumerLoop:
     def _report_added(self) -> None:
         """Log partitions that were added; where the group does not assign them in time, the service is not ready."""
         if not self._added:
-            self._problems.end(ProblemKind.PARTITIONS)
+            self._report_unanswered()
             return
         names = ", ".join(map(str, sorted(self._added)))
         is_overdue = monotonic() - min(self._added.values()) > self._components.timeouts.added_partitions_s
@@ -249,6 +254,21 @@ class ConsumerLoop:
         if is_overdue:
             message += "; it has not done so in time: is a process of the group stopped or stuck?"
         self._problems.begin(ProblemKind.PARTITIONS, message, blocks=is_overdue)
+
+    def _report_unanswered(self) -> None:
+        """Log partitions that nobody answers for: a static member that restarts while they are added is not told."""
+        patience_s = self._components.timeouts.added_partitions_s
+        now = monotonic()
+        names = [str(each) for each, since in sorted(self._unanswered.items()) if now - since > patience_s]
+        if not names:
+            self._problems.end(ProblemKind.PARTITIONS)
+            return
+        message = (
+            f"no process of the group {self._components.group!r} has answered any record of {', '.join(names)}: if "
+            "they were added while a process with --instance was restarted, stop all such processes for longer than "
+            "the session timeout, and start them again"
+        )
+        self._problems.begin(ProblemKind.PARTITIONS, message, blocks=True)
 
     def close(self, *, in_order: bool) -> bool:
         """End the loop: *in_order*, after committing all that was handed over, with a last snapshot.

@@ -313,6 +313,28 @@ class TestRunning:
         assert ["partitions"] == [each.kind for each in status.problems]
         assert "clicks-1 added" in status.problems[0].message
 
+    def test_a_partition_that_no_process_answers_for_is_a_problem(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As after partitions were added while a static member was restarted: it gets its old ones, and no more."""
+        broker = broker_with([], partitions=2)
+        times = replace(AT_ONCE, added_partitions_s=-1.0)
+        problems = Problems()
+        loop = ConsumerLoop(
+            parts(broker, note=CommitNote.of("1", {}), timeouts=times), lambda: False, problems=problems
+        )
+        monkeypatch.setattr(type(loop.member), "owned", property(lambda _: frozenset({CLICKS})))
+        loop.step(0.0)
+        loop.measure_lag()
+        assert [] == problems.now, "nothing waits there"
+        broker.produce("clicks", clicks(1)[0], b"k", partition=1)
+        loop.measure_lag()
+        (problem,) = problems.now
+        assert (ProblemKind.PARTITIONS, True) == (problem.kind, problem.blocks)
+        assert "has answered any record of clicks-1" in problem.message
+        broker.groups["stream-rec"].commit({Partition("clicks", 1): 1}, CommitNote.of("1", {}).text)
+        loop.measure_lag()
+        assert [] == problems.now
+        loop.close(in_order=False)
+
     def test_a_replica_with_other_settings_is_a_problem_of_both(self) -> None:
         """Until the one that is left has taken over, also where no record has come since."""
         broker = broker_with([], partitions=2)
