@@ -5,6 +5,7 @@ The only files it opens are the lists of item ids.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from stream_rec.core.engine import NOT_OF_A_PRESET, Engine
 from stream_rec.core.limits import Limits
@@ -59,7 +60,7 @@ def build_trials(settings: Settings) -> list[Trial]:
     return trials
 
 
-def _parameter(value: object) -> object:
+def _parameter(value: Any) -> Any:  # noqa: ANN401  # of any parameter
     """Return the model's value for a setting's: the settings say `off` where the model says `none`."""
     return "none" if value == "off" else value
 
