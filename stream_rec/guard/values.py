@@ -91,13 +91,14 @@ def checked_id(key: str, value: object) -> str:
 
 def checked_ids(key: str, values: object) -> tuple[str, ...]:
     """Return ids as texts. Raises SettingsError, naming *key*, for a bare id and for what holds something else."""
+    found: Any = values
     if type(values) is not list and type(values) is not tuple:
-        values = _listed(key, values)
+        found = _listed(key, values)
     try:
-        "".join(values)  # takes texts only, at half the price of a look at each type
+        "".join(found)  # takes texts only, at half the price of a look at each type
     except TypeError:
-        return tuple(checked_id(f"{key}[{place}]", value) for place, value in enumerate(values))
-    return tuple(values)
+        return tuple(checked_id(f"{key}[{place}]", value) for place, value in enumerate(found))
+    return tuple(found)
 
 
 def _listed(key: str, values: object) -> list[Any]:

@@ -2,7 +2,11 @@
 
 from typing import Literal, TypedDict
 
-__all__ = ["ModelChanges"]
+__all__ = ["Match", "ModelChanges", "Sampling", "Weight"]
+
+Weight = Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"]
+Match = Literal["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"]
+Sampling = Literal["recent", "common-items", "random", "weighted-events"]
 
 
 class ModelChanges(TypedDict, total=False):
@@ -13,11 +17,11 @@ class ModelChanges(TypedDict, total=False):
     k: int | None
     n: int | None
     last: int | None
-    weight: Literal["same", "linear", "distinct", "quadratic", "log", "exp", "wsknn-linear", "wsknn-log"] | None
+    weight: Weight | None
     weight_decay: float | None
     normalise: Literal["none", "query", "cosine"] | None
     age_days: float | None
-    match: Literal["none", "vmis", "div", "linear", "log", "quadratic", "exp", "wsknn-linear", "wsknn-log"] | None
+    match: Match | None
     match_decay: float | None
     place_decay: float | None
     places: int | None
@@ -35,7 +39,7 @@ class ModelChanges(TypedDict, total=False):
     fallbacks: bool | None
     require_type: str | tuple[str, ...] | None
     min_type_weight: float | None
-    sampling: Literal["recent", "common-items", "random", "weighted-events"] | None
+    sampling: Sampling | None
     sampling_seed: int | None
     bonus_type: str | tuple[str, ...] | None
     bonus: float | None

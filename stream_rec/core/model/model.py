@@ -7,7 +7,7 @@ Knows the formulas (as tables by step and distance), not the data.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Unpack
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from stream_rec.core.bounds import NonNegative, Positive, PositiveInt
 from stream_rec.core.index import Parameters, exp, field, ln
 from stream_rec.core.limits import DAY_MS, validated
+from stream_rec.core.model.changes import ModelChanges
 from stream_rec.errors import SettingsError
 
 __all__ = ["DEFAULT_PRESET", "PRESETS", "Model", "changed", "compile_model", "model", "stack_models"]
@@ -194,7 +195,7 @@ PRESETS: Mapping[str, Model] = {each.name: each for each in _MODELS}
 DEFAULT_PRESET = "default"
 
 
-def model(preset: str = DEFAULT_PRESET, **changes: object) -> Model:
+def model(preset: str = DEFAULT_PRESET, **changes: Unpack[ModelChanges]) -> Model:
     """Return the preset of that name with some parameters changed, None meaning the preset's own.
 
     Raises SettingsError, naming the parameter, for an unknown preset or parameter or a value out of range.

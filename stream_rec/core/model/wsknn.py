@@ -4,21 +4,25 @@ Knows nothing of that package's code. docs/explanation/wsknn.md says what is rig
 tests/unit/core/test_wsknn.py checks it.
 """
 
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Final, Literal, TypeVar
 
+from stream_rec.core.model.changes import Match, Sampling, Weight
 from stream_rec.core.model.model import Model, model
 from stream_rec.errors import SettingsError
 
 __all__ = ["wsknn_model"]
 
-_SAMPLING: Final = {
+_Ours = TypeVar("_Ours")
+
+_SAMPLING: Final[dict[str, Sampling]] = {
     "common_items": "common-items",
     "recent": "recent",
     "random": "random",
     "weighted_events": "weighted-events",
 }
-_WEIGHT: Final = {"linear": "wsknn-linear", "log": "wsknn-log", "quadratic": "quadratic"}
-_MATCH: Final = {"linear": "wsknn-linear", "inv": "div", "log": "wsknn-log", "quadratic": "quadratic"}
+_WEIGHT: Final[dict[str, Weight]] = {"linear": "wsknn-linear", "log": "wsknn-log", "quadratic": "quadratic"}
+_MATCH: Final[dict[str, Match]] = {"linear": "wsknn-linear", "inv": "div", "log": "wsknn-log", "quadratic": "quadratic"}
 _WHOLE_SESSION: Final = 10_000  # events of the query: as many as `Model.last` allows
 
 
@@ -64,7 +68,7 @@ def wsknn_model(  # noqa: PLR0913  # the parameters of that package
     )
 
 
-def _ours(key: str, names: dict[str, str], theirs: str) -> str:
+def _ours(key: str, names: Mapping[str, _Ours], theirs: str) -> _Ours:
     if theirs not in names:
         raise SettingsError(key, f"{theirs!r} is none of {', '.join(names)}")
     return names[theirs]

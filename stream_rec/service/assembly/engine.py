@@ -1,5 +1,7 @@
 """Settings -> the engine: model, trials, limits, rules for items, live quality."""
 
+from typing import Any
+
 from stream_rec.core.engine import NOT_OF_A_PRESET, Engine
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import Model, Rules, Split, Trial, changed, model
@@ -52,7 +54,7 @@ def build_trials(settings: Settings) -> list[Trial]:
     return trials
 
 
-def _parameter(value: object) -> object:
+def _parameter(value: Any) -> Any:  # noqa: ANN401  # of any parameter
     """Return the model's value for a setting's: the settings say `off` where the model says `none`."""
     return "none" if value == "off" else value
 

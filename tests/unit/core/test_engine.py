@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import exp
+from typing import Any
 
 import msgspec
 import pytest
@@ -86,7 +87,7 @@ def test_a_request_brings_its_own_parameters(shop: Engine) -> None:
 
 
 @pytest.mark.parametrize(("key", "value"), [("m", 0), ("k", -1), ("n", 0), ("last", 0), ("seen", "never")])
-def test_parameters_out_of_range_are_refused_by_name(key: str, value: object) -> None:
+def test_parameters_out_of_range_are_refused_by_name(key: str, value: Any) -> None:
     """The error names the parameter that must change."""
     with pytest.raises(SettingsError) as refused:
         model("vmis-knn", **{key: value})
@@ -98,7 +99,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="none of default, sknn"):
         Engine("vmis")
     with pytest.raises(SettingsError, match="no parameter"):
-        model("sknn", neighbours=3)
+        model("sknn", neighbours=3)  # type: ignore[call-arg]  # the wrong name is the point
 
 
 def test_an_answer_states_the_watermark_right_after_its_event() -> None:
@@ -259,9 +260,10 @@ def test_a_time_too_far_away_is_refused(time: int) -> None:
     engine._check()
 
 
-def sampled(engine: Engine, query: str, **changes: object) -> set[str]:
+def sampled(engine: Engine, query: str, **changes: Any) -> set[str]:
     """Return the sample of one, or of as many as *changes* say, by the items that only the sampled sessions hold."""
-    point = model("wsknn", **{"m": 1, "n": 50, "seen": "drop-session", "fallbacks": False, **changes})
+    given: dict[str, Any] = {"m": 1, "n": 50, "seen": "drop-session", "fallbacks": False, **changes}
+    point = model("wsknn", **given)
     return {each.item_id for each in engine.ask(point, items=query.split())}
 
 
@@ -325,7 +327,7 @@ def test_items_that_a_neighbour_repeats_count_once_or_every_time() -> None:
     engine = Engine()
     engine.apply([Event("s", item, time) for time, item in enumerate(["tea", "cup", "pot", "cup"])])
 
-    def score(**changes: object) -> float:
+    def score(**changes: Any) -> float:
         (cup,) = engine.ask(model("wsknn", fallbacks=False, n=1, **changes), items=["tea"])
         assert "cup" == cup.item_id
         return cup.score
