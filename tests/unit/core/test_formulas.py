@@ -1,6 +1,6 @@
 """What the reference says of popularity, followers and repeats, where a visitor would notice another reading."""
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -69,7 +69,7 @@ def test_with_repeats_but_nothing_to_share_with_own_items_keep_their_scores() ->
 
 
 @pytest.mark.parametrize("idf", ["none", "vmis", "added"])
-def test_repeats_get_their_share_of_the_scores_as_answered(idf: str) -> None:
+def test_repeats_get_their_share_of_the_scores_as_answered(idf: Any) -> None:
     """With rarity in them: of 9 events that are not the first of their session, 3 repeat, so a third of the scores."""
     engine = Engine(limits=NEVER_LATE)
     log = "s a, s a, s b, s c, t a, t b, t b, t d, u e, u f, u f, u a, v g"

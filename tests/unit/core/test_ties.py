@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import combinations, permutations
 from math import isqrt
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -30,7 +30,7 @@ def neighbour_of(engine: Engine, point: Model, query: Sequence[str]) -> str:
 
 @pytest.mark.parametrize("weight", ["linear", "distinct", "quadratic", "wsknn-linear"])
 @pytest.mark.parametrize("normalise", ["none", "query"])
-def test_equal_similarity_the_newer(weight: str, normalise: str) -> None:
+def test_equal_similarity_the_newer(weight: Any, normalise: Any) -> None:
     """Of two sessions with equal sums of weights the newer is the neighbour: 1/5 + 2/5 is 3/5."""
     numerator = {"quadratic": lambda i: i * i, "wsknn-linear": lambda i: i + 1}.get(weight, lambda i: i)
     n_pairs = 0
