@@ -9,7 +9,7 @@ VISITS: Final = [f"v{j}" for j in range(12)]
 
 
 def click(session: str, item: str, time: int) -> dict[str, Any]:
-    return {"session_id": session, "item_id": item, "timestamp": 1_000_000 + time}
+    return {"session_id": session, "item_id": item, "timestamp": 1_700_000_000_000 + time}
 
 
 def test_each_session_has_its_model_and_is_scored() -> None:

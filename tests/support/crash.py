@@ -121,7 +121,7 @@ def run_to_the_end(components: ServiceComponents) -> None:
     """Run until no work is left; a crash leaves everything as it is."""
     loop = ConsumerLoop(components, lambda: False)
     idle = 0
-    while idle < 4:  # a rebalance takes a turn or two
+    while idle < 10:  # a rebalance takes a turn or two, and partitions that wait for each other some more
         idle = 0 if loop.step(0.0) else idle + 1
 
 
