@@ -257,7 +257,10 @@ def _come_to_rest(broker: Broker, clicks: str, replicas: Sequence[Running]) -> N
         status.counts.check()
         assert status.counts.n_applied == status.counts.n_answers
         assert 0 == replica.stop(), replica.said()
-    assert all("Traceback" not in replica.log.read_text() for replica in replicas)
+    for replica in replicas:
+        text = replica.log.read_text()
+        at = text.find("Traceback")
+        assert at < 0, f"{replica.log}: {text[max(0, at - 500) : at + 3000]}"
 
 
 def _logs_end(replicas: Sequence[Running]) -> str:
