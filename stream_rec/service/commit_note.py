@@ -38,15 +38,15 @@ class CommitNote(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As it is committed."""
-        return f"{_KIND} {self.version} {self.digest} {self.digits}"
+        """As it is committed. Its line end is where it ends: what a client returns behind that is not of the note."""
+        return f"{_KIND} {self.version} {self.digest} {self.digits}\n"
 
     def difference(self, other: str) -> str | None:
         """Return how the process that committed the text *other* differs; None: not, or it left no note.
 
         A reset of offsets by a tool leaves none, and neither do versions before these notes.
         """
-        kind, *parts = other.split(" ")
+        kind, *parts = other.rstrip("\n").split(" ")
         if kind != _KIND or len(parts) != 3 or other == self.text:  # noqa: PLR2004  # version, digest, digits
             return None
         version, digest, digits = parts

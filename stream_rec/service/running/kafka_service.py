@@ -173,6 +173,9 @@ class KafkaService:
                     loop.measure_lag()
             except StreamRecError as error:
                 log.debug("the offsets of others are not known: %s", error)
+            except Exception:
+                # A bug, here or in a client: without this thread a replica would follow no other one any more.
+                log.exception("following others failed, and is tried again")
 
     def _wait(self, seconds: float, stop: Stop, on_tick: OnTick) -> None:
         if self.state is ServiceState.STOPPING:  # the last commits of a stop have failed

@@ -161,7 +161,7 @@ class ConfluentBroker:
 
     def commit_notes(self, group: str, partitions: Collection[Partition]) -> dict[Partition, str]:
         """Kafka calls them metadata."""
-        return {each: theirs.metadata or "" for each, theirs in self._commits(group, partitions).items()}
+        return {each: note_of(theirs) for each, theirs in self._commits(group, partitions).items()}
 
     def _commits(self, group: str, partitions: Collection[Partition]) -> dict[Partition, TopicPartition]:
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*each) for each in partitions])
@@ -284,3 +284,16 @@ _WRONG_SHAPE: Final = frozenset({KafkaError.INVALID_REPLICATION_FACTOR, KafkaErr
 def _described(topic: TopicSpec) -> NewTopic:
     retention = {} if topic.retention_ms is None else {"retention.ms": str(topic.retention_ms)}
     return NewTopic(topic.name, topic.partitions or -1, topic.replication or -1, config=retention)
+
+
+def note_of(committed: TopicPartition) -> str:
+    """Return the note of a commit: up to its first line end, if it has one.
+
+    This client (2.16.1) was seen to return other bytes behind a note, or to fail since they are no text.
+    """
+    try:
+        text = committed.metadata or ""
+    except UnicodeDecodeError as error:
+        text = error.object[: error.start].decode()
+    line, end, _ = text.partition("\n")
+    return line + end

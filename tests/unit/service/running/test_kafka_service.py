@@ -2,12 +2,14 @@
 
 import errno
 import logging
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import pytest
 from clicks import CLICKS, answers, broker_with, clicks, run_until, threaded, until_answered
@@ -520,3 +522,21 @@ class TestBeginning:
         with pytest.raises(MissingTopicError, match="--create-topics"):
             ConsumerLoop(parts(broker), lambda: False)
         assert "transaction" not in caplog.text
+
+
+def test_following_goes_on_after_a_bug(caplog: pytest.LogCaptureFixture) -> None:
+    """An unforeseen error is logged whole; without this thread, no other replica would be followed any more."""
+    over = threading.Event()
+    calls: list[int] = []
+
+    def follow_others() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError("a client's note is no text")
+        over.set()
+
+    loop: Any = SimpleNamespace(assignment=SimpleNamespace(follow_others=follow_others), measure_lag=lambda: None)
+    KafkaService(lambda _: threaded(broker_with([])))._follow(loop, over)
+    assert 2 == len(calls)
+    assert "following others failed" in caplog.text
+    assert "a client's note is no text" in caplog.text
