@@ -2,7 +2,11 @@
 
 from stream_rec.errors import FencedError, SettingsError
 
-__all__ = ["fenced", "not_allowed", "refused_credentials"]
+__all__ = ["FencedMemberError", "fenced", "fenced_member", "not_allowed", "refused_credentials"]
+
+
+class FencedMemberError(FencedError):
+    """A newer membership of the group has the same name: another process's, or a later one of this process."""
 
 
 def refused_credentials(text: str, mechanism: str | None) -> SettingsError:
@@ -19,3 +23,8 @@ def not_allowed(text: str, user: str | None) -> SettingsError:
 def fenced(text: str) -> FencedError:
     """A newer producer or member has the same name."""
     return FencedError(f"{text}; another process runs under this name")
+
+
+def fenced_member(text: str) -> FencedMemberError:
+    """A newer membership has the same name."""
+    return FencedMemberError(f"{text}; another process runs under this name")

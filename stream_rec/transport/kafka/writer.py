@@ -14,6 +14,7 @@ from stream_rec.errors import AssignmentLostError, FencedError, StreamRecError, 
 from stream_rec.transport.broker import Partition, PartitionOffsets, ProducerRecord
 from stream_rec.transport.kafka.batch_limits import BatchLimits
 from stream_rec.transport.kafka.record_size import refuse_too_large
+from stream_rec.transport.kafka.refusals import FencedMemberError
 from stream_rec.transport.kafka.transaction import ProducerTransaction, TransactionState
 from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts
@@ -234,6 +235,10 @@ class KafkaWriter(ABC):
 
         A broker aborts a transaction that takes too long, and then answers as if there were a newer writer.
         """
+        if isinstance(error, FencedMemberError):
+            # A static member that was frozen beyond its session timeout has joined again, and the offsets are of before
+            # that. Another process of the name would have fenced this producer.
+            return AssignmentLostError(error.message)
         if not isinstance(error, AssignmentLostError):
             self._transaction.failed()
         limit_s = self._transaction_limit_s

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from stream_rec.errors import AssignmentLostError, SettingsError, StreamRecError, TransportError
 from stream_rec.transport.kafka.config import Config
-from stream_rec.transport.kafka.refusals import fenced, not_allowed, refused_credentials
+from stream_rec.transport.kafka.refusals import fenced, fenced_member, not_allowed, refused_credentials
 from stream_rec.transport.kafka.untyped import Untyped
 
 __all__ = ["CLIENT_ERRORS", "LibrdkafkaErrors", "Trouble"]
@@ -39,7 +39,6 @@ _NOT_ALLOWED: Final = frozenset(
 _FENCED: Final = frozenset({
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.FENCED_INSTANCE_ID,
     KafkaError._FENCED,  # noqa: SLF001
 })  # fmt: skip
 _ASSIGNMENT_LOST: Final = frozenset({
@@ -160,6 +159,7 @@ class LibrdkafkaErrors:
             (_REFUSED, self._refused),
             (_NOT_ALLOWED, self._not_allowed),
             (_FENCED, fenced),
+            (frozenset({KafkaError.FENCED_INSTANCE_ID}), fenced_member),
             (_ASSIGNMENT_LOST, AssignmentLostError),
             (_SSL, self._no_tls),
         ]

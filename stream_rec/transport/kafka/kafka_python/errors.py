@@ -10,7 +10,7 @@ from stream_rec.errors import AssignmentLostError, SettingsError, StreamRecError
 from stream_rec.transport.kafka.config import Config
 from stream_rec.transport.kafka.kafka_python.config import connection
 from stream_rec.transport.kafka.kafka_python.diagnosis import diagnose
-from stream_rec.transport.kafka.refusals import fenced, not_allowed, refused_credentials
+from stream_rec.transport.kafka.refusals import fenced, fenced_member, not_allowed, refused_credentials
 from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts
 
@@ -21,7 +21,7 @@ _REFUSED: Final = (
     theirs.UnsupportedSaslMechanismError,
     theirs.IllegalSaslStateError,
 )
-_FENCED: Final = (theirs.ProducerFencedError, theirs.InvalidProducerEpochError, theirs.FencedInstanceIdError)
+_FENCED: Final = (theirs.ProducerFencedError, theirs.InvalidProducerEpochError)
 _ASSIGNMENT_LOST: Final = (
     theirs.CommitFailedError,
     theirs.IllegalGenerationError,
@@ -86,6 +86,7 @@ class KafkaPythonErrors:
             (theirs.AuthorizationError, self._not_allowed),
             (theirs.KafkaConfigurationError, lambda text: SettingsError("kafka", text)),
             (_FENCED, fenced),
+            (theirs.FencedInstanceIdError, fenced_member),
             (_ASSIGNMENT_LOST, AssignmentLostError),
             (theirs.UnsupportedCodecError, self._no_codec),
         ]

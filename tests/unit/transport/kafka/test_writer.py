@@ -48,6 +48,7 @@ class Confluent:
     timed_out = KafkaException(KafkaError(KafkaError._TIMED_OUT, "timed out", retriable=True))
     fenced = KafkaException(KafkaError(KafkaError._FENCED, "fenced"))
     lost = KafkaException(KafkaError(KafkaError.ILLEGAL_GENERATION, "gone on"))
+    joined_again = KafkaException(KafkaError(KafkaError.FENCED_INSTANCE_ID, "joined again"))
 
     def writer(self, make: Callable[[], FakeProducer], timeouts: TransportTimeouts) -> KafkaWriter:
         errors = LibrdkafkaErrors(read_config({}))
@@ -60,6 +61,7 @@ class Python:
     timed_out = python_errors.KafkaTimeoutError("timed out")
     fenced = python_errors.ProducerFencedError("fenced")
     lost = python_errors.IllegalGenerationError("gone on")
+    joined_again = python_errors.FencedInstanceIdError("joined again")
 
     def writer(self, make: Callable[[], FakeProducer], timeouts: TransportTimeouts) -> KafkaWriter:
         errors = KafkaPythonErrors("b1:9092", read_config({}), timeouts)
@@ -118,11 +120,15 @@ def test_after_a_commit_in_doubt_the_producer_is_replaced(client: Confluent | Py
     assert ["begin", "commit", "begin", "commit"] == made.log
 
 
-def test_a_lost_membership_leaves_the_producer_as_it_was(client: Confluent | Python) -> None:
-    """The transaction is aborted, and the same producer begins the next one."""
+@pytest.mark.parametrize("reason", ["lost", "joined_again"])
+def test_a_lost_membership_leaves_the_producer_as_it_was(client: Confluent | Python, reason: str) -> None:
+    """The transaction is aborted, and the same producer begins the next one.
+
+    A static member that has joined again is such a case: another process of the name would have fenced the producer.
+    """
     made = FakeWriter(client)
     made.writer.begin()
-    made.fail("send_offsets_to_transaction", client.lost)
+    made.fail("send_offsets_to_transaction", getattr(client, reason))
     with pytest.raises(AssignmentLostError):
         made.writer.add_offsets({CLICKS: 1}, object())
     made.writer.abort()
