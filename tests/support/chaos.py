@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -194,29 +194,36 @@ def _restart_broker(broker: Broker, _: Sequence[Running], chance: random.Random,
 
 
 def _kill_node(broker: Broker, _: Sequence[Running], chance: random.Random, plan: Plan) -> None:
-    assert isinstance(broker, Cluster)
-    node = chance.choice(broker.nodes)
+    cluster, number = _one_node(broker, chance)
+    node = cluster.nodes[number]
     chance.choice([node.kill, node.stop])()
     time.sleep(chance.uniform(0.0, plan.longest_wait_s))
-    broker.start()
+    cluster.start()
 
 
 def _freeze_node(broker: Broker, _: Sequence[Running], chance: random.Random, plan: Plan) -> None:
-    assert isinstance(broker, Cluster)
-    node = chance.choice(broker.nodes)
-    node.pause()
-    time.sleep(chance.uniform(1.0, 2 * plan.longest_wait_s))
-    node.resume()
-    broker.start()
+    cluster, number = _one_node(broker, chance)
+    node = cluster.nodes[number]
+    _for_a_while(cluster, node.pause, node.resume, chance, plan)
 
 
 def _cut_node(broker: Broker, _: Sequence[Running], chance: random.Random, plan: Plan) -> None:
+    cluster, number = _one_node(broker, chance)
+    _for_a_while(cluster, lambda: cluster.cut(number), lambda: cluster.mend(number), chance, plan)
+
+
+def _one_node(broker: Broker, chance: random.Random) -> tuple[Cluster, int]:
     assert isinstance(broker, Cluster)
-    number = chance.randrange(len(broker.nodes))
-    broker.cut(number)
+    return broker, chance.randrange(len(broker.nodes))
+
+
+def _for_a_while(
+    cluster: Cluster, begin: Callable[[], None], end: Callable[[], None], chance: random.Random, plan: Plan
+) -> None:
+    begin()
     time.sleep(chance.uniform(1.0, 2 * plan.longest_wait_s))
-    broker.mend(number)
-    broker.start()
+    end()
+    cluster.wait_until_ready()
 
 
 _DISTURB: Final = {

@@ -1,5 +1,6 @@
 """The engine as callers see it: its modules put together, and its state as a whole."""
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -89,7 +90,7 @@ class Engine:
 
         *log_times* say when the log took each event, in ms: an event moves the watermark no further, however far its
         own clock is ahead. None, or NO_LOG_TIME in an array, is an event whose log does not say: it moves the watermark
-        to its own time. Raises ValueError where there are not as many as events.
+        to its own time. Raises ValueError where there are not as many as events, and TypeError for no whole number.
         """
         return self._applier.apply(events, None, observation, _log_times_of(log_times))[0]
 
@@ -330,6 +331,10 @@ class Engine:
 
 
 def _log_times_of(given: LogTimes | None) -> npt.NDArray[np.int64] | None:
-    if given is None or isinstance(given, np.ndarray):
-        return given
-    return np.array([NO_LOG_TIME if each is None else each for each in given], np.int64)
+    if given is None:
+        return None
+    if not isinstance(given, np.ndarray):
+        return np.array(array("q", [NO_LOG_TIME if each is None else each for each in given]), np.int64)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"log_times: expected whole milliseconds, found {given.dtype}: pass log_times.astype('int64')")
+    return given.astype(np.int64, copy=False)

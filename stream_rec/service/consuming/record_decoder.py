@@ -4,7 +4,9 @@ Knows nothing of the engine's state, so that decoding runs beside it.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from contextlib import suppress
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from stream_rec.core.dtypes import I64, Mask
 from stream_rec.core.events import Event, EventDecoder, Reason
@@ -15,6 +17,9 @@ from stream_rec.transport.decode import Decoded, decode_records
 from stream_rec.transport.records import Record, Records
 
 __all__ = ["Decode", "DecodedRecords", "RecordDecoder"]
+
+
+_TIME_OF: Final = attrgetter("timestamp")
 
 
 class DecodedRecords(NamedTuple):
@@ -63,6 +68,9 @@ class RecordDecoder:
 
 
 def _reject_beyond(latest_ms: int, decoded: list[Decoded]) -> None:
+    with suppress(AttributeError):  # mostly there are only events, and none of them is
+        if max(map(_TIME_OF, decoded), default=0) <= latest_ms:
+            return
     for place, each in enumerate(decoded):
         if type(each) is Event and each.timestamp > latest_ms:
             message = f"timestamp: {each.timestamp} ms is more than a day ahead of this machine's clock"

@@ -5,6 +5,7 @@ from math import exp
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from stream_rec.core.engine import COMMON_TYPES, MOST_TYPES, MOST_VARIANTS, Engine
@@ -335,3 +336,15 @@ def test_items_that_a_neighbour_repeats_count_once_or_every_time() -> None:
     once = engine.ask(model("wsknn", every_time=False), items=["tea"])[0].score
     assert 2 * once == score()
     assert exp(-1 / 2.0) + exp(-3 / 2.0) == pytest.approx(score(place_decay=2.0) / once)
+
+
+def test_log_times_are_whole_numbers() -> None:
+    """As many as events; a column of another type is refused before anything is applied."""
+    events = [Event("s", "a", 1_000), Event("s", "b", 2_000)]
+    for log_times, error in (([1_000, 1.5], TypeError), (np.array([1.0, 2.0]), TypeError), ([1_000], ValueError)):
+        engine = Engine()
+        with pytest.raises(error):
+            engine.apply(events, log_times=log_times)  # type: ignore[arg-type]  # what a checker would find
+        assert engine.watermark is None
+    for good in ([1_000, 1_500], [1_000, None], np.array([1_000, 1_500], np.int32)):
+        assert 2 == Engine().apply(events, log_times=good).n_applied  # type: ignore[arg-type]  # of 32 bits, the last
