@@ -4,7 +4,7 @@ An asker takes one workspace and puts it back. A writer holds all of them, so it
 that come meanwhile wait at the gate. So the count of askers is the stock of workspaces, and going in and out costs two
 operations on a deque, which are atomic with and without the interpreter's lock.
 
-After a write the gate stays shut, with nobody inside. The next asker has the index settled and opens it: a stream of
+After a write the gate stays shut, with no thread inside. The next asker has the index settled and opens it: a stream of
 writes pays nothing for askers that do not come. Whoever waits is served in turns: all waiting askers, then one writer.
 
 Knows nothing of engines.
@@ -100,8 +100,8 @@ class Gate:
             if gate.is_shut:
                 gate.on_return()
 
-    *settle* is called with nobody else inside, after a write and before the first asker. A thread that is inside must
-    not ask to write, and the writer must not ask: the latter raises RuntimeError.
+    *settle* is called with no other thread inside, after a write and before the first asker. A thread that is inside
+    must not ask to write, and the writer must not ask: the latter raises RuntimeError.
     """
 
     __slots__ = (

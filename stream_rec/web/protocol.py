@@ -178,7 +178,7 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._n_unfinished > _MOST_HEAD_BYTES:
                 self._refuse(_LONG_HEAD)
                 return
-        elif self._is_answered():  # the rest of a body that nobody reads
+        elif self._is_answered():  # the rest of a body that no endpoint reads
             return
         self._n_held += len(data)
         self._shared.n_bytes += len(data)

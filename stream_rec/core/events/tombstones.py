@@ -19,7 +19,7 @@ __all__ = ["is_empty_envelope", "key_value", "named_in"]
 _FRAME: Final = 5  # bytes: a zero, and the schema's number
 _ENVELOPE: Final = frozenset({"schema", "payload"})
 _PAYLOAD: Final = "payload"
-_DEEPEST: Final = 4  # a chain of envelopes is nobody's key
+_DEEPEST: Final = 4  # a longer chain of envelopes is no key
 
 
 def is_empty_envelope(value: bytes) -> bool:

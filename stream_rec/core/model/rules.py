@@ -77,7 +77,7 @@ class CompiledRules:
         self._look_up(Catalogue())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a pickle, and compile again: what is unset is told by identity, which no pickle keeps."""
+        """Restore a pickle, and compile again: what is unset is known by identity, which no pickle keeps."""
         self.__dict__.update(state)
         self._look_up(state["_catalogue"])
         self._holder[:] = state["_holder"]

@@ -55,7 +55,7 @@ class Checkpoint:
     and *on_retry* before each try but the first. The *note* is kept beside the committed offsets.
     """
 
-    def __init__(  # noqa: PLR0913  # what it commits with, and who is told
+    def __init__(  # noqa: PLR0913  # what it commits with, and what hears of it
         self,
         destinations: OutputDestinations,
         member: Member,

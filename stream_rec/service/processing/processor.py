@@ -161,7 +161,7 @@ class Processor:
         self._leaps.after(batch, readable, applied, log_times, (watermark, self.engine.watermark))
         self._count(batch, owned, applied, rejected)
         if Forget in kinds:
-            self._count_forgets([batch.records[i] for i in readable], events, owned, applied)
+            self._count_forgets(batch, readable, events, owned, applied)
         self.counters.n_answers += len(answers)
         self.counters.see_sources(answers)
         return ProcessedBatch(answers, rejected, Forget in kinds), answered
@@ -322,16 +322,24 @@ class Processor:
                 counters.dead[str(each.reason)] += 1
 
     def _count_forgets(
-        self, records: Sequence[Record], events: Sequence[Event | Forget], owned: Mask, applied: Applied
+        self,
+        batch: Batch,
+        readable: Sequence[int],
+        events: Sequence[Event | Forget],
+        owned: Mask,
+        applied: Applied,
     ) -> None:
-        """Count the owned orders to forget; say where one was that erased nothing, and not whom it names."""
+        """Count the owned orders to forget; say where one was that erased nothing, and not whom it names.
+
+        *readable* is where the *events* stand in the *batch*.
+        """
         places = [place for place, event in enumerate(events) if type(event) is Forget]
         counted = [(place, n) for place, n in zip(places, applied.erased, strict=True) if owned[place]]
-        in_vain = [records[place] for place, n in counted if n == 0]
+        in_vain = [readable[place] for place, n in counted if n == 0]
         self.counters.n_forgets += len(counted)
         self.counters.n_forgot_nothing += len(in_vain)
         if in_vain:
-            first = in_vain[0]
+            first = batch.records[in_vain[0]]
             log.info(
                 "%d orders to forget erased no session, the first at %s-%d, offset %d",
                 len(in_vain),

@@ -53,7 +53,7 @@ class ServiceComponents(NamedTuple):
     """Called as the state moves on; the snapshots among others, if they are to be written."""
 
     note: CommitNote | None = None
-    """What replicas are told with each commit; None: nothing, and their notes are not looked at."""
+    """The note beside each commit, for the replicas; None: there is none, and theirs are not read."""
 
     max_records: int = 1024
     on_committed: OnCommitted = ignore_commits

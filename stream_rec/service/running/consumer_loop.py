@@ -256,7 +256,7 @@ class ConsumerLoop:
         self._problems.begin(ProblemKind.PARTITIONS, message, blocks=is_overdue)
 
     def _report_unanswered(self) -> None:
-        """Log partitions that nobody answers for: a static member that restarts while they are added is not told."""
+        """Log partitions that no process answers for: a static member that restarts meanwhile gets no added ones."""
         patience_s = self._components.timeouts.added_partitions_s
         now = monotonic()
         names = [str(each) for each, since in sorted(self._unanswered.items()) if now - since > patience_s]

@@ -42,7 +42,7 @@ class OutputWatch:
     `start` it, or call `look`, from one thread; then `close` it.
     """
 
-    def __init__(  # what is compared with what, and who is told
+    def __init__(
         self, broker: Broker, output: str, group: str, events: str, problems: Problems, timeouts: Timeouts = TIMEOUTS
     ) -> None:
         self._broker = broker
@@ -124,6 +124,8 @@ class OutputWatch:
                     return
                 except StreamRecError as error:
                     log.debug("who writes to %s is not known: %s", self._output, error)
+                except Exception:  # the end of the thread would be the end of the watch
+                    log.exception("looking at %s failed, and is tried again", self._output)
         finally:
             if self._reader is not None:
                 self._reader.close()

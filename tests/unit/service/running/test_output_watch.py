@@ -7,6 +7,7 @@ from stream_rec.core.events import Answer
 from stream_rec.service.committing.destinations import GROUP_HEADER
 from stream_rec.service.problems import Problems
 from stream_rec.service.running.output_watch import OutputWatch
+from stream_rec.service.timeouts import Timeouts
 from stream_rec.transport.memory.broker import MemoryBroker
 
 OF_OURS, OF_ANOTHER = ((GROUP_HEADER, b"shop"),), ((GROUP_HEADER, b"trial"),)
@@ -75,3 +76,20 @@ def test_what_is_not_of_another_group(value: bytes, headers: tuple[tuple[str, by
     watched.write(value, headers)
     watched.watch.look()
     assert [] == watched.messages
+
+
+def test_the_watch_goes_on_after_a_bug(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """An unforeseen error is logged whole; the end of the thread would be the end of the watch."""
+    watch = OutputWatch(MemoryBroker({"recs": 1}), "recs", "shop", "clicks", Problems(), Timeouts(output_watch_s=0.001))
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise ValueError("a header is no text")
+        watch.close()
+
+    monkeypatch.setattr(watch, "look", look)
+    watch._run()
+    assert 2 == len(looks)
+    assert "a header is no text" in caplog.text
