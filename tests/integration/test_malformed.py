@@ -69,7 +69,7 @@ def check_calls(folder: Path, n: int) -> None:
         service.says("serving HTTP at")
         (port,) = re.findall(r"serving HTTP at http://127\.0\.0\.1:(\d+)/", service.said())[-1:]
         call = Client(int(port))
-        eventually(lambda: call("GET", "/readyz").status == 200, "ready")
+        eventually(lambda: call("GET", "/readyz").status == 200, "ready", seconds=300)
         replies: Counter[int] = Counter()
         n_accepted = n_rejected = 0
         for value in malformed(n, seed=12):

@@ -58,7 +58,12 @@ def produce(address: str, topic: str, records: Iterable[Sent], **settings: Any) 
         }
     )
     for value, key, headers, partition in records:
-        producer.produce(topic, value, key, headers=list(headers), partition=partition)
+        while True:
+            try:
+                producer.produce(topic, value, key, headers=list(headers), partition=partition)
+                break
+            except BufferError:  # its queue is full of records that are not acknowledged yet
+                producer.poll(0.1)
         producer.poll(0)
     assert 0 == producer.flush(SECONDS)
     assert [] == refused
