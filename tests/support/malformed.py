@@ -7,7 +7,6 @@ from typing import Final
 
 __all__ = ["malformed"]
 
-_BEGIN_MS: Final = 1_733_000_000_000
 _WRONG: Final = [
     None, True, -1, 0, 1.5, 1e308, 2**63, -(2**63), 10**30, "", " ", "\x00", "\ud83d", "x" * 600, [], {}, [1], {"a": 1},
     "2024-05-01T10:00:00Z", "NaN", "-1", "null",
@@ -19,8 +18,8 @@ _PIECES: Final = [
 ]  # fmt: skip
 
 
-def malformed(n: int, seed: int) -> Iterator[bytes]:
-    """Yield *n* values of records. About one in twenty is still a valid click: to tell is the reader's work."""
+def malformed(n: int, seed: int, begin_ms: int) -> Iterator[bytes]:
+    """Yield *n* values of records, from clicks at *begin_ms* on. About one in twenty is a valid click yet."""
     chance = random.Random(seed)
     ways: list[Callable[[random.Random, int], bytes]] = [
         _cut,
@@ -31,14 +30,14 @@ def malformed(n: int, seed: int) -> Iterator[bytes]:
         _noise,
     ]
     for number in range(n):
-        yield chance.choice(ways)(chance, number)
+        yield chance.choice(ways)(chance, begin_ms + number)
 
 
-def _click(chance: random.Random, number: int) -> dict[str, object]:
+def _click(chance: random.Random, at_ms: int) -> dict[str, object]:
     click: dict[str, object] = {
         "session_id": f"s{chance.randrange(5000)}",
         "item_id": f"i{chance.randrange(1000)}",
-        "timestamp": _BEGIN_MS + number,
+        "timestamp": at_ms,
     }
     if chance.random() < 0.3:
         click["type"] = chance.choice(["view", "cart", "forget"])
@@ -47,40 +46,40 @@ def _click(chance: random.Random, number: int) -> dict[str, object]:
     return click
 
 
-def _bytes(chance: random.Random, number: int) -> bytes:
-    return json.dumps(_click(chance, number)).encode()
+def _bytes(chance: random.Random, at_ms: int) -> bytes:
+    return json.dumps(_click(chance, at_ms)).encode()
 
 
-def _cut(chance: random.Random, number: int) -> bytes:
+def _cut(chance: random.Random, at_ms: int) -> bytes:
     """Cut a click off at any byte."""
-    whole = _bytes(chance, number)
+    whole = _bytes(chance, at_ms)
     return whole[: chance.randrange(len(whole) + 1)]
 
 
-def _flipped(chance: random.Random, number: int) -> bytes:
+def _flipped(chance: random.Random, at_ms: int) -> bytes:
     """Change some bytes of a click."""
-    whole = bytearray(_bytes(chance, number))
+    whole = bytearray(_bytes(chance, at_ms))
     for _ in range(chance.randrange(1, 4)):
         whole[chance.randrange(len(whole))] = chance.randrange(256)
     return bytes(whole)
 
 
-def _spliced(chance: random.Random, number: int) -> bytes:
+def _spliced(chance: random.Random, at_ms: int) -> bytes:
     """Put a piece that means something elsewhere into a click, or over a part of it."""
-    whole, at = _bytes(chance, number), chance.randrange(1, 80)
+    whole, at = _bytes(chance, at_ms), chance.randrange(1, 80)
     return whole[:at] + chance.choice(_PIECES) + whole[at + chance.choice([0, 0, 1, 5, 20]) :]
 
 
-def _with_a_wrong_value(chance: random.Random, number: int) -> bytes:
+def _with_a_wrong_value(chance: random.Random, at_ms: int) -> bytes:
     """Give a field a value of another type or out of range."""
-    click = _click(chance, number)
+    click = _click(chance, at_ms)
     click[chance.choice(["session_id", "item_id", "timestamp", "type", "event_id", "user_id"])] = chance.choice(_WRONG)
     return json.dumps(click).encode()
 
 
-def _renamed(chance: random.Random, number: int) -> bytes:
+def _renamed(chance: random.Random, at_ms: int) -> bytes:
     """Leave a field out, or put the click into something else."""
-    click = _click(chance, number)
+    click = _click(chance, at_ms)
     del click[chance.choice(["session_id", "item_id", "timestamp"])]
     return json.dumps(chance.choice([click, [click], {"payload": click}, str(click)])).encode()
 
