@@ -6,6 +6,7 @@ from stream_rec.core.events import DecodeRules, EventDecoder, FieldMap, RequestD
 from stream_rec.datasets.formats import format_of, is_named, open_named
 from stream_rec.service.assembly.brokers import connect_broker
 from stream_rec.service.consuming.record_decoder import RecordDecoder
+from stream_rec.service.consuming.record_reader import RecordReader
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.service.wall_clock import now_ms
@@ -19,6 +20,7 @@ __all__ = [
     "build_decode_rules",
     "build_decoder",
     "build_record_decoder",
+    "build_record_reader",
     "build_request_decoder",
     "open_events",
     "open_requests",
@@ -47,6 +49,11 @@ def build_decoder(settings: Settings) -> EventDecoder:
 def build_record_decoder(settings: Settings) -> RecordDecoder:
     """Return the decoder of records of events; those of a topic say when the log took them. Raises SettingsError."""
     return RecordDecoder(build_decoder(settings), has_log_times=is_topic(settings.events), read_at_ms=now_ms)
+
+
+def build_record_reader(settings: Settings) -> RecordReader:
+    """Return the reader of what is submitted in the form of the log. Raises SettingsError."""
+    return RecordReader(RecordDecoder(build_decoder(settings), has_log_times=True))
 
 
 def build_request_decoder(settings: Settings) -> RequestDecoder:
