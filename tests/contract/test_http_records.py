@@ -177,6 +177,25 @@ class TestMapped:
         reply = self.client("POST", "/v1/events:recommend", {"event": event | {"When": "x"}})
         assert (422, "bad_time", "event") == (reply.status, *(reply.json["error"][key] for key in ("code", "field")))
 
+    def test_a_record_without_a_time(self) -> None:
+        """It gets the time at which it came, as an event of the API does."""
+        before = int(time.time() * 1000)
+        assert 1 == self.client.post("/v1/events", {"VisitId": "untimed", "ProductId": "a"})["accepted"]
+        ((_, at, _),) = events_of(self.client, "untimed")
+        assert before <= at <= time.time() * 1000
+
+
+def test_paths_and_several_events_in_a_record() -> None:
+    """A path leads into objects and through arrays, as in a topic; each event of a record counts."""
+    fields = ("session_id=user+visit", "item_id=products[].sku", "timestamp=at")
+    with embedded(fields=fields, timestamp_unit="iso") as running:
+        record = {"user": "u1", "visit": 7, "at": f"{ISO}Z", "products": [{"sku": "a"}, {"sku": "b"}, {"name": "c"}]}
+        found = running.client.post("/v1/events", [record, {"session_id": "x", "item_id": "y"}])
+        assert (3, [(0, "missing_field")]) == (found["accepted"], [(e["index"], e["code"]) for e in found["refused"]])
+        assert ["a", "b"] == [item for item, _, _ in events_of(running.client, "u1+7")]
+        error = running.client("POST", "/v1/events:recommend", {"event": record}).json["error"]
+        assert "too_many" == error["code"]
+
 
 @pytest.mark.parametrize(
     ("flags", "written"),

@@ -54,10 +54,13 @@ class _Findings:
         self.newest: list[tuple[int, str]] = []
         """Time and place of the newest events, the newest first."""
 
-    def see(self, settings: Settings, records: Sequence[Record], decoded: Sequence[Decoded]) -> None:
-        """Keep the first records and the newest events."""
+    def keep(self, records: Sequence[Record]) -> None:
+        """Keep the first records."""
         if len(self.first) < _FIRST:
             self.first += list(records[: _FIRST - len(self.first)])
+
+    def see(self, settings: Settings, records: Sequence[Record], decoded: Sequence[Decoded]) -> None:
+        """Keep the newest events."""
         floor = self.newest[-1][0] if len(self.newest) > _WILD else -1
         found = [
             (each.timestamp, place)
@@ -138,8 +141,10 @@ def inspect(
                 findings.statistics.add_all(events)
                 for event in events:
                     findings.shapes.see(event)
-                findings.see(settings, records, read.decoded)
-                findings.note(processor.process_events(read.batch(records)).rejected)
+                batch = read.batch(records)
+                findings.keep(records)
+                findings.see(settings, batch.records, read.decoded)
+                findings.note(processor.process_events(batch).rejected)
                 on_progress(source.progress)
                 if stop():
                     is_whole = False

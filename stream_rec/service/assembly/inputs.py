@@ -6,7 +6,7 @@ from stream_rec.core.events import DecodeRules, EventDecoder, FieldMap, RequestD
 from stream_rec.datasets.formats import format_of, is_named, open_named
 from stream_rec.service.assembly.brokers import connect_broker
 from stream_rec.service.consuming.record_decoder import RecordDecoder
-from stream_rec.service.consuming.record_reader import RecordReader
+from stream_rec.service.consuming.record_reader import RecordReader, reader_of
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.service.wall_clock import now_ms
@@ -53,7 +53,7 @@ def build_record_decoder(settings: Settings) -> RecordDecoder:
 
 def build_record_reader(settings: Settings) -> RecordReader:
     """Return the reader of what is submitted in the form of the log. Raises SettingsError."""
-    return RecordReader(RecordDecoder(build_decoder(settings), has_log_times=True))
+    return reader_of(build_decode_rules(settings))
 
 
 def build_request_decoder(settings: Settings) -> RequestDecoder:

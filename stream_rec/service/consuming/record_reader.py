@@ -5,13 +5,15 @@ Knows nothing of HTTP. Keeps no state, so threads may share one.
 
 from collections.abc import Sequence
 
-from stream_rec.core.events import EventDecoder, Reason
+import msgspec
+
+from stream_rec.core.events import DecodeRules, EventDecoder, Reason
 from stream_rec.errors import DecodeError
-from stream_rec.service.consuming.record_decoder import Decode, RecordDecoder
+from stream_rec.service.consuming.record_decoder import Decode, DecodedRecords, RecordDecoder
 from stream_rec.transport.decode import Decoded
 from stream_rec.transport.records import Record
 
-__all__ = ["RecordReader", "plain_reader"]
+__all__ = ["RecordReader", "plain_reader", "reader_of"]
 
 _PLACE = "http"
 
@@ -29,15 +31,42 @@ class RecordReader:
     def __call__(self, values: Sequence[bytes], now_ms: int) -> list[Sequence[Decoded]]:
         """Return what each of *values* says, which came at *now_ms*: mostly one event."""
         records = [Record(value, _PLACE, 0, place, timestamp_ms=now_ms) for place, value in enumerate(values)]
-        decoded = self._decode(records).decoded
-        if self._decode_untimed is not None:
-            for place, each in enumerate(decoded):
-                if isinstance(each, DecodeError) and each.reason == Reason.MISSING_FIELD:
-                    (untimed,) = self._decode_untimed([records[place]]).decoded
-                    if not isinstance(untimed, DecodeError):
-                        decoded[place] = untimed
-        return [(each,) for each in decoded]
+        found = _by_record(self._decode(records), len(records))
+        lacking = [place for place, events in enumerate(found) if any(map(_lacks_field, events))]
+        if lacking and self._decode_untimed is not None:
+            untimed = _by_record(self._decode_untimed([records[place] for place in lacking]), len(lacking))
+            for place, events in zip(lacking, untimed, strict=True):
+                found[place] = [
+                    now if _lacks_field(own) and not isinstance(now, DecodeError) else own
+                    for own, now in zip(found[place], events, strict=True)
+                ]
+        return found
 
 
-plain_reader = RecordReader(RecordDecoder(EventDecoder(), has_log_times=True))
+def _by_record(read: DecodedRecords, n: int) -> list[Sequence[Decoded]]:
+    """Return the events of each of the *n* records."""
+    if read.of is None:
+        return [(each,) for each in read.decoded]
+    found: list[list[Decoded]] = [[] for _ in range(n)]
+    for place, each in zip(read.of.tolist(), read.decoded, strict=True):
+        found[place].append(each)
+    return list(found)
+
+
+def _lacks_field(event: Decoded) -> bool:
+    return isinstance(event, DecodeError) and event.reason == Reason.MISSING_FIELD
+
+
+def reader_of(rules: DecodeRules) -> RecordReader:
+    """Return the reader of records under *rules*; those without a time get the time at which they came."""
+    untimed = msgspec.structs.replace(
+        rules,
+        fields=msgspec.structs.replace(rules.fields, timestamp="@timestamp"),
+        timestamp_unit="ms",
+        timestamp_format=None,
+    )
+    return RecordReader(*(RecordDecoder(EventDecoder(each), has_log_times=True) for each in (rules, untimed)))
+
+
+plain_reader = reader_of(DecodeRules())
 """Reads records of the default rules."""

@@ -146,7 +146,7 @@ def _n_readable(settings: Settings, first: Sequence[Record], sample: Sample | No
 
 def _is_event(settings: Settings, row: Mapping[str, object]) -> bool:
     try:
-        return type(build_decoder(settings).decode_row(row)) is Event
+        return any(type(each) is Event for each in build_decoder(settings).decode_rows(row))
     except DecodeError:
         return False
 
@@ -157,14 +157,14 @@ def _reading_hint(settings: Settings, sample: Sample, seen: Seen) -> Hint | None
     better = None if guess is None or not guess.changes else _tried(settings, guess.changes)
     if guess is None or better is None:
         return None
-    n_now = min(_n_readable(settings, seen.first), len(sample.rows) or _TRIED)
+    n_now = _n_readable(settings, seen.first)
     n_then = _n_readable(better, seen.first, sample)
     is_unit = "timestamp_unit" in guess.changes and n_then >= n_now > 0
     if not n_then or not (n_then > n_now or is_unit):
         return None
     is_only_unit = is_unit and n_then == n_now
     what = f"times do not look like {settings.timestamp_unit}" if is_only_unit else "it is written differently"
-    text = f"{what}: the line below reads {n_then:,} of the first {max(n_then, len(seen.first[:_TRIED])):,} records"
+    text = f"{what}: the line below reads {n_then:,} events of the first {len(seen.first[:_TRIED]):,} records"
     if guess.either is not None:
         text += f". {_either(guess.changes.get('timestamp_format'), guess.either)}"
     return Hint(text, guess.changes)
