@@ -30,6 +30,7 @@ ALIASES: Final[Mapping[str, Sequence[str]]] = {
 _MOST_ROWS: Final = 200
 _DEEPEST: Final = 5
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SPECIAL: Final = re.compile(r"[.\[\]+|@]")
 _REQUIRED: Final = ("session_id", "item_id", "timestamp")
 _GAP_MS: Final = 30 * 60_000
@@ -156,8 +157,10 @@ def _rank(field: str, path: str) -> int | None:
     for rank, alias in enumerate(ALIASES[field]):
         if last == alias:
             return rank
+    words = [word.lower() for word in _WORD.findall(path.rpartition(".")[2])]
+    endings = {"".join(words[place:]) for place in range(1, len(words))}
     for rank, alias in enumerate(ALIASES[field]):
-        if field != "type" and len(alias) > 2 and last.endswith(alias):  # noqa: PLR2004 - `ts` ends too many words
+        if field != "type" and alias in endings:
             return 100 + rank
         if last == "id" and joined.endswith(alias + "id"):
             return 200 + rank
