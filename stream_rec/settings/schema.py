@@ -33,6 +33,7 @@ from stream_rec.settings.types import (
     Path,
     PositiveDurationMs,
     RecordBytes,
+    RegistryUrl,
     RetainedCount,
     SourcePath,
     TypeWeight,
@@ -391,6 +392,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `compression.type`, ... The prefix `consumer.`, `producer.` or `admin.` limits a setting to that part. Give
     a secret as `env:NAME` or `file:PATH`, never as it is."""
 
+    registry: RegistryUrl | None = None
+    """The schema registry of the topic of events, with Confluent's API: `http://localhost:8081`. Records in Avro,
+    Protobuf or JSON Schema are then read with the schemas that they were written with. Needs `pip install
+    'stream-rec[registry]'`."""
+
+    registry_config: Annotated[
+        Mapping[Name, str],
+        Meta(
+            extra={
+                "metavar": "KEY=VALUE",
+                "expected": "pairs such as ssl.ca.location=/etc/ssl/ca.pem",
+                "dotted": True,
+                "private": True,
+            }
+        ),
+    ] = msgspec.field(default_factory=dict)
+    """Settings of the registry's client by the names of confluent-kafka's: `basic.auth.user.info` (`USER:PASSWORD`),
+    `bearer.auth.token`, `ssl.ca.location`, `ssl.certificate.location`, `ssl.key.location`, `timeout` (in seconds), ...
+    Give a secret as `env:NAME` or `file:PATH`, never as it is."""
+
     group: Name = "stream-rec"
     """The consumer group in Kafka. Processes of one group share the answering; another group answers the same
     topic independently."""
@@ -674,6 +695,13 @@ def _a_public_log_is_known(settings: Settings) -> None:
             raise SettingsError(key, f"is given, but the public log {settings.format} sets its own; drop one")
 
 
+def _registry_has_a_topic(settings: Settings) -> None:
+    if settings.registry is None and settings.registry_config:
+        raise SettingsError("registry_config", "is given, but no schema registry is; name one with --registry")
+    if settings.registry is not None and not is_topic(settings.events):
+        raise SettingsError("registry", f"is for a topic of events, and events is {settings.events!r}; drop it")
+
+
 def _shares_add_up(settings: Settings) -> None:
     for name, trial in settings.models.items():
         if trial.shadow and trial.share:
@@ -696,7 +724,7 @@ def _windows_are_durations(settings: Settings) -> None:
 
 _ROUNDING: Final = 1e-9  # decimal shares do not add up exactly
 _MOST_WINDOWS: Final = 8
-_PLAIN_FORMATS: Final = ("auto", "jsonl", "json", "csv", "tsv", "parquet")
+_PLAIN_FORMATS: Final = frozenset({"auto", "jsonl", "json", "csv", "tsv", "parquet"})
 _CHECKS: Final = (
     _lateness_within_retention,
     _future_within_lateness,
@@ -705,6 +733,7 @@ _CHECKS: Final = (
     _requests_match_events,
     _exactly_once_is_possible,
     _a_public_log_is_known,
+    _registry_has_a_topic,
     _shares_add_up,
     _windows_are_durations,
     _item_rules_have_a_catalogue,

@@ -24,6 +24,7 @@ __all__ = [
     "Path",
     "PositiveDurationMs",
     "RecordBytes",
+    "RegistryUrl",
     "RetainedCount",
     "SourcePath",
     "TypeWeight",
@@ -52,6 +53,9 @@ ModelCount = Annotated[int, Meta(ge=1, le=1_000_000)]
 TypeWeight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
 Origin = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s?#]+)$")]
+RegistryUrl = Annotated[
+    str, Meta(min_length=1, extra={"metavar": "URL", "expected": "http://HOST:PORT", "private": True})
+]
 SourcePath = Annotated[
     str,
     Meta(

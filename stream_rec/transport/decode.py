@@ -6,6 +6,7 @@ from itertools import repeat
 from stream_rec.core.dtypes import I64
 from stream_rec.core.events import Event, EventDecoder, Forget, is_empty_envelope
 from stream_rec.errors import DecodeError
+from stream_rec.transport.frames import is_framed, without_registry
 from stream_rec.transport.records import Record, Records
 
 __all__ = ["Decoded", "decode_records"]
@@ -45,6 +46,8 @@ def _decoded(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decod
             return decoder.decode_tombstone(record.key)
         if record.row is not None:
             return decoder.decode_row(record.row, log_ms)
+        if is_framed(record.value):
+            return _read_unframed(decoder, record, log_ms)
         return _read(decoder, record, log_ms)
     except DecodeError as error:
         # Without its traceback, which would keep the whole batch in memory.
@@ -58,4 +61,14 @@ def _read(decoder: EventDecoder, record: Record, log_ms: int | None) -> Event | 
     except DecodeError:
         if is_empty_envelope(record.value):
             return decoder.decode_tombstone(record.key)
+        if record.headers and (bare := without_registry(record)).fault is not None:
+            raise DecodeError(*bare.fault) from None
         raise
+
+
+def _read_unframed(decoder: EventDecoder, record: Record, log_ms: int | None) -> Event | Forget:
+    """Return what the JSON behind a schema registry's frame says. Raises DecodeError where it is something else."""
+    bare = without_registry(record)
+    if bare.fault is not None:
+        raise DecodeError(*bare.fault)
+    return _read(decoder, bare, log_ms)

@@ -28,6 +28,7 @@ from stream_rec.service.metrics.format import show_duration, show_size, show_tim
 from stream_rec.service.processing.processor import AnswerPolicy, Processor
 from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.files import open_source
+from stream_rec.transport.frames import without_registry
 from stream_rec.transport.kafka import parse_address
 from stream_rec.transport.records import Progress, Record, Source
 from stream_rec.units import format_duration
@@ -203,6 +204,11 @@ def _hints(settings: Settings, processor: Processor, findings: _Findings, summar
         return
     if _not_objects(counts, findings) > _MOSTLY * counts.n_read:
         yield "most of it is not JSON: if it is a table, say --format csv, or tsv"
+    if counts.dead[Reason.NEEDS_REGISTRY]:
+        yield (
+            "records were written with a schema registry, and are not in JSON: name it with --registry "
+            "http://HOST:PORT (pip install 'stream-rec[registry]')"
+        )
     if counts.dead[Reason.NOT_UTF8] > _SOME * counts.n_read:
         yield "bytes are not UTF-8: if this is Latin-1, `iconv -f WINDOWS-1252 -t UTF-8` converts it"
     if counts.dead[Reason.MISSING_FIELD]:
@@ -378,7 +384,7 @@ def _time_in(settings: Settings, record: Record) -> str:
 
 def _as_object(record: Record) -> dict[str, Any]:
     try:
-        read = msgspec.json.decode(record.value)
+        read = msgspec.json.decode(without_registry(record).value)
     except (ValueError, RecursionError):
         return {}
     return read if isinstance(read, dict) else {}

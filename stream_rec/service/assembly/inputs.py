@@ -1,5 +1,7 @@
 """Settings -> inputs: rules of decoding, decoders, the sources of events and requests, the catalogue's feed."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from stream_rec.core.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
@@ -11,14 +13,18 @@ from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.service.wall_clock import now_ms
 from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.files import open_source
-from stream_rec.transport.kafka import KafkaSource, parse_address
+from stream_rec.transport.kafka import KafkaSource, open_registry, parse_address
 from stream_rec.transport.records import NoSource, Source
+
+if TYPE_CHECKING:
+    from stream_rec.transport.kafka.registry.registry import SchemaRegistry
 
 __all__ = [
     "build_catalogue_feed",
     "build_decode_rules",
     "build_decoder",
     "build_record_decoder",
+    "build_registry",
     "build_request_decoder",
     "open_events",
     "open_requests",
@@ -44,9 +50,25 @@ def build_decoder(settings: Settings) -> EventDecoder:
     return EventDecoder(build_decode_rules(settings))
 
 
-def build_record_decoder(settings: Settings) -> RecordDecoder:
-    """Return the decoder of records of events; those of a topic say when the log took them. Raises SettingsError."""
-    return RecordDecoder(build_decoder(settings), has_log_times=is_topic(settings.events), read_at_ms=now_ms)
+def build_record_decoder(settings: Settings, registry: "SchemaRegistry | None" = None) -> RecordDecoder:
+    """Return the decoder of records of events; those of a topic say when the log took them. Raises SettingsError.
+
+    *registry* is that of the settings, where it is open already.
+    """
+    registry = registry or build_registry(settings)
+    return RecordDecoder(
+        build_decoder(settings),
+        has_log_times=is_topic(settings.events),
+        read_at_ms=now_ms,
+        opened=None if registry is None else registry.opened,
+    )
+
+
+def build_registry(settings: Settings) -> "SchemaRegistry | None":
+    """Return the schema registry, which is not asked yet; None without one. Raises SettingsError."""
+    if settings.registry is None:
+        return None
+    return open_registry(settings.registry, settings.registry_config, max_record_bytes=settings.max_record_bytes)
 
 
 def build_request_decoder(settings: Settings) -> RequestDecoder:
