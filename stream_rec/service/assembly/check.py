@@ -114,8 +114,9 @@ def inspect(
                 if sessionizer is not None:
                     events = [each for each in sessionizer.assign(events) if type(each) is Event]
                 findings.statistics.add_all(events)
-                findings.see(settings, records, read.decoded)
-                findings.note(processor.process_events(read.batch(records)).rejected)
+                batch = read.batch(records)
+                findings.see(settings, batch.records, read.decoded)
+                findings.note(processor.process_events(batch).rejected)
                 on_progress(source.progress)
                 if stop():
                     break

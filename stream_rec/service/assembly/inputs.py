@@ -68,7 +68,12 @@ def build_registry(settings: Settings) -> "SchemaRegistry | None":
     """Return the schema registry, which is not asked yet; None without one. Raises SettingsError."""
     if settings.registry is None:
         return None
-    return open_registry(settings.registry, settings.registry_config, max_record_bytes=settings.max_record_bytes)
+    return open_registry(
+        settings.registry,
+        settings.registry_config,
+        max_record_bytes=settings.max_record_bytes,
+        opens_keys=any("@key" in path for path in settings.fields.values()),
+    )
 
 
 def build_request_decoder(settings: Settings) -> RequestDecoder:

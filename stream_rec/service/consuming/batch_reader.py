@@ -16,7 +16,7 @@ import numpy as np
 from stream_rec.errors import LogChangedError, RegistryUnavailableError
 from stream_rec.service.batches import NOT_A_MEMBER, Batch, Mask, Membership, ReadBatch
 from stream_rec.service.consuming.partition_merge import NOTHING, MergedRecords, PartitionMerge
-from stream_rec.service.consuming.record_decoder import Decode, DecodedRecords
+from stream_rec.service.consuming.record_decoder import Decode
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Partition, PartitionOffsets, Reader
 from stream_rec.transport.records import Record, Records
@@ -135,7 +135,7 @@ class BatchReader:
 
     def next(self, timeout_s: float, max_records: int | None = None) -> ReadBatch | None:
         """Return the next batch; None if nothing came within *timeout_s*. A batch never waits to fill."""
-        records, decoded, log_times = self._next_merged(timeout_s, max_records or self._max_records)
+        records, decoded, log_times, elements = self._next_merged(timeout_s, max_records or self._max_records)
         if not records:
             return None
         is_owned, looked_at = self._owned(records)
@@ -145,7 +145,7 @@ class BatchReader:
             p: offset for p, offset in after.items() if offset > max(before[p], self._answer_from.get(p, _NEVER) - 1)
         }
         last_offsets = {str(p): offset - 1 for p, offset in after.items() if offset > before[p]}
-        batch = Batch(looked_at, decoded, is_owned, last_offsets, log_times)
+        batch = Batch(looked_at, decoded, is_owned, last_offsets, log_times, elements)
         offsets = {p: after[p] for p in self._events}
         return ReadBatch(batch, commit_offsets, offsets, self._membership, monotonic())
 
@@ -231,7 +231,7 @@ class BatchReader:
     def _add(self, partition: Partition, records: Sequence[Record]) -> None:
         """Decode *records*, and add them; hold them from the first on whose schema is not known."""
         try:
-            decoded = self._decoded(partition, records)
+            self._add_decoded(partition, records)
         except RegistryUnavailableError as error:
             if self._reports.held is None:
                 raise
@@ -240,19 +240,19 @@ class BatchReader:
             self._said_held = True
             self._reports.held(f"{error.message}; waiting for it: {names}")
             if len(held) < len(records):
-                known = Records.of(records)[: error.place]
-                self._merge.add(partition, known, *self._decoded(partition, known))
+                self._add_decoded(partition, Records.of(records)[: error.place])
             return
-        self._merge.add(partition, records, *decoded)
         self._held.pop(partition, None)
         if self._said_held and not self._held and self._reports.held is not None:
             self._said_held = False
             self._reports.held(None)
 
-    def _decoded(self, partition: Partition, records: Sequence[Record]) -> tuple[list[None], None] | DecodedRecords:
+    def _add_decoded(self, partition: Partition, records: Sequence[Record]) -> None:
         if partition.topic == self._requests_topic:
-            return [None] * len(records), None
-        return self._decode(records)
+            self._merge.add(partition, records, [None] * len(records))
+            return
+        read = self._decode(records)
+        self._merge.add(partition, read.records_of(records), read.decoded, read.log_times, read.elements)
 
     def _owned(self, records: Sequence[Record]) -> tuple[Mask | None, Sequence[Record]]:
         """Return which of *records* are owned, None if all are, which is usual and costs nothing; and the records."""

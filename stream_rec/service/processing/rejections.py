@@ -49,7 +49,19 @@ def find_rejections(
         found.sort()
     if found and batch.is_owned is not None:
         found = [each for each in found if batch.is_owned[each[0]]]
-    return [RejectedRecord(batch.records[index], reason, message) for index, reason, message in found]
+    if batch.elements is None:
+        return [RejectedRecord(batch.records[index], reason, message) for index, reason, message in found]
+    return list(_elements(batch, found, batch.elements.tolist()))
+
+
+def _elements(batch: Batch, found: Iterable[_Found], elements: Sequence[int]) -> Iterator[RejectedRecord]:
+    """Return what was *found*, with the number of each event in its record."""
+    last = _NONE_YET
+    for index, reason, message in found:
+        element = elements[index]
+        begin = index - max(0, element - 1)
+        yield RejectedRecord(batch.records[index], reason, message, element, begin != last)
+        last = begin
 
 
 def _unreadable(batch: Batch) -> Iterator[_Found]:

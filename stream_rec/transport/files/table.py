@@ -162,11 +162,11 @@ class TableSource(FileSource):
         return self._bad(value, number, reason, message)
 
     def _name_columns(self, names: Sequence[str]) -> None:
-        fields = self._rules.fields.as_dict().values()
+        fields = self._rules.columns_in(names)
         twice = sorted({name for name in names if names.count(name) > 1 and (self._whole or name in fields)})
         if twice:
             raise SettingsError("fields", f"{self.stream.name} has two columns {twice[0]!r}")
-        missing = [name for name in self._rules.required() if name not in names and not self._whole]
+        missing = [] if self._whole else self._rules.missing_in(names)
         other = next((each for each in _OTHER_DELIMITERS if len(names) == 1 and each in names[0]), None)
         if missing and other is not None:
             fix_by = {",": "say --format csv", "\t": "say --format tsv"}

@@ -13,7 +13,7 @@ GUID = b"\x01" + bytes(range(16))
 
 def read(*records: Record) -> list[Decoded]:
     """Decode *records* as a topic's."""
-    return decode_records(EventDecoder(), Records(list(records), AS_RECORDS))
+    return decode_records(EventDecoder(), Records(list(records), AS_RECORDS)).decoded
 
 
 def framed(value: bytes, offset: int = 0, **given: object) -> Record:
@@ -26,7 +26,7 @@ def test_json_behind_five_bytes_is_read() -> None:
     event = Event("s0", "i0", 1733000000000)
     records = [framed(value), Record(value, "clicks", 0, 1), framed(value, 2)]
     assert [event] * 3 == read(*records)
-    assert [event] * 3 == decode_records(EventDecoder(), records)
+    assert [event] * 3 == decode_records(EventDecoder(), records).decoded
 
 
 def test_avro_says_which_setting_is_needed() -> None:

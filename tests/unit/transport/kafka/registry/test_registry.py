@@ -61,7 +61,7 @@ def click(number: int = 1, schema: dict[str, Any] = TIMED, offset: int = 0, **mo
 
 
 def read(registry: SchemaRegistry, *records: Record) -> list[Decoded]:
-    return decode_records(EventDecoder(), registry.opened(records))
+    return decode_records(EventDecoder(), registry.opened(records)).decoded
 
 
 def refused(found: Decoded) -> tuple[str, str]:
@@ -205,7 +205,7 @@ def test_protobuf_is_read_by_its_descriptor(double: RegistryDouble) -> None:
     assert {"session_id", "item_id", "timestamp", "tags", "kind"} == (opened.row or {}).keys()
     assert ["a", "b"] == (opened.row or {})["tags"]
     assert "CART" == (opened.row or {})["kind"]
-    assert [Event("ann", str(1 << 60), NOW)] == decode_records(EventDecoder(), opener(double).opened([record]))
+    assert [Event("ann", str(1 << 60), NOW)] == decode_records(EventDecoder(), opener(double).opened([record])).decoded
 
 
 def test_a_message_of_protobuf_that_is_none_is_one_bad_record(double: RegistryDouble) -> None:
