@@ -77,7 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The format of `events`, if the file name does not show it (`u.data`, CSV on standard input). `auto` uses
     the extension of the file name, and JSON lines for standard input. The name of a public log, such as
     `movielens`, also sets its columns and its time format; then `events` may be the folder with the log's
-    files."""
+    files. The name of a kind of producer, such as `segment`, holds for topics and for files: it says where the
+    fields of an event are, and fields that are given go before."""
 
     recommendations: DestinationPath | None = None
     """The destination of answers, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for standard output,
@@ -684,7 +685,7 @@ def is_topic(address: str) -> bool:
 
 
 def _a_public_log_is_known(settings: Settings) -> None:
-    if settings.format in _PLAIN_FORMATS:
+    if settings.format in _PLAIN_FORMATS | _STREAMS:
         return
     given: Mapping[str, object] = {
         "fields": settings.fields,
@@ -726,6 +727,8 @@ def _windows_are_durations(settings: Settings) -> None:
 _ROUNDING: Final = 1e-9  # decimal shares do not add up exactly
 _MOST_WINDOWS: Final = 8
 _PLAIN_FORMATS: Final = frozenset({"auto", "jsonl", "json", "csv", "tsv", "parquet"})
+_STREAMS: Final = frozenset({"segment", "rudderstack", "ga4", "snowplow", "ubi", "cloudevents", "debezium", "connect"})
+"""Formats of live streams: settings may name fields of their own."""
 _CHECKS: Final = (
     _lateness_within_retention,
     _future_within_lateness,

@@ -90,5 +90,13 @@ Format = Literal[
     "otto",
     "online-retail",
     "session-rec",
+    "segment",
+    "rudderstack",
+    "ga4",
+    "snowplow",
+    "ubi",
+    "cloudevents",
+    "debezium",
+    "connect",
 ]
 EventField = Literal["session_id", "item_id", "timestamp", "type", "event_id", "user_id"]

@@ -16,6 +16,7 @@ import msgspec
 from stream_rec.core.events import SURELY_SECONDS, VIEW, Event, Reason
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.datasets.statistics import LogStatistics, Summary
+from stream_rec.datasets.streams.formats import guess_stream
 from stream_rec.errors import SettingsError
 from stream_rec.service.assembly.brokers import connect_broker
 from stream_rec.service.assembly.engine import build_engine
@@ -46,6 +47,7 @@ _MINUTE: Final = 60_000
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 _SEVERAL: Final = 3
+_FIRST: Final = 100
 _WILD: Final = 3  # so few events may have wrong clocks
 
 # Other names that logs in the wild have for the fields, in lower case, letters and digits only.
@@ -68,11 +70,15 @@ class _Findings:
         self.statistics = LogStatistics()
         self.names: Counter[str] = Counter()
         """The names of fields in rejected records."""
+        self.first: list[Record] = []
+        """The first records."""
         self.newest: list[tuple[int, str]] = []
         """Time and place of the newest events, the newest first."""
 
     def see(self, settings: Settings, records: Sequence[Record], decoded: Sequence[Decoded]) -> None:
-        """Keep the newest events."""
+        """Keep the first records and the newest events."""
+        if len(self.first) < _FIRST:
+            self.first += list(records[: _FIRST - len(self.first)])
         floor = self.newest[-1][0] if len(self.newest) > _WILD else -1
         found = [
             (each.timestamp, place)
@@ -202,6 +208,10 @@ def _hints(settings: Settings, processor: Processor, findings: _Findings, summar
     counts = processor.counters
     if not counts.n_read:
         yield "the source is empty"
+        return
+    stream = guess_stream(findings.first) if settings.format in {"auto", "jsonl"} else None
+    if stream is not None:  # before that is said, what is missing says nothing
+        yield f"most records look like those of {stream}: say --format {stream}"
         return
     if _not_objects(counts, findings) > _MOSTLY * counts.n_read:
         yield "most of it is not JSON: if it is a table, say --format csv, or tsv"

@@ -6,8 +6,9 @@ import msgspec
 
 from stream_rec.core.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
 from stream_rec.datasets.formats import format_of, is_named, open_named
+from stream_rec.datasets.streams.formats import STREAMS, StreamAdapter, open_stream
 from stream_rec.service.assembly.brokers import connect_broker
-from stream_rec.service.consuming.record_decoder import RecordDecoder
+from stream_rec.service.consuming.record_decoder import Opened, RecordDecoder
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.service.wall_clock import now_ms
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from stream_rec.transport.kafka.registry.registry import SchemaRegistry
 
 __all__ = [
+    "build_adapter",
     "build_catalogue_feed",
     "build_decode_rules",
     "build_decoder",
@@ -42,6 +44,8 @@ def build_decode_rules(settings: Settings) -> DecodeRules:
         max_record_bytes=settings.max_record_bytes,
         max_future_ms=settings.future_ms,
     )
+    if settings.format in STREAMS:
+        return STREAMS[settings.format].rules(rules)
     return format_of(settings.format, settings.events)[0].rules(rules) if is_named(settings.format) else rules
 
 
@@ -60,8 +64,23 @@ def build_record_decoder(settings: Settings, registry: "SchemaRegistry | None" =
         build_decoder(settings),
         has_log_times=is_topic(settings.events),
         read_at_ms=now_ms,
-        opened=None if registry is None else registry.opened,
+        opened=_opened(registry, build_adapter(settings)),
     )
+
+
+def build_adapter(settings: Settings) -> StreamAdapter | None:
+    """Return what makes records of the settings' format those that the decoder reads; None if they are that already."""
+    named = STREAMS.get(settings.format)
+    return None if named is None else StreamAdapter(named, build_decode_rules(settings))
+
+
+def _opened(registry: "SchemaRegistry | None", adapter: StreamAdapter | None) -> Opened | None:
+    """Return the step before decoding: records of a registry, then those of a format."""
+    if registry is None:
+        return adapter
+    if adapter is None:
+        return registry.opened
+    return lambda records: adapter(registry.opened(records))
 
 
 def build_registry(settings: Settings) -> "SchemaRegistry | None":
@@ -91,6 +110,8 @@ def open_events(settings: Settings) -> Source:
         )
     if is_named(settings.format):
         return open_named(settings.format, settings.events, build_decode_rules(settings))
+    if settings.format in STREAMS:
+        return open_stream(settings.events, build_decode_rules(settings))
     file_format = None if settings.format == "auto" else settings.format
     return open_source(settings.events, build_decode_rules(settings), file_format=file_format)
 
