@@ -22,7 +22,7 @@ from stream_rec.evaluate.candidates import Candidate, baselines, candidate, with
 from stream_rec.evaluate.from_settings import engine_factory, own_model, reading_from
 from stream_rec.evaluate.kernel.scoring import AnswerScores
 from stream_rec.evaluate.log import read_events
-from stream_rec.evaluate.output import OnProgress, progress_bar, report_progress, write_json
+from stream_rec.evaluate.output import OnProgress, progress_bar, report_console, report_progress, write_json
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.tables import print_report
@@ -34,6 +34,7 @@ __all__ = ["EvaluateOptions", "evaluate", "make_plan"]
 
 ALL_PRESETS: Final = "all"
 MOST_CUTOFF: Final = 1000
+_FAR_SHARE: Final = 0.2
 
 
 class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     train: str | None = None
     test: str | None = None
+    test_sessions: Literal["same", "own"] = "same"
     since: str | None = None
     last_days: float | None = None
     share: float | None = None
@@ -80,7 +82,7 @@ def evaluate(settings: Settings, options: EvaluateOptions, console: Console | No
         parts, rejected = _plans(settings, options)
         results = [_ask(plan, candidates, new_engine, cutoffs, options, on_progress) for plan in parts]
     report = report_of(_joined(results), draws=options.draws, seed=options.seed, refused=dict(rejected))
-    print_report(report, console)
+    print_report(report, console or report_console(options.json))
     if options.json is not None:
         write_json(report, options.json)
     if options.plot is not None:
@@ -155,10 +157,24 @@ def _read_plan(settings: Settings, options: EvaluateOptions) -> tuple[Plan, Coun
     if options.train is not None and options.test is not None:
         learned = read_events(reading_from(settings, options.train))
         asked = read_events(reading_from(settings, options.test))
-        plan = plans.hold_out_files(learned.events, asked.events, options.questions)
+        test = _test_sessions(learned.events, asked.events, options)
+        plan = plans.hold_out_files(learned.events, test, options.questions)
         return plan, learned.rejected + asked.rejected
     reading = read_events(settings)
     return make_plan(reading.events, options), reading.rejected
+
+
+def _test_sessions(train: Sequence[Event], test: Sequence[Event], options: EvaluateOptions) -> Sequence[Event]:
+    """Return the events of *test* with their sessions as *options* say; warn where that looks wrong."""
+    if options.test_sessions == "own":
+        return plans.with_own_sessions(test)
+    far, n = plans.far_continued(train, test)
+    if far > _FAR_SHARE * n:
+        Console(stderr=True, soft_wrap=True).print(
+            f"note: {far:,} of {n:,} sessions of --test have the id of a session of --train that ended hours before, "
+            "and continue it: if --test numbers its sessions anew, say --test-sessions own"
+        )
+    return test
 
 
 def make_plan(events: Sequence[Event], options: EvaluateOptions) -> Plan:

@@ -33,6 +33,7 @@ from stream_rec.settings.types import (
     Path,
     PositiveDurationMs,
     RecordBytes,
+    RefusedLimit,
     RegistryUrl,
     RetainedCount,
     SourcePath,
@@ -150,6 +151,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_record_bytes: RecordBytes = 1 << 20
     """A longer record is dead-lettered as `too_large` before it is parsed."""
+
+    max_refused: RefusedLimit | None = None
+    """How many records of `events` may be refused: a share of those read (`1%`), or a count (`100`). With more, `run`
+    and `check` do all their work, and then end with exit code 3. Duplicates are not counted. A service is judged when
+    it is stopped."""
 
     max_future_ms: DurationMs | None = _MAX_FUTURE_MS
     """An event further than this ahead of its log time (when Kafka or HTTP took it) is dead-lettered as `future`. One

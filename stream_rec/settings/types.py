@@ -24,6 +24,7 @@ __all__ = [
     "Path",
     "PositiveDurationMs",
     "RecordBytes",
+    "RefusedLimit",
     "RegistryUrl",
     "RetainedCount",
     "SourcePath",
@@ -44,6 +45,13 @@ HostPort = Annotated[
     ),
 ]
 HostName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$")]
+RefusedLimit = Annotated[
+    str,
+    Meta(
+        pattern=r"^((100|[0-9]{1,2}(\.[0-9]{1,9})?)%|[0-9]{1,18})$",
+        extra={"metavar": "SHARE|COUNT", "expected": "a share such as 1% or 0.5%, or a count such as 100"},
+    ),
+]
 RecordBytes = Annotated[int, Meta(ge=1, le=1 << 30, extra={"kind": Kind.SIZE})]
 # Below this, the empty tables alone would exceed the budget.
 BudgetBytes = Annotated[int, Meta(ge=16 << 20, extra={"kind": Kind.SIZE})]

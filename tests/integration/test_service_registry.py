@@ -192,8 +192,8 @@ def test_check_of_a_topic_in_avro(broker: Broker, registry: Apicurio, client: Sc
     write = avro(client, shop.clicks)
     shop.produce(*(Sent(write(fields(event))) for event in BARE[:20]))
     events = {"events": f"kafka://{shop.address}/{shop.clicks}"}
-    said = "\n".join(inspect(load(flags=events)))
+    said = "\n".join(inspect(load(flags=events)).lines)
     assert "needs_registry: 20" in said
     assert "--registry http://HOST:PORT" in said
     assert "csv" not in said
-    assert "accepted       20" in "\n".join(inspect(load(flags={**events, "registry": registry.url})))
+    assert "accepted       20" in "\n".join(inspect(load(flags={**events, "registry": registry.url})).lines)

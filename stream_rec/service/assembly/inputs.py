@@ -9,6 +9,7 @@ from stream_rec.datasets.formats import format_of, is_named, open_named
 from stream_rec.datasets.streams.formats import STREAMS, StreamAdapter, open_stream
 from stream_rec.service.assembly.brokers import connect_broker
 from stream_rec.service.consuming.record_decoder import Opened, RecordDecoder
+from stream_rec.service.consuming.record_reader import RecordReader, reader_of
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.service.wall_clock import now_ms
@@ -26,6 +27,7 @@ __all__ = [
     "build_decode_rules",
     "build_decoder",
     "build_record_decoder",
+    "build_record_reader",
     "build_registry",
     "build_request_decoder",
     "open_events",
@@ -93,6 +95,11 @@ def build_registry(settings: Settings) -> "SchemaRegistry | None":
         max_record_bytes=settings.max_record_bytes,
         opens_keys=any("@key" in path for path in settings.fields.values()),
     )
+
+
+def build_record_reader(settings: Settings) -> RecordReader:
+    """Return the reader of what is submitted in the form of the log. Raises SettingsError."""
+    return reader_of(build_decode_rules(settings), build_adapter(settings))
 
 
 def build_request_decoder(settings: Settings) -> RequestDecoder:

@@ -160,10 +160,10 @@ def test_a_file_of_such_records(tmp_path: Path, name: str, value: Any, events: l
     job.run()
     job.close()
     assert len(events) == job.processor.counters.n_applied
-    said = "\n".join(inspect(load(flags={"events": str(log), "format": name})))
+    said = "\n".join(inspect(load(flags={"events": str(log), "format": name})).lines)
     assert f"accepted       {len(events)}" in said
     if log.suffix == ".jsonl":
-        assert f"say --format {name}" in "\n".join(inspect(load(flags={"events": str(log)})))
+        assert f"--format {name}" in "\n".join(inspect(load(flags={"events": str(log)})).lines)
     assert name == guess_stream([record(value)])
 
 
@@ -172,7 +172,7 @@ def test_the_export_of_ga4_as_parquet(tmp_path: Path) -> None:
     log = tmp_path / "events.parquet"
     row = {**GA4, "event_timestamp": T * 1000}
     pq.write_table(pa.Table.from_pylist([row, {**row, "event_name": "view_item_list"}]), log)
-    said = "\n".join(inspect(load(flags={"events": str(log), "format": "ga4"})))
+    said = "\n".join(inspect(load(flags={"events": str(log), "format": "ga4"})).lines)
     assert "accepted       2" in said
     assert "not_an_event: 1" in said
 
@@ -184,8 +184,8 @@ def test_change_data_in_a_file(tmp_path: Path) -> None:
     log.write_text(
         "".join(f"{json.dumps(each)}\n" for each in [*lines, {**lines[0], "op": "d", "before": lines[0]["after"]}])
     )
-    assert "say --format debezium" in "\n".join(inspect(load(flags={"events": str(log)})))
-    said = "\n".join(inspect(load(flags={"events": str(log), "format": "debezium"})))
+    assert "--format debezium" in "\n".join(inspect(load(flags={"events": str(log)})).lines)
+    said = "\n".join(inspect(load(flags={"events": str(log), "format": "debezium"})).lines)
     assert "accepted       10" in said
     assert "1 of them orders to forget" in said
 

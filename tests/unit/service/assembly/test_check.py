@@ -13,7 +13,7 @@ JUNE_2025 = 1_750_000_000_000
 
 
 def report(path: Path, **flags: str) -> str:
-    return "\n".join(inspect(load(flags={"events": str(path), **flags})))
+    return "\n".join(inspect(load(flags={"events": str(path), **flags})).lines)
 
 
 def write(path: Path, times: list[int]) -> Path:
