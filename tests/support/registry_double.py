@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -54,8 +55,8 @@ class RegistryDouble:
 
 
 @contextlib.contextmanager
-def registry_double() -> Iterator[RegistryDouble]:
-    """A registry that ends with the block."""
+def registry_double(tls: ssl.SSLContext | None = None) -> Iterator[RegistryDouble]:
+    """A registry that ends with the block, with *tls* one that speaks HTTPS."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -71,7 +72,9 @@ def registry_double() -> Iterator[RegistryDouble]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        double = RegistryDouble(f"http://127.0.0.1:{server.server_port}")
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        double = RegistryDouble(f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

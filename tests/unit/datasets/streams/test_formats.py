@@ -192,10 +192,11 @@ def test_change_data_in_a_file(tmp_path: Path) -> None:
 
 def test_what_is_no_event_says_so() -> None:
     """Other calls, lists that were shown, things that were taken back, and records about no item."""
+    changes: list[dict[str, Any]] = [
+        {"type": "page"}, {"event": "Product List Viewed"}, {"event": "Product Removed"}, {"properties": {}},
+    ]  # fmt: skip
     found = [
-        *read("segment", *(record({**SEGMENT, **change}) for change in (
-            {"type": "page"}, {"event": "Product List Viewed"}, {"event": "Product Removed"}, {"properties": {}},
-        ))),
+        *read("segment", *(record({**SEGMENT, **change}) for change in changes)),
         *read("ga4", record({**GA4, "event_name": "view_item_list"}), record({**GA4, "items": []})),
         *read("ubi", record({**UBI, "action_name": "impression"}), record({**UBI, "event_attributes": {}})),
         *read("snowplow", record(line(described={**ACTION, "data": {"type": "list_view"}})), record(line(()))),

@@ -2,12 +2,21 @@
 
 import base64
 import io
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.x509.oid import NameOID
 from fastavro import parse_schema, schemaless_writer
 from google.protobuf import timestamp_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
@@ -300,6 +309,57 @@ def test_credentials_reach_the_registry_and_no_message(double: RegistryDouble) -
     registry = opener(double, config=token, environ={"TOKEN": "tok-123"})
     registry.check()
     assert [Event("ann", "tent", NOW)] == read(registry, click(1))
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """Write a certificate that signs itself for this machine, and its key, with the password `of-the-key`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    today = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_path, key_path = folder / f"{name}.pem", folder / f"{name}.key"
+    cert_path.write_bytes(made.public_bytes(Encoding.PEM))
+    locked = BestAvailableEncryption(b"of-the-key")
+    key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked))
+    return cert_path, key_path
+
+
+def test_a_ca_of_its_own_and_mutual_tls(tmp_path: Path) -> None:
+    """With the CA and a certificate of the client it answers; another CA is an error of that setting."""
+    (ca, ca_key), (own, own_key) = certificate(tmp_path, "registry"), certificate(tmp_path, "shop")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca, ca_key, "of-the-key")
+    context.load_verify_locations(own)
+    context.verify_mode = ssl.CERT_REQUIRED
+    settings = {
+        "ssl.ca.location": str(ca),
+        "ssl.certificate.location": str(own),
+        "ssl.key.location": str(own_key),
+        "ssl.key.password": "env:KEY",
+    }
+    environ = {"KEY": "of-the-key"}
+    with registry_double(context) as double:
+        double.add(1, TIMED)
+        registry = opener(double, config=settings, environ=environ)
+        registry.check()
+        assert [Event("ann", "tent", NOW)] == read(registry, click())
+        with pytest.raises(SettingsError) as other_ca:
+            opener(double, config={"ssl.ca.location": str(own)}).check()
+        with pytest.raises(SettingsError) as no_file:
+            opener(double, config={"ssl.ca.location": str(tmp_path / "none.pem")}).check()
+    assert "registry_config.ssl.ca.location" == other_ca.value.key
+    assert "registry_config" == no_file.value.key
 
 
 def test_what_is_not_a_registry_is_told_apart(double: RegistryDouble) -> None:
