@@ -34,6 +34,7 @@ from stream_rec.settings.types import (
     PositiveDurationMs,
     RecordBytes,
     RefusedLimit,
+    RegistryUrl,
     RetainedCount,
     SourcePath,
     TypeWeight,
@@ -77,7 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The format of `events`, if the file name does not show it (`u.data`, CSV on standard input). `auto` uses
     the extension of the file name, and JSON lines for standard input. The name of a public log, such as
     `movielens`, also sets its columns and its time format; then `events` may be the folder with the log's
-    files."""
+    files. The name of a kind of producer, such as `segment`, holds for topics and for files: it says where the
+    fields of an event are, and fields that are given go before."""
 
     recommendations: DestinationPath | None = None
     """The destination of answers, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for standard output,
@@ -398,6 +400,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `compression.type`, ... The prefix `consumer.`, `producer.` or `admin.` limits a setting to that part. Give
     a secret as `env:NAME` or `file:PATH`, never as it is."""
 
+    registry: RegistryUrl | None = None
+    """The schema registry of the topic of events, with Confluent's API: `http://localhost:8081`. Records in Avro,
+    Protobuf or JSON Schema are then read with the schemas that they were written with. Needs `pip install
+    'stream-rec[registry]'`."""
+
+    registry_config: Annotated[
+        Mapping[Name, str],
+        Meta(
+            extra={
+                "metavar": "KEY=VALUE",
+                "expected": "pairs such as ssl.ca.location=/etc/ssl/ca.pem",
+                "dotted": True,
+                "private": True,
+            }
+        ),
+    ] = msgspec.field(default_factory=dict)
+    """Settings of the registry's client by the names of confluent-kafka's: `basic.auth.user.info` (`USER:PASSWORD`),
+    `bearer.auth.token`, `ssl.ca.location`, `ssl.certificate.location`, `ssl.key.location`, `timeout` (in seconds), ...
+    Give a secret as `env:NAME` or `file:PATH`, never as it is."""
+
     group: Name = "stream-rec"
     """The consumer group in Kafka. Processes of one group share the answering; another group answers the same
     topic independently."""
@@ -669,7 +691,7 @@ def is_topic(address: str) -> bool:
 
 
 def _a_public_log_is_known(settings: Settings) -> None:
-    if settings.format in _PLAIN_FORMATS:
+    if settings.format in _PLAIN_FORMATS | _STREAMS:
         return
     given: Mapping[str, object] = {
         "fields": settings.fields,
@@ -679,6 +701,13 @@ def _a_public_log_is_known(settings: Settings) -> None:
     for key, value in given.items():
         if value:
             raise SettingsError(key, f"is given, but the public log {settings.format} sets its own; drop one")
+
+
+def _registry_has_a_topic(settings: Settings) -> None:
+    if settings.registry is None and settings.registry_config:
+        raise SettingsError("registry_config", "is given, but no schema registry is; name one with --registry")
+    if settings.registry is not None and not is_topic(settings.events):
+        raise SettingsError("registry", f"is for a topic of events, and events is {settings.events!r}; drop it")
 
 
 def _shares_add_up(settings: Settings) -> None:
@@ -703,7 +732,9 @@ def _windows_are_durations(settings: Settings) -> None:
 
 _ROUNDING: Final = 1e-9  # decimal shares do not add up exactly
 _MOST_WINDOWS: Final = 8
-_PLAIN_FORMATS: Final = ("auto", "jsonl", "json", "csv", "tsv", "parquet")
+_PLAIN_FORMATS: Final = frozenset({"auto", "jsonl", "json", "csv", "tsv", "parquet"})
+_STREAMS: Final = frozenset({"segment", "rudderstack", "ga4", "snowplow", "ubi", "cloudevents", "debezium", "connect"})
+"""Formats of live streams: settings may name fields of their own."""
 _CHECKS: Final = (
     _lateness_within_retention,
     _future_within_lateness,
@@ -712,6 +743,7 @@ _CHECKS: Final = (
     _requests_match_events,
     _exactly_once_is_possible,
     _a_public_log_is_known,
+    _registry_has_a_topic,
     _shares_add_up,
     _windows_are_durations,
     _item_rules_have_a_catalogue,

@@ -25,6 +25,7 @@ __all__ = [
     "PositiveDurationMs",
     "RecordBytes",
     "RefusedLimit",
+    "RegistryUrl",
     "RetainedCount",
     "SourcePath",
     "TypeWeight",
@@ -60,6 +61,9 @@ ModelCount = Annotated[int, Meta(ge=1, le=1_000_000)]
 TypeWeight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
 Origin = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s?#]+)$")]
+RegistryUrl = Annotated[
+    str, Meta(min_length=1, extra={"metavar": "URL", "expected": "http://HOST:PORT", "private": True})
+]
 SourcePath = Annotated[
     str,
     Meta(
@@ -94,5 +98,13 @@ Format = Literal[
     "otto",
     "online-retail",
     "session-rec",
+    "segment",
+    "rudderstack",
+    "ga4",
+    "snowplow",
+    "ubi",
+    "cloudevents",
+    "debezium",
+    "connect",
 ]
 EventField = Literal["session_id", "item_id", "timestamp", "type", "event_id", "user_id"]

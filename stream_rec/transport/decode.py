@@ -12,6 +12,7 @@ import numpy as np
 from stream_rec.core.dtypes import I32, I64
 from stream_rec.core.events import Event, EventDecoder, Forget, is_empty_envelope
 from stream_rec.errors import DecodeError
+from stream_rec.transport.frames import is_framed, without_registry
 from stream_rec.transport.records import Record, Records
 
 __all__ = ["Decoded", "DecodedEvents", "decode_records"]
@@ -85,6 +86,8 @@ def _decoded(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decod
             if decoder.makes_several:
                 return decoder.decode_rows(record.row, log_ms, record)
             return decoder.decode_row(record.row, log_ms, record)
+        if is_framed(record.value) or (record.headers and decoder.makes_several):
+            return _read_unframed(decoder, record, log_ms)
         return _read(decoder, record, log_ms)
     except DecodeError as error:
         # Without its traceback, which would keep the whole batch in memory.
@@ -103,7 +106,17 @@ def _read(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded 
             return decoder.decode_tombstone(record.key)
         if value.lstrip().startswith(_ARRAY):
             return _read_all(decoder, record, log_ms)
+        if record.headers and (bare := without_registry(record)).fault is not None:
+            raise DecodeError(*bare.fault) from None
         raise
+
+
+def _read_unframed(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded | list[Decoded]:
+    """Return what the JSON behind a schema registry's frame says. Raises DecodeError where it is something else."""
+    bare = without_registry(record)
+    if bare.fault is not None:
+        raise DecodeError(*bare.fault)
+    return _read(decoder, bare, log_ms)
 
 
 def _read_all(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded | list[Decoded]:

@@ -214,3 +214,23 @@ def test_units(flags: dict[str, str], written: str | int) -> None:
         assert 1 == running.client.post("/v1/events", event | {"item_id": "b", "timestamp": NOW})["accepted"]
         whole = NOW // 1000 * 1000
         assert [("a", whole, "view"), ("b", NOW, "view")] == events_of(running.client, "s")
+
+
+def test_the_calls_of_a_tracker() -> None:
+    """By the name of the format: as from its topic or its file; what is no event is refused with the reason."""
+    call = {
+        "type": "track",
+        "event": "Order Completed",
+        "messageId": "m1",
+        "anonymousId": "ann",
+        "properties": {"products": [{"product_id": "tent"}, {"product_id": "stove"}]},
+        "timestamp": ISO,
+    }
+    with embedded(format="segment") as running:
+        client = running.client
+        assert 2 == client.post("/v1/events", call)["accepted"]
+        listed = client.post("/v1/events", [{**call, "event": "Product List Viewed"}, {**call, "anonymousId": "ben"}])
+        assert [(0, "not_an_event")] == [(each["index"], each["code"]) for each in listed["refused"]]
+        bought = [("tent", NOW // 1000 * 1000, "Order Completed"), ("stove", NOW // 1000 * 1000, "Order Completed")]
+        assert sorted(bought) == sorted(events_of(client, "ann"))
+        assert sorted(bought) == sorted(events_of(client, "ben"))

@@ -1,26 +1,34 @@
 """Settings -> inputs: rules of decoding, decoders, the sources of events and requests, the catalogue's feed."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from stream_rec.core.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
 from stream_rec.datasets.formats import format_of, is_named, open_named
+from stream_rec.datasets.streams.formats import STREAMS, StreamAdapter, open_stream
 from stream_rec.service.assembly.brokers import connect_broker
-from stream_rec.service.consuming.record_decoder import RecordDecoder
+from stream_rec.service.consuming.record_decoder import Opened, RecordDecoder
 from stream_rec.service.consuming.record_reader import RecordReader, reader_of
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.service.wall_clock import now_ms
 from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.files import open_source
-from stream_rec.transport.kafka import KafkaSource, parse_address
+from stream_rec.transport.kafka import KafkaSource, open_registry, parse_address
 from stream_rec.transport.records import NoSource, Source
 
+if TYPE_CHECKING:
+    from stream_rec.transport.kafka.registry.registry import SchemaRegistry
+
 __all__ = [
+    "build_adapter",
     "build_catalogue_feed",
     "build_decode_rules",
     "build_decoder",
     "build_record_decoder",
     "build_record_reader",
+    "build_registry",
     "build_request_decoder",
     "open_events",
     "open_requests",
@@ -38,6 +46,8 @@ def build_decode_rules(settings: Settings) -> DecodeRules:
         max_record_bytes=settings.max_record_bytes,
         max_future_ms=settings.future_ms,
     )
+    if settings.format in STREAMS:
+        return STREAMS[settings.format].rules(rules)
     return format_of(settings.format, settings.events)[0].rules(rules) if is_named(settings.format) else rules
 
 
@@ -46,14 +56,50 @@ def build_decoder(settings: Settings) -> EventDecoder:
     return EventDecoder(build_decode_rules(settings))
 
 
-def build_record_decoder(settings: Settings) -> RecordDecoder:
-    """Return the decoder of records of events; those of a topic say when the log took them. Raises SettingsError."""
-    return RecordDecoder(build_decoder(settings), has_log_times=is_topic(settings.events), read_at_ms=now_ms)
+def build_record_decoder(settings: Settings, registry: "SchemaRegistry | None" = None) -> RecordDecoder:
+    """Return the decoder of records of events; those of a topic say when the log took them. Raises SettingsError.
+
+    *registry* is that of the settings, where it is open already.
+    """
+    registry = registry or build_registry(settings)
+    return RecordDecoder(
+        build_decoder(settings),
+        has_log_times=is_topic(settings.events),
+        read_at_ms=now_ms,
+        opened=_opened(registry, build_adapter(settings)),
+    )
+
+
+def build_adapter(settings: Settings) -> StreamAdapter | None:
+    """Return what makes records of the settings' format those that the decoder reads; None if they are that already."""
+    named = STREAMS.get(settings.format)
+    return None if named is None else StreamAdapter(named, build_decode_rules(settings))
+
+
+def _opened(registry: "SchemaRegistry | None", adapter: StreamAdapter | None) -> Opened | None:
+    """Return the step before decoding: records of a registry, then those of a format."""
+    if registry is None:
+        return adapter
+    if adapter is None:
+        return registry.opened
+    return lambda records: adapter(registry.opened(records))
+
+
+def build_registry(settings: Settings) -> "SchemaRegistry | None":
+    """Return the schema registry, which is not asked yet; None without one. Raises SettingsError."""
+    if settings.registry is None:
+        return None
+    return open_registry(
+        settings.registry,
+        settings.registry_config,
+        max_record_bytes=settings.max_record_bytes,
+        opens_keys=any("@key" in path for path in settings.fields.values()),
+    )
 
 
 def build_record_reader(settings: Settings) -> RecordReader:
     """Return the reader of what is submitted in the form of the log. Raises SettingsError."""
-    return reader_of(build_decode_rules(settings))
+    return reader_of(build_decode_rules(settings), build_adapter(settings))
 
 
 def build_request_decoder(settings: Settings) -> RequestDecoder:
@@ -71,6 +117,8 @@ def open_events(settings: Settings) -> Source:
         )
     if is_named(settings.format):
         return open_named(settings.format, settings.events, build_decode_rules(settings))
+    if settings.format in STREAMS:
+        return open_stream(settings.events, build_decode_rules(settings))
     file_format = None if settings.format == "auto" else settings.format
     return open_source(settings.events, build_decode_rules(settings), file_format=file_format)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from stream_rec.core.events import DecodeRules, EventDecoder, Reason
 from stream_rec.errors import DecodeError
-from stream_rec.service.consuming.record_decoder import Decode, DecodedRecords, RecordDecoder
+from stream_rec.service.consuming.record_decoder import Decode, DecodedRecords, Opened, RecordDecoder
 from stream_rec.transport.decode import Decoded
 from stream_rec.transport.records import Record
 
@@ -57,15 +57,19 @@ def _lacks_field(event: Decoded) -> bool:
     return isinstance(event, DecodeError) and event.reason == Reason.MISSING_FIELD
 
 
-def reader_of(rules: DecodeRules) -> RecordReader:
-    """Return the reader of records under *rules*; those without a time get the time at which they came."""
+def reader_of(rules: DecodeRules, opened: Opened | None = None) -> RecordReader:
+    """Return the reader of records under *rules*; those without a time get the time at which they came.
+
+    *opened* is called first, as in a `RecordDecoder`.
+    """
     untimed = msgspec.structs.replace(
         rules,
         fields=msgspec.structs.replace(rules.fields, timestamp="@timestamp"),
         timestamp_unit="ms",
         timestamp_format=None,
     )
-    return RecordReader(*(RecordDecoder(EventDecoder(each), has_log_times=True) for each in (rules, untimed)))
+    decoders = (RecordDecoder(EventDecoder(each), has_log_times=True, opened=opened) for each in (rules, untimed))
+    return RecordReader(*decoders)
 
 
 plain_reader = reader_of(DecodeRules())

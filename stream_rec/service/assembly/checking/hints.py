@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from stream_rec.core.events import SURELY_SECONDS, VIEW, Event, Reason
 from stream_rec.datasets.formats import is_named
 from stream_rec.datasets.statistics import Summary
+from stream_rec.datasets.streams.formats import STREAMS, guess_stream
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError
 from stream_rec.service.assembly.checking.guess import Guess, guess_settings, guessed_user, leaves_of
 from stream_rec.service.assembly.checking.line import changed, command_line
@@ -29,6 +30,7 @@ from stream_rec.service.assembly.inputs import build_decode_rules, build_decoder
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_time
 from stream_rec.settings import Settings, is_topic, table
+from stream_rec.transport.frames import without_registry
 from stream_rec.transport.records import Record
 from stream_rec.units import format_duration
 
@@ -43,6 +45,7 @@ _SEVERAL: Final = 3
 _WILD: Final = 3  # so few events may have wrong clocks
 _SHOWN_NAMES: Final = 12
 _TRIED: Final = 2000  # records
+_STREAM_SAMPLE: Final = 100  # records
 
 
 class Hint(NamedTuple):
@@ -74,7 +77,11 @@ def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
     if binary is not None:
         yield binary
         return
-    sample = Sample([], "") if is_named(settings.format) else _sample(settings, seen.first)
+    stream = _stream_hint(settings, seen.first)
+    if stream is not None:
+        yield stream
+        return
+    sample = Sample([], "") if _has_name(settings) else _sample(settings, seen.first)
     reading = _reading_hint(settings, sample, seen)
     if reading is not None:
         yield reading
@@ -92,7 +99,7 @@ def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
 
 def with_line(error: SettingsError, settings: Settings) -> SettingsError:
     """Return an *error* at opening a source with the line to type, if one was found that reads more."""
-    if error.key not in {"fields", "events", "format"} or not _is_file(settings) or is_named(settings.format):
+    if error.key not in {"fields", "events", "format"} or not _is_file(settings) or _has_name(settings):
         return error
     sample = _sample(settings, ())
     guess = _guess(settings, sample)
@@ -104,6 +111,11 @@ def with_line(error: SettingsError, settings: Settings) -> SettingsError:
 
 
 # --- what could be read
+
+
+def _has_name(settings: Settings) -> bool:
+    """Whether the format is that of a public log or of a kind of producer: then nothing else is guessed."""
+    return is_named(settings.format) or settings.format in STREAMS
 
 
 def _is_file(settings: Settings) -> bool:
@@ -178,16 +190,30 @@ def _either(taken: object, other: str) -> str:
 
 
 def _binary_hint(settings: Settings, first: Sequence[Record]) -> Hint | None:
-    kinds = [binary_kind(each.value) for each in first[:_TRIED] if each.row is None]
+    kinds = [binary_kind(without_registry(each).value) for each in first[:_TRIED] if each.row is None]
     known = [kind for kind in kinds if kind is not None]
     if not known or 2 * len(known) < len(kinds) or _n_readable_records(settings, first):
         return None
     kind = known[0]
     if kind == FRAMED:
-        flag = "registry" in {setting.name for setting in table()}
-        way = "name it with --registry http://HOST:PORT" if flag else "write them as JSON"
-        return Hint(f"records begin with the five bytes of a schema registry, and are not in JSON: {way}")
+        return Hint(
+            "records begin with the five bytes of a schema registry, and are not in JSON: name it with --registry "
+            "http://HOST:PORT (pip install 'stream-rec[registry]')"
+        )
     return Hint(f"records are packed ({kind}), each by itself: unpack them, or let the producer compress whole batches")
+
+
+def _stream_hint(settings: Settings, first: Sequence[Record]) -> Hint | None:
+    """Return the name of the kind of producer whose records these look like, if it reads more of them."""
+    name = guess_stream(first[:_STREAM_SAMPLE]) if settings.format in {"auto", "jsonl"} else None
+    better = None if name is None else _tried(settings, {"format": name})
+    if better is None:
+        return None
+    n_now, n_then = _n_readable(settings, first), _n_readable(better, first)
+    if n_then <= n_now:
+        return None
+    of = f"{n_then:,} events of the first {len(first[:_TRIED]):,} records"
+    return Hint(f"records look like those of {name}: the line below reads {of}", {"format": name})
 
 
 def _n_readable_records(settings: Settings, first: Sequence[Record]) -> int:
@@ -206,7 +232,7 @@ def _unreadable_hints(settings: Settings, counts: Counters, sample: Sample) -> I
         names = ", ".join(list(leaves_of(sample.rows))[:_SHOWN_NAMES])
         for field in guess.lacking:
             yield Hint(f"nothing looks like {field}: name it with --field {field}=NAME. There is: {names}")
-    elif not (sample.rows or counts.n_applied or counts.dead[Reason.NOT_UTF8] or is_named(settings.format)):
+    elif not (sample.rows or counts.n_applied or counts.dead[Reason.NOT_UTF8] or _has_name(settings)):
         yield Hint("it is neither JSON nor a table with a delimiter that is known (comma, tab, semicolon, bar)")
 
 

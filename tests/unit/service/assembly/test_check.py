@@ -141,3 +141,29 @@ def test_packed_or_framed_records_are_no_tables(tmp_path: Path, magic: bytes) ->
     assert "packed" in said or "registry" in said
     assert "csv" not in said
     assert "iconv" not in said
+
+
+def framed(tmp_path: Path, *values: bytes) -> Path:
+    """A file of records behind the five bytes of a schema registry."""
+    path = tmp_path / "framed.jsonl"
+    path.write_bytes(b"\n".join(b"\0\0\0\0\7" + value for value in values))
+    return path
+
+
+def test_framed_avro_needs_the_registry(tmp_path: Path) -> None:
+    """The hint names the setting, and never a table or another encoding."""
+    said = report(framed(tmp_path, *(b"\x04s%d\x04i1\x80\x80\xa0\xf6\xf4g" % n for n in range(9))))
+    assert "needs_registry: 9" in said
+    assert "--registry http://HOST:PORT" in said
+    assert "csv" not in said
+    assert "iconv" not in said
+
+
+def test_framed_json_is_read_and_its_names_are_guessed(tmp_path: Path) -> None:
+    """As if the five bytes were not there."""
+    said = report(
+        framed(tmp_path, *(b'{"session_id": "s", "item_id": "i%d", "timestamp": 1733000000000}' % n for n in range(9)))
+    )
+    assert "accepted       9" in said
+    said = report(framed(tmp_path, b'{"session_id": "s", "ItemId": "i", "timestamp": 1733000000000}'))
+    assert "--field item_id=ItemId" in said
