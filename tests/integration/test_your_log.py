@@ -55,7 +55,7 @@ def trimmed(at: datetime) -> str:
 def parquet(columns: dict[str, Any]) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 def sessions() -> dict[str, list[Row]]:
@@ -80,6 +80,33 @@ def iso(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
+def segment(session: str, item: str, at: datetime) -> Any:
+    return {
+        "type": "track",
+        "event": "Product Viewed",
+        "messageId": f"{session}{item}{ms(at)}",
+        "anonymousId": session,
+        "properties": {"product_id": item, "price": 18.99},
+        "timestamp": iso(at),
+        "sentAt": iso(at),
+    }
+
+
+def snowplow(session: str, item: str, at: datetime) -> Any:
+    ecommerce = "com_snowplowanalytics_snowplow_ecommerce"
+    return {
+        "app_id": "shop",
+        "event": "unstruct",
+        "event_id": f"{session}{item}{ms(at)}",
+        "domain_sessionid": session,
+        "event_name": "snowplow_ecommerce_action",
+        "collector_tstamp": iso(at),
+        "derived_tstamp": iso(at),
+        f"contexts_{ecommerce}_product_1": [{"id": item}],
+        f"unstruct_event_{ecommerce}_snowplow_ecommerce_action_1": {"type": "product_view"},
+    }
+
+
 LOGS: Final[dict[str, Callable[[], bytes]]] = {
     "pandas.csv": lambda: table("session_id,item_id,timestamp", ",", lambda s, i, at: (s, i, trimmed(at))),
     "pandas.jsonl": lambda: plain(ms),
@@ -101,23 +128,34 @@ LOGS: Final[dict[str, Callable[[], bytes]]] = {
         lambda s, i, at: {"session_id": s, "item_id": i[1:], "timestamp": digits(6, " UTC")(at)}
     ),
     "ga4.json": lambda: jsonl(ga4),
-    "segment.jsonl": lambda: jsonl(
-        lambda s, i, at: {"anonymousId": s, "event": "Viewed", "timestamp": iso(at), "properties": {"product_id": i}}
-    ),
+    "segment.jsonl": lambda: jsonl(segment),
+    "rudderstack.jsonl": lambda: jsonl(lambda *row: segment(*row) | {"rudderId": "r", "context": {"sessionId": 17}}),
+    "snowplow.jsonl": lambda: jsonl(snowplow),
     "ubi.jsonl": lambda: jsonl(
         lambda s, i, at: {
-            "client_id": s,
-            "action_name": "click",
+            "client_id": "ann",
+            "session_id": s,
+            "action_name": "item_click",
             "timestamp": iso(at),
             "query_id": "q",
-            "event_attributes": {"object": {"object_id": i}},
+            "event_attributes": {"object": {"object_id": i, "object_id_field": "sku"}},
         }
     ),
     "cloudevents.jsonl": lambda: jsonl(
-        lambda s, i, at: {"specversion": "1.0", "id": i, "time": iso(at), "data": {"session_id": s, "item_id": i}}
+        lambda s, i, at: {
+            "specversion": "1.0",
+            "id": f"{s}{i}{ms(at)}",
+            "source": "/shop",
+            "type": "click",
+            "time": iso(at),
+            "data": {"session_id": s, "item_id": i},
+        }
     ),
     "debezium.jsonl": lambda: jsonl(
         lambda s, i, at: {"before": None, "op": "c", "after": {"session_id": s, "item_id": i, "ts": ms(at)}}
+    ),
+    "connect.jsonl": lambda: jsonl(
+        lambda s, i, at: {"schema": {"type": "struct"}, "payload": {"session_id": s, "item_id": i, "timestamp": ms(at)}}
     ),
     "sessions.jsonl": lambda: b"".join(
         json.dumps({"session": s, "events": [{"aid": i, "ts": ms(at)} for _, i, at in rows]}).encode() + b"\n"

@@ -99,7 +99,7 @@ def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
 
 def with_line(error: SettingsError, settings: Settings) -> SettingsError:
     """Return an *error* at opening a source with the line to type, if one was found that reads more."""
-    if error.key not in {"fields", "events", "format"} or not _is_file(settings) or _has_name(settings):
+    if error.key not in {"fields", "events", "format", "delimiter"} or not _is_file(settings) or _has_name(settings):
         return error
     sample = _sample(settings, ())
     guess = _guess(settings, sample)
@@ -329,7 +329,7 @@ def _session_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[H
             yield Hint(f"{equal}, cut visits with --session-gap 30m", cut)
         elif share := shapes.pausing_share():
             text = (
-                f"{share:.0%} of the sessions pause for more than 6 hours: if {fields.session_id!r} stands for a "
+                f"{share:.0%} of the sessions pause for more than a day: if {fields.session_id!r} stands for a "
                 "visitor and not for a visit, cut visits with --session-gap 30m"
             )
             yield Hint(text, cut | {"fields": by_user})
