@@ -231,13 +231,14 @@ def _name(format_: LogFormat) -> str:
     return format_.name
 
 
-def open_named(name: str, path: str, rules: DecodeRules | None = None) -> "NamedSource":
+def open_named(name: str, path: str, rules: DecodeRules | None = None, *, encoding: str | None = None) -> "NamedSource":
     """Open a public log; *rules* add what the format does not set. Raises SettingsError."""
     format_, file = format_of(name, path)
     rules = format_.rules(rules)
     if format_.layout == "otto":
-        return NamedSource(OttoSource(open_file(file, "events"), rules.max_record_bytes), format_)
-    return NamedSource(open_source(file, rules, file_format=format_.layout, delimiter=format_.delimiter), format_)
+        return NamedSource(OttoSource(open_file(file, "events", encoding), rules.max_record_bytes), format_)
+    source = open_source(file, rules, file_format=format_.layout, delimiter=format_.delimiter, encoding=encoding)
+    return NamedSource(source, format_)
 
 
 class NamedSource:

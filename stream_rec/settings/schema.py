@@ -67,16 +67,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     events: SourcePath
-    """The source of events: a `.csv`, `.tsv`, `.jsonl` or `.parquet` file (each also with `.gz`, except
-    Parquet), `-` for standard input (JSON lines), or a topic, `kafka://host:9092[,host:9092]/topic`. A topic is
-    followed until the service is stopped. With `http`, the word `http` means that events come over HTTP
-    only."""
+    """The source of events: a file (CSV, TSV, JSON lines, a JSON array or Parquet, whatever its name and however it
+    is packed), `-` for standard input, or a topic, `kafka://host:9092[,host:9092]/topic`. A topic is followed until
+    the service is stopped. With `http`, the word `http` means that events come over HTTP only."""
 
     format: Format = "auto"
-    """The format of `events`, if the file name does not show it (`u.data`, CSV on standard input). `auto` uses
-    the extension of the file name, and JSON lines for standard input. The name of a public log, such as
+    """The format of `events`. `auto` recognises it by the file's first bytes. The name of a public log, such as
     `movielens`, also sets its columns and its time format; then `events` may be the folder with the log's
     files."""
+
+    delimiter: Name | None = None
+    """What separates the columns of a CSV or TSV file: a text, or one of the words `tab`, `comma`, `semicolon`, `pipe`
+    and `space`. `none` recognises `,`, `;`, `|`, `::` and tabs by the file's first lines."""
+
+    encoding: Name | None = None
+    """The encoding of files of events, such as `latin-1`, `windows-1252` or `shift_jis`. `none` is UTF-8, and
+    recognises UTF-16 and UTF-32."""
 
     recommendations: DestinationPath | None = None
     """The destination of answers, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for standard output,
@@ -666,12 +672,21 @@ def _a_public_log_is_known(settings: Settings) -> None:
         return
     given: Mapping[str, object] = {
         "fields": settings.fields,
+        "delimiter": settings.delimiter,
         "timestamp_unit": settings.timestamp_unit if settings.timestamp_unit != "ms" else None,
         "timestamp_format": settings.timestamp_format,
     }
     for key, value in given.items():
         if value:
             raise SettingsError(key, f"is given, but the public log {settings.format} sets its own; drop one")
+
+
+def _the_encoding_is_known(settings: Settings) -> None:
+    try:
+        "".encode(settings.encoding or "utf-8")  # also refuses codecs that are none of text, such as zip
+    except LookupError:
+        message = f"is {settings.encoding!r}, which Python does not know; expected utf-16, latin-1, windows-1252, ..."
+        raise SettingsError("encoding", message) from None
 
 
 def _shares_add_up(settings: Settings) -> None:
@@ -705,6 +720,7 @@ _CHECKS: Final = (
     _requests_match_events,
     _exactly_once_is_possible,
     _a_public_log_is_known,
+    _the_encoding_is_known,
     _shares_add_up,
     _windows_are_durations,
     _item_rules_have_a_catalogue,

@@ -63,9 +63,14 @@ def open_events(settings: Settings) -> Source:
             connect_broker(settings, settings.events, "events"), parse_address(settings.events, "events").topic
         )
     if is_named(settings.format):
-        return open_named(settings.format, settings.events, build_decode_rules(settings))
-    file_format = None if settings.format == "auto" else settings.format
-    return open_source(settings.events, build_decode_rules(settings), file_format=file_format)
+        return open_named(settings.format, settings.events, build_decode_rules(settings), encoding=settings.encoding)
+    return open_source(
+        settings.events,
+        build_decode_rules(settings),
+        file_format=None if settings.format == "auto" else settings.format,
+        delimiter=settings.delimiter,
+        encoding=settings.encoding,
+    )
 
 
 def open_requests(settings: Settings) -> Source | None:
