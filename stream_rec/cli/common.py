@@ -69,7 +69,7 @@ def _option(setting: Setting) -> Callable[[Callable[..., Any]], Callable[..., An
         setting.flag,
         setting.name,
         metavar=setting.metavar,
-        multiple=setting.kind in {Kind.LIST, Kind.TABLE},
+        multiple=setting.kind in {Kind.LIST, Kind.TABLE} or setting.name == "events",
         help=help_text,
     )
 

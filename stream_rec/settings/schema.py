@@ -69,7 +69,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events: SourcePath
     """The source of events: a file (CSV, TSV, JSON lines, a JSON array or Parquet, whatever its name and however it
     is packed), `-` for standard input, or a topic, `kafka://host:9092[,host:9092]/topic`. A topic is followed until
-    the service is stopped. With `http`, the word `http` means that events come over HTTP only."""
+    the service is stopped. With `http`, the word `http` means that events come over HTTP only. A folder with part
+    files and partitions (`year=2024/`) and a pattern such as `clicks-*.csv` are all their files; `--events` may be
+    repeated for files, and a list in the file of settings."""
+
+    more_events: tuple[SourcePath, ...] = ()
+    """Further files, folders and patterns, which are one log with `events`."""
 
     format: Format = "auto"
     """The format of `events`. `auto` recognises it by the file's first bytes. The name of a public log, such as
@@ -83,6 +88,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     encoding: Name | None = None
     """The encoding of files of events, such as `latin-1`, `windows-1252` or `shift_jis`. `none` is UTF-8, and
     recognises UTF-16 and UTF-32."""
+
+    in_order: bool = False
+    """Take the events of a file in the order of the file, as those of a pipe or a topic, and reject those that come
+    too late. Otherwise a file is read whole, and its events are taken in order of time: equal times in the order of
+    the file."""
+
+    drop_repeats: bool = False
+    """Treat an event without an `event_id` that equals an earlier one in session, item, time, type and user as its
+    duplicate: for logs that were written more than once. Applies to files, pipes and topics, within
+    `dedupe_window`."""
 
     recommendations: DestinationPath | None = None
     """The destination of answers, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for standard output,
@@ -681,6 +696,14 @@ def _a_public_log_is_known(settings: Settings) -> None:
             raise SettingsError(key, f"is given, but the public log {settings.format} sets its own; drop one")
 
 
+def _several_sources_are_files(settings: Settings) -> None:
+    for place in (settings.events, *settings.more_events) if settings.more_events else ():
+        if place in {"-", "http"} or is_topic(place):
+            raise SettingsError(
+                "events", f"is {place!r} beside others; only files can be read together: name one source"
+            )
+
+
 def _the_encoding_is_known(settings: Settings) -> None:
     try:
         "".encode(settings.encoding or "utf-8")  # also refuses codecs that are none of text, such as zip
@@ -720,6 +743,7 @@ _CHECKS: Final = (
     _requests_match_events,
     _exactly_once_is_possible,
     _a_public_log_is_known,
+    _several_sources_are_files,
     _the_encoding_is_known,
     _shares_add_up,
     _windows_are_durations,

@@ -19,7 +19,7 @@ from stream_rec.errors import DecodeError, SettingsError, StreamRecError
 from stream_rec.tables.columns import Columns, columns_of_events, columns_of_sessions
 from stream_rec.tables.frames import columns_of_frame, is_frame
 from stream_rec.transport.decode import decode_records
-from stream_rec.transport.files import ByteStream, form_of_file, open_file, open_source
+from stream_rec.transport.files import ByteStream, find_files, form_of_file, open_file, open_source
 from stream_rec.transport.records import Source
 
 __all__ = ["How", "HowToRead", "OnRead", "read_columns", "read_log"]
@@ -120,7 +120,7 @@ def read_columns(source: Any, how: How | None = None, on_read: OnRead = lambda _
     how = how or How()
     match source:
         case str() | PathLike():
-            columns = _file(fspath(source), how, on_read)
+            columns = _files(fspath(source), how, on_read)
         case Columns():
             columns = source
         case Log():
@@ -185,6 +185,19 @@ def _file_to_read(path: str, how: How) -> _FileToRead:
         return _FileToRead(file, named.rules(rules), named.layout, named.delimiter, how.encoding, named)
     form = form_of_file(path, rules, file_format=how.format, delimiter=how.delimiter, encoding=how.encoding)
     return _FileToRead(path, rules, form.format, form.delimiter, how.encoding, None)
+
+
+def _files(spec: str, how: How, on_read: OnRead) -> Columns:
+    """Read a file, or all files of a folder or a pattern as one log."""
+    files = find_files([spec], "source", folders=not is_named(how.format))
+    if len(files) == 1:
+        return _file(files[0].path, how, on_read)
+    parts = [_file(file.path, how, on_read) for file in files]
+    left_out: Counter[str] = Counter()
+    for part in parts:
+        left_out.update(part.left_out)
+    columns = columns_of_events(event for part in parts for events in part.events() for event in events)
+    return Columns(columns.sessions, columns.items, columns.times, columns.types, columns.users, left_out=left_out)
 
 
 def _file(path: str, how: How, on_read: OnRead) -> Columns:

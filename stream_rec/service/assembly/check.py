@@ -19,10 +19,17 @@ from stream_rec.datasets.statistics import LogStatistics, Summary
 from stream_rec.errors import SettingsError
 from stream_rec.service.assembly.brokers import connect_broker
 from stream_rec.service.assembly.engine import build_engine
-from stream_rec.service.assembly.inputs import build_decode_rules, build_record_decoder, open_events
+from stream_rec.service.assembly.inputs import (
+    build_decode_rules,
+    build_record_decoder,
+    first_file,
+    in_order_of_time,
+    open_events,
+)
 from stream_rec.service.batches import Decoded, RejectedRecord
 from stream_rec.service.consuming.bounded_topic import TopicSource
 from stream_rec.service.consuming.record_decoder import Decode
+from stream_rec.service.consuming.time_order import TimeOrder
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_size, show_time
 from stream_rec.service.processing.processor import AnswerPolicy, Processor
@@ -105,14 +112,19 @@ def inspect(
     decode = build_record_decoder(settings)
     gap = settings.session_gap_ms
     sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)
-    with closing(_open_source(settings, decode)) as source:
+
+    def see(decoded: Sequence[Decoded]) -> None:
+        events = [each for each in decoded if type(each) is Event]
+        if sessionizer is not None:
+            events = [each for each in sessionizer.assign(events) if type(each) is Event]
+        findings.statistics.add_all(events)
+
+    with closing(_open_source(settings, decode, see)) as source:
         try:
             for records in source.batches(settings.batch_events):
                 read = decode(records)
-                events = [each for each in read.decoded if type(each) is Event]
-                if sessionizer is not None:
-                    events = [each for each in sessionizer.assign(events) if type(each) is Event]
-                findings.statistics.add_all(events)
+                if not isinstance(source, TimeOrder):
+                    see(read.decoded)
                 findings.see(settings, records, read.decoded)
                 findings.note(processor.process_events(read.batch(records)).rejected)
                 on_progress(source.progress)
@@ -130,9 +142,10 @@ def inspect(
     ]
 
 
-def _open_source(settings: Settings, decode: Decode) -> Source:
+def _open_source(settings: Settings, decode: Decode, see: Callable[[Sequence[Decoded]], None]) -> Source:
+    """Open the source as a run does; if that puts it in order, *see* is called in the order of the file."""
     if not is_topic(settings.events):
-        return open_events(settings)
+        return in_order_of_time(settings, open_events(settings), decode, see)
     broker = connect_broker(settings, settings.events, "events")
     return TopicSource(broker, parse_address(settings.events, "events").topic, decode)
 
@@ -356,7 +369,7 @@ def _header(settings: Settings) -> list[str]:
     if settings.events == "-" or is_topic(settings.events):
         return []
     try:
-        with closing(open_source(settings.events, file_format="jsonl")) as source:
+        with closing(open_source(first_file(settings), file_format="jsonl")) as source:
             first = next(iter(source.batches(1)))[0].value[:_LINE_BYTES].decode()
     except (StopIteration, IndexError, UnicodeDecodeError):
         return []

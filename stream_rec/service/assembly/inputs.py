@@ -1,16 +1,20 @@
 """Settings -> inputs: rules of decoding, decoders, the sources of events and requests, the catalogue's feed."""
 
+from collections.abc import Callable, Sequence
+
 import msgspec
 
 from stream_rec.core.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
-from stream_rec.datasets.formats import format_of, is_named, open_named
+from stream_rec.datasets.formats import NamedSource, format_of, is_named, open_named
 from stream_rec.service.assembly.brokers import connect_broker
-from stream_rec.service.consuming.record_decoder import RecordDecoder
+from stream_rec.service.batches import Decoded
+from stream_rec.service.consuming.record_decoder import Decode, RecordDecoder
+from stream_rec.service.consuming.time_order import TimeOrder
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.service.wall_clock import now_ms
 from stream_rec.settings import Settings, is_topic
-from stream_rec.transport.files import open_source
+from stream_rec.transport.files import FileSource, FilesSource, FoundFile, find_files, open_source
 from stream_rec.transport.kafka import KafkaSource, parse_address
 from stream_rec.transport.records import NoSource, Source
 
@@ -20,8 +24,11 @@ __all__ = [
     "build_decoder",
     "build_record_decoder",
     "build_request_decoder",
+    "first_file",
+    "in_order_of_time",
     "open_events",
     "open_requests",
+    "parts_of_one_log",
 ]
 
 
@@ -36,7 +43,10 @@ def build_decode_rules(settings: Settings) -> DecodeRules:
         max_record_bytes=settings.max_record_bytes,
         max_future_ms=settings.future_ms,
     )
-    return format_of(settings.format, settings.events)[0].rules(rules) if is_named(settings.format) else rules
+    if not is_named(settings.format):
+        return rules
+    path = settings.events if is_topic(settings.events) else first_file(settings)
+    return format_of(settings.format, path)[0].rules(rules)
 
 
 def build_decoder(settings: Settings) -> EventDecoder:
@@ -46,7 +56,12 @@ def build_decoder(settings: Settings) -> EventDecoder:
 
 def build_record_decoder(settings: Settings) -> RecordDecoder:
     """Return the decoder of records of events; those of a topic say when the log took them. Raises SettingsError."""
-    return RecordDecoder(build_decoder(settings), has_log_times=is_topic(settings.events), read_at_ms=now_ms)
+    return RecordDecoder(
+        build_decoder(settings),
+        has_log_times=is_topic(settings.events),
+        read_at_ms=now_ms,
+        drops_repeats=settings.drop_repeats,
+    )
 
 
 def build_request_decoder(settings: Settings) -> RequestDecoder:
@@ -62,15 +77,57 @@ def open_events(settings: Settings) -> Source:
         return KafkaSource(
             connect_broker(settings, settings.events, "events"), parse_address(settings.events, "events").topic
         )
-    if is_named(settings.format):
-        return open_named(settings.format, settings.events, build_decode_rules(settings), encoding=settings.encoding)
-    return open_source(
-        settings.events,
-        build_decode_rules(settings),
-        file_format=None if settings.format == "auto" else settings.format,
-        delimiter=settings.delimiter,
-        encoding=settings.encoding,
-    )
+    rules = build_decode_rules(settings)
+    files = _files(settings)
+
+    def open_file(file: FoundFile) -> FileSource | NamedSource:
+        if is_named(settings.format):
+            return open_named(settings.format, file.path, rules, encoding=settings.encoding, topic=topic_of(file))
+        return open_source(
+            file.path,
+            rules,
+            file_format=None if settings.format == "auto" else settings.format,
+            delimiter=settings.delimiter,
+            encoding=settings.encoding,
+            topic=topic_of(file),
+        )
+
+    def topic_of(file: FoundFile) -> str | None:
+        return file.name if len(files) > 1 else None
+
+    if len(files) == 1 and not files[0].partition:
+        return open_file(files[0])
+    return FilesSource(files, open_file, rules.fields)
+
+
+def _files(settings: Settings) -> list[FoundFile]:
+    """Return the files that the settings mean. The folder of a public log is the log's own file."""
+    folders = not is_named(settings.format)
+    return find_files([settings.events, *settings.more_events], folders=folders)
+
+
+def first_file(settings: Settings) -> str:
+    """Return the path of the file of events, or of the first of them. Raises SettingsError."""
+    return _files(settings)[0].path
+
+
+def parts_of_one_log(source: Source) -> frozenset[str]:
+    """Return the names of the files that *source* reads as one log; none where it is a single file, or no file."""
+    return source.topics if isinstance(source, FilesSource) else frozenset()
+
+
+def in_order_of_time(
+    settings: Settings,
+    source: Source,
+    decode: Decode,
+    on_read: Callable[[Sequence[Decoded]], None] = lambda _: None,
+) -> Source:
+    """Return the events of *source* in order of time, if it is at rest and `in_order` does not say otherwise.
+
+    *on_read* is called with what the records say, in the order of the file, if it is.
+    """
+    is_at_rest = isinstance(source, FilesSource | FileSource | NamedSource) and source.is_at_rest
+    return TimeOrder(source, decode, on_read) if is_at_rest and not settings.in_order else source
 
 
 def open_requests(settings: Settings) -> Source | None:

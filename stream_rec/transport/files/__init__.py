@@ -7,6 +7,8 @@ explicit setting of the format comes before that.
 from stream_rec.transport.files.bytes import ByteStream
 from stream_rec.transport.files.bytes import open_bytes as open_file
 from stream_rec.transport.files.open import FORMATS, FileForm, form_of_file, open_source
+from stream_rec.transport.files.places import FoundFile, find_files
+from stream_rec.transport.files.several import FilesSource
 from stream_rec.transport.files.sink import FileSink, Mode, open_sink
 from stream_rec.transport.files.source import FileSource, LinesSource
 
@@ -16,8 +18,11 @@ __all__ = [
     "FileForm",
     "FileSink",
     "FileSource",
+    "FilesSource",
+    "FoundFile",
     "LinesSource",
     "Mode",
+    "find_files",
     "form_of_file",
     "open_file",
     "open_sink",

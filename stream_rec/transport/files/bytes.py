@@ -8,6 +8,7 @@ import os
 import select
 import stat
 import sys
+from pathlib import PurePath
 from typing import BinaryIO, Final, Protocol
 
 from stream_rec.errors import SettingsError, TransportError
@@ -30,9 +31,18 @@ class ByteStream:
     """
 
     def __init__(
-        self, stream: BinaryIO, name: str, *, owned: bool = True, key: str = "events", encoding: str | None = None
+        self,
+        stream: BinaryIO,
+        name: str,
+        *,
+        owned: bool = True,
+        key: str = "events",
+        encoding: str | None = None,
+        topic: str | None = None,
     ) -> None:
         self.name = name
+        self.topic = PurePath(name).name if topic is None else topic
+        """What offsets call it: the name without the folder, unless it is given."""
         self.key = key
         self._stream = stream
         self._owned = owned
@@ -112,6 +122,11 @@ class ByteStream:
         return self._waits
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether it is a file, not a pipe or standard input."""
+        return self._owned and not self._waits
+
+    @property
     def progress(self) -> Progress:
         """In bytes as they are stored, packed or not."""
         return Progress(self._shown, self._total)
@@ -137,8 +152,8 @@ class _Read(Protocol):
     def __call__(self, size: int, /) -> bytes: ...
 
 
-def open_bytes(spec: str, key: str, encoding: str | None = None) -> ByteStream:
-    """The file at the path *spec*, or standard input for `-`, written in *encoding*.
+def open_bytes(spec: str, key: str, encoding: str | None = None, topic: str | None = None) -> ByteStream:
+    """The file at the path *spec*, or standard input for `-`, written in *encoding*; *topic* names it in offsets.
 
     Raises SettingsError for the setting *key* where it cannot be opened.
     """
@@ -149,7 +164,7 @@ def open_bytes(spec: str, key: str, encoding: str | None = None) -> ByteStream:
         file = open(spec, "rb", buffering=0)  # noqa: PTH123, SIM115 (raw; the stream closes it)
     except OSError as error:
         raise SettingsError(key, f"cannot read {spec!r}: {error.strerror}") from error
-    return ByteStream(file, spec, key=key, encoding=encoding)
+    return ByteStream(file, spec, key=key, encoding=encoding, topic=topic)
 
 
 def _size(stream: BinaryIO) -> int | None:

@@ -40,18 +40,20 @@ def open_source(  # noqa: PLR0913 (each says one thing of the file)
     delimiter: str | None = None,
     encoding: str | None = None,
     whole: bool = False,
+    topic: str | None = None,
 ) -> FileSource:
     """A source over the file *spec*, or standard input for `-`; *rules* map columns to fields.
 
     *start* skips the records numbered below it; *delimiter* separates the columns of a table, in place of what its
     first lines show; *encoding* is that of its text, if it is not UTF-8. Without *tables* only JSON is read, which is
-    the format of requests. *whole* rows have all columns of the file, whatever the rules say. Raises SettingsError for
-    the setting *key*, or for `fields` where the columns are not those of the rules (for CSV and TSV, with the first
-    batch). What a pipe holds is seen when it is read.
+    the format of requests. *whole* rows have all columns of the file, whatever the rules say. Offsets call the file
+    *topic*, or else by its name without the folder. Raises SettingsError for the setting *key*, or for `fields` where
+    the columns are not those of the rules (for CSV and TSV, with the first batch). What a pipe holds is seen when it is
+    read.
     """
     rules = rules or DecodeRules()
     chosen = _given_format(spec, file_format, key)
-    stream = open_bytes(spec, key, encoding)
+    stream = open_bytes(spec, key, encoding, topic)
 
     def reader() -> FileSource:
         found = chosen or _found_format(stream, spec, rules, key, whole=whole)
