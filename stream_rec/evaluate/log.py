@@ -141,8 +141,8 @@ def notes_on(reading: Reading, settings: Settings) -> list[str]:
         order = "the ids of their items" if ties.is_by_item else "the log"
         advice = ": the figures judge that order, not visits" if ties.is_by_item else ""
         notes.append(
-            f"{ties.n_tied:,} events ({ties.n_tied / n_distinct:.1%}) have the time of another event of their session, and "
-            f"stand in the order of {order}{advice}"
+            f"{ties.n_tied:,} events ({ties.n_tied / n_distinct:.1%}) have the time of another event of their session, "
+            f"and stand in the order of {order}{advice}"
         )
     if wild is not None:
         lie = "1 event lies" if wild.n_events == 1 else f"{wild.n_events} events lie"
