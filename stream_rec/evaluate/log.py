@@ -103,8 +103,9 @@ def read_events(settings: Settings) -> Reading:
     n_read = 0
     with closing(open_events(settings)) as source:
         for records in source.batches(settings.batch_events):
-            n_read += len(records)
-            for each in decode(records).decoded:
+            decoded = decode(records).decoded
+            n_read += len(decoded)
+            for each in decoded:
                 if type(each) is Event:
                     events.append(each)
                 else:

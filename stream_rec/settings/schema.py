@@ -139,7 +139,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             }
         ),
     ] = msgspec.field(default_factory=dict)
-    """The source's names for the fields of an event, if they differ from ours."""
+    """The source's names for the fields of an event, if they differ from ours: keys, columns, or paths such as
+    `properties.product_id` and `items[].item_id`."""
 
     timestamp_unit: Literal["ms", "s", "us", "iso"] = "ms"
     """The unit of times in the source: milliseconds, seconds or microseconds since 1970 (UTC), or ISO 8601

@@ -12,7 +12,7 @@ from typing import Any, Final, Self, TypedDict, Unpack
 
 import msgspec
 
-from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, Forget, Reason
+from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, Forget, Reason, is_path
 from stream_rec.datasets.formats import LogFormat, format_of, is_named, open_named
 from stream_rec.datasets.logs import Log
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError
@@ -219,11 +219,13 @@ def _careful(file: _FileToRead, on_read: OnRead) -> Columns:
     left_out: Counter[str] = Counter()
     with closing(_open(file)) as source:
         for records in source.batches(BATCH_RECORDS):
-            for record, decoded in zip(records, decode_records(decoder, records), strict=True):
+            said = decode_records(decoder, records)
+            places = range(len(records)) if said.of is None else said.of.tolist()
+            for place, decoded in zip(places, said.decoded, strict=True):
                 if isinstance(decoded, Event):
                     events.append(decoded)
                 else:
-                    _pass_over(decoded, f"{file.path}:{record.offset}", left_out)
+                    _pass_over(decoded, f"{file.path}:{records[place].offset}", left_out)
             on_read(*source.progress)
     columns = columns_of_events(events)
     return Columns(columns.sessions, columns.items, columns.times, columns.types, columns.users, left_out=left_out)
@@ -241,6 +243,8 @@ def _pass_over(decoded: Forget | DecodeError, where: str, left_out: Counter[str]
 def _fast(file: _FileToRead, on_read: OnRead) -> Columns | None:
     """Read whole columns through PyArrow; None if it is not installed, or the careful way must find the error."""
     is_table = file.layout in TABLES and file.delimiter is not None and len(file.delimiter) == 1
+    if any(map(is_path, file.rules.fields.as_dict().values())):
+        return None
     if file.path == "-" or not (is_table or file.layout == "parquet") or (file.named and not file.named.is_plain):
         return None
     try:

@@ -1,28 +1,47 @@
-"""Records to events: one parser for all transports, fast where many plain records come together."""
+"""Records to events: one parser for all transports, fast where many plain records come together.
+
+A record makes one event, or several: an array of them, or an array in it that a path goes through.
+"""
 
 from collections.abc import Sequence
 from itertools import repeat
+from typing import Final, NamedTuple
 
-from stream_rec.core.dtypes import I64
+import numpy as np
+
+from stream_rec.core.dtypes import I32, I64
 from stream_rec.core.events import Event, EventDecoder, Forget, is_empty_envelope
 from stream_rec.errors import DecodeError
 from stream_rec.transport.records import Record, Records
 
-__all__ = ["Decoded", "decode_records"]
+__all__ = ["Decoded", "DecodedEvents", "decode_records"]
 
 Decoded = Event | Forget | DecodeError
 
+_ARRAY: Final = b"["
 
-def decode_records(decoder: EventDecoder, records: Sequence[Record], log_times: I64 | None = None) -> list[Decoded]:
-    """Decode each of the *records*, in order; an unreadable one becomes its DecodeError.
+
+class DecodedEvents(NamedTuple):
+    """What records say, event by event."""
+
+    decoded: list[Decoded]
+    """For what is unreadable, why it is that."""
+    of: I64 | None = None
+    """[n] the place, among the records, of the one that each is of; None: each record makes one event."""
+    elements: I32 | None = None
+    """[n] which event of its record each is, from 1; 0 for the one of a record that cannot hold several."""
+
+
+def decode_records(decoder: EventDecoder, records: Sequence[Record], log_times: I64 | None = None) -> DecodedEvents:
+    """Decode each of the *records*, in order; what is unreadable becomes its DecodeError.
 
     *log_times*, [n] in ms, say when the log took each; None: it does not say.
     """
     times: list[int] | repeat[None] = repeat(None) if log_times is None else log_times.tolist()
     if not isinstance(records, Records):
-        return [_decoded(decoder, record, log_ms) for record, log_ms in zip(records, times, strict=False)]
+        return _flat([_decoded(decoder, record, log_ms) for record, log_ms in zip(records, times, strict=False)])
     values = records.values
-    decoded: list[Decoded] = []
+    decoded: list[Decoded | list[Decoded]] = []
     n_odd = 1
     while len(decoded) < len(values):
         done = len(decoded)
@@ -34,28 +53,59 @@ def decode_records(decoder: EventDecoder, records: Sequence[Record], log_times: 
         odd = slice(len(decoded), len(decoded) + n_odd)
         odd_times = times if isinstance(times, repeat) else times[odd]
         decoded += [_decoded(decoder, record, log_ms) for record, log_ms in zip(records[odd], odd_times, strict=False)]
-    return decoded
+    return _flat(decoded)
 
 
-def _decoded(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded:
+def _flat(found: list[Decoded | list[Decoded]]) -> DecodedEvents:
+    """Return what each record makes, one after the other."""
+    if list not in set(map(type, found)):
+        return DecodedEvents(found)  # type: ignore[arg-type]  # there is no list
+    decoded: list[Decoded] = []
+    of: list[int] = []
+    elements: list[int] = []
+    for place, each in enumerate(found):
+        if isinstance(each, list):
+            decoded += each
+            of += [place] * len(each)
+            elements += range(1, len(each) + 1)
+        else:
+            decoded.append(each)
+            of.append(place)
+            elements.append(0)
+    return DecodedEvents(decoded, np.array(of, np.int64), np.array(elements, np.int32))
+
+
+def _decoded(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded | list[Decoded]:
     try:
         if record.fault is not None:
             return DecodeError(*record.fault)
         if record.tombstone:  # planted bug: tombstone-ignored
             return decoder.decode_tombstone(record.key)
         if record.row is not None:
-            return decoder.decode_row(record.row, log_ms)
+            if decoder.makes_several:
+                return decoder.decode_rows(record.row, log_ms, record)
+            return decoder.decode_row(record.row, log_ms, record)
         return _read(decoder, record, log_ms)
     except DecodeError as error:
         # Without its traceback, which would keep the whole batch in memory.
         return error.with_traceback(None)
 
 
-def _read(decoder: EventDecoder, record: Record, log_ms: int | None) -> Event | Forget:
+def _read(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded | list[Decoded]:
     """Return what the value says. A value that says in JSON that there is none makes a tombstone, too."""
+    value = record.value
+    if decoder.makes_several or value.startswith(_ARRAY):
+        return decoder.decode_tombstone(record.key) if is_empty_envelope(value) else _read_all(decoder, record, log_ms)
     try:
-        return decoder.decode(record.value, log_ms)
+        return decoder.decode(value, log_ms, record)
     except DecodeError:
-        if is_empty_envelope(record.value):
+        if is_empty_envelope(value):
             return decoder.decode_tombstone(record.key)
+        if value.lstrip().startswith(_ARRAY):
+            return _read_all(decoder, record, log_ms)
         raise
+
+
+def _read_all(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded | list[Decoded]:
+    """Return what each event of the record says; why the record as a whole is unreadable, if it is."""
+    return decoder.decode_all(record.value, log_ms, record)

@@ -4,7 +4,7 @@ Knows no file and no broker. A source returns every record exactly once, in the 
 ones included: the caller decides what to do with those.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol, overload
 
@@ -104,6 +104,10 @@ class Records(Sequence[Record]):
     def drop_first(self, n: int) -> None:
         """Remove the first *n* records. O(records left)."""
         del self.raw[:n]
+
+    def at(self, places: Iterable[int]) -> "Records":
+        """Return the records at *places*, each as often as it is named."""
+        return Records(list(map(self.raw.__getitem__, places)), self.adapter)
 
     def __len__(self) -> int:
         return len(self.raw)

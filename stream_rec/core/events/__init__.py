@@ -4,10 +4,12 @@ Knows nothing of where bytes come from, of sessions, of scores or of any clock: 
 future rejected passes the time at which the log took the record.
 """
 
-from stream_rec.core.events.decoder import DecodeRules, EventDecoder, FieldMap
+from stream_rec.core.events.decoder import EventDecoder
 from stream_rec.core.events.encode import DeadLetter, EventEncoder, encode_answer, encode_dead_letter
 from stream_rec.core.events.mapping import without_examples
+from stream_rec.core.events.paths import RecordParts, is_path, roots
 from stream_rec.core.events.requests import RequestDecoder
+from stream_rec.core.events.rules import DecodeRules, FieldMap
 from stream_rec.core.events.times import SURELY_SECONDS, TimeReader, time_reader
 from stream_rec.core.events.tombstones import is_empty_envelope, key_value, named_in
 from stream_rec.core.events.types import (
@@ -62,6 +64,7 @@ __all__ = [
     "Others",
     "Reason",
     "Recommendation",
+    "RecordParts",
     "Request",
     "RequestDecoder",
     "Ruled",
@@ -74,8 +77,10 @@ __all__ = [
     "found",
     "identifier",
     "is_empty_envelope",
+    "is_path",
     "key_value",
     "named_in",
+    "roots",
     "time_reader",
     "without_examples",
 ]

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from stream_rec.core.events.decoder import DecodeRules
+from stream_rec.core.events.rules import DecodeRules
 from stream_rec.core.events.types import FORGET, VIEW, Answer, Event, Forget
 
 __all__ = ["DeadLetter", "EventEncoder", "encode_answer", "encode_dead_letter"]
@@ -33,10 +33,15 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     key_base64: str | None = None
     headers: dict[str, str] | None = None
     """The original headers: each value as text if it is text, else in base64 under its name and `;base64`."""
+    element: int | None = None
+    """Of a record that makes several events, which of them it is, from 1.
+
+    Its first dead letter has the bytes of the record; they are left out of the others.
+    """
 
     @property
     def original(self) -> bytes:
-        """The original bytes of the record."""
+        """The original bytes of the record; none if another dead letter of the record has them."""
         if self.record is not None:
             return self.record.encode()
         return base64.b64decode(self.record_base64 or "")
@@ -47,15 +52,17 @@ _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 encode_answer: Final[Callable[[Answer], bytes]] = _ENCODER.encode
 
 
-def encode_dead_letter(
+def encode_dead_letter(  # noqa: PLR0913 (one for each field of the letter)
     reason: str,
     message: str,
-    original: bytes,
+    original: bytes | None,
     topic: str,
     partition: int,
     offset: int,
     key: bytes | None = None,
     headers: Iterable[tuple[str, bytes]] = (),
+    *,
+    element: int | None = None,
 ) -> bytes:
     """Return a dead letter as a JSON object, without a newline."""
     letter = DeadLetter(
@@ -64,9 +71,10 @@ def encode_dead_letter(
         topic,
         partition,
         offset,
-        *_as_text(original),
+        *((None, None) if original is None else _as_text(original)),
         *((None, None) if key is None else _as_text(key)),
         dict(_header(name, value) for name, value in headers) or None,
+        element,
     )
     return _ENCODER.encode(letter)
 

@@ -125,8 +125,9 @@ def inspect(
                 read = decode(records)
                 if not isinstance(source, TimeOrder):
                     see(read.decoded)
-                findings.see(settings, records, read.decoded)
-                findings.note(processor.process_events(read.batch(records)).rejected)
+                batch = read.batch(records)
+                findings.see(settings, batch.records, read.decoded)
+                findings.note(processor.process_events(batch).rejected)
                 on_progress(source.progress)
                 if stop():
                     break

@@ -97,7 +97,7 @@ def open_events(settings: Settings) -> Source:
 
     if len(files) == 1 and not files[0].partition:
         return open_file(files[0])
-    return FilesSource(files, open_file, rules.fields)
+    return FilesSource(files, open_file, rules)
 
 
 def _files(settings: Settings) -> list[FoundFile]:

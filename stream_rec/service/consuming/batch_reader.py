@@ -16,7 +16,7 @@ import numpy as np
 from stream_rec.errors import LogChangedError
 from stream_rec.service.batches import NOT_A_MEMBER, Batch, Mask, Membership, ReadBatch
 from stream_rec.service.consuming.partition_merge import NOTHING, MergedRecords, PartitionMerge
-from stream_rec.service.consuming.record_decoder import Decode, DecodedRecords
+from stream_rec.service.consuming.record_decoder import Decode
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Partition, PartitionOffsets, Reader
 from stream_rec.transport.records import Record
@@ -112,7 +112,7 @@ class BatchReader:
 
     def next(self, timeout_s: float, max_records: int | None = None) -> ReadBatch | None:
         """Return the next batch; None if nothing came within *timeout_s*. A batch never waits to fill."""
-        records, decoded, log_times = self._next_merged(timeout_s, max_records or self._max_records)
+        records, decoded, log_times, elements = self._next_merged(timeout_s, max_records or self._max_records)
         if not records:
             return None
         is_owned, looked_at = self._owned(records)
@@ -122,7 +122,7 @@ class BatchReader:
             p: offset for p, offset in after.items() if offset > max(before[p], self._answer_from.get(p, _NEVER) - 1)
         }
         last_offsets = {str(p): offset - 1 for p, offset in after.items() if offset > before[p]}
-        batch = Batch(looked_at, decoded, is_owned, last_offsets, log_times)
+        batch = Batch(looked_at, decoded, is_owned, last_offsets, log_times, elements)
         offsets = {p: after[p] for p in self._events}
         return ReadBatch(batch, commit_offsets, offsets, self._membership, monotonic())
 
@@ -133,7 +133,7 @@ class BatchReader:
         is_ready = len(merge) >= n and self._waiting_since is None
         for partition, records in self._poll(n, 0.0 if is_ready else timeout_s).items():
             if records:
-                merge.add(partition, records, *self._decoded(partition, records))
+                self._add(partition, records)
         if self._clock() >= self._look_at:
             self._look_at = self._clock() + self._positions_every_s
             self._passed = {p: offset for p, offset in reader.positions.items() if merge.is_empty(p)}
@@ -190,10 +190,12 @@ class BatchReader:
         self._waiting_since = now
         return self._merge.take(n, self.offsets.keys())
 
-    def _decoded(self, partition: Partition, records: Sequence[Record]) -> tuple[list[None], None] | DecodedRecords:
+    def _add(self, partition: Partition, records: Sequence[Record]) -> None:
         if partition.topic == self._requests_topic:
-            return [None] * len(records), None
-        return self._decode(records)
+            self._merge.add(partition, records, [None] * len(records))
+            return
+        read = self._decode(records)
+        self._merge.add(partition, read.records_of(records), read.decoded, read.log_times, read.elements)
 
     def _owned(self, records: Sequence[Record]) -> tuple[Mask | None, Sequence[Record]]:
         """Return which of *records* are owned, None if all are, which is usual and costs nothing; and the records."""

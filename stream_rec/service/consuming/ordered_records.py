@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Final, overload
 
+import numpy as np
+
+from stream_rec.core.dtypes import I32
 from stream_rec.transport.decode import Decoded
 from stream_rec.transport.records import Record
 
@@ -10,6 +13,9 @@ __all__ = ["NOT_YET", "OrderedRecords", "place_of"]
 
 _OFFSET_BITS: Final = 40
 _OFFSETS: Final = (1 << _OFFSET_BITS) - 1
+_ELEMENT_BITS: Final = 31
+_ELEMENTS: Final = (1 << _ELEMENT_BITS) - 1
+_TOPIC_AT: Final = _OFFSET_BITS + _ELEMENT_BITS
 
 
 class OrderedRecords(Sequence[Record]):
@@ -44,16 +50,24 @@ class OrderedRecords(Sequence[Record]):
     def __iter__(self) -> Iterator[Record]:
         return map(self._record, self.values, self.places)
 
+    def elements(self) -> I32 | None:
+        """Return which event of its record each is, from 1, [n]; 0 for the one of a record that cannot hold several.
+
+        None: all are 0.
+        """
+        found = [place >> _OFFSET_BITS & _ELEMENTS for place in self.places]
+        return np.array(found, np.int32) if any(found) else None
+
     def _record(self, value: bytes | Record, place: int) -> Record:
         if type(value) is bytes:
-            return Record(value, self.topics[place >> _OFFSET_BITS], 0, place & _OFFSETS)
+            return Record(value, self.topics[place >> _TOPIC_AT], 0, place & _OFFSETS)
         assert isinstance(value, Record)
         return value
 
 
-def place_of(topic: int, offset: int) -> int:
-    """Return the place of a record as one number, by that of its topic."""
-    return topic << _OFFSET_BITS | offset
+def place_of(topic: int, offset: int, element: int = 0) -> int:
+    """Return the place of an event as one number: by the number of its topic, and of the event in its record."""
+    return topic << _TOPIC_AT | element << _OFFSET_BITS | offset
 
 
 NOT_YET: Final = OrderedRecords([], [], (), [])

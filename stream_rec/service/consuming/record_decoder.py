@@ -8,7 +8,7 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from stream_rec.core.dtypes import I64, Mask
+from stream_rec.core.dtypes import I32, I64, Mask
 from stream_rec.core.events import Event, EventDecoder, Reason
 from stream_rec.core.limits import DAY_MS
 from stream_rec.errors import DecodeError
@@ -24,20 +24,28 @@ _TIME_OF: Final = attrgetter("timestamp")
 
 
 class DecodedRecords(NamedTuple):
-    """What n records say, and when the log took them."""
+    """What records say, event by event, and when the log took them."""
 
     decoded: list[Decoded]
-    """For an unreadable record, why it is that."""
+    """[n] For what is unreadable, why it is that."""
     log_times: I64 | None = None
     """[n] ms, NO_LOG_TIME for a record that does not say; None: none does."""
+    of: I64 | None = None
+    """[n] the place of the record that each is of; None: each record makes one event."""
+    elements: I32 | None = None
+    """[n] which event of its record each is, from 1; 0 for the one of a record that cannot hold several."""
+
+    def records_of(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the record of each event, [n], where *records* say this."""
+        return records if self.of is None else Records.of(records).at(self.of.tolist())
 
     def batch(self, records: Sequence[Record], is_owned: Mask | None = None) -> Batch:
-        """Return *records*, which say this, as a batch; *is_owned* as there."""
-        return Batch(records, self.decoded, is_owned, log_times=self.log_times)
+        """Return *records*, which say this, as a batch: event by event, and so is *is_owned*."""
+        return Batch(self.records_of(records), self.decoded, is_owned, log_times=self.log_times, elements=self.elements)
 
 
 Decode = Callable[[Sequence[Record]], DecodedRecords]
-"""Returns what each of the records says, in order."""
+"""Returns what each of the records says, in order, event by event."""
 
 
 class RecordDecoder:
@@ -65,7 +73,7 @@ class RecordDecoder:
     def __call__(self, records: Sequence[Record]) -> DecodedRecords:
         """Decode *records*, unless that is done."""
         if isinstance(records, OrderedRecords):
-            return DecodedRecords(records.decoded)
+            return DecodedRecords(records.decoded, elements=records.elements())
         read = self._read(records)
         if self._drops_repeats:
             _name_by_content(read.decoded)
@@ -75,12 +83,13 @@ class RecordDecoder:
         if self._has_log_times:
             # planted bug: judged-at-reading
             log_times = Records.of(records).log_times
-            return DecodedRecords(decode_records(self._decoder, records, log_times), log_times)
-        decoded = decode_records(self._decoder, records)
+            decoded, of, elements = decode_records(self._decoder, records, log_times)
+            return DecodedRecords(decoded, log_times if of is None else log_times[of], of, elements)
+        decoded, of, elements = decode_records(self._decoder, records)
         ahead_ms = self._decoder.rules.max_future_ms
         if self._read_at_ms is not None and ahead_ms is not None:
             _reject_beyond(self._read_at_ms() + ahead_ms + DAY_MS, decoded)
-        return DecodedRecords(decoded)
+        return DecodedRecords(decoded, None, of, elements)
 
 
 def _reject_beyond(latest_ms: int, decoded: list[Decoded]) -> None:

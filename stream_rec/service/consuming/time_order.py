@@ -138,7 +138,9 @@ class TimeOrder:
         self._on_read(decoded)
         places = list(map(_OFFSET_OF, batch.records))
         topics = [self._topics.setdefault(topic, len(self._topics)) for topic in map(_TOPIC_OF, batch.records)]
-        if any(topics):  # the places of the first topic are the offsets
+        if batch.elements is not None:
+            places = list(map(place_of, topics, places, batch.elements.tolist()))
+        elif any(topics):  # the places of the first topic are the offsets
             places = list(map(place_of, topics, places))
         run.add(batch.records, places, decoded)
 

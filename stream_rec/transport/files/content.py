@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from stream_rec.core.events import DecodeRules
 from stream_rec.errors import SettingsError
 
 __all__ = ["DELIMITERS", "ending_of", "format_of_content", "named_delimiter", "refuse_other_kinds", "sniff_delimiter"]
@@ -82,8 +83,8 @@ def refuse_other_kinds(head: bytes, name: str, key: str) -> None:
         raise SettingsError(key, f"{name} is XML: write it as CSV or JSON lines")
 
 
-def format_of_content(head: bytes, ending: str | None, required: Sequence[str]) -> str:
-    """Return the format of a file that begins with *head*, of whose columns the *required* must be there.
+def format_of_content(head: bytes, ending: str | None, rules: DecodeRules | None) -> str:
+    """Return the format of a file that begins with *head*; *rules* say which columns must be there, None: any.
 
     *ending* is what its name says. Raises nothing: a broken file has the format of its ending.
     """
@@ -98,7 +99,7 @@ def format_of_content(head: bytes, ending: str | None, required: Sequence[str]) 
         return _kind_of_json(text, first, ending)
     if ending in {None, "jsonl", "json", "parquet"}:
         is_table = ending is None and b"\0" not in text
-        if is_table or (required and _delimiter_of_header(_decoded(first), DELIMITERS, required) is not None):
+        if is_table or (rules is not None and _delimiter_of_header(_decoded(first), DELIMITERS, rules) is not None):
             return "csv"
     return ending or "jsonl"
 
@@ -129,30 +130,32 @@ def _is_json(line: bytes) -> bool:
 # --- delimiters
 
 
-def sniff_delimiter(lines: Sequence[bytes], required: Sequence[str], usual: str) -> str:
+def sniff_delimiter(lines: Sequence[bytes], rules: DecodeRules | None, usual: str) -> str:
     """Return what separates the columns of a table that begins with *lines*.
 
-    That is what finds the *required* columns in the header; without a header, where they are indices, what cuts most
-    lines into the same number of cells, with all indices among them. Nothing fits: *usual*.
+    That is what finds the columns in the header that must be there by the *rules*; without a header, where they are
+    indices, what cuts most lines into the same number of cells, with all indices among them. Nothing fits: *usual*.
     """
     sample = [line for line in map(_decoded, lines[:_SAMPLE_LINES]) if line and not line.isspace()]
     if not sample:
         return usual
     order = [usual, *(each for each in DELIMITERS if each != usual)]
+    required = () if rules is None else rules.required()
     if required and all(name.isascii() and name.isdigit() for name in required):
         least = max(map(int, required)) + 1
         return _steadiest(sample, order, least) or usual
-    found = _delimiter_of_header(sample[0], order, required)
+    found = _delimiter_of_header(sample[0], order, rules)
     if found is not None:
         return found
     return _steadiest(sample, order, 2) or usual
 
 
-def _delimiter_of_header(header: str, delimiters: Iterable[str], required: Sequence[str]) -> str | None:
-    """Return the delimiter that makes the *required* names cells of *header*."""
+def _delimiter_of_header(header: str, delimiters: Iterable[str], rules: DecodeRules | None) -> str | None:
+    """Return the delimiter that makes the names that must be there cells of *header*."""
     for delimiter in delimiters:
         cells = {cell.strip().strip('"').strip() for cell in header.split(delimiter)}
-        if len(cells) > 1 and (cells.issuperset(required) or {_untyped(cell) for cell in cells}.issuperset(required)):
+        missing = [] if rules is None else rules.missing_in(cells) and rules.missing_in({_untyped(c) for c in cells})
+        if len(cells) > 1 and not missing:
             return delimiter
     return None
 

@@ -101,7 +101,7 @@ def _found_format(stream: ByteStream, spec: str, rules: DecodeRules, key: str, *
     refuse_other_kinds(head, stream.name, key)
     # Of a stream whose first line is broken, JSON lines are expected, as they come from other programs.
     ending = "jsonl" if spec == "-" else ending_of(spec)
-    return format_of_content(head, ending, () if whole else rules.required())
+    return format_of_content(head, ending, None if whole else rules)
 
 
 class FileForm(NamedTuple):
@@ -131,9 +131,7 @@ def form_of_file(
             return FileForm(chosen, None)
         if delimiter is not None:
             return FileForm(chosen, named_delimiter(delimiter))
-        return FileForm(
-            chosen, sniff_delimiter(stream.peek().split(b"\n"), rules.required(), _USUAL_DELIMITERS[chosen])
-        )
+        return FileForm(chosen, sniff_delimiter(stream.peek().split(b"\n"), rules, _USUAL_DELIMITERS[chosen]))
 
 
 class _LateSource(FileSource):

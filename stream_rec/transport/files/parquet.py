@@ -31,15 +31,14 @@ class ParquetSource(FileSource):
         self._bytes = _seekable(stream)
         self._file = _open(self._bytes, stream.name, key)
         names = self._file.schema_arrow.names
-        missing = [name for name in rules.required() if name not in names and not whole]
+        missing = [] if whole else rules.missing_in(names)
         if missing:
             raise SettingsError(
                 "fields",
                 f"{stream.name} has no column {missing[0]!r}, but {', '.join(names[:20])}: say "
                 "which is which with --field",
             )
-        mapped = rules.fields.as_dict().values()
-        self._columns = [name for name in names if name in mapped or whole]
+        self._columns = names if whole else rules.columns_in(names)
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
         self._n_rows = 0
 

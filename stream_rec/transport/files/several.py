@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from stream_rec.core.events import FieldMap
+from stream_rec.core.events import DecodeRules
 from stream_rec.transport.files.places import FoundFile
 from stream_rec.transport.records import Progress, Record, Source
 
@@ -22,13 +22,13 @@ class _File(Source, Protocol):
 class FilesSource:
     """The records of *files*, of which *open_file* opens each when its turn comes; the first at once.
 
-    A record gets the values of its file's partition, where *fields* name one and the record has none itself.
+    A record gets those values of its file's partition that the *rules* map to a field, and that it has not itself.
     """
 
-    def __init__(self, files: Sequence[FoundFile], open_file: Callable[[FoundFile], _File], fields: FieldMap) -> None:
+    def __init__(self, files: Sequence[FoundFile], open_file: Callable[[FoundFile], _File], rules: DecodeRules) -> None:
         self._files = files
         self._open_file = open_file
-        self._mapped = frozenset(fields.as_dict().values())
+        self._rules = rules
         self._sizes = [_size(file.path) for file in files]
         self._at = 0
         self._file = open_file(files[0])
@@ -48,7 +48,7 @@ class FilesSource:
         """Yield the records, at most *max_records* at a time; a batch never waits to fill."""
         while True:
             partition = self._files[self._at].partition
-            added = {name: value for name, value in partition.items() if name in self._mapped}
+            added = {name: partition[name] for name in self._rules.columns_in(partition)}
             for records in self._file.batches(max_records):
                 yield [_with(record, added) for record in records] if added else records
             self._next |= self._file.next_offsets

@@ -65,8 +65,8 @@ class TableSource(FileSource):
     def _blocks(self) -> Iterator[list[Record]]:
         for lines in line_blocks(self.stream, self.max_record_bytes, keep_cr=True):
             if lines and self._given is None:
-                required = () if self._whole else self._rules.required()
-                self._given = self._delimiter = sniff_delimiter(lines, required, self._delimiter)
+                rules = None if self._whole else self._rules
+                self._given = self._delimiter = sniff_delimiter(lines, rules, self._delimiter)
             records = self._take(lines, final=False) if lines else []
             if records or not lines:
                 yield records
@@ -173,12 +173,12 @@ class TableSource(FileSource):
         return self._bad(value, number, reason, message)
 
     def _name_columns(self, cells: Sequence[str]) -> None:
-        fields = self._rules.fields.as_dict().values()
-        names = _tidied(cells, fields)
+        names = _tidied(cells, self._rules.columns_in(cells))
+        fields = self._rules.columns_in(names)
         twice = sorted({name for name in names if names.count(name) > 1 and (self._whole or name in fields)})
         if twice:
             raise SettingsError("fields", f"{self.stream.name} has two columns {twice[0]!r}")
-        missing = [name for name in self._rules.required() if name not in names and not self._whole]
+        missing = [] if self._whole else self._rules.missing_in(names)
         other = next((each for each in reversed(DELIMITERS) if len(names) == 1 and each in names[0]), None)
         if missing and other is not None:
             raise SettingsError(

@@ -37,7 +37,7 @@ LINES = "".join(
 
 def decoded(path: Path, rules: DecodeRules | None = None, **options: object) -> list[Decoded]:
     with contextlib.closing(open_source(str(path), rules, **options)) as source:  # type: ignore[arg-type]
-        return [each for records in source.batches(3) for each in decode_records(EventDecoder(rules), records)]
+        return [each for records in source.batches(3) for each in decode_records(EventDecoder(rules), records).decoded]
 
 
 def columns(path: Path, **how: Unpack[HowToRead]) -> list[Event]:
@@ -261,8 +261,7 @@ def test_a_wrong_character_refuses_its_record_only(tmp_path: Path, encoding: str
 )
 def test_the_format_is_told_by_content(text: str, name: str, expected: str) -> None:
     """An ending decides what the content leaves open: empty and broken files."""
-    required = DecodeRules().required()
-    assert expected == format_of_content(text.encode(), ending_of(name), required)
+    assert expected == format_of_content(text.encode(), ending_of(name), DecodeRules())
 
 
 OTHER_KINDS: tuple[tuple[bytes, str], ...] = (

@@ -53,7 +53,7 @@ def outcomes(
 ) -> list[tuple[int, object, bytes]]:
     """(number, event or reason, original bytes) of each record."""
     records = read(path, rules, file_format=file_format)
-    decoded = decode_records(EventDecoder(rules), records)
+    decoded = decode_records(EventDecoder(rules), records).decoded
     return [
         (r.offset, d.reason if isinstance(d, DecodeError) else d, r.value)
         for r, d in zip(records, decoded, strict=True)

@@ -32,12 +32,12 @@ def names(*specs: object) -> list[str]:
 def read(source: FilesSource, rules: DecodeRules) -> tuple[list[Record], list[Decoded]]:
     with contextlib.closing(source):
         records = [record for batch in source.batches(2) for record in batch]
-    return records, list(decode_records(EventDecoder(rules), records))
+    return records, decode_records(EventDecoder(rules), records).decoded
 
 
 def opened(rules: DecodeRules, *specs: object) -> FilesSource:
     files = find_files([str(spec) for spec in specs])
-    return FilesSource(files, lambda file: open_source(file.path, rules, topic=file.name), rules.fields)
+    return FilesSource(files, lambda file: open_source(file.path, rules, topic=file.name), rules)
 
 
 def test_a_folder_is_its_data_files(tmp_path: Path) -> None:
@@ -94,7 +94,9 @@ def test_a_pipe_among_them_is_not_at_rest(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "s")
     os.mkfifo(tmp_path / "b.csv")
     source = FilesSource(
-        find_files([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]), lambda file: open_source(file.path), FieldMap()
+        find_files([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]),
+        lambda file: open_source(file.path),
+        DecodeRules(),
     )
     assert not source.is_at_rest
     source.close()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,6 +116,23 @@ def test_a_log_that_breaks_off(run_records: int) -> None:
     wrong = TimeOrder(Log(records, SettingsError("fields", "wrong")), DECODE)
     with pytest.raises(SettingsError):
         list(read(wrong))
+
+
+@pytest.mark.parametrize("run_records", [1, 9])
+def test_the_events_of_one_record(run_records: int) -> None:
+    """Each stands at its own time, and keeps its number in the record."""
+    two = b"[" + line("a", 9) + b"," + line("b", 2) + b"]"
+    order = TimeOrder(Log([Record(two, "x", 0, 1), Record(line("c", 5), "x", 0, 2)]), DECODE, run_records=run_records)
+    found = []
+    for records in order.batches(9):
+        batch = DECODE(records).batch(records)
+        elements = np.zeros(len(records)) if batch.elements is None else batch.elements
+        found += [
+            (record.offset, int(element), decoded.timestamp)
+            for record, element, decoded in zip(batch.records, elements, batch.decoded, strict=True)
+            if isinstance(decoded, Event)
+        ]
+    assert [(1, 2, 2), (2, 0, 5), (1, 1, 9)] == found
 
 
 def test_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
