@@ -14,6 +14,7 @@ from stream_rec.core.events import SURELY_SECONDS, VIEW, Event, Reason
 from stream_rec.datasets.formats import is_named
 from stream_rec.datasets.statistics import Summary
 from stream_rec.datasets.streams.formats import STREAMS, guess_stream
+from stream_rec.datasets.ties import Ties
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError
 from stream_rec.service.assembly.checking.guess import Guess, guess_settings, guessed_user, leaves_of
 from stream_rec.service.assembly.checking.line import changed, command_line
@@ -51,6 +52,7 @@ _SEVERAL: Final = 3
 _WILD: Final = 3  # so few events may have wrong clocks
 _SHOWN_NAMES: Final = 12
 _TRIED: Final = 2000  # records
+_MANY_TIED: Final = 0.5
 _STREAM_SAMPLE: Final = 100  # records
 
 
@@ -71,6 +73,7 @@ class Seen(NamedTuple):
     """Time and place of the newest events, the newest first."""
     summary: Summary
     shapes: SessionShapes
+    ties: Ties
 
 
 def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
@@ -101,6 +104,7 @@ def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
             "clocks; for a simulated log, say --max-future none"
         )
     yield from _session_hints(settings, seen, sample)
+    yield from _tie_hints(settings, seen.ties)
 
 
 def with_line(error: SettingsError, settings: Settings) -> SettingsError:
@@ -365,6 +369,16 @@ def _session_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[H
         yield Hint(text, {"types": clicks})
     if summary.events and summary.session_length_mean == 1:
         yield Hint("every session has one event, so nothing follows anything: is session_id mapped to the right field?")
+
+
+def _tie_hints(settings: Settings, ties: Ties) -> Iterator[Hint]:
+    if ties.n_repeats and not settings.drop_repeats:
+        text = f"{ties.n_repeats:,} events ({ties.share_repeats:.1%}) repeat another one exactly: leave them out"
+        yield Hint(text, {"drop_repeats": True})
+    if ties.n_tied > _MANY_TIED * max(1, ties.n_events - ties.n_repeats):
+        order = "the ids of their items, which is no visit's" if ties.is_by_item else "the log"
+        text = f"{ties.n_tied:,} events ({ties.share_tied:.1%}) have the time of another event of their session"
+        yield Hint(f"{text}, and are taken in the order of {order}: are there times with more digits?")
 
 
 def _shared_hint(settings: Settings, seen: Seen, sample: Sample) -> Hint | None:
