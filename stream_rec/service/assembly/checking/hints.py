@@ -36,7 +36,7 @@ from stream_rec.service.assembly.inputs import (
 )
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_time
-from stream_rec.settings import Settings, is_topic, table
+from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.frames import without_registry
 from stream_rec.transport.records import Record
 from stream_rec.units import format_duration
@@ -245,10 +245,11 @@ def _n_readable_records(settings: Settings, first: Sequence[Record]) -> int:
 
 def _unreadable_hints(settings: Settings, counts: Counters, sample: Sample) -> Iterator[Hint]:
     if counts.dead[Reason.NOT_UTF8] > _SOME * counts.n_read:
-        if "encoding" in {setting.name for setting in table()}:
-            yield Hint("bytes are not UTF-8: perhaps they are Windows-1252", {"encoding": "windows-1252"})
-        else:
-            yield Hint("bytes are not UTF-8: if this is Latin-1, `iconv -f WINDOWS-1252 -t UTF-8` converts it")
+        if is_topic(settings.events):
+            yield Hint("bytes are not UTF-8: let the producer write UTF-8")
+        elif settings.encoding is None:
+            text = "bytes are not UTF-8: if this is Latin-1, --encoding windows-1252 reads it"
+            yield Hint(text, {"encoding": "windows-1252"})
     guess = _guess(settings, sample)
     if guess is not None and guess.lacking and not counts.n_applied:
         names = ", ".join(list(leaves_of(sample.rows))[:_SHOWN_NAMES])
