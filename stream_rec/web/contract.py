@@ -21,6 +21,7 @@ __all__ = [
     "ItemQuery",
     "Items",
     "LimitQuery",
+    "LogRecord",
     "NoQuery",
     "OneRequest",
     "RefusedEvent",
@@ -61,6 +62,10 @@ class EventFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class StrictEventFields(EventFields, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """An event with these fields and no other."""
+
+
+class LogRecord(msgspec.Struct, frozen=True):
+    """An event in the form of the log: with the names, the unit and the types that the settings of the service say."""
 
 
 MOST: Final = {"n": 1000, "m": 20_000, "last": 1000}

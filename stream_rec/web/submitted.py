@@ -46,6 +46,11 @@ class Submitted(NamedTuple):
 class NotAppliedError(ApiError):
     """A well-formed event that may not be applied, such as one of an unknown type."""
 
+    @property
+    def is_final(self) -> bool:
+        """Whether it is so in the form of the log too: only a time could mean something else there."""
+        return self.problem.code != Reason.BAD_TIME
+
 
 def read_events(call: Call, body: Body) -> Submitted:
     """Return the events of a body: one object, an array of objects, or an object on each line.
@@ -79,15 +84,18 @@ def read_event(call: Call, value: object, where: str) -> Event | Forget:
     except msgspec.ValidationError as error:
         failed = ApiError.of_validation(error, where)
     except ApiError as error:
+        if isinstance(error, NotAppliedError) and error.is_final:
+            raise
         failed = error
     (read,) = _read_records(call, [msgspec.json.encode(value)])
-    if len(read) == 1 and not isinstance(read[0], DecodeError):
-        return _permitted(call, read[0], where)
     if len(read) > 1:
         raise ApiError(422, "too_many", f"expected one event, found {len(read)}", where)
+    found = read[0] if read else None
+    if isinstance(found, Event | Forget):
+        return _permitted(call, found, where)
     if not isinstance(value, dict) or value.keys() <= _FIELDS:
-        raise _explained(failed, read[0] if read else None)
-    raise _refusal(read[0] if read else None, where)
+        raise _explained(failed, found)
+    raise _refusal(found, where)
 
 
 _Given = EventFields | ApiError
@@ -105,7 +113,7 @@ def _split(body: Body) -> tuple[_Given | list[_Given], Callable[[], list[bytes]]
             if not _is_lines(data):
                 raise ApiError(400, "not_json", f"the body is not JSON: {error}") from None
         else:
-            return given, lambda: list(map(bytes, _split_array(data))) if isinstance(given, list) else [data]  # type: ignore[return-value]
+            return given, lambda: list(map(bytes, _split_array(data))) if isinstance(given, list) else [data]
     records = [line for line in data.splitlines() if not line.isspace() and line]
     return [_own_form(line, f"[{place}]") for place, line in enumerate(records)], lambda: records
 
@@ -147,12 +155,15 @@ def _with_records(
     is_array: bool,
 ) -> Submitted:
     """Read what has *failed* as records of the log, at their places in *values*."""
-    read = dict(zip(failed, _read_records(call, [values[place] for place in failed]), strict=True))
+    again = [place for place, error in failed.items() if not (isinstance(error, NotAppliedError) and error.is_final)]
+    read = dict(zip(again, _read_records(call, [values[place] for place in again]), strict=True))
     events: list[Event | Forget] = []
     places: list[int] = []
     refused: dict[int, RefusedEvent] = {}
     for place, own in enumerate(found):
         where = f"[{place}]" if is_array else ""
+        if own is None and place not in read:
+            refused[place] = _listed(failed[place], place, is_array=is_array)
         for each in read.get(place, ()) if own is None else (own,):
             if isinstance(each, DecodeError):
                 refused[place] = _judged(failed[place], each, values[place], place, where, is_array=is_array)
@@ -165,12 +176,17 @@ def _with_records(
 def _judged(own: ApiError, error: DecodeError, value: bytes, place: int, where: str, *, is_array: bool) -> RefusedEvent:
     """Return why an event is refused alone. Raises ApiError if the whole call is."""
     if _is_own_form(value):
-        if not isinstance(own, NotAppliedError) or not is_array:
-            raise _explained(own, error)
-        return RefusedEvent(place, own.problem.code, own.problem.message)
+        return _listed(_explained(own, error), place, is_array=is_array)
     if not is_array:
         raise _refusal(error, where)
     return RefusedEvent(place, str(error.reason), error.message)
+
+
+def _listed(error: ApiError, place: int, *, is_array: bool) -> RefusedEvent:
+    """Return why an event of an array may not be applied. Raises *error* if it fails the whole call."""
+    if not isinstance(error, NotAppliedError) or not is_array:
+        raise error
+    return RefusedEvent(place, error.problem.code, error.problem.message)
 
 
 def _is_own_form(value: bytes) -> bool:
@@ -191,8 +207,8 @@ def _explained(own: ApiError, error: DecodeError | None) -> ApiError:
     return ApiError(own.status, own.problem.code, error.message.partition(": ")[2] or error.message, own.problem.field)
 
 
-def _refusal(error: object, where: str) -> ApiError:
-    if not isinstance(error, DecodeError):
+def _refusal(error: DecodeError | None, where: str) -> ApiError:
+    if error is None:
         return ApiError(422, Reason.NOT_AN_EVENT, "has no event", where or None)
     return ApiError(422, str(error.reason), error.message, where or None)
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from stream_rec.cli.main import main
 MAY_14 = 1_715_688_000_000
 MOST_STEPS = 4
 
-TIMES = {
+TIMES: dict[str, Callable[[int], object]] = {
     "ms": lambda ms: ms,
     "s": lambda ms: ms // 1000,
     "us": lambda ms: ms * 1000,

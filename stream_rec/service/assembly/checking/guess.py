@@ -25,7 +25,7 @@ ALIASES: Final[Mapping[str, Sequence[str]]] = {
                   "timestampms", "timestamps", "times", "eventdate"),
     "user_id": ("userid", "user", "visitorid", "visitor", "anonymousid", "customerid", "customer", "clientid", "uid",
                 "userpseudoid", "fullvisitorid", "domainuserid", "deviceid", "memberid", "cookieid", "cookie"),
-    "type": ("type", "eventtype", "event", "action", "eventname", "actionname"),
+    "type": ("type", "eventtype", "event", "action", "eventname", "actionname", "kind"),
 }  # fmt: skip
 _MOST_ROWS: Final = 200
 _DEEPEST: Final = 5

@@ -324,7 +324,7 @@ def _session_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[H
     elif settings.session_gap_ms is None and not is_named(settings.format):
         by_user = {**settings.fields, "user_id": settings.fields.get("session_id", "session_id")}
         cut: dict[str, object] = {"session_gap_ms": _GAP_MS}
-        if summary.users and summary.sessions == summary.users:
+        if summary.users and summary.sessions == summary.users and "+" not in fields.session_id:
             equal = "there are as many sessions as users: if one id stands for a visitor"
             yield Hint(f"{equal}, cut visits with --session-gap 30m", cut)
         elif share := shapes.pausing_share():
