@@ -66,14 +66,33 @@ def sessions() -> dict[str, list[Row]]:
 
 
 def ga4(session: str, item: str, at: datetime) -> Any:
-    params = [{"key": "page", "value": {"string_value": "/"}}, {"key": "ga_session_id", "value": {"int_value": "17"}}]
+    params = [
+        {"key": "page", "value": {"string_value": "/"}},
+        {"key": "ga_session_id", "value": {"int_value": session[1:]}},
+    ]
     return {
         "event_name": "view_item",
         "event_timestamp": str(ms(at) * 1000),
-        "user_pseudo_id": session,
+        "user_pseudo_id": "ann",
         "event_params": params,
         "items": [{"item_id": item}],
     }
+
+
+def track(session: str, item: str, at: datetime, **more: Any) -> Any:
+    """A call of Segment's specification."""
+    call = {"type": "track", "event": "Product Viewed", "messageId": at.isoformat(), "anonymousId": session}
+    return {**call, "timestamp": iso(at), "properties": {"product_id": item}, **more}
+
+
+def snowplow(session: str, item: str, at: datetime) -> str:
+    """An enriched event, with one entity."""
+    cells = [""] * 131
+    cells[3] = cells[124] = digits(3)(at)
+    cells[5], cells[6], cells[15], cells[123], cells[126] = "page_view", at.isoformat(), "ann", session, "page_view"
+    product = "iglu:com.snowplowanalytics.snowplow.ecommerce/product/jsonschema/1-0-0"
+    cells[52] = json.dumps({"schema": "iglu:x", "data": [{"schema": product, "data": {"id": item}}]})
+    return "\t".join(cells)
 
 
 def iso(at: datetime) -> str:
@@ -101,12 +120,15 @@ LOGS: Final[dict[str, Callable[[], bytes]]] = {
         lambda s, i, at: {"session_id": s, "item_id": i[1:], "timestamp": digits(6, " UTC")(at)}
     ),
     "ga4.json": lambda: jsonl(ga4),
-    "segment.jsonl": lambda: jsonl(
-        lambda s, i, at: {"anonymousId": s, "event": "Viewed", "timestamp": iso(at), "properties": {"product_id": i}}
+    "segment.jsonl": lambda: jsonl(track),
+    "rudderstack.jsonl": lambda: jsonl(
+        lambda s, i, at: track("ann", i, at, rudderId="r", context={"sessionId": int(s[1:])})
     ),
+    "snowplow.tsv": lambda: "\n".join(snowplow(*row) for row in ROWS).encode() + b"\n",
     "ubi.jsonl": lambda: jsonl(
         lambda s, i, at: {
-            "client_id": s,
+            "client_id": "ann",
+            "session_id": s,
             "action_name": "click",
             "timestamp": iso(at),
             "query_id": "q",
@@ -114,10 +136,20 @@ LOGS: Final[dict[str, Callable[[], bytes]]] = {
         }
     ),
     "cloudevents.jsonl": lambda: jsonl(
-        lambda s, i, at: {"specversion": "1.0", "id": i, "time": iso(at), "data": {"session_id": s, "item_id": i}}
+        lambda s, i, at: {
+            "specversion": "1.0",
+            "id": iso(at),
+            "source": "/",
+            "type": "click",
+            "time": iso(at),
+            "data": {"session_id": s, "item_id": i},
+        }
     ),
     "debezium.jsonl": lambda: jsonl(
         lambda s, i, at: {"before": None, "op": "c", "after": {"session_id": s, "item_id": i, "ts": ms(at)}}
+    ),
+    "connect.jsonl": lambda: jsonl(
+        lambda s, i, at: {"schema": {}, "payload": {"session_id": s, "item_id": i, "timestamp": ms(at)}}
     ),
     "sessions.jsonl": lambda: b"".join(
         json.dumps({"session": s, "events": [{"aid": i, "ts": ms(at)} for _, i, at in rows]}).encode() + b"\n"
