@@ -75,7 +75,9 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
         flags = {name: options.pop(name) for name in names & options.keys()}
         paths = options.pop("paths", ())
         if paths:
-            flags["events"] = _only_source(paths, flags.get("events"))
+            if flags.get("events"):
+                raise click.UsageError(f"the source is given twice: with --events, and as {' '.join(paths)}")
+            flags["events"] = paths
         if not flags.get("events") and options.get("train"):  # --train names the log; --events is not needed then
             flags["events"] = options["train"]
         settings: Settings = load(config=config, environ=os.environ, flags=flags)
@@ -91,15 +93,6 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-def _only_source(paths: Any, given: object) -> object:  # noqa: ANN401  # what click made of them
-    """Return the source that *paths* name. Raises UsageError if there are several."""
-    if given:
-        raise click.UsageError(f"the source is given twice: as --events {given}, and as {' '.join(paths)}")
-    if len(paths) > 1:
-        raise click.UsageError(f"expected one source, found {len(paths)}: {' '.join(paths)}")
-    return paths[0]
-
-
 def _option(setting: Setting) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the option of *setting*. Its text is passed on unparsed: all layers share one parser and one error."""
     help_text = setting.doc if setting.required else f"{setting.doc}  {_default(setting)}"
@@ -110,7 +103,7 @@ def _option(setting: Setting) -> Callable[[Callable[..., Any]], Callable[..., An
         setting.flag,
         setting.name,
         metavar=setting.metavar,
-        multiple=setting.kind in {Kind.LIST, Kind.TABLE},
+        multiple=setting.kind in {Kind.LIST, Kind.TABLE} or setting.name == "events",
         help=help_text,
     )
 

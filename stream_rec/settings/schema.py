@@ -69,17 +69,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     events: SourcePath
-    """The source of events: a `.csv`, `.tsv`, `.jsonl` or `.parquet` file (each also with `.gz`, except
-    Parquet), `-` for standard input (JSON lines), or a topic, `kafka://host:9092[,host:9092]/topic`. A topic is
-    followed until the service is stopped. With `http`, the word `http` means that events come over HTTP
-    only."""
+    """The source of events: a file (CSV, TSV, JSON lines, a JSON array or Parquet, whatever its name and however it
+    is packed), `-` for standard input, or a topic, `kafka://host:9092[,host:9092]/topic`. A topic is followed until
+    the service is stopped. With `http`, the word `http` means that events come over HTTP only. A folder with part
+    files and partitions (`year=2024/`) and a pattern such as `clicks-*.csv` are all their files; `--events` may be
+    repeated for files, and a list in the file of settings."""
+
+    more_events: tuple[SourcePath, ...] = ()
+    """Further files, folders and patterns, which are one log with `events`."""
 
     format: Format = "auto"
-    """The format of `events`, if the file name does not show it (`u.data`, CSV on standard input). `auto` uses
-    the extension of the file name, and JSON lines for standard input. The name of a public log, such as
+    """The format of `events`. `auto` recognises it by the file's first bytes. The name of a public log, such as
     `movielens`, also sets its columns and its time format; then `events` may be the folder with the log's
     files. The name of a kind of producer, such as `segment`, holds for topics and for files: it says where the
     fields of an event are, and fields that are given go before."""
+
+    delimiter: Name | None = None
+    """What separates the columns of a CSV or TSV file: a text, or one of the words `tab`, `comma`, `semicolon`, `pipe`
+    and `space`. `none` recognises `,`, `;`, `|`, `::` and tabs by the file's first lines."""
+
+    encoding: Name | None = None
+    """The encoding of files of events, such as `latin-1`, `windows-1252` or `shift_jis`. `none` is UTF-8, and
+    recognises UTF-16 and UTF-32."""
+
+    in_order: bool = False
+    """Take the events of a file in the order of the file, as those of a pipe or a topic, and reject those that come
+    too late. Otherwise a file is read whole, and its events are taken in order of time: equal times in the order of
+    the file."""
+
+    drop_repeats: bool = False
+    """Treat an event without an `event_id` that equals an earlier one in session, item, time, type and user as its
+    duplicate: for logs that were written more than once. Applies to files, pipes and topics, within
+    `dedupe_window`."""
 
     recommendations: DestinationPath | None = None
     """The destination of answers, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for standard output,
@@ -695,6 +716,7 @@ def _a_public_log_is_known(settings: Settings) -> None:
         return
     given: Mapping[str, object] = {
         "fields": settings.fields,
+        "delimiter": settings.delimiter,
         "timestamp_unit": settings.timestamp_unit if settings.timestamp_unit != "ms" else None,
         "timestamp_format": settings.timestamp_format,
     }
@@ -708,6 +730,22 @@ def _registry_has_a_topic(settings: Settings) -> None:
         raise SettingsError("registry_config", "is given, but no schema registry is; name one with --registry")
     if settings.registry is not None and not is_topic(settings.events):
         raise SettingsError("registry", f"is for a topic of events, and events is {settings.events!r}; drop it")
+
+
+def _several_sources_are_files(settings: Settings) -> None:
+    for place in (settings.events, *settings.more_events) if settings.more_events else ():
+        if place in {"-", "http"} or is_topic(place):
+            raise SettingsError(
+                "events", f"is {place!r} beside others; only files can be read together: name one source"
+            )
+
+
+def _the_encoding_is_known(settings: Settings) -> None:
+    try:
+        "".encode(settings.encoding or "utf-8")  # also refuses codecs that are none of text, such as zip
+    except LookupError:
+        message = f"is {settings.encoding!r}, which Python does not know; expected utf-16, latin-1, windows-1252, ..."
+        raise SettingsError("encoding", message) from None
 
 
 def _shares_add_up(settings: Settings) -> None:
@@ -744,6 +782,8 @@ _CHECKS: Final = (
     _exactly_once_is_possible,
     _a_public_log_is_known,
     _registry_has_a_topic,
+    _several_sources_are_files,
+    _the_encoding_is_known,
     _shares_add_up,
     _windows_are_durations,
     _item_rules_have_a_catalogue,

@@ -153,7 +153,7 @@ class Progress(NamedTuple):
 class Source(Protocol):
     """A log to read, once."""
 
-    def batches(self, max_records: int) -> Iterator[list[Record]]:
+    def batches(self, max_records: int) -> Iterator[Sequence[Record]]:
         """The records, at most *max_records* at a time; a batch never waits to fill.
 
         An empty batch means that no record is waiting: the moment to flush, or to stop. Raises TransportError

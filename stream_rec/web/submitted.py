@@ -170,6 +170,7 @@ def _with_records(
             else:
                 events.append(each if own is not None else _permitted(call, each, where))
                 places.append(place)
+    call.api.refuse_too_many(len(events), "")
     return Submitted(len(found), events, places, refused)
 
 

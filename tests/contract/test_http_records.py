@@ -193,6 +193,8 @@ def test_paths_and_several_events_in_a_record() -> None:
         found = running.client.post("/v1/events", [record, {"session_id": "x", "item_id": "y"}])
         assert (3, [(0, "missing_field")]) == (found["accepted"], [(e["index"], e["code"]) for e in found["refused"]])
         assert ["a", "b"] == [item for item, _, _ in events_of(running.client, "u1+7")]
+        many = record | {"products": [{"sku": 1}] * 1001}
+        assert 413 == running.client("POST", "/v1/events", many).status
         error = running.client("POST", "/v1/events:recommend", {"event": record}).json["error"]
         assert "too_many" == error["code"]
 

@@ -55,7 +55,7 @@ def trimmed(at: datetime) -> str:
 def parquet(columns: dict[str, Any]) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 def sessions() -> dict[str, list[Row]]:
@@ -66,37 +66,45 @@ def sessions() -> dict[str, list[Row]]:
 
 
 def ga4(session: str, item: str, at: datetime) -> Any:
-    params = [
-        {"key": "page", "value": {"string_value": "/"}},
-        {"key": "ga_session_id", "value": {"int_value": session[1:]}},
-    ]
+    params = [{"key": "page", "value": {"string_value": "/"}}, {"key": "ga_session_id", "value": {"int_value": "17"}}]
     return {
         "event_name": "view_item",
         "event_timestamp": str(ms(at) * 1000),
-        "user_pseudo_id": "ann",
+        "user_pseudo_id": session,
         "event_params": params,
         "items": [{"item_id": item}],
     }
 
 
-def track(session: str, item: str, at: datetime, **more: Any) -> Any:
-    """A call of Segment's specification."""
-    call = {"type": "track", "event": "Product Viewed", "messageId": at.isoformat(), "anonymousId": session}
-    return {**call, "timestamp": iso(at), "properties": {"product_id": item}, **more}
-
-
-def snowplow(session: str, item: str, at: datetime) -> str:
-    """An enriched event, with one entity."""
-    cells = [""] * 131
-    cells[3] = cells[124] = digits(3)(at)
-    cells[5], cells[6], cells[15], cells[123], cells[126] = "page_view", at.isoformat(), "ann", session, "page_view"
-    product = "iglu:com.snowplowanalytics.snowplow.ecommerce/product/jsonschema/1-0-0"
-    cells[52] = json.dumps({"schema": "iglu:x", "data": [{"schema": product, "data": {"id": item}}]})
-    return "\t".join(cells)
-
-
 def iso(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+
+
+def segment(session: str, item: str, at: datetime) -> Any:
+    return {
+        "type": "track",
+        "event": "Product Viewed",
+        "messageId": f"{session}{item}{ms(at)}",
+        "anonymousId": session,
+        "properties": {"product_id": item, "price": 18.99},
+        "timestamp": iso(at),
+        "sentAt": iso(at),
+    }
+
+
+def snowplow(session: str, item: str, at: datetime) -> Any:
+    ecommerce = "com_snowplowanalytics_snowplow_ecommerce"
+    return {
+        "app_id": "shop",
+        "event": "unstruct",
+        "event_id": f"{session}{item}{ms(at)}",
+        "domain_sessionid": session,
+        "event_name": "snowplow_ecommerce_action",
+        "collector_tstamp": iso(at),
+        "derived_tstamp": iso(at),
+        f"contexts_{ecommerce}_product_1": [{"id": item}],
+        f"unstruct_event_{ecommerce}_snowplow_ecommerce_action_1": {"type": "product_view"},
+    }
 
 
 LOGS: Final[dict[str, Callable[[], bytes]]] = {
@@ -120,26 +128,24 @@ LOGS: Final[dict[str, Callable[[], bytes]]] = {
         lambda s, i, at: {"session_id": s, "item_id": i[1:], "timestamp": digits(6, " UTC")(at)}
     ),
     "ga4.json": lambda: jsonl(ga4),
-    "segment.jsonl": lambda: jsonl(track),
-    "rudderstack.jsonl": lambda: jsonl(
-        lambda s, i, at: track("ann", i, at, rudderId="r", context={"sessionId": int(s[1:])})
-    ),
-    "snowplow.tsv": lambda: "\n".join(snowplow(*row) for row in ROWS).encode() + b"\n",
+    "segment.jsonl": lambda: jsonl(segment),
+    "rudderstack.jsonl": lambda: jsonl(lambda *row: segment(*row) | {"rudderId": "r", "context": {"sessionId": 17}}),
+    "snowplow.jsonl": lambda: jsonl(snowplow),
     "ubi.jsonl": lambda: jsonl(
         lambda s, i, at: {
             "client_id": "ann",
             "session_id": s,
-            "action_name": "click",
+            "action_name": "item_click",
             "timestamp": iso(at),
             "query_id": "q",
-            "event_attributes": {"object": {"object_id": i}},
+            "event_attributes": {"object": {"object_id": i, "object_id_field": "sku"}},
         }
     ),
     "cloudevents.jsonl": lambda: jsonl(
         lambda s, i, at: {
             "specversion": "1.0",
-            "id": iso(at),
-            "source": "/",
+            "id": f"{s}{i}{ms(at)}",
+            "source": "/shop",
             "type": "click",
             "time": iso(at),
             "data": {"session_id": s, "item_id": i},
@@ -149,7 +155,7 @@ LOGS: Final[dict[str, Callable[[], bytes]]] = {
         lambda s, i, at: {"before": None, "op": "c", "after": {"session_id": s, "item_id": i, "ts": ms(at)}}
     ),
     "connect.jsonl": lambda: jsonl(
-        lambda s, i, at: {"schema": {}, "payload": {"session_id": s, "item_id": i, "timestamp": ms(at)}}
+        lambda s, i, at: {"schema": {"type": "struct"}, "payload": {"session_id": s, "item_id": i, "timestamp": ms(at)}}
     ),
     "sessions.jsonl": lambda: b"".join(
         json.dumps({"session": s, "events": [{"aid": i, "ts": ms(at)} for _, i, at in rows]}).encode() + b"\n"

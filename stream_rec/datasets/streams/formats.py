@@ -14,8 +14,8 @@ from stream_rec.datasets.streams.envelopes import Headers, cloudevents, connect,
 from stream_rec.datasets.streams.rows import ForgetError, NoEventError, Row
 from stream_rec.datasets.streams.snowplow import COLUMNS, snowplow, snowplow_line
 from stream_rec.datasets.streams.trackers import ga4, track_calls, ubi
-from stream_rec.errors import DecodeError, SettingsError
-from stream_rec.transport.files import FileSource, format_of_name, open_source
+from stream_rec.errors import DecodeError
+from stream_rec.transport.files import FileSource, form_of_file, open_source
 from stream_rec.transport.frames import is_framed, without_registry
 from stream_rec.transport.records import AS_RECORDS, Record, Records
 
@@ -232,13 +232,14 @@ _FORMATS: Final = (
 STREAMS: Final[Mapping[str, StreamFormat]] = {each.name: each for each in _FORMATS}
 
 
-def open_stream(path: str, rules: DecodeRules) -> FileSource:
-    """Open a file of records of a stream: JSON lines, an array, Snowplow's lines, or Parquet. Raises SettingsError."""
-    try:
-        layout = format_of_name(path, None)
-    except SettingsError:
-        layout = "jsonl"
-    return open_source(path, rules, file_format="jsonl" if layout in {"csv", "tsv"} else layout, whole=True)
+def open_stream(path: str, rules: DecodeRules, *, encoding: str | None = None, topic: str | None = None) -> FileSource:
+    """Open a file of records of a stream: JSON lines, an array, Snowplow's lines, or Parquet. Raises SettingsError.
+
+    Offsets call it *topic*.
+    """
+    layout = "jsonl" if path == "-" else form_of_file(path, rules, encoding=encoding).format
+    layout = "jsonl" if layout in {"csv", "tsv"} else layout
+    return open_source(path, rules, file_format=layout, whole=True, encoding=encoding, topic=topic)
 
 
 def guess_stream(records: Sequence[Record]) -> str | None:

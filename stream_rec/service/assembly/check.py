@@ -21,10 +21,11 @@ from stream_rec.service.assembly.checking.hints import Hint, Seen, find_hints, w
 from stream_rec.service.assembly.checking.line import changed, command_line
 from stream_rec.service.assembly.checking.shapes import SessionShapes
 from stream_rec.service.assembly.engine import build_engine
-from stream_rec.service.assembly.inputs import build_record_decoder, open_events
+from stream_rec.service.assembly.inputs import build_record_decoder, in_order_of_time, open_events
 from stream_rec.service.batches import Decoded, RejectedRecord
 from stream_rec.service.consuming.bounded_topic import TopicSource
 from stream_rec.service.consuming.record_decoder import Decode
+from stream_rec.service.consuming.time_order import TimeOrder
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_size, show_time
 from stream_rec.service.processing.processor import AnswerPolicy, Processor
@@ -130,17 +131,22 @@ def inspect(
     decode = build_record_decoder(settings)
     gap = settings.session_gap_ms
     sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)
+
+    def see(decoded: Sequence[Decoded]) -> None:
+        events = [each for each in decoded if type(each) is Event]
+        if sessionizer is not None:
+            events = [each for each in sessionizer.assign(events) if type(each) is Event]
+        findings.statistics.add_all(events)
+        for event in events:
+            findings.shapes.see(event)
+
     is_whole = True
-    with closing(_open_source(settings, decode)) as source:
+    with closing(_open_source(settings, decode, see)) as source:
         try:
             for records in source.batches(settings.batch_events):
                 read = decode(records)
-                events = [each for each in read.decoded if type(each) is Event]
-                if sessionizer is not None:
-                    events = [each for each in sessionizer.assign(events) if type(each) is Event]
-                findings.statistics.add_all(events)
-                for event in events:
-                    findings.shapes.see(event)
+                if not isinstance(source, TimeOrder):
+                    see(read.decoded)
                 batch = read.batch(records)
                 findings.keep(records)
                 findings.see(settings, batch.records, read.decoded)
@@ -189,9 +195,10 @@ def _line_to_type(settings: Settings, hints: Sequence[Hint]) -> str | None:
         return command_line("check", changed(settings, **first))
 
 
-def _open_source(settings: Settings, decode: Decode) -> Source:
+def _open_source(settings: Settings, decode: Decode, see: Callable[[Sequence[Decoded]], None]) -> Source:
+    """Open the source as a run does; if that puts it in order, *see* is called in the order of the file."""
     if not is_topic(settings.events):
-        return open_events(settings)
+        return in_order_of_time(settings, open_events(settings), decode, see)
     broker = connect_broker(settings, settings.events, "events")
     return TopicSource(broker, parse_address(settings.events, "events").topic, decode)
 

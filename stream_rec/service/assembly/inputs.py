@@ -1,20 +1,23 @@
 """Settings -> inputs: rules of decoding, decoders, the sources of events and requests, the catalogue's feed."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from stream_rec.core.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
-from stream_rec.datasets.formats import format_of, is_named, open_named
+from stream_rec.datasets.formats import NamedSource, format_of, is_named, open_named
 from stream_rec.datasets.streams.formats import STREAMS, StreamAdapter, open_stream
 from stream_rec.service.assembly.brokers import connect_broker
-from stream_rec.service.consuming.record_decoder import Opened, RecordDecoder
+from stream_rec.service.batches import Decoded
+from stream_rec.service.consuming.record_decoder import Decode, Opened, RecordDecoder
 from stream_rec.service.consuming.record_reader import RecordReader, reader_of
+from stream_rec.service.consuming.time_order import TimeOrder
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.service.wall_clock import now_ms
 from stream_rec.settings import Settings, is_topic
-from stream_rec.transport.files import open_source
+from stream_rec.transport.files import FileSource, FilesSource, FoundFile, find_files, open_source
 from stream_rec.transport.kafka import KafkaSource, open_registry, parse_address
 from stream_rec.transport.records import NoSource, Source
 
@@ -30,8 +33,11 @@ __all__ = [
     "build_record_reader",
     "build_registry",
     "build_request_decoder",
+    "first_file",
+    "in_order_of_time",
     "open_events",
     "open_requests",
+    "parts_of_one_log",
 ]
 
 
@@ -48,7 +54,10 @@ def build_decode_rules(settings: Settings) -> DecodeRules:
     )
     if settings.format in STREAMS:
         return STREAMS[settings.format].rules(rules)
-    return format_of(settings.format, settings.events)[0].rules(rules) if is_named(settings.format) else rules
+    if not is_named(settings.format):
+        return rules
+    path = settings.events if settings.events == "http" or is_topic(settings.events) else first_file(settings)
+    return format_of(settings.format, path)[0].rules(rules)
 
 
 def build_decoder(settings: Settings) -> EventDecoder:
@@ -66,6 +75,7 @@ def build_record_decoder(settings: Settings, registry: "SchemaRegistry | None" =
         build_decoder(settings),
         has_log_times=is_topic(settings.events),
         read_at_ms=now_ms,
+        drops_repeats=settings.drop_repeats,
         opened=_opened(registry, build_adapter(settings)),
     )
 
@@ -115,12 +125,59 @@ def open_events(settings: Settings) -> Source:
         return KafkaSource(
             connect_broker(settings, settings.events, "events"), parse_address(settings.events, "events").topic
         )
-    if is_named(settings.format):
-        return open_named(settings.format, settings.events, build_decode_rules(settings))
-    if settings.format in STREAMS:
-        return open_stream(settings.events, build_decode_rules(settings))
-    file_format = None if settings.format == "auto" else settings.format
-    return open_source(settings.events, build_decode_rules(settings), file_format=file_format)
+    rules = build_decode_rules(settings)
+    files = _files(settings)
+
+    def open_file(file: FoundFile) -> FileSource | NamedSource:
+        if settings.format in STREAMS:
+            return open_stream(file.path, rules, encoding=settings.encoding, topic=topic_of(file))
+        if is_named(settings.format):
+            return open_named(settings.format, file.path, rules, encoding=settings.encoding, topic=topic_of(file))
+        return open_source(
+            file.path,
+            rules,
+            file_format=None if settings.format == "auto" else settings.format,
+            delimiter=settings.delimiter,
+            encoding=settings.encoding,
+            topic=topic_of(file),
+        )
+
+    def topic_of(file: FoundFile) -> str | None:
+        return file.name if len(files) > 1 else None
+
+    if len(files) == 1 and not files[0].partition:
+        return open_file(files[0])
+    return FilesSource(files, open_file, rules)
+
+
+def _files(settings: Settings) -> list[FoundFile]:
+    """Return the files that the settings mean. The folder of a public log is the log's own file."""
+    folders = not is_named(settings.format)
+    return find_files([settings.events, *settings.more_events], folders=folders)
+
+
+def first_file(settings: Settings) -> str:
+    """Return the path of the file of events, or of the first of them. Raises SettingsError."""
+    return _files(settings)[0].path
+
+
+def parts_of_one_log(source: Source) -> frozenset[str]:
+    """Return the names of the files that *source* reads as one log; none where it is a single file, or no file."""
+    return source.topics if isinstance(source, FilesSource) else frozenset()
+
+
+def in_order_of_time(
+    settings: Settings,
+    source: Source,
+    decode: Decode,
+    on_read: Callable[[Sequence[Decoded]], None] = lambda _: None,
+) -> Source:
+    """Return the events of *source* in order of time, if it is at rest and `in_order` does not say otherwise.
+
+    *on_read* is called with what the records say, in the order of the file, if it is.
+    """
+    is_at_rest = isinstance(source, FilesSource | FileSource | NamedSource) and source.is_at_rest
+    return TimeOrder(source, decode, on_read) if is_at_rest and not settings.in_order else source
 
 
 def open_requests(settings: Settings) -> Source | None:

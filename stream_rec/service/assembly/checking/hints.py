@@ -26,7 +26,13 @@ from stream_rec.service.assembly.checking.sample import (
 )
 from stream_rec.service.assembly.checking.shapes import SessionShapes, impressions_in
 from stream_rec.service.assembly.checking.times import guess_time, is_ambiguous
-from stream_rec.service.assembly.inputs import build_decode_rules, build_decoder, build_record_decoder, open_events
+from stream_rec.service.assembly.inputs import (
+    build_decode_rules,
+    build_decoder,
+    build_record_decoder,
+    first_file,
+    open_events,
+)
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_time
 from stream_rec.settings import Settings, is_topic, table
@@ -99,7 +105,7 @@ def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
 
 def with_line(error: SettingsError, settings: Settings) -> SettingsError:
     """Return an *error* at opening a source with the line to type, if one was found that reads more."""
-    if error.key not in {"fields", "events", "format"} or not _is_file(settings) or _has_name(settings):
+    if error.key not in {"fields", "events", "format", "delimiter"} or not _is_file(settings) or _has_name(settings):
         return error
     sample = _sample(settings, ())
     guess = _guess(settings, sample)
@@ -120,12 +126,24 @@ def _has_name(settings: Settings) -> bool:
 
 def _is_file(settings: Settings) -> bool:
     """Whether the source can be read a second time."""
-    return not is_topic(settings.events) and settings.events != "-" and Path(settings.events).is_file()
+    return _first_path(settings) is not None
+
+
+def _first_path(settings: Settings) -> str | None:
+    """Return the path of the first file of the source; None if it is no file, or one that can be read only once."""
+    if settings.events in {"-", "http"} or is_topic(settings.events):
+        return None
+    try:
+        path = first_file(settings)
+    except StreamRecError:
+        return None
+    return path if Path(path).is_file() else None
 
 
 def _sample(settings: Settings, first: Sequence[Record]) -> Sample:
+    path = _first_path(settings)
     given = None if settings.format == "auto" else settings.format
-    return sample_of_file(settings.events, given) if _is_file(settings) else sample_of_records(first)
+    return sample_of_records(first) if path is None else sample_of_file(path, given, settings.encoding)
 
 
 def _guess(settings: Settings, sample: Sample) -> Guess | None:
@@ -329,7 +347,7 @@ def _session_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[H
             yield Hint(f"{equal}, cut visits with --session-gap 30m", cut)
         elif share := shapes.pausing_share():
             text = (
-                f"{share:.0%} of the sessions pause for more than 6 hours: if {fields.session_id!r} stands for a "
+                f"{share:.0%} of the sessions pause for more than a day: if {fields.session_id!r} stands for a "
                 "visitor and not for a visit, cut visits with --session-gap 30m"
             )
             yield Hint(text, cut | {"fields": by_user})

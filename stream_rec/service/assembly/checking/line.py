@@ -20,10 +20,19 @@ def command_line(name: str, settings: Settings) -> str:
     for setting in table():
         value = getattr(settings, setting.name)
         if setting.name == "events":
-            words += [settings.events] if name == "check" and not is_topic(settings.events) else ["--events", value]
+            words += _source_words(settings, name)
+        elif setting.name == "more_events":
+            continue
         elif value != setting.default and not setting.private and setting.kind is not Kind.TABLES:
             words += _words(setting, value)
     return shlex.join(words)
+
+
+def _source_words(settings: Settings, name: str) -> list[str]:
+    places = [settings.events, *settings.more_events]
+    if name == "check" and not is_topic(settings.events):
+        return places
+    return [word for place in places for word in ("--events", place)]
 
 
 def _words(setting: Setting, value: object) -> list[str]:

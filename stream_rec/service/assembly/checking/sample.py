@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from stream_rec.core.events import DecodeRules
 from stream_rec.errors import StreamRecError
 from stream_rec.transport.files import open_source
 from stream_rec.transport.records import Record
@@ -55,17 +54,17 @@ def binary_kind(value: bytes) -> str | None:
     return next((kind for magic, kind in _KINDS if value.startswith(magic)), None)
 
 
-def sample_of_file(path: str, given_format: str | None) -> Sample:
+def sample_of_file(path: str, given_format: str | None, encoding: str | None = None) -> Sample:
     """Return the beginning of the file *path*, in its *given_format* if there is one; without rows if that fails."""
     try:
         if given_format == "parquet":
             return Sample(list(_parquet_rows(path)), "parquet")
-        with closing(open_source(path, file_format="jsonl")) as source:
+        with closing(open_source(path, file_format="jsonl", encoding=encoding)) as source:
             records = list(islice((each for batch in source.batches(MOST_ROWS) for each in batch), MOST_ROWS))
         if records and records[0].value.startswith(b"PAR1"):
             return Sample(list(_parquet_rows(path)), "parquet")
         if records and records[0].value.lstrip(b"\xef\xbb\xbf \t").startswith(b"[") and not _lines_of_json(records):
-            with closing(open_source(path, DecodeRules(), file_format="json")) as source:
+            with closing(open_source(path, file_format="json", encoding=encoding)) as source:
                 elements = [each for batch in islice(source.batches(MOST_ROWS), 1) for each in batch]
             return Sample(list(_objects(elements)), "json")
     except (StreamRecError, OSError, ValueError):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from stream_rec.core.events import Event
-from stream_rec.core.limits import HOUR_MS
+from stream_rec.core.limits import DAY_MS
 from stream_rec.datasets.statistics import Summary
 
 __all__ = ["Giant", "SessionShapes", "impressions_in"]
@@ -15,7 +15,7 @@ IMPRESSIONS: Final = frozenset(
 )  # fmt: skip
 """Types of events that a page makes by itself, in letters only."""
 
-_LONG_MS: Final = 6 * HOUR_MS
+_LONG_MS: Final = DAY_MS
 _MOST_SESSIONS: Final = 1_000_000
 _MANY: Final = 20
 _PAUSING: Final = 0.3
@@ -68,7 +68,7 @@ class SessionShapes:
             session.is_shared = True
 
     def pausing_share(self) -> float:
-        """Return the share of sessions of several events that pause for hours; 0 if few sessions could."""
+        """Return the share of sessions of several events that pause for more than a day; 0 if few sessions could."""
         longer = [each for each in self._sessions.values() if each.n > 1]
         share = sum(each.pauses for each in longer) / max(1, len(longer))
         return share if len(longer) >= _MANY and share > _PAUSING else 0.0
