@@ -86,16 +86,31 @@ def json_schema(client: SchemaRegistryClient, topic: str) -> Serialise:
     return lambda value: serialise(value, SerializationContext(topic, MessageField.VALUE, []))
 
 
-def protobuf(client: SchemaRegistryClient, topic: str) -> Serialise:
+def message_class() -> Any:
+    """Return the class of a click in Protobuf."""
     file = FileDescriptorProto(name="click.proto", package="shop", syntax="proto3")
     made = file.message_type.add(name="Click")
     for number, (name, kind) in enumerate((("session_id", 9), ("item_id", 9), ("timestamp", 3)), 1):
         made.field.add(name=name, number=number, type=kind, label=1)
     pool = DescriptorPool()
     pool.Add(file)
-    message = GetMessageClass(pool.FindMessageTypeByName("shop.Click"))
+    return GetMessageClass(pool.FindMessageTypeByName("shop.Click"))
+
+
+def protobuf(client: SchemaRegistryClient, topic: str) -> Serialise:
+    message = message_class()
     serialise = ProtobufSerializer(message, client, conf=OPTIONS)
     return lambda value: serialise(message(**value), SerializationContext(topic, MessageField.VALUE, []))
+
+
+def protobuf_as_text(client: SchemaRegistryClient, topic: str) -> Serialise:
+    """As Java's serialiser registers it: the registry keeps the text."""
+    text = (
+        'syntax = "proto3"; package shop; message Click { string session_id=1; string item_id=2; int64 timestamp=3; }'
+    )
+    number = client.register_schema(f"{topic}-value", Schema(text, "PROTOBUF"))
+    message = message_class()
+    return lambda value: b"\0" + number.to_bytes(4, "big") + b"\0" + message(**value).SerializeToString()
 
 
 def fields(event: Event) -> dict[str, Any]:
@@ -122,6 +137,7 @@ def test_every_kind_of_schema_in_one_topic(
         lambda value: referring({**value, "item": {"id": value["item_id"]}}),
         json_schema(client, f"{one}-json"),
         protobuf(client, f"{one}-proto"),
+        protobuf_as_text(client, f"{one}-text"),
         msgspec.json.encode,
     ]
     values = [writers[place % len(writers)](fields(event)) for place, event in enumerate(BARE)]

@@ -33,10 +33,9 @@ _MOST_INDEXES: Final = 100
 
 
 def protobuf_reader(text: str, references: Mapping[str, str]) -> Callable[[bytes], object]:
-    """Return the reader of the messages of a file, given as its descriptor in base64. Raises anything."""
+    """Return the reader of the messages of a file, given as text or as its descriptor in base64. Raises anything."""
     pool = DescriptorPool()
-    files = {name: _descriptor(each, name) for name, each in references.items()}
-    files[_FILE] = _descriptor(text, _FILE)
+    files = _descriptors({**references, _FILE: text})
     added: set[str] = set()
     _add(pool, _FILE, files, added)
     file = pool.FindFileByName(_FILE)
@@ -53,17 +52,23 @@ def protobuf_reader(text: str, references: Mapping[str, str]) -> Callable[[bytes
     return read
 
 
-def _descriptor(text: str, name: str) -> Any:  # noqa: ANN401 (protobuf's classes are made at run time)
-    """Return the descriptor of a file. Raises ValueError where it is given as text."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except ValueError:
-        raise ValueError(
-            "the registry gives it as text and not as a descriptor (format=serialized), which is not supported"
-        ) from None
-    found = FileDescriptorProto.FromString(data)
-    found.name = name
+def _descriptors(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the descriptors of files by name."""
+    found = {}
+    for name, text in texts.items():
+        try:
+            data = base64.b64decode(text, validate=True)
+        except ValueError:  # the text of a file has characters that base64 has not
+            return {each.name: each for each in _compiled(texts)}
+        found[name] = FileDescriptorProto.FromString(data)
+        found[name].name = name
     return found
+
+
+def _compiled(texts: Mapping[str, str]) -> list[Any]:
+    from stream_rec.transport.kafka.registry.proto_text import compiled  # noqa: PLC0415 (imported only when used)
+
+    return compiled(texts)
 
 
 def _add(pool: Any, name: str, files: Mapping[str, Any], added: set[str]) -> None:  # noqa: ANN401 (protobuf's)

@@ -5,7 +5,7 @@ Each schema is asked for once, and its reader kept. While the registry is away, 
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -15,7 +15,7 @@ from stream_rec.transport.frames import KEY_HEADER, Frame, frame_of
 from stream_rec.transport.kafka.registry.client import check_registry, fetch_schema
 from stream_rec.transport.kafka.registry.config import RegistryConfig
 from stream_rec.transport.kafka.registry.readers import Reader, make_reader
-from stream_rec.transport.records import AS_RECORDS, Record, Records
+from stream_rec.transport.records import AS_RECORDS, Record, RecordAdapter, Records
 
 __all__ = ["SchemaRegistry"]
 
@@ -27,7 +27,22 @@ _LONGEST_WAIT_S: Final = 10.0
 """... up to this."""
 
 
+_FRAME: Final = 5
 _encode: Final = msgspec.json.Encoder().encode
+
+_Opened = tuple[bytes | None, Any, Record | None]
+"""The value, the client's message, and the Record of it, if one was made."""
+
+
+def _adapter_of_opened(adapter: RecordAdapter) -> RecordAdapter:
+    """Return the adapter for opened messages of *adapter*'s client."""
+    return RecordAdapter(
+        lambda item: item[0],  # type: ignore[no-any-return]  # an _Opened
+        lambda item: adapter.offset(item[1]),
+        lambda item: adapter.log_time(item[1]),
+        lambda item: item[2] or msgspec.structs.replace(adapter.record(item[1]), value=item[0]),
+        lambda item: adapter.has_headers(item[1]),
+    )
 
 
 class SchemaRegistry:
@@ -67,13 +82,38 @@ class SchemaRegistry:
 
         Raises RegistryUnavailableError, with the place of the first record whose schema is not known yet.
         """
-        opened = []
-        for place, record in enumerate(records):
+        records = Records.of(records)
+        adapter = records.adapter
+        opened: list[_Opened] = []
+        for place, raw in enumerate(records.raw):
+            value = None if self._opens_keys else self._plain(adapter, raw)
+            if value is not None:
+                opened.append((value, raw, None))
+                continue
             try:
-                opened.append(self._opened(record))
+                record = self._opened(adapter.record(raw))
             except RegistryUnavailableError as error:
                 raise RegistryUnavailableError(error.message, place=place) from None
-        return Records(opened, AS_RECORDS)
+            opened.append((AS_RECORDS.value(record), raw, record))
+        return Records(opened, _adapter_of_opened(adapter))
+
+    def _plain(self, adapter: RecordAdapter, raw: object) -> bytes | None:
+        """Return what the usual message says, in JSON: no Record of it is made. None for any other."""
+        value = adapter.value(raw)
+        if value is None or value[:1] != b"\0" or len(value) > self._max_bytes:
+            return None
+        reader = self._readers.get(int.from_bytes(value[1:_FRAME], "big"))
+        if reader is None or adapter.has_headers(raw):
+            return None
+        if reader.is_json:
+            return value[_FRAME:]
+        if not reader.is_plain:
+            return None
+        try:
+            found = reader.read(value[_FRAME:])
+        except DecodeError:
+            return None
+        return _encode(found) if type(found) is dict else None
 
     def _opened(self, record: Record) -> Record:
         key = self._key(record) if record.key and (record.tombstone or self._opens_keys) else record.key

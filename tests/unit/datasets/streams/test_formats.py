@@ -167,6 +167,18 @@ def test_a_file_of_such_records(tmp_path: Path, name: str, value: Any, events: l
     assert name == guess_stream([record(value)])
 
 
+def test_the_reference_lists_every_format(tree: Path) -> None:
+    """A row and a section for each; and each has an example here."""
+    page = tree / "docs/reference/streams.md"
+    if not page.exists():
+        pytest.skip("the docs are not part of what is tested here")
+    text = page.read_text(encoding="utf-8")
+    for name in STREAMS:
+        assert f"| [`{name}`](#{name}) |" in text
+        assert f"\n## {name}\n" in text
+    assert STREAMS.keys() == {name for name, _, _ in EXAMPLES}
+
+
 def test_the_export_of_ga4_as_parquet(tmp_path: Path) -> None:
     """Structs and lists are read as the objects and arrays that JSON has."""
     log = tmp_path / "events.parquet"

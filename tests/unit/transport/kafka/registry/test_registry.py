@@ -217,6 +217,27 @@ def test_protobuf_is_read_by_its_descriptor(double: RegistryDouble) -> None:
     assert [Event("ann", str(1 << 60), NOW)] == decode_records(EventDecoder(), opener(double).opened([record])).decoded
 
 
+def test_protobuf_as_text(double: RegistryDouble) -> None:
+    """As registries give it that keep what Java has registered; with a file that it refers to. Other text is none."""
+    ids = 'syntax = "proto3"; package shop; message Ids { string session_id = 1; int64 item_id = 2; }'
+    text = """
+        syntax = "proto3";
+        package shop;
+        import "shop/ids.proto";
+        import "google/protobuf/timestamp.proto";
+        message Click { Ids ids = 1; google.protobuf.Timestamp at = 2; }
+    """
+    double.add_version("ids", 1, ids)
+    double.add(1, text, "PROTOBUF", references=[{"name": "shop/ids.proto", "subject": "ids", "version": 1}])
+    double.add(2, "message {", "PROTOBUF")
+    message = b"\x0a\x07\x0a\x03ann\x10\x07" + b"\x12\x06\x08\xc0\xf6\xad\xba\x06"
+    good, bad = opener(double).opened([framed(1, b"\0" + message), framed(2, b"\0")])
+    assert {"session_id": "ann", "item_id": 7} == (good.row or {})["ids"]
+    assert datetime.fromtimestamp(NOW / 1000, UTC) == (good.row or {})["at"]
+    assert bad.fault is not None
+    assert Reason.NOT_OF_SCHEMA == bad.fault[0]
+
+
 def test_a_message_of_protobuf_that_is_none_is_one_bad_record(double: RegistryDouble) -> None:
     """As is one that names a message which its file does not have, and a time beyond the calendar."""
     text, made = messages()
