@@ -2,12 +2,13 @@
 
 import base64
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 import msgspec
 
 from stream_rec.core.events.rules import DecodeRules
+from stream_rec.core.events.times import time_zone_of
 from stream_rec.core.events.types import FORGET, VIEW, Answer, Event, Forget
 
 __all__ = ["DeadLetter", "EventEncoder", "encode_answer", "encode_dead_letter"]
@@ -89,7 +90,8 @@ class EventEncoder:
         rules = rules or DecodeRules()
         self._names = rules.fields
         self._by_user = rules.session_from_user
-        self._time = _time_writer(rules.timestamp_unit, rules.timestamp_format)
+        zone = time_zone_of(rules.time_zone)
+        self._time = _time_writer(rules.timestamp_unit, rules.timestamp_format, zone)
 
     def encode(self, event: Event | Forget) -> tuple[bytes, bytes | None]:
         """Return value and key of a record: the key is the session, or the user if sessions are cut from users."""
@@ -112,16 +114,18 @@ class EventEncoder:
         return _ENCODER.encode(fields), None if whose is None else whose.encode()
 
 
-def _time_writer(unit: str, time_format: str | None) -> Callable[[int], object]:
+def _time_writer(unit: str, time_format: str | None, zone: tzinfo) -> Callable[[int], object]:
     if time_format is not None:
-        return lambda millis: (_EPOCH + timedelta(milliseconds=millis)).strftime(time_format)
+        return lambda millis: (_EPOCH + timedelta(milliseconds=millis)).astimezone(zone).strftime(time_format)
     writers: dict[str, Callable[[int], object]] = {
         "ms": lambda millis: millis,
         "s": lambda millis: millis / 1000 if millis % 1000 else millis // 1000,
         "us": lambda millis: millis * 1000,
+        "ns": lambda millis: millis * 1_000_000,
         "iso": lambda millis: (_EPOCH + timedelta(milliseconds=millis)).isoformat(timespec="milliseconds"),
     }
-    return writers[unit]
+    # ISO 8601, which readers of the other units take too, has no doubt about a unit.
+    return writers.get(unit, writers["iso"])
 
 
 def _header(name: str, value: bytes) -> tuple[str, str]:
