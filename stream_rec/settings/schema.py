@@ -71,9 +71,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events: SourcePath
     """The source of events: a file (CSV, TSV, JSON lines, a JSON array or Parquet, whatever its name and however it
     is packed), `-` for standard input, or a topic, `kafka://host:9092[,host:9092]/topic`. A topic is followed until
-    the service is stopped. With `http`, the word `http` means that events come over HTTP only. A folder with part
-    files and partitions (`year=2024/`) and a pattern such as `clicks-*.csv` are all their files; `--events` may be
-    repeated for files, and a list in the file of settings."""
+    the service is stopped. With `http`, the word `http` means that events come over HTTP only. A file may also be in
+    an object store or on a web server (`s3://`, `gs://`, `abfss://`, `https://`). A folder with part files and
+    partitions (`year=2024/`) and a pattern such as `clicks-*.csv` are all their files; `--events` may be repeated for
+    files, and a list in the file of settings."""
 
     more_events: tuple[SourcePath, ...] = ()
     """Further files, folders and patterns, which are one log with `events`."""
