@@ -125,11 +125,12 @@ def engine_alone(log: Log, folder: Path) -> dict[str, float]:
     n_fetched = 0
     while n_fetched < log.n_asked:
         for partition, records in reader.poll(BATCH, 1.0).items():
-            arrivals.add(partition, records, *decode(records))
+            read = decode(records)
+            arrivals.add(partition, records, read.decoded, read.log_times)
             n_fetched += len(records)
     batches = []
     while len(arrivals):
-        records, decoded, log_times = arrivals.take(BATCH, log.history.keys())
+        records, decoded, log_times, _ = arrivals.take(BATCH, log.history.keys())
         batches.append(Batch(records, decoded, log_times=log_times))
     processor.process(batches.pop(0))
     n = sum(len(batch.records) for batch in batches)

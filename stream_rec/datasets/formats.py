@@ -66,8 +66,8 @@ def _diginetica() -> Adapt:
             time = read_day(row.get("eventdate", "")) + read_frame(row.get("timeframe", ""))
         except DecodeError as error:
             raise DecodeError(error.reason, f"timestamp (eventdate, timeframe): {error.message}") from None
-        user = "" if row.get("userId") == "NA" else row.get("userId")
-        return {**row, "eventdate": time, "userId": user}
+        users = {name: "" for name in ("userId", "user_id") if row.get(name) == "NA"}
+        return {**row, "eventdate": time, **users}
 
     return adapt
 
@@ -152,10 +152,15 @@ _PUBLIC_LOGS: Final = (
     ),
     LogFormat(
         name="diginetica",
-        about="CIKM Cup 2016, item views: sessionId;userId;itemId;timeframe;eventdate",
+        about="CIKM Cup 2016, item views: sessionId;userId;itemId;timeframe;eventdate; or with session_id, ...",
         files=("train-item-views.csv", "train-item-views.csv.gz"),
         delimiter=";",
-        fields=FieldMap(session_id="sessionId", item_id="itemId", timestamp="eventdate", user_id="userId"),
+        fields=FieldMap(
+            session_id="sessionId|session_id",
+            item_id="itemId|item_id",
+            timestamp="eventdate",
+            user_id="userId|user_id",
+        ),
         timestamp_unit="ms",
         adapt=_diginetica,
     ),
@@ -231,13 +236,23 @@ def _name(format_: LogFormat) -> str:
     return format_.name
 
 
-def open_named(name: str, path: str, rules: DecodeRules | None = None) -> "NamedSource":
-    """Open a public log; *rules* add what the format does not set. Raises SettingsError."""
+def open_named(
+    name: str,
+    path: str,
+    rules: DecodeRules | None = None,
+    *,
+    encoding: str | None = None,
+    topic: str | None = None,
+) -> "NamedSource":
+    """Open a public log, which offsets call *topic*; *rules* add what the format does not set. Raises SettingsError."""
     format_, file = format_of(name, path)
     rules = format_.rules(rules)
     if format_.layout == "otto":
-        return NamedSource(OttoSource(open_file(file, "events"), rules.max_record_bytes), format_)
-    return NamedSource(open_source(file, rules, file_format=format_.layout, delimiter=format_.delimiter), format_)
+        return NamedSource(OttoSource(open_file(file, "events", encoding, topic), rules.max_record_bytes), format_)
+    source = open_source(
+        file, rules, file_format=format_.layout, delimiter=format_.delimiter, encoding=encoding, topic=topic
+    )
+    return NamedSource(source, format_)
 
 
 class NamedSource:
@@ -265,6 +280,11 @@ class NamedSource:
         if self._type is not None:
             row = {**row, self._names.type: self._type}
         return Record(record.value, record.topic, record.partition, record.offset, row=row)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it is a file, not a pipe or standard input."""
+        return self._source.is_at_rest
 
     @property
     def next_offsets(self) -> dict[tuple[str, int], int]:

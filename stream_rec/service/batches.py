@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from stream_rec.core.dtypes import I64, Mask
+from stream_rec.core.dtypes import I32, I64, Mask
 from stream_rec.core.events import NO_LOG_TIME, Answer, encode_dead_letter
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.decode import Decoded
@@ -32,29 +32,47 @@ __all__ = [
     "ProcessedBatch",
     "ReadBatch",
     "RejectedRecord",
+    "end_of_record",
 ]
 
 
 _NO_TIMES: Final[I64] = np.zeros(0, np.int64)
 
 
+def end_of_record(elements: I32 | None, place: int) -> int:
+    """Return *place*, or where the record ends that it is inside of. *elements* are those of a batch."""
+    if elements is None or place >= elements.size or elements[place] <= 1:
+        return place
+    begins = np.flatnonzero(elements[place:] <= 1)
+    return place + int(begins[0]) if begins.size else elements.size
+
+
 class RejectedRecord(NamedTuple):
-    """A record that was not applied, and why."""
+    """A record that was not applied, or one of its events, and why."""
 
     record: Record
     reason: str
     message: str
+    element: int = 0
+    """Which event of the record it is, from 1; 0 for a record that cannot hold several."""
+    is_first: bool = True
+    """Whether it is the first of its record that was not applied: its dead letter has the bytes of the record."""
 
     def to_dead_letter(self) -> bytes:
         """Return the dead letter, as JSON."""
         each = self.record
+        value = each.value if self.is_first else None
         return encode_dead_letter(
-            self.reason, self.message, each.value, each.topic, each.partition, each.offset, each.key, each.headers
-        )
+            self.reason, self.message, value, each.topic, each.partition, each.offset, each.key, each.headers,
+            element=self.element or None,
+        )  # fmt: skip
 
 
 class Batch(NamedTuple):
-    """Records of events and of requests in the order of their arrival, events decoded already."""
+    """Events and requests in the order of their arrival, events decoded already; n of them.
+
+    A record that makes several events stands here once for each.
+    """
 
     records: Sequence[Record]
     decoded: Sequence[Decoded | None]
@@ -65,21 +83,36 @@ class Batch(NamedTuple):
     """By `topic-partition`, the last offset of each partition in the batch; None: found in the records."""
     log_times: I64 | None = None
     """[n] ms when the log took each, NO_LOG_TIME for a record that does not say; None: none does."""
+    elements: I32 | None = None
+    """[n] which event of its record each is, from 1; 0 for the one of a record that cannot hold several. None: all 0.
+
+    The events of a record follow each other, and are all in one batch.
+    """
 
     def owned(self) -> Mask:
         """Return which of the records this process answers for, [n]."""
         return np.ones(len(self.records), np.bool_) if self.is_owned is None else self.is_owned
 
     def slices(self, n: int) -> "Iterator[Batch]":
-        """Return the same in parts of *n* records."""
-        for start in range(0, len(self.records), n):
-            yield self.part(slice(start, start + n))
+        """Return the same in parts of *n*, or a few more: no record is split, and so no state is between its events."""
+        start = 0
+        while start < len(self.decoded):
+            end = end_of_record(self.elements, start + n)
+            yield self.part(slice(start, end))
+            start = end
+
+    def whole_records(self) -> list[Record]:
+        """Return each record once."""
+        if self.elements is None:
+            return list(self.records)
+        return [record for record, element in zip(self.records, self.elements.tolist(), strict=True) if element <= 1]
 
     def part(self, where: slice) -> "Batch":
         """Return the records of *where*."""
         is_owned = None if self.is_owned is None else self.is_owned[where]
         log_times = None if self.log_times is None else self.log_times[where]
-        return Batch(self.records[where], self.decoded[where], is_owned, None, log_times)
+        elements = None if self.elements is None else self.elements[where]
+        return Batch(self.records[where], self.decoded[where], is_owned, None, log_times, elements)
 
     def owned_log_times(self) -> I64:
         """Return the log times of the owned records, in ms, without those that have none."""

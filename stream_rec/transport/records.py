@@ -4,7 +4,7 @@ Knows no file and no broker. A source returns every record exactly once, in the 
 ones included: the caller decides what to do with those.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol, overload
 
@@ -66,6 +66,8 @@ class RecordAdapter(NamedTuple):
     """When the log took it, in ms; None or negative if the message does not say."""
     record: Callable[[Any], Record]
     """The whole message as a Record."""
+    has_headers: Callable[[Any], bool]
+    """Whether there are headers, or may be: cheaper than the whole message."""
 
 
 AS_RECORDS: Final = RecordAdapter(
@@ -73,6 +75,7 @@ AS_RECORDS: Final = RecordAdapter(
     attrgetter("offset"),
     attrgetter("timestamp_ms"),
     lambda record: record,
+    lambda record: bool(record.headers),
 )
 """For messages that are Records already."""
 
@@ -104,6 +107,10 @@ class Records(Sequence[Record]):
     def drop_first(self, n: int) -> None:
         """Remove the first *n* records. O(records left)."""
         del self.raw[:n]
+
+    def at(self, places: Iterable[int]) -> "Records":
+        """Return the records at *places*, each as often as it is named."""
+        return Records(list(map(self.raw.__getitem__, places)), self.adapter)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -149,7 +156,7 @@ class Progress(NamedTuple):
 class Source(Protocol):
     """A log to read, once."""
 
-    def batches(self, max_records: int) -> Iterator[list[Record]]:
+    def batches(self, max_records: int) -> Iterator[Sequence[Record]]:
         """The records, at most *max_records* at a time; a batch never waits to fill.
 
         An empty batch means that no record is waiting: the moment to flush, or to stop. Raises TransportError

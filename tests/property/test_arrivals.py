@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from stream_rec.core.events import NO_LOG_TIME, Event
 from stream_rec.errors import DecodeError
+from stream_rec.service.batches import Batch
 from stream_rec.service.consuming.partition_merge import PartitionMerge
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.records import Record
@@ -122,6 +123,57 @@ def test_limits_are_kept(log: Log, limits: list[int]) -> None:
     assert sum(map(len, log)) == len(taken_out) + len(rest.records)
 
 
+Several = list[list[list[int]]]
+"""Of each partition, of each record, the times of its events."""
+
+several = st.lists(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=4), max_size=5), min_size=1, max_size=3)
+
+
+@given(several, st.integers(1, 5), st.integers(1, 4))
+def test_no_record_is_split(log: Several, n_taken: int, n_fetched: int) -> None:
+    """Each part holds whole records, in the order of their last events' times, however many are asked for."""
+    merge = PartitionMerge(dict.fromkeys((Partition("t", p) for p in range(len(log))), 0))
+    for p, records in enumerate(log):
+        for begin in range(0, len(records), n_fetched):
+            some = records[begin : begin + n_fetched]
+            placed = [(offset, time, i) for offset, times in enumerate(some, begin) for i, time in enumerate(times, 1)]
+            events = [Event("s", "i", time) for _, time, _ in placed]
+            elements = np.array([element for *_, element in placed], np.int32)
+            merge.add(Partition("t", p), [record(p, o) for o, *_ in placed], events, elements=elements)
+    order: list[tuple[int, int]] = []
+    while len(merge):
+        before = merge.offsets
+        records_, decoded_, _, elements_ = merge.take(n_taken, parts([[] for _ in log]))
+        assert elements_ is not None
+        assert 1 == elements_[0]
+        for place, (each, said) in enumerate(zip(records_, decoded_, strict=True)):
+            assert isinstance(said, Event)
+            assert log[each.partition][each.offset][elements_[place] - 1] == said.timestamp
+            if elements_[place] == 1:
+                order.append((each.partition, each.offset))
+            else:
+                assert (order[-1], elements_[place - 1] + 1) == ((each.partition, each.offset), elements_[place])
+        last = records_[len(records_) - 1]
+        assert elements_[-1] == len(log[last.partition][last.offset])
+        moved = {(p.number, o) for p, offset in merge.offsets.items() for o in range(before[p], offset)}
+        assert moved == {(each.partition, each.offset) for each in records_}
+    assert merged_plainly([[max(times) for times in records] for records in log]) == order
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=9), st.integers(1, 4))
+def test_no_slice_splits_a_record(sizes: list[int], n: int) -> None:
+    """A batch is cut where records end: between two slices, requests are answered from the state."""
+    elements = [i for size in sizes for i in (range(1, size + 1) if size else [0])]
+    events = [Event("s", "i", at) for at in range(len(elements))]
+    batch = Batch([record(0, 0)] * len(events), events, elements=np.array(elements, np.int32))
+    slices = list(batch.slices(n))
+    assert events == [each for part in slices for each in part.decoded]
+    for part in slices:
+        assert part.elements is not None
+        assert part.elements[0] <= 1
+        assert len(part.decoded) < n + max(1, *sizes)
+
+
 def test_an_empty_partition_is_waited_for() -> None:
     """Until an empty partition has records or is drained, the others advance only as far as its time is known."""
     fetcher = Fetcher([[5, 6], [1, 7]])
@@ -156,7 +208,7 @@ def test_a_clock_that_is_ahead_is_not_waited_for() -> None:
         np.arange(10, 13),
     )
     merge.add(slow, [Record(b"", "t", 1, n) for n in range(2)], [Event("s", "i", at) for at in (10, 11)])
-    records, decoded, log_times = merge.take(9, [fast, slow])
+    records, decoded, log_times, _ = merge.take(9, [fast, slow])
     assert [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2)] == [(each.partition, each.offset) for each in records]
     assert [1000, 10, 11, 11, 12] == [each.timestamp for each in decoded if isinstance(each, Event)]
     assert log_times is not None

@@ -75,8 +75,8 @@ def test_many_at_once_are_what_each_is_alone(values: list[tuple[bytes | None, in
     ]
     for decoder in MANY_DECODERS:
         for log_times in (None, Records.of(records).log_times):
-            alone = [outcome_of(each) for each in decode_records(decoder, records, log_times)]
-            together = decode_records(decoder, Records(records, AS_RECORDS), log_times)
+            alone = [outcome_of(each) for each in decode_records(decoder, records, log_times).decoded]
+            together = decode_records(decoder, Records(records, AS_RECORDS), log_times).decoded
             assert alone == [outcome_of(each) for each in together]
 
 

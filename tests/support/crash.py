@@ -106,8 +106,25 @@ def log_of(seed: int, n: int = 24) -> list[tuple[bytes | None, bytes, int]]:
             value = b'{"type":"forget","session_id":"%s"}' % session.encode()
         elif odd < 0.16:
             value = chance.randbytes(9)
+        elif odd < 0.28:
+            value = b"[%s]" % b",".join(several_of(chance, session, now))
         log.append((value, session.encode(), now))
     return log
+
+
+def several_of(chance: random.Random, session: str, now: int) -> list[bytes]:
+    """Events of one record, of which some are late, without an item, or repeated."""
+    return [
+        msgspec.json.encode(
+            {
+                "session_id": session,
+                "item_id": chance.choice([f"i{chance.randrange(7)}", None]),
+                "timestamp": now - chance.choice([0, 3, 90]),
+                "event_id": chance.choice([None, "e1"]),
+            }
+        )
+        for _ in range(chance.randrange(1, 8))
+    ]
 
 
 def broker_with(log: list[tuple[bytes | None, bytes, int]], partitions: int, bomb: Bomb) -> MemoryBroker:

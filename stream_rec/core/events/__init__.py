@@ -4,11 +4,13 @@ Knows nothing of where bytes come from, of sessions, of scores or of any clock: 
 future rejected passes the time at which the log took the record.
 """
 
-from stream_rec.core.events.decoder import DecodeRules, EventDecoder, FieldMap
+from stream_rec.core.events.decoder import EventDecoder
 from stream_rec.core.events.encode import DeadLetter, EventEncoder, encode_answer, encode_dead_letter
 from stream_rec.core.events.mapping import without_examples
+from stream_rec.core.events.paths import RecordParts, is_path, roots
 from stream_rec.core.events.requests import RequestDecoder
-from stream_rec.core.events.times import SURELY_SECONDS, TimeReader, time_reader
+from stream_rec.core.events.rules import DecodeRules, FieldMap
+from stream_rec.core.events.times import SURELY_SECONDS, TimeReader, time_reader, time_zone_of, unit_of
 from stream_rec.core.events.tombstones import is_empty_envelope, key_value, named_in
 from stream_rec.core.events.types import (
     EXPIRED,
@@ -24,7 +26,7 @@ from stream_rec.core.events.types import (
     Recommendation,
     Request,
 )
-from stream_rec.core.events.values import found, identifier
+from stream_rec.core.events.values import NULL_TEXTS, check_text_id, found, identifier, null_id
 from stream_rec.core.events.why import (
     ByNeighbours,
     ByPopularity,
@@ -44,6 +46,7 @@ __all__ = [
     "MAX_ID_CHARS",
     "MAX_TIME_MS",
     "NO_LOG_TIME",
+    "NULL_TEXTS",
     "SURELY_SECONDS",
     "VIEW",
     "Answer",
@@ -62,6 +65,7 @@ __all__ = [
     "Others",
     "Reason",
     "Recommendation",
+    "RecordParts",
     "Request",
     "RequestDecoder",
     "Ruled",
@@ -69,13 +73,19 @@ __all__ = [
     "SharedOthers",
     "TimeReader",
     "Why",
+    "check_text_id",
     "encode_answer",
     "encode_dead_letter",
     "found",
     "identifier",
     "is_empty_envelope",
+    "is_path",
     "key_value",
     "named_in",
+    "null_id",
+    "roots",
     "time_reader",
+    "time_zone_of",
+    "unit_of",
     "without_examples",
 ]

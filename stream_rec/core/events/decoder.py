@@ -5,106 +5,34 @@ Knows nothing of files, topics or clocks. JSON bytes and table rows pass the sam
 same for every format of the log.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from itertools import chain, islice
 from operator import attrgetter
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from stream_rec.core.dtypes import I64
+from stream_rec.core.events.fast import fast_reader, plain_reader
+from stream_rec.core.events.paths import MAX_EVENTS, Paths, RecordParts, goes_through_arrays, joined, read_exactly
+from stream_rec.core.events.rules import DecodeRules
 from stream_rec.core.events.times import SURELY_SECONDS, time_reader
 from stream_rec.core.events.tombstones import key_value, named_in
-from stream_rec.core.events.types import FORGET, MAX_ID_CHARS, MAX_TIME_MS, NO_LOG_TIME, VIEW, Event, Forget, Reason
-from stream_rec.core.events.values import found, identifier
-from stream_rec.errors import DecodeError, SettingsError
+from stream_rec.core.events.types import FORGET, NO_LOG_TIME, VIEW, Event, Forget, Reason
+from stream_rec.core.events.values import NULL_TEXTS, check_text_id, found, identifier, null_id
+from stream_rec.errors import DecodeError
 
-__all__ = ["DecodeRules", "EventDecoder", "FieldMap"]
+__all__ = ["EventDecoder"]
 
 _QUOTE: Final = ord('"')
-_INTEGER: Final = re.compile(rb"-?[0-9]{1,1000}")
-_NUMBER_START: Final = frozenset(b"-0123456789")
-_CONTAINERS: Final[dict[int, object]] = {ord("["): [], ord("{"): {}}
-_INT64_MAX: Final = (1 << 63) - 1
+_ARRAY: Final = b"["
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_OF: Final = attrgetter("timestamp")
 _TYPE_OF: Final = attrgetter("type")
-
-
-class FieldMap(msgspec.Struct, frozen=True, kw_only=True):
-    """The log's name of each field of an event: a JSON key, or the name or index of a column.
-
-    >>> from stream_rec import FieldMap
-    >>> FieldMap(session_id="VisitId", item_id="ProductId").item_id
-    'ProductId'
-    """
-
-    session_id: str = "session_id"
-    item_id: str = "item_id"
-    timestamp: str = "timestamp"
-    type: str = "type"
-    event_id: str = "event_id"
-    user_id: str = "user_id"
-
-    @classmethod
-    def parse(cls, pairs: Iterable[str]) -> "FieldMap":
-        """Return the map of texts such as `session_id=SessionId`. Raises SettingsError, naming the invalid one."""
-        names: dict[str, str] = {}
-        for pair in pairs:
-            field, equals, name = pair.partition("=")
-            if not (equals and name) or field not in cls.__struct_fields__ or field in names:
-                raise SettingsError(
-                    "fields",
-                    f"expected FIELD=NAME, each field once, with FIELD one of "
-                    f"{', '.join(cls.__struct_fields__)}; found {pair!r}",
-                )
-            names[field] = name
-        return cls(**names)
-
-    def as_dict(self) -> dict[str, str]:
-        """Return field -> the log's name of it."""
-        return {field: getattr(self, field) for field in self.__struct_fields__}
-
-
-class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How the log is written, and which of its records are accepted.
-
-    >>> from stream_rec import DecodeRules
-    >>> DecodeRules(timestamp_unit="s", types=frozenset({"view", "cart"})).timestamp_unit
-    's'
-    """
-
-    fields: FieldMap = FieldMap()
-
-    timestamp_unit: str = "ms"
-    """`ms`, `s`, `us` or `iso`."""
-
-    timestamp_format: str | None = None
-    """A strptime format; replaces the unit."""
-
-    types: frozenset[str] | None = None
-    """The accepted event types; None accepts all. `forget` is always accepted."""
-
-    session_from_user: bool = False
-    """Sessions are cut later from `user_id`, which is then required; `session_id` stays empty."""
-
-    max_id_chars: int = MAX_ID_CHARS
-    """Limits the memory that one visitor can take. Real ids have 1 to 64 characters."""
-
-    max_record_bytes: int = 1 << 20
-
-    max_future_ms: int | None = None
-    """How far ahead of its log time an event may be. None: no event is compared with its log time."""
-
-    def required(self) -> tuple[str, ...]:
-        """Return the log's names of the fields that every event must have."""
-        owner = self.fields.user_id if self.session_from_user else self.fields.session_id
-        return (owner, self.fields.item_id, self.fields.timestamp)
+_TEXTS_OF: Final = tuple(map(attrgetter, ("session_id", "item_id", "event_id", "user_id")))
 
 
 class EventDecoder:
@@ -119,20 +47,29 @@ class EventDecoder:
     def __init__(self, rules: DecodeRules | None = None) -> None:
         self.rules = rules or DecodeRules()
         self._names = self.rules.fields.as_dict()
-        self._time = time_reader(self.rules.timestamp_unit, self.rules.timestamp_format)
-        self._is_us = self.rules.timestamp_unit == "us"
-        self._is_number = self.rules.timestamp_format is None and self.rules.timestamp_unit != "iso"
-        self._fast = _fast_reader(self.rules)
-        self._plain = _plain_reader(self.rules)
+        self._paths = Paths(self._names.values())
+        self.makes_several = self._paths.makes_several
+        """Whether fields lie in arrays, so that a record makes an event of each element: `decode_all` reads it."""
+        self._is_id_shared = self.makes_several and not goes_through_arrays(self._names["event_id"])
+        self._time = time_reader(self.rules.timestamp_unit, self.rules.timestamp_format, self.rules.time_zone)
+        self._is_scaled = self.rules.timestamp_unit in {"us", "ns", "auto"}
+        self._nulls = frozenset() if self.rules.lenient_ids else NULL_TEXTS
+        self._forgets = self.rules.forget_types | {FORGET}
+        ids = () if self.rules.lenient_ids else ("session_id", "item_id", "user_id")
+        self._ids = tuple((field, self._names[field]) for field in ids)
+        self._is_number = self.rules.timestamp_format is None and self.rules.timestamp_unit in {"s", "ms", "us", "ns"}
+        self._fast = fast_reader(self.rules) or _always_slow
+        self._plain = plain_reader(self.rules)
         self._max_bytes = self.rules.max_record_bytes
         self._max_id_chars = self.rules.max_id_chars
 
-    def decode(  # noqa: C901 (a branch for each rare form; a call for each would double the cost)
-        self, data: bytes, log_ms: int | None = None
+    def decode(  # noqa: C901, PLR0912 (a branch for each rare form; a call for each would double the cost)
+        self, data: bytes, log_ms: int | None = None, beside: RecordParts | None = None
     ) -> Event | Forget:
         """Return the event, or the order to forget, in one JSON object. *log_ms* is when the log took it, if it says.
 
-        Raises DecodeError, at some ten times the cost of a valid record.
+        *beside* is what stands beside the value in its record, for fields that are mapped to it. Raises DecodeError, at
+        some ten times the cost of a valid record.
         """
         if len(data) > self._max_bytes:
             raise _too_large(self._max_bytes, len(data))
@@ -141,28 +78,33 @@ class EventDecoder:
             timestamp = row.timestamp
             if type(timestamp) is not int:
                 timestamp = self._time(_plain(timestamp))
-            elif self._is_us:
+            elif self._is_scaled:
                 timestamp = self._time(timestamp)
         # RecursionError: brackets nested a thousand deep.
         except (ValueError, RecursionError, DecodeError):
-            return self._diagnose(data, log_ms)
+            return self._diagnose(data, log_ms, beside)
         session_id, item_id, kind = row.session_id, row.item_id, row.type
         event_id, user_id = row.event_id, row.user_id
         if type(session_id) is not str:
             session_id = str(session_id)
         if type(item_id) is not str:
             item_id = str(item_id)
-        if event_id is not None and (type(event_id) is not str or not event_id):
-            event_id = _optional(event_id)
-        if user_id is not None and (type(user_id) is not str or not user_id):
-            user_id = _optional(user_id)
+        nulls = self._nulls
+        if session_id in nulls or item_id in nulls:
+            return self._diagnose(data, log_ms, beside)
+        if event_id is not None and (type(event_id) is not str or not event_id or event_id in nulls):
+            event_id = self._optional(event_id)
+        if user_id is not None and (type(user_id) is not str or not user_id or user_id in nulls):
+            if self.rules.session_from_user:
+                return self._diagnose(data, log_ms, beside)
+            user_id = self._optional(user_id)
         # `view` is by far the most common type, so it is tested first.
         if kind != VIEW or self.rules.types is not None:
-            kind = _optional(kind) or VIEW
-            if kind == FORGET or not self._accepts(kind):
-                return self._diagnose(data, log_ms)
+            kind = self._optional(kind) or VIEW
+            if kind in self._forgets or not self._accepts(kind):
+                return self._diagnose(data, log_ms, beside)
         if log_ms is not None and not SURELY_SECONDS <= timestamp <= log_ms and self._is_wrong(timestamp, log_ms):
-            return self._diagnose(data, log_ms)
+            return self._diagnose(data, log_ms, beside)
         return Event(session_id, item_id, timestamp, kind, event_id, user_id)
 
     def decode_plain(self, values: Sequence[bytes | None], log_times: I64 | None = None) -> list[Event]:
@@ -182,20 +124,130 @@ class EventDecoder:
             n = next(place for place, value in enumerate(values) if value is None or len(value) > self._max_bytes)
         types = list(map(_TYPE_OF, events))
         if self.rules.types is not None or types.count(VIEW) < len(types):
-            odd = {kind for kind in set(types) if kind == FORGET or not self._accepts(kind)}
+            odd = {kind for kind in set(types) if kind == FORGET or kind in self._nulls or not self._accepts(kind)}
             n = min(n, next((place for place, kind in enumerate(types) if kind in odd), n))
+        if n and not all(map(self._nulls.isdisjoint, (map(get, events) for get in _TEXTS_OF))):
+            n = min(n, next(place for place, event in enumerate(events) if not self._nulls.isdisjoint(_texts(event))))
         if n and log_times is not None and self.rules.max_future_ms is not None:
             n = min(n, self._n_in_time(np.fromiter(map(_TIME_OF, events), np.int64, len(events)), log_times))
         return events[:n]
 
-    def decode_row(self, row: Mapping[str, object], log_ms: int | None = None) -> Event | Forget:
-        """Return the event, or the order to forget, in one row of a table: column -> value.
+    def decode_all(
+        self, data: bytes, log_ms: int | None = None, beside: RecordParts | None = None
+    ) -> list[Event | Forget | DecodeError]:
+        """Return what each event says in a record that may hold several: an array of them, or one with `[]` in a path.
+
+        The order is that of the record. An element that is unreadable gives its DecodeError, and so does a record
+        without an element: there is at least one result.
+        """
+        if len(data) > self._max_bytes:
+            return [_too_large(self._max_bytes, len(data))]
+        try:
+            decoded = list(islice(self._decoded_all(data, log_ms, beside), MAX_EVENTS + 1))
+        except DecodeError as error:
+            return [error.with_traceback(None)]
+        if len(decoded) > MAX_EVENTS:
+            message = f"expected at most {MAX_EVENTS} events in a record, found more"
+            return [DecodeError(Reason.TOO_LARGE, message)]
+        return decoded
+
+    def decode_row(
+        self, row: Mapping[str, object], log_ms: int | None = None, beside: RecordParts | None = None
+    ) -> Event | Forget:
+        """Return the event, or the order to forget, in one row of a table: column -> value; rows may be nested.
 
         Reads text, whole numbers and datetimes. An empty cell of an optional field counts as absent, as an empty text
         does in JSON. Raises DecodeError.
         """
+        values = row if self._paths.is_plain else self._paths.read(row, beside)
+        self._check_cells(values)
+        return self._flat_row(values, log_ms)
+
+    def decode_rows(
+        self, row: Mapping[str, object], log_ms: int | None = None, beside: RecordParts | None = None
+    ) -> list[Event | Forget | DecodeError]:
+        """Return what each event says in a row that may hold several, as `decode_all` does."""
+        return self._decoded_rows(self._paths.read_all(row, beside), log_ms, are_cells=True)
+
+    def _decoded_rows(
+        self, rows: Iterable[dict[str, object] | DecodeError], log_ms: int | None, *, are_cells: bool = False
+    ) -> list[Event | Forget | DecodeError]:
+        decoded: list[Event | Forget | DecodeError] = []
+        for each in chain.from_iterable(map(self._spread, rows)):
+            try:
+                if isinstance(each, DecodeError):
+                    decoded.append(each)
+                    continue
+                if are_cells:
+                    self._check_cells(each)
+                if self._is_id_shared:
+                    self._number_id(each, len(decoded) + 1)
+                decoded.append(self._flat_row(each, log_ms))
+            except DecodeError as error:
+                decoded.append(error.with_traceback(None))
+        return decoded
+
+    def _spread(self, values: dict[str, object] | DecodeError) -> Iterator[dict[str, object] | DecodeError]:
+        """Return an event of each item, where the item is an array: other fields that are, are gone through with it."""
+        items = None if isinstance(values, DecodeError) else values.get(self._names["item_id"])
+        if isinstance(values, DecodeError) or not isinstance(items, list):
+            yield values
+            return
+        arrays = {name: each for name, each in values.items() if isinstance(each, list)}
+        if len(set(map(len, arrays.values()))) > 1:
+            lengths = ", ".join(f"{name} has {len(each)}" for name, each in arrays.items())
+            message = f"expected arrays of the same length, but {lengths} elements"
+            yield DecodeError(Reason.NOT_A_ROW, message)
+            return
+        if not items:
+            yield self._error(Reason.NOT_AN_EVENT, "item_id", "an empty array: there is no element, and so no event")
+        is_id_shared = not self._is_id_shared and self._names["event_id"] not in arrays
+        for place in range(len(items)):
+            event = {**values, **{name: each[place] for name, each in arrays.items()}}
+            if is_id_shared:
+                self._number_id(event, place + 1)
+            yield event
+
+    def _check_cells(self, values: Mapping[str, object]) -> None:
+        """Refuse ids that a tool has written as floats, as happens in tables. Raises DecodeError."""
+        for field, name in self._ids:
+            value = values.get(name)
+            if type(value) is str and not value.isalnum():
+                check_text_id(self._label(field), value)
+
+    def _number_id(self, values: dict[str, object], element: int) -> None:
+        """Give an event the id of its record and its number: else the others of the record would be taken for it."""
+        name = self._names["event_id"]
+        event_id = values.get(name)
+        if event_id is not None:
+            values[name] = joined([identifier(self._label("event_id"), event_id, self._max_id_chars), str(element)])
+
+    def _decoded_all(
+        self, data: bytes, log_ms: int | None, beside: RecordParts | None
+    ) -> Iterator[Event | Forget | DecodeError]:
+        parts = [data]
+        if data.lstrip()[:1] == _ARRAY:
+            parts = list(map(bytes, _elements(data)))
+        for part in parts:
+            if not self.makes_several:
+                event = self._decoded(part, log_ms, beside)
+                if not isinstance(event, DecodeError) or event.reason != Reason.WRONG_TYPE or _ARRAY not in part:
+                    yield event
+                    continue
+            try:
+                yield from self._decoded_rows(self._paths.read_all(_object(part), beside), log_ms)
+            except DecodeError as error:
+                yield error.with_traceback(None)
+
+    def _decoded(self, data: bytes, log_ms: int | None, beside: RecordParts | None) -> Event | Forget | DecodeError:
+        try:
+            return self.decode(data, log_ms, beside)
+        except DecodeError as error:
+            return error.with_traceback(None)
+
+    def _flat_row(self, row: Mapping[str, object], log_ms: int | None) -> Event | Forget:
         kind = self._read_optional("type", row) or VIEW
-        if kind == FORGET:
+        if kind in self._forgets:
             return self._forget(row)
         if not self._accepts(kind):
             raise self._error(Reason.UNKNOWN_TYPE, "type", f"{found(kind)} is not let in")
@@ -220,7 +272,7 @@ class EventDecoder:
         if not key:
             raise self._error(Reason.MISSING_FIELD, field, "expected as the key of a record without a value")
         try:
-            value = named_in(key_value(key), (self._names[field], field))
+            value = self._in_key(key_value(key), field)
         except UnicodeDecodeError as error:
             raise self._error(Reason.NOT_UTF8, field, f"byte {error.start} of the key is not UTF-8") from None
         if value is None:
@@ -229,20 +281,18 @@ class EventDecoder:
         name = identifier(self._label(field), value, self._max_id_chars)
         return Forget(user_id=name) if self.rules.session_from_user else Forget(session_id=name)
 
-    def _diagnose(self, data: bytes, log_ms: int | None) -> Event | Forget:
+    def _in_key(self, key: object, field: str) -> object:
+        """Return the id of *field* that *key* is; of an object, the one in it."""
+        name = self._names[field]
+        value = named_in(key, (name, field))
+        if value is None and isinstance(key, Mapping):
+            value = Paths([name]).read(key)[name]
+        return value
+
+    def _diagnose(self, data: bytes, log_ms: int | None, beside: RecordParts | None = None) -> Event | Forget:
         """Read *data* again, field by field: raise for what is wrong, or read a rare form."""
-        try:
-            data.decode()
-        except UnicodeDecodeError as error:
-            raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
-        try:
-            record = _read_loosely(data)
-            values = {n: _value(record[n]) for n in self._names.values() if n in record}
-        except msgspec.ValidationError:
-            raise DecodeError(Reason.WRONG_TYPE, f"expected a JSON object, found {_kind(data.lstrip())}") from None
-        except (ValueError, RecursionError) as error:
-            raise DecodeError(Reason.NOT_JSON, str(error)) from None
-        return self.decode_row(values, log_ms)
+        row = _object(data)
+        return self._flat_row(row if self._paths.is_plain else self._paths.read(row, beside), log_ms)
 
     def _forget(self, row: Mapping[str, object]) -> Forget:
         session_id = self._read_optional("session_id", row)
@@ -253,21 +303,24 @@ class EventDecoder:
 
     def _read_required(self, field: str, row: Mapping[str, object]) -> str:
         value = row.get(self._names[field])
-        if type(value) is str and 0 < len(value) <= self._max_id_chars and value.isascii():
-            return value
+        if type(value) is str:
+            if value in self._nulls:
+                raise null_id(self._label(field), value)
+            if 0 < len(value) <= self._max_id_chars and value.isascii():
+                return value
         if value is None:
             raise self._missing(field)
         return identifier(self._label(field), value, self._max_id_chars)
 
     def _read_optional(self, field: str, row: Mapping[str, object]) -> str | None:
         value = row.get(self._names[field])
-        if value is None or value == "":
+        if value is None or value == "" or (type(value) is str and value in self._nulls):
             return None
         return identifier(self._label(field), value, self._max_id_chars)
 
     def _read_time(self, row: Mapping[str, object], log_ms: int | None) -> int:
         value = row.get(self._names["timestamp"])
-        if value is None or value == "":
+        if value is None or value == "" or (type(value) is str and value in NULL_TEXTS):
             raise self._missing("timestamp")
         try:
             timestamp = self._time(value)
@@ -276,6 +329,9 @@ class EventDecoder:
         if log_ms is not None and self._is_wrong(timestamp, log_ms):
             raise self._wrong_time(timestamp, log_ms)
         return timestamp
+
+    def _optional(self, value: str | int | None) -> str | None:
+        return None if value is None or value == "" or value in self._nulls else str(value)
 
     def _accepts(self, kind: str) -> bool:
         return self.rules.types is None or kind in self.rules.types
@@ -301,7 +357,7 @@ class EventDecoder:
             ahead_s = (timestamp - log_ms) // 1000
             message = f"{found(timestamp)} ms is {ahead_s} s ahead of {log_ms} ms, when the log took it"
             return self._error(Reason.FUTURE, "timestamp", message)
-        coarser = {"ms": "s", "us": "ms"}.get(self.rules.timestamp_unit)
+        coarser = {"ms": "s", "us": "ms", "ns": "us"}.get(self.rules.timestamp_unit)
         hint = f": if the log writes {coarser}, set the unit to {coarser}" if coarser else ""
         year = (_EPOCH + timedelta(milliseconds=timestamp)).year
         message = f"{found(timestamp)} ms is in the year {year}, long before the log took it{hint}"
@@ -318,62 +374,39 @@ class EventDecoder:
         return field if name == field else f"{field} ({name})"
 
 
-def _fast_reader(rules: DecodeRules) -> Callable[[bytes], Any]:
-    """Return compiled code that reads the fields of a record in the common form."""
-    names = rules.fields.as_dict()
-    if len(set(names.values())) < len(names):  # one key for two fields, which a Struct cannot have
-        return _always_slow
-    text = Annotated[str, Meta(min_length=1, max_length=rules.max_id_chars)]
-    whole = Annotated[int, Meta(ge=-_INT64_MAX, le=_INT64_MAX)]
-    required = text | whole if rules.max_id_chars >= len(str(-_INT64_MAX)) else text
-    maybe = Annotated[str, Meta(max_length=rules.max_id_chars)] | whole | None
-    owner = "user_id" if rules.session_from_user else "session_id"
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
-        (owner, required),
-        ("item_id", required),
-        ("timestamp", _time_type(rules)),
-        ("type", maybe, VIEW),
-        ("event_id", maybe, None),
-    ]
-    if not rules.session_from_user:
-        fields.append(("user_id", maybe, None))
-    row = msgspec.defstruct(
-        "Row",
-        fields,
-        namespace={"session_id": ""} if rules.session_from_user else {},
-        rename={field: name for field, name in names.items() if field in {f[0] for f in fields}},
-        gc=False,
-    )
-    return msgspec.json.Decoder(row).decode
+def _object(data: bytes) -> dict[str, object]:
+    """Return the object that *data* is. Raises DecodeError."""
+    try:
+        data.decode()
+        record = read_exactly(data)
+    except UnicodeDecodeError as error:
+        raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(Reason.NOT_JSON, str(error)) from None
+    if not isinstance(record, dict):
+        raise DecodeError(Reason.WRONG_TYPE, f"expected a JSON object, found {_kind(data.lstrip())}")
+    return record
 
 
-def _plain_reader(rules: DecodeRules) -> Callable[[bytes | None], Event] | None:
-    """Return compiled code that reads a record as an event in one step, with no further check.
+def _elements(data: bytes) -> list[msgspec.Raw]:
+    """Return the elements of the array that *data* is. Raises DecodeError."""
+    try:
+        data.decode()
+        elements = _read_elements(data)
+    except UnicodeDecodeError as error:
+        raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(Reason.NOT_JSON, str(error)) from None
+    if not elements:
+        raise DecodeError(Reason.NOT_AN_EVENT, "an empty array: there is no element, and so no event")
+    return elements
 
-    None if rules, names or the unit of time are not the defaults.
-    """
-    if rules.session_from_user or rules.timestamp_format is not None or rules.timestamp_unit != "ms":
-        return None
-    if rules.fields != FieldMap() or rules.max_id_chars != MAX_ID_CHARS:
-        return None
-    return msgspec.json.Decoder(Event).decode  # type: ignore[return-value]  # it raises TypeError for None
 
-
-def _time_type(rules: DecodeRules) -> Any:  # noqa: ANN401 (a type as msgspec takes it)
-    """Return the type of a time: raw if it may have decimals, because a float would lose them before rounding."""
-    if rules.timestamp_format is not None or rules.timestamp_unit == "iso":
-        return str
-    if rules.timestamp_unit in {"ms", "us"}:
-        largest = MAX_TIME_MS if rules.timestamp_unit == "ms" else MAX_TIME_MS * 1000
-        return Annotated[int, Meta(ge=0, le=largest)] | str
-    return msgspec.Raw
+_read_elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def _always_slow(data: bytes) -> Any:  # noqa: ANN401 (stands in for a reader of any Struct)
     raise ValueError(data)
-
-
-_read_loosely: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _plain(timestamp: str | msgspec.Raw) -> str:
@@ -384,28 +417,13 @@ def _plain(timestamp: str | msgspec.Raw) -> str:
     return msgspec.json.decode(raw, type=str) if raw[0] == _QUOTE else raw.decode()
 
 
-def _value(raw: msgspec.Raw) -> object:
-    """Return a JSON value, with numbers exact: whole ones as int, others as Decimal."""
-    data = bytes(raw)
-    if data[0] in _CONTAINERS:  # wrong for every field, so its content does not matter
-        return _CONTAINERS[data[0]]
-    if data[0] not in _NUMBER_START:
-        return msgspec.json.decode(data)
-    if _INTEGER.fullmatch(data):
-        return int(data)
-    try:
-        return Decimal(data.decode())
-    except ArithmeticError:  # an exponent beyond what even a Decimal holds
-        return Decimal("Infinity")
-
-
 def _kind(data: bytes) -> str:
     names = {"[": "an array", '"': "a text", "t": "true", "f": "false", "n": "null"}
     return names.get(chr(data[0]), "a number")
 
 
-def _optional(value: str | int | None) -> str | None:
-    return None if value is None or value == "" else str(value)
+def _texts(event: Event) -> tuple[str | None, ...]:
+    return event.session_id, event.item_id, event.event_id, event.user_id
 
 
 def _too_large(limit: int, size: int) -> DecodeError:

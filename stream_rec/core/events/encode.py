@@ -2,12 +2,13 @@
 
 import base64
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 import msgspec
 
-from stream_rec.core.events.decoder import DecodeRules
+from stream_rec.core.events.rules import DecodeRules
+from stream_rec.core.events.times import time_zone_of
 from stream_rec.core.events.types import FORGET, VIEW, Answer, Event, Forget
 
 __all__ = ["DeadLetter", "EventEncoder", "encode_answer", "encode_dead_letter"]
@@ -33,10 +34,15 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     key_base64: str | None = None
     headers: dict[str, str] | None = None
     """The original headers: each value as text if it is text, else in base64 under its name and `;base64`."""
+    element: int | None = None
+    """Of a record that makes several events, which of them it is, from 1.
+
+    Its first dead letter has the bytes of the record; they are left out of the others.
+    """
 
     @property
     def original(self) -> bytes:
-        """The original bytes of the record."""
+        """The original bytes of the record; none if another dead letter of the record has them."""
         if self.record is not None:
             return self.record.encode()
         return base64.b64decode(self.record_base64 or "")
@@ -47,15 +53,17 @@ _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 encode_answer: Final[Callable[[Answer], bytes]] = _ENCODER.encode
 
 
-def encode_dead_letter(
+def encode_dead_letter(  # noqa: PLR0913 (one for each field of the letter)
     reason: str,
     message: str,
-    original: bytes,
+    original: bytes | None,
     topic: str,
     partition: int,
     offset: int,
     key: bytes | None = None,
     headers: Iterable[tuple[str, bytes]] = (),
+    *,
+    element: int | None = None,
 ) -> bytes:
     """Return a dead letter as a JSON object, without a newline."""
     letter = DeadLetter(
@@ -64,9 +72,10 @@ def encode_dead_letter(
         topic,
         partition,
         offset,
-        *_as_text(original),
+        *((None, None) if original is None else _as_text(original)),
         *((None, None) if key is None else _as_text(key)),
         dict(_header(name, value) for name, value in headers) or None,
+        element,
     )
     return _ENCODER.encode(letter)
 
@@ -81,7 +90,8 @@ class EventEncoder:
         rules = rules or DecodeRules()
         self._names = rules.fields
         self._by_user = rules.session_from_user
-        self._time = _time_writer(rules.timestamp_unit, rules.timestamp_format)
+        zone = time_zone_of(rules.time_zone)
+        self._time = _time_writer(rules.timestamp_unit, rules.timestamp_format, zone)
 
     def encode(self, event: Event | Forget) -> tuple[bytes, bytes | None]:
         """Return value and key of a record: the key is the session, or the user if sessions are cut from users."""
@@ -104,16 +114,18 @@ class EventEncoder:
         return _ENCODER.encode(fields), None if whose is None else whose.encode()
 
 
-def _time_writer(unit: str, time_format: str | None) -> Callable[[int], object]:
+def _time_writer(unit: str, time_format: str | None, zone: tzinfo) -> Callable[[int], object]:
     if time_format is not None:
-        return lambda millis: (_EPOCH + timedelta(milliseconds=millis)).strftime(time_format)
+        return lambda millis: (_EPOCH + timedelta(milliseconds=millis)).astimezone(zone).strftime(time_format)
     writers: dict[str, Callable[[int], object]] = {
         "ms": lambda millis: millis,
         "s": lambda millis: millis / 1000 if millis % 1000 else millis // 1000,
         "us": lambda millis: millis * 1000,
+        "ns": lambda millis: millis * 1_000_000,
         "iso": lambda millis: (_EPOCH + timedelta(milliseconds=millis)).isoformat(timespec="milliseconds"),
     }
-    return writers[unit]
+    # ISO 8601, which readers of the other units take too, has no doubt about a unit.
+    return writers.get(unit, writers["iso"])
 
 
 def _header(name: str, value: bytes) -> tuple[str, str]:

@@ -77,7 +77,11 @@ def _key(answer: Answer) -> bytes | None:
 
 
 def _dead_letter(topic: str, rejected: RejectedRecord) -> ProducerRecord:
-    """Return the record as it came in, with headers that say why it was rejected and where it stood."""
+    """Return the record as it came in, with headers that say why it was rejected and where it stood.
+
+    Of a record that makes several events, only the first letter has the value: sent again, it comes once. The others
+    have an empty one, since none would be a tombstone.
+    """
     record = rejected.record
     own = {
         "reason": rejected.reason,
@@ -86,5 +90,8 @@ def _dead_letter(topic: str, rejected: RejectedRecord) -> ProducerRecord:
         "partition": record.partition,
         "offset": record.offset,
     }
+    if rejected.element:
+        own["element"] = rejected.element
     headers = tuple((HEADERS + name, str(value).encode()) for name, value in own.items())
-    return ProducerRecord(topic, None if record.tombstone else record.value, record.key, (*record.headers, *headers))
+    value = None if record.tombstone else record.value if rejected.is_first else b""
+    return ProducerRecord(topic, value, record.key, (*record.headers, *headers))

@@ -45,7 +45,7 @@ class TopicSource:
         batch_reader.follow(self._ends)
         while not batch_reader.reached(self._ends):
             read = batch_reader.next(self._timeouts.replay_poll_s)
-            yield [] if read is None else list(read.batch.records)
+            yield [] if read is None else read.batch.whole_records()
 
     @property
     def next_offsets(self) -> dict[tuple[str, int], int]:

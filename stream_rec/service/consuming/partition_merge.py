@@ -12,13 +12,14 @@ Knows nothing of brokers, of which partitions are owned, nor of what is done wit
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from stream_rec.core.dtypes import I64
+from stream_rec.core.dtypes import I32, I64
 from stream_rec.core.events import NO_LOG_TIME, Event
+from stream_rec.service.batches import end_of_record
 from stream_rec.transport.broker import Partition, PartitionOffsets
 from stream_rec.transport.decode import Decoded
 from stream_rec.transport.records import AS_RECORDS, Record, Records
@@ -30,6 +31,38 @@ _LONG_AHEAD: Final = 1 << 62
 _TIME_OF: Final = attrgetter("timestamp")
 
 Times = npt.NDArray[np.int64]
+
+
+Number = TypeVar("Number", np.int64, np.int32)
+
+
+class _Column(Generic[Number]):
+    """A number for each record of a queue, all of them *filler* until one is put that says otherwise."""
+
+    def __init__(self, filler: int, dtype: type[Number]) -> None:
+        self._filler = filler
+        self._dtype: type[Number] = dtype
+        self._values: npt.NDArray[Number] | None = None
+
+    def put(self, before: int, n: int, values: npt.NDArray[Number] | None, size: int) -> None:
+        """Set the *n* after *before*; there is space for *size*."""
+        if values is None and self._values is None:
+            return
+        if self._values is None or self._values.size < size:
+            grown = np.full(size, self._filler, self._dtype)
+            if self._values is not None:
+                grown[:before] = self._values[:before]
+            self._values = grown
+        self._values[before : before + n] = self._filler if values is None else values
+
+    def part(self, where: slice) -> npt.NDArray[Number] | None:
+        """Return those of *where*, not copied; None if all are the filler."""
+        return None if self._values is None else self._values[where]
+
+    def drop_first(self, n: int) -> None:
+        """Remove the first *n*."""
+        if self._values is not None:
+            self._values = self._values[n:].copy()
 
 
 class _Queue:
@@ -46,7 +79,8 @@ class _Queue:
         """No record from this offset on may be taken; None: all may."""
         self._records = Records([], AS_RECORDS)
         self._decoded: list[Decoded | None] = []
-        self._log_times: I64 | None = None  # None as long as no record has one
+        self._log_times = _Column[np.int64](NO_LOG_TIME, np.int64)
+        self._elements = _Column[np.int32](0, np.int32)
         self._times = np.zeros(64, np.int64)  # with spare capacity behind the last one
         self._at = 0
         self._newest = _LONG_AGO
@@ -54,7 +88,13 @@ class _Queue:
     def __len__(self) -> int:
         return len(self._decoded) - self._at
 
-    def add(self, records: Sequence[Record], decoded: Sequence[Decoded | None], log_times: I64 | None) -> None:
+    def add(
+        self,
+        records: Sequence[Record],
+        decoded: Sequence[Decoded | None],
+        log_times: I64 | None,
+        elements: I32 | None,
+    ) -> None:
         if self._at > len(self):  # so that no record is moved more than once, however many wait
             self._drop_taken()
         before, n = len(self._decoded), len(decoded)
@@ -62,27 +102,24 @@ class _Queue:
         self._records.extend(more)
         self._decoded += decoded
         if before + n > len(self._times):
-            more_space = np.zeros(before + 2 * n, np.int64)
-            self._times = np.concatenate([self._times[:before], more_space])
-            if self._log_times is not None:
-                self._log_times = np.concatenate([self._log_times[:before], more_space])
-        if log_times is not None and self._log_times is None:
-            self._log_times = np.full(len(self._times), NO_LOG_TIME)
-        if self._log_times is not None:
-            self._log_times[before : before + n] = NO_LOG_TIME if log_times is None else log_times
+            self._times = np.concatenate([self._times[:before], np.zeros(before + 2 * n, np.int64)])
+        self._log_times.put(before, n, log_times, len(self._times))
+        self._elements.put(before, n, elements, len(self._times))
         # A record without a time of its own keeps its place: it takes the time of the record before it.
         times = _times_of(records, decoded)
         if log_times is not None:  # a clock that is ahead moves the watermark no further, so it need not be waited for
             # planted bug: merged-by-event-time
             times = np.minimum(times, log_times)
+        if elements is not None:
+            times = _latest_of_record(times, elements)
         times = np.maximum(np.maximum.accumulate(times), self._newest)
         self._times[before : before + n] = times
         self._newest = int(times[-1])
 
     def _drop_taken(self) -> None:
         self._times = self._times[self._at :].copy()
-        if self._log_times is not None:
-            self._log_times = self._log_times[self._at :].copy()
+        self._log_times.drop_first(self._at)
+        self._elements.drop_first(self._at)
         self._records.drop_first(self._at)
         del self._decoded[: self._at]
         self._at = 0
@@ -118,18 +155,32 @@ class _Queue:
         return _LONG_AHEAD if drained or self.end < len(self._decoded) else self._newest
 
     def times(self, n: int, until: int = _LONG_AHEAD, *, inclusive: bool = True) -> Times:
-        """Return the times before *until* (with *inclusive*, also at it) of at most *n* records that may be taken."""
-        times = self._times[self._at : min(self.end, self._at + n)]
+        """Return the times before *until* (with *inclusive*, also at it) of at most *n* events that may be taken.
+
+        A few more than *n*, where the last record makes several.
+        """
+        elements = self._elements.part(slice(len(self._decoded)))
+        times = self._times[self._at : min(self.end, end_of_record(elements, self._at + n))]
         return times[: np.searchsorted(times, until, side="right" if inclusive else "left")]
 
+    def elements(self, n: int) -> I32:
+        """Return which event of its record each of the first *n* is."""
+        elements = self._elements.part(slice(self._at, self._at + n))
+        return np.zeros(n, np.int32) if elements is None else elements
+
     def take(self, n: int) -> "MergedRecords":
-        """Remove the first *n* records, and return them."""
+        """Remove the first *n*, which end with a record, and return them."""
         part = slice(self._at, self._at + n)
         self._at += n
         if n:
             self.next_offset = self._offset(self._at - 1) + 1
-        log_times = None if self._log_times is None else self._log_times[part].copy()
-        return MergedRecords(self._records[part], self._decoded[part], log_times)
+        log_times, elements = self._log_times.part(part), self._elements.part(part)
+        return MergedRecords(
+            self._records[part],
+            self._decoded[part],
+            None if log_times is None else log_times.copy(),
+            None if elements is None else elements.copy(),
+        )
 
 
 class MergedRecords(NamedTuple):
@@ -139,6 +190,8 @@ class MergedRecords(NamedTuple):
     decoded: list[Decoded | None]
     log_times: I64 | None = None
     """[n] ms when the log took each, NO_LOG_TIME for a record that does not say; None: none does."""
+    elements: I32 | None = None
+    """[n] which event of its record each is, as in `Batch`."""
 
 
 NOTHING: Final = MergedRecords(Records([], AS_RECORDS), [])
@@ -159,12 +212,14 @@ class PartitionMerge:
         records: Sequence[Record],
         decoded: Sequence[Decoded | None],
         log_times: I64 | None = None,
+        elements: I32 | None = None,
     ) -> None:
         """Add what was fetched of *partition* after the records added last, and what the records say.
 
-        *log_times*, [n] in ms, say when the log took each.
+        *log_times*, [n] in ms, say when the log took each. A record that makes several events comes once for each, and
+        *elements*, [n], number them from 1.
         """
-        self._queues[partition].add(records, decoded, log_times)
+        self._queues[partition].add(records, decoded, log_times, elements)
 
     def limit(self, limits: Mapping[Partition, int | None]) -> None:
         """Return no record from these offsets on; None lifts the limit of a partition."""
@@ -172,7 +227,7 @@ class PartitionMerge:
             self._queues[partition].limit = limit
 
     def take(self, n: int, drained: Collection[Partition]) -> MergedRecords:
-        """Remove at most *n* records, in the order of their times, and return them.
+        """Remove at most *n* events, in the order of their times, and return them; no record is split.
 
         A partition that has nothing here is waited for, unless it is *drained*: nothing more of it can be fetched.
         O(n log n), with no Python for each record but to collect them.
@@ -197,7 +252,10 @@ class PartitionMerge:
             return found[0][0].take(len(found[0][1])) if found else NOTHING
         sizes = [len(times) for _, times in found]
         owners = np.repeat(np.arange(len(found)), sizes)
-        order = np.argsort(np.concatenate([times for _, times in found]), kind="stable")[:n]
+        order = np.argsort(np.concatenate([times for _, times in found]), kind="stable")
+        # The events of a record have one time, so they stand together.
+        elements = np.concatenate([queue.elements(len(times)) for queue, times in found])
+        order = order[: end_of_record(elements[order], n)]
         chosen = owners[order]
         counts = np.bincount(chosen, minlength=len(found))
         taken = [queue.take(count) for (queue, _), count in zip(found, counts.tolist(), strict=True)]
@@ -208,7 +266,8 @@ class PartitionMerge:
         raw = [each for part in taken for each in part.records.raw]
         decoded = [each for part in taken for each in part.decoded]
         records = Records(list(map(raw.__getitem__, indices)), taken[0].records.adapter)
-        return MergedRecords(records, list(map(decoded.__getitem__, indices)), _joined(taken, indices))
+        taken_elements = elements[order] if elements.any() else None
+        return MergedRecords(records, list(map(decoded.__getitem__, indices)), _joined(taken, indices), taken_elements)
 
     def is_empty(self, partition: Partition) -> bool:
         """Whether no record of *partition* waits here."""
@@ -257,6 +316,16 @@ def _joined(taken: "Sequence[MergedRecords]", indices: Sequence[int]) -> I64 | N
     columns = [np.full(len(each.decoded), NO_LOG_TIME) if each.log_times is None else each.log_times for each in taken]
     joined: I64 = np.concatenate(columns)[list(indices)]
     return joined
+
+
+def _latest_of_record(times: Times, elements: I32) -> Times:
+    """Return for each event the latest time of its record, which is applied as a whole: it was written after that.
+
+    By the earliest time, its later events would move the watermark ahead of other partitions.
+    """
+    begins = np.flatnonzero(elements <= 1)
+    latest: Times = np.repeat(np.maximum.reduceat(times, begins), np.diff(begins, append=times.size))
+    return latest
 
 
 def _times_of(records: Sequence[Record], decoded: Sequence[Decoded | None]) -> Times:

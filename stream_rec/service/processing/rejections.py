@@ -49,7 +49,19 @@ def find_rejections(
         found.sort()
     if found and batch.is_owned is not None:
         found = [each for each in found if batch.is_owned[each[0]]]
-    return [RejectedRecord(batch.records[index], reason, message) for index, reason, message in found]
+    if batch.elements is None:
+        return [RejectedRecord(batch.records[index], reason, message) for index, reason, message in found]
+    return list(_elements(batch, found, batch.elements.tolist()))
+
+
+def _elements(batch: Batch, found: Iterable[_Found], elements: Sequence[int]) -> Iterator[RejectedRecord]:
+    """Return what was *found*, with the number of each event in its record."""
+    last = None
+    for index, reason, message in found:
+        record = batch.records[index]
+        place = record.topic, record.partition, record.offset  # in order of time, its events need not be neighbours
+        yield RejectedRecord(record, reason, message, elements[index], place != last)
+        last = place
 
 
 def _unreadable(batch: Batch) -> Iterator[_Found]:

@@ -12,6 +12,7 @@ import msgspec
 
 from stream_rec.core.events import DecodeRules
 from stream_rec.errors import SettingsError, TransportError
+from stream_rec.transport.arrow import values_of
 from stream_rec.transport.files.bytes import ByteStream
 from stream_rec.transport.files.source import FileSource, too_long
 from stream_rec.transport.records import Progress, Record
@@ -19,7 +20,6 @@ from stream_rec.transport.records import Progress, Record
 __all__ = ["ParquetSource"]
 
 _BATCH_ROWS: Final = 8192
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 class ParquetSource(FileSource):
@@ -32,15 +32,14 @@ class ParquetSource(FileSource):
         self._bytes = _seekable(stream)
         self._file = _open(self._bytes, stream.name, key)
         names = self._file.schema_arrow.names
-        missing = [name for name in rules.required() if name not in names and not whole]
+        missing = [] if whole else rules.missing_in(names)
         if missing:
             raise SettingsError(
                 "fields",
                 f"{stream.name} has no column {missing[0]!r}, but {', '.join(names[:20])}: say "
                 "which is which with --field",
             )
-        mapped = rules.fields.as_dict().values()
-        self._columns = [name for name in names if name in mapped or whole]
+        self._columns = names if whole else rules.columns_in(names)
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
         self._n_rows = 0
 
@@ -69,7 +68,7 @@ class ParquetSource(FileSource):
             raise TransportError(f"{self.stream.name}: cannot be read beyond row {self._n_rows}: {error}") from error
 
     def _rows_of(self, batch: Any) -> list[Record]:  # noqa: ANN401 (pyarrow is not typed)
-        columns = [_values(batch.column(name)) for name in self._columns]
+        columns = [values_of(batch.column(name)) for name in self._columns]
         names, first = self._columns, self._n_rows + 1
         rows = [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
         self._n_rows += len(rows)
@@ -94,39 +93,12 @@ def _open(file: IO[bytes], name: str, key: str) -> Any:  # noqa: ANN401 (pyarrow
 
 
 def _seekable(stream: ByteStream) -> IO[bytes]:
-    """The file itself, or a copy: Parquet is read from its end, and pipes and gzip cannot seek."""
+    """The file itself, or a copy: Parquet is read from its end, and pipes and packed files cannot seek."""
     file = stream.seekable()
-    if file is not None and file.read(len(_GZIP_MAGIC)) != _GZIP_MAGIC:
-        file.seek(0)
-        return file
     if file is not None:
-        file.seek(0)
+        return file
     copy = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the source)
     while block := stream.read():
         copy.write(block)
     copy.seek(0)
     return copy
-
-
-def _values(column: Any) -> list[object]:  # noqa: ANN401 (pyarrow is not typed)
-    """The cells as Python values; times of any unit as datetimes, cut to microseconds."""
-    import pyarrow as pa  # noqa: PLC0415 (see _open)
-
-    kind = column.type
-    if pa.types.is_date(kind):
-        column = column.cast(pa.timestamp("us"))
-    elif pa.types.is_timestamp(kind) and kind.unit == "ns":
-        column = column.cast(pa.timestamp("us", tz=kind.tz), safe=False)
-    try:
-        values: list[object] = column.to_pylist()
-    except (ValueError, OverflowError):  # a time that no datetime holds
-        return [_value(cell) for cell in column]
-    return values
-
-
-def _value(cell: Any) -> object:  # noqa: ANN401 (pyarrow is not typed)
-    try:
-        value: object = cell.as_py()
-    except (ValueError, OverflowError):
-        return cell.value  # so many microseconds: out of range in every unit
-    return value

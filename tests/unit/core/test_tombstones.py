@@ -117,7 +117,7 @@ def test_fields_are_those_of_the_log() -> None:
 def test_a_value_that_says_that_there_is_none(value: bytes, expected: bool) -> None:  # a row of a table
     """`null`, or Connect's envelope around it."""
     assert expected == is_empty_envelope(value)
-    decoded = decode_records(EventDecoder(), [Record(value, "clicks", 0, 0, b'"anna"')])
+    decoded = decode_records(EventDecoder(), [Record(value, "clicks", 0, 0, b'"anna"')]).decoded
     assert (decoded == [Forget("anna")]) == expected
 
 
@@ -130,7 +130,7 @@ def test_orders_that_forget_nothing_are_counted_apart(caplog: pytest.LogCaptureF
         Record(b"", "clicks", 0, 2, b"anna", tombstone=True),
         Record(b"", "clicks", 0, 3, b"secret", tombstone=True),
     ]
-    decoded = [Event("anna", "tea", 1_000), *decode_records(EventDecoder(), records[1:])]
+    decoded = [Event("anna", "tea", 1_000), *decode_records(EventDecoder(), records[1:]).decoded]
     with caplog.at_level("INFO"):
         processor.process(Batch(records, decoded))
     assert (3, 2, 4) == (
@@ -144,5 +144,5 @@ def test_orders_that_forget_nothing_are_counted_apart(caplog: pytest.LogCaptureF
     for offset in range(4, 30):
         in_vain = [Record(b"", "clicks", 0, offset, b"anna", tombstone=True)]
         with caplog.at_level("INFO"):
-            processor.process(Batch(in_vain, decode_records(EventDecoder(), in_vain)))
+            processor.process(Batch(in_vain, decode_records(EventDecoder(), in_vain).decoded))
     assert ["2 so far", "10 so far"] == re.findall(r"\d+ so far", caplog.text)

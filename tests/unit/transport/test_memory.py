@@ -63,7 +63,7 @@ def test_records_are_decoded_in_place() -> None:
         Record(good, "t", 0, 2, fault=(Reason.TOO_LARGE, "too long")),
         Record(b"{", "t", 0, 3),
     ]
-    first, second, third, fourth = decode_records(EventDecoder(), records)
+    first, second, third, fourth = decode_records(EventDecoder(), records).decoded
     assert (Event("s", "i", 5), Event("s", "j", 6)) == (first, second)
     assert isinstance(third, DecodeError)
     assert ("too_large", "too long") == (third.reason, third.message)
