@@ -47,8 +47,8 @@ kafka: $(VENV)/stamp-dev ## a Kafka broker at 127.0.0.1:9092 (or PORT=...), unti
 plant: $(VENV)/stamp-dev ## plant one bug at a time, and see that the laws' tests see it (minutes)
 	$(BIN)/python tools/plant_bugs.py
 
-stress: $(VENV)/stamp-dev ## minutes of random logs, every invariant checked after each step
-	$(BIN)/python -m pytest -m stress
+stress: $(VENV)/stamp-dev ## half an hour of random logs, every invariant checked after each step
+	$(BIN)/python -m pytest $(WORKERS) -m stress $(TESTS)
 
 chaos: $(VENV)/stamp-dev ## twenty minutes: replicas, a broker and nodes of a cluster are killed under load, then all is counted
 	STREAM_REC_CHAOS_RESULT=benchmarks/results/chaos.txt $(BIN)/python -m pytest -m chaos

@@ -160,6 +160,17 @@ def test_a_record_without_a_value_is_a_tombstone(subject: Subject) -> None:
     assert (b"", b"s1") == (tombstone.value, tombstone.key)
 
 
+def test_a_record_with_neither_key_nor_value_is_written_as_it_is(subject: Subject) -> None:
+    """Producers can write such a record, so it may become a dead letter."""
+    topic = subject.topic()
+    writer = subject.open().writer(None)
+    writer.send([ProducerRecord(topic, None), ProducerRecord(topic, None, headers=(("why", b"x"),))])
+    writer.flush()
+    first, second = read(reader_of(subject, topic)[0], 2)
+    assert (True, b"", None) == (first.tombstone, first.value, first.key)
+    assert (True, (("why", b"x"),)) == (second.tombstone, second.headers)
+
+
 def test_reading_begins_at_the_offset(subject: Subject) -> None:
     """The offset is that of the next record; partitions that are not assigned are not read."""
     topic, other = subject.topic(), subject.topic()

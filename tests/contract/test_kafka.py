@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import confluent_kafka
+import kafka
 import pytest
 import subjects
 from kafka_broker import Broker as TestBroker
@@ -91,6 +92,36 @@ def test_log_times_are_the_records_own(subject: Subject, broker: TestBroker, top
         assert given == found
     else:
         assert all(begun - 60_000 <= each <= time.time() * 1000 + 60_000 for each in found)
+
+
+class _RawName(str):
+    """A header's name that is not UTF-8, as producers in other languages can write it."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe"
+
+
+def test_headers_of_other_producers(subject: Subject, broker: TestBroker, topic: Any) -> None:
+    """A header may have no value, and a name that is not UTF-8. Both are read, and can be written to dead letters."""
+    name, letters = topic(), topic()
+    producer = kafka.KafkaProducer(bootstrap_servers=broker.address)
+    producer.send(name, b"odd", headers=[(_RawName("x"), b"1")])
+    producer.close()
+    other = confluent_kafka.Producer({"bootstrap.servers": broker.address})
+    other.produce(name, b"none", headers=[("empty", None)])
+    other.flush(20)
+    records = read(start(subject, name), 2)
+    assert [b"odd", b"none"] == [each.value for each in records]
+    assert (("empty", b""),) == records[1].headers
+    ((odd, value),) = records[0].headers
+    # librdkafka's Python client gives no header of such a record.
+    assert (odd, value) == ("\\xff\\xfe", b"1") or (odd == "stream-rec.headers" and b"not UTF-8" in value)
+    writer = subject.open().writer(None)
+    writer.send([ProducerRecord(letters, each.value, each.key, each.headers) for each in records])
+    writer.flush()
+    assert [each.headers for each in records] == [each.headers for each in read(start(subject, letters), 2)]
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -1,10 +1,12 @@
 """Write and read topics with a separate client, to see what other applications see."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import confluent_kafka
+import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka_broker import Broker
 
@@ -56,7 +58,12 @@ def produce(address: str, topic: str, records: Iterable[Sent], **settings: Any) 
         }
     )
     for value, key, headers, partition in records:
-        producer.produce(topic, value, key, headers=list(headers), partition=partition)
+        while True:
+            try:
+                producer.produce(topic, value, key, headers=list(headers), partition=partition)
+                break
+            except BufferError:  # its queue is full of records that are not acknowledged yet
+                producer.poll(0.1)
         producer.poll(0)
     assert 0 == producer.flush(SECONDS)
     assert [] == refused
@@ -79,6 +86,37 @@ def committed(address: str, topic: str) -> list[Got]:
             elif message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF:
                 unfinished.pop(message.partition(), None)
     return sorted(found, key=lambda got: (got.partition, got.offset))
+
+
+def places_of_letters(address: str, topic: str) -> tuple[list[int], Counter[str]]:
+    """The offsets that the dead letters in *topic* name, and how many have each reason. For floods: keeps no record."""
+    offsets: list[int] = []
+    reasons: Counter[str] = Counter()
+    for message in _streamed(address, topic):
+        headers = dict(message.headers())
+        offsets.append(int(headers["stream-rec.offset"]))
+        reasons[headers["stream-rec.reason"].decode()] += 1
+    return offsets, reasons
+
+
+def places_of_answers(address: str, topic: str, clicks: str) -> list[int]:
+    """The offset in partition 0 of *clicks* of each answer in *topic*. For floods: keeps no record."""
+    return [msgspec.json.decode(message.value())["offsets"][f"{clicks}-0"] for message in _streamed(address, topic)]
+
+
+def _streamed(address: str, topic: str) -> Iterator[Any]:
+    """Every committed record of *topic*, partition by partition."""
+    with _reading(address) as consumer:
+        for number in _partitions(consumer, topic):
+            consumer.assign([TopicPartition(topic, number, 0)])
+            until, is_over = time.monotonic() + 10 * SECONDS, False
+            while not is_over:
+                assert time.monotonic() < until, f"{topic} cannot be read to its end"
+                for message in consumer.consume(10_000, 1.0):
+                    if message.error() is None:
+                        yield message
+                    elif message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF:
+                        is_over = True
 
 
 def committed_offsets(address: str, topic: str, group: str) -> dict[int, int]:

@@ -17,7 +17,7 @@ from stream_rec.core.engine.columns import EventColumns
 from stream_rec.core.engine.encoding import IdEncoder
 from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
-from stream_rec.core.engine.rows import named, new_rows
+from stream_rec.core.engine.rows import all_named, chosen_rows, new_rows
 from stream_rec.core.engine.state import TYPES_STEP_MS, BatchEffects, EngineState
 from stream_rec.core.events import Answer, Event, Forget
 from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, field
@@ -196,12 +196,14 @@ class EventApplier:
         self._link_users(events, batch, effects)
         answered: list[Answer | None] = [None] * len(events)
         if wanted is not None:
-            as_of = _watermarks(batch, before)
-            for place in np.flatnonzero((batch.outcome == field.APPLIED) & (wanted.wanted != 0)).tolist():
-                model = rows.served[place]
-                items = named(state.items.names, answers, rows.row[place, model])
-                name, offsets = self._models.split.models[model].name, dict(wanted.offsets[place])
-                answered[place] = Answer(events[place].session_id, None, items, int(as_of[place]), offsets, name)
+            places = np.flatnonzero((batch.outcome == field.APPLIED) & (wanted.wanted != 0))
+            served = rows.served[places]
+            lists = all_named(state.items.names, chosen_rows(answers, rows.row[places, served]))
+            as_of = _watermarks(batch, before)[places].tolist()
+            names = [model.name for model in self._models.split.models]
+            for place, model, items, at in zip(places.tolist(), served.tolist(), lists, as_of, strict=True):
+                offsets = dict(wanted.offsets[place])
+                answered[place] = Answer(events[place].session_id, None, items, at, offsets, names[model])
         if observation is not None:
             arrays = state.index.state
             applied = AppliedBatch(batch, arrays.session, arrays.item, observation.counted, rows.row, answers)

@@ -1,14 +1,15 @@
 """Answers as the kernels write them: memory for their rows, and the same rows with ids."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from stream_rec.core.events import Recommendation
 from stream_rec.core.index import AnswerArrays
 
-__all__ = ["all_named", "named", "new_rows"]
+__all__ = ["all_named", "chosen_rows", "named", "new_rows"]
 
 _SOURCES: Final = ("neighbours", "followed", "popular")
 
@@ -24,6 +25,11 @@ def new_rows(queries: int, n: int) -> AnswerArrays:
         source=np.empty((queries, n), np.uint8),
         n=np.zeros(queries, np.int32),
     )
+
+
+def chosen_rows(answers: AnswerArrays, rows: npt.NDArray[np.integer[Any]]) -> AnswerArrays:
+    """Return the rows of the answers that are in *rows*, [m], in that order."""
+    return AnswerArrays(answers.item[rows], answers.score[rows], answers.source[rows], answers.n[rows])
 
 
 def named(names: _ItemNames, answers: AnswerArrays, row: int) -> list[Recommendation]:

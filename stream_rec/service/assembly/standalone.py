@@ -1,8 +1,9 @@
 """Settings -> a service without a broker, and the handle that it shows to others."""
 
+import logging
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stream_rec.service.assembly.batch_job import build_batch_job
 from stream_rec.service.assembly.handle import build_handle
@@ -18,6 +19,11 @@ from stream_rec.settings import Settings
 
 __all__ = ["StandaloneRun", "build_standalone_service"]
 
+log = logging.getLogger(__name__)
+
+_OF_TOPICS: Final = ("snapshots", "status_file", "instance")
+"""Settings of a service that reads a topic of events."""
+
 
 class StandaloneRun(NamedTuple):
     """A service that has not started yet."""
@@ -28,6 +34,9 @@ class StandaloneRun(NamedTuple):
 
 def build_standalone_service(settings: Settings, undo: ExitStack, timeouts: Timeouts = TIMEOUTS) -> StandaloneRun:
     """Open all that *settings* name; *undo* closes it. Raises SettingsError."""
+    for key in _OF_TOPICS:
+        if getattr(settings, key) is not None:
+            log.warning("%s: has no effect, because the events do not come from a topic", key)
     request_queue = RequestQueue()
     job = build_batch_job(settings, timeouts)
     undo.callback(job.close)

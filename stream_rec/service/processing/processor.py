@@ -331,22 +331,24 @@ class Processor:
     ) -> None:
         """Count the owned orders to forget; say where one was that erased nothing, and not whom it names.
 
+        Callers send such orders as often as they like, so only the first, the tenth, the hundredth ... is logged.
         *readable* is where the *events* stand in the *batch*.
         """
         places = [place for place, event in enumerate(events) if type(event) is Forget]
         counted = [(place, n) for place, n in zip(places, applied.erased, strict=True) if owned[place]]
         in_vain = [readable[place] for place, n in counted if n == 0]
         self.counters.n_forgets += len(counted)
-        self.counters.n_forgot_nothing += len(in_vain)
-        if in_vain:
-            first = batch.records[in_vain[0]]
+        before = self.counters.n_forgot_nothing
+        n = self.counters.n_forgot_nothing = before + len(in_vain)
+        if in_vain and (not before or len(str(n)) > len(str(before))):
+            last = batch.records[in_vain[-1]]
             log.info(
-                "%d orders to forget erased no session, the first at %s-%d, offset %d",
-                len(in_vain),
-                first.topic,
-                first.partition,
-                first.offset,
-                extra=fields(n=len(in_vain), partition=f"{first.topic}-{first.partition}", offset=first.offset),
+                "orders to forget that erased no session: %d so far, the latest at %s-%d, offset %d",
+                n,
+                last.topic,
+                last.partition,
+                last.offset,
+                extra=fields(n=n, partition=f"{last.topic}-{last.partition}", offset=last.offset),
             )
 
 

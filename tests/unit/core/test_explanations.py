@@ -58,6 +58,16 @@ def test_the_factors_of_a_score_by_hand() -> None:
     assert (-1, 0.5) == (before.distance, before.direction)
 
 
+def test_a_session_ahead_of_the_watermark_is_of_age_zero() -> None:
+    """Its event is dated ahead of its log time, which alone moves the watermark."""
+    engine = Engine(changed(ONE_NEIGHBOUR, age_days=1.0))
+    engine.apply([Event("ahead", "tent", 1000), Event("ahead", "rope", 1000)], log_times=[400, 400])
+    assert engine.watermark == 400
+    (rope,) = engine.recommend(items=["tent"], explain=True)
+    (one,) = by_neighbours(rope).neighbours
+    assert (0, 1.0) == (one.age_ms, one.age)
+
+
 def test_fallbacks_name_their_counts() -> None:
     """A follower names the item before it and how often; a popular item its count."""
     engine = engine_of("p x z", "x y", "q q", model=ONE_NEIGHBOUR)

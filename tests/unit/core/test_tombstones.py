@@ -1,6 +1,7 @@
 """A tombstone forgets the session of its key, in whichever form a producer's serializer has written the key."""
 
 import json
+import re
 
 import pytest
 
@@ -121,7 +122,7 @@ def test_a_value_that_says_that_there_is_none(value: bytes, expected: bool) -> N
 
 
 def test_orders_that_forget_nothing_are_counted_apart(caplog: pytest.LogCaptureFixture) -> None:
-    """With the place of the first in the log, and without the name."""
+    """With the place of the latest in the log, and without the name. Callers cannot flood the log with them."""
     processor = Processor(Engine())
     records = [
         Record(b"", "clicks", 0, 0, b"anna"),
@@ -138,5 +139,10 @@ def test_orders_that_forget_nothing_are_counted_apart(caplog: pytest.LogCaptureF
         processor.counters.n_applied,
     )
     processor.counters.check()
-    assert "2 orders to forget erased no session, the first at clicks-0, offset 2" in caplog.text
+    assert "orders to forget that erased no session: 2 so far, the latest at clicks-0, offset 3" in caplog.text
     assert "secret" not in caplog.text
+    for offset in range(4, 30):
+        in_vain = [Record(b"", "clicks", 0, offset, b"anna", tombstone=True)]
+        with caplog.at_level("INFO"):
+            processor.process(Batch(in_vain, decode_records(EventDecoder(), in_vain)))
+    assert ["2 so far", "10 so far"] == re.findall(r"\d+ so far", caplog.text)

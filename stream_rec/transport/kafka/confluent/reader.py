@@ -213,8 +213,15 @@ def _sort(messages: list[Message], partitions: dict[tuple[str, int], Partition])
     return sorted_
 
 
+_UNREADABLE: Final = [("stream-rec.headers", b"unreadable: a header's name is not UTF-8")]
+
+
 def _record(message: Message) -> Record:
-    value, headers = message.value(), message.headers()
+    value = message.value()
+    try:
+        headers = message.headers()
+    except (SystemError, UnicodeDecodeError):  # a name is not UTF-8: the client then gives none of them
+        headers = _UNREADABLE
     return Record(
         value if value is not None else b"",
         message.topic(),

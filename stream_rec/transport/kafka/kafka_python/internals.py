@@ -5,7 +5,9 @@
 - Know topics before joining a group for them, and how far a consumer is.
 - End calls of a transaction in time: the public ones wait for the broker for ever.
 - Work around defects: of pausing; of static members, which do not report that they were fenced; of connections, which
-  close before all was read; of producers, which do not end amid a batch, and take a split batch for a failed one.
+  close before all was read; of producers, which do not end amid a batch, take a split batch for a failed one, and
+  refuse records with neither key nor value; of batches, which are no longer read after a header's name that is not
+  UTF-8.
 
 The contract tests run all of it against a real broker, so a version that changes one of these fails there. Scripts in
 `findings/` (`kafka_python_*.sh`) show the defects without stream-rec.
@@ -14,12 +16,14 @@ The contract tests run all of it against a real broker, so a version that change
 import math
 import time
 from collections.abc import Awaitable, Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 import kafka.errors as theirs
 from kafka import KafkaProducer
 from kafka.net.compat import KafkaNetClient
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
+from kafka.record.default_records import DefaultRecordBatch
+from kafka.serializer import Serializer
 
 from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts
@@ -65,6 +69,42 @@ def _hear_out(transport: type) -> None:
 
 for _transport in (KafkaTCPTransport, KafkaSSLTransport):
     _hear_out(_transport)
+
+
+class _OddNames(bytearray):
+    """A batch of records in which names of headers are not UTF-8."""
+
+    def __getitem__(self, where: Untyped) -> Untyped:
+        found: Untyped = super().__getitem__(where)
+        return found if isinstance(found, int) else _OddName(found)
+
+
+class _OddName(bytearray):
+    """A slice of it, whose text has a backslash and two digits in place of such a byte."""
+
+    def decode(self, *_: object, **__: object) -> str:
+        return super().decode("utf-8", "backslashreplace")
+
+
+def _read_odd_names(batch: type) -> None:
+    """Have *batch* read headers with names that are not UTF-8, as producers in other languages can write them.
+
+    It takes the whole batch for corrupt, at each poll again: one such record would end every reader of the partition.
+    """
+    read = batch._read_msg  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def _read_msg(self: Untyped) -> Untyped:
+        begin = self._pos
+        try:
+            return read(self)
+        except UnicodeDecodeError:
+            self._pos, self._buffer = begin, _OddNames(self._buffer)
+            return read(self)
+
+    batch._read_msg = _read_msg  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+_read_odd_names(DefaultRecordBatch)
 
 
 def pause_on_loop(consumer: Untyped, seconds: float) -> Awaitable[None]:
@@ -117,6 +157,15 @@ def know_topics(consumer: Untyped, topics: Collection[str], timeouts: TransportT
         time.sleep(timeouts.topic_poll_s)
 
 
+_ABSENT: Final = object()
+"""In place of no value, which the client would refuse before it serialises."""
+
+
+class _NoneIfAbsent(Serializer):  # type: ignore[misc]  # kafka-python has no types
+    def serialize(self, _topic: object, _headers: object, data: Untyped) -> Untyped:
+        return None if data is _ABSENT else data
+
+
 class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types
     """A transactional producer whose calls raise KafkaTimeoutError after `max_block_ms`: KafkaProducer's wait for ever.
 
@@ -125,7 +174,13 @@ class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has 
 
     def __init__(self, *, split_poll_s: float, **settings: Untyped) -> None:
         self._split_poll_s = split_poll_s
-        super().__init__(**settings)
+        super().__init__(value_serializer=_NoneIfAbsent(), **settings)
+
+    def send(
+        self, topic: str, value: bytes | None, key: bytes | None = None, *rest: Untyped, **named: Untyped
+    ) -> Untyped:
+        """Send a record. KafkaProducer refuses one with neither key nor value, which Kafka and other clients take."""
+        return super().send(topic, _ABSENT if value is None else value, key, *rest, **named)
 
     def send_offsets_to_transaction(self, offsets: Untyped, group_metadata: Untyped) -> None:
         """Add the offsets of a group."""

@@ -17,11 +17,12 @@ import kafka.errors as theirs
 from kafka import AsyncConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
-from stream_rec.errors import FencedError, StreamRecError, TransportError
+from stream_rec.errors import StreamRecError, TransportError
 from stream_rec.transport.broker import OnRevoked, Partition, PartitionOffsets
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
 from stream_rec.transport.kafka.kafka_python.internals import is_fenced, know_topics, pause_on_loop
 from stream_rec.transport.kafka.member import KafkaMember
+from stream_rec.transport.kafka.refusals import fenced
 from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
 
@@ -138,7 +139,7 @@ class PythonMember(KafkaMember):
     def _check_fenced(self) -> None:
         self._n_silent = self._n_silent + 1 if is_fenced(self._consumer) else 0
         if self._n_silent > _SILENT_POLLS:
-            self._met(FencedError("the membership in the group was taken over: another process uses the same name"))
+            self._met(fenced("the membership in the group was taken over"))
 
     def _met(self, failure: StreamRecError) -> None:
         _log.warning("%s", failure)

@@ -158,7 +158,7 @@ def _record(theirs_: Untyped) -> Record:
         partition,
         offset,
         key,
-        tuple(headers) if headers else (),
+        tuple((name, given or b"") for name, given in headers) if headers else (),
         timestamp,
         None,
         None,
