@@ -144,5 +144,5 @@ def test_orders_that_forget_nothing_are_counted_apart(caplog: pytest.LogCaptureF
     for offset in range(4, 30):
         in_vain = [Record(b"", "clicks", 0, offset, b"anna", tombstone=True)]
         with caplog.at_level("INFO"):
-            processor.process(Batch(in_vain, decode_records(EventDecoder(), in_vain)))
+            processor.process(Batch(in_vain, decode_records(EventDecoder(), in_vain).decoded))
     assert ["2 so far", "10 so far"] == re.findall(r"\d+ so far", caplog.text)
