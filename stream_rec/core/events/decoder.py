@@ -22,7 +22,7 @@ from stream_rec.core.events.rules import DecodeRules
 from stream_rec.core.events.times import SURELY_SECONDS, time_reader
 from stream_rec.core.events.tombstones import key_value, named_in
 from stream_rec.core.events.types import FORGET, NO_LOG_TIME, VIEW, Event, Forget, Reason
-from stream_rec.core.events.values import NULL_TEXTS, check_text_id, found, identifier, null_id
+from stream_rec.core.events.values import NULL_TEXTS, check_text_id, found, identifier, may_hold_null_text, null_id
 from stream_rec.errors import DecodeError
 
 __all__ = ["EventDecoder"]
@@ -32,7 +32,6 @@ _ARRAY: Final = b"["
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_OF: Final = attrgetter("timestamp")
 _TYPE_OF: Final = attrgetter("type")
-_TEXTS_OF: Final = tuple(map(attrgetter, ("session_id", "item_id", "event_id", "user_id")))
 
 
 class EventDecoder:
@@ -55,8 +54,6 @@ class EventDecoder:
         self._is_scaled = self.rules.timestamp_unit in {"us", "ns", "auto"}
         self._nulls = frozenset() if self.rules.lenient_ids else NULL_TEXTS
         self._forgets = self.rules.forget_types | {FORGET}
-        ids = () if self.rules.lenient_ids else ("session_id", "item_id", "user_id")
-        self._ids = tuple((field, self._names[field]) for field in ids)
         self._is_number = self.rules.timestamp_format is None and self.rules.timestamp_unit in {"s", "ms", "us", "ns"}
         self._fast = fast_reader(self.rules) or _always_slow
         self._plain = plain_reader(self.rules)
@@ -126,8 +123,8 @@ class EventDecoder:
         if self.rules.types is not None or types.count(VIEW) < len(types):
             odd = {kind for kind in set(types) if kind == FORGET or kind in self._nulls or not self._accepts(kind)}
             n = min(n, next((place for place, kind in enumerate(types) if kind in odd), n))
-        if n and not all(map(self._nulls.isdisjoint, (map(get, events) for get in _TEXTS_OF))):
-            n = min(n, next(place for place, event in enumerate(events) if not self._nulls.isdisjoint(_texts(event))))
+        if n and self._nulls and may_hold_null_text(b"".join(values[:n])):  # type: ignore[arg-type]  # as above
+            n = next((place for place in range(n) if not self._nulls.isdisjoint(_texts(events[place]))), n)
         if n and log_times is not None and self.rules.max_future_ms is not None:
             n = min(n, self._n_in_time(np.fromiter(map(_TIME_OF, events), np.int64, len(events)), log_times))
         return events[:n]
@@ -160,8 +157,7 @@ class EventDecoder:
         does in JSON. Raises DecodeError.
         """
         values = row if self._paths.is_plain else self._paths.read(row, beside)
-        self._check_cells(values)
-        return self._flat_row(values, log_ms)
+        return self._flat_row(values, log_ms, are_cells=True)
 
     def decode_rows(
         self, row: Mapping[str, object], log_ms: int | None = None, beside: RecordParts | None = None
@@ -178,11 +174,9 @@ class EventDecoder:
                 if isinstance(each, DecodeError):
                     decoded.append(each)
                     continue
-                if are_cells:
-                    self._check_cells(each)
                 if self._is_id_shared:
                     self._number_id(each, len(decoded) + 1)
-                decoded.append(self._flat_row(each, log_ms))
+                decoded.append(self._flat_row(each, log_ms, are_cells=are_cells))
             except DecodeError as error:
                 decoded.append(error.with_traceback(None))
         return decoded
@@ -207,13 +201,6 @@ class EventDecoder:
             if is_id_shared:
                 self._number_id(event, place + 1)
             yield event
-
-    def _check_cells(self, values: Mapping[str, object]) -> None:
-        """Refuse ids that a tool has written as floats, as happens in tables. Raises DecodeError."""
-        for field, name in self._ids:
-            value = values.get(name)
-            if type(value) is str and not value.isalnum():
-                check_text_id(self._label(field), value)
 
     def _number_id(self, values: dict[str, object], element: int) -> None:
         """Give an event the id of its record and its number: else the others of the record would be taken for it."""
@@ -245,21 +232,23 @@ class EventDecoder:
         except DecodeError as error:
             return error.with_traceback(None)
 
-    def _flat_row(self, row: Mapping[str, object], log_ms: int | None) -> Event | Forget:
+    def _flat_row(self, row: Mapping[str, object], log_ms: int | None, *, are_cells: bool = False) -> Event | Forget:
+        """Return what *row* says, by the log's names; *are_cells*: of a table, where ids may have become floats."""
         kind = self._read_optional("type", row) or VIEW
         if kind in self._forgets:
             return self._forget(row)
         if not self._accepts(kind):
             raise self._error(Reason.UNKNOWN_TYPE, "type", f"{found(kind)} is not let in")
         user_needed = self.rules.session_from_user
+        check = are_cells and not self.rules.lenient_ids
         read_user = self._read_required if user_needed else self._read_optional
         return Event(
-            "" if user_needed else self._read_required("session_id", row),
-            self._read_required("item_id", row),
+            "" if user_needed else self._read_required("session_id", row, check),
+            self._read_required("item_id", row, check),
             self._read_time(row, log_ms),
             kind,
             self._read_optional("event_id", row),
-            read_user("user_id", row),
+            read_user("user_id", row, check),
         )
 
     def decode_tombstone(self, key: bytes | None) -> Forget:
@@ -292,7 +281,8 @@ class EventDecoder:
     def _diagnose(self, data: bytes, log_ms: int | None, beside: RecordParts | None = None) -> Event | Forget:
         """Read *data* again, field by field: raise for what is wrong, or read a rare form."""
         row = _object(data)
-        return self._flat_row(row if self._paths.is_plain else self._paths.read(row, beside), log_ms)
+        values = row if self._paths.is_plain else self._paths.read(row, beside)
+        return self._flat_row(values, log_ms)
 
     def _forget(self, row: Mapping[str, object]) -> Forget:
         session_id = self._read_optional("session_id", row)
@@ -301,21 +291,28 @@ class EventDecoder:
             raise self._error(Reason.MISSING_FIELD, "session_id", "expected, or a user_id, to know what to forget")
         return Forget(session_id, user_id)
 
-    def _read_required(self, field: str, row: Mapping[str, object]) -> str:
+    def _read_required(self, field: str, row: Mapping[str, object], check: bool) -> str:
         value = row.get(self._names[field])
         if type(value) is str:
             if value in self._nulls:
                 raise null_id(self._label(field), value)
+            if check and not value.isalnum():
+                check_text_id(self._label(field), value)
             if 0 < len(value) <= self._max_id_chars and value.isascii():
                 return value
         if value is None:
             raise self._missing(field)
         return identifier(self._label(field), value, self._max_id_chars)
 
-    def _read_optional(self, field: str, row: Mapping[str, object]) -> str | None:
+    def _read_optional(self, field: str, row: Mapping[str, object], check: bool = False) -> str | None:
         value = row.get(self._names[field])
-        if value is None or value == "" or (type(value) is str and value in self._nulls):
+        if value is None or value == "":
             return None
+        if type(value) is str:
+            if value in self._nulls:
+                return None
+            if check and not value.isalnum():
+                check_text_id(self._label(field), value)
         return identifier(self._label(field), value, self._max_id_chars)
 
     def _read_time(self, row: Mapping[str, object], log_ms: int | None) -> int:

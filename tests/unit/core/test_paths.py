@@ -193,6 +193,16 @@ def test_what_is_written_is_read_again(names: dict[str, str]) -> None:
     assert [event] == EventDecoder(rules).decode_all(value)
 
 
+def test_an_event_is_written_as_others_write_it() -> None:
+    """Through objects, where the paths go through objects only, and none ends where another goes on."""
+    rules = DecodeRules(fields=FieldMap(item_id="properties.product_id", timestamp="properties.time"))
+    value, _ = EventEncoder(rules).encode(Event("s", "tent", 7))
+    assert {"session_id": "s", "properties": {"product_id": "tent", "time": 7}} == msgspec.json.decode(value)
+    both = DecodeRules(fields=FieldMap(item_id="event.item", type="event"))
+    value, _ = EventEncoder(both).encode(Event("s", "tent", 7, "cart"))
+    assert {"session_id": "s", "event.item": "tent", "event": "cart", "timestamp": 7} == msgspec.json.decode(value)
+
+
 def test_dead_letters_name_the_event_of_a_record() -> None:
     """With the place of the record; the first of a record has its bytes, and together they add up."""
     value = b'[{"session_id":"s","item_id":"i","timestamp":9},{},{"session_id":"s","item_id":"j","timestamp":1},5]'
