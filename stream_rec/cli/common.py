@@ -74,7 +74,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
         names = {setting.name for setting in table()}
         flags = {name: options.pop(name) for name in names & options.keys()}
         paths = options.pop("paths", ())
-        if paths:
+        if isinstance(paths, tuple) and paths:
             if flags.get("events"):
                 raise click.UsageError(f"the source is given twice: with --events, and as {' '.join(paths)}")
             flags["events"] = paths

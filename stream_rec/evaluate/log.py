@@ -116,7 +116,7 @@ def read_events(settings: Settings) -> Reading:
     n_out_of_order = int((times < np.maximum.accumulate(times)).sum())
     if n_out_of_order:
         events.sort(key=attrgetter("timestamp"))
-    wild = wild_times(np.sort(times))
+    wild = wild_times(np.sort(times).tolist())
     if sessionizer is not None:
         events = [each for each in sessionizer.assign(events) if type(each) is Event]
     counter = TieCounter()

@@ -1,5 +1,6 @@
 """Each line of the page "your log" reads what its producer writes."""
 
+import gzip
 import json
 import re
 import shlex
@@ -74,6 +75,12 @@ def ga4(session: str, item: str, at: datetime) -> Any:
         "event_params": params,
         "items": [{"item_id": item}],
     }
+
+
+def sheet(delimiter: str) -> bytes:
+    header = delimiter.join(("session_id", "item_id", "timestamp"))
+    rows = table(header, delimiter, lambda s, i, at: (s, i, f"{at:%d.%m.%Y %H:%M}"))
+    return rows.replace(b"\n", b"\r\n")
 
 
 def iso(at: datetime) -> str:
@@ -171,7 +178,9 @@ LOGS: Final[dict[str, Callable[[], bytes]]] = {
     "numbers.csv": lambda: table(
         "user_id,session_id,item_id,timestamp", ",", lambda s, i, at: (f"u{s}", "1", i, str(ms(at)))
     ),
-    "sheet.csv": lambda: table("session_id,item_id,timestamp", ",", lambda s, i, at: (s, i, f"{at:%d.%m.%Y %H:%M}")),
+    "sheet.csv": lambda: b"\xef\xbb\xbf" + sheet(";"),
+    "sheet.txt": lambda: sheet("\t").decode().encode("utf-16"),
+    "spark/": lambda: plain(iso),
     "otto.jsonl": lambda: b"".join(
         json.dumps({"session": s, "events": [{"aid": i, "ts": ms(at), "type": "clicks"} for _, i, at in rows]}).encode()
         + b"\n"
@@ -190,13 +199,24 @@ def test_every_row_has_a_log() -> None:
     assert LOGS.keys() == LINES.keys()
 
 
+def _write(name: str, content: bytes) -> None:
+    if not name.endswith("/"):
+        Path(name).write_bytes(content)
+        return
+    Path(name).mkdir()
+    (Path(name) / "_SUCCESS").touch()
+    lines = content.splitlines(keepends=True)
+    for place, part in enumerate((lines[:4], lines[4:])):
+        (Path(name) / f"part-0000{place}.json.gz").write_bytes(gzip.compress(b"".join(part)))
+
+
 @pytest.mark.parametrize("name", LOGS)
 def test_the_line_reads_the_log(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All events are accepted, and check knows no better line."""
     monkeypatch.chdir(tmp_path)
-    Path(name).write_bytes(LOGS[name]())
+    _write(name, LOGS[name]())
     _, *argv = shlex.split(LINES[name])
     assert 0 == main([*argv, "--json", "-"])
     report = json.loads(capsys.readouterr().out)

@@ -1,5 +1,6 @@
 """Every hint of `check` that is followed works: from a log of any make, its lines lead to one that reads it all."""
 
+import gzip
 import json
 import shlex
 from collections.abc import Callable
@@ -53,14 +54,27 @@ def logs(draw: st.DrawFn) -> tuple[str, bytes, int]:
         names.append("price")
         rows = [[*row, 4.5] for row in rows]
     order = draw(st.permutations(range(len(names)))) if draw(st.booleans()) else list(range(len(names)))
-    form = draw(st.sampled_from(["jsonl", "json", ",", "\t"]))
+    form = draw(st.sampled_from(["jsonl", "json", "nested", "array", ",", "\t", ";", "|"]))
+    if form == "array":
+        lines = [{names[0]: f"s{n}", "lines": [dict(zip(names[1:], row[1:], strict=True)) for row in rows]}]
+        return "log.jsonl", json.dumps(lines[0]).encode() + b"\n", n
+    if form == "nested":
+        nested = [{"context": {names[0]: row[0]}, "properties": {names[1]: row[1]}, names[2]: row[2]} for row in rows]
+        return "log.jsonl", "\n".join(map(json.dumps, nested)).encode() + b"\n", n
     if form in {"jsonl", "json"}:
         records = [{names[at]: row[at] for at in order} for row in rows]
         text = json.dumps(records) if form == "json" else "\n".join(map(json.dumps, records)) + "\n"
         return f"log.{form}", text.encode(), n
-    table = [[str(row[at]) for at in order] for row in [names, *rows]]
-    ending = draw(st.sampled_from([{",": "csv", "\t": "tsv"}[form], "jsonl"]))
-    return f"log.{ending}", "\n".join(map(form.join, table)).encode() + b"\n", n
+    has_header = draw(st.booleans())
+    table = (
+        [[str(row[at]) for at in order] for row in [names, *rows]]
+        if has_header
+        else [list(map(str, row)) for row in rows]
+    )
+    ending = draw(st.sampled_from(["csv", "txt", "tsv", "log", "jsonl"]))
+    encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+    content = ("\n".join(map(form.join, table)) + "\n").encode(encoding)
+    return f"log.{ending}", gzip.compress(content) if draw(st.booleans()) else content, n
 
 
 def checked(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str | None]:

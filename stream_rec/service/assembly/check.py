@@ -15,6 +15,7 @@ import msgspec
 from stream_rec.core.events import Event, Reason
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.datasets.statistics import LogStatistics, Summary
+from stream_rec.datasets.ties import TieCounter
 from stream_rec.errors import SettingsError
 from stream_rec.service.assembly.brokers import connect_broker
 from stream_rec.service.assembly.checking.hints import Hint, Seen, find_hints, with_line
@@ -50,6 +51,8 @@ class _Findings:
         self.examples: defaultdict[str, list[RejectedRecord]] = defaultdict(list)
         self.statistics = LogStatistics()
         self.shapes = SessionShapes()
+        self.ties = TieCounter()
+        """Of a source that is read in order of time."""
         self.first: list[Record] = []
         """The first records."""
         self.newest: list[tuple[int, str]] = []
@@ -145,7 +148,9 @@ def inspect(
         try:
             for records in source.batches(settings.batch_events):
                 read = decode(records)
-                if not isinstance(source, TimeOrder):
+                if isinstance(source, TimeOrder):
+                    findings.ties.add_all(each for each in read.decoded if type(each) is Event)
+                else:
                     see(read.decoded)
                 batch = read.batch(records)
                 findings.keep(records)
@@ -159,7 +164,7 @@ def inspect(
             raise with_line(error, settings) from None
     processor.counters.check()
     summary = findings.statistics.summary()
-    seen = Seen(processor.counters, findings.first, findings.newest, summary, findings.shapes)
+    seen = Seen(processor.counters, findings.first, findings.newest, summary, findings.shapes, findings.ties.ties())
     hints = list(find_hints(settings, seen))
     line = _line_to_type(settings, hints)
     lines = [

@@ -1,6 +1,7 @@
 """Settings -> inputs: rules of decoding, decoders, the sources of events and requests, the catalogue's feed."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +18,16 @@ from stream_rec.service.processing.catalogue_feed import CatalogueFeed, Catalogu
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.service.wall_clock import now_ms
 from stream_rec.settings import Settings, is_topic
-from stream_rec.transport.files import FileSource, FilesSource, FoundFile, find_files, open_source
+from stream_rec.transport.files import (
+    FileSource,
+    FilesSource,
+    FoundFile,
+    find_files,
+    form_of_file,
+    open_file,
+    open_source,
+    span_in_order,
+)
 from stream_rec.transport.kafka import KafkaSource, open_registry, parse_address
 from stream_rec.transport.records import NoSource, Source
 
@@ -47,7 +57,10 @@ def build_decode_rules(settings: Settings) -> DecodeRules:
         fields=msgspec.convert(dict(settings.fields), FieldMap),
         timestamp_unit=settings.timestamp_unit,
         timestamp_format=settings.timestamp_format,
+        time_zone=settings.time_zone,
         types=frozenset(settings.types) or None,
+        forget_types=frozenset(settings.forget_types),
+        lenient_ids=settings.lenient_ids,
         session_from_user=settings.session_gap_ms is not None,
         max_record_bytes=settings.max_record_bytes,
         max_future_ms=settings.future_ms,
@@ -177,7 +190,21 @@ def in_order_of_time(
     *on_read* is called with what the records say, in the order of the file, if it is.
     """
     is_at_rest = isinstance(source, FilesSource | FileSource | NamedSource) and source.is_at_rest
-    return TimeOrder(source, decode, on_read) if is_at_rest and not settings.in_order else source
+    if not is_at_rest or settings.in_order or _is_in_order(settings, source):
+        return source
+    return TimeOrder(source, decode, on_read)
+
+
+def _is_in_order(settings: Settings, source: Source) -> bool:
+    """Whether one look at its times is enough to say that the file of *source*, a large one, is in order."""
+    if not isinstance(source, FileSource) or settings.format in STREAMS:
+        return False
+    rules = build_decode_rules(settings)
+    path = source.stream.name
+    file_format = None if settings.format == "auto" else settings.format
+    form = form_of_file(path, rules, file_format=file_format, delimiter=settings.delimiter, encoding=settings.encoding)
+    with closing(open_file(path, "events", settings.encoding)) as stream:
+        return span_in_order(stream, form, rules) is not None
 
 
 def open_requests(settings: Settings) -> Source | None:

@@ -8,6 +8,7 @@ from stream_rec.transport.files.bytes import ByteStream
 from stream_rec.transport.files.bytes import open_bytes as open_file
 from stream_rec.transport.files.open import FORMATS, FileForm, form_of_file, open_source
 from stream_rec.transport.files.places import FoundFile, find_files
+from stream_rec.transport.files.scan import span_in_order
 from stream_rec.transport.files.several import FilesSource
 from stream_rec.transport.files.sink import FileSink, Mode, open_sink
 from stream_rec.transport.files.source import FileSource, LinesSource
@@ -27,4 +28,5 @@ __all__ = [
     "open_file",
     "open_sink",
     "open_source",
+    "span_in_order",
 ]

@@ -13,6 +13,7 @@ from typing import BinaryIO, Final, Protocol
 
 from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.files.encoding import Recoder, recoder
+from stream_rec.transport.files.remote import RemoteFile, is_remote, name_in, open_remote
 from stream_rec.transport.files.unpack import Unpacker, is_undecided, unpacker
 from stream_rec.transport.records import Progress
 
@@ -27,6 +28,8 @@ _TICK_S: Final = 0.2
 class ByteStream:
     """The bytes of *stream* in blocks; *name* is for messages, and *key* the setting that names the file.
 
+    *remote* says what is known of a file of elsewhere.
+
     Text is returned in UTF-8, whatever its *encoding*; None recognises UTF-16 and UTF-32, and leaves all else as it is.
     """
 
@@ -39,6 +42,7 @@ class ByteStream:
         key: str = "events",
         encoding: str | None = None,
         topic: str | None = None,
+        remote: RemoteFile | None = None,
     ) -> None:
         self.name = name
         self.topic = PurePath(name).name if topic is None else topic
@@ -49,7 +53,8 @@ class ByteStream:
         self._packed_read = 0
         self._shown = 0
         """How much of it was handed out; the rest is pushed back."""
-        self._total = _size(stream)
+        self._total = _size(stream) if remote is None else remote.size
+        self._is_seekable = self._total is not None if remote is None else remote.is_seekable
         self._waits = _may_wait(stream)
         self._unpacker: Unpacker | None = None
         self._encoding = encoding
@@ -122,6 +127,11 @@ class ByteStream:
         return self._waits
 
     @property
+    def is_recoded(self) -> bool:
+        """Whether its text is in another encoding than UTF-8; known after the first `peek`."""
+        return self._recoder is not None
+
+    @property
     def is_at_rest(self) -> bool:
         """Whether it is a file, not a pipe or standard input."""
         return self._owned and not self._waits
@@ -137,7 +147,7 @@ class ByteStream:
             self._stream.close()
 
     def _file(self) -> BinaryIO | None:
-        return self._stream if self._total is not None else None
+        return self._stream if self._is_seekable else None
 
     def _read_raw(self) -> bytes:
         try:
@@ -153,13 +163,17 @@ class _Read(Protocol):
 
 
 def open_bytes(spec: str, key: str, encoding: str | None = None, topic: str | None = None) -> ByteStream:
-    """The file at the path *spec*, or standard input for `-`, written in *encoding*; *topic* names it in offsets.
+    """The file at the path or address *spec*, or standard input for `-`, in *encoding*; *topic* names it in offsets.
 
     Raises SettingsError for the setting *key* where it cannot be opened.
     """
     if spec == "-":
         stream = sys.stdin.buffer
         return ByteStream(getattr(stream, "raw", stream), "stdin", owned=False, key=key, encoding=encoding)
+    if is_remote(spec):
+        remote = open_remote(spec, key)
+        topic = name_in(spec) if topic is None else topic
+        return ByteStream(remote.file, spec, key=key, encoding=encoding, topic=topic, remote=remote)
     try:
         file = open(spec, "rb", buffering=0)  # noqa: PTH123, SIM115 (raw; the stream closes it)
     except OSError as error:

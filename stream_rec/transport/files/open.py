@@ -19,6 +19,7 @@ from stream_rec.transport.files.content import (
     sniff_delimiter,
 )
 from stream_rec.transport.files.parquet import ParquetSource
+from stream_rec.transport.files.remote import is_remote
 from stream_rec.transport.files.source import FileSource, LinesSource
 from stream_rec.transport.files.table import TableSource
 from stream_rec.transport.records import Progress, Record
@@ -86,8 +87,10 @@ def _reader(
 
 def _given_format(spec: str, file_format: str | None, key: str) -> str | None:
     """Return the format that is set, None for none. Raises SettingsError."""
-    if "://" in spec:
-        raise SettingsError(key, f"expected a path or -, found {spec!r}")
+    if "://" in spec and not is_remote(spec):
+        raise SettingsError(
+            key, f"expected a path, -, or an address that begins with s3, gs, abfss or https, found {spec!r}"
+        )
     if file_format is None:
         return None
     chosen = file_format.lower().removesuffix(".gz").removeprefix(".")

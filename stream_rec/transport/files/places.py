@@ -8,11 +8,13 @@ import glob
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path, PurePath
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from stream_rec.errors import SettingsError
+from stream_rec.transport.files.remote import is_remote, name_in, paths_below
 
 __all__ = ["FoundFile", "find_files"]
 
@@ -38,7 +40,7 @@ def find_files(specs: Sequence[str], key: str = "events", *, folders: bool = Tru
     SettingsError for the setting *key* where a pattern or a folder has none, and where two mean the same file.
     """
     found = [file for spec in specs for file in _found(spec, key, folders=folders)]
-    paths = Counter(str(Path(file.path).absolute()) for file in found)
+    paths = Counter(file.path if is_remote(file.path) else str(Path(file.path).absolute()) for file in found)
     twice = next((path for path, n in paths.items() if n > 1), None)
     if twice is not None:
         raise SettingsError(key, f"{twice!r} is named twice, which would count its events twice: name it once")
@@ -47,7 +49,9 @@ def find_files(specs: Sequence[str], key: str = "events", *, folders: bool = Tru
 
 def _found(spec: str, key: str, *, folders: bool) -> Iterator[FoundFile]:
     path = Path(spec)
-    if spec == "-" or "://" in spec:
+    if is_remote(spec):
+        yield from _elsewhere(spec, key)
+    elif spec == "-" or "://" in spec:
         yield FoundFile(spec, spec, {})
     elif path.is_dir() and folders:
         yield from _in_folder(path, key)
@@ -75,17 +79,33 @@ def _in_folder(folder: Path, key: str) -> Iterator[FoundFile]:
         yield FoundFile(str(path), path.relative_to(folder).as_posix(), _partition(path))
 
 
+def _elsewhere(uri: str, key: str) -> Iterator[FoundFile]:
+    """Return the file, or those of a folder or a pattern, in an object store."""
+    root, pattern = uri, "*"
+    if not uri.startswith("http") and glob.has_magic(uri):
+        root = uri[: re.search(r"[*?[]", uri).start()].rpartition("/")[0]  # type: ignore[union-attr]  # it has magic
+        pattern = uri[len(root) + 1 :]
+    below = [(path, PurePath(path[len(root.rstrip("/")) + 1 :])) for path in paths_below(root, key)]
+    found = [(path, name) for path, name in below if not _is_hidden(name) and fnmatch(name.as_posix(), pattern)]
+    if not found and root != uri:
+        raise SettingsError(key, f"no file is called {uri!r}")
+    for path, name in sorted(found, key=lambda each: _by_number(each[1])):
+        yield FoundFile(path, name.as_posix(), _partition(PurePath(path)))
+    if not found:
+        yield FoundFile(uri, name_in(uri), _partition(PurePath(uri)))
+
+
 def _is_hidden(path: PurePath) -> bool:
     """Whether *path* is none of the data: `_SUCCESS`, `_temporary/`, `.part-0.crc`; a partition may begin so, too."""
     return any(part.startswith(("_", ".")) and "=" not in part for part in path.parts)
 
 
-def _by_number(path: Path) -> list[tuple[bool, int, str]]:
+def _by_number(path: PurePath) -> list[tuple[bool, int, str]]:
     pieces = _DIGITS.split(path.as_posix())
     return [(place % 2 == 1, int(piece) if place % 2 else 0, piece) for place, piece in enumerate(pieces)]
 
 
-def _partition(path: Path) -> dict[str, str | None]:
+def _partition(path: PurePath) -> dict[str, str | None]:
     matches = map(_PARTITION.fullmatch, path.parent.parts)
     pairs = [(match[1], unquote(match[2])) for match in matches if match is not None]
     return {column: None if value == _NO_VALUE else value for column, value in pairs}

@@ -8,6 +8,7 @@ import msgspec
 
 from stream_rec.core.events import DecodeRules
 from stream_rec.transport.files.places import FoundFile
+from stream_rec.transport.files.remote import is_remote
 from stream_rec.transport.records import Progress, Record, Source
 
 __all__ = ["FilesSource"]
@@ -42,7 +43,9 @@ class FilesSource:
     @property
     def is_at_rest(self) -> bool:
         """Whether all are files, not pipes."""
-        return self._file.is_at_rest and None not in self._sizes
+        return self._file.is_at_rest and all(
+            size is not None or is_remote(file.path) for size, file in zip(self._sizes, self._files, strict=True)
+        )
 
     def batches(self, max_records: int) -> Iterator[Sequence[Record]]:
         """Yield the records, at most *max_records* at a time; a batch never waits to fill."""

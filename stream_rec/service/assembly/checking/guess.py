@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from stream_rec.service.assembly.checking.sample import Row, Sample
 from stream_rec.service.assembly.checking.times import TimeGuess, guess_time
-from stream_rec.settings import Settings, table
+from stream_rec.settings import Settings
 
 __all__ = ["Guess", "guess_settings", "guessed_user", "leaves_of"]
 
@@ -197,8 +197,7 @@ def _layout_changes(settings: Settings, sample: Sample) -> dict[str, object]:
     if sample.layout and settings.format != sample.layout and not _ending_says(settings, sample.layout):
         changes["format"] = sample.layout
     usual = {"csv": ",", "tsv": "\t"}.get(sample.layout)
-    known = {setting.name for setting in table()}
-    if "delimiter" in known and sample.delimiter not in {usual, None, getattr(settings, "delimiter", None)}:
+    if sample.delimiter not in {usual, None, settings.delimiter}:
         changes["delimiter"] = sample.delimiter
     return changes
 

@@ -14,6 +14,7 @@ from stream_rec.core.events import SURELY_SECONDS, VIEW, Event, Reason
 from stream_rec.datasets.formats import is_named
 from stream_rec.datasets.statistics import Summary
 from stream_rec.datasets.streams.formats import STREAMS, guess_stream
+from stream_rec.datasets.ties import Ties
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError
 from stream_rec.service.assembly.checking.guess import Guess, guess_settings, guessed_user, leaves_of
 from stream_rec.service.assembly.checking.line import changed, command_line
@@ -35,7 +36,7 @@ from stream_rec.service.assembly.inputs import (
 )
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_time
-from stream_rec.settings import Settings, is_topic, table
+from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.frames import without_registry
 from stream_rec.transport.records import Record
 from stream_rec.units import format_duration
@@ -51,6 +52,7 @@ _SEVERAL: Final = 3
 _WILD: Final = 3  # so few events may have wrong clocks
 _SHOWN_NAMES: Final = 12
 _TRIED: Final = 2000  # records
+_MANY_TIED: Final = 0.5
 _STREAM_SAMPLE: Final = 100  # records
 
 
@@ -71,6 +73,7 @@ class Seen(NamedTuple):
     """Time and place of the newest events, the newest first."""
     summary: Summary
     shapes: SessionShapes
+    ties: Ties
 
 
 def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
@@ -101,6 +104,7 @@ def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
             "clocks; for a simulated log, say --max-future none"
         )
     yield from _session_hints(settings, seen, sample)
+    yield from _tie_hints(settings, seen.ties)
 
 
 def with_line(error: SettingsError, settings: Settings) -> SettingsError:
@@ -241,10 +245,11 @@ def _n_readable_records(settings: Settings, first: Sequence[Record]) -> int:
 
 def _unreadable_hints(settings: Settings, counts: Counters, sample: Sample) -> Iterator[Hint]:
     if counts.dead[Reason.NOT_UTF8] > _SOME * counts.n_read:
-        if "encoding" in {setting.name for setting in table()}:
-            yield Hint("bytes are not UTF-8: perhaps they are Windows-1252", {"encoding": "windows-1252"})
-        else:
-            yield Hint("bytes are not UTF-8: if this is Latin-1, `iconv -f WINDOWS-1252 -t UTF-8` converts it")
+        if is_topic(settings.events):
+            yield Hint("bytes are not UTF-8: let the producer write UTF-8")
+        elif settings.encoding is None:
+            text = "bytes are not UTF-8: if this is Latin-1, --encoding windows-1252 reads it"
+            yield Hint(text, {"encoding": "windows-1252"})
     guess = _guess(settings, sample)
     if guess is not None and guess.lacking and not counts.n_applied:
         names = ", ".join(list(leaves_of(sample.rows))[:_SHOWN_NAMES])
@@ -365,6 +370,16 @@ def _session_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[H
         yield Hint(text, {"types": clicks})
     if summary.events and summary.session_length_mean == 1:
         yield Hint("every session has one event, so nothing follows anything: is session_id mapped to the right field?")
+
+
+def _tie_hints(settings: Settings, ties: Ties) -> Iterator[Hint]:
+    if ties.n_repeats and not settings.drop_repeats:
+        text = f"{ties.n_repeats:,} events ({ties.share_repeats:.1%}) repeat another one exactly: leave them out"
+        yield Hint(text, {"drop_repeats": True})
+    if ties.n_tied > _MANY_TIED * max(1, ties.n_events - ties.n_repeats):
+        order = "the ids of their items, which is no visit's" if ties.is_by_item else "the log"
+        text = f"{ties.n_tied:,} events ({ties.share_tied:.1%}) have the time of another event of their session"
+        yield Hint(f"{text}, and are taken in the order of {order}: are there times with more digits?")
 
 
 def _shared_hint(settings: Settings, seen: Seen, sample: Sample) -> Hint | None:

@@ -167,3 +167,20 @@ def test_framed_json_is_read_and_its_names_are_guessed(tmp_path: Path) -> None:
     assert "accepted       9" in said
     said = report(framed(tmp_path, b'{"session_id": "s", "ItemId": "i", "timestamp": 1733000000000}'))
     assert "--field item_id=ItemId" in said
+
+
+def test_exact_repeats(tmp_path: Path) -> None:
+    """They are counted, and the line leaves them out."""
+    rows = [(f"s{n // 8}", f"i{n % 9}", MAY_2014 + n * 1000) for n in range(40)]
+    report = found(clicks(tmp_path, [*rows, *rows[:10]]))
+    assert "10 events (20.0%) repeat another one exactly" in report.hints[0]
+    again = follow(report)
+    assert (40, {"duplicate": 10}, []) == (again.accepted, again.refused, again.hints)
+
+
+def test_one_time_in_each_session(tmp_path: Path) -> None:
+    """Where the log's order decides, and is that of the items, the report says so."""
+    rows = [(f"s{n // 8}", f"i{n % 8}", MAY_2014 + n // 8 * 1000) for n in range(80)]
+    (hint,) = found(clicks(tmp_path, rows)).hints
+    assert "80 events (100.0%) have the time of another event of their session" in hint
+    assert "the ids of their items" in hint
