@@ -75,10 +75,9 @@ class StreamAdapter:
             return self._forget(record, None)
         try:
             row = _row_of(record)
-            if self._literal.isdisjoint(row):
-                row = self._adapt(row, record.headers)
-            else:  # an order to forget has no item, and no array that the path of items goes through
-                row = {**self._no_arrays, **row}
+            # An order to forget of the service's own has no item, and no array that the path of items goes through.
+            is_own = not self._literal.isdisjoint(row)
+            row = {**self._no_arrays, **row} if is_own else self._adapt(row, record.headers)
         except NoEventError as error:
             return _with_fault(record, Reason.NOT_AN_EVENT, str(error))
         except DecodeError as error:
