@@ -1,7 +1,8 @@
 """Submitted events: the API's own form first, then the form of the log, by the decoder that reads the log.
 
 An event whose fields are all the API's keeps the meaning and the errors that the API documents, whatever the settings
-say of the log. Any other is a record of the log: it is read as from a topic, and judged by itself.
+say of the log. Any other is a record of the log: it is read as from a topic, and judged by itself. If it is none, it
+may still have the fields of the API, among others.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ _LINES: Final = frozenset(
 _FIELDS: Final = frozenset(EventFields.__struct_fields__)
 _decode_all: Final = msgspec.json.Decoder(StrictEventFields | list[StrictEventFields]).decode
 _decode_one: Final = msgspec.json.Decoder(StrictEventFields).decode
+_decode_loosely: Final = msgspec.json.Decoder(EventFields).decode
 _split_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _split_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _any_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
@@ -87,12 +89,16 @@ def read_event(call: Call, value: object, where: str) -> Event | Forget:
         if isinstance(error, NotAppliedError) and error.is_final:
             raise
         failed = error
-    (read,) = _read_records(call, [msgspec.json.encode(value)])
+    encoded = msgspec.json.encode(value)
+    (read,) = _read_records(call, [encoded])
     if len(read) > 1:
         raise ApiError(422, "too_many", f"expected one event, found {len(read)}", where)
     found = read[0] if read else None
     if isinstance(found, Event | Forget):
         return _permitted(call, found, where)
+    among = _among_others(call, encoded, where)
+    if among is not None:
+        return among
     if not isinstance(value, dict) or value.keys() <= _FIELDS:
         raise _explained(failed, found)
     raise _refusal(found, where)
@@ -164,7 +170,10 @@ def _with_records(
         where = f"[{place}]" if is_array else ""
         if own is None and place not in read:
             refused[place] = _listed(failed[place], place, is_array=is_array)
-        for each in read.get(place, ()) if own is None else (own,):
+        said = read.get(place, ()) if own is None else (own,)
+        if all(isinstance(each, DecodeError) for each in said) and (among := _among_others(call, values[place], where)):
+            said = (among,)
+        for each in said:
             if isinstance(each, DecodeError):
                 refused[place] = _judged(failed[place], each, values[place], place, where, is_array=is_array)
             else:
@@ -172,6 +181,14 @@ def _with_records(
                 places.append(place)
     call.api.refuse_too_many(len(events), "")
     return Submitted(len(found), events, places, refused)
+
+
+def _among_others(call: Call, value: bytes, where: str) -> Event | Forget | None:
+    """Return the event of an object that has the fields of the API among others; None if it has none."""
+    try:
+        return _checked(call, _decode_loosely(value), where)
+    except (*_NotJson, ApiError):
+        return None
 
 
 def _judged(own: ApiError, error: DecodeError, value: bytes, place: int, where: str, *, is_array: bool) -> RefusedEvent:

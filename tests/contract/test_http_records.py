@@ -151,6 +151,14 @@ class TestMapped:
         reply = self.client("POST", "/v1/events", [event, {"session_id": "api"}])
         assert (422, "[1].item_id") == (reply.status, reply.json["error"]["field"])
 
+    def test_the_form_of_the_api_with_more_fields(self) -> None:
+        """They are passed over here too: alone, among others, and where the event is answered at once."""
+        event = {"session_id": "more", "item_id": "a", "timestamp": NOW, "Price": 3}
+        assert 1 == self.client.post("/v1/events", event)["accepted"]
+        assert 2 == self.client.post("/v1/events", [event | {"item_id": item} for item in "bc"])["accepted"]
+        assert "more" == self.client.post("/v1/events:recommend", {"event": event | {"item_id": "d"}})["session_id"]
+        assert ["a", "b", "c", "d"] == [item for item, _, _ in events_of(self.client, "more")]
+
     def test_both_forms_in_one_call(self) -> None:
         """Each event is read by itself, and the order stays."""
         api = {"session_id": "both", "item_id": "a", "timestamp": NOW}

@@ -158,7 +158,7 @@ def _open_web(uri: str, key: str) -> RemoteFile:
     except (OSError, HTTPException, ValueError) as error:
         raise SettingsError(key, f"cannot read {uri!r}: {getattr(error, 'reason', error)}") from error
     length = response.headers.get("Content-Length", "")
-    return RemoteFile(_Body(response), int(length) if length.isdigit() else None, is_seekable=False)
+    return RemoteFile(io.BufferedReader(_Body(response)), int(length) if length.isdigit() else None, is_seekable=False)
 
 
 class _Body(io.RawIOBase):

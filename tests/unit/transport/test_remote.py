@@ -109,7 +109,7 @@ def read(*specs: str, rules: DecodeRules | None = None) -> list[Decoded]:
         return [each for part in source.batches(9) for each in decode_records(EventDecoder(rules), part).decoded]
 
 
-def parquet(folder: Path, rows: Mapping[str, list[object]]) -> bytes:
+def parquet(folder: Path, rows: Mapping[str, object]) -> bytes:
     pl.DataFrame(rows).write_parquet(folder / "x")
     return (folder / "x").read_bytes()
 
@@ -142,9 +142,8 @@ def test_what_a_web_server_refuses(server: str) -> None:
 
 def test_an_object_store(s3: dict[str, bytes], tmp_path: Path) -> None:
     """Files, folders with partitions and patterns, by the credentials of the environment."""
-    bare = {name: values for name, values in ROWS.items() if name != "kind"}
     s3["shop/a.csv"] = CSV
-    s3["shop/clicks/kind=cart/part-0.parquet"] = parquet(tmp_path, bare)
+    s3["shop/clicks/kind=cart/part-0.parquet"] = parquet(tmp_path, ROWS)
     s3["shop/clicks/kind=cart/_SUCCESS"] = b""
     assert EVENTS == read("s3://shop/a.csv")
     rules = DecodeRules(fields=FieldMap(type="kind"))
