@@ -197,7 +197,7 @@ def in_order_of_time(
 
 def _is_in_order(settings: Settings, source: Source) -> bool:
     """Whether one look at its times is enough to say that the file of *source*, a large one, is in order."""
-    if not isinstance(source, FileSource):
+    if not isinstance(source, FileSource) or settings.format in STREAMS:
         return False
     rules = build_decode_rules(settings)
     path = source.stream.name
