@@ -37,7 +37,7 @@ _Opened = tuple[bytes | None, Any, Record | None]
 def _adapter_of_opened(adapter: RecordAdapter) -> RecordAdapter:
     """Return the adapter for opened messages of *adapter*'s client."""
     return RecordAdapter(
-        lambda item: item[0],  # type: ignore[no-any-return]  # an _Opened
+        lambda item: item[0],
         lambda item: adapter.offset(item[1]),
         lambda item: adapter.log_time(item[1]),
         lambda item: item[2] or msgspec.structs.replace(adapter.record(item[1]), value=item[0]),
