@@ -27,7 +27,7 @@ _TIMES: Final = 10
 
 
 class _Session:
-    __slots__ = ("is_shared", "last_ms", "n", "pauses", "user")
+    __slots__ = ("is_mixed", "is_shared", "last_ms", "n", "pauses", "step", "user")
 
     def __init__(self, event: Event) -> None:
         self.n = 0
@@ -35,6 +35,9 @@ class _Session:
         self.pauses = False
         self.user = event.user_id
         self.is_shared = False
+        self.step = 0
+        self.is_mixed = False
+        """Whether its times go up and down: what lies between two of its events is then no pause."""
 
 
 class Giant(NamedTuple):
@@ -61,15 +64,18 @@ class SessionShapes:
                 return
             session = self._sessions[event.session_id] = _Session(event)
         session.n += 1
-        if abs(event.timestamp - session.last_ms) > _LONG_MS:
-            session.pauses = True
+        step = event.timestamp - session.last_ms
+        if step:
+            session.is_mixed |= step * session.step < 0
+            session.step = step
+            session.pauses |= abs(step) > _LONG_MS
         session.last_ms = event.timestamp
         if event.user_id != session.user:
             session.is_shared = True
 
     def pausing_share(self) -> float:
         """Return the share of sessions of several events that pause for more than a day; 0 if few sessions could."""
-        longer = [each for each in self._sessions.values() if each.n > 1]
+        longer = [each for each in self._sessions.values() if each.n > 1 and not each.is_mixed]
         share = sum(each.pauses for each in longer) / max(1, len(longer))
         return share if len(longer) >= _MANY and share > _PAUSING else 0.0
 
