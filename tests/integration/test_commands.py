@@ -186,7 +186,7 @@ class TestCheck:
         line = '{"session_id":"s","item_id":"Gr\xfc\xdfe","timestamp":1714564800000}\n'
         report = self.report(stdin=line.encode("latin-1"))
         assert '"Gr\\xfc\\xdfe"' in report
-        assert "iconv -f WINDOWS-1252 -t UTF-8" in report
+        assert "--encoding windows-1252" in report
 
     def test_examples_are_shown_as_text(self) -> None:
         """A terminal that has the letters shows them; on any other the command still succeeds."""

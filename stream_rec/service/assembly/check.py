@@ -218,7 +218,7 @@ def _hints(settings: Settings, processor: Processor, findings: _Findings, summar
     if _not_objects(counts, findings) > _MOSTLY * counts.n_read:
         yield "most of it is not JSON: if it is a table, say --format csv, or tsv"
     if counts.dead[Reason.NOT_UTF8] > _SOME * counts.n_read:
-        yield "bytes are not UTF-8: if this is Latin-1, `iconv -f WINDOWS-1252 -t UTF-8` converts it"
+        yield "bytes are not UTF-8: if this is Latin-1, say --encoding windows-1252"
     if counts.dead[Reason.MISSING_FIELD]:
         yield from _missing_hints(settings, findings)
     yield from _never_hints(settings, summary)
