@@ -9,7 +9,8 @@ from typing import Final, Protocol
 import msgspec
 
 from stream_rec.core.events import DecodeRules, FieldMap, Reason, is_path
-from stream_rec.core.events.paths import goes_through_arrays, read_exactly
+from stream_rec.core.events.json_text import read_exactly
+from stream_rec.core.events.paths import goes_through_arrays
 from stream_rec.datasets.streams.envelopes import Headers, cloudevents, connect, debezium
 from stream_rec.datasets.streams.rows import ForgetError, NoEventError, Row
 from stream_rec.datasets.streams.snowplow import COLUMNS, snowplow, snowplow_line
