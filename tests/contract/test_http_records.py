@@ -113,6 +113,7 @@ class TestPlain:
             (b"{}", "gzip", 400, "not_gzip"),
             (b"{}", "br", 415, "unknown_encoding"),
         ],
+        ids=["one", "members", "cut", "garbage", "plain", "br"],  # a gzip holds the time, and workers must agree
     )
     def test_bodies_that_cannot_be_unpacked(self, body: bytes, encoding: str, status: int, code: str) -> None:
         """The limit of a body holds for what it unpacks to: a small one could hold gigabytes."""
@@ -215,6 +216,7 @@ def test_paths_and_several_events_in_a_record() -> None:
         ({"timestamp_unit": "us"}, NOW // 1000 * 1_000_000),
         ({"timestamp_format": "%Y-%m-%dT%H:%M:%S"}, ISO),
     ],
+    ids=["iso-z", "iso-offset", "us", "format"],
 )
 def test_units(flags: dict[str, str], written: str | int) -> None:
     """A time over HTTP is read as in the log; one in the API's milliseconds too."""
