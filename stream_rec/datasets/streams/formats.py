@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import msgspec
 
 from stream_rec.core.events import DecodeRules, FieldMap, Reason, is_path
-from stream_rec.core.events.paths import chains_of_names, read_exactly
+from stream_rec.core.events.paths import goes_through_arrays, read_exactly
 from stream_rec.datasets.streams.envelopes import Headers, cloudevents, connect, debezium
 from stream_rec.datasets.streams.rows import ForgetError, NoEventError, Row
 from stream_rec.datasets.streams.snowplow import COLUMNS, snowplow, snowplow_line
@@ -60,7 +60,7 @@ class StreamAdapter:
         self._adapt = format_.adapt(own)
         self._literal = {path for path in paths.values() if is_path(path)}
         """Names that only a record of the service's own has: an event that came over HTTP, written with these rules."""
-        self._filled = {path for path in self._literal if not _leads_through_names(path)}
+        self._no_arrays = dict.fromkeys(path for path in self._literal if goes_through_arrays(path))
         self._max_bytes = rules.max_record_bytes
 
     def __call__(self, records: Iterable[Record]) -> Records:
@@ -75,10 +75,9 @@ class StreamAdapter:
             return self._forget(record, None)
         try:
             row = _row_of(record)
-            if self._literal.isdisjoint(row):
-                row = self._adapt(row, record.headers)
-            else:  # an order to forget has no item, and no array that the path of items goes through
-                row = {**dict.fromkeys(self._filled), **row}
+            # An order to forget of the service's own has no item, and no array that the path of items goes through.
+            is_own = not self._literal.isdisjoint(row)
+            row = {**self._no_arrays, **row} if is_own else self._adapt(row, record.headers)
         except NoEventError as error:
             return _with_fault(record, Reason.NOT_AN_EVENT, str(error))
         except DecodeError as error:
@@ -95,12 +94,6 @@ class StreamAdapter:
         if self._format.tombstones is not None:
             return _with_fault(record, Reason.NOT_AN_EVENT, self._format.tombstones)
         return msgspec.structs.replace(record, row=None, tombstone=True)
-
-
-def _leads_through_names(path: str) -> bool:
-    """Whether *path* has one chain of names only, so that the service writes an event as objects in objects."""
-    chains = chains_of_names(path)
-    return chains is not None and len(chains) == 1
 
 
 def _row_of(record: Record) -> Row:
