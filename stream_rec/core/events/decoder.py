@@ -17,7 +17,8 @@ import numpy as np
 
 from stream_rec.core.dtypes import I64
 from stream_rec.core.events.fast import fast_reader, plain_reader
-from stream_rec.core.events.paths import MAX_EVENTS, Paths, RecordParts, goes_through_arrays, joined, read_exactly
+from stream_rec.core.events.json_text import elements_in, object_in
+from stream_rec.core.events.paths import MAX_EVENTS, Paths, RecordParts, goes_through_arrays, joined
 from stream_rec.core.events.rules import DecodeRules
 from stream_rec.core.events.times import SURELY_SECONDS, time_reader
 from stream_rec.core.events.tombstones import key_value, named_in
@@ -214,7 +215,7 @@ class EventDecoder:
     ) -> Iterator[Event | Forget | DecodeError]:
         parts = [data]
         if data.lstrip()[:1] == _ARRAY:
-            parts = list(map(bytes, _elements(data)))
+            parts = list(map(bytes, elements_in(data)))
         for part in parts:
             if not self.makes_several:
                 event = self._decoded(part, log_ms, beside)
@@ -222,7 +223,7 @@ class EventDecoder:
                     yield event
                     continue
             try:
-                yield from self._decoded_rows(self._paths.read_all(_object(part), beside), log_ms)
+                yield from self._decoded_rows(self._paths.read_all(object_in(part), beside), log_ms)
             except DecodeError as error:
                 yield error.with_traceback(None)
 
@@ -280,7 +281,7 @@ class EventDecoder:
 
     def _diagnose(self, data: bytes, log_ms: int | None, beside: RecordParts | None = None) -> Event | Forget:
         """Read *data* again, field by field: raise for what is wrong, or read a rare form."""
-        row = _object(data)
+        row = object_in(data)
         values = row if self._paths.is_plain else self._paths.read(row, beside)
         return self._flat_row(values, log_ms)
 
@@ -371,37 +372,6 @@ class EventDecoder:
         return field if name == field else f"{field} ({name})"
 
 
-def _object(data: bytes) -> dict[str, object]:
-    """Return the object that *data* is. Raises DecodeError."""
-    try:
-        data.decode()
-        record = read_exactly(data)
-    except UnicodeDecodeError as error:
-        raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
-    except (ValueError, RecursionError) as error:
-        raise DecodeError(Reason.NOT_JSON, str(error)) from None
-    if not isinstance(record, dict):
-        raise DecodeError(Reason.WRONG_TYPE, f"expected a JSON object, found {_kind(data.lstrip())}")
-    return record
-
-
-def _elements(data: bytes) -> list[msgspec.Raw]:
-    """Return the elements of the array that *data* is. Raises DecodeError."""
-    try:
-        data.decode()
-        elements = _read_elements(data)
-    except UnicodeDecodeError as error:
-        raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
-    except (ValueError, RecursionError) as error:
-        raise DecodeError(Reason.NOT_JSON, str(error)) from None
-    if not elements:
-        raise DecodeError(Reason.NOT_AN_EVENT, "an empty array: there is no element, and so no event")
-    return elements
-
-
-_read_elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
-
 def _always_slow(data: bytes) -> Any:  # noqa: ANN401 (stands in for a reader of any Struct)
     raise ValueError(data)
 
@@ -412,11 +382,6 @@ def _plain(timestamp: str | msgspec.Raw) -> str:
         return timestamp
     raw = bytes(timestamp)
     return msgspec.json.decode(raw, type=str) if raw[0] == _QUOTE else raw.decode()
-
-
-def _kind(data: bytes) -> str:
-    names = {"[": "an array", '"': "a text", "t": "true", "f": "false", "n": "null"}
-    return names.get(chr(data[0]), "a number")
 
 
 def _texts(event: Event) -> tuple[str | None, ...]:

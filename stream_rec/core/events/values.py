@@ -14,6 +14,8 @@ NULL_TEXTS: Final = frozenset({"\\N", "NULL", "NaN", "None", "null", "undefined"
 
 _WITH_N: Final = (b'NULL"', b'NaN"', b'None"')
 
+_LENIENT: Final = "accept it with --lenient-ids (in Python: lenient_ids=True)"
+
 # pandas writes a column of whole numbers with gaps as 123.0, and Excel a long number as 4.50365E+15.
 _FLOAT: Final = re.compile(r"-?[0-9]+\.0")
 _EXPONENT: Final = re.compile(r"-?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+")
@@ -73,7 +75,7 @@ def may_hold_null_text(data: bytes) -> bool:
 def null_id(name: str, value: str) -> DecodeError:
     """Return why *value*, one of NULL_TEXTS, is no id."""
     message = f"{name}: {found(value)} stands for nothing: as an id, it would join all events that have none"
-    return DecodeError(Reason.NULL_ID, f"{message}; where it is an id, accept it with --lenient-ids")
+    return DecodeError(Reason.NULL_ID, f"{message}; where it is an id, {_LENIENT}")
 
 
 def check_text_id(name: str, value: str) -> None:
@@ -84,7 +86,7 @@ def check_text_id(name: str, value: str) -> None:
         message = "has lost digits: format the column as text or with all digits, and export it again"
     else:
         return
-    raise DecodeError(Reason.WRONG_TYPE, f"{name}: {found(value)} {message}; or accept it with --lenient-ids")
+    raise DecodeError(Reason.WRONG_TYPE, f"{name}: {found(value)} {message}; or {_LENIENT}")
 
 
 def _refuse_surrogates(name: str, value: str) -> None:
