@@ -129,7 +129,8 @@ class TestAnswers:
         )
         assert len(log) == len(done.stdout.splitlines())
 
-    def test_same_log_same_bytes(self, log: list[Event], tmp_path: Path) -> None:
+    @pytest.mark.parametrize("order", [[], ["--in-order"]])
+    def test_same_log_same_bytes(self, log: list[Event], tmp_path: Path, order: list[str]) -> None:
         """Neither the hash seed of the process nor the size of batches shows in what is written (law 1)."""
         source = tmp_path / "clicks.jsonl"
         lines = jsonl(log).splitlines(keepends=True)
@@ -142,7 +143,7 @@ class TestAnswers:
             out, dead = tmp_path / f"recs{seed}", tmp_path / f"dead{seed}"
             stream_rec(
                 "run", "--events", source, "--recommendations", out, "--dead-letters", dead, "--batch-events", batch,
-                env={"PYTHONHASHSEED": seed},
+                *order, env={"PYTHONHASHSEED": seed},
             )  # fmt: skip
             written.append((out.read_bytes(), dead.read_bytes()))
         assert written[0][0]
@@ -254,7 +255,7 @@ class TestNothingIsLost:
         stream_rec(*POISON.split(), "--out", source, "--truth", truth_file)
         done = stream_rec(
             "run", "--events", source, "--recommendations", "/dev/null", "--dead-letters", dead,
-            "--max-record-bytes", "2KiB",
+            "--max-record-bytes", "2KiB", "--in-order",
         )  # fmt: skip
         truth = json.loads(truth_file.read_text(encoding="utf-8"))
         figures = summary(done.stderr)

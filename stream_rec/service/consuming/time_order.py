@@ -10,6 +10,7 @@ import pickle
 import tempfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from operator import attrgetter, itemgetter
 from typing import IO, Final, NamedTuple
 
@@ -137,11 +138,12 @@ class TimeOrder:
         decoded: list[Decoded] = batch.decoded  # type: ignore[assignment]  # a log at rest has no requests
         self._on_read(decoded)
         places = list(map(_OFFSET_OF, batch.records))
-        topics = [self._topics.setdefault(topic, len(self._topics)) for topic in map(_TOPIC_OF, batch.records)]
-        if batch.elements is not None:
-            places = list(map(place_of, topics, places, batch.elements.tolist()))
-        elif any(topics):  # the places of the first topic are the offsets
-            places = list(map(place_of, topics, places))
+        names = list(map(_TOPIC_OF, batch.records))
+        for name in dict.fromkeys(names):
+            self._topics.setdefault(name, len(self._topics))
+        if len(self._topics) > 1 or batch.elements is not None:  # else the places are the offsets
+            elements = repeat(0) if batch.elements is None else batch.elements.tolist()
+            places = list(map(place_of, map(self._topics.__getitem__, names), places, elements))
         run.add(batch.records, places, decoded)
 
 
