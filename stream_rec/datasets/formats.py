@@ -236,13 +236,23 @@ def _name(format_: LogFormat) -> str:
     return format_.name
 
 
-def open_named(name: str, path: str, rules: DecodeRules | None = None) -> "NamedSource":
-    """Open a public log; *rules* add what the format does not set. Raises SettingsError."""
+def open_named(
+    name: str,
+    path: str,
+    rules: DecodeRules | None = None,
+    *,
+    encoding: str | None = None,
+    topic: str | None = None,
+) -> "NamedSource":
+    """Open a public log, which offsets call *topic*; *rules* add what the format does not set. Raises SettingsError."""
     format_, file = format_of(name, path)
     rules = format_.rules(rules)
     if format_.layout == "otto":
-        return NamedSource(OttoSource(open_file(file, "events"), rules.max_record_bytes), format_)
-    return NamedSource(open_source(file, rules, file_format=format_.layout, delimiter=format_.delimiter), format_)
+        return NamedSource(OttoSource(open_file(file, "events", encoding, topic), rules.max_record_bytes), format_)
+    source = open_source(
+        file, rules, file_format=format_.layout, delimiter=format_.delimiter, encoding=encoding, topic=topic
+    )
+    return NamedSource(source, format_)
 
 
 class NamedSource:
@@ -270,6 +280,11 @@ class NamedSource:
         if self._type is not None:
             row = {**row, self._names.type: self._type}
         return Record(record.value, record.topic, record.partition, record.offset, row=row)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it is a file, not a pipe or standard input."""
+        return self._source.is_at_rest
 
     @property
     def next_offsets(self) -> dict[tuple[str, int], int]:

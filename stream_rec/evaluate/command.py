@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,8 +21,8 @@ from stream_rec.evaluate.asking import PassResult, ask_all
 from stream_rec.evaluate.candidates import Candidate, baselines, candidate, with_names
 from stream_rec.evaluate.from_settings import engine_factory, own_model, reading_from
 from stream_rec.evaluate.kernel.scoring import AnswerScores
-from stream_rec.evaluate.log import read_events
-from stream_rec.evaluate.output import OnProgress, progress_bar, report_progress, write_json
+from stream_rec.evaluate.log import notes_on, read_events
+from stream_rec.evaluate.output import OnProgress, progress_bar, report_console, report_progress, write_json
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.tables import print_report
@@ -34,6 +34,7 @@ __all__ = ["EvaluateOptions", "evaluate", "make_plan"]
 
 ALL_PRESETS: Final = "all"
 MOST_CUTOFF: Final = 1000
+_FAR_SHARE: Final = 0.2
 
 
 class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     train: str | None = None
     test: str | None = None
+    test_sessions: Literal["same", "own"] = "same"
     since: str | None = None
     last_days: float | None = None
     share: float | None = None
@@ -77,10 +79,11 @@ def evaluate(settings: Settings, options: EvaluateOptions, console: Console | No
     candidates = _candidates(settings, options, cutoffs[-1])
     new_engine = engine_factory(settings)
     with progress_bar() as on_progress:
-        parts, rejected = _plans(settings, options)
+        parts, rejected, notes = _plans(settings, options)
         results = [_ask(plan, candidates, new_engine, cutoffs, options, on_progress) for plan in parts]
     report = report_of(_joined(results), draws=options.draws, seed=options.seed, refused=dict(rejected))
-    print_report(report, console)
+    report = msgspec.structs.replace(report, notes=notes)
+    print_report(report, console or report_console(options.json))
     if options.json is not None:
         write_json(report, options.json)
     if options.plot is not None:
@@ -136,29 +139,52 @@ def _from_file(path: str, settings: Settings, n: int) -> Model:
 # --- the plans
 
 
-def _plans(settings: Settings, options: EvaluateOptions) -> tuple[list[Plan], Counter[str]]:
+class _Planned(NamedTuple):
+    """The passes over a log, and what reading it has found."""
+
+    plans: list[Plan]
+    rejected: Counter[str]
+    notes: list[str]
+
+
+def _plans(settings: Settings, options: EvaluateOptions) -> _Planned:
     """Return one plan, or two over the same questions to compare live with window."""
     _only_one(options, None if options.train is None else "train")
     if options.window is None or options.refresh != "both":
-        plan, rejected = _read_plan(settings, options)
-        return [plan], rejected
+        return _read_plan(settings, options)
     reading = read_events(settings)
     width = _window_ms(options)
     both = [plans.windows(reading.events, width, options.questions, live=live) for live in (True, False)]
-    return both, reading.rejected
+    return _Planned(both, reading.rejected, notes_on(reading, settings))
 
 
-def _read_plan(settings: Settings, options: EvaluateOptions) -> tuple[Plan, Counter[str]]:
+def _read_plan(settings: Settings, options: EvaluateOptions) -> _Planned:
     """Read the log or logs, and plan the pass that *options* describe. Raises SettingsError."""
     if (options.train is None) != (options.test is None):
         raise SettingsError("train", "and test go together: the first is learned, the second asked")
     if options.train is not None and options.test is not None:
         learned = read_events(reading_from(settings, options.train))
         asked = read_events(reading_from(settings, options.test))
-        plan = plans.hold_out_files(learned.events, asked.events, options.questions)
-        return plan, learned.rejected + asked.rejected
+        test, noted = _test_sessions(learned.events, asked.events, options)
+        plan = plans.hold_out_files(learned.events, test, options.questions)
+        notes = [*notes_on(learned, settings), *notes_on(asked, settings), *noted]
+        return _Planned([plan], learned.rejected + asked.rejected, notes)
     reading = read_events(settings)
-    return make_plan(reading.events, options), reading.rejected
+    return _Planned([make_plan(reading.events, options)], reading.rejected, notes_on(reading, settings))
+
+
+def _test_sessions(
+    train: Sequence[Event], test: Sequence[Event], options: EvaluateOptions
+) -> tuple[Sequence[Event], list[str]]:
+    """Return the events of *test* with their sessions as *options* say, and a note where that looks wrong."""
+    if options.test_sessions == "own":
+        return plans.with_own_sessions(test), []
+    far, n = plans.far_continued(train, test)
+    note = (
+        f"{far:,} of {n:,} sessions of --test have the id of a session of --train that ended hours before, and "
+        "continue it: if --test numbers its sessions anew, say --test-sessions own"
+    )
+    return test, [note] if far > _FAR_SHARE * n else []
 
 
 def make_plan(events: Sequence[Event], options: EvaluateOptions) -> Plan:

@@ -37,4 +37,4 @@ def engine_factory(settings: Settings) -> Callable[[], Engine]:
 
 def reading_from(settings: Settings, path: str) -> Settings:
     """Return *settings* with *path* as the source of events."""
-    return msgspec.structs.replace(settings, events=path)
+    return msgspec.structs.replace(settings, events=path, more_events=())

@@ -15,16 +15,19 @@ import msgspec
 import numpy as np
 
 from stream_rec.core.dtypes import I32, I64
-from stream_rec.core.events import Event, Forget
+from stream_rec.core.events import Event, Forget, Reason
 from stream_rec.core.sessionizer import Sessionizer
+from stream_rec.datasets.ties import TieCounter, Ties, WildTimes, wild_times, without_repeats
 from stream_rec.errors import DecodeError, StreamRecError
 from stream_rec.service.assembly.inputs import build_record_decoder, open_events
+from stream_rec.service.metrics.format import show_duration, show_time
 from stream_rec.settings import Settings
 
-__all__ = ["EvaluationLog", "Reading", "log_of", "read_events"]
+__all__ = ["EvaluationLog", "Reading", "log_of", "notes_on", "read_events"]
 
 
 FORGETS: Final = "forget"
+_MANY_TIED: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,10 @@ class Reading(msgspec.Struct):
     """Records by reason. Commands to forget, which an evaluation ignores, count as `forget`."""
     n_out_of_order: int
     """Events that came after a later one; reading sorts them."""
+    ties: Ties
+    """How many share their time, or repeat another event."""
+    wild: WildTimes | None
+    """Events whose times are far from all others."""
 
 
 def read_events(settings: Settings) -> Reading:
@@ -109,9 +116,42 @@ def read_events(settings: Settings) -> Reading:
     n_out_of_order = int((times < np.maximum.accumulate(times)).sum())
     if n_out_of_order:
         events.sort(key=attrgetter("timestamp"))
+    wild = wild_times(np.sort(times).tolist())
     if sessionizer is not None:
         events = [each for each in sessionizer.assign(events) if type(each) is Event]
-    return Reading(events, n_read, rejected, n_out_of_order)
+    counter = TieCounter()
+    counter.add_all(events)
+    ties = counter.ties()
+    if settings.drop_repeats and ties.n_repeats:
+        events = without_repeats(events)
+        rejected[str(Reason.DUPLICATE)] += ties.n_repeats
+    return Reading(events, n_read, rejected, n_out_of_order, ties, wild)
+
+
+def notes_on(reading: Reading, settings: Settings) -> list[str]:
+    """Return what of the log makes the figures say less than they seem to, in sentences."""
+    ties, wild = reading.ties, reading.wild
+    notes = []
+    if ties.n_repeats and not settings.drop_repeats:
+        notes.append(
+            f"{ties.n_repeats:,} events ({ties.share_repeats:.1%}) repeat another one exactly: if each was written "
+            "more than once, say --drop-repeats, here and to run"
+        )
+    n_distinct = ties.n_events - ties.n_repeats
+    if ties.n_tied > _MANY_TIED * n_distinct:
+        order = "the ids of their items" if ties.is_by_item else "the log"
+        advice = ": the figures judge that order, not visits" if ties.is_by_item else ""
+        notes.append(
+            f"{ties.n_tied:,} events ({ties.n_tied / n_distinct:.1%}) have the time of another event of their session, "
+            f"and stand in the order of {order}{advice}"
+        )
+    if wild is not None:
+        lie = "1 event lies" if wild.n_events == 1 else f"{wild.n_events} events lie"
+        where = "after" if wild.is_after else "before"
+        notes.append(
+            f"{lie} {show_duration(wild.far_ms)} {where} all others, at {show_time(wild.time)}: is that clock right?"
+        )
+    return notes
 
 
 def _reason(error: object) -> str:

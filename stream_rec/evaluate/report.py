@@ -85,6 +85,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Begin of each point of `over_time`, in ms since 1970."""
     micros_edges: list[float]
     models: list[ModelReport]
+    notes: list[str] = []
+    """What of the log makes the figures say less than they seem to."""
 
     @property
     def first(self) -> ModelReport:

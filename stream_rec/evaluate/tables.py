@@ -24,6 +24,7 @@ def rendered_report(report: Report) -> RenderableType:
         _next_table(report),
         _rest_table(report),
         *(Text(line) for line in verdict(report)),
+        *(Text(f"note: {note}") for note in report.notes),
     )
 
 

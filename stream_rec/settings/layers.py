@@ -45,9 +45,9 @@ def load(
     environ = {} if environ is None else environ
     config = config or environ.get(ENVIRONMENT_PREFIX + "CONFIG") or None
     given = {
-        **(_from_file(Path(config)) if config else {}),
-        **_from_environment(environ),
-        **_from_flags(flags or {}),
+        **_replacing_all_events(_from_file(Path(config)) if config else {}),
+        **_replacing_all_events(_from_environment(environ)),
+        **_replacing_all_events(_from_flags(flags or {})),
     }
     _refuse_missing(given)
     try:
@@ -56,10 +56,23 @@ def load(
         raise _with_origin(error, given) from None
 
 
+def _replacing_all_events(layer: dict[str, _Given]) -> dict[str, _Given]:
+    """Return *layer*; if it gives the events, the further ones of a lower layer are none of them."""
+    return {"more_events": _Given((), layer["events"].where), **layer} if "events" in layer else layer
+
+
+def _several_events(values: Mapping[str, object]) -> dict[str, object]:
+    """Return *values* with a list of events as the first of them, and the others."""
+    match values.get("events"):
+        case [first, *others] if others or not isinstance(values["events"], str):
+            return {**values, "events": first, **({"more_events": others} if others else {})}
+    return dict(values)
+
+
 def _from_file(path: Path) -> dict[str, _Given]:
     by_key = {setting.key: setting for setting in table()}
     given = {}
-    for key, value in _parsed(path).items():
+    for key, value in _several_events(_parsed(path)).items():
         setting = by_key.get(key)
         if setting is None:
             raise SettingsError(key, f"{path} sets it, but there is no such setting{_hint(key, by_key)}")
@@ -107,7 +120,7 @@ def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
     by_name = {setting.name: setting for setting in table()}
     return {
         name: _Given(_from_flag(by_name[name], value), by_name[name].flag)
-        for name, value in flags.items()
+        for name, value in _several_events(flags).items()
         if value is not None and value != ()
     }
 

@@ -7,9 +7,8 @@ file is read again line by line by the code of a live run, which names the exact
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from gzip import GzipFile
 from os import PathLike, fspath
-from typing import Any, BinaryIO, Final, Self, TypedDict, Unpack
+from typing import Any, Final, Self, TypedDict, Unpack
 
 import msgspec
 
@@ -20,7 +19,7 @@ from stream_rec.errors import DecodeError, SettingsError, StreamRecError
 from stream_rec.tables.columns import Columns, columns_of_events, columns_of_sessions
 from stream_rec.tables.frames import LEFT_OUT, columns_of_frame, is_frame
 from stream_rec.transport.decode import decode_records
-from stream_rec.transport.files import format_of_name, open_source
+from stream_rec.transport.files import ByteStream, find_files, form_of_file, open_file, open_source
 from stream_rec.transport.records import Source
 
 __all__ = ["How", "HowToRead", "OnRead", "read_columns", "read_log"]
@@ -29,8 +28,7 @@ OnRead = Callable[[int, int | None], None]
 """Takes how many bytes are read, and the total, if it is known."""
 
 BATCH_RECORDS: Final = 8192
-DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
-GZIP_MAGIC: Final = b"\x1f\x8b"
+TABLES: Final = ("csv", "tsv")
 _END_MARK: Final = "end of the file"
 ESCAPES: Final = "cells with escapes, which PyArrow does not know"
 OPEN_QUOTE: Final = "a quote that is not closed: PyArrow reads the rest of the file as one cell"
@@ -46,6 +44,7 @@ class HowToRead(TypedDict, total=False):
     lenient_ids: bool
     format: str | None
     delimiter: str | None
+    encoding: str | None
     weight: str | None
     types_row: int | None
     weights_row: int | None
@@ -70,10 +69,13 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
     """Whether texts such as `null` and `123.0`, which tools write in place of nothing and of a number, are ids."""
 
     format: str | None = None
-    """The format of a file, if its name does not show it: `csv`, `tsv`, `jsonl`, `json`, `parquet`, or a public log."""
+    """`csv`, `tsv`, `jsonl`, `json` or `parquet`, if a file does not show it; or the name of a public log."""
 
     delimiter: str | None = None
-    """The delimiter of a CSV or TSV file, if it is neither a comma nor a tab."""
+    """The delimiter of a CSV or TSV file, if its first lines do not show it."""
+
+    encoding: str | None = None
+    """The encoding of a file, if it is neither UTF-8 nor UTF-16."""
 
     weight: str | None = None
     """The column of a data frame with the weight of each event."""
@@ -127,7 +129,7 @@ def read_columns(source: Any, how: How | None = None, on_read: OnRead = lambda _
     how = how or How()
     match source:
         case str() | PathLike():
-            columns = _file(fspath(source), how, on_read)
+            columns = _files(fspath(source), how, on_read)
         case Columns():
             columns = source
         case Log():
@@ -182,6 +184,7 @@ class _FileToRead(msgspec.Struct):
     rules: DecodeRules
     layout: str
     delimiter: str | None
+    encoding: str | None
     named: LogFormat | None
 
 
@@ -189,9 +192,22 @@ def _file_to_read(path: str, how: How) -> _FileToRead:
     rules = how.rules()
     if is_named(how.format):
         named, file = format_of(str(how.format), path)
-        return _FileToRead(file, named.rules(rules), named.layout, named.delimiter, named)
-    layout = format_of_name(path, how.format)
-    return _FileToRead(path, rules, layout, how.delimiter or DELIMITERS.get(layout), None)
+        return _FileToRead(file, named.rules(rules), named.layout, named.delimiter, how.encoding, named)
+    form = form_of_file(path, rules, file_format=how.format, delimiter=how.delimiter, encoding=how.encoding)
+    return _FileToRead(path, rules, form.format, form.delimiter, how.encoding, None)
+
+
+def _files(spec: str, how: How, on_read: OnRead) -> Columns:
+    """Read a file, or all files of a folder or a pattern as one log."""
+    files = find_files([spec], "source", folders=not is_named(how.format))
+    if len(files) == 1:
+        return _file(files[0].path, how, on_read)
+    parts = [_file(file.path, how, on_read) for file in files]
+    left_out: Counter[str] = Counter()
+    for part in parts:
+        left_out.update(part.left_out)
+    columns = columns_of_events(event for part in parts for events in part.events() for event in events)
+    return Columns(columns.sessions, columns.items, columns.times, columns.types, columns.users, left_out=left_out)
 
 
 def _file(path: str, how: How, on_read: OnRead) -> Columns:
@@ -202,8 +218,8 @@ def _file(path: str, how: How, on_read: OnRead) -> Columns:
 
 def _open(file: _FileToRead) -> Source:
     if file.named is not None:
-        return open_named(file.named.name, file.path, file.rules)
-    return open_source(file.path, file.rules, file_format=file.layout, delimiter=file.delimiter)
+        return open_named(file.named.name, file.path, file.rules, encoding=file.encoding)
+    return open_source(file.path, file.rules, file_format=file.layout, delimiter=file.delimiter, encoding=file.encoding)
 
 
 def _careful(file: _FileToRead, on_read: OnRead) -> Columns:
@@ -236,7 +252,7 @@ def _pass_over(decoded: Forget | DecodeError, where: str, left_out: Counter[str]
 
 def _fast(file: _FileToRead, on_read: OnRead) -> Columns | None:
     """Read whole columns through PyArrow; None if it is not installed, or the careful way must find the error."""
-    is_table = file.layout in DELIMITERS and file.delimiter is not None and len(file.delimiter) == 1
+    is_table = file.layout in TABLES and file.delimiter is not None and len(file.delimiter) == 1
     if any(map(is_path, file.rules.fields.as_dict().values())):
         return None
     if file.path == "-" or not (is_table or file.layout == "parquet") or (file.named and not file.named.is_plain):
@@ -284,7 +300,7 @@ def _delimited(file: _FileToRead, on_read: OnRead) -> Any:  # noqa: ANN401  # py
     from pyarrow import csv  # noqa: PLC0415
 
     has_header = not all(name.isascii() and name.isdigit() for name in file.rules.required())
-    with open(file.path, "rb") as stream:  # noqa: PTH123  # the path is a string
+    with closing(open_file(file.path, "events", file.encoding)) as stream:
         table = csv.read_csv(
             pa.PythonFile(_ReportingFile(stream, on_read, str(file.delimiter)), mode="r"),
             read_options=csv.ReadOptions(autogenerate_column_names=not has_header),
@@ -316,31 +332,30 @@ def _as_text(file: _FileToRead, *, has_header: bool) -> Any:  # noqa: ANN401  # 
 
 
 class _ReportingFile:
-    """A file for PyArrow, decompressed if needed. Reports bytes read, and appends a row of _END_MARK.
+    """A file for PyArrow, unpacked and in UTF-8. Reports bytes read, and appends a row of _END_MARK.
 
     If a quote is not closed, the appended row becomes part of its cell: so the caller detects it.
     """
 
-    def __init__(self, file: BinaryIO, on_read: OnRead, delimiter: str) -> None:
-        self._file = file
+    def __init__(self, stream: ByteStream, on_read: OnRead, delimiter: str) -> None:
+        self._stream = stream
         self._on_read = on_read
-        self._total = file.seek(0, 2)
-        file.seek(0)
-        is_packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        file.seek(0)
-        self._stream = GzipFile(fileobj=file) if is_packed else file
         self._delimiter = delimiter.encode()
         self._head = b""
         """The first line, as far as it was read."""
+        self._left = b""
         self._is_over = False
         self.closed = False
 
     def read(self, size: int = -1) -> bytes:
-        """Read as the file does."""
-        block = self._stream.read(size)
+        """Read as a file does; fewer bytes than requested are no end."""
+        block = self._left or self._stream.read()
+        self._left = b""
+        if 0 <= size < len(block):
+            block, self._left = block[:size], block[size:]
         if b"\n" not in self._head:
             self._head += block
-        self._on_read(self._file.tell(), self._total)
+        self._on_read(*self._stream.progress)
         if block or self._is_over:
             return block
         self._is_over = True

@@ -66,6 +66,8 @@ class RecordAdapter(NamedTuple):
     """When the log took it, in ms; None or negative if the message does not say."""
     record: Callable[[Any], Record]
     """The whole message as a Record."""
+    has_headers: Callable[[Any], bool]
+    """Whether there are headers, or may be: cheaper than the whole message."""
 
 
 AS_RECORDS: Final = RecordAdapter(
@@ -73,6 +75,7 @@ AS_RECORDS: Final = RecordAdapter(
     attrgetter("offset"),
     attrgetter("timestamp_ms"),
     lambda record: record,
+    lambda record: bool(record.headers),
 )
 """For messages that are Records already."""
 
@@ -153,7 +156,7 @@ class Progress(NamedTuple):
 class Source(Protocol):
     """A log to read, once."""
 
-    def batches(self, max_records: int) -> Iterator[list[Record]]:
+    def batches(self, max_records: int) -> Iterator[Sequence[Record]]:
         """The records, at most *max_records* at a time; a batch never waits to fill.
 
         An empty batch means that no record is waiting: the moment to flush, or to stop. Raises TransportError

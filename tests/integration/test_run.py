@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -128,7 +129,8 @@ class TestAnswers:
         )
         assert len(log) == len(done.stdout.splitlines())
 
-    def test_same_log_same_bytes(self, log: list[Event], tmp_path: Path) -> None:
+    @pytest.mark.parametrize("order", [[], ["--in-order"]])
+    def test_same_log_same_bytes(self, log: list[Event], tmp_path: Path, order: list[str]) -> None:
         """Neither the hash seed of the process nor the size of batches shows in what is written (law 1)."""
         source = tmp_path / "clicks.jsonl"
         lines = jsonl(log).splitlines(keepends=True)
@@ -141,7 +143,7 @@ class TestAnswers:
             out, dead = tmp_path / f"recs{seed}", tmp_path / f"dead{seed}"
             stream_rec(
                 "run", "--events", source, "--recommendations", out, "--dead-letters", dead, "--batch-events", batch,
-                env={"PYTHONHASHSEED": seed},
+                *order, env={"PYTHONHASHSEED": seed},
             )  # fmt: skip
             written.append((out.read_bytes(), dead.read_bytes()))
         assert written[0][0]
@@ -197,6 +199,53 @@ class TestAnswers:
         assert "0" == summary(done.stderr)["answers"]
 
 
+class TestOrder:
+    """A file at rest is taken in order of time."""
+
+    @pytest.fixture
+    def shuffled(self, tmp_path: Path, log: list[Event]) -> Path:
+        """The log session by session, as many public logs lie, in three files."""
+        by_session = sorted(log, key=lambda event: event.session_id)
+        third = len(by_session) // 3 + 1
+        (tmp_path / "log").mkdir()
+        for n in range(3):
+            (tmp_path / f"log/part-{n}.dat").write_bytes(jsonl(by_session[n * third : (n + 1) * third]))
+        return tmp_path / "log"
+
+    def test_nothing_is_late(self, tmp_path: Path, log: list[Event], shuffled: Path) -> None:
+        """Answers are those of the sorted log, but for the places; `--in-order` rejects what comes too late."""
+        whole = tmp_path / "clicks.jsonl"
+        whole.write_bytes(jsonl(sorted(log, key=lambda event: (event.timestamp, event.session_id))))
+        stream_rec("run", "--events", whole, "--recommendations", tmp_path / "a.jsonl")
+        done = stream_rec("run", "--events", shuffled, "--recommendations", tmp_path / "b.jsonl")
+        assert f"applied        {len(log):,}" in done.stderr.decode()
+        expected, found = answers(tmp_path / "a.jsonl"), answers(tmp_path / "b.jsonl")
+        for each in (*expected, *found):
+            each.offsets.clear()
+        assert expected == found
+        parts = [arg for part in sorted(shuffled.iterdir()) for arg in ("--events", part)]
+        again = stream_rec("run", *parts, "--recommendations", "-")
+        assert (tmp_path / "b.jsonl").read_bytes() == again.stdout
+        late = stream_rec("run", "--events", shuffled, "--in-order", "--answer", "none").stderr.decode()
+        assert re.search(r"dead-lettered  [\d,]+ \(late", late)
+
+    @pytest.mark.parametrize("order", [[], ["--in-order"]])
+    def test_repeats_are_dropped_on_request(self, tmp_path: Path, log: list[Event], order: list[str]) -> None:
+        """They count as duplicates, and the answers are those of the log without them."""
+        log = sorted(set(log), key=lambda event: event.timestamp)
+        (tmp_path / "clicks.jsonl").write_bytes(jsonl([event for event in log for _ in range(2)]))
+        options = ("--events", tmp_path / "clicks.jsonl", "--drop-repeats", "--recommendations", "-", *order)
+        done = stream_rec("run", *options)
+        assert f"duplicates     {len(log):,}\n" in done.stderr.decode()
+        (tmp_path / "clicks.jsonl").write_bytes(jsonl(log))
+        plain = stream_rec("run", "--events", tmp_path / "clicks.jsonl", "--recommendations", "-")
+
+        def without_places(lines: bytes) -> list[bytes]:
+            return [re.sub(rb'"offsets":\{[^}]*\},', b"", line) for line in lines.splitlines()]
+
+        assert without_places(plain.stdout) == without_places(done.stdout)
+
+
 class TestNothingIsLost:
     """Law 4, as the operator sees it."""
 
@@ -206,7 +255,7 @@ class TestNothingIsLost:
         stream_rec(*POISON.split(), "--out", source, "--truth", truth_file)
         done = stream_rec(
             "run", "--events", source, "--recommendations", "/dev/null", "--dead-letters", dead,
-            "--max-record-bytes", "2KiB",
+            "--max-record-bytes", "2KiB", "--in-order",
         )  # fmt: skip
         truth = json.loads(truth_file.read_text(encoding="utf-8"))
         figures = summary(done.stderr)
@@ -263,6 +312,36 @@ class TestNothingIsLost:
         assert out.read_bytes().startswith(b"precious\n{")
         stream_rec(*argv, "--output-mode", "overwrite", stdin=line)
         assert out.read_bytes().startswith(b'{"session_id":"s"')
+
+
+class TestExitCodes:
+    """Whether a script may go on after a run, or after a check."""
+
+    @pytest.mark.parametrize("name", ["run", "check"])
+    def test_nothing_applied(self, name: str, tmp_path: Path) -> None:
+        """A log of which nothing could be applied ends with exit code 1, and the last line says why."""
+        path = tmp_path / "clicks.jsonl"
+        path.write_bytes(b'{"session_id":"s","sku":"i","timestamp":1714564800000}\n' * 3)
+        done = stream_rec(name, "--events", path, code=1)
+        message = "stream-rec: nothing was applied: all 3 records were refused (missing_field 3)"
+        assert message == done.stderr.decode().splitlines()[-1]
+        path.write_bytes(b"")
+        done = stream_rec(name, "--events", path, code=1)
+        assert done.stderr.endswith(b"nothing was applied: the source of events is empty\n")
+
+    @pytest.mark.parametrize("name", ["run", "check"])
+    def test_more_refused_than_the_limit_allows(self, name: str, log: list[Event], tmp_path: Path) -> None:
+        """All is done, and then the exit code is 3; at the limit it is 0."""
+        path = tmp_path / "clicks.jsonl"
+        path.write_bytes(jsonl(log[:99]) + b"{}\n")
+        answers = tmp_path / "answers.jsonl"
+        argv = [name, "--events", path, *(["--recommendations", answers] if name == "run" else [])]
+        stream_rec(*argv, "--max-refused", "1%")
+        answers.unlink(missing_ok=True)
+        done = stream_rec(*argv, "--max-refused", "0.5%", code=3)
+        message = "stream-rec: 1 of 100 records were refused (1.00%): more than --max-refused 0.5% allows"
+        assert message == done.stderr.decode().splitlines()[-1]
+        assert name == "check" or len(answers.read_bytes().splitlines()) == len(log[:99])
 
 
 class TestOpenPipe:
@@ -323,7 +402,7 @@ class TestMisuse:
         [
             ("--events - --retention 5", "stream-rec: retention: --retention gives '5'"),
             ("--events no-such-file.jsonl", "stream-rec: events: cannot read 'no-such-file.jsonl': No such file"),
-            ("--events clicks.xyz", "stream-rec: events: the name of 'clicks.xyz' does not show its format"),
+            ("--events - --encoding utf-9", "stream-rec: encoding: is 'utf-9', which Python does not know"),
             ("--events - --deny-file no-such-file", "stream-rec: deny_file: cannot read 'no-such-file'"),
             ("--events - --recommendations no/such/folder.jsonl", "stream-rec: recommendations: cannot write"),
             ("--events - --requests no-such-file.jsonl", "stream-rec: requests: cannot read"),
@@ -345,17 +424,13 @@ class TestMisuse:
         assert b"--field" in done.stderr
 
     @pytest.mark.parametrize(
-        ("form", "between", "way_out"),
-        [
-            ("csv", ";", "convert it to commas"),
-            ("tsv", "|", "convert it to commas"),
-            ("csv", "\t", "say --format tsv"),
-            ("tsv", ",", "say --format csv"),
-        ],
+        ("form", "between"), [("csv", ";"), ("csv", "|"), ("csv", "\t"), ("csv", ","), ("tsv", "::"), ("tsv", ",")]
     )
-    def test_a_table_with_other_delimiters(self, form: str, between: str, way_out: str) -> None:
-        """The error names the delimiter, not a missing column."""
-        data = f"SessionId{between}ItemId{between}Time\n1{between}2{between}3\n".encode()
-        done = stream_rec("run", "--events", "-", "--format", form, stdin=data, code=2)
-        assert f"format: stdin has {between!r} between its columns, where " in done.stderr.decode()
-        assert way_out in done.stderr.decode()
+    def test_a_table_with_other_delimiters(self, form: str, between: str) -> None:
+        """Its first line shows its delimiter; the error of a wrong --delimiter names that, not a missing column."""
+        data = between.join(["session_id", "item_id", "timestamp"]) + "\n" + between.join("123") + "\n"
+        options = ("--events", "-", "--format", form, "--answer", "none")
+        done = stream_rec("run", *options, stdin=data.encode())
+        assert b"applied        1\n" in done.stderr
+        done = stream_rec("run", *options, "--delimiter", "#", stdin=data.encode(), code=2)
+        assert f"delimiter: stdin has {between!r} between its columns, where '#'" in done.stderr.decode()

@@ -13,8 +13,10 @@ from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.files.array import JsonSource
 from stream_rec.transport.files.bytes import ByteStream
+from stream_rec.transport.files.encoding import encoding_of
 from stream_rec.transport.files.source import FileSource, LinesSource
 from stream_rec.transport.files.table import TableSource
+from stream_rec.transport.files.unpack import unpacker
 from stream_rec.transport.records import Record
 
 LIMIT = 50
@@ -41,7 +43,14 @@ TEXTUAL = st.lists(
     st.sampled_from([b'"', b",", b"\n", b"\r\n", b"\r", b"a", b" ", b"\xff", b"x" * 60, b" " * 60, b"\\"]),
     max_size=40,
 ).map(b"".join)
-BYTES = st.one_of(st.binary(max_size=200), TEXTUAL).map(lambda data: data.replace(b"\x1f", b""))
+
+
+def is_plain(data: bytes) -> bool:
+    """Whether the bytes are neither packed nor in another encoding."""
+    return encoding_of(data) is None and unpacker("x", "events", data, lambda: b"", None) is None
+
+
+BYTES = st.one_of(st.binary(max_size=200), TEXTUAL).filter(is_plain)
 
 
 def all_of(source: FileSource) -> list[Record]:

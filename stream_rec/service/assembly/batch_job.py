@@ -7,8 +7,10 @@ from stream_rec.service.assembly.inputs import (
     build_catalogue_feed,
     build_record_decoder,
     build_request_decoder,
+    in_order_of_time,
     open_events,
     open_requests,
+    parts_of_one_log,
 )
 from stream_rec.service.assembly.outputs import open_dead_letters, open_recommendations
 from stream_rec.service.processing.processor import AnswerPolicy, Processor
@@ -26,16 +28,21 @@ def build_batch_job(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> BatchJ
         if catalogue is not None:
             undo.callback(catalogue.close)
             catalogue.start()
+        decode = build_record_decoder(settings)
+        source = open_events(settings)
+        events = in_order_of_time(settings, source, decode)
+        undo.callback(events.close)
         processor = Processor(
             build_engine(settings),
             build_request_decoder(settings),
             quality=build_quality(settings),
             catalogue=None if catalogue is None else catalogue.current,
-            policy=AnswerPolicy(settings.answers_events, uses_log_times=settings.future_ms is not None),
+            policy=AnswerPolicy(
+                settings.answers_events,
+                uses_log_times=settings.future_ms is not None,
+                one_log=parts_of_one_log(source),
+            ),
         )
-        decode = build_record_decoder(settings)
-        events = open_events(settings)
-        undo.callback(events.close)
         requests = open_requests(settings)
         if requests is not None:
             undo.callback(requests.close)

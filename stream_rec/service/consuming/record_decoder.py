@@ -13,10 +13,11 @@ from stream_rec.core.events import Event, EventDecoder, Reason
 from stream_rec.core.limits import DAY_MS
 from stream_rec.errors import DecodeError
 from stream_rec.service.batches import Batch
+from stream_rec.service.consuming.ordered_records import OrderedRecords
 from stream_rec.transport.decode import Decoded, decode_records
 from stream_rec.transport.records import Record, Records
 
-__all__ = ["Decode", "DecodedRecords", "RecordDecoder"]
+__all__ = ["Decode", "DecodedRecords", "Opened", "RecordDecoder"]
 
 
 _TIME_OF: Final = attrgetter("timestamp")
@@ -43,6 +44,9 @@ class DecodedRecords(NamedTuple):
         return Batch(self.records_of(records), self.decoded, is_owned, log_times=self.log_times, elements=self.elements)
 
 
+Opened = Callable[[Sequence[Record]], Records]
+"""Makes of records in other formats those that the decoder reads, in order."""
+
 Decode = Callable[[Sequence[Record]], DecodedRecords]
 """Returns what each of the records says, in order, event by event."""
 
@@ -52,24 +56,47 @@ class RecordDecoder:
 
     Where they do not (a file, a pipe), only this is known: none was taken after it was read. *read_at_ms* gives the
     time of reading; an event more than a day beyond it and the limit of the future is rejected as `future`. A day,
-    because a file may be in a local time. None: no event is.
+    because a file may be in a local time. None: no event is. With *drops_repeats*, an event without an id gets one of
+    what it says, so that its repetition is a duplicate.
+
+    *opened* is called first. Where it asks a schema registry, a call raises RegistryUnavailableError for the first
+    record whose schema is not known yet.
     """
 
     def __init__(
-        self, decoder: EventDecoder, *, has_log_times: bool = False, read_at_ms: Callable[[], int] | None = None
+        self,
+        decoder: EventDecoder,
+        *,
+        has_log_times: bool = False,
+        read_at_ms: Callable[[], int] | None = None,
+        drops_repeats: bool = False,
+        opened: Opened | None = None,
     ) -> None:
         self._decoder = decoder
         self._has_log_times = has_log_times
         self._read_at_ms = read_at_ms
+        self._drops_repeats = drops_repeats
+        self._opened = opened
 
     def __call__(self, records: Sequence[Record]) -> DecodedRecords:
-        """Decode *records*."""
+        """Decode *records*, unless that is done."""
+        if isinstance(records, OrderedRecords):
+            return DecodedRecords(records.decoded, elements=records.elements())
+        read = self._read(records)
+        if self._drops_repeats:
+            _name_by_content(read.decoded)
+        return read
+
+    def _read(self, records: Sequence[Record]) -> DecodedRecords:
+        log_times = None
         if self._has_log_times:
             # planted bug: judged-at-reading
             log_times = Records.of(records).log_times
-            decoded, of, elements = decode_records(self._decoder, records, log_times)
+        if self._opened is not None:
+            records = self._opened(records)
+        decoded, of, elements = decode_records(self._decoder, records, log_times)
+        if log_times is not None:
             return DecodedRecords(decoded, log_times if of is None else log_times[of], of, elements)
-        decoded, of, elements = decode_records(self._decoder, records)
         ahead_ms = self._decoder.rules.max_future_ms
         if self._read_at_ms is not None and ahead_ms is not None:
             _reject_beyond(self._read_at_ms() + ahead_ms + DAY_MS, decoded)
@@ -84,3 +111,10 @@ def _reject_beyond(latest_ms: int, decoded: list[Decoded]) -> None:
         if type(each) is Event and each.timestamp > latest_ms:
             message = f"timestamp: {each.timestamp} ms is more than a day ahead of this machine's clock"
             decoded[place] = DecodeError(Reason.FUTURE, message)
+
+
+def _name_by_content(decoded: list[Decoded]) -> None:
+    for place, each in enumerate(decoded):
+        if type(each) is Event and each.event_id is None:
+            event_id = f"{each.timestamp}/{each.type}/{each.user_id}/{each.item_id}"
+            decoded[place] = Event(each.session_id, each.item_id, each.timestamp, each.type, event_id, each.user_id)

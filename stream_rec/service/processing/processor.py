@@ -54,6 +54,9 @@ class AnswerPolicy(NamedTuple):
 
     clock_ms: Callable[[], int] = now_ms
 
+    one_log: frozenset[str] = frozenset()
+    """Topics that are parts of one log in one order: of these, an answer names only the one that was read last."""
+
 
 class Processor:
     """An engine, and the counters of what became of the records it was given.
@@ -290,6 +293,9 @@ class Processor:
     def _advance(self, batch: Batch) -> list[dict[str, int]]:
         """Move the offsets behind a batch of which no answer names them."""
         last = batch.last_offsets or _last_offsets(batch.records)
+        if self._policy.one_log and batch.records:
+            self._go_on_in(batch.records[-1])
+            last = _last_offsets(batch.records[-1:])
         self.offsets = {**self.offsets, **last}
         return []
 
@@ -302,10 +308,23 @@ class Processor:
             if record.partition != partition or record.topic != topic:
                 topic, partition = record.topic, record.partition
                 label = f"{topic}-{partition}"
+                if topic in self._policy.one_log:
+                    self.offsets = offsets
+                    self._go_on_in(record)
+                    offsets = self.offsets
             offsets = {**offsets, label: record.offset}
             after_each.append(offsets)
         self.offsets = offsets
         return after_each
+
+    def _go_on_in(self, record: Record) -> None:
+        """Name no other part of the one log any more than that of *record*, if it is in one."""
+        if record.topic in self._policy.one_log:
+            self.offsets = {
+                label: offset
+                for label, offset in self.offsets.items()
+                if label.rpartition("-")[0] not in self._policy.one_log
+            }
 
     def _count(self, batch: Batch, owned: Mask, applied: Applied, rejected: Sequence[RejectedRecord]) -> None:
         """Count a *batch*; *owned* are those of its readable records."""

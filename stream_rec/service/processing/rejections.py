@@ -56,12 +56,12 @@ def find_rejections(
 
 def _elements(batch: Batch, found: Iterable[_Found], elements: Sequence[int]) -> Iterator[RejectedRecord]:
     """Return what was *found*, with the number of each event in its record."""
-    last = _NONE_YET
+    last = None
     for index, reason, message in found:
-        element = elements[index]
-        begin = index - max(0, element - 1)
-        yield RejectedRecord(batch.records[index], reason, message, element, begin != last)
-        last = begin
+        record = batch.records[index]
+        place = record.topic, record.partition, record.offset  # in order of time, its events need not be neighbours
+        yield RejectedRecord(record, reason, message, elements[index], place != last)
+        last = place
 
 
 def _unreadable(batch: Batch) -> Iterator[_Found]:

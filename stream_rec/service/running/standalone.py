@@ -18,6 +18,7 @@ import numpy as np
 from stream_rec.core.events import EventDecoder, EventEncoder
 from stream_rec.errors import StreamRecError, UnwrittenError
 from stream_rec.service.batches import ProcessedBatch
+from stream_rec.service.consuming.ordered_records import NOT_YET
 from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.reporting.list_names import unknown_names
@@ -43,10 +44,10 @@ _SLICE: Final = 64
 class _Requests(NamedTuple):
     """A batch of requests, behind all events."""
 
-    records: list[Record]
+    records: Sequence[Record]
 
 
-_Item = list[Record] | _Requests | BaseException | None
+_Item = Sequence[Record] | _Requests | BaseException | None
 """Events, [] where nothing waits to be read, then requests; what failed; None, to wake the thread."""
 
 
@@ -256,9 +257,9 @@ class StandaloneService:
         except BaseException as error:  # noqa: BLE001  # raised on the thread that runs
             self._put(error)
 
-    def _items(self) -> Iterator[list[Record] | _Requests]:
+    def _items(self) -> Iterator[Sequence[Record] | _Requests]:
         """Return all that there is to be read; [] where nothing waits, and between events and requests."""
-        yield from self._job.events.batches(self._job.batch_events)
+        yield from (batch for batch in self._job.events.batches(self._job.batch_events) if batch is not NOT_YET)
         yield []
         if self._job.requests is not None:
             for records in self._job.requests.batches(_SLICE):

@@ -1,7 +1,6 @@
-"""A file or a pipe as blocks of bytes, unpacked where it is gzip.
+"""A file or a pipe as blocks of bytes, unpacked and in UTF-8, however it is stored.
 
-Does not split lines. Reports how far it is, whether a read would wait, and, where a packed file breaks
-off, at which byte, after all bytes that could be unpacked were returned.
+Does not split lines. Reports how far it is, and whether a read would wait.
 """
 
 import io
@@ -9,34 +8,57 @@ import os
 import select
 import stat
 import sys
-import zlib
+from pathlib import PurePath
 from typing import BinaryIO, Final, Protocol
 
 from stream_rec.errors import SettingsError, TransportError
+from stream_rec.transport.files.encoding import Recoder, recoder
+from stream_rec.transport.files.remote import RemoteFile, is_remote, name_in, open_remote
+from stream_rec.transport.files.unpack import Unpacker, is_undecided, unpacker
 from stream_rec.transport.records import Progress
 
 __all__ = ["ByteStream", "open_bytes"]
 
 # Large enough that the calls do not count, small enough to stay in the cache.
 _BLOCK_BYTES: Final = 1 << 18
-# A block of zeros unpacks to a thousand times its size: bounded, so that memory is.
-_UNPACKED_BYTES: Final = 1 << 20
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 # How long a waiting reader waits at a time, so that its caller can stop or flush.
 _TICK_S: Final = 0.2
 
 
 class ByteStream:
-    """The bytes of *stream* in blocks; *name* is for messages."""
+    """The bytes of *stream* in blocks; *name* is for messages, and *key* the setting that names the file.
 
-    def __init__(self, stream: BinaryIO, name: str, *, owned: bool = True) -> None:
+    *remote* says what is known of a file of elsewhere.
+
+    Text is returned in UTF-8, whatever its *encoding*; None recognises UTF-16 and UTF-32, and leaves all else as it is.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        name: str,
+        *,
+        owned: bool = True,
+        key: str = "events",
+        encoding: str | None = None,
+        topic: str | None = None,
+        remote: RemoteFile | None = None,
+    ) -> None:
         self.name = name
+        self.topic = PurePath(name).name if topic is None else topic
+        """What offsets call it: the name without the folder, unless it is given."""
+        self.key = key
         self._stream = stream
         self._owned = owned
         self._packed_read = 0
-        self._total = _size(stream)
+        self._shown = 0
+        """How much of it was handed out; the rest is pushed back."""
+        self._total = _size(stream) if remote is None else remote.size
+        self._is_seekable = self._total is not None if remote is None else remote.is_seekable
         self._waits = _may_wait(stream)
-        self._unpacker: _Gunzip | None = None
+        self._unpacker: Unpacker | None = None
+        self._encoding = encoding
+        self._recoder: Recoder | None = None
         self._started = False
         self._pushed_back = b""
         # A buffered stream's read() waits until it has all bytes requested; read1() does not.
@@ -46,16 +68,34 @@ class ByteStream:
         """The next block, as soon as there is one; `b""` at the end."""
         if self._pushed_back:
             block, self._pushed_back = self._pushed_back, b""
-            return block
-        if self._unpacker is not None:
-            return self._unpacker.read()
-        block = self._read_raw()
-        if not self._started and block:
+        elif not self._started:
             self._started = True
-            if block.startswith(_GZIP_MAGIC):
-                self._unpacker = _Gunzip(self.name, block, self._read_raw)
-                return self._unpacker.read()
+            block = self._first()
+        else:
+            block = self._next() if self._recoder is None else self._recoder.read()
+        self._shown = self._packed_read
         return block
+
+    def peek(self) -> bytes:
+        """The block that the next `read` returns."""
+        shown = self._shown
+        block = self.read()
+        self.push_back(block)
+        self._shown = shown
+        return block
+
+    def _first(self) -> bytes:
+        block = self._read_raw()
+        while is_undecided(block) and (more := self._read_raw()):
+            block += more
+        self._unpacker = unpacker(self.name, self.key, block, self._read_raw, self._file())
+        if self._unpacker is not None:
+            block = self._unpacker.read()
+        self._recoder = recoder(self._encoding, block, self._next)
+        return block if self._recoder is None else self._recoder.read()
+
+    def _next(self) -> bytes:
+        return self._read_raw() if self._unpacker is None else self._unpacker.read()
 
     def push_back(self, block: bytes) -> None:
         """Have the next `read` return *block* again."""
@@ -74,18 +114,40 @@ class ByteStream:
         return bool(readable)
 
     def seekable(self) -> BinaryIO | None:
-        """The file itself, where one can go to any place in it."""
-        return self._stream if self._total is not None else None
+        """The file itself, from its first byte, where one can go to any place in it, and it is not packed."""
+        self.peek()
+        file = None if self._unpacker is not None else self._file()
+        if file is not None:
+            file.seek(0)
+        return file
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether a read may wait for another program."""
+        return self._waits
+
+    @property
+    def is_recoded(self) -> bool:
+        """Whether its text is in another encoding than UTF-8; known after the first `peek`."""
+        return self._recoder is not None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it is a file, not a pipe or standard input."""
+        return self._owned and not self._waits
 
     @property
     def progress(self) -> Progress:
         """In bytes as they are stored, packed or not."""
-        return Progress(self._packed_read, self._total)
+        return Progress(self._shown, self._total)
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
         if self._owned:
             self._stream.close()
+
+    def _file(self) -> BinaryIO | None:
+        return self._stream if self._is_seekable else None
 
     def _read_raw(self) -> bytes:
         try:
@@ -100,96 +162,23 @@ class _Read(Protocol):
     def __call__(self, size: int, /) -> bytes: ...
 
 
-class _ReadAll(Protocol):
-    def __call__(self) -> bytes: ...
-
-
-class _Gunzip:
-    """Unpacks one gzip member after another, from *first* and the blocks that *read* returns."""
-
-    def __init__(self, name: str, first: bytes, read: _ReadAll) -> None:
-        self._name = name
-        self._read = read
-        self._packed = first
-        self._place = 0
-        self._zlib = zlib.decompressobj(wbits=31)
-        self._broken = False
-
-    @property
-    def holds_more(self) -> bool:
-        """Whether there is something to unpack without reading first."""
-        return bool(self._packed)
-
-    def read(self) -> bytes:
-        """The next unpacked block, `b""` at the end. Raises TransportError where it breaks off."""
-        while True:
-            if self._broken:
-                raise self._error("is damaged")
-            if self._zlib.eof:
-                if not self._start_member():
-                    return b""
-            elif not self._packed:
-                self._packed = self._read()
-                if not self._packed:
-                    raise self._error("is cut off")
-            block = self._unpack()
-            if block:
-                return block
-
-    def _start_member(self) -> bool:
-        # Files that were padded (tapes, block devices) end in zeros.
-        while not (rest := self._packed.lstrip(b"\0")):
-            self._place += len(self._packed)
-            self._packed = self._read()
-            if not self._packed:
-                return False
-        self._place += len(self._packed) - len(rest)
-        self._packed = rest
-        self._zlib = zlib.decompressobj(wbits=31)
-        return True
-
-    def _unpack(self) -> bytes:
-        before = self._zlib.copy()
-        try:
-            block = self._zlib.decompress(self._packed, _UNPACKED_BYTES)
-        except zlib.error:
-            self._broken = True
-            return self._salvage(before)
-        left = self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
-        self._place += len(self._packed) - len(left)
-        self._packed = left
-        return block
-
-    def _salvage(self, unpacker: "zlib._Decompress") -> bytes:
-        """The bytes that can be unpacked before the damage: the failed call has dropped them."""
-        blocks = []
-        for i in range(len(self._packed)):
-            try:
-                blocks.append(unpacker.decompress(self._packed[i : i + 1]))
-            except zlib.error:
-                break
-            self._place += 1
-        return b"".join(blocks)
-
-    def _error(self, what: str) -> TransportError:
-        return TransportError(
-            f"{self._name}: the gzip file {what} at byte {self._place}: restore or recompress it, "
-            "or unpack what is whole with `gzip -dc`, and read that"
-        )
-
-
-def open_bytes(spec: str, key: str) -> ByteStream:
-    """The file at the path *spec*, or standard input for `-`.
+def open_bytes(spec: str, key: str, encoding: str | None = None, topic: str | None = None) -> ByteStream:
+    """The file at the path or address *spec*, or standard input for `-`, in *encoding*; *topic* names it in offsets.
 
     Raises SettingsError for the setting *key* where it cannot be opened.
     """
     if spec == "-":
         stream = sys.stdin.buffer
-        return ByteStream(getattr(stream, "raw", stream), "stdin", owned=False)
+        return ByteStream(getattr(stream, "raw", stream), "stdin", owned=False, key=key, encoding=encoding)
+    if is_remote(spec):
+        remote = open_remote(spec, key)
+        topic = name_in(spec) if topic is None else topic
+        return ByteStream(remote.file, spec, key=key, encoding=encoding, topic=topic, remote=remote)
     try:
-        return ByteStream(open(spec, "rb", buffering=0), spec)  # noqa: PTH123 (raw)
+        file = open(spec, "rb", buffering=0)  # noqa: PTH123, SIM115 (raw; the stream closes it)
     except OSError as error:
         raise SettingsError(key, f"cannot read {spec!r}: {error.strerror}") from error
+    return ByteStream(file, spec, key=key, encoding=encoding, topic=topic)
 
 
 def _size(stream: BinaryIO) -> int | None:

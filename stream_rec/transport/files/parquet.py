@@ -20,7 +20,6 @@ from stream_rec.transport.records import Progress, Record
 __all__ = ["ParquetSource"]
 
 _BATCH_ROWS: Final = 8192
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 class ParquetSource(FileSource):
@@ -94,13 +93,10 @@ def _open(file: IO[bytes], name: str, key: str) -> Any:  # noqa: ANN401 (pyarrow
 
 
 def _seekable(stream: ByteStream) -> IO[bytes]:
-    """The file itself, or a copy: Parquet is read from its end, and pipes and gzip cannot seek."""
+    """The file itself, or a copy: Parquet is read from its end, and pipes and packed files cannot seek."""
     file = stream.seekable()
-    if file is not None and file.read(len(_GZIP_MAGIC)) != _GZIP_MAGIC:
-        file.seek(0)
-        return file
     if file is not None:
-        file.seek(0)
+        return file
     copy = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the source)
     while block := stream.read():
         copy.write(block)

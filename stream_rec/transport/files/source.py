@@ -5,7 +5,6 @@ Does not parse records. A file is partition 0 of a topic that has the file's nam
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from pathlib import PurePath
 
 from stream_rec.core.events import Reason
 from stream_rec.errors import StreamRecError
@@ -21,7 +20,7 @@ class FileSource(ABC):
 
     def __init__(self, stream: ByteStream, max_record_bytes: int, start: int = 1) -> None:
         self.stream = stream
-        self.topic = PurePath(stream.name).name
+        self.topic = stream.topic
         self.max_record_bytes = max_record_bytes
         self._start = start
         self._next = start
@@ -67,6 +66,11 @@ class FileSource(ABC):
     def progress(self) -> Progress:
         """In bytes of the file as it is stored."""
         return self.stream.progress
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it is a file, not a pipe or standard input, which another program may still write."""
+        return self.stream.is_at_rest
 
     def close(self) -> None:
         """Close the file."""

@@ -6,12 +6,13 @@ that is never closed must not swallow the lines after it.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from stream_rec.core.events import DecodeRules, Reason
 from stream_rec.errors import SettingsError
 from stream_rec.transport.files.bytes import ByteStream
+from stream_rec.transport.files.content import DELIMITERS, sniff_delimiter
 from stream_rec.transport.files.lines import line_blocks
 from stream_rec.transport.files.source import FileSource, too_long
 from stream_rec.transport.records import Record
@@ -20,47 +21,55 @@ __all__ = ["TableSource"]
 
 # With more lines in one cell, the quote was probably not meant as one.
 _MAX_LINES: Final = 1000
+_TYPED: Final = re.compile(r"[^:]+:(token|float)(_seq)?")
 # Of the others, such as that of \N, which is nothing, the backslash stays.
 _ESCAPE: Final = re.compile(r"\\([tnr\\'])")
 _ESCAPED: Final = {"t": "\t", "n": "\n", "r": "\r"}
-_OTHER_DELIMITERS: Final = ("::", ";", "\t", "|", ",")
 
 
 class TableSource(FileSource):
     """One record in each row that is not blank; its number is that of the row's first line.
 
     The first row names the columns, unless the fields that must be there are mapped to whole
-    numbers, which are then columns counted from 0.
+    numbers, which are then columns counted from 0. Without a *delimiter*, the first lines show it, and say nothing
+    where it is *usual*.
     """
 
     def __init__(
         self,
         stream: ByteStream,
         rules: DecodeRules,
-        delimiter: str,
+        delimiter: str | None,
         key: str,
         start: int = 1,
         *,
+        usual: str = ",",
         whole: bool = False,
     ) -> None:
         super().__init__(stream, rules.max_record_bytes, start)
         self._rules = rules
-        self._delimiter = delimiter
+        self._given = delimiter
+        self._delimiter = delimiter or usual
+        self._spaced = False
         self._key = key
         self._columns: tuple[str, ...] = ()
         self._width: int | None = None
         self._has_columns = False
         self._whole = whole
-        self._is_escaped = delimiter == "\t"
         if not whole and all(map(_is_index, rules.required())):
             indices = [int(n) for n in rules.fields.as_dict().values() if _is_index(n)]
             self._columns = tuple(map(str, range(max(indices) + 1)))
             self._has_columns = True
         self._line = 1
+        self._is_slow = not self._has_columns
+        """Whether each row needs a careful look: before the columns are known, and where spaces follow delimiters."""
         self._open: list[bytes] = []
 
     def _blocks(self) -> Iterator[list[Record]]:
         for lines in line_blocks(self.stream, self.max_record_bytes, keep_cr=True):
+            if lines and self._given is None:
+                rules = None if self._whole else self._rules
+                self._given = self._delimiter = sniff_delimiter(lines, rules, self._delimiter)
             records = self._take(lines, final=False) if lines else []
             if records or not lines:
                 yield records
@@ -76,7 +85,7 @@ class TableSource(FileSource):
         i = 0
         while i < len(lines):
             line = lines[i]
-            if b'"' in line or not self._has_columns or len(line) > self.max_record_bytes:
+            if self._is_slow or b'"' in line or len(line) > self.max_record_bytes:
                 used, record = self._careful(lines, i, final=final)
                 if not used:
                     break
@@ -100,7 +109,7 @@ class TableSource(FileSource):
             return self._bad(line, number, *_not_utf8(error))
         if len(cells) != self._width:
             return self._row(line, number, cells)
-        if self._is_escaped and b"\\" in line:
+        if b"\\" in line and self._delimiter == "\t":
             cells = list(map(_unescaped, cells))
         row = dict(zip(self._columns, cells))  # noqa: B905 (just compared)
         return Record(line, self.topic, 0, number, None, (), None, row)
@@ -144,7 +153,7 @@ class TableSource(FileSource):
             if used > 1 and b'"' not in line:  # cannot be the end
                 continue
             text = b"\n".join(lines[i : i + used]).removesuffix(b"\r").decode()
-            cells = _split_quoted(text, self._delimiter)
+            cells = _split_quoted(text, self._delimiter, spaced=self._spaced)
             if cells is not None:
                 return used, cells
         raise _NotARow("a quote that is not closed")
@@ -157,7 +166,7 @@ class TableSource(FileSource):
                 Reason.NOT_A_ROW,
                 f"expected {self._width} columns, as the first line has, found {len(cells)}",
             )
-        if self._is_escaped and b"\\" in value:
+        if b"\\" in value and self._delimiter == "\t":
             cells = list(map(_unescaped, cells))
         row = dict(zip(self._columns, cells, strict=False))  # missing cells are missing fields
         return Record(value, self.topic, 0, number, None, (), None, row)
@@ -170,19 +179,19 @@ class TableSource(FileSource):
             self._refuse_header(message)
         return self._bad(value, number, reason, message)
 
-    def _name_columns(self, names: Sequence[str]) -> None:
+    def _name_columns(self, cells: Sequence[str]) -> None:
+        names = _tidied(cells, self._rules.columns_in(cells))
         fields = self._rules.columns_in(names)
         twice = sorted({name for name in names if names.count(name) > 1 and (self._whole or name in fields)})
         if twice:
             raise SettingsError("fields", f"{self.stream.name} has two columns {twice[0]!r}")
         missing = [] if self._whole else self._rules.missing_in(names)
-        other = next((each for each in _OTHER_DELIMITERS if len(names) == 1 and each in names[0]), None)
+        other = next((each for each in reversed(DELIMITERS) if len(names) == 1 and each in names[0]), None)
         if missing and other is not None:
-            fix_by = {",": "say --format csv", "\t": "say --format tsv"}
-            way_out = fix_by.get(other, "convert it to commas (csv) or tabs (tsv)")
             raise SettingsError(
-                "format",
-                f"{self.stream.name} has {other!r} between its columns, where {self._delimiter!r} is read: {way_out}",
+                "delimiter",
+                f"{self.stream.name} has {other!r} between its columns, where {self._delimiter!r} is read: "
+                "leave --delimiter out, or correct it",
             )
         if missing:
             raise SettingsError(
@@ -193,6 +202,7 @@ class TableSource(FileSource):
         self._columns = tuple(names)
         self._width = len(names)
         self._has_columns = True
+        self._is_slow = self._spaced = len(cells) > 1 and all(cell.startswith(" ") for cell in cells[1:])
 
     def _refuse_header(self, why: str) -> None:
         raise SettingsError(self._key, f"the first line of {self.stream.name} does not name its columns: {why}")
@@ -207,11 +217,25 @@ class _NotARow(Exception):  # noqa: N818 (a verdict, caught in this file)
     """The text is no row, whatever may follow."""
 
 
-def _split_quoted(text: str, delimiter: str) -> list[str] | None:
-    """The cells of *text* (RFC 4180); None if it ends inside quotes. Raises _NotARow."""
+def _tidied(cells: Sequence[str], fields: Iterable[str]) -> list[str]:
+    """Return the names of columns without spaces around them and RecBole's types behind; names of *fields* stay."""
+    known = set(fields)
+    names = [cell if cell in known else cell.strip() for cell in cells]
+    if all(_TYPED.fullmatch(name) for name in names):
+        return [name if name in known else name.partition(":")[0] for name in names]
+    return names
+
+
+def _split_quoted(text: str, delimiter: str, *, spaced: bool = False) -> list[str] | None:
+    """The cells of *text* (RFC 4180); None if it ends inside quotes. Raises _NotARow.
+
+    *spaced*: a space after a delimiter belongs to it.
+    """
     cells: list[str] = []
     at = 0
     while True:
+        while spaced and at and text.startswith(" ", at):
+            at += 1
         if text.startswith('"', at):
             end = _closing_quote(text, at + 1)
             if end < 0:

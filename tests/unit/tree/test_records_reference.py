@@ -74,7 +74,7 @@ def test_every_format_and_part_of_an_answer_is_named(page: str) -> None:
         for name in part.__struct_fields__:
             assert f"`{name}`" in page
     for name in FORMATS:
-        assert f"`.{name}`" in page
+        assert f"`{name}`" in page
 
 
 def test_the_examples_are_true(page: str) -> None:

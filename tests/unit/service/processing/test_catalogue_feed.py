@@ -116,7 +116,8 @@ class TestFiles:
         before = feed.current()
         for broken, told in (
             ("", "holds no items any more"),
-            ("<html>\n<body>\n" + jsonl({"id": "x"}), "2 of 3 records"),
+            ("<html>\n<body>\n" + jsonl({"id": "x"}), "is an HTML page"),
+            ("oops\noops\n" + jsonl({"id": "x"}), "2 of 3 records"),
             (jsonl({"title": "x"}), "line 1: id (or item_id): expected, found nothing"),
         ):
             replace(path, broken)
@@ -179,7 +180,7 @@ class TestFiles:
         ("name", "content", "told"),
         [
             ("none.jsonl", None, "cannot read"),
-            ("c.txt", b"", "does not show its format"),
+            ("c.txt", b"<!DOCTYPE html>", "HTML page"),
             ("c.csv", b"", "does not name its columns"),
             ("c.csv", b"name,price\nA,1\n", "1 of 1 records"),
             ("c.parquet", b"PAR", "is not a Parquet file"),

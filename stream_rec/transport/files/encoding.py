@@ -1,0 +1,89 @@
+"""Text in any encoding -> UTF-8, block by block.
+
+UTF-16 and UTF-32 are recognised by their byte order mark, and UTF-16 also by the zeros between its letters; all else
+must be said. What cannot be decoded stays wrong in UTF-8, so that the reader of the record refuses it, and no other.
+"""
+
+import codecs
+from collections.abc import Callable
+from typing import Final
+
+from stream_rec.errors import SettingsError
+
+__all__ = ["Recoder", "encoding_of", "recoder"]
+
+_MARKS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LEFT_AS_IT_IS: Final = ("utf-8", "ascii")
+_WIDE: Final = ("utf-16", "utf-32")
+_NEVER_UTF8: Final = "\udcff"
+"""What `surrogateescape` writes as the byte FF, which is in no UTF-8."""
+
+
+def _mark(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Stand for what cannot be decoded, so that the record that holds it is refused."""
+    assert isinstance(error, UnicodeDecodeError)
+    return _NEVER_UTF8, error.end
+
+
+codecs.register_error("stream_rec.mark", _mark)
+
+
+class Recoder:
+    """The blocks that *read* returns, of which *first* was read before, in UTF-8."""
+
+    def __init__(self, encoding: str, first: bytes, read: Callable[[], bytes]) -> None:
+        self._first = first
+        self._read = read
+        # A wrong byte stays itself; of wider units, half of one may look like UTF-8.
+        wrong = "stream_rec.mark" if encoding.startswith(_WIDE) else "surrogateescape"
+        self._decoder = codecs.getincrementaldecoder(encoding)(wrong)
+        self._is_over = False
+
+    def read(self) -> bytes:
+        """Return the next block, empty at the end."""
+        while not self._is_over:
+            raw, self._first = self._first or self._read(), b""
+            self._is_over = not raw
+            text = self._decoder.decode(raw, final=self._is_over)
+            if text:
+                return text.encode("utf-8", "surrogateescape")
+        return b""
+
+
+def recoder(encoding: str | None, first: bytes, read: Callable[[], bytes]) -> Recoder | None:
+    """Return what brings the text to UTF-8 that begins with *first*; None where it may stay as it is.
+
+    Raises SettingsError where there is no such *encoding*.
+    """
+    chosen = encoding_of(first) if encoding is None else _codec_name(encoding)
+    return None if chosen is None or chosen in _LEFT_AS_IT_IS else Recoder(chosen, first, read)
+
+
+def _codec_name(encoding: str) -> str:
+    """Return Python's name of *encoding*. Raises SettingsError where there is none, or it is not one of text."""
+    try:
+        "".encode(encoding)  # also refuses codecs that are none of text, such as zip
+    except LookupError:
+        message = f"{encoding!r} is no encoding that Python knows: such as utf-16, latin-1, windows-1252, shift_jis"
+        raise SettingsError("encoding", message) from None
+    return codecs.lookup(encoding).name
+
+
+def encoding_of(head: bytes) -> str | None:
+    """Return UTF-16 or UTF-32 where *head* shows that the text is one of them, else None."""
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return name
+    first = head[:4]
+    if len(first) == 4:  # noqa: PLR2004 (two characters)
+        low, high = first[0::2], first[1::2]
+        if not any(high) and all(low):
+            return "utf-16-le"
+        if not any(low) and all(high):
+            return "utf-16-be"
+    return None
