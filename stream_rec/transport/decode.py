@@ -39,6 +39,8 @@ def decode_records(decoder: EventDecoder, records: Sequence[Record], log_times: 
     *log_times*, [n] in ms, say when the log took each; None: it does not say.
     """
     times: list[int] | repeat[None] = repeat(None) if log_times is None else log_times.tolist()
+    if decoder.reads_plain and not isinstance(records, Records) and all(map(_is_bytes, records)):
+        records = Records.of(records)
     if not isinstance(records, Records):
         return _flat([_decoded(decoder, record, log_ms) for record, log_ms in zip(records, times, strict=False)])
     values = records.values
@@ -55,6 +57,11 @@ def decode_records(decoder: EventDecoder, records: Sequence[Record], log_times: 
         odd_times = times if isinstance(times, repeat) else times[odd]
         decoded += [_decoded(decoder, record, log_ms) for record, log_ms in zip(records[odd], odd_times, strict=False)]
     return _flat(decoded)
+
+
+def _is_bytes(record: Record) -> bool:
+    """Whether its value is all that there is to read."""
+    return record.row is None and record.fault is None
 
 
 def _flat(found: list[Decoded | list[Decoded]]) -> DecodedEvents:
@@ -83,11 +90,15 @@ def _decoded(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decod
         if record.tombstone:  # planted bug: tombstone-ignored
             return decoder.decode_tombstone(record.key)
         if record.row is not None:
-            return _read_row(decoder, record, log_ms)
+            if decoder.makes_several:
+                return decoder.decode_rows(record.row, log_ms, record)
+            return decoder.decode_row(record.row, log_ms, record)
         if is_framed(record.value) or (record.headers and decoder.makes_several):
             return _read_unframed(decoder, record, log_ms)
         return _read(decoder, record, log_ms)
     except DecodeError as error:
+        if record.row is not None and error.reason == Reason.WRONG_TYPE:  # perhaps an array in place of the item
+            return _all_or_one(decoder.decode_rows(record.row, log_ms, record))
         # Without its traceback, which would keep the whole batch in memory.
         return error.with_traceback(None)
 
@@ -116,18 +127,6 @@ def _read_unframed(decoder: EventDecoder, record: Record, log_ms: int | None) ->
     if bare.fault is not None:
         raise DecodeError(*bare.fault)
     return _read(decoder, bare, log_ms)
-
-
-def _read_row(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded | list[Decoded]:
-    row = record.row or {}
-    if decoder.makes_several:
-        return decoder.decode_rows(row, log_ms, record)
-    try:
-        return decoder.decode_row(row, log_ms, record)
-    except DecodeError as error:
-        if error.reason != Reason.WRONG_TYPE:
-            raise
-        return _all_or_one(decoder.decode_rows(row, log_ms, record))
 
 
 def _all_or_one(found: list[Decoded]) -> Decoded | list[Decoded]:

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stream_rec.core.events import SURELY_SECONDS, DecodeRules, Event, EventDecoder, FieldMap, Forget, RequestDecoder
+from stream_rec.core.events import (
+    NULL_TEXTS,
+    SURELY_SECONDS,
+    DecodeRules,
+    Event,
+    EventDecoder,
+    FieldMap,
+    Forget,
+    RequestDecoder,
+)
 from stream_rec.errors import DecodeError
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.records import AS_RECORDS, Record, Records
@@ -127,9 +136,12 @@ def test_any_bytes_give_a_request_or_a_reason(data: bytes) -> None:
 
 @given(st.builds(Event, IDS, IDS, st.integers(0, 253_402_300_799_999)))
 def test_an_event_written_as_json_is_read_back(event: Event) -> None:
-    """Event -> JSON -> event changes nothing, not even NUL bytes."""
+    """Event -> JSON -> event changes nothing, not even NUL bytes. Texts that stand for nothing need a setting."""
+    data = msgspec.json.encode(event)
     if event.type != "forget":
-        assert event == EventDecoder().decode(msgspec.json.encode(event))
+        assert event == EventDecoder(DecodeRules(lenient_ids=True)).decode(data)
+        if NULL_TEXTS.isdisjoint({event.session_id, event.item_id}):
+            assert event == EventDecoder().decode(data)
 
 
 @given(st.integers(0, 253_402_300_799_999))

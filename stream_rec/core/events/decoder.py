@@ -54,10 +54,13 @@ class EventDecoder:
         self._time = time_reader(self.rules.timestamp_unit, self.rules.timestamp_format, self.rules.time_zone)
         self._is_scaled = self.rules.timestamp_unit in {"us", "ns", "auto"}
         self._nulls = frozenset() if self.rules.lenient_ids else NULL_TEXTS
+        self._refuses_floats = not self.rules.lenient_ids
         self._forgets = self.rules.forget_types | {FORGET}
         self._is_number = self.rules.timestamp_format is None and self.rules.timestamp_unit in {"s", "ms", "us", "ns"}
         self._fast = fast_reader(self.rules) or _always_slow
         self._plain = plain_reader(self.rules)
+        self.reads_plain = self._plain is not None
+        """Whether `decode_plain` may read anything."""
         self._max_bytes = self.rules.max_record_bytes
         self._max_id_chars = self.rules.max_id_chars
 
@@ -238,10 +241,10 @@ class EventDecoder:
         kind = self._read_optional("type", row) or VIEW
         if kind in self._forgets:
             return self._forget(row)
-        if not self._accepts(kind):
+        if self.rules.types is not None and kind not in self.rules.types:
             raise self._error(Reason.UNKNOWN_TYPE, "type", f"{found(kind)} is not let in")
         user_needed = self.rules.session_from_user
-        check = are_cells and not self.rules.lenient_ids
+        check = are_cells and self._refuses_floats
         read_user = self._read_required if user_needed else self._read_optional
         return Event(
             "" if user_needed else self._read_required("session_id", row, check),
@@ -318,11 +321,13 @@ class EventDecoder:
 
     def _read_time(self, row: Mapping[str, object], log_ms: int | None) -> int:
         value = row.get(self._names["timestamp"])
-        if value is None or value == "" or (type(value) is str and value in NULL_TEXTS):
+        if value is None or value == "":
             raise self._missing("timestamp")
         try:
             timestamp = self._time(value)
         except DecodeError as error:
+            if type(value) is str and value in NULL_TEXTS:
+                raise self._missing("timestamp") from None
             raise self._error(error.reason, "timestamp", error.message) from None
         if log_ms is not None and self._is_wrong(timestamp, log_ms):
             raise self._wrong_time(timestamp, log_ms)

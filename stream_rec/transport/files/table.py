@@ -56,7 +56,6 @@ class TableSource(FileSource):
         self._width: int | None = None
         self._has_columns = False
         self._whole = whole
-        self._is_escaped = delimiter == "\t"
         if not whole and all(map(_is_index, rules.required())):
             indices = [int(n) for n in rules.fields.as_dict().values() if _is_index(n)]
             self._columns = tuple(map(str, range(max(indices) + 1)))
@@ -110,7 +109,7 @@ class TableSource(FileSource):
             return self._bad(line, number, *_not_utf8(error))
         if len(cells) != self._width:
             return self._row(line, number, cells)
-        if self._is_escaped and b"\\" in line:
+        if b"\\" in line and self._delimiter == "\t":
             cells = list(map(_unescaped, cells))
         row = dict(zip(self._columns, cells))  # noqa: B905 (just compared)
         return Record(line, self.topic, 0, number, None, (), None, row)
@@ -167,7 +166,7 @@ class TableSource(FileSource):
                 Reason.NOT_A_ROW,
                 f"expected {self._width} columns, as the first line has, found {len(cells)}",
             )
-        if self._is_escaped and b"\\" in value:
+        if b"\\" in value and self._delimiter == "\t":
             cells = list(map(_unescaped, cells))
         row = dict(zip(self._columns, cells, strict=False))  # missing cells are missing fields
         return Record(value, self.topic, 0, number, None, (), None, row)
