@@ -499,6 +499,14 @@ BUGS: Final = [
         ("tests/unit/service/running/test_kafka_service.py::TestRunning::test_an_added_partition_is_answered_wholly",),
     ),
     Bug(
+        5,
+        "a batch ends inside of a record of several events: the rest is not read again",
+        SERVICE + "batches.py",
+        "split-record",
+        "return place",
+        ("tests/property/test_arrivals.py::test_no_record_is_split",),
+    ),
+    Bug(
         7,
         "a record without a value forgets nothing",
         "stream_rec/transport/decode.py",

@@ -66,8 +66,8 @@ def _diginetica() -> Adapt:
             time = read_day(row.get("eventdate", "")) + read_frame(row.get("timeframe", ""))
         except DecodeError as error:
             raise DecodeError(error.reason, f"timestamp (eventdate, timeframe): {error.message}") from None
-        user = "" if row.get("userId") == "NA" else row.get("userId")
-        return {**row, "eventdate": time, "userId": user}
+        users = {name: "" for name in ("userId", "user_id") if row.get(name) == "NA"}
+        return {**row, "eventdate": time, **users}
 
     return adapt
 
@@ -152,10 +152,15 @@ _PUBLIC_LOGS: Final = (
     ),
     LogFormat(
         name="diginetica",
-        about="CIKM Cup 2016, item views: sessionId;userId;itemId;timeframe;eventdate",
+        about="CIKM Cup 2016, item views: sessionId;userId;itemId;timeframe;eventdate; or with session_id, ...",
         files=("train-item-views.csv", "train-item-views.csv.gz"),
         delimiter=";",
-        fields=FieldMap(session_id="sessionId", item_id="itemId", timestamp="eventdate", user_id="userId"),
+        fields=FieldMap(
+            session_id="sessionId|session_id",
+            item_id="itemId|item_id",
+            timestamp="eventdate",
+            user_id="userId|user_id",
+        ),
         timestamp_unit="ms",
         adapt=_diginetica,
     ),

@@ -44,6 +44,7 @@ def end_of_record(elements: I32 | None, place: int) -> int:
     if elements is None or place >= elements.size or elements[place] <= 1:
         return place
     begins = np.flatnonzero(elements[place:] <= 1)
+    # planted bug: split-record
     return place + int(begins[0]) if begins.size else elements.size
 
 

@@ -143,13 +143,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The source's names for the fields of an event, if they differ from ours: keys, columns, or paths such as
     `properties.product_id` and `items[].item_id`."""
 
-    timestamp_unit: Literal["ms", "s", "us", "iso"] = "ms"
-    """The unit of times in the source: milliseconds, seconds or microseconds since 1970 (UTC), or ISO 8601
-    text."""
+    timestamp_unit: Literal["ms", "s", "us", "ns", "iso", "excel", "auto"] = "ms"
+    """The unit of times in the source: milliseconds, seconds, microseconds or nanoseconds since 1970 (UTC), ISO 8601
+    text, or Excel's days. `auto` reads numbers of any unit from March 1973 on, each by its size, and ISO 8601 text."""
 
     timestamp_format: Name | None = None
-    """A strptime format for times in another form, such as `%d.%m.%Y %H:%M`; it replaces `timestamp_unit`. A
-    time without an offset is UTC. Each time takes several microseconds to read."""
+    """A strptime format for times in another form, such as `%d.%m.%Y %H:%M`; it replaces `timestamp_unit`. Each time
+    takes several microseconds to read."""
+
+    time_zone: Name | None = None
+    """The time zone of times without an offset, such as `Europe/Berlin`; `none` is UTC. Numbers since 1970 have none.
+    Replicas need the same database of time zones."""
 
     types: Annotated[
         Mapping[Name, TypeWeight],
@@ -163,6 +167,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=dict)
     """The event types to accept, and the weight of each. If any is given, events of other types are
     dead-lettered as `unknown_type`; if none is given, every type is accepted and weighs 1."""
+
+    forget_types: Annotated[tuple[Name, ...], Meta(extra={"flag": "--forget-type"})] = ()
+    """Types that are orders to forget, besides `forget`: such as `d`, with `--field type=op`, in a log of the changes
+    of a table."""
+
+    lenient_ids: bool = False
+    """Accept ids that tools write in place of nothing (`null`, `NULL`, `None`, `NaN`, `undefined`, `\\N`, `ᴺᵁᴸᴸ`), and
+    in tables of numbers (`123.0`, `1E+15`). By default they are refused, the first as `null_id`."""
 
     session_gap_ms: PositiveDurationMs | None = None
     """Cut sessions by idle time: an event more than this after its user's last one starts a new session. Events

@@ -205,6 +205,7 @@ def columns_of_sessions(
     *,
     timestamp_unit: str = "ms",
     timestamp_format: str | None = None,
+    time_zone: str | None = None,
     types_row: int | None = 2,
     weights_row: int | None = 3,
 ) -> Columns:
@@ -213,7 +214,7 @@ def columns_of_sessions(
     *types_row* and *weights_row* are the rows of types and weights, if any. Raises DecodeError, naming the session and
     the place in it, for a row of another length and for a value that is not an id, time or weight.
     """
-    read_time = time_reader(timestamp_unit, timestamp_format)
+    read_time = time_reader(timestamp_unit, timestamp_format, time_zone)
     parts = [
         _session(name, rows, read_time, types_row, weights_row)
         for name, rows in sessions.items()

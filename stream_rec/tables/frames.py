@@ -4,21 +4,40 @@ PyArrow (an extra) numbers ids and converts times a column at a time. Values tha
 one, each distinct value once. Knows nothing of files.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from stream_rec.core.events import MAX_TIME_MS, VIEW, DecodeRules, Reason, identifier, time_reader
+from stream_rec.core.events import (
+    MAX_TIME_MS,
+    NULL_TEXTS,
+    VIEW,
+    DecodeRules,
+    Event,
+    EventDecoder,
+    Reason,
+    check_text_id,
+    identifier,
+    is_path,
+    null_id,
+    time_reader,
+)
 from stream_rec.errors import DecodeError, SettingsError
-from stream_rec.tables.columns import MAX_ID_CHARS, Columns, Ids
+from stream_rec.tables.columns import MAX_ID_CHARS, Columns, Ids, columns_of_events
+from stream_rec.transport.arrow import values_of
 
-__all__ = ["columns_of_frame", "is_frame"]
+__all__ = ["LEFT_OUT", "columns_of_frame", "is_frame"]
 
 NEEDS_ARROW: Final = "reading data frames needs pyarrow: pip install 'stream-rec[tables]'"
 DIGITS: Final = "^[0-9]{1,18}$"
 ARROW_METHODS: Final = ("__arrow_c_stream__", "__arrow_c_array__")
+LEFT_OUT: Final = frozenset({Reason.UNKNOWN_TYPE, Reason.NOT_AN_EVENT})
+"""A record with such a reason is left out and counted; any other reason is an error."""
+_BATCH_ROWS: Final = 8192
 PER_SECOND: Final = {"s": 1000, "ms": 1}
 
 
@@ -39,7 +58,44 @@ def columns_of_frame(
     *weight* is the column of event weights, if any. Raises SettingsError for a missing column, and DecodeError, naming
     row (from 0) and column, for the first value that is not an id, time or weight.
     """
-    return _FrameReader(_table(frame), rules or DecodeRules(), what).read(weight)
+    table, rules = _table(frame), rules or DecodeRules()
+    if any(is_path(name) and name not in table.column_names for name in rules.fields.as_dict().values()) or (
+        _is_list(table, rules.fields.item_id)
+    ):
+        return _columns_by_row(table, rules, weight, what)
+    return _FrameReader(table, rules, what).read(weight)
+
+
+def _is_list(table: Any, name: str) -> bool:  # noqa: ANN401  # pyarrow is not typed
+    """Whether each row of *table* has a list in the column *name*: a session a row."""
+    return table.column_names.count(name) == 1 and str(table.schema.field(name).type).startswith(("list", "large_list"))
+
+
+def _columns_by_row(table: Any, rules: DecodeRules, weight: str | None, what: str) -> Columns:  # noqa: ANN401
+    """Read a table whose fields lie inside of columns, row by row."""
+    if weight is not None:
+        raise SettingsError("weight", "cannot be read beside fields that are paths: make a column of each field first")
+    missing = rules.missing_in(table.column_names)
+    if missing:
+        known = ", ".join(map(str, table.column_names[:20]))
+        raise SettingsError("fields", f"{what} has no column for {missing[0]!r}, but {known}")
+    decoder, names = EventDecoder(rules), rules.columns_in(table.column_names)
+    events: list[Event] = []
+    left_out: Counter[str] = Counter()
+    row = 0
+    for batch in table.select(names).to_batches(max_chunksize=_BATCH_ROWS):
+        for cells in zip(*map(values_of, batch.columns), strict=True):
+            for each in decoder.decode_rows(dict(zip(names, cells, strict=True))):
+                if isinstance(each, Event):
+                    events.append(each)
+                elif isinstance(each, DecodeError) and each.reason in LEFT_OUT:
+                    left_out[str(each.reason)] += 1
+                else:
+                    message = each.message if isinstance(each, DecodeError) else "an order to forget"
+                    reason = each.reason if isinstance(each, DecodeError) else Reason.NOT_AN_EVENT
+                    raise DecodeError(reason, f"{what}: row {row}: {message}")
+            row += 1
+    return replace(columns_of_events(events), left_out=left_out)
 
 
 def _table(frame: Any) -> Any:  # noqa: ANN401  # pyarrow is not typed
@@ -121,9 +177,13 @@ class _FrameReader:
         name: str,
         empty_is_none: bool,
     ) -> str | None:
-        if value is None or (empty_is_none and value == ""):
+        if value is None or (empty_is_none and (value == "" or (value in NULL_TEXTS and not self._rules.lenient_ids))):
             return None
         try:
+            if isinstance(value, str) and not self._rules.lenient_ids:
+                if value in NULL_TEXTS:
+                    raise null_id("", value)
+                check_text_id("", value)
             return identifier("", value, MAX_ID_CHARS)
         except DecodeError as error:
             self._refuse(error.reason, int(np.argmax(codes == code)), name, error.message.removeprefix(": "))
@@ -145,7 +205,8 @@ class _FrameReader:
         import pyarrow.compute as pc  # noqa: PLC0415
 
         kind, scale = column.type, PER_SECOND.get(self._rules.timestamp_unit)
-        if pa.types.is_timestamp(kind) and kind.unit in PER_SECOND:
+        is_naive = pa.types.is_timestamp(kind) and kind.tz is None and self._rules.time_zone is not None
+        if pa.types.is_timestamp(kind) and kind.unit in PER_SECOND and not is_naive:
             return _numbers(column.cast(pa.int64())) * PER_SECOND[kind.unit]
         if scale is None or self._rules.timestamp_format is not None:
             return None
@@ -160,7 +221,7 @@ class _FrameReader:
         return numbers * scale if numbers.size and numbers.max() <= most else None
 
     def _parsed_times(self, column: Any, name: str) -> npt.NDArray[np.int64]:  # noqa: ANN401  # pyarrow is not typed
-        read = time_reader(self._rules.timestamp_unit, self._rules.timestamp_format)
+        read = time_reader(self._rules.timestamp_unit, self._rules.timestamp_format, self._rules.time_zone)
         values, codes = _encoded(column)
         millis = np.zeros(len(values), np.int64)
         for code, value in enumerate(values):
@@ -193,6 +254,8 @@ def _encoded(column: Any) -> tuple[Sequence[object], npt.NDArray[np.int32]]:  # 
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(whole, pa.ChunkedArray):  # no chunk, or too much text for one
         whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], column.type)
+    if isinstance(whole.type, pa.BaseExtensionType):
+        whole = whole.storage
     if pa.types.is_timestamp(whole.type) and whole.type.unit == "ns":
         whole = whole.cast(pa.timestamp("us", tz=whole.type.tz), safe=False)
     elif pa.types.is_date(whole.type):
@@ -200,7 +263,7 @@ def _encoded(column: Any) -> tuple[Sequence[object], npt.NDArray[np.int32]]:  # 
     if not pa.types.is_dictionary(whole.type):
         whole = whole.dictionary_encode()
     codes = whole.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    return whole.dictionary.to_pylist(), codes
+    return values_of(whole.dictionary), codes
 
 
 def _renumbered(names: list[str | None], codes: npt.NDArray[np.int32]) -> Ids:

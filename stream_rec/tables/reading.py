@@ -17,7 +17,7 @@ from stream_rec.datasets.formats import LogFormat, format_of, is_named, open_nam
 from stream_rec.datasets.logs import Log
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError
 from stream_rec.tables.columns import Columns, columns_of_events, columns_of_sessions
-from stream_rec.tables.frames import columns_of_frame, is_frame
+from stream_rec.tables.frames import LEFT_OUT, columns_of_frame, is_frame
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.files import ByteStream, find_files, form_of_file, open_file, open_source
 from stream_rec.transport.records import Source
@@ -30,9 +30,8 @@ OnRead = Callable[[int, int | None], None]
 BATCH_RECORDS: Final = 8192
 TABLES: Final = ("csv", "tsv")
 _END_MARK: Final = "end of the file"
+ESCAPES: Final = "cells with escapes, which PyArrow does not know"
 OPEN_QUOTE: Final = "a quote that is not closed: PyArrow reads the rest of the file as one cell"
-LET_PASS: Final = frozenset({Reason.UNKNOWN_TYPE, Reason.NOT_AN_EVENT})
-"""A record with such a reason is left out and counted; any other reason is an error."""
 
 
 class HowToRead(TypedDict, total=False):
@@ -41,6 +40,8 @@ class HowToRead(TypedDict, total=False):
     fields: FieldMap | Mapping[str, str | int]
     timestamp_unit: str
     timestamp_format: str | None
+    time_zone: str | None
+    lenient_ids: bool
     format: str | None
     delimiter: str | None
     encoding: str | None
@@ -56,10 +57,16 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
     """The log's names for the fields: columns, JSON keys, or indices from 0. May be a dictionary."""
 
     timestamp_unit: str = "ms"
-    """`ms`, `s`, `us` or `iso`."""
+    """`ms`, `s`, `us`, `ns`, `iso`, `excel` or `auto`."""
 
     timestamp_format: str | None = None
     """A strptime format; replaces the unit."""
+
+    time_zone: str | None = None
+    """The zone of times without an offset, such as `Europe/Berlin`; None: UTC."""
+
+    lenient_ids: bool = False
+    """Whether texts such as `null` and `123.0`, which tools write in place of nothing and of a number, are ids."""
 
     format: str | None = None
     """`csv`, `tsv`, `jsonl`, `json` or `parquet`, if a file does not show it; or the name of a public log."""
@@ -110,6 +117,8 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
             fields=self.fields,
             timestamp_unit=self.timestamp_unit,
             timestamp_format=self.timestamp_format,
+            time_zone=self.time_zone,
+            lenient_ids=self.lenient_ids,
             types=self.types,
             session_from_user=self.session_from_user,
         )
@@ -130,6 +139,7 @@ def read_columns(source: Any, how: How | None = None, on_read: OnRead = lambda _
                 source,
                 timestamp_unit=how.timestamp_unit,
                 timestamp_format=how.timestamp_format,
+                time_zone=how.time_zone,
                 types_row=how.types_row,
                 weights_row=how.weights_row,
             )
@@ -235,7 +245,7 @@ def _pass_over(decoded: Forget | DecodeError, where: str, left_out: Counter[str]
     if isinstance(decoded, Forget):
         message = "a command to forget, which only `stream-rec run` can follow"
         raise DecodeError(Reason.NOT_AN_EVENT, f"{where}: {message}")
-    if decoded.reason not in LET_PASS:
+    if decoded.reason not in LEFT_OUT:
         raise DecodeError(decoded.reason, f"{where}: {decoded.message}")
     left_out[str(decoded.reason)] += 1
 
@@ -286,6 +296,7 @@ def _parquet(file: _FileToRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
 
 def _delimited(file: _FileToRead, on_read: OnRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
     import pyarrow as pa  # noqa: PLC0415  # see _fast
+    import pyarrow.compute as pc  # noqa: PLC0415
     from pyarrow import csv  # noqa: PLC0415
 
     has_header = not all(name.isascii() and name.isdigit() for name in file.rules.required())
@@ -299,6 +310,8 @@ def _delimited(file: _FileToRead, on_read: OnRead) -> Any:  # noqa: ANN401  # py
     n = table.num_rows - 1
     if n < 0 or any(column[n].as_py() not in {_END_MARK, None} for column in table.columns):
         raise ValueError(OPEN_QUOTE)
+    if file.delimiter == "\t" and any(pc.any(pc.match_substring(each, "\\")).as_py() for each in table.columns):
+        raise ValueError(ESCAPES)
     return table.slice(0, n)
 
 

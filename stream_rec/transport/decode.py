@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from stream_rec.core.dtypes import I32, I64
-from stream_rec.core.events import Event, EventDecoder, Forget, is_empty_envelope
+from stream_rec.core.events import Event, EventDecoder, Forget, Reason, is_empty_envelope
 from stream_rec.errors import DecodeError
 from stream_rec.transport.records import Record, Records
 
@@ -82,9 +82,7 @@ def _decoded(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decod
         if record.tombstone:  # planted bug: tombstone-ignored
             return decoder.decode_tombstone(record.key)
         if record.row is not None:
-            if decoder.makes_several:
-                return decoder.decode_rows(record.row, log_ms, record)
-            return decoder.decode_row(record.row, log_ms, record)
+            return _read_row(decoder, record, log_ms)
         return _read(decoder, record, log_ms)
     except DecodeError as error:
         # Without its traceback, which would keep the whole batch in memory.
@@ -98,14 +96,31 @@ def _read(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded 
         return decoder.decode_tombstone(record.key) if is_empty_envelope(value) else _read_all(decoder, record, log_ms)
     try:
         return decoder.decode(value, log_ms, record)
-    except DecodeError:
+    except DecodeError as error:
         if is_empty_envelope(value):
             return decoder.decode_tombstone(record.key)
-        if value.lstrip().startswith(_ARRAY):
-            return _read_all(decoder, record, log_ms)
+        # An array at the top, or one in place of the item.
+        if error.reason == Reason.WRONG_TYPE and _ARRAY in value:
+            return _all_or_one(_read_all(decoder, record, log_ms))
         raise
 
 
-def _read_all(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded | list[Decoded]:
-    """Return what each event of the record says; why the record as a whole is unreadable, if it is."""
+def _read_row(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded | list[Decoded]:
+    row = record.row or {}
+    if decoder.makes_several:
+        return decoder.decode_rows(row, log_ms, record)
+    try:
+        return decoder.decode_row(row, log_ms, record)
+    except DecodeError as error:
+        if error.reason != Reason.WRONG_TYPE:
+            raise
+        return _all_or_one(decoder.decode_rows(row, log_ms, record))
+
+
+def _all_or_one(found: list[Decoded]) -> Decoded | list[Decoded]:
+    """Return why the record is unreadable, if that is all."""
+    return found[0] if len(found) == 1 and isinstance(found[0], DecodeError) else found
+
+
+def _read_all(decoder: EventDecoder, record: Record, log_ms: int | None) -> list[Decoded]:
     return decoder.decode_all(record.value, log_ms, record)

@@ -10,7 +10,7 @@ from stream_rec.core.events.mapping import without_examples
 from stream_rec.core.events.paths import RecordParts, is_path, roots
 from stream_rec.core.events.requests import RequestDecoder
 from stream_rec.core.events.rules import DecodeRules, FieldMap
-from stream_rec.core.events.times import SURELY_SECONDS, TimeReader, time_reader
+from stream_rec.core.events.times import SURELY_SECONDS, TimeReader, time_reader, time_zone_of, unit_of
 from stream_rec.core.events.tombstones import is_empty_envelope, key_value, named_in
 from stream_rec.core.events.types import (
     EXPIRED,
@@ -26,7 +26,7 @@ from stream_rec.core.events.types import (
     Recommendation,
     Request,
 )
-from stream_rec.core.events.values import found, identifier
+from stream_rec.core.events.values import NULL_TEXTS, check_text_id, found, identifier, null_id
 from stream_rec.core.events.why import (
     ByNeighbours,
     ByPopularity,
@@ -46,6 +46,7 @@ __all__ = [
     "MAX_ID_CHARS",
     "MAX_TIME_MS",
     "NO_LOG_TIME",
+    "NULL_TEXTS",
     "SURELY_SECONDS",
     "VIEW",
     "Answer",
@@ -72,6 +73,7 @@ __all__ = [
     "SharedOthers",
     "TimeReader",
     "Why",
+    "check_text_id",
     "encode_answer",
     "encode_dead_letter",
     "found",
@@ -80,7 +82,10 @@ __all__ = [
     "is_path",
     "key_value",
     "named_in",
+    "null_id",
     "roots",
     "time_reader",
+    "time_zone_of",
+    "unit_of",
     "without_examples",
 ]

@@ -5,9 +5,10 @@ Knows nothing of files, topics or clocks. JSON bytes and table rows pass the sam
 same for every format of the log.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, Final
 
@@ -16,12 +17,13 @@ import numpy as np
 
 from stream_rec.core.dtypes import I64
 from stream_rec.core.events.fast import fast_reader, plain_reader
-from stream_rec.core.events.paths import MAX_EVENTS, Paths, RecordParts, goes_through_arrays, joined, read_exactly
+from stream_rec.core.events.json_text import elements_in, object_in
+from stream_rec.core.events.paths import MAX_EVENTS, Paths, RecordParts, goes_through_arrays, joined
 from stream_rec.core.events.rules import DecodeRules
 from stream_rec.core.events.times import SURELY_SECONDS, time_reader
 from stream_rec.core.events.tombstones import key_value, named_in
 from stream_rec.core.events.types import FORGET, NO_LOG_TIME, VIEW, Event, Forget, Reason
-from stream_rec.core.events.values import found, identifier
+from stream_rec.core.events.values import NULL_TEXTS, check_text_id, found, identifier, may_hold_null_text, null_id
 from stream_rec.errors import DecodeError
 
 __all__ = ["EventDecoder"]
@@ -49,15 +51,17 @@ class EventDecoder:
         self.makes_several = self._paths.makes_several
         """Whether fields lie in arrays, so that a record makes an event of each element: `decode_all` reads it."""
         self._is_id_shared = self.makes_several and not goes_through_arrays(self._names["event_id"])
-        self._time = time_reader(self.rules.timestamp_unit, self.rules.timestamp_format)
-        self._is_us = self.rules.timestamp_unit == "us"
-        self._is_number = self.rules.timestamp_format is None and self.rules.timestamp_unit != "iso"
+        self._time = time_reader(self.rules.timestamp_unit, self.rules.timestamp_format, self.rules.time_zone)
+        self._is_scaled = self.rules.timestamp_unit in {"us", "ns", "auto"}
+        self._nulls = frozenset() if self.rules.lenient_ids else NULL_TEXTS
+        self._forgets = self.rules.forget_types | {FORGET}
+        self._is_number = self.rules.timestamp_format is None and self.rules.timestamp_unit in {"s", "ms", "us", "ns"}
         self._fast = fast_reader(self.rules) or _always_slow
         self._plain = plain_reader(self.rules)
         self._max_bytes = self.rules.max_record_bytes
         self._max_id_chars = self.rules.max_id_chars
 
-    def decode(  # noqa: C901 (a branch for each rare form; a call for each would double the cost)
+    def decode(  # noqa: C901, PLR0912 (a branch for each rare form; a call for each would double the cost)
         self, data: bytes, log_ms: int | None = None, beside: RecordParts | None = None
     ) -> Event | Forget:
         """Return the event, or the order to forget, in one JSON object. *log_ms* is when the log took it, if it says.
@@ -72,7 +76,7 @@ class EventDecoder:
             timestamp = row.timestamp
             if type(timestamp) is not int:
                 timestamp = self._time(_plain(timestamp))
-            elif self._is_us:
+            elif self._is_scaled:
                 timestamp = self._time(timestamp)
         # RecursionError: brackets nested a thousand deep.
         except (ValueError, RecursionError, DecodeError):
@@ -83,14 +87,19 @@ class EventDecoder:
             session_id = str(session_id)
         if type(item_id) is not str:
             item_id = str(item_id)
-        if event_id is not None and (type(event_id) is not str or not event_id):
-            event_id = _optional(event_id)
-        if user_id is not None and (type(user_id) is not str or not user_id):
-            user_id = _optional(user_id)
+        nulls = self._nulls
+        if session_id in nulls or item_id in nulls:
+            return self._diagnose(data, log_ms, beside)
+        if event_id is not None and (type(event_id) is not str or not event_id or event_id in nulls):
+            event_id = self._optional(event_id)
+        if user_id is not None and (type(user_id) is not str or not user_id or user_id in nulls):
+            if self.rules.session_from_user:
+                return self._diagnose(data, log_ms, beside)
+            user_id = self._optional(user_id)
         # `view` is by far the most common type, so it is tested first.
         if kind != VIEW or self.rules.types is not None:
-            kind = _optional(kind) or VIEW
-            if kind == FORGET or not self._accepts(kind):
+            kind = self._optional(kind) or VIEW
+            if kind in self._forgets or not self._accepts(kind):
                 return self._diagnose(data, log_ms, beside)
         if log_ms is not None and not SURELY_SECONDS <= timestamp <= log_ms and self._is_wrong(timestamp, log_ms):
             return self._diagnose(data, log_ms, beside)
@@ -113,8 +122,10 @@ class EventDecoder:
             n = next(place for place, value in enumerate(values) if value is None or len(value) > self._max_bytes)
         types = list(map(_TYPE_OF, events))
         if self.rules.types is not None or types.count(VIEW) < len(types):
-            odd = {kind for kind in set(types) if kind == FORGET or not self._accepts(kind)}
+            odd = {kind for kind in set(types) if kind == FORGET or kind in self._nulls or not self._accepts(kind)}
             n = min(n, next((place for place, kind in enumerate(types) if kind in odd), n))
+        if n and self._nulls and may_hold_null_text(b"".join(values[:n])):  # type: ignore[arg-type]  # as above
+            n = next((place for place in range(n) if not self._nulls.isdisjoint(_texts(events[place]))), n)
         if n and log_times is not None and self.rules.max_future_ms is not None:
             n = min(n, self._n_in_time(np.fromiter(map(_TIME_OF, events), np.int64, len(events)), log_times))
         return events[:n]
@@ -129,7 +140,14 @@ class EventDecoder:
         """
         if len(data) > self._max_bytes:
             return [_too_large(self._max_bytes, len(data))]
-        return list(self._decoded_all(data, log_ms, beside))
+        try:
+            decoded = list(islice(self._decoded_all(data, log_ms, beside), MAX_EVENTS + 1))
+        except DecodeError as error:
+            return [error.with_traceback(None)]
+        if len(decoded) > MAX_EVENTS:
+            message = f"expected at most {MAX_EVENTS} events in a record, found more"
+            return [DecodeError(Reason.TOO_LARGE, message)]
+        return decoded
 
     def decode_row(
         self, row: Mapping[str, object], log_ms: int | None = None, beside: RecordParts | None = None
@@ -139,48 +157,75 @@ class EventDecoder:
         Reads text, whole numbers and datetimes. An empty cell of an optional field counts as absent, as an empty text
         does in JSON. Raises DecodeError.
         """
-        return self._flat_row(row if self._paths.is_plain else self._paths.read(row, beside), log_ms)
+        values = row if self._paths.is_plain else self._paths.read(row, beside)
+        return self._flat_row(values, log_ms, are_cells=True)
 
     def decode_rows(
         self, row: Mapping[str, object], log_ms: int | None = None, beside: RecordParts | None = None
     ) -> list[Event | Forget | DecodeError]:
         """Return what each event says in a row that may hold several, as `decode_all` does."""
+        return self._decoded_rows(self._paths.read_all(row, beside), log_ms, are_cells=True)
+
+    def _decoded_rows(
+        self, rows: Iterable[dict[str, object] | DecodeError], log_ms: int | None, *, are_cells: bool = False
+    ) -> list[Event | Forget | DecodeError]:
         decoded: list[Event | Forget | DecodeError] = []
-        for element, each in enumerate(self._paths.read_all(row, beside), 1):
+        for each in chain.from_iterable(map(self._spread, rows)):
             try:
                 if isinstance(each, DecodeError):
                     decoded.append(each)
                     continue
                 if self._is_id_shared:
-                    self._number_id(each, element)
-                decoded.append(self._flat_row(each, log_ms))
+                    self._number_id(each, len(decoded) + 1)
+                decoded.append(self._flat_row(each, log_ms, are_cells=are_cells))
             except DecodeError as error:
                 decoded.append(error.with_traceback(None))
         return decoded
 
+    def _spread(self, values: dict[str, object] | DecodeError) -> Iterator[dict[str, object] | DecodeError]:
+        """Return an event of each item, where the item is an array: other fields that are, are gone through with it."""
+        items = None if isinstance(values, DecodeError) else values.get(self._names["item_id"])
+        if isinstance(values, DecodeError) or not isinstance(items, list):
+            yield values
+            return
+        arrays = {name: each for name, each in values.items() if isinstance(each, list)}
+        if len(set(map(len, arrays.values()))) > 1:
+            lengths = ", ".join(f"{name} has {len(each)}" for name, each in arrays.items())
+            message = f"expected arrays of the same length, but {lengths} elements"
+            yield DecodeError(Reason.NOT_A_ROW, message)
+            return
+        if not items:
+            yield self._error(Reason.NOT_AN_EVENT, "item_id", "an empty array: there is no element, and so no event")
+        is_id_shared = not self._is_id_shared and self._names["event_id"] not in arrays
+        for place in range(len(items)):
+            event = {**values, **{name: each[place] for name, each in arrays.items()}}
+            if is_id_shared:
+                self._number_id(event, place + 1)
+            yield event
+
     def _number_id(self, values: dict[str, object], element: int) -> None:
         """Give an event the id of its record and its number: else the others of the record would be taken for it."""
         name = self._names["event_id"]
-        event_id = values[name]
+        event_id = values.get(name)
         if event_id is not None:
             values[name] = joined([identifier(self._label("event_id"), event_id, self._max_id_chars), str(element)])
 
     def _decoded_all(
         self, data: bytes, log_ms: int | None, beside: RecordParts | None
     ) -> Iterator[Event | Forget | DecodeError]:
-        try:
-            if data.lstrip()[:1] == _ARRAY:
-                for element in _elements(data):
-                    if self.makes_several:
-                        yield from self._decoded_all(bytes(element), log_ms, beside)
-                    else:
-                        yield self._decoded(bytes(element), log_ms, beside)
-            elif self.makes_several:
-                yield from self.decode_rows(_object(data), log_ms, beside)
-            else:
-                yield self.decode(data, log_ms, beside)
-        except DecodeError as error:
-            yield error.with_traceback(None)
+        parts = [data]
+        if data.lstrip()[:1] == _ARRAY:
+            parts = list(map(bytes, elements_in(data)))
+        for part in parts:
+            if not self.makes_several:
+                event = self._decoded(part, log_ms, beside)
+                if not isinstance(event, DecodeError) or event.reason != Reason.WRONG_TYPE or _ARRAY not in part:
+                    yield event
+                    continue
+            try:
+                yield from self._decoded_rows(self._paths.read_all(object_in(part), beside), log_ms)
+            except DecodeError as error:
+                yield error.with_traceback(None)
 
     def _decoded(self, data: bytes, log_ms: int | None, beside: RecordParts | None) -> Event | Forget | DecodeError:
         try:
@@ -188,21 +233,23 @@ class EventDecoder:
         except DecodeError as error:
             return error.with_traceback(None)
 
-    def _flat_row(self, row: Mapping[str, object], log_ms: int | None) -> Event | Forget:
+    def _flat_row(self, row: Mapping[str, object], log_ms: int | None, *, are_cells: bool = False) -> Event | Forget:
+        """Return what *row* says, by the log's names; *are_cells*: of a table, where ids may have become floats."""
         kind = self._read_optional("type", row) or VIEW
-        if kind == FORGET:
+        if kind in self._forgets:
             return self._forget(row)
         if not self._accepts(kind):
             raise self._error(Reason.UNKNOWN_TYPE, "type", f"{found(kind)} is not let in")
         user_needed = self.rules.session_from_user
+        check = are_cells and not self.rules.lenient_ids
         read_user = self._read_required if user_needed else self._read_optional
         return Event(
-            "" if user_needed else self._read_required("session_id", row),
-            self._read_required("item_id", row),
+            "" if user_needed else self._read_required("session_id", row, check),
+            self._read_required("item_id", row, check),
             self._read_time(row, log_ms),
             kind,
             self._read_optional("event_id", row),
-            read_user("user_id", row),
+            read_user("user_id", row, check),
         )
 
     def decode_tombstone(self, key: bytes | None) -> Forget:
@@ -234,7 +281,9 @@ class EventDecoder:
 
     def _diagnose(self, data: bytes, log_ms: int | None, beside: RecordParts | None = None) -> Event | Forget:
         """Read *data* again, field by field: raise for what is wrong, or read a rare form."""
-        return self.decode_row(_object(data), log_ms, beside)
+        row = object_in(data)
+        values = row if self._paths.is_plain else self._paths.read(row, beside)
+        return self._flat_row(values, log_ms)
 
     def _forget(self, row: Mapping[str, object]) -> Forget:
         session_id = self._read_optional("session_id", row)
@@ -243,23 +292,33 @@ class EventDecoder:
             raise self._error(Reason.MISSING_FIELD, "session_id", "expected, or a user_id, to know what to forget")
         return Forget(session_id, user_id)
 
-    def _read_required(self, field: str, row: Mapping[str, object]) -> str:
+    def _read_required(self, field: str, row: Mapping[str, object], check: bool) -> str:
         value = row.get(self._names[field])
-        if type(value) is str and 0 < len(value) <= self._max_id_chars and value.isascii():
-            return value
+        if type(value) is str:
+            if value in self._nulls:
+                raise null_id(self._label(field), value)
+            if check and not value.isalnum():
+                check_text_id(self._label(field), value)
+            if 0 < len(value) <= self._max_id_chars and value.isascii():
+                return value
         if value is None:
             raise self._missing(field)
         return identifier(self._label(field), value, self._max_id_chars)
 
-    def _read_optional(self, field: str, row: Mapping[str, object]) -> str | None:
+    def _read_optional(self, field: str, row: Mapping[str, object], check: bool = False) -> str | None:
         value = row.get(self._names[field])
         if value is None or value == "":
             return None
+        if type(value) is str:
+            if value in self._nulls:
+                return None
+            if check and not value.isalnum():
+                check_text_id(self._label(field), value)
         return identifier(self._label(field), value, self._max_id_chars)
 
     def _read_time(self, row: Mapping[str, object], log_ms: int | None) -> int:
         value = row.get(self._names["timestamp"])
-        if value is None or value == "":
+        if value is None or value == "" or (type(value) is str and value in NULL_TEXTS):
             raise self._missing("timestamp")
         try:
             timestamp = self._time(value)
@@ -268,6 +327,9 @@ class EventDecoder:
         if log_ms is not None and self._is_wrong(timestamp, log_ms):
             raise self._wrong_time(timestamp, log_ms)
         return timestamp
+
+    def _optional(self, value: str | int | None) -> str | None:
+        return None if value is None or value == "" or value in self._nulls else str(value)
 
     def _accepts(self, kind: str) -> bool:
         return self.rules.types is None or kind in self.rules.types
@@ -293,7 +355,7 @@ class EventDecoder:
             ahead_s = (timestamp - log_ms) // 1000
             message = f"{found(timestamp)} ms is {ahead_s} s ahead of {log_ms} ms, when the log took it"
             return self._error(Reason.FUTURE, "timestamp", message)
-        coarser = {"ms": "s", "us": "ms"}.get(self.rules.timestamp_unit)
+        coarser = {"ms": "s", "us": "ms", "ns": "us"}.get(self.rules.timestamp_unit)
         hint = f": if the log writes {coarser}, set the unit to {coarser}" if coarser else ""
         year = (_EPOCH + timedelta(milliseconds=timestamp)).year
         message = f"{found(timestamp)} ms is in the year {year}, long before the log took it{hint}"
@@ -310,40 +372,6 @@ class EventDecoder:
         return field if name == field else f"{field} ({name})"
 
 
-def _object(data: bytes) -> dict[str, object]:
-    """Return the object that *data* is. Raises DecodeError."""
-    try:
-        data.decode()
-        record = read_exactly(data)
-    except UnicodeDecodeError as error:
-        raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
-    except (ValueError, RecursionError) as error:
-        raise DecodeError(Reason.NOT_JSON, str(error)) from None
-    if not isinstance(record, dict):
-        raise DecodeError(Reason.WRONG_TYPE, f"expected a JSON object, found {_kind(data.lstrip())}")
-    return record
-
-
-def _elements(data: bytes) -> list[msgspec.Raw]:
-    """Return the elements of the array that *data* is. Raises DecodeError."""
-    try:
-        data.decode()
-        elements = _read_elements(data)
-    except UnicodeDecodeError as error:
-        raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
-    except (ValueError, RecursionError) as error:
-        raise DecodeError(Reason.NOT_JSON, str(error)) from None
-    if not elements:
-        raise DecodeError(Reason.NOT_AN_EVENT, "an empty array: there is no element, and so no event")
-    if len(elements) > MAX_EVENTS:
-        message = f"expected at most {MAX_EVENTS} events in a record, found {len(elements)}"
-        raise DecodeError(Reason.TOO_LARGE, message)
-    return elements
-
-
-_read_elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
-
 def _always_slow(data: bytes) -> Any:  # noqa: ANN401 (stands in for a reader of any Struct)
     raise ValueError(data)
 
@@ -356,13 +384,8 @@ def _plain(timestamp: str | msgspec.Raw) -> str:
     return msgspec.json.decode(raw, type=str) if raw[0] == _QUOTE else raw.decode()
 
 
-def _kind(data: bytes) -> str:
-    names = {"[": "an array", '"': "a text", "t": "true", "f": "false", "n": "null"}
-    return names.get(chr(data[0]), "a number")
-
-
-def _optional(value: str | int | None) -> str | None:
-    return None if value is None or value == "" else str(value)
+def _texts(event: Event) -> tuple[str | None, ...]:
+    return event.session_id, event.item_id, event.event_id, event.user_id
 
 
 def _too_large(limit: int, size: int) -> DecodeError:

@@ -1,13 +1,15 @@
 """JSON lines: answers, dead letters, and events on their way in. Equal values give equal bytes."""
 
 import base64
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 import msgspec
 
+from stream_rec.core.events.paths import chains_of_names
 from stream_rec.core.events.rules import DecodeRules
+from stream_rec.core.events.times import time_zone_of
 from stream_rec.core.events.types import FORGET, VIEW, Answer, Event, Forget
 
 __all__ = ["DeadLetter", "EventEncoder", "encode_answer", "encode_dead_letter"]
@@ -87,41 +89,64 @@ class EventEncoder:
 
     def __init__(self, rules: DecodeRules | None = None) -> None:
         rules = rules or DecodeRules()
-        self._names = rules.fields
+        self._chains = _chains(rules.fields.as_dict())
         self._by_user = rules.session_from_user
-        self._time = _time_writer(rules.timestamp_unit, rules.timestamp_format)
+        zone = time_zone_of(rules.time_zone)
+        self._time = _time_writer(rules.timestamp_unit, rules.timestamp_format, zone)
 
     def encode(self, event: Event | Forget) -> tuple[bytes, bytes | None]:
         """Return value and key of a record: the key is the session, or the user if sessions are cut from users."""
-        names = self._names
         whose = event.user_id if self._by_user or not event.session_id else event.session_id
         fields: dict[str, object] = {}
         if event.session_id:
-            fields[names.session_id] = event.session_id
+            self._put(fields, "session_id", event.session_id)
         if event.user_id is not None:
-            fields[names.user_id] = event.user_id
+            self._put(fields, "user_id", event.user_id)
         if isinstance(event, Forget):
-            fields[names.type] = FORGET
+            self._put(fields, "type", FORGET)
         else:
-            fields[names.item_id] = event.item_id
-            fields[names.timestamp] = self._time(event.timestamp)
+            self._put(fields, "item_id", event.item_id)
+            self._put(fields, "timestamp", self._time(event.timestamp))
             if event.type != VIEW:
-                fields[names.type] = event.type
+                self._put(fields, "type", event.type)
             if event.event_id is not None:
-                fields[names.event_id] = event.event_id
+                self._put(fields, "event_id", event.event_id)
         return _ENCODER.encode(fields), None if whose is None else whose.encode()
 
+    def _put(self, record: dict[str, object], field: str, value: object) -> None:
+        *objects, key = self._chains[field]
+        for each in objects:
+            record = record.setdefault(each, {})  # type: ignore[assignment]  # no chain ends where another goes on
+        record[key] = value
 
-def _time_writer(unit: str, time_format: str | None) -> Callable[[int], object]:
+
+def _chains(names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the keys that lead to each field: through objects, as others write the log, where that is possible.
+
+    Else it is one key with the whole text of the path, which readers take literally.
+    """
+    found = {}
+    for field, text in names.items():
+        chains = chains_of_names(text)
+        found[field] = chains[0] if chains is not None and len(chains) == 1 else (text,)
+    for field, chain in found.items():
+        if any(other != chain and other[: len(chain)] == chain[: len(other)] for other in found.values()):
+            return {field: (text,) for field, text in names.items()}
+    return found
+
+
+def _time_writer(unit: str, time_format: str | None, zone: tzinfo) -> Callable[[int], object]:
     if time_format is not None:
-        return lambda millis: (_EPOCH + timedelta(milliseconds=millis)).strftime(time_format)
+        return lambda millis: (_EPOCH + timedelta(milliseconds=millis)).astimezone(zone).strftime(time_format)
     writers: dict[str, Callable[[int], object]] = {
         "ms": lambda millis: millis,
         "s": lambda millis: millis / 1000 if millis % 1000 else millis // 1000,
         "us": lambda millis: millis * 1000,
+        "ns": lambda millis: millis * 1_000_000,
         "iso": lambda millis: (_EPOCH + timedelta(milliseconds=millis)).isoformat(timespec="milliseconds"),
     }
-    return writers[unit]
+    # ISO 8601, which readers of the other units take too, has no doubt about a unit.
+    return writers.get(unit, writers["iso"])
 
 
 def _header(name: str, value: bytes) -> tuple[str, str]:

@@ -46,6 +46,8 @@ def plain_reader(rules: DecodeRules) -> Callable[[bytes | None], Event] | None:
     """
     if rules.session_from_user or rules.timestamp_format is not None or rules.timestamp_unit != "ms":
         return None
+    if rules.forget_types:
+        return None
     if rules.fields != FieldMap() or rules.max_id_chars != MAX_ID_CHARS:
         return None
     return msgspec.json.Decoder(Event).decode  # type: ignore[return-value]  # it raises TypeError for None
@@ -174,4 +176,6 @@ def _time_type(rules: DecodeRules) -> Any:  # noqa: ANN401 (a type as msgspec ta
     if rules.timestamp_unit in {"ms", "us"}:
         largest = MAX_TIME_MS if rules.timestamp_unit == "ms" else MAX_TIME_MS * 1000
         return Annotated[int, Meta(ge=0, le=largest)] | str
+    if rules.timestamp_unit in {"ns", "auto"}:  # with a fraction it is read slowly
+        return Annotated[int, Meta(ge=0)] | str
     return msgspec.Raw

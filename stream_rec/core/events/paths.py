@@ -16,11 +16,9 @@ path goes on inside it. Knows nothing of ids, times and types: it finds values, 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-import msgspec
-
+from stream_rec.core.events.json_text import read_exactly
 from stream_rec.core.events.tombstones import key_value
 from stream_rec.core.events.types import MAX_TIME_MS, Reason
 from stream_rec.errors import DecodeError
@@ -34,7 +32,6 @@ __all__ = [
     "is_in",
     "is_path",
     "joined",
-    "read_exactly",
     "roots",
 ]
 
@@ -137,11 +134,6 @@ def joined(parts: Iterable[str]) -> str:
     A backslash stands before each `+` and backslash of their own, so that no two groups of texts give the same.
     """
     return "+".join(part.replace("\\", "\\\\").replace("+", "\\+") for part in parts)
-
-
-def read_exactly(data: bytes) -> object:
-    """Return what *data* says in JSON, with numbers exact: whole ones as int, others as Decimal. Raises ValueError."""
-    return _READ_EXACTLY(data)
 
 
 class Paths:
@@ -390,13 +382,3 @@ def _shown(chain: _Chain) -> str:
 
 def _kind(value: object) -> str:
     return "an object" if isinstance(value, Mapping) else "a text" if isinstance(value, str) else "a single value"
-
-
-def _decimal(text: str) -> Any:  # noqa: ANN401  # msgspec's hook
-    try:
-        return Decimal(text)
-    except ArithmeticError:  # an exponent beyond what even a Decimal holds
-        return Decimal("Infinity")
-
-
-_READ_EXACTLY: Final = msgspec.json.Decoder(float_hook=_decimal).decode

@@ -62,13 +62,22 @@ class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
     fields: FieldMap = FieldMap()
 
     timestamp_unit: str = "ms"
-    """`ms`, `s`, `us` or `iso`."""
+    """`ms`, `s`, `us`, `ns`, `iso`, `excel` or `auto`."""
 
     timestamp_format: str | None = None
     """A strptime format; replaces the unit."""
 
+    time_zone: str | None = None
+    """The zone of times without an offset; None: UTC."""
+
     types: frozenset[str] | None = None
     """The accepted event types; None accepts all. `forget` is always accepted."""
+
+    forget_types: frozenset[str] = frozenset()
+    """Types that are orders to forget, besides `forget`."""
+
+    lenient_ids: bool = False
+    """Whether texts such as `null` and `123.0`, which tools write in place of nothing and of a number, are ids."""
 
     session_from_user: bool = False
     """Sessions are cut later from `user_id`, which is then required; `session_id` stays empty."""

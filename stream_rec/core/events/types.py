@@ -46,6 +46,7 @@ class Reason(enum.StrEnum):
     UNKNOWN_FIELD = "unknown_field"
     WRONG_TYPE = "wrong_type"
     EMPTY_ID = "empty_id"
+    NULL_ID = "null_id"
     UNKNOWN_TYPE = "unknown_type"
     BAD_TIME = "bad_time"
     NEGATIVE_TIME = "negative_time"

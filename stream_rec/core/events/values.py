@@ -1,12 +1,24 @@
 """Single values of a record: ids, and how messages show a wrong value. Shared by events and requests."""
 
+import re
 from decimal import Decimal
 from typing import Final
 
 from stream_rec.core.events.types import Reason
 from stream_rec.errors import DecodeError
 
-__all__ = ["found", "identifier"]
+__all__ = ["NULL_TEXTS", "check_text_id", "found", "identifier", "may_hold_null_text", "null_id"]
+
+NULL_TEXTS: Final = frozenset({"\\N", "NULL", "NaN", "None", "null", "undefined", "ᴺᵁᴸᴸ"})
+"""What tools write where a value is missing: as an id, it would make all such visitors one."""
+
+_WITH_N: Final = (b'NULL"', b'NaN"', b'None"')
+
+_LENIENT: Final = "accept it with --lenient-ids (in Python: lenient_ids=True)"
+
+# pandas writes a column of whole numbers with gaps as 123.0, and Excel a long number as 4.50365E+15.
+_FLOAT: Final = re.compile(r"-?[0-9]+\.0")
+_EXPONENT: Final = re.compile(r"-?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+")
 
 _SHOWN_CHARS: Final = 40
 
@@ -46,6 +58,35 @@ def identifier(name: str, value: object, max_chars: int) -> str:
     if not value.isascii():
         _refuse_surrogates(name, value)
     return value
+
+
+def may_hold_null_text(data: bytes) -> bool:
+    """Whether a text in *data*, which is JSON, may be one of NULL_TEXTS; mostly a few scans of the bytes deny it."""
+    if b"\\" in data or not data.isascii():  # escapes may spell any of them
+        return True
+    # A single byte is looked for at a hundred times the speed, and no name of a field has an l, an f or an N.
+    return (
+        (b"l" in data and b'null"' in data)
+        or (b"f" in data and b'undefined"' in data)
+        or (b"N" in data and any(each in data for each in _WITH_N))
+    )
+
+
+def null_id(name: str, value: str) -> DecodeError:
+    """Return why *value*, one of NULL_TEXTS, is no id."""
+    message = f"{name}: {found(value)} stands for nothing: as an id, it would join all events that have none"
+    return DecodeError(Reason.NULL_ID, f"{message}; where it is an id, {_LENIENT}")
+
+
+def check_text_id(name: str, value: str) -> None:
+    """Refuse the text of an id in a table that a tool has written as a float. Raises DecodeError."""
+    if value[-2:] == ".0" and _FLOAT.fullmatch(value):
+        message = "is a whole number written as a float: write it as one (in pandas: .astype('Int64'))"
+    elif "+" in value and _EXPONENT.fullmatch(value):
+        message = "has lost digits: format the column as text or with all digits, and export it again"
+    else:
+        return
+    raise DecodeError(Reason.WRONG_TYPE, f"{name}: {found(value)} {message}; or {_LENIENT}")
 
 
 def _refuse_surrogates(name: str, value: str) -> None:

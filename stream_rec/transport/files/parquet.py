@@ -12,6 +12,7 @@ import msgspec
 
 from stream_rec.core.events import DecodeRules
 from stream_rec.errors import SettingsError, TransportError
+from stream_rec.transport.arrow import values_of
 from stream_rec.transport.files.bytes import ByteStream
 from stream_rec.transport.files.source import FileSource, too_long
 from stream_rec.transport.records import Progress, Record
@@ -67,7 +68,7 @@ class ParquetSource(FileSource):
             raise TransportError(f"{self.stream.name}: cannot be read beyond row {self._n_rows}: {error}") from error
 
     def _rows_of(self, batch: Any) -> list[Record]:  # noqa: ANN401 (pyarrow is not typed)
-        columns = [_values(batch.column(name)) for name in self._columns]
+        columns = [values_of(batch.column(name)) for name in self._columns]
         names, first = self._columns, self._n_rows + 1
         rows = [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
         self._n_rows += len(rows)
@@ -101,27 +102,3 @@ def _seekable(stream: ByteStream) -> IO[bytes]:
         copy.write(block)
     copy.seek(0)
     return copy
-
-
-def _values(column: Any) -> list[object]:  # noqa: ANN401 (pyarrow is not typed)
-    """The cells as Python values; times of any unit as datetimes, cut to microseconds."""
-    import pyarrow as pa  # noqa: PLC0415 (see _open)
-
-    kind = column.type
-    if pa.types.is_date(kind):
-        column = column.cast(pa.timestamp("us"))
-    elif pa.types.is_timestamp(kind) and kind.unit == "ns":
-        column = column.cast(pa.timestamp("us", tz=kind.tz), safe=False)
-    try:
-        values: list[object] = column.to_pylist()
-    except (ValueError, OverflowError):  # a time that no datetime holds
-        return [_value(cell) for cell in column]
-    return values
-
-
-def _value(cell: Any) -> object:  # noqa: ANN401 (pyarrow is not typed)
-    try:
-        value: object = cell.as_py()
-    except (ValueError, OverflowError):
-        return cell.value  # so many microseconds: out of range in every unit
-    return value

@@ -22,6 +22,9 @@ __all__ = ["TableSource"]
 # With more lines in one cell, the quote was probably not meant as one.
 _MAX_LINES: Final = 1000
 _TYPED: Final = re.compile(r"[^:]+:(token|float)(_seq)?")
+# Of the others, such as that of \N, which is nothing, the backslash stays.
+_ESCAPE: Final = re.compile(r"\\([tnr\\'])")
+_ESCAPED: Final = {"t": "\t", "n": "\n", "r": "\r"}
 
 
 class TableSource(FileSource):
@@ -53,6 +56,7 @@ class TableSource(FileSource):
         self._width: int | None = None
         self._has_columns = False
         self._whole = whole
+        self._is_escaped = self._delimiter == "\t"
         if not whole and all(map(_is_index, rules.required())):
             indices = [int(n) for n in rules.fields.as_dict().values() if _is_index(n)]
             self._columns = tuple(map(str, range(max(indices) + 1)))
@@ -67,6 +71,7 @@ class TableSource(FileSource):
             if lines and self._given is None:
                 rules = None if self._whole else self._rules
                 self._given = self._delimiter = sniff_delimiter(lines, rules, self._delimiter)
+                self._is_escaped = self._delimiter == "\t"
             records = self._take(lines, final=False) if lines else []
             if records or not lines:
                 yield records
@@ -106,6 +111,8 @@ class TableSource(FileSource):
             return self._bad(line, number, *_not_utf8(error))
         if len(cells) != self._width:
             return self._row(line, number, cells)
+        if self._is_escaped and b"\\" in line:
+            cells = list(map(_unescaped, cells))
         row = dict(zip(self._columns, cells))  # noqa: B905 (just compared)
         return Record(line, self.topic, 0, number, None, (), None, row)
 
@@ -161,6 +168,8 @@ class TableSource(FileSource):
                 Reason.NOT_A_ROW,
                 f"expected {self._width} columns, as the first line has, found {len(cells)}",
             )
+        if self._is_escaped and b"\\" in value:
+            cells = list(map(_unescaped, cells))
         row = dict(zip(self._columns, cells, strict=False))  # missing cells are missing fields
         return Record(value, self.topic, 0, number, None, (), None, row)
 
@@ -199,6 +208,11 @@ class TableSource(FileSource):
 
     def _refuse_header(self, why: str) -> None:
         raise SettingsError(self._key, f"the first line of {self.stream.name} does not name its columns: {why}")
+
+
+def _unescaped(cell: str) -> str:
+    """Return what databases mean by a cell between tabs: a backslash stands before what would end it."""
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), cell)
 
 
 class _NotARow(Exception):  # noqa: N818 (a verdict, caught in this file)

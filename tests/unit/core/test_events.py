@@ -115,6 +115,7 @@ REFUSED = {
         record(type=[]),
     ],
     Reason.EMPTY_ID: [record(session_id=""), record(item_id="")],
+    Reason.NULL_ID: [record(session_id="null"), record(item_id="undefined")],
     Reason.NEGATIVE_TIME: [record(timestamp=-1), record(timestamp="-1"), record(timestamp=-0.5)],
     Reason.BAD_TIME: [
         record(timestamp="noon"),
@@ -345,11 +346,11 @@ def test_formats_that_depend_on_the_machine_are_refused(bad: str) -> None:
 
 def test_an_unknown_unit_is_a_wrong_setting() -> None:
     """It stops the start."""
-    with pytest.raises(SettingsError, match="ns"):
-        EventDecoder(DecodeRules(timestamp_unit="ns"))
+    with pytest.raises(SettingsError, match="min"):
+        EventDecoder(DecodeRules(timestamp_unit="min"))
 
 
-@pytest.mark.parametrize("unit", ["ms", "s", "us", "iso"])
+@pytest.mark.parametrize("unit", ["ms", "s", "us", "ns", "iso", "excel", "auto"])
 def test_a_datetime_is_a_time_in_every_unit(unit: str) -> None:
     """A typed column of a table has its own unit."""
     moment = datetime(2020, 6, 16, 20, 1, 58, 500, tzinfo=UTC)

@@ -154,7 +154,7 @@ def test_an_array_at_the_top_holds_events() -> None:
 
 def test_there_are_not_too_many_events_in_a_record() -> None:
     """A record of a megabyte must not make half a million dead letters."""
-    assert [("too_large", "expected at most 10000 events in a record, found 10001")] == read_all([1] * 10_001)
+    assert [("too_large", "expected at most 10000 events in a record, found more")] == read_all([1] * 10_001)
     many = {"session_id": "s", "timestamp": 7, "items": [1] * 10_001}
     message = "expected at most 10000 events in a record, found more"
     assert [("too_large", message)] == read_all(many, item_id="items[]")
@@ -191,6 +191,16 @@ def test_what_is_written_is_read_again(names: dict[str, str]) -> None:
     event = Event("u+7", "tent", 1_733_000_000_000, "cart", user_id="u")
     value, _ = EventEncoder(rules).encode(event)
     assert [event] == EventDecoder(rules).decode_all(value)
+
+
+def test_an_event_is_written_as_others_write_it() -> None:
+    """Through objects, where the paths go through objects only, and none ends where another goes on."""
+    rules = DecodeRules(fields=FieldMap(item_id="properties.product_id", timestamp="properties.time"))
+    value, _ = EventEncoder(rules).encode(Event("s", "tent", 7))
+    assert {"session_id": "s", "properties": {"product_id": "tent", "time": 7}} == msgspec.json.decode(value)
+    both = DecodeRules(fields=FieldMap(item_id="event.item", type="event"))
+    value, _ = EventEncoder(both).encode(Event("s", "tent", 7, "cart"))
+    assert {"session_id": "s", "event.item": "tent", "event": "cart", "timestamp": 7} == msgspec.json.decode(value)
 
 
 def test_dead_letters_name_the_event_of_a_record() -> None:

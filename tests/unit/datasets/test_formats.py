@@ -276,12 +276,14 @@ def test_any_file_is_read_alike_both_ways(name: str, text: str, how: dict[str, A
 
 
 def test_ids_stay_text(tmp_path: Path, way: str) -> None:
-    """007 is not 7, and no word means that nothing is there."""
+    """007 is not 7, and NA may be Namibia. What tools write for nothing is an id only if that is said."""
     path = tmp_path / "a.csv"
     path.write_text("session_id,item_id,timestamp\n007,NA,1\n007,null,2\n1e3,NaN,3\n")
     assert [("007", "NA"), ("007", "null"), ("1e3", "NaN")] == [
-        (event.session_id, event.item_id) for event in listed(read_columns(path))
+        (event.session_id, event.item_id) for event in listed(read_columns(path, How(lenient_ids=True)))
     ], way
+    with pytest.raises(DecodeError, match=r"a\.csv:3: item_id: 'null' stands for nothing.*lenient_ids=True"):
+        read_columns(path)
 
 
 def test_parquet_is_read_whole(tmp_path: Path, way: str) -> None:
