@@ -10,8 +10,8 @@
 #              later one. With subject.name.strategy.type=TOPIC it does not ask.
 # Seen:        2026-11-30: 404: 2 of 2 records written; 405: 0 of 2, SchemaRegistryError; 403: 0 of 2; 405 with
 #              subject.name.strategy.type=TOPIC: 2 of 2
-# The product: uses no serializer, and reads JSON without a frame; a record with one is a dead letter (not_json):
-#              stream_rec/core/events/decoder.py
+# The product: uses neither serializers nor their deserializers, and asks for schemas by their numbers alone:
+#              stream_rec/transport/kafka/registry/client.py
 set -euo pipefail
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT

@@ -9,6 +9,7 @@
         ├── FencedError   another process uses the same name: stop at once
         ├── UnwrittenError   a file cannot be written for now, and nothing is lost: flush it again
         ├── MissingTopicError   a topic is not there: wait for it
+        ├── RegistryUnavailableError   the schema registry does not answer: keep the record, and ask again
         ├── LogChangedError   the records to read are gone: go on with those that are there, or recover from them
         ├── AssignmentLostError   the group gave the partitions to others: drop what is uncommitted, recover, rejoin
         └── RecordTooLargeError   the broker refuses the record: send less of it
@@ -27,6 +28,7 @@ __all__ = [
     "LogChangedError",
     "MissingTopicError",
     "RecordTooLargeError",
+    "RegistryUnavailableError",
     "SeatLostError",
     "SettingsError",
     "SnapshotError",
@@ -165,6 +167,14 @@ class MissingTopicError(TransportError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retriable=True)
+
+
+class RegistryUnavailableError(TransportError):
+    """The schema registry does not answer: the record at index `place` of those to read waits for it."""
+
+    def __init__(self, message: str, *, place: int = 0) -> None:
+        super().__init__(message, retriable=True)
+        self.place = place
 
 
 class LogChangedError(TransportError):

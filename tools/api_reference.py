@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stream_rec.web.openapi import document, in_words
+from stream_rec.web.openapi import LINES, document, in_words
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "http.md"
 INTRODUCTION = """\
@@ -44,7 +44,9 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
             yield f"| `{each['name']}` | {each['in']} | {_kind(each['schema'])} |"
         yield ""
     if "requestBody" in operation:
-        yield f"Body: {_kind(_schema(operation['requestBody']))}.\n"
+        body = operation["requestBody"]
+        lines = f"; also one on each line (`{LINES}`)" if LINES in body["content"] else ""
+        yield f"Body: {_kind(_schema(body))}{lines}.\n"
     yield "| status | meaning | body |\n|---|---|---|"
     for status, answer in operation["responses"].items():
         yield f"| {status} | {answer['description']} | {_kind(_schema(answer))} |"

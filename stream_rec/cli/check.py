@@ -2,22 +2,36 @@
 
 import click
 
-from stream_rec.cli.common import announce_compilation, announce_terminal_input, encodable, with_settings
+from stream_rec.cli.common import (
+    announce_compilation,
+    announce_terminal_input,
+    command,
+    encodable,
+    exit_code,
+    with_settings,
+    write_json,
+)
+from stream_rec.errors import SettingsError
 from stream_rec.settings import Settings
 
 __all__ = ["check"]
 
 
-@click.command()
+@command()
+@click.argument("paths", metavar="[SRC]...", nargs=-1)
+@click.option("--json", metavar="[OUT]", is_flag=False, flag_value="-", help="Write the report as JSON to this .json "
+              "file, or to standard output. The report as text then goes to standard error.")  # fmt: skip
 @with_settings
-def check(settings: Settings) -> None:
+def check(settings: Settings, json: str | None) -> int:
     """Report what a source holds, what a run would refuse and why, and which settings would help.
 
     Takes the settings of `run`, and writes nothing but its report. Of a topic it reads the records that are there now,
-    and commits no offsets.
+    and commits no offsets. Exit codes: 0 fine; 1 nothing would be applied; 2 a wrong setting; 3 more would be refused
+    than --max-refused allows.
 
     \b
-      stream-rec check --events clicks.jsonl
+      stream-rec check clicks.csv
+      stream-rec check clicks.csv --field item_id=sku --json
       stream-rec check --events kafka://localhost:9092/clicks
     """  # noqa: D301 (click leaves a paragraph alone that begins with this character)
     from stream_rec.service.running.signals import Interrupt
@@ -26,9 +40,14 @@ def check(settings: Settings) -> None:
         from stream_rec.cli.progress import ReadingLine
         from stream_rec.service.assembly.check import inspect
 
+        if json is not None and json != "-" and not json.endswith(".json"):
+            raise SettingsError("json", f"expected a .json file, or - for standard output, found {json!r}")
         announce_compilation(answers_events=False)
         announce_terminal_input(settings)
         with ReadingLine() as draw_progress:
-            lines = inspect(settings, lambda: interrupt.asked, draw_progress)
-        for line in lines:
-            click.echo(encodable(line))
+            found = inspect(settings, lambda: interrupt.asked, draw_progress)
+        for line in found.lines:
+            click.echo(encodable(line), err=json == "-")
+        if json is not None:
+            write_json(found.report, json)
+        return exit_code(found.counters, settings, is_whole=found.is_whole)

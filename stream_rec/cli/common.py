@@ -6,44 +6,78 @@ Imports nothing that compiles: `stream-rec --help` must not wait for a compiler.
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
-from typing import Any, Final
+from functools import partial, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
-from stream_rec.errors import SettingsError
+from stream_rec.errors import SettingsError, StreamRecError
 from stream_rec.settings import Kind, Setting, Settings, load, table
+
+if TYPE_CHECKING:
+    from stream_rec.service.metrics.counters import Counters
 
 __all__ = [
     "DONE",
     "FAILED",
     "MISUSED",
+    "OVER_LIMIT",
+    "OnceCommand",
     "announce_compilation",
     "announce_terminal_input",
+    "command",
     "encodable",
+    "exit_code",
     "print_message",
     "require_serve_extra",
     "with_settings",
+    "write_json",
 ]
 
 DONE: Final = 0
 FAILED: Final = 1
 MISUSED: Final = 2
 """Wrong settings or usage."""
+OVER_LIMIT: Final = 3
+"""Done, but more records were refused than `max_refused` allows."""
+
+
+class OnceCommand(click.Command):
+    """Refuses an option that takes one value and is given twice: click would silently take the last."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse *args*. Raises UsageError for an option that is given twice."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for given, n in Counter(order).items():
+            if n > 1 and isinstance(given, click.Option) and not (given.multiple or given.is_eager or given.count):
+                raise click.UsageError(f"{'/'.join(given.opts)} is given {n} times, and takes one value", ctx)
+        return super().parse_args(ctx, args)
+
+
+command = partial(click.command, cls=OnceCommand)
+"""As `click.command`, for all commands here."""
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give *command* every setting as an option, and call it with the Settings object that they make.
 
-    Put it under `@click.command()`. The options have the order of the reference page; `--config` is the last.
+    Put it under `@command()`. The options have the order of the reference page; `--config` is the last.
     """
 
     @wraps(command)
     def loaded(*args: Any, config: str | None, **options: object) -> Any:  # noqa: ANN401 (passes on what click and the command exchange)
         names = {setting.name for setting in table()}
         flags = {name: options.pop(name) for name in names & options.keys()}
+        paths = options.pop("paths", ())
+        if isinstance(paths, tuple) and paths:
+            if flags.get("events"):
+                raise click.UsageError(f"the source is given twice: with --events, and as {' '.join(paths)}")
+            flags["events"] = paths
         if not flags.get("events") and options.get("train"):  # --train names the log; --events is not needed then
             flags["events"] = options["train"]
         settings: Settings = load(config=config, environ=os.environ, flags=flags)
@@ -87,6 +121,22 @@ def print_message(line: str, *, is_error: bool = False) -> None:
         click.echo(line, err=True)
 
 
+def exit_code(counts: "Counters", settings: Settings, *, is_whole: bool = True) -> int:
+    """Return the exit code for what became of the records, and say why if it is not 0.
+
+    *is_whole* is whether the source was read to its end: of one that was not, nothing need have been applied.
+    """
+    from stream_rec.service.reporting.verdict import nothing_applied, over_limit
+
+    reason, code = nothing_applied(counts) if is_whole else None, FAILED
+    if reason is None:
+        reason, code = over_limit(counts, settings.max_refused), OVER_LIMIT
+    if reason is None:
+        return DONE
+    print_message(f"stream-rec: {reason}", is_error=True)
+    return code
+
+
 def announce_compilation(*, answers_events: bool = True) -> None:
     """Explain the wait of a first run, if kernels must be compiled."""
     from stream_rec.service.assembly import warm_up
@@ -99,6 +149,18 @@ def announce_terminal_input(settings: Settings) -> None:
     """Explain the silent prompt, if records are read from a terminal."""
     if "-" in {settings.events, settings.requests} and sys.stdin.isatty():
         click.echo("reading from this terminal: one record per line, Ctrl-D ends the input", err=True)
+
+
+def write_json(report: object, path: str) -> None:
+    """Write *report* as JSON to *path*; `-` is standard output. Raises StreamRecError."""
+    content = msgspec.json.format(msgspec.json.encode(report), indent=1).decode()
+    if path == "-":
+        click.echo(content)
+        return
+    try:
+        Path(path).write_text(content + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StreamRecError(f"cannot write {path!r}: {error.strerror}") from error
 
 
 def encodable(line: str) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from stream_rec.cli.common import announce_compilation, print_message, require_serve_extra
+from stream_rec.cli.common import announce_compilation, command, print_message, require_serve_extra
 
 __all__ = ["demo"]
 
 
-@click.command()
+@command()
 @click.option("--fast", is_flag=True, help="Skip the slow part, which is paced for reading.")
 @click.option("--http", metavar="HOST:PORT", help="Show the live dashboard over the sample in a browser instead.")
 def demo(fast: bool, http: str | None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from stream_rec.cli.common import print_message, with_settings
+from stream_rec.cli.common import command, print_message, with_settings
 from stream_rec.settings import Settings
 
 __all__ = ["evaluate", "tune"]
@@ -21,6 +21,8 @@ def _with_split_options(command: Callable[..., Any]) -> Callable[..., Any]:
 _SPLIT_OPTIONS = (
     click.option("--train", metavar="SRC", help="Hold-out: the log to learn, in place of --events."),
     click.option("--test", metavar="SRC", help="Hold-out: the log to ask about; it is not learned."),
+    click.option("--test-sessions", type=click.Choice(["same", "own"]), default="same", show_default=True,
+                 help="Whether an id in --test is the session of that id in --train, or one of its own."),
     click.option("--hold-out-since", "since", metavar="TIME",
                  help="Hold out the sessions that begin at this time or later."),
     click.option("--hold-out-days", "last_days", type=float, metavar="N",
@@ -32,13 +34,14 @@ _SPLIT_OPTIONS = (
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random draws."),
     click.option("--threads", type=click.IntRange(1), help="Threads that ask in parallel; by default one per "
                  "processor, at most 4. Each holds an index of its own."),
-    click.option("--json", metavar="OUT", help="Write all figures to this file as JSON."),
+    click.option("--json", metavar="OUT", help="Write all figures to this file as JSON; - is standard output, "
+                 "and the tables then go to standard error."),
     click.option("--plot", metavar="OUT",
                  help="Draw charts into this .png or .html file (needs stream-rec[evaluate])."),
 )  # fmt: skip
 
 
-@click.command()
+@command()
 @_with_split_options
 @click.option("--window", metavar="DURATION", help="Ask about each window of time with what was learned before it.")
 @click.option("--refresh", type=click.Choice(["live", "window", "both"]), default="both", show_default=True,
@@ -69,7 +72,7 @@ def evaluate(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what 
     run_evaluation(settings, EvaluateOptions(**options))
 
 
-@click.command()
+@command()
 @click.option("--out", required=True, metavar="FILE", help="The .toml file to write, for `run --config`.")
 @click.option("--train", metavar="SRC", help="The log to learn, in place of --events.")
 @click.option("--valid", metavar="SRC", help="With --train: the log to compare parameter sets on, without learning it.")
@@ -83,7 +86,12 @@ def evaluate(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what 
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random draws.")
 @click.option("--threads", type=click.IntRange(1), help="Threads that ask in parallel; by default one per processor, "
               "at most 4.")  # fmt: skip
-@click.option("--json", metavar="OUT", help="Write all sets and figures to this file as JSON.")
+@click.option(
+    "--json",
+    metavar="OUT",
+    help="Write all sets and figures to this file as JSON; - is standard "
+    "output, and the tables then go to standard error.",
+)
 @click.option("--plot", metavar="OUT", help="Draw which parameters mattered into this .png or .html file.")
 @with_settings
 def tune(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what click made of the options)

@@ -2,7 +2,7 @@
 
 Settings make the options of `run`, so a new setting is a new option. Each command imports what it needs in its body:
 `stream-rec --help` must not wait for a compiler. Exit codes: 0 done, 2 wrong settings or usage (the error names the
-key), 1 anything else.
+key), 3 done but more was refused than `max_refused` allows, 1 anything else, such as that nothing was applied.
 """
 
 import os

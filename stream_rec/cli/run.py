@@ -10,6 +10,8 @@ import click
 from stream_rec.cli.common import (
     announce_compilation,
     announce_terminal_input,
+    command,
+    exit_code,
     print_message,
     require_serve_extra,
     with_settings,
@@ -25,14 +27,17 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-@click.command()
+@command()
 @with_settings
-def run(settings: Settings) -> None:
+def run(settings: Settings) -> int:
     """Read a log of events, and write recommendations for each event.
 
     Each event from --events is applied to the live index, and then answered from it. With a file or a pipe, requests
     are answered after all events. A Kafka topic is followed until Ctrl-C or SIGTERM; records that were read are
     finished first. The summary goes to standard error.
+
+    Exit codes: 0 done; 1 failed, or nothing was applied; 2 a wrong setting; 3 more was refused than --max-refused
+    allows.
 
     \b
       stream-rec run --events clicks.jsonl --recommendations recs.jsonl
@@ -43,11 +48,9 @@ def run(settings: Settings) -> None:
 
     with Interrupt() as interrupt:
         if is_topic(settings.events):
-            _serve(settings, interrupt)
-            return
+            return _serve(settings, interrupt)
         if settings.http is not None:
-            _serve_standalone(settings, interrupt)
-            return
+            return _serve_standalone(settings, interrupt)
         from stream_rec.service.assembly.batch_job import build_batch_job
 
         with closing(build_batch_job(settings)) as job:
@@ -59,9 +62,10 @@ def run(settings: Settings) -> None:
             finally:
                 for line in job.summary():
                     click.echo(line, err=True)
+        return exit_code(job.counters, settings, is_whole=not job.interrupted)
 
 
-def _serve(settings: Settings, interrupt: "Interrupt") -> None:
+def _serve(settings: Settings, interrupt: "Interrupt") -> int:
     """Run the service on a broker until it is stopped."""
     from contextlib import ExitStack
 
@@ -86,9 +90,10 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> None:
             # No summary after a setting that only the broker could refuse: the error is one line, as any other is.
             for line in summary(service, reporter) if interrupt.asked or service.loop is not None else ():
                 print_message(line)
+        return exit_code(service.counters, settings, is_whole=False)
 
 
-def _serve_standalone(settings: Settings, interrupt: "Interrupt") -> None:
+def _serve_standalone(settings: Settings, interrupt: "Interrupt") -> int:
     """Read files to their end, then serve until the service is stopped."""
     from contextlib import ExitStack
 
@@ -106,6 +111,7 @@ def _serve_standalone(settings: Settings, interrupt: "Interrupt") -> None:
         finally:
             for line in service.summary():
                 print_message(line)
+        return exit_code(service.processor.counters, settings, is_whole=False)
 
 
 def _progress_line(settings: Settings) -> "AbstractContextManager[Callable[[BatchJob], None]]":

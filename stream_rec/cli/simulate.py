@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stream_rec.cli.common import OnceCommand
 from stream_rec.settings import is_topic, load
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 
-class _SimulateCommand(click.Command):
+class _SimulateCommand(OnceCommand):
     """Has an option for each field of `Shape` and `Delivery`, made only when needed: importing those takes NumPy."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stream_rec.cli.common import OnceCommand
 from stream_rec.errors import SnapshotError
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EITHER = click.Path(exists=True, path_type=Path)
 
 
-@click.group()
+class _Group(click.Group):
+    command_class = OnceCommand
+
+
+@click.group(cls=_Group)
 def snapshot() -> None:
     """List, inspect and verify the snapshots of a service."""
 

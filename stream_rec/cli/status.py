@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from stream_rec.cli.common import DONE, FAILED
+from stream_rec.cli.common import DONE, FAILED, command
 
 __all__ = ["status"]
 
 
-@click.command()
+@command()
 @click.argument("file", type=click.Path(path_type=Path))
 def status(file: Path) -> int:
     """Show the state of a service, from the FILE that it writes (its setting --status-file).

@@ -2,12 +2,12 @@
 
 import click
 
-from stream_rec.cli.common import DONE, FAILED, announce_compilation
+from stream_rec.cli.common import DONE, FAILED, announce_compilation, command
 
 __all__ = ["warm_up"]
 
 
-@click.command("warm-up")
+@command("warm-up")
 def warm_up() -> int:
     """Compile the kernels now and store them, so that no later start compiles: for an image, or a new machine.
 

@@ -180,19 +180,24 @@ def _ground_truth(plan: Plan) -> GroundTruth:
 
 
 class _SessionItems:
-    """The items of all sessions, session after session. The query of a question is a slice of them."""
+    """The items of all sessions, session after session. The query of a question is a slice of them.
 
-    def __init__(self, log: EvaluationLog) -> None:
+    A slice has the last *most* events of its session, since a store keeps no more of it.
+    """
+
+    def __init__(self, log: EvaluationLog, most: int) -> None:
         order = np.argsort(log.session, kind="stable")
         self.item = log.item[order]
         lengths = log.lengths()
         self._begin: I64 = np.cumsum(lengths) - lengths
         self._log = log
+        self._most = most
 
     def slices(self, rows: I64 | slice) -> tuple[I64, I64]:
         """Return the slices of what came before each of the events *rows*: begins and ends."""
         begin = self._begin[self._log.session[rows]]
-        return begin, begin + self._log.place[rows]
+        end = begin + self._log.place[rows]
+        return np.maximum(begin, end - self._most), end
 
 
 @dataclass(slots=True)
@@ -233,7 +238,7 @@ class _Worker:
         shape = (len(self.candidates), self.cutoffs.size, len(log.item_names))
         self.scores = self.scores._replace(shown=np.zeros(shape, np.int64))
         self._popularity = _new_counts(log, self.engine.denied, self.candidates[0].model.n)
-        self._sessions = _SessionItems(log)
+        self._sessions = _SessionItems(log, self.engine.limits.max_session_events)
 
     def keep(self, kept: Sequence[int]) -> None:
         """Ask only the candidates *kept* from now on."""
@@ -299,7 +304,6 @@ class _Worker:
         asked = self._asks[begin:end]
         rows = begin + np.flatnonzero(asked)
         first, last = sessions.slices(rows)
-        first = np.maximum(first, last - self.engine.limits.max_session_events)
         names, find = self.plan.log.session_names, self.engine.sessions.ids.find
         ordinals = [find(names[session]) for session in self.plan.log.session[rows].tolist()]
         own = np.array([-1 if ordinal is None else ordinal for ordinal in ordinals], np.int64)
@@ -354,7 +358,7 @@ def _time_answers(plan: Plan, candidates: Sequence[Candidate], engine: Engine) -
 
     The candidates take turns in being first, because the first one finds cold caches.
     """
-    log, sessions = plan.log, _SessionItems(plan.log)
+    log, sessions = plan.log, _SessionItems(plan.log, engine.limits.max_session_events)
     rows = plan.rows[np.unique(np.linspace(0, len(plan.rows) - 1, MOST_TIMED).astype(np.int64))]
     begins, ends = (each.tolist() for each in sessions.slices(rows))
     timed: dict[str, list[float]] = {each.name: [] for each in candidates if not each.counts}
@@ -364,7 +368,9 @@ def _time_answers(plan: Plan, candidates: Sequence[Candidate], engine: Engine) -
         items = [log.item_names[item] for item in sessions.item[begin:end].tolist()]
         for place in range(len(asked)):
             each = asked[(place + turn) % len(asked)]
-            query = items if each.asks else []
+            # A service reads no more of a session than the model looks at, and what it may not recommend.
+            size = len(items) if each.model.seen == "drop-session" else each.model.last
+            query = items[-size:] if each.asks else []
             started = perf_counter()
             engine.ask(each.model, session_id=log.events[row].session_id, items=query)
             timed[each.name].append((perf_counter() - started) * 1e6)

@@ -22,7 +22,7 @@ from stream_rec.evaluate.candidates import Candidate, baselines, candidate, with
 from stream_rec.evaluate.from_settings import engine_factory, own_model, reading_from
 from stream_rec.evaluate.kernel.scoring import AnswerScores
 from stream_rec.evaluate.log import notes_on, read_events
-from stream_rec.evaluate.output import OnProgress, progress_bar, report_progress, write_json
+from stream_rec.evaluate.output import OnProgress, progress_bar, report_console, report_progress, write_json
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.tables import print_report
@@ -34,6 +34,7 @@ __all__ = ["EvaluateOptions", "evaluate", "make_plan"]
 
 ALL_PRESETS: Final = "all"
 MOST_CUTOFF: Final = 1000
+_FAR_SHARE: Final = 0.2
 
 
 class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     train: str | None = None
     test: str | None = None
+    test_sessions: Literal["same", "own"] = "same"
     since: str | None = None
     last_days: float | None = None
     share: float | None = None
@@ -81,7 +83,7 @@ def evaluate(settings: Settings, options: EvaluateOptions, console: Console | No
         results = [_ask(plan, candidates, new_engine, cutoffs, options, on_progress) for plan in parts]
     report = report_of(_joined(results), draws=options.draws, seed=options.seed, refused=dict(rejected))
     report = msgspec.structs.replace(report, notes=notes)
-    print_report(report, console)
+    print_report(report, console or report_console(options.json))
     if options.json is not None:
         write_json(report, options.json)
     if options.plot is not None:
@@ -163,11 +165,26 @@ def _read_plan(settings: Settings, options: EvaluateOptions) -> _Planned:
     if options.train is not None and options.test is not None:
         learned = read_events(reading_from(settings, options.train))
         asked = read_events(reading_from(settings, options.test))
-        plan = plans.hold_out_files(learned.events, asked.events, options.questions)
-        notes = [*notes_on(learned, settings), *notes_on(asked, settings)]
+        test, noted = _test_sessions(learned.events, asked.events, options)
+        plan = plans.hold_out_files(learned.events, test, options.questions)
+        notes = [*notes_on(learned, settings), *notes_on(asked, settings), *noted]
         return _Planned([plan], learned.rejected + asked.rejected, notes)
     reading = read_events(settings)
     return _Planned([make_plan(reading.events, options)], reading.rejected, notes_on(reading, settings))
+
+
+def _test_sessions(
+    train: Sequence[Event], test: Sequence[Event], options: EvaluateOptions
+) -> tuple[Sequence[Event], list[str]]:
+    """Return the events of *test* with their sessions as *options* say, and a note where that looks wrong."""
+    if options.test_sessions == "own":
+        return plans.with_own_sessions(test), []
+    far, n = plans.far_continued(train, test)
+    note = (
+        f"{far:,} of {n:,} sessions of --test have the id of a session of --train that ended hours before, and "
+        "continue it: if --test numbers its sessions anew, say --test-sessions own"
+    )
+    return test, [note] if far > _FAR_SHARE * n else []
 
 
 def make_plan(events: Sequence[Event], options: EvaluateOptions) -> Plan:

@@ -1,8 +1,10 @@
 """What `evaluate` and `tune` share of their output: a progress bar, and JSON in a file."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -12,19 +14,29 @@ from stream_rec.errors import StreamRecError
 from stream_rec.evaluate.asking import PassProgress
 from stream_rec.evaluate.plan import Plan
 
-__all__ = ["OnProgress", "progress_bar", "report_progress", "write_json"]
+__all__ = ["OnProgress", "progress_bar", "report_console", "report_progress", "write_json"]
+
+_STDOUT: Final = "-"
 
 OnProgress = Callable[[str, int, int], None]
 """Takes a text, how much is done, and the total."""
 
 
 def write_json(report: msgspec.Struct, path: str) -> None:
-    """Write a report as JSON. Raises StreamRecError."""
+    """Write a report as JSON to *path*; `-` is standard output. Raises StreamRecError."""
     content = msgspec.json.format(msgspec.json.encode(report), indent=1)
+    if path == _STDOUT:
+        sys.stdout.write(content.decode() + "\n")
+        return
     try:
         Path(path).write_bytes(content + b"\n")
     except OSError as error:
         raise StreamRecError(f"cannot write {path!r}: {error.strerror}") from error
+
+
+def report_console(json: str | None) -> Console:
+    """Return where tables are printed: standard error, if *json* takes standard output."""
+    return Console(stderr=json == _STDOUT)
 
 
 @contextmanager

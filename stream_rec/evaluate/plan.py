@@ -7,19 +7,21 @@ nothing of models or metrics.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
 from stream_rec.core.dtypes import I64, Mask
 from stream_rec.core.events import Event
-from stream_rec.core.limits import DAY_MS
+from stream_rec.core.limits import DAY_MS, HOUR_MS
 from stream_rec.errors import SettingsError
 from stream_rec.evaluate.log import EvaluationLog, log_of
 
 __all__ = [
     "Plan",
     "Stretch",
+    "far_continued",
     "hold_out_days",
     "hold_out_files",
     "hold_out_random",
@@ -28,7 +30,11 @@ __all__ = [
     "prequential",
     "thinned",
     "windows",
+    "with_own_sessions",
 ]
+
+_HOURS_MS: Final = 6 * HOUR_MS
+_OWN: Final = "test\0"  # no id of a log begins like this
 
 StretchKind = Literal["live", "learn", "frozen"]
 QuestionChoice = Literal["next", "last"]
@@ -103,6 +109,21 @@ def hold_out_files(train: Sequence[Event], test: Sequence[Event], which: Questio
     # planted bug: hold-out-learns-test
     stretches = [Stretch("learn", 0, len(train)), Stretch("frozen", len(train), len(log))]
     return Plan("hold-out", log, stretches, asked_rows(log, which, np.arange(len(log)) >= len(train)))
+
+
+def far_continued(train: Sequence[Event], test: Sequence[Event]) -> tuple[int, int]:
+    """Return how many sessions of *test* have the id of one of *train* that ended hours before; and how many it has."""
+    ended = {event.session_id: event.timestamp for event in train}
+    begun: dict[str, int] = {}
+    for event in test:
+        begun.setdefault(event.session_id, event.timestamp)
+    far = sum(time - ended[name] > _HOURS_MS for name, time in begun.items() if name in ended)
+    return far, len(begun)
+
+
+def with_own_sessions(test: Sequence[Event]) -> list[Event]:
+    """Return *test* with sessions of its own, whatever ids another log has."""
+    return [msgspec.structs.replace(event, session_id=f"{_OWN}{event.session_id}") for event in test]
 
 
 def hold_out_since(events: Sequence[Event], since_ms: int, which: QuestionChoice = "next") -> Plan:

@@ -21,7 +21,7 @@ from stream_rec.evaluate.asking import ask_all
 from stream_rec.evaluate.candidates import candidate
 from stream_rec.evaluate.from_settings import engine_factory, own_model, reading_from
 from stream_rec.evaluate.log import read_events
-from stream_rec.evaluate.output import OnProgress, progress_bar, report_progress, write_json
+from stream_rec.evaluate.output import OnProgress, progress_bar, report_console, report_progress, write_json
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.search import FEWEST, RUNGS, Metric, Search, influence, require_optuna, searched_parameters
@@ -88,7 +88,7 @@ def tune(settings: Settings, options: TuneOptions, console: Console | None = Non
     written = settings if options.train is None else reading_from(settings, options.train)
     comments = ["Written by `stream-rec tune`; `stream-rec run --config` takes it.", *result_lines(result)]
     _write(options.out, tuned_toml(written, best, comments))
-    (console or Console()).print(result_table(result, options.out))
+    (console or report_console(options.json)).print(result_table(result, options.out))
     if options.json is not None:
         write_json(result, options.json)
     if options.plot is not None:

@@ -3,16 +3,18 @@
 Knows nothing of HTTP.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from stream_rec.core.catalogue import Catalogue
 from stream_rec.service.committing.snapshots import Snapshots
+from stream_rec.service.consuming.record_reader import plain_reader
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.reporting.status import Status
 from stream_rec.service.requests.ingest import Ingest
 from stream_rec.service.requests.request_queue import RequestQueue
 from stream_rec.service.wall_clock import now_ms
+from stream_rec.transport.decode import Decoded
 
 if TYPE_CHECKING:
     from stream_rec.service.metrics.tracing import Tracing
@@ -63,6 +65,9 @@ class ServiceHandle(NamedTuple):
 
     now_ms: Callable[[], int] = now_ms
     """Returns the time of an event that does not name its own."""
+
+    read_records: Callable[[Sequence[bytes], int], list[Sequence[Decoded]]] = plain_reader
+    """Returns what records in the form of the log say, which came at that time, in ms."""
 
     session_from_user: bool = False
     """Whether sessions are cut from users: events then need a user, and no session."""

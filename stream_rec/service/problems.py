@@ -34,6 +34,8 @@ class ProblemKind(StrEnum):
     """The folder of snapshots cannot be read or written."""
     COMMITS = "commits"
     """Answers and offsets cannot be committed: the broker, or a topic that is written to."""
+    REGISTRY = "registry"
+    """The schema registry does not answer, and records wait for it."""
     FILES = "files"
     """A file of answers or dead letters cannot be written."""
 

@@ -118,7 +118,10 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         """Return the list or table of *texts*, one entry each: a repeated flag."""
         if self.kind is Kind.LIST:
             return self._checked(lambda: texts)
-        return self._checked(lambda: dict(_pair(text, last=self.expressions) for text in texts), strict=False)
+        table = self._checked(lambda: dict(_pair(text, last=self.expressions) for text in texts), strict=False)
+        if len(table) < len(texts):  # type: ignore[arg-type]  # a table
+            raise ValueError(f"{self.expected}, each name once")
+        return table
 
     def from_toml(self, value: object) -> object:
         """Return the setting of a TOML *value*: numbers, switches, lists and tables are typed; the rest is text."""

@@ -33,6 +33,8 @@ from stream_rec.settings.types import (
     Path,
     PositiveDurationMs,
     RecordBytes,
+    RefusedLimit,
+    RegistryUrl,
     RetainedCount,
     SourcePath,
     TypeWeight,
@@ -80,7 +82,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     format: Format = "auto"
     """The format of `events`. `auto` recognises it by the file's first bytes. The name of a public log, such as
     `movielens`, also sets its columns and its time format; then `events` may be the folder with the log's
-    files."""
+    files. The name of a kind of producer, such as `segment`, holds for topics and for files: it says where the
+    fields of an event are, and fields that are given go before."""
 
     delimiter: Name | None = None
     """What separates the columns of a CSV or TSV file: a text, or one of the words `tab`, `comma`, `semicolon`, `pipe`
@@ -182,6 +185,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_record_bytes: RecordBytes = 1 << 20
     """A longer record is dead-lettered as `too_large` before it is parsed."""
+
+    max_refused: RefusedLimit | None = None
+    """How many records of `events` may be refused: a share of those read (`1%`), or a count (`100`). With more, `run`
+    and `check` do all their work, and then end with exit code 3. Duplicates are not counted. A service is judged when
+    it is stopped."""
 
     max_future_ms: DurationMs | None = _MAX_FUTURE_MS
     """An event further than this ahead of its log time (when Kafka or HTTP took it) is dead-lettered as `future`. One
@@ -425,6 +433,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the Kafka client by their usual names: `security.protocol`, `sasl.mechanism`,
     `compression.type`, ... The prefix `consumer.`, `producer.` or `admin.` limits a setting to that part. Give
     a secret as `env:NAME` or `file:PATH`, never as it is."""
+
+    registry: RegistryUrl | None = None
+    """The schema registry of the topic of events, with Confluent's API: `http://localhost:8081`. Records in Avro,
+    Protobuf or JSON Schema are then read with the schemas that they were written with. Needs `pip install
+    'stream-rec[registry]'`."""
+
+    registry_config: Annotated[
+        Mapping[Name, str],
+        Meta(
+            extra={
+                "metavar": "KEY=VALUE",
+                "expected": "pairs such as ssl.ca.location=/etc/ssl/ca.pem",
+                "dotted": True,
+                "private": True,
+            }
+        ),
+    ] = msgspec.field(default_factory=dict)
+    """Settings of the registry's client by the names of confluent-kafka's: `basic.auth.user.info` (`USER:PASSWORD`),
+    `bearer.auth.token`, `ssl.ca.location`, `ssl.certificate.location`, `ssl.key.location`, `timeout` (in seconds), ...
+    Give a secret as `env:NAME` or `file:PATH`, never as it is."""
 
     group: Name = "stream-rec"
     """The consumer group in Kafka. Processes of one group share the answering; another group answers the same
@@ -697,7 +725,7 @@ def is_topic(address: str) -> bool:
 
 
 def _a_public_log_is_known(settings: Settings) -> None:
-    if settings.format in _PLAIN_FORMATS:
+    if settings.format in _PLAIN_FORMATS | _STREAMS:
         return
     given: Mapping[str, object] = {
         "fields": settings.fields,
@@ -708,6 +736,13 @@ def _a_public_log_is_known(settings: Settings) -> None:
     for key, value in given.items():
         if value:
             raise SettingsError(key, f"is given, but the public log {settings.format} sets its own; drop one")
+
+
+def _registry_has_a_topic(settings: Settings) -> None:
+    if settings.registry is None and settings.registry_config:
+        raise SettingsError("registry_config", "is given, but no schema registry is; name one with --registry")
+    if settings.registry is not None and not is_topic(settings.events):
+        raise SettingsError("registry", f"is for a topic of events, and events is {settings.events!r}; drop it")
 
 
 def _several_sources_are_files(settings: Settings) -> None:
@@ -748,7 +783,9 @@ def _windows_are_durations(settings: Settings) -> None:
 
 _ROUNDING: Final = 1e-9  # decimal shares do not add up exactly
 _MOST_WINDOWS: Final = 8
-_PLAIN_FORMATS: Final = ("auto", "jsonl", "json", "csv", "tsv", "parquet")
+_PLAIN_FORMATS: Final = frozenset({"auto", "jsonl", "json", "csv", "tsv", "parquet"})
+_STREAMS: Final = frozenset({"segment", "rudderstack", "ga4", "snowplow", "ubi", "cloudevents", "debezium", "connect"})
+"""Formats of live streams: settings may name fields of their own."""
 _CHECKS: Final = (
     _lateness_within_retention,
     _future_within_lateness,
@@ -757,6 +794,7 @@ _CHECKS: Final = (
     _requests_match_events,
     _exactly_once_is_possible,
     _a_public_log_is_known,
+    _registry_has_a_topic,
     _several_sources_are_files,
     _the_encoding_is_known,
     _shares_add_up,

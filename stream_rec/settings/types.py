@@ -24,6 +24,8 @@ __all__ = [
     "Path",
     "PositiveDurationMs",
     "RecordBytes",
+    "RefusedLimit",
+    "RegistryUrl",
     "RetainedCount",
     "SourcePath",
     "TypeWeight",
@@ -43,6 +45,13 @@ HostPort = Annotated[
     ),
 ]
 HostName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+$")]
+RefusedLimit = Annotated[
+    str,
+    Meta(
+        pattern=r"^((100|[0-9]{1,2}(\.[0-9]{1,9})?)%|[0-9]{1,18})$",
+        extra={"metavar": "SHARE|COUNT", "expected": "a share such as 1% or 0.5%, or a count such as 100"},
+    ),
+]
 RecordBytes = Annotated[int, Meta(ge=1, le=1 << 30, extra={"kind": Kind.SIZE})]
 # Below this, the empty tables alone would exceed the budget.
 BudgetBytes = Annotated[int, Meta(ge=16 << 20, extra={"kind": Kind.SIZE})]
@@ -52,6 +61,9 @@ ModelCount = Annotated[int, Meta(ge=1, le=1_000_000)]
 TypeWeight = Annotated[float, Meta(gt=0, le=1e9)]
 Name = Annotated[str, Meta(min_length=1)]
 Origin = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s?#]+)$")]
+RegistryUrl = Annotated[
+    str, Meta(min_length=1, extra={"metavar": "URL", "expected": "http://HOST:PORT", "private": True})
+]
 SourcePath = Annotated[
     str,
     Meta(
@@ -86,5 +98,13 @@ Format = Literal[
     "otto",
     "online-retail",
     "session-rec",
+    "segment",
+    "rudderstack",
+    "ga4",
+    "snowplow",
+    "ubi",
+    "cloudevents",
+    "debezium",
+    "connect",
 ]
 EventField = Literal["session_id", "item_id", "timestamp", "type", "event_id", "user_id"]

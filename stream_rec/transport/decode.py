@@ -12,6 +12,7 @@ import numpy as np
 from stream_rec.core.dtypes import I32, I64
 from stream_rec.core.events import Event, EventDecoder, Forget, Reason, is_empty_envelope
 from stream_rec.errors import DecodeError
+from stream_rec.transport.frames import is_framed, without_registry
 from stream_rec.transport.records import Record, Records
 
 __all__ = ["Decoded", "DecodedEvents", "decode_records"]
@@ -83,6 +84,8 @@ def _decoded(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decod
             return decoder.decode_tombstone(record.key)
         if record.row is not None:
             return _read_row(decoder, record, log_ms)
+        if is_framed(record.value) or (record.headers and decoder.makes_several):
+            return _read_unframed(decoder, record, log_ms)
         return _read(decoder, record, log_ms)
     except DecodeError as error:
         # Without its traceback, which would keep the whole batch in memory.
@@ -102,7 +105,17 @@ def _read(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded 
         # An array at the top, or one in place of the item.
         if error.reason == Reason.WRONG_TYPE and _ARRAY in value:
             return _all_or_one(_read_all(decoder, record, log_ms))
+        if record.headers and (bare := without_registry(record)).fault is not None:
+            raise DecodeError(*bare.fault) from None
         raise
+
+
+def _read_unframed(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded | list[Decoded]:
+    """Return what the JSON behind a schema registry's frame says. Raises DecodeError where it is something else."""
+    bare = without_registry(record)
+    if bare.fault is not None:
+        raise DecodeError(*bare.fault)
+    return _read(decoder, bare, log_ms)
 
 
 def _read_row(decoder: EventDecoder, record: Record, log_ms: int | None) -> Decoded | list[Decoded]:

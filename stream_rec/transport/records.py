@@ -66,6 +66,8 @@ class RecordAdapter(NamedTuple):
     """When the log took it, in ms; None or negative if the message does not say."""
     record: Callable[[Any], Record]
     """The whole message as a Record."""
+    has_headers: Callable[[Any], bool]
+    """Whether there are headers, or may be: cheaper than the whole message."""
 
 
 AS_RECORDS: Final = RecordAdapter(
@@ -73,6 +75,7 @@ AS_RECORDS: Final = RecordAdapter(
     attrgetter("offset"),
     attrgetter("timestamp_ms"),
     lambda record: record,
+    lambda record: bool(record.headers),
 )
 """For messages that are Records already."""
 

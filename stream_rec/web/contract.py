@@ -21,6 +21,7 @@ __all__ = [
     "ItemQuery",
     "Items",
     "LimitQuery",
+    "LogRecord",
     "NoQuery",
     "OneRequest",
     "RefusedEvent",
@@ -28,6 +29,7 @@ __all__ = [
     "Requests",
     "Sessions",
     "SimilarQuery",
+    "StrictEventFields",
     "Taken",
 ]
 
@@ -37,8 +39,8 @@ TimestampMs = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 ListLimit = Annotated[int, Meta(ge=1, le=1000)]
 
 
-class EventFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
-    """One visitor touched one item."""
+class EventFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One visitor touched one item. Further fields are passed over. Records in the form of the log are taken too."""
 
     session_id: ApiId | None = None
     """The session of the event. Not needed where the service cuts sessions from users."""
@@ -56,6 +58,14 @@ class EventFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """An event that is sent again with the same id counts once."""
 
     user_id: ApiId | None = None
+
+
+class StrictEventFields(EventFields, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """An event with these fields and no other."""
+
+
+class LogRecord(msgspec.Struct, frozen=True):
+    """An event in the form of the log: with the names, the unit and the types that the settings of the service say."""
 
 
 MOST: Final = {"n": 1000, "m": 20_000, "last": 1000}

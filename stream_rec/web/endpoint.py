@@ -15,12 +15,13 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from stream_rec.web.body import Body, ClientGoneError, read_body
 from stream_rec.web.context import IS_RAW, Api, Call, encode_json
 from stream_rec.web.errors import ApiError, encode_error, translated
 from stream_rec.web.meter import ENDPOINT
 from stream_rec.web.routes import Route
 
-__all__ = ["ClientGoneError", "Endpoint", "Headers"]
+__all__ = ["Endpoint"]
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,6 @@ _MOST_PARAMETERS: Final = 1000
 _LONGEST_ID: Final = 512
 _JSON: Final = (b"content-type", b"application/json")
 _NO_STORE: Final = (b"cache-control", b"no-store")
-
-
-class ClientGoneError(Exception):
-    """The client has closed its connection."""
 
 
 class Endpoint:
@@ -57,7 +54,11 @@ class Endpoint:
             scopes = api.require(self._route.scopes, scope["headers"])
             api.require_ready()
             query = self._query(scope["query_string"])
-            body = None if self._decode is None else self._decode(await _read_body(receive, api.limits.max_body_bytes))
+            body = (
+                None
+                if self._decode is None
+                else self._decode(await read_body(receive, scope["headers"], api.limits.max_body_bytes))
+            )
             result = await self._route.handle(Call(api, _path_of(scope), query, body, scopes))
             status, payload, headers = self._route.status, encode_json(result), [_JSON, _NO_STORE]
         except asyncio.CancelledError:  # the server stops, and has waited long enough
@@ -117,43 +118,24 @@ def _is_list(kind: object) -> bool:
     )
 
 
-def _body_decoder(route: Route) -> Callable[[bytes], Any]:
-    """Return a function that reads JSON as the type of the route; it raises ApiError and msgspec.ValidationError."""
+def _body_decoder(route: Route) -> Callable[[Body], Any]:
+    """Return a function that reads JSON as the type of the route; it raises ApiError and msgspec.ValidationError.
+
+    Of a route that reads its body itself, the function returns it as it is.
+    """
+    if route.decoded is Body:
+        return lambda body: body
     decode = msgspec.json.Decoder(route.decoded).decode
 
-    def read(data: bytes) -> Any:  # noqa: ANN401  # of the route's type
+    def read(body: Body) -> Any:  # noqa: ANN401  # of the route's type
         try:
-            return decode(data)
+            return decode(body.data)
         except msgspec.ValidationError:
             raise
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ApiError(400, "not_json", f"the body is not JSON: {error}") from None
 
     return read
-
-
-async def _read_body(receive: Receive, limit: int) -> bytes:
-    """Return the whole body. Raises ApiError if it is longer than *limit*, ClientGoneError if it breaks off."""
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGoneError
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > limit:
-            raise ApiError(413, "too_large", f"expected at most {limit} bytes, found {len(body)}")
-        return body
-    chunks, size = [body], len(body)
-    while message.get("more_body", False):
-        if size > limit:
-            raise ApiError(413, "too_large", f"expected at most {limit} bytes, found more")
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-    if size > limit:
-        raise ApiError(413, "too_large", f"expected at most {limit} bytes, found {size}")
-    return b"".join(chunks)
 
 
 Headers = list[tuple[bytes, bytes]]

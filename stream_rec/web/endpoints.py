@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import msgspec
 
-from stream_rec.core.events import FORGET, SURELY_SECONDS, Answer, Event, Forget, Reason, Request, RequestDecoder
+from stream_rec.core.events import Answer, Event, Forget, Reason, Request, RequestDecoder
 from stream_rec.service.requests.ingest import Receipt
 from stream_rec.service.requests.request_queue import EventsApplied, Query
 from stream_rec.service.requests.state_queries import (
@@ -25,7 +25,6 @@ from stream_rec.web.context import Call
 from stream_rec.web.contract import (
     MOST,
     Answers,
-    EventFields,
     Forgotten,
     ItemQuery,
     Items,
@@ -37,6 +36,7 @@ from stream_rec.web.contract import (
 )
 from stream_rec.web.errors import ApiError
 from stream_rec.web.keys import ADMIN
+from stream_rec.web.submitted import read_event, read_events
 
 __all__ = []
 
@@ -93,11 +93,7 @@ async def recommend_after(call: Call) -> object:
         raise ApiError(422, "missing_field", 'expected {"event": {..}} and the fields of a request', "event")
     _refuse_too_many_ids([body])
     fields = dict(body)
-    try:
-        event_fields = msgspec.convert(fields.pop("event"), EventFields)
-    except msgspec.ValidationError as error:
-        raise ApiError.of_validation(error, "event") from None
-    event = _event(call, event_fields, "event")
+    event = read_event(call, fields.pop("event"), "event")
     details = _details(fields)
     if not isinstance(event, Event):
         raise ApiError(
@@ -192,85 +188,21 @@ async def _with_details(call: Call, answer: Answer, *, details: bool) -> object:
 
 async def take_events(call: Call) -> object:
     """Take one event or many. Those that may not be applied are listed; a malformed one fails the whole call."""
-    is_array = isinstance(call.body, list)
-    given: Sequence[EventFields] = call.body if is_array else [call.body]
-    call.api.refuse_too_many(len(given), "")
-    durable = call.api.service.ingest.is_durable
-    refused: dict[int, RefusedEvent] = {}
-    events: dict[int, Event | Forget] = {}
-    for place, fields in enumerate(given):
-        try:
-            events[place] = _event(call, fields, f"[{place}]" if is_array else "")
-        except NotAppliedError as error:
-            if not is_array:
-                raise
-            refused[place] = RefusedEvent(place, error.problem.code, error.problem.message)
+    given = read_events(call, call.body)
+    refused = given.refused
     offsets: dict[str, int] = {}
-    if events:
-        result = await call.api.bridge.ingest(list(events.values()))
+    n_rejected = 0
+    if given.events:
+        result = await call.api.bridge.ingest(given.events)
         if isinstance(result, Receipt):
             offsets = result.offsets
         else:
-            places = list(events)
+            n_rejected = len(result.rejected)
             for each in result.rejected:
-                place = places[each.record.offset - result.first_offset]
+                place = given.places[each.record.offset - result.first_offset]
                 refused[place] = RefusedEvent(place, str(each.reason), each.message)
     in_order = [refused[place] for place in sorted(refused)]
-    return Taken(len(given) - len(refused), durable, offsets, in_order)
-
-
-class NotAppliedError(ApiError):
-    """A well-formed event that may not be applied, such as one of an unknown type."""
-
-
-def _event(call: Call, fields: EventFields, where: str) -> Event | Forget:
-    """Check what types cannot express, and fill in the time."""
-    service = call.api.service
-    if fields.type == FORGET:
-        if fields.session_id is None and fields.user_id is None:
-            raise _missing("session_id", where)
-        if ADMIN not in call.scopes:
-            raise ApiError(
-                403, "forbidden", "this key may not erase sessions: it lacks the scope admin", _at(where, "type")
-            )
-        return Forget(_text(fields.session_id), _text(fields.user_id))
-    whose = "user_id" if service.session_from_user else "session_id"
-    for name in (whose, "item_id"):
-        if getattr(fields, name) is None:
-            raise _missing(name, where)
-    if service.types is not None and fields.type not in service.types:
-        raise NotAppliedError(
-            422, Reason.UNKNOWN_TYPE, f"{fields.type!r} is none of {sorted(service.types)}", _at(where, "type")
-        )
-    now = service.now_ms()
-    timestamp = now if fields.timestamp is None else fields.timestamp
-    if service.max_future_ms is not None and timestamp > now + service.max_future_ms:
-        raise NotAppliedError(
-            422, Reason.FUTURE, f"is {timestamp - now} ms ahead of the clock", _at(where, "timestamp")
-        )
-    if service.max_future_ms is not None and timestamp < SURELY_SECONDS <= now:
-        raise NotAppliedError(
-            422,
-            Reason.BAD_TIME,
-            "is before 1974: expected milliseconds since 1970, not seconds",
-            _at(where, "timestamp"),
-        )
-    session_id = "" if service.session_from_user else str(fields.session_id)
-    event_id, user_id = _text(fields.event_id), _text(fields.user_id)
-    return Event(session_id, str(fields.item_id), timestamp, fields.type, event_id, user_id)
-
-
-def _text(value: str | int | None) -> str | None:
-    """Return a whole number as its decimal text, as in a topic."""
-    return None if value is None else str(value)
-
-
-def _missing(name: str, where: str) -> ApiError:
-    return ApiError(422, Reason.MISSING_FIELD, "is missing", _at(where, name))
-
-
-def _at(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
+    return Taken(len(given.events) - n_rejected, call.api.service.ingest.is_durable, offsets, in_order)
 
 
 # --- reading

@@ -14,7 +14,10 @@ from stream_rec.core.events import without_examples
 from stream_rec.web.errors import ErrorBody
 from stream_rec.web.routes import ROUTES, Route
 
-__all__ = ["document", "in_words", "page"]
+__all__ = ["LINES", "document", "in_words", "page"]
+
+LINES: Final = "application/x-ndjson"
+"""The media type of an object on each line."""
 
 _REF: Final = "#/components/schemas/{name}"
 _ANY_PATH: Final = {
@@ -25,7 +28,7 @@ _ANY_PATH: Final = {
     503: "The service is not ready, or overloaded: try again.",
 }
 _LIMITS: Final = {"minimum": "from", "maximum": "to", "minLength": "at least", "maxLength": "at most"}
-_WITH_BODY: Final = {400: "The body is not JSON."}
+_WITH_BODY: Final = {400: "The body is not JSON, or not a whole gzip.", 415: "The body is packed, and not in gzip."}
 
 
 def document() -> dict[str, Any]:
@@ -67,7 +70,10 @@ def _operation(route: Route, by_kind: Mapping[int, Any], components: Mapping[str
     }
     if route.body:
         schema = _any_of(route.body, by_kind)
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content = {"application/json": {"schema": schema}}
+        if route.as_lines:
+            content[LINES] = {"schema": by_kind[id(route.body[0])]}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
@@ -143,7 +149,9 @@ def _section(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[s
             yield f"<tr><td><code>{escape(name)}</code></td><td>{where}</td><td>{shape}</td></tr>"
         yield "</tbody></table>"
     if "requestBody" in operation:
-        yield f"<p>Body: {_shape(operation['requestBody']['content']['application/json']['schema'])}</p>"
+        content = operation["requestBody"]["content"]
+        lines = ", also one on each line" if LINES in content else ""
+        yield f"<p>Body: {_shape(content['application/json']['schema'])}{lines}</p>"
     yield "<ul>"
     for status, answer in operation["responses"].items():
         shape = _shape(answer["content"]["application/json"]["schema"])

@@ -8,6 +8,7 @@ import msgspec
 from stream_rec.core.events import Answer
 from stream_rec.service.requests.state_queries import ItemView, SessionView
 from stream_rec.web import endpoints
+from stream_rec.web.body import Body
 from stream_rec.web.context import Call
 from stream_rec.web.contract import (
     Answers,
@@ -17,6 +18,7 @@ from stream_rec.web.contract import (
     ItemQuery,
     Items,
     LimitQuery,
+    LogRecord,
     NoQuery,
     OneRequest,
     RequestFields,
@@ -52,7 +54,11 @@ class Route(NamedTuple):
     """The types of the body; empty: no body."""
 
     decoded: Any = Any
-    """The type that the body is decoded to; Any where the endpoint has a decoder of its own."""
+    """The type that the body is decoded to; Any where the endpoint has a decoder of its own, Body where it reads
+    the bytes itself."""
+
+    as_lines: bool = False
+    """Whether the body may also be an object on each line."""
 
     status: int = 200
     errors: Mapping[int, str] = {}
@@ -100,10 +106,11 @@ ROUTES: Final = (
         "/v1/events",
         endpoints.take_events,
         (WRITE,),
-        "Send one event, or an array of them.",
+        "Send one event, an array of them, or one on each line.",
         (Taken,),
-        body=(EventFields, list[EventFields]),
-        decoded=EventFields | list[EventFields],
+        body=(EventFields, list[EventFields], LogRecord, list[LogRecord]),
+        decoded=Body,
+        as_lines=True,
         status=202,
         errors=_NOT_TAKEN,
     ),

@@ -22,7 +22,7 @@ from subjects import Revocations, Subject, fresh, read, until
 from stream_rec.core.events import Event
 from stream_rec.errors import AssignmentLostError, FencedError, LogChangedError, RecordTooLargeError, TransportError
 from stream_rec.service.batches import NOT_A_MEMBER
-from stream_rec.service.consuming.batch_reader import BatchReader
+from stream_rec.service.consuming.batch_reader import BatchReader, Reports
 from stream_rec.service.consuming.record_decoder import DecodedRecords
 from stream_rec.transport.broker import Partition, ProducerRecord, Reader
 from stream_rec.transport.kafka import KafkaClient, open_broker
@@ -630,7 +630,7 @@ def test_a_service_reads_on_after_what_retention_has_removed(subject: Subject, b
         ours.reader(),
         lambda records: DecodedRecords([Event("s", "i", record.offset) for record in records]),
         dict.fromkeys(bounds, 1),
-        lost=lost.append,
+        reports=Reports(lost.append),
     )
     batch_reader.own(dict.fromkeys(bounds, 1), NOT_A_MEMBER)
     found: list[tuple[int, int]] = []

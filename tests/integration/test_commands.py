@@ -72,8 +72,11 @@ class TestSimulate:
 class TestCheck:
     """The command reports on a source, with hints."""
 
-    def report(self, *argv: object, stdin: bytes = b"", code: int = 0) -> str:
-        done = stream_rec("check", "--events", "-", *argv, stdin=stdin, code=code)
+    def report(self, *argv: object, stdin: bytes = b"", code: int | None = None) -> str:
+        """Return what the command says; a *code* of None is 1 where nothing is accepted, else 0."""
+        done = stream_rec("check", "-", *argv, stdin=stdin, code=code)
+        if code is None:
+            assert (1 if b"accepted       0" in done.stdout else 0) == done.returncode
         return (done.stdout or done.stderr).decode()
 
     def test_a_clean_log(self) -> None:
@@ -115,12 +118,12 @@ class TestCheck:
         """Names in JSON are guessed from the records, those of a table from its header, which a run refuses at once."""
         data = b'{"SessionId":"s","ItemId":"i","Time":1714564800000}\n'
         flags = "--field session_id=SessionId --field item_id=ItemId --field timestamp=Time"
-        assert f"try {flags}" in self.report(stdin=data)
+        assert f"stream-rec check - {flags}\n" in self.report(stdin=data)
         assert "hints" not in self.report(*flags.split(), stdin=data.replace(b"}", b"}") + data.replace(b'"i"', b'"j"'))
         path = tmp_path / "clicks.tsv"
         path.write_bytes(b"SessionId\tItemId\tTime\ns\ti\t1714564800000\n")
         refused = stream_rec("check", "--events", path, code=2)
-        assert f"(perhaps {flags})" in refused.stderr.decode()
+        assert f"try: stream-rec check {path} {flags}\n" in refused.stderr.decode()
 
     def test_a_user_in_place_of_a_session(self) -> None:
         """Records with a user and no session get the advice to cut sessions from users."""
@@ -186,13 +189,14 @@ class TestCheck:
         line = '{"session_id":"s","item_id":"Gr\xfc\xdfe","timestamp":1714564800000}\n'
         report = self.report(stdin=line.encode("latin-1"))
         assert '"Gr\\xfc\\xdfe"' in report
-        assert "--encoding windows-1252" in report
+        assert "stream-rec check - --encoding windows-1252" in report
+        assert "accepted       1 " in self.report("--encoding", "windows-1252", stdin=line.encode("latin-1"))
 
     def test_examples_are_shown_as_text(self) -> None:
         """A terminal that has the letters shows them; on any other the command still succeeds."""
         line = '{"session_id":"s","item_id":"Gr\xfc\xdfe \u20ac \u202e"}\n'.encode()
         assert 'Gr\xfc\xdfe \u20ac \\u202e"' in self.report(stdin=line)
-        done = stream_rec("check", "--events", "-", stdin=line, env={"PYTHONIOENCODING": "latin-1"})
+        done = stream_rec("check", "--events", "-", stdin=line, env={"PYTHONIOENCODING": "latin-1"}, code=1)
         assert b'Gr\xfc\xdfe \\u20ac \\u202e"' in done.stdout
 
     def test_times_in_an_unknown_format(self) -> None:

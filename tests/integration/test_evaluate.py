@@ -29,11 +29,11 @@ NAMES = ["--field", "session_id=Visit", "--field", "item_id=Product", "--field",
 SETTINGS = [*NAMES, "--timestamp-unit", "s", "--draws", "50"]
 
 
-def evaluated(tmp_path: Path, *argv: object) -> dict[str, Any]:
-    """Run the command and read its JSON."""
-    out = tmp_path / "report.json"
-    stream_rec("evaluate", *argv, *SETTINGS, "--json", out)
-    report: dict[str, Any] = json.loads(out.read_bytes())
+def evaluated(*argv: object) -> dict[str, Any]:
+    """Run the command and read its JSON from standard output, which then holds nothing else."""
+    done = stream_rec("evaluate", *argv, *SETTINGS, "--json", "-")
+    assert b"questions in" in done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
     return report
 
 
@@ -52,10 +52,10 @@ def test_it_measures_the_recommendations(clicks: Path, tmp_path: Path) -> None:
     assert mrr["default"] > mrr["popularity"] > 0
 
 
-def test_the_same_command_gives_the_same_figures(clicks: Path, tmp_path: Path) -> None:
+def test_the_same_command_gives_the_same_figures(clicks: Path) -> None:
     """One seed gives the same figures with any number of threads."""
     first, again = (
-        evaluated(tmp_path, "--events", clicks, "--hold-out-share", ".2", "--seed", 7, "--threads", n) for n in (1, 2)
+        evaluated("--events", clicks, "--hold-out-share", ".2", "--seed", 7, "--threads", n) for n in (1, 2)
     )
     for one, two in zip(first["models"], again["models"], strict=True):
         assert one["metrics"] == two["metrics"]
@@ -83,7 +83,7 @@ def test_it_asks_the_questions_that_a_run_answers(clicks: Path, tmp_path: Path) 
             ranked = before[row["Visit"]]
             reciprocal.append(1 / (ranked.index(row["Product"]) + 1) if row["Product"] in ranked else 0.0)
         before[row["Visit"]] = [item["item_id"] for item in json.loads(line)["items"]]
-    report = evaluated(tmp_path, "--events", single)
+    report = evaluated("--events", single)
     assert len(reciprocal) == report["questions"]
     found = report["models"][0]["metrics"]["MRR@20"]["value"]
     assert sum(reciprocal) / len(reciprocal) == pytest.approx(found)
@@ -101,8 +101,8 @@ def test_train_and_test_are_two_files(clicks: Path, tmp_path: Path) -> None:
     test = [",".join(row) for row in rows if begun[row[0]] >= int(cut)]
     (tmp_path / "train.csv").write_text(lines[0] + "".join(train), encoding="utf-8")
     (tmp_path / "test.csv").write_text(lines[0] + "".join(test), encoding="utf-8")
-    files = evaluated(tmp_path, "--train", tmp_path / "train.csv", "--test", tmp_path / "test.csv")
-    from_one = evaluated(tmp_path, "--events", clicks, "--hold-out-since", _iso(int(cut)))
+    files = evaluated("--train", tmp_path / "train.csv", "--test", tmp_path / "test.csv")
+    from_one = evaluated("--events", clicks, "--hold-out-since", _iso(int(cut)))
     assert "hold-out" == files["mode"]
     assert files["questions"] == from_one["questions"] > 20
     assert files["models"][0]["metrics"] == from_one["models"][0]["metrics"]
@@ -114,12 +114,12 @@ def _iso(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def test_live_and_window_are_compared(clicks: Path, tmp_path: Path) -> None:
+def test_live_and_window_are_compared(clicks: Path) -> None:
     """Both are asked the same questions, each under its name; learning at once is one of the models."""
-    report = evaluated(tmp_path, "--events", clicks, "--window", "2d", "--no-baselines")
+    report = evaluated("--events", clicks, "--window", "2d", "--no-baselines")
     assert ["default live", "default window"] == [each["name"] for each in report["models"]]
-    live = evaluated(tmp_path, "--events", clicks, "--window", "2d", "--refresh", "live", "--no-baselines")
-    window = evaluated(tmp_path, "--events", clicks, "--window", "2d", "--refresh", "window", "--no-baselines")
+    live = evaluated("--events", clicks, "--window", "2d", "--refresh", "live", "--no-baselines")
+    window = evaluated("--events", clicks, "--window", "2d", "--refresh", "window", "--no-baselines")
     for one, place in ((live, 0), (window, 1)):
         assert one["models"][0]["metrics"]["MRR@20"] == report["models"][place]["metrics"]["MRR@20"]
         assert one["questions"] == report["questions"]
@@ -129,7 +129,7 @@ def test_models_are_compared(clicks: Path, tmp_path: Path) -> None:
     """The table has all presets, and a file of settings under its own name; a changed preset is marked."""
     (tmp_path / "mine.toml").write_text('preset = "stan"\nk = 7\nidf = "vmis"\nage_days = inf\n', encoding="utf-8")
     argv = ["--events", clicks, "--compare", "all", "--compare", tmp_path / "mine.toml", "--no-baselines", "--k", 5]
-    report = evaluated(tmp_path, *argv)
+    report = evaluated(*argv)
     assert ["default*", *PRESETS, "mine"] == [each["name"] for each in report["models"]]
     mine = report["models"][-1]["parameters"]
     assert (7, "vmis", None) == (mine["k"], mine["idf"], mine["age_days"])

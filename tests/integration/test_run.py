@@ -314,6 +314,36 @@ class TestNothingIsLost:
         assert out.read_bytes().startswith(b'{"session_id":"s"')
 
 
+class TestExitCodes:
+    """Whether a script may go on after a run, or after a check."""
+
+    @pytest.mark.parametrize("name", ["run", "check"])
+    def test_nothing_applied(self, name: str, tmp_path: Path) -> None:
+        """A log of which nothing could be applied ends with exit code 1, and the last line says why."""
+        path = tmp_path / "clicks.jsonl"
+        path.write_bytes(b'{"session_id":"s","sku":"i","timestamp":1714564800000}\n' * 3)
+        done = stream_rec(name, "--events", path, code=1)
+        message = "stream-rec: nothing was applied: all 3 records were refused (missing_field 3)"
+        assert message == done.stderr.decode().splitlines()[-1]
+        path.write_bytes(b"")
+        done = stream_rec(name, "--events", path, code=1)
+        assert done.stderr.endswith(b"nothing was applied: the source of events is empty\n")
+
+    @pytest.mark.parametrize("name", ["run", "check"])
+    def test_more_refused_than_the_limit_allows(self, name: str, log: list[Event], tmp_path: Path) -> None:
+        """All is done, and then the exit code is 3; at the limit it is 0."""
+        path = tmp_path / "clicks.jsonl"
+        path.write_bytes(jsonl(log[:99]) + b"{}\n")
+        answers = tmp_path / "answers.jsonl"
+        argv = [name, "--events", path, *(["--recommendations", answers] if name == "run" else [])]
+        stream_rec(*argv, "--max-refused", "1%")
+        answers.unlink(missing_ok=True)
+        done = stream_rec(*argv, "--max-refused", "0.5%", code=3)
+        message = "stream-rec: 1 of 100 records were refused (1.00%): more than --max-refused 0.5% allows"
+        assert message == done.stderr.decode().splitlines()[-1]
+        assert name == "check" or len(answers.read_bytes().splitlines()) == len(log[:99])
+
+
 class TestOpenPipe:
     """A pipe that stays open."""
 

@@ -4,28 +4,25 @@ Reads the whole source with the run's own settings, decoder and engine, so that 
 are guesses, and say what they are based on.
 """
 
-import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from heapq import nlargest
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from stream_rec.core.events import SURELY_SECONDS, VIEW, Event, Reason
+from stream_rec.core.events import Event, Reason
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.datasets.statistics import LogStatistics, Summary
+from stream_rec.datasets.ties import TieCounter
 from stream_rec.errors import SettingsError
 from stream_rec.service.assembly.brokers import connect_broker
+from stream_rec.service.assembly.checking.hints import Hint, Seen, find_hints, with_line
+from stream_rec.service.assembly.checking.line import changed, command_line
+from stream_rec.service.assembly.checking.shapes import SessionShapes
 from stream_rec.service.assembly.engine import build_engine
-from stream_rec.service.assembly.inputs import (
-    build_decode_rules,
-    build_record_decoder,
-    first_file,
-    in_order_of_time,
-    open_events,
-)
+from stream_rec.service.assembly.inputs import build_record_decoder, in_order_of_time, open_events
 from stream_rec.service.batches import Decoded, RejectedRecord
 from stream_rec.service.consuming.bounded_topic import TopicSource
 from stream_rec.service.consuming.record_decoder import Decode
@@ -34,36 +31,17 @@ from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_size, show_time
 from stream_rec.service.processing.processor import AnswerPolicy, Processor
 from stream_rec.settings import Settings, is_topic
-from stream_rec.transport.files import open_source
 from stream_rec.transport.kafka import parse_address
 from stream_rec.transport.records import Progress, Record, Source
-from stream_rec.units import format_duration
 
-__all__ = ["inspect"]
+__all__ = ["Inspection", "inspect"]
 
 _EXAMPLES: Final = 3
 _SHOWN_CHARS: Final = 100
 _UTF8_BYTES: Final = 4  # of one character, at most
 _LABEL_CHARS: Final = 15
-_LINE_BYTES: Final = 1 << 16
-_MOSTLY: Final = 0.5
-_SOME: Final = 0.01
-_MINUTE: Final = 60_000
-_HOUR: Final = 60 * _MINUTE
-_DAY: Final = 24 * _HOUR
-_SEVERAL: Final = 3
+_FIRST: Final = 2000
 _WILD: Final = 3  # so few events may have wrong clocks
-
-# Other names that logs in the wild have for the fields, in lower case, letters and digits only.
-_ALIASES: Final = {
-    "session_id": ("sessionid", "session", "sid", "visitid", "visit", "basketid", "orderid", "invoiceno", "invoice"),
-    "item_id": ("itemid", "item", "productid", "product", "sku", "stockcode", "articleid", "article", "contentid",
-                "movieid", "asin"),
-    "timestamp": ("timestamp", "time", "ts", "eventtime", "eventtimestamp", "datetime", "date", "createdat",
-                  "invoicedate", "unixtime"),
-    "user_id": ("userid", "user", "visitorid", "visitor", "customerid", "customer", "clientid", "uid"),
-    "type": ("type", "eventtype", "event", "action"),
-}  # fmt: skip
 
 
 class _Findings:
@@ -72,10 +50,18 @@ class _Findings:
     def __init__(self) -> None:
         self.examples: defaultdict[str, list[RejectedRecord]] = defaultdict(list)
         self.statistics = LogStatistics()
-        self.names: Counter[str] = Counter()
-        """The names of fields in rejected records."""
+        self.shapes = SessionShapes()
+        self.ties = TieCounter()
+        """Of a source that is read in order of time."""
+        self.first: list[Record] = []
+        """The first records."""
         self.newest: list[tuple[int, str]] = []
         """Time and place of the newest events, the newest first."""
+
+    def keep(self, records: Sequence[Record]) -> None:
+        """Keep the first records."""
+        if len(self.first) < _FIRST:
+            self.first += list(records[: _FIRST - len(self.first)])
 
     def see(self, settings: Settings, records: Sequence[Record], decoded: Sequence[Decoded]) -> None:
         """Keep the newest events."""
@@ -94,15 +80,51 @@ class _Findings:
             examples = self.examples[str(each.reason)]
             if len(examples) < _EXAMPLES:
                 examples.append(each)
-                self.names.update(_names_in(each.record))
+
+
+class RefusedRecord(msgspec.Struct, frozen=True):
+    """One record that would be refused."""
+
+    place: str
+    message: str
+    record: str
+    """Its beginning, as text."""
+
+
+class CheckReport(msgspec.Struct, frozen=True):
+    """What a source holds, for programs."""
+
+    source: str
+    records: int
+    accepted: int
+    refused: dict[str, int]
+    """By reason."""
+    examples: dict[str, list[RefusedRecord]]
+    """By reason, a few."""
+    figures: Summary | None
+    """Of the readable events; None if there are none."""
+    hints: list[str]
+    line: str | None
+    """The command with all that the hints would change; None if they change nothing."""
+
+
+class Inspection(NamedTuple):
+    """What a source holds."""
+
+    lines: list[str]
+    """The report, as text."""
+    report: "CheckReport"
+    counters: Counters
+    is_whole: bool
+    """Whether the source was read to its end."""
 
 
 def inspect(
     settings: Settings,
     stop: Callable[[], bool] = lambda: False,
     on_progress: Callable[[Progress], None] = lambda _: None,
-) -> Iterable[str]:
-    """Read the source to its end, or until *stop*; return the report's lines. Raises as a run would.
+) -> Inspection:
+    """Read the source to its end, or until *stop*. Raises as a run would.
 
     *on_progress* is called after each batch with how far the source is.
     """
@@ -118,29 +140,64 @@ def inspect(
         if sessionizer is not None:
             events = [each for each in sessionizer.assign(events) if type(each) is Event]
         findings.statistics.add_all(events)
+        for event in events:
+            findings.shapes.see(event)
 
+    is_whole = True
     with closing(_open_source(settings, decode, see)) as source:
         try:
             for records in source.batches(settings.batch_events):
                 read = decode(records)
-                if not isinstance(source, TimeOrder):
+                if isinstance(source, TimeOrder):
+                    findings.ties.add_all(each for each in read.decoded if type(each) is Event)
+                else:
                     see(read.decoded)
                 batch = read.batch(records)
+                findings.keep(records)
                 findings.see(settings, batch.records, read.decoded)
                 findings.note(processor.process_events(batch).rejected)
                 on_progress(source.progress)
                 if stop():
+                    is_whole = False
                     break
         except SettingsError as error:
-            raise _with_guess(error, settings) from None
+            raise with_line(error, settings) from None
     processor.counters.check()
     summary = findings.statistics.summary()
-    hints = list(_hints(settings, processor, findings, summary))
-    return [
+    seen = Seen(processor.counters, findings.first, findings.newest, summary, findings.shapes, findings.ties.ties())
+    hints = list(find_hints(settings, seen))
+    line = _line_to_type(settings, hints)
+    lines = [
         *_verdicts(settings, processor, findings),
         *_part(_figures(summary, processor)),
-        *_part(["hints", *(f"  - {hint}" for hint in hints)] if hints else []),
+        *_part(["hints", *(f"  - {hint.text}" for hint in hints)] if hints else []),
+        *_part(["try", f"  {line}"] if line else []),
     ]
+    report = CheckReport(
+        settings.events,
+        processor.counters.n_read,
+        processor.counters.n_applied,
+        dict(_rejected(processor.counters)),
+        {reason: [_example(settings, each) for each in some] for reason, some in findings.examples.items()},
+        summary if summary.events else None,
+        [hint.text for hint in hints],
+        line,
+    )
+    return Inspection(lines, report, processor.counters, is_whole)
+
+
+def _example(settings: Settings, rejected: RejectedRecord) -> RefusedRecord:
+    return RefusedRecord(_place(settings, rejected.record), rejected.message, _clipped(rejected.record.value))
+
+
+def _line_to_type(settings: Settings, hints: Sequence[Hint]) -> str | None:
+    """Return the command with all that the *hints* would change; None if they change nothing."""
+    changes = {name: value for hint in hints for name, value in hint.changes.items()}
+    try:
+        return command_line("check", changed(settings, **changes)) if changes else None
+    except SettingsError:  # they contradict each other: the first is followed first
+        first = next(hint.changes for hint in hints if hint.changes)
+        return command_line("check", changed(settings, **first))
 
 
 def _open_source(settings: Settings, decode: Decode, see: Callable[[Sequence[Decoded]], None]) -> Source:
@@ -165,13 +222,19 @@ def _verdicts(settings: Settings, processor: Processor, findings: _Findings) -> 
     if counts.n_forgets:
         nothing = f"; {counts.n_forgot_nothing:,} erased no session" if counts.n_forgot_nothing else ""
         yield _line("", f"{counts.n_forgets:,} of them orders to forget{nothing}")
-    rejected = {**counts.dead} | ({str(Reason.DUPLICATE): counts.n_duplicates} if counts.n_duplicates else {})
-    yield _line("refused", f"{sum(rejected.values()):,}")
-    for reason, n in sorted(rejected.items(), key=lambda pair: (-pair[1], pair[0])):
+    rejected = _rejected(counts)
+    yield _line("refused", f"{sum(n for _, n in rejected):,}")
+    for reason, n in rejected:
         yield f"  {reason}: {n:,}{_share(n, counts.n_read)}"
         for each in findings.examples[reason]:
             yield f"    {_place(settings, each.record)}: {each.message}"
             yield f"      {_clipped(each.record.value)}"
+
+
+def _rejected(counts: Counters) -> list[tuple[str, int]]:
+    """Return the reasons and how often each is, the most frequent first."""
+    rejected = {**counts.dead} | ({str(Reason.DUPLICATE): counts.n_duplicates} if counts.n_duplicates else {})
+    return sorted(rejected.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _place(settings: Settings, record: Record) -> str:
@@ -208,194 +271,6 @@ def _lateness(summary: Summary) -> str:
         return "none"
     most = f"99 % of them by at most {show_duration(summary.lateness_ms_p99)}"
     return f"{summary.out_of_order_share:.2%} of the events; {most}, all by {show_duration(summary.lateness_ms_max)}"
-
-
-def _hints(settings: Settings, processor: Processor, findings: _Findings, summary: Summary) -> Iterable[str]:
-    counts = processor.counters
-    if not counts.n_read:
-        yield "the source is empty"
-        return
-    if _not_objects(counts, findings) > _MOSTLY * counts.n_read:
-        yield "most of it is not JSON: if it is a table, say --format csv, or tsv"
-    if counts.dead[Reason.NOT_UTF8] > _SOME * counts.n_read:
-        yield "bytes are not UTF-8: if this is Latin-1, say --encoding windows-1252"
-    if counts.dead[Reason.MISSING_FIELD]:
-        yield from _missing_hints(settings, findings)
-    yield from _never_hints(settings, summary)
-    yield from _time_hints(settings, processor, findings, summary)
-    if counts.dead[Reason.FUTURE]:
-        yield (
-            "events lie ahead of the time at which the topic took them, or of this machine's clock: correct the "
-            "clocks; for a simulated log, say --max-future none"
-        )
-    if summary.users and settings.session_gap_ms is None and summary.sessions == summary.users:
-        yield "there are as many sessions as users: if one id stands for a visitor, cut visits with --session-gap 30m"
-    if summary.events and summary.session_length_mean == 1:
-        yield "every session has one event, so nothing follows anything: is session_id mapped to the right field?"
-
-
-def _never_hints(settings: Settings, summary: Summary) -> Iterable[str]:
-    """Return hints about optional fields that the settings name and no event has: perhaps a typo."""
-    if not summary.events:
-        return
-    if "user_id" in settings.fields and not summary.users:
-        yield f"no event has a user: is {settings.fields['user_id']!r} the right name?"
-    if "type" in settings.fields and set(summary.types) == {VIEW}:
-        yield f"every event is a {VIEW}: is {settings.fields['type']!r} the right name of the type?"
-
-
-def _time_hints(settings: Settings, processor: Processor, findings: _Findings, summary: Summary) -> Iterable[str]:
-    counts = processor.counters
-    unit = _unit_hint(settings, findings, summary)
-    if unit is not None:  # before that is right, lateness cannot be judged
-        yield f"times do not look like {settings.timestamp_unit}: try --timestamp-unit {unit}"
-        return
-    if counts.dead[Reason.BAD_TIME] > _MOSTLY * counts.n_read:
-        yield "most times are in no known format: give theirs, as in --timestamp-format '%d.%m.%Y %H:%M'"
-    wild = _wild_hint(settings, findings, summary)
-    if wild is not None:  # what is late because of it says nothing about the log
-        yield wild
-    elif counts.dead[Reason.LATE]:
-        yield from _lateness_hints(settings, counts.dead[Reason.LATE], summary)
-    retention, lateness = settings.retention_ms, settings.lateness_ms
-    if retention is not None and 2 * lateness > retention:
-        pause = f"a session starts again after a pause of {show_duration(retention - lateness)}"
-        yield f"{pause}, which is the retention less the lateness: raise --retention to keep sessions whole"
-
-
-def _wild_hint(settings: Settings, findings: _Findings, summary: Summary) -> str | None:
-    """Return a hint about a few events that lie long after all others: surely their clocks were wrong."""
-    newest = findings.newest
-    retention = settings.retention_ms or 30 * _DAY
-    for n in range(min(_WILD, len(newest) - 1), 0, -1):
-        (first, place), (before, _) = newest[n - 1], newest[n]
-        span = before - (summary.first_timestamp or 0)
-        if summary.events >= _WILD * 10 and first - before > max(retention, span // 10):
-            which = f"{place} ({show_time(first)})" if n == 1 else f"the first is {place}, {show_time(first)}"
-            lie = "1 event lies" if n == 1 else f"{n} events lie"
-            return (
-                f"{lie} {show_duration(first - before)} after all others: {which}. All events behind it are late: "
-                "correct it, or remove it from the log"
-            )
-    return None
-
-
-def _not_objects(counts: Counters, findings: _Findings) -> int:
-    """Return how many records are not JSON: a row that begins with a number is JSON up to its first comma."""
-    records = [each.record for each in findings.examples[str(Reason.WRONG_TYPE)]]
-    rows = records and all(record.row is None and not record.value.lstrip().startswith(b"{") for record in records)
-    return counts.dead[Reason.NOT_JSON] + (counts.dead[Reason.WRONG_TYPE] if rows else 0)
-
-
-def _missing_hints(settings: Settings, findings: _Findings) -> Iterable[str]:
-    rules = build_decode_rules(settings)
-    missing = [name for name in rules.required() if not findings.names[name]]
-    guess = _guess(settings, list(findings.names))
-    if missing and guess:
-        yield f"no rejected record has {missing[0]!r}: try {guess}"
-
-
-def _lateness_hints(settings: Settings, n_late: int, summary: Summary) -> Iterable[str]:
-    retention = settings.retention_ms
-    needed = _rounded_up(summary.lateness_ms_max)
-    # Within half of the retention: a session starts again after a pause of the retention less the lateness.
-    if retention is None or 2 * needed <= retention:
-        yield f"{n_late:,} events are too late: --allowed-lateness {format_duration(needed)} would let all in"
-        return
-    most = _rounded_up(summary.lateness_ms_p99)
-    if settings.lateness_ms < most and 2 * most <= retention:
-        yield f"{n_late:,} events are too late: --allowed-lateness {format_duration(most)} would let most in"
-    else:
-        both = f"--retention {format_duration(2 * needed)} --allowed-lateness {format_duration(needed)}"
-        yield f"{n_late:,} events are too late by far: sort the log by time, or let all in with {both}"
-
-
-def _rounded_up(millis: int) -> int:
-    """Return *millis* rounded up to a whole minute, hour or day, by its size."""
-    unit = next((unit for unit in (_DAY, _HOUR) if millis > _SEVERAL * unit), _MINUTE)
-    return -(-millis // unit) * unit
-
-
-def _unit_hint(settings: Settings, findings: _Findings, summary: Summary) -> str | None:
-    unit = settings.timestamp_unit
-    if settings.timestamp_format is not None:
-        return None
-    if unit == "ms" and summary.events and (summary.last_timestamp or 0) < SURELY_SECONDS:
-        return "s"
-    texts = [_time_in(settings, each.record) for each in findings.examples[Reason.BAD_TIME]]
-    if unit != "iso" and any(re.match(r"\d{4}-\d\d-\d\d", text) for text in texts):
-        return "iso"
-    texts = [text for text in texts if text.isascii() and text.isdigit()]
-    if texts:
-        finer = {"s": "ms", "ms": "us", "iso": _unit_of(int(texts[0]))}
-        return finer.get(unit)
-    return None
-
-
-def _unit_of(time: int) -> str:
-    if time < SURELY_SECONDS:
-        return "s"
-    return "ms" if time < SURELY_SECONDS * 1000 else "us"
-
-
-def _with_guess(error: SettingsError, settings: Settings) -> SettingsError:
-    """Return an *error* about missing columns with a guess at which is which."""
-    if error.key != "fields":
-        return error
-    guess = _guess(settings, _header(settings))
-    text = error.message.removeprefix("fields: ")
-    return SettingsError("fields", f"{text} (perhaps {guess})") if guess else error
-
-
-def _guess(settings: Settings, names: Sequence[str]) -> str:
-    """Return flags that map required fields which are not among *names* to likely ones; empty if there are none."""
-    fields = build_decode_rules(settings).fields.as_dict()
-    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
-    found = {
-        field: plain[alias]
-        for field, aliases in _ALIASES.items()
-        if fields[field] not in names and (alias := next((a for a in aliases if a in plain), None)) is not None
-    }
-    if "session_id" in found or fields["session_id"] in names or settings.session_gap_ms is not None:
-        gap = ""
-        wanted = {field: name for field, name in found.items() if field != "user_id" or settings.session_gap_ms}
-    else:  # no session, but perhaps a user whose visits can be separated
-        gap = " --session-gap 30m" if "user_id" in found or fields["user_id"] in names else ""
-        wanted = found
-    return " ".join(f"--field {field}={name}" for field, name in wanted.items()) + gap
-
-
-def _header(settings: Settings) -> list[str]:
-    """Return the cells of the first line; empty where it cannot be read a second time."""
-    if settings.events == "-" or is_topic(settings.events):
-        return []
-    try:
-        with closing(open_source(first_file(settings), file_format="jsonl")) as source:
-            first = next(iter(source.batches(1)))[0].value[:_LINE_BYTES].decode()
-    except (StopIteration, IndexError, UnicodeDecodeError):
-        return []
-    delimiter = "\t" if "\t" in first else ","
-    return [cell.strip('" \r') for cell in first.split(delimiter)]
-
-
-def _names_in(record: Record) -> list[str]:
-    if record.row is not None:
-        return list(record.row)
-    read = _as_object(record)
-    return list(read)
-
-
-def _time_in(settings: Settings, record: Record) -> str:
-    row = record.row if record.row is not None else _as_object(record)
-    return str(row.get(build_decode_rules(settings).fields.timestamp, ""))
-
-
-def _as_object(record: Record) -> dict[str, Any]:
-    try:
-        read = msgspec.json.decode(record.value)
-    except (ValueError, RecursionError):
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 def _clipped(value: bytes) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from stream_rec.service.assembly.inputs import build_record_reader
 from stream_rec.service.committing.snapshots import Snapshots
 from stream_rec.service.handle import ServiceHandle, no_catalogue
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
@@ -49,5 +50,6 @@ def build_handle(  # noqa: PLR0913  # all that others see of a service
         usual_n=settings.n,
         max_future_ms=settings.future_ms,
         now_ms=now_ms,
+        read_records=build_record_reader(settings),
         session_from_user=settings.session_gap_ms is not None,
     )

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from stream_rec.core.events import DecodeRules, EventDecoder, FieldMap, RequestDecoder
 from stream_rec.datasets.formats import NamedSource, format_of, is_named, open_named
+from stream_rec.datasets.streams.formats import STREAMS, StreamAdapter, open_stream
 from stream_rec.service.assembly.brokers import connect_broker
 from stream_rec.service.batches import Decoded
-from stream_rec.service.consuming.record_decoder import Decode, RecordDecoder
+from stream_rec.service.consuming.record_decoder import Decode, Opened, RecordDecoder
+from stream_rec.service.consuming.record_reader import RecordReader, reader_of
 from stream_rec.service.consuming.time_order import TimeOrder
 from stream_rec.service.processing.catalogue_feed import CatalogueFeed, CatalogueFile, CatalogueTopic
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
@@ -25,14 +28,20 @@ from stream_rec.transport.files import (
     open_source,
     span_in_order,
 )
-from stream_rec.transport.kafka import KafkaSource, parse_address
+from stream_rec.transport.kafka import KafkaSource, open_registry, parse_address
 from stream_rec.transport.records import NoSource, Source
 
+if TYPE_CHECKING:
+    from stream_rec.transport.kafka.registry.registry import SchemaRegistry
+
 __all__ = [
+    "build_adapter",
     "build_catalogue_feed",
     "build_decode_rules",
     "build_decoder",
     "build_record_decoder",
+    "build_record_reader",
+    "build_registry",
     "build_request_decoder",
     "first_file",
     "in_order_of_time",
@@ -56,9 +65,11 @@ def build_decode_rules(settings: Settings) -> DecodeRules:
         max_record_bytes=settings.max_record_bytes,
         max_future_ms=settings.future_ms,
     )
+    if settings.format in STREAMS:
+        return STREAMS[settings.format].rules(rules)
     if not is_named(settings.format):
         return rules
-    path = settings.events if is_topic(settings.events) else first_file(settings)
+    path = settings.events if settings.events == "http" or is_topic(settings.events) else first_file(settings)
     return format_of(settings.format, path)[0].rules(rules)
 
 
@@ -67,14 +78,51 @@ def build_decoder(settings: Settings) -> EventDecoder:
     return EventDecoder(build_decode_rules(settings))
 
 
-def build_record_decoder(settings: Settings) -> RecordDecoder:
-    """Return the decoder of records of events; those of a topic say when the log took them. Raises SettingsError."""
+def build_record_decoder(settings: Settings, registry: "SchemaRegistry | None" = None) -> RecordDecoder:
+    """Return the decoder of records of events; those of a topic say when the log took them. Raises SettingsError.
+
+    *registry* is that of the settings, where it is open already.
+    """
+    registry = registry or build_registry(settings)
     return RecordDecoder(
         build_decoder(settings),
         has_log_times=is_topic(settings.events),
         read_at_ms=now_ms,
         drops_repeats=settings.drop_repeats,
+        opened=_opened(registry, build_adapter(settings)),
     )
+
+
+def build_adapter(settings: Settings) -> StreamAdapter | None:
+    """Return what makes records of the settings' format those that the decoder reads; None if they are that already."""
+    named = STREAMS.get(settings.format)
+    return None if named is None else StreamAdapter(named, build_decode_rules(settings))
+
+
+def _opened(registry: "SchemaRegistry | None", adapter: StreamAdapter | None) -> Opened | None:
+    """Return the step before decoding: records of a registry, then those of a format."""
+    if registry is None:
+        return adapter
+    if adapter is None:
+        return registry.opened
+    return lambda records: adapter(registry.opened(records))
+
+
+def build_registry(settings: Settings) -> "SchemaRegistry | None":
+    """Return the schema registry, which is not asked yet; None without one. Raises SettingsError."""
+    if settings.registry is None:
+        return None
+    return open_registry(
+        settings.registry,
+        settings.registry_config,
+        max_record_bytes=settings.max_record_bytes,
+        opens_keys=any("@key" in path for path in settings.fields.values()),
+    )
+
+
+def build_record_reader(settings: Settings) -> RecordReader:
+    """Return the reader of what is submitted in the form of the log. Raises SettingsError."""
+    return reader_of(build_decode_rules(settings), build_adapter(settings))
 
 
 def build_request_decoder(settings: Settings) -> RequestDecoder:
@@ -94,6 +142,8 @@ def open_events(settings: Settings) -> Source:
     files = _files(settings)
 
     def open_file(file: FoundFile) -> FileSource | NamedSource:
+        if settings.format in STREAMS:
+            return open_stream(file.path, rules, encoding=settings.encoding, topic=topic_of(file))
         if is_named(settings.format):
             return open_named(settings.format, file.path, rules, encoding=settings.encoding, topic=topic_of(file))
         return open_source(
@@ -147,7 +197,7 @@ def in_order_of_time(
 
 def _is_in_order(settings: Settings, source: Source) -> bool:
     """Whether one look at its times is enough to say that the file of *source*, a large one, is in order."""
-    if not isinstance(source, FileSource):
+    if not isinstance(source, FileSource) or settings.format in STREAMS:
         return False
     rules = build_decode_rules(settings)
     path = source.stream.name

@@ -11,7 +11,7 @@ import msgspec
 
 from stream_rec.core.events import EventEncoder
 from stream_rec.core.quality import Quality
-from stream_rec.errors import MissingTopicError, SettingsError, SnapshotError
+from stream_rec.errors import MissingTopicError, RegistryUnavailableError, SettingsError, SnapshotError
 from stream_rec.service.assembly.brokers import connect_broker
 from stream_rec.service.assembly.engine import build_engine, build_limits, build_quality
 from stream_rec.service.assembly.handle import build_handle
@@ -19,6 +19,7 @@ from stream_rec.service.assembly.inputs import (
     build_catalogue_feed,
     build_decode_rules,
     build_record_decoder,
+    build_registry,
     build_request_decoder,
 )
 from stream_rec.service.assembly.outputs import open_dead_letters, open_recommendations
@@ -51,6 +52,7 @@ from stream_rec.transport.kafka import open_broker, parse_address, read_config
 
 if TYPE_CHECKING:
     from stream_rec.service.metrics.tracing import Tracing
+    from stream_rec.transport.kafka.registry.registry import SchemaRegistry
 
 __all__ = ["KafkaRun", "build_kafka_service"]
 
@@ -88,6 +90,8 @@ class _Shared(NamedTuple):
     """Filled when the topics' settings were looked at: once for each start."""
     note: CommitNote
     problems: Problems
+    registry: "SchemaRegistry | None"
+    """It keeps the schemas that it knows over all recoveries."""
 
 
 def build_kafka_service(settings: Settings, undo: ExitStack, timeouts: Timeouts = TIMEOUTS) -> KafkaRun:
@@ -111,6 +115,7 @@ def _open_shared(settings: Settings, undo: ExitStack, timeouts: Timeouts) -> _Sh
     # Wrong settings show before a broker is waited for.
     build_engine(settings)
     read_config(settings.kafka)
+    registry = build_registry(settings)
     files = _open_files(settings, undo)
     catalogue = build_catalogue_feed(settings, timeouts)
     if catalogue is not None:
@@ -138,6 +143,7 @@ def _open_shared(settings: Settings, undo: ExitStack, timeouts: Timeouts) -> _Sh
         is_checked=[],
         note=build_commit_note(settings),
         problems=problems,
+        registry=registry,
     )
 
 
@@ -178,10 +184,12 @@ def _connect(settings: Settings, shared: _Shared, opened: ExitStack) -> ServiceC
         shared.is_checked.append(True)
     if shared.catalogue is not None:
         shared.catalogue.start()
+    if shared.registry is not None:
+        _find_registry(shared.registry, shared.problems)
     return ServiceComponents(
         broker,
         topics["events"],
-        build_record_decoder(settings),
+        build_record_decoder(settings, shared.registry),
         _processor_maker(settings, shared.catalogue, shared.quality),
         shared.files._replace(
             answers_topic=topics.get("recommendations"),
@@ -201,6 +209,16 @@ def _connect(settings: Settings, shared: _Shared, opened: ExitStack) -> ServiceC
         request_queue=shared.request_queue,
         timeouts=shared.timeouts,
     )
+
+
+def _find_registry(registry: "SchemaRegistry", problems: Problems) -> None:
+    """See whether the registry answers. Raises RegistryUnavailableError, which is waited for, and SettingsError."""
+    try:
+        registry.check()
+    except RegistryUnavailableError as error:
+        problems.begin(ProblemKind.REGISTRY, f"{error.message}; waiting for it", blocks=True)
+        raise
+    problems.end(ProblemKind.REGISTRY)
 
 
 def _client_config(given: Mapping[str, str], *, has_lasting_name: bool, timeouts: Timeouts) -> dict[str, str]:

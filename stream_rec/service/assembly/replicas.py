@@ -17,8 +17,9 @@ __all__ = ["OWN", "build_commit_note"]
 OWN: Final = frozenset({
     "allow_compacted", "batch_events", "begin", "create_topics", "delimiter", "encoding", "format", "group", "http",
     "http_clock", "http_cors", "http_keys", "http_keys_file", "http_max_batch", "http_max_body_bytes", "in_order",
-    "insecure", "instance", "journal", "kafka", "kafka_client", "log_format", "log_level", "more_events",
-    "output_mode", "quality", "quality_n", "quality_sessions", "quality_windows", "snapshot_every_ms", "snapshots",
+    "insecure", "instance", "journal", "kafka", "kafka_client", "log_format", "log_level", "max_refused",
+    "more_events", "output_mode", "quality", "quality_n", "quality_sessions", "quality_windows", "registry",
+    "registry_config", "snapshot_every_ms", "snapshots",
     "snapshots_kept", "status_file", "topic_partitions", "topic_replication", "topic_retention_ms", "tracing",
 })  # fmt: skip
 """Settings that processes of a group may have each for itself: no answer depends on them."""

@@ -7,21 +7,21 @@ with no partition owned yet.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from stream_rec.errors import LogChangedError
+from stream_rec.errors import LogChangedError, RegistryUnavailableError
 from stream_rec.service.batches import NOT_A_MEMBER, Batch, Mask, Membership, ReadBatch
 from stream_rec.service.consuming.partition_merge import NOTHING, MergedRecords, PartitionMerge
 from stream_rec.service.consuming.record_decoder import Decode
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.transport.broker import Partition, PartitionOffsets, Reader
-from stream_rec.transport.records import Record
+from stream_rec.transport.records import Record, Records
 
-__all__ = ["AHEAD", "BatchReader"]
+__all__ = ["AHEAD", "BatchReader", "Reports"]
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +31,25 @@ _ENOUGH: Final = 32  # ... and when fetching goes on: a client drops what it has
 _NEVER: Final = 1 << 62  # an offset beyond all others
 
 
+def _nothing_to_say(_: int) -> None:
+    """Report nothing."""
+
+
+class Reports(NamedTuple):
+    """What is called for what goes wrong while records are read."""
+
+    lost: Callable[[int], None] = _nothing_to_say
+    """With the number of records that were removed before they were read."""
+    held: Callable[[str | None], None] | None = None
+    """With why records wait for the schema registry, and with None once none do. None: then the error is raised."""
+
+
 class BatchReader:
     """Reads the partitions of *events*, and those of *requests_topic* that are owned. For one thread.
 
-    *lost* is called with the number of records that were removed before they were read. Raises LogChangedError where
-    retention is not the cause: the topic is gone, or another one.
+    Raises LogChangedError where the records to read are gone and retention is not the cause: the topic is gone, or
+    another one. Records whose schema the registry does not say are *held*: their partition is paused, and the others
+    do not go on without it.
     """
 
     def __init__(
@@ -46,7 +60,7 @@ class BatchReader:
         *,
         requests_topic: str | None = None,
         max_records: int = 1024,
-        lost: Callable[[int], None] = lambda _: None,
+        reports: Reports | None = None,
         clock: Callable[[], float] = monotonic,
         timeouts: Timeouts = TIMEOUTS,
     ) -> None:
@@ -55,7 +69,7 @@ class BatchReader:
         self._events = frozenset(events)
         self._requests_topic = requests_topic
         self._max_records = max_records
-        self._lost = lost
+        self._reports = reports or Reports()
         self._clock = clock
         self._patience_s = timeouts.patience_s
         self._positions_every_s = timeouts.positions_every_s
@@ -68,6 +82,9 @@ class BatchReader:
         self._offsets_before = self.offsets
         """After the last batch that was returned."""
         self._paused: set[Partition] = set()
+        self._held: dict[Partition, Records] = {}
+        """Records that were fetched and wait for the schema of the first of them."""
+        self._said_held = False
         self._passed: dict[Partition, int] = {}
         """Of partitions of which nothing waited here, how far the client had come: no record is left before that."""
         self._look_at = 0.0
@@ -96,6 +113,7 @@ class BatchReader:
             kept = {p: before.get(p, offset) for p, offset in requests.items()}
             self._merge = PartitionMerge(events | kept, beside=kept)
             self._reader.assign(events | kept)
+            self._held.clear()  # they are fetched once more
             self._offsets_before = self.offsets
         self._membership = membership
         self._answer_from = dict(answer_from)
@@ -108,7 +126,12 @@ class BatchReader:
 
     def reached(self, targets: PartitionOffsets) -> bool:
         """Whether all records before these offsets were returned."""
-        return self._merge.reached(targets, self._reader.drained)
+        return self._merge.reached(targets, self._drained)
+
+    @property
+    def _drained(self) -> Collection[Partition]:
+        """The partitions of which all records are here."""
+        return set(self._reader.drained) - self._held.keys() if self._held else self._reader.drained
 
     def next(self, timeout_s: float, max_records: int | None = None) -> ReadBatch | None:
         """Return the next batch; None if nothing came within *timeout_s*. A batch never waits to fill."""
@@ -131,13 +154,16 @@ class BatchReader:
         self._pause_those_ahead(n)
         # Where others wait for a partition, wait for it here: polling without a pause would keep its client from work.
         is_ready = len(merge) >= n and self._waiting_since is None
-        for partition, records in self._poll(n, 0.0 if is_ready else timeout_s).items():
+        fetched = self._poll(n, 0.0 if is_ready else timeout_s)
+        for partition, records in (self._with_held(fetched) if self._held else fetched).items():
             if records:
                 self._add(partition, records)
         if self._clock() >= self._look_at:
             self._look_at = self._clock() + self._positions_every_s
-            self._passed = {p: offset for p, offset in reader.positions.items() if merge.is_empty(p)}
-        taken = merge.take(n, reader.drained)
+            self._passed = {
+                p: offset for p, offset in reader.positions.items() if merge.is_empty(p) and p not in self._held
+            }
+        taken = merge.take(n, self._drained)
         if taken.records or not len(merge):
             self._waiting_since = None
             return taken
@@ -162,8 +188,9 @@ class BatchReader:
             "lacks them, and they are not answered. Going on from %d",
             partition, first - offset, offset, first - 1, first,
         )  # fmt: skip
-        self._lost(first - offset)
+        self._reports.lost(first - offset)
         self._merge.skip_to(partition, first)
+        self._held.clear()  # they are fetched once more
         self._reader.assign(fetched | {partition: first})
 
     def _pause_those_ahead(self, n: int) -> None:
@@ -177,11 +204,14 @@ class BatchReader:
         elif self._paused:
             # A paused partition may have become the slowest. Keeping it paused would deadlock, so resume it.
             self._paused &= self._merge.full(n)
-        self._reader.pause_only(self._paused)
+        self._reader.pause_only(self._paused | self._held.keys() if self._held else self._paused)
 
     def _take_without_waiting(self, n: int) -> MergedRecords:
         """Return the records that wait for a partition that does not answer, once that has lasted."""
         now = self._clock()
+        if self._held:  # going on without them would make them late
+            self._waiting_since = now
+            return NOTHING
         if self._waiting_since is None:
             self._waiting_since = now
         if now - self._waiting_since < self._patience_s:
@@ -190,7 +220,34 @@ class BatchReader:
         self._waiting_since = now
         return self._merge.take(n, self.offsets.keys())
 
+    def _with_held(self, fetched: Mapping[Partition, Sequence[Record]]) -> dict[Partition, Sequence[Record]]:
+        """Return the records that are held, which are tried again, and behind them what was *fetched*."""
+        both: dict[Partition, Sequence[Record]] = dict(self._held)
+        for partition, records in fetched.items():
+            held = self._held.get(partition)
+            both[partition] = records if held is None else Records([*held.raw, *Records.of(records).raw], held.adapter)
+        return both
+
     def _add(self, partition: Partition, records: Sequence[Record]) -> None:
+        """Decode *records*, and add them; hold them from the first on whose schema is not known."""
+        try:
+            self._add_decoded(partition, records)
+        except RegistryUnavailableError as error:
+            if self._reports.held is None:
+                raise
+            held = self._held[partition] = Records.of(records)[error.place :]
+            names = ", ".join(f"{each} at offset {waiting[0].offset}" for each, waiting in sorted(self._held.items()))
+            self._said_held = True
+            self._reports.held(f"{error.message}; waiting for it: {names}")
+            if len(held) < len(records):
+                self._add_decoded(partition, Records.of(records)[: error.place])
+            return
+        self._held.pop(partition, None)
+        if self._said_held and not self._held and self._reports.held is not None:
+            self._said_held = False
+            self._reports.held(None)
+
+    def _add_decoded(self, partition: Partition, records: Sequence[Record]) -> None:
         if partition.topic == self._requests_topic:
             self._merge.add(partition, records, [None] * len(records))
             return

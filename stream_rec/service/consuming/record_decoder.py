@@ -17,7 +17,7 @@ from stream_rec.service.consuming.ordered_records import OrderedRecords
 from stream_rec.transport.decode import Decoded, decode_records
 from stream_rec.transport.records import Record, Records
 
-__all__ = ["Decode", "DecodedRecords", "RecordDecoder"]
+__all__ = ["Decode", "DecodedRecords", "Opened", "RecordDecoder"]
 
 
 _TIME_OF: Final = attrgetter("timestamp")
@@ -44,6 +44,9 @@ class DecodedRecords(NamedTuple):
         return Batch(self.records_of(records), self.decoded, is_owned, log_times=self.log_times, elements=self.elements)
 
 
+Opened = Callable[[Sequence[Record]], Records]
+"""Makes of records in other formats those that the decoder reads, in order."""
+
 Decode = Callable[[Sequence[Record]], DecodedRecords]
 """Returns what each of the records says, in order, event by event."""
 
@@ -55,6 +58,9 @@ class RecordDecoder:
     time of reading; an event more than a day beyond it and the limit of the future is rejected as `future`. A day,
     because a file may be in a local time. None: no event is. With *drops_repeats*, an event without an id gets one of
     what it says, so that its repetition is a duplicate.
+
+    *opened* is called first. Where it asks a schema registry, a call raises RegistryUnavailableError for the first
+    record whose schema is not known yet.
     """
 
     def __init__(
@@ -64,11 +70,13 @@ class RecordDecoder:
         has_log_times: bool = False,
         read_at_ms: Callable[[], int] | None = None,
         drops_repeats: bool = False,
+        opened: Opened | None = None,
     ) -> None:
         self._decoder = decoder
         self._has_log_times = has_log_times
         self._read_at_ms = read_at_ms
         self._drops_repeats = drops_repeats
+        self._opened = opened
 
     def __call__(self, records: Sequence[Record]) -> DecodedRecords:
         """Decode *records*, unless that is done."""
@@ -80,12 +88,15 @@ class RecordDecoder:
         return read
 
     def _read(self, records: Sequence[Record]) -> DecodedRecords:
+        log_times = None
         if self._has_log_times:
             # planted bug: judged-at-reading
             log_times = Records.of(records).log_times
-            decoded, of, elements = decode_records(self._decoder, records, log_times)
+        if self._opened is not None:
+            records = self._opened(records)
+        decoded, of, elements = decode_records(self._decoder, records, log_times)
+        if log_times is not None:
             return DecodedRecords(decoded, log_times if of is None else log_times[of], of, elements)
-        decoded, of, elements = decode_records(self._decoder, records)
         ahead_ms = self._decoder.rules.max_future_ms
         if self._read_at_ms is not None and ahead_ms is not None:
             _reject_beyond(self._read_at_ms() + ahead_ms + DAY_MS, decoded)

@@ -16,7 +16,7 @@ from stream_rec.errors import (
 )
 from stream_rec.service.batches import BatchResult
 from stream_rec.service.committing.checkpoint import Backoff, Checkpoint
-from stream_rec.service.consuming.batch_reader import BatchReader
+from stream_rec.service.consuming.batch_reader import BatchReader, Reports
 from stream_rec.service.consuming.recovery import (
     LogBounds,
     abort_dangling_transaction,
@@ -125,7 +125,7 @@ class ConsumerLoop:
             start_offsets(found, known),
             requests_topic=parts.requests,
             max_records=parts.max_records,
-            lost=self._count_lost,
+            reports=Reports(self._count_lost, self._report_held),
             timeouts=parts.timeouts,
         )
         with self._recovering_from_another_log():
@@ -317,6 +317,12 @@ class ConsumerLoop:
         if gone:
             return MissingTopicError(f"there is no topic {gone[0]!r} any more ({error.message})")
         return AssignmentLostError(error.message)
+
+    def _report_held(self, why: str | None) -> None:
+        if why is None:
+            self._problems.end(ProblemKind.REGISTRY)
+        else:
+            self._problems.begin(ProblemKind.REGISTRY, why)
 
     def _count_lost(self, n: int) -> None:
         self._counters.n_lost += n

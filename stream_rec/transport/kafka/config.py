@@ -7,18 +7,17 @@ Secrets stay out of reprs, logs and errors (`Config.hide`).
 
 import difflib
 import os
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 from stream_rec.errors import SettingsError
+from stream_rec.transport.kafka.secrets import given_value, hidden
 
 __all__ = ["ROLES", "Config", "Role", "given_key", "read_config", "unknown"]
 
 Role = Literal["consumer", "producer", "admin"]
 ROLES: Final[tuple[Role, ...]] = ("consumer", "producer", "admin")
 
-_HIDDEN: Final = "(hidden)"
 _SECRET_WORDS: Final = ("password", "secret", "token")
 _NO_SECRETS: Final = frozenset({"sasl.oauthbearer.token.endpoint.url"})
 # PEM in the setting itself: the key, or a certificate with the key in one file.
@@ -105,9 +104,7 @@ class Config:
 
     def hide(self, text: str) -> str:
         """*text* without the secrets, in case a client or a broker has repeated one."""
-        for secret in self._secrets:
-            text = text.replace(secret, _HIDDEN)
-        return text
+        return hidden(text, self._secrets)
 
 
 def read_config(given: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Config:
@@ -120,7 +117,7 @@ def read_config(given: Mapping[str, str], environ: Mapping[str, str] | None = No
         if dotted in _NOT_SETTABLE:
             raise SettingsError(f"kafka.{key}", f"cannot be set: {_NOT_SETTABLE[dotted]}")
         secret = _is_secret(dotted)
-        entries[role, name] = _ConfigEntry(role, _value(key, text, environ, secret=secret), secret)
+        entries[role, name] = _ConfigEntry(role, given_value(f"kafka.{key}", text, environ, secret=secret), secret)
     config = Config(entries)
     _refuse_idle_credentials(config)
     return config
@@ -151,46 +148,6 @@ def _is_secret(dotted: str) -> bool:
     if dotted in _NO_SECRETS or dotted.endswith(".url"):
         return False
     return dotted in _SECRETS or any(word in dotted.split(".") for word in _SECRET_WORDS)
-
-
-def _value(key: str, text: str, environ: Mapping[str, str], *, secret: bool) -> str:
-    source, colon, name = text.partition(":")
-    read = _SOURCES.get(source) if colon else None
-    if read is not None:
-        return read(key, name, environ)
-    if secret:
-        raise SettingsError(
-            f"kafka.{key}",
-            "holds a secret, which does not belong on a command line or in a file of settings: write env:NAME for a "
-            "variable that holds it, or file:PATH for a file that contains only it",
-        )
-    return text
-
-
-def _from_environment(key: str, name: str, environ: Mapping[str, str]) -> str:
-    value = environ.get(name)
-    if not value:
-        raise SettingsError(f"kafka.{key}", f"is to be read from the environment, where {name!r} is not set")
-    return value
-
-
-def _from_file(key: str, name: str, environ: Mapping[str, str]) -> str:
-    del environ
-    try:
-        value = Path(name).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
-    except OSError as error:
-        raise SettingsError(f"kafka.{key}", f"cannot be read from {name!r}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise SettingsError(f"kafka.{key}", f"cannot be read from {name!r}: it is not UTF-8") from None
-    if not value:
-        raise SettingsError(f"kafka.{key}", f"is to be read from {name!r}, which is empty")
-    return value
-
-
-_SOURCES: Final[Mapping[str, Callable[[str, str, Mapping[str, str]], str]]] = {
-    "env": _from_environment,
-    "file": _from_file,
-}
 
 
 def _refuse_idle_credentials(config: Config) -> None:

@@ -99,11 +99,11 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBroker]
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three brokers that replicate, each of which the test may stop, kill, pause and cut off."""
     if choice() not in {"auto", "jars"}:
-        _go_without("a cluster is made of jars only")
+        go_without("a cluster is made of jars only")
     try:
         made = Cluster(tmp_path_factory.mktemp("cluster"))
     except BrokerMissing as missing:
-        _go_without(str(missing))
+        go_without(str(missing))
     with made:
         made.start()
         yield made
@@ -137,13 +137,14 @@ def _started(home: Path, *, own: bool = False, secured: bool = False) -> Iterato
     try:
         opened = open_broker(home, own=own, secured=secured)
     except BrokerMissing as missing:
-        _go_without(str(missing))
+        go_without(str(missing))
     with opened:
         opened.start()
         yield opened
 
 
-def _go_without(reason: str) -> NoReturn:
+def go_without(reason: str) -> NoReturn:
+    """Skip for want of a broker, or of what a test needs beside one; fail where the environment asks for one."""
     if forced():
         pytest.fail(f"no Kafka broker, and {CHOICE_VARIABLE} asks for one: {reason}", pytrace=False)
     pytest.skip(f"{NO_BROKER}{reason}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from stream_rec import __version__
-from stream_rec.cli.common import with_settings
+from stream_rec.cli.common import OnceCommand, with_settings
 from stream_rec.cli.main import cli, main
 from stream_rec.errors import StreamRecError, TransportError
 from stream_rec.settings import Settings, table
@@ -18,7 +18,7 @@ def probed() -> Iterator[list[Settings]]:
     """A command `probe` that takes every setting and records its calls."""
     calls: list[Settings] = []
 
-    @cli.command()
+    @cli.command(cls=OnceCommand)
     @with_settings
     def probe(settings: Settings) -> None:
         """Record the settings."""
@@ -80,6 +80,13 @@ def test_options_become_settings(probed: list[Settings]) -> None:
         (["probe"], "stream-rec: events: not given"),
         (["probe", "--nonsense"], "No such option"),
         (["no-such-command"], "No such command"),
+        (["probe", "--events", "e", "--retention", "1d", "--retention", "2d"], "--retention is given 2 times"),
+        (["probe", "--events", "e", "--config", "a", "--config", "b"], "--config is given 2 times"),
+        (["probe", "--events", "e", "--field", "type=a", "--field", "type=b"], "each name once"),
+        (["simulate", "--sessions", "5", "--sessions", "6"], "--sessions is given 2 times"),
+        (["evaluate", "--events", "e", "--quality", "--no-quality"], "--quality is given 2 times"),
+        (["probe", "--events", "e", "--max-refused", "1,5%"], "stream-rec: max_refused: --max-refused gives '1,5%'"),
+        (["probe", "--events", "e", "--max-refused", "101%"], "expected a share such as 1% or 0.5%, or a count"),
         ([], "Usage"),
     ],
 )

@@ -145,9 +145,10 @@ def test_each_fault_has_its_reason(reason: Reason, data: bytes) -> None:
 
 
 def test_every_reason_is_tested() -> None:
-    """The engine, requests, tables of text and public logs give the others."""
+    """The engine, requests, tables of text, public logs and schema registries give the others."""
     elsewhere = {Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_FIELD, Reason.NOT_A_ROW, Reason.NOT_AN_EVENT}
-    assert set(Reason) == REFUSED.keys() | elsewhere
+    by_schemas = {Reason.NEEDS_REGISTRY, Reason.UNKNOWN_SCHEMA, Reason.NOT_OF_SCHEMA}
+    assert set(Reason) == REFUSED.keys() | elsewhere | by_schemas
 
 
 def test_rows_are_refused_for_the_same_reasons() -> None:

@@ -16,6 +16,7 @@ from pyarrow import parquet
 from stream_rec.core.events import Event, Reason
 from stream_rec.datasets.formats import FORMATS, MOVIELENS, open_named
 from stream_rec.datasets.logs import movielens_100k, online_retail, serenade_toy
+from stream_rec.datasets.streams.formats import STREAMS
 from stream_rec.errors import DecodeError, SettingsError, TransportError
 from stream_rec.settings import load, table
 from stream_rec.settings.types import Format
@@ -128,7 +129,7 @@ def test_a_public_log_is_read_by_its_name(name: str, packed: bool, tmp_path: Pat
 def test_every_public_log_is_tried_here() -> None:
     """And can be named on the command line, as can every plain format."""
     assert list(FORMATS) == list(PUBLISHED)
-    assert {"auto", MOVIELENS, *FILE_FORMATS, *FORMATS} == set(typing.get_args(Format))
+    assert {"auto", MOVIELENS, *FILE_FORMATS, *FORMATS, *STREAMS} == set(typing.get_args(Format))
 
 
 def test_the_reference_lists_every_public_log(tree: Path) -> None:

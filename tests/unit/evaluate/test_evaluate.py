@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
 from stream_rec.core.engine import Engine
-from stream_rec.core.events import Event
+from stream_rec.core.events import Event, Recommendation
 from stream_rec.core.limits import DAY_MS, Limits
 from stream_rec.core.model import PRESETS, Model, changed
 from stream_rec.errors import SettingsError
@@ -179,6 +180,16 @@ class TestPlans:
         assert [("learn", 0, 3), ("frozen", 3, 8)] == [tuple(each) for each in plan.stretches]
         assert [4, 6, 7] == plan.rows.tolist()
 
+    def test_a_test_log_that_numbers_its_sessions_anew(self) -> None:
+        """Sessions that go on after hours are counted, and may be made sessions of their own."""
+        day = [msgspec.structs.replace(each, timestamp=each.timestamp + DAY_MS) for each in log("a:x a:y c:x c:z")]
+        train = log("a:x a:z b:x")
+        assert (1, 2) == plans.far_continued(train, day)
+        assert (0, 2) == plans.far_continued(train, log("a:y b:z"))
+        glued = plans.hold_out_files(train, day)
+        own = plans.hold_out_files(train, plans.with_own_sessions(day))
+        assert (3, 2) == (len(glued.rows), len(own.rows))
+
     def test_hold_out_by_days(self) -> None:
         """Days are counted back from the last event."""
         days = 3000 / DAY_MS
@@ -316,6 +327,27 @@ class TestCandidates:
                 question += 1
             engine.apply([event])
         assert question == len(found.plan.rows)
+
+    def test_a_long_session_is_asked_as_in_a_run(self) -> None:
+        """The store keeps its last events only: baselines may recommend older items, and no longer query is timed."""
+        sizes = []
+
+        class Watched(Engine):
+            def ask(self, *args: Any, **fields: Any) -> list[Recommendation]:
+                sizes.append(len(fields["items"]))
+                return super().ask(*args, **fields)
+
+        events = log("b:x b:x b:x a:x " + "a:y a:z " * 6 + "a:x")
+        listed = [candidate(changed(Model(), n=1, last=last, seen="drop-session")) for last in (2, 10)]
+        listed.append(candidate(changed(Model(), name="seen", n=1, last=2, seen="keep")))
+        named = [Candidate(f"m{place}", each.model) for place, each in enumerate(listed)]
+        popular = next(each for each in baselines(listed[0].model) if each.name == "popularity")
+        limits = Limits(retention_ms=None, max_session_events=3)
+        plan = plans.prequential(events)
+        found = ask_all(plan, [*named, popular], lambda: Watched(limits=limits), cutoffs=(1,), threads=1)
+        assert 1 == found.scores.rank[3, -1]  # x, which left the store long ago
+        assert {0, 1, 2, 3} == set(sizes)
+        assert [2, 3, 3] == sorted(sizes[-3:])
 
 
 class TestReport:

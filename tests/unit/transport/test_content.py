@@ -284,7 +284,7 @@ OTHER_KINDS: tuple[tuple[bytes, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("data", "what"), OTHER_KINDS)
+@pytest.mark.parametrize(("data", "what"), OTHER_KINDS, ids=[str(number) for number in range(len(OTHER_KINDS))])
 def test_what_is_no_log_says_what_it_is(tmp_path: Path, data: bytes, what: str) -> None:
     """With a next step, and at once, whatever the ending says."""
     with pytest.raises(SettingsError, match=f"events: .*pointer.jsonl is .*{what}"):

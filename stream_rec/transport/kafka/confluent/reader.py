@@ -241,4 +241,11 @@ def _log_time(message: Message) -> int:
     return time_ms
 
 
-_ADAPTER: Final = RecordAdapter(Message.value, Message.offset, _log_time, _record)
+def _has_headers(message: Message) -> bool:
+    try:
+        return bool(message.headers())
+    except (SystemError, UnicodeDecodeError):  # as above
+        return True
+
+
+_ADAPTER: Final = RecordAdapter(Message.value, Message.offset, _log_time, _record, _has_headers)

@@ -166,4 +166,10 @@ def _record(theirs_: Untyped) -> Record:
     )
 
 
-_ADAPTER: Final = RecordAdapter(attrgetter("value"), attrgetter("offset"), attrgetter("timestamp"), _record)
+_ADAPTER: Final = RecordAdapter(
+    attrgetter("value"),
+    attrgetter("offset"),
+    attrgetter("timestamp"),
+    _record,
+    lambda theirs_: bool(theirs_.headers),
+)

@@ -1,0 +1,1 @@
+"""What `check` finds beside verdicts: what a source looks like, and the command that would read it."""

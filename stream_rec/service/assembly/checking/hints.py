@@ -1,0 +1,407 @@
+"""What would help: hints at what looks wrong, and the settings that each of them would change.
+
+Each change of a setting was tried on the beginning of the source, or is measured on all of it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from stream_rec.core.events import SURELY_SECONDS, VIEW, Event, Reason
+from stream_rec.datasets.formats import is_named
+from stream_rec.datasets.statistics import Summary
+from stream_rec.datasets.streams.formats import STREAMS, guess_stream
+from stream_rec.datasets.ties import Ties
+from stream_rec.errors import DecodeError, SettingsError, StreamRecError
+from stream_rec.service.assembly.checking.guess import Guess, guess_settings, guessed_user, leaves_of
+from stream_rec.service.assembly.checking.line import changed, command_line
+from stream_rec.service.assembly.checking.sample import (
+    FRAMED,
+    Sample,
+    binary_kind,
+    sample_of_file,
+    sample_of_records,
+)
+from stream_rec.service.assembly.checking.shapes import SessionShapes, impressions_in
+from stream_rec.service.assembly.checking.times import guess_time, is_ambiguous
+from stream_rec.service.assembly.inputs import (
+    build_decode_rules,
+    build_decoder,
+    build_record_decoder,
+    first_file,
+    open_events,
+)
+from stream_rec.service.metrics.counters import Counters
+from stream_rec.service.metrics.format import show_duration, show_time
+from stream_rec.settings import Settings, is_topic
+from stream_rec.transport.frames import without_registry
+from stream_rec.transport.records import Record
+from stream_rec.units import format_duration
+
+__all__ = ["Hint", "Seen", "find_hints", "with_line"]
+
+_SOME: Final = 0.01
+_MINUTE: Final = 60_000
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+_GAP_MS: Final = 30 * _MINUTE
+_SEVERAL: Final = 3
+_WILD: Final = 3  # so few events may have wrong clocks
+_SHOWN_NAMES: Final = 12
+_TRIED: Final = 2000  # records
+_MANY_TIED: Final = 0.5
+_STREAM_SAMPLE: Final = 100  # records
+
+
+class Hint(NamedTuple):
+    """What looks wrong, and the settings to change, if any are."""
+
+    text: str
+    changes: Mapping[str, object] = {}
+
+
+class Seen(NamedTuple):
+    """What was seen of a source."""
+
+    counts: Counters
+    first: Sequence[Record]
+    """The first records."""
+    newest: Sequence[tuple[int, str]]
+    """Time and place of the newest events, the newest first."""
+    summary: Summary
+    shapes: SessionShapes
+    ties: Ties
+
+
+def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
+    """Yield what would help to read the source, and what looks odd in what was read."""
+    counts, summary = seen.counts, seen.summary
+    if not counts.n_read:
+        yield Hint("the source is empty")
+        return
+    binary = _binary_hint(settings, seen.first)
+    if binary is not None:
+        yield binary
+        return
+    stream = _stream_hint(settings, seen.first)
+    if stream is not None:
+        yield stream
+        return
+    sample = Sample([], "") if _has_name(settings) else _sample(settings, seen.first)
+    reading = _reading_hint(settings, sample, seen)
+    if reading is not None:
+        yield reading
+        return  # the rest cannot be judged before that is right
+    yield from _unreadable_hints(settings, counts, sample)
+    yield from _never_hints(settings, summary)
+    yield from _time_hints(settings, seen, sample)
+    if counts.dead[Reason.FUTURE]:
+        yield Hint(
+            "events lie ahead of the time at which the topic took them, or of this machine's clock: correct the "
+            "clocks; for a simulated log, say --max-future none"
+        )
+    yield from _session_hints(settings, seen, sample)
+    yield from _tie_hints(settings, seen.ties)
+
+
+def with_line(error: SettingsError, settings: Settings) -> SettingsError:
+    """Return an *error* at opening a source with the line to type, if one was found that reads more."""
+    if error.key not in {"fields", "events", "format", "delimiter"} or not _is_file(settings) or _has_name(settings):
+        return error
+    sample = _sample(settings, ())
+    guess = _guess(settings, sample)
+    better = None if guess is None else _tried(settings, guess.changes)
+    if better is None or not _n_readable(better, ()):
+        return error
+    text = error.message.removeprefix(f"{error.key}: ")
+    return SettingsError(error.key, f"{text}\n  try: {command_line('check', better)}")
+
+
+# --- what could be read
+
+
+def _has_name(settings: Settings) -> bool:
+    """Whether the format is that of a public log or of a kind of producer: then nothing else is guessed."""
+    return is_named(settings.format) or settings.format in STREAMS
+
+
+def _is_file(settings: Settings) -> bool:
+    """Whether the source can be read a second time."""
+    return _first_path(settings) is not None
+
+
+def _first_path(settings: Settings) -> str | None:
+    """Return the path of the first file of the source; None if it is no file, or one that can be read only once."""
+    if settings.events in {"-", "http"} or is_topic(settings.events):
+        return None
+    try:
+        path = first_file(settings)
+    except StreamRecError:
+        return None
+    return path if Path(path).is_file() else None
+
+
+def _sample(settings: Settings, first: Sequence[Record]) -> Sample:
+    path = _first_path(settings)
+    given = None if settings.format == "auto" else settings.format
+    return sample_of_records(first) if path is None else sample_of_file(path, given, settings.encoding)
+
+
+def _guess(settings: Settings, sample: Sample) -> Guess | None:
+    if not sample.rows:
+        return None
+    return guess_settings(settings, build_decode_rules(settings).fields.as_dict(), sample)
+
+
+def _tried(settings: Settings, changes: Mapping[str, object]) -> Settings | None:
+    try:
+        return changed(settings, **changes)
+    except SettingsError:
+        return None
+
+
+def _n_readable(settings: Settings, first: Sequence[Record], sample: Sample | None = None) -> int:
+    """Return how many of the first records *settings* read as events."""
+    try:
+        if _is_file(settings):
+            with closing(open_events(settings)) as source:
+                decode = build_record_decoder(settings)
+                batches = islice(source.batches(_TRIED), 1)
+                return sum(type(each) is Event for batch in batches for each in decode(batch).decoded)
+        if sample is not None and sample.layout in {"csv", "tsv"} and first and first[0].row is None:
+            return sum(_is_event(settings, row) for row in sample.rows)
+        return sum(type(each) is Event for each in build_record_decoder(settings)(list(first)).decoded)
+    except StreamRecError:
+        return 0
+
+
+def _is_event(settings: Settings, row: Mapping[str, object]) -> bool:
+    try:
+        return any(type(each) is Event for each in build_decoder(settings).decode_rows(row))
+    except DecodeError:
+        return False
+
+
+def _reading_hint(settings: Settings, sample: Sample, seen: Seen) -> Hint | None:
+    """Return the settings that read more of the source, or read its times right."""
+    guess = _guess(settings, sample)
+    better = None if guess is None or not guess.changes else _tried(settings, guess.changes)
+    if guess is None or better is None:
+        return None
+    n_now = _n_readable(settings, seen.first)
+    n_then = _n_readable(better, seen.first, sample)
+    is_unit = "timestamp_unit" in guess.changes and n_then >= n_now > 0
+    if not n_then or not (n_then > n_now or is_unit):
+        return None
+    is_only_unit = is_unit and n_then == n_now
+    what = f"times do not look like {settings.timestamp_unit}" if is_only_unit else "it is written differently"
+    text = f"{what}: the line below reads {n_then:,} events of the first {len(seen.first[:_TRIED]):,} records"
+    if guess.either is not None:
+        text += f". {_either(guess.changes.get('timestamp_format'), guess.either)}"
+    return Hint(text, guess.changes)
+
+
+def _either(taken: object, other: str) -> str:
+    return (
+        f"Whether the day or the month comes first does not show in these times: it reads {taken!r}; if that is the "
+        f"wrong way around, say --timestamp-format {other!r}"
+    )
+
+
+def _binary_hint(settings: Settings, first: Sequence[Record]) -> Hint | None:
+    kinds = [binary_kind(without_registry(each).value) for each in first[:_TRIED] if each.row is None]
+    known = [kind for kind in kinds if kind is not None]
+    if not known or 2 * len(known) < len(kinds) or _n_readable_records(settings, first):
+        return None
+    kind = known[0]
+    if kind == FRAMED:
+        return Hint(
+            "records begin with the five bytes of a schema registry, and are not in JSON: name it with --registry "
+            "http://HOST:PORT (pip install 'stream-rec[registry]')"
+        )
+    return Hint(f"records are packed ({kind}), each by itself: unpack them, or let the producer compress whole batches")
+
+
+def _stream_hint(settings: Settings, first: Sequence[Record]) -> Hint | None:
+    """Return the name of the kind of producer whose records these look like, if it reads more of them."""
+    name = guess_stream(first[:_STREAM_SAMPLE]) if settings.format in {"auto", "jsonl"} else None
+    better = None if name is None else _tried(settings, {"format": name})
+    if better is None:
+        return None
+    n_now, n_then = _n_readable(settings, first), _n_readable(better, first)
+    if n_then <= n_now:
+        return None
+    of = f"{n_then:,} events of the first {len(first[:_TRIED]):,} records"
+    return Hint(f"records look like those of {name}: the line below reads {of}", {"format": name})
+
+
+def _n_readable_records(settings: Settings, first: Sequence[Record]) -> int:
+    decoded = build_record_decoder(settings)(list(first[:_TRIED])).decoded
+    return sum(type(each) is Event for each in decoded)
+
+
+def _unreadable_hints(settings: Settings, counts: Counters, sample: Sample) -> Iterator[Hint]:
+    if counts.dead[Reason.NOT_UTF8] > _SOME * counts.n_read:
+        if is_topic(settings.events):
+            yield Hint("bytes are not UTF-8: let the producer write UTF-8")
+        elif settings.encoding is None:
+            text = "bytes are not UTF-8: if this is Latin-1, --encoding windows-1252 reads it"
+            yield Hint(text, {"encoding": "windows-1252"})
+    guess = _guess(settings, sample)
+    if guess is not None and guess.lacking and not counts.n_applied:
+        names = ", ".join(list(leaves_of(sample.rows))[:_SHOWN_NAMES])
+        for field in guess.lacking:
+            yield Hint(f"nothing looks like {field}: name it with --field {field}=NAME. There is: {names}")
+    elif not (sample.rows or counts.n_applied or counts.dead[Reason.NOT_UTF8] or _has_name(settings)):
+        yield Hint("it is neither JSON nor a table with a delimiter that is known (comma, tab, semicolon, bar)")
+
+
+def _never_hints(settings: Settings, summary: Summary) -> Iterator[Hint]:
+    """Yield hints about optional fields that the settings name and no event has: perhaps a typo."""
+    if not summary.events:
+        return
+    if "user_id" in settings.fields and not summary.users:
+        yield Hint(f"no event has a user: is {settings.fields['user_id']!r} the right name?")
+    if "type" in settings.fields and set(summary.types) == {VIEW}:
+        yield Hint(f"every event is a {VIEW}: is {settings.fields['type']!r} the right name of the type?")
+
+
+# --- times
+
+
+def _time_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[Hint]:
+    counts, summary = seen.counts, seen.summary
+    is_ms = settings.timestamp_format is None and settings.timestamp_unit == "ms"
+    if is_ms and summary.events and (summary.last_timestamp or 0) < SURELY_SECONDS:
+        yield Hint("times do not look like ms: try --timestamp-unit s", {"timestamp_unit": "s"})
+        return  # before that is right, lateness cannot be judged
+    times = leaves_of(sample.rows).get(build_decode_rules(settings).fields.timestamp, [])
+    if settings.timestamp_format is not None:
+        other = is_ambiguous(settings.timestamp_format, times)
+        if other is not None:
+            yield Hint(_either(settings.timestamp_format, other))
+    if 2 * counts.dead[Reason.BAD_TIME] > counts.n_read and guess_time(times) is None:
+        yield Hint("most times are in no known format: give theirs, as in --timestamp-format '%d.%m.%Y %H:%M'")
+    wild = _wild_hint(settings, seen)
+    if wild is not None:  # what is late because of it says nothing about the log
+        yield wild
+    elif counts.dead[Reason.LATE]:
+        yield _lateness_hint(settings, counts.dead[Reason.LATE], summary)
+    retention, lateness = settings.retention_ms, settings.lateness_ms
+    if retention is not None and 2 * lateness > retention:
+        pause = f"a session starts again after a pause of {show_duration(retention - lateness)}"
+        yield Hint(f"{pause}, which is the retention less the lateness: raise --retention to keep sessions whole")
+
+
+def _wild_hint(settings: Settings, seen: Seen) -> Hint | None:
+    """Return a hint about a few events that lie long after all others: surely their clocks were wrong."""
+    newest, summary = seen.newest, seen.summary
+    retention = settings.retention_ms or 30 * _DAY
+    for n in range(min(_WILD, len(newest) - 1), 0, -1):
+        (first, place), (before, _) = newest[n - 1], newest[n]
+        span = before - (summary.first_timestamp or 0)
+        if summary.events >= _WILD * 10 and first - before > max(retention, span // 10):
+            which = f"{place} ({show_time(first)})" if n == 1 else f"the first is {place}, {show_time(first)}"
+            lie = "1 event lies" if n == 1 else f"{n} events lie"
+            return Hint(
+                f"{lie} {show_duration(first - before)} after all others: {which}. All events behind it are late: "
+                "correct it, or remove it from the log"
+            )
+    return None
+
+
+def _lateness_hint(settings: Settings, n_late: int, summary: Summary) -> Hint:
+    retention = settings.retention_ms
+    needed = _rounded_up(summary.lateness_ms_max)
+    # Within half of the retention: a session starts again after a pause of the retention less the lateness.
+    if retention is None or 2 * needed <= retention:
+        text = f"{n_late:,} events are too late: --allowed-lateness {format_duration(needed)} would let all in"
+        return Hint(text, {"allowed_lateness_ms": needed})
+    most = _rounded_up(summary.lateness_ms_p99)
+    if settings.lateness_ms < most and 2 * most <= retention:
+        text = f"{n_late:,} events are too late: --allowed-lateness {format_duration(most)} would let most in"
+        return Hint(text, {"allowed_lateness_ms": most})
+    both = f"--retention {format_duration(2 * needed)} --allowed-lateness {format_duration(needed)}"
+    text = f"{n_late:,} events are too late by far: sort the log by time, or let all in with {both}"
+    return Hint(text, {"retention_ms": 2 * needed, "allowed_lateness_ms": needed})
+
+
+def _rounded_up(millis: int) -> int:
+    """Return *millis* rounded up to a whole minute, hour or day, by its size."""
+    unit = next((unit for unit in (_DAY, _HOUR) if millis > _SEVERAL * unit), _MINUTE)
+    return -(-millis // unit) * unit
+
+
+# --- sessions, and what counts as a click
+
+
+def _session_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[Hint]:
+    summary, shapes = seen.summary, seen.shapes
+    fields = build_decode_rules(settings).fields
+    shared = _shared_hint(settings, seen, sample)
+    if shared is not None:
+        yield shared
+    elif settings.session_gap_ms is None and not is_named(settings.format):
+        by_user = {**settings.fields, "user_id": settings.fields.get("session_id", "session_id")}
+        cut: dict[str, object] = {"session_gap_ms": _GAP_MS}
+        if summary.users and summary.sessions == summary.users and "+" not in fields.session_id:
+            equal = "there are as many sessions as users: if one id stands for a visitor"
+            yield Hint(f"{equal}, cut visits with --session-gap 30m", cut)
+        elif share := shapes.pausing_share():
+            text = (
+                f"{share:.0%} of the sessions pause for more than a day: if {fields.session_id!r} stands for a "
+                "visitor and not for a visit, cut visits with --session-gap 30m"
+            )
+            yield Hint(text, cut | {"fields": by_user})
+    giant = shapes.giant()
+    if giant is not None:
+        yield Hint(
+            f"the session {giant.session_id[:40]!r} has {giant.n:,} events, and the next longest "
+            f"{giant.next_longest:,}: is it a crawler, or an id that many visitors share?"
+        )
+    impressions = impressions_in(summary)
+    if impressions and not settings.types:
+        shown = ", ".join(f"{kind} {n:,}" for kind, n in impressions.items())
+        clicks = {kind: 1.0 for kind in summary.types if kind not in impressions}
+        text = f"what pages show by themselves counts as a click ({shown}): let in the other types only"
+        yield Hint(text, {"types": clicks})
+    if summary.events and summary.session_length_mean == 1:
+        yield Hint("every session has one event, so nothing follows anything: is session_id mapped to the right field?")
+
+
+def _tie_hints(settings: Settings, ties: Ties) -> Iterator[Hint]:
+    if ties.n_repeats and not settings.drop_repeats:
+        text = f"{ties.n_repeats:,} events ({ties.share_repeats:.1%}) repeat another one exactly: leave them out"
+        yield Hint(text, {"drop_repeats": True})
+    if ties.n_tied > _MANY_TIED * max(1, ties.n_events - ties.n_repeats):
+        order = "the ids of their items, which is no visit's" if ties.is_by_item else "the log"
+        text = f"{ties.n_tied:,} events ({ties.share_tied:.1%}) have the time of another event of their session"
+        yield Hint(f"{text}, and are taken in the order of {order}: are there times with more digits?")
+
+
+def _shared_hint(settings: Settings, seen: Seen, sample: Sample) -> Hint | None:
+    """Return a hint at session ids that are unique for a user only."""
+    if settings.session_gap_ms is not None or is_named(settings.format):
+        return None
+    fields = build_decode_rules(settings).fields
+    share, user = seen.shapes.shared_share(), fields.user_id
+    if not share and not seen.summary.users:
+        user = guessed_user(fields.as_dict(), sample.rows) or ""
+        share = _share_with_users(sample, fields.session_id, user) if user else 0.0
+    if not share or re.search(r"[+|\[]", fields.session_id):
+        return None
+    both = f"{user}+{fields.session_id}"
+    text = f"{share:.0%} of the sessions belong to several users: their ids are unique for a user only"
+    return Hint(text, {"fields": {**settings.fields, "session_id": both}})
+
+
+def _share_with_users(sample: Sample, session: str, user: str) -> float:
+    owners: dict[object, set[object]] = {}
+    for row in sample.rows:
+        if isinstance(row.get(session), str | int) and isinstance(row.get(user), str | int):
+            owners.setdefault(row[session], set()).add(row[user])
+    share = sum(len(each) > 1 for each in owners.values()) / max(1, len(owners))
+    return share if share > 0.3 and len(owners) > 1 else 0.0  # noqa: PLR2004 - as for all sessions

@@ -1,0 +1,1 @@
+"""A schema registry with Confluent's API: records in Avro, Protobuf and JSON Schema, as their writers meant them."""
