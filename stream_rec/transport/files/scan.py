@@ -56,7 +56,8 @@ def _columns(pa: Any, file: Any, form: FileForm, rules: DecodeRules) -> Iterator
 
         for batch in parquet.ParquetFile(file).iter_batches(columns=[name]):
             column = batch.column(name)
-            is_time = pa.types.is_timestamp(column.type)
+            # In a zone, an hour that clocks pass over would come before the one that follows it.
+            is_time = pa.types.is_timestamp(column.type) and rules.time_zone is None
             if not (is_time or (pa.types.is_integer(column.type) and rules.timestamp_unit in _UNITS)):
                 raise ValueError(column.type)
             yield column.cast(pa.int64())
