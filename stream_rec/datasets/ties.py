@@ -45,7 +45,7 @@ class Ties(NamedTuple):
 
     @property
     def is_by_item(self) -> bool:
-        """Whether tied events stand in the order of their items' ids, which nobody's visit does."""
+        """Whether tied events stand in the order of their items' ids, which no real visit does."""
         return self.n_follow >= _LEAST_EVENTS and self.n_by_item == self.n_follow
 
 

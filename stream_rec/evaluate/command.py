@@ -182,7 +182,7 @@ def _test_sessions(
     far, n = plans.far_continued(train, test)
     note = (
         f"{far:,} of {n:,} sessions of --test have the id of a session of --train that ended hours before, and "
-        "continue it: if --test numbers its sessions anew, say --test-sessions own"
+        "continue it: if --test numbers its sessions again, say --test-sessions own"
     )
     return test, [note] if far > _FAR_SHARE * n else []
 

@@ -165,7 +165,7 @@ class Paths:
     def read_all(
         self, row: Mapping[str, object], beside: RecordParts | None = None
     ) -> list[dict[str, object] | DecodeError]:
-        """Return the values of each event in a record; of one that cannot be told, why. There is at least one."""
+        """Return the values of each event in a record; of one that cannot be read, why. There is at least one."""
         literal = {text: row[text] for text in self._special if text in row}
         ways, levels = self._ways, self._levels
         if literal:

@@ -230,7 +230,7 @@ class _Auto:
         unit = unit_of(number)
         if unit is None:
             message = f"expected a time from March 1973 to the year 5138, found {found(number)}"
-            raise _bad(f"{message}: its unit cannot be told by its size, so set the unit")
+            raise _bad(f"{message}: its size does not show its unit, so set the unit")
         return self._units[unit](number)
 
 

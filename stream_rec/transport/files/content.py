@@ -1,4 +1,4 @@
-"""What a file holds, told by its first bytes: its format, the delimiter of its columns, or what it is instead of a log.
+"""What a file holds, by its first bytes: its format, the delimiter of its columns, or what it is instead of a log.
 
 Does not read the file, and does not know what its columns mean: it knows the names of those that must be there. An
 ending of the name decides only what the content leaves open.

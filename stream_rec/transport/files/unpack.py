@@ -1,4 +1,4 @@
-"""Packed bytes -> bytes: gzip, zstd, bzip2, xz, LZ4, Snappy and zip, told by their first bytes.
+"""Packed bytes -> bytes: gzip, zstd, bzip2, xz, LZ4, Snappy and zip, by their first bytes.
 
 Does not know what the bytes mean, nor where they come from. A packed file may be several packed files one after
 another. Where one breaks off or is damaged, all that could be unpacked before it was returned first: of gzip to the

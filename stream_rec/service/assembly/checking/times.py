@@ -1,4 +1,4 @@
-"""What unit or format a log's times are in, told from some of them."""
+"""What unit or format a log's times are in, guessed from some of them."""
 
 import re
 from collections import Counter
