@@ -5,7 +5,7 @@ that come meanwhile wait at the gate. So the count of askers is the stock of wor
 operations on a deque, which are atomic with and without the interpreter's lock.
 
 After a write the gate stays shut, with no thread inside. The next asker has the index settled and opens it: a stream of
-writes pays nothing for askers that do not come. Those that wait are served in turns: all waiting askers, then one writer.
+writes pays nothing for askers that do not come. Threads take turns: all askers that wait, then one writer.
 
 Knows nothing of engines.
 """

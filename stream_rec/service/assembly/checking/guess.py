@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from stream_rec.service.assembly.checking.sample import Row, Sample
 from stream_rec.service.assembly.checking.times import TimeGuess, guess_time
-from stream_rec.settings import Settings
+from stream_rec.settings import Settings, is_topic
 
 __all__ = ["Guess", "guess_settings", "guessed_user", "leaves_of"]
 
@@ -118,6 +118,10 @@ def _fields(names: Mapping[str, str], leaves: Leaves, *, by_user: bool) -> dict[
         path = _best("user_id", {path: values for path, values in leaves.items() if path not in found.values()})
         if path is not None:
             found["user_id"] = path
+    if "timestamp" not in found:
+        times = [path for path, each in leaves.items() if path not in found.values() and guess_time(each) is not None]
+        if len(times) == 1:  # its values say what its name does not
+            found["timestamp"] = times[0]
     return found
 
 
@@ -206,4 +210,5 @@ def _ending_says(settings: Settings, layout: str) -> bool:
     if settings.format != "auto":
         return False
     name = settings.events.lower().removesuffix(".gz")
-    return name.endswith(f".{layout}") or (settings.events == "-" and layout == "jsonl")
+    is_stream = settings.events == "-" or is_topic(settings.events)
+    return name.endswith(f".{layout}") or (is_stream and layout == "jsonl")

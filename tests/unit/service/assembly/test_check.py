@@ -169,6 +169,16 @@ def test_framed_json_is_read_and_its_names_are_guessed(tmp_path: Path) -> None:
     assert "--field item_id=ItemId" in said
 
 
+def test_a_time_is_known_by_its_values(tmp_path: Path) -> None:
+    """Where its name says nothing, if no other field could be one."""
+    rows = [{"visit": "v", "sku": f"i{n}", "at": f"2024-05-01T10:00:{n:02}Z"} for n in range(9)]
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert 9 == follow(found(path)).accepted
+    path.write_text("".join(json.dumps(row | {"born": "2001-01-01"}) + "\n" for row in rows))
+    assert "nothing looks like timestamp" in found(path).hints[0]
+
+
 def test_exact_repeats(tmp_path: Path) -> None:
     """They are counted, and the line leaves them out."""
     rows = [(f"s{n // 8}", f"i{n % 9}", MAY_2014 + n * 1000) for n in range(40)]
