@@ -107,12 +107,14 @@ def test_headers_of_other_producers(subject: Subject, broker: TestBroker, topic:
     """A header may have no value, and a name that is not UTF-8. Both are read, and can be written to dead letters."""
     name, letters = topic(), topic()
     producer = kafka.KafkaProducer(bootstrap_servers=broker.address)
+    for _ in range(100):  # so often that the interpreter has specialised what reads them
+        producer.send(name, b"usual", headers=[("trace", b"1")])
     producer.send(name, b"odd", headers=[(_RawName("x"), b"1")])
     producer.close()
     other = confluent_kafka.Producer({"bootstrap.servers": broker.address})
     other.produce(name, b"none", headers=[("empty", None)])
     other.flush(20)
-    records = read(start(subject, name), 2)
+    records = read(start(subject, name), 102)[100:]
     assert [b"odd", b"none"] == [each.value for each in records]
     assert (("empty", b""),) == records[1].headers
     ((odd, value),) = records[0].headers

@@ -8,6 +8,7 @@ half a microsecond of Python for each message, so a message becomes a Record onl
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
+from operator import methodcaller
 from typing import Final
 
 from confluent_kafka import KafkaError, Message, TopicPartition
@@ -213,13 +214,16 @@ def _sort(messages: list[Message], partitions: dict[tuple[str, int], Partition])
     return sorted_
 
 
+# `message.headers()` returns a broken list with the error pending, and CPython does not look for one where it has
+# specialised the call: the error then comes from a later line. This caller always looks.
+_headers_of: Final = methodcaller("headers")
 _UNREADABLE: Final = [("stream-rec.headers", b"unreadable: a header's name is not UTF-8")]
 
 
 def _record(message: Message) -> Record:
     value = message.value()
     try:
-        headers = message.headers()
+        headers = _headers_of(message)
     except (SystemError, UnicodeDecodeError):  # a name is not UTF-8: the client then gives none of them
         headers = _UNREADABLE
     return Record(
