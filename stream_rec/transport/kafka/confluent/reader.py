@@ -247,7 +247,7 @@ def _log_time(message: Message) -> int:
 
 def _has_headers(message: Message) -> bool:
     try:
-        return bool(message.headers())
+        return bool(_headers_of(message))
     except (SystemError, UnicodeDecodeError):  # as above
         return True
 
