@@ -64,6 +64,13 @@ _BY_TRYING_AGAIN: Final = _AWAY | frozenset({
     KafkaError._PURGE_QUEUE,  # noqa: SLF001
     KafkaError._PURGE_INFLIGHT,  # noqa: SLF001
     KafkaError._STATE,  # noqa: SLF001
+    # A broker of the cluster goes or comes, and what waited for it is given up.
+    KafkaError._DESTROY_BROKER,  # noqa: SLF001
+    KafkaError._NODE_UPDATE,  # noqa: SLF001
+    KafkaError._PREV_IN_PROGRESS,  # noqa: SLF001
+    KafkaError._RETRY,  # noqa: SLF001
+    KafkaError._UNKNOWN_BROKER,  # noqa: SLF001
+    KafkaError._WAIT_CACHE,  # noqa: SLF001
     KafkaError.BROKER_NOT_AVAILABLE,
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,

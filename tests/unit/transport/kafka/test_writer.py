@@ -149,6 +149,15 @@ def test_an_abort_that_fails_is_left_to_the_next_producer(client: Confluent | Py
     assert ["begin", "abort", "begin"] == made.log
 
 
+@pytest.mark.parametrize("code", [KafkaError._DESTROY_BROKER, KafkaError._NODE_UPDATE, KafkaError._WAIT_CACHE])
+def test_a_broker_that_leaves_the_cluster_is_no_end(code: int) -> None:
+    """What waited for it fails for now: librdkafka does not say of these errors that they may be tried again."""
+    error = KafkaException(KafkaError(code, "the broker has gone"))
+    found = LibrdkafkaErrors(read_config({})).translated(error, "adding offsets to a transaction")
+    assert isinstance(found, TransportError)
+    assert found.retriable
+
+
 def test_a_fenced_abort_is_raised(client: Confluent | Python) -> None:
     """Another process uses the name: no producer is started against it, and closing asks nothing more."""
     made = FakeWriter(client)
