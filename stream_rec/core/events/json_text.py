@@ -3,8 +3,9 @@
 Knows nothing of events.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -12,6 +13,8 @@ from stream_rec.core.events.types import Reason
 from stream_rec.errors import DecodeError
 
 __all__ = ["elements_in", "object_in", "read_exactly"]
+
+Read = TypeVar("Read")
 
 
 def read_exactly(data: bytes) -> object:
@@ -21,13 +24,7 @@ def read_exactly(data: bytes) -> object:
 
 def object_in(data: bytes) -> dict[str, object]:
     """Return the object that *data* is. Raises DecodeError."""
-    try:
-        data.decode()
-        record = read_exactly(data)
-    except UnicodeDecodeError as error:
-        raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
-    except (ValueError, RecursionError) as error:
-        raise DecodeError(Reason.NOT_JSON, str(error)) from None
+    record = _read(data, read_exactly)
     if not isinstance(record, dict):
         raise DecodeError(Reason.WRONG_TYPE, f"expected a JSON object, found {_kind(data.lstrip())}")
     return record
@@ -35,16 +32,21 @@ def object_in(data: bytes) -> dict[str, object]:
 
 def elements_in(data: bytes) -> list[msgspec.Raw]:
     """Return the elements of the array that *data* is. Raises DecodeError."""
+    elements = _read(data, _read_elements)
+    if not elements:
+        raise DecodeError(Reason.NOT_AN_EVENT, "an empty array: there is no element, and so no event")
+    return elements
+
+
+def _read(data: bytes, read: Callable[[bytes], Read]) -> Read:
+    """Return what *read* makes of *data*. Raises DecodeError where that is not UTF-8 or not JSON."""
     try:
         data.decode()
-        elements = _read_elements(data)
+        return read(data)
     except UnicodeDecodeError as error:
         raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
     except (ValueError, RecursionError) as error:
         raise DecodeError(Reason.NOT_JSON, str(error)) from None
-    if not elements:
-        raise DecodeError(Reason.NOT_AN_EVENT, "an empty array: there is no element, and so no event")
-    return elements
 
 
 def _kind(data: bytes) -> str:

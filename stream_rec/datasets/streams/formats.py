@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import msgspec
 
 from stream_rec.core.events import DecodeRules, FieldMap, Reason, is_path
-from stream_rec.core.events.json_text import read_exactly
+from stream_rec.core.events.json_text import object_in
 from stream_rec.core.events.paths import goes_through_arrays
 from stream_rec.datasets.streams.envelopes import Headers, cloudevents, connect, debezium
 from stream_rec.datasets.streams.rows import ForgetError, NoEventError, Row
@@ -109,16 +109,7 @@ def _row_of(record: Record) -> Row:
         value = bare.value
     if value.count(b"\t") >= COLUMNS - 1:
         return snowplow_line(value.decode(errors="replace"))
-    try:
-        value.decode()
-        row = read_exactly(value)
-    except UnicodeDecodeError as error:
-        raise DecodeError(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8 ({error.reason})") from None
-    except (ValueError, RecursionError) as error:
-        raise DecodeError(Reason.NOT_JSON, str(error)) from None
-    if not isinstance(row, dict):
-        raise DecodeError(Reason.WRONG_TYPE, "expected a JSON object")
-    return row
+    return object_in(value)
 
 
 def _with_fault(record: Record, reason: str, message: str) -> Record:
