@@ -1,11 +1,9 @@
 """A real schema registry with Confluent's API: Apicurio Registry, fetched once from Maven Central, run under java."""
 
 import http.client
-import shutil
 import signal
 import subprocess
 import tarfile
-import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -100,24 +98,15 @@ def fetched() -> Path:
 
 
 def _fetch(folder: Path) -> None:
-    mvn = shutil.which("mvn")
-    if not mvn:
-        raise BrokerMissing(f"there is no mvn here to fetch Apicurio Registry with. {jars.NEEDED}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Fetched beside and renamed at the end, so a folder with that name is complete, even if two processes fetch.
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        command = [mvn, "-B", "-q", _COPY, f"-Dartifact={_ARTIFACT}", f"-DoutputDirectory={temporary}"]
+    mvn = jars.maven("Apicurio Registry")
+    with jars.filled_at_once(folder) as unpacked:
+        beside = unpacked.parent
+        command = [mvn, "-B", "-q", _COPY, f"-Dartifact={_ARTIFACT}", f"-DoutputDirectory={beside}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=jars.FETCH_S)
-        packed = list(Path(temporary).glob("*.tar.gz"))
+        packed = list(beside.glob("*.tar.gz"))
         if done.returncode or not packed:
             tail = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
             raise BrokerMissing(f"mvn could not fetch Apicurio Registry:\n{tail}")
-        unpacked = Path(temporary, "unpacked")
         with tarfile.open(packed[0]) as archive:
             archive.extractall(unpacked, filter="data")
         next(unpacked.glob("*-runner.jar")).rename(unpacked / "app.jar")
-        try:
-            unpacked.rename(folder)
-        except OSError:
-            if not folder.exists():
-                raise

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -67,15 +69,31 @@ def fetched() -> Path:
 
 
 def _fetch(folder: Path) -> None:
+    mvn = maven("Kafka's jars")
+    with filled_at_once(folder) as unfinished:
+        _mvn(mvn, unfinished)
+
+
+def maven(what: str) -> str:
+    """Return the path of mvn; `BrokerMissing` where there is none to fetch *what* with."""
     mvn = shutil.which("mvn")
     if not mvn:
-        raise BrokerMissing(f"there is no mvn here to fetch Kafka's jars with. {NEEDED}")
+        raise BrokerMissing(f"there is no mvn here to fetch {what} with. {NEEDED}")
+    return mvn
+
+
+@contextmanager
+def filled_at_once(folder: Path) -> Iterator[Path]:
+    """A path for the content of *folder*, which gets its name at the end: it is complete, even if two processes fetch.
+
+    Other files may stand beside it meanwhile; they are removed.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Fetched beside and renamed at the end, so a folder with that name is complete, even if two processes fetch.
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        _mvn(mvn, Path(temporary, "jars"))
+        unfinished = Path(temporary, "content")
+        yield unfinished
         try:
-            Path(temporary, "jars").rename(folder)
+            unfinished.rename(folder)
         except OSError:
             if not folder.exists():
                 raise
