@@ -5,8 +5,6 @@ A test that asks for any of them is marked `kafka` by itself.
 """
 
 import contextlib
-import gc
-import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
@@ -63,29 +61,6 @@ def security(secured_broker: Broker) -> Security:
     """Addresses, user, password and certificate of `secured_broker`."""
     assert secured_broker.security is not None
     return secured_broker.security
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """After a test with a secured broker and all of its fixtures, collect the TLS sockets that kafka-python dropped.
-
-    It does not close one whose peer has gone, and a later test would get the warning.
-    """
-    try:
-        return (yield)
-    finally:
-        if _SECURED & set(getattr(item, "fixturenames", ())):
-            collect_sockets()
-
-
-_SECURED = {"secured_broker", "security"}
-
-
-def collect_sockets() -> None:
-    """Collect the sockets that kafka-python drops without closing, so that no later test gets their warnings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ class PythonBroker:
 
     def writer(self, transactional_id: str | None) -> PythonWriter:
         """A producer; connects at once, and aborts transactions that the same id left open."""
-        make = partial(BoundedProducer, split_poll_s=self._timeouts.split_poll_s)
+        make = partial(BoundedProducer, poll_s=self._timeouts.split_poll_s)
         return PythonWriter(
             lambda settings: self._connected(make, "producer", settings),
             PythonWriter.settings(transactional_id, self._settings["producer"], self._timeouts),

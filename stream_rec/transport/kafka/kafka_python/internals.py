@@ -1,6 +1,6 @@
 """What stream-rec needs of kafka-python beyond its public calls, in one place; tested with 3.0.12.
 
-- Close a client that could not be opened.
+- Close a client that could not be opened, and every socket of a client.
 - Wait on the client's own loop: a rebalance listener must, so that heartbeats go on.
 - Know topics before joining a group for them, and how far a consumer is.
 - End calls of a transaction in time: the public ones wait for the broker for ever.
@@ -14,13 +14,16 @@ The contract tests run all of it against a real broker, so a version that change
 """
 
 import math
+import selectors
 import time
+import weakref
 from collections.abc import Awaitable, Collection, Mapping
 from typing import Any, Final
 
 import kafka.errors as theirs
 from kafka import KafkaProducer
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.serializer import Serializer
@@ -29,6 +32,26 @@ from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts
 
 __all__ = ["BoundedProducer", "fetch_position", "free_the_slot", "is_fenced", "know_topics", "opened", "pause_on_loop"]
+
+
+class _ClosingSelector(selectors.DefaultSelector):
+    """Closes, when the client closes it, every socket that the client has waited for.
+
+    A client whose loop ends while it connects, or while it still writes, forgets these sockets.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def register(self, fileobj: Untyped, events: int, data: Untyped = None) -> selectors.SelectorKey:
+        self._sockets.add(fileobj)
+        return super().register(fileobj, events, data)
+
+    def close(self) -> None:
+        super().close()
+        for each in list(self._sockets):
+            each.close()
 
 
 def opened(make: Untyped, settings: Mapping[str, Any]) -> Untyped:
@@ -40,7 +63,7 @@ def opened(make: Untyped, settings: Mapping[str, Any]) -> Untyped:
     kept: list[Untyped] = []
 
     def keep(**inner: Untyped) -> Untyped:
-        kept.append(KafkaNetClient(**inner))
+        kept.append(KafkaNetClient(**inner | {"selector": _ClosingSelector}))
         return kept[-1]
 
     try:
@@ -49,6 +72,38 @@ def opened(make: Untyped, settings: Mapping[str, Any]) -> Untyped:
         for network in kept:
             network.close()
         raise
+
+
+def _close_unconnected(factory: type) -> None:
+    """Have *factory* close the socket of a connection that is refused, comes too late, or is given up."""
+    connect = factory.sock_connect  # type: ignore[attr-defined]
+
+    async def sock_connect(self: Untyped, net: Untyped, sock: Untyped, *rest: Untyped, **named: Untyped) -> Untyped:
+        try:
+            return await connect(self, net, sock, *rest, **named)
+        except BaseException:
+            sock.close()
+            raise
+
+    factory.sock_connect = sock_connect  # type: ignore[attr-defined]
+
+
+def _close_after_a_failed_handshake(transport: type) -> None:
+    """Have *transport* close the socket where TLS could not be agreed on."""
+    shake_hands = transport.handshake  # type: ignore[attr-defined]
+
+    async def handshake(self: Untyped) -> None:
+        try:
+            await shake_hands(self)
+        except BaseException:
+            self.abort()
+            raise
+
+    transport.handshake = handshake  # type: ignore[attr-defined]
+
+
+_close_unconnected(KafkaNetSocket)
+_close_after_a_failed_handshake(KafkaSSLTransport)
 
 
 def _hear_out(transport: type) -> None:
@@ -169,11 +224,11 @@ class _NoneIfAbsent(Serializer):  # type: ignore[misc]  # kafka-python has no ty
 class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types
     """A transactional producer whose calls raise KafkaTimeoutError after `max_block_ms`: KafkaProducer's wait for ever.
 
-    *split_poll_s* is the time between two flushes while a batch is split.
+    *poll_s* is the time between two flushes while a batch is split, and between two looks at an epoch being raised.
     """
 
-    def __init__(self, *, split_poll_s: float, **settings: Untyped) -> None:
-        self._split_poll_s = split_poll_s
+    def __init__(self, *, poll_s: float, **settings: Untyped) -> None:
+        self._poll_s = poll_s
         super().__init__(value_serializer=_NoneIfAbsent(), **settings)
 
     def send(
@@ -207,7 +262,7 @@ class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has 
             except theirs.UnknownError:
                 if time.monotonic() > until:
                     raise
-                time.sleep(self._split_poll_s)
+                time.sleep(self._poll_s)
             else:
                 return
 
@@ -225,8 +280,18 @@ class BoundedProducer(KafkaProducer):  # type: ignore[misc]  # kafka-python has 
 
     @property
     def trouble(self) -> BaseException | None:
-        """The error that prevents the transaction, if there is one: the calls themselves give it as text only."""
-        error: BaseException | None = self._transaction_manager.last_error if self._transaction_manager else None
+        """The error that prevents the transaction, if there is one: the calls themselves give it as text only.
+
+        After some errors the producer asks the broker for a new epoch, and refuses calls meanwhile. The answer tells an
+        error that passes from another writer of the name, so it is waited for, at most as long as for other calls.
+        """
+        manager = self._transaction_manager
+        if manager is None:
+            return None
+        until = time.monotonic() + self.config["max_block_ms"] / 1000
+        while manager.is_bumping_epoch() and time.monotonic() < until:
+            time.sleep(self._poll_s)
+        error: BaseException | None = manager.last_error
         return error
 
     def _ended(self, result: Untyped) -> None:

@@ -149,8 +149,9 @@ class PythonWriter(KafkaWriter):
         """By its cause, where the client only says that there was one."""
         cause = self._last_producer.trouble
         translated = self._errors.translated(cause or error, what)
-        if type(cause) is theirs.KafkaError:
-            # The class of every error that it has no name for, such as no answer in time: a new producer may succeed.
+        # Two that a new producer may have no more: the first is the class of every error that it has no name for, such
+        # as no answer in time; the second tells of a call amid its recovery from an error, which came to a good end.
+        if type(cause) is theirs.KafkaError or (cause is None and isinstance(error, theirs.IllegalStateError)):
             return TransportError(translated.message, retriable=True)
         return translated
 

@@ -13,6 +13,7 @@ from stream_rec.transport.kafka.config import read_config
 from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors
 from stream_rec.transport.kafka.confluent.writer import ConfluentWriter
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
+from stream_rec.transport.kafka.kafka_python.internals import BoundedProducer
 from stream_rec.transport.kafka.kafka_python.writer import PythonWriter
 from stream_rec.transport.kafka.writer import KafkaWriter
 from stream_rec.transport.timeouts import TransportTimeouts
@@ -192,3 +193,32 @@ def test_a_closed_writer_starts_no_producer(client: Confluent | Python) -> None:
         assert caught.value.retriable
     made.writer.abort()
     assert ["begin", "abort"] == made.log
+
+
+def test_a_call_amid_a_recovery_gets_the_reason_of_its_end() -> None:
+    """After an error kafka-python asks for a new epoch, and meanwhile refuses each call for its state alone."""
+    made = FakeWriter(Python())
+    made.writer.begin()
+    made.fail("send", python_errors.IllegalStateError("Cannot call send in state BUMPING_PRODUCER_EPOCH"))
+    with pytest.raises(TransportError, match="BUMPING_PRODUCER_EPOCH") as caught:
+        made.writer.send([ProducerRecord("recs", b"{}")])
+    assert caught.value.retriable
+
+
+@pytest.mark.parametrize("end", [None, python_errors.ProducerFencedError("fenced")])
+def test_trouble_waits_for_a_new_epoch(end: python_errors.ProducerFencedError | None) -> None:
+    """Its answer says whether another writer has the name."""
+
+    class Manager:
+        last_error: BaseException | None = python_errors.InvalidProducerEpochError("the reason to ask")
+        looks = 0
+
+        def is_bumping_epoch(self) -> bool:
+            self.looks += 1
+            if self.looks > 3:
+                self.last_error = end
+            return self.looks <= 3
+
+    producer = object.__new__(BoundedProducer)
+    producer._transaction_manager, producer._poll_s, producer.config = Manager(), 0.001, {"max_block_ms": 30_000}
+    assert producer.trouble is end
