@@ -5,8 +5,9 @@ code. A marker is a comment behind a line or above it: `# planted bug: NAME`, or
 (3 lines)`. Moving or rewording the code around a marker changes nothing here. Keep the marker on the code that the
 bug is about, and check that the wrong code still fits.
 
-Run `make plant` (each bug takes a minute or two, since its kernels are compiled), or name bugs: `tools/plant_bugs.py
-torn-snapshot own-neighbour`. Exits with 1 if the tests miss a bug.
+Run `make plant` (a bug in a kernel takes a minute or two, since the kernels are compiled with it; for all others those
+of the tree serve, if it is warm), or name bugs: `tools/plant_bugs.py torn-snapshot own-neighbour`. Exits with 1 if the
+tests miss a bug.
 """
 
 import argparse
@@ -17,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 from typing import Final, NamedTuple
@@ -687,14 +690,33 @@ def plant(source: str, marker: str, wrong: str) -> str:
 
 def is_seen(bug: Bug, tree: Path) -> bool:
     """Return whether a test fails once *bug* is in."""
-    sources = {file: (tree / file).read_text() for file, _, _ in bug.changes}
-    for file, marker, wrong in bug.changes:
-        (tree / file).write_text(plant((tree / file).read_text(), marker, wrong))
-    outcome = _run(bug.seen_by, tree, {**os.environ, "PYTHONPATH": str(tree)})
-    for file, source in sources.items():
-        (tree / file).write_text(source)
+    with _planted(bug, tree), tempfile.TemporaryDirectory() as kernels:
+        # Without bytecode: it is known by its source's size and second, which a bug may leave as they were.
+        environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+        if any(_is_kernel(file) for file, _, _ in bug.changes):
+            # A compiled kernel holds what it calls, and is known by its own file alone: so all are compiled with it.
+            environment["NUMBA_CACHE_DIR"] = kernels
+        outcome = _run(bug.seen_by, tree, environment)
     print(f"law {bug.law}: {bug.marker}: {bug.what}\n    {outcome or 'NOT SEEN'}", flush=True)
     return outcome is not None
+
+
+@contextmanager
+def _planted(bug: Bug, tree: Path) -> Iterator[None]:
+    """Within, *tree* has the bug; then its files, and their times, are as they were."""
+    before = {tree / file: ((tree / file).read_text(), (tree / file).stat()) for file, _, _ in bug.changes}
+    for file, marker, wrong in bug.changes:
+        (tree / file).write_text(plant((tree / file).read_text(), marker, wrong))
+    try:
+        yield
+    finally:
+        for path, (source, status) in before.items():
+            path.write_text(source)
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _is_kernel(file: str) -> bool:
+    return Path(file).parent.name == "kernel"
 
 
 def _run(tests: tuple[str, ...], tree: Path, environment: dict[str, str]) -> str | None:
@@ -735,7 +757,7 @@ def main() -> int:
     chosen = [known[name] for name in given.names] or BUGS
     with tempfile.TemporaryDirectory() as folder:
         trees = [Path(folder) / f"tree-{n}" for n in range(min(given.jobs, len(chosen)))]
-        skipped = shutil.ignore_patterns(".git", ".venv*", ".kafka", "__pycache__", "dist", ".*_cache", ".hypothesis")
+        skipped = shutil.ignore_patterns(".git", ".venv*", ".kafka", "*.pyc", "dist", ".*_cache", ".hypothesis")
         for tree in trees:
             shutil.copytree(ROOT, tree, ignore=skipped)
         waiting: Queue[Path] = Queue()

@@ -1,10 +1,12 @@
 """The bugs that `make plant` plants can be planted: each has its marker in the source, and each marker its bug."""
 
+import re
 from pathlib import Path
 
 import plant_bugs
 import pytest
 
+KERNEL = re.compile(r"^@(entry|inner)\b", re.MULTILINE)
 SOURCE = """def f():
     first  # planted bug: one
     # planted bug: two (2 lines), three
@@ -61,3 +63,10 @@ def test_each_marker_has_its_bug(tree: Path) -> None:
         for marker in plant_bugs.markers(path.read_text(encoding="utf-8"))
     }
     assert {(file, marker) for bug in plant_bugs.BUGS for file, marker, _ in bug.changes} == there
+
+
+def test_each_kernel_lies_in_a_folder_of_that_name(tree: Path) -> None:
+    """For a bug in one of these, `make plant` compiles all kernels; for others the tree's compiled ones serve."""
+    with_kernels = {path for path in (tree / "stream_rec").rglob("*.py") if KERNEL.search(path.read_text("utf-8"))}
+    assert with_kernels
+    assert {"kernel"} == {path.parent.name for path in with_kernels}
