@@ -76,6 +76,8 @@ def evaluate(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what 
 @click.option("--out", required=True, metavar="FILE", help="The .toml file to write, for `run --config`.")
 @click.option("--train", metavar="SRC", help="The log to learn, in place of --events.")
 @click.option("--valid", metavar="SRC", help="With --train: the log to compare parameter sets on, without learning it.")
+@click.option("--valid-sessions", type=click.Choice(["same", "own"]), default="same", show_default=True,
+              help="Whether an id in --valid is the session of that id in --train, or one of its own.")  # fmt: skip
 @click.option("--test-share", type=float, default=0.2, show_default=True, help="The last share of --events, which "
               "the search never sees; the best set is measured on it. 0: no such part.")  # fmt: skip
 @click.option("--metric", type=click.Choice(["MRR", "HR", "NDCG"]), default="MRR", show_default=True,

@@ -34,7 +34,6 @@ __all__ = ["EvaluateOptions", "evaluate", "make_plan"]
 
 ALL_PRESETS: Final = "all"
 MOST_CUTOFF: Final = 1000
-_FAR_SHARE: Final = 0.2
 
 
 class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +41,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     train: str | None = None
     test: str | None = None
-    test_sessions: Literal["same", "own"] = "same"
+    test_sessions: plans.WhoseSessions = "same"
     since: str | None = None
     last_days: float | None = None
     share: float | None = None
@@ -165,26 +164,12 @@ def _read_plan(settings: Settings, options: EvaluateOptions) -> _Planned:
     if options.train is not None and options.test is not None:
         learned = read_events(reading_from(settings, options.train))
         asked = read_events(reading_from(settings, options.test))
-        test, noted = _test_sessions(learned.events, asked.events, options)
+        test, noted = plans.sessions_of("test", learned.events, asked.events, options.test_sessions)
         plan = plans.hold_out_files(learned.events, test, options.questions)
         notes = [*notes_on(learned, settings), *notes_on(asked, settings), *noted]
         return _Planned([plan], learned.rejected + asked.rejected, notes)
     reading = read_events(settings)
     return _Planned([make_plan(reading.events, options)], reading.rejected, notes_on(reading, settings))
-
-
-def _test_sessions(
-    train: Sequence[Event], test: Sequence[Event], options: EvaluateOptions
-) -> tuple[Sequence[Event], list[str]]:
-    """Return the events of *test* with their sessions as *options* say, and a note where that looks wrong."""
-    if options.test_sessions == "own":
-        return plans.with_own_sessions(test), []
-    far, n = plans.far_continued(train, test)
-    note = (
-        f"{far:,} of {n:,} sessions of --test have the id of a session of --train that ended hours before, and "
-        "continue it: if --test numbers its sessions again, say --test-sessions own"
-    )
-    return test, [note] if far > _FAR_SHARE * n else []
 
 
 def make_plan(events: Sequence[Event], options: EvaluateOptions) -> Plan:

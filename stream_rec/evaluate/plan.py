@@ -21,6 +21,7 @@ from stream_rec.evaluate.log import EvaluationLog, log_of
 __all__ = [
     "Plan",
     "Stretch",
+    "WhoseSessions",
     "far_continued",
     "hold_out_days",
     "hold_out_files",
@@ -28,16 +29,19 @@ __all__ = [
     "hold_out_since",
     "in_parts",
     "prequential",
+    "sessions_of",
     "thinned",
     "windows",
     "with_own_sessions",
 ]
 
 _HOURS_MS: Final = 6 * HOUR_MS
+_FAR_SHARE: Final = 0.2
 _OWN: Final = "test\0"  # no id of a log begins like this
 
 StretchKind = Literal["live", "learn", "frozen"]
 QuestionChoice = Literal["next", "last"]
+WhoseSessions = Literal["same", "own"]
 
 
 class Stretch(NamedTuple):
@@ -109,6 +113,24 @@ def hold_out_files(train: Sequence[Event], test: Sequence[Event], which: Questio
     # planted bug: hold-out-learns-test
     stretches = [Stretch("learn", 0, len(train)), Stretch("frozen", len(train), len(log))]
     return Plan("hold-out", log, stretches, asked_rows(log, which, np.arange(len(log)) >= len(train)))
+
+
+def sessions_of(
+    name: str, train: Sequence[Event], test: Sequence[Event], whose: WhoseSessions
+) -> tuple[Sequence[Event], list[str]]:
+    """Return the events of *test*, the log of the option *name*, with sessions as *whose* says, and notes.
+
+    `own`: whatever ids *train* has, a session of *test* is another one. `same`: it continues the one of its id; a note
+    says where that looks wrong.
+    """
+    if whose == "own":
+        return with_own_sessions(test), []
+    far, n = far_continued(train, test)
+    note = (
+        f"{far:,} of {n:,} sessions of --{name} have the id of a session of --train that ended hours before, and "
+        f"continue it: if --{name} numbers its sessions again, say --{name}-sessions own"
+    )
+    return test, [note] if far > _FAR_SHARE * n else []
 
 
 def far_continued(train: Sequence[Event], test: Sequence[Event]) -> tuple[int, int]:

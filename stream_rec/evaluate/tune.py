@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Event
@@ -20,7 +21,7 @@ from stream_rec.evaluate import plots
 from stream_rec.evaluate.asking import ask_all
 from stream_rec.evaluate.candidates import candidate
 from stream_rec.evaluate.from_settings import engine_factory, own_model, reading_from
-from stream_rec.evaluate.log import read_events
+from stream_rec.evaluate.log import notes_on, read_events
 from stream_rec.evaluate.output import OnProgress, progress_bar, report_console, report_progress, write_json
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
@@ -40,6 +41,7 @@ class TuneOptions(msgspec.Struct, frozen=True, kw_only=True):
     out: str
     train: str | None = None
     valid: str | None = None
+    valid_sessions: plans.WhoseSessions = "same"
     test_share: float = 0.2
     metric: Metric = "MRR"
     trials: int = 96
@@ -55,6 +57,8 @@ class _Parts(NamedTuple):
 
     tuning: Plan
     events: Sequence[Event] | None
+    notes: list[str]
+    """What of the log makes the figures say less than they seem to."""
 
 
 def tune(settings: Settings, options: TuneOptions, console: Console | None = None) -> TuneResult:
@@ -66,8 +70,11 @@ def tune(settings: Settings, options: TuneOptions, console: Console | None = Non
     plots.check_place(options.plot)
     start = own_model(settings, max(SHORTEST_ANSWER, settings.n))
     new_engine = engine_factory(settings)
+    report = console or report_console(options.json)
     with progress_bar() as on_progress:
         parts = _read_parts(settings, options)
+        for note in parts.notes:  # before the search, which takes minutes
+            report.print(Text(f"note: {note}"))
         search = Search(
             plan=parts.tuning,
             start=start,
@@ -84,11 +91,11 @@ def tune(settings: Settings, options: TuneOptions, console: Console | None = Non
         if parts.events is not None:
             plan = _test_plan(parts.events, begin=len(parts.tuning.log))
             test = _ask_test_part(plan, best, start, new_engine, options.threads, options.seed, on_progress)
-    result = _result(search, best, test)
+    result = _result(search, best, test, parts.notes)
     written = settings if options.train is None else reading_from(settings, options.train)
     comments = ["Written by `stream-rec tune`; `stream-rec run --config` takes it.", *result_lines(result)]
     _write(options.out, tuned_toml(written, best, comments))
-    (console or report_console(options.json)).print(result_table(result, options.out))
+    report.print(result_table(result, options.out))
     if options.json is not None:
         write_json(result, options.json)
     if options.plot is not None:
@@ -114,13 +121,17 @@ def _check(options: TuneOptions) -> None:
 def _read_parts(settings: Settings, options: TuneOptions) -> _Parts:
     """Read the log or logs. The plan holds nothing of the test part, which is the last share of the log by time."""
     if options.train is not None and options.valid is not None:
-        learned = read_events(reading_from(settings, options.train)).events
-        asked = read_events(reading_from(settings, options.valid)).events
-        return _Parts(_for_rungs(plans.hold_out_files(learned, asked), options.most_questions, options.seed), None)
-    events = read_events(settings).events
+        learned = read_events(reading_from(settings, options.train))
+        asked = read_events(reading_from(settings, options.valid))
+        events, noted = plans.sessions_of("valid", learned.events, asked.events, options.valid_sessions)
+        plan = plans.hold_out_files(learned.events, events)
+        notes = [*notes_on(learned, settings), *notes_on(asked, settings), *noted]
+        return _Parts(_for_rungs(plan, options.most_questions, options.seed), None, notes)
+    reading = read_events(settings)
+    events = reading.events
     tuning = events[: tuning_end(events, options.test_share)]
     plan = _for_rungs(plans.prequential(tuning), options.most_questions, options.seed)
-    return _Parts(plan, events if len(tuning) < len(events) else None)
+    return _Parts(plan, events if len(tuning) < len(events) else None, notes_on(reading, settings))
 
 
 def tuning_end(events: Sequence[Event], test_share: float) -> int:
@@ -174,7 +185,7 @@ def _ask_test_part(  # all that decides the figures, spelled out
 # --- the output
 
 
-def _result(search: Search, best: Model, test: Report | None) -> TuneResult:
+def _result(search: Search, best: Model, test: Report | None, notes: list[str]) -> TuneResult:
     finished = [each.value for each in search.tried if each.finished]
     return TuneResult(
         metric=search.metric_name,
@@ -186,6 +197,7 @@ def _result(search: Search, best: Model, test: Report | None) -> TuneResult:
         tried=search.tried,
         influence=influence(search.tried),
         test=test,
+        notes=notes,
     )
 
 

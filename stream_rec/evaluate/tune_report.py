@@ -40,6 +40,8 @@ class TuneResult(msgspec.Struct, frozen=True, kw_only=True):
     """By parameter: the share of the differences between sets that its value explains, largest first."""
     test: Report | None
     """The best set and the start on the test part, which the search never saw; None if there is no test part."""
+    notes: list[str] = []
+    """What of the log makes the figures say less than they seem to."""
 
 
 def result_lines(result: TuneResult) -> list[str]:

@@ -244,6 +244,27 @@ class TestTheFile:
         assert key == caught.value.key
         assert "mine" == Path("there.toml").read_text(encoding="utf-8")
 
+    def test_what_is_odd_about_the_log_is_said(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Before the search, and in the result: copies make every metric look better."""
+        log = written(tmp_path / "log.jsonl", [*EVENTS, *EVENTS[:100]])
+        found = tuned(log, tmp_path / "t.toml", trials=2)
+        (note,) = found.notes
+        assert "100 events" in note
+        assert capsys.readouterr().out.startswith("note: 100 events")
+        assert [] == tuned(written(tmp_path / "plain.jsonl", EVENTS), tmp_path / "u.toml", trials=2).notes
+
+    def test_a_log_to_compare_on_may_number_its_sessions_again(self, tmp_path: Path) -> None:
+        """Its ids then are no sessions of the log that is learned."""
+        later = [msgspec.structs.replace(each, timestamp=each.timestamp + 10 * 86_400_000) for each in EVENTS]
+        logs = {
+            "train": str(written(tmp_path / "train.jsonl", EVENTS)),
+            "valid": str(written(tmp_path / "valid.jsonl", later)),
+        }
+        (note,) = tuned(tmp_path, tmp_path / "t.toml", trials=2, **logs).notes
+        assert "if --valid numbers its sessions again, say --valid-sessions own" in note
+        own = tuned(tmp_path, tmp_path / "u.toml", trials=2, valid_sessions="own", **logs)
+        assert [] == own.notes
+
     def test_it_is_drawn_and_kept(self, tmp_path: Path) -> None:
         """A picture of the search, and all of it as JSON."""
         pytest.importorskip("matplotlib")

@@ -26,7 +26,7 @@ from stream_rec.service.assembly.checking.sample import (
     sample_of_records,
 )
 from stream_rec.service.assembly.checking.shapes import SessionShapes, impressions_in
-from stream_rec.service.assembly.checking.times import guess_time, is_ambiguous
+from stream_rec.service.assembly.checking.times import guess_time, is_ambiguous, units_in
 from stream_rec.service.assembly.inputs import (
     build_decode_rules,
     build_decoder,
@@ -283,6 +283,8 @@ def _time_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[Hint
         other = is_ambiguous(settings.timestamp_format, times)
         if other is not None:
             yield Hint(_either(settings.timestamp_format, other))
+    if settings.timestamp_format is None and settings.timestamp_unit == "auto" and (units := units_in(times)):
+        yield Hint(_auto(units))
     if 2 * counts.dead[Reason.BAD_TIME] > counts.n_read and guess_time(times) is None:
         yield Hint("most times are in no known format: give theirs, as in --timestamp-format '%d.%m.%Y %H:%M'")
     wild = _wild_hint(settings, seen)
@@ -294,6 +296,15 @@ def _time_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[Hint
     if retention is not None and 2 * lateness > retention:
         pause = f"a session starts again after a pause of {show_duration(retention - lateness)}"
         yield Hint(f"{pause}, which is the retention less the lateness: raise --retention to keep sessions whole")
+
+
+def _auto(units: Mapping[str, int]) -> str:
+    """Say what `auto` has found in the first records: each value is judged by itself, so a few may be of another."""
+    first = next(iter(units))
+    if len(units) == 1:
+        return f"auto reads the first times as {first}: --timestamp-unit {first} refuses a later one of another size"
+    parts = ", ".join(f"{n:,} as {unit}" for unit, n in units.items())
+    return f"auto reads the first times in several units ({parts}): is that right?"
 
 
 def _wild_hint(settings: Settings, seen: Seen) -> Hint | None:

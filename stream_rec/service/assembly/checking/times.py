@@ -7,7 +7,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-__all__ = ["TimeGuess", "guess_time", "is_ambiguous"]
+from stream_rec.core.events import unit_of
+
+__all__ = ["TimeGuess", "guess_time", "is_ambiguous", "units_in"]
 
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]|$)")
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
@@ -17,8 +19,7 @@ _DAY: Final = re.compile(
 )
 _YEAR_FIRST: Final = re.compile(r"\d{4}(?P<sep>[./])\d{1,2}[./]\d{1,2}(?: \d{1,2}:\d\d(?P<seconds>:\d\d)?)?")
 _MONTHS: Final = 12
-_BOUNDS: Final = ((10**11, "s"), (10**14, "ms"), (10**17, "us"), (10**20, "ns"))
-_LEAST: Final = 10**8  # smaller numbers are no time of a click: before 1974 in every unit
+_OF_AUTO: Final = frozenset({"s", "ms", "us", "ns", "iso"})
 
 
 class TimeGuess(NamedTuple):
@@ -50,6 +51,12 @@ def guess_time(values: Iterable[object]) -> TimeGuess | None:
     return _day_format(texts) if kind == "day" else TimeGuess(*kind.split(" ", 1)) if " " in kind else TimeGuess(kind)
 
 
+def units_in(values: Iterable[object]) -> dict[str, int]:
+    """Return how many of *values* are written in which unit, or as ISO 8601 (`iso`), the most frequent first."""
+    kinds = Counter("iso" if kind == "datetime" else kind for value in values if (kind := _kind(value)))
+    return {kind: n for kind, n in kinds.most_common() if kind in _OF_AUTO}
+
+
 def _kind(value: object) -> str:
     """Return the unit of one time, `day` for a date in numbers, a unit and a format, or nothing."""
     if isinstance(value, date):
@@ -58,8 +65,7 @@ def _kind(value: object) -> str:
         return ""
     text = str(value).strip()
     if isinstance(value, int | float | Decimal) or _NUMBER.fullmatch(text):
-        number = abs(Decimal(text)) if text not in {"nan", "inf", "-inf"} else Decimal(0)
-        return next((unit for bound, unit in _BOUNDS if number < bound), "") if number >= _LEAST else ""
+        return unit_of(abs(Decimal(text))) or "" if text not in {"nan", "inf", "-inf"} else ""
     if _ISO.match(text):
         return "iso"
     if _DAY.fullmatch(text):

@@ -179,6 +179,16 @@ def test_a_time_is_known_by_its_values(tmp_path: Path) -> None:
     assert "nothing looks like timestamp" in found(path).hints[0]
 
 
+def test_the_unit_that_auto_finds_is_said(tmp_path: Path) -> None:
+    """As well as several units, for each time is judged by itself."""
+    rows = [("v", f"i{n}", MAY_2014 // 1000 + n) for n in range(9)]
+    assert "auto reads the first times as s:" in found(clicks(tmp_path, rows), timestamp_unit="auto").hints[0]
+    rows += [("w", f"i{n}", MAY_2014 + n) for n in range(3)]
+    report = found(clicks(tmp_path, rows), timestamp_unit="auto")
+    assert "several units (9 as s, 3 as ms)" in report.hints[0]
+    assert 12 == report.accepted
+
+
 def test_exact_repeats(tmp_path: Path) -> None:
     """They are counted, and the line leaves them out."""
     rows = [(f"s{n // 8}", f"i{n % 9}", MAY_2014 + n * 1000) for n in range(40)]
