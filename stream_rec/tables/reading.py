@@ -15,6 +15,7 @@ import msgspec
 from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, Forget, Reason, is_path
 from stream_rec.datasets.formats import LogFormat, format_of, is_named, open_named
 from stream_rec.datasets.logs import Log
+from stream_rec.datasets.streams.formats import STREAMS, StreamAdapter, open_stream
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError
 from stream_rec.tables.columns import Columns, columns_of_events, columns_of_sessions
 from stream_rec.tables.frames import LEFT_OUT, columns_of_frame, is_frame
@@ -69,7 +70,8 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
     """Whether texts such as `null` and `123.0`, which tools write in place of nothing and of a number, are ids."""
 
     format: str | None = None
-    """`csv`, `tsv`, `jsonl`, `json` or `parquet`, if a file does not show it; or the name of a public log."""
+    """`csv`, `tsv`, `jsonl`, `json` or `parquet`, if a file does not show it; or the name of a public log, or of
+    a kind of producer, such as `segment`."""
 
     delimiter: str | None = None
     """The delimiter of a CSV or TSV file, if its first lines do not show it."""
@@ -185,7 +187,9 @@ class _FileToRead(msgspec.Struct):
     layout: str
     delimiter: str | None
     encoding: str | None
-    named: LogFormat | None
+    named: LogFormat | None = None
+    adapter: StreamAdapter | None = None
+    """Of a kind of producer: makes its records what the rules read."""
 
 
 def _file_to_read(path: str, how: How) -> _FileToRead:
@@ -193,8 +197,12 @@ def _file_to_read(path: str, how: How) -> _FileToRead:
     if is_named(how.format):
         named, file = format_of(str(how.format), path)
         return _FileToRead(file, named.rules(rules), named.layout, named.delimiter, how.encoding, named)
+    stream = STREAMS.get(how.format or "")
+    if stream is not None:
+        rules = stream.rules(rules)
+        return _FileToRead(path, rules, stream.name, None, how.encoding, adapter=StreamAdapter(stream, rules))
     form = form_of_file(path, rules, file_format=how.format, delimiter=how.delimiter, encoding=how.encoding)
-    return _FileToRead(path, rules, form.format, form.delimiter, how.encoding, None)
+    return _FileToRead(path, rules, form.format, form.delimiter, how.encoding)
 
 
 def _files(spec: str, how: How, on_read: OnRead) -> Columns:
@@ -219,6 +227,8 @@ def _file(path: str, how: How, on_read: OnRead) -> Columns:
 def _open(file: _FileToRead) -> Source:
     if file.named is not None:
         return open_named(file.named.name, file.path, file.rules, encoding=file.encoding)
+    if file.adapter is not None:
+        return open_stream(file.path, file.rules, encoding=file.encoding)
     return open_source(file.path, file.rules, file_format=file.layout, delimiter=file.delimiter, encoding=file.encoding)
 
 
@@ -229,7 +239,7 @@ def _careful(file: _FileToRead, on_read: OnRead) -> Columns:
     left_out: Counter[str] = Counter()
     with closing(_open(file)) as source:
         for records in source.batches(BATCH_RECORDS):
-            said = decode_records(decoder, records)
+            said = decode_records(decoder, records if file.adapter is None else file.adapter(records))
             places = range(len(records)) if said.of is None else said.of.tolist()
             for place, decoded in zip(places, said.decoded, strict=True):
                 if isinstance(decoded, Event):
@@ -253,7 +263,7 @@ def _pass_over(decoded: Forget | DecodeError, where: str, left_out: Counter[str]
 def _fast(file: _FileToRead, on_read: OnRead) -> Columns | None:
     """Read whole columns through PyArrow; None if it is not installed, or the careful way must find the error."""
     is_table = file.layout in TABLES and file.delimiter is not None and len(file.delimiter) == 1
-    if any(map(is_path, file.rules.fields.as_dict().values())):
+    if file.adapter is not None or any(map(is_path, file.rules.fields.as_dict().values())):
         return None
     if file.path == "-" or not (is_table or file.layout == "parquet") or (file.named and not file.named.is_plain):
         return None

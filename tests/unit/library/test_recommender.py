@@ -1,5 +1,6 @@
 """The recommender over sessions at rest: what it is fitted from, asked, and goes on with."""
 
+import json
 import threading
 from collections.abc import Iterator
 from io import StringIO
@@ -182,6 +183,31 @@ def test_only_types_that_are_let_in_are_learned() -> None:
     assert {Reason.UNKNOWN_TYPE: 1} == fitted.left_out
     assert 0 == len(fitted.add(Event("s", "d", 4, "bot")).outcomes)
     assert ["a", "c"] == fitted.session("s")
+
+
+def test_a_file_of_a_kind_of_producer(tmp_path: Path) -> None:
+    """Its format has the name that `run` knows it by; what is no click is counted, and what has no id an error."""
+    calls: list[dict[str, Any]] = [
+        {
+            "type": "track",
+            "event": "Product Viewed",
+            "messageId": f"m{number}",
+            "anonymousId": event.session_id,
+            "timestamp": f"2024-05-01T12:{number:02}:00Z",
+            "properties": {"product_id": event.item_id},
+        }
+        for number, event in enumerate(EVENTS)
+    ]
+    path = tmp_path / "tracked.jsonl"
+    path.write_text("".join(json.dumps(call) + "\n" for call in [*calls, {**calls[0], "type": "identify"}]))
+    fitted = Recommender(session_gap_ms=1_800_000).fit(path, format="segment")
+    assert len(EVENTS) == fitted.engine.stats().n_events
+    log = read_log(path, format="segment")
+    assert {"not_an_event": 1} == dict(log.left_out)
+    assert [event.item_id for event in EVENTS] == [event.item_id for events in log.events() for event in events]
+    path.write_text(json.dumps({**calls[0], "anonymousId": None}) + "\n")
+    with pytest.raises(DecodeError, match=r"tracked.jsonl:1: .*anonymousId"):
+        read_log(path, format="segment")
 
 
 def test_sessions_are_cut_from_users_by_an_idle_gap() -> None:
