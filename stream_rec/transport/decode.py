@@ -5,6 +5,7 @@ A record makes one event, or several: an array of them, or an array in it that a
 
 from collections.abc import Sequence
 from itertools import repeat
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,6 +21,9 @@ __all__ = ["Decoded", "DecodedEvents", "decode_records"]
 Decoded = Event | Forget | DecodeError
 
 _ARRAY: Final = b"["
+_ROWS: Final = 512
+_ROW_OF: Final = attrgetter("row")
+_FAULT_OF: Final = attrgetter("fault")
 
 
 class DecodedEvents(NamedTuple):
@@ -42,6 +46,8 @@ def decode_records(decoder: EventDecoder, records: Sequence[Record], log_times: 
     if decoder.reads_plain and not isinstance(records, Records) and all(map(_is_bytes, records)):
         records = Records.of(records)
     if not isinstance(records, Records):
+        if log_times is None and records and records[0].row is not None:
+            return _flat(_decoded_rows(decoder, records))
         return _flat([_decoded(decoder, record, log_ms) for record, log_ms in zip(records, times, strict=False)])
     values = records.values
     decoded: list[Decoded | list[Decoded]] = []
@@ -57,6 +63,18 @@ def decode_records(decoder: EventDecoder, records: Sequence[Record], log_times: 
         odd_times = times if isinstance(times, repeat) else times[odd]
         decoded += [_decoded(decoder, record, log_ms) for record, log_ms in zip(records[odd], odd_times, strict=False)]
     return _flat(decoded)
+
+
+def _decoded_rows(decoder: EventDecoder, records: Sequence[Record]) -> list[Decoded | list[Decoded]]:
+    """Return what each of *records* says, which are rows of a table: column by column, where some hundred are plain."""
+    decoded: list[Decoded | list[Decoded]] = []
+    for start in range(0, len(records), _ROWS):
+        some = records[start : start + _ROWS]
+        rows = list(map(_ROW_OF, some))
+        is_plain = None not in rows and set(map(_FAULT_OF, some)) == {None}
+        plain = decoder.decode_plain_rows(rows) if is_plain else None
+        decoded += [_decoded(decoder, record, None) for record in some] if plain is None else plain
+    return decoded
 
 
 def _is_bytes(record: Record) -> bool:

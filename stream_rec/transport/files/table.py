@@ -7,6 +7,7 @@ that is never closed must not swallow the lines after it.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, repeat
 from typing import Final
 
 from stream_rec.core.events import DecodeRules, Reason
@@ -81,7 +82,12 @@ class TableSource(FileSource):
     def _take(self, lines: list[bytes], *, final: bool) -> list[Record]:
         """The records that are whole now; an open row waits for its other lines."""
         lines = [*self._open, *lines]
-        records: list[Record] = []
+        records = self._plain_rows(lines)
+        if records is not None:
+            self._open = []
+            self._line += len(lines)
+            return records
+        records = []
         i = 0
         while i < len(lines):
             line = lines[i]
@@ -97,6 +103,30 @@ class TableSource(FileSource):
         self._open = lines[i:]
         self._line += i
         return records
+
+    def _plain_rows(self, lines: list[bytes]) -> list[Record] | None:
+        """Return the rows of *lines*, if each is one without quotes, and as wide as the first; None else."""
+        if self._is_slow or not lines or max(map(len, lines)) > self.max_record_bytes:
+            return None
+        whole = b"\n".join(lines)
+        if b'"' in whole or (b"\\" in whole and self._delimiter == "\t"):
+            return None
+        if b"\r" in whole:
+            lines = [line.removesuffix(b"\r") for line in lines]
+            whole = b"\n".join(lines)
+        try:
+            texts = whole.decode().split("\n")
+        except UnicodeDecodeError:
+            return None
+        cells = [text.split(self._delimiter) for text in texts]
+        # A line of one cell may be blank.
+        if len(self._columns) < 2 or set(map(len, cells)) != {self._width}:  # noqa: PLR2004
+            return None
+        rows = map(dict, map(zip, repeat(self._columns), cells))
+        numbers = count(self._line)
+        return list(
+            map(Record, lines, repeat(self.topic), repeat(0), numbers, repeat(None), repeat(()), repeat(None), rows)
+        )
 
     def _plain(self, line: bytes, number: int) -> Record | None:
         """A line without quotes, as nearly all are."""
