@@ -8,19 +8,29 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from os import PathLike, fspath
+from pathlib import PurePath
 from typing import Any, Final, Self, TypedDict, Unpack
 
 import msgspec
 
 from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, Forget, Reason, is_path
-from stream_rec.datasets.formats import LogFormat, format_of, is_named, open_named
+from stream_rec.datasets.formats import LogFormat, NamedSource, format_of, is_named, open_named
 from stream_rec.datasets.logs import Log
 from stream_rec.datasets.streams.formats import STREAMS, StreamAdapter, open_stream
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError
 from stream_rec.tables.columns import Columns, columns_of_events, columns_of_sessions
 from stream_rec.tables.frames import LEFT_OUT, columns_of_frame, is_frame
 from stream_rec.transport.decode import decode_records
-from stream_rec.transport.files import ByteStream, find_files, form_of_file, open_file, open_source
+from stream_rec.transport.files import (
+    ByteStream,
+    FileSource,
+    FilesSource,
+    FoundFile,
+    find_files,
+    form_of_file,
+    open_file,
+    open_source,
+)
 from stream_rec.transport.records import Source
 
 __all__ = ["How", "HowToRead", "OnRead", "read_columns", "read_log"]
@@ -190,6 +200,8 @@ class _FileToRead(msgspec.Struct):
     named: LogFormat | None = None
     adapter: StreamAdapter | None = None
     """Of a kind of producer: makes its records what the rules read."""
+    partition: Mapping[str, str | None] = {}
+    """Columns in the names of its folders that the rules read."""
 
 
 def _file_to_read(path: str, how: How) -> _FileToRead:
@@ -209,8 +221,8 @@ def _files(spec: str, how: How, on_read: OnRead) -> Columns:
     """Read a file, or all files of a folder or a pattern as one log."""
     files = find_files([spec], "source", folders=not is_named(how.format))
     if len(files) == 1:
-        return _file(files[0].path, how, on_read)
-    parts = [_file(file.path, how, on_read) for file in files]
+        return _file(files[0], how, on_read)
+    parts = [_file(file, how, on_read) for file in files]
     left_out: Counter[str] = Counter()
     for part in parts:
         left_out.update(part.left_out)
@@ -218,13 +230,22 @@ def _files(spec: str, how: How, on_read: OnRead) -> Columns:
     return Columns(columns.sessions, columns.items, columns.times, columns.types, columns.users, left_out=left_out)
 
 
-def _file(path: str, how: How, on_read: OnRead) -> Columns:
-    file = _file_to_read(path, how)
+def _file(found: FoundFile, how: How, on_read: OnRead) -> Columns:
+    file = _file_to_read(found.path, how)
+    file.partition = {name: found.partition[name] for name in file.rules.columns_in(found.partition)}
+    file.rules = msgspec.structs.replace(file.rules, beside=frozenset(file.partition))
     fast = _fast(file, on_read)
     return _careful(file, on_read) if fast is None else fast
 
 
 def _open(file: _FileToRead) -> Source:
+    if not file.partition:
+        return _open_file(file)
+    found = FoundFile(file.path, PurePath(file.path).name, file.partition)
+    return FilesSource([found], lambda _: _open_file(file), file.rules)
+
+
+def _open_file(file: _FileToRead) -> FileSource | NamedSource:
     if file.named is not None:
         return open_named(file.named.name, file.path, file.rules, encoding=file.encoding)
     if file.adapter is not None:
@@ -263,7 +284,7 @@ def _pass_over(decoded: Forget | DecodeError, where: str, left_out: Counter[str]
 def _fast(file: _FileToRead, on_read: OnRead) -> Columns | None:
     """Read whole columns through PyArrow; None if it is not installed, or the careful way must find the error."""
     is_table = file.layout in TABLES and file.delimiter is not None and len(file.delimiter) == 1
-    if file.adapter is not None or any(map(is_path, file.rules.fields.as_dict().values())):
+    if file.partition or file.adapter is not None or any(map(is_path, file.rules.fields.as_dict().values())):
         return None
     if file.path == "-" or not (is_table or file.layout == "parquet") or (file.named and not file.named.is_plain):
         return None

@@ -87,6 +87,9 @@ class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
 
     max_record_bytes: int = 1 << 20
 
+    beside: frozenset[str] = frozenset()
+    """Columns that the rows get from elsewhere, such as the names of their file's folders."""
+
     max_future_ms: int | None = None
     """How far ahead of its log time an event may be. None: no event is compared with its log time."""
 
@@ -97,7 +100,8 @@ class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
 
     def missing_in(self, names: Collection[str]) -> list[str]:
         """Return those of the required fields, by the log's names, that no record with *names* can have."""
-        return [name for name in self.required() if not is_in(name, names)]
+        there = self.beside.union(names)
+        return [name for name in self.required() if not is_in(name, there)]
 
     def columns_in(self, names: Iterable[str]) -> list[str]:
         """Return those of *names* that are read."""

@@ -138,10 +138,11 @@ def open_events(settings: Settings) -> Source:
         return KafkaSource(
             connect_broker(settings, settings.events, "events"), parse_address(settings.events, "events").topic
         )
-    rules = build_decode_rules(settings)
+    all_rules = build_decode_rules(settings)
     files = _files(settings)
 
     def open_file(file: FoundFile) -> FileSource | NamedSource:
+        rules = msgspec.structs.replace(all_rules, beside=frozenset(file.partition))
         if settings.format in STREAMS:
             return open_stream(file.path, rules, encoding=settings.encoding, topic=topic_of(file))
         if is_named(settings.format):
@@ -160,7 +161,7 @@ def open_events(settings: Settings) -> Source:
 
     if len(files) == 1 and not files[0].partition:
         return open_file(files[0])
-    return FilesSource(files, open_file, rules)
+    return FilesSource(files, open_file, all_rules)
 
 
 def _files(settings: Settings) -> list[FoundFile]:

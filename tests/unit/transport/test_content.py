@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
+import duckdb
 import lz4.frame
 import pandas as pd
 import polars as pl
@@ -121,6 +122,15 @@ def test_zstd_frames_without_data_are_passed_over(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------- real writers
 
 
+def duckdb_writes(options: str) -> Callable[[Path, pd.DataFrame], object]:
+    def write(path: Path, frame: pd.DataFrame) -> None:
+        connection = duckdb.connect()
+        connection.register("log", frame)
+        connection.execute(f"COPY log TO '{path}' ({options})")  # the folder of a test
+
+    return write
+
+
 def pandas_writes(path: Path, frame: pd.DataFrame) -> None:
     frame.to_csv(path, index=False, compression={"method": "zstd"})
 
@@ -135,6 +145,11 @@ WRITERS: dict[str, Callable[[Path, pd.DataFrame], object]] = {
     "pandas json": lambda path, frame: frame.to_json(path, orient="records", indent=2),
     "pandas parquet": lambda path, frame: frame.to_parquet(path),
     "pandas excel's text": lambda path, frame: frame.to_csv(path, index=False, sep="\t", encoding="utf-16"),
+    "duckdb csv": duckdb_writes("FORMAT csv"),
+    "duckdb tsv.gz": duckdb_writes("FORMAT csv, DELIMITER '\t', COMPRESSION gzip"),
+    "duckdb json": duckdb_writes("FORMAT json, ARRAY true"),
+    "duckdb ndjson.zst": duckdb_writes("FORMAT json, COMPRESSION zstd"),
+    "duckdb parquet": duckdb_writes("FORMAT parquet, PARQUET_VERSION v2, COMPRESSION brotli"),
     "polars csv |": lambda path, frame: pl.from_pandas(frame).write_csv(path, separator="|", include_bom=True),
     "polars ndjson": lambda path, frame: pl.from_pandas(frame).write_ndjson(path),
     "polars parquet": lambda path, frame: pl.from_pandas(frame).write_parquet(path, compression="lz4"),
