@@ -4,9 +4,10 @@
 command line and the reference page are made from it.
 """
 
+from stream_rec.settings.checked import Settings, table
 from stream_rec.settings.fields import Kind, Setting
 from stream_rec.settings.layers import ENVIRONMENT_PREFIX, load
-from stream_rec.settings.schema import Settings, TrialSettings, is_topic, table
+from stream_rec.settings.schema import TrialSettings, is_topic
 from stream_rec.settings.trials import parameters, trial_settings
 
 __all__ = [

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stream_rec.errors import SettingsError
+from stream_rec.settings.checked import Settings, table
 from stream_rec.settings.fields import Kind, Setting
-from stream_rec.settings.schema import Settings, table
 from stream_rec.settings.trials import trials_of
 
 __all__ = ["ENVIRONMENT_PREFIX", "load"]

@@ -1,4 +1,4 @@
-"""The settings: name, type, limits, default and meaning of each, and the checks across settings.
+"""The settings: name, type, limits, default and meaning of each.
 
 Knows nothing of files, environments or command lines. To add a setting, add a field and a docstring under it: the flag,
 the environment variable, the TOML key and the reference page are made from it (`make docs` writes the page, and a test
@@ -6,7 +6,6 @@ fails while it is out of date).
 """
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -14,8 +13,7 @@ from msgspec import Meta
 
 from stream_rec.core.bounds import NonNegative, Positive
 from stream_rec.core.limits import DAY_MS, HOUR_MS
-from stream_rec.errors import SettingsError
-from stream_rec.settings.fields import Kind, Setting, settings_of
+from stream_rec.settings.fields import Kind
 from stream_rec.settings.types import (
     LONGEST_MS,
     SECOND_MS,
@@ -41,9 +39,14 @@ from stream_rec.settings.types import (
 )
 from stream_rec.units import parse_duration
 
-__all__ = ["Settings", "TrialSettings", "is_topic", "table"]
+__all__ = ["SettingFields", "TrialSettings", "is_topic"]
 
 _MAX_FUTURE_MS: Final = 5 * 60 * SECOND_MS
+
+
+def is_topic(address: str) -> bool:
+    """Return whether *address* is a Kafka topic, not a file or a pipe."""
+    return address.lower().startswith("kafka:")
 
 
 class TrialSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,12 +64,8 @@ class TrialSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of this model: `preset`, and parameters from `m` to `fallbacks`."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings of `stream-rec run`, checked. `None` means no limit, or absent.
-
-    Raises SettingsError, naming the key, if two settings contradict each other. `load` checks the limits of single
-    values, at the edge.
-    """
+class SettingFields(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of `stream-rec run`, and what follows from them. `None` means no limit, or absent."""
 
     events: SourcePath
     """The source of events: a file (CSV, TSV, JSON lines, a JSON array or Parquet, whatever its name and however it
@@ -578,10 +577,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The maximum number of records that are read, applied and answered at a time; a batch never waits to fill.
     It affects speed and memory, not answers."""
 
-    def __post_init__(self) -> None:
-        for check in _CHECKS:
-            check(self)
-
     @property
     def is_exactly_once(self) -> bool:
         """Whether delivery is exactly once: `delivery`, or the meaning of its `none`."""
@@ -618,187 +613,3 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def quality_windows_ms(self) -> tuple[int, ...]:
         """`quality_windows` in milliseconds."""
         return tuple(map(parse_duration, self.quality_windows))
-
-
-@cache
-def table() -> tuple[Setting, ...]:
-    """All settings, in the order of the reference page."""
-    return settings_of(Settings)
-
-
-def _lateness_within_retention(settings: Settings) -> None:
-    retention = settings.retention_ms
-    if retention is not None and settings.lateness_ms > retention:
-        raise SettingsError(
-            "allowed_lateness",
-            f"is {settings.lateness_ms} ms, more than retention ({retention} ms): "
-            "an event could join an evicted session; lower it, or raise retention",
-        )
-
-
-def _future_within_lateness(settings: Settings) -> None:
-    future_ms = settings.future_ms
-    if future_ms is None:
-        return
-    for key, bound in (
-        ("allowed_lateness", settings.lateness_ms),
-        ("half of popular_half_life", settings.popular_half_life_ms // 2),
-    ):
-        if future_ms > bound:
-            raise SettingsError(
-                "max_future",
-                f"is {future_ms} ms, more than {key} ({bound} ms): a click so far ahead would stay ahead of all "
-                f"others; lower it, or raise {key.rpartition(' ')[2]}",
-            )
-
-
-def _requests_have_a_source(settings: Settings) -> None:
-    if settings.answer == "requests" and settings.requests is None and settings.http is None:
-        raise SettingsError("answer", "is 'requests', but requests have no source; name one with --requests")
-    if settings.answer == "none" and settings.requests is not None:
-        raise SettingsError("answer", "is 'none', but requests have a source; drop --requests, or answer them")
-
-
-def _addresses_differ(settings: Settings) -> None:
-    _differ("requests", settings.requests, "events", settings.events)
-    written = {"recommendations": settings.answers_place, "dead_letters": settings.dead_letters}
-    _differ("dead_letters", settings.dead_letters, "recommendations", settings.answers_place)
-    for key, place in written.items():
-        for source in ("events", "requests"):
-            if getattr(settings, source) != "-":  # `-` reads one stream and writes another
-                _differ(key, place, source, getattr(settings, source))
-
-
-def _differ(key: str, address: str | None, other_key: str, other: str | None) -> None:
-    if address is not None and address == other:
-        raise SettingsError(key, f"is {address!r}, the same as {other_key}; give each its own")
-
-
-def _requests_match_events(settings: Settings) -> None:
-    """Requests in a file are answered after all events. A topic has no end, so they would never be answered."""
-    if settings.requests is not None and is_topic(settings.requests) != is_topic(settings.events):
-        raise SettingsError(
-            "requests",
-            f"is {settings.requests!r}, and events is {settings.events!r}: give both as Kafka topics, or neither",
-        )
-
-
-def _exactly_once_is_possible(settings: Settings) -> None:
-    if settings.delivery != "exactly-once":
-        return
-    places = {
-        "events": settings.events,
-        "recommendations": settings.answers_place,
-        "dead_letters": settings.dead_letters,
-    }
-    for key, place in places.items():
-        if place is not None and not is_topic(place):
-            raise SettingsError(
-                "delivery",
-                f"is exactly-once, but {key} is {place!r}: only Kafka topics can share a transaction; "
-                "name a topic, or set at-least-once",
-            )
-
-
-def _item_rules_have_a_catalogue(settings: Settings) -> None:
-    if settings.catalogue is not None:
-        return
-    for key in ("filter", "same_category", "max_per_category", "boosts"):
-        if getattr(settings, key):
-            raise SettingsError(key, "needs item attributes, but there is no catalogue; name one with --catalogue")
-
-
-def _http_is_possible(settings: Settings) -> None:
-    """Some settings need `http`."""
-    if settings.http is None and settings.events == "http":
-        raise SettingsError("events", "is 'http', but HTTP is off: add --http HOST:PORT")
-    if settings.journal is not None and (settings.http is None or is_topic(settings.events)):
-        raise SettingsError(
-            "journal",
-            "is for events over HTTP without Kafka; a topic of events stores them itself. Drop it, or add --http",
-        )
-
-
-def is_topic(address: str) -> bool:
-    """Return whether *address* is a Kafka topic, not a file or a pipe."""
-    return address.lower().startswith("kafka:")
-
-
-def _a_public_log_is_known(settings: Settings) -> None:
-    if settings.format in _PLAIN_FORMATS | _STREAMS:
-        return
-    given: Mapping[str, object] = {
-        "fields": settings.fields,
-        "delimiter": settings.delimiter,
-        "timestamp_unit": settings.timestamp_unit if settings.timestamp_unit != "ms" else None,
-        "timestamp_format": settings.timestamp_format,
-    }
-    for key, value in given.items():
-        if value:
-            raise SettingsError(key, f"is given, but the public log {settings.format} sets its own; drop one")
-
-
-def _registry_has_a_topic(settings: Settings) -> None:
-    if settings.registry is None and settings.registry_config:
-        raise SettingsError("registry_config", "is given, but no schema registry is; name one with --registry")
-    if settings.registry is not None and not is_topic(settings.events):
-        raise SettingsError("registry", f"is for a topic of events, and events is {settings.events!r}; drop it")
-
-
-def _several_sources_are_files(settings: Settings) -> None:
-    for place in (settings.events, *settings.more_events) if settings.more_events else ():
-        if place in {"-", "http"} or is_topic(place):
-            raise SettingsError(
-                "events", f"is {place!r} beside others; only files can be read together: name one source"
-            )
-
-
-def _the_encoding_is_known(settings: Settings) -> None:
-    try:
-        "".encode(settings.encoding or "utf-8")  # also refuses codecs that are none of text, such as zip
-    except LookupError:
-        message = f"is {settings.encoding!r}, which Python does not know; expected utf-16, latin-1, windows-1252, ..."
-        raise SettingsError("encoding", message) from None
-
-
-def _shares_add_up(settings: Settings) -> None:
-    for name, trial in settings.models.items():
-        if trial.shadow and trial.share:
-            raise SettingsError(
-                f"models.{name}.share", "is given, but a shadow serves no sessions; drop one of the two"
-            )
-    total = sum(trial.share for trial in settings.models.values())
-    if total > 1.0 + _ROUNDING:
-        raise SettingsError("models", f"has shares that add up to {total:g}, more than 1; lower them")
-
-
-def _windows_are_durations(settings: Settings) -> None:
-    try:
-        windows = settings.quality_windows_ms
-    except ValueError as error:
-        raise SettingsError("quality_windows", f"has {list(settings.quality_windows)}; expected {error}") from None
-    if not 1 <= len(windows) <= _MOST_WINDOWS or min(windows) < SECOND_MS or max(windows) > LONGEST_MS:
-        raise SettingsError("quality_windows", f"has {len(windows)}; expected up to 8 durations of a second or more")
-
-
-_ROUNDING: Final = 1e-9  # decimal shares do not add up exactly
-_MOST_WINDOWS: Final = 8
-_PLAIN_FORMATS: Final = frozenset({"auto", "jsonl", "json", "csv", "tsv", "parquet"})
-_STREAMS: Final = frozenset({"segment", "rudderstack", "ga4", "snowplow", "ubi", "cloudevents", "debezium", "connect"})
-"""Formats of live streams: settings may name fields of their own."""
-_CHECKS: Final = (
-    _lateness_within_retention,
-    _future_within_lateness,
-    _requests_have_a_source,
-    _addresses_differ,
-    _requests_match_events,
-    _exactly_once_is_possible,
-    _a_public_log_is_known,
-    _registry_has_a_topic,
-    _several_sources_are_files,
-    _the_encoding_is_known,
-    _shares_add_up,
-    _windows_are_durations,
-    _item_rules_have_a_catalogue,
-    _http_is_possible,
-)

@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any
 
 from stream_rec.errors import SettingsError
+from stream_rec.settings.checked import table
 from stream_rec.settings.fields import Setting, settings_of
-from stream_rec.settings.schema import TrialSettings, table
+from stream_rec.settings.schema import TrialSettings
 
 __all__ = ["parameters", "trial_settings", "trials_of"]
 

@@ -26,7 +26,7 @@ from stream_rec.core.events import Answer, Event, EventDecoder, Request
 from stream_rec.errors import DecodeError
 
 GROUP: Final = "shop"
-# A broker (4.3.1) that was killed may load its groups twice at once as it starts; their members then wait for each other
+# A broker (4.3.1) that was killed may load its groups twice at once as it starts; members then wait for each other,
 # until the time for a rebalance is over, which is 300 s.
 _REST_S: Final = 420
 _SESSION_S: Final = 4  # of a member of the group
