@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from stream_examples import EXAMPLES, IDS
 from web import Client, Running, embedded
+
+from stream_rec.core.events import Event
 
 NOW = int(time.time() * 1000)
 ISO = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(NOW // 1000))
@@ -246,3 +249,17 @@ def test_the_calls_of_a_tracker() -> None:
         bought = [("tent", NOW // 1000 * 1000, "Order Completed"), ("stove", NOW // 1000 * 1000, "Order Completed")]
         assert sorted(bought) == sorted(events_of(client, "ann"))
         assert sorted(bought) == sorted(events_of(client, "ben"))
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), EXAMPLES, ids=IDS)
+def test_records_of_each_kind_of_producer(name: str, value: Any, expected: list[Event]) -> None:
+    """What its topic and its file say, a call says too: one record, or one on each line."""
+    with embedded(format=name, retention_ms="3650d") as running:
+        client = running.client
+        first = client("POST", "/v1/events", value, **(LINES if isinstance(value, bytes) else {})).json
+        assert len(expected) == first["accepted"], first
+        found = events_of(client, expected[0].session_id)
+        assert sorted((each.item_id, each.timestamp, each.type) for each in expected) == sorted(found)
+        record = value if isinstance(value, bytes) else json.dumps(value).encode()
+        again = client("POST", "/v1/events", record + b"\n" + record, **LINES).json
+        assert (0 if expected[0].event_id else 2 * len(expected)) == again["accepted"]
