@@ -7,6 +7,7 @@ byte, of the others to the block.
 
 import bz2
 import lzma
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -292,6 +293,20 @@ _CODECS: Final = (
 # --- zip
 
 
+# Among them: RuntimeError, it has a password; OSError and ValueError, a place or a name in it cannot be one.
+_BAD_ZIP: Final = (
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    lzma.LZMAError,
+    zlib.error,
+)
+
+
 class _Unzip:
     """Unpacks the only file of a zip, which is read from its end: a pipe is copied first."""
 
@@ -302,14 +317,14 @@ class _Unzip:
         try:
             self._zip = zipfile.ZipFile(_copied(first, read) if seekable is None else seekable)
             self._member = self._zip.open(_only_member(self._zip, name, key))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # RuntimeError: it has a password
+        except _BAD_ZIP as error:
             raise SettingsError(key, f"{name} is a zip that cannot be unpacked: {error}") from error
 
     def read(self) -> bytes:
         """Return the next unpacked block, empty at the end. Raises TransportError where it breaks off."""
         try:
             return self._member.read(_UNPACKED_BYTES)
-        except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        except _BAD_ZIP as error:
             raise TransportError(f"{self._name}: the zip is damaged: {error}: restore or repack it") from error
 
 
