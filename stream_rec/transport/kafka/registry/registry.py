@@ -34,6 +34,13 @@ _Opened = tuple[bytes | None, Any, Record | None]
 """The value, the client's message, and the Record of it, if one was made."""
 
 
+def _as_json(found: dict[str, Any]) -> bytes:
+    """Return *found* as JSON, without fields that are null: a union makes them, and the fastest reader knows none."""
+    if None in found.values():
+        found = {name: value for name, value in found.items() if value is not None}
+    return _encode(found)
+
+
 def _adapter_of_opened(adapter: RecordAdapter) -> RecordAdapter:
     """Return the adapter for opened messages of *adapter*'s client."""
     return RecordAdapter(
@@ -113,7 +120,7 @@ class SchemaRegistry:
             found = reader.read(value[_FRAME:])
         except DecodeError:
             return None
-        return _encode(found) if type(found) is dict else None
+        return _as_json(found) if type(found) is dict else None
 
     def _opened(self, record: Record) -> Record:
         key = self._key(record) if record.key and (record.tombstone or self._opens_keys) else record.key
@@ -132,7 +139,7 @@ class SchemaRegistry:
                 found = reader.read(data)
                 if type(found) is dict:
                     if reader.is_plain:
-                        value = _encode(found)
+                        value = _as_json(found)
                     else:
                         row = found
                 elif found is None:
