@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
+from stream_rec.cli.hints import no_such_option
 from stream_rec.errors import SettingsError, StreamRecError
 from stream_rec.settings import Kind, Setting, Settings, load, table
 
@@ -48,11 +49,17 @@ OVER_LIMIT: Final = 3
 
 
 class OnceCommand(click.Command):
-    """Refuses an option that takes one value and is given twice: click would silently take the last."""
+    """Refuses an option that takes one value and is given twice: click would silently take the last.
+
+    Of an option that there is not, it says which one was probably meant.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse *args*. Raises UsageError for an option that is given twice."""
-        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        """Parse *args*. Raises UsageError for an option that is given twice, and for one that there is not."""
+        try:
+            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        except click.NoSuchOption as error:
+            raise no_such_option(error.option_name, ctx) from None
         for given, n in Counter(order).items():
             if n > 1 and isinstance(given, click.Option) and not (given.multiple or given.is_eager or given.count):
                 raise click.UsageError(f"{'/'.join(given.opts)} is given {n} times, and takes one value", ctx)
