@@ -25,7 +25,7 @@ GROUPS: Final = (
     Group("recommendations", "Output", "where answers and refused records go, and what is answered"),
     Group("fields", "Records", "names, times, types and ids in a record"),
     Group("max_record_bytes", "Refusals", "which records are refused, and how many may be"),
-    Group("retention", "Retention", "how much is kept, and for how long"),
+    Group("retention", "Limits", "how much is kept, and for how long"),
     Group("preset", "Model", "the preset, and each of its parameters"),
     Group("n", "Answers", "how long an answer is, and how it is filled"),
     Group("models", "Experiments", "models side by side, and how good their answers are"),
