@@ -34,6 +34,20 @@ view = 1
 purchase = 5
 ```
 
+`stream-rec config show` takes the options of `run`, and shows each setting with its value and where it comes from.
+With `--changed` it leaves out those that have their default; `--as toml` writes what `--config` takes, and `--as json`
+is for programs. Secrets are hidden; references to them (`env:NAME`, `file:PATH`) are shown.
+
+```console
+$ STREAM_REC_K=50 stream-rec config show --events clicks.jsonl --retention 2d --changed
+Source:
+  events     clicks.jsonl  --events
+Limits:
+  retention  2d            --retention
+Model:
+  k          50            STREAM_REC_K
+```
+
 A wrong value ends the program with exit code 2 before a record is read, and names the setting, what
 was given, what was expected, and where it came from.
 """

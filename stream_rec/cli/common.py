@@ -18,7 +18,7 @@ import msgspec
 
 from stream_rec.cli.hints import no_such_option
 from stream_rec.errors import SettingsError, StreamRecError
-from stream_rec.settings import Kind, Setting, Settings, grouped, load, table
+from stream_rec.settings import Kind, Setting, Settings, grouped, load_with_origins, table
 
 if TYPE_CHECKING:
     from stream_rec.service.metrics.counters import Counters
@@ -37,6 +37,7 @@ __all__ = [
     "print_message",
     "require_serve_extra",
     "with_settings",
+    "with_settings_and_origins",
     "write_json",
 ]
 
@@ -101,11 +102,22 @@ command = partial(click.command, cls=OnceCommand)
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give *command* every setting as an option, and call it with the Settings object that they make.
 
-    Put it under `@command()`. The options have the order of the reference page; `--config` is the last.
+    Put it under `@command()`. The options have the order of the reference page; `--config` is before them.
     """
 
     @wraps(command)
-    def loaded(*args: Any, config: str | None, **options: object) -> Any:  # noqa: ANN401 (passes on what click and the command exchange)
+    def loaded(*args: Any, settings: Settings, origins: object, **options: object) -> Any:  # noqa: ANN401 (passes on what click and the command exchange)
+        del origins
+        return command(*args, settings=settings, **options)
+
+    return with_settings_and_origins(loaded)
+
+
+def with_settings_and_origins(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Do as `with_settings`, and call *command* also with `origins`: where each value comes from, by name."""
+
+    @wraps(command)
+    def loaded(*args: Any, config: str | None, **options: object) -> Any:  # noqa: ANN401 (as above)
         names = {setting.name for setting in table()}
         flags = {name: options.pop(name) for name in names & options.keys()}
         paths = options.pop("paths", ())
@@ -115,8 +127,8 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
             flags["events"] = paths
         if not flags.get("events") and options.get("train"):  # --train names the log; --events is not needed then
             flags["events"] = options["train"]
-        settings: Settings = load(config=config, environ=os.environ, flags=flags)
-        return command(*args, settings=settings, **options)
+        settings, origins = load_with_origins(config=config, environ=os.environ, flags=flags)
+        return command(*args, settings=settings, origins=origins, **options)
 
     decorated: Callable[..., Any] = click.option(
         "--config",

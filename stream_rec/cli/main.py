@@ -14,6 +14,7 @@ import click
 from stream_rec._version import __version__
 from stream_rec.cli.check import check
 from stream_rec.cli.common import DONE, FAILED, MISUSED, print_message
+from stream_rec.cli.config import config
 from stream_rec.cli.demo import demo
 from stream_rec.cli.evaluate import evaluate, tune
 from stream_rec.cli.hints import HelpfulGroup
@@ -33,7 +34,7 @@ def cli() -> None:
     """Live session-based recommendations from a click stream."""
 
 
-for command in (run, demo, simulate, evaluate, tune, snapshot, check, status, warm_up):
+for command in (run, demo, simulate, evaluate, tune, snapshot, check, config, status, warm_up):
     cli.add_command(command)
 
 

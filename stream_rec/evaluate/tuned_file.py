@@ -7,8 +7,8 @@ import msgspec
 
 from stream_rec.core.model import PRESETS, Model
 from stream_rec.evaluate.space import SEARCHED
-from stream_rec.settings import Kind, Setting, Settings, TrialSettings, parameters, table
-from stream_rec.units import format_duration, format_size
+from stream_rec.settings import Kind, Settings, table
+from stream_rec.settings.as_toml import setting_lines
 
 __all__ = ["tuned_toml"]
 
@@ -25,29 +25,8 @@ def tuned_toml(settings: Settings, model: Model, comments: list[str]) -> str:
         value = values[setting.name]
         if setting.name not in SEARCHED and value == setting.default and setting.name != "preset":
             continue
-        if setting.kind is Kind.TABLE:
-            tables += ["", f"[{setting.key}]", *(f"{_toml_string(key)} = {_toml(each)}" for key, each in value.items())]
-        elif setting.kind is Kind.TABLES:
-            tables += [
-                line
-                for name, trial in value.items()
-                for line in _trial_lines(f"{setting.key}.{_toml_string(name)}", trial)
-            ]
-        else:
-            lines.append(f"{setting.key} = {_toml_of_setting(setting, value)}")
+        (tables if setting.kind in {Kind.TABLE, Kind.TABLES} else lines).extend(setting_lines(setting, value))
     return "\n".join([*lines, *tables]) + "\n"
-
-
-def _trial_lines(name: str, trial: TrialSettings) -> list[str]:
-    """Return the table of a model that runs beside the main one, as lines."""
-    by_name = {setting.name: setting for setting in parameters().values()}
-    traffic = [f"shadow = {_toml(trial.shadow)}"] if trial.shadow else [f"share = {trial.share}"]
-    return [
-        "",
-        f"[{name}]",
-        *traffic,
-        *(f"{by_name[key].key} = {_toml_of_setting(by_name[key], value)}" for key, value in trial.parameters.items()),
-    ]
 
 
 def _settings_of(model: Model, preset: Model) -> dict[str, Any]:
@@ -61,29 +40,3 @@ def _settings_of(model: Model, preset: Model) -> dict[str, Any]:
         values[name] = math.inf if values[name] is None else values[name]
     values["places"] = MOST_PLACES if values["places"] is None else values["places"]
     return values
-
-
-def _toml_of_setting(setting: Setting, value: Any) -> str:  # noqa: ANN401  # the value of any setting
-    if setting.kind is Kind.DURATION and value is not None:
-        return _toml_string(format_duration(value))
-    if setting.kind is Kind.SIZE and value is not None:
-        return _toml_string(format_size(value))
-    return _toml(value)
-
-
-def _toml(value: Any) -> str:  # noqa: ANN401  # the value of any setting
-    match value:
-        case None:
-            return _toml_string("none")
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return _toml_string(value)
-        case tuple():
-            return f"[{', '.join(map(_toml, value))}]"
-    return repr(value)
-
-
-def _toml_string(value: str) -> str:
-    """Return *value* as a TOML string. JSON strings are TOML strings, except that TOML escapes U+007F."""
-    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")

@@ -7,19 +7,21 @@ command line and the reference page are made from it.
 from stream_rec.settings.checked import Settings, table
 from stream_rec.settings.fields import Kind, Setting
 from stream_rec.settings.groups import grouped
-from stream_rec.settings.layers import ENVIRONMENT_PREFIX, load
+from stream_rec.settings.layers import ENVIRONMENT_PREFIX, Origin, load, load_with_origins
 from stream_rec.settings.schema import TrialSettings, is_topic
 from stream_rec.settings.trials import parameters, trial_settings
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "Kind",
+    "Origin",
     "Setting",
     "Settings",
     "TrialSettings",
     "grouped",
     "is_topic",
     "load",
+    "load_with_origins",
     "parameters",
     "table",
     "trial_settings",

@@ -16,7 +16,7 @@ from stream_rec.settings.fields import Kind, Setting
 from stream_rec.settings.hints import OTHER_NAMES, bare, example_for, meant_names, meant_value
 from stream_rec.settings.trials import trials_of
 
-__all__ = ["ENVIRONMENT_PREFIX", "load"]
+__all__ = ["ENVIRONMENT_PREFIX", "Origin", "load", "load_with_origins"]
 
 ENVIRONMENT_PREFIX: Final = "STREAM_REC_"
 
@@ -25,6 +25,15 @@ _TYPO_SIMILARITY: Final = 0.85
 
 # Kubernetes sets these two for a Service that is named stream-rec, to an address: they are no mistake of an operator.
 _OF_KUBERNETES: Final = frozenset({"host", "port"})
+
+
+class Origin(NamedTuple):
+    """Where a value comes from."""
+
+    layer: str
+    """`default`, `file`, `environment` or `flag`."""
+    where: str
+    """The file and the key, the variable, or the flag; `default`."""
 
 
 class _Given(NamedTuple):
@@ -38,26 +47,43 @@ def load(
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, object] | None = None,
 ) -> Settings:
+    """Make Settings as `load_with_origins` does, without the origins. Raises SettingsError."""
+    return load_with_origins(config=config, environ=environ, flags=flags)[0]
+
+
+def load_with_origins(
+    *,
+    config: str | Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> tuple[Settings, dict[str, Origin]]:
     """Make Settings from the file *config*, variables in *environ*, and *flags*, the strongest.
 
     *flags* maps attribute names to values of the command line: text, a switch, or a sequence of texts for a repeated
     flag; None and empty sequences count as not given. Without *config*, the file that STREAM_REC_CONFIG names is read,
-    if it is set.
+    if it is set. Returns the settings, and by the name of each where its value comes from.
 
     Raises SettingsError.
     """
     environ = {} if environ is None else environ
     config = config or environ.get(ENVIRONMENT_PREFIX + "CONFIG") or None
-    given = {
-        **_replacing_all_events(_from_file(Path(config)) if config else {}),
-        **_replacing_all_events(_from_environment(environ)),
-        **_replacing_all_events(_from_flags(flags or {})),
+    layers = {
+        "file": _replacing_all_events(_from_file(Path(config)) if config else {}),
+        "environment": _replacing_all_events(_from_environment(environ)),
+        "flag": _replacing_all_events(_from_flags(flags or {})),
     }
+    given = {name: value for layer in layers.values() for name, value in layer.items()}
     _refuse_missing(given)
+    origins = {setting.name: Origin("default", "default") for setting in table()}
+    for layer, found in layers.items():
+        origins |= {name: Origin(layer, each.where) for name, each in found.items()}
+    if "more_events" in given and given["more_events"].value == ():  # they went with the events of a lower layer
+        origins["more_events"] = Origin("default", "default")
     try:
-        return Settings(**{name: value for name, (value, _) in given.items()})  # type: ignore[arg-type]  # each value was checked above
+        settings = Settings(**{name: value for name, (value, _) in given.items()})  # type: ignore[arg-type]  # each value was checked above
     except SettingsError as error:
         raise _with_origin(error, given) from None
+    return settings, origins
 
 
 def _replacing_all_events(layer: dict[str, _Given]) -> dict[str, _Given]:
