@@ -1,5 +1,7 @@
 """`stream-rec check`: what a source holds, and what a run would refuse of it."""
 
+from functools import partial
+
 import click
 
 from stream_rec.cli.common import (
@@ -42,10 +44,10 @@ def check(settings: Settings, json: str | None) -> int:
 
         if json is not None and json != "-" and not json.endswith(".json"):
             raise SettingsError("json", f"expected a .json file, or - for standard output, found {json!r}")
-        announce_compilation(answers_events=False)
         announce_terminal_input(settings)
         with ReadingLine() as draw_progress:
-            found = inspect(settings, lambda: interrupt.asked, draw_progress)
+            announce = partial(announce_compilation, answers_events=False)
+            found = inspect(settings, lambda: interrupt.asked, draw_progress, announce)
         for line in found.lines:
             click.echo(encodable(line), err=json == "-")
         if json is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from stream_rec.cli.common import command, print_message, with_settings
+from stream_rec.cli.common import command, with_settings
 from stream_rec.settings import Settings
 
 __all__ = ["evaluate", "tune"]
@@ -68,7 +68,6 @@ def evaluate(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what 
     from stream_rec.evaluate.command import EvaluateOptions
     from stream_rec.evaluate.command import evaluate as run_evaluation
 
-    _announce_compilation()
     run_evaluation(settings, EvaluateOptions(**options))
 
 
@@ -109,13 +108,4 @@ def tune(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what clic
     from stream_rec.evaluate.tune import TuneOptions
     from stream_rec.evaluate.tune import tune as run_tuning
 
-    _announce_compilation()
     run_tuning(settings, TuneOptions(**options))
-
-
-def _announce_compilation() -> None:
-    """Explain the wait of a first evaluation, which has kernels of its own."""
-    from stream_rec.service.assembly import warm_up
-
-    if warm_up.is_cold(kernel="ask_and_apply"):
-        print_message(warm_up.COMPILING_MANY)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from stream_rec.cli.common import (
     require_serve_extra,
     with_settings,
 )
+from stream_rec.errors import SettingsError
 from stream_rec.settings import Settings, is_topic
 
 if TYPE_CHECKING:
@@ -54,14 +56,22 @@ def run(settings: Settings) -> int:
         from stream_rec.service.assembly.batch_job import build_batch_job
 
         with closing(build_batch_job(settings)) as job:
-            _compile_kernels(settings)
+            is_file = settings.events != "-"
+            if not is_file:  # the first record of a pipe must not wait
+                _compile_kernels(settings)
             announce_terminal_input(settings)
+            was_read = True
             try:
                 with _progress_line(settings) as draw_progress:
-                    job.run(lambda: interrupt.asked, draw_progress)
+                    compile_first = partial(_compile_kernels, settings) if is_file else lambda: None
+                    job.run(lambda: interrupt.asked, draw_progress, compile_first)
+            except SettingsError:
+                was_read = job.counters.n_read > 0
+                raise
             finally:
-                for line in job.summary():
-                    click.echo(line, err=True)
+                if was_read:  # no summary of nothing above the one line that says what is wrong
+                    for line in job.summary():
+                        click.echo(line, err=True)
         return exit_code(job.counters, settings, is_whole=not job.interrupted)
 
 

@@ -22,7 +22,14 @@ from stream_rec.evaluate.candidates import Candidate, baselines, candidate, with
 from stream_rec.evaluate.from_settings import engine_factory, own_model, reading_from
 from stream_rec.evaluate.kernel.scoring import AnswerScores
 from stream_rec.evaluate.log import notes_on, read_events
-from stream_rec.evaluate.output import OnProgress, progress_bar, report_console, report_progress, write_json
+from stream_rec.evaluate.output import (
+    OnProgress,
+    announce_compilation,
+    progress_bar,
+    report_console,
+    report_progress,
+    write_json,
+)
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.tables import print_report
@@ -79,6 +86,7 @@ def evaluate(settings: Settings, options: EvaluateOptions, console: Console | No
     new_engine = engine_factory(settings)
     with progress_bar() as on_progress:
         parts, rejected, notes = _plans(settings, options)
+        announce_compilation()
         results = [_ask(plan, candidates, new_engine, cutoffs, options, on_progress) for plan in parts]
     report = report_of(_joined(results), draws=options.draws, seed=options.seed, refused=dict(rejected))
     report = msgspec.structs.replace(report, notes=notes)

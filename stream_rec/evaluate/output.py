@@ -14,8 +14,9 @@ from stream_rec.errors import StreamRecError
 from stream_rec.evaluate.asking import PassProgress
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.whole_table import UNLIMITED
+from stream_rec.service.assembly import warm_up
 
-__all__ = ["OnProgress", "progress_bar", "report_console", "report_progress", "write_json"]
+__all__ = ["OnProgress", "announce_compilation", "progress_bar", "report_console", "report_progress", "write_json"]
 
 _STDOUT: Final = "-"
 
@@ -42,6 +43,13 @@ def report_console(json: str | None) -> Console:
     """
     console = Console(stderr=json == _STDOUT)
     return console if console.is_terminal else Console(stderr=json == _STDOUT, width=UNLIMITED)
+
+
+def announce_compilation() -> None:
+    """Explain the wait of a first evaluation, which has kernels of its own. Call it when the log is read."""
+    if warm_up.is_cold(kernel="ask_and_apply"):
+        sys.stderr.write(f"{warm_up.COMPILING_MANY}\n")
+        sys.stderr.flush()
 
 
 @contextmanager

@@ -22,7 +22,14 @@ from stream_rec.evaluate.asking import ask_all
 from stream_rec.evaluate.candidates import candidate
 from stream_rec.evaluate.from_settings import engine_factory, own_model, reading_from
 from stream_rec.evaluate.log import notes_on, read_events
-from stream_rec.evaluate.output import OnProgress, progress_bar, report_console, report_progress, write_json
+from stream_rec.evaluate.output import (
+    OnProgress,
+    announce_compilation,
+    progress_bar,
+    report_console,
+    report_progress,
+    write_json,
+)
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.search import FEWEST, RUNGS, Metric, Search, influence, require_optuna, searched_parameters
@@ -75,6 +82,7 @@ def tune(settings: Settings, options: TuneOptions, console: Console | None = Non
         parts = _read_parts(settings, options)
         for note in parts.notes:  # before the search, which takes minutes
             report.print(Text(f"note: {note}"))
+        announce_compilation()
         search = Search(
             plan=parts.tuning,
             start=start,

@@ -7,6 +7,7 @@ are guesses, and say what they are based on.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from functools import cache
 from heapq import nlargest
 from typing import Final, NamedTuple
 
@@ -123,11 +124,13 @@ def inspect(
     settings: Settings,
     stop: Callable[[], bool] = lambda: False,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    on_readable: Callable[[], None] = lambda: None,
 ) -> Inspection:
     """Read the source to its end, or until *stop*. Raises as a run would.
 
-    *on_progress* is called after each batch with how far the source is.
+    *on_progress* is called after each batch with how far the source is, *on_readable* once, before one is applied.
     """
+    prepare = cache(on_readable)
     findings = _Findings()
     policy = AnswerPolicy(answers_events=False, uses_log_times=settings.future_ms is not None)
     processor = Processor(build_engine(settings), policy=policy)
@@ -155,6 +158,7 @@ def inspect(
                 batch = read.batch(records)
                 findings.keep(records)
                 findings.see(settings, batch.records, read.decoded)
+                prepare()
                 findings.note(processor.process_events(batch).rejected)
                 on_progress(source.progress)
                 if stop():

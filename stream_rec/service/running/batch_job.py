@@ -6,6 +6,7 @@ request is answered from the whole log.
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import cache
 from time import perf_counter
 
 from stream_rec.core.engine import Engine
@@ -70,12 +71,28 @@ class BatchJob:
         """Of the source that is read now."""
         return self._current.progress
 
-    def run(self, stop: Callable[[], bool] = lambda: False, on_progress: ProgressCallback = lambda _: None) -> None:
+    def run(
+        self,
+        stop: Callable[[], bool] = lambda: False,
+        on_progress: ProgressCallback = lambda _: None,
+        on_readable: Callable[[], None] = lambda: None,
+    ) -> None:
         """Process all events, then all requests; between batches, *stop* may end it early.
 
-        What was processed is written when this returns or raises. Raises TransportError.
+        *on_readable* is called once, when the first records are read and decoded, and before one is applied. What was
+        processed is written when this returns or raises. Raises TransportError.
         """
         started = perf_counter()
+        prepare = cache(on_readable)
+
+        def events(records: Sequence[Record]) -> ProcessedBatch:
+            decoded = self._decode(records).batch(records)
+            prepare()
+            return self.processor.process_events(decoded)
+
+        def requests(records: Sequence[Record]) -> ProcessedBatch:
+            prepare()
+            return self.processor.process_requests(records)
 
         def after(processed: ProcessedBatch | None) -> bool:
             if processed is None:
@@ -88,8 +105,8 @@ class BatchJob:
             return self.interrupted
 
         try:
-            if not self._process_all(self.events, self.process_events, after) and self.requests is not None:
-                self._process_all(self.requests, self.processor.process_requests, after)
+            if not self._process_all(self.events, events, after) and self.requests is not None:
+                self._process_all(self.requests, requests, after)
         finally:
             self.flush()
             self.seconds = perf_counter() - started
