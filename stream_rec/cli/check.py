@@ -1,5 +1,7 @@
 """`stream-rec check`: what a source holds, and what a run would refuse of it."""
 
+import sys
+from contextlib import nullcontext
 from functools import partial
 
 import click
@@ -40,12 +42,13 @@ def check(settings: Settings, json: str | None) -> int:
 
     with Interrupt() as interrupt:
         from stream_rec.cli.progress import ReadingLine
+        from stream_rec.cli.progress_text import plain_reading_progress
         from stream_rec.service.assembly.check import inspect
 
         if json is not None and json != "-" and not json.endswith(".json"):
             raise SettingsError("json", f"expected a .json file, or - for standard output, found {json!r}")
         announce_terminal_input(settings)
-        with ReadingLine() as draw_progress:
+        with ReadingLine() if sys.stderr.isatty() else nullcontext(plain_reading_progress()) as draw_progress:
             announce = partial(announce_compilation, answers_events=False)
             found = inspect(settings, lambda: interrupt.asked, draw_progress, announce)
         for line in found.lines:

@@ -4,14 +4,13 @@ Draws nothing if standard error is not a terminal. Draws when it is called, at m
 thread of its own.
 """
 
-from collections import deque
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from stream_rec.service.metrics.format import show_duration
+from stream_rec.cli.progress_text import REDRAW_AFTER_S, JobText
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
     from stream_rec.transport.records import Progress as SourceProgress
 
 __all__ = ["ProgressLine", "ReadingLine"]
-
-_REDRAW_AFTER_S: Final = 0.25
-_THOUSAND: Final = 1000
-_RATE_DRAWINGS: Final = 20  # drawings, that is five seconds
 
 
 class ProgressLine:
@@ -44,12 +39,12 @@ class ProgressLine:
         )
         self._task = self._line.add_task("", total=None)
         self._next_draw_at = 0.0
-        self._recent: deque[tuple[float, int, int]] = deque(maxlen=_RATE_DRAWINGS)
+        self._text = JobText()
 
     def __enter__(self) -> "Self":
         """Show the line."""
         self._line.start()
-        self._recent.append((perf_counter(), 0, 0))
+        self._text = JobText()
         return self
 
     def __exit__(
@@ -63,26 +58,15 @@ class ProgressLine:
         now = perf_counter()
         if now < self._next_draw_at or self._line.disable:
             return
-        self._next_draw_at = now + _REDRAW_AFTER_S
-        self._recent.append((now, job.counters.n_read, job.counters.n_answers))
+        self._next_draw_at = now + REDRAW_AFTER_S
         done = job.progress
         self._line.update(
             self._task,
             completed=done.bytes_read,
             total=done.total_bytes,
-            description=self._description(job),
+            description=self._text(job),
             refresh=True,
         )
-
-    def _description(self, job: "BatchJob") -> str:
-        """Return the text of the line, short enough for a terminal of 80 columns."""
-        stats, counts = job.engine.stats(), job.counters
-        then, read, answers = self._recent[0]
-        seconds = max(self._recent[-1][0] - then, _REDRAW_AFTER_S)
-        events = f"{_short(counts.n_read)} events {_short((counts.n_read - read) / seconds)}/s"
-        answered = f", answers {_short((counts.n_answers - answers) / seconds)}/s" if counts.n_answers else ""
-        horizon = "" if stats.horizon_ms is None else f", {show_duration(stats.horizon_ms)}"
-        return f"{events}{answered}, {_short(stats.n_sessions)} sessions{horizon}"
 
 
 class ReadingLine:
@@ -111,14 +95,5 @@ class ReadingLine:
         """Draw how far the source is read, unless it was drawn just now."""
         now = perf_counter()
         if now >= self._next_draw_at and not self._line.disable:
-            self._next_draw_at = now + _REDRAW_AFTER_S
+            self._next_draw_at = now + REDRAW_AFTER_S
             self._line.update(self._task, completed=done.bytes_read, total=done.total_bytes, refresh=True)
-
-
-def _short(number: float) -> str:
-    """Return *number* with about three digits: `31.2k`."""
-    for unit in ("", "k", "M"):
-        if number < _THOUSAND:
-            return f"{number:.0f}" if not unit else f"{number:.1f}{unit}"
-        number /= _THOUSAND
-    return f"{number:.1f}G"

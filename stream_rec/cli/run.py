@@ -125,10 +125,13 @@ def _serve_standalone(settings: Settings, interrupt: "Interrupt") -> int:
 
 
 def _progress_line(settings: Settings) -> "AbstractContextManager[Callable[[BatchJob], None]]":
-    """Return a progress line, if standard error is a terminal and answers are not written to the same one."""
-    answers_on_terminal = settings.answers_place == "-" and sys.stdout.isatty()
-    if answers_on_terminal or not sys.stderr.isatty():
+    """Return a progress line, or plain lines without a terminal; nothing if answers are written to the terminal."""
+    if settings.answers_place == "-" and sys.stdout.isatty():
         return nullcontext(lambda _: None)
+    if not sys.stderr.isatty():
+        from stream_rec.cli.progress_text import plain_job_progress
+
+        return nullcontext(plain_job_progress())
     from stream_rec.cli.progress import ProgressLine
 
     return ProgressLine()

@@ -15,6 +15,7 @@ from stream_rec.evaluate.asking import PassProgress
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.whole_table import UNLIMITED
 from stream_rec.service.assembly import warm_up
+from stream_rec.service.reporting.plain_lines import PlainLines
 
 __all__ = ["OnProgress", "announce_compilation", "progress_bar", "report_console", "report_progress", "write_json"]
 
@@ -54,8 +55,12 @@ def announce_compilation() -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[OnProgress]:
-    """Show a progress bar while entered, if standard error is a terminal; give the function that updates it."""
+    """Show a progress bar while entered, or plain lines without a terminal; give the function that updates it."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        lines = PlainLines()
+        yield lambda text, done, total: lines(lambda: f"{done / max(total, 1):.0%}, {text}")
+        return
     line = Progress(
         BarColumn(bar_width=20),
         TaskProgressColumn(),
@@ -63,7 +68,6 @@ def progress_bar() -> Iterator[OnProgress]:
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
     with line:
         task = line.add_task("reading", total=None)

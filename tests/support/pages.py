@@ -25,7 +25,7 @@ FILE = re.compile(r"`([\w-]+\.\w+)`:\s*\Z")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 ON_PAGES = "localhost:9092"
 NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
-NOT_SHOWN = "compiling the kernels"  # depends on whether it is the first run on a machine
+NOT_SHOWN = ("compiling the kernels", "progress: ")  # depend on whether it is the first run, and on the speed
 
 
 class Block(NamedTuple):

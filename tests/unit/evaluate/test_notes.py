@@ -1,6 +1,7 @@
 """What `evaluate` says of a log whose figures say less than they seem to."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from stream_rec.evaluate.command import EvaluateOptions, evaluate
 from stream_rec.evaluate.report import Report
+from stream_rec.service.reporting import plain_lines
 from stream_rec.settings import load
 
 QUICK = EvaluateOptions(baselines=False, draws=10)
@@ -65,3 +67,14 @@ def test_one_wild_time(tmp_path: Path, time: int, told: str) -> None:
     (note,) = report(tmp_path / "a.csv", [*rows(), ("x", "i1", time)]).notes
     assert note.startswith("1 event lies")
     assert told in note
+
+
+def test_progress_without_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Plain lines, with how far it is."""
+    monkeypatch.setattr(plain_lines, "EVERY_S", 0.0)
+    report(tmp_path / "a.csv", rows())
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("compiling")]
+    assert lines
+    assert all(re.fullmatch(r"progress: \d+%, (learning|[\d,]+ questions, MRR 0\.\d{4})", line) for line in lines)

@@ -11,6 +11,7 @@ from numba.core.caching import NullCache
 from rich.console import Console
 
 from stream_rec.cli.progress import ProgressLine, ReadingLine
+from stream_rec.cli.progress_text import plain_job_progress, plain_reading_progress
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, DeadLetter, EventDecoder, encode_answer
 from stream_rec.core.index.kernel import entries
@@ -21,6 +22,7 @@ from stream_rec.service.consuming.record_decoder import RecordDecoder
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_size, show_time
 from stream_rec.service.processing.processor import AnswerPolicy, Processor
+from stream_rec.service.reporting.plain_lines import PlainLines
 from stream_rec.service.running.batch_job import BatchJob
 from stream_rec.service.running.signals import Interrupt
 from stream_rec.transport.memory.log import MemorySink, MemorySource
@@ -200,6 +202,23 @@ class TestTelling:
         with ProgressLine(Console(file=out)) as watch:
             run.run(on_progress=watch)
         assert "" == out.getvalue()
+
+    def test_plain_lines_without_a_terminal(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A line each ten seconds, whole and without control characters; none in a run that is shorter."""
+        now = [0.0]
+        run = job(MemorySource(LOG), answers=MemorySink())
+        watch = plain_job_progress(PlainLines(lambda: now[0]))
+        read = plain_reading_progress(PlainLines(lambda: now[0]))
+        run.run(on_progress=watch)
+        read(Progress(50, 100))
+        assert "" == capsys.readouterr().err
+        now[0] = 10.0
+        for _ in range(3):
+            watch(run)
+            read(Progress(5_000, 20_000))
+        first, second = capsys.readouterr().err.splitlines()
+        assert re.fullmatch(r"progress: (\d+%, )?9 events \d+/s, answers \d+/s, 2 sessions, 2s 500ms", first)
+        assert "progress: 25%, 5.0k bytes read" == second
 
     def test_how_far_a_check_is(self) -> None:
         """A bar while it reads, and nothing in a pipe."""
