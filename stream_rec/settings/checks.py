@@ -9,6 +9,7 @@ from typing import Final
 from stream_rec.errors import SettingsError
 from stream_rec.settings.schema import SettingFields, is_topic
 from stream_rec.settings.types import LONGEST_MS, SECOND_MS
+from stream_rec.transport.files.encoding import codec_name
 
 __all__ = ["CHECKS"]
 
@@ -142,11 +143,7 @@ def _several_sources_are_files(settings: SettingFields) -> None:
 
 
 def _the_encoding_is_known(settings: SettingFields) -> None:
-    try:
-        "".encode(settings.encoding or "utf-8")  # also refuses codecs that are none of text, such as zip
-    except LookupError:
-        message = f"is {settings.encoding!r}, which Python does not know; expected utf-16, latin-1, windows-1252, ..."
-        raise SettingsError("encoding", message) from None
+    codec_name(settings.encoding or "utf-8")
 
 
 def _shares_add_up(settings: SettingFields) -> None:
