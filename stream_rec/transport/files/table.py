@@ -149,6 +149,8 @@ class TableSource(FileSource):
         number = self._line + i
         first = lines[i].rstrip(b"\r")
         if len(first) > self.max_record_bytes:
+            if not self._has_columns:
+                self._refuse_header(f"it is longer than {self.max_record_bytes} bytes (max_record_bytes)")
             return 1, too_long(Record(first, self.topic, 0, number), self.max_record_bytes)
         if not first or first.isspace():
             return 1, None

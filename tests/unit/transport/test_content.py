@@ -364,3 +364,10 @@ def test_requests_are_json(tmp_path: Path) -> None:
     """A table of them is refused at once."""
     with pytest.raises(SettingsError, match=r"requests: expected JSON \(.jsonl, .json\), found csv"):
         open_source(str(written(tmp_path, CSV)), key="requests", tables=False)
+
+
+def test_a_first_line_beyond_the_limit(tmp_path: Path) -> None:
+    """It is not empty, but too long: the setting is named."""
+    path = written(tmp_path, CSV, "log.csv")
+    with pytest.raises(SettingsError, match="longer than 10 bytes \\(max_record_bytes\\)"):
+        decoded(path, DecodeRules(max_record_bytes=10))
