@@ -95,7 +95,7 @@ def tune(settings: Settings, options: TuneOptions, console: Console | None = Non
     written = settings if options.train is None else reading_from(settings, options.train)
     comments = ["Written by `stream-rec tune`; `stream-rec run --config` takes it.", *result_lines(result)]
     _write(options.out, tuned_toml(written, best, comments))
-    report.print(result_table(result, options.out))
+    report.print(result_table(result, options.out), crop=False)
     if options.json is not None:
         write_json(result, options.json)
     if options.plot is not None:
