@@ -158,8 +158,9 @@ def _best(field: str, leaves: Leaves) -> str | None:
 def _rank(field: str, path: str) -> int | None:
     plain = [re.sub(r"[^a-z0-9]", "", part.lower()) for part in path.replace("[]", "").split(".")]
     last, joined = plain[-1], "".join(plain)
+    one = last.removesuffix("s") if path.endswith("[]") else last  # an array has the name of many
     for rank, alias in enumerate(ALIASES[field]):
-        if last == alias:
+        if alias in {last, one}:
             return rank
     words = [word.lower() for word in _WORD.findall(path.rpartition(".")[2])]
     endings = {"".join(words[place:]) for place in range(1, len(words))}
