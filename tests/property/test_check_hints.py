@@ -80,6 +80,11 @@ def logs(draw: st.DrawFn) -> tuple[str, bytes, int]:
         else [list(map(str, row)) for row in rows]
     )
     ending = draw(st.sampled_from(["csv", "txt", "tsv", "log", "jsonl"]))
+    if has_header and draw(st.booleans()):  # columns that no field uses, without names of their own
+        extra = draw(st.sampled_from(["", "note", "1st", "7"]))
+        table = [[extra if not place else str(place), *row] for place, row in enumerate(table)]
+        if extra == "note":
+            table = [[*row, row[0]] for row in table]
     encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
     content = ("\n".join(map(form.join, table)) + "\n").encode(encoding)
     return f"log.{ending}", gzip.compress(content) if draw(st.booleans()) else content, n

@@ -84,3 +84,45 @@ def test_parquet_with_other_names_gets_a_line(tmp_path: Path, kind: str, flags: 
     line = line_for(path.parent if kind == "folder" else path, *flags)
     assert ("--format ga4" in line) == (kind == "ga4")
     assert 8 == followed(line).accepted
+
+
+# --- names of columns
+
+HEADERS = {
+    "index": ",visit,sku,at",
+    "quoted index": '"","visit","sku","at"',
+    "trailing": "visit,sku,at,",
+    "twice": "note,visit,sku,at,note",
+    "digit": "1st,visit,sku,at",
+    "number": "2024,visit,sku,at",
+    "minus": "-,visit,sku,at",
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_a_header_is_told_by_its_names_as_a_whole(tmp_path: Path, kind: str) -> None:
+    """Names that no field uses may be empty, repeated, or begin with a digit: the line says names, not places."""
+    header = HEADERS[kind]
+    n_before, n_after = header.split("visit")[0].count(","), header.count(",", header.index("at") + 2)
+    rows = ([*[str(n)] * n_before, f"v{n // 4}", str(1000 + n), str(MAY_2024 + n), *["x"] * n_after] for n in range(8))
+    lines = [header, *map(",".join, rows)]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(lines) + "\n")
+    line = line_for(path)
+    assert "--field session_id=visit --field item_id=sku --field timestamp=at" in line
+    assert 8 == followed(line).accepted
+
+
+def test_a_delimiter_at_the_end_of_the_header_only(tmp_path: Path) -> None:
+    """The names are those of the columns that are there."""
+    path = tmp_path / "log.csv"
+    path.write_text("visit,sku,at,\n" + "".join(f"v{n // 4},i{n},{MAY_2024 + n}\n" for n in range(8)))
+    assert 8 == followed(line_for(path)).accepted
+
+
+@pytest.mark.parametrize("first", ["v0,i9", "v0,1000", "v0,NULL"])
+def test_a_first_row_of_values_is_no_header(tmp_path: Path, first: str) -> None:
+    """A time over times, or numbers over numbers: columns are counted."""
+    path = tmp_path / "log.csv"
+    path.write_text(f"{first},{MAY_2024}\n" + "".join(f"v{n // 4},{1000 + n},{MAY_2024 + n}\n" for n in range(8)))
+    assert "--field session_id=0 --field item_id=1 --field timestamp=2" in line_for(path)
