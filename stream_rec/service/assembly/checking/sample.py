@@ -117,7 +117,7 @@ def _table(lines: Sequence[str]) -> Sample:
     lines = [lines[0].removeprefix(_BOM), *lines[1:]]
     best: tuple[int, str, list[list[str]]] = (0, "", [])
     for delimiter in DELIMITERS:
-        rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+        rows = [row for row in _cut(lines, delimiter) if row]
         widths = [len(row) for row in rows]
         usual = max(set(widths), key=widths.count, default=0)
         if 1 < usual < _MOST_COLUMNS and widths.count(usual) > max(_SHARE * len(rows) - 1, best[0]):
@@ -135,6 +135,18 @@ def _table(lines: Sequence[str]) -> Sample:
     else:
         found = [{str(place): cell for place, cell in enumerate(row)} for row in rows]
     return Sample(found, "tsv" if delimiter == "\t" else "csv", delimiter)
+
+
+def _cut(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+    """Yield the rows of *lines*, without those that have a cell longer than Python's csv takes."""
+    rows = csv.reader(lines, delimiter=delimiter)
+    while True:
+        try:
+            yield next(rows)
+        except csv.Error:  # the next line is a new row
+            continue
+        except StopIteration:
+            return
 
 
 def _is_header(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:

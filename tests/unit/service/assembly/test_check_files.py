@@ -126,3 +126,12 @@ def test_a_first_row_of_values_is_no_header(tmp_path: Path, first: str) -> None:
     path = tmp_path / "log.csv"
     path.write_text(f"{first},{MAY_2024}\n" + "".join(f"v{n // 4},{1000 + n},{MAY_2024 + n}\n" for n in range(8)))
     assert "--field session_id=0 --field item_id=1 --field timestamp=2" in line_for(path)
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_cell_that_is_longer_than_csv_takes(tmp_path: Path, quote: str) -> None:
+    """Is left out of the sample, and the line still reads all other rows."""
+    path = tmp_path / "log.csv"
+    rows = (f"v{n // 4},i{n},{MAY_2024 + n},x\n" for n in range(8))
+    path.write_text("visit,sku,at,note\n" + f"v9,i9,{MAY_2024},{quote}{'x' * 200_000}{quote}\n" + "".join(rows))
+    assert 9 == followed(line_for(path)).accepted
