@@ -13,12 +13,13 @@ from stream_rec.datasets.statistics import Summary
 from stream_rec.datasets.ties import Ties
 from stream_rec.service.assembly.checking.guess import guessed_user, leaves_of
 from stream_rec.service.assembly.checking.reading import (
+    SHOWN_NAMES,
     Hint,
     binary_hint,
     guess_of,
     has_name,
     reading_hint,
-    sample_of,
+    sample_within,
     swapped_days,
 )
 from stream_rec.service.assembly.checking.sample import Sample
@@ -40,7 +41,6 @@ _DAY: Final = 24 * _HOUR
 _GAP_MS: Final = 30 * _MINUTE
 _SEVERAL: Final = 3
 _WILD: Final = 3  # so few events may have wrong clocks
-_SHOWN_NAMES: Final = 12
 _MANY_TIED: Final = 0.5
 
 
@@ -67,7 +67,7 @@ def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
     if binary is not None:
         yield binary
         return
-    sample = Sample([], "") if has_name(settings) else sample_of(settings, seen.first)
+    sample = sample_within(settings, seen.first)
     reading = reading_hint(settings, sample, seen.first)
     if reading is not None:
         yield reading
@@ -96,7 +96,7 @@ def _unreadable_hints(settings: Settings, counts: Counters, sample: Sample) -> I
             yield Hint(text, {"encoding": "windows-1252"})
     guess = guess_of(settings, sample)
     if guess is not None and guess.lacking and not counts.n_applied:
-        names = ", ".join(list(leaves_of(sample.rows))[:_SHOWN_NAMES])
+        names = ", ".join(list(leaves_of(sample.rows))[:SHOWN_NAMES])
         for field in guess.lacking:
             yield Hint(f"nothing looks like {field}: name it with --field {field}=NAME. There is: {names}")
     elif not (sample.rows or counts.n_applied or counts.dead[Reason.NOT_UTF8] or has_name(settings)):

@@ -9,7 +9,7 @@ from stream_rec.core.events import Event
 from stream_rec.datasets.formats import is_named
 from stream_rec.datasets.streams.formats import STREAMS, guess_stream
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError
-from stream_rec.service.assembly.checking.guess import Guess, guess_settings
+from stream_rec.service.assembly.checking.guess import Guess, guess_settings, leaves_of
 from stream_rec.service.assembly.checking.line import changed, command_line
 from stream_rec.service.assembly.checking.sample import (
     FRAMED,
@@ -19,6 +19,7 @@ from stream_rec.service.assembly.checking.sample import (
     sample_of_records,
 )
 from stream_rec.service.assembly.inputs import (
+    build_adapter,
     build_decode_rules,
     build_decoder,
     build_record_decoder,
@@ -30,10 +31,21 @@ from stream_rec.transport.files import FoundFile
 from stream_rec.transport.frames import without_registry
 from stream_rec.transport.records import Record
 
-__all__ = ["Hint", "binary_hint", "guess_of", "has_name", "reading_hint", "sample_of", "swapped_days", "with_line"]
+__all__ = [
+    "SHOWN_NAMES",
+    "Hint",
+    "binary_hint",
+    "guess_of",
+    "has_name",
+    "reading_hint",
+    "sample_within",
+    "swapped_days",
+    "with_line",
+]
 
 _TRIED: Final = 2000  # records
 _STREAM_SAMPLE: Final = 100  # records
+SHOWN_NAMES: Final = 12
 _SAMPLED_FILES: Final = 20
 
 
@@ -100,11 +112,31 @@ def sample_of(settings: Settings, first: Sequence[Record]) -> Sample:
     return found
 
 
+def sample_within(settings: Settings, first: Sequence[Record]) -> Sample:
+    """Return the beginning of the source as the format of the settings sees it: what is inside, if it opens records.
+
+    Without rows for a format that has fields of its own, of which nothing is to be guessed.
+    """
+    if not has_name(settings):
+        return sample_of(settings, first)
+    adapter = build_adapter(settings) if _has_your_fields(settings.format) else None
+    if adapter is None:
+        return Sample([], "")
+    adapted = map(adapter.adapted, first[:_TRIED])
+    return Sample([dict(each.row) for each in adapted if each.row is not None and each.fault is None], "")
+
+
+def _has_your_fields(name: str) -> bool:
+    """Whether *name* is a format around fields that have their producers' own names."""
+    return name in STREAMS and "session_id" not in STREAMS[name].fields
+
+
 def guess_of(settings: Settings, sample: Sample) -> Guess | None:
     """Return the settings that would read *sample*; None if it holds no rows."""
     if not sample.rows:
         return None
-    return guess_settings(settings, build_decode_rules(settings).fields.as_dict(), sample)
+    format_ = STREAMS.get(settings.format)
+    return guess_settings(settings, build_decode_rules(settings).fields.as_dict(), sample, format_)
 
 
 def _tried(settings: Settings, changes: Mapping[str, object]) -> Settings | None:
@@ -153,7 +185,12 @@ def _without_format(
 
 def reading_hint(settings: Settings, sample: Sample, first: Sequence[Record]) -> Hint | None:
     """Return the settings that read more of the source, or read its times right."""
-    return _stream_hint(settings, first) or _plain_hint(settings, sample, first)
+    stream = _stream_guess(settings, first)
+    return (
+        _stream_hint(settings, stream, first)
+        or _plain_hint(settings, sample, first)
+        or _lacking_inside(settings, stream, first)
+    )
 
 
 def _plain_hint(settings: Settings, sample: Sample, first: Sequence[Record]) -> Hint | None:
@@ -198,13 +235,16 @@ def binary_hint(settings: Settings, first: Sequence[Record]) -> Hint | None:
 
 
 def _stream_guess(settings: Settings, first: Sequence[Record]) -> Guess | None:
-    """Return the name of the kind of producer whose records these look like, if they look like one."""
+    """Return the kind of producer whose records these look like, if any, and the names of the fields inside."""
     name = None if has_name(settings) else guess_stream(first[:_STREAM_SAMPLE])
-    return None if name is None else Guess({"format": name})
+    opened = None if name is None else _tried(settings, {"format": name})
+    if opened is None:
+        return None
+    guess = guess_of(opened, sample_within(opened, first)) or Guess({})
+    return guess._replace(changes={"format": name, **guess.changes})
 
 
-def _stream_hint(settings: Settings, first: Sequence[Record]) -> Hint | None:
-    guess = _stream_guess(settings, first)
+def _stream_hint(settings: Settings, guess: Guess | None, first: Sequence[Record]) -> Hint | None:
     better = None if guess is None else _tried(settings, guess.changes)
     if guess is None or better is None:
         return None
@@ -213,6 +253,18 @@ def _stream_hint(settings: Settings, first: Sequence[Record]) -> Hint | None:
         return None
     of = f"{n_then:,} events of the first {len(first[:_TRIED]):,} records"
     return Hint(f"records look like those of {better.format}: the line below reads {of}", guess.changes)
+
+
+def _lacking_inside(settings: Settings, guess: Guess | None, first: Sequence[Record]) -> Hint | None:
+    """Return which fields are to be named beside the format, if nothing is read because of them."""
+    if guess is None or not guess.lacking or _n_readable(settings, first):
+        return None
+    name = str(guess.changes["format"])
+    inside = leaves_of(sample_within(changed(settings, format=name), first).rows)
+    fields = " ".join(f"--field {field}=NAME" for field in guess.lacking)
+    there = ", ".join(list(inside)[:SHOWN_NAMES])
+    return Hint(f"records look like those of {name}, but {guess.lacking[0]} has no name that is known: say "
+                f"--format {name} {fields}. There is: {there}")  # fmt: skip
 
 
 def _n_readable_records(settings: Settings, first: Sequence[Record]) -> int:

@@ -1,5 +1,6 @@
 """What `check` says of files of any make: the line to type, from what each writer has left in them."""
 
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,8 @@ def test_parquet_with_other_names_gets_a_line(tmp_path: Path, kind: str, flags: 
             inner = [{"sku": item} for item in found.pop("sku")]
             found["what"] = inner
         case "lists":
-            found = {"visit": ["v0", "v1"], "skus": [list("abcd"), list("efgh")]} | {
-                "times": [found["at"][:4], found["at"][4:]]
-            }
+            times = [found["at"][:4], found["at"][4:]]
+            found = {"visit": ["v0", "v1"], "skus": [list("abcd"), list("efgh")], "times": times}
         case "ga4":
             found = {"event_timestamp": [each * 1000 for each in found["at"]]} | {
                 name: [value] * 8 for name, value in GA4.items()
@@ -135,3 +135,59 @@ def test_a_cell_that_is_longer_than_csv_takes(tmp_path: Path, quote: str) -> Non
     rows = (f"v{n // 4},i{n},{MAY_2024 + n},x\n" for n in range(8))
     path.write_text("visit,sku,at,note\n" + f"v9,i9,{MAY_2024},{quote}{'x' * 200_000}{quote}\n" + "".join(rows))
     assert 9 == followed(line_for(path)).accepted
+
+
+# --- records around fields of your own
+
+
+def enveloped(kind: str, row: dict[str, object], n: int) -> dict[str, object]:
+    schema = {"type": "struct", "name": "clicks", "fields": []}
+    change: dict[str, object] = {
+        "before": None,
+        "after": row,
+        "op": "c",
+        "ts_ms": MAY_2024,
+        "source": {"table": "clicks"},
+    }
+    match kind:
+        case "debezium":
+            return change
+        case "debezium in connect":
+            return {"schema": schema, "payload": change}
+        case "connect":
+            return {"schema": schema, "payload": row}
+    return {"specversion": "1.0", "id": f"e{n}", "source": "/shop", "type": "click", "data": row}
+
+
+@pytest.mark.parametrize("flags", [True, False])
+@pytest.mark.parametrize("kind", ["debezium", "debezium in connect", "connect", "cloudevents"])
+def test_records_around_your_own_fields(tmp_path: Path, kind: str, flags: bool) -> None:
+    """One line has the format and the names inside, whether the format was given or not."""
+    rows = ({"visit": f"v{n // 4}", "sku": f"i{n}", "created_at": (MAY_2024 + n) * 1000} for n in range(8))
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(enveloped(kind, row, n)) + "\n" for n, row in enumerate(rows)))
+    name = kind.partition(" ")[0]
+    line = line_for(path, *(["--format", name] if flags else []))
+    fields = "--field session_id=visit --field item_id=sku --field timestamp=created_at"
+    assert line.endswith(f"--format {name} {fields} --timestamp-unit us")
+    assert 8 == followed(line).accepted
+
+
+def test_cloudevents_whose_time_and_item_are_attributes(tmp_path: Path) -> None:
+    """They are not named where the format knows them."""
+    path = tmp_path / "log.jsonl"
+    event = {"specversion": "1.0", "source": "/shop", "type": "click", "time": "2024-05-01T10:00:00Z"}
+    events = (event | {"id": f"e{n}", "subject": f"i{n}", "data": {"visit": f"v{n // 4}"}} for n in range(8))
+    path.write_text("".join(json.dumps(each) + "\n" for each in events))
+    line = line_for(path)
+    assert line.endswith("--format cloudevents --field session_id=visit --field item_id=ce_subject")
+    assert 8 == followed(line).accepted
+
+
+def test_what_is_lacking_inside(tmp_path: Path) -> None:
+    """The format is said with the names that stand in it."""
+    path = tmp_path / "log.jsonl"
+    row = {"visit": "v", "thing": "i", "ts": MAY_2024}
+    path.write_text("".join(json.dumps(enveloped("connect", row, n)) + "\n" for n in range(8)))
+    (hint,) = checked([str(path)]).hints
+    assert "--format connect --field item_id=NAME. There is: visit, thing, ts" in hint
