@@ -9,7 +9,6 @@ from typing import Final
 from stream_rec.errors import SettingsError
 from stream_rec.settings.schema import SettingFields, is_topic
 from stream_rec.settings.types import LONGEST_MS, SECOND_MS
-from stream_rec.transport.files.encoding import codec_name
 
 __all__ = ["CHECKS"]
 
@@ -143,7 +142,10 @@ def _several_sources_are_files(settings: SettingFields) -> None:
 
 
 def _the_encoding_is_known(settings: SettingFields) -> None:
-    codec_name(settings.encoding or "utf-8")
+    if settings.encoding is not None:
+        from stream_rec.transport.files.encoding import codec_name  # noqa: PLC0415 (slow to import, for help)
+
+        codec_name(settings.encoding)
 
 
 def _shares_add_up(settings: SettingFields) -> None:
