@@ -15,6 +15,7 @@ from stream_rec.cli.common import (
     with_settings,
     write_json,
 )
+from stream_rec.cli.completion import complete_files, file_option
 from stream_rec.errors import SettingsError
 from stream_rec.settings import Settings
 
@@ -22,8 +23,8 @@ __all__ = ["check"]
 
 
 @command()
-@click.argument("paths", metavar="[SRC]...", nargs=-1)
-@click.option("--json", metavar="[OUT]", is_flag=False, flag_value="-", help="Write the report as JSON to this .json "
+@click.argument("paths", metavar="[SRC]...", nargs=-1, shell_complete=complete_files)
+@file_option("--json", metavar="[OUT]", is_flag=False, flag_value="-", help="Write the report as JSON to this .json "
               "file, or to standard output. The report as text then goes to standard error.")  # fmt: skip
 @with_settings
 def check(settings: Settings, json: str | None) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
+from stream_rec.cli.completion import file_option, words_of
 from stream_rec.cli.hints import no_such_option
 from stream_rec.errors import SettingsError, StreamRecError
 from stream_rec.settings import Kind, Setting, Settings, grouped, load_with_origins, table
@@ -90,8 +91,8 @@ class OnceCommand(click.Command):
 class _SettingOption(click.Option):
     """An option that is a setting, under the heading of its group."""
 
-    def __init__(self, *args: Any, heading: str, **kwargs: Any) -> None:  # noqa: ANN401 (passes on what click takes)
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, heading: str, setting: Setting, **kwargs: Any) -> None:  # noqa: ANN401 (passes on what click takes)
+        super().__init__(*args, shell_complete=lambda ctx, param, text: words_of(setting, text), **kwargs)  # noqa: ARG005 (as click calls it)
         self.heading = heading
 
 
@@ -130,7 +131,7 @@ def with_settings_and_origins(command: Callable[..., Any]) -> Callable[..., Any]
         settings, origins = load_with_origins(config=config, environ=os.environ, flags=flags)
         return command(*args, settings=settings, origins=origins, **options)
 
-    decorated: Callable[..., Any] = click.option(
+    decorated: Callable[..., Any] = file_option(
         "--config",
         metavar="FILE",
         help="A TOML file of settings. Options and STREAM_REC_* variables override it.",
@@ -146,7 +147,9 @@ def _option(setting: Setting, heading: str) -> Callable[[Callable[..., Any]], Ca
     help_text = setting.doc if setting.required else f"{setting.doc}  {_default(setting)}"
     if setting.kind is Kind.SWITCH:
         switch = f"{setting.flag}/--no-{setting.flag.removeprefix('--')}"
-        return click.option(switch, setting.name, cls=_SettingOption, heading=heading, default=None, help=help_text)
+        return click.option(
+            switch, setting.name, cls=_SettingOption, heading=heading, setting=setting, default=None, help=help_text
+        )
     metavar = setting.metavar
     if len(metavar) > _LONGEST_METAVAR:
         metavar, help_text = "WORD", f"{help_text}  [{setting.expected}]"
@@ -155,6 +158,7 @@ def _option(setting: Setting, heading: str) -> Callable[[Callable[..., Any]], Ca
         setting.name,
         cls=_SettingOption,
         heading=heading,
+        setting=setting,
         metavar=metavar,
         multiple=setting.kind in {Kind.LIST, Kind.TABLE} or setting.name == "events",
         help=help_text,

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from stream_rec.cli.common import command, with_settings
+from stream_rec.cli.completion import file_option
 from stream_rec.settings import Settings
 
 __all__ = ["evaluate", "tune"]
@@ -19,8 +20,8 @@ def _with_split_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _SPLIT_OPTIONS = (
-    click.option("--train", metavar="SRC", help="Hold-out: the log to learn, in place of --events."),
-    click.option("--test", metavar="SRC", help="Hold-out: the log to ask about; it is not learned."),
+    file_option("--train", metavar="SRC", help="Hold-out: the log to learn, in place of --events."),
+    file_option("--test", metavar="SRC", help="Hold-out: the log to ask about; it is not learned."),
     click.option("--test-sessions", type=click.Choice(["same", "own"]), default="same", show_default=True,
                  help="Whether an id in --test is the session of that id in --train, or one of its own."),
     click.option("--hold-out-since", "since", metavar="TIME",
@@ -34,9 +35,9 @@ _SPLIT_OPTIONS = (
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random draws."),
     click.option("--threads", type=click.IntRange(1), help="Threads that ask in parallel; by default one per "
                  "processor, at most 4. Each holds an index of its own."),
-    click.option("--json", metavar="OUT", help="Write all figures to this file as JSON; - is standard output, "
+    file_option("--json", metavar="OUT", help="Write all figures to this file as JSON; - is standard output, "
                  "and the tables then go to standard error."),
-    click.option("--plot", metavar="OUT",
+    file_option("--plot", metavar="OUT",
                  help="Draw charts into this .png or .html file (needs stream-rec[evaluate])."),
 )  # fmt: skip
 
@@ -72,9 +73,9 @@ def evaluate(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what 
 
 
 @command()
-@click.option("--out", required=True, metavar="FILE", help="The .toml file to write, for `run --config`.")
-@click.option("--train", metavar="SRC", help="The log to learn, in place of --events.")
-@click.option("--valid", metavar="SRC", help="With --train: the log to compare parameter sets on, without learning it.")
+@file_option("--out", required=True, metavar="FILE", help="The .toml file to write, for `run --config`.")
+@file_option("--train", metavar="SRC", help="The log to learn, in place of --events.")
+@file_option("--valid", metavar="SRC", help="With --train: the log to compare parameter sets on, without learning it.")
 @click.option("--valid-sessions", type=click.Choice(["same", "own"]), default="same", show_default=True,
               help="Whether an id in --valid is the session of that id in --train, or one of its own.")  # fmt: skip
 @click.option("--test-share", type=float, default=0.2, show_default=True, help="The last share of --events, which "
@@ -87,13 +88,13 @@ def evaluate(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what 
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random draws.")
 @click.option("--threads", type=click.IntRange(1), help="Threads that ask in parallel; by default one per processor, "
               "at most 4.")  # fmt: skip
-@click.option(
+@file_option(
     "--json",
     metavar="OUT",
     help="Write all sets and figures to this file as JSON; - is standard "
     "output, and the tables then go to standard error.",
 )
-@click.option("--plot", metavar="OUT", help="Draw which parameters mattered into this .png or .html file.")
+@file_option("--plot", metavar="OUT", help="Draw which parameters mattered into this .png or .html file.")
 @with_settings
 def tune(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what click made of the options)
     """Find the parameters that answer best on a log, and write them to a file for `run --config`.

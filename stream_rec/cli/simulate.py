@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stream_rec.cli.common import OnceCommand
+from stream_rec.cli.completion import file_option
 from stream_rec.settings import is_topic, load
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class _SimulateCommand(OnceCommand):
 
 
 @click.command(cls=_SimulateCommand)
-@click.option(
+@file_option(
     "--out",
     default="-",
     metavar="DST",
@@ -43,7 +44,7 @@ class _SimulateCommand(OnceCommand):
 @click.option("--now", is_flag=True, help="Give each event the time at which it is sent; late ones stay as late.")
 @click.option("--kafka", multiple=True, metavar="KEY=VALUE", help="A setting of the Kafka client, as for run.")
 @click.option("--kafka-client", default=None, metavar="kafka-python|confluent", help="The Kafka client, as for run.")
-@click.option("--truth", metavar="FILE", help="File for the counts, as JSON.  [default: standard error]")
+@file_option("--truth", metavar="FILE", help="File for the counts, as JSON.  [default: standard error]")
 def simulate(
     out: str,
     truth: str | None,
