@@ -23,8 +23,18 @@ _OTHER_COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+_UNCUT: Final = 10_000
+"""Characters of a command's first sentence in the list of commands: click cuts it at the end of the line."""
+
+
 class HelpfulGroup(click.Group):
-    """A group of commands that says which one was meant by a name that there is not."""
+    """A group of commands that says which one was meant by a name that there is not, and lists them uncut."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with the whole first sentence of its help."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(_UNCUT)) for name, each in found if each is not None])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse *args*. Raises UsageError."""

@@ -74,6 +74,14 @@ def test_help_is_in_groups(probed: list[Settings], capsys: pytest.CaptureFixture
     assert [] == probed
 
 
+def test_the_list_of_commands_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command has its first sentence, to the full stop."""
+    assert main(["--help"]) == 0
+    commands = " ".join(capsys.readouterr().out.partition("Commands:")[2].split())
+    assert "..." not in commands
+    assert len(cli.commands) == commands.count(". ") + commands.endswith(".")
+
+
 def test_every_setting_is_in_one_group() -> None:
     """The groups, one after another, are the table. No heading has the anchor of a setting on the reference page."""
     assert table() == tuple(setting for _, settings in grouped() for setting in settings)
