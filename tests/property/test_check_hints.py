@@ -1,6 +1,7 @@
 """Every hint of `check` that is followed works: from a log of any make, its lines lead to one that reads it all."""
 
 import gzip
+import io
 import json
 import shlex
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -54,7 +57,12 @@ def logs(draw: st.DrawFn) -> tuple[str, bytes, int]:
         names.append("price")
         rows = [[*row, 4.5] for row in rows]
     order = draw(st.permutations(range(len(names)))) if draw(st.booleans()) else list(range(len(names)))
-    form = draw(st.sampled_from(["jsonl", "json", "nested", "array", ",", "\t", ";", "|"]))
+    form = draw(st.sampled_from(["jsonl", "json", "nested", "array", "parquet", "lists", ",", "\t", ";", "|"]))
+    if form in {"parquet", "lists"}:
+        columns = {names[at]: [row[at] for row in rows] for at in order}
+        if form == "lists":
+            columns = {name: ["s"] if name == names[0] else [cells] for name, cells in columns.items()}
+        return "log.parquet", parquet(columns), n
     if form == "array":
         lines = [{names[0]: f"s{n}", "lines": [dict(zip(names[1:], row[1:], strict=True)) for row in rows]}]
         return "log.jsonl", json.dumps(lines[0]).encode() + b"\n", n
@@ -72,9 +80,27 @@ def logs(draw: st.DrawFn) -> tuple[str, bytes, int]:
         else [list(map(str, row)) for row in rows]
     )
     ending = draw(st.sampled_from(["csv", "txt", "tsv", "log", "jsonl"]))
+    if has_header and draw(st.booleans()):  # columns that no field uses, without names of their own
+        extra = draw(st.sampled_from(["", "note", "1st", "7"]))
+        table = [[extra if not place else str(place), *row] for place, row in enumerate(table)]
+        if extra == "note":
+            table = [[*row, row[0]] for row in table]
     encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
     content = ("\n".join(map(form.join, table)) + "\n").encode(encoding)
     return f"log.{ending}", gzip.compress(content) if draw(st.booleans()) else content, n
+
+
+def parquet(columns: dict[str, list[Any]]) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({name: texts_or_numbers(cells) for name, cells in columns.items()}), file)
+    return file.getvalue()
+
+
+def texts_or_numbers(cells: list[Any]) -> list[Any]:
+    """A column of Parquet has one type: ids that are numbers beside texts become texts."""
+    if isinstance(cells[0], list):
+        return [texts_or_numbers(each) for each in cells]
+    return list(map(str, cells)) if len({type(each) for each in cells}) > 1 else cells
 
 
 def checked(argv: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str | None]:

@@ -18,8 +18,9 @@ from stream_rec.datasets.statistics import LogStatistics, Summary
 from stream_rec.datasets.ties import TieCounter
 from stream_rec.errors import SettingsError
 from stream_rec.service.assembly.brokers import connect_broker
-from stream_rec.service.assembly.checking.hints import Hint, Seen, find_hints, with_line
+from stream_rec.service.assembly.checking.hints import Seen, find_hints
 from stream_rec.service.assembly.checking.line import changed, command_line
+from stream_rec.service.assembly.checking.reading import Hint, with_line
 from stream_rec.service.assembly.checking.shapes import SessionShapes
 from stream_rec.service.assembly.engine import build_engine
 from stream_rec.service.assembly.inputs import build_record_decoder, in_order_of_time, open_events
@@ -203,7 +204,10 @@ def _line_to_type(settings: Settings, hints: Sequence[Hint]) -> str | None:
 def _open_source(settings: Settings, decode: Decode, see: Callable[[Sequence[Decoded]], None]) -> Source:
     """Open the source as a run does; if that puts it in order, *see* is called in the order of the file."""
     if not is_topic(settings.events):
-        return in_order_of_time(settings, open_events(settings), decode, see)
+        try:
+            return in_order_of_time(settings, open_events(settings), decode, see)
+        except SettingsError as error:
+            raise with_line(error, settings) from None
     broker = connect_broker(settings, settings.events, "events")
     return TopicSource(broker, parse_address(settings.events, "events").topic, decode)
 

@@ -43,6 +43,7 @@ __all__ = [
     "build_record_reader",
     "build_registry",
     "build_request_decoder",
+    "event_files",
     "first_file",
     "in_order_of_time",
     "open_events",
@@ -139,7 +140,7 @@ def open_events(settings: Settings) -> Source:
             connect_broker(settings, settings.events, "events"), parse_address(settings.events, "events").topic
         )
     all_rules = build_decode_rules(settings)
-    files = _files(settings)
+    files = event_files(settings)
 
     def open_file(file: FoundFile) -> FileSource | NamedSource:
         rules = msgspec.structs.replace(all_rules, beside=frozenset(file.partition))
@@ -164,15 +165,15 @@ def open_events(settings: Settings) -> Source:
     return FilesSource(files, open_file, all_rules)
 
 
-def _files(settings: Settings) -> list[FoundFile]:
-    """Return the files that the settings mean. The folder of a public log is the log's own file."""
+def event_files(settings: Settings) -> list[FoundFile]:
+    """Return the files that the settings mean. The folder of a public log is its own file. Raises SettingsError."""
     folders = not is_named(settings.format)
     return find_files([settings.events, *settings.more_events], folders=folders)
 
 
 def first_file(settings: Settings) -> str:
     """Return the path of the file of events, or of the first of them. Raises SettingsError."""
-    return _files(settings)[0].path
+    return event_files(settings)[0].path
 
 
 def parts_of_one_log(source: Source) -> frozenset[str]:

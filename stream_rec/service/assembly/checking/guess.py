@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from stream_rec.datasets.streams.formats import StreamFormat
 from stream_rec.service.assembly.checking.sample import Row, Sample
 from stream_rec.service.assembly.checking.times import TimeGuess, guess_time
 from stream_rec.settings import Settings, is_topic
@@ -19,7 +20,8 @@ ALIASES: Final[Mapping[str, Sequence[str]]] = {
     "session_id": ("sessionid", "session", "sid", "visitid", "visit", "gasessionid", "sessid", "sessionkey",
                    "sessionnumber", "basketid", "basket", "cartid", "orderid", "order", "invoiceno", "invoice"),
     "item_id": ("itemid", "item", "productid", "product", "sku", "stockcode", "articleid", "article", "contentid",
-                "objectid", "movieid", "trackid", "videoid", "songid", "newsid", "asin", "aid", "itemids", "items"),
+                "objectid", "movieid", "trackid", "videoid", "songid", "newsid", "asin", "aid", "itemids", "items",
+                "cesubject"),
     "timestamp": ("timestamp", "time", "ts", "eventtime", "eventtimestamp", "eventts", "datetime", "date", "createdat",
                   "occurredat", "happenedat", "collectortstamp", "tstamp", "sentat", "when", "invoicedate", "unixtime",
                   "timestampms", "timestamps", "times", "eventdate"),
@@ -49,21 +51,28 @@ class Guess(NamedTuple):
     """Required fields for which nothing was found."""
 
 
-def guess_settings(settings: Settings, names: Mapping[str, str], sample: Sample) -> Guess:
-    """Return what would have to change in *settings*, whose *names* are those of the fields, to read *sample*."""
+def guess_settings(
+    settings: Settings, names: Mapping[str, str], sample: Sample, format_: StreamFormat | None = None
+) -> Guess:
+    """Return what would have to change in *settings*, whose *names* are those of the fields, to read *sample*.
+
+    *format_* is that of the settings, if it is one that opens records: the sample is then what is inside.
+    """
+    own = {} if format_ is None else format_.fields
     leaves = leaves_of(sample.rows)
     fields = _fields(names, leaves, by_user=settings.session_gap_ms is not None)
     changes: dict[str, object] = {}
     by_user = "session_id" not in fields and "user_id" in fields
     if by_user and settings.session_gap_ms is None:
         changes["session_gap_ms"] = _GAP_MS
-    wanted = {field: fields[field] for field in names if fields.get(field, field) != field}
+    wanted = {field: fields[field] for field in names if fields.get(field, field) not in {field, own.get(field)}}
     if wanted != dict(settings.fields):
         changes["fields"] = wanted
     owner = "user_id" if by_user or settings.session_gap_ms is not None else "session_id"
     lacking = tuple(field for field in (owner, *_REQUIRED[1:]) if field not in fields)
     time = guess_time(leaves[fields["timestamp"]]) if "timestamp" in fields else None
-    if time is not None and time.unit != "datetime":
+    is_own_time = format_ is not None and format_.timestamp_unit is not None and "timestamp" not in wanted
+    if time is not None and time.unit != "datetime" and not is_own_time:
         changes |= _time_changes(settings, time)
     changes |= _layout_changes(settings, sample)
     return Guess(changes, None if time is None else time.either, lacking)
@@ -141,8 +150,7 @@ def _by_place(found: Mapping[str, str], leaves: Leaves, owner: str) -> dict[str,
 def _has(path: str, leaves: Leaves) -> bool:
     if path in leaves:
         return True
-    parts = [part for way in path.split("|") for part in way.split("+")]
-    return len(parts) > 1 and all(part in leaves for part in parts)
+    return any(all(part in leaves for part in way.split("+")) for way in path.split("|"))
 
 
 def _best(field: str, leaves: Leaves) -> str | None:
@@ -158,8 +166,9 @@ def _best(field: str, leaves: Leaves) -> str | None:
 def _rank(field: str, path: str) -> int | None:
     plain = [re.sub(r"[^a-z0-9]", "", part.lower()) for part in path.replace("[]", "").split(".")]
     last, joined = plain[-1], "".join(plain)
+    one = last.removesuffix("s") if path.endswith("[]") else last  # an array has the name of many
     for rank, alias in enumerate(ALIASES[field]):
-        if last == alias:
+        if alias in {last, one}:
             return rank
     words = [word.lower() for word in _WORD.findall(path.rpartition(".")[2])]
     endings = {"".join(words[place:]) for place in range(1, len(words))}

@@ -5,43 +5,34 @@ Each change of a setting was tried on the beginning of the source, or is measure
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from itertools import islice
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from stream_rec.core.events import SURELY_SECONDS, VIEW, Event, Reason
+from stream_rec.core.events import SURELY_SECONDS, VIEW, Reason
 from stream_rec.datasets.formats import is_named
 from stream_rec.datasets.statistics import Summary
-from stream_rec.datasets.streams.formats import STREAMS, guess_stream
 from stream_rec.datasets.ties import Ties
-from stream_rec.errors import DecodeError, SettingsError, StreamRecError
-from stream_rec.service.assembly.checking.guess import Guess, guess_settings, guessed_user, leaves_of
-from stream_rec.service.assembly.checking.line import changed, command_line
-from stream_rec.service.assembly.checking.sample import (
-    FRAMED,
-    Sample,
-    binary_kind,
-    sample_of_file,
-    sample_of_records,
+from stream_rec.service.assembly.checking.guess import guessed_user, leaves_of
+from stream_rec.service.assembly.checking.reading import (
+    SHOWN_NAMES,
+    Hint,
+    binary_hint,
+    guess_of,
+    has_name,
+    reading_hint,
+    sample_within,
+    swapped_days,
 )
+from stream_rec.service.assembly.checking.sample import Sample
 from stream_rec.service.assembly.checking.shapes import SessionShapes, impressions_in
 from stream_rec.service.assembly.checking.times import guess_time, is_ambiguous, units_in
-from stream_rec.service.assembly.inputs import (
-    build_decode_rules,
-    build_decoder,
-    build_record_decoder,
-    first_file,
-    open_events,
-)
+from stream_rec.service.assembly.inputs import build_decode_rules
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_time
 from stream_rec.settings import Settings, is_topic
-from stream_rec.transport.frames import without_registry
 from stream_rec.transport.records import Record
 from stream_rec.units import format_duration
 
-__all__ = ["Hint", "Seen", "find_hints", "with_line"]
+__all__ = ["Seen", "find_hints"]
 
 _SOME: Final = 0.01
 _MINUTE: Final = 60_000
@@ -50,17 +41,7 @@ _DAY: Final = 24 * _HOUR
 _GAP_MS: Final = 30 * _MINUTE
 _SEVERAL: Final = 3
 _WILD: Final = 3  # so few events may have wrong clocks
-_SHOWN_NAMES: Final = 12
-_TRIED: Final = 2000  # records
 _MANY_TIED: Final = 0.5
-_STREAM_SAMPLE: Final = 100  # records
-
-
-class Hint(NamedTuple):
-    """What looks wrong, and the settings to change, if any are."""
-
-    text: str
-    changes: Mapping[str, object] = {}
 
 
 class Seen(NamedTuple):
@@ -82,16 +63,12 @@ def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
     if not counts.n_read:
         yield Hint("the source is empty")
         return
-    binary = _binary_hint(settings, seen.first)
+    binary = binary_hint(settings, seen.first)
     if binary is not None:
         yield binary
         return
-    stream = _stream_hint(settings, seen.first)
-    if stream is not None:
-        yield stream
-        return
-    sample = Sample([], "") if _has_name(settings) else _sample(settings, seen.first)
-    reading = _reading_hint(settings, sample, seen)
+    sample = sample_within(settings, seen.first)
+    reading = reading_hint(settings, sample, seen.first)
     if reading is not None:
         yield reading
         return  # the rest cannot be judged before that is right
@@ -107,140 +84,7 @@ def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
     yield from _tie_hints(settings, seen.ties)
 
 
-def with_line(error: SettingsError, settings: Settings) -> SettingsError:
-    """Return an *error* at opening a source with the line to type, if one was found that reads more."""
-    if error.key not in {"fields", "events", "format", "delimiter"} or not _is_file(settings) or _has_name(settings):
-        return error
-    sample = _sample(settings, ())
-    guess = _guess(settings, sample)
-    better = None if guess is None else _tried(settings, guess.changes)
-    if better is None or not _n_readable(better, ()):
-        return error
-    text = error.message.removeprefix(f"{error.key}: ")
-    return SettingsError(error.key, f"{text}\n  try: {command_line('check', better)}")
-
-
-# --- what could be read
-
-
-def _has_name(settings: Settings) -> bool:
-    """Whether the format is that of a public log or of a kind of producer: then nothing else is guessed."""
-    return is_named(settings.format) or settings.format in STREAMS
-
-
-def _is_file(settings: Settings) -> bool:
-    """Whether the source can be read a second time."""
-    return _first_path(settings) is not None
-
-
-def _first_path(settings: Settings) -> str | None:
-    """Return the path of the first file of the source; None if it is no file, or one that can be read only once."""
-    if settings.events in {"-", "http"} or is_topic(settings.events):
-        return None
-    try:
-        path = first_file(settings)
-    except StreamRecError:
-        return None
-    return path if Path(path).is_file() else None
-
-
-def _sample(settings: Settings, first: Sequence[Record]) -> Sample:
-    path = _first_path(settings)
-    given = None if settings.format == "auto" else settings.format
-    return sample_of_records(first) if path is None else sample_of_file(path, given, settings.encoding)
-
-
-def _guess(settings: Settings, sample: Sample) -> Guess | None:
-    if not sample.rows:
-        return None
-    return guess_settings(settings, build_decode_rules(settings).fields.as_dict(), sample)
-
-
-def _tried(settings: Settings, changes: Mapping[str, object]) -> Settings | None:
-    try:
-        return changed(settings, **changes)
-    except SettingsError:
-        return None
-
-
-def _n_readable(settings: Settings, first: Sequence[Record], sample: Sample | None = None) -> int:
-    """Return how many of the first records *settings* read as events."""
-    try:
-        if _is_file(settings):
-            with closing(open_events(settings)) as source:
-                decode = build_record_decoder(settings)
-                batches = islice(source.batches(_TRIED), 1)
-                return sum(type(each) is Event for batch in batches for each in decode(batch).decoded)
-        if sample is not None and sample.layout in {"csv", "tsv"} and first and first[0].row is None:
-            return sum(_is_event(settings, row) for row in sample.rows)
-        return sum(type(each) is Event for each in build_record_decoder(settings)(list(first)).decoded)
-    except StreamRecError:
-        return 0
-
-
-def _is_event(settings: Settings, row: Mapping[str, object]) -> bool:
-    try:
-        return any(type(each) is Event for each in build_decoder(settings).decode_rows(row))
-    except DecodeError:
-        return False
-
-
-def _reading_hint(settings: Settings, sample: Sample, seen: Seen) -> Hint | None:
-    """Return the settings that read more of the source, or read its times right."""
-    guess = _guess(settings, sample)
-    better = None if guess is None or not guess.changes else _tried(settings, guess.changes)
-    if guess is None or better is None:
-        return None
-    n_now = _n_readable(settings, seen.first)
-    n_then = _n_readable(better, seen.first, sample)
-    is_unit = "timestamp_unit" in guess.changes and n_then >= n_now > 0
-    if not n_then or not (n_then > n_now or is_unit):
-        return None
-    is_only_unit = is_unit and n_then == n_now
-    what = f"times do not look like {settings.timestamp_unit}" if is_only_unit else "it is written differently"
-    text = f"{what}: the line below reads {n_then:,} events of the first {len(seen.first[:_TRIED]):,} records"
-    if guess.either is not None:
-        text += f". {_either(guess.changes.get('timestamp_format'), guess.either)}"
-    return Hint(text, guess.changes)
-
-
-def _either(taken: object, other: str) -> str:
-    return (
-        f"Whether the day or the month comes first does not show in these times: it reads {taken!r}; if that is the "
-        f"wrong way around, say --timestamp-format {other!r}"
-    )
-
-
-def _binary_hint(settings: Settings, first: Sequence[Record]) -> Hint | None:
-    kinds = [binary_kind(without_registry(each).value) for each in first[:_TRIED] if each.row is None]
-    known = [kind for kind in kinds if kind is not None]
-    if not known or 2 * len(known) < len(kinds) or _n_readable_records(settings, first):
-        return None
-    kind = known[0]
-    if kind == FRAMED:
-        return Hint(
-            "records begin with the five bytes of a schema registry, and are not in JSON: name it with --registry "
-            "http://HOST:PORT (pip install 'stream-rec[registry]')"
-        )
-    return Hint(f"records are packed ({kind}), each by itself: unpack them, or let the producer compress whole batches")
-
-
-def _stream_hint(settings: Settings, first: Sequence[Record]) -> Hint | None:
-    """Return the name of the kind of producer whose records these look like, if it reads more of them."""
-    name = guess_stream(first[:_STREAM_SAMPLE]) if settings.format in {"auto", "jsonl"} else None
-    better = None if name is None else _tried(settings, {"format": name})
-    if better is None:
-        return None
-    n_now, n_then = _n_readable(settings, first), _n_readable(better, first)
-    if n_then <= n_now:
-        return None
-    of = f"{n_then:,} events of the first {len(first[:_TRIED]):,} records"
-    return Hint(f"records look like those of {name}: the line below reads {of}", {"format": name})
-
-
-def _n_readable_records(settings: Settings, first: Sequence[Record]) -> int:
-    decoded = build_record_decoder(settings)(list(first[:_TRIED])).decoded
-    return sum(type(each) is Event for each in decoded)
+# --- what cannot be read
 
 
 def _unreadable_hints(settings: Settings, counts: Counters, sample: Sample) -> Iterator[Hint]:
@@ -250,12 +94,12 @@ def _unreadable_hints(settings: Settings, counts: Counters, sample: Sample) -> I
         elif settings.encoding is None:
             text = "bytes are not UTF-8: if this is Latin-1, --encoding windows-1252 reads it"
             yield Hint(text, {"encoding": "windows-1252"})
-    guess = _guess(settings, sample)
+    guess = guess_of(settings, sample)
     if guess is not None and guess.lacking and not counts.n_applied:
-        names = ", ".join(list(leaves_of(sample.rows))[:_SHOWN_NAMES])
+        names = ", ".join(list(leaves_of(sample.rows))[:SHOWN_NAMES])
         for field in guess.lacking:
             yield Hint(f"nothing looks like {field}: name it with --field {field}=NAME. There is: {names}")
-    elif not (sample.rows or counts.n_applied or counts.dead[Reason.NOT_UTF8] or _has_name(settings)):
+    elif not (sample.rows or counts.n_applied or counts.dead[Reason.NOT_UTF8] or has_name(settings)):
         yield Hint("it is neither JSON nor a table with a delimiter that is known (comma, tab, semicolon, bar)")
 
 
@@ -282,7 +126,7 @@ def _time_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[Hint
     if settings.timestamp_format is not None:
         other = is_ambiguous(settings.timestamp_format, times)
         if other is not None:
-            yield Hint(_either(settings.timestamp_format, other))
+            yield Hint(swapped_days(settings.timestamp_format, other))
     if settings.timestamp_format is None and settings.timestamp_unit == "auto" and (units := units_in(times)):
         yield Hint(_auto(units))
     if 2 * counts.dead[Reason.BAD_TIME] > counts.n_read and guess_time(times) is None:

@@ -11,7 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from stream_rec.core.events import NULL_TEXTS
 from stream_rec.errors import StreamRecError
+from stream_rec.service.assembly.checking.times import guess_time, is_number
 from stream_rec.transport.files import open_source
 from stream_rec.transport.records import Record
 
@@ -23,6 +25,7 @@ MOST_ROWS: Final = 2000
 _MOST_COLUMNS: Final = 1000
 _SHARE: Final = 0.8
 DELIMITERS: Final = (",", "\t", ";", "|")
+_LOOKED_AT: Final = 100  # rows
 _BOM: Final = "\ufeff"
 
 _KINDS: Final = (
@@ -114,26 +117,59 @@ def _table(lines: Sequence[str]) -> Sample:
     lines = [lines[0].removeprefix(_BOM), *lines[1:]]
     best: tuple[int, str, list[list[str]]] = (0, "", [])
     for delimiter in DELIMITERS:
-        rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+        rows = [row for row in _cut(lines, delimiter) if row]
         widths = [len(row) for row in rows]
         usual = max(set(widths), key=widths.count, default=0)
         if 1 < usual < _MOST_COLUMNS and widths.count(usual) > max(_SHARE * len(rows) - 1, best[0]):
-            best = (widths.count(usual), delimiter, [row for row in rows if len(row) == usual])
+            # The first row may name more columns than the others have: a delimiter at its end.
+            whole = [row for place, row in enumerate(rows) if len(row) == usual or (not place and len(row) > usual)]
+            best = (widths.count(usual), delimiter, whole)
     _, delimiter, rows = best
     if not rows:
         return NOTHING
     header = [cell.strip() for cell in rows[0]]
-    if _is_header(header):
-        found = [dict(zip(header, row, strict=True)) for row in rows[1:]]
-        found = found or [dict.fromkeys(header, "")]
+    if _is_header(header, rows[1:]):
+        named = {name for name in header if name and header.count(name) == 1}
+        found = [{name: cell for name, cell in zip(header, row, strict=False) if name in named} for row in rows[1:]]
+        found = found or [dict.fromkeys(named, "")]
     else:
         found = [{str(place): cell for place, cell in enumerate(row)} for row in rows]
     return Sample(found, "tsv" if delimiter == "\t" else "csv", delimiter)
 
 
-def _is_header(cells: Sequence[str]) -> bool:
-    """Whether *cells* are names: different, and none a number or a time."""
-    return len(set(cells)) == len(cells) and not any(not cell or cell[0].isdigit() or cell[0] == "-" for cell in cells)
+def _cut(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+    """Yield the rows of *lines*, without those that have a cell longer than Python's csv takes."""
+    rows = csv.reader(lines, delimiter=delimiter)
+    while True:
+        try:
+            yield next(rows)
+        except csv.Error:  # the next line is a new row
+            continue
+        except StopIteration:
+            return
+
+
+def _is_header(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether *cells* are names, and not a row like those *below*: judged by all columns together.
+
+    A name stands over times or numbers, and is none. Without a time or number below, different words are names.
+    """
+    n_for = n_against = 0
+    for place, cell in enumerate(cells):
+        under = [row[place] for row in below[:_LOOKED_AT] if place < len(row) and row[place] not in NULL_TEXTS]
+        is_time = guess_time(under) is not None
+        if not under or not cell or cell in NULL_TEXTS:
+            continue
+        if is_time and guess_time([cell]) is not None:
+            return False
+        n_numbers = sum(map(is_number, under))
+        if is_number(cell):
+            n_against += 1
+        elif is_time or 2 * n_numbers > len(under):
+            n_for += 1
+    if n_for or n_against:
+        return n_for > n_against
+    return len(set(cells)) == len(cells) and not any(not cell or is_number(cell) for cell in cells)
 
 
 def _parquet_rows(path: str) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from stream_rec.core.events import unit_of
 
-__all__ = ["TimeGuess", "guess_time", "is_ambiguous", "units_in"]
+__all__ = ["TimeGuess", "guess_time", "is_ambiguous", "is_number", "units_in"]
 
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]|$)")
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
@@ -55,6 +55,11 @@ def units_in(values: Iterable[object]) -> dict[str, int]:
     """Return how many of *values* are written in which unit, or as ISO 8601 (`iso`), the most frequent first."""
     kinds = Counter("iso" if kind == "datetime" else kind for value in values if (kind := _kind(value)))
     return {kind: n for kind, n in kinds.most_common() if kind in _OF_AUTO}
+
+
+def is_number(text: str) -> bool:
+    """Whether *text* is a number, with a point or, as in many countries, a comma before its decimals."""
+    return _NUMBER.fullmatch(text.strip().replace(",", ".", 1)) is not None
 
 
 def _kind(value: object) -> str:

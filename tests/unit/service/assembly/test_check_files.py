@@ -1,0 +1,193 @@
+"""What `check` says of files of any make: the line to type, from what each writer has left in them."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stream_rec.cli.check import check
+from stream_rec.errors import SettingsError
+from stream_rec.service.assembly.check import CheckReport, inspect
+from stream_rec.settings import load, table
+
+MAY_2024 = 1_714_557_600_000
+
+
+def checked(argv: list[str]) -> CheckReport:
+    context = check.make_context("check", list(argv))
+    names = {setting.name for setting in table()}
+    flags = {name: value for name, value in context.params.items() if name in names and value is not None}
+    first, *more = context.params["paths"]
+    return inspect(load(flags=flags | {"events": first} | ({"more_events": tuple(more)} if more else {}))).report
+
+
+def line_for(*argv: object) -> str:
+    """Return the first line to type for a source, whether opening it fails or not."""
+    try:
+        line = checked(list(map(str, argv))).line
+    except SettingsError as error:
+        line = error.message.partition("try: ")[2]
+    assert line
+    return line
+
+
+def followed(line: str) -> CheckReport:
+    return checked(shlex.split(line)[2:])
+
+
+def columns(**names: str) -> dict[str, list[Any]]:
+    """Eight clicks under *names* of columns."""
+    values: dict[str, list[Any]] = {
+        "session": [f"v{n // 4}" for n in range(8)],
+        "item": [f"i{n % 5}" for n in range(8)],
+        "time": [MAY_2024 + 60_000 * n for n in range(8)],
+    }
+    return {name: values[which] for which, name in names.items()}
+
+
+# --- Parquet
+
+GA4 = {
+    "event_name": "view_item",
+    "user_pseudo_id": "u1",
+    "event_params": [{"key": "ga_session_id", "value": {"int_value": 7}}],
+    "items": [{"item_id": "i1"}],
+}
+
+
+@pytest.mark.parametrize("flags", [(), ("--format", "parquet")])
+@pytest.mark.parametrize("kind", ["flat", "nested", "lists", "ga4", "folder"])
+def test_parquet_with_other_names_gets_a_line(tmp_path: Path, kind: str, flags: tuple[str, ...]) -> None:
+    """Though it cannot be opened with the names as they are."""
+    path = tmp_path / ("log" if kind == "folder" else "log.parquet")
+    found = columns(session="visit", item="sku", time="at")
+    match kind:
+        case "nested":
+            inner = [{"sku": item} for item in found.pop("sku")]
+            found["what"] = inner
+        case "lists":
+            times = [found["at"][:4], found["at"][4:]]
+            found = {"visit": ["v0", "v1"], "skus": [list("abcd"), list("efgh")], "times": times}
+        case "ga4":
+            found = {"event_timestamp": [each * 1000 for each in found["at"]]} | {
+                name: [value] * 8 for name, value in GA4.items()
+            }
+        case "folder":
+            path.mkdir()
+            pq.write_table(pa.table(found).slice(0, 0), path / "part-0.parquet")
+            path = path / "part-1.parquet"
+    pq.write_table(pa.table(found), path)
+    line = line_for(path.parent if kind == "folder" else path, *flags)
+    assert ("--format ga4" in line) == (kind == "ga4")
+    assert 8 == followed(line).accepted
+
+
+# --- names of columns
+
+HEADERS = {
+    "index": ",visit,sku,at",
+    "quoted index": '"","visit","sku","at"',
+    "trailing": "visit,sku,at,",
+    "twice": "note,visit,sku,at,note",
+    "digit": "1st,visit,sku,at",
+    "number": "2024,visit,sku,at",
+    "minus": "-,visit,sku,at",
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_a_header_is_told_by_its_names_as_a_whole(tmp_path: Path, kind: str) -> None:
+    """Names that no field uses may be empty, repeated, or begin with a digit: the line says names, not places."""
+    header = HEADERS[kind]
+    n_before, n_after = header.split("visit")[0].count(","), header.count(",", header.index("at") + 2)
+    rows = ([*[str(n)] * n_before, f"v{n // 4}", str(1000 + n), str(MAY_2024 + n), *["x"] * n_after] for n in range(8))
+    lines = [header, *map(",".join, rows)]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(lines) + "\n")
+    line = line_for(path)
+    assert "--field session_id=visit --field item_id=sku --field timestamp=at" in line
+    assert 8 == followed(line).accepted
+
+
+def test_a_delimiter_at_the_end_of_the_header_only(tmp_path: Path) -> None:
+    """The names are those of the columns that are there."""
+    path = tmp_path / "log.csv"
+    path.write_text("visit,sku,at,\n" + "".join(f"v{n // 4},i{n},{MAY_2024 + n}\n" for n in range(8)))
+    assert 8 == followed(line_for(path)).accepted
+
+
+@pytest.mark.parametrize("first", ["v0,i9", "v0,1000", "v0,NULL"])
+def test_a_first_row_of_values_is_no_header(tmp_path: Path, first: str) -> None:
+    """A time over times, or numbers over numbers: columns are counted."""
+    path = tmp_path / "log.csv"
+    path.write_text(f"{first},{MAY_2024}\n" + "".join(f"v{n // 4},{1000 + n},{MAY_2024 + n}\n" for n in range(8)))
+    assert "--field session_id=0 --field item_id=1 --field timestamp=2" in line_for(path)
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_cell_that_is_longer_than_csv_takes(tmp_path: Path, quote: str) -> None:
+    """Is left out of the sample, and the line still reads all other rows."""
+    path = tmp_path / "log.csv"
+    rows = (f"v{n // 4},i{n},{MAY_2024 + n},x\n" for n in range(8))
+    path.write_text("visit,sku,at,note\n" + f"v9,i9,{MAY_2024},{quote}{'x' * 200_000}{quote}\n" + "".join(rows))
+    assert 9 == followed(line_for(path)).accepted
+
+
+# --- records around fields of your own
+
+
+def enveloped(kind: str, row: dict[str, object], n: int) -> dict[str, object]:
+    schema = {"type": "struct", "name": "clicks", "fields": []}
+    change: dict[str, object] = {
+        "before": None,
+        "after": row,
+        "op": "c",
+        "ts_ms": MAY_2024,
+        "source": {"table": "clicks"},
+    }
+    match kind:
+        case "debezium":
+            return change
+        case "debezium in connect":
+            return {"schema": schema, "payload": change}
+        case "connect":
+            return {"schema": schema, "payload": row}
+    return {"specversion": "1.0", "id": f"e{n}", "source": "/shop", "type": "click", "data": row}
+
+
+@pytest.mark.parametrize("flags", [True, False])
+@pytest.mark.parametrize("kind", ["debezium", "debezium in connect", "connect", "cloudevents"])
+def test_records_around_your_own_fields(tmp_path: Path, kind: str, flags: bool) -> None:
+    """One line has the format and the names inside, whether the format was given or not."""
+    rows = ({"visit": f"v{n // 4}", "sku": f"i{n}", "created_at": (MAY_2024 + n) * 1000} for n in range(8))
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(enveloped(kind, row, n)) + "\n" for n, row in enumerate(rows)))
+    name = kind.partition(" ")[0]
+    line = line_for(path, *(["--format", name] if flags else []))
+    fields = "--field session_id=visit --field item_id=sku --field timestamp=created_at"
+    assert line.endswith(f"--format {name} {fields} --timestamp-unit us")
+    assert 8 == followed(line).accepted
+
+
+def test_cloudevents_whose_time_and_item_are_attributes(tmp_path: Path) -> None:
+    """They are not named where the format knows them."""
+    path = tmp_path / "log.jsonl"
+    event = {"specversion": "1.0", "source": "/shop", "type": "click", "time": "2024-05-01T10:00:00Z"}
+    events = (event | {"id": f"e{n}", "subject": f"i{n}", "data": {"visit": f"v{n // 4}"}} for n in range(8))
+    path.write_text("".join(json.dumps(each) + "\n" for each in events))
+    line = line_for(path)
+    assert line.endswith("--format cloudevents --field session_id=visit --field item_id=ce_subject")
+    assert 8 == followed(line).accepted
+
+
+def test_what_is_lacking_inside(tmp_path: Path) -> None:
+    """The format is said with the names that stand in it."""
+    path = tmp_path / "log.jsonl"
+    row = {"visit": "v", "thing": "i", "ts": MAY_2024}
+    path.write_text("".join(json.dumps(enveloped("connect", row, n)) + "\n" for n in range(8)))
+    (hint,) = checked([str(path)]).hints
+    assert "--format connect --field item_id=NAME. There is: visit, thing, ts" in hint
