@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,6 +20,11 @@ from stream_rec.web.routes import ROUTES, Route
 __all__ = ["make_app"]
 
 log = logging.getLogger(__name__)
+
+_HEALTH_ELSEWHERE: Final = frozenset(
+    {"health", "healthz", "health/live", "health/ready", "live", "ready", "ping", "status"}
+)
+"""Where other services have what is at /livez and /readyz."""
 
 
 def make_app(api: Api, origins: tuple[str, ...] = ()) -> ASGIApp:
@@ -106,7 +111,10 @@ class _Methods:
 
 async def _no_such_path(request: Any, error: Exception) -> Any:  # noqa: ANN401  # Starlette's own
     del error
-    return operations.failed(ApiError(404, "no_such_path", f"there is no path {request.url.path}: see /docs"))
+    path = request.url.path
+    is_health = path.strip("/").lower() in _HEALTH_ELSEWHERE
+    where = "see /livez (the process is alive) and /readyz (it answers)" if is_health else "see /docs"
+    return operations.failed(ApiError(404, "no_such_path", f"there is no path {path}: {where}"))
 
 
 async def _no_such_method(request: Any, error: Exception) -> Any:  # noqa: ANN401  # Starlette's own

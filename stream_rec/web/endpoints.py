@@ -1,6 +1,7 @@
 """One function a route: takes a call that is parsed already, asks the service, returns what to encode."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from time import time
 from typing import Any, Final
@@ -9,6 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from stream_rec.core.events import Answer, Event, Forget, Reason, Request, RequestDecoder
+from stream_rec.errors import DecodeError
 from stream_rec.service.requests.ingest import Receipt
 from stream_rec.service.requests.request_queue import EventsApplied, Query
 from stream_rec.service.requests.state_queries import (
@@ -42,6 +44,7 @@ from stream_rec.web.submitted import read_event, read_events
 __all__ = []
 
 _DECODER = RequestDecoder()
+_WHOLE: Final = re.compile("[0-9]{1,100}")
 _MOST_ITEMS: Final = 20_000  # of all answers of a call together
 _MOST_IDS: Final = 10_000  # in all lists of a call together
 
@@ -160,14 +163,31 @@ async def popular(call: Call) -> object:
 
 def read_request(call: Call, fields: Mapping[str, object], *, strict: bool = True) -> Request:
     """Return the request in *fields*. Explanations name sessions only if the key may also erase sessions."""
-    request = _DECODER.convert(fields, strict=strict)
+    try:
+        request = _DECODER.convert(fields, strict=strict)
+    except msgspec.ValidationError:
+        _refuse_too_large(fields)  # where the limit over HTTP is the lower one, that is what the caller must know
+        raise
     for name, most in MOST.items():
         value = getattr(request, name)
         if value is not None and value > most:
-            raise ApiError(422, "out_of_range", f"expected at most {most} over HTTP, found {value}", name)
+            raise _too_large(name, most, value)
     if request.explain and ADMIN not in call.scopes:
         return msgspec.structs.replace(request, hide_sessions=True)
     return request
+
+
+def _refuse_too_large(fields: Mapping[str, object]) -> None:
+    """Raise ApiError if a number in *fields*, which may be text, is over the limit that it has over HTTP."""
+    for name, most in MOST.items():
+        value = fields.get(name)
+        number = int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
+        if type(number) is int and number > most:
+            raise _too_large(name, most, number)
+
+
+def _too_large(name: str, most: int, value: int) -> ApiError:
+    return ApiError(422, "out_of_range", f"expected at most {most} over HTTP, found {value}", name)
 
 
 def read_listed_request(call: Call, fields: object, where: str) -> Request:
@@ -178,6 +198,10 @@ def read_listed_request(call: Call, fields: object, where: str) -> Request:
         return read_request(call, fields)
     except msgspec.ValidationError as error:
         raise ApiError.of_validation(error, where) from None
+    except DecodeError as error:
+        raise ApiError(422, str(error.reason), error.message, where) from None
+    except ApiError as error:
+        raise error.at(where) from None
 
 
 async def _answered(call: Call, request: Request, *, details: bool) -> object:

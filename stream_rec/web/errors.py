@@ -17,6 +17,9 @@ from stream_rec.service.requests.request_queue import BusyError, NotServedError,
 
 __all__ = ["ApiError", "Problem", "encode_error", "translated"]
 
+_OUT_OF_RANGE: Final = re.compile("Expected `(?:int|float)` [<>]=? ")
+"""What msgspec says of a number that has the right type and a wrong size."""
+
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """What went wrong: a code for programs, a message for people, and the field it is about."""
@@ -49,11 +52,16 @@ class ApiError(Exception):
         message, _, place = str(error).partition(" - at `$")
         field = (where + place.rstrip("`")).lstrip(".")
         named = re.search("field `([^`]*)`", message)
-        code = "wrong_type"
+        code = "out_of_range" if _OUT_OF_RANGE.match(message) else "wrong_type"
         if named is not None:
             code = "unknown_field" if "unknown" in message else "missing_field"
             field = f"{field}.{named[1]}" if field else named[1]
         return cls(422, code, message, field)
+
+    def at(self, where: str) -> "ApiError":
+        """Return the error with its field as one of the object at the place *where*."""
+        field = f"{where}.{self.problem.field}" if self.problem.field else where
+        return ApiError(self.status, self.problem.code, self.problem.message, field, self.headers)
 
 
 _AGAIN: Final = {"retry-after": "1"}

@@ -32,6 +32,7 @@ _split_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _split_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _any_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
+_NO_TIME: Final = frozenset({"wrong_type", "out_of_range"})  # codes of a value that is no time
 _NotJson: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -219,7 +220,7 @@ def _is_own_form(value: bytes) -> bool:
 
 def _explained(own: ApiError, error: DecodeError | None) -> ApiError:
     """Return the API's own error; of a time, with the decoder's words, which know the unit that is expected."""
-    is_time = (own.problem.field or "").rpartition(".")[2] == "timestamp" and own.problem.code == Reason.WRONG_TYPE
+    is_time = (own.problem.field or "").rpartition(".")[2] == "timestamp" and own.problem.code in _NO_TIME
     if error is None or not is_time or error.reason not in {Reason.BAD_TIME, Reason.NEGATIVE_TIME, Reason.WRONG_TYPE}:
         return own
     return ApiError(own.status, own.problem.code, error.message.partition(": ")[2] or error.message, own.problem.field)

@@ -158,7 +158,7 @@ class TestEvents:
             ({"item_id": "a"}, "missing_field", "session_id"),
             ({"session_id": "", "item_id": "i"}, "wrong_type", "session_id"),
             ({"session_id": "a" * 513, "item_id": "i"}, "wrong_type", "session_id"),
-            ({"session_id": "a", "item_id": "i", "timestamp": -1}, "wrong_type", "timestamp"),
+            ({"session_id": "a", "item_id": "i", "timestamp": -1}, "out_of_range", "timestamp"),
             ({"session_id": "a", "item_id": "i", "timestamp": "now"}, "wrong_type", "timestamp"),
             ([{"session_id": "a", "item_id": "i"}, {"session_id": "a"}], "missing_field", "[1].item_id"),
             ([{"session_id": "a", "item_id": "i"}, 3], "wrong_type", "[1]"),
@@ -187,13 +187,13 @@ class TestEvents:
     def test_wrong_parameters_are_refused(self, shop: Client) -> None:
         """The error names a parameter that is out of range, unknown, or given twice."""
         for path, code, field in (
-            ("/v1/sessions/s0/recommendations?n=0", "wrong_type", "n"),
+            ("/v1/sessions/s0/recommendations?n=0", "out_of_range", "n"),
             ("/v1/sessions/s0/recommendations?n=x", "wrong_type", "n"),
             ("/v1/sessions/s0/recommendations?nn=1", "unknown_field", "nn"),
             ("/v1/sessions/s0/recommendations?n=1&n=2", "wrong_type", "n"),
             ("/v1/sessions/s0/recommendations?preset=best", "out_of_range", "preset"),
             ("/v1/sessions/s0/recommendations?seen=never", "wrong_type", "seen"),
-            ("/v1/items?limit=0", "wrong_type", "limit"),
+            ("/v1/items?limit=0", "out_of_range", "limit"),
         ):
             reply = shop("GET", path)
             assert (422, code, field) == (reply.status, reply.json["error"]["code"], reply.json["error"].get("field"))
@@ -202,6 +202,7 @@ class TestEvents:
             ({"session_id": "a", "nn": 1}, "nn"),
             ([], ""),
             ({"requests": [3]}, "requests[0]"),
+            ({"requests": [{"session_id": "a"}, {}]}, "requests[1]"),
         ]
         for body, named in bodies:
             reply = shop("POST", "/v1/recommendations", body)
@@ -212,6 +213,21 @@ class TestEvents:
         for name, value in (("n", 1001), ("m", 20_001), ("last", 1001)):
             reply = shop("GET", f"/v1/sessions/s0/recommendations?{name}={value}")
             assert (422, name) == (reply.status, reply.json["error"]["field"])
+        for n in (1001, 10_001, 99_999, 10**18):  # the limit over HTTP is named, and not that of a topic
+            body = {"session_id": "s0", "n": n}
+            replies = [
+                (shop("GET", f"/v1/sessions/s0/recommendations?n={n}"), "n"),
+                (shop("GET", f"/v1/popular?n={n}"), "n"),
+                (shop("POST", "/v1/recommendations", body), "n"),
+                (shop("POST", "/v1/events:recommend", body | {"event": SHOP[0]}), "n"),
+                (shop("POST", "/v1/recommendations", {"requests": [{"items": []}, body]}), "requests[1].n"),
+            ]
+            for reply, field in replies:
+                error = reply.json["error"]
+                assert (422, "out_of_range", field) == (reply.status, error["code"], error["field"])
+                assert error["message"].startswith("expected at most 1000 ")
+            similar = shop("GET", f"/v1/items/x/similar?n={n}").json["error"]
+            assert ("out_of_range", "n", True) == (similar["code"], similar["field"], "<= 1000" in similar["message"])
         many = {"requests": [{"session_id": "a", "n": 1000}] * 21}
         assert (413, "too_many") == _refusal(shop("POST", "/v1/recommendations", many))
         reply = shop("GET", "/v1/sessions/s0/recommendations?" + "&".join(["exclude=a"] * 1001))
@@ -361,6 +377,11 @@ class TestOperations:
     def test_wrong_paths(self, running: Running) -> None:
         """Unknown paths and methods get errors of the same shape."""
         assert (404, "no_such_path") == _refusal(running.client("GET", "/v2/stats"))
+        for path in ("/health", "/healthz", "/Health/"):
+            reply = running.client("GET", path)
+            assert (404, "no_such_path") == _refusal(reply)
+            assert "/livez" in reply.json["error"]["message"]
+            assert "/readyz" in reply.json["error"]["message"]
         assert (405, "no_such_method") == _refusal(running.client("PUT", "/v1/stats", b""))
 
     def test_pages_may_run_only_their_own_files(self, running: Running) -> None:

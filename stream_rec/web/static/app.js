@@ -19,7 +19,8 @@ const samples = [];
 const showLive = liveView();
 const showQuality = qualityView();
 const idle = { enter() {}, leave() {} };
-const views = { "": idle, quality: idle, visitors: visitorsView(), try: visitView(), items: itemsView() };
+const unknown = { enter: (hash) => setText(el("unknown-address"), hash), leave() {} };
+const views = { "": idle, unknown, quality: idle, visitors: visitorsView(), try: visitView(), items: itemsView() };
 let view = null;
 
 function onStats(received) {
@@ -104,8 +105,16 @@ setInterval(() => {
 // ---------------------------------------------------------------------------------------------------- key
 
 const dialog = el("key-dialog");
+let isKeyAsked = false; // by this service: where it asks for none, there is no button
+
+function showKeyButton() {
+  setText(el("key-button"), key.get() ? "Key ✓" : "Key");
+  el("key-button").hidden = !isKeyAsked && !key.get();
+}
 
 function askForKey(why) {
+  isKeyAsked = true;
+  showKeyButton();
   el("key-why").hidden = !why;
   setText(el("key-why"), why ? `That key was not accepted: ${why}.` : "");
   el("key-text").value = key.get();
@@ -121,10 +130,10 @@ el("key-clear").addEventListener("click", () => {
 });
 el("key-form").addEventListener("submit", () => key.set(el("key-text").value.trim()));
 news.addEventListener("key-changed", () => {
-  setText(el("key-button"), key.get() ? "Key ✓" : "Key");
+  showKeyButton();
   enter();
 });
-setText(el("key-button"), key.get() ? "Key ✓" : "Key");
+showKeyButton();
 
 // -------------------------------------------------------------------------------------------------- theme
 
@@ -155,7 +164,7 @@ function address() {
   } catch {
     // Typed by hand, with a % that escapes nothing: use it unchanged.
   }
-  return name in views ? [name, id] : ["", ""];
+  return Object.hasOwn(views, name) && name !== "unknown" ? [name, id] : ["unknown", location.hash];
 }
 
 function enter() {

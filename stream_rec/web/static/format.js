@@ -2,6 +2,7 @@
 
 const whole = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 const BLANK = "–";
+const NBSP = "\u00a0"; // between a number and its unit, which stay on one line
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 
 export const DAY_MS = 86_400_000;
@@ -18,14 +19,14 @@ export function number(value) {
 export function short(value) {
   if (!known(value)) return BLANK;
   const size = Math.abs(value);
-  if (size >= 1e9) return `${number(value / 1e9)} G`;
-  if (size >= 1e6) return `${number(value / 1e6)} M`;
-  if (size >= 1e4) return `${number(value / 1e3)} k`;
+  if (size >= 1e9) return `${number(value / 1e9)}${NBSP}G`;
+  if (size >= 1e6) return `${number(value / 1e6)}${NBSP}M`;
+  if (size >= 1e4) return `${number(value / 1e3)}${NBSP}k`;
   return number(value);
 }
 
 export function percent(value, digits = 1) {
-  return known(value) ? `${(100 * value).toFixed(digits)} %` : BLANK;
+  return known(value) ? `${(100 * value).toFixed(digits)}${NBSP}%` : BLANK;
 }
 
 export function bytes(value) {
@@ -35,17 +36,17 @@ export function bytes(value) {
     ["MB", 1e6],
     ["kB", 1e3],
   ]) {
-    if (value >= size) return `${number(value / size)} ${unit}`;
+    if (value >= size) return `${number(value / size)}${NBSP}${unit}`;
   }
-  return `${number(value)} bytes`;
+  return `${number(value)}${NBSP}bytes`;
 }
 
 export function millis(value) {
   if (!known(value)) return BLANK;
   if (value >= 10_000) return duration(value);
-  if (value >= 1000) return `${(value / 1000).toFixed(2)} s`;
-  if (value < 0.1 && value > 0) return `${number(value * 1000)} µs`;
-  return `${number(value)} ms`;
+  if (value >= 1000) return `${(value / 1000).toFixed(2)}${NBSP}s`;
+  if (value < 0.1 && value > 0) return `${number(value * 1000)}${NBSP}µs`;
+  return `${number(value)}${NBSP}ms`;
 }
 
 /** 93,784,000 is "1 day 2 h": the two largest units. */
@@ -59,11 +60,11 @@ export function duration(ms) {
     [seconds % 60, "s"],
   ];
   const first = parts.findIndex(([count]) => count > 0);
-  if (first < 0) return "0 s";
+  if (first < 0) return `0${NBSP}s`;
   return parts
     .slice(first, first + 2)
     .filter(([count]) => count > 0)
-    .map(([count, unit]) => `${count} ${unit === "day" && count !== 1 ? "days" : unit}`)
+    .map(([count, unit]) => `${count}${NBSP}${unit === "day" && count !== 1 ? "days" : unit}`)
     .join(" ");
 }
 
@@ -87,6 +88,9 @@ export function stretch(seconds) {
   }
   return count(seconds, "second");
 }
+
+/** The same after "the last": 300 is "5 minutes", 3600 is "hour". */
+export const lastStretch = (seconds) => stretch(seconds).replace(/^1 /, "");
 
 export function count(value, one, many = `${one}s`) {
   return `${number(value)} ${value === 1 ? one : many}`;

@@ -101,7 +101,7 @@ export function liveView() {
   let stage = null;
   const latencyChart = lineChart({
     label: "Latency",
-    series: ["half are faster than", "99 % are faster than"],
+    series: ["half are faster than", "99\u00a0% are faster than"],
     show: millis,
   });
   const latency = tile(
@@ -122,8 +122,8 @@ export function liveView() {
               {},
               h("th", { scope: "col" }, "Stage"),
               h("th", { scope: "col", class: "end" }, "half"),
-              h("th", { scope: "col", class: "end" }, "90 %"),
-              h("th", { scope: "col", class: "end" }, "99 %"),
+              h("th", { scope: "col", class: "end" }, "90\u00a0%"),
+              h("th", { scope: "col", class: "end" }, "99\u00a0%"),
             ),
           ),
           stages,
@@ -134,7 +134,7 @@ export function liveView() {
     "wide",
   );
   latency.box.querySelector(".help").textContent =
-    "Half, 90 % and 99 % of the calls of the last minute took at most this long. Choose a stage to draw it.";
+    "Half, 90\u00a0% and 99\u00a0% of the calls of the last minute took at most this long. Choose a stage to draw it.";
 
   const all = h("dl", { class: "pairs many" });
   const counters = h("details", { class: "tile wide" }, h("summary", {}, "All counters since the start"), all);
@@ -214,7 +214,7 @@ export function liveView() {
     if (!names.length) return latency.show("–", "nothing measured yet");
     if (!names.includes(stage)) choose(["http", "end_to_end", "answer", names[0]].find((name) => names.includes(name)));
     const found = stats.latency_ms[stage];
-    latency.show(millis(found.p50), `for half, ${millis(found.p99)} for 99 %: ${STAGES[stage]?.[1] ?? stage}`);
+    latency.show(millis(found.p50), `for half, ${millis(found.p99)} for 99\u00a0%: ${STAGES[stage]?.[1] ?? stage}`);
     return drawLatency();
   }
 

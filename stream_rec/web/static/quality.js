@@ -2,7 +2,7 @@
 
 import { bar, lineChart } from "./chart.js";
 import { h, setChildren, setText, syncRows } from "./dom.js";
-import { count, number, percent, stretch } from "./format.js";
+import { count, lastStretch, number, percent, stretch } from "./format.js";
 
 const FEW = 100; // with fewer checked lists, a share may be off by ten points either way
 
@@ -88,7 +88,7 @@ export function headline() {
       );
       setText(
         basis,
-        `${count(model.scored, "list")} checked in the last ${stretch(window.window_s)}${model.scored < FEW ? ": too few to rule out chance" : ""}. Model: ${model.model}.`,
+        `${count(model.scored, "list")} checked in the last ${lastStretch(window.window_s)}${model.scored < FEW ? ": too few to rule out chance" : ""}. Model: ${model.model}.`,
       );
       setChildren(drawing, bar(model.hr, interval(model, "hr")));
     },
@@ -136,7 +136,7 @@ export function qualityView() {
         h(
           "button",
           { type: "button", class: "choice", on: { click: () => choose(each.window_s) } },
-          stretch(each.window_s),
+          lastStretch(each.window_s),
         ),
       (button, each) => button.setAttribute("aria-pressed", String(each.window_s === chosen)),
     );
@@ -176,7 +176,7 @@ export function qualityView() {
     if (drawnFor !== wanted) {
       drawnFor = wanted;
       chart = lineChart({
-        label: `Next item in the list, over the last ${stretch(chosen)}`,
+        label: `Next item in the list, over the last ${lastStretch(chosen)}`,
         series: names,
         show: (value) => percent(value, 0),
       });
@@ -235,7 +235,7 @@ function showModel(row, each, metric) {
   const of = metric === "coverage" ? `${number(each.answers)} lists given` : `${number(scored)} lists checked`;
   setText(
     row.children[2],
-    low === undefined ? of : `${of}; with 95 % certainty from ${shown(metric, low)} to ${shown(metric, high)}`,
+    low === undefined ? of : `${of}; with 95\u00a0% certainty from ${shown(metric, low)} to ${shown(metric, high)}`,
   );
 }
 

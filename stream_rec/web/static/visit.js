@@ -39,7 +39,9 @@ export function visitView() {
   const picks = document.getElementById("picks");
   const trail = document.getElementById("trail");
   const mine = document.getElementById("my-id");
-  let id = sessionStorage.getItem(PLACE) ?? newId();
+  let id = sessionStorage.getItem(PLACE);
+  let isNew = id === null; // the service knows nothing of it, and need not be asked
+  id ??= newId();
   let events = [];
   let turn = 0; // counts the clicks: only the answer to the newest one is shown
   const recs = recommendations({
@@ -59,7 +61,6 @@ export function visitView() {
 
   function rename(name) {
     id = name;
-    sessionStorage.setItem(PLACE, id);
     setText(mine, id);
     mine.href = `#/visitors/${encodeURIComponent(id)}`;
   }
@@ -69,7 +70,7 @@ export function visitView() {
       trail,
       events.length
         ? [...events].reverse().map((event) => h("li", {}, itemName(event.item_id)))
-        : h("li", { class: "quiet" }, "Nothing yet: open an item on the left."),
+        : h("li", { class: "quiet" }, "Nothing yet: open an item of the list."),
     );
     document.getElementById("forget-me").disabled = !events.length;
   }
@@ -81,6 +82,8 @@ export function visitView() {
     const event = { session_id: id, item_id: item.item_id, type: "view" }; // without a time: the service adds its own
     try {
       const answer = await answerOnce(event);
+      isNew = false;
+      sessionStorage.setItem(PLACE, event.session_id);
       events.push(item);
       showTrail();
       if (mineNow !== turn) return;
@@ -109,6 +112,8 @@ export function visitView() {
     try {
       const receipt = await call("DELETE", at("sessions", id));
       events = [];
+      sessionStorage.removeItem(PLACE);
+      isNew = true;
       rename(newId());
       showTrail();
       showProblem("");
@@ -149,7 +154,7 @@ export function visitView() {
     const mineNow = (turn += 1); // a click during these requests is newer, and counts
     const isStill = () => mineNow === turn;
     try {
-      const known = (await get(at("sessions", id))).events;
+      const known = isNew ? [] : (await get(at("sessions", id))).events;
       learnTitles(known);
       if (isStill()) events = known;
     } catch (error) {

@@ -146,7 +146,7 @@ function visit(id) {
       showProblem(
         "No visit with this id is remembered: the id may be misspelt, the visit may be older than the service looks back, or it was forgotten. A new visitor would get these recommendations:",
       );
-      setChildren(events);
+      setChildren(events, h("li", { class: "quiet" }, "No events of this visit are remembered."));
       seen.clear();
       setText(facts, "");
       try {
