@@ -191,3 +191,50 @@ def test_what_is_lacking_inside(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(enveloped("connect", row, n)) + "\n" for n in range(8)))
     (hint,) = checked([str(path)]).hints
     assert "--format connect --field item_id=NAME. There is: visit, thing, ts" in hint
+
+
+# --- times
+
+TIMES: dict[str, tuple[list[Any], str]] = {
+    "excel": ([f"4541{n}.4166" for n in range(8)], "--timestamp-unit excel"),
+    "excel, decimal comma": ([f"4541{n},4166" for n in range(8)], "--timestamp-unit excel"),
+    "excel, whole days": ([f"4541{n}" for n in range(8)], "--timestamp-unit excel"),
+    "excel, numbers": ([45410.5 + n for n in range(8)], "--timestamp-unit excel"),
+    "dates": ([f"2024050{n + 1}" for n in range(8)], "--timestamp-format %Y%m%d"),
+    "dates, numbers": ([20240501 + n for n in range(8)], "--timestamp-format %Y%m%d"),
+    "seconds": ([f"2024050310000{n}" for n in range(8)], "--timestamp-format %Y%m%d%H%M%S"),
+    "seconds, numbers": ([20240503100000 + n for n in range(8)], "--timestamp-format %Y%m%d%H%M%S"),
+    "minutes": ([f"20240503100{n}" for n in range(8)], "--timestamp-format %Y%m%d%H%M"),
+    "with T": ([f"20240503T10000{n}Z" for n in range(8)], "--timestamp-format %Y%m%dT%H%M%S%z"),
+    "ms and iso": ([MAY_2024, "2024-05-01T10:00:00Z"] * 4, "--timestamp-unit auto"),
+    "s and ms": ([MAY_2024 // 1000, MAY_2024 + 1] * 4, "--timestamp-unit auto"),
+    "ms, later s": (
+        [MAY_2024 + n for n in range(5)] + [MAY_2024 // 1000 + n for n in range(3)],
+        "--timestamp-unit auto",
+    ),
+}
+
+
+@pytest.mark.parametrize("names", ["session_id,item_id,timestamp", "visit,sku,when"])
+@pytest.mark.parametrize("kind", TIMES)
+def test_times_are_told_by_their_values(tmp_path: Path, kind: str, names: str) -> None:
+    """Days of Excel, dates without anything between their parts, several units: never seconds of 1970."""
+    times, flags = TIMES[kind]
+    path = tmp_path / "log.jsonl"
+    rows = (dict(zip(names.split(","), [f"v{n // 4}", f"i{n}", at], strict=True)) for n, at in enumerate(times))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    line = line_for(path)
+    assert line.replace("'", "").endswith(flags)
+    again = followed(line)
+    assert (8, None) == (again.accepted, again.line)
+    assert again.figures is not None
+    assert 1_714_000_000_000 < (again.figures.first_timestamp or 0) < 1_715_800_000_000
+
+
+def test_numbers_of_items_are_no_days_of_excel(tmp_path: Path) -> None:
+    """Nor is a column of a few seconds."""
+    path = tmp_path / "log.csv"
+    path.write_text("".join(f"v{n // 4},{MAY_2024 + n},{45_400 + n}\n" for n in range(8)))
+    assert "--field session_id=0 --field item_id=2 --field timestamp=1" in line_for(path)
+    path.write_text("session_id,item_id,timestamp\n" + "".join(f"v{n // 4},i{n},{n * 9_000}\n" for n in range(8)))
+    assert "excel" not in line_for(path)
