@@ -135,4 +135,4 @@ def test_followed_lines_lead_to_the_whole_log(
             break
         program, *argv = shlex.split(line)
         assert "stream-rec" == program
-    assert (n, None) == (accepted, line), content.decode()
+    assert (n, None) == (accepted, line), content

@@ -15,7 +15,7 @@ from stream_rec.errors import SettingsError
 from stream_rec.transport.files.bytes import ByteStream
 from stream_rec.transport.files.content import DELIMITERS, sniff_delimiter
 from stream_rec.transport.files.lines import line_blocks
-from stream_rec.transport.files.source import FileSource, too_long
+from stream_rec.transport.files.source import FileSource, columns_said, too_long
 from stream_rec.transport.records import Record
 
 __all__ = ["TableSource"]
@@ -226,7 +226,7 @@ class TableSource(FileSource):
         if missing:
             raise SettingsError(
                 "fields",
-                f"{self.stream.name} has no column {missing[0]!r}, but {', '.join(names[:20])}: "
+                f"{self.stream.name} has no column {missing[0]!r}, but {columns_said(names, self._rules)}: "
                 "say which is which with --field, by name, or by index (from 0) without a header",
             )
         self._columns = tuple(names)

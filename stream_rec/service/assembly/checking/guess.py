@@ -30,6 +30,7 @@ ALIASES: Final[Mapping[str, Sequence[str]]] = {
     "type": ("type", "eventtype", "event", "action", "eventname", "actionname", "kind"),
 }  # fmt: skip
 _MOST_ROWS: Final = 2000
+_MOST_ELEMENTS: Final = 20
 _DEEPEST: Final = 5
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -103,7 +104,7 @@ def _leaves(value: object, path: str, depth: int) -> Iterator[tuple[str, object]
                 if plain:
                     yield from _leaves(each, f"{path}.{name}" if path else str(name), depth + 1)
         case list() | tuple() if depth < _DEEPEST and path:
-            for each in value[:1]:
+            for each in value[:_MOST_ELEMENTS]:
                 yield from _leaves(each, f"{path}[]", depth + 1)
         case None:
             return

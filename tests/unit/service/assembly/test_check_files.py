@@ -238,3 +238,75 @@ def test_numbers_of_items_are_no_days_of_excel(tmp_path: Path) -> None:
     assert "--field session_id=0 --field item_id=2 --field timestamp=1" in line_for(path)
     path.write_text("session_id,item_id,timestamp\n" + "".join(f"v{n // 4},i{n},{n * 9_000}\n" for n in range(8)))
     assert "excel" not in line_for(path)
+
+
+# --- several files
+
+
+def folder(tmp_path: Path, **files: str) -> Path:
+    path = tmp_path / "log"
+    for name, text in files.items():
+        place = path / name.replace("__", "/").replace("_dot_", ".").replace("_is_", "=")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    return path
+
+
+TWO = f"v1,a,{MAY_2024}\nv1,b,{MAY_2024 + 1}\n"
+FIELDS = ("--field", "session_id=visit", "--field", "item_id=sku", "--field", "timestamp=when")
+
+
+def test_a_table_beside_json_lines(tmp_path: Path) -> None:
+    """The line names no format, which differs."""
+    json_line = json.dumps({"visit": "v2", "sku": "a", "when": MAY_2024}) + "\n"
+    path = folder(tmp_path, a_dot_csv="visit,sku,when\n" + TWO, b_dot_jsonl=json_line)
+    line = line_for(path)
+    assert "--format" not in line
+    assert 3 == followed(line).accepted
+
+
+@pytest.mark.parametrize("flags", [(), FIELDS])
+def test_files_whose_columns_differ(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """The file that differs is named with its columns, and no line that was typed already."""
+    path = folder(tmp_path, a_dot_csv="visit,sku,when\n" + TWO, b_dot_csv="session,sku,when\n" + TWO)
+    with pytest.raises(SettingsError, match=r"b\.csv has no column 'visit', but session, sku, when") as caught:
+        checked([str(path), *flags])
+    assert "try:" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["0", "m", "z"])
+def test_an_empty_part_file_is_passed_over(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Wherever it stands; the log says so. A folder of nothing else is refused as before."""
+    path = folder(tmp_path, b_dot_csv="visit,sku,when\n" + TWO, x_dot_csv="visit,sku,when\n" + TWO)
+    (path / f"{name}.csv").touch()
+    with caplog.at_level("INFO"):
+        assert 4 == followed(line_for(path)).accepted
+    assert f"passed over 1 empty files: {name}.csv" in caplog.text
+
+
+PARTITIONS = {
+    "session": (f"visit_is_v{n}__a_dot_csv" for n in range(2)),
+    "time": (f"day_is_2024-05-0{n + 1}__a_dot_csv" for n in range(2)),
+    "type": (f"kind_is_{name}__a_dot_csv" for name in ("cart", "view")),
+    "event": (f"event_is_{name}__a_dot_csv" for name in ("cart", "view")),
+}
+
+
+@pytest.mark.parametrize("kind", PARTITIONS)
+def test_columns_in_the_names_of_folders(tmp_path: Path, kind: str) -> None:
+    """They take part in the line, and in what is said of a file's columns."""
+    lacking = {"session": "visit", "time": "when"}.get(kind)
+    names = [name for name in ("visit", "sku", "when") if name != lacking]
+    rows = [{"visit": "v1", "sku": f"i{n}", "when": str(MAY_2024 + n)} for n in range(3)]
+    lines = [names, *([row[name] for name in names] for row in rows)]
+    text = "\n".join(map(",".join, lines)) + "\n"
+    path = folder(tmp_path, **dict.fromkeys(PARTITIONS[kind], text))
+    with pytest.raises(SettingsError) as caught:
+        checked([str(path)])
+    column = {"session": "visit", "time": "day", "type": "kind", "event": "event"}[kind]
+    assert f"and {column}, which its folders say" in caught.value.message
+    report = followed(line_for(path))
+    assert 6 == report.accepted
+    assert report.figures is not None
+    if kind in {"type", "event"}:
+        assert {"cart": 3, "view": 3} == dict(report.figures.types)
