@@ -310,3 +310,49 @@ def test_columns_in_the_names_of_folders(tmp_path: Path, kind: str) -> None:
     assert report.figures is not None
     if kind in {"type", "event"}:
         assert {"cart": 3, "view": 3} == dict(report.figures.types)
+
+
+# --- other layouts
+
+ROWS = [{"visit": f"v{n // 4}", "sku": f"i{n}", "when": MAY_2024 + n} for n in range(8)]
+LAYOUTS = {
+    "indented": ("\n".join(json.dumps(row, indent=2) for row in ROWS), "records span several lines", "jq -c ."),
+    "wrapped": (json.dumps({"count": 8, "data": ROWS}, indent=1), "one object spans several lines", "jq -c '.data[]'"),
+    "long": (json.dumps({"data": ROWS * 200}, indent=1), "one object spans several lines", "jq -c '.data[]'"),
+    "commas": (",\n".join(map(json.dumps, ROWS)) + ",\n", "each line ends in a comma", "sed 's/,$//'"),
+}
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_json_over_several_lines(tmp_path: Path, kind: str) -> None:
+    """It is said, with the command that writes a record on each line; nothing about delimiters."""
+    text, what, how = LAYOUTS[kind]
+    path = tmp_path / "log.jsonl"
+    path.write_text(text)
+    (hint,) = checked([str(path)]).hints
+    assert what in hint
+    assert f"`{how}`" in hint
+
+
+@pytest.mark.parametrize("indent", [None, 4])
+@pytest.mark.parametrize("orient", ["columns", "index", "split", "table"])
+def test_tables_of_pandas_in_one_object(tmp_path: Path, orient: str, indent: int | None) -> None:
+    """They are named, with the way to write records."""
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path / "log.json"
+    pandas.DataFrame(ROWS).to_json(path, orient=orient, indent=indent)
+    (hint,) = checked([str(path)]).hints
+    assert "whole table" in hint
+    assert "to_json(..., orient='records', lines=True)" in hint
+
+
+@pytest.mark.parametrize("delimiter", ["^", " "])
+@pytest.mark.parametrize("names", [["session_id", "item_id", "timestamp"], ["visit", "sku", "when"]])
+def test_rare_delimiters(tmp_path: Path, names: list[str], delimiter: str) -> None:
+    """The line says them."""
+    path = tmp_path / "log.csv"
+    lines = [names, *(list(map(str, row.values())) for row in ROWS)]
+    path.write_text("\n".join(map(delimiter.join, lines)) + "\n")
+    line = line_for(path)
+    assert f"--delimiter '{delimiter}'" in line
+    assert 8 == followed(line).accepted
