@@ -14,7 +14,7 @@ import msgspec
 from stream_rec.core.events import NULL_TEXTS
 from stream_rec.errors import StreamRecError
 from stream_rec.service.assembly.checking.times import guess_time, is_number
-from stream_rec.transport.files import open_source
+from stream_rec.transport.files import delimiter_said, open_source
 from stream_rec.transport.records import Record
 
 __all__ = ["Row", "Sample", "binary_kind", "sample_of_file", "sample_of_records"]
@@ -117,7 +117,10 @@ def _objects(records: Sequence[Record]) -> Iterator[Row]:
 def _table(lines: Sequence[str]) -> Sample:
     """Return *lines* as a table, if most of them have the same number of columns, two or more."""
     lines = [lines[0].removeprefix(_BOM), *lines[1:]]
-    best = _best_cut(lines, DELIMITERS)
+    said = delimiter_said(lines[0].encode())
+    if said is not None:
+        lines = lines[1:]
+    best = _best_cut(lines, DELIMITERS if said is None else (said,))
     if not best[-1]:
         best = _best_cut(lines, _OTHER_DELIMITERS)
     _, delimiter, rows = best
@@ -130,7 +133,7 @@ def _table(lines: Sequence[str]) -> Sample:
         found = found or [dict.fromkeys(named, "")]
     else:
         found = [{str(place): cell for place, cell in enumerate(row)} for row in rows]
-    return Sample(found, "tsv" if delimiter == "\t" else "csv", delimiter)
+    return Sample(found, "tsv" if delimiter == "\t" else "csv", None if said is not None else delimiter)
 
 
 def _best_cut(lines: Sequence[str], delimiters: Sequence[str]) -> tuple[int, str, list[list[str]]]:

@@ -356,3 +356,17 @@ def test_rare_delimiters(tmp_path: Path, names: list[str], delimiter: str) -> No
     line = line_for(path)
     assert f"--delimiter '{delimiter}'" in line
     assert 8 == followed(line).accepted
+
+
+@pytest.mark.parametrize("said", ["sep=;", '"sep=;"', "SEP=;\r", "\ufeffsep=;"])
+def test_a_first_line_that_says_the_delimiter(tmp_path: Path, said: str) -> None:
+    """Excel's: it is no row and no header, with names, with other names, and without a header."""
+    path = tmp_path / "log.csv"
+    lines = [";".join(map(str, row.values())) for row in ROWS]
+    path.write_text("\n".join([said, "session_id;item_id;timestamp", *lines]) + "\n")
+    report = checked([str(path)])
+    assert (8, {}, None) == (report.accepted, report.refused, report.line)
+    path.write_text("\n".join([said, "visit;sku;when", *lines]) + "\n")
+    assert 8 == followed(line_for(path)).accepted
+    path.write_text("\n".join([said, *lines]) + "\n")
+    assert 8 == followed(line_for(path)).accepted
