@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from stream_rec.settings import ENVIRONMENT_PREFIX, Kind, Setting, parameters, table, trial_settings
+from stream_rec.settings import ENVIRONMENT_PREFIX, Kind, Setting, grouped, parameters, trial_settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
 
@@ -41,7 +41,14 @@ was given, what was expected, and where it came from.
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *(_entry(setting) for setting in table())])
+    parts = [HEAD]
+    for group, settings in grouped():
+        parts += [f"## {group.heading}\n\n{_sentence(group.about)}\n", *map(_entry, settings)]
+    return "\n".join(parts)
+
+
+def _sentence(about: str) -> str:
+    return f"{about[0].upper()}{about[1:]}."
 
 
 def _entry(setting: Setting) -> str:
@@ -50,7 +57,7 @@ def _entry(setting: Setting) -> str:
     if setting.kind is Kind.SWITCH:
         flag += f"`, `--no-{setting.flag.removeprefix('--')}"
     return (
-        f"## `{setting.key}`\n\n{setting.doc}\n\n"
+        f"### `{setting.key}`\n\n{setting.doc}\n\n"
         f"- Flag: `{flag}`{_repeats(setting)}\n"
         f"- Environment: `{ENVIRONMENT_PREFIX}{setting.key.upper()}`{_commas(setting)}\n"
         f"- Takes: {setting.expected}\n"

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
+from stream_rec.cli.hints import no_such_option
 from stream_rec.errors import SettingsError, StreamRecError
-from stream_rec.settings import Kind, Setting, Settings, load, table
+from stream_rec.settings import Kind, Setting, Settings, grouped, load, table
 
 if TYPE_CHECKING:
     from stream_rec.service.metrics.counters import Counters
@@ -47,16 +48,50 @@ OVER_LIMIT: Final = 3
 """Done, but more records were refused than `max_refused` allows."""
 
 
+_LONGEST_METAVAR: Final = 50
+"""A longer list of words is written in the text of an option: its line would not fit on a screen."""
+
+
 class OnceCommand(click.Command):
-    """Refuses an option that takes one value and is given twice: click would silently take the last."""
+    """Refuses an option that takes one value and is given twice: click would silently take the last.
+
+    Of an option that there is not, it says which one was probably meant.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse *args*. Raises UsageError for an option that is given twice."""
-        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        """Parse *args*. Raises UsageError for an option that is given twice, and for one that there is not."""
+        try:
+            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        except click.NoSuchOption as error:
+            raise no_such_option(error.option_name, ctx) from None
         for given, n in Counter(order).items():
             if n > 1 and isinstance(given, click.Option) and not (given.multiple or given.is_eager or given.count):
                 raise click.UsageError(f"{'/'.join(given.opts)} is given {n} times, and takes one value", ctx)
         return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options, a list of the groups of settings, and these groups with their headings."""
+        sections: dict[str, list[tuple[str, str]]] = {"": []}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(option.heading if isinstance(option, _SettingOption) else "", []).append(record)
+        with formatter.section("Options"):
+            formatter.write_dl(sections.pop(""))
+        if sections:
+            with formatter.section("Settings, in groups that follow"):
+                formatter.write_dl([(group.heading, group.about) for group, _ in grouped()])
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+class _SettingOption(click.Option):
+    """An option that is a setting, under the heading of its group."""
+
+    def __init__(self, *args: Any, heading: str, **kwargs: Any) -> None:  # noqa: ANN401 (passes on what click takes)
+        super().__init__(*args, **kwargs)
+        self.heading = heading
 
 
 command = partial(click.command, cls=OnceCommand)
@@ -88,21 +123,27 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="FILE",
         help="A TOML file of settings. Options and STREAM_REC_* variables override it.",
     )(loaded)
-    for setting in reversed(table()):
-        decorated = _option(setting)(decorated)
+    for group, settings in reversed(grouped()):
+        for setting in reversed(settings):
+            decorated = _option(setting, group.heading)(decorated)
     return decorated
 
 
-def _option(setting: Setting) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _option(setting: Setting, heading: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the option of *setting*. Its text is passed on unparsed: all layers share one parser and one error."""
     help_text = setting.doc if setting.required else f"{setting.doc}  {_default(setting)}"
     if setting.kind is Kind.SWITCH:
         switch = f"{setting.flag}/--no-{setting.flag.removeprefix('--')}"
-        return click.option(switch, setting.name, default=None, help=help_text)
+        return click.option(switch, setting.name, cls=_SettingOption, heading=heading, default=None, help=help_text)
+    metavar = setting.metavar
+    if len(metavar) > _LONGEST_METAVAR:
+        metavar, help_text = "WORD", f"{help_text}  [{setting.expected}]"
     return click.option(
         setting.flag,
         setting.name,
-        metavar=setting.metavar,
+        cls=_SettingOption,
+        heading=heading,
+        metavar=metavar,
         multiple=setting.kind in {Kind.LIST, Kind.TABLE} or setting.name == "events",
         help=help_text,
     )

@@ -16,6 +16,7 @@ from stream_rec.cli.check import check
 from stream_rec.cli.common import DONE, FAILED, MISUSED, print_message
 from stream_rec.cli.demo import demo
 from stream_rec.cli.evaluate import evaluate, tune
+from stream_rec.cli.hints import HelpfulGroup
 from stream_rec.cli.run import run
 from stream_rec.cli.simulate import simulate
 from stream_rec.cli.snapshot import snapshot
@@ -26,7 +27,7 @@ from stream_rec.errors import SettingsError, StreamRecError
 __all__ = ["cli", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=HelpfulGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="stream-rec")
 def cli() -> None:
     """Live session-based recommendations from a click stream."""

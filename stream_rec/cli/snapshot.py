@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stream_rec.cli.common import OnceCommand
+from stream_rec.cli.hints import HelpfulGroup
 from stream_rec.errors import SnapshotError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EITHER = click.Path(exists=True, path_type=Path)
 
 
-class _Group(click.Group):
+class _Group(HelpfulGroup):
     command_class = OnceCommand
 
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from stream_rec.errors import StreamRecError
 from stream_rec.evaluate.asking import PassProgress
 from stream_rec.evaluate.plan import Plan
+from stream_rec.evaluate.whole_table import UNLIMITED
 
 __all__ = ["OnProgress", "progress_bar", "report_console", "report_progress", "write_json"]
 
@@ -35,8 +36,12 @@ def write_json(report: msgspec.Struct, path: str) -> None:
 
 
 def report_console(json: str | None) -> Console:
-    """Return where tables are printed: standard error, if *json* takes standard output."""
-    return Console(stderr=json == _STDOUT)
+    """Return where tables are printed: standard error, if *json* takes standard output.
+
+    Without a terminal there is no width, and lines are as long as they are.
+    """
+    console = Console(stderr=json == _STDOUT)
+    return console if console.is_terminal else Console(stderr=json == _STDOUT, width=UNLIMITED)
 
 
 @contextmanager

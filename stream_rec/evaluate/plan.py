@@ -37,6 +37,7 @@ __all__ = [
 
 _HOURS_MS: Final = 6 * HOUR_MS
 _FAR_SHARE: Final = 0.2
+_KNOWN_SHARE: Final = 0.01
 _OWN: Final = "test\0"  # no id of a log begins like this
 
 StretchKind = Literal["live", "learn", "frozen"]
@@ -123,14 +124,20 @@ def sessions_of(
     `own`: whatever ids *train* has, a session of *test* is another one. `same`: it continues the one of its id; a note
     says where that looks wrong.
     """
+    known = set(train)
+    n_known = sum(event in known for event in test)
+    notes = []
+    if n_known > _KNOWN_SHARE * len(test):
+        notes.append(f"{n_known:,} of {len(test):,} events of --{name} are in --train too: the model has learned them")
     if whose == "own":
-        return with_own_sessions(test), []
+        return with_own_sessions(test), notes
     far, n = far_continued(train, test)
-    note = (
-        f"{far:,} of {n:,} sessions of --{name} have the id of a session of --train that ended hours before, and "
-        f"continue it: if --{name} numbers its sessions again, say --{name}-sessions own"
-    )
-    return test, [note] if far > _FAR_SHARE * n else []
+    if far > _FAR_SHARE * n:
+        notes.append(
+            f"{far:,} of {n:,} sessions of --{name} have the id of a session of --train that ended hours before, and "
+            f"continue it: if --{name} numbers its sessions again, say --{name}-sessions own"
+        )
+    return test, notes
 
 
 def far_continued(train: Sequence[Event], test: Sequence[Event]) -> tuple[int, int]:

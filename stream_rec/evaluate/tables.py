@@ -1,20 +1,19 @@
-"""A report as tables and sentences on a terminal."""
+"""A report as tables and sentences, on a terminal or in a file."""
 
 from collections.abc import Iterable
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from stream_rec.evaluate.report import Difference, Estimate, ModelReport, Report
+from stream_rec.evaluate.whole_table import WholeTable
 
 __all__ = ["print_report", "rendered_report", "verdict"]
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
     """Print *report*."""
-    (console or Console()).print(rendered_report(report))
+    (console or Console()).print(rendered_report(report), crop=False)
 
 
 def rendered_report(report: Report) -> RenderableType:
@@ -37,22 +36,12 @@ def _headline(report: Report) -> str:
     )
 
 
-def _table(title: str, columns: Iterable[str]) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
-    )
-    table.add_column("model", no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
-def _next_table(report: Report) -> Table:
+def _next_table(report: Report) -> WholeTable:
     """Return the next-item metrics, half the width of their intervals, and the distance to the first model."""
     k = report.cutoffs[-1]
     names = [f"MRR@{k}", f"HR@{k}", f"NDCG@{k}", f"novel MRR@{k}"]
-    columns = ["MRR", "+-", "HR", "+-", "NDCG", "novel MRR", "behind"]
-    table = _table(f"the next item, among {k} (+-: half of the 95 % interval)", columns)
+    columns = ["model", "MRR", "+-", "HR", "+-", "NDCG", "novel MRR", "behind"]
+    table = WholeTable(f"the next item, among {k} (+-: half of the 95 % interval)", columns)
     for found in report.models:
         mrr, hr, ndcg, novel = (found.metrics[name] for name in names)
         cells = [
@@ -67,12 +56,12 @@ def _next_table(report: Report) -> Table:
     return table
 
 
-def _rest_table(report: Report) -> Table:
+def _rest_table(report: Report) -> WholeTable:
     """Return the table of rest-of-session metrics and of properties of the answers."""
     k = report.cutoffs[-1]
     names = [f"precision@{k}", f"recall@{k}", f"MAP@{k}"]
-    columns = ["prec.", "recall", "MAP", "cover.", "popul.", "length", "p50", "p90", "p99"]
-    table = _table(f"the rest of the session, and {k} items answered (p50 to p99: latency, us)", columns)
+    columns = ["model", "prec.", "recall", "MAP", "cover.", "popul.", "length", "p50", "p90", "p99"]
+    table = WholeTable(f"the rest of the session, and {k} items answered (p50 to p99: latency, us)", columns)
     for found in report.models:
         table.add_row(
             found.name,

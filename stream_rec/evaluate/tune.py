@@ -4,7 +4,7 @@ The settings end in `tune`: it makes the model to start from, the engines and th
 The best set is then asked, once, on the test part.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,7 +95,7 @@ def tune(settings: Settings, options: TuneOptions, console: Console | None = Non
     written = settings if options.train is None else reading_from(settings, options.train)
     comments = ["Written by `stream-rec tune`; `stream-rec run --config` takes it.", *result_lines(result)]
     _write(options.out, tuned_toml(written, best, comments))
-    report.print(result_table(result, options.out))
+    report.print(result_table(result, options.out), crop=False)
     if options.json is not None:
         write_json(result, options.json)
     if options.plot is not None:
@@ -125,13 +125,24 @@ def _read_parts(settings: Settings, options: TuneOptions) -> _Parts:
         asked = read_events(reading_from(settings, options.valid))
         events, noted = plans.sessions_of("valid", learned.events, asked.events, options.valid_sessions)
         plan = plans.hold_out_files(learned.events, events)
-        notes = [*notes_on(learned, settings), *notes_on(asked, settings), *noted]
+        both = learned.rejected + asked.rejected
+        notes = [*notes_on(learned, settings), *notes_on(asked, settings), *noted, *_left_out(both)]
         return _Parts(_for_rungs(plan, options.most_questions, options.seed), None, notes)
     reading = read_events(settings)
     events = reading.events
     tuning = events[: tuning_end(events, options.test_share)]
+    notes = [*notes_on(reading, settings), *_left_out(reading.rejected)]
     plan = _for_rungs(plans.prequential(tuning), options.most_questions, options.seed)
-    return _Parts(plan, events if len(tuning) < len(events) else None, notes_on(reading, settings))
+    return _Parts(plan, events if len(tuning) < len(events) else None, notes)
+
+
+def _left_out(rejected: Mapping[str, int]) -> list[str]:
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(rejected.items()) if n)
+    return (
+        [f"{sum(rejected.values()):,} records are left out ({reasons}): `stream-rec check` shows some"]
+        if reasons
+        else []
+    )
 
 
 def tuning_end(events: Sequence[Event], test_share: float) -> int:

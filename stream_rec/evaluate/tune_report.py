@@ -5,15 +5,14 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from stream_rec.evaluate import plots, space
 from stream_rec.evaluate.report import Report
 from stream_rec.evaluate.search import TrialResult
 from stream_rec.evaluate.tables import verdict
+from stream_rec.evaluate.whole_table import WholeTable
 
 __all__ = ["TuneResult", "draw_result", "result_lines", "result_table"]
 
@@ -62,12 +61,8 @@ def result_table(result: TuneResult, out: str) -> Group:
     """Return the best sets and their most influential parameters as a table, and the sentences under it."""
     finished = sorted((each for each in result.tried if each.finished), key=lambda each: -each.value)[:BEST_SHOWN]
     matters = [name for name, _ in list(result.influence.items())[:SHOWN]]
-    table = Table(title=f"the best sets by {result.metric}, and the parameters that mattered most", box=SIMPLE_HEAD)
-    table.title_justify = "left"
-    table.add_column("parameter", no_wrap=True)
-    table.add_column("influence", justify="right")
-    for each in finished:
-        table.add_column(f"set {each.number}", justify="right", no_wrap=True)
+    columns = ["parameter", "influence", *(f"set {each.number}" for each in finished)]
+    table = WholeTable(f"the best sets by {result.metric}, and the parameters that mattered most", columns)
     table.add_row(result.metric, "", *(f"{each.value:.4f}" for each in finished), style="bold")
     for name in matters:
         cells = [_cell(each.parameters[name]) for each in finished]

@@ -6,6 +6,7 @@ command line and the reference page are made from it.
 
 from stream_rec.settings.checked import Settings, table
 from stream_rec.settings.fields import Kind, Setting
+from stream_rec.settings.groups import grouped
 from stream_rec.settings.layers import ENVIRONMENT_PREFIX, load
 from stream_rec.settings.schema import TrialSettings, is_topic
 from stream_rec.settings.trials import parameters, trial_settings
@@ -16,6 +17,7 @@ __all__ = [
     "Setting",
     "Settings",
     "TrialSettings",
+    "grouped",
     "is_topic",
     "load",
     "parameters",

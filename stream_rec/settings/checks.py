@@ -142,11 +142,10 @@ def _several_sources_are_files(settings: SettingFields) -> None:
 
 
 def _the_encoding_is_known(settings: SettingFields) -> None:
-    try:
-        "".encode(settings.encoding or "utf-8")  # also refuses codecs that are none of text, such as zip
-    except LookupError:
-        message = f"is {settings.encoding!r}, which Python does not know; expected utf-16, latin-1, windows-1252, ..."
-        raise SettingsError("encoding", message) from None
+    if settings.encoding is not None:
+        from stream_rec.transport.files.encoding import codec_name  # noqa: PLC0415 (slow to import, for help)
+
+        codec_name(settings.encoding)
 
 
 def _shares_add_up(settings: SettingFields) -> None:

@@ -95,6 +95,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """A table whose names are expressions, which may contain `=` and commas: the last `=` separates a pair, and `;`
     separates pairs in one text."""
 
+    choices: tuple[str, ...] = ()
+    """The words that it takes, or the names that its table may have; empty if any will do."""
+
     private: bool = False
     """Whether errors leave out the given value, because it may contain a secret by mistake."""
 
@@ -176,7 +179,7 @@ def _setting(field: Field, annotation: object, doc: str) -> Setting:
     bare, extra, optional = _unwrap(field.type)
     key = field.name.removesuffix("_ms")
     kind = extra.get("kind") or _kind(bare)
-    choices = _choices(annotation) if kind is Kind.CHOICE else ()
+    choices = _choices(annotation) if kind in {Kind.CHOICE, Kind.TABLE} else ()
     expected = extra.get("expected") or _expected(kind, bare, choices)
     default = field.default
     if field.default_factory is not msgspec.NODEFAULT:
@@ -186,12 +189,13 @@ def _setting(field: Field, annotation: object, doc: str) -> Setting:
         key=key,
         flag=extra.get("flag", "--" + key.replace("_", "-")),
         kind=kind,
-        metavar=extra.get("metavar") or "|".join(choices) or _METAVARS.get(kind, "TEXT"),
+        metavar=extra.get("metavar") or (kind is Kind.CHOICE and "|".join(choices)) or _METAVARS.get(kind, "TEXT"),
         optional=optional,
         default=default,
         expected=f"{expected}, or none" if optional else expected,
         doc=doc,
         type=annotation,
+        choices=choices,
         dotted=extra.get("dotted", False),
         expressions=extra.get("expressions", False),
         private=extra.get("private", False),

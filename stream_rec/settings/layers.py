@@ -6,13 +6,14 @@ names the key, the given value, what was expected, and the source of the value. 
 
 import difflib
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stream_rec.errors import SettingsError
 from stream_rec.settings.checked import Settings, table
 from stream_rec.settings.fields import Kind, Setting
+from stream_rec.settings.hints import OTHER_NAMES, bare, example_for, meant_names, meant_value
 from stream_rec.settings.trials import trials_of
 
 __all__ = ["ENVIRONMENT_PREFIX", "load"]
@@ -21,6 +22,9 @@ ENVIRONMENT_PREFIX: Final = "STREAM_REC_"
 
 # A variable whose name is this similar to a setting's is a typing mistake: RETENTON, EVENT.
 _TYPO_SIMILARITY: Final = 0.85
+
+# Kubernetes sets these two for a Service that is named stream-rec, to an address: they are no mistake of an operator.
+_OF_KUBERNETES: Final = frozenset({"host", "port"})
 
 
 class _Given(NamedTuple):
@@ -75,7 +79,7 @@ def _from_file(path: Path) -> dict[str, _Given]:
     for key, value in _several_events(_parsed(path)).items():
         setting = by_key.get(key)
         if setting is None:
-            raise SettingsError(key, f"{path} sets it, but there is no such setting{_hint(key, by_key)}")
+            raise SettingsError(key, f"{path} sets it, but there is no such setting{_hint(key)}")
         where = f"{path}: {key}"
         given[setting.name] = _Given(_read(setting, setting.from_toml, value, where), where)
     return given
@@ -100,20 +104,34 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
             value = _read(setting, setting.from_text, environ[variable], variable)
             given[setting.name] = _Given(value, variable)
         elif variable.startswith(ENVIRONMENT_PREFIX):
-            _refuse_typo(variable, by_variable)
+            _refuse_typo(variable)
     return given
 
 
-def _refuse_typo(variable: str, known: Mapping[str, Setting]) -> None:
-    """Refuse *variable* if its name is nearly a setting's. Other names may belong to tests and tools."""
-    word = variable.removeprefix(ENVIRONMENT_PREFIX)
-    words = [name.removeprefix(ENVIRONMENT_PREFIX) for name in known]
-    if close := difflib.get_close_matches(word, words, n=1, cutoff=_TYPO_SIMILARITY):
+def _refuse_typo(variable: str) -> None:
+    """Refuse *variable* if a setting is surely meant. Other names may belong to tests and tools."""
+    word = bare(variable.removeprefix(ENVIRONMENT_PREFIX))
+    by_name = _by_name()
+    aliases = {} if word in _OF_KUBERNETES or len(word) == 1 else OTHER_NAMES
+    if meant := [name for name in meant_names(word, by_name, aliases) if _is_sure(word, name, aliases)]:
+        setting = by_name[meant[0]]
+        example = example_for(word, setting.key)
+        value = "" if example is None else f"={example}"
         raise SettingsError(
-            word.lower(),
+            word,
             f"the environment sets {variable}, but there is no such setting; "
-            f"did you mean {ENVIRONMENT_PREFIX}{close[0]}?",
+            f"did you mean {ENVIRONMENT_PREFIX}{setting.key.upper()}{value}?",
         )
+
+
+def _is_sure(word: str, name: str, aliases: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether *word* stands for *name* in *aliases*, or is it but for a typing mistake: RETENTON, EVENT."""
+    return name in aliases.get(word, ()) or difflib.SequenceMatcher(None, name, word).ratio() >= _TYPO_SIMILARITY
+
+
+def _by_name() -> dict[str, Setting]:
+    """Return the settings by the bare words for them: their keys, and the names of their flags."""
+    return {bare(setting.flag): setting for setting in table()} | {setting.key: setting for setting in table()}
 
 
 def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
@@ -141,7 +159,9 @@ def _read(setting: Setting, read: Callable[[Any], object], value: object, where:
         found = read(value)
     except ValueError as error:
         given = "something else" if setting.private else repr(value)
-        raise SettingsError(setting.key, f"{where} gives {given}; expected {error}") from None
+        meant = meant_value(setting, value)
+        hint = "" if meant is None or setting.private else f"; did you mean {meant!r}?"
+        raise SettingsError(setting.key, f"{where} gives {given}; expected {error}{hint}") from None
     if setting.kind is Kind.TABLES:
         return trials_of(found, setting.key, where, _read)  # type: ignore[arg-type]  # tables, by its reader
     return found
@@ -165,6 +185,11 @@ def _with_origin(error: SettingsError, given: Mapping[str, _Given]) -> SettingsE
     return SettingsError(error.key, f"{error.message.removeprefix(error.key + ': ')} (from {where})")
 
 
-def _hint(key: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(key.replace("-", "_").lower(), known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else "; see docs/reference/settings.md"
+def _hint(word: str) -> str:
+    by_name = _by_name()
+    meant = list(dict.fromkeys(by_name[name].key for name in meant_names(word, by_name)))
+    if not meant:
+        return "; see docs/reference/settings.md"
+    example = example_for(word, meant[0])
+    first = repr(meant[0]) if example is None else f'{meant[0]} = "{example}"'
+    return f"; did you mean {' or '.join([first, *map(repr, meant[1:])])}?"

@@ -159,10 +159,10 @@ class Columns:
             statistics.add_all(events)
         return statistics.summary()
 
-    def only(self, keep: npt.NDArray[np.bool_]) -> "Columns":
-        """Return the events where *keep* is true; count the others as of an unknown type."""
+    def only(self, keep: npt.NDArray[np.bool_], reason: Reason = Reason.UNKNOWN_TYPE) -> "Columns":
+        """Return the events where *keep* is true; count the others as left out for *reason*."""
         n_out = int((~keep).sum())
-        left_out = {**self.left_out, str(Reason.UNKNOWN_TYPE): n_out} if n_out else self.left_out
+        left_out = {**self.left_out, str(reason): n_out} if n_out else self.left_out
         return replace(self._part(keep), left_out=left_out)
 
     def _part(self, keep: npt.NDArray[np.bool_]) -> "Columns":
@@ -180,6 +180,18 @@ class Columns:
         if types is None or types.issuperset(self.types.names):
             return self
         return self.only(np.array([name in types for name in self.types.names], np.bool_)[self.types.codes])
+
+    def without_repeats(self) -> "Columns":
+        """Return the events without those that equal an earlier one in everything; these count as duplicates."""
+        rows = np.zeros((len(self), 6), np.int64)
+        rows[:, :4] = np.column_stack([self.sessions.codes, self.items.codes, self.times, self.types.codes])
+        if self.users is not None:
+            rows[:, 4] = self.users.codes
+        if self.weights is not None:
+            rows[:, 5] = self.weights.view(np.int64)
+        keep = np.zeros(len(self), np.bool_)
+        keep[np.unique(rows, axis=0, return_index=True)[1]] = True
+        return self.only(keep, Reason.DUPLICATE)
 
 
 def _after_type(users: Ids | None, places: npt.NDArray[np.int64]) -> tuple[list[str | None], ...]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream_rec.core.events import (
+    FORGET,
     MAX_TIME_MS,
     NULL_TEXTS,
     VIEW,
@@ -30,13 +31,14 @@ from stream_rec.errors import DecodeError, SettingsError
 from stream_rec.tables.columns import MAX_ID_CHARS, Columns, Ids, columns_of_events
 from stream_rec.transport.arrow import values_of
 
-__all__ = ["LEFT_OUT", "columns_of_frame", "is_frame"]
+__all__ = ["FORGETS", "LEFT_OUT", "columns_of_frame", "is_frame"]
 
 NEEDS_ARROW: Final = "reading data frames needs pyarrow: pip install 'stream-rec[tables]'"
 DIGITS: Final = "^[0-9]{1,18}$"
 ARROW_METHODS: Final = ("__arrow_c_stream__", "__arrow_c_array__")
 LEFT_OUT: Final = frozenset({Reason.UNKNOWN_TYPE, Reason.NOT_AN_EVENT})
 """A record with such a reason is left out and counted; any other reason is an error."""
+FORGETS: Final = "an order to forget, which only `stream-rec run` can follow: take it and what it erases out of the log"
 _BATCH_ROWS: Final = 8192
 PER_SECOND: Final = {"s": 1000, "ms": 1}
 
@@ -91,7 +93,7 @@ def _columns_by_row(table: Any, rules: DecodeRules, weight: str | None, what: st
                 elif isinstance(each, DecodeError) and each.reason in LEFT_OUT:
                     left_out[str(each.reason)] += 1
                 else:
-                    message = each.message if isinstance(each, DecodeError) else "an order to forget"
+                    message = each.message if isinstance(each, DecodeError) else FORGETS
                     reason = each.reason if isinstance(each, DecodeError) else Reason.NOT_AN_EVENT
                     raise DecodeError(reason, f"{what}: row {row}: {message}")
             row += 1
@@ -123,6 +125,7 @@ class _FrameReader:
         who = "user_id" if self._rules.session_from_user else "session_id"
         sessions = self._ids(who)
         types = self._optional("type") or Ids([VIEW], np.zeros(len(self._table), np.int32))
+        self._refuse_forgets(types)
         return Columns(
             sessions,
             self._ids("item_id"),
@@ -131,6 +134,12 @@ class _FrameReader:
             sessions if self._rules.session_from_user else self._optional("user_id"),
             None if weight is None else self._weights(weight),
         ).of_types(self._rules.types)
+
+    def _refuse_forgets(self, types: Ids) -> None:
+        for code, name in enumerate(types.names):
+            if name == FORGET or name in self._rules.forget_types:
+                row = int(np.argmax(types.codes == code))
+                self._refuse(Reason.NOT_AN_EVENT, row, self._names["type"], FORGETS)
 
     def _column(self, name: str) -> Any:  # noqa: ANN401  # pyarrow is not typed
         """Return the column with that name or index; None if there is none."""

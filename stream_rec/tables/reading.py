@@ -4,6 +4,7 @@ A file is first read the fast way, whole columns at a time through PyArrow, if t
 file is read again line by line by the code of a live run, which names the exact error, or can read a rare format.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -19,7 +20,7 @@ from stream_rec.datasets.logs import Log
 from stream_rec.datasets.streams.formats import STREAMS, StreamAdapter, open_stream
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError
 from stream_rec.tables.columns import Columns, columns_of_events, columns_of_sessions
-from stream_rec.tables.frames import LEFT_OUT, columns_of_frame, is_frame
+from stream_rec.tables.frames import FORGETS, LEFT_OUT, columns_of_frame, is_frame
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.files import (
     ByteStream,
@@ -42,6 +43,8 @@ BATCH_RECORDS: Final = 8192
 TABLES: Final = ("csv", "tsv")
 _END_MARK: Final = "end of the file"
 ESCAPES: Final = "cells with escapes, which PyArrow does not know"
+COLUMNS: Final = "a column that is not there, or twice: PyArrow makes up the one, and takes one of the others"
+BEHIND_QUOTE: Final = "text behind a closing quote, which PyArrow joins to the cell"
 OPEN_QUOTE: Final = "a quote that is not closed: PyArrow reads the rest of the file as one cell"
 
 
@@ -59,6 +62,7 @@ class HowToRead(TypedDict, total=False):
     weight: str | None
     types_row: int | None
     weights_row: int | None
+    drop_repeats: bool
 
 
 class How(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +102,9 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
     weights_row: int | None = 3
     """The row of event weights, if there is one."""
 
+    drop_repeats: bool = False
+    """Whether an event that equals an earlier one in everything is left out."""
+
     types: frozenset[str] | None = None
     """The event types to accept; None accepts all."""
 
@@ -111,9 +118,9 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
         """Make one from *given* values by name. Raises SettingsError, naming the wrong one."""
         values = {"types": None if types is None else frozenset(types), **given}
         values["session_from_user"] = session_gap_ms is not None
-        unknown = [name for name in values if name not in cls.__struct_fields__]
+        unknown = [name for name in given if name not in HowToRead.__annotations__]
         if unknown:
-            raise SettingsError(unknown[0], f"is none of {', '.join(cls.__struct_fields__)}")
+            raise SettingsError(unknown[0], f"is none of {', '.join(HowToRead.__annotations__)}")
         fields = values.get("fields", FieldMap())
         if isinstance(fields, Mapping):
             values["fields"] = FieldMap.parse(f"{field}={name}" for field, name in fields.items())
@@ -163,7 +170,8 @@ def read_columns(source: Any, how: How | None = None, on_read: OnRead = lambda _
             raise SettingsError("source", f"cannot read a log from a {type(source).__name__}")
     if how.session_from_user and columns.users is None:
         raise SettingsError("session_gap_ms", "sessions are cut from users, but the source has none")
-    return columns.of_types(how.types)
+    columns = columns.of_types(how.types)
+    return columns.without_repeats() if how.drop_repeats else columns
 
 
 def read_log(source: object, *, types: Iterable[str] | None = None, **how: Unpack[HowToRead]) -> Columns:
@@ -274,8 +282,7 @@ def _careful(file: _FileToRead, on_read: OnRead) -> Columns:
 
 def _pass_over(decoded: Forget | DecodeError, where: str, left_out: Counter[str]) -> None:
     if isinstance(decoded, Forget):
-        message = "a command to forget, which only `stream-rec run` can follow"
-        raise DecodeError(Reason.NOT_AN_EVENT, f"{where}: {message}")
+        raise DecodeError(Reason.NOT_AN_EVENT, f"{where}: {FORGETS}")
     if decoded.reason not in LEFT_OUT:
         raise DecodeError(decoded.reason, f"{where}: {decoded.message}")
     left_out[str(decoded.reason)] += 1
@@ -332,18 +339,28 @@ def _delimited(file: _FileToRead, on_read: OnRead) -> Any:  # noqa: ANN401  # py
 
     has_header = not all(name.isascii() and name.isdigit() for name in file.rules.required())
     with closing(open_file(file.path, "events", file.encoding)) as stream:
+        reported = _ReportingFile(stream, on_read, str(file.delimiter))
         table = csv.read_csv(
-            pa.PythonFile(_ReportingFile(stream, on_read, str(file.delimiter)), mode="r"),
+            pa.PythonFile(reported, mode="r"),
             read_options=csv.ReadOptions(autogenerate_column_names=not has_header),
             parse_options=csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
             convert_options=_as_text(file, has_header=has_header),
         )
+    if has_header and not _has_each_once(file.rules, reported.first_line, str(file.delimiter)):
+        raise ValueError(COLUMNS)
     n = table.num_rows - 1
     if n < 0 or any(column[n].as_py() not in {_END_MARK, None} for column in table.columns):
         raise ValueError(OPEN_QUOTE)
     if file.delimiter == "\t" and any(pc.any(pc.match_substring(each, "\\")).as_py() for each in table.columns):
         raise ValueError(ESCAPES)
     return table.slice(0, n)
+
+
+def _has_each_once(rules: DecodeRules, line: bytes, delimiter: str) -> bool:
+    """Whether the first *line* surely has each column that must be there, and none of those of fields twice."""
+    names = line.decode(errors="replace").removeprefix("\ufeff").rstrip("\r").split(delimiter)
+    once = all(names.count(name) == 1 for name in rules.required())
+    return once and all(names.count(name) <= 1 for name in (rules.fields.type, rules.fields.user_id))
 
 
 def _as_text(file: _FileToRead, *, has_header: bool) -> Any:  # noqa: ANN401  # pyarrow is not typed
@@ -376,7 +393,15 @@ class _ReportingFile:
         """The first line, as far as it was read."""
         self._left = b""
         self._is_over = False
+        self._last = b""
+        self._behind_quote = re.compile(rb'[^"%(d)b\r\n]"[^"%(d)b\r\n]' % {b"d": re.escape(self._delimiter)})
+        """A quote amid text: it may close a cell, and text follow it. In a cell in quotes it comes twice."""
         self.closed = False
+
+    @property
+    def first_line(self) -> bytes:
+        """The first line, once all is read."""
+        return self._head.partition(b"\n")[0]
 
     def read(self, size: int = -1) -> bytes:
         """Read as a file does; fewer bytes than requested are no end."""
@@ -386,6 +411,9 @@ class _ReportingFile:
             block, self._left = block[:size], block[size:]
         if b"\n" not in self._head:
             self._head += block
+        if b'"' in block and self._behind_quote.search(self._last + block):
+            raise ValueError(BEHIND_QUOTE)
+        self._last = block[-2:]
         self._on_read(*self._stream.progress)
         if block or self._is_over:
             return block

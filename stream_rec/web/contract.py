@@ -22,6 +22,7 @@ __all__ = [
     "Items",
     "LimitQuery",
     "LogRecord",
+    "Name",
     "NoQuery",
     "OneRequest",
     "RefusedEvent",
@@ -33,8 +34,8 @@ __all__ = [
     "Taken",
 ]
 
-ShortText = Annotated[str, Meta(min_length=1, max_length=512)]
-ApiId = ShortText | int
+Name = Annotated[str, Meta(min_length=1, max_length=512)]
+ApiId = Name | int
 TimestampMs = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 ListLimit = Annotated[int, Meta(ge=1, le=1000)]
 
@@ -51,7 +52,7 @@ class EventFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timestamp: TimestampMs | None = None
     """When it happened, in milliseconds since 1970 (UTC). Default: when the service receives it."""
 
-    type: ShortText = "view"
+    type: Name = "view"
     """`view`, `click`, `cart`, `purchase`, or any other; `forget` erases the session, or the user."""
 
     event_id: ApiId | None = None

@@ -96,8 +96,16 @@ class Endpoint:
             return msgspec.convert(fields, self._route.query, strict=False)
         for name, kind in self._route.more.items():
             if name in fields:
-                fields[name] = msgspec.convert(fields[name], kind, strict=False)
+                fields[name] = _converted(name, fields[name], kind)
         return fields
+
+
+def _converted(name: str, value: str, kind: object) -> object:
+    """Return the parameter *name* as its type. Raises ApiError."""
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ApiError.of_validation(error, name) from None
 
 
 def _path_of(scope: Scope) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from stream_rec.core.events import Answer, Event, Forget, Reason, Request, Reque
 from stream_rec.service.requests.ingest import Receipt
 from stream_rec.service.requests.request_queue import EventsApplied, Query
 from stream_rec.service.requests.state_queries import (
+    AnswerPopular,
     CheckRequest,
     CountSessions,
     FindItems,
@@ -144,6 +145,17 @@ async def similar(call: Call) -> object:
     )
     _found(known, _unknown_item(item_id))
     return await _with_details(call, answer, details=query.details)
+
+
+async def popular(call: Call) -> object:
+    """Answer with what is popular now, for no session; a category that no item has is an error, not an empty list."""
+    fields = call.query
+    details, category = fields.pop("details", False), fields.pop("category", None)
+    request = read_request(call, {**fields, "items": []}, strict=False)
+    answer = await call.api.bridge.read(AnswerPopular(request, category))
+    if answer is None:
+        raise ApiError(404, "not_found", f"no item of the catalogue has the category {category!r}", "category")
+    return await _with_details(call, answer, details=details)
 
 
 def read_request(call: Call, fields: Mapping[str, object], *, strict: bool = True) -> Request:

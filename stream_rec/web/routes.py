@@ -19,6 +19,7 @@ from stream_rec.web.contract import (
     Items,
     LimitQuery,
     LogRecord,
+    Name,
     NoQuery,
     OneRequest,
     RequestFields,
@@ -72,6 +73,7 @@ class Route(NamedTuple):
 
 
 _NOT_FOUND: Final = {404: "It is not retained."}
+_OF_A_LIST: Final = frozenset({"n", "exclude", "filter", "allow", "max_per_category"})
 _NOT_TAKEN: Final = {503: "The events could not be written: send them again."}
 
 ROUTES: Final = (
@@ -148,6 +150,19 @@ ROUTES: Final = (
         (Answer,),
         SimilarQuery,
         errors={404: "No retained session holds the item, and no catalogue lists it."},
+    ),
+    Route(
+        "popular",
+        "GET",
+        "/v1/popular",
+        endpoints.popular,
+        (READ,),
+        "What is popular now, in one category or in all: the fallbacks of a visitor without a history.",
+        (Answer,),
+        query=RequestFields,
+        without=frozenset(RequestFields.__struct_fields__) - _OF_A_LIST,
+        errors={404: "No item of the catalogue has the category."},
+        more={"category": Name, "details": bool},
     ),
     Route("item", "GET", "/v1/items/{item_id}", endpoints.item, (READ,), "One item.", (ItemView,), errors=_NOT_FOUND),
     Route("items", "GET", "/v1/items", endpoints.items, (READ,), "Find items.", (Items,), ItemQuery),

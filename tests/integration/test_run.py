@@ -402,7 +402,7 @@ class TestMisuse:
         [
             ("--events - --retention 5", "stream-rec: retention: --retention gives '5'"),
             ("--events no-such-file.jsonl", "stream-rec: events: cannot read 'no-such-file.jsonl': No such file"),
-            ("--events - --encoding utf-9", "stream-rec: encoding: is 'utf-9', which Python does not know"),
+            ("--events - --encoding utf-9", "stream-rec: encoding: 'utf-9' is no encoding of text that Python knows"),
             ("--events - --deny-file no-such-file", "stream-rec: deny_file: cannot read 'no-such-file'"),
             ("--events - --recommendations no/such/folder.jsonl", "stream-rec: recommendations: cannot write"),
             ("--events - --requests no-such-file.jsonl", "stream-rec: requests: cannot read"),

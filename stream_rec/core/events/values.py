@@ -21,6 +21,9 @@ _FLOAT: Final = re.compile(r"-?[0-9]+\.0")
 _EXPONENT: Final = re.compile(r"-?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+")
 
 _SHOWN_CHARS: Final = 40
+_EXACT: Final = 1 << 63
+"""Smaller floats are made whole in no time."""
+_AS_WHOLE: Final = "write it as one (in pandas: .astype('Int64'))"
 
 
 def found(value: object) -> str:
@@ -47,7 +50,8 @@ def identifier(name: str, value: object, max_chars: int) -> str:
     if type(value) is int or (isinstance(value, Decimal) and value.as_tuple().exponent == 0):
         value = str(value)  # the parser limits the digits of an int, so this is fast and cannot fail
     if type(value) is not str:
-        raise DecodeError(Reason.WRONG_TYPE, f"{name}: expected text or a whole number, found {found(value)}")
+        advice = f": a whole number written as a float, so {_AS_WHOLE}" if _is_whole_float(value) else ""
+        raise DecodeError(Reason.WRONG_TYPE, f"{name}: expected text or a whole number, found {found(value)}{advice}")
     if not value:
         raise DecodeError(Reason.EMPTY_ID, f"{name}: expected an id, found an empty text")
     if len(value) > max_chars:
@@ -58,6 +62,12 @@ def identifier(name: str, value: object, max_chars: int) -> str:
     if not value.isascii():
         _refuse_surrogates(name, value)
     return value
+
+
+def _is_whole_float(value: object) -> bool:
+    if isinstance(value, Decimal):
+        return value.is_finite() and abs(value) < _EXACT and value == int(value)
+    return isinstance(value, float) and abs(value) < _EXACT and value == int(value)
 
 
 def may_hold_null_text(data: bytes) -> bool:
@@ -81,7 +91,7 @@ def null_id(name: str, value: str) -> DecodeError:
 def check_text_id(name: str, value: str) -> None:
     """Refuse the text of an id in a table that a tool has written as a float. Raises DecodeError."""
     if value[-2:] == ".0" and _FLOAT.fullmatch(value):
-        message = "is a whole number written as a float: write it as one (in pandas: .astype('Int64'))"
+        message = f"is a whole number written as a float: {_AS_WHOLE}"
     elif "+" in value and _EXPONENT.fullmatch(value):
         message = "has lost digits: format the column as text or with all digits, and export it again"
     else:

@@ -10,11 +10,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from stream_rec.core.events import Forget, Recommendation, Request
+from stream_rec.core.events import Answer, Forget, Recommendation, Request
 from stream_rec.core.model import changed
+from stream_rec.errors import SettingsError
 from stream_rec.service.processing.processor import Processor
 
 __all__ = [
+    "AnswerPopular",
     "CheckRequest",
     "CountSessions",
     "FindItems",
@@ -205,6 +207,35 @@ class ListPopularItems(NamedTuple):
         engine = processor.engine
         popular: list[Recommendation] = engine.ask(changed(engine.model, n=self.limit, fallbacks=True), items=())
         return _known(GetItems([each.item_id for each in popular]).read(processor))
+
+
+class AnswerPopular(NamedTuple):
+    """What is popular now in one category, or in all, under the rules of *request*, which asks for no session."""
+
+    request: Request
+    category: str | None = None
+
+    def read(self, processor: Processor) -> Answer | None:
+        """Return the fallbacks of a visitor without a history; None if no item of the catalogue has the category.
+
+        Raises SettingsError for a rule that cannot be read, and for a category or a rule without a catalogue.
+        """
+        request = msgspec.structs.replace(self.request, items=(), fallbacks=True)
+        if self.category is not None:
+            catalogue = processor.engine.catalogue
+            if catalogue is None:
+                raise SettingsError("category", "there is no catalogue to look items up in: set `catalogue`")
+            if not catalogue.column("category").equals(self.category).any():
+                return None
+            request = msgspec.structs.replace(request, filter=_within(self.category, request.filter))
+        return processor.answer([request])[0]
+
+
+def _within(category: str, text: str | None) -> str:
+    """Return the filter for items of *category* that pass the filter *text*."""
+    quoted = category.replace("\\", "\\\\").replace('"', '\\"')
+    of_category = f'category = "{quoted}"'
+    return of_category if text is None else f"{of_category} and ({text})"
 
 
 class CheckRequest(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Final
 
 from stream_rec.errors import SettingsError
 
-__all__ = ["Recoder", "encoding_of", "recoder"]
+__all__ = ["Recoder", "codec_name", "encoding_of", "recoder"]
 
 _MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -60,18 +60,30 @@ def recoder(encoding: str | None, first: bytes, read: Callable[[], bytes]) -> Re
 
     Raises SettingsError where there is no such *encoding*.
     """
-    chosen = encoding_of(first) if encoding is None else _codec_name(encoding)
+    chosen = encoding_of(first) if encoding is None else codec_name(encoding)
+    if chosen in _WIDE and not any(first.startswith(mark) for mark, name in _MARKS if name == chosen):
+        chosen = _without_mark(chosen, first)
     return None if chosen is None or chosen in _LEFT_AS_IT_IS else Recoder(chosen, first, read)
 
 
-def _codec_name(encoding: str) -> str:
-    """Return Python's name of *encoding*. Raises SettingsError where there is none, or it is not one of text."""
+def codec_name(encoding: str) -> str:
+    """Return Python's name of *encoding*. Raises SettingsError where there is none, or it is none of files of text."""
     try:
-        "".encode(encoding)  # also refuses codecs that are none of text, such as zip
-    except LookupError:
-        message = f"{encoding!r} is no encoding that Python knows: such as utf-16, latin-1, windows-1252, shift_jis"
+        "".encode(encoding)  # refuses codecs that are none of text, such as zip
+        name = codecs.lookup(encoding).name
+        if not name.startswith(_WIDE):  # a byte is none of theirs
+            codecs.getincrementaldecoder(encoding)("surrogateescape").decode(b"a", final=True)
+    except (LookupError, UnicodeError, ValueError):  # UnicodeError: those of names of hosts
+        message = f"{encoding!r} is no encoding of text that Python knows: such as utf-16, latin-1, windows-1252"
         raise SettingsError("encoding", message) from None
-    return codecs.lookup(encoding).name
+    return name
+
+
+def _without_mark(encoding: str, first: bytes) -> str:
+    """Return the order of bytes of text in *encoding* without a mark: little-endian, unless zeros show the other."""
+    zeros = 3 if encoding == "utf-32" else 1
+    is_big = first[:zeros] == bytes(zeros) and first[zeros : zeros + 1] != b"\0"
+    return f"{encoding}-{'be' if is_big else 'le'}"
 
 
 def encoding_of(head: bytes) -> str | None:

@@ -126,7 +126,7 @@ class TableSource(FileSource):
         if b'"' in whole or (b"\\" in whole and self._delimiter == "\t"):
             return None
         if b"\r" in whole:
-            lines = [line.removesuffix(b"\r") for line in lines]
+            lines = [line.rstrip(b"\r") for line in lines]
             whole = b"\n".join(lines)
         try:
             texts = whole.decode().split("\n")
@@ -144,7 +144,7 @@ class TableSource(FileSource):
 
     def _plain(self, line: bytes, number: int) -> Record | None:
         """A line without quotes, as nearly all are."""
-        line = line.removesuffix(b"\r")
+        line = line.rstrip(b"\r")
         if not line or line.isspace():
             return None
         try:
@@ -161,8 +161,10 @@ class TableSource(FileSource):
     def _careful(self, lines: list[bytes], i: int, *, final: bool) -> tuple[int, Record | None]:
         """The row that begins at line *i*, and how many lines it has: 0 if more must come."""
         number = self._line + i
-        first = lines[i].removesuffix(b"\r")
+        first = lines[i].rstrip(b"\r")
         if len(first) > self.max_record_bytes:
+            if not self._has_columns:
+                self._refuse_header(f"it is longer than {self.max_record_bytes} bytes (max_record_bytes)")
             return 1, too_long(Record(first, self.topic, 0, number), self.max_record_bytes)
         if not first or first.isspace():
             return 1, None
@@ -180,7 +182,7 @@ class TableSource(FileSource):
         if self._width is not None and len(cells) > self._width and used > 1:
             # Two stray quotes have met: what they enclose is not one row.
             return 1, self._bad(first, number, Reason.NOT_A_ROW, "a quote that is not closed")
-        value = b"\n".join(lines[i : i + used]).removesuffix(b"\r")
+        value = b"\n".join(lines[i : i + used]).rstrip(b"\r")
         return used, self._row(value, number, cells)
 
     def _cells(self, lines: list[bytes], i: int, *, final: bool) -> tuple[int, list[str]]:
@@ -196,7 +198,7 @@ class TableSource(FileSource):
                 break
             if used > 1 and b'"' not in line:  # cannot be the end
                 continue
-            text = b"\n".join(lines[i : i + used]).removesuffix(b"\r").decode()
+            text = b"\n".join(lines[i : i + used]).rstrip(b"\r").decode()
             cells = _split_quoted(text, self._delimiter, spaced=self._spaced)
             if cells is not None:
                 return used, cells

@@ -10,7 +10,7 @@ from stream_rec import __version__
 from stream_rec.cli.common import OnceCommand, with_settings
 from stream_rec.cli.main import cli, main
 from stream_rec.errors import StreamRecError, TransportError
-from stream_rec.settings import Settings, table
+from stream_rec.settings import Settings, grouped, table
 
 
 @pytest.fixture
@@ -55,6 +55,29 @@ def test_every_setting_is_an_option(probed: list[Settings], capsys: pytest.Captu
         assert setting.flag in shown
     assert "--no-fallbacks" in shown
     assert [] == probed
+
+
+def test_help_is_in_groups(probed: list[Settings], capsys: pytest.CaptureFixture[str]) -> None:
+    """The first screen names the groups; each setting is under the heading of its own; no line is wider than 80."""
+    assert main(["probe", "--help"]) == 0
+    shown = capsys.readouterr().out
+    lines = shown.splitlines()
+    first_screen = "\n".join(lines[:40])
+    rest = shown
+    for group, settings in grouped():
+        assert f"\n  {group.heading} " in first_screen
+        _, heading, rest = rest.partition(f"\n{group.heading}:\n")
+        assert heading
+        section = rest.partition("\n\n")[0]
+        assert all(f"\n  {setting.flag}" in f"\n{section}" for setting in settings)
+    assert 80 >= max(map(len, lines))
+    assert [] == probed
+
+
+def test_every_setting_is_in_one_group() -> None:
+    """The groups, one after another, are the table. No heading has the anchor of a setting on the reference page."""
+    assert table() == tuple(setting for _, settings in grouped() for setting in settings)
+    assert not {group.heading.lower() for group, _ in grouped()} & {setting.key for setting in table()}
 
 
 def test_options_become_settings(probed: list[Settings]) -> None:

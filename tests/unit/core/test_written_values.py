@@ -1,6 +1,8 @@
 """Times and ids as real producers write them."""
 
+import math
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from pyarrow import parquet
 
 from stream_rec import read_log
 from stream_rec.core.events import DecodeRules, Event, EventDecoder, EventEncoder, FieldMap, Forget, time_reader
+from stream_rec.core.events.values import identifier
 from stream_rec.errors import DecodeError, SettingsError
 from stream_rec.tables.frames import columns_of_frame
 from stream_rec.transport.decode import decode_records
@@ -316,3 +319,16 @@ def test_tabs_are_escaped_as_databases_do(tmp_path: Path) -> None:
     assert [Event("s\\1", "it's\ta\\N", 5), "null_id"] == outcomes(path)
     path.write_bytes(b"session_id\titem_id\ttimestamp\tuser_id\ns\\\\1\tit\\'s\\ta\\\\N\t5\t\\N\n")
     assert ["it's\ta\\N"] == read_log(str(path)).items.names
+
+
+@pytest.mark.parametrize(
+    ("value", "is_whole"),
+    [(7.0, True), (Decimal("7.00"), True), (7.5, False), (math.nan, False), (Decimal("NaN"), False), (1e300, False)],
+)
+def test_a_number_with_a_fraction_is_no_id(value: object, is_whole: bool) -> None:
+    """Where the fraction is 0, the message says what has happened to it."""
+    with pytest.raises(DecodeError, match="expected text or a whole number") as caught:
+        identifier("item_id", value, 100)
+    assert is_whole == ("Int64" in str(caught.value))
+    with pytest.raises(DecodeError, match="expected text"):  # and in no time
+        identifier("item_id", Decimal("1E+999999"), 100)

@@ -310,7 +310,7 @@ def test_an_order_to_forget_has_no_place_in_a_log_at_rest(tmp_path: Path) -> Non
     """It is said, not passed over."""
     path = tmp_path / "a.jsonl"
     path.write_text('{"type":"forget","session_id":"s"}\n')
-    with pytest.raises(DecodeError, match=r"a\.jsonl:1: a command to forget"):
+    with pytest.raises(DecodeError, match=r"a\.jsonl:1: an order to forget"):
         read_columns(path)
 
 

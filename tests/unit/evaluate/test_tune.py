@@ -253,6 +253,19 @@ class TestTheFile:
         assert capsys.readouterr().out.startswith("note: 100 events")
         assert [] == tuned(written(tmp_path / "plain.jsonl", EVENTS), tmp_path / "u.toml", trials=2).notes
 
+    def test_a_log_to_compare_on_that_was_learned_is_said(self, tmp_path: Path) -> None:
+        """Every metric would be too good."""
+        log = str(written(tmp_path / "log.jsonl", EVENTS))
+        (note,) = tuned(tmp_path, tmp_path / "t.toml", trials=2, train=log, valid=log, valid_sessions="own").notes
+        assert "events of --valid are in --train too" in note
+
+    def test_records_that_are_left_out_are_said(self, tmp_path: Path) -> None:
+        """By reason: a log of which half is refused is not the log that was meant."""
+        log = written(tmp_path / "log.jsonl", EVENTS)
+        log.write_bytes(log.read_bytes() + b"nonsense\n{}\n")
+        (note,) = tuned(log, tmp_path / "t.toml", trials=2).notes
+        assert note.startswith("2 records are left out (missing_field 1, not_json 1)")
+
     def test_a_log_to_compare_on_may_number_its_sessions_again(self, tmp_path: Path) -> None:
         """Its ids then are no sessions of the log that is learned."""
         later = [msgspec.structs.replace(each, timestamp=each.timestamp + 10 * 86_400_000) for each in EVENTS]

@@ -233,8 +233,62 @@ def test_other_encodings_are_said(tmp_path: Path) -> None:
     assert [EVENTS[0], EVENTS[2]] == [first, third]
     assert isinstance(second, DecodeError)
     assert Reason.NOT_UTF8 == second.reason
-    with pytest.raises(SettingsError, match="encoding: 'utf-9' is no encoding"):
-        decoded(path, encoding="utf-9")
+    for name in ("utf-9", "zip", "idna", "punycode"):
+        with pytest.raises(SettingsError, match=f"encoding: '{name}' is no encoding of text"):
+            decoded(path, encoding=name)
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_wide_text_without_a_mark(tmp_path: Path, order: str) -> None:
+    """Where its encoding is said, without its order; of UTF-16, the first letters show both."""
+    path = written(tmp_path, CSV.encode(order))
+    assert EVENTS == decoded(path, encoding=order[:6])
+    assert EVENTS == columns(path, encoding=order[:6])
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r\r\n"])
+def test_line_ends(tmp_path: Path, end: str) -> None:
+    """As Windows has them, and as programs there write them that make two of each; they are no part of a cell."""
+    path = written(tmp_path, "session_id,timestamp,item_id\ns1,1000,a\ns1,2000,b\n".replace("\n", end))
+    expected = [Event("s1", "a", 1000), Event("s1", "b", 2000)]
+    assert expected == decoded(path) == columns(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (f'{HEADER}\ns1,"tent"x,1000\n', "a:2: text after the closing quote"),
+        (f"{HEADER},type,type\ns1,tent,1000,view,cart\n", "two columns 'type'"),
+        ("a,b,c\n", "no column 'session_id'"),
+        (f"{HEADER},type\ns1,tent,1000,view\ns1,tent,2000,forget\n", "a:3: an order to forget"),
+    ],
+)
+def test_the_library_refuses_what_a_run_refuses(tmp_path: Path, text: str, error: str) -> None:
+    """Where PyArrow is more liberal, and an order to forget is no click."""
+    path = written(tmp_path, text, "a")
+    with pytest.raises((DecodeError, SettingsError), match=error):
+        read_log(path)
+    with pytest.raises((DecodeError, SettingsError), match=error):
+        read_log(path, format="csv")
+
+
+def test_an_order_to_forget_in_a_frame(tmp_path: Path) -> None:
+    """It is refused by its row: a fit would learn what should be erased."""
+    rows = {"session_id": ["a", "a"], "item_id": ["x", "x"], "timestamp": [1, 2], "type": ["view", "forget"]}
+    with pytest.raises(DecodeError, match="row 1, column 'type': an order to forget"):
+        read_log(pd.DataFrame(rows))
+    pd.DataFrame(rows).to_parquet(tmp_path / "log.parquet")
+    with pytest.raises(DecodeError, match="an order to forget"):
+        read_log(tmp_path / "log.parquet")
+
+
+def test_repeats_are_left_out_by_the_library(tmp_path: Path) -> None:
+    """As by a run with the same setting; what differs in one thing stays."""
+    path = written(tmp_path, f"{CSV}s1,tent,1000\ns1,tent,1001\n")
+    log = read_log(path, drop_repeats=True)
+    assert {*EVENTS, Event("s1", "tent", 1001)} == {each for events in log.events() for each in events}
+    assert len(EVENTS) + 1 == len(log)
+    assert {"duplicate": 1} == dict(log.left_out)
 
 
 @pytest.mark.parametrize(
@@ -310,3 +364,10 @@ def test_requests_are_json(tmp_path: Path) -> None:
     """A table of them is refused at once."""
     with pytest.raises(SettingsError, match=r"requests: expected JSON \(.jsonl, .json\), found csv"):
         open_source(str(written(tmp_path, CSV)), key="requests", tables=False)
+
+
+def test_a_first_line_beyond_the_limit(tmp_path: Path) -> None:
+    """It is not empty, but too long: the setting is named."""
+    path = written(tmp_path, CSV, "log.csv")
+    with pytest.raises(SettingsError, match="longer than 10 bytes \\(max_record_bytes\\)"):
+        decoded(path, DecodeRules(max_record_bytes=10))

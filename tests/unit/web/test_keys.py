@@ -26,6 +26,7 @@ CALLS = (
     ("GET", "/v1/sessions/a/recommendations", None, "read"),
     ("POST", "/v1/recommendations", {"items": ["a"]}, "read"),
     ("GET", "/v1/items", None, "read"),
+    ("GET", "/v1/popular", None, "read"),
     ("GET", "/v1/sessions", None, "admin"),
     ("GET", "/v1/sessions/a", None, "read"),
     ("GET", "/v1/stats", None, "read"),
