@@ -28,6 +28,11 @@ TIMES: dict[str, Callable[[int], object]] = {
     "iso": lambda ms: _moment(ms).isoformat().replace("+00:00", "Z"),
     "space": lambda ms: _moment(ms).strftime("%Y-%m-%d %H:%M:%S"),
     "day": lambda ms: _moment(ms).strftime("%d.%m.%Y %H:%M"),
+    "compact": lambda ms: _moment(ms).strftime("%Y%m%d%H%M%S"),
+    "compact-z": lambda ms: _moment(ms).strftime("%Y%m%dT%H%M%SZ"),
+    "date": lambda ms: int(_moment(ms).strftime("%Y%m%d")),
+    "excel": lambda ms: 25_569 + ms / 86_400_000,
+    "mixed": lambda ms: ms if ms // 60_000 % 2 else _moment(ms).isoformat(),
     "us-day": lambda ms: _moment(ms).strftime("%m/%d/%Y %I:%M:%S %p"),
 }
 SESSIONS = ("session_id", "SessionId", "VisitId", "sid", "basket-id", "InvoiceNo")
@@ -130,4 +135,4 @@ def test_followed_lines_lead_to_the_whole_log(
             break
         program, *argv = shlex.split(line)
         assert "stream-rec" == program
-    assert (n, None) == (accepted, line), content.decode()
+    assert (n, None) == (accepted, line), content

@@ -280,6 +280,8 @@ def _format_reader(time_format: str, zone: tzinfo) -> TimeReader:
     def read(value: object) -> int:
         if isinstance(value, datetime):
             return _from_datetime(value, zone)
+        if type(value) is int:  # as 20240503 is in JSON and Parquet
+            value = str(value)
         if type(value) is not str:
             raise _wrong_type(f"a time as text ({time_format})", value)
         try:

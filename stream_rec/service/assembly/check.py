@@ -199,10 +199,10 @@ def _line_to_type(settings: Settings, hints: Sequence[Hint]) -> str | None:
     """Return the command with all that the *hints* would change; None if they change nothing."""
     changes = {name: value for hint in hints for name, value in hint.changes.items()}
     try:
-        return command_line("check", changed(settings, **changes)) if changes else None
+        better = changed(settings, **changes)
     except SettingsError:  # they contradict each other: the first is followed first
-        first = next(hint.changes for hint in hints if hint.changes)
-        return command_line("check", changed(settings, **first))
+        better = changed(settings, **next(hint.changes for hint in hints if hint.changes))
+    return None if better == settings else command_line("check", better)
 
 
 def _open_source(settings: Settings, decode: Decode, see: Callable[[Sequence[Decoded]], None]) -> Source:

@@ -14,7 +14,15 @@ import msgspec
 from stream_rec.core.events import DecodeRules
 from stream_rec.errors import SettingsError
 
-__all__ = ["DELIMITERS", "ending_of", "format_of_content", "named_delimiter", "refuse_other_kinds", "sniff_delimiter"]
+__all__ = [
+    "DELIMITERS",
+    "delimiter_said",
+    "ending_of",
+    "format_of_content",
+    "named_delimiter",
+    "refuse_other_kinds",
+    "sniff_delimiter",
+]
 
 _ENDINGS: Final = {
     ".csv": "csv",
@@ -33,6 +41,7 @@ _NAMES: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe
 _BOM: Final = b"\xef\xbb\xbf"
 _SPACE: Final = b" \t\r\n"
 _SAMPLE_LINES: Final = 20
+_SAID: Final = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 _OTHER_KINDS: Final = (
     (
@@ -130,6 +139,12 @@ def _is_json(line: bytes) -> bool:
 # --- delimiters
 
 
+def delimiter_said(line: bytes) -> str | None:
+    """Return the delimiter that *line*, the first of a table, says, as Excel reads `sep=;`; None for any other line."""
+    match = _SAID.fullmatch(_decoded(line)) if b"sep=" in line[:8].lower() else None
+    return None if match is None else match[1]
+
+
 def sniff_delimiter(lines: Sequence[bytes], rules: DecodeRules | None, usual: str) -> str:
     """Return what separates the columns of a table that begins with *lines*.
 
@@ -139,6 +154,8 @@ def sniff_delimiter(lines: Sequence[bytes], rules: DecodeRules | None, usual: st
     sample = [line for line in map(_decoded, lines[:_SAMPLE_LINES]) if line and not line.isspace()]
     if not sample:
         return usual
+    if (said := delimiter_said(lines[0])) is not None:
+        return said
     order = [usual, *(each for each in DELIMITERS if each != usual)]
     required = () if rules is None else rules.required()
     if required and all(name.isascii() and name.isdigit() for name in required):

@@ -14,7 +14,7 @@ from stream_rec.core.events import DecodeRules
 from stream_rec.errors import SettingsError, TransportError
 from stream_rec.transport.arrow import values_of
 from stream_rec.transport.files.bytes import ByteStream
-from stream_rec.transport.files.source import FileSource, too_long
+from stream_rec.transport.files.source import FileSource, columns_said, too_long
 from stream_rec.transport.records import Progress, Record
 
 __all__ = ["ParquetSource"]
@@ -36,7 +36,7 @@ class ParquetSource(FileSource):
         if missing:
             raise SettingsError(
                 "fields",
-                f"{stream.name} has no column {missing[0]!r}, but {', '.join(names[:20])}: say "
+                f"{stream.name} has no column {missing[0]!r}, but {columns_said(names, rules)}: say "
                 "which is which with --field",
             )
         self._columns = names if whole else rules.columns_in(names)

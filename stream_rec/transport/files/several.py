@@ -1,8 +1,9 @@
 """Several files, one after the other, as one log."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -12,6 +13,9 @@ from stream_rec.transport.files.remote import is_remote
 from stream_rec.transport.records import Progress, Record, Source
 
 __all__ = ["FilesSource"]
+
+_log: Final = logging.getLogger(__name__)
+_SHOWN: Final = 5
 
 
 class _File(Source, Protocol):
@@ -23,16 +27,23 @@ class _File(Source, Protocol):
 class FilesSource:
     """The records of *files*, of which *open_file* opens each when its turn comes; the first at once.
 
+    A file of 0 bytes among them holds nothing, not even names of columns, and is passed over.
+
     A record gets those values of its file's partition that the *rules* map to a field, and that it has not itself.
     """
 
     def __init__(self, files: Sequence[FoundFile], open_file: Callable[[FoundFile], _File], rules: DecodeRules) -> None:
-        self._files = files
+        sizes = [(file, _size(file.path)) for file in files]
+        empty = [file.name for file, size in sizes if size == 0]
+        if 0 < len(empty) < len(files):
+            _log.info("passed over %d empty files: %s", len(empty), ", ".join(empty[:_SHOWN]))
+            sizes = [(file, size) for file, size in sizes if size != 0]
+        self._files = [file for file, _ in sizes]
         self._open_file = open_file
         self._rules = rules
-        self._sizes = [_size(file.path) for file in files]
+        self._sizes = [size for _, size in sizes]
         self._at = 0
-        self._file = open_file(files[0])
+        self._file = open_file(self._files[0])
         self._next: dict[tuple[str, int], int] = {}
 
     @property

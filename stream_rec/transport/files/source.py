@@ -4,15 +4,18 @@ Does not parse records. A file is partition 0 of a topic that has the file's nam
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from stream_rec.core.events import Reason
+from stream_rec.core.events import DecodeRules, Reason
 from stream_rec.errors import StreamRecError
 from stream_rec.transport.files.bytes import ByteStream
 from stream_rec.transport.files.lines import line_blocks
 from stream_rec.transport.records import Progress, Record
 
-__all__ = ["FileSource", "LinesSource", "too_long"]
+__all__ = ["FileSource", "LinesSource", "columns_said", "too_long"]
+
+_SHOWN_NAMES: Final = 20
 
 
 class FileSource(ABC):
@@ -103,3 +106,9 @@ def too_long(record: Record, limit: int) -> Record:
     """*record* with a fault, and only the first *limit* bytes of its value."""
     fault = (Reason.TOO_LARGE, f"expected at most {limit} bytes, found more; the first are kept")
     return Record(record.value[:limit], record.topic, record.partition, record.offset, fault=fault)
+
+
+def columns_said(names: Sequence[str], rules: DecodeRules) -> str:
+    """Return *names* of columns, and those that the folders' names say, for a message."""
+    beside = [name for name in sorted(rules.beside) if name not in names]
+    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {', '.join(beside)}, which its folders say" if beside else "")

@@ -13,9 +13,9 @@ from typing import Final
 from stream_rec.core.events import DecodeRules, Reason
 from stream_rec.errors import SettingsError
 from stream_rec.transport.files.bytes import ByteStream
-from stream_rec.transport.files.content import DELIMITERS, sniff_delimiter
+from stream_rec.transport.files.content import DELIMITERS, delimiter_said, sniff_delimiter
 from stream_rec.transport.files.lines import line_blocks
-from stream_rec.transport.files.source import FileSource, too_long
+from stream_rec.transport.files.source import FileSource, columns_said, too_long
 from stream_rec.transport.records import Record
 
 __all__ = ["TableSource"]
@@ -67,7 +67,11 @@ class TableSource(FileSource):
         self._open: list[bytes] = []
 
     def _blocks(self) -> Iterator[list[Record]]:
+        is_first = True
         for lines in line_blocks(self.stream, self.max_record_bytes, keep_cr=True):
+            if lines and is_first:
+                is_first = False
+                lines = self._without_delimiter(lines)  # noqa: PLW2901 (the rows begin behind it)
             if lines and self._given is None:
                 rules = None if self._whole else self._rules
                 self._given = self._delimiter = sniff_delimiter(lines, rules, self._delimiter)
@@ -78,6 +82,16 @@ class TableSource(FileSource):
             yield self._take([], final=True)
         if not self._has_columns:
             self._refuse_header("it is empty")
+
+    def _without_delimiter(self, lines: list[bytes]) -> list[bytes]:
+        """Return the first *lines* without the one that says the delimiter, if there is one."""
+        said = delimiter_said(lines[0])
+        if said is None:
+            return lines
+        if self._given is None:
+            self._given = self._delimiter = said
+        self._line += 1
+        return lines[1:]
 
     def _take(self, lines: list[bytes], *, final: bool) -> list[Record]:
         """The records that are whole now; an open row waits for its other lines."""
@@ -228,7 +242,7 @@ class TableSource(FileSource):
         if missing:
             raise SettingsError(
                 "fields",
-                f"{self.stream.name} has no column {missing[0]!r}, but {', '.join(names[:20])}: "
+                f"{self.stream.name} has no column {missing[0]!r}, but {columns_said(names, self._rules)}: "
                 "say which is which with --field, by name, or by index (from 0) without a header",
             )
         self._columns = tuple(names)

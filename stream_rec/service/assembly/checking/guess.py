@@ -29,7 +29,8 @@ ALIASES: Final[Mapping[str, Sequence[str]]] = {
                 "userpseudoid", "fullvisitorid", "domainuserid", "deviceid", "memberid", "cookieid", "cookie"),
     "type": ("type", "eventtype", "event", "action", "eventname", "actionname", "kind"),
 }  # fmt: skip
-_MOST_ROWS: Final = 200
+_MOST_ROWS: Final = 2000
+_MOST_ELEMENTS: Final = 20
 _DEEPEST: Final = 5
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -70,7 +71,7 @@ def guess_settings(
         changes["fields"] = wanted
     owner = "user_id" if by_user or settings.session_gap_ms is not None else "session_id"
     lacking = tuple(field for field in (owner, *_REQUIRED[1:]) if field not in fields)
-    time = guess_time(leaves[fields["timestamp"]]) if "timestamp" in fields else None
+    time = guess_time(leaves[fields["timestamp"]], by_name=True) if "timestamp" in fields else None
     is_own_time = format_ is not None and format_.timestamp_unit is not None and "timestamp" not in wanted
     if time is not None and time.unit != "datetime" and not is_own_time:
         changes |= _time_changes(settings, time)
@@ -103,7 +104,7 @@ def _leaves(value: object, path: str, depth: int) -> Iterator[tuple[str, object]
                 if plain:
                     yield from _leaves(each, f"{path}.{name}" if path else str(name), depth + 1)
         case list() | tuple() if depth < _DEEPEST and path:
-            for each in value[:1]:
+            for each in value[:_MOST_ELEMENTS]:
                 yield from _leaves(each, f"{path}[]", depth + 1)
         case None:
             return
@@ -183,7 +184,7 @@ def _rank(field: str, path: str) -> int | None:
 def _is_possible(field: str, values: Sequence[object]) -> bool:
     """Whether most of *values* could be those of *field*."""
     if field == "timestamp":
-        return guess_time(values) is not None
+        return guess_time(values, by_name=True) is not None
     kinds = Counter(type(each) for each in values)
     ids = kinds[str] + kinds[int]
     if field == "type":

@@ -12,6 +12,7 @@ from stream_rec.datasets.formats import is_named
 from stream_rec.datasets.statistics import Summary
 from stream_rec.datasets.ties import Ties
 from stream_rec.service.assembly.checking.guess import guessed_user, leaves_of
+from stream_rec.service.assembly.checking.layouts import layout_advice
 from stream_rec.service.assembly.checking.reading import (
     SHOWN_NAMES,
     Hint,
@@ -66,6 +67,10 @@ def find_hints(settings: Settings, seen: Seen) -> Iterator[Hint]:
     binary = binary_hint(settings, seen.first)
     if binary is not None:
         yield binary
+        return
+    advice = layout_advice(seen.first) if not counts.n_applied else None
+    if advice is not None:
+        yield Hint(advice)
         return
     sample = sample_within(settings, seen.first)
     reading = reading_hint(settings, sample, seen.first)

@@ -61,13 +61,32 @@ def with_line(error: SettingsError, settings: Settings) -> SettingsError:
     if error.key not in {"fields", "events", "format", "delimiter"} or not _files_of(settings) or has_name(settings):
         return error
     sample = sample_of(settings, ())
-    for guess in (_stream_guess(settings, _as_records(sample)), guess_of(settings, sample)):
-        better = None if guess is None else _tried(settings, guess.changes)
-        if guess is not None and better is not None and better != settings and (n := _n_readable(better, ())):
-            better = changed(settings, **_without_format(settings, guess.changes, n, ()))
-            text = error.message.removeprefix(f"{error.key}: ")
+    text = error.message.removeprefix(f"{error.key}: ")
+    plain = guess_of(settings, sample)
+    for guess in (_stream_guess(settings, _as_records(sample)), plain):
+        changes, n = ({}, 0) if guess is None else _fewest(settings, guess.changes, ())
+        if n and (better := changed(settings, **changes)) != settings:
             return SettingsError(error.key, f"{text}\n  try: {command_line('check', better)}")
-    return error
+    other = None if plain is None or plain.lacking else _refused_beside(settings, plain, text)
+    return error if other is None else SettingsError(error.key, f"{text}\n  {other}")
+
+
+def _refused_beside(settings: Settings, guess: Guess, text: str) -> str | None:
+    """Return which file of several is not as *guess*, which fits those before it; None for the same *text*."""
+    better = _tried(settings, {name: value for name, value in guess.changes.items() if name != "format"})
+    if better is None or len(_files_of(settings)) == 1:
+        return None
+    try:
+        with closing(open_events(better)) as source:
+            for _ in source.batches(_TRIED):
+                pass
+    except SettingsError as error:
+        found = error.message.removeprefix(f"{error.key}: ")
+        names = " ".join(f"--field {field}={path}" for field, path in better.fields.items())
+        return None if found == text else f"the files differ: with {names}, {found}"
+    except StreamRecError:
+        pass
+    return None
 
 
 def _as_records(sample: Sample) -> list[Record]:
@@ -93,7 +112,7 @@ def _files_of(settings: Settings) -> list[FoundFile]:
 def sample_of(settings: Settings, first: Sequence[Record]) -> Sample:
     """Return the beginning of the source: of files as they lie there, of anything else in its *first* records.
 
-    Of several files, those that are written as the first one with rows is; what their folders' names say is in them.
+    Of several files, those that are as the first one with rows; what their folders' names say is in them.
     """
     files = _files_of(settings)
     if not files:
@@ -105,11 +124,16 @@ def sample_of(settings: Settings, first: Sequence[Record]) -> Sample:
         rows = [{**file.partition, **row} for row in sample.rows] if file.partition else sample.rows
         if not found.rows:
             found = sample._replace(rows=rows)
-        elif (sample.layout, sample.delimiter) == (found.layout, found.delimiter):
+        elif rows and _is_alike(found, sample._replace(rows=rows)):
             found.rows.extend(rows)
         if len(found.rows) >= _TRIED:
             break
     return found
+
+
+def _is_alike(one: Sample, other: Sample) -> bool:
+    same_columns = one.layout in {"json", "jsonl"} or one.rows[0].keys() == other.rows[0].keys()
+    return (one.layout, one.delimiter) == (other.layout, other.delimiter) and same_columns
 
 
 def sample_within(settings: Settings, first: Sequence[Record]) -> Sample:
@@ -173,14 +197,19 @@ def _is_event(settings: Settings, row: Mapping[str, object]) -> bool:
         return False
 
 
-def _without_format(
-    settings: Settings, changes: Mapping[str, object], n_readable: int, first: Sequence[Record]
-) -> dict[str, object]:
-    """Return *changes* without the format, if as many events are read without: content and name say it already."""
+def _fewest(
+    settings: Settings, changes: Mapping[str, object], first: Sequence[Record], sample: Sample | None = None
+) -> tuple[dict[str, object], int]:
+    """Return *changes*, and how many events are read with them; without a format that content and name say already."""
+    better = _tried(settings, changes)
+    n_readable = 0 if better is None else _n_readable(better, first, sample)
     fewer = {name: value for name, value in changes.items() if name != "format"}
-    plain = _tried(settings, fewer) if len(fewer) < len(changes) else None
-    is_same = plain is not None and bool(_files_of(settings)) and _n_readable(plain, first) >= n_readable
-    return fewer if is_same else dict(changes)
+    if len(fewer) < len(changes) and changes["format"] not in STREAMS and _files_of(settings):
+        plain = _tried(settings, fewer)
+        n_plain = 0 if plain is None else _n_readable(plain, first)
+        if n_plain >= n_readable:
+            return fewer, n_plain
+    return dict(changes), n_readable
 
 
 def reading_hint(settings: Settings, sample: Sample, first: Sequence[Record]) -> Hint | None:
@@ -195,11 +224,10 @@ def reading_hint(settings: Settings, sample: Sample, first: Sequence[Record]) ->
 
 def _plain_hint(settings: Settings, sample: Sample, first: Sequence[Record]) -> Hint | None:
     guess = guess_of(settings, sample)
-    better = None if guess is None or not guess.changes else _tried(settings, guess.changes)
-    if guess is None or better is None:
+    if guess is None or not guess.changes:
         return None
     n_now = _n_readable(settings, first)
-    n_then = _n_readable(better, first, sample)
+    changes, n_then = _fewest(settings, guess.changes, first, sample)
     is_unit = "timestamp_unit" in guess.changes and n_then >= n_now > 0
     if not n_then or not (n_then > n_now or is_unit):
         return None
@@ -208,7 +236,7 @@ def _plain_hint(settings: Settings, sample: Sample, first: Sequence[Record]) -> 
     text = f"{what}: the line below reads {n_then:,} events of the first {len(first[:_TRIED]):,} records"
     if guess.either is not None:
         text += f". {swapped_days(guess.changes.get('timestamp_format'), guess.either)}"
-    return Hint(text, _without_format(settings, guess.changes, n_then, first))
+    return Hint(text, changes)
 
 
 def swapped_days(taken: object, other: str) -> str:

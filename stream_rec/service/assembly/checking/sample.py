@@ -14,7 +14,7 @@ import msgspec
 from stream_rec.core.events import NULL_TEXTS
 from stream_rec.errors import StreamRecError
 from stream_rec.service.assembly.checking.times import guess_time, is_number
-from stream_rec.transport.files import open_source
+from stream_rec.transport.files import delimiter_said, open_source
 from stream_rec.transport.records import Record
 
 __all__ = ["Row", "Sample", "binary_kind", "sample_of_file", "sample_of_records"]
@@ -25,6 +25,8 @@ MOST_ROWS: Final = 2000
 _MOST_COLUMNS: Final = 1000
 _SHARE: Final = 0.8
 DELIMITERS: Final = (",", "\t", ";", "|")
+_OTHER_DELIMITERS: Final = ("^", " ")
+"""Of tables that have none of the others."""
 _LOOKED_AT: Final = 100  # rows
 _BOM: Final = "\ufeff"
 
@@ -115,15 +117,12 @@ def _objects(records: Sequence[Record]) -> Iterator[Row]:
 def _table(lines: Sequence[str]) -> Sample:
     """Return *lines* as a table, if most of them have the same number of columns, two or more."""
     lines = [lines[0].removeprefix(_BOM), *lines[1:]]
-    best: tuple[int, str, list[list[str]]] = (0, "", [])
-    for delimiter in DELIMITERS:
-        rows = [row for row in _cut(lines, delimiter) if row]
-        widths = [len(row) for row in rows]
-        usual = max(set(widths), key=widths.count, default=0)
-        if 1 < usual < _MOST_COLUMNS and widths.count(usual) > max(_SHARE * len(rows) - 1, best[0]):
-            # The first row may name more columns than the others have: a delimiter at its end.
-            whole = [row for place, row in enumerate(rows) if len(row) == usual or (not place and len(row) > usual)]
-            best = (widths.count(usual), delimiter, whole)
+    said = delimiter_said(lines[0].encode())
+    if said is not None:
+        lines = lines[1:]
+    best = _best_cut(lines, DELIMITERS if said is None else (said,))
+    if not best[-1]:
+        best = _best_cut(lines, _OTHER_DELIMITERS)
     _, delimiter, rows = best
     if not rows:
         return NOTHING
@@ -134,7 +133,21 @@ def _table(lines: Sequence[str]) -> Sample:
         found = found or [dict.fromkeys(named, "")]
     else:
         found = [{str(place): cell for place, cell in enumerate(row)} for row in rows]
-    return Sample(found, "tsv" if delimiter == "\t" else "csv", delimiter)
+    return Sample(found, "tsv" if delimiter == "\t" else "csv", None if said is not None else delimiter)
+
+
+def _best_cut(lines: Sequence[str], delimiters: Sequence[str]) -> tuple[int, str, list[list[str]]]:
+    """Return how many rows of *lines* are as wide as most, with the delimiter for which they are the most; those."""
+    best: tuple[int, str, list[list[str]]] = (0, "", [])
+    for delimiter in delimiters:
+        rows = [row for row in _cut(lines, delimiter) if row]
+        widths = [len(row) for row in rows]
+        usual = max(set(widths), key=widths.count, default=0)
+        if 1 < usual < _MOST_COLUMNS and widths.count(usual) > max(_SHARE * len(rows) - 1, best[0]):
+            # The first row may name more columns than the others have: a delimiter at its end.
+            whole = [row for place, row in enumerate(rows) if len(row) == usual or (not place and len(row) > usual)]
+            best = (widths.count(usual), delimiter, whole)
+    return best
 
 
 def _cut(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:

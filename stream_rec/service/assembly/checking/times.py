@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -18,6 +18,16 @@ _DAY: Final = re.compile(
     r"(?:(?P<between>,? |T)\d{1,2}:\d\d(?P<seconds>:\d\d)?(?P<fraction>\.\d{1,6})?(?P<half> ?[AaPp][Mm])?)?"
 )
 _YEAR_FIRST: Final = re.compile(r"\d{4}(?P<sep>[./])\d{1,2}[./]\d{1,2}(?: \d{1,2}:\d\d(?P<seconds>:\d\d)?)?")
+_COMPACT: Final = re.compile(
+    r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)"
+    r"(?:(?P<between>[T ]?)(?P<hour>\d\d)(?P<minute>\d\d)(?:(?P<second>\d\d)(?P<fraction>\.\d{1,6})?)?"
+    r"(?P<zone>Z|[+-]\d\d:?\d\d)?)?"
+)
+_YEARS: Final = range(1990, 2100)
+"""A number of that shape is a date only in a year that a log may have."""
+_EXCEL: Final = re.compile(r"\d{5}([.,]\d*)?")
+_EXCEL_DAYS: Final = range(32_874, 73_051)  # the same years
+_NEARLY_ALL: Final = 0.95
 _MONTHS: Final = 12
 _OF_AUTO: Final = frozenset({"s", "ms", "us", "ns", "iso"})
 
@@ -32,21 +42,30 @@ class TimeGuess(NamedTuple):
     """The other format that reads them all too: the day and the month could be either way around."""
 
 
-def guess_time(values: Iterable[object]) -> TimeGuess | None:
-    """Return how most of *values* are written as times; None if they are no times."""
+def guess_time(values: Iterable[object], *, by_name: bool = False) -> TimeGuess | None:
+    """Return how most of *values* are written as times; None if they are no times.
+
+    Whole days of Excel look like any number: they are times only *by_name*, of a field that is called so.
+    """
     kinds: Counter[str] = Counter()
     texts: list[str] = []
-    n = 0
+    n = n_whole = 0
     for value in values:
         n += 1
         kind = _kind(value)
         kinds[kind] += 1
         if kind == "day":
             texts.append(str(value).strip())
+        n_whole += kind == "excel" and str(value).strip().isdigit()
     if not kinds:
         return None
+    of_auto = {kind: many for kind, many in kinds.items() if kind in _OF_AUTO}
+    if len(of_auto) > 1 and 2 * sum(of_auto.values()) >= n:
+        return TimeGuess("auto")
     kind, most = kinds.most_common(1)[0]
     if not kind or 2 * most < n:
+        return None
+    if kind == "excel" and (most < _NEARLY_ALL * n or (n_whole == most and not by_name)):
         return None
     return _day_format(texts) if kind == "day" else TimeGuess(*kind.split(" ", 1)) if " " in kind else TimeGuess(kind)
 
@@ -69,8 +88,10 @@ def _kind(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return ""
     text = str(value).strip()
-    if isinstance(value, int | float | Decimal) or _NUMBER.fullmatch(text):
-        return unit_of(abs(Decimal(text))) or "" if text not in {"nan", "inf", "-inf"} else ""
+    if (compact := _compact(text)) is not None:
+        return f" {compact}"
+    if isinstance(value, int | float | Decimal) or is_number(text):
+        return _kind_of_number(text)
     if _ISO.match(text):
         return "iso"
     if _DAY.fullmatch(text):
@@ -80,6 +101,32 @@ def _kind(value: object) -> str:
         clock = " %H:%M" + (":%S" if match["seconds"] else "") if ":" in text else ""
         return f" %Y{match['sep']}%m{match['sep']}%d{clock}"
     return ""
+
+
+def _kind_of_number(text: str) -> str:
+    if _EXCEL.fullmatch(text):
+        return "excel" if int(text[:5]) in _EXCEL_DAYS else ""
+    if "," in text or text in {"nan", "inf", "-inf"}:  # only days of Excel are read with a comma
+        return ""
+    return unit_of(abs(Decimal(text))) or ""
+
+
+def _compact(text: str) -> str | None:
+    """Return the format of a date whose parts have nothing between them; None if *text* is none."""
+    match = _COMPACT.fullmatch(text)
+    if match is None or int(match["year"]) not in _YEARS:
+        return None
+    clock = ""
+    if match["hour"]:
+        seconds = "%S" if match["second"] else ""
+        fraction = ".%f" if match["fraction"] else ""
+        clock = f"{match['between']}%H%M{seconds}{fraction}{'%z' if match['zone'] else ''}"
+    time_format = f"%Y%m%d{clock}"
+    try:
+        datetime.strptime(text, time_format)  # noqa: DTZ007  # only whether it is one
+    except ValueError:
+        return None
+    return time_format
 
 
 def _day_format(texts: list[str]) -> TimeGuess:
