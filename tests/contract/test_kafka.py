@@ -25,6 +25,7 @@ from stream_rec.service.consuming.batch_reader import BatchReader, Reports
 from stream_rec.service.consuming.record_decoder import DecodedRecords
 from stream_rec.transport.broker import Partition, ProducerRecord, Reader
 from stream_rec.transport.kafka import KafkaClient, open_broker
+from stream_rec.transport.kafka.kafka_python.internals import opened
 from stream_rec.transport.records import Records
 from stream_rec.transport.timeouts import TransportTimeouts
 
@@ -100,7 +101,7 @@ class _RawName(str):
 def test_headers_of_other_producers(subject: Subject, broker: TestBroker, topic: Any) -> None:
     """A header may have no value, and a name that is not UTF-8. Both are read, and can be written to dead letters."""
     name, letters = topic(), topic()
-    producer = kafka.KafkaProducer(bootstrap_servers=broker.address)
+    producer = opened(kafka.KafkaProducer, {"bootstrap_servers": broker.address})
     for _ in range(100):  # so often that the interpreter has specialised what reads them
         producer.send(name, b"usual", headers=[("trace", b"1")])
     producer.send(name, b"odd", headers=[(_RawName("x"), b"1")])

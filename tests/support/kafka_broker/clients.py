@@ -9,23 +9,10 @@ from typing import Any
 def opened(client: Callable[..., Any], **settings: Any) -> Iterator[Any]:
     """*client* is KafkaConsumer, KafkaProducer or KafkaAdminClient; *settings* are its own.
 
-    Their constructors wait for the broker. When that fails they leave a thread and sockets running (3.0.12), which
-    no caller could close. So the owner of both is made here, and kept.
+    It is opened as the product opens its own: without that it leaves a thread and sockets behind.
     """
     # Imported late: only tests that ask for a broker should wait for this package.
-    from kafka.net.compat import KafkaNetClient  # noqa: PLC0415
+    from stream_rec.transport.kafka.kafka_python import internals  # noqa: PLC0415
 
-    kept: list[Any] = []
-
-    def keep(**inner: Any) -> Any:
-        kept.append(KafkaNetClient(**inner))
-        return kept[-1]
-
-    try:
-        made = client(kafka_client=keep, **settings)
-    except BaseException:
-        for network in kept:
-            network.close()
-        raise
-    with contextlib.closing(made):
+    with contextlib.closing(internals.opened(client, settings)) as made:
         yield made
