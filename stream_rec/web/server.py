@@ -167,12 +167,14 @@ class _Server(uvicorn.Server):
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.socket(family, kind, protocol)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(place)
-        made.listen(_BACKLOG)  # clients that connect before it serves wait, and are not refused
-    except OSError as error:
-        raise SettingsError("http", f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+    with contextlib.ExitStack() as undo:
+        try:
+            family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            made = undo.enter_context(socket.socket(family, kind, protocol))
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(place)
+            made.listen(_BACKLOG)  # clients that connect before it serves wait, and are not refused
+        except OSError as error:
+            raise SettingsError("http", f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+        undo.pop_all()  # it stays open
     return made
