@@ -35,6 +35,8 @@ _DEEPEST: Final = 5
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SPECIAL: Final = re.compile(r"[.\[\]+|@]")
+_FLOAT: Final = re.compile(r"[0-9]+\.0")
+_HALF: Final = 0.5
 _REQUIRED: Final = ("session_id", "item_id", "timestamp")
 _GAP_MS: Final = 30 * 60_000
 
@@ -75,6 +77,9 @@ def guess_settings(
     is_own_time = format_ is not None and format_.timestamp_unit is not None and "timestamp" not in wanted
     if time is not None and time.unit != "datetime" and not is_own_time:
         changes |= _time_changes(settings, time)
+    ids = [leaves[fields[field]] for field in ("session_id", "item_id", "user_id") if fields.get(field) in leaves]
+    if not settings.lenient_ids and any(sum(map(_is_whole_float, each)) > _HALF * len(each) for each in ids):
+        changes["lenient_ids"] = True
     changes |= _layout_changes(settings, sample)
     return Guess(changes, None if time is None else time.either, lacking)
 
@@ -190,6 +195,11 @@ def _is_possible(field: str, values: Sequence[object]) -> bool:
     if field == "type":
         return kinds[str] > len(values) // 2 and not any(isinstance(each, str) and len(each) > 64 for each in values)  # noqa: PLR2004 - no name of a type
     return 2 * (ids + sum(hasattr(each, "hex") and not isinstance(each, float) for each in values)) > len(values)
+
+
+def _is_whole_float(value: object) -> bool:
+    """Whether *value* is text of a whole number written as a float: an id, in a column of pandas that lacks one."""
+    return isinstance(value, str) and _FLOAT.fullmatch(value) is not None
 
 
 def _time_changes(settings: Settings, time: TimeGuess) -> dict[str, object]:

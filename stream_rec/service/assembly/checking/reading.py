@@ -234,6 +234,8 @@ def _plain_hint(settings: Settings, sample: Sample, first: Sequence[Record]) -> 
     is_only_unit = is_unit and n_then == n_now
     what = f"times do not look like {settings.timestamp_unit}" if is_only_unit else "it is written differently"
     text = f"{what}: the line below reads {n_then:,} events of the first {len(first[:_TRIED]):,} records"
+    if "lenient_ids" in changes:
+        text += ". Ids are whole numbers written as floats (1000.0): better write them as whole numbers"
     if guess.either is not None:
         text += f". {swapped_days(guess.changes.get('timestamp_format'), guess.either)}"
     return Hint(text, changes)

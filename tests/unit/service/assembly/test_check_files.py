@@ -370,3 +370,15 @@ def test_a_first_line_that_says_the_delimiter(tmp_path: Path, said: str) -> None
     assert 8 == followed(line_for(path)).accepted
     path.write_text("\n".join([said, *lines]) + "\n")
     assert 8 == followed(line_for(path)).accepted
+
+
+@pytest.mark.parametrize("names", ["session_id,item_id,timestamp", "visit,sku,when"])
+def test_ids_that_pandas_has_made_floats(tmp_path: Path, names: str) -> None:
+    """Since one of them is lacking: the line accepts the others."""
+    path = tmp_path / "log.csv"
+    items = [*(f"{1000 + n}.0" for n in range(7)), ""]
+    rows = (f"{row['visit']},{item},{row['when']}\n" for row, item in zip(ROWS, items, strict=True))
+    path.write_text(f"{names}\n" + "".join(rows))
+    line = line_for(path)
+    assert "--lenient-ids" in line
+    assert 7 == followed(line).accepted
