@@ -142,6 +142,12 @@ def test_a_topic_that_grows(shop: Shop, broker_: Broker, client: str, instance: 
         eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "the old ones")
         with broker_.admin() as admin:
             admin.create_partitions({shop.clicks: 3, asked: 2})
+            eventually(
+                lambda: (
+                    [2, 3] == sorted(len(each["partitions"]) for each in admin.describe_topics([shop.clicks, asked]))
+                ),
+                "the added partitions",
+            )
         begun = time.monotonic()
         shop.produce(*keyed(fresh))
         produce(shop.address, asked, [Sent(b'{"request_id": "r", "items": ["i1"]}', partition=1)])

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -76,6 +77,14 @@ class Client:
         reply = self("POST", path, body)
         assert reply.status in {200, 202}, reply
         return reply.json
+
+
+def is_ended(connection: socket.socket) -> bool:
+    """Whether the server ends *connection* without a word: in order, or reset, where it has not read all."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 class Running(NamedTuple):
