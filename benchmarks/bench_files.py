@@ -6,7 +6,6 @@ the `stream-rec` program of another build; the same files, in order of time, are
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from contextlib import closing
@@ -18,7 +17,7 @@ from time import perf_counter
 import feed
 import pyarrow as pa
 import pyarrow.parquet as pq
-from common import BATCH, COMMAND, Report, alone, in_turn, report, scratch_folder
+from common import BATCH, COMMAND, Report, alone, in_turn, report, rss, scratch_folder
 
 from stream_rec.core.events import Event
 from stream_rec.service.assembly.inputs import build_record_decoder, open_events
@@ -95,14 +94,15 @@ def in_order(path: str) -> None:
     """Print microseconds for each event: read, decoded, sorted and returned; and the memory that it took."""
     settings = warm(path)
     decode, n = build_record_decoder(settings), 0
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak = rss()
     started = perf_counter()
     with closing(TimeOrder(open_events(settings), decode)) as source:
-        for records in source.batches(BATCH):
+        for number, records in enumerate(source.batches(BATCH)):
             n += len(decode(records).decoded)
+            if number % 8 == 0:
+                peak = max(peak, rss())
     taken = perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"us": 1e6 * taken / n, "mib": (peak - before) / 1024}))
+    print(json.dumps({"us": 1e6 * taken / n, "mib": (peak - before) / 2**20}))
 
 
 def whole_run(program: tuple[str, ...], path: Path) -> float:
