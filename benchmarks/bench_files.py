@@ -145,7 +145,7 @@ def measure(bench: Report, folder: Path, n: int) -> None:
         bench.figure(form, [each["us"] for each in found[f"read {form}"]], "us")
     for other, what in (("mapped", "fields of other names"), ("jsonl", "fields of our names, which are faster")):
         ratios = [a["us"] / b["us"] for a, b in zip(found["read nested"], found[f"read {other}"], strict=True)]
-        bench.figure(f"nested, as a multiple of {what}", ratios, "x", "<= 1.3")
+        bench.figure(f"nested, as a multiple of {what}", ratios, "x", "<= 1.3" if other == "mapped" else None)
     bench.part("The same, put in order of time")
     for form in formats:
         pairs = zip(found[f"in_order {form}"], found[f"read {form}"], strict=True)
@@ -169,7 +169,7 @@ def compare(bench: Report, folder: Path, against: str, rounds: int) -> None:
         bench.figure(f"{form}, this build", found["this"], "s")
         bench.figure(f"{form}, the other", found["other"], "s")
         ratios = [a / b for a, b in zip(found["this"], found["other"], strict=True)]
-        bench.figure(f"{form}, this as a multiple of the other", ratios, "x", "<= 1")
+        bench.figure(f"{form}, this as a multiple of the other", ratios, "x")
 
 
 if __name__ == "__main__":
