@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from os import PathLike, fspath
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Final, Self, TypedDict, Unpack
 
 import msgspec
@@ -228,6 +228,7 @@ def _file_to_read(path: str, how: How) -> _FileToRead:
 def _files(spec: str, how: How, on_read: OnRead) -> Columns:
     """Read a file, or all files of a folder or a pattern as one log."""
     files = find_files([spec], "source", folders=not is_named(how.format))
+    files = [each for each in files if not _is_empty(each.path)] or files[:1]  # a run passes over empty parts, too
     if len(files) == 1:
         return _file(files[0], how, on_read)
     parts = [_file(file, how, on_read) for file in files]
@@ -236,6 +237,11 @@ def _files(spec: str, how: How, on_read: OnRead) -> Columns:
         left_out.update(part.left_out)
     columns = columns_of_events(event for part in parts for events in part.events() for event in events)
     return Columns(columns.sessions, columns.items, columns.times, columns.types, columns.users, left_out=left_out)
+
+
+def _is_empty(path: str) -> bool:
+    file = Path(path)
+    return file.is_file() and not file.stat().st_size
 
 
 def _file(found: FoundFile, how: How, on_read: OnRead) -> Columns:

@@ -371,3 +371,12 @@ def test_a_first_line_beyond_the_limit(tmp_path: Path) -> None:
     path = written(tmp_path, CSV, "log.csv")
     with pytest.raises(SettingsError, match="longer than 10 bytes \\(max_record_bytes\\)"):
         decoded(path, DecodeRules(max_record_bytes=10))
+
+
+def test_an_empty_part_of_a_folder_is_passed_over(tmp_path: Path) -> None:
+    """As by a run; a file of nothing alone is refused."""
+    written(tmp_path, "", "a.csv")
+    with pytest.raises(SettingsError, match=r"a\.csv"):
+        read_log(tmp_path / "a.csv")
+    written(tmp_path, CSV, "b.csv")
+    assert EVENTS == columns(tmp_path)
