@@ -99,19 +99,23 @@ def test_plain_rows_are_read_together() -> None:
 cells = st.text(st.sampled_from('ab17,;"\\ \r\t.'), max_size=4)
 
 
+@pytest.mark.parametrize("delimiter", [",", "\t", " "])
 @given(
-    lines=st.lists(st.one_of(st.lists(cells, max_size=4).map(",".join), st.just("a,b,1")), max_size=8),
+    lines=st.lists(
+        st.one_of(st.lists(cells, max_size=4), st.sampled_from([["a", "b", "1"], ["", "", ""]])), max_size=8
+    ),
     ends=st.sampled_from(["\n", "\r\n"]),
 )
 def test_lines_together_are_lines_one_by_one(
-    lines: list[str], ends: str, tmp_path_factory: pytest.TempPathFactory
+    delimiter: str, lines: list[list[str]], ends: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Blank lines, quotes, lines too short or too long: the same records, with the same numbers."""
     path = tmp_path_factory.getbasetemp() / "lines.csv"
-    path.write_bytes(ends.join(["session_id,item_id,timestamp", "a,b,1", *lines]).encode())
+    rows = [["session_id", "item_id", "timestamp"], ["a", "b", "1"], *lines]
+    path.write_bytes(ends.join(map(delimiter.join, rows)).encode())
 
     def read() -> list[Record]:
-        source = open_source(str(path), DecodeRules(), file_format="csv", delimiter=",")
+        source = open_source(str(path), DecodeRules(), file_format="csv", delimiter=delimiter)
         try:
             return [record for batch in source.batches(3) for record in batch]
         finally:

@@ -133,8 +133,10 @@ class TableSource(FileSource):
         except UnicodeDecodeError:
             return None
         cells = [text.split(self._delimiter) for text in texts]
-        # A line of one cell may be blank.
-        if len(self._columns) < 2 or set(map(len, cells)) != {self._width}:  # noqa: PLR2004
+        if set(map(len, cells)) != {self._width}:
+            return None
+        # A blank line is as wide as the others where there is one column, and where tabs or spaces are between them.
+        if (self._width == 1 or self._delimiter.isspace()) and any(not line or line.isspace() for line in lines):
             return None
         rows = map(dict, map(zip, repeat(self._columns), cells))
         numbers = count(self._line)
