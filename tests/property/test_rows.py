@@ -99,7 +99,11 @@ def test_plain_rows_are_read_together() -> None:
 cells = st.text(st.sampled_from('ab17,;"\\ \r\t.'), max_size=4)
 
 
+NUMBERED = DecodeRules(fields=FieldMap(session_id="0", item_id="1", timestamp="2"))
+
+
 @pytest.mark.parametrize("delimiter", [",", "\t", " "])
+@pytest.mark.parametrize("rules", [DecodeRules(), NUMBERED], ids=["header", "no-header"])
 @given(
     lines=st.lists(
         st.one_of(st.lists(cells, max_size=4), st.sampled_from([["a", "b", "1"], ["", "", ""]])), max_size=8
@@ -107,7 +111,7 @@ cells = st.text(st.sampled_from('ab17,;"\\ \r\t.'), max_size=4)
     ends=st.sampled_from(["\n", "\r\n"]),
 )
 def test_lines_together_are_lines_one_by_one(
-    delimiter: str, lines: list[list[str]], ends: str, tmp_path_factory: pytest.TempPathFactory
+    rules: DecodeRules, delimiter: str, lines: list[list[str]], ends: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Blank lines, quotes, lines too short or too long: the same records, with the same numbers."""
     path = tmp_path_factory.getbasetemp() / "lines.csv"
@@ -115,7 +119,7 @@ def test_lines_together_are_lines_one_by_one(
     path.write_bytes(ends.join(map(delimiter.join, rows)).encode())
 
     def read() -> list[Record]:
-        source = open_source(str(path), DecodeRules(), file_format="csv", delimiter=delimiter)
+        source = open_source(str(path), rules, file_format="csv", delimiter=delimiter)
         try:
             return [record for batch in source.batches(3) for record in batch]
         finally:

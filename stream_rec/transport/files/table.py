@@ -119,7 +119,7 @@ class TableSource(FileSource):
         return records
 
     def _plain_rows(self, lines: list[bytes]) -> list[Record] | None:
-        """Return the rows of *lines*, if each is one without quotes, and as wide as the first; None else."""
+        """Return the rows of *lines*, if each is one without quotes, and as wide as a header says; None else."""
         if self._is_slow or not lines or max(map(len, lines)) > self.max_record_bytes:
             return None
         whole = b"\n".join(lines)
@@ -133,10 +133,12 @@ class TableSource(FileSource):
         except UnicodeDecodeError:
             return None
         cells = [text.split(self._delimiter) for text in texts]
-        if set(map(len, cells)) != {self._width}:
+        if self._width is not None and set(map(len, cells)) != {self._width}:
             return None
-        # A blank line is as wide as the others where there is one column, and where tabs or spaces are between them.
-        if (self._width == 1 or self._delimiter.isspace()) and any(not line or line.isspace() for line in lines):
+        # Its width does not tell a blank line where there is one column, or a tab between them, or any width will do.
+        if (self._width in {None, 1} or self._delimiter.isspace()) and any(
+            not each or each.isspace() for each in lines
+        ):
             return None
         rows = map(dict, map(zip, repeat(self._columns), cells))
         numbers = count(self._line)
