@@ -19,6 +19,7 @@ from stream_rec.library.threads import n_threads
 from stream_rec.tables import reading
 from stream_rec.tables.columns import Columns
 from stream_rec.tables.reading import How, read_columns, read_log
+from stream_rec.transport.files import FoundFile
 
 QUESTION: Final = "what do sessions at rest cost: a recommendation, a thousand, a file?"
 TUTORIAL: Final[dict[str, Any]] = {
@@ -96,7 +97,8 @@ def files(bench: Report, n_rows: int, n_rounds: int) -> None:
             file.write("userId,movieId,rating,timestamp\n")
             rows = zip(users.tolist(), films.tolist(), times.tolist(), strict=True)
             file.writelines(f"{user},{film},3.5,{time}\n" for user, film, time in rows)
-        plan = reading._file_to_read(str(path), how)  # noqa: SLF001  # where PyArrow is installed nothing else takes this way
+        # Where PyArrow is installed nothing else takes this way.
+        plan = reading._file_to_read(FoundFile(str(path), "log", {}), how)  # noqa: SLF001
         calls: dict[str, Any] = {
             "whole columns, PyArrow": partial(_rate, n_rows, partial(read_columns, path, how)),
             "line by line": partial(_rate, n_rows, partial(reading._careful, plan, lambda *_: None)),  # noqa: SLF001

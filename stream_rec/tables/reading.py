@@ -4,12 +4,13 @@ A file is first read the fast way, whole columns at a time through PyArrow, if t
 file is read again line by line by the code of a live run, which names the exact error, or can read a rare format.
 """
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from os import PathLike, fspath
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, Final, Self, TypedDict, Unpack
 
 import msgspec
@@ -31,6 +32,7 @@ from stream_rec.transport.files import (
     form_of_file,
     open_file,
     open_source,
+    with_data,
 )
 from stream_rec.transport.records import Source
 
@@ -197,7 +199,7 @@ def _events(source: Iterable[object]) -> Iterable[Event]:
 # --- files
 
 
-class _FileToRead(msgspec.Struct):
+class _FileToRead(msgspec.Struct, frozen=True):
     """A file, and how to read it."""
 
     path: str
@@ -212,23 +214,24 @@ class _FileToRead(msgspec.Struct):
     """Columns in the names of its folders that the rules read."""
 
 
-def _file_to_read(path: str, how: How) -> _FileToRead:
-    rules = how.rules()
+def _file_to_read(found: FoundFile, how: How) -> _FileToRead:
+    path, rules = found.path, msgspec.structs.replace(how.rules(), beside=frozenset(found.partition))
     if is_named(how.format):
         named, file = format_of(str(how.format), path)
         return _FileToRead(file, named.rules(rules), named.layout, named.delimiter, how.encoding, named)
     stream = STREAMS.get(how.format or "")
+    rules = rules if stream is None else stream.rules(rules)
+    partition = {name: found.partition[name] for name in rules.columns_in(found.partition)}
     if stream is not None:
-        rules = stream.rules(rules)
-        return _FileToRead(path, rules, stream.name, None, how.encoding, adapter=StreamAdapter(stream, rules))
+        adapter = StreamAdapter(stream, rules)
+        return _FileToRead(path, rules, stream.name, None, how.encoding, adapter=adapter, partition=partition)
     form = form_of_file(path, rules, file_format=how.format, delimiter=how.delimiter, encoding=how.encoding)
-    return _FileToRead(path, rules, form.format, form.delimiter, how.encoding)
+    return _FileToRead(path, rules, form.format, form.delimiter, how.encoding, partition=partition)
 
 
 def _files(spec: str, how: How, on_read: OnRead) -> Columns:
     """Read a file, or all files of a folder or a pattern as one log."""
-    files = find_files([spec], "source", folders=not is_named(how.format))
-    files = [each for each in files if not _is_empty(each.path)] or files[:1]  # a run passes over empty parts, too
+    files = with_data(find_files([spec], "source", folders=not is_named(how.format)))
     if len(files) == 1:
         return _file(files[0], how, on_read)
     parts = [_file(file, how, on_read) for file in files]
@@ -239,15 +242,8 @@ def _files(spec: str, how: How, on_read: OnRead) -> Columns:
     return Columns(columns.sessions, columns.items, columns.times, columns.types, columns.users, left_out=left_out)
 
 
-def _is_empty(path: str) -> bool:
-    file = Path(path)
-    return file.is_file() and not file.stat().st_size
-
-
 def _file(found: FoundFile, how: How, on_read: OnRead) -> Columns:
-    file = _file_to_read(found.path, how)
-    file.partition = {name: found.partition[name] for name in file.rules.columns_in(found.partition)}
-    file.rules = msgspec.structs.replace(file.rules, beside=frozenset(file.partition))
+    file = _file_to_read(found, how)
     fast = _fast(file, on_read)
     return _careful(file, on_read) if fast is None else fast
 
@@ -341,15 +337,15 @@ def _parquet(file: _FileToRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
 def _delimited(file: _FileToRead, on_read: OnRead) -> Any:  # noqa: ANN401  # pyarrow is not typed
     import pyarrow as pa  # noqa: PLC0415  # see _fast
     import pyarrow.compute as pc  # noqa: PLC0415
-    from pyarrow import csv  # noqa: PLC0415
+    from pyarrow import csv as arrow_csv  # noqa: PLC0415
 
     has_header = not all(name.isascii() and name.isdigit() for name in file.rules.required())
     with closing(open_file(file.path, "events", file.encoding)) as stream:
         reported = _ReportingFile(stream, on_read, str(file.delimiter))
-        table = csv.read_csv(
+        table = arrow_csv.read_csv(
             pa.PythonFile(reported, mode="r"),
-            read_options=csv.ReadOptions(autogenerate_column_names=not has_header),
-            parse_options=csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
+            read_options=arrow_csv.ReadOptions(autogenerate_column_names=not has_header),
+            parse_options=arrow_csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
             convert_options=_as_text(file, has_header=has_header),
         )
     if has_header and not _has_each_once(file.rules, reported.first_line, str(file.delimiter)):
@@ -364,7 +360,11 @@ def _delimited(file: _FileToRead, on_read: OnRead) -> Any:  # noqa: ANN401  # py
 
 def _has_each_once(rules: DecodeRules, line: bytes, delimiter: str) -> bool:
     """Whether the first *line* surely has each column that must be there, and none of those of fields twice."""
-    names = line.decode(errors="replace").removeprefix("\ufeff").rstrip("\r").split(delimiter)
+    text = line.decode(errors="replace").removeprefix("\ufeff").rstrip("\r")
+    try:
+        names = next(csv.reader([text], delimiter=delimiter), [])
+    except csv.Error:
+        return False
     once = all(names.count(name) == 1 for name in rules.required())
     return once and all(names.count(name) <= 1 for name in (rules.fields.type, rules.fields.user_id))
 
@@ -372,12 +372,12 @@ def _has_each_once(rules: DecodeRules, line: bytes, delimiter: str) -> bool:
 def _as_text(file: _FileToRead, *, has_header: bool) -> Any:  # noqa: ANN401  # pyarrow is not typed
     """Read only the columns of fields, as text: an id may be 007."""
     import pyarrow as pa  # noqa: PLC0415  # see _fast
-    from pyarrow import csv  # noqa: PLC0415
+    from pyarrow import csv as arrow_csv  # noqa: PLC0415
 
     fields = file.rules.fields
     named = [*file.rules.required(), fields.type, fields.user_id]
     names = [name if has_header else f"f{name}" for name in dict.fromkeys(named)]
-    return csv.ConvertOptions(
+    return arrow_csv.ConvertOptions(
         include_columns=names,
         include_missing_columns=True,
         column_types=dict.fromkeys(names, pa.string()),

@@ -8,7 +8,7 @@ from stream_rec.transport.files.bytes import ByteStream
 from stream_rec.transport.files.bytes import open_bytes as open_file
 from stream_rec.transport.files.content import delimiter_said
 from stream_rec.transport.files.open import FORMATS, FileForm, form_of_file, open_source
-from stream_rec.transport.files.places import FoundFile, find_files
+from stream_rec.transport.files.places import FoundFile, find_files, with_data
 from stream_rec.transport.files.scan import span_in_order
 from stream_rec.transport.files.several import FilesSource
 from stream_rec.transport.files.sink import FileSink, Mode, open_sink
@@ -31,4 +31,5 @@ __all__ = [
     "open_sink",
     "open_source",
     "span_in_order",
+    "with_data",
 ]

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from stream_rec.errors import SettingsError
 from stream_rec.transport.files.remote import is_remote, name_in, paths_below
 
-__all__ = ["FoundFile", "find_files"]
+__all__ = ["FoundFile", "find_files", "size_of", "with_data"]
 
 _PARTITION: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.*)")
 _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
@@ -45,6 +45,17 @@ def find_files(specs: Sequence[str], key: str = "events", *, folders: bool = Tru
     if twice is not None:
         raise SettingsError(key, f"{twice!r} is named twice, which would count its events twice: name it once")
     return _with_names_of_their_own(found)
+
+
+def with_data(files: Sequence[FoundFile]) -> list[FoundFile]:
+    """Return *files* without those of 0 bytes, which hold not even names of columns; all, if none has one."""
+    return [file for file in files if size_of(file.path) != 0] or list(files)
+
+
+def size_of(path: str) -> int | None:
+    """Return the size in bytes of a file; None of what is none, such as a pipe or an address."""
+    file = Path(path)
+    return file.stat().st_size if file.is_file() else None
 
 
 def _found(spec: str, key: str, *, folders: bool) -> Iterator[FoundFile]:

@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
 from stream_rec.core.events import DecodeRules
-from stream_rec.transport.files.places import FoundFile
+from stream_rec.transport.files.places import FoundFile, size_of, with_data
 from stream_rec.transport.files.remote import is_remote
 from stream_rec.transport.records import Progress, Record, Source
 
@@ -33,15 +32,14 @@ class FilesSource:
     """
 
     def __init__(self, files: Sequence[FoundFile], open_file: Callable[[FoundFile], _File], rules: DecodeRules) -> None:
-        sizes = [(file, _size(file.path)) for file in files]
-        empty = [file.name for file, size in sizes if size == 0]
-        if 0 < len(empty) < len(files):
+        self._files = with_data(files)
+        kept = {file.path for file in self._files}
+        empty = [file.name for file in files if file.path not in kept]
+        if empty:
             _log.info("passed over %d empty files: %s", len(empty), ", ".join(empty[:_SHOWN]))
-            sizes = [(file, size) for file, size in sizes if size != 0]
-        self._files = [file for file, _ in sizes]
         self._open_file = open_file
         self._rules = rules
-        self._sizes = [size for _, size in sizes]
+        self._sizes = [size_of(file.path) for file in self._files]
         self._at = 0
         self._file = open_file(self._files[0])
         self._next: dict[tuple[str, int], int] = {}
@@ -87,11 +85,6 @@ class FilesSource:
     def close(self) -> None:
         """Close the file that is read."""
         self._file.close()
-
-
-def _size(path: str) -> int | None:
-    file = Path(path)
-    return file.stat().st_size if file.is_file() else None
 
 
 def _with(record: Record, added: Mapping[str, object]) -> Record:

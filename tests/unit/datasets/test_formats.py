@@ -24,6 +24,7 @@ from stream_rec.tables import reading
 from stream_rec.tables.columns import Columns
 from stream_rec.tables.reading import How, read_columns
 from stream_rec.transport.files import FORMATS as FILE_FORMATS
+from stream_rec.transport.files import FoundFile
 
 MAY = 1_714_564_800_000  # 2024-05-01T12:00:00Z
 
@@ -335,7 +336,7 @@ def test_both_ways_agree_on_whatever_stands_in_a_file(
             return type(error), str(error)
         return listed(found)
 
-    plan = reading._file_to_read(str(path), How())
+    plan = reading._file_to_read(FoundFile(str(path), "log", {}), How())
     careful = outcome(lambda: reading._careful(plan, lambda *_: None))
     assert careful == outcome(lambda: read_columns(path))
 

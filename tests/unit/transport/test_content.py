@@ -2,6 +2,7 @@
 
 import bz2
 import contextlib
+import csv
 import gzip
 import io
 import lzma
@@ -22,6 +23,7 @@ import zstandard
 
 from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, Reason
 from stream_rec.errors import DecodeError, SettingsError, TransportError
+from stream_rec.tables import reading
 from stream_rec.tables.reading import HowToRead, read_log
 from stream_rec.transport.decode import Decoded, decode_records
 from stream_rec.transport.files import open_source
@@ -252,6 +254,16 @@ def test_line_ends(tmp_path: Path, end: str) -> None:
     path = written(tmp_path, "session_id,timestamp,item_id\ns1,1000,a\ns1,2000,b\n".replace("\n", end))
     expected = [Event("s1", "a", 1000), Event("s1", "b", 2000)]
     assert expected == decoded(path) == columns(path)
+
+
+def test_a_header_in_quotes_is_read_whole_columns_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As R writes all names, and pandas where it is asked to: record by record would take ten times as long."""
+    path = tmp_path / "log.csv"
+    pd.DataFrame(
+        [{"session_id": each.session_id, "item_id": each.item_id, "timestamp": each.timestamp} for each in EVENTS]
+    ).to_csv(path, index=False, quoting=csv.QUOTE_ALL)
+    monkeypatch.setattr(reading, "_careful", None)
+    assert EVENTS == columns(path)
 
 
 @pytest.mark.parametrize(
