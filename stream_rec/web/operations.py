@@ -1,13 +1,13 @@
 """Paths that are not about recommendations: health checks, metrics, the stream, documents, the dashboard's files."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -39,14 +39,7 @@ def failed(error: ApiError) -> Response:
 
 
 def paths(api: "Api") -> list[BaseRoute]:
-    """Return the routes of these paths.
-
-    What is the same for all callers is encoded here, once: encoding the document takes as long as many
-    recommendations, and all other calls would wait.
-    """
-    described = openapi.document()
-    document_body, page_body = msgspec.json.encode(described), openapi.page(described).encode()
-    index_body = (_STATIC / "index.html").read_bytes()
+    """Return the routes of these paths."""
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("alive\n")
@@ -56,15 +49,6 @@ def paths(api: "Api") -> list[BaseRoute]:
         # The kinds alone: this needs no key, and messages name topics and files.
         lines = [status.state, *(f"problem: {each.kind}" for each in status.problems)]
         return PlainTextResponse("\n".join(lines) + "\n", 200 if status.is_ready else 503)
-
-    async def document(_: Request) -> Response:
-        return Response(document_body, media_type="application/json")
-
-    async def page(_: Request) -> Response:
-        return HTMLResponse(page_body, headers=_HEADERS)
-
-    async def index(_: Request) -> Response:
-        return HTMLResponse(index_body, headers=_HEADERS)
 
     async def stream(request: Request) -> Response:
         try:
@@ -92,12 +76,32 @@ def paths(api: "Api") -> list[BaseRoute]:
         Route("/livez", livez),
         Route("/metrics", metrics),
         Route("/readyz", readyz),
-        Route("/openapi.json", document),
-        Route("/docs", page),
         Route("/v1/stream", stream),
+        *_documents(),
         Mount("/static", _Files(directory=_STATIC)),
-        Route("/", index),
     ]
+
+
+def _documents() -> list[BaseRoute]:
+    """Return the routes of what is the same for all callers.
+
+    It is encoded here, once: encoding the OpenAPI document takes as long as many recommendations, and all other calls
+    would wait.
+    """
+    described = openapi.document()
+    return [
+        _constant("/openapi.json", msgspec.json.encode(described), "application/json", {}),
+        _constant("/docs", (_STATIC / "docs.html").read_bytes()),
+        _constant("/docs/plain", openapi.page(described).encode()),
+        _constant("/", (_STATIC / "index.html").read_bytes()),
+    ]
+
+
+def _constant(path: str, body: bytes, kind: str = "text/html", headers: Mapping[str, str] = _HEADERS) -> Route:
+    async def answer(_: Request) -> Response:
+        return Response(body, media_type=kind, headers=dict(headers))
+
+    return Route(path, answer)
 
 
 async def _stats_stream(api: "Api") -> AsyncIterator[bytes]:

@@ -58,6 +58,9 @@ class Route(NamedTuple):
     """The type that the body is decoded to; Any where the endpoint has a decoder of its own, Body where it reads
     the bytes itself."""
 
+    examples: Mapping[str, Any] = {}
+    """Bodies by a short title; the first is what a viewer fills in."""
+
     as_lines: bool = False
     """Whether the body may also be an object on each line."""
 
@@ -101,6 +104,7 @@ ROUTES: Final = (
         (Answer,),
         body=(EventAndRequest,),
         errors=_NOT_TAKEN,
+        examples={"a view, and five items": {"event": {"session_id": "anna", "item_id": "tent"}, "n": 5}},
     ),
     Route(
         "take_events",
@@ -112,6 +116,13 @@ ROUTES: Final = (
         (Taken,),
         body=(EventFields, list[EventFields], LogRecord, list[LogRecord]),
         decoded=Body,
+        examples={
+            "two events": [
+                {"session_id": "anna", "item_id": "tent"},
+                {"session_id": "anna", "item_id": "stove", "type": "cart", "event_id": "e-2"},
+            ],
+            "one event": {"session_id": "anna", "item_id": "tent"},
+        },
         as_lines=True,
         status=202,
         errors=_NOT_TAKEN,
@@ -125,6 +136,11 @@ ROUTES: Final = (
         'What next for a session, or after items? One request, or many as {"requests": [..]}.',
         (Answer, Answers),
         body=(OneRequest, Requests),
+        examples={
+            "for a session": {"session_id": "anna", "n": 5},
+            "after items": {"items": ["tent", "stove"], "n": 5, "exclude": ["lamp"]},
+            "many": {"requests": [{"session_id": "anna"}, {"items": ["tent"], "n": 3}]},
+        },
         more={"details": bool},
     ),
     Route(

@@ -126,7 +126,12 @@ def test_forget_says_how_many(call: Calls, service: Running, monkeypatch: pytest
     assert 200 == call_api("GET", "/v1/sessions/s0").status
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     asked: list[str] = []
-    monkeypatch.setattr(click, "confirm", lambda text, **_: bool(asked.append(text)))
+
+    def refuse(text: str) -> bool:
+        asked.append(text)
+        return False
+
+    monkeypatch.setattr(click, "confirm", refuse)
     assert (1, "", "stream-rec: nothing was erased\n") == call("forget", "s0")
     assert re.match(r"erase the session 's0' \(2 events, the newest of [\dT:.-]+Z\) at http://127", asked[0])
     assert 200 == call_api("GET", "/v1/sessions/s0").status
