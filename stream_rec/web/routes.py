@@ -118,10 +118,10 @@ ROUTES: Final = (
         decoded=Body,
         examples={
             "two events": [
-                {"session_id": "anna", "item_id": "tent"},
+                {"session_id": "anna", "item_id": "tent", "event_id": "e-1"},
                 {"session_id": "anna", "item_id": "stove", "type": "cart", "event_id": "e-2"},
             ],
-            "one event": {"session_id": "anna", "item_id": "tent"},
+            "one event": {"session_id": "anna", "item_id": "tent", "event_id": "e-1"},
         },
         as_lines=True,
         status=202,
