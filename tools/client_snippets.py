@@ -36,9 +36,9 @@ LANGUAGES = (
              "its `Retry-After`."),
     Language("Python", "py", "python", "`client.py`, for `python client.py`; it needs no package."),
     Language("TypeScript", "ts", "typescript", "`client.mts`, for Node 20 or newer: `npx -p typescript -p "
-             "@types/node@22\ntsc --strict --target es2022 --module nodenext --types node client.mts && node client.mjs`."
-             " It calls with `fetch` alone,\nso it runs in a browser too, with the address and the key in place of "
-             "`process.env`."),
+             "@types/node@22\ntsc --strict --target es2022 --module nodenext --types node client.mts && "
+             "node client.mjs`. It calls with `fetch` alone,\nso it runs in a browser too, with the address and the "
+             "key in place of `process.env`."),
     Language("Java", "java", "java", "`Client.java`, for Java 17 or newer, with Jackson (`com.fasterxml.jackson.core:"
              "jackson-databind`, 2.12 or newer)."),
     Language("Go", "go", "go", "`client.go`, for `go run client.go`, Go 1.22 or newer; it needs no module."),

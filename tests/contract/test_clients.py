@@ -20,7 +20,11 @@ CURL = shutil.which("curl")
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The variables that lead to an empty service with a key."""
     (tmp_path / "keys").write_text(f"all:read+write+admin:{KEY}\n")
-    with embedded(http_keys_file=str(tmp_path / "keys")) as running:
+    with embedded(KEY, http_keys_file=str(tmp_path / "keys")) as running:
+        # What is called for the first time is compiled or loaded first, and the programs wait for five seconds only.
+        running.client.post("/v1/events:recommend", {"event": {"session_id": "first", "item_id": "tent"}})
+        running.client.post("/v1/recommendations", {"session_id": "first"})
+        running.client("DELETE", "/v1/sessions/first")
         address = running.server.url.rstrip("/")
         yield {**os.environ, "STREAM_REC_SERVICE_URL": address, "STREAM_REC_SERVICE_KEY": KEY}
 
