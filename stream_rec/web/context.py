@@ -19,9 +19,11 @@ from stream_rec.web.keys import SCOPES, Keys
 from stream_rec.web.meter import HttpMeter
 from stream_rec.web.stats import Stats, StatsMaker
 
-__all__ = ["IS_RAW", "Api", "Call", "CallLimits", "encode_json"]
+__all__ = ["IS_RAW", "Api", "Call", "CallLimits", "Lines", "encode_json", "encode_lines"]
 
-encode_json: Final = msgspec.json.Encoder().encode
+_ENCODER: Final = msgspec.json.Encoder()
+encode_json: Final = _ENCODER.encode
+encode_lines: Final = _ENCODER.encode_lines
 IS_RAW: Final = "stream_rec.is_raw"
 """Set in a request's scope if its path is still escaped."""
 
@@ -142,3 +144,9 @@ class Call(NamedTuple):
 
     body: Any
     scopes: frozenset[str]
+
+
+class Lines(NamedTuple):
+    """What is to be encoded as a JSON object on each line."""
+
+    values: list[Any]

@@ -117,7 +117,10 @@ def _parameters(route: Route, by_kind: Mapping[int, Any], components: Mapping[st
 
 def _responses(route: Route, by_kind: Mapping[int, Any]) -> Iterator[tuple[str, Any]]:
     schema = _any_of(route.answer, by_kind)
-    yield str(route.status), {"description": "Success.", "content": {"application/json": {"schema": schema}}}
+    content = {"application/json": {"schema": schema}}
+    if route.answers_lines:
+        content[LINES] = {"schema": by_kind[id(route.answer[0])]}
+    yield str(route.status), {"description": "Success.", "content": content}
     failed = {"application/json": {"schema": {"$ref": _REF.format(name="ErrorBody")}}}
     meanings = _ANY_PATH | (_WITH_BODY if route.body else {}) | dict(route.errors)
     for status, meaning in sorted(meanings.items()):

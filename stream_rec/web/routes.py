@@ -64,6 +64,9 @@ class Route(NamedTuple):
     as_lines: bool = False
     """Whether the body may also be an object on each line."""
 
+    answers_lines: bool = False
+    """Whether a body of lines is answered by lines, each of the first type of the answer."""
+
     status: int = 200
     errors: Mapping[int, str] = {}
     """Further statuses, besides those that every path may answer with."""
@@ -133,7 +136,7 @@ ROUTES: Final = (
         "/v1/recommendations",
         endpoints.recommend,
         (READ,),
-        'What next for a session, or after items? One request, or many as {"requests": [..]}.',
+        'What next for a session, or after items? One request, or many as {"requests": [..]} or one on each line.',
         (Answer, Answers),
         body=(OneRequest, Requests),
         examples={
@@ -141,6 +144,9 @@ ROUTES: Final = (
             "after items": {"items": ["tent", "stove"], "n": 5, "exclude": ["lamp"]},
             "many": {"requests": [{"session_id": "anna"}, {"items": ["tent"], "n": 3}]},
         },
+        decoded=Body,
+        as_lines=True,
+        answers_lines=True,
         more={"details": bool},
     ),
     Route(

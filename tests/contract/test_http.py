@@ -64,6 +64,9 @@ def _refusal(reply: Any) -> tuple[int, str]:
     return reply.status, reply.json["error"]["code"]
 
 
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
 class TestRecommendations:
     """The paths that recommend."""
 
@@ -82,13 +85,21 @@ class TestRecommendations:
         assert (None, "r1") == (found["session_id"], found["request_id"])
 
     def test_for_many(self, shop: Client) -> None:
-        """Answers are in the order of the requests, each as if it were alone."""
+        """Answers are in the order of the requests, each as if it were alone; to lines, they are lines."""
         requests = [{"session_id": "s0"}, {"items": ["x"]}, {"session_id": "s0", "n": 1}, {"session_id": "new"}]
         found = shop.post("/v1/recommendations", {"requests": requests})["answers"]
         assert [expected("s0"), expected(items=["x"]), expected("s0", n=1), expected("new")] == [
             each["items"] for each in found
         ]
         assert {"answers": []} == shop.post("/v1/recommendations", {"requests": []})
+        lines = b"\n\n".join(map(msgspec.json.encode, requests))
+        reply = shop("POST", "/v1/recommendations", lines, **NDJSON)
+        assert (200, "application/x-ndjson") == (reply.status, reply.headers["content-type"])
+        assert found == [msgspec.json.decode(line) for line in reply.text.splitlines()]
+        for wrong, code in {b'{"n": 0}': "out_of_range", b"{": "not_json", b"3": "wrong_type"}.items():
+            reply = shop("POST", "/v1/recommendations", lines + b"\n" + wrong, **NDJSON)
+            assert code == reply.json["error"]["code"]
+            assert reply.json["error"]["field"].startswith("[4]")
 
     def test_parameters_in_the_query(self, shop: Client) -> None:
         """Each has its type, lists are given item by item, and excluded items are not recommended."""
