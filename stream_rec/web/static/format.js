@@ -147,7 +147,7 @@ export const STATES = {
 };
 
 export const STAGES = {
-  mailbox: ["Wait", "a batch of events waiting for the engine"],
+  mailbox: ["Mailbox", "a batch of events waiting for the engine"],
   apply: ["Apply", "applying one batch of events to the index"],
   answer: ["Answer", "computing recommendations, without the network"],
   commit: ["Commit", "sending answers to the broker until it has committed them"],

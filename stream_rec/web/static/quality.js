@@ -2,6 +2,7 @@
 
 import { bar, lineChart } from "./chart.js";
 import { h, setChildren, setText, syncRows } from "./dom.js";
+import { HOUR_MS, valuesOf } from "./history.js";
 import { count, lastStretch, number, percent, stretch } from "./format.js";
 
 const FEW = 100; // with fewer checked lists, a share may be off by ten points either way
@@ -9,27 +10,24 @@ const FEW = 100; // with fewer checked lists, a share may be off by ten points e
 const METRICS = [
   [
     "hr",
-    "Next item in the list",
-    (n) =>
-      `HR@${n}: the share of checked lists that contained the visitor’s next item, anywhere among the ${n}.`,
+    (n) => `HR@${n}`,
+    (n) => `The share of checked lists that contained the visitor’s next item, anywhere among the ${n}.`,
   ],
   [
     "hr_novel",
-    "The same, new items only",
-    (n) =>
-      `HR@${n} of next items that the visitor had not seen in this visit. Harder, and worth more.`,
+    (n) => `HR@${n} of new items`,
+    () => "The same where the next item was one that the visitor had not seen in this visit. Harder, and worth more.",
   ],
   [
     "mrr",
-    "How high it stood",
-    (n) =>
-      `MRR@${n}: the mean of 1 if the next item was first, 1/2 if second, 1/3 if third, and 0 if it was not in the list.`,
+    (n) => `MRR@${n}`,
+    () =>
+      "How high the next item stood: the mean of 1 if it was first, 1/2 if second, 1/3 if third, and 0 if it was not in the list.",
   ],
   [
     "coverage",
-    "Share of items shown",
-    () =>
-      "Coverage: the share of remembered items that were recommended at all. Low means that all visitors see the same few.",
+    () => "Coverage",
+    () => "The share of retained items that were recommended at all. Low means that all visitors see the same few.",
   ],
 ];
 
@@ -113,8 +111,8 @@ export function qualityView() {
     if (last) view(...last);
   }
 
-  function view(stats, samples) {
-    last = [stats, samples];
+  function view(stats, points) {
+    last = [stats, points];
     const { quality } = stats;
     const windows = quality?.windows ?? [];
     const isNone = !windows.some((each) => each.models.length);
@@ -157,7 +155,7 @@ export function qualityView() {
         h(
           "article",
           { class: "tile" },
-          h("h2", {}, title),
+          h("h2", {}, title(quality.n)),
           h("p", { class: "help" }, words(quality.n)),
           h("ul", { class: "models" }),
         ),
@@ -171,34 +169,24 @@ export function qualityView() {
         ),
     );
 
-    const names = window.models.map((each) => each.model);
-    const wanted = JSON.stringify([names, chosen]);
+    const models = window.models.map((each) => each.model);
+    const wanted = JSON.stringify([models, chosen]);
     if (drawnFor !== wanted) {
       drawnFor = wanted;
       chart = lineChart({
-        label: `Next item in the list, over the last ${lastStretch(chosen)}`,
-        series: names,
+        label: `HR@${quality.n}, over the last ${lastStretch(chosen)}`,
+        series: models,
         show: (value) => percent(value, 0),
       });
       setChildren(
         over,
-        h("h2", {}, "The last minutes"),
-        h("p", { class: "help" }, `“Next item in the list” of each model, each point over ${stretch(chosen)}.`),
+        h("h2", {}, "In the last hour"),
+        h("p", { class: "help" }, `HR@${quality.n} of each model, each point over ${stretch(chosen)}.`),
         chart.node,
       );
     }
-    chart.update(
-      samples.map((sample) => {
-        const models = sample.stats.quality?.windows.find((each) => each.window_s === chosen)?.models ?? [];
-        return {
-          at: sample.at,
-          values: names.map((name) => {
-            const found = models.find((each) => each.model === name);
-            return found?.scored ? found.hr : null;
-          }),
-        };
-      }),
-    );
+    const names = window.models.map((each) => `quality.${chosen}.${each.model}.hr`);
+    chart.update(valuesOf(points, names), HOUR_MS);
   }
   return view;
 }

@@ -144,9 +144,9 @@ function visit(id) {
       }
       if (known === "none") return;
       showProblem(
-        "No visit with this id is remembered: the id may be misspelt, the visit may be older than the service looks back, or it was forgotten. A new visitor would get these recommendations:",
+        "No visit with this id is retained: the id may be misspelt, the visit may be older than the horizon, or it was forgotten. A new visitor would get these recommendations:",
       );
-      setChildren(events, h("li", { class: "quiet" }, "No events of this visit are remembered."));
+      setChildren(events, h("li", { class: "quiet" }, "No events of this visit are retained."));
       seen.clear();
       setText(facts, "");
       try {
