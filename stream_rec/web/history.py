@@ -19,6 +19,7 @@ STEP_S: Final = 5.0
 POINTS: Final = 720
 _OF_LATENCY: Final = ("p50", "p99")
 _OF_QUALITY: Final = ("hr",)
+"""What is drawn of each model. Each name more adds a series for each model and window."""
 _EARLY_S: Final = 0.5
 """A point may come so much early: the caller's second is a little longer than a second."""
 

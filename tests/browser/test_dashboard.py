@@ -84,8 +84,9 @@ def test_a_visit_is_opened_by_a_click_and_explained(page: Page, address: str, se
     page.locator("#visitor .ask-why").first.click()
     why = page.locator("#visitor .why").first
     expect(why).to_contain_text("like this one also")
-    shares = why.get_by_role("list", name="How much of the score each shared item adds").locator(".bars-value")
-    assert abs(100 - sum(int(text.split()[0]) for text in shares.all_inner_texts())) <= shares.count()
+    for parts in ("How much of the score each shared item adds", "The visits that add most"):
+        shown = why.get_by_role("list", name=parts).locator(".bars-value").all_inner_texts()
+        assert 100 == sum(int(text.split()[0]) for text in shown if "<" not in text), parts
     neighbour = why.get_by_role("list", name="The visits that add most").get_by_role("link").first
     expected = neighbour.inner_text()
     neighbour.click()
@@ -326,7 +327,8 @@ def test_every_text_can_be_read(browser: Browser, address: str, service: FakeSer
 
 
 def test_it_fits_a_phone(browser: Browser, address: str, service: FakeService) -> None:
-    """No view is wider than 360 pixels, even with long ids, and buttons are large enough for a finger."""
+    """No view is wider than 360 pixels, even with long ids and titles, and buttons are large enough for a finger."""
+    service.titles = {item: title + " in a box of the limited edition" * 9 for item, title in service.titles.items()}
     service.sessions["x" * 512] = [{"item_id": "y" * 512, "timestamp": service.watermark, "type": "view"}]
     with new_page(browser, viewport=PHONE) as (page, _):
         for view in (*VIEWS, "#/visitors/" + "x" * 512, "#/items/" + "y" * 512):
@@ -336,6 +338,10 @@ def test_it_fits_a_phone(browser: Browser, address: str, service: FakeService) -
               .filter((each) => each.checkVisibility() && each.getBoundingClientRect().height < 24)
               .map((each) => each.textContent)""")
             assert [] == small, view
+            tall = page.evaluate("""() => [...document.querySelectorAll('.pick, .rec, .trail li')]
+              .filter((each) => each.checkVisibility() && each.getBoundingClientRect().height > 160)
+              .map((each) => each.textContent)""")
+            assert [] == tall, view
 
 
 def test_colours_follow_the_system_until_a_theme_is_chosen(browser: Browser, address: str) -> None:
@@ -431,6 +437,10 @@ def test_items_are_found_by_title(page: Page, address: str) -> None:
         ("lastStretch(3600)", "hour"),
         ("lastStretch(10 * 86400)", "10 days"),
         ("count(1, 'visit')", "1 visit"),
+        ("portions([2, 2, 2]).join()", "34~%,33~%,33~%"),
+        ("portions([9930, 65, 5]).join()", "99~%,1~%,<~1~%"),
+        ("portions([0, 7]).join()", "0~%,100~%"),
+        ("portions([]).join()", ""),
         (f"roundDuration({29 * DAY_MS})", 30 * DAY_MS),
         (f"ago(0, {DAY_MS})", "1~day ago"),
     ],

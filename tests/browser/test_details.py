@@ -138,6 +138,23 @@ def test_charts_are_full_at_the_first_look(browser: Browser, address: str) -> No
         assert min(widths(page)) > 0.99
 
 
+def test_a_visit_with_one_item_has_all_of_a_score_from_it(page: Page, address: str, service: FakeService) -> None:
+    """All neighbours share that item, those that are not listed too: one line sums them up."""
+    popular = service.counts().most_common(1)[0][0]
+    service.sessions["one"] = [{"item_id": popular, "timestamp": service.watermark, "type": "view"}]
+    answer = service.answer("one", [popular], 10)
+    place, why = next((at, each["why"]) for at, each in enumerate(answer["items"]) if "others" in each["why"])
+    open_view(page, address, "#/visitors/one")
+    page.locator("#visitor .ask-why").nth(place).click()
+    shown = page.locator("#visitor .why").nth(place)
+    (only,) = shown.get_by_role("list", name="How much of the score each shared item adds").locator("li").all()
+    expect(only).to_contain_text(service.titles[popular])
+    expect(only).to_contain_text("100 %")
+    n_further = why["others"]["neighbours"] + len(why["neighbours"]) - 5
+    last = shown.get_by_role("list", name="The visits that add most").locator("li").last
+    expect(last).to_contain_text(f"further {n_further} neighbours")
+
+
 def test_what_only_the_page_knows_is_kept(page: Page, address: str) -> None:
     """A service that has started again knows nothing of the time before: the page draws both, with a gap between."""
     page.goto(f"{address}/static/icon.svg")

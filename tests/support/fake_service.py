@@ -33,6 +33,7 @@ TYPES: Final = {
 DAY_MS: Final = 86_400_000
 POINTS: Final = 720
 STEP_S: Final = 5.0
+LISTED: Final = 10
 
 
 @cache
@@ -196,8 +197,7 @@ class FakeService:
         for score, item in scored:
             neighbours = sorted(whys[item], key=lambda each: -each["share"])
             idf = neighbours[0]["idf"]
-            shown = [{name: value for name, value in each.items() if name != "idf"} for each in neighbours]
-            why = {"kind": "neighbours", "total": score, "neighbours": shown, "idf": idf}
+            why = {"kind": "neighbours", "total": score, "idf": idf} | _explained(neighbours)
             found.append(self.item(item, counts) | {"score": score, "source": "neighbours", "why": why})
         for item, count in counts.most_common(n + len(items)):
             if len(found) < n and item not in whys and item not in left_out:
@@ -317,6 +317,22 @@ class FakeService:
                 figures_of("popular", 0.061, 1023, shadow=True),
             ],
         }
+
+
+def _explained(neighbours: list[Json]) -> Json:
+    """Return the fields of an explanation: the neighbours that are listed, the others, and what each item adds."""
+    shares: dict[str, float] = {}
+    for each in neighbours:
+        weights = sum(one["weight"] for one in each["shared"])
+        for one in each["shared"]:
+            shares[one["item_id"]] = shares.get(one["item_id"], 0.0) + each["share"] * one["weight"] / weights
+    parts = sorted(shares.items(), key=lambda pair: -pair[1])
+    found = {
+        "neighbours": [{name: value for name, value in each.items() if name != "idf"} for each in neighbours[:LISTED]],
+        "parts": [{"item_id": item, "share": share} for item, share in parts],
+    }
+    rest = neighbours[LISTED:]
+    return found | ({"others": {"neighbours": len(rest), "share": sum(each["share"] for each in rest)}} if rest else {})
 
 
 def _figures(stats: Json) -> dict[str, float]:

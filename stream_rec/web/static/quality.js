@@ -7,28 +7,46 @@ import { count, lastStretch, number, percent, stretch } from "./format.js";
 
 const FEW = 100; // with fewer checked lists, a share may be off by ten points either way
 
+/**
+ * A tile each, where a model has the figure: its name in /v1/stats, its title and meaning, how many were counted for it,
+ * and what these are.
+ */
 const METRICS = [
-  [
-    "hr",
-    (n) => `HR@${n}`,
-    (n) => `The share of checked lists that contained the visitor’s next item, anywhere among the ${n}.`,
-  ],
-  [
-    "hr_novel",
-    (n) => `HR@${n} of new items`,
-    () => "The same where the next item was one that the visitor had not seen in this visit. Harder, and worth more.",
-  ],
-  [
-    "mrr",
-    (n) => `MRR@${n}`,
-    () =>
+  {
+    name: "hr",
+    title: (n) => `HR@${n}`,
+    words: (n) => `The share of checked lists that contained the visitor’s next item, anywhere among the ${n}.`,
+    counted: (model) => model.scored,
+    what: "list",
+    done: "checked",
+  },
+  {
+    name: "hr_novel",
+    title: (n) => `HR@${n} of new items`,
+    words: () =>
+      "The same where the next item was one that the visitor had not seen in this visit. Harder, and worth more.",
+    counted: (model) => model.novel_scored,
+    what: "list",
+    done: "checked",
+  },
+  {
+    name: "mrr",
+    title: (n) => `MRR@${n}`,
+    words: () =>
       "How high the next item stood: the mean of 1 if it was first, 1/2 if second, 1/3 if third, and 0 if it was not in the list.",
-  ],
-  [
-    "coverage",
-    () => "Coverage",
-    () => "The share of retained items that were recommended at all. Low means that all visitors see the same few.",
-  ],
+    counted: (model) => model.scored,
+    what: "list",
+    done: "checked",
+  },
+  {
+    name: "coverage",
+    title: () => "Coverage",
+    words: () =>
+      "The share of retained items that were recommended at all. Low means that all visitors see the same few.",
+    counted: (model) => model.answers,
+    what: "list",
+    done: "given",
+  },
 ];
 
 /** The most recent window that can be trusted: the shortest with enough checked lists, or else the longest. */
@@ -149,9 +167,9 @@ export function qualityView() {
     );
     syncRows(
       grid,
-      METRICS,
-      ([metric]) => metric,
-      ([, title, words]) =>
+      METRICS.filter(({ name }) => window.models.some((each) => name in each)),
+      ({ name }) => name,
+      ({ title, words }) =>
         h(
           "article",
           { class: "tile" },
@@ -159,7 +177,7 @@ export function qualityView() {
           h("p", { class: "help" }, words(quality.n)),
           h("ul", { class: "models" }),
         ),
-      (box, [metric]) =>
+      (box, metric) =>
         syncRows(
           box.lastChild,
           window.models,
@@ -215,15 +233,15 @@ function model(each, shares) {
 }
 
 function showModel(row, each, metric) {
-  const scored = metric === "hr_novel" ? each.novel_scored : each.scored;
-  const value = metric === "coverage" || scored ? each[metric] : null;
-  const { low, high } = interval(each, metric);
-  setText(row.querySelector(".value"), shown(metric, value));
+  const counted = metric.counted(each);
+  const value = counted ? each[metric.name] : null;
+  const { low, high } = interval(each, metric.name);
+  setText(row.querySelector(".value"), shown(metric.name, value));
   setChildren(row.children[1], bar(value, { low, high, tone: each.shadow ? "quiet" : "" }));
-  const of = metric === "coverage" ? `${number(each.answers)} lists given` : `${number(scored)} lists checked`;
+  const of = `${count(counted, metric.what)} ${metric.done}`;
   setText(
     row.children[2],
-    low === undefined ? of : `${of}; with 95\u00a0% certainty from ${shown(metric, low)} to ${shown(metric, high)}`,
+    low === undefined ? of : `${of}; with 95\u00a0% certainty from ${shown(metric.name, low)} to ${shown(metric.name, high)}`,
   );
 }
 

@@ -115,7 +115,7 @@ export function visitorsView() {
 function visit(id) {
   const facts = h("p", { class: "help" });
   const problem = h("p", { class: "notice", hidden: true });
-  const events = h("ol", { class: "trail" });
+  const events = h("ol", { class: "trail", tabindex: 0, "aria-label": "What it looked at" }); // keys scroll it
   const seen = new Set();
   const recs = recommendations({ label: "Recommendations for this visit", seen: () => seen });
   let known = null;
