@@ -300,6 +300,11 @@ async def stats(call: Call) -> object:
     return msgspec.Raw(call.api.encoded_stats())
 
 
+async def stats_history(call: Call) -> object:
+    """Return the figures of the last hour."""
+    return msgspec.Raw(call.api.history.encoded())
+
+
 # --- forgetting
 
 

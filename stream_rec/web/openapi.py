@@ -50,7 +50,8 @@ def document() -> dict[str, Any]:
             "title": "stream-rec",
             "version": __version__,
             "description": "Live session-based recommendations. Further paths: /livez and /readyz for health checks, "
-            "/metrics for Prometheus, /v1/stream for the figures of /v1/stats as server-sent events.",
+            "/metrics for Prometheus, /v1/stream for the figures of /v1/stats and /v1/stats/history as server-sent "
+            "events.",
         },
         "paths": paths,
         "components": {

@@ -56,7 +56,7 @@ def paths(api: "Api") -> list[BaseRoute]:
         except ApiError as error:
             return failed(error)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(_stats_stream(api), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(_stream(api), media_type="text/event-stream", headers=headers)
 
     exposition = Exposition(sources_of(api.service, api.http))
     rendering = asyncio.Lock()
@@ -104,14 +104,27 @@ def _constant(path: str, body: bytes, kind: str = "text/html", headers: Mapping[
     return Route(path, answer)
 
 
-async def _stats_stream(api: "Api") -> AsyncIterator[bytes]:
-    """Yield the figures once a second until the server stops."""
+async def _stream(api: "Api") -> AsyncIterator[bytes]:
+    """Yield the figures of the last hour, and then those of now once a second, until the server stops.
+
+    Each new point of the history is sent as well, so that all pages draw the same.
+    """
+    history = api.history
+    n_sent = history.n_taken
+    yield _block(b"history", history.encoded())
     while not api.over.is_set():
-        yield b"event: stats\ndata: " + api.encoded_stats() + b"\n\n"
+        if history.n_taken != n_sent:
+            new, n_sent = history.since(n_sent), history.n_taken
+            yield _block(b"history", msgspec.json.encode(new))
+        yield _block(b"stats", api.encoded_stats())
         try:
             await asyncio.wait_for(api.over.wait(), _STREAM_EVERY_S)
         except TimeoutError:
             continue
+
+
+def _block(name: bytes, data: bytes) -> bytes:
+    return b"event: " + name + b"\ndata: " + data + b"\n\n"
 
 
 class _Files(StaticFiles):

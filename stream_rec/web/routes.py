@@ -28,6 +28,7 @@ from stream_rec.web.contract import (
     SimilarQuery,
     Taken,
 )
+from stream_rec.web.history import History
 from stream_rec.web.keys import ADMIN, READ, WRITE
 from stream_rec.web.stats import Stats
 
@@ -209,4 +210,13 @@ ROUTES: Final = (
         errors=_NOT_TAKEN,
     ),
     Route("stats", "GET", "/v1/stats", endpoints.stats, (READ,), "The figures of the service.", (Stats,)),
+    Route(
+        "stats_history",
+        "GET",
+        "/v1/stats/history",
+        endpoints.stats_history,
+        (READ,),
+        "The figures of the last hour, as the dashboard draws them.",
+        (History,),
+    ),
 )

@@ -362,15 +362,22 @@ class TestOperations:
         assert "ready" == found["state"]
 
     def test_the_stream(self, running: Running) -> None:
-        """The stream sends the same figures once a second, as server-sent events."""
+        """The stream sends the same figures once a second, as server-sent events; first those of the last hour."""
         with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
             connection.sendall(b"GET /v1/stream HTTP/1.1\r\nhost: localhost\r\n\r\n")
             got = b""
             while got.count(b"event: stats") < 2:
                 got += connection.recv(65536)
         assert b"content-type: text/event-stream" in got
-        found = msgspec.json.decode(got.partition(b"data: ")[2].partition(b"\n")[0])
-        assert "ready" == found["state"]
+        blocks = got.partition(b"event: ")[2].split(b"event: ")
+        names, bodies = zip(*(block.split(b"\ndata: ", 1) for block in blocks), strict=True)
+        assert b"history" == names[0]
+        assert "ready" == msgspec.json.decode(bodies[names.index(b"stats")].partition(b"\n")[0])["state"]
+        earlier = msgspec.json.decode(bodies[0].partition(b"\n")[0])
+        found = running.client.get("/v1/stats/history")
+        n_points = len(earlier["at_ms"])
+        assert 0 < n_points == len(earlier["series"]["rates.events_per_s"])
+        assert earlier["at_ms"] == found["at_ms"][:n_points]
 
     def test_every_path_is_documented(self, running: Running) -> None:
         """The document has every route with its answers and parameters; the page shows them."""
