@@ -100,8 +100,8 @@ def _members(name: str, key: str, codec: _Codec, first: bytes, read: ReadBlock) 
     except ImportError as error:
         raise SettingsError(
             key,
-            f"{name} is a {codec.name} file, and {error.name} is not installed: pip install 'stream-rec[codecs]', "
-            f"or pass its content to `--events -` from `{codec.command}`",
+            f"{name} is packed with {codec.name}, and {error.name} is not installed: pip install 'stream-rec[codecs]', "
+            f"or unpack it with `{codec.command}`",
         ) from None
 
 

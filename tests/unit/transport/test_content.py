@@ -116,7 +116,7 @@ def test_packed_and_the_codec_is_not_installed(tmp_path: Path, monkeypatch: pyte
     if name == "zstd" and sys.version_info >= (3, 14):
         assert EVENTS == decoded(path)
         return
-    with pytest.raises(SettingsError, match=rf"log is a {name} file.* `{name.lower()} -dc`") as error:
+    with pytest.raises(SettingsError, match=rf"log is packed with {name}, .* `{name.lower()} -dc`") as error:
         decoded(path)
     assert "events" == error.value.key
     assert "is not installed: pip install 'stream-rec[codecs]'" in error.value.message
