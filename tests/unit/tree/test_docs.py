@@ -114,7 +114,7 @@ def _shown(value: object) -> str:
 
 def test_the_shop_tutorial_shows_its_clicks() -> None:
     """The first lines that its program writes; their times are of the run, and those between clicks are not."""
-    program = [sys.executable, ROOT / "examples" / "shop" / "make_clicks.py"]
+    program = [sys.executable, str(ROOT / "examples" / "shop" / "make_clicks.py")]
     written = subprocess.run(program, capture_output=True, text=True, check=True).stdout.splitlines()[:3]
     (shown,) = (each.text for each in blocks(ROOT / "docs/tutorial/shop.md") if each.text.startswith("session_id,"))
     head, *clicks = ([line.split(",") for line in lines] for lines in zip(shown.splitlines(), written, strict=True))
