@@ -257,9 +257,7 @@ def _figures(summary: Summary, processor: Processor) -> Iterable[str]:
     if facts:
         stats = processor.engine.stats()
         size = show_size(stats.n_bytes)
-        yield _line(
-            "held at end", f"{stats.n_sessions:,} sessions, {stats.n_events:,} events; {size} by the store's prices"
-        )
+        yield _line("held at end", f"{stats.n_sessions:,} sessions, {stats.n_events:,} events; about {size} of memory")
 
 
 def _clipped(value: bytes) -> str:
