@@ -74,7 +74,7 @@ SNAPSHOTS: Final = "tests/unit/service/committing/test_snapshots.py::"
 
 TIES: Final = ("tests/unit/core/test_ties.py",)
 FORMULAS: Final = ("tests/unit/core/test_formulas.py",)
-RULES: Final = ("tests/property/test_rules.py",)
+RULES: Final = ("tests/property/test_rules.py", "tests/unit/core/test_item_rules.py")
 FEED: Final = "tests/unit/service/processing/test_catalogue_feed.py::"
 QUALITY: Final = ("tests/unit/core/test_quality.py", "tests/property/test_quality.py", "tests/unit/core/test_split.py")
 THREADS: Final = ("tests/unit/guard/test_threads.py",)
