@@ -113,7 +113,7 @@ def test_locks_have_what_the_project_needs() -> None:
     named = project()
     extras = named["project"]["optional-dependencies"]
 
-    def names(requirements: list[str]) -> set[str]:
+    def names(requirements: list[object]) -> set[str]:
         found = {normal(re.split(r"[^\w.-]", each)[0]) for each in requirements if isinstance(each, str)}
         return found - {"stream-rec"}
 

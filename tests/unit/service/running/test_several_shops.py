@@ -38,6 +38,10 @@ def shop(broker: MemoryBroker, name: str, max_sessions: int) -> KafkaService:
     return KafkaService(lambda _: components)
 
 
+def _run_to_its_end(service: KafkaService, n: int) -> None:
+    run_until(service, lambda: service.counters.n_read == n)
+
+
 def test_each_group_answers_its_shop_alone() -> None:
     """Same ids, same broker, same time: a busy shop moves neither answers, offsets nor limits of a quiet one."""
     both = MemoryBroker({f"{name}-{kind}": 1 for name in N for kind in ("clicks", "recs", "dead")}, before=Bomb())
@@ -50,7 +54,7 @@ def test_each_group_answers_its_shop_alone() -> None:
         services = {name: shop(broker, name, max_sessions=3 if name == QUIET else 2) for name in shops}
         with ThreadPoolExecutor() as pool:
             for name, service in services.items():
-                pool.submit(run_until, service, lambda s=service, n=shops[name]: s.counters.n_read == n)
+                pool.submit(_run_to_its_end, service, shops[name])
         assert {name: {Partition(f"{name}-clicks", 0): n} for name, n in shops.items()} == {
             name: broker.groups[name].committed for name in shops
         }
