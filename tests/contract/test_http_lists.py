@@ -123,9 +123,9 @@ def test_popular_items_obey_the_rules(running: Running) -> None:
 def trending() -> list[str]:
     """Items by the excess of their newest events over what their popularity lets expect, as in algorithm.md."""
     newest = max(each["timestamp"] for each in LOG)
-    recent: Counter[str] = Counter()
+    recent: dict[str, float] = defaultdict(float)
     for each in LOG:
-        recent[each["item_id"]] += 2.0 ** -((newest - each["timestamp"]) / (HOUR_MS / 24))  # type: ignore[assignment]
+        recent[each["item_id"]] += 2.0 ** -((newest - each["timestamp"]) / (HOUR_MS / 24))
     long = popularity()
     share = sum(recent.values()) / sum(long.values())
     scores = {name: (recent[name] - long[name] * share) / (long[name] * share + 1) ** 0.5 for name in long}

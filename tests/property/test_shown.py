@@ -56,6 +56,10 @@ def an_engine(shown: ShownRules | None = RULES) -> Engine:
     return Engine(MODEL, limits=LIMITS, shown=shown)
 
 
+def without(ignored: set[str]) -> Terms:
+    return Terms(allowed=lambda name: name not in ignored)
+
+
 def name_of(outcome: int) -> str:
     reason = OUTCOMES[outcome]
     return "shown" if outcome == SHOWN else "applied" if reason is None else str(reason)
@@ -74,9 +78,8 @@ def test_what_was_shown_is_as_the_plain_twin_says(seed: int, tmp_path: Path) -> 
         if isinstance(event, Forget):
             continue
         assert outcome == name_of(int(applied.outcomes[0])), event
-        session, ignored = event.session_id, twin.ignored(event.session_id)
-        terms = Terms(allowed=lambda name, ignored=ignored: name not in ignored)  # type: ignore[misc]  # bound now
-        expected = twin.clicks.answer_session(session, query_of(MODEL), (), terms)
+        session = event.session_id
+        expected = twin.clicks.answer_session(session, query_of(MODEL), (), without(twin.ignored(session)))
         if outcome == "applied":
             assert answer is not None
             assert expected == plain(answer.items)
@@ -141,14 +144,14 @@ def test_a_snapshot_without_shown_items_loads_where_none_are_counted(tmp_path: P
 
 def test_a_click_counts_once_for_the_place_where_its_item_was_shown_last() -> None:
     """By event time, whatever came last; a click before the first showing, or long after the last, is none of it."""
-    seen: list[Seen] = []
+    clicked: list[Seen] = []
 
     class Taker:
         def on_applied(self, applied: AppliedBatch) -> None: ...
         def on_forgotten(self, sessions: Sequence[int]) -> None: ...
-        def on_seen(self, found: Sequence[Seen], watermark: int) -> None:
-            assert watermark >= 108 or not any(each.is_click for each in found)
-            seen.extend(each for each in found if each.is_click)
+        def on_seen(self, seen: Sequence[Seen], watermark: int) -> None:
+            assert watermark >= 108 or not any(each.is_click for each in seen)
+            clicked.extend(each for each in seen if each.is_click)
 
     engine = an_engine(ShownRules(window_ms=35))
     log = [
@@ -163,5 +166,5 @@ def test_a_click_counts_once_for_the_place_where_its_item_was_shown_last() -> No
     ]
     for event in log:
         engine.apply([event], Observation(Taker(), np.ones(1, np.uint8)))
-    assert [Seen("a", 3, "popular", is_click=True)] == seen
+    assert [Seen("a", 3, "popular", is_click=True)] == clicked
     assert {"y": 1} == engine.shown("a")

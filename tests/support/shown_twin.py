@@ -56,7 +56,8 @@ class ShownTwin:
                 if over:
                     items, ids, last = {}, set(), event.timestamp
                 last = max(last, event.timestamp)
-                ids |= {event.event_id} - {None}  # type: ignore[arg-type]  # as taken away
+                if event.event_id is not None:
+                    ids.add(event.event_id)
                 item = items.setdefault(event.item_id, [0, event.timestamp])
                 item[0] += 1
                 item[1] = min(item[1], event.timestamp)

@@ -6,7 +6,7 @@ has ignored must wait for what was shown before it: its event is then applied al
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,14 +61,14 @@ def count_shown(
     outcome: U8,
     before: int,
     impressions: Impressions,
-    take: Callable[[int, Seen], None],
-) -> None:
-    """Count what was shown and clicked, in order, and write the outcome of each shown event; *before* is the watermark.
+) -> list[tuple[int, Seen]]:
+    """Count what was shown and clicked, in order; return each event that counts, with its place.
 
-    *outcome*, [n], holds those of the clicks. *take* is called with the place of each event that counts.
+    *outcome*, [n], holds those of the clicks, and gets those of the shown events; *before* is the watermark before all.
     """
+    found: list[tuple[int, Seen]] = []
     if not mixed.shown and impressions.n_sessions == 0:
-        return
+        return found
     watermark = before
     reach = columns.reach.tolist()
     for place, event in enumerate(events):
@@ -77,7 +77,7 @@ def count_shown(
                 watermark = max(watermark, reach[place])
                 clicked = impressions.click(event.session_id, event.item_id, event.timestamp)
                 if clicked is not None:
-                    take(place, clicked)
+                    found.append((place, clicked))
             continue
         said = mixed.shown[place]
         now = None if watermark == field.NEVER else watermark
@@ -87,9 +87,10 @@ def count_shown(
             outcome[place] = field.LATE
         elif impressions.show(event, said):
             outcome[place] = SHOWN
-            take(place, seen_of(event.session_id, said))
+            found.append((place, seen_of(event.session_id, said)))
         else:
             outcome[place] = field.DUPLICATE
+    return found
 
 
 def only(columns: EventColumns, places: Places) -> EventColumns:

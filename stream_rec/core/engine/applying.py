@@ -25,7 +25,7 @@ from stream_rec.core.events import Answer, Event, Forget, Request
 from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, field
 from stream_rec.core.outcome import Applied, AppliedBatch, Evaluator, Observation
 from stream_rec.core.sessionizer import Sessionizer
-from stream_rec.core.shown import Impressions, Seen
+from stream_rec.core.shown import Impressions
 
 __all__ = ["AnswersWanted", "EventApplier"]
 
@@ -172,7 +172,8 @@ class EventApplier:
         impressions = self._impressions
         if impressions is None:
             return self._apply_and_give_back(run, wanted, observation)
-        cuts = stretches(run.events, mixed_in(run.events, impressions), wanted and wanted.wanted, impressions)
+        asks = None if wanted is None else wanted.wanted
+        cuts = stretches(run.events, mixed_in(run.events, impressions), asks, impressions)
         outcomes: list[U8] = []
         answers: list[Answer | None] = []
         for begin, end in pairwise(cuts):
@@ -213,19 +214,11 @@ class EventApplier:
             spread = np.zeros(n, np.uint8)
             spread[mixed.clicks] = outcome
             outcome = spread
-        seen: list[Seen] = []
-        counted = None if observation is None else observation.counted
-        count_shown(
-            run.events,
-            mixed,
-            run.columns,
-            outcome,
-            before,
-            impressions,
-            lambda place, each: seen.append(each) if counted is not None and counted[place] else None,
-        )
-        if observation is not None and seen:
-            observation.evaluator.on_seen(seen, self._state.index.view.counter(field.WATERMARK))
+        found = count_shown(run.events, mixed, run.columns, outcome, before, impressions)
+        if observation is not None:
+            seen = [each for place, each in found if observation.counted[place]]
+            if seen:
+                observation.evaluator.on_seen(seen, self._state.index.view.counter(field.WATERMARK))
         return outcome, answers
 
     # --- event types that are not used any more
