@@ -19,7 +19,7 @@ from stream_rec.core.engine import Stats
 from stream_rec.core.index.arrays import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model
-from stream_rec.core.quality import ModelQuality
+from stream_rec.core.quality import ClickThrough, ModelQuality
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.problems import ProblemKind
 from stream_rec.service.reporting.status import Status
@@ -155,7 +155,13 @@ def test_the_prices_of_memory_are_told() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "struct"),
-    [("## Fields", Status), ("## Counts", Counters), ("## Stats", Stats), ("## Quality", ModelQuality)],
+    [
+        ("## Fields", Status),
+        ("## Counts", Counters),
+        ("## Stats", Stats),
+        ("## Quality", ModelQuality),
+        ("### Shown", ClickThrough),
+    ],
 )
 def test_every_figure_of_the_status_is_in_the_reference(heading: str, struct: type) -> None:
     """A row for each field, in their order."""
