@@ -10,13 +10,17 @@ A block that opens with "```console kafka" needs a broker at `localhost:9092`: i
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+
+import prepared
 
 __all__ = ["Block", "anchors", "blocks", "links", "needs", "play", "rows"]
 
@@ -24,6 +28,8 @@ FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`([\w-]+\.\w+)`:\s*\Z")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 ON_PAGES = "localhost:9092"
+SHELL = re.compile(r"[|&;<>$`*~#]")
+"""What only a shell understands."""
 NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
 NOT_SHOWN = ("compiling the kernels", "progress: ")  # depend on whether it is the first run, and on the speed
 
@@ -90,17 +96,29 @@ def _run_commands(page: Path, block: Block, broker: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "COLUMNS": "120"}
     for command, expected in _commands(block.text.replace(ON_PAGES, broker)):
-        done = subprocess.run(
-            ["/bin/sh", "-c", command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            check=False,
-        )
-        printed = "".join(line for line in done.stdout.splitlines(keepends=True) if not line.startswith(NOT_SHOWN))
+        output = _output_of(command, environment)
+        printed = "".join(line for line in output.splitlines(keepends=True) if not line.startswith(NOT_SHOWN))
         pattern = ".*".join(map(re.escape, expected.split("...")))
         assert re.fullmatch(pattern, printed, re.DOTALL), f"{page.name}: $ {command}\n{printed}"
+
+
+def _output_of(command: str, environment: dict[str, str]) -> str:
+    """Run *command* by the shell; a plain command of stream-rec, which needs none, by a server that is prepared."""
+    plain = command.replace("\\\n", " ")
+    if plain.startswith("stream-rec ") and not SHELL.search(plain):
+        with TemporaryDirectory() as folder:
+            output = Path(folder) / "output"
+            prepared.run(shlex.split(plain)[1:], output, environment)
+            return output.read_text(encoding="utf-8")
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    return done.stdout
 
 
 def _commands(text: str) -> Iterator[tuple[str, str]]:
