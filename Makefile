@@ -73,6 +73,7 @@ docs: $(VENV)/stamp-dev ## write what is generated anew: pages of docs/reference
 	$(BIN)/python tools/metrics_reference.py
 	$(BIN)/python tools/api_reference.py
 	$(BIN)/python tools/figures.py
+	$(BIN)/python tools/sizing.py --write
 	$(BIN)/python tools/grafana_dashboard.py
 	$(BIN)/python tools/notebook.py
 
