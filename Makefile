@@ -9,13 +9,14 @@ BIN    := $(VENV)/bin
 PORT   ?= 9092
 HTTP   ?= 127.0.0.1:8000
 TESTS  ?=
+VERSION ?= dev
 # Tests share the cores: half of them wait for a broker, a browser or a process of their own.
 WORKERS ?= --numprocesses=3 --dist=loadgroup
 COMPARE ?=
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test test-all warm lint kafka plant stress chaos compare compare-speed compare-bursts bench soak docs wheel lock clean
+.PHONY: help demo dashboard test test-all warm lint kafka plant stress chaos compare compare-speed compare-bursts bench soak docs site wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +78,9 @@ docs: $(VENV)/stamp-dev ## write what is generated anew: pages of docs/reference
 	$(BIN)/python tools/grafana_dashboard.py
 	$(BIN)/python tools/notebook.py
 
+site: $(VENV)/stamp-docs ## the documentation site into build/site/dev (or VERSION=...); broken links and anchors are errors
+	$(BIN)/python tools/docs_site.py $(VERSION)
+
 wheel: $(VENV)/stamp-dev ## dist/*.whl
 	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
@@ -110,6 +114,11 @@ $(VENV)/stamp-serve: $(VENV)/stamp-run
 $(VENV)/stamp-dev: $(VENV)/stamp-run
 	@echo "Adding the tools for tests ..."
 	@$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+$(VENV)/stamp-docs: $(VENV)/stamp-dev
+	@echo "Adding Sphinx ..."
+	@$(PIP) --no-build-isolation --editable '.[docs]'
 	@touch $@
 
 $(VENV)/stamp-bench: $(VENV)/stamp-dev
