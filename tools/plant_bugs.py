@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -39,7 +40,8 @@ LAWS: Final = (
 EXPLANATIONS: Final = ("tests/property/test_explanations.py",)
 EVALUATION: Final = ("tests/unit/evaluate/test_evaluate.py::TestNothingLeaks",)
 
-LONGEST_S: Final = 480  # the tests take one or two minutes, compiling included
+LONGEST_S: Final = 1200  # the tests take one or two minutes alone on a machine, compiling included
+PYTEST_FAILED: Final = 1  # pytest's exit code where tests ran and some failed
 
 
 class Bug(NamedTuple):
@@ -55,6 +57,8 @@ class Bug(NamedTuple):
     """The tests that must catch it: files, or one by its name."""
     also: tuple[tuple[str, str, str], ...] = ()
     """Further changes (file, marker, wrong): where a second safeguard would catch the bug, it is removed too."""
+    never_ends: bool = False
+    """Whether a kernel with the bug may run for ever, so that tests which do not end have seen it."""
 
     @property
     def changes(self) -> tuple[tuple[str, str, str], ...]:
@@ -688,6 +692,13 @@ def plant(source: str, marker: str, wrong: str) -> str:
     return "".join([*lines[: place.start], planted, *lines[place.stop :]])
 
 
+class Verdict(NamedTuple):
+    """What the tests said of a bug."""
+
+    seen: bool
+    how: str
+
+
 def is_seen(bug: Bug, tree: Path) -> bool:
     """Return whether a test fails once *bug* is in."""
     with _planted(bug, tree), tempfile.TemporaryDirectory() as kernels:
@@ -696,9 +707,12 @@ def is_seen(bug: Bug, tree: Path) -> bool:
         if any(_is_kernel(file) for file, _, _ in bug.changes):
             # A compiled kernel holds what it calls, and is known by its own file alone: so all are compiled with it.
             environment["NUMBA_CACHE_DIR"] = kernels
-        outcome = _run(bug.seen_by, tree, environment)
-    print(f"law {bug.law}: {bug.marker}: {bug.what}\n    {outcome or 'NOT SEEN'}", flush=True)
-    return outcome is not None
+        started = time.monotonic()
+        verdict = _run(bug, tree, environment)
+    seconds = round(time.monotonic() - started)
+    how = verdict.how if verdict.seen else f"NOT SEEN: {verdict.how}"
+    print(f"law {bug.law}: {bug.marker}: {bug.what}\n    {how} ({seconds} s)", flush=True)
+    return verdict.seen
 
 
 @contextmanager
@@ -719,8 +733,12 @@ def _is_kernel(file: str) -> bool:
     return Path(file).parent.name == "kernel"
 
 
-def _run(tests: tuple[str, ...], tree: Path, environment: dict[str, str]) -> str | None:
-    """Return how the *tests* fail, None if they pass. A kernel with a bug may never end."""
+def _run(bug: Bug, tree: Path, environment: dict[str, str]) -> Verdict:
+    """Run the tests that must catch *bug*: seen if one fails, or if the bug ends the process by a signal.
+
+    Tests that can't be collected, or that are not there, have seen nothing; nor have tests that ran out of time, unless
+    the bug is known for it.
+    """
     command = [
         sys.executable,
         "-m",
@@ -730,18 +748,22 @@ def _run(tests: tuple[str, ...], tree: Path, environment: dict[str, str]) -> str
         "-m",
         "not stress and not chaos",
         "--hypothesis-profile=unshrunk",
-        *tests,
+        *bug.seen_by,
     ]
     try:
         done = subprocess.run(
             command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST_S
         )
     except subprocess.TimeoutExpired:
-        return f"the tests do not end within {LONGEST_S} s"
+        return Verdict(seen=bug.never_ends, how=f"the tests do not end within {LONGEST_S} s")
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
-    if not failed and done.returncode != 0:
-        return f"the tests end with {done.returncode}: {done.stderr[-200:]}"
-    return failed[0] if failed else None
+    if done.returncode == PYTEST_FAILED and failed:
+        return Verdict(seen=True, how=failed[0])
+    if done.returncode < 0:
+        return Verdict(seen=True, how=f"the process ends by signal {-done.returncode}")
+    if done.returncode == 0:
+        return Verdict(seen=False, how="all tests pass")
+    return Verdict(seen=False, how=f"pytest ends with {done.returncode}: {done.stdout[-500:]} {done.stderr[-200:]}")
 
 
 def main() -> int:

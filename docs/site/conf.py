@@ -1,4 +1,4 @@
-"""The documentation site: Sphinx reads the pages as they are in the tree (docs/decisions/0010).
+"""The documentation site: Sphinx reads the pages as they are in the tree (docs/decisions/0011).
 
 `make site` builds it, through tools/docs_site.py. The sources are Markdown files of the whole tree, so that every link
 between them is the one that a forge follows. The navigation is the list of docs/README.md.

@@ -29,6 +29,7 @@ __all__ = [
     "FAILED",
     "MISUSED",
     "OVER_LIMIT",
+    "HeadedOption",
     "OnceCommand",
     "announce_compilation",
     "announce_terminal_input",
@@ -72,15 +73,15 @@ class OnceCommand(click.Command):
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options, a list of the groups of settings, and these groups with their headings."""
+        """Write the command's own options, a list of the groups of settings if it has any, then all headings."""
         sections: dict[str, list[tuple[str, str]]] = {"": []}
         for option in self.get_params(ctx):
             record = option.get_help_record(ctx)
-            if record is not None:
-                sections.setdefault(option.heading if isinstance(option, _SettingOption) else "", []).append(record)
+            if record is not None and record[1]:  # an argument is in the usage line, and has no text of its own
+                sections.setdefault(option.heading if isinstance(option, HeadedOption) else "", []).append(record)
         with formatter.section("Options"):
             formatter.write_dl(sections.pop(""))
-        if sections:
+        if any(isinstance(option, _SettingOption) for option in self.params):
             with formatter.section("Settings, in groups that follow"):
                 formatter.write_dl([(group.heading, group.about) for group, _ in grouped()])
         for heading, records in sections.items():
@@ -88,12 +89,19 @@ class OnceCommand(click.Command):
                 formatter.write_dl(records)
 
 
-class _SettingOption(click.Option):
+class HeadedOption(click.Option):
+    """An option that the help shows under a heading."""
+
+    def __init__(self, *args: Any, heading: str, **kwargs: Any) -> None:  # noqa: ANN401 (passes on what click takes)
+        super().__init__(*args, **kwargs)
+        self.heading = heading
+
+
+class _SettingOption(HeadedOption):
     """An option that is a setting, under the heading of its group."""
 
-    def __init__(self, *args: Any, heading: str, setting: Setting, **kwargs: Any) -> None:  # noqa: ANN401 (passes on what click takes)
+    def __init__(self, *args: Any, setting: Setting, **kwargs: Any) -> None:  # noqa: ANN401 (passes on what click takes)
         super().__init__(*args, shell_complete=lambda ctx, param, text: words_of(setting, text), **kwargs)  # noqa: ARG005 (as click calls it)
-        self.heading = heading
 
 
 command = partial(click.command, cls=OnceCommand)

@@ -29,11 +29,15 @@ def rendered_report(report: Report) -> RenderableType:
 
 def _headline(report: Report) -> str:
     refused = sum(report.refused.values())
-    without = f"; {refused:,} records left out" if refused else ""
+    without = f"; {_count(refused, 'record')} left out" if refused else ""
     return (
-        f"{report.mode}: {report.questions:,} questions in {report.sessions:,} sessions, of {report.events:,} events "
-        f"and {report.items:,} items{without}"
+        f"{report.mode}: {_count(report.questions, 'question')} in {_count(report.sessions, 'session')}, "
+        f"of {_count(report.events, 'event')} and {_count(report.items, 'item')}{without}"
     )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _next_table(report: Report) -> WholeTable:

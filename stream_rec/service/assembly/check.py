@@ -270,7 +270,7 @@ def _figures(summary: Summary, processor: Processor) -> Iterable[str]:
     yield _line("out of order", _lateness(summary))
     yield _line(
         "held at end",
-        f"{stats.n_sessions:,} sessions, {stats.n_events:,} events; {show_size(stats.n_bytes)} by the store's prices",
+        f"{stats.n_sessions:,} sessions, {stats.n_events:,} events; about {show_size(stats.n_bytes)} of memory",
     )
 
 
