@@ -39,6 +39,7 @@ python_maximum_signature_line_length = 100
 
 html_theme = "furo"
 html_title = f"stream-rec {version}"
+html_favicon = "../../stream_rec/web/static/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_js_files = ["versions.js"]
