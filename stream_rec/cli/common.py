@@ -5,6 +5,7 @@ Imports nothing that compiles: `stream-rec --help` must not wait for a compiler.
 
 import logging
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ __all__ = [
     "exit_code",
     "print_message",
     "require_serve_extra",
+    "typed_command",
     "with_settings",
     "with_settings_and_origins",
     "write_json",
@@ -102,6 +104,7 @@ class _SettingOption(HeadedOption):
 
     def __init__(self, *args: Any, setting: Setting, **kwargs: Any) -> None:  # noqa: ANN401 (passes on what click takes)
         super().__init__(*args, shell_complete=lambda ctx, param, text: words_of(setting, text), **kwargs)  # noqa: ARG005 (as click calls it)
+        self.setting = setting
 
 
 command = partial(click.command, cls=OnceCommand)
@@ -148,6 +151,26 @@ def with_settings_and_origins(command: Callable[..., Any]) -> Callable[..., Any]
         for setting in reversed(settings):
             decorated = _option(setting, group.heading)(decorated)
     return decorated
+
+
+def typed_command() -> str:
+    """Return the command that is running as it was typed, for a shell; what may be a secret is hidden."""
+    from stream_rec.settings.secrets import HIDDEN, without_credentials
+
+    context = click.get_current_context()
+    words = context.command_path.split()
+    for option in context.command.get_params(context):
+        is_typed = context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
+        if not is_typed or not isinstance(option, click.Option):
+            continue
+        given = context.params[option.name or ""]
+        if isinstance(given, bool):
+            words.append(option.opts[0] if given else option.secondary_opts[0])
+            continue
+        is_private = isinstance(option, _SettingOption) and option.setting.private
+        for value in given if isinstance(given, tuple) else (given,):
+            words += [option.opts[0], HIDDEN if is_private else without_credentials(str(value))]
+    return shlex.join(words)
 
 
 def _option(setting: Setting, heading: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

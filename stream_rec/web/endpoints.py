@@ -65,9 +65,10 @@ async def recommend_session(call: Call) -> object:
 async def recommend(call: Call) -> object:
     """Answer one request, or many; requests on lines are answered on lines."""
     if call.body.is_lines:
-        lines = [decode_body(_any_json, line, f"[{place}]") for place, line in enumerate(call.body.lines())]
-        answers = await _answered_all(call, lines, "[{}]", details=call.query.pop("details", False))
-        return Lines(answers)
+        lines = call.body.lines()
+        call.api.refuse_too_many(len(lines), "requests")  # before they are decoded, while all other callers wait
+        listed = [decode_body(_any_json, line, f"[{place}]") for place, line in enumerate(lines)]
+        return Lines(await _answered_all(call, listed, "[{}]", details=call.query.pop("details", False)))
     body = decode_body(_any_json, call.body.data)
     if not isinstance(body, dict):
         raise ApiError(422, "wrong_type", "expected a JSON object", "")
