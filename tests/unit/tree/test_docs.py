@@ -183,6 +183,18 @@ def test_the_laws_name_tests_that_exist() -> None:
         assert re.search(rf"def {test}\(", (ROOT / file).read_text(encoding="utf-8")), f"{file}::{test}"
 
 
+def test_every_error_with_an_answer_exists() -> None:
+    """Each text of the page on errors, between its `...`, stands in a message of the program."""
+    page = (ROOT / "docs/how-to/faq.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")]
+    quoted = [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]
+    parts = [part.strip() for text in quoted for part in text.split("...") if len(part.strip()) > 3]
+    assert len(parts) > 30
+    code = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "stream_rec").rglob("*.py")))
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # a text over several lines
+    assert [] == [part for part in parts if part not in code]
+
+
 def test_the_index_leads_to_every_page() -> None:
     """No page is left out of docs/README.md, or of the list of decisions, which it lists."""
     indexes = [ROOT / "docs/README.md", ROOT / "docs/decisions/README.md"]
