@@ -1,7 +1,7 @@
 # Everything from a clone with only Python 3.11+, git and make. `make help` lists the targets.
 #
-# Two stamps in .venv say what is installed there, so that a second run starts at once: `run` for
-# the program alone (what `make demo` needs), `dev` for tests and tools on top of it.
+# Stamps in .venv say what is installed there, so that a second run starts at once: `run` for the
+# program alone (what `make demo` needs), `dev` for the program with tests and tools.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -15,7 +15,7 @@ COMPARE ?=
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test test-all warm lint kafka plant stress chaos compare compare-speed compare-bursts bench soak docs wheel lock clean
+.PHONY: help demo dashboard test test-all warm lint kafka plant stress chaos compare compare-speed compare-bursts bench soak docs wheel release lowest lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,7 @@ docs: $(VENV)/stamp-dev ## write what is generated anew: pages of docs/reference
 	$(BIN)/python tools/settings_reference.py
 	$(BIN)/python tools/metrics_reference.py
 	$(BIN)/python tools/api_reference.py
+	$(BIN)/python tools/client_snippets.py
 	$(BIN)/python tools/figures.py
 	$(BIN)/python tools/grafana_dashboard.py
 	$(BIN)/python tools/notebook.py
@@ -80,16 +81,22 @@ wheel: $(VENV)/stamp-dev ## dist/*.whl
 	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
-lock: ## make constraints.txt anew from the newest versions that pyproject.toml allows
+release: ## dist/ (sdist, wheel), sbom/ and docs/reference/licences.md, checked: what a release publishes
+	tools/release $(PYTHON)
+
+lowest: ## the tests without a broker, with the lowest versions that pyproject.toml allows, in .venv-lowest
+	tools/lowest $(PYTHON) $(TESTS)
+
+lock: ## make constraints.txt and locks anew from the newest versions that pyproject.toml allows
 	tools/lock $(PYTHON)
 
 clean: ## remove everything that these targets made
-	rm -rf $(VENV) .venv-* .kafka build dist .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-* .kafka build dist sbom .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The tree is installed in place (editable), without build isolation: the build tool comes from the
 # same lock as everything else.
-$(VENV)/stamp-run: constraints.txt pyproject.toml
+$(VENV)/stamp-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "stream-rec needs Python 3.11 or newer, and '$(PYTHON)' is" \
 	       "$$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -98,6 +105,9 @@ $(VENV)/stamp-run: constraints.txt pyproject.toml
 	       "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once; a minute or so) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/stamp-run: $(VENV)/stamp-venv constraints.txt pyproject.toml
 	@$(PIP) hatchling
 	@$(PIP) --no-build-isolation --editable .
 	@touch $@
@@ -106,10 +116,12 @@ $(VENV)/stamp-serve: $(VENV)/stamp-run
 	@$(PIP) --no-build-isolation --editable '.[serve]'
 	@touch $@
 
-$(VENV)/stamp-dev: $(VENV)/stamp-run
-	@echo "Adding the tools for tests ..."
-	@$(PIP) --no-build-isolation --editable '.[dev]'
-	@touch $@
+# Everything that the tests run with is known by its hash; the tree itself has none.
+$(VENV)/stamp-dev: $(VENV)/stamp-venv locks/dev.txt pyproject.toml
+	@echo "Installing the program and the tools for tests ..."
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --requirement locks/dev.txt
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-build-isolation --no-deps --editable .
+	@touch $(VENV)/stamp-run $@
 
 $(VENV)/stamp-bench: $(VENV)/stamp-dev
 	@echo "Adding the rivals ..."

@@ -17,8 +17,8 @@ INTRODUCTION = """\
 
 A service that runs with `--http` shows the same at `/docs`, and as OpenAPI 3.1 at `/openapi.json`. How to use it, keys
 and what is kept: [Serve it over HTTP](../how-to/http.md). Not in the document: `/livez`, `/readyz`, `/metrics`
-([metrics](metrics-prometheus.md)), `/v1/stream` (the figures of `/v1/stats` as server-sent events), and the dashboard
-at `/`.
+([metrics](metrics-prometheus.md)), `/v1/stream` (server-sent events: `stats`, the figures of `/v1/stats` each second,
+and `history`, the points of `/v1/stats/history`: first all, then each new one), and the dashboard at `/`.
 """
 
 

@@ -5,6 +5,7 @@ Imports nothing that compiles: `stream-rec --help` must not wait for a compiler.
 
 import logging
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ __all__ = [
     "FAILED",
     "MISUSED",
     "OVER_LIMIT",
+    "HeadedOption",
     "OnceCommand",
     "announce_compilation",
     "announce_terminal_input",
@@ -37,6 +39,7 @@ __all__ = [
     "exit_code",
     "print_message",
     "require_serve_extra",
+    "typed_command",
     "with_settings",
     "with_settings_and_origins",
     "write_json",
@@ -72,15 +75,15 @@ class OnceCommand(click.Command):
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options, a list of the groups of settings, and these groups with their headings."""
+        """Write the command's own options, a list of the groups of settings if it has any, then all headings."""
         sections: dict[str, list[tuple[str, str]]] = {"": []}
         for option in self.get_params(ctx):
             record = option.get_help_record(ctx)
-            if record is not None:
-                sections.setdefault(option.heading if isinstance(option, _SettingOption) else "", []).append(record)
+            if record is not None and record[1]:  # an argument is in the usage line, and has no text of its own
+                sections.setdefault(option.heading if isinstance(option, HeadedOption) else "", []).append(record)
         with formatter.section("Options"):
             formatter.write_dl(sections.pop(""))
-        if sections:
+        if any(isinstance(option, _SettingOption) for option in self.params):
             with formatter.section("Settings, in groups that follow"):
                 formatter.write_dl([(group.heading, group.about) for group, _ in grouped()])
         for heading, records in sections.items():
@@ -88,12 +91,20 @@ class OnceCommand(click.Command):
                 formatter.write_dl(records)
 
 
-class _SettingOption(click.Option):
+class HeadedOption(click.Option):
+    """An option that the help shows under a heading."""
+
+    def __init__(self, *args: Any, heading: str, **kwargs: Any) -> None:  # noqa: ANN401 (passes on what click takes)
+        super().__init__(*args, **kwargs)
+        self.heading = heading
+
+
+class _SettingOption(HeadedOption):
     """An option that is a setting, under the heading of its group."""
 
-    def __init__(self, *args: Any, heading: str, setting: Setting, **kwargs: Any) -> None:  # noqa: ANN401 (passes on what click takes)
+    def __init__(self, *args: Any, setting: Setting, **kwargs: Any) -> None:  # noqa: ANN401 (passes on what click takes)
         super().__init__(*args, shell_complete=lambda ctx, param, text: words_of(setting, text), **kwargs)  # noqa: ARG005 (as click calls it)
-        self.heading = heading
+        self.setting = setting
 
 
 command = partial(click.command, cls=OnceCommand)
@@ -140,6 +151,26 @@ def with_settings_and_origins(command: Callable[..., Any]) -> Callable[..., Any]
         for setting in reversed(settings):
             decorated = _option(setting, group.heading)(decorated)
     return decorated
+
+
+def typed_command() -> str:
+    """Return the command that is running as it was typed, for a shell; what may be a secret is hidden."""
+    from stream_rec.settings.secrets import HIDDEN, without_credentials
+
+    context = click.get_current_context()
+    words = context.command_path.split()
+    for option in context.command.get_params(context):
+        is_typed = context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
+        if not is_typed or not isinstance(option, click.Option):
+            continue
+        given = context.params[option.name or ""]
+        if isinstance(given, bool):
+            words.append(option.opts[0] if given else option.secondary_opts[0])
+            continue
+        is_private = isinstance(option, _SettingOption) and option.setting.private
+        for value in given if isinstance(given, tuple) else (given,):
+            words += [option.opts[0], HIDDEN if is_private else without_credentials(str(value))]
+    return shlex.join(words)
 
 
 def _option(setting: Setting, heading: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from stream_rec.cli.common import command, with_settings
+from stream_rec.cli.common import command, typed_command, with_settings
 from stream_rec.cli.completion import file_option
 from stream_rec.settings import Settings
 
@@ -37,8 +37,9 @@ _SPLIT_OPTIONS = (
                  "processor, at most 4. Each holds an index of its own."),
     file_option("--json", metavar="OUT", help="Write all figures to this file as JSON; - is standard output, "
                  "and the tables then go to standard error."),
-    file_option("--plot", metavar="OUT",
-                 help="Draw charts into this .png or .html file (needs stream-rec[evaluate])."),
+    file_option("--html", metavar="OUT", help="Write a page to this file: the log, tables, charts and parameters. It "
+                "holds all that it needs."),
+    file_option("--plot", metavar="OUT", help="Draw charts into this .png file (needs stream-rec[evaluate])."),
 )  # fmt: skip
 
 
@@ -64,14 +65,14 @@ def evaluate(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what 
     service. With --train and --test, or --hold-out-..., learns one part and asks about the other.
 
     \b
-      stream-rec evaluate --events clicks.csv --plot report.html
+      stream-rec evaluate --events clicks.csv --html report.html
       stream-rec evaluate --events clicks.csv --hold-out-days 7 --compare all
       stream-rec evaluate --events clicks.csv --window 1d
     """  # noqa: D301 (click leaves a paragraph alone that begins with this character)
     from stream_rec.evaluate.command import EvaluateOptions
     from stream_rec.evaluate.command import evaluate as run_evaluation
 
-    run_evaluation(settings, EvaluateOptions(**options))
+    run_evaluation(settings, EvaluateOptions(**options, command=typed_command()))
 
 
 @command()
@@ -96,7 +97,9 @@ def evaluate(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what 
     help="Write all sets and figures to this file as JSON; - is standard "
     "output, and the tables then go to standard error.",
 )
-@file_option("--plot", metavar="OUT", help="Draw which parameters mattered into this .png or .html file.")
+@file_option("--html", metavar="OUT", help="Write a page to this file: the log, the search, the best sets and their "
+             "figures. It holds all that it needs.")  # fmt: skip
+@file_option("--plot", metavar="OUT", help="Draw which parameters mattered into this .png file.")
 @with_settings
 def tune(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what click made of the options)
     """Find the parameters that answer best on a log, and write them to a file for `run --config`.
@@ -105,10 +108,10 @@ def tune(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what clic
     the search never sees. Starts from --preset. Needs stream-rec[evaluate].
 
     \b
-      stream-rec tune --events clicks.csv --out tuned.toml --plot tuned.html
+      stream-rec tune --events clicks.csv --out tuned.toml --html tuned.html
       stream-rec run --config tuned.toml
     """  # noqa: D301 (click leaves a paragraph alone that begins with this character)
     from stream_rec.evaluate.tune import TuneOptions
     from stream_rec.evaluate.tune import tune as run_tuning
 
-    run_tuning(settings, TuneOptions(**options))
+    run_tuning(settings, TuneOptions(**options, command=typed_command()))

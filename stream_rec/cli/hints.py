@@ -11,12 +11,17 @@ from stream_rec.settings.hints import OTHER_NAMES, bare, example_for, meant_name
 __all__ = ["HelpfulGroup", "no_such_option"]
 
 _OTHER_COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("serve", "server", "start", "consume", "recommend", "stream", "train", "fit", "learn"), ("run",)),
+    **dict.fromkeys(("serve", "server", "start", "consume", "stream", "train", "fit", "learn"), ("run",)),
     **dict.fromkeys(("eval", "test", "benchmark", "bench", "score", "measure"), ("evaluate",)),
     **dict.fromkeys(("optimize", "optimise", "search", "hyperopt"), ("tune",)),
     **dict.fromkeys(("generate", "gen", "synthesize"), ("simulate",)),
     **dict.fromkeys(("validate", "inspect", "lint", "describe", "profile", "doctor"), ("check",)),
-    **dict.fromkeys(("health", "healthcheck", "ping", "stats"), ("status",)),
+    **dict.fromkeys(("health", "healthcheck", "ping"), ("status",)),
+    **dict.fromkeys(("statistics", "metrics", "info", "figures"), ("stats",)),
+    "recommend": ("ask", "run"),
+    **dict.fromkeys(("query", "get", "recommendations"), ("ask",)),
+    **dict.fromkeys(("delete", "erase", "remove", "rm"), ("forget",)),
+    **dict.fromkeys(("follow", "watch", "listen", "subscribe"), ("tail",)),
     **dict.fromkeys(("compile", "warm", "warmup", "precompile"), ("warm_up",)),
     **dict.fromkeys(("example", "sample", "quickstart", "try"), ("demo",)),
     **dict.fromkeys(("backup", "checkpoint"), ("snapshot",)),

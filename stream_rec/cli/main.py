@@ -12,16 +12,20 @@ from collections.abc import Sequence
 import click
 
 from stream_rec._version import __version__
+from stream_rec.cli.ask import ask
 from stream_rec.cli.check import check
 from stream_rec.cli.common import DONE, FAILED, MISUSED, print_message
 from stream_rec.cli.config import config
 from stream_rec.cli.demo import demo
 from stream_rec.cli.evaluate import evaluate, tune
+from stream_rec.cli.forget import forget
 from stream_rec.cli.hints import HelpfulGroup
 from stream_rec.cli.run import run
 from stream_rec.cli.simulate import simulate
 from stream_rec.cli.snapshot import snapshot
+from stream_rec.cli.stats import stats
 from stream_rec.cli.status import status
+from stream_rec.cli.tail import tail
 from stream_rec.cli.warm_up import warm_up
 from stream_rec.errors import SettingsError, StreamRecError
 
@@ -34,7 +38,10 @@ def cli() -> None:
     """Live session-based recommendations from a click stream."""
 
 
-for command in (run, demo, simulate, evaluate, tune, snapshot, check, config, status, warm_up):
+_COMMANDS = (
+    run, demo, simulate, evaluate, tune, snapshot, check, config, status, warm_up, ask, stats, forget, tail,
+)  # fmt: skip
+for command in _COMMANDS:
     cli.add_command(command)
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from stream_rec.service.handle import ServiceHandle
     from stream_rec.service.running.batch_job import BatchJob
     from stream_rec.service.running.signals import Interrupt
+    from stream_rec.transport.files import LastLines
     from stream_rec.web.server import Server
 
 __all__ = ["run"]
+
+_ANSWERS_SHOWN: Final = 3
+"""Each takes some twenty lines of a terminal."""
 
 
 @command()
@@ -55,24 +59,48 @@ def run(settings: Settings) -> int:
             return _serve_standalone(settings, interrupt)
         from stream_rec.service.assembly.batch_job import build_batch_job
 
-        with closing(build_batch_job(settings)) as job:
+        shown = _last_answers(settings)
+        with closing(build_batch_job(settings, answers=shown)) as job:
             is_file = settings.events != "-"
             if not is_file:  # the first record of a pipe must not wait
                 _compile_kernels(settings)
             announce_terminal_input(settings)
             was_read = True
             try:
-                with _progress_line(settings) as draw_progress:
+                with _progress_line(settings, shows_last=shown is not None) as draw_progress:
                     compile_first = partial(_compile_kernels, settings) if is_file else lambda: None
                     job.run(lambda: interrupt.asked, draw_progress, compile_first)
             except SettingsError:
                 was_read = job.counters.n_read > 0
                 raise
             finally:
+                if shown is not None:
+                    _show(shown)
                 if was_read:  # no summary of nothing above the one line that says what is wrong
                     for line in job.summary():
                         click.echo(line, err=True)
         return exit_code(job.counters, settings, is_whole=not job.interrupted)
+
+
+def _last_answers(settings: Settings) -> "LastLines | None":
+    """Return what shows the last answers only, where all of a file would flood the terminal and be kept nowhere."""
+    is_kept = settings.recommendations is not None or not settings.answers_events
+    if is_kept or "-" in {settings.events, settings.requests} or not sys.stdout.isatty():
+        return None
+    from stream_rec.transport.files import LastLines, open_sink
+
+    return LastLines(open_sink("-"), _ANSWERS_SHOWN)
+
+
+def _show(last: "LastLines") -> None:
+    """Write the last answers, and say how to get all."""
+    last.show()
+    if last.n_left_out:
+        click.echo(
+            f"the last {_ANSWERS_SHOWN} of {last.n_written:,} answers; --recommendations FILE keeps all, and "
+            "--recommendations - writes all here",
+            err=True,
+        )
 
 
 def _serve(settings: Settings, interrupt: "Interrupt") -> int:
@@ -124,9 +152,9 @@ def _serve_standalone(settings: Settings, interrupt: "Interrupt") -> int:
         return exit_code(service.processor.counters, settings, is_whole=False)
 
 
-def _progress_line(settings: Settings) -> "AbstractContextManager[Callable[[BatchJob], None]]":
-    """Return a progress line, or plain lines without a terminal; nothing if answers are written to the terminal."""
-    if settings.answers_place == "-" and sys.stdout.isatty():
+def _progress_line(settings: Settings, *, shows_last: bool) -> "AbstractContextManager[Callable[[BatchJob], None]]":
+    """Return a progress line, or plain lines without a terminal; nothing if all answers are written to the terminal."""
+    if settings.answers_place == "-" and sys.stdout.isatty() and not shows_last:
         return nullcontext(lambda _: None)
     if not sys.stderr.isatty():
         from stream_rec.cli.progress_text import plain_job_progress

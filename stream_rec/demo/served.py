@@ -31,6 +31,8 @@ __all__ = ["PacedSource", "serve_bundled"]
 
 PAST: Final = 0.8
 EVENTS_A_SECOND: Final = 25
+WINDOWS_MS: Final = (DAY_MS, 7 * DAY_MS, 30 * DAY_MS)
+"""Of event time, of which a day takes some tens of seconds here: within an hour there are too few lists to judge."""
 TOPIC: Final = "sample"
 _STEP_S: Final = 0.2
 _AT_ONCE: Final = 4096
@@ -89,7 +91,7 @@ def serve_bundled(
     for begin in range(0, n_past, _AT_ONCE):
         engine.apply(events[begin : min(begin + _AT_ONCE, n_past)])
     catalogue = Catalogue([CatalogueItem(item_id, title) for item_id, title in titles.items()])
-    processor = Processor(engine, quality=Quality(engine.split), catalogue=lambda: catalogue)
+    processor = Processor(engine, quality=Quality(engine.split, windows_ms=WINDOWS_MS), catalogue=lambda: catalogue)
     request_queue = RequestQueue()
     with ExitStack() as undo:
         undo.callback(source.close)

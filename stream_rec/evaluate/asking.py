@@ -33,12 +33,11 @@ from stream_rec.evaluate.kernel.scoring import (
 from stream_rec.evaluate.learned import LearnedOrders
 from stream_rec.evaluate.log import EvaluationLog
 from stream_rec.evaluate.plan import Plan, Stretch
+from stream_rec.evaluate.timing import SessionItems, time_answers
 
 __all__ = ["PassProgress", "PassResult", "ask_all"]
 
 BATCH: Final = 512
-MOST_TIMED: Final = 2000
-"""Answers of each candidate that are timed one by one."""
 MOST_THREADS: Final = 4  # each holds an index of its own
 SEEN: Final = {"keep": KEEP, "drop-current": DROP_CURRENT, "drop-session": DROP_SESSION}
 
@@ -107,7 +106,7 @@ def ask_all(
         plan, workers, on_progress, lambda done: None if after_stretch is None else after_stretch(scores, done)
     )
     shown = np.sum([each.scores.shown for each in workers], axis=0)
-    micros = _time_answers(plan, candidates, workers[0].engine) if times else {}
+    micros = time_answers(plan, candidates, workers[0].engine) if times else {}
     seconds = perf_counter() - started
     return PassResult(plan, candidates, cuts, truth, scores._replace(shown=shown), counted, micros, seconds)
 
@@ -180,27 +179,6 @@ def _ground_truth(plan: Plan) -> GroundTruth:
     return GroundTruth(key, first, last, session, place, item, rest[rows], novel[rows], is_new[rows])
 
 
-class _SessionItems:
-    """The items of all sessions, session after session. The query of a question is a slice of them.
-
-    A slice has the last *most* events of its session, since a store keeps no more of it.
-    """
-
-    def __init__(self, log: EvaluationLog, most: int) -> None:
-        order = np.argsort(log.session, kind="stable")
-        self.item = log.item[order]
-        lengths = log.lengths()
-        self._begin: I64 = np.cumsum(lengths) - lengths
-        self._log = log
-        self._most = most
-
-    def slices(self, rows: I64 | slice) -> tuple[I64, I64]:
-        """Return the slices of what came before each of the events *rows*: begins and ends."""
-        begin = self._begin[self._log.session[rows]]
-        end = begin + self._log.place[rows]
-        return np.maximum(begin, end - self._most), end
-
-
 @dataclass(slots=True)
 class _Worker:
     """The work of one thread: an engine, and a share of the questions."""
@@ -226,7 +204,7 @@ class _Worker:
     _log_items: I32 = field(default_factory=lambda: np.zeros(0, np.int32))
     _asks: U8 = field(default_factory=lambda: np.zeros(0, np.uint8))
     _question: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
-    _sessions: "_SessionItems | None" = None
+    _sessions: "SessionItems | None" = None
 
     def __post_init__(self) -> None:
         """Find this thread's questions."""
@@ -245,7 +223,7 @@ class _Worker:
         shape = (len(self.candidates), self.cutoffs.size, len(log.item_names))
         self.scores = self.scores._replace(shown=np.zeros(shape, np.int64))
         self._popularity = _new_counts(log, self.engine.denied, self.candidates[0].model.n)
-        self._sessions = _SessionItems(log, self.engine.limits.max_session_events)
+        self._sessions = SessionItems(log, self.engine.limits.max_session_events)
 
     def keep(self, kept: Sequence[int]) -> None:
         """Ask only the candidates *kept* from now on."""
@@ -273,7 +251,7 @@ class _Worker:
 
     # --- learning, and asking on the way
 
-    def _learn(self, begin: int, end: int, sessions: _SessionItems, *, asks: bool) -> None:
+    def _learn(self, begin: int, end: int, sessions: SessionItems, *, asks: bool) -> None:
         asked = self._asks[begin:end] if asks else np.zeros(end - begin, np.uint8)
         answers = _new_answers((end - begin) * len(self._by_index), self.candidates[0].model.n)
         ordered = None
@@ -309,14 +287,14 @@ class _Worker:
 
     # --- asking with nothing learned
 
-    def _engine_items(self, sessions: _SessionItems) -> I32:
+    def _engine_items(self, sessions: SessionItems) -> I32:
         """Return the sessions' items as the engine's ordinals; items that it does not have are negative."""
         find = self.engine.items.find
         numbers = [find(name) for name in self.plan.log.item_names]
         known = np.array([-1 - item if each is None else each for item, each in enumerate(numbers)], np.int32)
         return known[sessions.item]
 
-    def _ask_frozen(self, begin: int, end: int, sessions: _SessionItems, items: I32) -> None:
+    def _ask_frozen(self, begin: int, end: int, sessions: SessionItems, items: I32) -> None:
         asked = self._asks[begin:end]
         rows = begin + np.flatnonzero(asked)
         first, last = sessions.slices(rows)
@@ -336,7 +314,7 @@ class _Worker:
 
     # --- counts of events
 
-    def _ask_counts(self, begin: int, end: int, sessions: _SessionItems, asks: U8, learns: U8) -> None:
+    def _ask_counts(self, begin: int, end: int, sessions: SessionItems, asks: U8, learns: U8) -> None:
         assert self._popularity is not None
         for place in self._by_count:
             model = self.candidates[place].model
@@ -371,30 +349,6 @@ class _Worker:
         ranks = self.scores.rank[0, question].astype(np.float64)
         self.progress.asked += len(question)
         self.progress.reciprocal += float((1.0 / ranks[ranks > 0]).sum())
-
-
-def _time_answers(plan: Plan, candidates: Sequence[Candidate], engine: Engine) -> dict[str, F64]:
-    """Time single answers, one by one, from *engine* at the end of the pass, when it has learned everything.
-
-    The candidates take turns in being first, because the first one finds cold caches.
-    """
-    log, sessions = plan.log, _SessionItems(plan.log, engine.limits.max_session_events)
-    rows = plan.rows[np.unique(np.linspace(0, len(plan.rows) - 1, MOST_TIMED).astype(np.int64))]
-    begins, ends = (each.tolist() for each in sessions.slices(rows))
-    asked = [each for each in candidates if not each.counts and each.order is None]
-    timed: dict[str, list[float]] = {each.name: [] for each in asked}
-    engine.ask(candidates[0].model, items=())  # the first call loads the kernel
-    for turn, (row, begin, end) in enumerate(zip(rows.tolist(), begins, ends, strict=True)):
-        items = [log.item_names[item] for item in sessions.item[begin:end].tolist()]
-        for place in range(len(asked)):
-            each = asked[(place + turn) % len(asked)]
-            # A service reads no more of a session than the model looks at, and what it may not recommend.
-            size = len(items) if each.model.seen == "drop-session" else each.model.last
-            query = items[-size:] if each.asks else []
-            started = perf_counter()
-            engine.ask(each.model, session_id=log.events[row].session_id, items=query)
-            timed[each.name].append((perf_counter() - started) * 1e6)
-    return {each.name: np.array(timed.get(each.name, [])) for each in candidates}
 
 
 def _new_answers(rows: int, n: int) -> AnswerArrays:

@@ -20,7 +20,7 @@ from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import plots
 from stream_rec.evaluate.asking import PassResult, ask_all
 from stream_rec.evaluate.candidates import Candidate, baselines, candidate, learned, with_names
-from stream_rec.evaluate.from_settings import engine_factory, own_model, reading_from
+from stream_rec.evaluate.from_settings import engine_factory, occasion_of, own_model, reading_from
 from stream_rec.evaluate.kernel.scoring import AnswerScores
 from stream_rec.evaluate.log import notes_on, read_events
 from stream_rec.evaluate.output import (
@@ -31,6 +31,8 @@ from stream_rec.evaluate.output import (
     report_progress,
     write_json,
 )
+from stream_rec.evaluate.page.document import check_page
+from stream_rec.evaluate.page.evaluation import write_evaluation
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.tables import print_report
@@ -66,6 +68,9 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None = None
     json: str | None = None
     plot: str | None = None
+    html: str | None = None
+    command: str = "stream-rec evaluate"
+    """As it was typed: the page shows it."""
 
     def cuts(self) -> list[int]:
         """Return the cut-offs, ascending. Raises SettingsError."""
@@ -81,8 +86,10 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evaluate(settings: Settings, options: EvaluateOptions, console: Console | None = None) -> Report:
-    """Ask all candidates; print the table on *console*, write JSON and a plot if wanted. Raises as `run` does."""
+    """Ask all candidates; print the table on *console*, write JSON, a plot and a page if wanted. Raises as `run`."""
     plots.check_place(options.plot)
+    check_page(options.html)
+    began = datetime.now(UTC)
     cutoffs = options.cuts()
     candidates = _candidates(settings, options, cutoffs[-1])
     new_engine = engine_factory(settings)
@@ -97,6 +104,10 @@ def evaluate(settings: Settings, options: EvaluateOptions, console: Console | No
         write_json(report, options.json)
     if options.plot is not None:
         plots.write_plot(report, options.plot)
+    if options.html is not None:
+        sources = {"learned": options.train or "", "asked": options.test or ""}
+        occasion = occasion_of(settings, options.command, began, sources)
+        write_evaluation(options.html, report, occasion, parts[0].log.events)
     return report
 
 

@@ -1,16 +1,19 @@
 """Where the settings end: the model and the engines that an evaluation needs, and nothing else of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.model import PRESETS, Model, changed
+from stream_rec.evaluate.page.occasion import Occasion
 from stream_rec.service.assembly.engine import build_limits, build_model, read_denied
-from stream_rec.settings import Settings
+from stream_rec.settings import Settings, table
+from stream_rec.settings.secrets import without_credentials, without_secrets
 
-__all__ = ["engine_factory", "own_model", "reading_from"]
+__all__ = ["engine_factory", "occasion_of", "own_model", "reading_from"]
 
 NOT_OF_A_PRESET: Final = ("name", "n", "seen", "fallbacks")
 """Parameters that say nothing about whether a model is a preset."""
@@ -38,3 +41,16 @@ def engine_factory(settings: Settings) -> Callable[[], Engine]:
 def reading_from(settings: Settings, path: str) -> Settings:
     """Return *settings* with *path* as the source of events."""
     return msgspec.structs.replace(settings, events=path, more_events=())
+
+
+def occasion_of(settings: Settings, command: str, began: datetime, sources: Mapping[str, str]) -> Occasion:
+    """Return what a page says of an evaluation with *settings*. Without *sources*, the log is that of the settings."""
+    given = [(setting, getattr(settings, setting.name)) for setting in table() if setting.name != "more_events"]
+    changed_settings = {
+        setting.key: setting.written(without_secrets(setting, value))
+        for setting, value in given
+        if not setting.required and value != setting.default
+    }
+    named = {part: without_credentials(source) for part, source in sources.items() if source}
+    log = ", ".join(map(without_credentials, (settings.events, *settings.more_events)))
+    return Occasion(command=command, settings=changed_settings, sources=named or {"source": log}, began=began)

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from stream_rec.core.dtypes import I32, I64
-from stream_rec.core.events import Event, Forget, Reason
+from stream_rec.core.events import SURELY_SECONDS, Event, Forget, Reason
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.datasets.ties import TieCounter, Ties, WildTimes, wild_times, without_repeats
 from stream_rec.errors import DecodeError, StreamRecError
@@ -151,6 +151,9 @@ def notes_on(reading: Reading, settings: Settings) -> list[str]:
         notes.append(
             f"{lie} {show_duration(wild.far_ms)} {where} all others, at {show_time(wild.time)}: is that clock right?"
         )
+    newest = reading.events[-1].timestamp
+    if settings.timestamp_unit == "ms" and 0 < newest < SURELY_SECONDS:
+        notes.append(f"the newest event is of {show_time(newest)[:4]}: times in seconds need --timestamp-unit s")
     return notes
 
 

@@ -1,17 +1,15 @@
-"""A report as a figure: the metric over time, HR over k, latency of answers. As PNG, or as an HTML page.
+"""A report as a picture: the metric over time, HR over k, latency of answers.
 
 Needs matplotlib, an extra (`stream-rec[evaluate]`). The report's JSON holds all that is drawn.
 """
 
 from datetime import UTC, datetime
-from html import escape
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stream_rec.errors import SettingsError, StreamRecError
 from stream_rec.evaluate.report import ModelReport, Report
-from stream_rec.evaluate.tables import verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_place", "draw_report", "logarithmic", "new_figure", "save", "tidy", "write_plot"]
 
-FORMATS: Final = (".png", ".html")
+PICTURE: Final = ".png"
 # People with red-green colour blindness can tell these apart (Okabe & Ito 2008). The first is the model's own.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES: Final = ("--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
@@ -30,8 +28,8 @@ def check_place(path: str | None) -> None:
     """Check the file format and that matplotlib is installed, before the long pass. Raises SettingsError."""
     if path is None:
         return
-    if Path(path).suffix not in FORMATS:
-        raise SettingsError("plot", f"{path!r} ends in neither .png nor .html, the formats that can be drawn")
+    if Path(path).suffix != PICTURE:
+        raise SettingsError("plot", f"{path!r} does not end in .png; for a page of charts and tables, say --html")
     new_figure(1, 1)
 
 
@@ -46,35 +44,18 @@ def new_figure(rows: int, columns: int, height: float = 4.2) -> "tuple[Figure, A
 
 
 def write_plot(report: Report, path: str) -> None:
-    """Draw *report* into a .png or .html file."""
-    figure = draw_report(report)
-    save(figure, path, f"stream-rec: {report.mode}", list(verdict(report)))
+    """Draw *report* into a .png file."""
+    save(draw_report(report), path)
 
 
-def save(figure: "Figure", path: str, title: str, lines: list[str]) -> None:
-    """Write *figure*; an HTML page also has *title* and *lines*. Raises StreamRecError."""
-    if path.endswith(".png"):
-        buffer = BytesIO()
-        figure.savefig(buffer, format="png")
-        content = buffer.getvalue()
-    else:
-        content = _page(figure, title, lines).encode()
+def save(figure: "Figure", path: str) -> None:
+    """Write *figure* as PNG. Raises StreamRecError."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
     try:
-        Path(path).write_bytes(content)
+        Path(path).write_bytes(buffer.getvalue())
     except OSError as error:
         raise StreamRecError(f"cannot write {path!r}: {error.strerror}") from error
-
-
-def _page(figure: "Figure", title: str, lines: list[str]) -> str:
-    drawn = StringIO()
-    figure.savefig(drawn, format="svg")
-    svg = drawn.getvalue()
-    paragraphs = "".join(f"<p>{escape(line)}</p>" for line in lines)
-    style = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem}svg{width:100%;height:auto}"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{style}</style><h1>{escape(title)}</h1>{paragraphs}{svg[svg.index('<svg') :]}</html>\n"
-    )
 
 
 def draw_report(report: Report) -> "Figure":

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import Trial as Proposal
 
-__all__ = ["FEWEST", "RUNGS", "Metric", "Search", "TrialResult", "influence", "require_optuna"]
+__all__ = ["FEWEST", "FEWEST_SETS", "RUNGS", "Metric", "Search", "TrialResult", "influence", "require_optuna"]
 
 Metric = Literal["MRR", "HR", "NDCG"]
 
@@ -38,6 +38,8 @@ RUNGS: Final = (1 / 8, 1 / 4, 1 / 2)
 """Shares of the questions after which the worse half of a generation is dropped."""
 FEWEST: Final = 200
 """No set is dropped before this many questions: fewer say nothing."""
+FEWEST_SETS: Final = 24
+"""The influence of parameters is measured over at least so many sets: six in each quarter."""
 GROUPS: Final = 4
 """The influence of a number is measured over quarters of the sets."""
 
@@ -51,6 +53,8 @@ class TrialResult(msgspec.Struct, frozen=True):
     questions: int
     finished: bool
     """False: the set was dropped. Its `value` is of fewer questions, and not comparable with others."""
+    early_value: float = 0.0
+    """The metric on the first questions, which every set was asked, so that all compare by it."""
 
 
 def require_optuna() -> Any:  # noqa: ANN401  # the module
@@ -74,6 +78,8 @@ class _Generation:
     """[T] the metric so far"""
     n_asked: I64
     """[T] questions so far"""
+    early_values: F64
+    """[T] the metric on the questions that every set is asked, once all have been"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +98,8 @@ class Search:
     tried: list[TrialResult] = field(default_factory=list)
     start_value: float = 0.0
     """The metric of `start`, on the same questions."""
+    n_early: int = 0
+    """Questions that every set was asked, whether it was dropped later or not."""
     _models: dict[int, Model] = field(default_factory=dict)
 
     @property
@@ -106,7 +114,9 @@ class Search:
             size = min(GENERATION, self.n_trials - first)
             proposals = [study.ask() for _ in range(size)]
             models = [space.trial_model(self.start, space.propose(each), f"set {each.number}") for each in proposals]
-            generation = _Generation(proposals, models, set(range(size)), np.zeros(size), np.zeros(size, np.int64))
+            generation = _Generation(
+                proposals, models, set(range(size)), np.zeros(size), np.zeros(size, np.int64), np.zeros(size)
+            )
             self._ask(generation, [] if first else [self.start])
             self._record(study, generation)
 
@@ -135,6 +145,9 @@ class Search:
         for trial in generation.alive:
             generation.values[trial] = mean_gain(scores.rank[trial, :n_asked], self.metric)
             generation.n_asked[trial] = n_asked
+        if n_asked >= min(FEWEST, len(self.plan.rows)) and self.n_early in {0, n_asked}:
+            generation.early_values[:] = generation.values
+            self.n_early = n_asked
         if FEWEST <= n_asked < len(self.plan.rows):
             ascending = sorted(generation.alive, key=lambda trial: generation.values[trial])
             for trial in ascending[: len(ascending) // 2]:
@@ -151,8 +164,16 @@ class Search:
                 study.tell(proposal, value)
             else:
                 study.tell(proposal, state=TrialState.PRUNED)
-            parameters = searched_parameters(model)
-            self.tried.append(TrialResult(proposal.number, parameters, value, int(generation.n_asked[trial]), finished))
+            self.tried.append(
+                TrialResult(
+                    number=proposal.number,
+                    parameters=searched_parameters(model),
+                    value=value,
+                    questions=int(generation.n_asked[trial]),
+                    finished=finished,
+                    early_value=float(generation.early_values[trial]),
+                )
+            )
             self._models[proposal.number] = model
 
     def _status(self) -> str:
@@ -195,28 +216,29 @@ def mean_gain(rank: U16, metric: Metric) -> float:
 
 
 def influence(tried: Sequence[TrialResult]) -> dict[str, float]:
-    """Return for each parameter the correlation ratio (eta squared) of its values with the metric.
+    """Return for each parameter the share of the differences between sets that goes with its value, largest first.
 
-    Numbers are grouped by quarters. Over all sets, those dropped too, ranked by how long they were asked, and by their
-    value among those that were asked as long.
+    Over what was measured of all sets alike: their `early_value`, by rank, so that a few bad sets do not decide.
+    Numbers are grouped by quarters. The share is epsilon squared, the correlation ratio less what groups would explain
+    by chance (Kelley 1935); at least 0. Empty for fewer than FEWEST_SETS, which say nothing.
     """
-    if not tried:
+    if len(tried) < FEWEST_SETS:
         return {}
-    score = np.zeros(len(tried))
-    sizes = np.array([each.questions for each in tried])
-    values = np.array([each.value for each in tried])
-    for place, each in enumerate(tried):
-        # A set that was dropped earlier is worse than all that were asked longer; equally long, the value decides.
-        score[place] = (sizes < each.questions).sum() + ((sizes == each.questions) & (values < each.value)).sum()
-    ratios = {name: _ratio([each.parameters[name] for each in tried], score) for name in space.SEARCHED}
-    return dict(sorted(ratios.items(), key=lambda pair: -pair[1]))
+    values = np.array([each.early_value for each in tried])
+    score = (values[:, None] > values[None, :]).sum(axis=1) + (values[:, None] >= values[None, :]).sum(axis=1)
+    shares = {
+        name: _share([each.parameters[name] for each in tried], score.astype(np.float64)) for name in space.SEARCHED
+    }
+    return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
 
-def _ratio(values: Sequence[Any], score: F64) -> float:
+def _share(values: Sequence[Any], score: F64) -> float:
     if isinstance(values[0], str):
         groups = np.unique(np.array(values), return_inverse=True)[1]
     else:
         groups = np.argsort(np.argsort(np.array(values, np.float64), kind="stable")) * GROUPS // len(values)
-    within = sum(float(((score[groups == group] - score[groups == group].mean()) ** 2).sum()) for group in set(groups))
+    numbers = np.unique(groups)
+    within = sum(float(((score[groups == group] - score[groups == group].mean()) ** 2).sum()) for group in numbers)
     total = float(((score - score.mean()) ** 2).sum())
-    return 1.0 - within / total if total > 0 else 0.0
+    free = len(values) - len(numbers)
+    return max(0.0, 1.0 - within / free * (len(values) - 1) / total) if total > 0 and free > 0 else 0.0

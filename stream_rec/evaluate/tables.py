@@ -8,7 +8,7 @@ from rich.text import Text
 from stream_rec.evaluate.report import Difference, Estimate, ModelReport, Report
 from stream_rec.evaluate.whole_table import WholeTable
 
-__all__ = ["print_report", "rendered_report", "verdict"]
+__all__ = ["headline", "next_table", "print_report", "rendered_report", "rest_table", "verdict"]
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
@@ -19,26 +19,30 @@ def print_report(report: Report, console: Console | None = None) -> None:
 def rendered_report(report: Report) -> RenderableType:
     """Return the report as text: the questions, two tables, and the verdict."""
     return Group(
-        Text(_headline(report)),
-        _next_table(report),
-        _rest_table(report),
+        Text(headline(report)),
+        next_table(report, report.cutoffs[-1]),
+        rest_table(report, report.cutoffs[-1]),
         *(Text(line) for line in verdict(report)),
         *(Text(f"note: {note}") for note in report.notes),
     )
 
 
-def _headline(report: Report) -> str:
+def headline(report: Report) -> str:
+    """Return what was asked, in one line."""
     refused = sum(report.refused.values())
-    without = f"; {refused:,} records left out" if refused else ""
+    without = f"; {_count(refused, 'record')} left out" if refused else ""
     return (
-        f"{report.mode}: {report.questions:,} questions in {report.sessions:,} sessions, of {report.events:,} events "
-        f"and {report.items:,} items{without}"
+        f"{report.mode}: {_count(report.questions, 'question')} in {_count(report.sessions, 'session')}, "
+        f"of {_count(report.events, 'event')} and {_count(report.items, 'item')}{without}"
     )
 
 
-def _next_table(report: Report) -> WholeTable:
-    """Return the next-item metrics, half the width of their intervals, and the distance to the first model."""
-    k = report.cutoffs[-1]
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def next_table(report: Report, k: int) -> WholeTable:
+    """Return the next-item metrics at *k*, half the width of their intervals, and the distance to the first model."""
     names = [f"MRR@{k}", f"HR@{k}", f"NDCG@{k}", f"novel MRR@{k}"]
     columns = ["model", "MRR", "+-", "HR", "+-", "NDCG", "novel MRR", "behind"]
     table = WholeTable(f"the next item, among {k} (+-: half of the 95 % interval)", columns)
@@ -56,9 +60,8 @@ def _next_table(report: Report) -> WholeTable:
     return table
 
 
-def _rest_table(report: Report) -> WholeTable:
-    """Return the table of rest-of-session metrics and of properties of the answers."""
-    k = report.cutoffs[-1]
+def rest_table(report: Report, k: int) -> WholeTable:
+    """Return the rest-of-session metrics at *k*, and properties of the answers."""
     names = [f"precision@{k}", f"recall@{k}", f"MAP@{k}"]
     columns = ["model", "prec.", "recall", "MAP", "cover.", "popul.", "length", "p50", "p90", "p99"]
     table = WholeTable(f"the rest of the session, and {k} items answered (p50 to p99: latency, us)", columns)

@@ -5,6 +5,7 @@ The best set is then asked, once, on the test part.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import plots
 from stream_rec.evaluate.asking import ask_all
 from stream_rec.evaluate.candidates import candidate
-from stream_rec.evaluate.from_settings import engine_factory, own_model, reading_from
+from stream_rec.evaluate.from_settings import engine_factory, occasion_of, own_model, reading_from
 from stream_rec.evaluate.log import notes_on, read_events
 from stream_rec.evaluate.output import (
     OnProgress,
@@ -30,6 +31,8 @@ from stream_rec.evaluate.output import (
     report_progress,
     write_json,
 )
+from stream_rec.evaluate.page.document import check_page
+from stream_rec.evaluate.page.tuning import write_tuning
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.search import FEWEST, RUNGS, Metric, Search, influence, require_optuna, searched_parameters
@@ -57,6 +60,9 @@ class TuneOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None = None
     json: str | None = None
     plot: str | None = None
+    html: str | None = None
+    command: str = "stream-rec tune"
+    """As it was typed: the page shows it."""
 
 
 class _Parts(NamedTuple):
@@ -75,6 +81,8 @@ def tune(settings: Settings, options: TuneOptions, console: Console | None = Non
     """
     _check(options)
     plots.check_place(options.plot)
+    check_page(options.html)
+    began = datetime.now(UTC)
     start = own_model(settings, max(SHORTEST_ANSWER, settings.n))
     new_engine = engine_factory(settings)
     report = console or report_console(options.json)
@@ -107,8 +115,15 @@ def tune(settings: Settings, options: TuneOptions, console: Console | None = Non
     if options.json is not None:
         write_json(result, options.json)
     if options.plot is not None:
-        plots.save(draw_result(result), options.plot, "stream-rec tune", result_lines(result))
+        plots.save(draw_result(result), options.plot)
+    if options.html is not None:
+        occasion = occasion_of(settings, options.command, began, _sources(options))
+        write_tuning(options.html, result, occasion, search.plan.log.events if parts.events is None else parts.events)
     return result
+
+
+def _sources(options: TuneOptions) -> dict[str, str]:
+    return {"learned": options.train or "", "asked": options.valid or ""}
 
 
 def _check(options: TuneOptions) -> None:
@@ -215,6 +230,7 @@ def _result(search: Search, best: Model, test: Report | None, notes: list[str]) 
         improved=best is not search.start,
         tried=search.tried,
         influence=influence(search.tried),
+        early_questions=search.n_early,
         test=test,
         notes=notes,
     )

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from stream_rec.evaluate import plots, space
 from stream_rec.evaluate.report import Report
-from stream_rec.evaluate.search import TrialResult
+from stream_rec.evaluate.search import FEWEST_SETS, TrialResult
 from stream_rec.evaluate.tables import verdict
 from stream_rec.evaluate.whole_table import WholeTable
 
-__all__ = ["TuneResult", "draw_result", "result_lines", "result_table"]
+__all__ = ["BEST_SHOWN", "TuneResult", "draw_result", "influence_line", "result_lines", "result_table"]
 
 SHOWN: Final = 8
 """Parameters in the table."""
@@ -36,7 +36,10 @@ class TuneResult(msgspec.Struct, frozen=True, kw_only=True):
     improved: bool
     tried: list[TrialResult]
     influence: dict[str, float]
-    """By parameter: the share of the differences between sets that its value explains, largest first."""
+    """By parameter: the share of the differences between sets that goes with its value, on the first questions,
+    which all sets were asked; largest first. Empty: there were too few sets."""
+    early_questions: int = 0
+    """How many questions all sets were asked, those that were dropped later too."""
     test: Report | None
     """The best set and the start on the test part, which the search never saw; None if there is no test part."""
     notes: list[str] = []
@@ -57,17 +60,30 @@ def result_lines(result: TuneResult) -> list[str]:
     return lines
 
 
+def influence_line(result: TuneResult) -> str:
+    """Return what the influence of parameters was measured on, or why it was not."""
+    if not result.influence:
+        return f"influence of parameters: not measured, {len(result.tried)} sets are too few ({FEWEST_SETS} would do)"
+    return (
+        f"influence: the share of the differences between all {len(result.tried)} sets that goes with a parameter, on "
+        f"the first {result.early_questions:,} questions, which all were asked"
+    )
+
+
 def result_table(result: TuneResult, out: str) -> Group:
     """Return the best sets and their most influential parameters as a table, and the sentences under it."""
     finished = sorted((each for each in result.tried if each.finished), key=lambda each: -each.value)[:BEST_SHOWN]
-    matters = [name for name, _ in list(result.influence.items())[:SHOWN]]
-    columns = ["parameter", "influence", *(f"set {each.number}" for each in finished)]
-    table = WholeTable(f"the best sets by {result.metric}, and the parameters that mattered most", columns)
-    table.add_row(result.metric, "", *(f"{each.value:.4f}" for each in finished), style="bold")
-    for name in matters:
-        cells = [_cell(each.parameters[name]) for each in finished]
-        table.add_row(name, f"{result.influence[name]:.2f}", *cells)
-    return Group(table, *(Text(line) for line in [*result_lines(result), f"written to {out}"]))
+    names = [*(result.influence or space.SEARCHED)][:SHOWN]
+    about = "and the parameters that mattered most" if result.influence else "and their first parameters"
+    columns = ["parameter", *(["influence"] if result.influence else []), *(f"set {each.number}" for each in finished)]
+    table = WholeTable(f"the best sets by {result.metric}, {about}", columns)
+    blank = [""] if result.influence else []
+    table.add_row(result.metric, *blank, *(f"{each.value:.4f}" for each in finished), style="bold")
+    for name in names:
+        share = [f"{result.influence[name]:.2f}"] if result.influence else []
+        table.add_row(name, *share, *(_cell(each.parameters[name]) for each in finished))
+    lines = [influence_line(result), *result_lines(result), f"written to {out}"]
+    return Group(table, *(Text(line) for line in lines))
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401  # a number or a word
@@ -81,6 +97,8 @@ def draw_result(result: TuneResult) -> Any:  # noqa: ANN401  # a figure
     finished = [each for each in result.tried if each.finished]
     _draw_search(panels[0], result, finished)
     names = list(result.influence)[::-1]
+    for panel in panels[1 + bool(names) + min(len(names), len(panels) - 2) :]:
+        panel.set_visible(False)
     panels[1].barh(names, [result.influence[name] for name in names], color=plots.COLOURS[0])
     panels[1].tick_params(axis="y", labelsize=8)
     plots.tidy(panels[1], "what mattered", "share of the differences that go with it", "")

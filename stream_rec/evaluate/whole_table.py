@@ -21,17 +21,18 @@ class WholeTable:
     """A title, a first column of names, and columns of figures. Print it with `crop=False`."""
 
     def __init__(self, title: str, columns: Sequence[str]) -> None:
-        self._title = title
-        self._columns = columns
-        self._rows: list[tuple[Sequence[str], str]] = []
+        self.title = title
+        self.columns = columns
+        self.rows: list[tuple[Sequence[str], str]] = []
+        """The cells of each row, and its style."""
 
     def add_row(self, *cells: str, style: str = "") -> None:
         """Add a row with a cell for each column."""
-        self._rows.append((cells, style))
+        self.rows.append((cells, style))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the title, and as many tables below each other as the width needs."""
-        yield Text(self._title, style="bold")
+        yield Text(self.title, style="bold")
         for shown in self._blocks(console, options):
             table = self._table(shown)
             table.width = _width(table, console, options)
@@ -41,7 +42,7 @@ class WholeTable:
     def _blocks(self, console: Console, options: ConsoleOptions) -> Iterator[list[int]]:
         """Yield the columns of each table: the first one, and as many as fit beside it, at least one."""
         shown = [0]
-        for place in range(1, len(self._columns)):
+        for place in range(1, len(self.columns)):
             fits = _width(self._table([*shown, place]), console, options) <= options.max_width
             if not fits and len(shown) > 1:
                 yield shown
@@ -52,8 +53,8 @@ class WholeTable:
     def _table(self, shown: Sequence[int]) -> Table:
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         for place in shown:
-            table.add_column(self._columns[place], justify="right" if place else "left", no_wrap=True)
-        for cells, style in self._rows:
+            table.add_column(self.columns[place], justify="right" if place else "left", no_wrap=True)
+        for cells, style in self.rows:
             table.add_row(*(Text(cells[place]) for place in shown), style=style)
         return table
 

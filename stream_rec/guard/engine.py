@@ -20,6 +20,7 @@ from stream_rec.core.limits import Limits
 from stream_rec.core.model import DEFAULT_PRESET, SALT, Explaining, Model, Rules, Trial
 from stream_rec.core.outcome import Evaluator, Observation
 from stream_rec.errors import TornStateError
+from stream_rec.guard.compiling import announce_compilation
 from stream_rec.guard.gate import Gate
 from stream_rec.guard.showing import as_html, as_line
 from stream_rec.guard.values import (
@@ -73,6 +74,7 @@ class Engine(core.Engine):
         salt: str = SALT,
         rules: Rules | None = None,
     ) -> None:
+        announce_compilation()
         super().__init__(
             preset,
             limits=limits,

@@ -104,8 +104,9 @@ class SettingFields(msgspec.Struct, frozen=True, kw_only=True):
 
     recommendations: DestinationPath | None = None
     """The destination of answers, one JSON line each: a `.jsonl` or `.jsonl.gz` file, `-` for standard output,
-    or a topic, `kafka://host:9092/topic`, keyed by session. `none` is standard output; with `http`, answers
-    then go only to HTTP callers and are not written anywhere."""
+    or a topic, `kafka://host:9092/topic`, keyed by session. `none` is standard output, and in a terminal
+    the last answers to a file of events; with `http`, answers then go only to HTTP callers and are not written
+    anywhere."""
 
     requests: SourcePath | None = None
     """The source of requests for recommendations: JSON lines in a file or a pipe, answered after all events, or

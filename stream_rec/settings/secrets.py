@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from stream_rec.settings.fields import Kind, Setting
 
-__all__ = ["HIDDEN", "without_secrets"]
+__all__ = ["HIDDEN", "without_credentials", "without_secrets"]
 
 HIDDEN: Final = "(hidden)"
 
@@ -24,16 +24,16 @@ def without_secrets(setting: Setting, value: Any) -> Any:  # noqa: ANN401 (the v
         case Kind.LIST, tuple() if setting.private:
             return tuple(map(_key, value))
         case Kind.LIST, tuple():
-            return tuple(map(_text, value))
+            return tuple(map(without_credentials, value))
         case _, str():
-            return _text(value)
+            return without_credentials(value)
     return value
 
 
 def _entry(name: str, text: str) -> str:
     if text.startswith(_REFERENCES):
         return text
-    return HIDDEN if _SECRET.search(name.lower().replace("_", ".")) else _text(text)
+    return HIDDEN if _SECRET.search(name.lower().replace("_", ".")) else without_credentials(text)
 
 
 def _key(text: str) -> str:
@@ -44,7 +44,7 @@ def _key(text: str) -> str:
     return text if secret.startswith(_REFERENCES) else f"{name}:{scopes}:{HIDDEN}"
 
 
-def _text(text: Any) -> Any:  # noqa: ANN401 (entries of a list may be numbers)
+def without_credentials(text: Any) -> Any:  # noqa: ANN401 (entries of a list may be numbers)
     """Return a URL without its credentials and, on a web server, without its query, where signatures are."""
     if not isinstance(text, str):
         return text

@@ -29,6 +29,7 @@ from stream_rec.core.events import (
 )
 from stream_rec.errors import DecodeError, SettingsError
 from stream_rec.tables.columns import MAX_ID_CHARS, Columns, Ids, columns_of_events
+from stream_rec.tables.objects import collected, is_lazy, table_of_columns, with_objects_as_ids
 from stream_rec.transport.arrow import values_of
 
 __all__ = ["FORGETS", "LEFT_OUT", "columns_of_frame", "is_frame"]
@@ -44,8 +45,8 @@ PER_SECOND: Final = {"s": 1000, "ms": 1}
 
 
 def is_frame(value: object) -> bool:
-    """Return whether *value* has the Arrow interface, as data frames and tables do."""
-    return any(hasattr(value, method) for method in ARROW_METHODS)
+    """Return whether *value* has the Arrow interface, as data frames and tables do, or becomes what has."""
+    return any(hasattr(value, method) for method in ARROW_METHODS) or is_lazy(value)
 
 
 def columns_of_frame(
@@ -60,7 +61,8 @@ def columns_of_frame(
     *weight* is the column of event weights, if any. Raises SettingsError for a missing column, and DecodeError, naming
     row (from 0) and column, for the first value that is not an id, time or weight.
     """
-    table, rules = _table(frame), rules or DecodeRules()
+    rules = rules or DecodeRules()
+    table = _table(frame, rules, what)
     if any(is_path(name) and name not in table.column_names for name in rules.fields.as_dict().values()) or (
         _is_list(table, rules.fields.item_id)
     ):
@@ -100,15 +102,19 @@ def _columns_by_row(table: Any, rules: DecodeRules, weight: str | None, what: st
     return replace(columns_of_events(events), left_out=left_out)
 
 
-def _table(frame: Any) -> Any:  # noqa: ANN401  # pyarrow is not typed
+def _table(frame: Any, rules: DecodeRules, what: str) -> Any:  # noqa: ANN401  # pyarrow is not typed
     try:
         import pyarrow as pa  # noqa: PLC0415  # an extra, and slow to import
     except ImportError as error:
         raise SettingsError("events", NEEDS_ARROW) from error
+    if isinstance(frame, pa.Table):
+        return frame
+    whole = collected(frame)
     try:
-        return frame if isinstance(frame, pa.Table) else pa.table(frame)
-    except (pa.ArrowException, TypeError, ValueError) as error:  # such as columns of mixed types
-        raise SettingsError("source", f"the table cannot be read as Arrow data: {error}") from error
+        table = pa.table(whole)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:  # such as columns of mixed types
+        return table_of_columns(whole, rules.fields, what, error)
+    return with_objects_as_ids(table, whole, rules.fields, what)
 
 
 class _FrameReader:
@@ -147,10 +153,21 @@ class _FrameReader:
         if name in names:
             if names.count(name) > 1:
                 raise SettingsError("fields", f"{self._what} has two columns {name!r}")
-            return self._table.column(name)
+            return self._flat(self._table.column(name), name)
         if name.isascii() and name.isdigit() and int(name) < len(names):
-            return self._table.column(int(name))
+            return self._flat(self._table.column(int(name)), name)
         return None
+
+    def _flat(self, column: Any, name: str) -> Any:  # noqa: ANN401  # pyarrow is not typed
+        """Return *column*. Raises SettingsError if its cells hold several values."""
+        import pyarrow as pa  # noqa: PLC0415  # see _table
+
+        if pa.types.is_struct(column.type):
+            inside = ", ".join(repr(f"{name}.{each.name}") for each in column.type)
+            raise SettingsError("fields", f"column {name!r} of {self._what} is a struct: name a field in it ({inside})")
+        if pa.types.is_nested(column.type):
+            raise SettingsError("fields", f"column {name!r} of {self._what} holds {column.type}, not single values")
+        return column
 
     def _required(self, name: str) -> Any:  # noqa: ANN401  # pyarrow is not typed
         column = self._column(name)

@@ -22,6 +22,7 @@ from stream_rec.datasets.streams.formats import STREAMS, StreamAdapter, open_str
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError
 from stream_rec.tables.columns import Columns, columns_of_events, columns_of_sessions
 from stream_rec.tables.frames import FORGETS, LEFT_OUT, columns_of_frame, is_frame
+from stream_rec.tables.seconds import warn_of_seconds
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.files import (
     ByteStream,
@@ -172,6 +173,8 @@ def read_columns(source: Any, how: How | None = None, on_read: OnRead = lambda _
             raise SettingsError("source", f"cannot read a log from a {type(source).__name__}")
     if how.session_from_user and columns.users is None:
         raise SettingsError("session_gap_ms", "sessions are cut from users, but the source has none")
+    if how.timestamp_unit == "ms" and how.timestamp_format is None:
+        warn_of_seconds(columns)
     columns = columns.of_types(how.types)
     return columns.without_repeats() if how.drop_repeats else columns
 
@@ -192,7 +195,8 @@ def read_log(source: object, *, types: Iterable[str] | None = None, **how: Unpac
 def _events(source: Iterable[object]) -> Iterable[Event]:
     for place, event in enumerate(source):
         if not isinstance(event, Event):
-            raise SettingsError("source", f"expected events, found a {type(event).__name__} at {place}")
+            advice = ": a list of rows is read as pandas.DataFrame(rows)" if isinstance(event, Mapping) else ""
+            raise SettingsError("source", f"expected events, found a {type(event).__name__} at {place}{advice}")
         yield event
 
 

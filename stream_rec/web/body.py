@@ -1,22 +1,28 @@
-"""The body of a call: read within its limit, unpacked, without a byte order mark.
+"""The body of a call: read within its limit, unpacked, without a byte order mark, and decoded from JSON.
 
 Knows nothing of what is in it.
 """
 
 import zlib
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
+import msgspec
 from starlette.types import Receive
 
 from stream_rec.web.errors import ApiError
 
-__all__ = ["Body", "ClientGoneError", "read_body"]
+__all__ = ["Body", "ClientGoneError", "decode_body", "read_body"]
 
 Headers = list[tuple[bytes, bytes]]
 
 _BOM: Final = b"\xef\xbb\xbf"
 _GZIP: Final = b"\x1f\x8b"  # no JSON begins like this, so a client may leave out the header that says so
 _GZIP_NAMES: Final = frozenset({"gzip", "x-gzip"})
+_LINES: Final = frozenset(
+    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonl",
+     "application/x-jsonlines", "application/json-lines", "application/stream+json"}
+)  # fmt: skip
 _WITH_HEADER: Final = 31  # zlib's number for the format of gzip with the largest window
 
 
@@ -30,6 +36,26 @@ class Body(NamedTuple):
     data: bytes
     media_type: str
     """In lower case, without parameters; empty if the client does not say."""
+
+    @property
+    def is_lines(self) -> bool:
+        """Whether it says that it has an object on each line."""
+        return self.media_type in _LINES
+
+    def lines(self) -> list[bytes]:
+        """Return its lines, without empty ones."""
+        return [line for line in self.data.splitlines() if line and not line.isspace()]
+
+
+def decode_body(decode: Callable[[bytes], Any], data: bytes, where: str | None = None) -> Any:  # noqa: ANN401  # of the decoder's type
+    """Return *data*, a body or its part at *where*, decoded. Raises ApiError if it is not JSON, and ValidationError."""
+    try:
+        return decode(data)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        what = "the body" if where is None else "the line"
+        raise ApiError(400, "not_json", f"{what} is not JSON: {error}", where) from None
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int) -> Body:

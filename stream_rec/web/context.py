@@ -5,7 +5,7 @@ Knows nothing of routes, of bodies on the wire, or of how errors are encoded.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,13 +15,16 @@ from stream_rec.service.handle import ServiceHandle
 from stream_rec.web.bridge import Bridge
 from stream_rec.web.errors import ApiError
 from stream_rec.web.guard import OriginGuard
+from stream_rec.web.history import HistoryKeeper
 from stream_rec.web.keys import SCOPES, Keys
 from stream_rec.web.meter import HttpMeter
 from stream_rec.web.stats import Stats, StatsMaker
 
-__all__ = ["IS_RAW", "Api", "Call", "CallLimits", "encode_json"]
+__all__ = ["IS_RAW", "Api", "Call", "CallLimits", "Lines", "encode_json", "encode_lines"]
 
-encode_json: Final = msgspec.json.Encoder().encode
+_ENCODER: Final = msgspec.json.Encoder()
+encode_json: Final = _ENCODER.encode
+encode_lines: Final = _ENCODER.encode_lines
 IS_RAW: Final = "stream_rec.is_raw"
 """Set in a request's scope if its path is still escaped."""
 
@@ -58,6 +61,7 @@ class Api:
         self._encoded = (0.0, b"")
         self.http = HttpMeter()
         self.stats_maker = StatsMaker(service, self.http)
+        self.history = HistoryKeeper()
         self.over: asyncio.Event
         """Set when the server is to stop: streams end."""
         self.bridge: Bridge
@@ -66,6 +70,13 @@ class Api:
         """Connect to the service from *loop*."""
         self.bridge = Bridge(self.service, loop)
         self.over = asyncio.Event()
+
+    def tick(self) -> None:
+        """Sample the figures. Call it about once a second, on the event loop."""
+        self.stats_maker.tick()
+        now = monotonic()
+        if self.history.is_due(now):
+            self.history.take(self.stats(), now)
 
     def stats(self) -> Stats:
         """Return the figures of now."""
@@ -142,3 +153,9 @@ class Call(NamedTuple):
 
     body: Any
     scopes: frozenset[str]
+
+
+class Lines(NamedTuple):
+    """What is to be encoded as a JSON object on each line."""
+
+    values: list[Any]

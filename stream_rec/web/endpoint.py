@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from stream_rec.web.body import Body, ClientGoneError, read_body
-from stream_rec.web.context import IS_RAW, Api, Call, encode_json
+from stream_rec.web.body import Body, ClientGoneError, decode_body, read_body
+from stream_rec.web.context import IS_RAW, Api, Call, Lines, encode_json, encode_lines
 from stream_rec.web.errors import ApiError, encode_error, translated
 from stream_rec.web.meter import ENDPOINT
 from stream_rec.web.routes import Route
@@ -30,6 +30,7 @@ _SERVER_FAULT: Final = 500
 _MOST_PARAMETERS: Final = 1000
 _LONGEST_ID: Final = 512
 _JSON: Final = (b"content-type", b"application/json")
+_NDJSON: Final = (b"content-type", b"application/x-ndjson")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -60,7 +61,12 @@ class Endpoint:
                 else self._decode(await read_body(receive, scope["headers"], api.limits.max_body_bytes))
             )
             result = await self._route.handle(Call(api, _path_of(scope), query, body, scopes))
-            status, payload, headers = self._route.status, encode_json(result), [_JSON, _NO_STORE]
+            status = self._route.status
+            payload, headers = (
+                (encode_lines(result.values), [_NDJSON, _NO_STORE])
+                if isinstance(result, Lines)
+                else (encode_json(result), [_JSON, _NO_STORE])
+            )
         except asyncio.CancelledError:  # the server stops, and has waited long enough
             status, payload, headers = _failure(
                 ApiError(503, "not_ready", "the service is stopping", headers={"retry-after": "1"})
@@ -134,16 +140,7 @@ def _body_decoder(route: Route) -> Callable[[Body], Any]:
     if route.decoded is Body:
         return lambda body: body
     decode = msgspec.json.Decoder(route.decoded).decode
-
-    def read(body: Body) -> Any:  # noqa: ANN401  # of the route's type
-        try:
-            return decode(body.data)
-        except msgspec.ValidationError:
-            raise
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ApiError(400, "not_json", f"the body is not JSON: {error}") from None
-
-    return read
+    return lambda body: decode_body(decode, body.data)
 
 
 Headers = list[tuple[bytes, bytes]]

@@ -24,7 +24,8 @@ from stream_rec.service.requests.state_queries import (
     ListPopularItems,
     ListSessions,
 )
-from stream_rec.web.context import Call
+from stream_rec.web.body import decode_body
+from stream_rec.web.context import Call, Lines
 from stream_rec.web.contract import (
     MOST,
     Answers,
@@ -44,6 +45,7 @@ from stream_rec.web.submitted import read_event, read_events
 __all__ = []
 
 _DECODER = RequestDecoder()
+_any_json: Final = msgspec.json.Decoder().decode
 _WHOLE: Final = re.compile("[0-9]{1,100}")
 _MOST_ITEMS: Final = 20_000  # of all answers of a call together
 _MOST_IDS: Final = 10_000  # in all lists of a call together
@@ -61,8 +63,13 @@ async def recommend_session(call: Call) -> object:
 
 
 async def recommend(call: Call) -> object:
-    """Answer one request, or many."""
-    body = call.body
+    """Answer one request, or many; requests on lines are answered on lines."""
+    if call.body.is_lines:
+        lines = call.body.lines()
+        call.api.refuse_too_many(len(lines), "requests")  # before they are decoded, while all other callers wait
+        listed = [decode_body(_any_json, line, f"[{place}]") for place, line in enumerate(lines)]
+        return Lines(await _answered_all(call, listed, "[{}]", details=call.query.pop("details", False)))
+    body = decode_body(_any_json, call.body.data)
     if not isinstance(body, dict):
         raise ApiError(422, "wrong_type", "expected a JSON object", "")
     details = call.query.pop("details", False)
@@ -73,11 +80,14 @@ async def recommend(call: Call) -> object:
         return await _answered(call, read_request(call, fields), details=details)
     if len(body) > 1 or not isinstance(body["requests"], list):
         raise ApiError(422, "wrong_type", 'expected {"requests": [..]} and no other field', "requests")
-    call.api.refuse_too_many(len(body["requests"]), "requests")
-    _refuse_too_many_ids(body["requests"])
-    requests = [
-        read_listed_request(call, fields, f"requests[{place}]") for place, fields in enumerate(body["requests"])
-    ]
+    return Answers(await _answered_all(call, body["requests"], "requests[{}]", details=details))
+
+
+async def _answered_all(call: Call, listed: Sequence[object], where: str, *, details: bool) -> list[Any]:
+    """Answer the requests in *listed*, whose places are of the form *where*: all of them, or none."""
+    call.api.refuse_too_many(len(listed), "requests")
+    _refuse_too_many_ids(listed)
+    requests = [read_listed_request(call, fields, where.format(place)) for place, fields in enumerate(listed)]
     n_items = sum(request.n or call.api.service.usual_n for request in requests)
     if n_items > _MOST_ITEMS:
         message = f"expected at most {_MOST_ITEMS} items in all answers together, found {n_items}"
@@ -85,9 +95,9 @@ async def recommend(call: Call) -> object:
     call.api.refuse_too_many_explained(sum(request.explain for request in requests))
     call.api.refuse_too_many_rules(requests)
     if not requests:
-        return Answers([])
+        return []
     answers: list[Answer] = await call.api.bridge.submit(Query(requests))
-    return Answers([await _with_details(call, answer, details=details) for answer in answers])
+    return [await _with_details(call, answer, details=details) for answer in answers]
 
 
 async def recommend_after(call: Call) -> object:
@@ -289,6 +299,11 @@ def _found(view: object, otherwise: str) -> object:
 async def stats(call: Call) -> object:
     """Return the figures of a second ago at most: making them takes as long as some recommendations."""
     return msgspec.Raw(call.api.encoded_stats())
+
+
+async def stats_history(call: Call) -> object:
+    """Return the figures of the last hour."""
+    return msgspec.Raw(call.api.history.encoded())
 
 
 # --- forgetting

@@ -1,6 +1,6 @@
-"""The OpenAPI document of the API, made from the table of routes, and the page that shows it.
+"""The OpenAPI document of the API, made from the table of routes, and a plain page that shows it.
 
-The page is plain HTML: it needs no script, and loads nothing from elsewhere.
+The page needs no script; the viewer in `static/docs.html`, which does, reads the document.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from stream_rec._version import __version__
-from stream_rec.core.events import without_examples
+from stream_rec.core.events import Answer, without_examples
 from stream_rec.web.errors import ErrorBody
+from stream_rec.web.keys import WRITE
 from stream_rec.web.routes import ROUTES, Route
 
 __all__ = ["LINES", "document", "in_words", "page"]
@@ -49,7 +50,8 @@ def document() -> dict[str, Any]:
             "title": "stream-rec",
             "version": __version__,
             "description": "Live session-based recommendations. Further paths: /livez and /readyz for health checks, "
-            "/metrics for Prometheus, /v1/stream for the figures of /v1/stats as server-sent events.",
+            "/metrics for Prometheus, /v1/stream for the figures of /v1/stats and /v1/stats/history as server-sent "
+            "events.",
         },
         "paths": paths,
         "components": {
@@ -62,6 +64,7 @@ def document() -> dict[str, Any]:
 def _operation(route: Route, by_kind: Mapping[int, Any], components: Mapping[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
+        "tags": [_tag(route)],
         "summary": route.summary,
         "description": f"Needs {_scopes(route.scopes)} if the service has keys.",
         "security": [{"key": []}, {}],
@@ -70,11 +73,23 @@ def _operation(route: Route, by_kind: Mapping[int, Any], components: Mapping[str
     }
     if route.body:
         schema = _any_of(route.body, by_kind)
-        content = {"application/json": {"schema": schema}}
+        content: dict[str, Any] = {"application/json": {"schema": schema}}
+        if route.examples:
+            examples = {name: {"value": value} for name, value in route.examples.items()}
+            content["application/json"]["examples"] = examples
         if route.as_lines:
             content[LINES] = {"schema": by_kind[id(route.body[0])]}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _tag(route: Route) -> str:
+    """Return the heading that a viewer puts the operation under."""
+    if Answer in route.answer:
+        return "Recommendations"
+    if WRITE in route.scopes:
+        return "Events"
+    return "Forgetting" if route.method == "DELETE" else "State"
 
 
 def _scopes(scopes: tuple[str, ...]) -> str:
@@ -103,7 +118,10 @@ def _parameters(route: Route, by_kind: Mapping[int, Any], components: Mapping[st
 
 def _responses(route: Route, by_kind: Mapping[int, Any]) -> Iterator[tuple[str, Any]]:
     schema = _any_of(route.answer, by_kind)
-    yield str(route.status), {"description": "Success.", "content": {"application/json": {"schema": schema}}}
+    content = {"application/json": {"schema": schema}}
+    if route.answers_lines:
+        content[LINES] = {"schema": by_kind[id(route.answer[0])]}
+    yield str(route.status), {"description": "Success.", "content": content}
     failed = {"application/json": {"schema": {"$ref": _REF.format(name="ErrorBody")}}}
     meanings = _ANY_PATH | (_WITH_BODY if route.body else {}) | dict(route.errors)
     for status, meaning in sorted(meanings.items()):
@@ -117,7 +135,10 @@ def page(described: Mapping[str, Any]) -> str:
     """Return the document as an HTML page."""
     parts = [f"<h1>stream-rec {escape(described['info']['version'])}: HTTP API</h1>"]
     parts.append(f"<p>{escape(described['info']['description'])}</p>")
-    parts.append('<p><a href="/openapi.json">openapi.json</a> · <a href="/">dashboard</a></p><nav><ul>')
+    parts.append(
+        '<p><a href="/openapi.json">openapi.json</a> · '
+        '<a href="/docs">with a try-out</a> · <a href="/">dashboard</a></p><nav><ul>'
+    )
     operations = [
         (method.upper(), path, operation)
         for path, methods in described["paths"].items()

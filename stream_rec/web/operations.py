@@ -1,13 +1,13 @@
 """Paths that are not about recommendations: health checks, metrics, the stream, documents, the dashboard's files."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -39,14 +39,7 @@ def failed(error: ApiError) -> Response:
 
 
 def paths(api: "Api") -> list[BaseRoute]:
-    """Return the routes of these paths.
-
-    What is the same for all callers is encoded here, once: encoding the document takes as long as many
-    recommendations, and all other calls would wait.
-    """
-    described = openapi.document()
-    document_body, page_body = msgspec.json.encode(described), openapi.page(described).encode()
-    index_body = (_STATIC / "index.html").read_bytes()
+    """Return the routes of these paths."""
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("alive\n")
@@ -57,22 +50,13 @@ def paths(api: "Api") -> list[BaseRoute]:
         lines = [status.state, *(f"problem: {each.kind}" for each in status.problems)]
         return PlainTextResponse("\n".join(lines) + "\n", 200 if status.is_ready else 503)
 
-    async def document(_: Request) -> Response:
-        return Response(document_body, media_type="application/json")
-
-    async def page(_: Request) -> Response:
-        return HTMLResponse(page_body, headers=_HEADERS)
-
-    async def index(_: Request) -> Response:
-        return HTMLResponse(index_body, headers=_HEADERS)
-
     async def stream(request: Request) -> Response:
         try:
             api.require((READ,), request.scope["headers"])
         except ApiError as error:
             return failed(error)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(_stats_stream(api), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(_stream(api), media_type="text/event-stream", headers=headers)
 
     exposition = Exposition(sources_of(api.service, api.http))
     rendering = asyncio.Lock()
@@ -92,22 +76,55 @@ def paths(api: "Api") -> list[BaseRoute]:
         Route("/livez", livez),
         Route("/metrics", metrics),
         Route("/readyz", readyz),
-        Route("/openapi.json", document),
-        Route("/docs", page),
         Route("/v1/stream", stream),
+        *_documents(),
         Mount("/static", _Files(directory=_STATIC)),
-        Route("/", index),
     ]
 
 
-async def _stats_stream(api: "Api") -> AsyncIterator[bytes]:
-    """Yield the figures once a second until the server stops."""
+def _documents() -> list[BaseRoute]:
+    """Return the routes of what is the same for all callers.
+
+    It is encoded here, once: encoding the OpenAPI document takes as long as many recommendations, and all other calls
+    would wait.
+    """
+    described = openapi.document()
+    return [
+        _constant("/openapi.json", msgspec.json.encode(described), "application/json", {}),
+        _constant("/docs", (_STATIC / "docs.html").read_bytes()),
+        _constant("/docs/plain", openapi.page(described).encode()),
+        _constant("/", (_STATIC / "index.html").read_bytes()),
+    ]
+
+
+def _constant(path: str, body: bytes, kind: str = "text/html", headers: Mapping[str, str] = _HEADERS) -> Route:
+    async def answer(_: Request) -> Response:
+        return Response(body, media_type=kind, headers=dict(headers))
+
+    return Route(path, answer)
+
+
+async def _stream(api: "Api") -> AsyncIterator[bytes]:
+    """Yield the figures of the last hour, and then those of now once a second, until the server stops.
+
+    Each new point of the history is sent as well, so that all pages draw the same.
+    """
+    history = api.history
+    n_sent = history.n_taken
+    yield _block(b"history", history.encoded())
     while not api.over.is_set():
-        yield b"event: stats\ndata: " + api.encoded_stats() + b"\n\n"
+        if history.n_taken != n_sent:
+            new, n_sent = history.since(n_sent), history.n_taken
+            yield _block(b"history", msgspec.json.encode(new))
+        yield _block(b"stats", api.encoded_stats())
         try:
             await asyncio.wait_for(api.over.wait(), _STREAM_EVERY_S)
         except TimeoutError:
             continue
+
+
+def _block(name: bytes, data: bytes) -> bytes:
+    return b"event: " + name + b"\ndata: " + data + b"\n\n"
 
 
 class _Files(StaticFiles):

@@ -28,6 +28,7 @@ from stream_rec.web.contract import (
     SimilarQuery,
     Taken,
 )
+from stream_rec.web.history import History
 from stream_rec.web.keys import ADMIN, READ, WRITE
 from stream_rec.web.stats import Stats
 
@@ -58,8 +59,14 @@ class Route(NamedTuple):
     """The type that the body is decoded to; Any where the endpoint has a decoder of its own, Body where it reads
     the bytes itself."""
 
+    examples: Mapping[str, Any] = {}
+    """Bodies by a short title; the first is what a viewer fills in."""
+
     as_lines: bool = False
     """Whether the body may also be an object on each line."""
+
+    answers_lines: bool = False
+    """Whether a body of lines is answered by lines, each of the first type of the answer."""
 
     status: int = 200
     errors: Mapping[int, str] = {}
@@ -101,6 +108,7 @@ ROUTES: Final = (
         (Answer,),
         body=(EventAndRequest,),
         errors=_NOT_TAKEN,
+        examples={"a view, and five items": {"event": {"session_id": "anna", "item_id": "tent"}, "n": 5}},
     ),
     Route(
         "take_events",
@@ -112,6 +120,13 @@ ROUTES: Final = (
         (Taken,),
         body=(EventFields, list[EventFields], LogRecord, list[LogRecord]),
         decoded=Body,
+        examples={
+            "two events": [
+                {"session_id": "anna", "item_id": "tent", "event_id": "e-1"},
+                {"session_id": "anna", "item_id": "stove", "type": "cart", "event_id": "e-2"},
+            ],
+            "one event": {"session_id": "anna", "item_id": "tent", "event_id": "e-1"},
+        },
         as_lines=True,
         status=202,
         errors=_NOT_TAKEN,
@@ -122,9 +137,17 @@ ROUTES: Final = (
         "/v1/recommendations",
         endpoints.recommend,
         (READ,),
-        'What next for a session, or after items? One request, or many as {"requests": [..]}.',
+        'What next for a session, or after items? One request, or many as {"requests": [..]} or one on each line.',
         (Answer, Answers),
         body=(OneRequest, Requests),
+        examples={
+            "for a session": {"session_id": "anna", "n": 5},
+            "after items": {"items": ["tent", "stove"], "n": 5, "exclude": ["lamp"]},
+            "many": {"requests": [{"session_id": "anna"}, {"items": ["tent"], "n": 3}]},
+        },
+        decoded=Body,
+        as_lines=True,
+        answers_lines=True,
         more={"details": bool},
     ),
     Route(
@@ -187,4 +210,13 @@ ROUTES: Final = (
         errors=_NOT_TAKEN,
     ),
     Route("stats", "GET", "/v1/stats", endpoints.stats, (READ,), "The figures of the service.", (Stats,)),
+    Route(
+        "stats_history",
+        "GET",
+        "/v1/stats/history",
+        endpoints.stats_history,
+        (READ,),
+        "The figures of the last hour, as the dashboard draws them.",
+        (History,),
+    ),
 )

@@ -149,7 +149,7 @@ class Server:
         """Once a second: sample the counters; while the service does not answer, refuse what is queued."""
         while True:
             try:
-                self.api.stats_maker.tick()
+                self.api.tick()
                 if not self.api.is_ready:
                     self.api.service.request_queue.refuse_all()
             except Exception:

@@ -20,10 +20,6 @@ from stream_rec.web.keys import ADMIN
 
 __all__ = ["Submitted", "read_event", "read_events"]
 
-_LINES: Final = frozenset(
-    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonl",
-     "application/x-jsonlines", "application/json-lines", "application/stream+json"}
-)  # fmt: skip
 _FIELDS: Final = frozenset(EventFields.__struct_fields__)
 _decode_all: Final = msgspec.json.Decoder(StrictEventFields | list[StrictEventFields]).decode
 _decode_one: Final = msgspec.json.Decoder(StrictEventFields).decode
@@ -111,7 +107,7 @@ _Given = EventFields | ApiError
 def _split(body: Body) -> tuple[_Given | list[_Given], Callable[[], list[bytes]]]:
     """Return the events of *body* as the API has them, errors where they are not, and a function for their bytes."""
     data = body.data
-    if body.media_type not in _LINES:
+    if not body.is_lines:
         try:
             given = _decode_all(data)
         except msgspec.ValidationError as error:
@@ -121,7 +117,7 @@ def _split(body: Body) -> tuple[_Given | list[_Given], Callable[[], list[bytes]]
                 raise ApiError(400, "not_json", f"the body is not JSON: {error}") from None
         else:
             return given, lambda: list(map(bytes, _split_array(data))) if isinstance(given, list) else [data]
-    records = [line for line in data.splitlines() if not line.isspace() and line]
+    records = body.lines()
     return [_own_form(line, f"[{place}]") for place, line in enumerate(records)], lambda: records
 
 

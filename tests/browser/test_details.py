@@ -66,7 +66,7 @@ def test_a_visit_without_events_says_so(page: Page, address: str) -> None:
     """What an unknown visit looked at is stated in words, not by an empty box."""
     page.goto(f"{address}/#/visitors/unknown")
     expect(page.locator("#visitor .recs li").first).to_be_visible()
-    expect(page.locator("#visitor .trail")).to_have_text("No events of this visit are remembered.")
+    expect(page.locator("#visitor .trail")).to_have_text("No events of this visit are retained.")
 
 
 def test_a_key_is_offered_only_where_one_is_needed(page: Page, address: str, service: FakeService) -> None:
@@ -114,3 +114,59 @@ def test_directions_hold_on_a_phone(browser: Browser, address: str) -> None:
     with new_page(browser, viewport=PHONE) as (page, _):
         open_view(page, address, "#/try")
         expect(page.locator("#trail")).to_have_text("Nothing yet: open an item of the list.")
+
+
+def test_charts_are_full_at_the_first_look(browser: Browser, address: str) -> None:
+    """The last hour comes from the service: in a new browser, after a reload, and in every chart of either view."""
+
+    def widths(page: Page) -> list[float]:
+        found: list[float] = page.locator("main section:visible .line:visible").evaluate_all(
+            "lines => lines.map((line) => line.getBBox().width / line.ownerSVGElement.viewBox.baseVal.width)"
+        )
+        return found
+
+    with new_page(browser) as (page, _), new_page(browser, viewport=PHONE) as (phone, _):
+        open_view(page, address, "#/")
+        page.reload()
+        open_view(phone, address, "#/quality")
+        for each, n_lines in ((page, 8), (phone, 3)):
+            expect(each.locator("main section:visible .chart figcaption").first).to_contain_text("1 h ago")
+            drawn = widths(each)
+            assert (n_lines, True) == (len(drawn), min(drawn) > 0.99), drawn
+        page.get_by_role("group", name="Drawn over the last").get_by_role("button", name="5 minutes").click()
+        expect(page.locator("#live .chart figcaption").first).to_contain_text("5 min ago")
+        assert min(widths(page)) > 0.99
+
+
+def test_a_visit_with_one_item_has_all_of_a_score_from_it(page: Page, address: str, service: FakeService) -> None:
+    """All neighbours share that item, those that are not listed too: one line sums them up."""
+    popular = service.counts().most_common(1)[0][0]
+    service.sessions["one"] = [{"item_id": popular, "timestamp": service.watermark, "type": "view"}]
+    answer = service.answer("one", [popular], 10)
+    place, why = next((at, each["why"]) for at, each in enumerate(answer["items"]) if "others" in each["why"])
+    open_view(page, address, "#/visitors/one")
+    page.locator("#visitor .ask-why").nth(place).click()
+    shown = page.locator("#visitor .why").nth(place)
+    (only,) = shown.get_by_role("list", name="How much of the score each shared item adds").locator("li").all()
+    expect(only).to_contain_text(service.titles[popular])
+    expect(only).to_contain_text("100 %")
+    n_further = why["others"]["neighbours"] + len(why["neighbours"]) - 5
+    last = shown.get_by_role("list", name="The visits that add most").locator("li").last
+    expect(last).to_contain_text(f"further {n_further} neighbours")
+
+
+def test_what_only_the_page_knows_is_kept(page: Page, address: str) -> None:
+    """A service that has started again knows nothing of the time before: the page draws both, with a gap between."""
+    page.goto(f"{address}/static/icon.svg")
+    found = page.evaluate("""async () => {
+      const { withNew, valuesOf } = await import('/static/history.js');
+      const of = (...times) => ({ at_ms: times, series: { a: times.map((at) => at / 1000) } });
+      let points = withNew([], of(1000, 6000, 11000));
+      points = withNew(points, of());
+      points = withNew(points, of(16000));
+      points = withNew(points, of(16000, 21000, 60000));  // all of it again, after a moment without a connection
+      points = withNew(points, of(3_607_000));  // the first two points are an hour old now
+      return valuesOf(points, ['a', 'b']).map(({ at, values }) => [at, ...values]);
+    }""")
+    times = (11, 16, 21, 60, 3607)
+    assert [[1000 * at, at, None] for at in times] == found

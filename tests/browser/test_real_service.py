@@ -104,7 +104,7 @@ def test_a_visit_of_the_tab_changes_and_is_forgotten(page: Page, address: str) -
     page.get_by_role("button", name="Forget me").click()
     expect(page.locator("#my-id")).not_to_have_text(mine)
     page.goto(f"{address}/#/visitors/{mine}")
-    expect(page.locator("#visitor .notice")).to_contain_text("No visit with this id is remembered")
+    expect(page.locator("#visitor .notice")).to_contain_text("No visit with this id is retained")
 
 
 def test_a_service_with_keys_asks_for_one(page: Page, shop_log: Path, tmp_path: Path) -> None:

@@ -64,6 +64,9 @@ def _refusal(reply: Any) -> tuple[int, str]:
     return reply.status, reply.json["error"]["code"]
 
 
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
 class TestRecommendations:
     """The paths that recommend."""
 
@@ -82,13 +85,21 @@ class TestRecommendations:
         assert (None, "r1") == (found["session_id"], found["request_id"])
 
     def test_for_many(self, shop: Client) -> None:
-        """Answers are in the order of the requests, each as if it were alone."""
+        """Answers are in the order of the requests, each as if it were alone; to lines, they are lines."""
         requests = [{"session_id": "s0"}, {"items": ["x"]}, {"session_id": "s0", "n": 1}, {"session_id": "new"}]
         found = shop.post("/v1/recommendations", {"requests": requests})["answers"]
         assert [expected("s0"), expected(items=["x"]), expected("s0", n=1), expected("new")] == [
             each["items"] for each in found
         ]
         assert {"answers": []} == shop.post("/v1/recommendations", {"requests": []})
+        lines = b"\n\n".join(map(msgspec.json.encode, requests))
+        reply = shop("POST", "/v1/recommendations", lines, **NDJSON)
+        assert (200, "application/x-ndjson") == (reply.status, reply.headers["content-type"])
+        assert found == [msgspec.json.decode(line) for line in reply.text.splitlines()]
+        for wrong, code in {b'{"n": 0}': "out_of_range", b"{": "not_json", b"3": "wrong_type"}.items():
+            reply = shop("POST", "/v1/recommendations", lines + b"\n" + wrong, **NDJSON)
+            assert code == reply.json["error"]["code"]
+            assert reply.json["error"]["field"].startswith("[4]")
 
     def test_parameters_in_the_query(self, shop: Client) -> None:
         """Each has its type, lists are given item by item, and excluded items are not recommended."""
@@ -351,15 +362,22 @@ class TestOperations:
         assert "ready" == found["state"]
 
     def test_the_stream(self, running: Running) -> None:
-        """The stream sends the same figures once a second, as server-sent events."""
+        """The stream sends the same figures once a second, as server-sent events; first those of the last hour."""
         with socket.create_connection(("127.0.0.1", running.server.port), timeout=10) as connection:
             connection.sendall(b"GET /v1/stream HTTP/1.1\r\nhost: localhost\r\n\r\n")
             got = b""
             while got.count(b"event: stats") < 2:
                 got += connection.recv(65536)
         assert b"content-type: text/event-stream" in got
-        found = msgspec.json.decode(got.partition(b"data: ")[2].partition(b"\n")[0])
-        assert "ready" == found["state"]
+        blocks = got.partition(b"event: ")[2].split(b"event: ")
+        names, bodies = zip(*(block.split(b"\ndata: ", 1) for block in blocks), strict=True)
+        assert b"history" == names[0]
+        assert "ready" == msgspec.json.decode(bodies[names.index(b"stats")].partition(b"\n")[0])["state"]
+        earlier = msgspec.json.decode(bodies[0].partition(b"\n")[0])
+        found = running.client.get("/v1/stats/history")
+        n_points = len(earlier["at_ms"])
+        assert 0 < n_points == len(earlier["series"]["rates.events_per_s"])
+        assert earlier["at_ms"] == found["at_ms"][:n_points]
 
     def test_every_path_is_documented(self, running: Running) -> None:
         """The document has every route with its answers and parameters; the page shows them."""
@@ -371,7 +389,7 @@ class TestOperations:
             each["name"] for each in found["paths"]["/v1/sessions/{session_id}/recommendations"]["get"]["parameters"]
         }
         assert {"session_id", "n", "preset", "exclude", "details"} <= named
-        page = running.client("GET", "/docs").text
+        page = running.client("GET", "/docs/plain").text
         assert all(route.path in page for route in ROUTES)
 
     def test_wrong_paths(self, running: Running) -> None:
@@ -386,7 +404,7 @@ class TestOperations:
 
     def test_pages_may_run_only_their_own_files(self, running: Running) -> None:
         """The dashboard and its files have a security policy that forbids everything else."""
-        for path in ("/", "/docs", "/static/docs.css"):
+        for path in ("/", "/docs", "/docs/plain", "/static/docs.css", "/static/swagger-ui/swagger-ui-bundle.js"):
             reply = running.client("GET", path)
             assert 200 == reply.status
             assert "default-src 'self'" in reply.headers["content-security-policy"]

@@ -32,13 +32,17 @@ def test_a_visitor_is_found_and_explained(client: Client) -> None:
 
 
 def test_events_go_on_and_answers_are_scored(client: Client) -> None:
-    """The demo plays events, and scores its recommendations by them."""
+    """The demo plays events, scores its recommendations by them over days of the sample, and keeps what is drawn."""
 
     def scored() -> int:
         quality = client.get("/v1/stats")["quality"]
         return 0 if quality is None else max(each["models"][0]["scored"] for each in quality["windows"])
 
     eventually(lambda: scored() > 20, "scored", 60)
+    windows = client.get("/v1/stats")["quality"]["windows"]
+    assert [86_400.0, 7 * 86_400.0, 30 * 86_400.0] == [each["window_s"] for each in windows]
+    history = client.get("/v1/stats/history")
+    assert 0 < len(history["at_ms"]) == len(history["series"]["rates.events_per_s"])
 
 
 def test_a_caller_can_be_a_visitor(client: Client) -> None:

@@ -1,6 +1,7 @@
 """`stream-rec evaluate` as a process, on simulated logs."""
 
 import csv
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -38,15 +39,24 @@ def evaluated(*argv: object) -> dict[str, Any]:
 
 
 def test_it_measures_the_recommendations(clicks: Path, tmp_path: Path) -> None:
-    """The output is a table with every baseline, a verdict, JSON and a plot; the default preset beats popularity."""
+    """The output is a table with every baseline, a verdict, JSON, a plot and a page, which shows no password.
+
+    The default preset beats popularity.
+    """
     pytest.importorskip("matplotlib")
-    plot = tmp_path / "plot.png"
-    done = stream_rec("evaluate", "--events", clicks, *SETTINGS, "--json", tmp_path / "r.json", "--plot", plot)
+    plot, page = tmp_path / "plot.png", tmp_path / "page.html"
+    outputs = ["--json", tmp_path / "r.json", "--plot", plot, "--html", page]
+    password = ["--kafka-config", "sasl.password=secret"]
+    done = stream_rec("evaluate", "--events", clicks, *SETTINGS, *outputs, *password)
     shown = done.stdout.decode()
     for name in ("default", *BASELINES):
         assert name in shown
     assert "default beats the best baseline" in shown or "cannot be distinguished" in shown or "is beaten" in shown
     assert plot.read_bytes().startswith(b"\x89PNG")
+    said = html.unescape(page.read_text(encoding="utf-8"))
+    assert f"stream-rec evaluate --html {page} --plot {plot}" in said.replace(f" --json {tmp_path / 'r.json'}", "", 1)
+    assert "--field timestamp=When" in said
+    assert "secret" not in said
     report = json.loads((tmp_path / "r.json").read_bytes())
     mrr = {each["name"]: each["metrics"]["MRR@20"]["value"] for each in report["models"]}
     assert mrr["default"] > mrr["popularity"] > 0
@@ -140,7 +150,7 @@ def test_models_are_compared(clicks: Path, tmp_path: Path) -> None:
     ("argv", "message"),
     [
         (["--train", "a.csv"], "train: and test go together"),
-        (["--plot", "x.gif"], "plot: 'x.gif' ends in neither"),
+        (["--plot", "x.gif"], "plot: 'x.gif' does not end in .png"),
         (["--cutoffs", "0,5"], "cutoffs: '0,5' is not a list of whole numbers"),
         (["--compare", "unknown"], "compare: 'unknown' is neither a preset"),
         (["--window", "1d", "--hold-out-days", "2"], "hold_out_days: and window split the log"),

@@ -10,7 +10,7 @@ from laws import SAMPLED, Twins, small, variants
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import ByNeighbours, Event
 from stream_rec.core.limits import Limits
-from stream_rec.core.model import PRESETS, Model, changed
+from stream_rec.core.model import PRESETS, Explaining, Model, changed
 
 ITEMS = [f"i{j}" for j in range(7)]
 POINTS = [*(small(name, n=8) for name in PRESETS), *SAMPLED]
@@ -51,19 +51,25 @@ def test_the_shares_of_long_logs_add_up(preset: str) -> None:
     log = [Event(f"s{s}", f"i{i}", 1_000 * time) for time, (s, i) in enumerate(zip(session, what, strict=True))]
     engine = Engine(PRESETS[preset], limits=Limits(retention_ms=None, max_sessions=900))
     engine.apply(log)
-    n_listed = 0
+    n_listed = n_summed_up = 0
     for name in sorted(engine.session_ids())[:40]:
         plainly = engine.ask(engine.model, session_id=name)
         explained_items = engine.ask(engine.model, session_id=name, how=ALL)
+        briefly = engine.ask(engine.model, session_id=name, how=Explaining())
         assert [(each.item_id, each.score, each.source) for each in plainly] == [
             (each.item_id, each.score, each.source) for each in explained_items
         ]
-        for each in explained_items:
-            if isinstance(each.why, ByNeighbours):
-                rules = each.why.rules.share if each.why.rules else 0.0
-                assert close(each.score) == sum(one.share for one in each.why.neighbours) + rules
-                n_listed += len(each.why.neighbours)
+        for each in (*explained_items, *briefly):
+            if isinstance(why := each.why, ByNeighbours):
+                rules = why.rules.share if why.rules else 0.0
+                others = why.others.share if why.others else 0.0
+                other_parts = why.other_parts.share if why.other_parts else 0.0
+                assert close(each.score) == sum(one.share for one in why.neighbours) + others + rules
+                assert close(each.score) == sum(one.share for one in why.parts) + other_parts + rules
+                n_listed += len(why.neighbours)
+                n_summed_up += bool(why.others)
     assert n_listed > 1_000, "there was something to add up"
+    assert n_summed_up > 100, "and much that is not listed"
 
 
 @given(log_sessions, st.sampled_from(POINTS))

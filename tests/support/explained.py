@@ -56,6 +56,11 @@ def check_brief(why: ByNeighbours, brief: object) -> None:
     assert (len(why.neighbours) > 1) == bool(brief.others)
     if brief.others:
         assert (len(why.neighbours) - 1, close(rest)) == (brief.others.neighbours, brief.others.share)
+    assert why.parts[:1] == brief.parts
+    assert (len(why.parts) > 1) == bool(brief.other_parts)
+    if brief.other_parts:
+        rest = sum(each.share for each in why.parts[1:])
+        assert (len(why.parts) - 1, close(rest)) == (brief.other_parts.items, brief.other_parts.share)
     for long, short in zip(why.neighbours, brief.neighbours, strict=False):
         assert short.session_id is None
         assert (long.share, long.shared[:1]) == (short.share, short.shared)
@@ -83,6 +88,8 @@ class Expected:
         parts = [*(each.share for each in why.neighbours), why.rules.share if why.rules else 0.0]
         assert not why.others
         assert close(item.score) == close(sum(parts)) == why.total
+        assert close(item.score) == sum(each.share for each in why.parts) + parts[-1]
+        self.check_parts(why)
         assert sorted(parts[:-1], reverse=True) == parts[:-1]
         query = self.query
         repeats = why.repeats or 1.0
@@ -104,6 +111,20 @@ class Expected:
             assert (self.seen[-1], close(weight)) == (why.rules.after, why.rules.weight)
             assert close(weight * repeats * why.idf) == why.rules.share
             assert self.n_followed(item.item_id) == why.rules.sessions
+
+    def check_parts(self, why: ByNeighbours) -> None:
+        """Check what each item of the query adds: neighbours' shares, divided by the weights of the shared items."""
+        added: dict[str, float] = {}
+        for each in why.neighbours:
+            weights = sum(shared.weight for shared in each.shared)
+            for shared in each.shared:
+                added[shared.item_id] = added.get(shared.item_id, 0.0) + each.share * shared.weight / weights
+        assert {name: close(share) for name, share in added.items() if share > 0.0} == {
+            each.item_id: each.share for each in why.parts
+        }
+        shares = [each.share for each in why.parts]
+        assert sorted(shares, reverse=True) == shares
+        assert not why.other_parts
 
     def check_neighbour(self, explained: Neighbour, near: Near, item: str) -> None:
         """Check similarity and step to the bit, and the factors of the similarity."""

@@ -31,6 +31,9 @@ TYPES: Final = {
     "svg": "image/svg+xml",
 }
 DAY_MS: Final = 86_400_000
+POINTS: Final = 720
+STEP_S: Final = 5.0
+LISTED: Final = 10
 
 
 @cache
@@ -194,8 +197,7 @@ class FakeService:
         for score, item in scored:
             neighbours = sorted(whys[item], key=lambda each: -each["share"])
             idf = neighbours[0]["idf"]
-            shown = [{name: value for name, value in each.items() if name != "idf"} for each in neighbours]
-            why = {"kind": "neighbours", "total": score, "neighbours": shown, "idf": idf}
+            why = {"kind": "neighbours", "total": score, "idf": idf} | _explained(neighbours)
             found.append(self.item(item, counts) | {"score": score, "source": "neighbours", "why": why})
         for item, count in counts.most_common(n + len(items)):
             if len(found) < n and item not in whys and item not in left_out:
@@ -274,6 +276,16 @@ class FakeService:
         }
         return figures | self.stats_change
 
+    def history(self) -> Json:
+        """Return an hour of figures that vary as those of now, up to now."""
+        now, present = self.stats(), _figures(self.stats())
+        waves = [1 + 0.35 * math.sin(at / 40) + self.chance.uniform(-0.12, 0.12) for at in range(POINTS)]
+        return {
+            "step_s": STEP_S,
+            "at_ms": [now["at_ms"] - int(1000 * STEP_S) * (POINTS - 1 - at) for at in range(POINTS)],
+            "series": {name: [value * wave for wave in waves] for name, value in present.items()},
+        }
+
     def _window(self, window_s: int, scale: int) -> Json:
         def figures_of(model: str, hr: float, answers: int, *, shadow: bool) -> Json:
             hr += 0.02 * math.sin(self.tick / 17 + hr * 9)
@@ -305,6 +317,41 @@ class FakeService:
                 figures_of("popular", 0.061, 1023, shadow=True),
             ],
         }
+
+
+def _explained(neighbours: list[Json]) -> Json:
+    """Return the fields of an explanation: the neighbours that are listed, the others, and what each item adds."""
+    shares: dict[str, float] = {}
+    for each in neighbours:
+        weights = sum(one["weight"] for one in each["shared"])
+        for one in each["shared"]:
+            shares[one["item_id"]] = shares.get(one["item_id"], 0.0) + each["share"] * one["weight"] / weights
+    parts = sorted(shares.items(), key=lambda pair: -pair[1])
+    found = {
+        "neighbours": [{name: value for name, value in each.items() if name != "idf"} for each in neighbours[:LISTED]],
+        "parts": [{"item_id": item, "share": share} for item, share in parts],
+    }
+    rest = neighbours[LISTED:]
+    return found | ({"others": {"neighbours": len(rest), "share": sum(each["share"] for each in rest)}} if rest else {})
+
+
+def _figures(stats: Json) -> dict[str, float]:
+    retained = stats["retained"]
+    return (
+        {f"rates.{name}": value for name, value in stats["rates"].items()}
+        | {f"retained.{name}": retained[name] for name in ("bytes", "horizon_ms") if retained}
+        | ({"lag": sum(stats["lag"].values())} if stats["lag"] else {})
+        | {
+            f"latency_ms.{stage}.{name}": found[name]
+            for stage, found in stats["latency_ms"].items()
+            for name in ("p50", "p99")
+        }
+        | {
+            f"quality.{window['window_s']}.{model['model']}.hr": model["hr"]
+            for window in (stats["quality"] or {"windows": []})["windows"]
+            for model in window["models"]
+        }
+    )
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -364,6 +411,8 @@ class _Handler(BaseHTTPRequestHandler):
         match [unquote(part) for part in path.split("/")[1:]]:
             case ["v1", "stats"]:
                 return service.stats()
+            case ["v1", "stats", "history"]:
+                return service.history()
             case ["v1", "sessions"]:
                 return service.recent(int(query.get("limit", "50")))
             case ["v1", "sessions", name]:
@@ -409,6 +458,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
+        self.wfile.write(b"event: history\ndata: " + json.dumps(self.service.history()).encode() + b"\n\n")
         while not self.service.stream_is_down:
             self.wfile.write(b"event: stats\ndata: " + json.dumps(self.service.stats()).encode() + b"\n\n")
             self.wfile.flush()

@@ -12,7 +12,9 @@ __all__ = [
     "ByTheLast",
     "Elsewhere",
     "Neighbour",
+    "OtherParts",
     "Others",
+    "Part",
     "Ruled",
     "Shared",
     "SharedOthers",
@@ -87,8 +89,25 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
     """`weight` x all factors of the item but `mix`."""
 
 
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """What an item of the query adds: each neighbour's share is divided among its shared items, by their weights."""
+
+    item_id: str
+    share: float
+
+
+class OtherParts(msgspec.Struct, frozen=True, gc=False):
+    """The items of the query that add something and are not listed."""
+
+    items: int
+    share: float
+
+
 class ByNeighbours(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="neighbours"):
-    """Shares that add up to `total`, the score: those of the neighbours, of `others` and of the `rules`."""
+    """Shares that add up to `total`, the score: those of the neighbours, of `others` and of the `rules`.
+
+    So do those of `parts`, of `other_parts` and of the `rules`.
+    """
 
     total: float
     neighbours: list[Neighbour]
@@ -102,6 +121,9 @@ class ByNeighbours(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=Tru
     """Factor of the session's own items."""
     boost: float | UnsetType = UNSET
     """Factor that rules give the item."""
+    parts: list[Part] = []
+    """All neighbours' shares, listed or not, by the items of the query that they come from; the largest first."""
+    other_parts: OtherParts | UnsetType = UNSET
 
 
 class ByTheLast(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="followed"):

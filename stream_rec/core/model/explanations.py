@@ -19,7 +19,9 @@ from stream_rec.core.events import (
     ByTheLast,
     Elsewhere,
     Neighbour,
+    OtherParts,
     Others,
+    Part,
     Ruled,
     Shared,
     SharedOthers,
@@ -31,7 +33,7 @@ __all__ = ["EXPLAINED", "AnsweredQuery", "Explaining", "Names", "ScoredItem", "e
 
 EXPLAINED: Final = 50
 """Items of an answer that are explained. With ten neighbours each, and ten shared items of 40 characters for each of
-those, they take some 600 kB of JSON; by default a topic takes records of up to 1 MB."""
+those, they take some 650 kB of JSON; by default a topic takes records of up to 1 MB."""
 _NO_BOOSTS: Final[Mapping[int, float]] = {}
 
 
@@ -39,7 +41,8 @@ class Explaining(NamedTuple):
     """How detailed an explanation is."""
 
     most: int | None = 10
-    """Most neighbours of an item, and most shared items of a neighbour, that are listed; the rest is summed up."""
+    """Most neighbours and parts of an item, and most shared items of a neighbour, that are listed. The rest is
+    summed up."""
 
     hide_sessions: bool = False
     """Leave out the session ids of the neighbours, which belong to other visitors."""
@@ -128,7 +131,9 @@ class _Explainer:
         self._trace = trace = view.trace(asked.workspace)
         self._match = asked.p.match[np.minimum(trace.step, asked.p.match.size - 1)]
         events = view.session_events(trace.session)
-        self._shared_items = _shared_items(trace, events)
+        self._shared = shared = _shared_items(trace, events)
+        weights = trace.weight[shared.at]
+        self._divided = weights / np.bincount(shared.neighbour, weights, trace.session.size)[shared.neighbour]
         self._query = list(zip(trace.item.tolist(), trace.item_step.tolist(), trace.weight.tolist(), strict=True))
         self._norm = _norm(asked.p, trace)
         self._contributions = _contributions(asked.p, trace, events, trace.similarity * self._match * trace.mix, wanted)
@@ -150,7 +155,21 @@ class _Explainer:
         total += 0.0 if others is UNSET else others.share
         total += 0.0 if rules is UNSET else rules.share
         mix = self._trace.mix if self._trace.holders and contributions else UNSET
-        return ByNeighbours(total, listed, factors.idf, others, rules, mix, factors.repeats, factors.boost)
+        parts = self._parts(contributions, factor)
+        return ByNeighbours(
+            total, listed, factors.idf, others, rules, mix, factors.repeats, factors.boost, *_listed(parts, how.most)
+        )
+
+    def _parts(self, contributions: Sequence["_Contribution"], factor: float) -> list[Part]:
+        """Return what each item of the query adds by all neighbours, the largest share first."""
+        trace, shared = self._trace, self._shared
+        by_neighbour = np.zeros(trace.session.size)
+        for contribution in contributions:
+            by_neighbour[contribution.neighbour] = contribution.share * factor
+        shares = np.bincount(shared.at, self._divided * by_neighbour[shared.neighbour], trace.item.size)
+        largest = np.argsort(-shares, kind="stable")  # of equal ones, that of the newest item first
+        adding = largest[shares[largest] > 0.0].tolist()
+        return [Part(self._names.item(int(trace.item[at])), float(shares[at])) for at in adding]
 
     def _factors(self, item: int) -> "_Factors":
         repeats: float | UnsetType = UNSET
@@ -198,8 +217,7 @@ class _Explainer:
         age_ms = max(0, view.counter(field.WATERMARK) - int(record["last"]))
         shared = [
             Shared(self._names.item(item), trace.length - step + 1, weight)
-            for item, step, weight in self._query
-            if item in self._shared_items[at]
+            for item, step, weight in map(self._query.__getitem__, self._shared.of(at))
         ]
         listed = shared[: how.most]
         rest = shared[len(listed) :]
@@ -222,6 +240,20 @@ class _Similar(NamedTuple):
     others: SharedOthers | UnsetType
     normalise: float
     age: float
+
+
+class _SharedItems(NamedTuple):
+    """The items that neighbours share with the query, [S]: neighbour by neighbour, each newest in the query first."""
+
+    neighbour: I64
+    """[S] its place in the trace."""
+    at: I64
+    """[S] the place of the item in the trace."""
+
+    def of(self, neighbour: int) -> list[int]:
+        """Return the places of the items that *neighbour* shares."""
+        begin, end = np.searchsorted(self.neighbour, [neighbour, neighbour + 1])
+        return self.at[begin:end].tolist()  # type: ignore[no-any-return]
 
 
 class _Factors(NamedTuple):
@@ -257,13 +289,19 @@ def _norm(p: Parameters, trace: ExplainTrace) -> float:
     return math.sqrt(np.square(trace.weight).sum()) if kind == field.NORMALISE_COSINE else 1.0
 
 
-def _shared_items(trace: ExplainTrace, events: SessionEvents) -> list[set[int]]:
-    """Return the items that each neighbour shares with the query."""
-    shared: list[set[int]] = [set() for _ in range(trace.session.size)]
+def _shared_items(trace: ExplainTrace, events: SessionEvents) -> _SharedItems:
     is_shared = events.is_newest & np.isin(events.item, trace.item)
-    for at, item in zip(events.session[is_shared].tolist(), events.item[is_shared].tolist(), strict=True):
-        shared[at].add(item)
-    return shared
+    by_item = np.argsort(trace.item, kind="stable")
+    at = by_item[np.searchsorted(trace.item, events.item[is_shared], sorter=by_item)]
+    neighbour = events.session[is_shared]
+    order = np.lexsort((at, neighbour))
+    return _SharedItems(neighbour[order], at[order])
+
+
+def _listed(parts: list[Part], most: int | None) -> tuple[list[Part], OtherParts | UnsetType]:
+    listed = parts[:most]
+    rest = parts[len(listed) :]
+    return listed, OtherParts(len(rest), sum(each.share for each in rest)) if rest else UNSET
 
 
 def _contributions(

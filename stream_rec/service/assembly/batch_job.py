@@ -17,12 +17,16 @@ from stream_rec.service.processing.processor import AnswerPolicy, Processor
 from stream_rec.service.running.batch_job import BatchJob
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.settings import Settings
+from stream_rec.transport.records import Sink
 
 __all__ = ["build_batch_job"]
 
 
-def build_batch_job(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> BatchJob:
-    """Open everything that *settings* name. Raises SettingsError, and leaves nothing open then."""
+def build_batch_job(settings: Settings, timeouts: Timeouts = TIMEOUTS, answers: Sink | None = None) -> BatchJob:
+    """Open everything that *settings* name. Raises SettingsError, and leaves nothing open then.
+
+    *answers* takes the place of the sink that they name; the job closes it.
+    """
     with ExitStack() as undo:
         catalogue = build_catalogue_feed(settings, timeouts)
         if catalogue is not None:
@@ -46,7 +50,7 @@ def build_batch_job(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> BatchJ
         requests = open_requests(settings)
         if requests is not None:
             undo.callback(requests.close)
-        recommendations = open_recommendations(settings)
+        recommendations = answers or open_recommendations(settings)
         if recommendations is not None:
             undo.callback(recommendations.close)
         job = BatchJob(

@@ -30,8 +30,9 @@ from stream_rec.service.consuming.bounded_topic import TopicSource
 from stream_rec.service.consuming.record_decoder import Decode
 from stream_rec.service.consuming.time_order import TimeOrder
 from stream_rec.service.metrics.counters import Counters
-from stream_rec.service.metrics.format import show_duration, show_size, show_time
+from stream_rec.service.metrics.format import show_size
 from stream_rec.service.processing.processor import AnswerPolicy, Processor
+from stream_rec.service.reporting.log_facts import log_facts
 from stream_rec.settings import Settings, is_topic
 from stream_rec.transport.kafka import parse_address
 from stream_rec.transport.records import Progress, Record, Source
@@ -251,34 +252,12 @@ def _place(settings: Settings, record: Record) -> str:
 
 
 def _figures(summary: Summary, processor: Processor) -> Iterable[str]:
-    if not summary.events or summary.first_timestamp is None or summary.last_timestamp is None:
-        return
-    stats = processor.engine.stats()
-    span = show_duration(summary.last_timestamp - summary.first_timestamp)
-    yield _line("events", f"{summary.events:,} readable, in {summary.sessions:,} sessions")
-    yield _line("items", f"{summary.items:,}; the top 1 % have {summary.head_share:.0%} of the events")
-    if summary.users:
-        yield _line("users", f"{summary.users:,}")
-    yield _line("types", ", ".join(f"{kind} {n:,}" for kind, n in list(summary.types.items())[:10]))
-    yield _line("time", f"{show_time(summary.first_timestamp)} to {show_time(summary.last_timestamp)} ({span})")
-    yield _line(
-        "session length",
-        f"mean {summary.session_length_mean:.1f}, median {summary.session_length_p50}, "
-        f"90 % {summary.session_length_p90}, 99 % {summary.session_length_p99}, longest {summary.session_length_max}",
-    )
-    yield _line("repeats", f"{summary.repeats_share:.1%} of the events touch an item of their session again")
-    yield _line("out of order", _lateness(summary))
-    yield _line(
-        "held at end",
-        f"{stats.n_sessions:,} sessions, {stats.n_events:,} events; {show_size(stats.n_bytes)} by the store's prices",
-    )
-
-
-def _lateness(summary: Summary) -> str:
-    if not summary.out_of_order_share:
-        return "none"
-    most = f"99 % of them by at most {show_duration(summary.lateness_ms_p99)}"
-    return f"{summary.out_of_order_share:.2%} of the events; {most}, all by {show_duration(summary.lateness_ms_max)}"
+    facts = [*log_facts(summary)]
+    yield from (_line(label, text) for label, text in facts)
+    if facts:
+        stats = processor.engine.stats()
+        size = show_size(stats.n_bytes)
+        yield _line("held at end", f"{stats.n_sessions:,} sessions, {stats.n_events:,} events; about {size} of memory")
 
 
 def _clipped(value: bytes) -> str:

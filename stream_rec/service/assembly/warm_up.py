@@ -3,16 +3,14 @@
 Knows nothing of the log. Its engine is dropped; the compiled code stays in the process.
 """
 
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from stream_rec.core.compiled import drop_stale_code
 from stream_rec.core.engine import Engine, NextItemQuery
 from stream_rec.core.events import Event, Request
-from stream_rec.core.index import AnswerArrays
-from stream_rec.core.index.kernel import entries
+from stream_rec.core.index import AnswerArrays, code_cache
+from stream_rec.core.index.code_cache import kept_in
 from stream_rec.core.model import stack_models
 from stream_rec.core.outcome import Observation
 from stream_rec.core.quality import Quality
@@ -41,13 +39,7 @@ COMPILING_AGAIN: Final = (
 
 def can_keep() -> bool:
     """Return whether there is a folder for compiled code."""
-    return entries.apply.dispatcher.stats.cache_path is not None
-
-
-def kept_in() -> str | None:
-    """Return the folder of compiled code; None if there is none."""
-    kept: str | None = entries.apply.dispatcher.stats.cache_path
-    return kept
+    return kept_in() is not None
 
 
 def is_cold(*, answers_events: bool = True, kernel: str | None = None) -> bool:
@@ -55,13 +47,7 @@ def is_cold(*, answers_events: bool = True, kernel: str | None = None) -> bool:
 
     *kernel* names another kernel that is needed.
     """
-    kept = entries.apply.dispatcher.stats.cache_path
-    if kept is None:  # no folder may be written to: each start is a cold one
-        return True
-    folder = Path(kept)
-    drop_stale_code(folder)
-    needed = kernel or ("apply_and_ask" if answers_events else "apply")
-    return not any(folder.glob(f"entries.{needed}-*.nbi"))
+    return code_cache.is_cold(kernel or ("apply_and_ask" if answers_events else "apply"))
 
 
 def warm_up(

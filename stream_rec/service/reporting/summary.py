@@ -47,7 +47,7 @@ def summary_lines(
     retained = f"{stats.n_sessions:,} sessions, {stats.n_events:,} events, {stats.n_items:,} items"
     lines += [
         ("retained", f"{retained}; {stats.n_evicted:,} sessions evicted"),
-        ("memory", f"{show_size(stats.n_bytes)} by the store's prices"),
+        ("memory", f"{show_size(stats.n_bytes)}, estimated"),
         ("watermark", "none" if stats.watermark is None else show_time(stats.watermark)),
         ("horizon", "none" if stats.horizon_ms is None else show_duration(stats.horizon_ms)),
         ("took", _rates(counts, seconds)),

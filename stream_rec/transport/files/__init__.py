@@ -7,6 +7,7 @@ explicit setting of the format comes before that.
 from stream_rec.transport.files.bytes import ByteStream
 from stream_rec.transport.files.bytes import open_bytes as open_file
 from stream_rec.transport.files.content import delimiter_said
+from stream_rec.transport.files.last_lines import LastLines
 from stream_rec.transport.files.open import FORMATS, FileForm, form_of_file, open_source
 from stream_rec.transport.files.places import FoundFile, find_files, with_data
 from stream_rec.transport.files.scan import span_in_order
@@ -22,6 +23,7 @@ __all__ = [
     "FileSource",
     "FilesSource",
     "FoundFile",
+    "LastLines",
     "LinesSource",
     "Mode",
     "delimiter_said",

@@ -8,6 +8,7 @@ byte, of the others to the block.
 import bz2
 import lzma
 import struct
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -23,7 +24,7 @@ _UNPACKED_BYTES: Final = 1 << 20
 """A block of zeros unpacks to a thousand times its size: bounded, so that memory is."""
 _ZSTD_LEAST_BYTES: Final = 1 << 6
 _ZSTD_MOST_BYTES: Final = 1 << 12
-"""How much zstd gets at a time: its library has no bound of what it returns, and four bytes may be 128 KiB."""
+"""How much zstandard gets at a time: it has no bound of what it returns, and four bytes may be 128 KiB."""
 _ZIP_MAGICS: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _HIDDEN: Final = ("__MACOSX/", ".")
 
@@ -55,13 +56,14 @@ def unpacker(name: str, key: str, first: bytes, read: ReadBlock, seekable: IO[by
     """Return what unpacks the file *name*, which begins with *first* and goes on with what *read* returns.
 
     None if it is not packed. *seekable* is the file itself, where it can be read at any place. Raises SettingsError for
-    the setting *key* where it cannot be unpacked: a zip of several files, an Excel workbook.
+    the setting *key* where it cannot be unpacked: a zip of several files, an Excel workbook, a codec that is not
+    installed.
     """
     if first.startswith(_ZIP_MAGICS):
         return _Unzip(name, key, first, read, seekable)
     for codec in _CODECS:
         if first.startswith(codec.magics):
-            return _Members(name, codec, first, read)
+            return _members(name, key, codec, first, read)
     return None
 
 
@@ -90,6 +92,17 @@ class _Codec(NamedTuple):
     new: Callable[[], _Decoder]
     command: str
     errors: tuple[type[Exception], ...]
+
+
+def _members(name: str, key: str, codec: _Codec, first: bytes, read: ReadBlock) -> Unpacker:
+    try:
+        return _Members(name, codec, first, read)
+    except ImportError as error:
+        raise SettingsError(
+            key,
+            f"{name} is packed with {codec.name}, and {error.name} is not installed: pip install 'stream-rec[codecs]', "
+            f"or unpack it with `{codec.command}`",
+        ) from None
 
 
 class _Members:
@@ -201,11 +214,11 @@ def _salvage(decoder: "zlib._Decompress", packed: bytes) -> _DamagedError:
 
 
 class _Buffering:
-    """For the decoders of bzip2, xz and LZ4, which keep what they do not return at once."""
+    """For decoders of bzip2, xz, LZ4 and (of the standard library) zstd, which keep what they do not return at once."""
 
     may_end = False
 
-    def __init__(self, decoder: Any) -> None:  # noqa: ANN401 (three libraries, one interface)
+    def __init__(self, decoder: Any) -> None:  # noqa: ANN401 (four libraries, one interface)
         self._decoder = decoder
 
     @property
@@ -222,7 +235,9 @@ class _Buffering:
         return block, (self._decoder.unused_data or b"") + later if self.eof else later
 
 
-class _Zstd:
+class _Zstandard:
+    """Of zstandard, before Python 3.14."""
+
     may_end = False
     needs_input = True
 
@@ -262,6 +277,14 @@ class _Snappy:
         return self._decoder.decompress(packed), b""
 
 
+def _zstd() -> _Decoder:
+    if sys.version_info >= (3, 14):
+        from compression import zstd  # noqa: PLC0415 (only for such files)
+
+        return _Buffering(zstd.ZstdDecompressor())
+    return _Zstandard()
+
+
 def _lz4() -> _Decoder:
     from lz4 import frame  # noqa: PLC0415 (only for such files)
 
@@ -282,7 +305,7 @@ _SKIPPED: Final = tuple(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50
 # Any error of theirs says that the bytes are wrong: they do nothing else. zstandard's and snappy's have no other base.
 _CODECS: Final = (
     _Codec("gzip", (b"\x1f\x8b",), _Gunzip, "gzip -dc", (zlib.error,)),
-    _Codec("zstd", (b"\x28\xb5\x2f\xfd", *_SKIPPED), _Zstd, "zstd -dc", (Exception,)),
+    _Codec("zstd", (b"\x28\xb5\x2f\xfd", *_SKIPPED), _zstd, "zstd -dc", (Exception,)),
     _Codec("LZ4", (b"\x04\x22\x4d\x18",), _lz4, "lz4 -dc", (RuntimeError,)),
     _Codec("bzip2", (b"BZh",), _bzip2, "bzip2 -dc", (OSError, ValueError)),
     _Codec("xz", (b"\xfd7zXZ\x00",), _xz, "xz -dc", (lzma.LZMAError,)),

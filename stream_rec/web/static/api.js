@@ -117,12 +117,12 @@ export async function* blocks(body) {
 }
 
 /**
- * Follow /v1/stream for ever. Calls `onStats(stats)` for each block, and `onState(state)` with
- * `{is: "connecting" | "live" | "key"}` or `{is: "lost", until, why}`.
+ * Follow /v1/stream for ever. Calls `onBlock.stats` and `onBlock.history` with what they brought, and `onState(state)`
+ * with `{is: "connecting" | "live" | "key"}` or `{is: "lost", until, why}`.
  * Waits 1, 2, 4 ... 30 seconds between tries, varied a little, so that a thousand pages do not come back at the same
  * moment. Returns a function that tries at once.
  */
-export function follow(onStats, onState) {
+export function follow(onBlock, onState) {
   let wake = () => {};
   let attempt = 0;
   const again = () => {
@@ -143,10 +143,10 @@ export function follow(onStats, onState) {
       for await (const [name, data] of blocks(response.body)) {
         clearTimeout(silent);
         silent = setTimeout(() => abort.abort(), SILENCE_MS);
-        if (name !== "stats") continue;
+        if (!Object.hasOwn(onBlock, name)) continue;
         attempt = 0;
         onState({ is: "live" });
-        onStats(JSON.parse(data));
+        onBlock[name](JSON.parse(data));
       }
       throw new ApiError(0, "ended", "the service ended the stream");
     } finally {

@@ -2,9 +2,9 @@
 
 import { follow, key, news } from "./api.js";
 import { itemsView } from "./catalogue.js";
-import { SPAN_MS } from "./chart.js";
 import { setText } from "./dom.js";
 import { count, duration } from "./format.js";
+import { withNew } from "./history.js";
 import { liveView } from "./live.js";
 import { qualityView } from "./quality.js";
 import { visitorsView } from "./visitors.js";
@@ -15,7 +15,7 @@ const el = (id) => document.getElementById(id);
 // ------------------------------------------------------------------------------------------------ figures
 
 let stats = null;
-const samples = [];
+let points = []; // of the last hour, oldest first
 const showLive = liveView();
 const showQuality = qualityView();
 const idle = { enter() {}, leave() {} };
@@ -26,8 +26,6 @@ let view = null;
 function onStats(received) {
   const isReadyNow = received.state === "ready" && stats !== null && stats.state !== "ready";
   stats = received;
-  samples.push({ at: received.at_ms, stats: received });
-  while (samples.length && received.at_ms - samples[0].at > SPAN_MS) samples.shift();
   draw();
   const { version, uptime_s: uptime, pid } = received;
   setText(el("foot"), `stream-rec ${version}, up for ${duration(uptime * 1000)}, process ${pid}`);
@@ -35,10 +33,14 @@ function onStats(received) {
   if (isReadyNow) enter(); // repeats the requests that failed before
 }
 
+function onHistory(received) {
+  points = withNew(points, received);
+}
+
 function draw() {
   if (!stats || document.hidden) return;
-  if (view === "") showLive(stats, samples);
-  if (view === "quality") showQuality(stats, samples);
+  if (view === "") showLive(stats, points);
+  if (view === "quality") showQuality(stats, points);
 }
 document.addEventListener("visibilitychange", draw);
 
@@ -89,7 +91,7 @@ function onState(state) {
   if (state.is === "key") askForKey(key.get() ? state.why : "");
 }
 
-const again = follow(onStats, onState);
+const again = follow({ stats: onStats, history: onHistory }, onState);
 el("banner-again").addEventListener("click", () => {
   again();
   el("main").focus();

@@ -66,7 +66,7 @@ export function itemsView() {
       const item = await get(at("items", id));
       learnTitles([item]);
       setText(name, item.title || id);
-      setText(about, [`Id ${id}`, ...facts(item), `in ${count(item.sessions, "remembered visit")}`].join(" · "));
+      setText(about, [`Id ${id}`, ...facts(item), `in ${count(item.sessions, "retained visit")}`].join(" · "));
     } catch (error) {
       problem.hidden = false;
       setText(problem, error.status === 404 ? "This item is not known." : inWords(error, "show this item"));

@@ -1,12 +1,12 @@
-// Small charts: a line over the last minutes, and bars. Knows numbers and labels, and nothing of what they mean.
+// Small charts: a line over the last minutes or the last hour, and bars. Knows numbers and labels, and nothing of what
+// they mean.
 
 import { h, s, setChildren, setText } from "./dom.js";
 import { clock, duration, short } from "./format.js";
 
 const WIDTH = 300;
 const HEIGHT = 72;
-const GAP_MS = 6000; // the line is broken where there were no figures for longer
-export const SPAN_MS = 300_000;
+const GAP_MS = 16_000; // the line is broken where there were no points, which are 5 seconds apart, for longer
 const SHORTEST_MS = 60_000;
 
 /** The smallest of 1, 2, 5 x 10^n that is at least the value: a scale that does not change all the time. */
@@ -34,9 +34,10 @@ function path(points, top, newest, span, isArea) {
 }
 
 /**
- * A line chart of the last minutes: one at first, five once there are figures for them. `series` are names; `show`
- * writes a value with its unit; `ceil` returns the top of the scale for the largest value.
- * `update(samples)` takes `[{at, values: [..]}]`, oldest first, one value for each series.
+ * A line chart over time. `series` are names; `show` writes a value with its unit; `ceil` returns the top of the scale
+ * for the largest value.
+ * `update(samples, longest)` takes `[{at, values: [..]}]`, oldest first, one value for each series. It draws the last
+ * minute at first, and more as there are samples for it, up to the last `longest` milliseconds.
  */
 export function lineChart({ label, series = [""], show = short, ceil = roundUp }) {
   const lines = series.map((_, i) => s("path", { class: `line line-${i}`, "vector-effect": "non-scaling-stroke" }));
@@ -73,26 +74,29 @@ export function lineChart({ label, series = [""], show = short, ceil = roundUp }
   );
   const node = h("figure", { class: "chart" }, scale, drawing, h("figcaption", {}, left, legend, h("span", {}, "now")));
   let samples = [];
+  let longest = SHORTEST_MS;
   let span = SHORTEST_MS;
   let isPointed = false;
   const sayLeft = () => {
     if (!isPointed) setText(left, `${duration(span)} ago`);
   };
 
+  const shown = () => samples.filter((sample) => samples.at(-1).at - sample.at <= longest);
+
   function draw() {
     const newest = samples.at(-1)?.at ?? 0;
-    const shown = samples.filter((sample) => newest - sample.at <= SPAN_MS);
-    const most = Math.max(0, ...shown.flatMap((sample) => sample.values.filter(Number.isFinite)));
+    const drawn = shown();
+    const most = Math.max(0, ...drawn.flatMap((sample) => sample.values.filter(Number.isFinite)));
     const ceiling = ceil(most);
-    span = Math.min(SPAN_MS, Math.max(SHORTEST_MS, Math.ceil((newest - (shown[0]?.at ?? newest)) / 30_000) * 30_000));
+    span = Math.min(longest, Math.ceil(Math.max(newest - (drawn[0]?.at ?? newest), 1) / SHORTEST_MS) * SHORTEST_MS);
     sayLeft();
     setText(scale, show(ceiling));
     series.forEach((_, i) => {
-      const points = shown.map((sample) => ({ at: sample.at, value: sample.values[i] }));
+      const points = drawn.map((sample) => ({ at: sample.at, value: sample.values[i] }));
       lines[i].setAttribute("d", path(points, ceiling, newest, span, false));
       if (series.length === 1) area.setAttribute("d", path(points, ceiling, newest, span, true));
     });
-    const last = shown.at(-1);
+    const last = drawn.at(-1);
     if (last) {
       const values = series.map((name, i) => `${name} ${show(last.values[i])}`.trim()).join(", ");
       drawing.setAttribute(
@@ -107,7 +111,7 @@ export function lineChart({ label, series = [""], show = short, ceil = roundUp }
     const newest = samples.at(-1)?.at;
     if (!newest) return;
     const pointed = newest - span * (1 - (event.clientX - box.left) / box.width);
-    const near = samples.reduce((a, b) => (Math.abs(b.at - pointed) < Math.abs(a.at - pointed) ? b : a));
+    const near = shown().reduce((a, b) => (Math.abs(b.at - pointed) < Math.abs(a.at - pointed) ? b : a));
     const x = WIDTH * (1 - (newest - near.at) / span);
     isPointed = true;
     cross.setAttribute("x1", x);
@@ -126,8 +130,9 @@ export function lineChart({ label, series = [""], show = short, ceil = roundUp }
   });
   return {
     node,
-    update(all) {
+    update(all, most) {
       samples = all;
+      longest = most;
       draw();
     },
   };

@@ -29,6 +29,23 @@ export function percent(value, digits = 1) {
   return known(value) ? `${(100 * value).toFixed(digits)}${NBSP}%` : BLANK;
 }
 
+/**
+ * Parts of a whole as percentages without decimals that add up to 100: those with the largest remainders are rounded up.
+ * A part that rounds to nothing is "< 1 %".
+ */
+export function portions(parts) {
+  const whole = parts.reduce((sum, part) => sum + part, 0) || 1;
+  const exact = parts.map((part) => (100 * part) / whole);
+  const rounded = exact.map(Math.floor);
+  const left = Math.round(exact.reduce((sum, each) => sum + each, 0)) - rounded.reduce((sum, each) => sum + each, 0);
+  exact
+    .map((each, i) => [each - rounded[i], i])
+    .sort((a, b) => b[0] - a[0])
+    .slice(0, left)
+    .forEach(([, i]) => (rounded[i] += 1));
+  return rounded.map((each, i) => (each === 0 && parts[i] > 0 ? `<${NBSP}1${NBSP}%` : `${each}${NBSP}%`));
+}
+
 export function bytes(value) {
   if (!known(value)) return BLANK;
   for (const [unit, size] of [
@@ -147,7 +164,7 @@ export const STATES = {
 };
 
 export const STAGES = {
-  mailbox: ["Wait", "a batch of events waiting for the engine"],
+  mailbox: ["Mailbox", "a batch of events waiting for the engine"],
   apply: ["Apply", "applying one batch of events to the index"],
   answer: ["Answer", "computing recommendations, without the network"],
   commit: ["Commit", "sending answers to the broker until it has committed them"],

@@ -37,7 +37,7 @@ export function pick(item, go) {
     h(
       "span",
       { class: "pick-text" },
-      h("span", { class: "name" }, item.title || item.item_id),
+      h("span", { class: "name", title: item.title }, item.title || item.item_id),
       h("span", { class: "small" }, [item.title ? item.item_id : null, ...facts(item)].filter(Boolean).join(" · ")),
     ),
     item.sessions === undefined ? null : h("span", { class: "small end" }, count(item.sessions, "visit")),
@@ -112,6 +112,7 @@ export function recommendations({ label, go, seen = () => new Set() }) {
     const changed = JSON.stringify(row.item) !== JSON.stringify(item.answered);
     row.item = item.answered;
     setText(title, item.title || item.item_id);
+    title.title = item.title ?? "";
     setText(rank, String(item.rank));
     setChildren(
       small,

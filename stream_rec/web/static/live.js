@@ -1,4 +1,4 @@
-// The view of what the service is doing: a tile for each figure, drawn over the last five minutes.
+// The view of what the service is doing: a tile for each figure, drawn over the last hour or the last five minutes.
 
 import { h, setChildren, setText, syncRows } from "./dom.js";
 import { bars, lineChart, roundUp } from "./chart.js";
@@ -16,7 +16,13 @@ import {
   STAGES,
   STATES,
 } from "./format.js";
+import { HOUR_MS, valuesOf } from "./history.js";
 import { headline } from "./quality.js";
+
+const SPANS = [
+  [300_000, "5 minutes"],
+  [HOUR_MS, "hour"],
+];
 
 const node = () => document.getElementById("live");
 const sum = (numbers) => Object.values(numbers ?? {}).reduce((all, each) => all + each, 0);
@@ -42,55 +48,53 @@ function tile(title, help, inside = [], wide = "") {
   };
 }
 
-/** A tile with a chart; `of(stats)` gives the values that are drawn. */
-function drawn(title, help, { series, show, of, ceil, more = [] }) {
+/** A tile with a chart of the figures with these `names`. */
+function drawn(title, help, { series, show, names, ceil, more = [] }) {
   const chart = lineChart({ label: title, series, show, ceil });
-  return { ...tile(title, help, [chart.node, more]), chart, of };
+  return { ...tile(title, help, [chart.node, more]), chart, names };
 }
 
 export function liveView() {
   const quality = headline();
 
-  const events = drawn(
-    "Events arriving",
-    "Views, clicks and purchases that arrived and were applied, per second.",
-    { of: (stats) => [stats.rates.events_per_s] },
-  );
-  const answers = drawn("Answers given", "Lists of recommendations, and HTTP requests of any kind, per second.", {
+  const events = drawn("Events", "Views, clicks and purchases that were read, per second.", {
+    names: ["rates.events_per_s"],
+  });
+  const answers = drawn("Answers", "Lists of recommendations, and HTTP requests of any kind, per second.", {
     series: ["answers", "HTTP"],
-    of: (stats) => [stats.rates.answers_per_s, stats.rates.http_per_s],
+    names: ["rates.answers_per_s", "rates.http_per_s"],
   });
 
   const partitions = h("div");
-  const lag = drawn("Waiting to be read", "Events in the topic that were not read yet. Near 0 is up to date.", {
-    of: (stats) => [stats.lag && Object.keys(stats.lag).length ? sum(stats.lag) : null],
+  const lag = drawn("Lag", "Records in the topic that are not read yet. Near 0 is up to date.", {
+    names: ["lag"],
     more: partitions,
   });
 
   let budget = null;
-  const memory = drawn("Memory", "Memory of the remembered visits, and the budget you set.", {
+  const memory = drawn("Memory", "What the retained visits take, and the limit you set.", {
     show: bytes,
-    of: (stats) => [stats.retained?.bytes],
+    names: ["retained.bytes"],
     ceil: (most) => (budget ? Math.max(budget, most) : roundUp(most)),
   });
 
   const held = h("dl", { class: "pairs" });
-  const remembered = tile("Remembered", "The visits that recommendations are made from. The oldest leave first.", held);
+  const kept = tile("Retained", "The visits that recommendations are made from. The oldest are evicted first.", held);
 
-  const horizon = drawn("Looks back", "Time from the newest event to the oldest visit that is still remembered.", {
+  const horizon = drawn("Horizon", "How far back the index sees: the age of the oldest retained visit.", {
     show: duration,
     ceil: roundDuration,
-    of: (stats) => [stats.retained?.horizon_ms],
+    names: ["retained.horizon_ms"],
   });
 
   const aside = h("div");
   const dead = tile(
-    "Set aside",
-    "Records that could not be applied, by reason. Nothing is dropped without being counted here.",
+    "Dead letters",
+    "Records that were rejected, by reason. Nothing is dropped without being counted here.",
     aside,
   );
 
-  const kept = tile("Snapshot", "A copy on disk, so that a restart need not read the whole log again.");
+  const snapshot = tile("Snapshot", "A copy on disk, so that a restart need not read the whole log again.");
   const catalogue = tile(
     "Catalogue",
     "Items with title, price and availability. Unavailable items are never recommended.",
@@ -101,12 +105,12 @@ export function liveView() {
   let stage = null;
   const latencyChart = lineChart({
     label: "Latency",
-    series: ["half are faster than", "99\u00a0% are faster than"],
+    series: ["p50", "p99"],
     show: millis,
   });
   const latency = tile(
-    "How long it takes",
-    "",
+    "Latency",
+    "Half of the calls of the last minute took at most the p50, 99 of 100 at most the p99. Choose a stage to draw it.",
     [
       h(
         "div",
@@ -121,9 +125,9 @@ export function liveView() {
               "tr",
               {},
               h("th", { scope: "col" }, "Stage"),
-              h("th", { scope: "col", class: "end" }, "half"),
-              h("th", { scope: "col", class: "end" }, "90\u00a0%"),
-              h("th", { scope: "col", class: "end" }, "99\u00a0%"),
+              h("th", { scope: "col", class: "end" }, "p50"),
+              h("th", { scope: "col", class: "end" }, "p90"),
+              h("th", { scope: "col", class: "end" }, "p99"),
             ),
           ),
           stages,
@@ -133,15 +137,22 @@ export function liveView() {
     ],
     "wide",
   );
-  latency.box.querySelector(".help").textContent =
-    "Half, 90\u00a0% and 99\u00a0% of the calls of the last minute took at most this long. Choose a stage to draw it.";
 
   const all = h("dl", { class: "pairs many" });
   const counters = h("details", { class: "tile wide" }, h("summary", {}, "All counters since the start"), all);
 
+  const choices = h(
+    "div",
+    { class: "choices", role: "group", "aria-labelledby": "span-name" },
+    SPANS.map(([ms, name]) =>
+      h("button", { type: "button", class: "choice", value: ms, on: { click: () => chooseSpan(ms) } }, name),
+    ),
+  );
+
   setChildren(
     node(),
     quality.box,
+    h("div", { class: "row spans" }, h("span", { id: "span-name" }, "Drawn over the last"), choices),
     h(
       "div",
       { class: "tiles" },
@@ -151,25 +162,33 @@ export function liveView() {
       latency.box,
       memory.box,
       horizon.box,
-      remembered.box,
-      dead.box,
       kept.box,
+      dead.box,
+      snapshot.box,
       catalogue.box,
       counters,
     ),
   );
 
   const charts = [events, answers, lag, memory, horizon];
-  let history = [];
+  let history = null; // what is drawn
+  let span = HOUR_MS;
 
   function drawLatency() {
-    latencyChart.update(
-      history.map(({ at, stats }) => {
-        const found = stats.latency_ms?.[stage];
-        return { at, values: [found?.p50 ?? null, found?.p99 ?? null] };
-      }),
-    );
+    latencyChart.update(valuesOf(history, [`latency_ms.${stage}.p50`, `latency_ms.${stage}.p99`]), span);
   }
+
+  function drawAll() {
+    for (const { chart, names } of charts) chart.update(valuesOf(history, names), span);
+    drawLatency();
+  }
+
+  function chooseSpan(ms) {
+    span = ms;
+    for (const button of choices.children) button.setAttribute("aria-pressed", String(Number(button.value) === span));
+    if (history) drawAll();
+  }
+  chooseSpan(span);
 
   function choose(name) {
     stage = name;
@@ -214,8 +233,7 @@ export function liveView() {
     if (!names.length) return latency.show("–", "nothing measured yet");
     if (!names.includes(stage)) choose(["http", "end_to_end", "answer", names[0]].find((name) => names.includes(name)));
     const found = stats.latency_ms[stage];
-    latency.show(millis(found.p50), `for half, ${millis(found.p99)} for 99\u00a0%: ${STAGES[stage]?.[1] ?? stage}`);
-    return drawLatency();
+    return latency.show(millis(found.p50), `p50, ${millis(found.p99)} p99: ${STAGES[stage]?.[1] ?? stage}`);
   }
 
   function pairs(list, rows) {
@@ -228,8 +246,9 @@ export function liveView() {
     );
   }
 
-  return (stats, samples) => {
-    history = samples;
+  return (stats, points) => {
+    const isNew = history !== points;
+    history = points;
     const { rates } = stats;
     const retained = stats.retained ?? {};
     setText(document.getElementById("live-sentence"), sentence(stats));
@@ -239,7 +258,7 @@ export function liveView() {
 
     const parts = Object.entries(stats.lag ?? {});
     lag.box.hidden = !parts.length;
-    lag.show(short(sum(stats.lag)), sum(stats.lag) === 1 ? "event" : "events");
+    lag.show(short(sum(stats.lag)), sum(stats.lag) === 1 ? "record" : "records");
     if (parts.length > 1) {
       const most = Math.max(1, ...parts.map(([, n]) => n));
       setChildren(
@@ -254,7 +273,7 @@ export function liveView() {
               share: n / most,
               value: short(n),
             })),
-            "Waiting by partition",
+            "Lag by partition",
           ),
         ),
       );
@@ -262,12 +281,12 @@ export function liveView() {
 
     const of = retained.max_bytes
       ? `of ${bytes(retained.max_bytes)}: ${percent(retained.bytes / retained.max_bytes, 0)}`
-      : "no budget set";
+      : "no limit set";
     memory.show(bytes(retained.bytes), of);
     budget = retained.max_bytes;
     memory.box.classList.toggle("full", Boolean(budget) && retained.bytes > 0.97 * budget);
 
-    remembered.show(number(retained.sessions), retained.sessions === 1 ? "visit" : "visits");
+    kept.show(number(retained.sessions), retained.sessions === 1 ? "visit" : "visits");
     pairs(held, [
       ["events in them", number(retained.events)],
       ["different items", number(retained.items)],
@@ -296,15 +315,14 @@ export function liveView() {
               value: number(n),
               tone: "warm",
             })),
-            "Records set aside by reason",
+            "Dead letters by reason",
           )
         : h("p", { class: "quiet" }, "All records could be applied."),
     );
 
     const { name, age_s: age } = stats.snapshot ?? {};
-    if (!name) kept.show("none", "yet, or snapshots are off");
-    else if (Number.isFinite(age)) kept.show(duration(age * 1000), `old: ${name}`);
-    else kept.show("kept", name);
+    if (!name) snapshot.show("none", "yet, or snapshots are off");
+    else snapshot.show(duration(age * 1000), `old: ${name}`);
     catalogue.box.hidden = !stats.catalogue;
     if (stats.catalogue)
       catalogue.show(number(stats.catalogue.items), `items, ${number(stats.catalogue.unavailable)} not available`);
@@ -314,8 +332,7 @@ export function liveView() {
       Object.entries(stats.counts ?? {}).map(([name, n]) => [COUNTERS[name] ?? name, number(n)]),
     );
     showLatency(stats);
-    for (const each of charts)
-      each.chart.update(samples.map((sample) => ({ at: sample.at, values: each.of(sample.stats) })));
+    if (isNew) drawAll();
   };
 }
 
@@ -323,6 +340,7 @@ const COUNTERS = {
   read: "records read",
   applied: "events applied",
   forgets: "orders to forget",
+  forgot_nothing: "orders to forget that erased nothing",
   duplicates: "duplicates skipped",
   answers: "answers",
   asked: "answers over HTTP",
@@ -336,5 +354,5 @@ function sentence(stats) {
   const state = STATES[stats.state] ?? stats.state;
   if (!retained) return `${state}.`;
   const back = retained.horizon_ms ? `, back to ${duration(retained.horizon_ms)} before the newest event` : "";
-  return `${state}. It remembers ${count(retained.sessions, "visit")}${back}.`;
+  return `${state}. It retains ${count(retained.sessions, "visit")}${back}.`;
 }

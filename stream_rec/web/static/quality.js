@@ -2,35 +2,51 @@
 
 import { bar, lineChart } from "./chart.js";
 import { h, setChildren, setText, syncRows } from "./dom.js";
+import { HOUR_MS, valuesOf } from "./history.js";
 import { count, lastStretch, number, percent, stretch } from "./format.js";
 
 const FEW = 100; // with fewer checked lists, a share may be off by ten points either way
 
+/**
+ * A tile each, where a model has the figure: its name in /v1/stats, its title and meaning, how many were counted for it,
+ * and what these are.
+ */
 const METRICS = [
-  [
-    "hr",
-    "Next item in the list",
-    (n) =>
-      `HR@${n}: the share of checked lists that contained the visitor’s next item, anywhere among the ${n}.`,
-  ],
-  [
-    "hr_novel",
-    "The same, new items only",
-    (n) =>
-      `HR@${n} of next items that the visitor had not seen in this visit. Harder, and worth more.`,
-  ],
-  [
-    "mrr",
-    "How high it stood",
-    (n) =>
-      `MRR@${n}: the mean of 1 if the next item was first, 1/2 if second, 1/3 if third, and 0 if it was not in the list.`,
-  ],
-  [
-    "coverage",
-    "Share of items shown",
-    () =>
-      "Coverage: the share of remembered items that were recommended at all. Low means that all visitors see the same few.",
-  ],
+  {
+    name: "hr",
+    title: (n) => `HR@${n}`,
+    words: (n) => `The share of checked lists that contained the visitor’s next item, anywhere among the ${n}.`,
+    counted: (model) => model.scored,
+    what: "list",
+    done: "checked",
+  },
+  {
+    name: "hr_novel",
+    title: (n) => `HR@${n} of new items`,
+    words: () =>
+      "The same where the next item was one that the visitor had not seen in this visit. Harder, and worth more.",
+    counted: (model) => model.novel_scored,
+    what: "list",
+    done: "checked",
+  },
+  {
+    name: "mrr",
+    title: (n) => `MRR@${n}`,
+    words: () =>
+      "How high the next item stood: the mean of 1 if it was first, 1/2 if second, 1/3 if third, and 0 if it was not in the list.",
+    counted: (model) => model.scored,
+    what: "list",
+    done: "checked",
+  },
+  {
+    name: "coverage",
+    title: () => "Coverage",
+    words: () =>
+      "The share of retained items that were recommended at all. Low means that all visitors see the same few.",
+    counted: (model) => model.answers,
+    what: "list",
+    done: "given",
+  },
 ];
 
 /** The most recent window that can be trusted: the shortest with enough checked lists, or else the longest. */
@@ -113,8 +129,8 @@ export function qualityView() {
     if (last) view(...last);
   }
 
-  function view(stats, samples) {
-    last = [stats, samples];
+  function view(stats, points) {
+    last = [stats, points];
     const { quality } = stats;
     const windows = quality?.windows ?? [];
     const isNone = !windows.some((each) => each.models.length);
@@ -151,17 +167,17 @@ export function qualityView() {
     );
     syncRows(
       grid,
-      METRICS,
-      ([metric]) => metric,
-      ([, title, words]) =>
+      METRICS.filter(({ name }) => window.models.some((each) => name in each)),
+      ({ name }) => name,
+      ({ title, words }) =>
         h(
           "article",
           { class: "tile" },
-          h("h2", {}, title),
+          h("h2", {}, title(quality.n)),
           h("p", { class: "help" }, words(quality.n)),
           h("ul", { class: "models" }),
         ),
-      (box, [metric]) =>
+      (box, metric) =>
         syncRows(
           box.lastChild,
           window.models,
@@ -171,34 +187,24 @@ export function qualityView() {
         ),
     );
 
-    const names = window.models.map((each) => each.model);
-    const wanted = JSON.stringify([names, chosen]);
+    const models = window.models.map((each) => each.model);
+    const wanted = JSON.stringify([models, chosen]);
     if (drawnFor !== wanted) {
       drawnFor = wanted;
       chart = lineChart({
-        label: `Next item in the list, over the last ${lastStretch(chosen)}`,
-        series: names,
+        label: `HR@${quality.n}, over the last ${lastStretch(chosen)}`,
+        series: models,
         show: (value) => percent(value, 0),
       });
       setChildren(
         over,
-        h("h2", {}, "The last minutes"),
-        h("p", { class: "help" }, `“Next item in the list” of each model, each point over ${stretch(chosen)}.`),
+        h("h2", {}, "In the last hour"),
+        h("p", { class: "help" }, `HR@${quality.n} of each model, each point over ${stretch(chosen)}.`),
         chart.node,
       );
     }
-    chart.update(
-      samples.map((sample) => {
-        const models = sample.stats.quality?.windows.find((each) => each.window_s === chosen)?.models ?? [];
-        return {
-          at: sample.at,
-          values: names.map((name) => {
-            const found = models.find((each) => each.model === name);
-            return found?.scored ? found.hr : null;
-          }),
-        };
-      }),
-    );
+    const names = window.models.map((each) => `quality.${chosen}.${each.model}.hr`);
+    chart.update(valuesOf(points, names), HOUR_MS);
   }
   return view;
 }
@@ -227,15 +233,15 @@ function model(each, shares) {
 }
 
 function showModel(row, each, metric) {
-  const scored = metric === "hr_novel" ? each.novel_scored : each.scored;
-  const value = metric === "coverage" || scored ? each[metric] : null;
-  const { low, high } = interval(each, metric);
-  setText(row.querySelector(".value"), shown(metric, value));
+  const counted = metric.counted(each);
+  const value = counted ? each[metric.name] : null;
+  const { low, high } = interval(each, metric.name);
+  setText(row.querySelector(".value"), shown(metric.name, value));
   setChildren(row.children[1], bar(value, { low, high, tone: each.shadow ? "quiet" : "" }));
-  const of = metric === "coverage" ? `${number(each.answers)} lists given` : `${number(scored)} lists checked`;
+  const of = `${count(counted, metric.what)} ${metric.done}`;
   setText(
     row.children[2],
-    low === undefined ? of : `${of}; with 95\u00a0% certainty from ${shown(metric, low)} to ${shown(metric, high)}`,
+    low === undefined ? of : `${of}; with 95\u00a0% certainty from ${shown(metric.name, low)} to ${shown(metric.name, high)}`,
   );
 }
 

@@ -30,7 +30,7 @@ function show(span, id) {
   const title = titles.get(id);
   setText(span, title || id);
   span.classList.toggle("id", !title);
-  if (title) span.title = id;
+  if (title) span.title = `${title} (${id})`;
 }
 
 /** A span with the item's title. If the title is not known yet, the span shows the id while the title is fetched. */

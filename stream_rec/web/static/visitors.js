@@ -115,7 +115,7 @@ export function visitorsView() {
 function visit(id) {
   const facts = h("p", { class: "help" });
   const problem = h("p", { class: "notice", hidden: true });
-  const events = h("ol", { class: "trail" });
+  const events = h("ol", { class: "trail", tabindex: 0, "aria-label": "What it looked at" }); // keys scroll it
   const seen = new Set();
   const recs = recommendations({ label: "Recommendations for this visit", seen: () => seen });
   let known = null;
@@ -144,9 +144,9 @@ function visit(id) {
       }
       if (known === "none") return;
       showProblem(
-        "No visit with this id is remembered: the id may be misspelt, the visit may be older than the service looks back, or it was forgotten. A new visitor would get these recommendations:",
+        "No visit with this id is retained: the id may be misspelt, the visit may be older than the horizon, or it was forgotten. A new visitor would get these recommendations:",
       );
-      setChildren(events, h("li", { class: "quiet" }, "No events of this visit are remembered."));
+      setChildren(events, h("li", { class: "quiet" }, "No events of this visit are retained."));
       seen.clear();
       setText(facts, "");
       try {

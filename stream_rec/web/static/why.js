@@ -1,8 +1,9 @@
-// Why an item is recommended, in words and bars: the visits it comes from, the items they share, and each factor.
+// Why an item is recommended, in words and bars: the items it comes from, the visits, and each factor. In each list the
+// parts add up to the whole score.
 
 import { bars } from "./chart.js";
 import { h } from "./dom.js";
-import { count, duration, number, percent } from "./format.js";
+import { count, duration, number, percent, portions } from "./format.js";
 import { itemName } from "./titles.js";
 
 const SHOWN = 5;
@@ -60,38 +61,34 @@ function popular(why) {
   ];
 }
 
-const REST = ""; // the shared items that are not listed one by one
-
-/** How much of the score each item of the visit adds: a neighbour's share is divided among shared items, by weight. */
-export function byShared(why) {
-  const parts = new Map();
-  for (const each of why.neighbours) {
-    const shared = [
-      ...each.shared,
-      ...(each.shared_others ? [{ item_id: REST, weight: each.shared_others.weight }] : []),
-    ];
-    const weights = shared.reduce((sum, one) => sum + one.weight, 0);
-    for (const one of shared) {
-      const part = weights > 0 ? one.weight / weights : 1 / shared.length;
-      parts.set(one.item_id, (parts.get(one.item_id) ?? 0) + each.share * part);
-    }
-  }
-  return [...parts].sort((a, b) => b[1] - a[1]);
+/** The rows of a list whose shares add up to the score: their percentages add up to 100. */
+function adding(rows, total) {
+  const shown = portions(rows.map((row) => row.share));
+  return rows.map((row, i) => ({ ...row, share: row.share / total, value: shown[i] }));
 }
+
+const ruledRow = (why) =>
+  why.rules
+    ? [{ name: h("span", {}, "often follows ", itemName(why.rules.after)), share: why.rules.share, tone: "followed" }]
+    : [];
+
+const sumOf = (rows) => rows.reduce((sum, row) => sum + row.share, 0);
 
 function neighbours(item, why) {
   const total = why.total || item.score || 1;
   const n = why.neighbours.length + (why.others?.neighbours ?? 0);
-  const part = (name, share, tone) => ({ name, share: share / total, value: percent(share / total, 0), tone });
-  const shares = byShared(why);
-  const rest = shares.slice(SHOWN).reduce((sum, [, share]) => sum + share, 0);
-  const others = why.others?.share ?? 0;
+  const further = why.parts.slice(SHOWN);
+  const n_further = further.length + (why.other_parts?.items ?? 0);
   const rows = [
-    ...shares.slice(0, SHOWN).map(([id, share]) => part(id === REST ? "other items" : itemName(id), share)),
-    ...(why.rules ? [part(h("span", {}, "often follows ", itemName(why.rules.after)), why.rules.share, "followed")] : []),
+    ...why.parts.slice(0, SHOWN).map(({ item_id: id, share }) => ({ name: itemName(id), share })),
+    ...ruledRow(why),
   ].sort((a, b) => b.share - a.share);
-  if (rest > 0) rows.push(part("other items in common", rest, "quiet"));
-  if (others > 0) rows.push(part(`${why.others.neighbours} more visits, not listed`, others, "quiet"));
+  if (n_further)
+    rows.push({
+      name: `further ${count(n_further, "item")} in common`,
+      share: sumOf(further) + (why.other_parts?.share ?? 0),
+      tone: "quiet",
+    });
   const similar = n
     ? [
         h("strong", {}, count(n, "earlier visit")),
@@ -110,11 +107,11 @@ function neighbours(item, why) {
   const isRuled = why.rules && why.rules.share > total / 2;
   return [
     h("p", {}, isRuled ? [ruled, similar] : [similar, ruled], "How much of the score comes from what:"),
-    bars(rows, "How much of the score each shared item adds"),
+    bars(adding(rows, total), "How much of the score each shared item adds"),
     n
       ? [
           h("h3", {}, "The visits it comes from"),
-          h("p", { class: "help" }, "The bar is each visit’s part of the score."),
+          h("p", { class: "help" }, "The neighbours. The bar is each visit’s part of the score."),
           visits(why, total),
         ]
       : null,
@@ -138,23 +135,28 @@ function visits(why, total) {
         ` ${count(each.shared.length + (each.shared_others?.items ?? 0), "item")} in common, ${duration(each.age_ms)} ago`,
       ),
     ),
-    share: each.share / total,
-    value: percent(each.share / total, 0),
+    share: each.share,
   });
-  const sorted = [...why.neighbours].sort((a, b) => b.share - a.share);
-  const rest = sorted.slice(SHOWN).map(row);
-  if (why.others)
-    rest.push({
-      name: `${count(why.others.neighbours, "more visit")} together`,
-      share: why.others.share / total,
-      value: percent(why.others.share / total, 0),
-      tone: "quiet",
-    });
-  const more = sorted.length - Math.min(SHOWN, sorted.length) + (why.others?.neighbours ?? 0);
+  const next = why.neighbours.slice(SHOWN);
+  const others = why.others ?? { neighbours: 0, share: 0 };
+  const n_further = next.length + others.neighbours;
+  const further = (n, share) => ({ name: `further ${count(n, "neighbour")}`, share, tone: "quiet" });
+  const rows = [...why.neighbours.slice(0, SHOWN).map(row), ...ruledRow(why)];
+  if (n_further) rows.push(further(n_further, sumOf(next) + others.share));
+  const more = next.map(row);
+  if (others.neighbours) more.push(further(others.neighbours, others.share));
   return [
-    bars(sorted.slice(0, SHOWN).map(row), "The visits that add most"),
-    rest.length
-      ? h("details", { class: "more" }, h("summary", {}, `${number(more)} more`), bars(rest, "The other visits"))
+    bars(adding(rows, total), "The visits that add most"),
+    next.length
+      ? h(
+          "details",
+          { class: "more" },
+          h("summary", {}, `Show the next ${next.length}`),
+          bars(
+            more.map((each) => ({ ...each, share: each.share / total, value: percent(each.share / total, 1) })),
+            "The other visits",
+          ),
+        )
       : null,
   ];
 }
@@ -167,7 +169,7 @@ const factor = (name, words, share, value) => ({
 
 /** The factors of the neighbour that adds most. A factor of 1 changes nothing and is left out. */
 function factors(why) {
-  const best = [...why.neighbours].sort((a, b) => b.share - a.share)[0];
+  const [best] = why.neighbours; // the largest share is first
   const most = Math.max(...why.neighbours.map((each) => each.similarity), 0) || 1;
   const rows = best
     ? [

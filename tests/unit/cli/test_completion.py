@@ -32,7 +32,7 @@ def completed(shell: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["s"], ["simulate", "snapshot", "status"]),
+        (["s"], ["simulate", "snapshot", "stats", "status"]),
         (["config", "s"], ["show"]),
         (["run", "--topic-"], ["--topic-partitions", "--topic-replication", "--topic-retention"]),
         (["run", "--format", "movielens-1"], ["movielens-100k", "movielens-1m"]),
@@ -43,6 +43,8 @@ def completed(shell: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> 
         (["run", "--config", "a"], ["<file>"]),
         (["run", "--max-sessions", "1"], []),
         (["check", "cl"], ["<file>"]),
+        (["ask", "--seen", "drop-c"], ["drop-current"]),
+        (["stats", "--ca", "a"], ["<file>"]),
         (["evaluate", "--train", "a"], ["<file>"]),
         (["evaluate", "--questions", "l"], ["last"]),
         (["tune", "--out", "a"], ["<file>"]),

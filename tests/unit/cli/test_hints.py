@@ -33,7 +33,7 @@ from stream_rec.settings.hints import OTHER_NAMES, bare
         ("serve", "No such command 'serve'. Did you mean 'run'?"),
         ("evaluat", "No such command 'evaluat'. Did you mean 'evaluate'?"),
         ("warmup", "No such command 'warmup'. Did you mean 'warm-up'?"),
-        ("qqq", "No such command 'qqq'. There are check, config, demo,"),
+        ("qqq", "No such command 'qqq'. There are ask, check, config, demo,"),
         ("snapshot inspct", "No such command 'inspct'. Did you mean 'inspect'?"),
     ],
 )

@@ -12,6 +12,7 @@ from stream_rec.core.events import (
     ByPopularity,
     ByTheLast,
     Event,
+    OtherParts,
     Others,
     Recommendation,
     Request,
@@ -95,6 +96,12 @@ def test_what_is_not_listed_is_summed_up() -> None:
     assert [each.share for each in by_neighbours(brief).neighbours] == shares[:1]
     assert Others(2, sum(shares[1:])) == by_neighbours(brief).others
     assert SharedOthers(1, 0.5) == by_neighbours(brief).neighbours[0].shared_others
+    first, second = by_neighbours(whole).parts
+    assert ("b", "a") == (first.item_id, second.item_id)
+    assert pytest.approx(shares[0] * 2 * (1 / 3)) == second.share, "of two neighbours: weights 1 and 0.5"
+    assert [first] == by_neighbours(brief).parts
+    assert OtherParts(1, second.share) == by_neighbours(brief).other_parts
+    assert by_neighbours(whole).other_parts is UNSET
     assert by_neighbours(whole).others is by_neighbours(whole).neighbours[0].shared_others is UNSET
 
 

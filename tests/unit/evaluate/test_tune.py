@@ -16,7 +16,7 @@ from stream_rec.core.model import PRESETS, Model, changed, model
 from stream_rec.errors import SettingsError
 from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import space
-from stream_rec.evaluate.search import TrialResult, influence
+from stream_rec.evaluate.search import FEWEST_SETS, TrialResult, influence
 from stream_rec.evaluate.tune import TuneOptions, tune, tuning_end
 from stream_rec.evaluate.tune_report import TuneResult
 from stream_rec.evaluate.tuned_file import tuned_toml
@@ -116,6 +116,10 @@ class TestTheSearch:
         assert all(each.questions < found.questions for each in found.tried if not each.finished)
         assert found.best == max(found.start, *(each.value for each in finished))
         assert found.improved == (found.best > found.start)
+        first_dropped = [each for each in found.tried if each.questions == asked[0]]
+        assert asked[0] == found.early_questions
+        assert all(each.early_value == each.value for each in first_dropped)
+        assert all(each.early_value > 0 for each in found.tried)
 
     def test_a_value_equals_the_evaluation_of_the_file(self, tmp_path: Path) -> None:
         """The file's parameters, asked alone over the same questions, give the value that they were chosen by."""
@@ -131,6 +135,10 @@ class TestTheSearch:
         asked = ask_all(plan, [candidate(point)], lambda: Engine(limits=build_limits(settings)), cutoffs=(20,))
         rank = asked.scores.rank[0].astype(float)
         assert found.best == pytest.approx(float((1 / rank[rank > 0]).sum() / rank.size))
+        assert 0 < found.early_questions < rank.size
+        best = next(each for each in found.tried if each.value == found.best)
+        early = rank[: found.early_questions]
+        assert best.early_value == pytest.approx(float((1 / early[early > 0]).sum() / early.size))
 
     def test_questions_are_thinned_by_whole_sessions(self) -> None:
         """At most so many; a session is asked for all of its events or for none."""
@@ -159,12 +167,16 @@ class TestTheSearch:
         for number in range(200):
             parameters: dict[str, Any] = {name: float(rng.random()) for name in space.SEARCHED}
             parameters |= {name: str(rng.integers(3)) for name in space.CHOICES}
-            tried.append(TrialResult(number, parameters, float(parameters["k"]) ** 2, 100, finished=True))
+            early = float(parameters["k"]) ** 2
+            # How far a set got, and its value there, say nothing: they were not measured of all sets alike.
+            value, n_asked = float(rng.random()), int(rng.integers(1, 100))
+            tried.append(TrialResult(number, parameters, value, n_asked, finished=False, early_value=early))
         found = influence(tried)
         assert "k" == next(iter(found))
         assert found["k"] > 0.9
         assert all(share < 0.1 for name, share in found.items() if name != "k")
-        assert {} == influence([])
+        assert {} == influence(tried[: FEWEST_SETS - 1])
+        assert influence(tried[:FEWEST_SETS])
 
 
 class TestTheFile:

@@ -2,6 +2,7 @@
 
 import io
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -98,3 +99,9 @@ def test_without_a_terminal_lines_are_as_long_as_they_are(capsys: pytest.Capture
     assert all(
         line == line.rstrip() or "model" in line or "wsknn" in line or "─" in line for line in shown.splitlines()
     )
+
+
+def test_one_of_a_kind_is_written_as_one() -> None:
+    """1 question in 1 session, and not 1 questions in 1 sessions."""
+    few = msgspec.structs.replace(REPORT, questions=1, sessions=1, events=2, items=1, refused={"late": 1})
+    assert "live: 1 question in 1 session, of 2 events and 1 item; 1 record left out" in printed(few, 200)

@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import random
+import sys
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -104,6 +105,21 @@ def test_packed_and_cut_off(tmp_path: Path, name: str) -> None:
         got.extend(record for records in source.batches(1000) for record in records)
     assert 5_000 < len(got) < 20_000
     assert f"(line {len(got) + 1} is the last that is whole)" in error.value.message
+
+
+@pytest.mark.parametrize("name", ["LZ4", "zstd"])
+def test_packed_and_the_codec_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The error says what to install, and what else unpacks it. From Python 3.14 on, zstd is always there."""
+    path = written(tmp_path, PACKERS[name](CSV.encode()))
+    for library in ("lz4", "zstandard"):
+        monkeypatch.setitem(sys.modules, library, None)
+    if name == "zstd" and sys.version_info >= (3, 14):
+        assert EVENTS == decoded(path)
+        return
+    with pytest.raises(SettingsError, match=rf"log is packed with {name}, .* `{name.lower()} -dc`") as error:
+        decoded(path)
+    assert "events" == error.value.key
+    assert "is not installed: pip install 'stream-rec[codecs]'" in error.value.message
 
 
 def test_zeros_do_not_fill_the_memory(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import inspect
 import json
 import re
+import subprocess
+import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -108,6 +110,18 @@ def _shown(value: object) -> str:
     if type(value) is int:
         return f"{value:_}"
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def test_the_shop_tutorial_shows_its_clicks() -> None:
+    """The first lines that its program writes; their times are of the run, and those between clicks are not."""
+    program = [sys.executable, str(ROOT / "examples" / "shop" / "make_clicks.py")]
+    written = subprocess.run(program, capture_output=True, text=True, check=True).stdout.splitlines()[:3]
+    (shown,) = (each.text for each in blocks(ROOT / "docs/tutorial/shop.md") if each.text.startswith("session_id,"))
+    head, *clicks = ([line.split(",") for line in lines] for lines in zip(shown.splitlines(), written, strict=True))
+    assert head[0] == head[1]
+    assert [(a[:2], a[3:]) for a, _ in clicks] == [(b[:2], b[3:]) for _, b in clicks]
+    first, second = clicks
+    assert int(second[0][2]) - int(first[0][2]) == int(second[1][2]) - int(first[1][2])
 
 
 def test_every_formula_is_in_the_reference() -> None:

@@ -81,6 +81,65 @@ def test_an_issue_form_asks(form: Path) -> None:
     assert all(each["attributes"]["label"] for each in fields)
 
 
+def locked(name: str) -> dict[str, str]:
+    """The versions of a lock, by the names of packages, without those that Linux never needs."""
+    text = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8").replace("\\\n", "")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert lines
+    assert [] == [line for line in lines if "--hash=sha256:" not in line]
+    needed = [line for line in lines if not re.search(r"== '(win32|nt|emscripten)'", line)]
+    return {normal(line.partition("==")[0]): re.split(r"[ ;]", line.partition("==")[2])[0] for line in needed}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_locks_have_the_versions_of_the_tests_and_hashes() -> None:
+    """What is in several of them, and in constraints.txt, has one version."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+    tested = {normal(name): version for name, version in tested.items()}
+    for name in ("build", "dev", "image", "release"):
+        lock = locked(name)
+        assert {each: tested.get(each, version) for each, version in lock.items()} == lock, name
+    assert set() == tested.keys() - locked("dev").keys()
+    assert {"setuptools"} == locked("image").keys() - tested.keys()  # `pip freeze` leaves it out
+    assert set() == locked("build").keys() - locked("release").keys()
+
+
+def test_locks_have_what_the_project_needs() -> None:
+    """Each requirement of the package and of its extras, and those of the groups: `tools/lock --hashes` was run."""
+    named = project()
+    extras = named["project"]["optional-dependencies"]
+
+    def names(requirements: list[object]) -> set[str]:
+        found = {normal(re.split(r"[^\w.-]", each)[0]) for each in requirements if isinstance(each, str)}
+        return found - {"stream-rec"}
+
+    plain = names(named["project"]["dependencies"])
+    served = [*extras["confluent"], *extras["registry"], *extras["serve"], *extras["tables"], *extras["tracing"]]
+    assert set() == (plain | names(served)) - locked("image").keys()
+    assert set() == {each for some in extras.values() for each in names(some)} - locked("dev").keys()
+    for group, requirements in named["dependency-groups"].items():
+        assert set() == names(requirements) - locked(group).keys()
+
+
+def test_the_image_is_installed_by_hashes() -> None:
+    """The package itself aside, which has no dependencies left to install."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
+    installs = re.findall(r"pip install (.*?)(?: &&|$)", text, re.MULTILINE)
+    assert 3 == len(installs)
+    assert all("--require-hashes" in each or "--no-deps --no-index" in each for each in installs)
+
+
+def test_each_package_of_the_image_has_its_licence_on_the_page() -> None:
+    """With its version: `make release` was run after the lock was changed."""
+    page = (ROOT / "docs" / "reference" / "licences.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w.-]+) \| (\d\S*) \| (\S.*?) \|", page, re.MULTILINE)
+    assert locked("image") == {normal(name): version for name, version, _ in rows}
+
+
 def test_the_sdist_holds_the_tree() -> None:
     """Every file that git knows is in a folder of the sdist, so that its tests find what they read."""
     if not (ROOT / ".git").exists():

@@ -52,7 +52,7 @@ def test_a_key_may_do_what_its_scopes_allow(running: Running, method: str, path:
 
 def test_what_needs_no_key(running: Running) -> None:
     """Health checks, the documents and the dashboard's files: they hold no data of the service."""
-    for path in ("/livez", "/readyz", "/openapi.json", "/docs", "/", "/static/docs.css"):
+    for path in ("/livez", "/readyz", "/openapi.json", "/docs", "/docs/plain", "/", "/static/docs.css"):
         assert 200 == Client(running.server.port)("GET", path).status
 
 

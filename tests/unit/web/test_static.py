@@ -11,10 +11,10 @@ IMPORT = re.compile(r'^import \{([^}]+)\} from "\./([^"]+)"', re.MULTILINE)
 
 
 def test_the_page_finds_its_files() -> None:
-    """Every script, style and picture that it names exists."""
-    page = STATIC.joinpath("index.html").read_text(encoding="utf-8")
+    """Every script, style and picture that it and the viewer of the API name exists."""
+    page = "".join(STATIC.joinpath(name).read_text(encoding="utf-8") for name in ("index.html", "docs.html"))
     named = re.findall(r'(?:src|href)="/static/([^"]+)"', page)
-    assert {"app.js", "style.css", "theme.js", "icon.svg"} <= set(named)
+    assert {"app.js", "style.css", "theme.js", "icon.svg", "swagger-ui/swagger-ui-bundle.js"} <= set(named)
     assert [] == [name for name in named if not STATIC.joinpath(name).is_file()]
 
 

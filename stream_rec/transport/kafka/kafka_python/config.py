@@ -74,6 +74,8 @@ def python_settings(config: Config, role: Role, defaults: Defaults, timeouts: Tr
         own = _own(name)
         if own in taken and own not in _TLS.values():
             settings[own] = _converted(name, own, text, taken[own])
+            if own == "compression_type":
+                _refuse_missing_codec(name, settings[own])
     if settings.get("security_protocol", "").endswith("SSL"):
         settings["ssl_context"] = tls_context(config, role)
     if settings.get("sasl_mechanism") == "OAUTHBEARER":
@@ -140,6 +142,18 @@ def _token_provider(config: Config, timeouts: TransportTimeouts) -> object:
             return self.credentials.token()
 
     return Provider()
+
+
+def _refuse_missing_codec(name: str, codec: str | None) -> None:
+    from kafka.codec import has_lz4, has_snappy, has_zstd  # noqa: PLC0415 (needed with such a setting only)
+
+    is_there = {"lz4": has_lz4, "snappy": has_snappy, "zstd": has_zstd}.get(codec or "none")
+    if is_there is not None and not is_there():
+        raise SettingsError(
+            f"kafka.{name}",
+            f"{codec} is not installed for kafka-python: pip install 'stream-rec[codecs]', or take "
+            "--kafka-client confluent, which has it built in",
+        )
 
 
 def _own(name: str) -> str:

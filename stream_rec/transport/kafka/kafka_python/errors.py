@@ -99,4 +99,6 @@ class KafkaPythonErrors:
 
     @staticmethod
     def _no_codec(text: str) -> StreamRecError:
-        return TransportError(f"{text}; pip install 'kafka-python[lz4,snappy,zstd]'")
+        return TransportError(
+            f"{text}: pip install 'stream-rec[codecs]', or take --kafka-client confluent, which has them built in"
+        )

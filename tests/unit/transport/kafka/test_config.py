@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import kafka.codec
 import pytest
+from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
 from stream_rec.errors import SettingsError, TransportError
 from stream_rec.settings import load
@@ -15,8 +17,10 @@ from stream_rec.transport.kafka.confluent.config import confluent_settings, refu
 from stream_rec.transport.kafka.kafka_python import broker as _python
 from stream_rec.transport.kafka.kafka_python.broker import CLIENT_DEFAULTS
 from stream_rec.transport.kafka.kafka_python.config import python_settings
+from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
 from stream_rec.transport.timeouts import TransportTimeouts
 
+CODECS = {"snappy": 2, "lz4": 3, "zstd": 4}
 SECRET = "hunter2-s3cret"  # noqa: S105 (it is none)
 
 
@@ -307,3 +311,31 @@ def test_a_missing_leader_is_retriable() -> None:
     )
     assert isinstance(error, TransportError)
     assert error.retriable
+
+
+class TestMissingCodecs:
+    """kafka-python reads and writes three codecs by libraries that the newest Python may have no wheels of."""
+
+    @pytest.mark.parametrize(("codec", "library"), [("lz4", "lz4"), ("snappy", "snappy"), ("zstd", "zstd")])
+    def test_what_to_install(self, monkeypatch: pytest.MonkeyPatch, codec: str, library: str) -> None:
+        """A producer that is to write it is a wrong setting; a batch that holds it stops the reader. Both say it."""
+        builder = DefaultRecordBatchBuilder(2, CODECS[codec], 0, -1, -1, -1, 1 << 20)
+        builder.append(0, 1000, None, b"x" * 1000, [])
+        batch = bytes(builder.build())
+        assert codec == python("producer", compression__type=codec)["compression_type"]
+        monkeypatch.setattr(kafka.codec, library, None)
+        with pytest.raises(SettingsError, match=rf"{codec} is not installed.*'stream-rec\[codecs\]'") as refused:
+            python("producer", compression__type=codec.upper())
+        assert "kafka.compression.type" == refused.value.key
+        errors = KafkaPythonErrors("broker:9092", config(), TransportTimeouts())
+        with (
+            pytest.raises(TransportError, match=rf"{codec}.*not found: pip install 'stream-rec\[codecs\]'") as stopped,
+            errors.during("reading clicks"),
+        ):
+            list(DefaultRecordBatch(batch))
+        assert not stopped.value.retriable
+
+    def test_none_and_gzip_need_nothing(self) -> None:
+        """They are never asked for a library."""
+        assert "gzip" == python("producer", compression__type="gzip")["compression_type"]
+        assert python("producer", compression__type="none")["compression_type"] is None
