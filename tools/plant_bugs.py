@@ -78,6 +78,7 @@ RULES: Final = ("tests/property/test_rules.py", "tests/unit/core/test_item_rules
 FEED: Final = "tests/unit/service/processing/test_catalogue_feed.py::"
 QUALITY: Final = ("tests/unit/core/test_quality.py", "tests/property/test_quality.py", "tests/unit/core/test_split.py")
 SHOWN: Final = ("tests/property/test_shown.py",)
+RERANK: Final = ("tests/property/test_rerank.py",)
 THREADS: Final = ("tests/unit/guard/test_threads.py",)
 SCORE: Final = "stream_rec/core/quality/kernel/score.py"
 
@@ -700,6 +701,38 @@ BUGS: Final = [
         "askers-share-scratch",
         "return self._answerer.ask(self._models.variant(request), request, how)",
         THREADS,
+    ),
+    Bug(
+        1,
+        "what other candidates an example has depends on the ordinals of items",
+        "stream_rec/core/rerank/kernel/examples.py",
+        "drawn-by-ordinal",
+        "room.key[c] = float(mix(seed ^ np.uint64(room.item[c])) >> _HASH_BITS)",
+        RERANK,
+    ),
+    Bug(
+        2,
+        "a past question is learned from sessions that had not ended",
+        "stream_rec/core/rerank/kernel/gathering.py",
+        "learns-from-later-sessions",
+        "here = end_of(state, item, 0) - 1",
+        RERANK,
+    ),
+    Bug(
+        2,
+        "a question that is put back leaves the next one in the past",
+        "stream_rec/core/rerank/kernel/entries.py",
+        "stays-put-back",
+        "",
+        RERANK,
+    ),
+    Bug(
+        1,
+        "events after the boundary teach",
+        "stream_rec/core/rerank/past.py",
+        "learns-after-boundary",
+        "known = time >= 0",
+        RERANK,
     ),
     Bug(
         3,

@@ -153,15 +153,21 @@ class Engine(core.Engine):
     # --- many models at once
 
     def ask_and_apply(
-        self, events: Sequence[Event], asks: npt.NDArray[np.uint8], stacked: Parameters, answers: AnswerArrays
+        self,
+        events: Sequence[Event],
+        asks: npt.NDArray[np.uint8],
+        stacked: Parameters,
+        answers: AnswerArrays,
+        before: Callable[[int, int], None] | None = None,
     ) -> EventArrays:
         """Apply *events* in order, and before each that *asks* marks, ask its session with all models of *stacked*.
 
-        *answers* has events x models rows, event by event. Returns the events in ordinals, with their outcomes. It does
-        not cut sessions from users.
+        *answers* has events x models rows, event by event. *before*, if any, is called before each marked event with
+        its place in *events* and the ordinal of its session. Returns the events in ordinals, with their outcomes. It
+        does not cut sessions from users.
         """
         with self._gate.writing(self._settle):
-            return super().ask_and_apply(events, asks, stacked, answers)
+            return super().ask_and_apply(events, asks, stacked, answers, before)
 
     def ask_each(self, queries: Queries, stacked: Parameters, answers: AnswerArrays) -> None:
         """Ask each query with all models of *stacked*, into queries x models rows. Changes nothing."""

@@ -4,7 +4,7 @@ Knows nothing of requests. The kernel decides what an event does and in which or
 sessions up to date.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -22,7 +22,7 @@ from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.rows import all_named, chosen_rows, new_rows
 from stream_rec.core.engine.state import TYPES_STEP_MS, BatchEffects, EngineState
 from stream_rec.core.events import Answer, Event, Forget, Request
-from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, field
+from stream_rec.core.index import AnswerArrays, EventArrays, Index, Parameters, field
 from stream_rec.core.outcome import Applied, AppliedBatch, Evaluator, Observation
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.core.shown import Impressions
@@ -67,6 +67,31 @@ class _EventRun(NamedTuple):
     events: Sequence[Event]
     columns: EventColumns
     forget: Forget | None = None
+
+
+class _Stops:
+    """Applies a batch up to each marked event, calls *before* there, and goes on."""
+
+    def __init__(self, index: Index, batch: EventArrays, asks: U8, before: Callable[[int, int], None]) -> None:
+        self._index = index
+        self._batch = batch
+        self._asks = asks
+        self._before = before
+        self._marked = np.flatnonzero(asks).tolist()
+        self._n_called = 0
+
+    def go_on(self, stacked: Parameters, reached: int, answers: AnswerArrays) -> tuple[int, int]:
+        """Do the same as `Index.ask_and_apply`."""
+        while self._n_called < len(self._marked):
+            place = self._marked[self._n_called]
+            if place > reached:
+                part = EventArrays._make(each[:place] for each in self._batch)
+                reached, need = self._index.ask_and_apply(stacked, part, reached, self._asks, answers)
+                if need != field.DONE:
+                    return reached, need
+            self._before(place, int(self._batch.session[place]))
+            self._n_called += 1
+        return self._index.ask_and_apply(stacked, self._batch, reached, self._asks, answers)
 
 
 class EventApplier:
@@ -123,15 +148,27 @@ class EventApplier:
         return Applied(np.concatenate(outcomes), erased), answers
 
     def ask_and_apply(
-        self, events: Sequence[Event], asks: U8, stacked: Parameters, answers: AnswerArrays
+        self,
+        events: Sequence[Event],
+        asks: U8,
+        stacked: Parameters,
+        answers: AnswerArrays,
+        before: Callable[[int, int], None] | None = None,
     ) -> EventArrays:
         """Apply *events* in order, and before each that *asks* marks, ask for its session with all models of *stacked*.
 
-        Returns the events in ordinals, with their outcomes.
+        *before*, if any, is called before each such event with its place and its session. Returns the events in
+        ordinals, with their outcomes.
         """
         batch, new_sessions, new_items = self._encoder.batch(events, self._columns(events, None))
         index = self._state.index
-        effects = self._state.run(batch, lambda reached: index.ask_and_apply(stacked, batch, reached, asks, answers))
+        if before is None:
+            effects = self._state.run(
+                batch, lambda reached: index.ask_and_apply(stacked, batch, reached, asks, answers)
+            )
+        else:
+            stops = _Stops(index, batch, asks, before)
+            effects = self._state.run(batch, lambda reached: stops.go_on(stacked, reached, answers))
         self._link_users(events, batch, effects)
         self._state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied])
         return batch
