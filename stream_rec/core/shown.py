@@ -288,7 +288,8 @@ class Impressions:
                 sorted(visit.users),
             )
             for last, (_, name) in self._by_age
-            if (since is None or last >= since) and (visit := self._visits[name])
+            if since is None or last >= since
+            for visit in (self._visits[name],)
         ]
 
     def import_state(self, visits: Iterable[ShownVisit]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from stream_rec.core.catalogue import CatalogueItem
-from stream_rec.core.index.kernel.arithmetic import exp
-from stream_rec.core.index.reference import ReferenceStore, Scored, Terms, hash_of, rounded, rounded_coarsely
+from stream_rec.core.index.kernel.arithmetic import exp, rounded, rounded_coarsely
+from stream_rec.core.index.reference import ReferenceStore, Scored, Terms, hash_of
 
 _BITS = 30
 

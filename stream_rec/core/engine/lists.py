@@ -121,7 +121,8 @@ class ItemLists:
         is_open = ~np.isnan(factors[rows]) & (self._rules.by_catalogue(rows) == 0)
         if now is not None:
             is_open &= times[rows] <= now  # planted bug: newest-ahead
-        return rows[is_open]
+        open_rows: I32 = rows[is_open]
+        return open_rows
 
     def _takes(self, request: Request) -> Callable[[str, int], bool]:
         """Return what says, of one item after another, whether the lists of *request* and the bound let it in."""
