@@ -13,7 +13,10 @@ NAMES = [f"model {number}" for number in range(13)]
 SIGNS = """() => [...document.querySelectorAll(".u-marker path")].map((path) =>
   [path.getAttribute("stroke"), path.getAttribute("stroke-dasharray"), path.getAttribute("d")].join(" "))"""
 INK = """canvas => {
-  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  // From a copy: Chromium warns of reading a canvas that is drawn on by the graphics card.
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {willReadFrequently: true});
+  copy.drawImage(canvas, 0, 0);
+  const {data} = copy.getImageData(0, 0, canvas.width, canvas.height);
   return data.filter((value, i) => i % 4 === 3 && value > 0).length;
 }"""
 
