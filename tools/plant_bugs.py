@@ -74,9 +74,10 @@ SNAPSHOTS: Final = "tests/unit/service/committing/test_snapshots.py::"
 
 TIES: Final = ("tests/unit/core/test_ties.py",)
 FORMULAS: Final = ("tests/unit/core/test_formulas.py",)
-RULES: Final = ("tests/property/test_rules.py",)
+RULES: Final = ("tests/property/test_rules.py", "tests/unit/core/test_item_rules.py")
 FEED: Final = "tests/unit/service/processing/test_catalogue_feed.py::"
 QUALITY: Final = ("tests/unit/core/test_quality.py", "tests/property/test_quality.py", "tests/unit/core/test_split.py")
+SHOWN: Final = ("tests/property/test_shown.py",)
 THREADS: Final = ("tests/unit/guard/test_threads.py",)
 SCORE: Final = "stream_rec/core/quality/kernel/score.py"
 
@@ -556,6 +557,62 @@ BUGS: Final = [
         "unavailable-stays-popular",
         'item["dirty"][fresh] = 0',
         RULES,
+    ),
+    Bug(
+        1,
+        "an event of the newest counts for trends by whole half-lives",
+        KERNEL + "trending.py",
+        "trend-jumps",
+        "weight = _DECAYED[0] >> min(age // PARTS, _BITS + 1)",
+        RULES,
+    ),
+    Bug(
+        1,
+        "an item is listed among the newest before the log has come to its time",
+        ENGINE + "lists.py",
+        "newest-ahead",
+        "pass",
+        RULES,
+    ),
+    Bug(
+        1,
+        "what a session was shown counts for ever, unless it has been cleared away",
+        "stream_rec/core/shown.py",
+        "shown-never-over",
+        "if visit is not None and time < 0:",
+        SHOWN,
+    ),
+    Bug(
+        7,
+        "what was shown to a forgotten session or user is kept",
+        "stream_rec/core/shown.py",
+        "shown-not-forgotten",
+        "pass",
+        SHOWN,
+    ),
+    Bug(
+        1,
+        "a click counts for the place that came last, and not for the one that was shown last",
+        "stream_rec/core/shown.py",
+        "shown-place-by-arrival",
+        "if item.count:",
+        SHOWN,
+    ),
+    Bug(
+        1,
+        "what was shown is late by the watermark before its batch",
+        ENGINE + "apart.py",
+        "shown-late-by-batch",
+        "elif impressions.is_late(event.timestamp, None if before == field.NEVER else before):",
+        SHOWN,
+    ),
+    Bug(
+        1,
+        "an answer in a batch leaves out only what its session had ignored before the batch",
+        ENGINE + "apart.py",
+        "shown-answered-together",
+        "alone = set()",
+        SHOWN,
     ),
     Bug(
         2,

@@ -59,7 +59,7 @@ def table_of_columns(frame: Any, fields: FieldMap, what: str, error: Exception) 
 
 def with_objects_as_ids(table: Any, frame: Any, fields: FieldMap, what: str) -> Any:  # noqa: ANN401 (as above)
     """Return *table* with ids where *frame*, of Polars, has a column of objects: Arrow gets their addresses."""
-    schema = getattr(frame, "schema", None)
+    schema: Any = getattr(frame, "schema", None)
     if not hasattr(schema, "items") or not hasattr(frame, "get_column"):
         return table
     names = {name for name, kind in schema.items() if str(kind) == "Object"}

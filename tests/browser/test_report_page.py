@@ -74,7 +74,7 @@ def test_the_page_is_drawn_and_read(browser: Browser, address: str, scheme: str)
         expect(page.get_by_role("button", name="model 3")).to_have_attribute("aria-pressed", "false")
         assert page.evaluate(SIGNS)[: len(NAMES)] != signs
         assert [address] == [url for url in asked if not url.startswith("data:")]
-        page.set_viewport_size(PHONE)
+        page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
         page.wait_for_function("() => document.querySelector('.uplot').offsetWidth <= innerWidth")
         assert overflow(page) <= 0
         assert [] == complaints

@@ -46,7 +46,7 @@ def test_it_measures_the_recommendations(clicks: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     plot, page = tmp_path / "plot.png", tmp_path / "page.html"
     outputs = ["--json", tmp_path / "r.json", "--plot", plot, "--html", page]
-    password = ["--kafka-config", "sasl.password=secret"]
+    password = ["--kafka", "sasl.password=secret"]
     done = stream_rec("evaluate", "--events", clicks, *SETTINGS, *outputs, *password)
     shown = done.stdout.decode()
     for name in ("default", *BASELINES):
