@@ -9,13 +9,14 @@ BIN    := $(VENV)/bin
 PORT   ?= 9092
 HTTP   ?= 127.0.0.1:8000
 TESTS  ?=
+VERSION ?= dev
 # Tests share the cores: half of them wait for a broker, a browser or a process of their own.
 WORKERS ?= --numprocesses=3 --dist=loadgroup
 COMPARE ?=
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test test-all warm lint kafka plant stress chaos compare compare-speed compare-bursts bench soak docs wheel release lowest lock clean
+.PHONY: help demo dashboard test test-all warm lint kafka plant stress chaos compare compare-speed compare-bursts bench soak docs site wheel release lowest lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -74,8 +75,12 @@ docs: $(VENV)/stamp-dev ## write what is generated anew: pages of docs/reference
 	$(BIN)/python tools/api_reference.py
 	$(BIN)/python tools/client_snippets.py
 	$(BIN)/python tools/figures.py
+	$(BIN)/python tools/sizing.py --write
 	$(BIN)/python tools/grafana_dashboard.py
 	$(BIN)/python tools/notebook.py
+
+site: $(VENV)/stamp-docs ## the documentation site into build/site/dev (or VERSION=...); broken links and anchors are errors
+	$(BIN)/python tools/docs_site.py $(VERSION)
 
 wheel: $(VENV)/stamp-dev ## dist/*.whl
 	rm -rf dist
@@ -122,6 +127,11 @@ $(VENV)/stamp-dev: $(VENV)/stamp-venv locks/dev.txt pyproject.toml
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --requirement locks/dev.txt
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-build-isolation --no-deps --editable .
 	@touch $(VENV)/stamp-run $@
+
+$(VENV)/stamp-docs: $(VENV)/stamp-dev docs/site/requirements.txt
+	@echo "Adding Sphinx ..."
+	@$(PIP) --requirement docs/site/requirements.txt
+	@touch $@
 
 $(VENV)/stamp-bench: $(VENV)/stamp-dev
 	@echo "Adding the rivals ..."

@@ -21,6 +21,7 @@ from pathlib import Path
 from time import perf_counter, perf_counter_ns
 from typing import Any, TypeVar
 
+import measured_code
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +117,8 @@ class Result(msgspec.Struct):
     versions: dict[str, str]
     commit: str
     date: str
+    code: dict[str, str]
+    """Room of the package -> hash of its code (`measured_code.py`): the figures depend on these."""
     figures: list[Figure]
 
 
@@ -134,6 +137,7 @@ class Report:
             versions=versions(),
             commit=commit(),
             date=dt.datetime.now(dt.UTC).isoformat(timespec="minutes"),
+            code=measured_code.hashes(measured_code.every_room_of(name)),
             figures=self._figures,
         )
         self._say(f"{name}: {question}")

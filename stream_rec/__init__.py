@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from stream_rec.core.limits import Limits
     from stream_rec.core.model import PRESETS, Model, Rules, model, wsknn_model
+    from stream_rec.core.shown import ShownRules
     from stream_rec.errors import (
         AssignmentLostError,
         DecodeError,
@@ -69,6 +70,7 @@ __all__ = [
     "Rules",
     "SeatLostError",
     "SettingsError",
+    "ShownRules",
     "SnapshotError",
     "Stats",
     "StreamRecError",
@@ -112,6 +114,7 @@ _HOMES = {
     "stream_rec.guard": ("Engine",),
     "stream_rec.library": ("AsyncEngine", "Recommender"),
     "stream_rec.core.limits": ("Limits",),
+    "stream_rec.core.shown": ("ShownRules",),
     "stream_rec.core.model": ("PRESETS", "Model", "Rules", "model", "wsknn_model"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

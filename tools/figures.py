@@ -3,9 +3,12 @@
 README.md gets the figures that users ask for first, and all missed targets; the page on evaluation gets its table of
 presets; both between marks. With --check it only compares.
 
-A result is a JSON file: {"machine", "python", "versions": {}, "commit", "date", "figures": [{"what", "value", "unit",
-"target", "least", "most"}]}, all of it optional. Other files are reported and left out: a torn result must
-not stop the docs.
+A figure whose code has changed since it was measured has a mark, on each page. --stale lists these, with the rooms that
+have changed, and exits with 1 if the README shows one; benchmarks/measured_code.py says what depends on what.
+
+A result is a JSON file: {"machine", "python", "versions": {}, "commit", "date", "code": {}, "figures": [{"what",
+"value", "unit", "target", "least", "most"}]}, all of it optional. Other files are reported and left out: a torn result
+must not stop the docs.
 """
 
 import json
@@ -17,6 +20,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "benchmarks"))
+
+import measured_code  # noqa: E402  # of the benchmarks, which are no package
+
 PAGE = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
 EVALUATION = ROOT / "docs" / "explanation" / "evaluation.md"
@@ -64,6 +71,8 @@ COLUMNS = {
     "all of it, vmis-knn HR@20": "HR@20",
     "all of it, vmis-knn MRR@20": "MRR@20",
 }
+MARK = " †"
+STALE = "†: the code behind it has changed since it was measured (`python tools/figures.py --stale` says where)."
 NOTHING = "Not measured yet: `make bench` writes `benchmarks/results`, and `tools/figures.py` this table."
 
 Result = Mapping[str, Any]
@@ -85,6 +94,29 @@ def read_results(folder: Path) -> list[tuple[str, Result]]:
     return found
 
 
+def marked(results: Iterable[tuple[str, Result]], tree: Path = ROOT) -> list[tuple[str, Result]]:
+    """Return the results with `stale` in each figure: the rooms that have changed in *tree* since, by name."""
+    listed = list(results)
+    now = measured_code.hashes((room for name, _ in listed for room in measured_code.every_room_of(name)), tree)
+    found: list[tuple[str, Result]] = []
+    for name, result in listed:
+        kept = result.get("code") or {}
+        figures = [
+            {
+                **each,
+                "stale": measured_code.changed_rooms(kept, measured_code.rooms_of(name, str(each.get("what"))), now),
+            }
+            for each in result["figures"]
+            if isinstance(each, dict)
+        ]
+        found.append((name, {**result, "figures": figures}))
+    return found
+
+
+def _is_stale(*results: Result) -> bool:
+    return any(each.get("stale") for result in results for each in result["figures"])
+
+
 def block(results: Iterable[tuple[str, Result]]) -> str:
     """Return the table, and the machine and versions of its figures."""
     listed = list(results)
@@ -92,7 +124,8 @@ def block(results: Iterable[tuple[str, Result]]) -> str:
     if not rows:
         return NOTHING + "\n"
     head = ["| what | measured | target | | benchmark |", "|---|--:|--:|---|---|"]
-    return "\n".join([*head, *rows, "", *_conditions(listed), ""])
+    legend = [STALE, ""] if _is_stale(*(result for _, result in listed)) else []
+    return "\n".join([*head, *rows, "", *legend, *_conditions(listed), ""])
 
 
 def verdict(figure: Mapping[str, Any]) -> str:
@@ -103,9 +136,16 @@ def verdict(figure: Mapping[str, Any]) -> str:
     return "met" if _HOLDS[bound[1]](value, float(bound[2].replace(",", ""))) else "**missed**"
 
 
+def on_the_front_page(
+    found: Mapping[tuple[str, str], Mapping[str, Any]],
+) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return those of the figures, by result and name, that the README shows."""
+    return {key: each for key, each in found.items() if key in HEADLINES or verdict(each) == "**missed**"}
+
+
 def headlines(results: Iterable[tuple[str, Result]]) -> str:
     """Return the README's few rows, and the missed targets."""
-    found = {(name, str(each.get("what"))): each for name, result in results for each in _figures(result)}
+    found = _by_name(results)
     rows = [
         f"| {label} | {_measured(found[key])} | {_target(found[key])} | {verdict(found[key])} |"
         for key, label in HEADLINES.items()
@@ -121,8 +161,17 @@ def headlines(results: Iterable[tuple[str, Result]]) -> str:
     ]
     n = sum(verdict != "" for verdict in verdicts.values())
     summary = f"Of {n} targets that are a bound, {n - len(missed)} were met" + ("; missed:\n" if missed else ".")
-    where = "All of them, and on what they were measured: [measurements](docs/reference/measurements.md).\n"
+    where = (
+        "All of them, on what they were measured, and how to measure yours:"
+        " [measurements](docs/reference/measurements.md).\n"
+    )
+    if any(each.get("stale") for each in on_the_front_page(found).values()):
+        where = f"{STALE}\n{where}"
     return "\n".join(["| what | measured | target | |", "|---|--:|--:|---|", *rows, "", summary, *missed, "", where])
+
+
+def _by_name(results: Iterable[tuple[str, Result]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {(name, str(each.get("what"))): each for name, result in results for each in _figures(result)}
 
 
 def _figures(result: Result) -> list[Mapping[str, Any]]:
@@ -146,7 +195,9 @@ def _is_of_note(figure: Mapping[str, Any]) -> bool:
 def logs_table(results: Iterable[tuple[str, Result]]) -> str:
     """A row for each real log, from the figures `LOG: WHAT` of the result `real_data`; nothing without it."""
     logs: dict[str, dict[str, Mapping[str, Any]]] = {}
+    mark, legend = "", list[str]()
     for _, result in (each for each in results if each[0] == "real_data"):
+        mark, legend = (MARK, [STALE, ""]) if _is_stale(result) else ("", [])
         for figure in result["figures"]:
             log, colon, what = str(figure.get("what")).partition(": ")
             if colon:
@@ -157,10 +208,10 @@ def logs_table(results: Iterable[tuple[str, Result]]) -> str:
     if not rows:
         return ""
     head = [
-        "| live, vmis-knn, all of it | " + " | ".join(COLUMNS.values()) + " |",
+        f"| live, vmis-knn, all of it{mark} | " + " | ".join(COLUMNS.values()) + " |",
         "|---" + "|--:" * len(COLUMNS) + "|",
     ]
-    return "\n".join([*head, *rows, ""])
+    return "\n".join([*head, *rows, "", *legend])
 
 
 def _cell(figure: Mapping[str, Any] | None) -> str:
@@ -170,7 +221,9 @@ def _cell(figure: Mapping[str, Any] | None) -> str:
 def presets_table(results: Iterable[tuple[str, Result]]) -> str:
     """A row for each model of the result `evaluate`, a column for each log: MRR@20 with its interval."""
     logs: dict[str, dict[str, Mapping[str, Any]]] = {}
+    mark, legend = "", list[str]()
     for _, result in (each for each in results if each[0] == "evaluate"):
+        mark, legend = (MARK, [STALE, ""]) if _is_stale(result) else ("", [])
         for figure in result["figures"]:
             log, asked, rest = str(figure.get("what")).partition(ASKED)
             if asked and rest.endswith(METRIC) and " " not in rest.removesuffix(METRIC):
@@ -179,8 +232,8 @@ def presets_table(results: Iterable[tuple[str, Result]]) -> str:
         return NOTHING + "\n"
     names = list(dict.fromkeys(name for found in logs.values() for name in found))
     rows = [[f"`{name}`", *(_interval(found.get(name)) for found in logs.values())] for name in names]
-    lines = ["| | " + " | ".join(logs) + " |", "|---" + "|--:" * len(logs) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
+    lines = [f"|{mark} | " + " | ".join(logs) + " |", "|---" + "|--:" * len(logs) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), "", *legend])
 
 
 def _interval(figure: Mapping[str, Any] | None) -> str:
@@ -204,7 +257,8 @@ def _row(name: str, figure: Mapping[str, Any]) -> str:
 
 
 def _measured(figure: Mapping[str, Any]) -> str:
-    return _shown(figure.get("value"), str(figure.get("unit") or "")) + _spread(figure)
+    mark = MARK if figure.get("stale") else ""
+    return _shown(figure.get("value"), str(figure.get("unit") or "")) + _spread(figure) + mark
 
 
 def _target(figure: Mapping[str, Any]) -> str:
@@ -258,9 +312,25 @@ def _circumstances(result: Result) -> str:
     return ", ".join(parts)
 
 
+def stale_lines(results: Iterable[tuple[str, Result]]) -> tuple[list[str], bool]:
+    """A line for each set of rooms that have changed since, and whether the README shows a figure of such code."""
+    found = _by_name(results)
+    rooms: dict[tuple[str, str], int] = {}
+    for (name, _), figure in found.items():
+        if figure.get("stale"):
+            key = (name, ", ".join(figure["stale"]))
+            rooms[key] = rooms.get(key, 0) + 1
+    lines = [f"{name}: {count} figures; changed since: {changed}" for (name, changed), count in rooms.items()]
+    return lines, any(each.get("stale") for each in on_the_front_page(found).values())
+
+
 def main() -> int:
     """Write the block, or exit with 1 if it is out of date."""
-    results = read_results(RESULTS)
+    results = marked(read_results(RESULTS))
+    if "--stale" in sys.argv[1:]:
+        lines, is_shown = stale_lines(results)
+        print("\n".join(lines) if lines else "no figure is of code that has changed since")
+        return int(is_shown)
     parts = [INTRODUCTION, block(of_note(results)), logs_table(results)]
     wanted = {
         PAGE: filled(PAGE.read_text(encoding="utf-8"), headlines(results)),

@@ -32,9 +32,9 @@ TAIL = """
 | label | values |
 |---|---|
 | `state` | {states} |
-| `outcome` of events | `applied`, `forget`, `duplicate`, `dead_letter` |
+| `outcome` of events | `applied`, `forget`, `shown`, `duplicate`, `dead_letter` |
 | `outcome` of requests | `answered`, `expired`, `dead_letter` |
-| `source` of answers | `neighbours`, `followed`, `popular`, `nothing` |
+| `source` of answers | `neighbours`, `followed`, `popular`, `trending`, `newest`, `nothing` |
 | `source` of dead letters | `events`, `requests` |
 | `source` of requests | `records`, `http` |
 | `reason` | [the reasons of dead letters](records.md#reasons) |
@@ -43,6 +43,7 @@ TAIL = """
 | `status` | the HTTP status: `200`, `404` |
 | `topic`, `partition` | of Kafka |
 | `model`, `shadow` | the name in `[models]`, and whether it is a shadow (computed, not served): `true`, `false` |
+| `by`, `value` | a part of the shown items: `model`, `all`; `place`, `1` to `21+` or `unknown`; `source`, its name |
 | `window`, `n` | the length of the sliding window in seconds, `300s`; how many items of an answer are scored |
 
 ## Buckets

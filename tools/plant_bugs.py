@@ -74,9 +74,11 @@ SNAPSHOTS: Final = "tests/unit/service/committing/test_snapshots.py::"
 
 TIES: Final = ("tests/unit/core/test_ties.py",)
 FORMULAS: Final = ("tests/unit/core/test_formulas.py",)
-RULES: Final = ("tests/property/test_rules.py",)
+RULES: Final = ("tests/property/test_rules.py", "tests/unit/core/test_item_rules.py")
 FEED: Final = "tests/unit/service/processing/test_catalogue_feed.py::"
 QUALITY: Final = ("tests/unit/core/test_quality.py", "tests/property/test_quality.py", "tests/unit/core/test_split.py")
+SHOWN: Final = ("tests/property/test_shown.py",)
+RERANK: Final = ("tests/property/test_rerank.py",)
 THREADS: Final = ("tests/unit/guard/test_threads.py",)
 SCORE: Final = "stream_rec/core/quality/kernel/score.py"
 
@@ -415,6 +417,7 @@ BUGS: Final = [
         "stream_rec/core/sessionizer.py",
         "export-changes",
         "",
+        ("tests/property/test_sessionize.py::test_an_exported_state_does_not_change",),
     ),
     Bug(
         5,
@@ -557,6 +560,62 @@ BUGS: Final = [
         RULES,
     ),
     Bug(
+        1,
+        "an event of the newest counts for trends by whole half-lives",
+        KERNEL + "trending.py",
+        "trend-jumps",
+        "weight = _DECAYED[0] >> min(age // PARTS, _BITS + 1)",
+        RULES,
+    ),
+    Bug(
+        1,
+        "an item is listed among the newest before the log has come to its time",
+        ENGINE + "lists.py",
+        "newest-ahead",
+        "pass",
+        RULES,
+    ),
+    Bug(
+        1,
+        "what a session was shown counts for ever, unless it has been cleared away",
+        "stream_rec/core/shown.py",
+        "shown-never-over",
+        "if visit is not None and time < 0:",
+        SHOWN,
+    ),
+    Bug(
+        7,
+        "what was shown to a forgotten session or user is kept",
+        "stream_rec/core/shown.py",
+        "shown-not-forgotten",
+        "pass",
+        SHOWN,
+    ),
+    Bug(
+        1,
+        "a click counts for the place that came last, and not for the one that was shown last",
+        "stream_rec/core/shown.py",
+        "shown-place-by-arrival",
+        "if item.count:",
+        SHOWN,
+    ),
+    Bug(
+        1,
+        "what was shown is late by the watermark before its batch",
+        ENGINE + "apart.py",
+        "shown-late-by-batch",
+        "elif impressions.is_late(event.timestamp, None if before == field.NEVER else before):",
+        SHOWN,
+    ),
+    Bug(
+        1,
+        "an answer in a batch leaves out only what its session had ignored before the batch",
+        ENGINE + "apart.py",
+        "shown-answered-together",
+        "alone = set()",
+        SHOWN,
+    ),
+    Bug(
         2,
         "a restored state knows nothing of the catalogue",
         ENGINE + "item_rules.py",
@@ -642,6 +701,38 @@ BUGS: Final = [
         "askers-share-scratch",
         "return self._answerer.ask(self._models.variant(request), request, how)",
         THREADS,
+    ),
+    Bug(
+        1,
+        "what other candidates an example has depends on the ordinals of items",
+        "stream_rec/core/rerank/kernel/examples.py",
+        "drawn-by-ordinal",
+        "room.key[c] = float(mix(seed ^ np.uint64(room.item[c])) >> _HASH_BITS)",
+        RERANK,
+    ),
+    Bug(
+        2,
+        "a past question is learned from sessions that had not ended",
+        "stream_rec/core/rerank/kernel/gathering.py",
+        "learns-from-later-sessions",
+        "here = end_of(state, item, 0) - 1",
+        RERANK,
+    ),
+    Bug(
+        2,
+        "a question that is put back leaves the next one in the past",
+        "stream_rec/core/rerank/kernel/entries.py",
+        "stays-put-back",
+        "",
+        RERANK,
+    ),
+    Bug(
+        1,
+        "events after the boundary teach",
+        "stream_rec/core/rerank/past.py",
+        "learns-after-boundary",
+        "known = time >= 0",
+        RERANK,
     ),
     Bug(
         3,

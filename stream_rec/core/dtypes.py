@@ -3,8 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["F32", "F64", "I32", "I64", "U8", "U16", "U32", "U64", "Mask", "Structs"]
+__all__ = ["F32", "F64", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "Mask", "Structs"]
 
+I16 = npt.NDArray[np.int16]
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]

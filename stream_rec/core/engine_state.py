@@ -16,6 +16,7 @@ from stream_rec.core.index.retained import RetainedState
 from stream_rec.core.limits import Limits
 from stream_rec.core.session_store import Users
 from stream_rec.core.sessionizer import OpenSpans
+from stream_rec.core.shown import ShownRules, ShownVisit
 
 __all__ = ["EngineSnapshot", "differences", "rules_of"]
 
@@ -37,6 +38,10 @@ class EngineSnapshot:
     """The users of a session, by ordinal."""
     spans: OpenSpans | None
     """None if sessions are not cut from users."""
+    shown_rules: ShownRules | None = None
+    """Which events say what was shown; None: none does."""
+    shown: Sequence[ShownVisit] = ()
+    """What sessions were shown; those that saw nothing for longest first."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -49,6 +54,7 @@ class EngineSnapshot:
             "event_ids": self.retained.ids.size,
             "sessions_with_users": len(self.users),
             "open_visitors": 0 if self.spans is None else len(self.spans.users),
+            **({} if self.shown_rules is None else {"shown_sessions": len(self.shown)}),
         }
 
     def fault(self, most_types: int) -> str | None:
@@ -88,10 +94,13 @@ def names_of(names: Sequence[str | None], ordinals: npt.NDArray[np.int32], at_on
         yield [names[each] for each in ordinals[begin : begin + at_once].tolist()]
 
 
-def rules_of(limits: Limits, session_gap_ms: int | None) -> dict[str, Any]:
+def rules_of(limits: Limits, session_gap_ms: int | None, shown: ShownRules | None = None) -> dict[str, Any]:
     """Return the settings that a log's state depends on, with the values in force for those that default to others."""
     in_force = {"allowed_lateness_ms": limits.lateness_ms, "dedupe_window_ms": limits.window_ms}
-    return {"limits": {**msgspec.structs.asdict(limits), **in_force}, "session_gap_ms": session_gap_ms}
+    rules = {"limits": {**msgspec.structs.asdict(limits), **in_force}, "session_gap_ms": session_gap_ms}
+    if shown is None:  # and the rules are those of programs that knew nothing of it
+        return rules
+    return {**rules, "shown": {"type": shown.type, "window_ms": shown.window_ms, "max_items": shown.max_items}}
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], place: str = "") -> list[str]:

@@ -9,10 +9,13 @@ import numpy.typing as npt
 
 from stream_rec.core.events import Reason
 from stream_rec.core.index import AnswerArrays, EventArrays, field
+from stream_rec.core.shown import Seen
 
-__all__ = ["Applied", "AppliedBatch", "Evaluator", "Observation", "Stats"]
+__all__ = ["SHOWN", "Applied", "AppliedBatch", "Evaluator", "Observation", "Stats"]
 
-OUTCOMES: Final = (None, Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_TYPE)
+OUTCOMES: Final = (None, Reason.LATE, Reason.DUPLICATE, Reason.UNKNOWN_TYPE, None)
+SHOWN: Final = 4
+"""The outcome of an event that says what was shown, and is counted: it is no click, and no kernel sees it."""
 
 
 class Applied(NamedTuple):
@@ -25,7 +28,7 @@ class Applied(NamedTuple):
     """
 
     outcomes: npt.NDArray[np.uint8]
-    """[n] an index into OUTCOMES; 0 is applied."""
+    """[n] an index into OUTCOMES; 0 is applied, SHOWN counted as shown."""
 
     erased: Sequence[int] = ()
     """How many sessions each order to forget has erased."""
@@ -35,12 +38,12 @@ class Applied(NamedTuple):
 
     @property
     def n_applied(self) -> int:
-        """How many events were applied."""
+        """How many events were applied; those that say what was shown are not among them."""
         return int((self.outcomes == field.APPLIED).sum())
 
     @property
     def reasons(self) -> list[Reason | None]:
-        """Why each event was not applied, None where it was."""
+        """Why each event was not taken, None where it was."""
         return [OUTCOMES[outcome] for outcome in self.outcomes.tolist()]
 
 
@@ -69,6 +72,9 @@ class Evaluator(Protocol):
     def on_applied(self, applied: AppliedBatch) -> None:
         """Evaluate events that were just applied, in their order, and note the answers after each."""
 
+    def on_seen(self, seen: Sequence[Seen], watermark: int) -> None:
+        """Count what was shown and clicked, in order; *watermark* is that after the batch."""
+
     def on_forgotten(self, sessions: Sequence[int]) -> None:
         """Erase everything about *sessions*, given by the XXH3-64 of their ids."""
 
@@ -83,6 +89,10 @@ class Observation(NamedTuple):
     def part(self, start: int, n: int) -> "Observation":
         """Return the observation of *n* events from *start* on."""
         return Observation(self.evaluator, self.counted[start : start + n])
+
+    def at(self, places: npt.NDArray[np.intp]) -> "Observation":
+        """Return the observation of the events at *places*."""
+        return Observation(self.evaluator, self.counted[places])
 
 
 class Stats(msgspec.Struct, frozen=True):

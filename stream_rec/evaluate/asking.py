@@ -30,6 +30,7 @@ from stream_rec.evaluate.kernel.scoring import (
     rest_sizes,
     score_answers,
 )
+from stream_rec.evaluate.learned import LearnedOrders
 from stream_rec.evaluate.log import EvaluationLog
 from stream_rec.evaluate.plan import Plan, Stretch
 from stream_rec.evaluate.timing import SessionItems, time_answers
@@ -195,6 +196,8 @@ class _Worker:
     progress: PassProgress = field(default_factory=PassProgress)
     _by_index: list[int] = field(default_factory=list)
     _by_count: list[int] = field(default_factory=list)
+    _by_order: list[int] = field(default_factory=list)
+    _learned: LearnedOrders | None = None
     _stacked: Parameters | None = None
     _n_types: int = -1
     _popularity: PopularityCounts | None = None
@@ -206,7 +209,11 @@ class _Worker:
     def __post_init__(self) -> None:
         """Find this thread's questions."""
         log = self.plan.log
-        self._by_index = [place for place, each in enumerate(self.candidates) if not each.counts]
+        self._by_index = [place for place, each in enumerate(self.candidates) if not each.counts and each.order is None]
+        self._by_order = [place for place, each in enumerate(self.candidates) if each.order is not None]
+        if self._by_order:
+            ordered = [self.candidates[place] for place in self._by_order]
+            self._learned = LearnedOrders(self.engine, ordered, len(log), int(self.plan.rows[0]))
         self._by_count = [place for place, each in enumerate(self.candidates) if each.counts]
         mine = np.arange(len(self.plan.rows)) % self.n_threads == self.number
         self._asks = np.zeros(len(log), np.uint8)
@@ -222,6 +229,7 @@ class _Worker:
         """Ask only the candidates *kept* from now on."""
         self._by_index = [place for place in self._by_index if place in kept]
         self._by_count = [place for place in self._by_count if place in kept]
+        assert all(place in kept for place in self._by_order), "learned orders are never dropped"
         self._stacked = None
 
     def go(self, stretch: Stretch) -> None:
@@ -229,6 +237,8 @@ class _Worker:
         sessions = self._sessions
         assert sessions is not None
         queries = self._engine_items(sessions) if stretch.kind == "frozen" else None
+        if queries is not None and self._learned is not None:
+            self._learned.fit()
         for begin in range(stretch.begin, stretch.end, BATCH):
             if self.stopped:
                 return
@@ -244,13 +254,19 @@ class _Worker:
     def _learn(self, begin: int, end: int, sessions: SessionItems, *, asks: bool) -> None:
         asked = self._asks[begin:end] if asks else np.zeros(end - begin, np.uint8)
         answers = _new_answers((end - begin) * len(self._by_index), self.candidates[0].model.n)
-        batch = self.engine.ask_and_apply(self.plan.log.events[begin:end], asked, self._parameters(), answers)
+        ordered = None
+        if self._learned is not None and asks:
+            ordered = self._learned.asking(begin, end)
+        before = None if ordered is None else ordered.ask
+        batch = self.engine.ask_and_apply(self.plan.log.events[begin:end], asked, self._parameters(), answers, before)
         self._map_items(begin, end, batch)
         learned = (batch.outcome == state.APPLIED).astype(np.uint8)
         rows = np.flatnonzero(asked)
         question = self._question[begin + rows]
         self.counted[question[learned[rows] == 0]] = False
         self._score(answers, self._log_items, rows, question, self._by_index)
+        if ordered is not None:
+            self._score(ordered.answers, self._log_items, rows, question, self._by_order)
         self._ask_counts(begin, end, sessions, asked, learned)
         self._count_progress(question)
 
@@ -286,9 +302,13 @@ class _Worker:
         ordinals = [find(names[session]) for session in self.plan.log.session[rows].tolist()]
         own = np.array([-1 if ordinal is None else ordinal for ordinal in ordinals], np.int64)
         answers = _new_answers(len(rows) * len(self._by_index), self.candidates[0].model.n)
-        self.engine.ask_each(Queries(items, first, last, own), self._parameters(), answers)
+        queries = Queries(items, first, last, own)
+        self.engine.ask_each(queries, self._parameters(), answers)
         question = self._question[rows]
         self._score(answers, self._log_items, np.arange(len(rows)), question, self._by_index)
+        if self._learned is not None:
+            ordered = self._learned.ask_each(queries)
+            self._score(ordered, self._log_items, np.arange(len(rows)), question, self._by_order)
         self._ask_counts(begin, end, sessions, asked, np.zeros(end - begin, np.uint8))
         self._count_progress(question)
 

@@ -6,18 +6,22 @@ policy, and only the model differs.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, get_args
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.index import Parameters, field
 from stream_rec.core.model import Model, changed, stack_models
 from stream_rec.errors import SettingsError
 
-__all__ = ["BASELINES", "Candidate", "baselines", "candidate", "stacked", "with_names"]
+__all__ = ["BASELINES", "Candidate", "Order", "baselines", "candidate", "learned", "stacked", "with_names"]
 
 NO_SAMPLING: Final = 1_000_000_000  # more sessions than any log has
 UNWEIGHTED: Final = {"weight": "same", "normalise": "none", "match": "none", "idf": "none"}
 SHARED_PARAMETERS: Final = ("n", "seen", "fallbacks")
+
+
+Order = Literal["linear", "hidden", "rerank"]
+"""Learned weights by feature, these with hidden units, or whichever was ahead when they were fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Candidate:
     """False: the query is empty, so that only recently popular items answer."""
     counts: bool = False
     """True: event counts since the start answer, not the index."""
+    order: Order | None = None
+    """The learned order that the model's answers are brought into; None: the model's own."""
 
 
 BASELINES: Final = {
@@ -46,6 +52,11 @@ BASELINES: Final = {
 def candidate(model: Model) -> Candidate:
     """Return *model* as a candidate under its own name."""
     return Candidate(model.name, model)
+
+
+def learned(model: Model) -> list[Candidate]:
+    """Return *model* with its answers in each learned order."""
+    return [Candidate(f"{model.name}+{order}", model, order=order) for order in get_args(Order)]
 
 
 def baselines(like: Model) -> list[Candidate]:

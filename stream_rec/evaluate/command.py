@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -18,7 +19,7 @@ from stream_rec.errors import SettingsError
 from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import plots
 from stream_rec.evaluate.asking import PassResult, ask_all
-from stream_rec.evaluate.candidates import Candidate, baselines, candidate, with_names
+from stream_rec.evaluate.candidates import Candidate, baselines, candidate, learned, with_names
 from stream_rec.evaluate.from_settings import engine_factory, occasion_of, own_model, reading_from
 from stream_rec.evaluate.kernel.scoring import AnswerScores
 from stream_rec.evaluate.log import notes_on, read_events
@@ -60,6 +61,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
     cutoffs: str = "5,10,20"
     compare: Sequence[str] = ()
     baselines: bool = True
+    rerank: bool = False
     most_questions: int | None = None
     draws: int = 1000
     seed: int = 0
@@ -139,6 +141,8 @@ def _candidates(settings: Settings, options: EvaluateOptions, n: int) -> list[Ca
         else:
             models.append(_preset(name, own) if name in PRESETS else _from_file(name, settings, n))
     listed = [candidate(model) for model in models]
+    if options.rerank:
+        listed[1:1] = learned(own)
     return with_names([*listed, *(baselines(own) if options.baselines else [])])
 
 
@@ -242,10 +246,7 @@ def _joined(results: Sequence[PassResult]) -> PassResult:
     live, window = results
     counted = live.counted & window.counted
     parts = [(live, "live"), (window, "window")]
-    renamed = {
-        part: [Candidate(f"{each.name} {part}", each.model, each.is_baseline) for each in one.candidates]
-        for one, part in parts
-    }
+    renamed = {part: [replace(each, name=f"{each.name} {part}") for each in one.candidates] for one, part in parts}
     scores = AnswerScores(
         *(np.concatenate([getattr(one.scores, name) for one in (live, window)]) for name in AnswerScores._fields)
     )

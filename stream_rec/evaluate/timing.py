@@ -47,8 +47,8 @@ def time_answers(plan: Plan, candidates: Sequence[Candidate], engine: Engine) ->
     log, sessions = plan.log, SessionItems(plan.log, engine.limits.max_session_events)
     rows = plan.rows[np.unique(np.linspace(0, len(plan.rows) - 1, MOST_TIMED).astype(np.int64))]
     begins, ends = (each.tolist() for each in sessions.slices(rows))
-    timed: dict[str, list[float]] = {each.name: [] for each in candidates if not each.counts}
-    asked = [each for each in candidates if not each.counts]
+    asked = [each for each in candidates if not each.counts and each.order is None]
+    timed: dict[str, list[float]] = {each.name: [] for each in asked}
     engine.ask(candidates[0].model, items=())  # the first call loads the kernel
     for turn, (row, begin, end) in enumerate(zip(rows.tolist(), begins, ends, strict=True)):
         items = [log.item_names[item] for item in sessions.item[begin:end].tolist()]

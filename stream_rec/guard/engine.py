@@ -6,22 +6,24 @@ core's; so is the state.
 
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_rec.core import engine as core
 from stream_rec.core.catalogue import Catalogue
-from stream_rec.core.engine import Applied, EngineSnapshot, LogTimes, NextItemQuery, Stats
+from stream_rec.core.engine import Applied, EngineSnapshot, ListOrder, LogTimes, NextItemQuery, Stats
 from stream_rec.core.events import Answer, Event, Forget, Recommendation, Request
 from stream_rec.core.index import AnswerArrays, EventArrays, ParallelMap, Parameters, Queries
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import DEFAULT_PRESET, SALT, Explaining, Model, Rules, Trial
 from stream_rec.core.outcome import Evaluator, Observation
+from stream_rec.core.shown import ShownRules
 from stream_rec.errors import TornStateError
 from stream_rec.guard.compiling import announce_compilation
 from stream_rec.guard.gate import Gate
+from stream_rec.guard.lists import ListRules, list_request
 from stream_rec.guard.showing import as_html, as_line
 from stream_rec.guard.values import (
     Id,
@@ -46,7 +48,8 @@ class Engine(core.Engine):
     *preset* is a model or the name of one. *type_weights* are the weights of event types for sampling (others weigh 1).
     *deny* lists items that are never recommended; *rules* holds more rules. With *session_gap_ms*, sessions are cut
     from `user_id` where a user was idle for longer. *trials* are further models: for a share of the sessions, drawn by
-    *salt*, or as shadows.
+    *salt*, or as shadows. Trends are found in events decayed by *trending_half_life_ms*, by default a 24th of the
+    half-life of popularity. With *shown*, events of a type say what a session was shown.
 
     Threads ask side by side; a write waits for those that ask, and they wait for it. An answer sees all of a batch of
     events or nothing of it. Ids may be whole numbers, which stand for their text. `index`, `sessions`, `items` and
@@ -62,7 +65,7 @@ class Engine(core.Engine):
     ['stove']
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each by its name)
         self,
         preset: str | Model = DEFAULT_PRESET,
         *,
@@ -73,6 +76,8 @@ class Engine(core.Engine):
         trials: Sequence[Trial] = (),
         salt: str = SALT,
         rules: Rules | None = None,
+        trending_half_life_ms: int | None = None,
+        shown: ShownRules | None = None,
     ) -> None:
         announce_compilation()
         super().__init__(
@@ -83,6 +88,8 @@ class Engine(core.Engine):
             trials=trials,
             salt=salt,
             rules=checked_rules(rules or Rules(), deny),
+            trending_half_life_ms=trending_half_life_ms,
+            shown=shown,
         )
         self._gate = Gate()
 
@@ -146,15 +153,21 @@ class Engine(core.Engine):
     # --- many models at once
 
     def ask_and_apply(
-        self, events: Sequence[Event], asks: npt.NDArray[np.uint8], stacked: Parameters, answers: AnswerArrays
+        self,
+        events: Sequence[Event],
+        asks: npt.NDArray[np.uint8],
+        stacked: Parameters,
+        answers: AnswerArrays,
+        before: Callable[[int, int], None] | None = None,
     ) -> EventArrays:
         """Apply *events* in order, and before each that *asks* marks, ask its session with all models of *stacked*.
 
-        *answers* has events x models rows, event by event. Returns the events in ordinals, with their outcomes. It does
-        not cut sessions from users.
+        *answers* has events x models rows, event by event. *before*, if any, is called before each marked event with
+        its place in *events* and the ordinal of its session. Returns the events in ordinals, with their outcomes. It
+        does not cut sessions from users.
         """
         with self._gate.writing(self._settle):
-            return super().ask_and_apply(events, asks, stacked, answers)
+            return super().ask_and_apply(events, asks, stacked, answers, before)
 
     def ask_each(self, queries: Queries, stacked: Parameters, answers: AnswerArrays) -> None:
         """Ask each query with all models of *stacked*, into queries x models rows. Changes nothing."""
@@ -191,12 +204,15 @@ class Engine(core.Engine):
         except IndexError:
             workspace = gate.wait(self._settle)
         try:
-            # planted bug: askers-share-scratch
-            return self._answerer.ask(self._models.variant(request), request, how, workspace)
+            if self._impressions is None or self._answerer.can_share((request,)):
+                # planted bug: askers-share-scratch
+                return self._answerer.ask(self._models.variant(request), request, how, workspace)
         finally:
             gate.home.append(workspace)
             if gate.is_shut:
                 gate.on_return()
+        with gate.writing(self._settle):  # rules that others read are compiled
+            return self._answerer.ask(self._models.variant(request), request, how)
 
     def ask(
         self,
@@ -222,7 +238,7 @@ class Engine(core.Engine):
         except IndexError:
             workspace = gate.wait(self._settle)
         try:
-            if not excluded or self._answerer.can_share((request,)):
+            if self._is_plain(excluded) or self._answerer.can_share((request,)):
                 return self._answerer.ask(point, request, how, workspace)
         finally:
             gate.home.append(workspace)
@@ -261,11 +277,73 @@ class Engine(core.Engine):
         """
         asked = [_checked_query(query) for query in queries]
         excluded = checked_ids("exclude", exclude)
+        has_rules = not self._is_plain(excluded)
         with self._gate.asking(self._settle) as workspace:
-            if not excluded or self._answerer.can_share((Request(exclude=excluded),)):
+            named = (Request(session_id=each.session_id, exclude=excluded) for each in asked)
+            if not has_rules or self._answerer.can_share(list(named)):
                 return self._answerer.ask_many(point, asked, excluded, parallel_map, parts, workspace)
         with self._gate.writing(self._settle):  # rules that others read are compiled
             return self._answerer.ask_many(point, asked, excluded, parallel_map, parts)
+
+    # --- lists for no session
+
+    def listed(self, order: ListOrder, request: Request, offsets: Mapping[str, int] = _NO_OFFSETS) -> Answer:
+        """Return the items that are first in *order*, for no session, under the rules of *request*; changes nothing.
+
+        `popular` has what fills an answer without a query, `trending` the items whose share of the newest events has
+        grown most, `newest` those of the catalogue that were listed last. Raises SettingsError as `answer` does, and
+        for `newest` without a catalogue whose items say when they were listed.
+        """
+        asked = checked_request(request)
+        if order != "popular":  # which brings the order of the popular items up to date
+            with self._gate.asking(self._settle):
+                if self._answerer.can_share((asked,)):
+                    return super().listed(order, asked, offsets)
+        with self._gate.writing(self._settle):
+            return super().listed(order, asked, offsets)
+
+    def popular(self, **rules: Unpack[ListRules]) -> list[Recommendation]:
+        """Return the most popular items, for no session. Raises SettingsError, naming the rule.
+
+        >>> from stream_rec import Engine, Event
+        >>> engine = Engine()
+        >>> engine.apply([Event("ann", "tent", 0), Event("ben", "tent", 9), Event("ben", "stove", 9)])
+        Applied(3 of 3)
+        >>> [item.item_id for item in engine.popular(n=1)]
+        ['tent']
+        """
+        return self.listed("popular", list_request(self.catalogue, rules)).items
+
+    def trending(self, **rules: Unpack[ListRules]) -> list[Recommendation]:
+        """Return the items whose share of the newest events has grown most. Raises SettingsError, naming the rule.
+
+        O(session ordinals + item ordinals + events of 30 half-lives), some ms for a million sessions.
+
+        >>> from stream_rec import Engine, Event
+        >>> engine, day = Engine(), 86_400_000
+        >>> engine.apply([Event("ann", "tent", 0), Event("ann", "stove", 1), Event("ben", "stove", day)])
+        Applied(3 of 3)
+        >>> [item.item_id for item in engine.trending()]
+        ['stove']
+        """
+        return self.listed("trending", list_request(self.catalogue, rules)).items
+
+    def newest(self, **rules: Unpack[ListRules]) -> list[Recommendation]:
+        """Return the items of the catalogue that were listed last, newest first. Raises SettingsError, naming the rule.
+
+        The score is when that was, in ms; items listed later than the watermark wait for it.
+
+        >>> from stream_rec import Catalogue, CatalogueItem, Engine
+        >>> engine = Engine()
+        >>> engine.set_catalogue(Catalogue([CatalogueItem("tent", listed_at=5), CatalogueItem("stove", listed_at=9)]))
+        >>> [item.item_id for item in engine.newest()]
+        ['stove', 'tent']
+        """
+        return self.listed("newest", list_request(self.catalogue, rules)).items
+
+    def _is_plain(self, excluded: Sequence[str]) -> bool:
+        """Return whether a query that excludes these has no rule that must be compiled."""
+        return not excluded and self._impressions is None
 
     # --- rules
 
@@ -336,6 +414,12 @@ class Engine(core.Engine):
         name = checked_id("session_id", session_id)
         with self._gate.asking(self._settle):
             return super().session(name)
+
+    def shown(self, session_id: Id) -> dict[str, int]:
+        """Return how often each item was shown to a session since it last clicked it; nothing without `ShownRules`."""
+        name = checked_id("session_id", session_id)
+        with self._gate.asking(self._settle):
+            return super().shown(name)
 
     def session_ids(self) -> list[str]:
         """Return the ids of all retained sessions, in no order. O(sessions)."""

@@ -17,6 +17,7 @@ from stream_rec.core.limits import DAY_MS, Limits
 from stream_rec.core.model import DEFAULT_PRESET, Explaining, Model, ModelChanges, changed, model
 from stream_rec.errors import SettingsError
 from stream_rec.guard import Engine
+from stream_rec.guard.lists import ListRules
 from stream_rec.guard.showing import as_html
 from stream_rec.guard.values import Id, checked_events, checked_ids, checked_weights
 from stream_rec.library import saved
@@ -189,6 +190,18 @@ class Recommender:
             _model_with(engine, changes), questions, exclude=exclude, parallel_map=parallel_map, parts=parts
         )
         return dict(zip(asked, answers, strict=True))
+
+    def popular(self, **rules: Unpack[ListRules]) -> list[Recommendation]:
+        """Return the most popular items; see `Engine.popular`."""
+        return self.engine.popular(**rules)
+
+    def trending(self, **rules: Unpack[ListRules]) -> list[Recommendation]:
+        """Return the items whose share of the newest events has grown most; see `Engine.trending`."""
+        return self.engine.trending(**rules)
+
+    def newest(self, **rules: Unpack[ListRules]) -> list[Recommendation]:
+        """Return the newest items of the catalogue that was set for `engine`; see `Engine.newest`."""
+        return self.engine.newest(**rules)
 
     # --- contents
 

@@ -56,6 +56,8 @@ class ServiceHandle(NamedTuple):
 
     types: frozenset[str] | None = None
     """The event types that it accepts; None: all."""
+    shown_type: str | None = None
+    """The type of events that say what was shown, which is accepted too."""
 
     usual_n: int = 20
     """How many items an answer has where the request does not say."""

@@ -45,6 +45,32 @@ def _future_within_lateness(settings: SettingFields) -> None:
             )
 
 
+def _shown_is_possible(settings: SettingFields) -> None:
+    if settings.shown is None:
+        if settings.shown_at_most is not None:
+            raise SettingsError("shown_at_most", "nothing says what was shown; name the type of such events with shown")
+        return
+    if settings.session_gap_ms is not None:
+        raise SettingsError("shown", "needs sessions in the log, and session_gap cuts them from users; drop one")
+    if ":" in settings.shown:
+        raise SettingsError("shown", f"expected a type without a colon, found {settings.shown!r}")
+    if settings.shown_window_ms <= settings.lateness_ms:
+        raise SettingsError(
+            "shown_window",
+            f"is {settings.shown_window_ms} ms, and must be longer than allowed_lateness ({settings.lateness_ms} ms): "
+            "a late event could join what is over; raise it, or lower allowed_lateness",
+        )
+
+
+def _trends_are_short(settings: SettingFields) -> None:
+    if settings.trending_half_life_ms is not None and settings.trending_half_life_ms >= settings.popular_half_life_ms:
+        raise SettingsError(
+            "trending_half_life",
+            f"is {settings.trending_half_life_ms} ms, and must be shorter than popular_half_life "
+            f"({settings.popular_half_life_ms} ms), which trends are held against; lower it, or raise the other",
+        )
+
+
 def _requests_have_a_source(settings: SettingFields) -> None:
     if settings.answer == "requests" and settings.requests is None and settings.http is None:
         raise SettingsError("answer", "is 'requests', but requests have no source; name one with --requests")
@@ -171,6 +197,8 @@ def _windows_are_durations(settings: SettingFields) -> None:
 CHECKS: Final = (
     _lateness_within_retention,
     _future_within_lateness,
+    _shown_is_possible,
+    _trends_are_short,
     _requests_have_a_source,
     _addresses_differ,
     _requests_match_events,

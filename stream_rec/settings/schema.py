@@ -330,6 +330,11 @@ class SettingFields(msgspec.Struct, frozen=True, kw_only=True):
     popular_half_life_ms: PositiveDurationMs = DAY_MS
     """The half-life, in event time, of an event's contribution to recent popularity."""
 
+    trending_half_life_ms: PositiveDurationMs | None = None
+    """The half-life, in event time, of the events in which `GET /v1/trending` finds what is above its usual share of
+    recent popularity. It must be shorter than `popular_half_life`; the default is a 24th of it. No part of the state:
+    it may be changed without a replay."""
+
     models: Annotated[
         Mapping[Name, TrialSettings],
         Meta(
@@ -365,6 +370,23 @@ class SettingFields(msgspec.Struct, frozen=True, kw_only=True):
     """How many sessions' newest answers wait for the next event; beyond that, the least recently answered
     session is dropped. Each takes 8 bytes for each of `quality_n` items, times one more than the number of
     shadows."""
+
+    shown: Name | None = None
+    """The type of events that say what a visitor was shown, such as `shown`. They are no clicks: they are counted, for
+    click-through rates and for `shown_at_most`, and change nothing else. Without it, they are events like any other.
+    See [impressions](../how-to/impressions.md)."""
+
+    shown_at_most: RetainedCount | None = None
+    """An item that was shown this often to a session, and not clicked since, is not recommended to it any more. No part
+    of the state: it may be changed without a replay. Needs `shown`."""
+
+    shown_window_ms: PositiveDurationMs = DAY_MS
+    """What a session was shown counts until it was shown nothing for so long, in event time. Longer than
+    `allowed_lateness`."""
+
+    shown_max_items: RetainedCount = 200_000
+    """Most items counted as shown, of all sessions together, some 300 bytes each; those of the sessions that were shown
+    nothing for longest leave first. A session has 200 at most."""
 
     deny: Annotated[
         tuple[Name, ...],

@@ -19,9 +19,11 @@ from stream_rec.core.index.retained import RetainedState
 from stream_rec.core.limits import Limits
 from stream_rec.core.session_store import Users, each_user
 from stream_rec.core.sessionizer import OpenSpans
+from stream_rec.core.shown import ShownRules
 from stream_rec.snapshot.names import AT_ONCE, Packed, chunks_of, pack, unpack
+from stream_rec.snapshot.shown_columns import SHOWN_DTYPES, SHOWN_WIDTHS, shown_arrays, visits_of
 
-__all__ = ["DTYPES", "VERSION", "WIDTHS", "Facts", "columns_of", "facts_of", "state_of"]
+__all__ = ["DTYPES", "VERSION", "WIDTHS", "Facts", "columns_of", "dtypes_of", "facts_of", "state_of"]
 
 VERSION: Final = 2
 Array = npt.NDArray[Any]
@@ -52,8 +54,13 @@ DTYPES: Final[Mapping[str, str]] = {
 }
 """The columns of a file, in their order, with their types: "bytes" for concatenated names."""
 
-WIDTHS: Final[Mapping[str, int]] = {"event_ids": 4, "spans": 3}
+WIDTHS: Final[Mapping[str, int]] = {"event_ids": 4, "spans": 3, **SHOWN_WIDTHS}
 """The columns with two dimensions, and the second of them."""
+
+
+def dtypes_of(shown_rules: ShownRules | None) -> Mapping[str, str]:
+    """Return the columns of a file, in their order; those of shown items are there only where such are counted."""
+    return DTYPES if shown_rules is None else {**DTYPES, **SHOWN_DTYPES}
 
 
 class FileColumn(NamedTuple):
@@ -64,6 +71,9 @@ class FileColumn(NamedTuple):
     pieces: list[Buffer]
 
 
+_ALL: Final = {**DTYPES, **SHOWN_DTYPES}
+
+
 class Facts(NamedTuple):
     """The parts of a state that are not columns."""
 
@@ -72,6 +82,7 @@ class Facts(NamedTuple):
     watermark: int | None
     n_evicted: int
     spans_watermark: int | None
+    shown_rules: ShownRules | None = None
 
 
 def facts_of(state: EngineSnapshot) -> Facts:
@@ -83,6 +94,7 @@ def facts_of(state: EngineSnapshot) -> Facts:
         retained.watermark,
         retained.n_evicted,
         None if spans is None else spans.watermark,
+        state.shown_rules,
     )
 
 
@@ -101,10 +113,16 @@ def columns_of(state: EngineSnapshot, yield_cpu: Callable[[], None]) -> Iterator
     yield _numbers("event_ids", retained.ids.view("<u8").reshape(-1, 4))
     yield from _links(state, yield_cpu)
     yield from _spans(state.spans, yield_cpu)
+    if state.shown_rules is not None:
+        for name, each in shown_arrays(state.shown, yield_cpu):
+            if isinstance(each, Packed):
+                yield from _names(name, each)
+            else:
+                yield _numbers(name, each)
 
 
 def _numbers(name: str, values: Array) -> FileColumn:
-    stored = np.ascontiguousarray(values, DTYPES[name])
+    stored = np.ascontiguousarray(values, _ALL[name])
     return FileColumn(name, stored.shape, [stored.reshape(-1).view(np.uint8).data])
 
 
@@ -175,6 +193,8 @@ def state_of(columns: Mapping[str, Array], facts: Facts) -> EngineSnapshot:
         type_names=_types_of(columns),
         users=_users_of(columns),
         spans=None if facts.session_gap_ms is None else _spans_of(columns, facts.spans_watermark),
+        shown_rules=facts.shown_rules,
+        shown=() if facts.shown_rules is None else visits_of(columns),
     )
 
 

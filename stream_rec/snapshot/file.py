@@ -29,15 +29,16 @@ from stream_rec._version import __version__
 from stream_rec.core.bounds import FARTHEST_MS, Duration
 from stream_rec.core.engine_state import EngineSnapshot, differences
 from stream_rec.core.limits import Limits
+from stream_rec.core.shown import ShownRules
 from stream_rec.errors import SettingsError, SnapshotError
 from stream_rec.snapshot.columns import (
-    DTYPES,
     VERSION,
     WIDTHS,
     Buffer,
     Facts,
     FileColumn,
     columns_of,
+    dtypes_of,
     facts_of,
     state_of,
 )
@@ -97,6 +98,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     watermark: TimeMs | None
     n_evicted: NonNegativeInt
     spans_watermark: TimeMs | None
+    shown_rules: ShownRules | None = None
     counts: dict[str, NonNegativeInt]
     sections: tuple[Section, ...]
     notes: bytes = b""
@@ -205,6 +207,7 @@ def _write(
 
 
 def _header(state: EngineSnapshot, columns: list[FileColumn], about: About) -> Header:
+    dtypes = dtypes_of(state.shown_rules)
     return Header(
         stream_rec=__version__,
         created_at=about.created_at,
@@ -215,7 +218,7 @@ def _header(state: EngineSnapshot, columns: list[FileColumn], about: About) -> H
         notes=about.notes,
         sections=tuple(
             Section(
-                column.name, DTYPES[column.name], column.shape, sum(map(len, column.pieces)), _checksum(column.pieces)
+                column.name, dtypes[column.name], column.shape, sum(map(len, column.pieces)), _checksum(column.pieces)
             )
             for column in columns
         ),
@@ -327,7 +330,7 @@ def _decoded(path: Path, text: bytes) -> Header:
         header = msgspec.json.decode(text, type=Header)
     except (msgspec.MsgspecError, SettingsError) as error:
         _refuse(path, f"written by another program: its header is not as expected ({error})")
-    if [(section.name, section.dtype) for section in header.sections] != list(DTYPES.items()):
+    if [(section.name, section.dtype) for section in header.sections] != list(dtypes_of(header.shown_rules).items()):
         _refuse(path, f"written by another program, stream-rec {header.stream_rec}: it has other columns")
     if not {"sessions", "events"} <= header.counts.keys():
         _refuse(path, f"written by another program, stream-rec {header.stream_rec}: it does not count its sessions")

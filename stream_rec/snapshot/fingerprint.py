@@ -9,6 +9,7 @@ from xxhash import xxh3_128_hexdigest
 from stream_rec.core.engine_state import rules_of
 from stream_rec.core.index.arrays import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
 from stream_rec.core.limits import Limits
+from stream_rec.core.shown import ShownRules
 from stream_rec.snapshot.columns import VERSION
 
 __all__ = ["fingerprint", "hash_of", "plain"]
@@ -20,18 +21,21 @@ NO_RULES: Final[Mapping[str, object]] = {}
 
 
 def fingerprint(
-    limits: Limits, session_gap_ms: int | None = None, decode: Mapping[str, object] = NO_RULES
+    limits: Limits,
+    session_gap_ms: int | None = None,
+    decode: Mapping[str, object] = NO_RULES,
+    shown: ShownRules | None = None,
 ) -> dict[str, Any]:
     """Return all that decides which state a log gives, as plain values.
 
-    These are the limits, resolved; the session gap; *decode*, the rules by which records become events; and constants
-    of this program: its rules, its memory prices, the format of snapshots. What only affects answers (model, deny list,
-    weights of types) is not included.
+    These are the limits, resolved; the session gap; what counts as *shown*; *decode*, the rules by which records become
+    events; and constants of this program: its rules, its memory prices, the format of snapshots. What only affects
+    answers (model, deny list, weights of types) is not included.
     """
     prices = {"store": STORE_COST, "session": SESSION_COST, "event": EVENT_COST, "item": ITEM_COST}
     return plain(
         {
-            **rules_of(limits, session_gap_ms),
+            **rules_of(limits, session_gap_ms, shown),
             "decode": decode,
             "rules": RULES,
             "prices": prices if limits.max_bytes is not None else None,  # else they have no effect

@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 from stream_rec.core import engine as core
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import DEFAULT_PRESET, Model, Rules, Trial
+from stream_rec.core.shown import ShownRules
 from stream_rec.guard import Engine
 from stream_rec.snapshot.file import About, read, replace
 from stream_rec.snapshot.fingerprint import fingerprint
@@ -25,7 +26,11 @@ def save(
     the system refuses.
     """
     state = engine.export_state()
-    replace(Path(path), state, About(created_at, {}, fingerprint(state.limits, state.session_gap_ms), notes))
+    replace(
+        Path(path),
+        state,
+        About(created_at, {}, fingerprint(state.limits, state.session_gap_ms, shown=state.shown_rules), notes),
+    )
 
 
 class EngineArguments(TypedDict, total=False):
@@ -38,6 +43,8 @@ class EngineArguments(TypedDict, total=False):
     trials: Sequence[Trial]
     salt: str
     rules: Rules | None
+    trending_half_life_ms: int | None
+    shown: ShownRules | None
 
 
 def load(
@@ -45,11 +52,17 @@ def load(
 ) -> Engine:
     """Return an engine that continues as the one saved to *path* would have.
 
-    *preset* and *arguments* are those of `Engine`, such as the model and the deny list. Limits and session gap default
-    to the saved engine's, and must equal them. Raises SnapshotError for a file that cannot be used.
+    *preset* and *arguments* are those of `Engine`, such as the model and the deny list. Limits, session gap and what
+    counts as shown default to the saved engine's, and must equal them. Raises SnapshotError for a file that cannot be
+    used.
     """
     state = read(Path(path)).state
-    own: EngineArguments = {"limits": state.limits, "session_gap_ms": state.session_gap_ms, **arguments}
+    own: EngineArguments = {
+        "limits": state.limits,
+        "session_gap_ms": state.session_gap_ms,
+        "shown": state.shown_rules,
+        **arguments,
+    }
     engine = Engine(preset, **own)
     engine.import_state(state)
     return engine

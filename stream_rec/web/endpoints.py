@@ -9,12 +9,13 @@ from uuid import uuid4
 
 import msgspec
 
+from stream_rec.core.engine import ListOrder
 from stream_rec.core.events import Answer, Event, Forget, Reason, Request, RequestDecoder
 from stream_rec.errors import DecodeError
 from stream_rec.service.requests.ingest import Receipt
 from stream_rec.service.requests.request_queue import EventsApplied, Query
 from stream_rec.service.requests.state_queries import (
-    AnswerPopular,
+    AnswerList,
     CheckRequest,
     CountSessions,
     FindItems,
@@ -65,9 +66,10 @@ async def recommend_session(call: Call) -> object:
 async def recommend(call: Call) -> object:
     """Answer one request, or many; requests on lines are answered on lines."""
     if call.body.is_lines:
-        lines = [decode_body(_any_json, line, f"[{place}]") for place, line in enumerate(call.body.lines())]
-        answers = await _answered_all(call, lines, "[{}]", details=call.query.pop("details", False))
-        return Lines(answers)
+        lines = call.body.lines()
+        call.api.refuse_too_many(len(lines), "requests")  # before they are decoded, while all other callers wait
+        listed = [decode_body(_any_json, line, f"[{place}]") for place, line in enumerate(lines)]
+        return Lines(await _answered_all(call, listed, "[{}]", details=call.query.pop("details", False)))
     body = decode_body(_any_json, call.body.data)
     if not isinstance(body, dict):
         raise ApiError(422, "wrong_type", "expected a JSON object", "")
@@ -160,11 +162,26 @@ async def similar(call: Call) -> object:
 
 
 async def popular(call: Call) -> object:
-    """Answer with what is popular now, for no session; a category that no item has is an error, not an empty list."""
+    """Answer with what is popular now."""
+    return await _listed(call, "popular")
+
+
+async def trending(call: Call) -> object:
+    """Answer with what trends now."""
+    return await _listed(call, "trending")
+
+
+async def newest(call: Call) -> object:
+    """Answer with the newest of the catalogue."""
+    return await _listed(call, "newest")
+
+
+async def _listed(call: Call, order: ListOrder) -> object:
+    """Answer for no session; a category that no item has is an error, not an empty list."""
     fields = call.query
     details, category = fields.pop("details", False), fields.pop("category", None)
     request = read_request(call, {**fields, "items": []}, strict=False)
-    answer = await call.api.bridge.read(AnswerPopular(request, category))
+    answer = await call.api.bridge.read(AnswerList(order, request, category))
     if answer is None:
         raise ApiError(404, "not_found", f"no item of the catalogue has the category {category!r}", "category")
     return await _with_details(call, answer, details=details)

@@ -35,7 +35,7 @@ from stream_rec.web.meter import HttpMeter
 __all__ = ["FAMILIES", "Exposition", "Family", "MetricSources", "ServiceCollector", "sources_of"]
 
 PREFIX: Final = "stream_rec_"
-ANSWER_SOURCES: Final = ("neighbours", "followed", "popular", "nothing")
+ANSWER_SOURCES: Final = ("neighbours", "followed", "popular", "trending", "newest", "nothing")
 
 _STAGE_BOUNDS: Final = (
     *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.007),
@@ -75,6 +75,7 @@ class Family(NamedTuple):
 
 
 _MODEL: Final = ("model", "shadow", "window", "n")
+_SHOWN: Final = ("model", "window", "by", "value")
 
 FAMILIES: Final = (
     # State
@@ -153,6 +154,9 @@ FAMILIES: Final = (
     Family("quality_novel_scored", "gauge", "Scored answers whose next item was new to the session.", _MODEL),
     Family("quality_novel_hit_ratio", "gauge", "HR@n of the answers in quality_novel_scored.", _MODEL),
     Family("quality_coverage_ratio", "gauge", "The share of retained items that appeared in an answer.", _MODEL),
+    Family("quality_shown", "gauge", "Items that pages said they showed, in the window.", _SHOWN),
+    Family("quality_shown_clicked", "gauge", "Items that were clicked after they had been shown.", _SHOWN),
+    Family("quality_click_through_ratio", "gauge", "Click-through rate: clicked by shown.", _SHOWN),
 )  # fmt: skip
 
 
@@ -300,6 +304,7 @@ def _counts(counts: Counters) -> Samples:
     dead, dead_requests = counts.dead.copy(), counts.dead_requests.copy()  # another thread counts meanwhile
     yield "events", ("applied",), counts.n_applied - counts.n_forgets
     yield "events", ("forget",), counts.n_forgets
+    yield "events", ("shown",), counts.n_shown
     yield "forgot_nothing", (), counts.n_forgot_nothing
     yield "events", ("duplicate",), counts.n_duplicates
     yield "events", ("dead_letter",), dead.total()
@@ -382,3 +387,9 @@ def _quality(quality: QualityReport) -> Samples:
             for name, figure in figures.items():
                 if figure is not None:
                     yield f"quality_{name}", labels, figure
+        for part in window.shown:
+            labels = (part.model, f"{window.window_s:g}s", part.by, part.value)
+            yield "quality_shown", labels, part.shown
+            yield "quality_shown_clicked", labels, part.clicked
+            if part.ctr is not None:
+                yield "quality_click_through_ratio", labels, part.ctr

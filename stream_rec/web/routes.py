@@ -83,6 +83,24 @@ _NOT_FOUND: Final = {404: "It is not retained."}
 _OF_A_LIST: Final = frozenset({"n", "exclude", "filter", "allow", "max_per_category"})
 _NOT_TAKEN: Final = {503: "The events could not be written: send them again."}
 
+
+def _list_route(name: str, handle: Callable[[Call], Awaitable[object]], summary: str) -> Route:
+    """Return the route of a list for no session."""
+    return Route(
+        name,
+        "GET",
+        f"/v1/{name}",
+        handle,
+        (READ,),
+        summary,
+        (Answer,),
+        query=RequestFields,
+        without=frozenset(RequestFields.__struct_fields__) - _OF_A_LIST,
+        errors={404: "No item of the catalogue has the category."},
+        more={"category": Name, "details": bool},
+    )
+
+
 ROUTES: Final = (
     Route(
         "recommend_session",
@@ -174,18 +192,20 @@ ROUTES: Final = (
         SimilarQuery,
         errors={404: "No retained session holds the item, and no catalogue lists it."},
     ),
-    Route(
+    _list_route(
         "popular",
-        "GET",
-        "/v1/popular",
         endpoints.popular,
-        (READ,),
         "What is popular now, in one category or in all: the fallbacks of a visitor without a history.",
-        (Answer,),
-        query=RequestFields,
-        without=frozenset(RequestFields.__struct_fields__) - _OF_A_LIST,
-        errors={404: "No item of the catalogue has the category."},
-        more={"category": Name, "details": bool},
+    ),
+    _list_route(
+        "trending",
+        endpoints.trending,
+        "What trends now, in one category or in all: items whose share of the newest events has grown most.",
+    ),
+    _list_route(
+        "newest",
+        endpoints.newest,
+        "The newest of the catalogue, in one category or in all, by the field `listed_at` of its items.",
     ),
     Route("item", "GET", "/v1/items/{item_id}", endpoints.item, (READ,), "One item.", (ItemView,), errors=_NOT_FOUND),
     Route("items", "GET", "/v1/items", endpoints.items, (READ,), "Find items.", (Items,), ItemQuery),

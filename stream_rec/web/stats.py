@@ -110,6 +110,7 @@ class StatsMaker:
                 "applied": counts.n_applied,
                 "forgets": counts.n_forgets,
                 "forgot_nothing": counts.n_forgot_nothing,
+                "shown": counts.n_shown,
                 "duplicates": counts.n_duplicates,
                 "answers": counts.n_answers,
                 "asked": counts.n_asked,

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from stream_rec.core.events import FORGET, SURELY_SECONDS, Event, Forget, Reason
+from stream_rec.core.events import FORGET, SURELY_SECONDS, Event, Forget, Reason, accepts
 from stream_rec.errors import DecodeError
 from stream_rec.web.body import Body
 from stream_rec.web.context import Call
@@ -242,7 +242,7 @@ def _checked(call: Call, fields: EventFields, where: str) -> Event | Forget:
     for name in (whose, "item_id"):
         if getattr(fields, name) is None:
             raise _missing(name, where)
-    if service.types is not None and fields.type not in service.types:
+    if service.types is not None and not accepts(fields.type, service.types, service.shown_type):
         raise NotAppliedError(
             422, Reason.UNKNOWN_TYPE, f"{fields.type!r} is none of {sorted(service.types)}", _at(where, "type")
         )

@@ -18,6 +18,8 @@ CATALOGUE: dict[str, dict[str, Any]] = {
     f"i{n}": {"id": f"i{n}", "title": f"Item {n}", "category": CATEGORIES[n % 3], "price": n, "available": n % 10 != 4}
     for n in range(30)
 }
+for place, name in enumerate(("i8", "i2", "i3", "i4", "i7", "i5"), 1):
+    CATALOGUE[name]["listed_at"] = NOW - place * HOUR_MS  # the last two events are an hour old: i8 is still to come
 DENIED = {"i3", "i10"}
 
 
@@ -118,6 +120,43 @@ def test_popular_items_obey_the_rules(running: Running) -> None:
     assert [CATALOGUE[each]["title"] for each in popular(2)] == [each["title"] for each in detailed]
 
 
+def trending() -> list[str]:
+    """Items by the excess of their newest events over what their popularity lets expect, as in algorithm.md."""
+    newest = max(each["timestamp"] for each in LOG)
+    recent: dict[str, float] = defaultdict(float)
+    for each in LOG:
+        recent[each["item_id"]] += 2.0 ** -((newest - each["timestamp"]) / (HOUR_MS / 24))
+    long = popularity()
+    share = sum(recent.values()) / sum(long.values())
+    scores = {name: (recent[name] - long[name] * share) / (long[name] * share + 1) ** 0.5 for name in long}
+    ranked = sorted(scores, key=scores.__getitem__, reverse=True)
+    return [
+        name
+        for name in ranked
+        if scores[name] > 0 and name not in DENIED and CATALOGUE.get(name, {}).get("available", True)
+    ]
+
+
+def test_trending_and_newest_items(running: Running) -> None:
+    """Both are under the rules of answers, of a category or all; an item is not new before its time has come."""
+    get = running.client.get
+    found = get("/v1/trending?n=1000")
+    assert trending() == ids(found)
+    assert {"trending"} == {each["source"] for each in found["items"]}
+    assert found["as_of"] == max(each["timestamp"] for each in LOG)
+    lights = [name for name in trending() if CATALOGUE.get(name, {}).get("category") == "light"]
+    assert lights == ids(get("/v1/trending?category=light&n=1000"))
+    newest = get("/v1/newest")
+    assert ["i2", "i7", "i5"] == ids(newest)  # i3 is denied, i4 out of stock
+    assert {"newest"} == {each["source"] for each in newest["items"]}
+    assert NOW - 2 * HOUR_MS == newest["items"][0]["score"]
+    assert ["i2", "i5"] == ids(get("/v1/newest?category=light"))
+    assert ["i7"] == ids(get("/v1/newest?exclude=i2&n=1"))
+    assert 404 == running.client("GET", "/v1/newest?category=sofas").status
+    text = running.client("GET", "/metrics").text
+    assert 'stream_rec_answers_total{source="newest"}' in text
+
+
 @pytest.mark.parametrize(
     ("parameters", "status", "code", "field", "named"),
     [
@@ -143,6 +182,10 @@ def test_lists_without_events_and_without_a_catalogue() -> None:
         assert [] == running.client.get("/v1/popular")["items"]
         reply = running.client("GET", "/v1/popular?category=kitchen")
         assert (422, "category") == (reply.status, reply.json["error"]["field"])
+        assert "set `catalogue`" in reply.json["error"]["message"]
+        assert [] == running.client.get("/v1/trending")["items"]
+        reply = running.client("GET", "/v1/newest")
+        assert (422, "out_of_range") == (reply.status, reply.json["error"]["code"])
         assert "set `catalogue`" in reply.json["error"]["message"]
         text = running.client("GET", "/metrics").text
         for status in (200, 422):

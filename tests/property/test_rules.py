@@ -3,6 +3,8 @@
 import itertools
 from unittest.mock import patch
 
+import lists_twin
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +21,7 @@ from stream_rec.core.index.reference import ReferenceStore
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model, Rules, changed
 from stream_rec.core.model import rules as compiled_rules
+from stream_rec.errors import SettingsError
 
 SESSIONS = [f"s{j}" for j in range(6)]
 events = st.tuples(st.sampled_from(SESSIONS), st.sampled_from(ITEMS), st.sampled_from([0, 0, 1, 3, 9, 30, -2]))
@@ -31,7 +34,8 @@ class Ruled(RuleBasedStateMachine):
     @initialize(limits=small_limits, rules=standing, point=st.sampled_from(POINTS), first=changes)
     def start(self, limits: Limits, rules: Rules, point: Model, first: dict[str, CatalogueItem | None]) -> None:
         self.standing = rules
-        self.engine = Engine(point, limits=limits, rules=rules)
+        self.half_life = max(1, limits.popular_half_life_ms // 4)
+        self.engine = Engine(point, limits=limits, rules=rules, trending_half_life_ms=self.half_life)
         self.reference = ReferenceStore(limits, cost=cost_of)
         self.catalogue = Catalogue()
         self.engine.set_catalogue(self.catalogue)
@@ -83,6 +87,27 @@ class Ruled(RuleBasedStateMachine):
         kept = [name for name in before.dtype.names or () if name not in dirty]
         assert all((before[name] == self.engine.index.state.item[name]).all() for name in kept)
         self.engine._check()
+
+    @rule(request=requests)
+    def list_items(self, request: Request) -> None:
+        point = self.engine._models.variant(msgspec.structs.replace(request, items=()))
+        terms = terms_of(self.standing, self.known, request)
+        scores = lists_twin.trends(self.reference, self.half_life)
+        expected = lists_twin.listed(scores, "trending", point.n, request.exclude, terms)
+        for _ in range(2):
+            assert expected == plain(self.engine.listed("trending", request).items)
+        if self.known and all(item.listed_at is None for item in self.known.values()):
+            with pytest.raises(SettingsError, match="listed_at"):
+                self.engine.listed("newest", request)
+            return
+        times = lists_twin.newest(self.known, self.reference.watermark)
+        expected = lists_twin.listed(times, "newest", point.n, request.exclude, terms)
+        assert expected == plain(self.engine.listed("newest", request).items)
+
+    @rule(session=st.sampled_from(SESSIONS))
+    def forget(self, session: str) -> None:
+        self.engine.forget(session_id=session)
+        self.reference.forget(session)
 
     def expected(self, request: Request) -> list[object]:
         point = self.engine._models.variant(request)

@@ -3,20 +3,25 @@
 A `python` block runs, after those before it on its page; a `text` block right after it is its output. In a `console`
 block the lines after `$ ` run, and the other lines are their output, with `...` for any text. A block after a line
 that ends in a file's name and a colon, as in "`clicks.csv`:", is that file. A comment `<!-- needs: ml-100k -->` names
-folders of real logs that must exist. All other blocks are only read.
+folders of real logs that must exist. All other blocks are only read; one that could run has a comment before it,
+`<!-- not run: REASON -->`.
 
 A block that opens with "```console kafka" needs a broker at `localhost:9092`: it runs only if `play` gets one.
 """
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+
+import prepared
 
 __all__ = ["Block", "anchors", "blocks", "links", "needs", "play", "rows"]
 
@@ -24,7 +29,10 @@ FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`([\w-]+\.\w+)`:\s*\Z")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 ON_PAGES = "localhost:9092"
+SHELL = re.compile(r"[|&;<>$`*~#]")
+"""What only a shell understands."""
 NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
+NOT_RUN = re.compile(r"<!-- not run: (.*?) -->")
 NOT_SHOWN = ("compiling the kernels", "progress: ")  # depend on whether it is the first run, and on the speed
 
 
@@ -38,15 +46,32 @@ class Block(NamedTuple):
     before: str
     """The text of the page between the block before and this one."""
     needs_broker: bool = False
+    not_run: str | None = None
+    """Why it is not run, as its page says."""
+    is_run: bool = False
+    """Whether `play` runs it, writes it as a file, or compares it with what was printed."""
 
 
 def blocks(page: Path) -> list[Block]:
     """Return all fenced blocks of *page* in order."""
     text = page.read_text(encoding="utf-8")
-    found, end = [], 0
+    found: list[Block] = []
+    end = 0
     for match in FENCE.finditer(text):
-        line = text.count("\n", 0, match.start()) + 2
-        found.append(Block(match[1], match[3], line, text[end : match.start()], match[2].strip() == "kafka"))
+        line, before = text.count("\n", 0, match.start()) + 2, text[end : match.start()]
+        reason = NOT_RUN.search(before)
+        is_output = match[1] == "text" and not before.strip() and bool(found) and found[-1].language == "python"
+        found.append(
+            Block(
+                match[1],
+                match[3],
+                line,
+                before,
+                needs_broker=match[2].strip() == "kafka",
+                not_run=reason[1] if reason else None,
+                is_run=match[1] in {"python", "console"} or FILE.search(before) is not None or is_output,
+            )
+        )
         end = match.end()
     return found
 
@@ -90,17 +115,29 @@ def _run_commands(page: Path, block: Block, broker: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "COLUMNS": "120"}
     for command, expected in _commands(block.text.replace(ON_PAGES, broker)):
-        done = subprocess.run(
-            ["/bin/sh", "-c", command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            check=False,
-        )
-        printed = "".join(line for line in done.stdout.splitlines(keepends=True) if not line.startswith(NOT_SHOWN))
+        output = _output_of(command, environment)
+        printed = "".join(line for line in output.splitlines(keepends=True) if not line.startswith(NOT_SHOWN))
         pattern = ".*".join(map(re.escape, expected.split("...")))
         assert re.fullmatch(pattern, printed, re.DOTALL), f"{page.name}: $ {command}\n{printed}"
+
+
+def _output_of(command: str, environment: dict[str, str]) -> str:
+    """Run *command* by the shell; a plain command of stream-rec, which needs none, by a server that is prepared."""
+    plain = command.replace("\\\n", " ")
+    if plain.startswith("stream-rec ") and not SHELL.search(plain):
+        with TemporaryDirectory() as folder:
+            output = Path(folder) / "output"
+            prepared.run(shlex.split(plain)[1:], output, environment)
+            return output.read_text(encoding="utf-8")
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    return done.stdout
 
 
 def _commands(text: str) -> Iterator[tuple[str, str]]:

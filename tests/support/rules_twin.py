@@ -22,6 +22,7 @@ FILTERS = [
     "not in_catalogue",
     'brand = "x" or size > 2',
     "price > 99",
+    "listed_at < 995",
     "false_field",
 ]
 filters = st.sampled_from(FILTERS)
@@ -38,6 +39,7 @@ def catalogue_item(name: str) -> st.SearchStrategy[CatalogueItem]:
         available=st.sampled_from([True, True, True, False]),
         tags=st.sampled_from([(), ("sale",), ("new", "sale")]),
         price=st.sampled_from([None, 1.0, 2.0, 5.0]),
+        listed_at=st.sampled_from([None, 900, 990, 990, 1_000, 1_020, 10**12]),
         others=st.sampled_from([None, {"brand": "x"}, {"size": "3", "brand": "y"}, {"size": 2.5}]),
     )
 
@@ -74,7 +76,8 @@ def value_of(item: CatalogueItem | None, field: str) -> object:
     if item is None:
         return None
     own = {"in_catalogue": True, "tags": item.tags or None, **(item.others or {})}
-    return own[field] if field in own else getattr(item, field, None)
+    value = own[field] if field in own else getattr(item, field, None)
+    return float(value) if type(value) is int else value
 
 
 def as_number(value: object) -> float | None:

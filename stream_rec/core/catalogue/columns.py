@@ -16,7 +16,7 @@ __all__ = ["COMMON", "Column", "Stored", "bool_of", "value_of"]
 
 Stored = str | float | bool | tuple[str | float | bool, ...]
 
-_OWN: Final = frozenset({"id", "title", "category", "available", "price", "image"})
+_OWN: Final = frozenset({"id", "title", "category", "available", "price", "image", "listed_at"})
 COMMON: Final = _OWN | {"item_id", "tags", "in_catalogue"}
 """Fields that any item may have. All others are the catalogue's own."""
 _BOOLS: Final = {"true": True, "false": False}
@@ -25,6 +25,8 @@ _SPARE: Final = 1024  # unused values, before a column is rebuilt
 
 def value_of(item: CatalogueItem, field: str) -> Stored | None:
     """Return the value of *field* of *item*, None if it has none."""
+    if field == "listed_at":
+        return None if item.listed_at is None else float(item.listed_at)  # as all numbers; exact below 2**53
     if field in _OWN:
         return getattr(item, field)  # type: ignore[no-any-return]
     if field == "item_id":

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from stream_rec.core.events import Reason, found, identifier
+from stream_rec.core.events import Reason, found, identifier, time_reader
 from stream_rec.errors import DecodeError
 
 __all__ = ["NUMBER", "CatalogueItem", "Fault", "ReadItem", "Scalar", "read_item"]
@@ -37,6 +37,7 @@ _NO: Final = frozenset(
 _NAMESPACE: Final = re.compile(r"^(?:https?://(?:www\.)?schema\.org/|schema:)")
 _DIVIDES_WORDS: Final = re.compile(r"(?<=[a-z])[\s_-]+(?=[a-z])")
 _AVAILABILITIES: Final = ("available", "availability")
+_TIME: Final = time_reader("auto")
 
 
 class CatalogueItem(msgspec.Struct, frozen=True):
@@ -56,6 +57,9 @@ class CatalogueItem(msgspec.Struct, frozen=True):
     image: str | None = None
     others: dict[str, Scalar | tuple[Scalar, ...]] | None = None
     """All other fields, for filters."""
+
+    listed_at: int | None = None
+    """When it was first offered, in milliseconds since 1970 (UTC): decides which items are the newest."""
 
 
 class ReadItem(NamedTuple):
@@ -159,12 +163,20 @@ def _price(name: str, value: object) -> float:
     return number
 
 
+def _time(name: str, value: object) -> int:
+    try:
+        return _TIME(value)
+    except DecodeError as error:
+        raise DecodeError(error.reason, f"{name}: {error.message}") from None
+
+
 _READERS: Final[dict[str, Callable[[str, object], Any]]] = {
     "title": _text,
     "category": _text,
     "tags": _tags,
     "price": _price,
     "image": _text,
+    "listed_at": _time,
 }
 _NO_OTHERS: Final = frozenset({*_READERS, *_IDS, "available"})
 

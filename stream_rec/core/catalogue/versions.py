@@ -10,10 +10,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
 
 from stream_rec.core.catalogue.columns import COMMON, Column
 from stream_rec.core.catalogue.items import CatalogueItem
 from stream_rec.core.catalogue.search import Titles, folded
+from stream_rec.core.dtypes import I32
 
 __all__ = ["Catalogue"]
 
@@ -39,6 +41,7 @@ class Catalogue:
         """Fields that items of this line have or had, besides those that any item may have."""
         self._columns: dict[str, Column] = {}
         self._titles: Titles | None = None
+        self._newest: I32 | None = None
         self.line = object()
         """The same object in all versions in which items have the same rows."""
         self.n_items = len(by_id)
@@ -160,6 +163,24 @@ class Catalogue:
         if column is None:
             column = self._columns[field] = Column.of(field, self._items, self.n_rows)
         return column
+
+    @property
+    def newest(self) -> I32:
+        """The rows of the items that say when they were listed, newest first; of equals the larger hash of the id.
+
+        Made when first asked for: O(rows log rows).
+        """
+        if self._newest is None:
+            times = self.column("listed_at").numbers
+            rows = np.flatnonzero(~np.isnan(times)).astype(np.int32)
+            names = (self._items[row].id for row in rows.tolist())  # type: ignore[union-attr]  # it has a time
+            keys = np.fromiter((xxh3_64_intdigest(name.encode()) for name in names), np.uint64, rows.size)
+            self._newest = rows[np.lexsort((keys, times[rows]))[::-1]]
+        return self._newest
+
+    def item_at(self, row: int) -> CatalogueItem | None:
+        """Return the item in *row*; None if it has been removed, and for row 0."""
+        return self._items[row]
 
     @property
     def available(self) -> npt.NDArray[np.bool_]:

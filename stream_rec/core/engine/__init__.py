@@ -6,7 +6,8 @@ this package a session or item is an ordinal; its name is a `session_id` or `ite
 Its modules, each of which imports only those below it:
 
     engine     the engine: what callers see of it, and its state
-    applying   events in                       answering  queries
+    applying   events in                         answering   queries
+    lists      what is listed for no session
     encoding   events as ordinals
     models     models as the kernels take them   item_rules  which items are allowed
     state      the index and the id tables       rows        answers as the kernels leave them
@@ -14,7 +15,8 @@ Its modules, each of which imports only those below it:
 """
 
 from stream_rec.core.engine.answering import NextItemQuery
-from stream_rec.core.engine.engine import Engine, LogTimes
+from stream_rec.core.engine.engine import Engine, ListOrder, LogTimes
+from stream_rec.core.engine.lists import within_category
 from stream_rec.core.engine.models import MOST_VARIANTS, NOT_OF_A_PRESET
 from stream_rec.core.engine.state import COMMON_TYPES, MOST_TYPES, TYPES_STEP_MS
 from stream_rec.core.engine_state import EngineSnapshot
@@ -29,7 +31,9 @@ __all__ = [
     "Applied",
     "Engine",
     "EngineSnapshot",
+    "ListOrder",
     "LogTimes",
     "NextItemQuery",
     "Stats",
+    "within_category",
 ]

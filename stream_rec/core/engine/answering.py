@@ -16,6 +16,7 @@ from stream_rec.core.engine.state import EngineState
 from stream_rec.core.events import Answer, Recommendation, Request
 from stream_rec.core.index import AnswerArrays, ParallelMap, Queries, Workspace, field
 from stream_rec.core.model import EXPLAINED, AnsweredQuery, CompiledRules, Explaining, Model, Names, ScoredItem, explain
+from stream_rec.core.shown import Impressions
 
 __all__ = ["NextItemQuery", "QueryAnswerer"]
 
@@ -36,19 +37,36 @@ class QueryAnswerer:
     Queries that run side by side need a *workspace* each, a settled index and compiled rules (`can_share`).
     """
 
-    def __init__(self, state: EngineState, models: Models, rules: CompiledRules) -> None:
+    def __init__(
+        self, state: EngineState, models: Models, rules: CompiledRules, impressions: Impressions | None = None
+    ) -> None:
         self._state = state
         self._models = models
         self._rules = rules
+        self._impressions = None if impressions is None or impressions.rules.at_most is None else impressions
 
     def can_share(self, requests: Sequence[Request]) -> bool:
         """Return whether *requests* can be answered beside others: without rules that must be compiled first."""
-        return self._rules.are_compiled(requests)
+        return self._rules.are_compiled(self._without_ignored(requests))
+
+    def _without_ignored(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """Return *requests* that exclude also what their sessions have ignored."""
+        impressions = self._impressions
+        if impressions is None:
+            return requests
+        watermark = self._state.index.view.watermark
+        found = []
+        for request in requests:
+            ignored = impressions.ignored(request.session_id, watermark)
+            excluded = (*request.exclude, *ignored)
+            found.append(msgspec.structs.replace(request, exclude=excluded) if ignored else request)
+        return found
 
     def answer(
         self, requests: Sequence[Request], offsets: Mapping[str, int], workspace: Workspace | None = None
     ) -> list[Answer]:
         """Answer each request from the present state; requests with equal parameters are one kernel call."""
+        requests = self._without_ignored(requests)
         alike: dict[tuple[int, bool], tuple[Model, list[int]]] = {}
         for place, request in enumerate(requests):
             point = self._models.variant(request)
@@ -67,7 +85,7 @@ class QueryAnswerer:
         """Answer requests with equal parameters, of which all or none are explained."""
         if requests[0].explain:  # from the trace of the last query
             for request in requests:
-                yield self.ask(point, request, Explaining(hide_sessions=request.hide_sessions), workspace)
+                yield self._ask(point, request, Explaining(hide_sessions=request.hide_sessions), workspace)
             return
         state, stacked = self._state, self._models.alone(point)
         at_most = max(1, _MOST_ROWS // point.n)
@@ -81,6 +99,13 @@ class QueryAnswerer:
         self, point: Model, request: Request, how: Explaining | None, workspace: Workspace | None = None
     ) -> list[Recommendation]:
         """Answer *request* with *point*, and explain the answer if *how* is given."""
+        if self._impressions is not None:
+            (request,) = self._without_ignored((request,))
+        return self._ask(point, request, how, workspace)
+
+    def _ask(
+        self, point: Model, request: Request, how: Explaining | None, workspace: Workspace | None
+    ) -> list[Recommendation]:
         state, items = self._state, request.items
         parameters = self._models.parameters(point)
         if workspace is None:
@@ -126,7 +151,12 @@ class QueryAnswerer:
         """Return what *point* recommends for each of *queries*, in *parts* that *parallel_map* runs."""
         state, answers = self._state, new_rows(len(queries), point.n)
         current = (None if each.items is None else tuple(each.items[-1:]) for each in queries)
-        asked = [Request(items=items, exclude=tuple(exclude)) for items in current]
+        asked: Sequence[Request] = [Request(items=items, exclude=tuple(exclude)) for items in current]
+        if self._impressions is not None:
+            named = zip(asked, queries, strict=True)
+            asked = self._without_ignored(
+                [msgspec.structs.replace(each, session_id=of.session_id) for each, of in named]
+            )
         for begin, end, policy in self._rules.policies(asked, state.items.find, max(1, len(queries))):
             part = AnswerArrays._make(array[begin:end] for array in answers)
             encoded = self._encode_queries(queries[begin:end])

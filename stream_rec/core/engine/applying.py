@@ -4,7 +4,8 @@ Knows nothing of requests. The kernel decides what an event does and in which or
 sessions up to date.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -13,16 +14,18 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from stream_rec.core.dtypes import I32, I64, U8, U64
+from stream_rec.core.engine.apart import count_shown, mixed_in, only, stretches
 from stream_rec.core.engine.columns import EventColumns
 from stream_rec.core.engine.encoding import IdEncoder
 from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.rows import all_named, chosen_rows, new_rows
 from stream_rec.core.engine.state import TYPES_STEP_MS, BatchEffects, EngineState
-from stream_rec.core.events import Answer, Event, Forget
-from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, field
+from stream_rec.core.events import Answer, Event, Forget, Request
+from stream_rec.core.index import AnswerArrays, EventArrays, Index, Parameters, field
 from stream_rec.core.outcome import Applied, AppliedBatch, Evaluator, Observation
 from stream_rec.core.sessionizer import Sessionizer
+from stream_rec.core.shown import Impressions
 
 __all__ = ["AnswersWanted", "EventApplier"]
 
@@ -41,6 +44,10 @@ class AnswersWanted(NamedTuple):
     def part(self, start: int, n: int) -> "AnswersWanted":
         """Return the same for *n* events from *start* on."""
         return AnswersWanted(self.offsets[start : start + n], self.wanted[start : start + n], self.all)
+
+    def at(self, places: npt.NDArray[np.intp]) -> "AnswersWanted":
+        """Return the same for the events at *places*."""
+        return AnswersWanted([self.offsets[place] for place in places.tolist()], self.wanted[places], self.all)
 
 
 class _Rows(NamedTuple):
@@ -62,13 +69,44 @@ class _EventRun(NamedTuple):
     forget: Forget | None = None
 
 
+class _Stops:
+    """Applies a batch up to each marked event, calls *before* there, and goes on."""
+
+    def __init__(self, index: Index, batch: EventArrays, asks: U8, before: Callable[[int, int], None]) -> None:
+        self._index = index
+        self._batch = batch
+        self._asks = asks
+        self._before = before
+        self._marked = np.flatnonzero(asks).tolist()
+        self._n_called = 0
+
+    def go_on(self, stacked: Parameters, reached: int, answers: AnswerArrays) -> tuple[int, int]:
+        """Do the same as `Index.ask_and_apply`."""
+        while self._n_called < len(self._marked):
+            place = self._marked[self._n_called]
+            if place > reached:
+                part = EventArrays._make(each[:place] for each in self._batch)
+                reached, need = self._index.ask_and_apply(stacked, part, reached, self._asks, answers)
+                if need != field.DONE:
+                    return reached, need
+            self._before(place, int(self._batch.session[place]))
+            self._n_called += 1
+        return self._index.ask_and_apply(stacked, self._batch, reached, self._asks, answers)
+
+
 class EventApplier:
     """Applies events to *state*. With a *sessionizer* sessions are cut from users."""
 
     def __init__(
-        self, state: EngineState, models: Models, item_rules: ItemRules, sessionizer: Sessionizer | None
+        self,
+        state: EngineState,
+        models: Models,
+        item_rules: ItemRules,
+        sessionizer: Sessionizer | None,
+        impressions: Impressions | None = None,
     ) -> None:
         self._state = state
+        self._impressions = impressions
         self._models = models
         self._rules = item_rules.rules
         self._sessionizer = sessionizer
@@ -89,7 +127,7 @@ class EventApplier:
         """
         if self._sessionizer is None and Forget not in set(map(type, events)):
             run = _EventRun(events, self._columns(events, log_times))  # type: ignore[arg-type]  # events only
-            outcome, answers = self._apply_and_give_back(run, wanted, observation)
+            outcome, answers = self._apply_apart(run, wanted, observation)
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
         answers = []
@@ -104,21 +142,33 @@ class EventApplier:
             first, n = len(answers), len(run.events)
             part = None if wanted is None else wanted.part(first, n)
             observed = None if observation is None else observation.part(first, n)
-            outcome, answered = self._apply_and_give_back(run, part, observed)
+            outcome, answered = self._apply_apart(run, part, observed)
             outcomes.append(outcome)
             answers += answered
         return Applied(np.concatenate(outcomes), erased), answers
 
     def ask_and_apply(
-        self, events: Sequence[Event], asks: U8, stacked: Parameters, answers: AnswerArrays
+        self,
+        events: Sequence[Event],
+        asks: U8,
+        stacked: Parameters,
+        answers: AnswerArrays,
+        before: Callable[[int, int], None] | None = None,
     ) -> EventArrays:
         """Apply *events* in order, and before each that *asks* marks, ask for its session with all models of *stacked*.
 
-        Returns the events in ordinals, with their outcomes.
+        *before*, if any, is called before each such event with its place and its session. Returns the events in
+        ordinals, with their outcomes.
         """
         batch, new_sessions, new_items = self._encoder.batch(events, self._columns(events, None))
         index = self._state.index
-        effects = self._state.run(batch, lambda reached: index.ask_and_apply(stacked, batch, reached, asks, answers))
+        if before is None:
+            effects = self._state.run(
+                batch, lambda reached: index.ask_and_apply(stacked, batch, reached, asks, answers)
+            )
+        else:
+            stops = _Stops(index, batch, asks, before)
+            effects = self._state.run(batch, lambda reached: stops.go_on(stacked, reached, answers))
         self._link_users(events, batch, effects)
         self._state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied])
         return batch
@@ -134,6 +184,9 @@ class EventApplier:
         if session_id is not None:
             names.add(session_id)  # evicted or not: its event ids may still be in the window
         owners = [xxh3_64_intdigest(str(name).encode()) for name in names]
+        if self._impressions is not None:
+            shown = self._impressions.forget(map(str, names), user_id)
+            owners += [xxh3_64_intdigest(name.encode()) for name in shown if name not in names]
         if evaluator is not None:
             evaluator.on_forgotten(owners)
         if self._sessionizer is not None and user_id is not None:
@@ -147,10 +200,72 @@ class EventApplier:
         by_user = self._sessionizer is not None
         return EventColumns.of(events, log_times, self._ahead_ms, by_user=by_user)
 
+    # --- shown events apart from clicks
+
+    def _apply_apart(
+        self, run: _EventRun, wanted: AnswersWanted | None, observation: Observation | None
+    ) -> tuple[U8, list[Answer | None]]:
+        """Apply one batch, and count what it says was shown."""
+        impressions = self._impressions
+        if impressions is None:
+            return self._apply_and_give_back(run, wanted, observation)
+        asks = None if wanted is None else wanted.wanted
+        cuts = stretches(run.events, mixed_in(run.events, impressions), asks, impressions)
+        outcomes: list[U8] = []
+        answers: list[Answer | None] = []
+        for begin, end in pairwise(cuts):
+            n = end - begin
+            part = _EventRun(run.events[begin:end], run.columns.part(begin, n))
+            asked = None if wanted is None else wanted.part(begin, n)
+            observed = None if observation is None else observation.part(begin, n)
+            outcome, answered = self._apply_stretch(part, asked, observed, impressions)
+            outcomes.append(outcome)
+            answers += answered
+        return (np.concatenate(outcomes) if outcomes else np.zeros(0, np.uint8)), answers
+
+    def _apply_stretch(
+        self,
+        run: _EventRun,
+        wanted: AnswersWanted | None,
+        observation: Observation | None,
+        impressions: Impressions,
+    ) -> tuple[U8, list[Answer | None]]:
+        """Apply the clicks of *run*, and then count what was shown; only the answer to a run of one leaves out."""
+        before = self._state.index.view.counter(field.WATERMARK)
+        mixed, n = mixed_in(run.events, impressions), len(run.events)
+        ignored: tuple[str, ...] = ()
+        if n == 1 and wanted is not None and not mixed.shown:
+            ignored = impressions.ignored_after(run.events[0], max(before, int(run.columns.reach[0])))
+        clicks, asked, observed = run, wanted, observation
+        if mixed.shown:
+            places = mixed.clicks
+            clicks = _EventRun([run.events[place] for place in places.tolist()], only(run.columns, places))
+            asked = None if wanted is None else wanted.at(places)
+            observed = None if observation is None else observation.at(places)
+        outcome, answers = self._apply_and_give_back(clicks, asked, observed, ignored)
+        if mixed.shown:
+            of_all: list[Answer | None] = [None] * n
+            for place, answer in zip(mixed.clicks.tolist(), answers, strict=True):
+                of_all[place] = answer
+            answers = of_all
+            spread = np.zeros(n, np.uint8)
+            spread[mixed.clicks] = outcome
+            outcome = spread
+        found = count_shown(run.events, mixed, run.columns, outcome, before, impressions)
+        if observation is not None:
+            seen = [each for place, each in found if observation.counted[place]]
+            if seen:
+                observation.evaluator.on_seen(seen, self._state.index.view.counter(field.WATERMARK))
+        return outcome, answers
+
     # --- event types that are not used any more
 
     def _apply_and_give_back(
-        self, run: _EventRun, wanted: AnswersWanted | None, observation: Observation | None
+        self,
+        run: _EventRun,
+        wanted: AnswersWanted | None,
+        observation: Observation | None,
+        ignored: tuple[str, ...] = (),
     ) -> tuple[U8, list[Answer | None]]:
         """Apply one batch; where event types become scarce, give back those that no retained event has.
 
@@ -158,7 +273,7 @@ class EventApplier:
         room for a further type then: so it depends on the log alone, and not on how it is cut into batches.
         """
         if self._encoder.has_room_for(run.events):
-            return self._apply_run(run, wanted, observation)
+            return self._apply_run(run, wanted, observation, ignored)
         outcomes: list[U8] = []
         answers: list[Answer | None] = []
         steps, begin, n = run.columns.reach // TYPES_STEP_MS, 0, len(run.events)
@@ -169,7 +284,7 @@ class EventApplier:
             part = _EventRun(run.events[begin:end], run.columns.part(begin, end - begin))
             asked = None if wanted is None else wanted.part(begin, end - begin)
             observed = None if observation is None else observation.part(begin, end - begin)
-            outcome, answered = self._apply_run(part, asked, observed)
+            outcome, answered = self._apply_run(part, asked, observed, ignored)
             outcomes.append(outcome)
             answers += answered
             if self._state.index.view.counter(field.WATERMARK) // TYPES_STEP_MS > step and self._encoder.is_full:
@@ -184,15 +299,19 @@ class EventApplier:
     # --- one batch
 
     def _apply_run(
-        self, run: _EventRun, wanted: AnswersWanted | None, observation: Observation | None
+        self,
+        run: _EventRun,
+        wanted: AnswersWanted | None,
+        observation: Observation | None,
+        ignored: tuple[str, ...],
     ) -> tuple[U8, list[Answer | None]]:
-        """Apply one batch; return the outcome of each event, and its answer if it is wanted."""
+        """Apply one batch; return the outcome of each event, and its answer, without *ignored*, if it is wanted."""
         state, events = self._state, self._with_sessions(run)
         before = state.index.view.counter(field.WATERMARK)
         batch, new_sessions, new_items = self._encoder.batch(events, run.columns)
         rows = self._rows_for(batch, wanted, observation)
         answers = new_rows(rows.n, self._models.split.longest)
-        effects = self._run_kernel(batch, wanted, rows, answers)
+        effects = self._run_kernel(batch, wanted, rows, answers, ignored)
         self._link_users(events, batch, effects)
         answered: list[Answer | None] = [None] * len(events)
         if wanted is not None:
@@ -233,13 +352,21 @@ class EventApplier:
         return _Rows(served, np.where(asks, rows - np.int32(1), np.int32(-1)), int(np.count_nonzero(asks)))
 
     def _run_kernel(
-        self, batch: EventArrays, wanted: AnswersWanted | None, rows: _Rows, answers: AnswerArrays
+        self,
+        batch: EventArrays,
+        wanted: AnswersWanted | None,
+        rows: _Rows,
+        answers: AnswerArrays,
+        ignored: tuple[str, ...],
     ) -> BatchEffects:
         """Apply *batch*, and answer into *rows* if any answer is wanted."""
         index = self._state.index
         if wanted is None:
             return self._state.run(batch, lambda reached: index.apply(batch, reached))
         stacked, policy, row = self._models.together(), self._rules.default, rows.row
+        if ignored:
+            request = Request(session_id="", exclude=ignored)
+            ((_, _, policy),) = self._rules.policies([request], self._state.items.find, 1)
         return self._state.run(batch, lambda first: index.apply_and_ask(stacked, batch, first, row, policy, answers))
 
     def _link_users(self, events: Sequence[Event], batch: EventArrays, effects: BatchEffects) -> None:

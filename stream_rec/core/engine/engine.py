@@ -1,8 +1,8 @@
 """The engine as callers see it: its modules put together, and its state as a whole."""
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
@@ -12,6 +12,7 @@ from stream_rec.core.catalogue import Catalogue
 from stream_rec.core.engine.answering import NextItemQuery, QueryAnswerer
 from stream_rec.core.engine.applying import AnswersWanted, EventApplier
 from stream_rec.core.engine.item_rules import ItemRules
+from stream_rec.core.engine.lists import ItemLists, trending_half_life
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.state import EngineState
 from stream_rec.core.engine_state import EngineSnapshot, differences, rules_of
@@ -33,9 +34,12 @@ from stream_rec.core.model import DEFAULT_PRESET, SALT, CompiledRules, Explainin
 from stream_rec.core.outcome import Applied, Evaluator, Observation, Stats
 from stream_rec.core.session_store import SessionStore
 from stream_rec.core.sessionizer import Sessionizer
-from stream_rec.errors import SnapshotError
+from stream_rec.core.shown import Impressions, ShownRules
+from stream_rec.errors import SettingsError, SnapshotError
 
-__all__ = ["Engine", "LogTimes"]
+__all__ = ["Engine", "ListOrder", "LogTimes"]
+
+ListOrder = Literal["popular", "trending", "newest"]
 
 LogOffsets = Mapping[str, int]
 LogTimes = Sequence[int | None] | npt.NDArray[np.int64]
@@ -48,12 +52,14 @@ class Engine:
     *preset* is a model or the name of one. *type_weights* are the weights of event types for sampling (others weigh 1).
     *deny* lists items that are never recommended; *rules* holds more rules. With *session_gap_ms*, sessions are cut
     from `user_id` where a user was idle for longer. *trials* are further models: for a share of the sessions, drawn by
-    *salt*, or as shadows. Not thread-safe, and trusts what it is given: `guard.Engine` is for programs.
+    *salt*, or as shadows. Trends are found in events decayed by *trending_half_life_ms*, by default a 24th of the
+    half-life of popularity. With *shown*, events of a type say what a session was shown. Not thread-safe, and trusts
+    what it is given: `guard.Engine` is for programs.
 
     Raises SettingsError for parameters out of range.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each by its name)
         self,
         preset: str | Model = DEFAULT_PRESET,
         *,
@@ -64,6 +70,8 @@ class Engine:
         trials: Sequence[Trial] = (),
         salt: str = SALT,
         rules: Rules | None = None,
+        trending_half_life_ms: int | None = None,
+        shown: ShownRules | None = None,
     ) -> None:
         self.limits = validated(limits or Limits())
         self.model = model(preset) if isinstance(preset, str) else validated(preset)
@@ -74,8 +82,12 @@ class Engine:
         self._sessionizer = None if session_gap_ms is None else Sessionizer(session_gap_ms, self.limits.lateness_ms)
         self._models = Models(self.split, self._state, type_weights or {}, self.limits.max_session_events)
         self._item_rules = ItemRules(self._state, compiled)
-        self._applier = EventApplier(self._state, self._models, self._item_rules, self._sessionizer)
-        self._answerer = QueryAnswerer(self._state, self._models, compiled)
+        self._impressions = None if shown is None else Impressions(validated(shown), self.limits)
+        if shown is not None and session_gap_ms is not None:
+            raise SettingsError("shown", "needs sessions of its own events: session_gap cuts them from clicks")
+        self._applier = EventApplier(self._state, self._models, self._item_rules, self._sessionizer, self._impressions)
+        self._answerer = QueryAnswerer(self._state, self._models, compiled, self._impressions)
+        self._lists = ItemLists(self._state, compiled, trending_half_life(trending_half_life_ms, self.limits))
 
     # --- events
 
@@ -127,14 +139,20 @@ class Engine:
     # --- many models at once
 
     def ask_and_apply(
-        self, events: Sequence[Event], asks: npt.NDArray[np.uint8], stacked: Parameters, answers: AnswerArrays
+        self,
+        events: Sequence[Event],
+        asks: npt.NDArray[np.uint8],
+        stacked: Parameters,
+        answers: AnswerArrays,
+        before: Callable[[int, int], None] | None = None,
     ) -> EventArrays:
         """Apply *events* in order, and before each that *asks* marks, ask its session with all models of *stacked*.
 
-        *answers* has events x models rows, event by event. Returns the events in ordinals, with their outcomes. It does
-        not cut sessions from users.
+        *answers* has events x models rows, event by event. *before*, if any, is called before each marked event with
+        its place in *events* and the ordinal of its session. Returns the events in ordinals, with their outcomes. It
+        does not cut sessions from users.
         """
-        return self._applier.ask_and_apply(events, asks, stacked, answers)
+        return self._applier.ask_and_apply(events, asks, stacked, answers, before)
 
     def ask_each(self, queries: Queries, stacked: Parameters, answers: AnswerArrays) -> None:
         """Ask each query with all models of *stacked*, into queries x models rows. Changes nothing."""
@@ -204,6 +222,21 @@ class Engine:
         """
         return self._answerer.ask_many(point, queries, exclude, parallel_map, parts)
 
+    def listed(self, order: ListOrder, request: Request, offsets: LogOffsets = _NO_OFFSETS) -> Answer:
+        """Return the items that are first in *order*, for no session, under the rules of *request*; changes nothing.
+
+        `popular` has what fills an answer without a query, `trending` the items whose share of the newest events has
+        grown most, `newest` those of the catalogue that were listed last. Raises SettingsError as `answer` does, and
+        for `newest` without a catalogue whose items say when they were listed.
+        """
+        asked = msgspec.structs.replace(request, items=(), fallbacks=True)
+        if order == "popular":
+            return self._answerer.answer([asked], offsets)[0]
+        point = self._models.variant(asked)
+        find = self._lists.trending if order == "trending" else self._lists.newest
+        as_of = self._state.index.view.watermark
+        return Answer(None, request.request_id, find(request, point.n), as_of, dict(offsets), point.name)
+
     # --- rules
 
     @property
@@ -244,6 +277,8 @@ class Engine:
             type_names=tuple(self.types.names),
             users=self.sessions.export_users(),
             spans=None if self._sessionizer is None else self._sessionizer.export_state(),
+            shown_rules=self.shown_rules,
+            shown=() if self._impressions is None else self._impressions.export_state(self.index.view.watermark),
         )
 
     def import_state(self, state: EngineSnapshot) -> None:
@@ -256,12 +291,15 @@ class Engine:
         self._state.load(state, self._item_rules.rules.by_list)
         if self._sessionizer is not None and state.spans is not None:
             self._sessionizer.import_state(state.spans)
+        if self._impressions is not None:
+            self._impressions.import_state(state.shown)
         self._models.forget_compiled()
         self._item_rules.place_all()
 
     def _refuse_other_rules(self, state: EngineSnapshot) -> None:
         gap = None if self._sessionizer is None else self._sessionizer.gap_ms
-        other = differences(rules_of(state.limits, state.session_gap_ms), rules_of(self.limits, gap))
+        theirs = rules_of(state.limits, state.session_gap_ms, state.shown_rules)
+        other = differences(theirs, rules_of(self.limits, gap, self.shown_rules))
         if other:
             raise SnapshotError(f"the state is another engine's: {'; '.join(other)}; use its limits, or replay the log")
 
@@ -321,6 +359,17 @@ class Engine:
             for item, time, kind in zip(*columns, strict=True)
         ]
 
+    @property
+    def shown_rules(self) -> ShownRules | None:
+        """Which events say what was shown, if any do."""
+        return None if self._impressions is None else self._impressions.rules
+
+    def shown(self, session_id: str) -> dict[str, int]:
+        """Return how often each item was shown to a session since it last clicked it; nothing without `ShownRules`."""
+        if self._impressions is None:
+            return {}
+        return self._impressions.counts(session_id, self._state.index.view.watermark)
+
     def session_ids(self) -> list[str]:
         """Return the ids of all retained sessions, in no order. O(sessions)."""
         return list(self.sessions.ids.live())
@@ -328,6 +377,8 @@ class Engine:
     def _check(self) -> None:
         """Assert the invariants of all parts, and that they agree. O(everything)."""
         self._state._check()  # noqa: SLF001  # the whole checks its parts
+        if self._impressions is not None:
+            self._impressions._check()  # noqa: SLF001
 
 
 def _log_times_of(given: LogTimes | None) -> npt.NDArray[np.int64] | None:

@@ -9,7 +9,7 @@ from stream_rec.core.events.encode import DeadLetter, EventEncoder, encode_answe
 from stream_rec.core.events.mapping import without_examples
 from stream_rec.core.events.paths import RecordParts, is_path, roots
 from stream_rec.core.events.requests import RequestDecoder
-from stream_rec.core.events.rules import DecodeRules, FieldMap
+from stream_rec.core.events.rules import DecodeRules, FieldMap, accepts
 from stream_rec.core.events.times import SURELY_SECONDS, TimeReader, time_reader, time_zone_of, unit_of
 from stream_rec.core.events.tombstones import is_empty_envelope, key_value, named_in
 from stream_rec.core.events.types import (
@@ -77,6 +77,7 @@ __all__ = [
     "SharedOthers",
     "TimeReader",
     "Why",
+    "accepts",
     "check_text_id",
     "encode_answer",
     "encode_dead_letter",

@@ -250,7 +250,7 @@ class EventDecoder:
         kind = self._read_optional("type", row) or VIEW
         if kind in self._forgets:
             return self._forget(row)
-        if self.rules.types is not None and kind not in self.rules.types:
+        if not self.rules.accepts(kind):
             raise self._error(Reason.UNKNOWN_TYPE, "type", f"{found(kind)} is not let in")
         user_needed = self.rules.session_from_user
         check = are_cells and self._refuses_floats
@@ -346,7 +346,7 @@ class EventDecoder:
         return None if value is None or value == "" or value in self._nulls else str(value)
 
     def _accepts(self, kind: str) -> bool:
-        return self.rules.types is None or kind in self.rules.types
+        return self.rules.accepts(kind)
 
     def _is_wrong(self, timestamp: int, log_ms: int) -> bool:
         """Return whether the log cannot have taken an event of that time then."""

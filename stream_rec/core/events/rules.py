@@ -11,7 +11,12 @@ from stream_rec.core.events.paths import is_in, roots
 from stream_rec.core.events.types import MAX_ID_CHARS
 from stream_rec.errors import SettingsError
 
-__all__ = ["DecodeRules", "FieldMap"]
+__all__ = ["DecodeRules", "FieldMap", "accepts"]
+
+
+def accepts(kind: str, types: Collection[str], shown_type: str | None) -> bool:
+    """Return whether a type is one of *types*, or that of shown events, with what it has behind a colon."""
+    return kind in types or (shown_type is not None and kind.partition(":")[0] == shown_type)
 
 
 class FieldMap(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +78,10 @@ class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
     types: frozenset[str] | None = None
     """The accepted event types; None accepts all. `forget` is always accepted."""
 
+    shown_type: str | None = None
+    """The type of events that say what was shown, which is accepted whatever `types` are, with what it has behind a
+    colon."""
+
     forget_types: frozenset[str] = frozenset()
     """Types that are orders to forget, besides `forget`."""
 
@@ -92,6 +101,10 @@ class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
 
     max_future_ms: int | None = None
     """How far ahead of its log time an event may be. None: no event is compared with its log time."""
+
+    def accepts(self, kind: str) -> bool:
+        """Return whether events of a type are accepted."""
+        return self.types is None or accepts(kind, self.types, self.shown_type)
 
     def required(self) -> tuple[str, ...]:
         """Return the log's names of the fields that every event must have."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from stream_rec.core.dtypes import F64, I32, I64, U8, Mask
 from stream_rec.core.index.arrays import IndexArrays, Workspace
+from stream_rec.core.index.kernel import entries
 from stream_rec.core.index.kernel import state as field
 from stream_rec.core.index.kernel.state import ITEM_BITS, REPEAT_BIT, State
 from stream_rec.core.limits import Limits
@@ -166,6 +167,17 @@ class IndexView:
     def holders(self, item: int) -> list[int]:
         """Return all retained sessions that hold *item*, oldest first. O(df)."""
         return self.newest_holders(item, max(1, self.df(item)), -1)[::-1].tolist()  # type: ignore[no-any-return]
+
+    def trends(self, half_life_ms: int) -> F64:
+        """Return by how much each item trends, [ordinals], 0 for one that does not; see `kernel.trending`.
+
+        O(session ordinals + item ordinals + events of 30 half-lives).
+        """
+        n = self.state.item.size
+        score = np.zeros(n, np.float64)
+        recent, total = np.zeros(n, np.int64), np.zeros(field.POPULAR_SLOTS, np.int64)
+        entries.score_trends(self.state, half_life_ms, recent, total, score)
+        return score
 
     # --- the last query
 

@@ -192,6 +192,23 @@ class CompiledRules:
             yield begin, begin + len(rows), policy
             begin += len(rows)
 
+    def factors(self, request: Request) -> npt.NDArray[np.float64]:
+        """Return the factor that filters and boosts give the scores of each row of the catalogue, NaN: it is excluded.
+
+        Row 0 is that of all items outside the catalogue. Lists, availability and the bound by category are not in it.
+        Raises as `policies` does.
+        """
+        self._refuse_without_catalogue(request)
+        self._pinned = {self._own}
+        number = self._ruleset(request)
+        assert number is not None, "one set always finds its place"
+        if number == field.NO_RULESET:
+            return np.ones(self._catalogue.n_rows, np.float64)
+        verdict = self._sets.verdict[number]
+        factors = np.ones(verdict.size) if self._sets.most[number] == 0.0 else self._sets.factor[number, verdict]
+        factors[verdict == 0] = np.nan
+        return factors
+
     @staticmethod
     def boosts(policy: Policy, row: npt.NDArray[np.int32], items: npt.NDArray[np.int32]) -> dict[int, float]:
         """Return the factors other than 1 that *policy*, of one query, gives the scores of *items*.

@@ -4,11 +4,12 @@ Pure: the owner of the engine passes in events and answers. Knows nothing of thr
 """
 
 from stream_rec.core.quality.live import CAPACITY, WINDOWS_MS, Quality, models_of
-from stream_rec.core.quality.report import ModelQuality, ModelShare, QualityReport, WindowQuality
+from stream_rec.core.quality.report import ClickThrough, ModelQuality, ModelShare, QualityReport, WindowQuality
 
 __all__ = [
     "CAPACITY",
     "WINDOWS_MS",
+    "ClickThrough",
     "ModelQuality",
     "ModelShare",
     "Quality",

@@ -16,9 +16,11 @@ from stream_rec.core.events import Answer
 from stream_rec.core.index import field
 from stream_rec.core.model import Split
 from stream_rec.core.outcome import AppliedBatch
+from stream_rec.core.quality.click_through import ClickThroughTally
 from stream_rec.core.quality.kernel import score
 from stream_rec.core.quality.kernel.score import Covered, PendingAnswers, Tally
 from stream_rec.core.quality.report import ModelShare, QualityReport, WindowQuality, figures
+from stream_rec.core.shown import Seen
 
 __all__ = ["CAPACITY", "STEPS", "WINDOWS_MS", "Quality", "models_of"]
 
@@ -55,6 +57,8 @@ class Quality:
         self._pending = _no_answers(capacity, len(self._models) - split.n_served + 1, n)
         self._tally = _no_counts(self.windows_ms, len(self._models), n)
         self._covered = _no_coverage(_FEWEST_ITEMS, len(self._models))
+        self._split = split
+        self._click_through = ClickThroughTally(self.windows_ms, STEPS)
 
     def on_applied(self, applied: AppliedBatch) -> None:
         """Score the pending answers by these events, and store the answers after each. One kernel call a batch."""
@@ -106,6 +110,12 @@ class Quality:
             self._pending, self._tally, self._covered, self._n_served, session, model, item, np.minimum(n, self.n)
         )
 
+    def on_seen(self, seen: Sequence[Seen], watermark: int) -> None:
+        """Count what was shown and clicked for the models of its sessions; *watermark* is that after the batch."""
+        of = self._split.of
+        found = [(of(each.session_id).name, each.source, each.place, each.is_click) for each in seen]
+        self._click_through.count(found, watermark)
+
     def on_forgotten(self, sessions: Sequence[int]) -> None:
         """Erase the answers to *sessions*, given by the XXH3-64 of their ids. Counts name no session and stay."""
         score.forget(self._pending, np.array(sessions, np.uint64))  # planted bug: forgotten-answer-pending
@@ -120,7 +130,8 @@ class Quality:
             novel = self._tally.novel[w, inside].sum(axis=0).tolist()
             covered = (self._covered.last >= self._begin(w)).sum(axis=0).tolist()
             columns = zip(self._models, answers, ranks, novel, covered, strict=True)
-            windows.append(WindowQuality(window_ms / 1000, [figures(*each, n_items) for each in columns]))
+            shown = self._click_through.report(w, int(self._tally.now[0]))
+            windows.append(WindowQuality(window_ms / 1000, [figures(*each, n_items) for each in columns], shown))
         return QualityReport(self.n, windows)
 
     def _present(self, window: int) -> int:

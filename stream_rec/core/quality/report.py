@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["ModelQuality", "ModelShare", "QualityReport", "WindowQuality", "figures"]
+__all__ = ["ClickThrough", "ModelQuality", "ModelShare", "QualityReport", "WindowQuality", "figures", "share"]
 
 _Z: Final = 1.959963984540054
 """95 % of the normal distribution lie within this many standard deviations."""
@@ -51,11 +51,33 @@ class ModelQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Distinct items among the first n of the window's answers, divided by the retained items."""
 
 
+class ClickThrough(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the items that were shown, of a model or of a part of them, in one window."""
+
+    model: str
+    """The model of the sessions that saw them."""
+    by: str
+    """`model` for all of them, `place` or `source` for a part."""
+    value: str
+    """Which part: a place (`1` to `5`, `6-10`, `11-20`, `21+`), a source, or `unknown`; `all` for all."""
+    shown: int
+    """Items shown, as often as they were."""
+    clicked: int
+    """Items clicked after that."""
+    ctr: float | None
+    """`clicked` / `shown`."""
+    ctr_low: float | None
+    """The 95 % interval."""
+    ctr_high: float | None
+
+
 class WindowQuality(msgspec.Struct, frozen=True):
     """The models side by side, in the newest *window_s* seconds of event time."""
 
     window_s: float
     models: list[ModelQuality]
+    shown: list[ClickThrough] = []
+    """What became of the items that pages said they showed; by model, place and source."""
 
 
 class QualityReport(msgspec.Struct, frozen=True):
@@ -71,9 +93,9 @@ def figures(
     """Return the figures of *model* from counts by rank (rank 0: no hit)."""
     scored, hits = sum(ranks), sum(ranks[1:])
     novel_scored, novel_hits = sum(novel), sum(novel[1:])
-    hr, hr_low, hr_high = _share(hits, scored)
+    hr, hr_low, hr_high = share(hits, scored)
     mrr, mrr_low, mrr_high = _mean(ranks, scored)
-    hr_novel, hr_novel_low, hr_novel_high = _share(novel_hits, novel_scored)
+    hr_novel, hr_novel_low, hr_novel_high = share(novel_hits, novel_scored)
     return ModelQuality(
         model=model.name,
         shadow=model.shadow,
@@ -97,7 +119,8 @@ _Interval = tuple[float | None, float | None, float | None]
 """A figure, and the ends of its interval."""
 
 
-def _share(hits: int, of: int) -> _Interval:
+def share(hits: int, of: int) -> _Interval:
+    """Return the share of *hits*, and the ends of Wilson's interval; None of nothing."""
     if of == 0:
         return None, None, None
     share = hits / of

@@ -6,6 +6,7 @@ from stream_rec.core.engine import NOT_OF_A_PRESET, Engine
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import Model, Rules, Split, Trial, changed, model
 from stream_rec.core.quality import Quality
+from stream_rec.core.shown import ShownRules
 from stream_rec.service.assembly.id_lists import read_ids
 from stream_rec.settings import Settings
 
@@ -15,6 +16,7 @@ __all__ = [
     "build_limits",
     "build_model",
     "build_quality",
+    "build_shown_rules",
     "build_trials",
     "read_denied",
 ]
@@ -31,6 +33,8 @@ def build_engine(settings: Settings) -> Engine:
         trials=build_trials(settings),
         salt=settings.models_salt,
         rules=build_item_rules(settings),
+        trending_half_life_ms=settings.trending_half_life_ms,
+        shown=build_shown_rules(settings),
     )
 
 
@@ -70,6 +74,18 @@ def build_limits(settings: Settings) -> Limits:
         max_session_events=settings.max_session_events,
         dedupe_window_ms=settings.dedupe_window_ms,
         popular_half_life_ms=settings.popular_half_life_ms,
+    )
+
+
+def build_shown_rules(settings: Settings) -> ShownRules | None:
+    """Return which events say what was shown; None if none does."""
+    if settings.shown is None:
+        return None
+    return ShownRules(
+        type=settings.shown,
+        at_most=settings.shown_at_most,
+        window_ms=settings.shown_window_ms,
+        max_items=settings.shown_max_items,
     )
 
 

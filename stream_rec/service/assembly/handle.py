@@ -47,6 +47,7 @@ def build_handle(  # noqa: PLR0913  # all that others see of a service
         max_bytes=settings.max_bytes,
         retention_ms=settings.retention_ms,
         types=frozenset(settings.types) or None,
+        shown_type=settings.shown,
         usual_n=settings.n,
         max_future_ms=settings.future_ms,
         now_ms=now_ms,

@@ -60,6 +60,7 @@ def build_decode_rules(settings: Settings) -> DecodeRules:
         timestamp_format=settings.timestamp_format,
         time_zone=settings.time_zone,
         types=frozenset(settings.types) or None,
+        shown_type=settings.shown,
         forget_types=frozenset(settings.forget_types),
         lenient_ids=settings.lenient_ids,
         session_from_user=settings.session_gap_ms is not None,

@@ -13,7 +13,7 @@ from stream_rec.core.events import EventEncoder
 from stream_rec.core.quality import Quality
 from stream_rec.errors import MissingTopicError, RegistryUnavailableError, SettingsError, SnapshotError
 from stream_rec.service.assembly.brokers import connect_broker
-from stream_rec.service.assembly.engine import build_engine, build_limits, build_quality
+from stream_rec.service.assembly.engine import build_engine, build_limits, build_quality, build_shown_rules
 from stream_rec.service.assembly.handle import build_handle
 from stream_rec.service.assembly.inputs import (
     build_catalogue_feed,
@@ -306,7 +306,10 @@ def _claim_snapshots(
     except SnapshotError as error:
         problems.begin(ProblemKind.SNAPSHOTS, error.message)
     decode = msgspec.to_builtins(build_decode_rules(settings))
-    rules = fingerprint(build_limits(settings), settings.session_gap_ms, decode)
+    if decode["shown_type"] is None:  # and the rules are those of programs that knew nothing of it
+        del decode["shown_type"]
+    shown = build_shown_rules(settings)
+    rules = fingerprint(build_limits(settings), settings.session_gap_ms, decode, shown)
     snapshots = Snapshots(
         Path(settings.snapshots),
         rules,

@@ -14,6 +14,7 @@ from stream_rec.core.index.code_cache import kept_in
 from stream_rec.core.model import stack_models
 from stream_rec.core.outcome import Observation
 from stream_rec.core.quality import Quality
+from stream_rec.core.rerank import Learner, Reranker
 
 __all__ = [
     "COMPILING",
@@ -86,7 +87,7 @@ def warm_up_all() -> None:
 
 
 def warm_up_evaluation() -> None:
-    """Call what only an evaluation calls: asking many models at once."""
+    """Call what only an evaluation calls: asking many models at once, and learning an order."""
     engine = Engine()
     stacked = stack_models([engine.parameters(engine.model)])
     n = engine.model.n
@@ -96,3 +97,5 @@ def warm_up_evaluation() -> None:
     engine.ask_and_apply(
         [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)], np.ones(3, np.uint8), stacked, answers
     )
+    learner = Learner(engine.index, Reranker(engine.index))
+    learner.fit(engine.parameters(engine.model), boundary=2)

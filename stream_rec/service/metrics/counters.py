@@ -11,7 +11,7 @@ __all__ = ["Counters"]
 
 
 class Counters(msgspec.Struct):
-    """Counters of one run. `n_read` = `n_applied` + the sum of `dead` + `n_duplicates`.
+    """Counters of one run. `n_read` = `n_applied` + `n_shown` + the sum of `dead` + `n_duplicates`.
 
     On a broker they count the records that this process answers for; all others are counted in `n_followed` only. So
     the counters of all replicas add up to what is in the log.
@@ -28,6 +28,9 @@ class Counters(msgspec.Struct):
 
     n_forgot_nothing: int = 0
     """Of `n_forgets`, those that erased no session: it had left before, or their keys name none."""
+
+    n_shown: int = 0
+    """Events that say what was shown: counted, and no clicks."""
 
     n_duplicates: int = 0
     dead: Counter[str] = msgspec.field(default_factory=Counter)
@@ -71,6 +74,6 @@ class Counters(msgspec.Struct):
 
     def check(self) -> None:
         """Raise AssertionError if a record is unaccounted for: always a bug of ours, never of the data."""
-        accounted = self.n_applied + self.dead.total() + self.n_duplicates
+        accounted = self.n_applied + self.n_shown + self.dead.total() + self.n_duplicates
         if self.n_read != accounted:
             raise AssertionError(f"{self.n_read} records read, but {accounted} accounted for: please report it")

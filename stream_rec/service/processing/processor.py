@@ -16,10 +16,10 @@ import numpy as np
 
 from stream_rec.core.catalogue import Catalogue
 from stream_rec.core.dtypes import I64
-from stream_rec.core.engine import Applied, Engine
+from stream_rec.core.engine import Applied, Engine, ListOrder
 from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.core.events import EXPIRED, Answer, Event, Forget, Reason, Request, RequestDecoder
-from stream_rec.core.outcome import Observation
+from stream_rec.core.outcome import SHOWN, Observation
 from stream_rec.core.quality import Quality
 from stream_rec.errors import DecodeError, SettingsError
 from stream_rec.service.batches import Batch, Mask, ProcessedBatch, RejectedRecord
@@ -183,6 +183,19 @@ class Processor:
         self.counters.see_sources(answers)
         return answers
 
+    def list_items(self, order: ListOrder, request: Request) -> Answer:
+        """Return the items that are first in *order*, for no session; counted as an answer, and not evaluated.
+
+        Raises SettingsError as `Engine.listed` does.
+        """
+        self.update_catalogue()
+        begun = monotonic()
+        answer = self.engine.listed(order, request, self.offsets)
+        self.counters.n_asked += 1
+        self.metrics.answered(begun)
+        self.counters.see_sources([answer])
+        return answer
+
     def process_requests(self, records: Sequence[Record]) -> ProcessedBatch:
         """Answer the requests in *records* from the present state, all that can be at once."""
         self.update_catalogue()
@@ -334,6 +347,7 @@ class Processor:
         counters.n_read += n_owned
         counters.n_followed += n - n_owned
         counters.n_applied += int(((applied.outcomes == 0) & owned).sum())
+        counters.n_shown += int(((applied.outcomes == SHOWN) & owned).sum())
         for each in rejected:
             if each.reason == Reason.DUPLICATE:
                 counters.n_duplicates += 1

@@ -8,6 +8,8 @@ from stream_rec.core.dtypes import I64
 from stream_rec.core.engine import Applied
 from stream_rec.core.events import NO_LOG_TIME, Event, Forget, Reason
 from stream_rec.core.limits import Limits
+from stream_rec.core.outcome import SHOWN
+from stream_rec.core.shown import MOST_PLACES
 from stream_rec.errors import DecodeError
 from stream_rec.service.batches import Batch, RejectedRecord
 from stream_rec.service.metrics.format import show_duration
@@ -75,12 +77,13 @@ def _rejected_by_engine(
 ) -> Iterator[_Found]:
     """Return what the engine rejected. The watermark is followed, so that messages do not depend on batches."""
     newest = _NONE_YET if watermark is None else watermark
-    for (index, event, log_time), reason in zip(given, applied.reasons, strict=True):
+    shown = (applied.outcomes == SHOWN).tolist()  # they move no watermark
+    for (index, event, log_time), reason, is_shown in zip(given, applied.reasons, shown, strict=True):
         if type(event) is not Event:
             continue
-        if reason is None:
+        if reason is None and not is_shown:
             newest = max(newest, limits.reach(event.timestamp, log_time))
-        else:
+        elif reason is not None:
             yield index, reason, _message(reason, event, newest, limits.lateness_ms)
 
 
@@ -91,6 +94,11 @@ def _message(reason: Reason, event: Event, watermark: int, lateness_ms: int) -> 
             return f"timestamp: {behind}; the allowed lateness is {show_duration(lateness_ms)}"
         case Reason.DUPLICATE:
             return f"event_id: {event.event_id!r} was seen before"
+    if ":" in event.type:
+        return (
+            f"type: {event.type!r} is no form of a shown event (shown, shown:PLACE or shown:PLACE:SOURCE, the place "
+            f"from 1 to {MOST_PLACES}, the source of an item of an answer), or one more than there can be types"
+        )
     return (
         f"type: {event.type!r} is one more than there can be types; a type makes room some hours after its last event "
         "has left; name those that matter with --event-type"

@@ -32,6 +32,7 @@ def summary_lines(
         ("read", f"{counts.n_read:,} records" + (" (stopped before the end)" if interrupted else "")),
         ("applied", f"{counts.n_applied:,}{forgets}"),
         ("dead-lettered", dead),
+        *([("shown", f"{counts.n_shown:,} events of what was shown")] if counts.n_shown else []),
         ("duplicates", f"{counts.n_duplicates:,}"),
         ("answers", f"{counts.n_answers:,}"),
     ]

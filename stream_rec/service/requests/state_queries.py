@@ -10,13 +10,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from stream_rec.core.engine import ListOrder, within_category
 from stream_rec.core.events import Answer, Forget, Recommendation, Request
 from stream_rec.core.model import changed
-from stream_rec.errors import SettingsError
 from stream_rec.service.processing.processor import Processor
 
 __all__ = [
-    "AnswerPopular",
+    "AnswerList",
     "CheckRequest",
     "CountSessions",
     "FindItems",
@@ -209,33 +209,24 @@ class ListPopularItems(NamedTuple):
         return _known(GetItems([each.item_id for each in popular]).read(processor))
 
 
-class AnswerPopular(NamedTuple):
-    """What is popular now in one category, or in all, under the rules of *request*, which asks for no session."""
+class AnswerList(NamedTuple):
+    """The items that are first in an order, of one category or of all, under the rules of *request*, for no session."""
 
+    order: ListOrder
     request: Request
     category: str | None = None
 
     def read(self, processor: Processor) -> Answer | None:
-        """Return the fallbacks of a visitor without a history; None if no item of the catalogue has the category.
+        """Return them; None if no item of the catalogue has the category. O(items) for all but what is popular.
 
-        Raises SettingsError for a rule that cannot be read, and for a category or a rule without a catalogue.
+        Raises SettingsError for a rule that cannot be read, and for a category, a rule or the newest items without a
+        catalogue.
         """
-        request = msgspec.structs.replace(self.request, items=(), fallbacks=True)
+        request: Request | None = self.request
+        processor.update_catalogue()
         if self.category is not None:
-            catalogue = processor.engine.catalogue
-            if catalogue is None:
-                raise SettingsError("category", "there is no catalogue to look items up in: set `catalogue`")
-            if not catalogue.column("category").equals(self.category).any():
-                return None
-            request = msgspec.structs.replace(request, filter=_within(self.category, request.filter))
-        return processor.answer([request])[0]
-
-
-def _within(category: str, text: str | None) -> str:
-    """Return the filter for items of *category* that pass the filter *text*."""
-    quoted = category.replace("\\", "\\\\").replace('"', '\\"')
-    of_category = f'category = "{quoted}"'
-    return of_category if text is None else f"{of_category} and ({text})"
+            request = within_category(self.request, self.category, processor.engine.catalogue)
+        return None if request is None else processor.list_items(self.order, request)
 
 
 class CheckRequest(NamedTuple):

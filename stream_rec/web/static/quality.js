@@ -4,6 +4,7 @@ import { bar, lineChart } from "./chart.js";
 import { h, setChildren, setText, syncRows } from "./dom.js";
 import { HOUR_MS, valuesOf } from "./history.js";
 import { count, lastStretch, number, percent, stretch } from "./format.js";
+import { shownCard } from "./shown.js";
 
 const FEW = 100; // with fewer checked lists, a share may be off by ten points either way
 
@@ -117,8 +118,9 @@ export function qualityView() {
   const help = h("p", { class: "help" });
   const grid = h("div", { class: "tiles" });
   const over = h("article", { class: "tile wide" });
+  const clicked = shownCard();
   const none = h("p", { class: "notice" });
-  setChildren(node, none, h("div", { class: "row" }, h("span", {}, "Over the last"), choices), help, grid, over, limits());
+  setChildren(node, none, h("div", { class: "row" }, h("span", {}, "Over the last"), choices), help, grid, clicked.node, over, limits());
   let chosen = null;
   let last = null;
   let chart = null;
@@ -157,6 +159,7 @@ export function qualityView() {
       (button, each) => button.setAttribute("aria-pressed", String(each.window_s === chosen)),
     );
     const window = windows.find((each) => each.window_s === chosen);
+    clicked.show(window);
     const shares = new Map((stats.models ?? []).map((each) => [each.name, each.share]));
     const few = window.models.filter((each) => each.scored < FEW);
     setText(

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_rec.core.engine import COMMON_TYPES, MOST_TYPES, MOST_VARIANTS, Engine
+from stream_rec.core.engine import COMMON_TYPES, MOST_TYPES, MOST_VARIANTS, Engine, NextItemQuery
 from stream_rec.core.events import Event, Forget, Reason, Request
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, changed, model
@@ -41,6 +41,13 @@ def test_an_event_counts_for_the_next_query(shop: Engine) -> None:
     assert "pot" not in names(shop, "cleo")
     shop.apply([Event("ben", "pot", 7_000)])
     assert "pot" in names(shop, "cleo")
+
+
+def test_queries_asked_at_once_see_their_own_items_only(shop: Engine) -> None:
+    """Law 3: an answer is that of the query alone, whatever is asked before it in the same call."""
+    queries = [NextItemQuery(None, [item]) for item in ("milk", "tea", "cup")]
+    alone = [shop.ask(shop.model, items=each.items) for each in queries]
+    assert shop.ask_many(shop.model, queries) == alone
 
 
 def test_each_item_names_its_source(shop: Engine) -> None:

@@ -459,3 +459,15 @@ def test_a_dead_letter_keeps_the_original_bytes(original: bytes) -> None:
     )
     if original == b"\xff\x00":
         assert base64.b64encode(original).decode() == msgspec.json.decode(line)["record_base64"]
+
+
+def test_what_was_shown_is_accepted_whatever_types_are_listed() -> None:
+    """With what its type says behind a colon; a type that only begins with the same letters is not."""
+    decoder = EventDecoder(DecodeRules(types=frozenset({"view"}), shown_type="shown"))
+    for kind in ("shown", "shown:3:popular"):
+        event = {"session_id": "s", "item_id": "i", "timestamp": 1_700_000_000_000, "type": kind}
+        assert Event("s", "i", 1_700_000_000_000, kind) == decoder.decode(msgspec.json.encode(event))
+        assert kind == decoder.decode_row({**event, "timestamp": "1700000000000"}).type  # type: ignore[union-attr]
+        with pytest.raises(DecodeError) as caught:
+            decoder.decode(msgspec.json.encode({**event, "type": "shownish"}))
+        assert Reason.UNKNOWN_TYPE == caught.value.reason

@@ -12,6 +12,7 @@ from stream_rec.core.events import ByNeighbours, Event, Request, RequestDecoder
 from stream_rec.core.expressions import Expression
 from stream_rec.core.index import AnswerArrays, Parameters, Policy, Queries
 from stream_rec.core.model import Rules
+from stream_rec.core.model.rules import MOST_SETS
 from stream_rec.errors import DecodeError, SettingsError
 
 CATALOGUE = Catalogue(
@@ -158,6 +159,16 @@ def test_rule_sets_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     made.set_catalogue(CATALOGUE.changed({"new": CatalogueItem("new")}))
     ids(made, filter="price < 3")
     assert 3 == len(compiled)
+
+
+def test_a_batch_may_have_more_rule_sets_than_are_kept() -> None:
+    """Each of its requests keeps its own until the batch is answered."""
+    made = engine()
+    asked = [Request(session_id="s1", filter=f"price > {j / 30}") for j in range(MOST_SETS + 20)]
+    alone = [engine().answer([each])[0].items for each in (asked[0], asked[150], asked[-1])]
+    answers = made.answer(asked)
+    assert [answers[0].items, answers[150].items, answers[-1].items] == alone
+    assert len(answers[0].items) > len(answers[150].items) > len(answers[-1].items)
 
 
 def test_explained_requests_keep_the_rules_and_show_boosts() -> None:

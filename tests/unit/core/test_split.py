@@ -29,6 +29,9 @@ class RecordingEvaluator:
     def on_applied(self, applied: AppliedBatch) -> None:
         self.rows.append(applied.rows.tolist())
 
+    def on_seen(self, seen: object, watermark: int) -> None:
+        """Nothing is shown."""
+
     def on_forgotten(self, sessions: object) -> None:
         """Nothing to erase: rows hold no ids."""
 

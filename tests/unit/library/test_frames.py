@@ -12,7 +12,7 @@ from stream_rec.errors import DecodeError, SettingsError, StreamRecError
 from stream_rec.tables.columns import Columns
 from stream_rec.tables.reading import read_log
 
-ROWS = {
+ROWS: dict[str, list[Any]] = {
     "session_id": ["a", "a", "b"],
     "item_id": ["tent", "stove", "tent"],
     "timestamp": [1_714_564_800_000, 1_714_564_860_000, 1_714_564_920_000],

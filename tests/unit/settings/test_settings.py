@@ -224,6 +224,17 @@ class TestRefusals:
                 {"max_future_ms": "20m", "popular_half_life_ms": "30m"},
                 "max_future: is 1200000 ms, more than half of popular_half_life (900000 ms)",
             ),
+            (
+                {"trending_half_life_ms": "1d"},
+                "trending_half_life: is 86400000 ms, and must be shorter than popular_half_life (86400000 ms)",
+            ),
+            ({"shown_at_most": "2"}, "shown_at_most: nothing says what was shown; name the type"),
+            ({"shown": "seen", "session_gap_ms": "30m"}, "shown: needs sessions in the log, and session_gap cuts them"),
+            ({"shown": "a:b"}, "shown: expected a type without a colon, found 'a:b'"),
+            (
+                {"shown": "seen", "shown_window_ms": "1h"},
+                "shown_window: is 3600000 ms, and must be longer than allowed_lateness (3600000 ms)",
+            ),
             ({"answer": "requests"}, "answer: is 'requests', but requests have no source"),
             ({"answer": "none", "requests": "r"}, "answer: is 'none', but requests have a source"),
             ({"requests": "clicks.jsonl"}, "requests: is 'clicks.jsonl', the same as events"),

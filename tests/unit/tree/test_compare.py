@@ -140,7 +140,7 @@ def test_outputs_are_equal_reworded_or_different(
 
 def kept(*figures: tuple[str, float]) -> Result:
     made = [Figure(what, value, "us") for what, value in figures]
-    return Result(machine="", python="", versions={}, commit="", date="", figures=made)
+    return Result(machine="", python="", versions={}, commit="", date="", code={}, figures=made)
 
 
 def test_a_figure_of_both_builds_gets_ratios() -> None:

@@ -19,7 +19,7 @@ from stream_rec.core.engine import Stats
 from stream_rec.core.index.arrays import EVENT_COST, ITEM_COST, SESSION_COST, STORE_COST
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model
-from stream_rec.core.quality import ModelQuality
+from stream_rec.core.quality import ClickThrough, ModelQuality
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.problems import ProblemKind
 from stream_rec.service.reporting.status import Status
@@ -155,7 +155,13 @@ def test_the_prices_of_memory_are_told() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "struct"),
-    [("## Fields", Status), ("## Counts", Counters), ("## Stats", Stats), ("## Quality", ModelQuality)],
+    [
+        ("## Fields", Status),
+        ("## Counts", Counters),
+        ("## Stats", Stats),
+        ("## Quality", ModelQuality),
+        ("### Shown", ClickThrough),
+    ],
 )
 def test_every_figure_of_the_status_is_in_the_reference(heading: str, struct: type) -> None:
     """A row for each field, in their order."""
@@ -175,6 +181,18 @@ def test_the_laws_name_tests_that_exist() -> None:
     assert len(named) > 10
     for file, test in named:
         assert re.search(rf"def {test}\(", (ROOT / file).read_text(encoding="utf-8")), f"{file}::{test}"
+
+
+def test_every_error_with_an_answer_exists() -> None:
+    """Each text of the page on errors, between its `...`, stands in a message of the program."""
+    page = (ROOT / "docs/how-to/faq.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")]
+    quoted = [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]
+    parts = [part.strip() for text in quoted for part in text.split("...") if len(part.strip()) > 3]
+    assert len(parts) > 30
+    code = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "stream_rec").rglob("*.py")))
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # a text over several lines
+    assert [] == [part for part in parts if part not in code]
 
 
 def test_the_index_leads_to_every_page() -> None:

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import common
 import figures
+import measured_code
 import pytest
 
 RESULT: dict[str, Any] = {
@@ -104,13 +106,85 @@ def test_the_readme_tells_what_was_missed() -> None:
 
 def test_the_pages_show_what_was_measured() -> None:
     """`tools/figures.py` was run since the results changed, and each headline has its figure."""
-    results = figures.read_results(figures.RESULTS)
+    results = figures.marked(figures.read_results(figures.RESULTS))
     page = figures.PAGE.read_text(encoding="utf-8")
     assert page == figures.filled(page, figures.headlines(results)), "run `make docs`"
     told = [figures.INTRODUCTION, figures.block(figures.of_note(results)), figures.logs_table(results)]
     assert "\n".join(told) == figures.MEASUREMENTS.read_text(encoding="utf-8"), "run `make docs`"
     known = {(name, each["what"]) for name, result in results for each in result["figures"]}
     assert figures.HEADLINES.keys() <= known
+
+
+@pytest.mark.parametrize(
+    ("content", "is_another"),
+    [
+        ("# another comment\ndef f(x: int) -> str:\n    return f'{x:>{9}}!'\n", False),
+        (
+            '"""A docstring."""\n\ndef f(x: int) -> str:\n    """Return."""\n    return (\n    f"{x:>{9}}" "!")\n',
+            False,
+        ),
+        ("def f(x: int) -> str:\n    return f'{x:>{8}}!'\n", True),
+        ("def f(x: int) -> str:\n    print()\n    return f'{x:>{9}}!'\n", True),
+    ],
+)
+def test_a_hash_is_of_what_python_runs(content: str, is_another: bool, tmp_path: Path) -> None:
+    """Comments, docstrings and layout do not count; what is in a room, by its name, does."""
+    room = tmp_path / "stream_rec" / "room"
+    room.mkdir(parents=True)
+    (room / "code.py").write_text("def f(x: int) -> str:\n    return f'{x:>{9}}!'\n", encoding="utf-8")
+    before = measured_code.hashes(["room", "room/code.py", "none"], tmp_path)
+    (room / "code.py").write_text(content, encoding="utf-8")
+    after = measured_code.hashes(["room", "room/code.py", "none"], tmp_path)
+    assert (["room", "room/code.py"] if is_another else []) == measured_code.changed_rooms(before, before, after)
+    assert before["none"] == ""
+    (room / "code.py").rename(room / "moved.py")
+    assert ["room", "room/code.py"] == measured_code.changed_rooms(
+        after, before, measured_code.hashes(before, tmp_path)
+    )
+
+
+def test_a_figure_of_older_code_has_a_mark() -> None:
+    """On each page, and only where a room of its own has changed; results that kept no hashes are of older code."""
+    fresh = measured_code.hashes(measured_code.every_room_of("query"))
+    engine = {**fresh, "core/engine": "another"}
+    inside, around = "p90 inside the kernel, 5,000,000 events", "what the engine adds"
+    told = [{"what": inside, "value": 1.0, "target": "<= 2"}, {"what": around, "value": 3.0, "target": "<= 2"}]
+    pages = {}
+    for name, code in (("fresh", fresh), ("engine", engine), ("none", {})):
+        results = figures.marked([("query", {"figures": told, "code": code})])
+        pages[name] = figures.headlines(results) + figures.block(results)
+        assert (name != "fresh") is figures.stale_lines(results)[1]
+    assert figures.MARK not in pages["fresh"]
+    assert figures.STALE not in pages["fresh"]
+    assert pages["engine"].count(f"3{figures.MARK},") == pages["engine"].count(f"3{figures.MARK} |") == 1
+    assert f"1{figures.MARK}" not in pages["engine"]
+    assert pages["none"].count(f"1{figures.MARK}") == 2
+    assert pages["none"].count(figures.STALE) == 2
+    assert ["query: 1 figures; changed since: core/engine"] == figures.stale_lines(
+        figures.marked([("query", {"figures": told, "code": engine})])
+    )[0]
+
+
+def test_tables_of_older_code_have_a_mark() -> None:
+    """Those of real logs and of presets."""
+    logs = [("real_data", {"figures": [{"what": "toy: events", "value": 12.0}]})]
+    presets = [("evaluate", {"figures": [{"what": "toy, prequential: a MRR@20", "value": 1, "least": 0, "most": 2}]})]
+    for table, results in ((figures.logs_table, logs), (figures.presets_table, presets)):
+        assert figures.MARK not in table(results)
+        assert figures.MARK in table(figures.marked(results)).splitlines()[0]
+        assert figures.STALE in table(figures.marked(results))
+
+
+def test_every_result_says_what_it_depends_on(tree: Path) -> None:
+    """Rooms that there are; a result that was kept is listed, and a benchmark keeps its hashes under its name."""
+    kept = {path.stem for path in figures.RESULTS.glob("*.json")}
+    scripts = {path.stem.removeprefix("bench_") for path in (tree / "benchmarks").glob("bench_*.py")}
+    assert kept | scripts == measured_code.RESULTS.keys() | {"soak"}
+    assert {name for name, _ in measured_code.FIGURES} <= measured_code.RESULTS.keys()
+    rooms = [room for name in measured_code.RESULTS for room in measured_code.every_room_of(name)]
+    assert all(measured_code.hashes(rooms).values())
+    report = common.Report("query", "?", small=True)
+    assert report._result.code == measured_code.hashes(measured_code.every_room_of("query"))
 
 
 def test_the_readme_has_the_marks(tree: Path) -> None:

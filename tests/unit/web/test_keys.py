@@ -27,6 +27,8 @@ CALLS = (
     ("POST", "/v1/recommendations", {"items": ["a"]}, "read"),
     ("GET", "/v1/items", None, "read"),
     ("GET", "/v1/popular", None, "read"),
+    ("GET", "/v1/trending", None, "read"),
+    ("GET", "/v1/newest", None, "read"),
     ("GET", "/v1/sessions", None, "admin"),
     ("GET", "/v1/sessions/a", None, "read"),
     ("GET", "/v1/stats", None, "read"),

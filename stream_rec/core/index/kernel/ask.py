@@ -40,28 +40,17 @@ from stream_rec.core.index.kernel.state import (
 )
 from stream_rec.core.index.kernel.sums import shifts
 
-__all__ = ["ask", "ask_session"]
+__all__ = ["ask", "ask_session", "score_query"]
 
 
 @inner
-def ask(
-    state: State,
-    scratch: Scratch,
-    p: Parameters,
-    query: np.ndarray,
-    seen: np.ndarray,
-    policy: Policy,
-    q: int,
-    own: int,
-    answers: AnswerArrays,
-    row: int,
-) -> None:
-    """Answer one query into *row*.
+def score_query(
+    state: State, scratch: Scratch, p: Parameters, query: np.ndarray, seen: np.ndarray, policy: Policy, q: int, own: int
+) -> tuple[int, int, float]:
+    """Add up the scores of all items that neighbours or rules bring; see `ask`.
 
-    `query` is its last events, oldest first. `seen` are the items of the seen-policy; the last is the current one.
-    `q` is the row of the policy's terms. `own` is the session that may not be a neighbour, -1 for none.
+    Returns how many items are marked, how many have a score, and what the scores are still to be divided by.
     """
-    answers.n[row] = 0
     n_marked = load_terms(state, scratch, policy, q, seen)
     if p.whole[SEEN] == SEEN_DROP_SESSION:
         for item in seen:
@@ -94,6 +83,29 @@ def ask(
     scratch.trace[TRACE_HOLDERS] = holders
     scratch.trace[TRACE_MIX] = factor  # planted bug: explain-without-rules
     scratch.trace[TRACE_REPEATS] = scale
+    return n_marked, n_touched, divisor
+
+
+@inner
+def ask(
+    state: State,
+    scratch: Scratch,
+    p: Parameters,
+    query: np.ndarray,
+    seen: np.ndarray,
+    policy: Policy,
+    q: int,
+    own: int,
+    answers: AnswerArrays,
+    row: int,
+) -> None:
+    """Answer one query into *row*.
+
+    `query` is its last events, oldest first. `seen` are the items of the seen-policy; the last is the current one.
+    `q` is the row of the policy's terms. `own` is the session that may not be a neighbour, -1 for none.
+    """
+    answers.n[row] = 0
+    n_marked, n_touched, divisor = score_query(state, scratch, p, query, seen, policy, q, own)
     take_best(state, scratch, p, policy, answers, row, n_touched, NEIGHBOURS, divisor)
     if p.whole[FALLBACKS] != 0 and answers.n[row] < p.whole[N]:
         n_marked = fill(state, scratch, p, policy, query, own, answers, row, n_marked)

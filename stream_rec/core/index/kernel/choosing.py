@@ -16,6 +16,8 @@ from stream_rec.core.index.kernel.state import (
     MAX_SESSION_EVENTS,
     NORMALISE,
     NORMALISE_COSINE,
+    TERM_NOW,
+    TERM_UNTIL,
     WATERMARK,
     WEIGHT,
     WEIGHT_TABLE,
@@ -26,7 +28,7 @@ from stream_rec.core.index.kernel.state import (
 )
 from stream_rec.core.index.kernel.sums import rounded
 
-__all__ = ["choose", "norm", "nth_largest", "vote"]
+__all__ = ["choose", "norm", "now_of", "nth_largest", "vote"]
 
 _exp = inner(plain_exp)
 _EXACT_RATIO = 2.0**51  # see `_rate_cosine`
@@ -80,9 +82,15 @@ def norm(scratch: Scratch, distinct: int) -> float:
 
 
 @inner
+def now_of(state: State, scratch: Scratch) -> int:
+    """Return the moment that the question is asked at, ms: the watermark, unless it is put back."""
+    return scratch.term[TERM_NOW] if scratch.term[TERM_UNTIL] != 0 else state.counters[WATERMARK]
+
+
+@inner
 def _rate(state: State, scratch: Scratch, p: Parameters, n: int, divisor: float) -> None:
     """Write similarity and key of candidates whose similarity is no fraction: equal keys are equal similarities."""
-    is_cosine, decay, now = p.whole[NORMALISE] == NORMALISE_COSINE, p.real[AGE], state.counters[WATERMARK]
+    is_cosine, decay, now = p.whole[NORMALISE] == NORMALISE_COSINE, p.real[AGE], now_of(state, scratch)
     for c in range(n):
         slot = scratch.candidate[c]
         length = divisor * np.sqrt(float(state.session[slot]["items"])) if is_cosine else divisor

@@ -3,9 +3,9 @@
 import numpy as np
 
 from stream_rec.core.compiled import entry, inner
-from stream_rec.core.dtypes import I32, U8, U64, Structs
+from stream_rec.core.dtypes import F64, I32, I64, U8, U64, Structs
 from stream_rec.core.index.kernel import ask as asking
-from stream_rec.core.index.kernel import ingest, order, popular, postings, retained, seen_ids, session_events
+from stream_rec.core.index.kernel import ingest, order, popular, postings, retained, seen_ids, session_events, trending
 from stream_rec.core.index.kernel.state import (
     APPLIED,
     DONE,
@@ -40,6 +40,7 @@ __all__ = [
     "place_events",
     "place_postings",
     "reframe",
+    "score_trends",
 ]
 
 
@@ -243,3 +244,9 @@ def advance_front(state: State) -> bool:
 def order_popular(state: State) -> None:
     """Order the popular items, as many as any answer reads before it scans; see `popular.order`."""
     popular.order(state, TOP_SIZE // 2)
+
+
+@entry
+def score_trends(state: State, half_life: int, recent: I64, total: I64, score: F64) -> None:
+    """Write by how much each item trends; see `trending.score_trends`."""
+    trending.score_trends(state, half_life, recent, total, score)

@@ -9,7 +9,7 @@ import numpy as np
 
 from stream_rec.core.compiled import inner, prefetch
 from stream_rec.core.index.kernel.choosing import choose, norm, nth_largest, vote
-from stream_rec.core.index.kernel.postings import BITS, SLOT, is_older
+from stream_rec.core.index.kernel.postings import BITS, SLOT, end_of, is_older
 from stream_rec.core.index.kernel.state import (
     BONUS,
     IN_QUERY,
@@ -26,6 +26,7 @@ from stream_rec.core.index.kernel.state import (
     SAMPLE_RECENT,
     SAMPLING,
     SAMPLING_SEED,
+    TERM_UNTIL,
     TRACE_DISTINCT,
     WEIGHT,
     WEIGHT_AFTER,
@@ -40,7 +41,7 @@ from stream_rec.core.index.kernel.state import (
 )
 from stream_rec.core.index.kernel.sums import rounded
 
-__all__ = ["find_neighbours", "votes_divisor"]
+__all__ = ["find_neighbours", "mix", "votes_divisor"]
 
 _HASH_BITS = np.uint64(11)  # without so many low bits, a hash is exact as a float
 
@@ -113,6 +114,7 @@ def _read_query(scratch: Scratch, p: Parameters, query: np.ndarray) -> int:
 def _open_heads(state: State, scratch: Scratch, distinct: int) -> int:
     """Find the newest live posting of each of the query's lists; return how many lists have one."""
     n = 0
+    until = scratch.term[TERM_UNTIL]
     for j in range(distinct):
         item = scratch.query[j]["item"]
         if item >= 0:
@@ -123,7 +125,7 @@ def _open_heads(state: State, scratch: Scratch, distinct: int) -> int:
             continue
         at = state.item[item]["at"]
         stop = at + state.item[item]["start"]
-        here = at + state.item[item]["end"] - 1
+        here = end_of(state, item, until) - 1
         while here >= stop and (state.postings[here] & SLOT) == SLOT:
             here -= 1
         if here >= stop:
@@ -165,7 +167,7 @@ def _mean_weight(state: State, p: Parameters, slot: int) -> float:
 
 
 @inner
-def _mix(word: np.uint64) -> np.uint64:
+def mix(word: np.uint64) -> np.uint64:
     """Return *word* mixed to 64 bits that look random: the finaliser of SplitMix64 (Steele et al., 2014)."""
     word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -179,7 +181,7 @@ def _key(state: State, p: Parameters, slot: int, n_shared: int) -> float:
     if kind == SAMPLE_COMMON:
         return float(n_shared)
     if kind == SAMPLE_RANDOM:
-        return float(_mix(state.session[slot]["hash"] ^ _mix(np.uint64(p.whole[SAMPLING_SEED]))) >> _HASH_BITS)
+        return float(mix(state.session[slot]["hash"] ^ mix(np.uint64(p.whole[SAMPLING_SEED]))) >> _HASH_BITS)
     return _mean_weight(state, p, slot)
 
 

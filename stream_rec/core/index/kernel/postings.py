@@ -14,6 +14,7 @@ __all__ = [
     "BITS",
     "SLOT",
     "block_size",
+    "end_of",
     "ensure_capacity",
     "free_block",
     "insert",
@@ -61,6 +62,23 @@ def is_older(state: State, slot: int, other: int) -> bool:
     if a != b:
         return a < b
     return state.session[slot]["hash"] < state.session[other]["hash"]  # planted bug: ties-by-ordinal
+
+
+@inner
+def end_of(state: State, item: int, until: int) -> int:
+    """Return the place behind the newest posting of *item* with a framed time before *until*; 0 is any time."""
+    low = state.item[item]["at"] + state.item[item]["start"]
+    high = state.item[item]["at"] + state.item[item]["end"]
+    if until == 0:
+        return high
+    bound = np.uint64(until)
+    while low < high:
+        middle = (low + high) >> 1
+        if (state.postings[middle] >> BITS) < bound:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @inner

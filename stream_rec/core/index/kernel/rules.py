@@ -7,11 +7,12 @@ neighbours' scores over the sum of their similarities, the rules' over the numbe
 import numpy as np
 
 from stream_rec.core.compiled import inner
-from stream_rec.core.index.kernel.postings import SLOT
+from stream_rec.core.index.kernel.postings import SLOT, end_of
 from stream_rec.core.index.kernel.scores import add_parts
 from stream_rec.core.index.kernel.state import (
     ITEM_BITS,
     RULES_M,
+    TERM_UNTIL,
     Parameters,
     Scratch,
     State,
@@ -28,7 +29,7 @@ def count_rules(
     """Add up the rules from *item*; return how many items have a score, and how many sessions have a rule."""
     at = state.item[item]["at"]
     stop = at + state.item[item]["start"]
-    here = at + state.item[item]["end"] - 1
+    here = end_of(state, item, scratch.term[TERM_UNTIL]) - 1
     left = p.whole[RULES_M]
     n_touched, n_holders = 0, 0
     while here >= stop and left > 0:

@@ -273,7 +273,19 @@ LAST_SEEN = -1
 OWN_EVENTS = -1
 DENIED_BY_LIST = 1  # bits of ITEM.denied
 DENIED_BY_CATALOGUE = 2
-TERM_ANY, TERM_RULESET, TERM_CAP, TERM_GROUP, TERM_LISTED, TERM_BEGIN, TERM_END, N_TERMS = range(8)
+# Fields of Scratch.term: the policy, and the moment that a question is put back to.
+(
+    TERM_ANY,
+    TERM_RULESET,
+    TERM_CAP,
+    TERM_GROUP,
+    TERM_LISTED,
+    TERM_BEGIN,
+    TERM_END,
+    TERM_UNTIL,  # only postings with an earlier framed time are read; 0: all
+    TERM_NOW,  # ms, in place of the watermark, if TERM_UNTIL is set
+    N_TERMS,
+) = range(10)
 # Fields of Scratch.trace.
 (
     TRACE_LENGTH,  # events of the query

@@ -1,0 +1,136 @@
+"""What a learned order is worth: the preset `default` in its own order and in learned ones, on real logs and simulated.
+
+Weights are learned from what was asked before, by putting past questions to the live index again, and are fitted again
+as `stream-rec evaluate --rerank` does. Nothing is evicted. Intervals are over sessions; all orders answer the same
+questions. Reads real logs from the folder that STREAM_REC_DATA names.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from common import Report as BenchReport
+from common import report
+from xxhash import xxh3_64_intdigest
+
+from stream_rec.core.engine import Engine
+from stream_rec.core.events import Event
+from stream_rec.core.limits import Limits
+from stream_rec.core.model import model
+from stream_rec.datasets.logs import movielens_100k, online_retail, serenade_toy
+from stream_rec.evaluate.asking import ask_all
+from stream_rec.evaluate.candidates import baselines, candidate, learned
+from stream_rec.evaluate.plan import Plan, hold_out_files, prequential
+from stream_rec.evaluate.report import Report, report_of
+from stream_rec.simulator.clickstream import Shape
+from stream_rec.simulator.clickstream import events as simulated
+
+QUESTION: Final = "what is a learned order worth?"
+N: Final = 20
+FIRST_SHARE: Final = 0.3
+INVOICES: Final = 8  # one in so many is asked
+SMALL: Final = 6_000
+
+
+class Case(NamedTuple):
+    """A log, which of its events are asked for, and what is to be reached."""
+
+    plan: Callable[[Path, bool], Plan]
+    targets: dict[str, str]
+
+
+def _toy(folder: Path, part: str) -> list[Event]:
+    events = serenade_toy(folder / "serenade-toy", part).events
+    return events if part == "train" else [replace_session(event, f"{part} {event.session_id}") for event in events]
+
+
+def replace_session(event: Event, session_id: str) -> Event:
+    """Return *event* under another session: the parts of serenade-toy number theirs each from 1."""
+    return Event(session_id, event.item_id, event.timestamp)
+
+
+def _cut(events: Sequence[Event], small: bool) -> list[Event]:
+    return list(events[-SMALL:]) if small else list(events)
+
+
+def _valid_live(folder: Path, small: bool) -> Plan:
+    train = _cut(_toy(folder, "train"), small)
+    plan = prequential([*train, *_toy(folder, "valid")])
+    return replace(plan, rows=plan.rows[plan.rows >= len(train)])
+
+
+def _test_frozen(folder: Path, small: bool) -> Plan:
+    return hold_out_files(_cut(_toy(folder, "train"), small), _toy(folder, "test"))
+
+
+def _after_first_share(events: Sequence[Event]) -> Plan:
+    plan = prequential(events)
+    return replace(plan, rows=plan.rows[plan.rows >= int(len(events) * FIRST_SHARE)])
+
+
+def _toy_live(folder: Path, small: bool) -> Plan:
+    parts = [event for part in ("train", "valid", "test") for event in _toy(folder, part)]
+    return _after_first_share(_cut(sorted(parts, key=lambda event: event.timestamp), small))
+
+
+def _retail_live(folder: Path, small: bool) -> Plan:
+    plan = _after_first_share(_cut(online_retail(folder / "online-retail").events, small))
+    names = plan.log.session_names
+    drawn = np.array([xxh3_64_intdigest(name.encode()) % INVOICES == 0 for name in names])
+    return replace(plan, rows=plan.rows[drawn[plan.log.session[plan.rows]]])
+
+
+CASES: Final = {
+    "serenade-toy, valid asked live": Case(_valid_live, {"MRR": ">= .400"}),
+    "serenade-toy, test asked of frozen weights": Case(_test_frozen, {"MRR": ">= .400"}),
+    "serenade-toy, live after its first 30 %": Case(_toy_live, {"HR": ">= .645", "MRR": ">= .385"}),
+    "online-retail, live, 1 invoice in 8": Case(_retail_live, {"HR": ">= .510", "MRR": ">= .252"}),
+    "ml-100k, live": Case(
+        lambda folder, small: prequential(_cut(movielens_100k(folder / "ml-100k").events, small)), {"MRR": ">= .0735"}
+    ),
+    "simulator, live": Case(
+        lambda _, small: prequential(_cut(list(simulated(Shape(seed=4, sessions=20_000))), small)),
+        {"MRR": "above its best baseline"},
+    ),
+}
+
+
+def evaluated(plan: Plan) -> Report:
+    """Evaluate `default` in each order, and the baselines."""
+    own = model("default", seen="drop-current", n=N)
+    listed = [candidate(own), *learned(own), *baselines(own)]
+    limits = Limits(retention_ms=None)
+    return report_of(ask_all(plan, listed, lambda: Engine(limits=limits), cutoffs=(N,), times=False))
+
+
+def write(bench: BenchReport, name: str, case: Case, found: Report) -> None:
+    """Write the figures of one log."""
+    bench.part(f"{name}: {found.questions:,} questions, {found.sessions:,} sessions")
+    for each in found.models:
+        for metric in ("HR", "MRR"):
+            figure = each.metrics[f"{metric}@{N}"]
+            target = case.targets.get(metric) if each.name.endswith("+rerank") else None
+            bench.interval(f"{name}: {each.name} {metric}@{N}", figure.value, figure.low, figure.high, target)
+    bench.note(f"less than `default` in its own order, MRR@{N}, with the 95 % interval of the difference")
+    for each in found.models[1:4]:
+        behind = each.behind[f"MRR@{N}"]
+        bench.note(f"{each.name:<16} {behind.value:+.4f}  ({behind.low:+.4f} to {behind.high:+.4f})")
+
+
+def main() -> None:
+    """Run the benchmark."""
+    with report("rerank", QUESTION) as bench:
+        if "STREAM_REC_DATA" not in os.environ:
+            bench.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
+            sys.exit(0)
+        for name, case in CASES.items():
+            plan = case.plan(Path(os.environ["STREAM_REC_DATA"]), bench.small)
+            write(bench, name, case, evaluated(plan))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The kernels that Python calls: entry points only."""
+
+import math
+
+import numpy as np
+
+from stream_rec.core.compiled import entry, inner
+from stream_rec.core.dtypes import F64, I32, I64
+from stream_rec.core.index.kernel.ask import score_query
+from stream_rec.core.index.kernel.neighbours import mix
+from stream_rec.core.index.kernel.scores import rank, take_best
+from stream_rec.core.index.kernel.state import (
+    BASE,
+    LAST,
+    NEIGHBOURS,
+    NEVER,
+    SHIFT,
+    TERM_CAP,
+    TERM_NOW,
+    TERM_UNTIL,
+    AnswerArrays,
+    Parameters,
+    Policy,
+    Queries,
+    Scratch,
+    State,
+)
+from stream_rec.core.rerank.kernel import learning
+from stream_rec.core.rerank.kernel.examples import write_example
+from stream_rec.core.rerank.kernel.features import write_features
+from stream_rec.core.rerank.kernel.fields import MOST_BACK, PLAIN, Examples, Room, Step, Weights
+from stream_rec.core.rerank.kernel.gathering import forget_places, gather
+
+__all__ = ["ask_again", "count_returns", "descend"]
+
+_GRAIN = 0.5**20
+_MOST_CANDIDATES = 1024
+
+
+@entry
+def ask_again(
+    state: State,
+    scratch: Scratch,
+    p: Parameters,
+    policy: Policy,
+    room: Room,
+    weights: Weights,
+    queries: Queries,
+    now: I64,
+    came: I32,
+    answers: AnswerArrays,
+    examples: Examples,
+) -> None:
+    """Put Q questions, [Q], with candidates from *p*: as of now, or back to an event time.
+
+    `now` is that time, ms, NEVER for the present. Put back, only sessions that had ended by then are neighbours, or
+    hold an item. `came` is the item that came next. If there is space for examples, each question becomes one; else it
+    is answered by each of the weights, that of weights w in row q * W + w. *p* must not ask for fallbacks, and the
+    popular items must be in order (`order_popular`).
+    """
+    models = weights.form.size
+    for q in range(queries.own.size):
+        begin, end, own = queries.begin[q], queries.end[q], queries.own[q]
+        seen = queries.item[begin:end]
+        query = queries.item[max(begin, end - p.whole[LAST]) : end]
+        if now[q] != NEVER:
+            scratch.term[TERM_UNTIL] = ((now[q] - state.counters[BASE]) >> state.counters[SHIFT]) + 1
+            scratch.term[TERM_NOW] = now[q]
+        room.base.n[0] = 0
+        n_marked, n_touched, divisor = score_query(state, scratch, p, query, seen, policy, 0, own)
+        cap = scratch.term[TERM_CAP]
+        scratch.term[TERM_CAP] = 0  # of all candidates; the answer keeps to it
+        take_best(state, scratch, p, policy, room.base, 0, n_touched, NEIGHBOURS, divisor)
+        scratch.term[TERM_CAP] = cap
+        n = gather(state, scratch, policy, room, p, query, seen, own)
+        for j in range(n_marked):
+            scratch.mark[scratch.marked[j]] = 0
+        write_features(state, scratch, room, weights.returns, n, seen.size, own)
+        forget_places(room, n)
+        scratch.term[TERM_UNTIL] = 0  # planted bug: stays-put-back
+        if examples.n.size > 0:
+            seed = mix(state.session[own]["hash"] + np.uint64(seen.size))
+            write_example(state, room, n, np.int64(came[q]), seed, examples, q)
+        else:
+            for w in range(models):
+                _answer(state, scratch, policy, room, weights, w, n, answers, q * models + w)
+
+
+@inner
+def _answer(
+    state: State,
+    scratch: Scratch,
+    policy: Policy,
+    room: Room,
+    weights: Weights,
+    w: int,
+    n: int,
+    answers: AnswerArrays,
+    row: int,
+) -> None:
+    """Rank the *n* candidates by weights *w*; without weights, those that the model brings, by its own scores.
+
+    Learned scores are compared in whole _GRAINS; of equal ones that comes first which the model itself has first.
+    """
+    answers.n[row] = 0
+    for c in range(n):
+        if weights.form[w] == PLAIN:
+            score = room.score[c]
+            if score <= 0.0:
+                continue
+        else:
+            value = float(learning.value_of(weights, w, room.x[c], room.z))
+            score = math.floor(value / _GRAIN + 0.5) * _GRAIN - c * (_GRAIN / _MOST_CANDIDATES)
+        rank(
+            state,
+            scratch,
+            policy,
+            answers,
+            row,
+            0,
+            answers.item.shape[1],
+            np.int64(room.item[c]),
+            score,
+            NEIGHBOURS,
+        )
+
+
+@entry
+def count_returns(queries: Queries, came: I32, chances: F64, hits: F64) -> None:
+    """Count by places back, [MOST_BACK]: how often there was an item so far back, and how often it came next.
+
+    An item counts at its newest place.
+    """
+    for q in range(queries.own.size):
+        begin, end = queries.begin[q], queries.end[q]
+        for back in range(min(end - begin, MOST_BACK)):
+            item = queries.item[end - 1 - back]
+            is_newest = True
+            for later in range(end - back, end):
+                is_newest &= queries.item[later] != item
+            if is_newest:
+                chances[back] += 1.0
+                hits[back] += item == came[q]
+
+
+@entry
+def descend(
+    examples: Examples, first: int, last: int, weights: Weights, squares: Weights, step: Step, rate: float, passes: int
+) -> None:
+    """Learn each of the weights from the examples from *first* up to *last*, in so many passes."""
+    for w in range(weights.form.size):
+        for _ in range(passes):
+            learning.descend(examples, first, last, weights, squares, w, step, np.float32(rate))

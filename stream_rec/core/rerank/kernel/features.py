@@ -1,0 +1,162 @@
+"""From the sums of each candidate to its features: logarithms of smoothed shares, ages, and its place in the session.
+
+All are rounded to whole multiples of 1 / SCALE, so that a last bit that differs does not matter.
+"""
+
+import math
+
+import numpy as np
+
+from stream_rec.core.compiled import inner
+from stream_rec.core.index.kernel.arithmetic import ln as plain_ln
+from stream_rec.core.index.kernel.postings import BITS, SLOT, end_of
+from stream_rec.core.index.kernel.state import (
+    BASE,
+    SHIFT,
+    TERM_UNTIL,
+    TRACE_CHOSEN,
+    Scratch,
+    State,
+)
+from stream_rec.core.rerank.kernel.fields import (
+    AGE_SCALE,
+    ALL_FOLLOWS,
+    ALL_FRESH_FOLLOWS,
+    ALL_FRESH_VOTES,
+    ALL_PLACES,
+    ALL_PRECEDES,
+    ALL_VOTES,
+    BESIDE,
+    FOLLOWS,
+    FOLLOWS_PREVIOUS,
+    FRESH_FOLLOWS,
+    FRESH_VOTES,
+    HOUR_FOLLOWS,
+    LATER_FOLLOWS,
+    LEAST_BASE,
+    LEAST_HOURLY,
+    LEAST_SHARE,
+    LONGEST_AGE,
+    NEXT_VOTES,
+    PRECEDES,
+    SCALE,
+    SHARE_SCALE,
+    VOTES,
+    WITH_LATER,
+    WITH_LATER_PREVIOUS,
+    X_BASE,
+    X_BESIDE,
+    X_CURRENT,
+    X_FOLLOWS,
+    X_FOLLOWS_PREVIOUS,
+    X_FRESH_FOLLOWS,
+    X_FRESH_FOLLOWS_SHARE,
+    X_FRESH_VOTES,
+    X_HOLDERS,
+    X_HOUR_FOLLOWS,
+    X_LATER_FOLLOWS,
+    X_LENGTH,
+    X_NEIGHBOURS,
+    X_NEWEST,
+    X_NEXT_VOTES,
+    X_OLDEST,
+    X_OWN,
+    X_PLACES_BACK,
+    X_PRECEDES,
+    X_RETURNS,
+    X_SUPPORT,
+    X_TIMES,
+    X_VOTES,
+    Room,
+)
+from stream_rec.core.rerank.kernel.gathering import moment_of
+
+__all__ = ["write_features"]
+
+_ln = inner(plain_ln)
+_NEAREST = 64  # the last of the holders whose age is a feature: 1, 4, 16, 64
+_FACTOR = 4
+_SECOND_MS = 1000.0
+_MINUTE_MS = 60_000.0
+_LARGEST = 32767.0
+
+
+@inner
+def write_features(
+    state: State, scratch: Scratch, room: Room, returns: np.ndarray, n: int, length: int, own: int
+) -> None:
+    """Write the features of the *n* candidates of a query with *length* events."""
+    t = room.totals
+    total = 0.0
+    for c in range(n):
+        total += room.score[c]
+    for c in range(n):
+        s = room.sums[c]
+        _put(room, c, X_BASE, _ln(room.score[c] / (total if total > 0.0 else 1.0) + LEAST_BASE))
+        _put_share(room, c, X_VOTES, s[VOTES], t[ALL_VOTES] if t[ALL_VOTES] > 0.0 else 1.0)
+        _put_share(room, c, X_FRESH_VOTES, s[FRESH_VOTES], t[ALL_FRESH_VOTES] if t[ALL_FRESH_VOTES] > 0.0 else 1.0)
+        _put_share(room, c, X_NEXT_VOTES, s[NEXT_VOTES], t[ALL_VOTES] if t[ALL_VOTES] > 0.0 else 1.0)
+        _put_share(room, c, X_FOLLOWS, s[FOLLOWS], t[ALL_FOLLOWS] + 1.0)
+        _put_share(room, c, X_FRESH_FOLLOWS, s[FRESH_FOLLOWS], t[ALL_FRESH_FOLLOWS] + 0.3)
+        _put(room, c, X_HOUR_FOLLOWS, SHARE_SCALE * _ln(s[HOUR_FOLLOWS] + LEAST_HOURLY))
+        _put_share(room, c, X_LATER_FOLLOWS, s[LATER_FOLLOWS], t[WITH_LATER] + 1.0)
+        _put_share(room, c, X_FOLLOWS_PREVIOUS, s[FOLLOWS_PREVIOUS], t[WITH_LATER_PREVIOUS] + 1.0)
+        _put_share(room, c, X_PRECEDES, s[PRECEDES], t[ALL_PRECEDES] + 1.0)
+        _put_share(room, c, X_BESIDE, s[BESIDE], t[ALL_PLACES] + 1.0)
+        _put(room, c, X_FRESH_FOLLOWS_SHARE, 2.0 * s[FRESH_FOLLOWS] / (t[ALL_FRESH_FOLLOWS] + 0.3))
+        _put_ages(state, scratch, room, c, own)
+        _put(room, c, X_HOLDERS, SHARE_SCALE * _ln(float(state.item[room.item[c]]["df"]) + 1.0))
+        back = room.back[c]
+        _put(room, c, X_OWN, 1.0 if back >= 0 else 0.0)
+        _put(room, c, X_CURRENT, 1.0 if back == 0 else 0.0)
+        _put(room, c, X_PLACES_BACK, _ln(1.0 + float(back)) if back >= 0 else 0.0)
+        _put(room, c, X_TIMES, _ln(float(room.times[c])) if back >= 0 else 0.0)
+        _put(room, c, X_RETURNS, returns[back] if back >= 0 else 0.0)
+        _put(room, c, X_LENGTH, 0.5 * _ln(float(max(length, 1))))
+        _put(room, c, X_SUPPORT, 0.2 * _ln(1.0 + t[ALL_FOLLOWS]))
+        _put(room, c, X_NEIGHBOURS, 0.2 * _ln(1.0 + scratch.trace[TRACE_CHOSEN]))
+
+
+@inner
+def _put(room: Room, c: int, feature: int, value: float) -> None:
+    room.x[c, feature] = np.int16(min(max(math.floor(value * SCALE + 0.5), -_LARGEST), _LARGEST))
+
+
+@inner
+def _put_share(room: Room, c: int, feature: int, part: float, total: float) -> None:
+    _put(room, c, feature, SHARE_SCALE * _ln(part / total + LEAST_SHARE))
+
+
+@inner
+def _put_ages(state: State, scratch: Scratch, room: Room, c: int, own: int) -> None:
+    """Write the ages of the candidate's newest, fourth newest, ... and oldest holder; its own session is none."""
+    item = np.int64(room.item[c])
+    now = moment_of(state, scratch, own)
+    start = state.item[item]["at"] + state.item[item]["start"]
+    end = end_of(state, item, scratch.term[TERM_UNTIL])
+    n, wanted, feature = 0, 1, X_NEWEST
+    here = end - 1
+    while here >= start and n < _NEAREST:
+        word = state.postings[here]
+        here -= 1
+        if (word & SLOT) == SLOT or np.int64(word & SLOT) == own:
+            continue
+        n += 1
+        if n == wanted:
+            _put(room, c, feature, AGE_SCALE * _ln(_age(state, now, word) / _SECOND_MS + 1.0))
+            feature += 1
+            wanted *= _FACTOR
+    for missing in range(feature, X_OLDEST):
+        _put(room, c, missing, AGE_SCALE * _ln(float(LONGEST_AGE) / _SECOND_MS + 1.0))
+    first = start
+    while first < end and ((state.postings[first] & SLOT) == SLOT or np.int64(state.postings[first] & SLOT) == own):
+        first += 1
+    oldest = _age(state, now, state.postings[first]) if first < end else 0.0
+    _put(room, c, X_OLDEST, AGE_SCALE * _ln(oldest / _MINUTE_MS + 1.0))
+
+
+@inner
+def _age(state: State, now: int, word: np.uint64) -> float:
+    """Return how long ago the session of a posting ended, ms, as exact as the frame of postings."""
+    framed = (now - state.counters[BASE]) >> state.counters[SHIFT]
+    return float(max(framed - np.int64(word >> BITS), 0) << state.counters[SHIFT])

@@ -1,0 +1,261 @@
+"""From a question to its candidates, and what neighbours and holders of its items say of each.
+
+The candidates are the model's own best, the session's own items and the items that are popular now. One walk goes over
+the neighbours, one over the sessions that hold the current item, one over those that hold the item before it.
+"""
+
+import numpy as np
+
+from stream_rec.core.compiled import inner
+from stream_rec.core.index.kernel.arithmetic import exp as plain_exp
+from stream_rec.core.index.kernel.choosing import now_of
+from stream_rec.core.index.kernel.policy import is_blocked
+from stream_rec.core.index.kernel.postings import SLOT, end_of
+from stream_rec.core.index.kernel.state import (
+    DIRECTION,
+    ITEM_BITS,
+    N_TOP,
+    RULES_M,
+    TERM_UNTIL,
+    TRACE_CHOSEN,
+    Parameters,
+    Policy,
+    Scratch,
+    State,
+)
+from stream_rec.core.rerank.kernel.fields import (
+    ALL_FOLLOWS,
+    ALL_FRESH_FOLLOWS,
+    ALL_FRESH_VOTES,
+    ALL_PLACES,
+    ALL_PRECEDES,
+    ALL_VOTES,
+    BESIDE,
+    FOLLOWS,
+    FOLLOWS_PREVIOUS,
+    FRESH_FOLLOWS,
+    FRESH_MS,
+    FRESH_VOTES,
+    HOUR_FOLLOWS,
+    HOUR_MS,
+    LATER_FOLLOWS,
+    MOST_BACK,
+    N_SUMS,
+    N_TOTALS,
+    N_TRENDING,
+    NEXT_VOTES,
+    PRECEDES,
+    RANK_DECAY,
+    REACH,
+    SHORT_REACH,
+    VOTES,
+    WINDOW,
+    WITH_LATER,
+    WITH_LATER_PREVIOUS,
+    Room,
+)
+
+__all__ = ["forget_places", "gather", "moment_of"]
+
+_exp = inner(plain_exp)
+_RANKS = np.array([plain_exp(-rank / RANK_DECAY) for rank in range(512)])  # the last is below 1e-11
+
+
+@inner
+def gather(
+    state: State,
+    scratch: Scratch,
+    policy: Policy,
+    room: Room,
+    p: Parameters,
+    query: np.ndarray,
+    seen: np.ndarray,
+    own: int,
+) -> int:
+    """List the candidates of a query that was just scored, and add up their sums; return how many there are."""
+    n = _list_candidates(state, scratch, policy, room, seen)
+    for j in range(N_TOTALS):
+        room.totals[j] = 0.0
+    _walk_neighbours(state, scratch, room, p, query, own)
+    if query.size > 0 and query[-1] >= 0:
+        _walk_current(state, scratch, room, p, np.int64(query[-1]), own)
+        for j in range(query.size - 2, -1, -1):
+            if query[j] != query[-1]:
+                if query[j] >= 0:
+                    _walk_previous(state, scratch, room, p, np.int64(query[j]), own)
+                break
+    return n
+
+
+@inner
+def moment_of(state: State, scratch: Scratch, own: int) -> int:
+    """Return the moment that ages are counted to, ms: when the session's newest event came, live and put back alike."""
+    if scratch.term[TERM_UNTIL] == 0 and own >= 0 and state.session[own]["events"] > 0:
+        return state.session[own]["last"]
+    return now_of(state, scratch)
+
+
+@inner
+def forget_places(room: Room, n: int) -> None:
+    """Zero what `gather` wrote of its *n* candidates by item."""
+    for c in range(n):
+        room.place[room.item[c]] = 0
+
+
+@inner
+def _list_candidates(state: State, scratch: Scratch, policy: Policy, room: Room, seen: np.ndarray) -> int:
+    n, most = 0, room.item.size
+    for j in range(room.base.n[0]):
+        n = _add(room, n, np.int64(room.base.item[0, j]), room.base.score[0, j])
+    for back in range(min(seen.size, MOST_BACK)):
+        item = np.int64(seen[seen.size - 1 - back])
+        if item < 0:
+            continue
+        if room.place[item] == 0:
+            if n == most or is_blocked(state, scratch, policy, item):
+                continue
+            n = _add(room, n, item, 0.0)
+        c = room.place[item] - 1
+        if room.back[c] < 0:
+            room.back[c] = back
+        room.times[c] += 1
+    for j in range(min(state.counters[N_TOP], N_TRENDING)):
+        item = np.int64(state.top[j]["item"])
+        if n < most and room.place[item] == 0 and not is_blocked(state, scratch, policy, item):
+            n = _add(room, n, item, 0.0)
+    return n
+
+
+@inner
+def _add(room: Room, n: int, item: int, score: float) -> int:
+    room.place[item] = n + 1
+    room.item[n] = item
+    room.score[n] = score
+    room.back[n] = -1
+    room.times[n] = 0
+    for j in range(N_SUMS):
+        room.sums[n, j] = 0.0
+    return n + 1
+
+
+@inner
+def _walk_neighbours(state: State, scratch: Scratch, room: Room, p: Parameters, query: np.ndarray, own: int) -> None:
+    now = moment_of(state, scratch, own)
+    last = p.place.size - 1
+    for i in range(np.int64(scratch.trace[TRACE_CHOSEN])):
+        c = scratch.chosen[i]
+        slot = scratch.candidate[c]
+        vote = scratch.vote[i]
+        fresh = vote * _exp(-float(max(now - state.session[slot]["last"], 0)) / FRESH_MS)
+        room.totals[ALL_VOTES] += vote
+        room.totals[ALL_FRESH_VOTES] += fresh
+        shared = query[query.size - scratch.step[c]]
+        first = state.session[slot]["at"]
+        end = first + state.session[slot]["events"]
+        anchor = first
+        while state.event_item[anchor] != np.uint32(shared):
+            anchor += 1
+        for j in range(max(first, anchor - WINDOW), min(end, anchor + WINDOW + 1)):
+            place = room.place[np.int64(state.event_item[j] & ITEM_BITS)] - 1
+            if place < 0:
+                continue
+            factor = p.place[min(abs(j - anchor), last)]
+            if j < anchor:
+                factor *= p.real[DIRECTION]
+            room.sums[place, VOTES] += vote * factor
+            room.sums[place, FRESH_VOTES] += fresh * factor
+            if j == anchor + 1:
+                room.sums[place, NEXT_VOTES] += vote
+
+
+@inner
+def _walk_current(state: State, scratch: Scratch, room: Room, p: Parameters, item: int, own: int) -> None:
+    now = moment_of(state, scratch, own)
+    stop = state.item[item]["at"] + state.item[item]["start"]
+    here = end_of(state, item, scratch.term[TERM_UNTIL]) - 1  # planted bug: learns-from-later-sessions
+    n_read = 0
+    while here >= stop and n_read < p.whole[RULES_M]:
+        word = state.postings[here]
+        here -= 1
+        slot = np.int64(word & SLOT)
+        if (word & SLOT) == SLOT or slot == own:
+            continue
+        first = state.session[slot]["at"]
+        end = first + state.session[slot]["events"]
+        by_rank = _RANKS[min(n_read, _RANKS.size - 1)]
+        by_hour = _exp(-float(max(now - state.session[slot]["last"], 0)) / HOUR_MS)
+        n_read += 1
+        for j in range(first, end):
+            if np.int64(state.event_item[j] & ITEM_BITS) == item:
+                room.totals[ALL_PLACES] += 1.0
+                _count_after(state, room, item, j, end, by_rank, by_hour)
+                _count_before(state, room, item, j, first)
+
+
+@inner
+def _count_after(state: State, room: Room, item: int, j: int, end: int, by_rank: float, by_hour: float) -> None:
+    has_later = False
+    for after in range(j + 1, min(end, j + 1 + REACH)):
+        other = np.int64(state.event_item[after] & ITEM_BITS)
+        if other == item:
+            continue
+        has_later = True
+        is_next = after == j + 1
+        if is_next:
+            room.totals[ALL_FOLLOWS] += 1.0
+            room.totals[ALL_FRESH_FOLLOWS] += by_rank
+        c = room.place[other] - 1
+        if c < 0:
+            continue
+        room.sums[c, LATER_FOLLOWS] += 1.0 / float(after - j)
+        room.sums[c, BESIDE] += 1.0
+        if is_next:
+            room.sums[c, FOLLOWS] += 1.0
+            room.sums[c, FRESH_FOLLOWS] += by_rank
+            room.sums[c, HOUR_FOLLOWS] += by_hour
+    room.totals[WITH_LATER] += has_later
+
+
+@inner
+def _count_before(state: State, room: Room, item: int, j: int, first: int) -> None:
+    for before in range(j - 1, max(first, j - REACH) - 1, -1):
+        other = np.int64(state.event_item[before] & ITEM_BITS)
+        if other == item:
+            continue
+        if before == j - 1:
+            room.totals[ALL_PRECEDES] += 1.0
+        c = room.place[other] - 1
+        if c < 0:
+            continue
+        room.sums[c, BESIDE] += 1.0
+        if before == j - 1:
+            room.sums[c, PRECEDES] += 1.0
+
+
+@inner
+def _walk_previous(state: State, scratch: Scratch, room: Room, p: Parameters, item: int, own: int) -> None:
+    stop = state.item[item]["at"] + state.item[item]["start"]
+    here = end_of(state, item, scratch.term[TERM_UNTIL]) - 1
+    left = p.whole[RULES_M] // 2
+    while here >= stop and left > 0:
+        word = state.postings[here]
+        here -= 1
+        slot = np.int64(word & SLOT)
+        if (word & SLOT) == SLOT or slot == own:
+            continue
+        left -= 1
+        first = state.session[slot]["at"]
+        end = first + state.session[slot]["events"]
+        for j in range(first, end):
+            if np.int64(state.event_item[j] & ITEM_BITS) != item:
+                continue
+            has_later = False
+            for after in range(j + 1, min(end, j + 1 + SHORT_REACH)):
+                other = np.int64(state.event_item[after] & ITEM_BITS)
+                if other == item:
+                    continue
+                has_later = True
+                c = room.place[other] - 1
+                if c >= 0:
+                    room.sums[c, FOLLOWS_PREVIOUS] += 1.0 / float(after - j)
+            room.totals[WITH_LATER_PREVIOUS] += has_later
