@@ -601,14 +601,6 @@ BUGS: Final = [
     ),
     Bug(
         1,
-        "what was shown is late by the watermark before its batch",
-        ENGINE + "apart.py",
-        "shown-late-by-batch",
-        "elif impressions.is_late(event.timestamp, None if before == field.NEVER else before):",
-        SHOWN,
-    ),
-    Bug(
-        1,
         "an answer in a batch leaves out only what its session had ignored before the batch",
         ENGINE + "apart.py",
         "shown-answered-together",

@@ -70,11 +70,12 @@ def test_what_was_shown_is_as_the_plain_twin_says(seed: int, tmp_path: Path) -> 
     """Laws 1, 2 and 7: outcomes, counts and each answer, for events one by one, in batches, and over snapshots."""
     log, twin = a_log(seed), ShownTwin(RULES, LIMITS)
     single, batched = an_engine(), an_engine()
-    answers = []
+    answers, outcomes = [], []
     for event in log:
         outcome = twin.apply(event)
         applied, (answer,) = single.apply_and_answer([event])
         answers.append(answer)
+        outcomes += applied.outcomes.tolist()
         if isinstance(event, Forget):
             continue
         assert outcome == name_of(int(applied.outcomes[0])), event
@@ -89,14 +90,17 @@ def test_what_was_shown_is_as_the_plain_twin_says(seed: int, tmp_path: Path) -> 
         (asked,) = single.answer([Request(session_id=session)])
         assert expected == plain(asked.items)
         single._check()
-    found = []
+    found, found_outcomes = [], []
     for part in cut(log, seed):
-        found += batched.apply_and_answer(part)[1]
+        applied, answered = batched.apply_and_answer(part)
+        found += answered
+        found_outcomes += applied.outcomes.tolist()
         state = batched.export_state()
         snapshot.save(batched, tmp_path / "s.srs")
         batched = snapshot.load(tmp_path / "s.srs", MODEL)
         batched._check()
         assert state.shown == batched.export_state().shown
+    assert outcomes == found_outcomes
     assert answers == found
     assert single.export_state().shown == batched.export_state().shown
 

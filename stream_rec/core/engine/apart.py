@@ -83,7 +83,7 @@ def count_shown(
         now = None if watermark == field.NEVER else watermark
         if said is None:
             outcome[place] = field.UNKNOWN_TYPE
-        elif impressions.is_late(event.timestamp, now):  # planted bug: shown-late-by-batch
+        elif impressions.is_late(event.timestamp, now):
             outcome[place] = field.LATE
         elif impressions.show(event, said):
             outcome[place] = SHOWN
