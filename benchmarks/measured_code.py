@@ -43,6 +43,7 @@ RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "profile": _ENGINE,
     "query": _ENGINE,
     "real_data": _ENGINE,
+    "rerank": (*_EVALUATE, "core/rerank", "core/rerank/kernel", "evaluate/learned.py"),
     "rules": (*_ENGINE, "core/catalogue"),
     "run": (*_ENGINE, *_FILES, "service/processing", "service/committing"),
     "snapshot": (*_LEARNING, "core/engine_state.py", "snapshot"),
