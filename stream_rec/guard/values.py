@@ -5,8 +5,10 @@ The decoders do the same for bytes. Text costs a look at its type; only what is 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from operator import attrgetter, index
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 import numpy as np
@@ -27,8 +29,8 @@ __all__ = [
     "checked_weights",
 ]
 
-Id = str | int
-"""A text, or a whole number, which stands for its digits. NumPy's whole numbers are taken too."""
+Id = str | int | UUID
+"""A text, or a whole number or UUID, which stand for their texts. NumPy's whole numbers are taken too."""
 
 _TEXT: Final = {str}
 _TEXT_OR_NONE: Final = {str, type(None)}
@@ -39,11 +41,13 @@ _ID_FIELDS: Final = ("session_id", "item_id", "type", "event_id", "user_id")
 _OPTIONAL: Final = ("event_id", "user_id")
 _GET: Final = {name: attrgetter(name) for name in (*_ID_FIELDS, "timestamp")}
 _SHOWN: Final = 60
+_SECONDS_BELOW: Final = 1e10
+"""Below it, a time with a fraction is rather in seconds (until 2286) than in milliseconds (of 1970)."""
 
 
 def _text_of(value: object) -> str | None:
     """Return the text of an id, None for what is no id: a text is itself, a whole number its digits."""
-    if isinstance(value, str):
+    if isinstance(value, str | UUID):
         return str(value)
     if isinstance(value, _TRUTH):
         return None
@@ -106,6 +110,8 @@ def _listed(key: str, values: object) -> list[Any]:
         found = repr(values) if len(repr(values)) <= _SHOWN else f"a {type(values).__name__}"
         shown = found if isinstance(values, str | int) else "..."
         raise SettingsError(key, f"expected a list of ids, found {found}: pass [{shown}]")
+    if hasattr(values, "columns"):  # going over a frame gives the names of its columns
+        raise SettingsError(key, f"expected a list of ids, found a {type(values).__name__}: pass one of its columns")
     return list(values)
 
 
@@ -230,7 +236,11 @@ def _checked_time(place: int, time: object) -> int:
             return index(time)  # type: ignore[arg-type]  # what has no index raises
         except TypeError:
             pass
-    message = (
-        f"event {place}, timestamp: expected whole milliseconds since 1970 (UTC), found {time!r:.60}: pass int(...)"
-    )
+    if isinstance(time, datetime):
+        advice = "pass int(time.timestamp() * 1000)"
+    elif isinstance(time, float) and abs(time) < _SECONDS_BELOW:
+        advice = "seconds, as of time.time()? Then pass int(... * 1000)"
+    else:
+        advice = "pass int(...)"
+    message = f"event {place}, timestamp: expected whole milliseconds since 1970 (UTC), found {time!r:.60}: {advice}"
     raise DecodeError(Reason.BAD_TIME, message)

@@ -43,6 +43,8 @@ class AsyncEngine:
     """
 
     def __init__(self, engine: Engine) -> None:
+        if isinstance(getattr(engine, "engine", None), Engine):
+            raise TypeError(f"expected an Engine, found a {type(engine).__name__}: pass its .engine")
         self.engine = engine
         self._start()
         watch(self)

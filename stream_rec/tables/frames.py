@@ -41,6 +41,8 @@ LEFT_OUT: Final = frozenset({Reason.UNKNOWN_TYPE, Reason.NOT_AN_EVENT})
 """A record with such a reason is left out and counted; any other reason is an error."""
 FORGETS: Final = "an order to forget, which only `stream-rec run` can follow: take it and what it erases out of the log"
 _BATCH_ROWS: Final = 8192
+_PANDAS_INDEX: Final = "__index_level_0__"
+"""The name that PyArrow gives to the index of a frame that lost some rows."""
 PER_SECOND: Final = {"s": 1000, "ms": 1}
 
 
@@ -110,6 +112,8 @@ def _table(frame: Any, rules: DecodeRules, what: str) -> Any:  # noqa: ANN401  #
     if isinstance(frame, pa.Table):
         return frame
     whole = collected(frame)
+    if hasattr(whole, "to_frame") and not hasattr(whole, "columns"):
+        raise SettingsError("source", f"expected a data frame, found a {type(whole).__name__}, which is one column")
     try:
         table = pa.table(whole)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:  # such as columns of mixed types
@@ -172,8 +176,10 @@ class _FrameReader:
     def _required(self, name: str) -> Any:  # noqa: ANN401  # pyarrow is not typed
         column = self._column(name)
         if column is None:
-            known = ", ".join(map(str, self._table.column_names[:20]))
-            raise SettingsError("fields", f"{self._what} has no column {name!r}, but {known}: map them with `fields`")
+            known = ", ".join(each for each in map(str, self._table.column_names[:20]) if each != _PANDAS_INDEX)
+            field = next((field for field, its in self._names.items() if its == name), "item_id")
+            hint = f'map them with `fields`, as in fields={{"{field}": "..."}}'
+            raise SettingsError("fields", f"{self._what} has no column {name!r}, but {known}: {hint}")
         return column
 
     def _ids(self, field: str) -> Ids:

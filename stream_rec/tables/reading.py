@@ -123,7 +123,10 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
         values["session_from_user"] = session_gap_ms is not None
         unknown = [name for name in given if name not in HowToRead.__annotations__]
         if unknown:
-            raise SettingsError(unknown[0], f"is none of {', '.join(HowToRead.__annotations__)}")
+            hint = ""
+            if unknown[0] in FieldMap.__struct_fields__:
+                hint = f': name a column by fields={{"{unknown[0]}": {given[unknown[0]]!r:.60}}}'
+            raise SettingsError(unknown[0], f"is none of {', '.join(HowToRead.__annotations__)}{hint}")
         fields = values.get("fields", FieldMap())
         if isinstance(fields, Mapping):
             values["fields"] = FieldMap.parse(f"{field}={name}" for field, name in fields.items())

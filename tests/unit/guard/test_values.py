@@ -1,10 +1,12 @@
 """What programs pass: whole numbers are ids, everything else that is not text is refused with what to do."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stream_rec import (
@@ -85,13 +87,30 @@ def test_a_recommender_takes_them_too(number: Callable[[int], Any]) -> None:
     assert ["10", "20", "50"] == shop.session("3")
 
 
+def test_a_frame_is_no_list_of_ids() -> None:
+    """Going over one gives the names of its columns."""
+    frame = pd.DataFrame({"visit": ["3"]})
+    with pytest.raises(SettingsError, match="found a DataFrame: pass one of its columns"):
+        Recommender().recommend_many(frame)
+
+
+def test_uuids_are_ids() -> None:
+    """Learned and asked for as they are, as a frame may hold them."""
+    visit, other, tent = UUID(int=1), UUID(int=2), UUID(int=3)
+    shop = Recommender("vmis-knn").fit({visit: ([tent, "mat"], [1, 2]), other: ([tent], [3])})
+    shop.add(Event(other, "rope", 4))  # type: ignore[arg-type]  # as a program without types passes it
+    assert [str(tent), "rope"] == shop.session(other) == shop.session(str(other))
+    assert shop.recommend(str(other), exclude=[str(tent)]) == shop.recommend(other, exclude=[tent]) != []
+    assert {str(other): shop.recommend(str(other))} == shop.recommend_many([other])
+
+
 REFUSED = [
     (True, "a truth value is no id"),
     (np.True_, "a truth value is no id"),
     (30.0, r"int\(...\) or str\(...\)"),
     (float("nan"), "nan: drop it"),
     (b"30", "decode"),
-    (UUID(int=3), "pass str"),
+    (1j, "pass str"),
     (("30",), "found a tuple"),
 ]
 ASKING: list[Callable[[Engine, Any], object]] = [
@@ -158,6 +177,8 @@ def test_other_ids_are_refused_in_events(field: str, wrong: Any, advice: str) ->
         (Event("3", "\u20ac" * 30_000, 9_000), "item_id: has 90000 bytes"),
         (Event("3", "50", 9_000.5), "timestamp: expected whole milliseconds"),  # type: ignore[arg-type]
         (Event("3", "50", "soon"), "timestamp: expected whole milliseconds"),  # type: ignore[arg-type]
+        (Event("3", "50", 1.7e9), r"timestamp.*seconds.* pass int\(\.\.\. \* 1000\)"),  # type: ignore[arg-type]
+        (Event("3", "50", datetime.now(UTC)), r"timestamp.* pass int\(time\.timestamp\(\) \* 1000\)"),  # type: ignore[arg-type]
         (("3", "50", 9_000), "expected an Event or a Forget, found a tuple"),
         (Forget(session_id=3.5), "session_id: .*int"),  # type: ignore[arg-type]
     ],

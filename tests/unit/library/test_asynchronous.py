@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream_rec import AsyncEngine, Engine, Event, Request, SettingsError
+from stream_rec import AsyncEngine, Engine, Event, Recommender, Request, SettingsError
 
 VISITS = {"ann": "tent stove lamp", "ben": "tent stove rope", "cleo": "lamp mat", "dora": "tent stove"}
 
@@ -120,3 +120,9 @@ def test_a_fork_has_a_thread_of_its_own() -> None:
         finally:
             os._exit(code)
     assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_recommender_is_no_engine() -> None:
+    """The error names the attribute that is one."""
+    with pytest.raises(TypeError, match=r"found a Recommender: pass its \.engine"):
+        AsyncEngine(Recommender())  # type: ignore[arg-type]  # the mistake

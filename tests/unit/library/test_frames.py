@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from stream_rec.errors import DecodeError, SettingsError, StreamRecError
+from stream_rec.library.recommender import Recommender
 from stream_rec.tables.columns import Columns
 from stream_rec.tables.reading import read_log
 
@@ -76,6 +77,18 @@ def test_what_is_no_id_is_named(columns: dict[str, Any], error: type[StreamRecEr
     """With its row and column, also in a column of which Arrow would refuse all."""
     with pytest.raises(error, match=message):
         read_log(pd.DataFrame({**ROWS, **columns}))
+
+
+def test_names_of_columns_are_asked_for_with_an_example() -> None:
+    """Also where a field is passed as a setting of its own, and without the index of a frame that lost rows."""
+    frame = pd.DataFrame({**ROWS, "item_id": ROWS["item_id"]}).rename(columns={"item_id": "sku"}).iloc[[0, 2]]
+    with pytest.raises(SettingsError, match=r'has no column .item_id.*as in fields=\{"item_id": "..."\}') as caught:
+        read_log(frame)
+    assert "__index_level_0__" not in str(caught.value)
+    with pytest.raises(SettingsError, match=r"""name a column by fields=\{"item_id": 'sku'\}"""):
+        Recommender().fit(frame, item_id="sku")  # type: ignore[call-arg]  # what many try first
+    with pytest.raises(SettingsError, match="expected a data frame, found a Series"):
+        Recommender().fit(frame["sku"])
 
 
 def test_a_field_inside_a_struct_is_read_as_the_error_says() -> None:
