@@ -213,7 +213,7 @@ class _Worker:
         self._by_order = [place for place, each in enumerate(self.candidates) if each.order is not None]
         if self._by_order:
             ordered = [self.candidates[place] for place in self._by_order]
-            self._learned = LearnedOrders(self.engine, ordered, len(log), int(self.plan.rows[0]))
+            self._learned = LearnedOrders(self.engine, ordered, len(log), self.plan.rows)
         self._by_count = [place for place, each in enumerate(self.candidates) if each.counts]
         mine = np.arange(len(self.plan.rows)) % self.n_threads == self.number
         self._asks = np.zeros(len(log), np.uint8)

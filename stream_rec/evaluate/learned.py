@@ -24,10 +24,11 @@ class LearnedOrders:
     """Asks *candidates*, which share one model and differ in their order only, of *engine*.
 
     Weights are fitted again after each FEWEST_EVENTS to MOST_EVENTS events of the log, MOST_FITS times at most in a log
-    that is not longer than that allows. No fit is needed before event *first*, the first that is asked for.
+    that is not longer than that allows, and only before a batch with one of the events *rows*, [Q], ascending, that are
+    asked for, in this thread or another.
     """
 
-    def __init__(self, engine: Engine, candidates: Sequence[Candidate], n_events: int, first: int) -> None:
+    def __init__(self, engine: Engine, candidates: Sequence[Candidate], n_events: int, rows: I64) -> None:
         self._engine = engine
         self._model = candidates[0].model
         assert all(each.model == self._model for each in candidates), "one model in several orders"
@@ -35,7 +36,8 @@ class LearnedOrders:
         self._reranker = Reranker(engine.index)
         self._learner = Learner(engine.index, self._reranker)
         self._every = min(max(n_events // MOST_FITS, FEWEST_EVENTS), MOST_EVENTS)
-        self._next = first
+        self._rows_asked = rows
+        self._next = 0
         self._fit: Fit | None = None
 
     def fit(self) -> None:
@@ -43,8 +45,14 @@ class LearnedOrders:
         boundary = int(self._engine.index.view.counter(field.WATERMARK))
         self._fit = self._learner.fit(self._engine.parameters(self._model), boundary)
 
-    def asking(self, begin: int, end: int) -> "BatchAsking":
-        """Return what asks before the events from *begin* up to *end* of the log; learn before, if it is time."""
+    def asking(self, begin: int, end: int) -> "BatchAsking | None":
+        """Return what asks before the events from *begin* up to *end* of the log; learn before, if it is time.
+
+        None if none of them is asked for.
+        """
+        first, last = np.searchsorted(self._rows_asked, (begin, end))
+        if first == last:
+            return None
         if self._fit is None or begin >= self._next:
             self.fit()
             self._next = begin + self._every

@@ -47,11 +47,11 @@ def found(value: object) -> str:
 
 
 def identifier(name: str, value: object, max_chars: int) -> str:
-    """Return the text of an id. A whole number gives its decimal text: many logs number their items."""
-    if type(value) is int or (isinstance(value, Decimal) and value.as_tuple().exponent == 0):
+    """Return the text of an id. A whole number gives its decimal text, and a UUID its own."""
+    if type(value) is not str and (
+        type(value) is int or isinstance(value, UUID) or (isinstance(value, Decimal) and value.as_tuple().exponent == 0)
+    ):
         value = str(value)  # the parser limits the digits of an int, so this is fast and cannot fail
-    if isinstance(value, UUID):
-        value = str(value)
     if type(value) is not str:
         advice = f": a whole number written as a float, so {_AS_WHOLE}" if _is_whole_float(value) else ""
         raise DecodeError(Reason.WRONG_TYPE, f"{name}: expected text or a whole number, found {found(value)}{advice}")
