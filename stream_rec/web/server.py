@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import logging
 import socket
@@ -166,6 +167,17 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _advice(error: OSError) -> str:
+    """What to do about an address that cannot be listened at; empty if that is not known."""
+    if error.errno == errno.EADDRINUSE:
+        return "; end the process that listens there, or name another port, such as --http :8001"
+    if error.errno == errno.EACCES:
+        return "; ports below 1024 need a privilege: name a higher one, such as --http :8000"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "; this machine has no such address: --http :PORT listens for this machine alone, 0.0.0.0:PORT for all"
+    return ""
+
+
 def _bound(host: str, port: int) -> socket.socket:
     with contextlib.ExitStack() as undo:
         try:
@@ -175,6 +187,8 @@ def _bound(host: str, port: int) -> socket.socket:
             made.bind(place)
             made.listen(_BACKLOG)  # clients that connect before it serves wait, and are not refused
         except OSError as error:
-            raise SettingsError("http", f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+            raise SettingsError(
+                "http", f"cannot listen at {host}:{port}: {error.strerror or error}{_advice(error)}"
+            ) from error
         undo.pop_all()  # it stays open
     return made

@@ -54,7 +54,11 @@ class TopicTail:
         partitions = broker.partitions(topic)
         if not partitions:
             broker.close()
-            raise SettingsError("recommendations", f"there is no topic {topic!r} at these brokers")
+            raise SettingsError(
+                "recommendations",
+                f"there is no topic {topic!r} at these brokers: look at its name and at the address "
+                "(`kcat -L -b HOST:PORT` lists the topics)",
+            )
         self._last = last
         bounds = broker.bounds(partitions)
         self._ends = {partition: end for partition, (_, end) in bounds.items()}

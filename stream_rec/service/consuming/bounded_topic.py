@@ -27,7 +27,11 @@ class TopicSource:
         partitions = broker.partitions(topic)
         if not partitions:
             broker.close()
-            raise SettingsError("events", f"there is no topic {topic!r} at this broker")
+            raise SettingsError(
+                "events",
+                f"there is no topic {topic!r} at this broker: look at its name and at the address "
+                "(`kcat -L -b HOST:PORT` lists the topics)",
+            )
         bounds = broker.bounds(partitions)
         self._begin = {partition: bound.first for partition, bound in bounds.items()}
         self._ends = {partition: bound.end for partition, bound in bounds.items()}

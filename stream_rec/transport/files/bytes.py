@@ -5,6 +5,7 @@ Does not split lines. Reports how far it is, and whether a read would wait.
 
 import io
 import os
+import re
 import select
 import stat
 import sys
@@ -23,6 +24,8 @@ __all__ = ["ByteStream", "open_bytes"]
 _BLOCK_BYTES: Final = 1 << 18
 # How long a waiting reader waits at a time, so that its caller can stop or flush.
 _TICK_S: Final = 0.2
+# What looks like a topic's address without its `kafka://`.
+_BROKER_AND_TOPIC: Final = re.compile(r"[^/\s]+:\d+/[^/\s]+")
 
 
 class ByteStream:
@@ -177,7 +180,8 @@ def open_bytes(spec: str, key: str, encoding: str | None = None, topic: str | No
     try:
         file = open(spec, "rb", buffering=0)  # noqa: PTH123, SIM115 (raw; the stream closes it)
     except OSError as error:
-        raise SettingsError(key, f"cannot read {spec!r}: {error.strerror}") from error
+        hint = f"; a topic is written kafka://{spec}" if _BROKER_AND_TOPIC.fullmatch(spec) else ""
+        raise SettingsError(key, f"cannot read {spec!r}: {error.strerror}{hint}") from error
     return ByteStream(file, spec, key=key, encoding=encoding, topic=topic)
 
 

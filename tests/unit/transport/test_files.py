@@ -19,6 +19,7 @@ from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, R
 from stream_rec.errors import DecodeError, SettingsError, TransportError
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.files import FileSink, open_sink, open_source
+from stream_rec.transport.files.bytes import open_bytes
 from stream_rec.transport.records import Record, Source
 
 NAMED = FieldMap(session_id="SessionId", item_id="ItemId", timestamp="Time")
@@ -518,3 +519,11 @@ def test_standard_output_is_not_closed(capfdbinary: pytest.CaptureFixture[bytes]
     sink.close()
     print("after", flush=True)  # noqa: T201 (the point of the test)
     assert b"1\nafter\n" == capfdbinary.readouterr().out
+
+
+def test_a_topic_without_its_scheme() -> None:
+    """A path that looks like a broker and a topic leads to the address that was meant; another one does not."""
+    with pytest.raises(SettingsError, match=r"a topic is written kafka://broker:9092/clicks$"):
+        open_bytes("broker:9092/clicks", "events")
+    with pytest.raises(SettingsError, match=r"No such file or directory$"):
+        open_bytes("clicks/no-such.jsonl", "events")

@@ -139,7 +139,7 @@ def test_web_pages_of_other_origins_are_refused() -> None:
 
 
 def test_addresses() -> None:
-    """Without a host it is this machine alone; the error for a port in use names the address."""
+    """Without a host it is this machine alone; the error for a port in use names the address and a way out."""
     assert ("127.0.0.1", 80) == parse_address(":80")
     assert ("::1", 80) == parse_address("[::1]:80")
     assert [True, True, True, False, False] == list(
@@ -149,7 +149,7 @@ def test_addresses() -> None:
         parse_address(":70000")
     with embedded() as running:
         taken = f"127.0.0.1:{running.server.port}"
-        with pytest.raises(SettingsError, match="cannot listen"), embedded(http=taken):
+        with pytest.raises(SettingsError, match="end the process that listens there"), embedded(http=taken):
             pass
 
 
