@@ -18,16 +18,19 @@ __all__ = ["Guess", "guess_settings", "guessed_user", "leaves_of"]
 # Names that logs in the wild have for the fields, in lower case, letters and digits only; the surest first.
 ALIASES: Final[Mapping[str, Sequence[str]]] = {
     "session_id": ("sessionid", "session", "sid", "visitid", "visit", "gasessionid", "sessid", "sessionkey",
-                   "sessionnumber", "basketid", "basket", "cartid", "orderid", "order", "invoiceno", "invoice"),
+                   "sessionnumber", "basketid", "basket", "cartid", "orderid", "order", "invoiceno", "invoice",
+                   "sitzung", "sitzungsid", "besuch", "besuchsid"),
     "item_id": ("itemid", "item", "productid", "product", "sku", "stockcode", "articleid", "article", "contentid",
                 "objectid", "movieid", "trackid", "videoid", "songid", "newsid", "asin", "aid", "itemids", "items",
-                "cesubject"),
+                "cesubject", "artikelnummer", "artikelnr", "artikelid", "artikel", "produktnummer", "produktid",
+                "produkt"),
     "timestamp": ("timestamp", "time", "ts", "eventtime", "eventtimestamp", "eventts", "datetime", "date", "createdat",
                   "occurredat", "happenedat", "collectortstamp", "tstamp", "sentat", "when", "invoicedate", "unixtime",
-                  "timestampms", "timestamps", "times", "eventdate"),
+                  "timestampms", "timestamps", "times", "eventdate", "zeitpunkt", "zeitstempel", "zeit", "datum"),
     "user_id": ("userid", "user", "visitorid", "visitor", "anonymousid", "customerid", "customer", "clientid", "uid",
-                "userpseudoid", "fullvisitorid", "domainuserid", "deviceid", "memberid", "cookieid", "cookie"),
-    "type": ("type", "eventtype", "event", "action", "eventname", "actionname", "kind"),
+                "userpseudoid", "fullvisitorid", "domainuserid", "deviceid", "memberid", "cookieid", "cookie",
+                "kundennummer", "kundennr", "kundenid", "kunde", "benutzerid", "benutzer", "nutzerid", "nutzer"),
+    "type": ("type", "eventtype", "event", "action", "eventname", "actionname", "kind", "aktion", "ereignis"),
 }  # fmt: skip
 _MOST_ROWS: Final = 2000
 _MOST_ELEMENTS: Final = 20

@@ -218,8 +218,9 @@ def _session_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[H
             yield Hint(text, cut | {"fields": by_user})
     giant = shapes.giant()
     if giant is not None:
+        others = f" ({giant.more} more like it)" if giant.more else ""
         yield Hint(
-            f"the session {giant.session_id[:40]!r} has {giant.n:,} events, and the next longest "
+            f"the session {giant.session_id[:40]!r} has {giant.n:,} events{others}, and the next longest "
             f"{giant.next_longest:,}: is it a crawler, or an id that many visitors share?"
         )
     impressions = impressions_in(summary)

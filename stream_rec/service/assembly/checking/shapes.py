@@ -1,6 +1,7 @@
 """Sessions that do not look like visits, and events that do not look like clicks: counted while a source is read."""
 
 from collections.abc import Mapping
+from heapq import nlargest
 from typing import Final, NamedTuple
 
 from stream_rec.core.events import Event
@@ -24,6 +25,7 @@ _GIANT: Final = 200
 _GIANT_SHARE: Final = 0.2
 _GIANT_LEAST: Final = 30
 _TIMES: Final = 10
+_FEW: Final = 10
 
 
 class _Session:
@@ -41,11 +43,14 @@ class _Session:
 
 
 class Giant(NamedTuple):
-    """One session that is far longer than all others."""
+    """The longest of the sessions that are far longer than all others."""
 
     session_id: str
     n: int
     next_longest: int
+    """Of the sessions that are not giants."""
+    more: int = 0
+    """How many other giants there are."""
 
 
 class SessionShapes:
@@ -86,12 +91,15 @@ class SessionShapes:
         return share if share > _SHARED else 0.0
 
     def giant(self) -> Giant | None:
-        """Return a session that is far longer than all others, if there is one."""
-        if len(self._sessions) < 2:  # noqa: PLR2004 - with whom to compare
-            return None
-        (name, longest), (_, second) = sorted(self._sessions.items(), key=lambda pair: -pair[1].n)[:2]
-        large = longest.n >= _GIANT or (longest.n >= _GIANT_LEAST and longest.n > _GIANT_SHARE * self._n)
-        return Giant(name, longest.n, second.n) if large and longest.n > _TIMES * second.n else None
+        """Return the longest session, if it and at most a few more are far longer than all others."""
+        ranked = nlargest(_FEW + 1, self._sessions.items(), key=lambda pair: pair[1].n)
+        for place in range(1, min(len(ranked), len(self._sessions) // 2 + 1)):
+            (_, shortest), (_, other) = ranked[place - 1 : place + 1]
+            large = shortest.n >= _GIANT or (shortest.n >= _GIANT_LEAST and shortest.n > _GIANT_SHARE * self._n)
+            if large and shortest.n > _TIMES * other.n:
+                name, longest = ranked[0]
+                return Giant(name, longest.n, other.n, place - 1)
+        return None
 
 
 def impressions_in(summary: Summary) -> Mapping[str, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stream_rec.cli.check import check
+from stream_rec.errors import SettingsError
 from stream_rec.service.assembly.check import CheckReport, inspect
 from stream_rec.settings import load, table
 
@@ -96,6 +97,22 @@ def test_one_session_that_is_far_longer_than_all_others(tmp_path: Path) -> None:
     rows = [("bot" if n % 2 else f"s{n}", f"i{n % 9}", MAY_2014 + n * 1000) for n in range(600)]
     (hint,) = (hint for hint in found(clicks(tmp_path, rows)).hints if "crawler" in hint)
     assert "the session 'bot' has 300 events, and the next longest 1" in hint
+
+
+def test_some_sessions_that_are_far_longer_than_all_others(tmp_path: Path) -> None:
+    """Two crawlers as long as each other do not hide each other."""
+    rows = [(f"bot{n % 3}" if n % 3 else f"s{n}", f"i{n % 9}", MAY_2014 + n * 1000) for n in range(900)]
+    (hint,) = (hint for hint in found(clicks(tmp_path, rows)).hints if "crawler" in hint)
+    assert "the session 'bot1' has 300 events (1 more like it), and the next longest 1" in hint
+
+
+def test_german_names(tmp_path: Path) -> None:
+    """The line names the columns of a German export, and cuts visits from its customers."""
+    rows = [(f"k{n % 20}", f"i{n % 5}", MAY_2014 + n * 1000) for n in range(80)]
+    with pytest.raises(SettingsError) as caught:
+        found(clicks(tmp_path, rows, header="Kundennummer,Artikelnummer,Zeitpunkt"))
+    line = "--field item_id=Artikelnummer --field timestamp=Zeitpunkt --field user_id=Kundennummer --session-gap 30m"
+    assert line in str(caught.value)
 
 
 def test_impressions_are_no_clicks(tmp_path: Path) -> None:
