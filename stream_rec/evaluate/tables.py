@@ -107,6 +107,8 @@ def verdict(report: Report) -> Iterable[str]:
         if rated:
             best = max(rated, key=lambda found: found.metrics[report.headline].value or 0.0)
             yield _sentence(report, kind, best)
+            if best.name.startswith(f"{report.first.name}+"):
+                yield f"{best.name} is {report.first.name} in a learned order, in which `run` does not answer yet."
     if any(not each.behind[report.headline].is_sure for each in report.models[1:]):
         yield "? the interval of the difference contains zero: other sessions of the same kind might say otherwise."
 

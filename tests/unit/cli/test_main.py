@@ -146,6 +146,12 @@ def test_an_unexpected_error_keeps_its_traceback() -> None:
         failing(ZeroDivisionError())
 
 
+def test_the_package_is_the_program() -> None:
+    """`python -m stream_rec` runs where the script is not on the path."""
+    done = subprocess.run([sys.executable, "-m", "stream_rec", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"stream-rec, version {__version__}\n"
+
+
 def test_help_does_not_wait_for_a_compiler() -> None:
     """`--help` imports neither Numba, NumPy, Rich, PyArrow nor a Kafka client."""
     code = (

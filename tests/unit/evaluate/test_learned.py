@@ -13,6 +13,7 @@ from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate.asking import PassResult, ask_all
 from stream_rec.evaluate.candidates import candidate, learned
 from stream_rec.evaluate.report import report_of
+from stream_rec.evaluate.tables import verdict
 
 OWN = model("default", seen="keep", n=10)
 N_ITEMS = 40
@@ -56,6 +57,11 @@ class TestLive:
         own, linear, hidden, played = (each.metrics["MRR@10"].value or 0.0 for each in found.models)
         assert min(linear, hidden) > own + 0.02
         assert played > own + 0.02
+
+    def test_the_verdict_says_that_no_run_answers_so(self, live: PassResult) -> None:
+        """The best is named, and that it is a measurement."""
+        sentences = list(verdict(report_of(live, draws=10, seed=0)))
+        assert any("in a learned order, in which `run` does not answer yet" in each for each in sentences)
 
     def test_nothing_is_played_before_there_are_enough_examples(self, live: PassResult) -> None:
         """The first fit has no example: the order that is played is the model's own."""
