@@ -30,7 +30,7 @@ def test_a_call_can_be_tried(browser: Browser, tmp_path: Path) -> None:
             expect(answer).to_contain_text('"item_id": "rope"')
             for theme, is_dark in {"light": False, "dark": True}.items():
                 page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of the two
-                assert is_dark == page.evaluate("document.documentElement.matches('.dark-mode')")
+                page.wait_for_function("is => is === document.documentElement.matches('.dark-mode')", arg=is_dark)
             page.set_viewport_size(PHONE)  # type: ignore[arg-type]  # width and height
             assert 0 >= overflow(page)
             assert {urlsplit(address).netloc} == hosts

@@ -144,7 +144,7 @@ def test_every_kernel_of_the_core_makes_compiled_code_stale(tmp_path: Path, tree
     """The mark is the hash of the compiler's options and of every module in a folder `kernel` of the core."""
     core = tree / "stream_rec/core"
     sources = [core / "compiled.py", *sorted(core.glob("*/kernel/*.py"))]
-    assert {"index", "quality"} == {path.parts[-3] for path in sources[1:]}
+    assert {"index", "quality", "rerank"} == {path.parts[-3] for path in sources[1:]}
     assert set(sources[1:]) == {path for path in core.rglob("*.py") if path.parent.name == "kernel"}
     drop_stale_code(tmp_path)
     expected = xxh3_64_hexdigest(b"".join(path.read_bytes() for path in sources))

@@ -37,7 +37,8 @@ def test_an_engine_shows_what_it_holds_in_one_line() -> None:
     assert "Engine(a<b: 2 sessions, 4 events, 3 items, horizon 5h)" == repr(engine())
     assert "Engine(default: 0 sessions, 0 events, 0 items)" == repr(Engine())
     assert "AsyncEngine(Engine(default: 0 sessions, 0 events, 0 items))" == repr(AsyncEngine(Engine()))
-    shop = Recommender("vmis-knn").fit([Event("ann", "tent", 0), Event("ben", "tent", HOUR * 200)])
+    start = 1_700_000_000_000
+    shop = Recommender("vmis-knn").fit([Event("ann", "tent", start), Event("ben", "tent", start + HOUR * 200)])
     assert "Recommender(vmis-knn: 2 sessions, 2 events, 1 items, horizon 8d)" == repr(shop)
 
 

@@ -288,7 +288,6 @@ def test_the_error_names_the_first_wrong_value(source: object, how: dict[str, An
         (pd.DataFrame(ROWS), {"unit": "s"}, "unit"),
         (pd.DataFrame(ROWS), {"timestamp_unit": "weeks"}, "timestamp_unit"),
         (SESSIONS, {"types_row": "two"}, "types_row"),
-        (pd.DataFrame({**ROWS, "item_id": [1, "a"] * 5}), {}, "source"),
         (pa.table([[1]] * 4, names=["session_id", "item_id", "timestamp", "item_id"]), {}, "fields"),
         (7, {}, "source"),
         (["a", "b"], {}, "source"),

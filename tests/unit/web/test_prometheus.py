@@ -11,7 +11,7 @@ import pytest
 from observing import Watched, click, figure, figures, running, watched
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from stream_rec.core.quality import ModelQuality, QualityReport, WindowQuality
+from stream_rec.core.quality import ClickThrough, ModelQuality, QualityReport, WindowQuality
 from stream_rec.errors import SnapshotError
 from stream_rec.web.prometheus import FAMILIES, PREFIX, Exposition, MetricSources
 
@@ -29,7 +29,8 @@ def with_quality(service: Watched, hr_novel: float | None = 0.4) -> MetricSource
         )
         for name in ("a", "b")
     ]  # fmt: skip
-    report = QualityReport(20, [WindowQuality(300.0, models)])
+    shown = ClickThrough(model="a", by="place", value="1", shown=20, clicked=5, ctr=0.25, ctr_low=0.1, ctr_high=0.5)
+    report = QualityReport(20, [WindowQuality(300.0, models, [shown])])
     status = service.sources.status
     return service.sources._replace(status=lambda: msgspec.structs.replace(status(), quality=report))
 
