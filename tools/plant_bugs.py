@@ -78,7 +78,7 @@ RULES: Final = ("tests/property/test_rules.py", "tests/unit/core/test_item_rules
 FEED: Final = "tests/unit/service/processing/test_catalogue_feed.py::"
 QUALITY: Final = ("tests/unit/core/test_quality.py", "tests/property/test_quality.py", "tests/unit/core/test_split.py")
 SHOWN: Final = ("tests/property/test_shown.py",)
-RERANK: Final = ("tests/property/test_rerank.py",)
+RERANK: Final = ("tests/property/test_rerank.py", "tests/unit/core/test_rerank.py")
 THREADS: Final = ("tests/unit/guard/test_threads.py",)
 SCORE: Final = "stream_rec/core/quality/kernel/score.py"
 

@@ -161,6 +161,16 @@ def test_rule_sets_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 3 == len(compiled)
 
 
+def test_what_is_listed_later_is_not_among_the_newest_yet() -> None:
+    """An item comes when the log has come to its time, whichever clock the machine has."""
+    made = Engine("vmis-knn")
+    made.set_catalogue(Catalogue([CatalogueItem("old", listed_at=1_000), CatalogueItem("next", listed_at=3_000)]))
+    made.apply([Event("s", "x", 2_000)])
+    assert ["old"] == [each.item_id for each in made.listed("newest", Request(n=5)).items]
+    made.apply([Event("s", "y", 3_000)])
+    assert ["next", "old"] == [each.item_id for each in made.listed("newest", Request(n=5)).items]
+
+
 def test_a_batch_may_have_more_rule_sets_than_are_kept() -> None:
     """Each of its requests keeps its own until the batch is answered."""
     made = engine()

@@ -85,6 +85,30 @@ def test_an_order_that_does_not_hold_gives_way() -> None:
     assert learned.best == "plain"
 
 
+def test_the_ordinals_of_items_change_nothing() -> None:
+    """What an index has learned does not depend on the order in which it met items and sessions."""
+    events = [event for name in ("even", "odd") for event in _halves()[name]]
+    in_time, by_halves = (Engine(limits=Limits(retention_ms=None, allowed_lateness_ms=10**9)) for _ in range(2))
+    in_time.apply(sorted(events, key=lambda event: event.timestamp))
+    by_halves.apply(events)
+    assert [in_time.items.find("i7")] != [by_halves.items.find("i7")]
+    a, b = fit(in_time), fit(by_halves)
+    assert (a.questions, a.examples, dict(a.mrr)) == (b.questions, b.examples, dict(b.mrr))
+    assert [each.tobytes() for each in a.weights] == [each.tobytes() for each in b.weights]
+
+
+def _halves() -> dict[str, list[Event]]:
+    """Return the events of every other session: so many items that not all candidates become part of an example."""
+    halves: dict[str, list[Event]] = {"even": [], "odd": []}
+    chance = random.Random(4)
+    for number in range(300):
+        items = [f"i{chance.randrange(4 * N_ITEMS)}" for _ in range(6)]
+        halves["odd" if number % 2 else "even"] += [
+            Event(f"s{number}", item, 60_000 * number + 1_000 * place) for place, item in enumerate(items)
+        ]
+    return halves
+
+
 def test_a_session_of_one_event_asks_nothing() -> None:
     """An index without questions gives weights that rank as the model does."""
     learned = fit(engine_of([["a"], ["b"]]))
