@@ -89,7 +89,8 @@ def test_the_ordinals_of_items_change_nothing() -> None:
     """What an index has learned does not depend on the order in which it met items and sessions."""
     events = [event for name in ("even", "odd") for event in _halves()[name]]
     in_time, by_halves = (Engine(limits=Limits(retention_ms=None, allowed_lateness_ms=10**9)) for _ in range(2))
-    in_time.apply(sorted(events, key=lambda event: event.timestamp))
+    sorted_by_time = sorted(events, key=lambda event: event.timestamp)
+    in_time.apply(sorted_by_time)
     by_halves.apply(events)
     assert [in_time.items.find("i7")] != [by_halves.items.find("i7")]
     a, b = fit(in_time), fit(by_halves)
