@@ -7,6 +7,7 @@ Knows nothing of files, Arrow or the engine.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -297,7 +298,8 @@ def _read(read: Callable[[Any], Any], value: object, where: str) -> Any:  # noqa
 
 
 def _id(value: object, where: str) -> str:
-    return identifier(where, _plain(value), MAX_ID_CHARS)
+    plain = str(value) if isinstance(value, UUID) else _plain(value)
+    return identifier(where, plain, MAX_ID_CHARS)
 
 
 def _plain(value: object) -> object:

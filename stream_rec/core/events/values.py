@@ -3,7 +3,6 @@
 import re
 from decimal import Decimal
 from typing import Final
-from uuid import UUID
 
 from stream_rec.core.events.types import Reason
 from stream_rec.errors import DecodeError
@@ -47,9 +46,9 @@ def found(value: object) -> str:
 
 
 def identifier(name: str, value: object, max_chars: int) -> str:
-    """Return the text of an id. A whole number gives its decimal text, and a UUID its own."""
+    """Return the text of an id. A whole number gives its decimal text: many logs number their items."""
     if type(value) is not str and (
-        type(value) is int or isinstance(value, UUID) or (isinstance(value, Decimal) and value.as_tuple().exponent == 0)
+        type(value) is int or (isinstance(value, Decimal) and value.as_tuple().exponent == 0)
     ):
         value = str(value)  # the parser limits the digits of an int, so this is fast and cannot fail
     if type(value) is not str:
