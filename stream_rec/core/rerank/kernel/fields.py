@@ -64,36 +64,6 @@ from stream_rec.core.index.kernel.state import AnswerArrays
     N_FEATURES,
 ) = range(27)
 
-FEATURES = (
-    "the model's own score",
-    "neighbours' votes",
-    "votes of recent neighbours",
-    "neighbours that hold it right behind",
-    "came right after the current item",
-    "came right after it in the newest sessions",
-    "came right after it within the hour",
-    "came some time after the current item",
-    "came after the item before",
-    "came right before the current item",
-    "came near the current item",
-    "share of the newest that followed",
-    "time since a session held it",
-    "time since 4 sessions held it",
-    "time since 16 sessions held it",
-    "time since 64 sessions held it",
-    "how long it has been known",
-    "how many sessions hold it",
-    "the session holds it",
-    "it is the current item",
-    "places back in the session",
-    "times in the session",
-    "how often sessions return so far back",
-    "length of the session",
-    "how much follows the current item",
-    "number of neighbours",
-)
-"""In plain words, by feature."""
-
 PLAIN, LINEAR, WITH_HIDDEN = range(3)  # Weights.form
 HIDDEN = 16  # hidden units
 MOST_BACK = 60  # an own item further back is no candidate of its own, and its returns are not counted
