@@ -35,7 +35,7 @@ SHELL = re.compile(r"[|&;<>$`*~#]")
 NEEDS = re.compile(r"^<!-- needs: (.*) -->$", re.MULTILINE)
 NOT_RUN = re.compile(r"<!-- not run: (.*?) -->")
 PATIENCE_S = 60
-READS_TOPIC = re.compile(r"^(kcat .* -C |stream-rec check .*kafka://)")
+READS_TOPIC = re.compile(r"^kcat .* -C ")
 """What only reads a topic, and may be tried again until all has come."""
 NOT_SHOWN = ("compiling the kernels", "progress: ")  # depend on whether it is the first run, and on the speed
 

@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from stream_rec.errors import DecodeError, LogChangedError, SettingsError, TransportError
+from stream_rec.errors import DecodeError, LogChangedError, TransportError
+from stream_rec.service.consuming.bounded_topic import bounds_of
 from stream_rec.transport.broker import Broker, Partition
 from stream_rec.transport.records import Record
 
@@ -51,16 +52,8 @@ class TopicTail:
 
     def __init__(self, broker: Broker, topic: str, last: int) -> None:
         self._broker = broker
-        partitions = broker.partitions(topic)
-        if not partitions:
-            broker.close()
-            raise SettingsError(
-                "recommendations",
-                f"there is no topic {topic!r} at these brokers: look at its name and at the address "
-                "(`kcat -L -b HOST:PORT` lists the topics)",
-            )
         self._last = last
-        bounds = broker.bounds(partitions)
+        bounds = bounds_of(broker, topic, "recommendations")
         self._ends = {partition: end for partition, (_, end) in bounds.items()}
         back = last * _OFFSETS_A_RECORD
         self._reader = broker.reader()

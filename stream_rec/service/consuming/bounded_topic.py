@@ -3,17 +3,46 @@
 Joins no consumer group and commits nothing, so a service of the same group does not notice.
 """
 
+import time
 from collections.abc import Iterator
+from typing import Final
 
-from stream_rec.errors import SettingsError
+from stream_rec.errors import SettingsError, TransportError
 from stream_rec.service.batches import NOT_A_MEMBER
 from stream_rec.service.consuming.batch_reader import BatchReader
 from stream_rec.service.consuming.record_decoder import Decode
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
-from stream_rec.transport.broker import Broker
+from stream_rec.transport.broker import Bounds, Broker, Partition
 from stream_rec.transport.records import Progress, Record
 
-__all__ = ["TopicSource"]
+__all__ = ["TopicSource", "bounds_of"]
+
+_LEADERLESS_S: Final = 10.0
+"""How long a topic that was just made may be without leaders of its partitions."""
+
+
+def bounds_of(broker: Broker, topic: str, setting: str, timeouts: Timeouts = TIMEOUTS) -> dict[Partition, Bounds]:
+    """Return what each partition of *topic*, which *setting* names, holds now.
+
+    Asks again for some seconds what may pass, as the partitions of a new topic have no leader at first. Raises
+    SettingsError, and closes *broker*, if there is no such topic; TransportError.
+    """
+    partitions = broker.partitions(topic)
+    if not partitions:
+        broker.close()
+        raise SettingsError(
+            setting,
+            f"there is no topic {topic!r} at this broker: look at its name and at the address "
+            "(`kcat -L -b HOST:PORT` lists the topics)",
+        )
+    given_up = time.monotonic() + _LEADERLESS_S
+    while True:
+        try:
+            return broker.bounds(partitions)
+        except TransportError as error:
+            if not error.retriable or time.monotonic() > given_up:
+                raise
+            time.sleep(timeouts.retry_first_wait_s)
 
 
 class TopicSource:
@@ -24,15 +53,7 @@ class TopicSource:
 
     def __init__(self, broker: Broker, topic: str, decode: Decode, timeouts: Timeouts = TIMEOUTS) -> None:
         self._broker = broker
-        partitions = broker.partitions(topic)
-        if not partitions:
-            broker.close()
-            raise SettingsError(
-                "events",
-                f"there is no topic {topic!r} at this broker: look at its name and at the address "
-                "(`kcat -L -b HOST:PORT` lists the topics)",
-            )
-        bounds = broker.bounds(partitions)
+        bounds = bounds_of(broker, topic, "events", timeouts)
         self._begin = {partition: bound.first for partition, bound in bounds.items()}
         self._ends = {partition: bound.end for partition, bound in bounds.items()}
         self._reader = broker.reader()

@@ -100,7 +100,7 @@ def test_the_topic_comes_from_the_settings(
     for argv, message in {
         (): "recommendations: no topic is given: name it",
         ("recs.jsonl",): "'recs.jsonl' is no topic: a file of answers is followed by `tail -f`",
-        ("kafka://broker:9092/other",): "recommendations: there is no topic 'other' at these brokers: look at its name",
+        ("kafka://broker:9092/other",): "recommendations: there is no topic 'other' at this broker: look at its name",
         (RECS, "--recommendations", RECS): "the topic is given twice",
     }.items():
         assert 2 == main(["tail", *argv])

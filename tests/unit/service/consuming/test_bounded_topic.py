@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from stream_rec.core.events import DecodeRules, EventDecoder
-from stream_rec.errors import SettingsError
-from stream_rec.service.consuming.bounded_topic import TopicSource
+from stream_rec.errors import SettingsError, TransportError
+from stream_rec.service.consuming.bounded_topic import TopicSource, bounds_of
 from stream_rec.service.consuming.record_decoder import RecordDecoder
+from stream_rec.service.timeouts import Timeouts
 from stream_rec.transport.broker import Partition
 from stream_rec.transport.memory.broker import MemoryBroker
 
@@ -48,3 +49,28 @@ def test_a_missing_topic_is_a_wrong_setting() -> None:
     with pytest.raises(SettingsError) as raised:
         source(MemoryBroker({}))
     assert "events" == raised.value.key
+
+
+@pytest.mark.parametrize(("retriable", "n_asked"), [(True, 3), (False, 1)])
+def test_partitions_without_a_leader_are_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, retriable: bool, n_asked: int
+) -> None:
+    """Those of a topic that was just made have none at first; what cannot pass is raised at once."""
+    broker = MemoryBroker({"clicks": 1})
+    asked: list[object] = []
+    real = broker.bounds
+
+    def bounds(partitions: list[Partition]) -> object:
+        asked.append(partitions)
+        if len(asked) < 3:
+            raise TransportError("clicks-0: no leader", retriable=retriable)
+        return real(partitions)
+
+    monkeypatch.setattr(broker, "bounds", bounds)
+    timeouts = Timeouts(retry_first_wait_s=0.001)
+    if retriable:
+        assert real([Partition("clicks", 0)]) == bounds_of(broker, "clicks", "events", timeouts)
+    else:
+        with pytest.raises(TransportError, match="no leader"):
+            bounds_of(broker, "clicks", "events", timeouts)
+    assert n_asked == len(asked)
