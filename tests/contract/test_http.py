@@ -461,17 +461,17 @@ def test_a_connection_with_an_endless_head_is_closed(running: Running) -> None:
 
 @pytest.fixture
 def impatient() -> Iterator[Running]:
-    """A service that waits half a second for a head, and as long for a body."""
-    with on_broker(MemoryBroker({"clicks": 1, "recs": 1}), CallLimits(max_wait_s=0.5)) as running:
+    """A service that waits a second for a head, and as long for a body."""
+    with on_broker(MemoryBroker({"clicks": 1, "recs": 1}), CallLimits(max_wait_s=1.0)) as running:
         yield running
 
 
 def test_a_connection_whose_body_arrives_too_slowly_is_closed(impatient: Running) -> None:
     """Even if bytes arrive steadily: otherwise the connection would stay open for ever."""
     head = b"POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n"
+    begun = time.monotonic()
     with socket.create_connection(("127.0.0.1", impatient.server.port), timeout=10) as connection:
         connection.sendall(head)
-        begun = time.monotonic()
         connection.settimeout(0.1)
         with contextlib.suppress(ConnectionError):
             while time.monotonic() < begun + 5:
@@ -479,7 +479,7 @@ def test_a_connection_whose_body_arrives_too_slowly_is_closed(impatient: Running
                 with contextlib.suppress(TimeoutError):
                     assert b"" == connection.recv(1)
                     break
-        assert 0.4 < time.monotonic() - begun < 4
+        assert 0.9 < time.monotonic() - begun < 4
 
 
 def test_a_connection_whose_body_has_arrived_stays_open(impatient: Running) -> None:
@@ -491,7 +491,7 @@ def test_a_connection_whose_body_has_arrived_stays_open(impatient: Running) -> N
         assert connection.recv(1000).startswith(b"HTTP/1.1 100")
         connection.sendall(body)
         assert connection.recv(1000).startswith(b"HTTP/1.1 202")
-        connection.settimeout(0.8)
+        connection.settimeout(1.3)
         with pytest.raises(TimeoutError):
             connection.recv(1)
         connection.sendall(b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")

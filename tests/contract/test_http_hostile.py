@@ -62,6 +62,14 @@ def refusals(running: Running) -> dict[int, int]:
     return {code: n for (name, code), n in running.server.api.http.counts.items() if name == REFUSED}
 
 
+def is_alive(port: int) -> bool:
+    """Whether a new client gets an answer."""
+    try:
+        return Client(port)("GET", "/livez").status == 200
+    except ConnectionError:
+        return False
+
+
 def hang_up(connection: socket.socket) -> None:
     """Close with a reset, as a browser does that leaves a page."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -253,12 +261,13 @@ def test_an_unknown_item_has_nothing_similar(running: Running) -> None:
 
 def test_a_client_with_a_slow_body_is_counted() -> None:
     """It is closed without an answer, and counted as a timeout."""
-    with on_broker(MemoryBroker({"clicks": 1, "recs": 1}), CallLimits(max_wait_s=0.2)) as running:
+    with on_broker(MemoryBroker({"clicks": 1, "recs": 1}), CallLimits(max_wait_s=1.0)) as running:
         with connect(running) as connection, connect(running):
             connection.sendall(b"POST /v1/events HTTP/1.1\r\ncontent-length: 10\r\n" + HOST + b"\r\n")
             assert is_ended(connection)
         assert {408: 1} == refusals(running), "not the one that sent nothing"
-        assert 200 == Client(running.server.port)("GET", "/livez").status
+        # On a busy machine, a new client too may take longer than that: the next one is served.
+        eventually(lambda: is_alive(running.server.port), "answered")
 
 
 def test_too_many_connections_are_refused_with_one_warning(running: Running, caplog: pytest.LogCaptureFixture) -> None:

@@ -152,7 +152,8 @@ def on_broker(broker: MemoryBroker, limits: CallLimits | None = None) -> Iterato
     served = ServiceHandle(request_queue, ingest, lambda: reporter.status(service), lambda: service.is_ready)
     server = Server(served, "127.0.0.1:0", limits=limits).start()
     stop = threading.Event()
-    thread = threading.Thread(target=lambda: service.run(stop.is_set), name="service")
+    # The broker never waits: without a pause at each turn, the loop keeps the interpreter from the other threads.
+    thread = threading.Thread(target=lambda: service.run(lambda: stop.wait(0.001)), name="service")
     thread.start()
     try:
         eventually(lambda: served.status().is_ready, "ready")
