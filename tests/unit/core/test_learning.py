@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from stream_rec.core.events import Answer, ByWeights, Event, Forget, Request
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import Rules, Trial, model
 from stream_rec.errors import SettingsError
+from stream_rec.snapshot import file
 
 PACE = Pace(questions=40, descent_ms=5_000, fewest_events=300, share=2, fewest_examples=100, most_examples=400)
 N_ITEMS = 40
@@ -73,11 +75,12 @@ def test_batches_change_nothing(answered: list[Answer | None], at_once: int) -> 
 
 
 @pytest.mark.parametrize("cut", [500, 520, 640, 700])
-def test_a_restart_changes_nothing(answered: list[Answer | None], cut: int) -> None:
+def test_a_restart_changes_nothing(answered: list[Answer | None], cut: int, tmp_path: Path) -> None:
     """Law 5: a state that was taken anywhere, also within a fit, goes on as the engine would have."""
     engine, restarted = learning(), learning()
     engine.apply_and_answer(LOG[:cut])
-    restarted.import_state(engine.export_state())
+    file.replace(tmp_path / "it.snapshot", engine.export_state(), file.About(None, {}, {}))
+    restarted.import_state(file.read(tmp_path / "it.snapshot").state)
     assert answers_of(restarted, LOG[cut:], 50) == answered[cut:]
 
 
