@@ -7,7 +7,7 @@ Its modules, each of which imports only those below it:
 
     engine     the engine: what callers see of it, and its state
     applying   events in                         answering   queries
-    lists      what is listed for no session
+    lists      what is listed for no session     newest_in_batches, newest  new items in answers
     encoding   events as ordinals
     models     models as the kernels take them   item_rules  which items are allowed
     state      the index and the id tables       rows        answers as the kernels leave them

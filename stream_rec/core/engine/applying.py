@@ -19,6 +19,8 @@ from stream_rec.core.engine.columns import EventColumns
 from stream_rec.core.engine.encoding import IdEncoder
 from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.models import Models
+from stream_rec.core.engine.newest import NewestItems
+from stream_rec.core.engine.newest_in_batches import NewestInBatches
 from stream_rec.core.engine.rows import all_named, chosen_rows, new_rows
 from stream_rec.core.engine.state import TYPES_STEP_MS, BatchEffects, EngineState
 from stream_rec.core.events import Answer, Event, Forget, Request
@@ -95,13 +97,17 @@ class _Stops:
 
 
 class EventApplier:
-    """Applies events to *state*. With a *sessionizer* sessions are cut from users."""
+    """Applies events to *state*. With a *sessionizer* sessions are cut from users.
+
+    Its answers have the *newest* items where a model wants them.
+    """
 
     def __init__(
         self,
         state: EngineState,
         models: Models,
         item_rules: ItemRules,
+        newest: NewestItems,
         sessionizer: Sessionizer | None,
         impressions: Impressions | None = None,
     ) -> None:
@@ -112,6 +118,7 @@ class EventApplier:
         self._sessionizer = sessionizer
         self._ahead_ms = state.limits.ahead_ms
         self._encoder = IdEncoder(state, models, item_rules)
+        self._newest = NewestInBatches(state, models, newest, self._encoder)
 
     def apply(
         self,
@@ -311,7 +318,7 @@ class EventApplier:
         batch, new_sessions, new_items = self._encoder.batch(events, run.columns)
         rows = self._rows_for(batch, wanted, observation)
         answers = new_rows(rows.n, self._models.split.longest)
-        effects = self._run_kernel(batch, wanted, rows, answers, ignored)
+        effects, newest = self._run_kernel(batch, wanted, rows, answers, ignored)
         self._link_users(events, batch, effects)
         answered: list[Answer | None] = [None] * len(events)
         if wanted is not None:
@@ -327,7 +334,7 @@ class EventApplier:
             arrays = state.index.state
             applied = AppliedBatch(batch, arrays.session, arrays.item, observation.counted, rows.row, answers)
             observation.evaluator.on_applied(applied)
-        state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied])
+        state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied, *newest])
         return batch.outcome, answered
 
     def _rows_for(self, batch: EventArrays, wanted: AnswersWanted | None, observation: Observation | None) -> _Rows:
@@ -358,16 +365,22 @@ class EventApplier:
         rows: _Rows,
         answers: AnswerArrays,
         ignored: tuple[str, ...],
-    ) -> BatchEffects:
-        """Apply *batch*, and answer into *rows* if any answer is wanted."""
+    ) -> tuple[BatchEffects, Sequence[int]]:
+        """Apply *batch*, and answer into *rows* if any answer is wanted.
+
+        Returns also the items that have an ordinal only because they are in the answers.
+        """
         index = self._state.index
         if wanted is None:
-            return self._state.run(batch, lambda reached: index.apply(batch, reached))
+            return self._state.run(batch, lambda reached: index.apply(batch, reached)), ()
         stacked, policy, row = self._models.together(), self._rules.default, rows.row
         if ignored:
             request = Request(session_id="", exclude=ignored)
             ((_, _, policy),) = self._rules.policies([request], self._state.items.find, 1)
-        return self._state.run(batch, lambda first: index.apply_and_ask(stacked, batch, first, row, policy, answers))
+        if self._newest.is_wanted:
+            return self._newest.run(batch, rows.row, policy, answers, ignored)
+        effects = self._state.run(batch, lambda first: index.apply_and_ask(stacked, batch, first, row, policy, answers))
+        return effects, ()
 
     def _link_users(self, events: Sequence[Event], batch: EventArrays, effects: BatchEffects) -> None:
         """Record the users of each session, from the event that last began it on."""

@@ -28,6 +28,7 @@ from stream_rec.core.events.types import (
 )
 from stream_rec.core.events.values import NULL_TEXTS, check_text_id, found, identifier, null_id
 from stream_rec.core.events.why import (
+    ByListing,
     ByNeighbours,
     ByPopularity,
     ByTheLast,
@@ -52,6 +53,7 @@ __all__ = [
     "SURELY_SECONDS",
     "VIEW",
     "Answer",
+    "ByListing",
     "ByNeighbours",
     "ByPopularity",
     "ByTheLast",

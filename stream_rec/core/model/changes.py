@@ -37,6 +37,9 @@ class ModelChanges(TypedDict, total=False):
     repeats: Literal["scored", "counted"] | None
     seen: Literal["keep", "drop-current", "drop-session"] | None
     fallbacks: bool | None
+    newest_fallback: Literal["none", "before-popular", "after-popular"] | None
+    newest_share: float | None
+    newest_within_ms: int | None
     require_type: str | tuple[str, ...] | None
     min_type_weight: float | None
     sampling: Sampling | None
