@@ -577,6 +577,22 @@ BUGS: Final = [
     ),
     Bug(
         1,
+        "an item is in an answer as new before the log has come to its time",
+        ENGINE + "newest.py",
+        "newest-early",
+        "begin = 0",
+        RULES,
+    ),
+    Bug(
+        1,
+        "the order of new items stays as it was when the catalogue changes",
+        "stream_rec/core/catalogue/versions.py",
+        "newest-of-before",
+        "self._newest = before._newest",
+        RULES,
+    ),
+    Bug(
+        1,
         "what a session was shown counts for ever, unless it has been cleared away",
         "stream_rec/core/shown.py",
         "shown-never-over",

@@ -176,6 +176,7 @@ export const SOURCES = {
   neighbours: "from similar visits",
   followed: "often comes next",
   popular: "popular now",
+  newest: "new in the catalogue",
 };
 
 export const TYPES = { view: "viewed", click: "clicked", cart: "put in the basket", purchase: "bought" };

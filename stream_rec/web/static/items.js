@@ -2,7 +2,7 @@
 
 import { bar } from "./chart.js";
 import { h, setChildren, setText, syncRows } from "./dom.js";
-import { count, number, SOURCES } from "./format.js";
+import { count, moment, number, SOURCES } from "./format.js";
 import { learnTitles } from "./titles.js";
 import { explain } from "./why.js";
 
@@ -123,9 +123,9 @@ export function recommendations({ label, go, seen = () => new Set() }) {
     setChildren(
       score,
       bar(item.share, { tone: item.source }),
-      h("span", { class: "unseen" }, `score ${number(item.score)}`),
+      h("span", { class: "unseen" }, scoreOf(item)),
     );
-    score.title = `score ${number(item.score)}`;
+    score.title = scoreOf(item);
     if (changed && !inside.hidden) setChildren(inside, explain(row.item));
   }
 
@@ -158,11 +158,18 @@ export function recommendations({ label, go, seen = () => new Set() }) {
   };
 }
 
+/** A new item's score is the time at which it was listed. */
+const scoreOf = (item) =>
+  item.source === "newest" ? `listed on ${moment(item.score)}` : `score ${number(item.score)}`;
+
 function summary(answer) {
   const n = answer.items.filter((item) => item.source === "neighbours").length;
   const all = answer.items.length;
   const model = answer.model ? ` Model: ${answer.model}.` : "";
   if (n === all) return `All ${number(all)} come from similar visits.${model}`;
-  if (n === 0) return `Similar visits gave no items, so these are fallbacks.${model}`;
-  return `${number(n)} of ${number(all)} come from similar visits; fallbacks fill the list.${model}`;
+  const fresh = answer.items.filter((item) => item.source === "newest").length;
+  const others = fresh ? `, ${number(fresh)} ${fresh === 1 ? "is" : "are"} new in the catalogue` : "";
+  if (n + fresh === all && n) return `${number(n)} of ${number(all)} come from similar visits${others}.${model}`;
+  if (n === 0) return `Similar visits gave no items, so these are fallbacks${others && `; ${others.slice(2)}`}.${model}`;
+  return `${number(n)} of ${number(all)} come from similar visits${others}; fallbacks fill the list.${model}`;
 }
