@@ -11,7 +11,7 @@ from stream_rec.core.index import AnswerArrays
 
 __all__ = ["all_named", "chosen_rows", "named", "new_rows"]
 
-_SOURCES: Final = ("neighbours", "followed", "popular")
+_SOURCES: Final = ("neighbours", "followed", "popular", "session")
 
 _ItemNames = Sequence[str | None]
 """Ids of items, by ordinal."""

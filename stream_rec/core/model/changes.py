@@ -36,6 +36,7 @@ class ModelChanges(TypedDict, total=False):
     rules_decay: float | None
     repeats: Literal["scored", "counted"] | None
     seen: Literal["keep", "drop-current", "drop-session"] | None
+    rerank: Literal["none", "auto", "linear", "hidden"] | None
     fallbacks: bool | None
     require_type: str | tuple[str, ...] | None
     min_type_weight: float | None

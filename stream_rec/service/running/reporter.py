@@ -101,6 +101,7 @@ class Reporter:
             stats=self._taker.stats,
             last_snapshot=None if last is None else last.path,
             models=self._taker.models,
+            orders=self._taker.orders,
             quality=self._taker.quality,
             unknown_names={name: len(names) for name, names in self._taker.unknown_names.items()},
             largest_leap=None if loop is None else loop.processor.largest_leap,

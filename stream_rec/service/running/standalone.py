@@ -130,6 +130,7 @@ class StandaloneService:
             stats=self._taker.stats,
             last_snapshot=None,
             models=self._taker.models,
+            orders=self._taker.orders,
             quality=self._taker.quality,
             unknown_names={name: len(names) for name, names in self._taker.unknown_names.items()},
             largest_leap=self.processor.largest_leap,
