@@ -49,7 +49,7 @@ def _row(place: int, item: Json) -> Sequence[str]:
         item.get("title") or "",
         item.get("category") or "",
         "" if price is None else f"{price:,.2f}",
-        f"{item['score']:.4g}",
+        show_time(int(item["score"])) if item["source"] == "newest" else f"{item['score']:.4g}",
         item["source"],
     )
 
@@ -68,6 +68,10 @@ def _why_lines(item: Json) -> Iterator[str]:
             yield f"came {why['count']:,} times right after {safe(why['after'])}"
         case "popular":
             yield f"{why['count']:.4g} recent events, where one {show_duration(why['half_life_ms'])} old counts half"
+        case "newest":
+            alike = f"in {safe(str(why['category']))}, as the last item" if why.get("category") else "in the catalogue"
+            place = "a place for new items" if why["reserved"] else "fills a short list"
+            yield f"{place}: one of the newest {alike}, listed {show_time(why['listed_at'])}"
         case kind:
             yield f"by {safe(str(kind))}: see --json"
     boost = why.get("boost")

@@ -190,6 +190,7 @@ export const SOURCES = {
   followed: "often comes next",
   popular: "popular now",
   session: "this visit had it before",
+  newest: "new in the catalogue",
 };
 
 export const TYPES = { view: "viewed", click: "clicked", cart: "put in the basket", purchase: "bought" };

@@ -3,7 +3,7 @@
 
 import { bars } from "./chart.js";
 import { h } from "./dom.js";
-import { addends, count, duration, number, percent, portions } from "./format.js";
+import { addends, count, duration, moment, number, percent, portions } from "./format.js";
 import { weightsInWords } from "./orders.js";
 import { itemName } from "./titles.js";
 
@@ -29,6 +29,7 @@ export function explain(item) {
   if (why.kind === "followed") return followed(why);
   if (why.kind === "popular") return popular(why);
   if (why.kind === "learned") return learned(item, why);
+  if (why.kind === "newest") return newest(why);
   return neighbours(item, why);
 }
 
@@ -60,6 +61,24 @@ function popular(why) {
       ": each event counts 1 when it is new, and half of that ",
       why.half_life_ms ? `after ${duration(why.half_life_ms)}.` : "some days later.",
       boosted(why),
+    ),
+  ];
+}
+
+function newest(why) {
+  const alike = why.category ? [" in ", h("strong", {}, why.category), ", the category of the last item"] : " in the catalogue";
+  return [
+    h(
+      "p",
+      {},
+      why.reserved
+        ? "This place of the list is kept for new items. "
+        : "Similar visits did not fill the list, so it was filled with new items. ",
+      "This is one of the newest",
+      alike,
+      ": it was listed on ",
+      h("strong", {}, moment(why.listed_at)),
+      ". Its place does not depend on how often it was clicked.",
     ),
   ];
 }
