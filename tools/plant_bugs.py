@@ -687,6 +687,22 @@ BUGS: Final = [
         ("tests/property/test_types.py",),
     ),
     Bug(
+        1,
+        "an order is learned without regard to the batches",
+        ENGINE + "applying.py",
+        "learns-by-batch",
+        "end = n",
+        ("tests/unit/core/test_learning.py::test_batches_change_nothing",),
+    ),
+    Bug(
+        7,
+        "weights that may hold a forgotten session are played on",
+        ENGINE + "applying.py",
+        "weights-remember",
+        "pass",
+        ("tests/unit/core/test_learning.py::test_forgetting_leaves_no_weights",),
+    ),
+    Bug(
         4,
         "answers do not use the newest catalogue",
         SERVICE + "processing/processor.py",

@@ -323,6 +323,12 @@ class SettingFields(msgspec.Struct, frozen=True, kw_only=True):
     seen: Literal["keep", "drop-current", "drop-session"] = "drop-current"
     """Which items of the session itself may be recommended: all, all except the current one, or none."""
 
+    rerank: Literal["auto", "off", "linear", "hidden"] = "off"
+    """Put items in an order that is learned from the retained sessions, live, and renewed as they change: `linear`, a
+    weight for each feature; `hidden`, these and 16 hidden units; `auto`, that of both, or the model's own order, that
+    was ahead on the newest questions. Until 3,000 questions can be learned from, the model's own order holds, and
+    again after an order to forget, until the next weights are learned without what was forgotten."""
+
     fallbacks: bool = True
     """Fill answers up to `n`: after the neighbours' items, the items that followed the last item, then recently
     popular ones."""

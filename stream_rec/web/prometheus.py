@@ -35,7 +35,7 @@ from stream_rec.web.meter import HttpMeter
 __all__ = ["FAMILIES", "Exposition", "Family", "MetricSources", "ServiceCollector", "sources_of"]
 
 PREFIX: Final = "stream_rec_"
-ANSWER_SOURCES: Final = ("neighbours", "followed", "popular", "trending", "newest", "nothing")
+ANSWER_SOURCES: Final = ("neighbours", "followed", "popular", "session", "trending", "newest", "nothing")
 
 _STAGE_BOUNDS: Final = (
     *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.007),

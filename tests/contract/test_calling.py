@@ -192,11 +192,12 @@ def test_waits_for_a_service_that_is_not_ready(call: Calls, monkeypatch: pytest.
     """As long as the answer and --wait say, and says so; with --wait 0 the error names the next step."""
     ready = threading.Event()
     monkeypatch.setattr("stream_rec.web.context.Api.is_ready", property(lambda _: ready.is_set()))
-    code, _, err = call("stats", "--wait", "0")
-    assert (1, True) == (code, "the service is recovering: try again; --wait SECONDS waits longer" in err)
+    assert 0 == call("stats", "--wait", "0")[0]
+    code, _, err = call("ask", "s1", "--wait", "0")
+    assert (1, True) == (code, "the service is not ready: try again; --wait SECONDS waits longer" in err)
     timer = threading.Timer(0.1, ready.set)
     timer.start()
-    code, _, err = call("stats", "--wait", "20")
+    code, _, err = call("ask", "s1", "--wait", "20")
     assert (0, True) == (code, "waiting for 20 s at most (--wait)" in err)
 
 

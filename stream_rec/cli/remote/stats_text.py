@@ -33,6 +33,9 @@ def stats_lines(stats: Json) -> Iterator[str]:
 def _figures(stats: Json) -> Iterator[tuple[str, str]]:
     """Yield labels and values, in the words of the status file where it has the same figures."""
     yield "state", str(stats["state"])
+    doing: Json | None = stats.get("doing")
+    if doing is not None and doing["phase"] != "ready":
+        yield "doing", str(doing["message"])
     uptime = show_duration(int(1000 * stats["uptime_s"]))
     yield "service", f"stream-rec {stats['version']}, process {stats['pid']}, up for {uptime}"
     counts: Mapping[str, int] = stats["counts"]

@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.engine.learned_why import by_weights
+from stream_rec.core.engine.learning import Learning, Played
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.newest import NewestItems
 from stream_rec.core.engine.rows import all_named, named, new_rows
@@ -29,12 +31,24 @@ from stream_rec.core.model import (
     mixes_newest,
     without_newest,
 )
+from stream_rec.core.rerank import Reranker
 from stream_rec.core.shown import Impressions
 
 __all__ = ["NextItemQuery", "QueryAnswerer"]
 
 _NO_ITEMS: Final = np.empty(0, np.int32)
 _MOST_ROWS: Final = 1 << 20  # items of the answers of one call: 13 MB
+
+
+def _never(_: Model) -> Played | None:
+    return None
+
+
+def _one_query(items: npt.NDArray[np.int32] | None, own: int) -> Queries:
+    """Return the query of *items*, or of the events of session *own*."""
+    ends = (field.OWN_EVENTS, field.OWN_EVENTS) if items is None else (0, items.size)
+    begin, end, session = (np.array([each], np.int64) for each in (*ends, own))
+    return Queries(_NO_ITEMS if items is None else items, begin, end, session)
 
 
 class NextItemQuery(NamedTuple):
@@ -57,11 +71,13 @@ class QueryAnswerer:
         rules: CompiledRules,
         newest: NewestItems,
         impressions: Impressions | None = None,
+        learning: Learning | None = None,
     ) -> None:
         self._state = state
         self._models = models
         self._rules = rules
         self._newest = newest
+        self._played = _never if learning is None or not learning.is_on else learning.played
         self._impressions = None if impressions is None or impressions.rules.at_most is None else impressions
 
     def can_share(self, requests: Sequence[Request]) -> bool:
@@ -104,12 +120,17 @@ class QueryAnswerer:
         as_of = self._state.index.view.watermark
         for point, places in alike.values():
             asked = requests if len(alike) == 1 else [requests[place] for place in places]
-            for place, request, items in zip(places, asked, self._answer_alike(point, asked, workspace), strict=True):
-                answers[place] = Answer(request.session_id, request.request_id, items, as_of, dict(offsets), point.name)
+            played = self._played(point)
+            weights = msgspec.UNSET if played is None else played.name
+            found = self._answer_alike(point, asked, workspace, played)
+            for place, request, items in zip(places, asked, found, strict=True):
+                answers[place] = Answer(
+                    request.session_id, request.request_id, items, as_of, dict(offsets), point.name, weights=weights
+                )
         return answers
 
     def _answer_alike(
-        self, point: Model, requests: Sequence[Request], workspace: Workspace | None
+        self, point: Model, requests: Sequence[Request], workspace: Workspace | None, played: Played | None
     ) -> Iterator[list[Recommendation]]:
         """Answer requests with equal parameters, of which all or none are explained."""
         if requests[0].explain:  # from the trace of the last query
@@ -121,7 +142,10 @@ class QueryAnswerer:
         for begin, end, policy in self._rules.policies(requests, state.items.find, at_most):
             answers = new_rows(end - begin, point.n)
             queries = self._encode_queries(requests[begin:end])
-            state.index.ask_many(stacked, queries, policy, answers, map, 1, workspace)
+            if played is None:
+                state.index.ask_many(stacked, queries, policy, answers, map, 1, workspace)
+            else:
+                Reranker(state.index).ask(played.model, played.weights, queries, answers, policy, workspace)
             lists = all_named(state.items.names, answers)
             if mixes_newest(point):
                 lists = map(partial(self._with_newest, point), lists, requests[begin:end])
@@ -157,7 +181,11 @@ class QueryAnswerer:
         ((_, _, policy),) = self._rules.policies([request], state.items.find, 1)
         own = -1 if session is None else session
         query = None if items is None and session is not None else self._encode_items(items or ())
-        if query is None:
+        played = self._played(point)
+        if played is not None:
+            queries = _one_query(query, own)
+            Reranker(state.index).ask(played.model, played.weights, queries, rows, policy, workspace)
+        elif query is None:
             state.index.ask_session(parameters, own, policy, rows, 0, workspace)
         else:
             state.index.ask_items(parameters, query, own, policy, rows, 0, workspace)
@@ -167,17 +195,25 @@ class QueryAnswerer:
         seen = state.index.view.events_of(own)[0] if query is None else query
         boosts = self._rules.boosts(policy, state.index.state.item["row"], rows.item[0, : len(answer)])
         asked = AnsweredQuery(parameters, seen.tolist(), own, boosts, workspace)
-        explained = self._explained(answer, rows, asked, how)
+        explained = self._explained(answer, rows, asked, how, played)
         return self._with_newest(point, explained, request, explains=True) if mixes_newest(point) else explained
 
     def _explained(
-        self, answer: list[Recommendation], rows: AnswerArrays, asked: AnsweredQuery, how: Explaining
+        self,
+        answer: list[Recommendation],
+        rows: AnswerArrays,
+        asked: AnsweredQuery,
+        how: Explaining,
+        played: Played | None,
     ) -> list[Recommendation]:
         """Return the *answer* in row 0 to the last query, *asked*, with explanations of its items."""
         n = min(len(answer), EXPLAINED)
         columns = (column[0, :n].tolist() for column in (rows.item, rows.score, rows.source))
         names = Names(self._state.items.names, self._state.sessions.ids.names)
-        reasons = explain(self._state.index.view, names, asked, list(map(ScoredItem, *columns)), how)
+        scored = list(map(ScoredItem, *columns))
+        reasons = explain(self._state.index.view, names, asked, scored, how)
+        if played is not None:
+            reasons = by_weights(played, Reranker(self._state.index).last_room(asked.workspace), asked, scored, reasons)
         explained = [msgspec.structs.replace(each, why=why) for each, why in zip(answer, reasons, strict=False)]
         return explained + answer[n:]
 
@@ -191,7 +227,7 @@ class QueryAnswerer:
         workspace: Workspace | None = None,
     ) -> list[list[Recommendation]]:
         """Return what *point* recommends for each of *queries*, in *parts* that *parallel_map* runs."""
-        state, answers = self._state, new_rows(len(queries), point.n)
+        state, answers, played = self._state, new_rows(len(queries), point.n), self._played(point)
         current = (None if each.items is None else tuple(each.items[-1:]) for each in queries)
         asked: Sequence[Request] = [Request(items=items, exclude=tuple(exclude)) for items in current]
         if self._impressions is not None:
@@ -202,7 +238,10 @@ class QueryAnswerer:
         for begin, end, policy in self._rules.policies(asked, state.items.find, max(1, len(queries))):
             part = AnswerArrays._make(array[begin:end] for array in answers)
             encoded = self._encode_queries(queries[begin:end])
-            state.index.ask_many(self._models.alone(point), encoded, policy, part, parallel_map, parts, workspace)
+            if played is None:
+                state.index.ask_many(self._models.alone(point), encoded, policy, part, parallel_map, parts, workspace)
+            else:  # one part: the room that re-ranking needs is that of a workspace
+                Reranker(state.index).ask(played.model, played.weights, encoded, part, policy, workspace)
         lists = list(all_named(state.items.names, answers))
         if not mixes_newest(point):
             return lists

@@ -9,6 +9,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
@@ -18,20 +19,23 @@ from stream_rec.core.engine.apart import count_shown, mixed_in, only, stretches
 from stream_rec.core.engine.columns import EventColumns
 from stream_rec.core.engine.encoding import IdEncoder
 from stream_rec.core.engine.item_rules import ItemRules
+from stream_rec.core.engine.learning import STEP_MS, Learning, Played
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.newest import NewestItems
 from stream_rec.core.engine.newest_in_batches import NewestInBatches
 from stream_rec.core.engine.rows import all_named, chosen_rows, new_rows
 from stream_rec.core.engine.state import TYPES_STEP_MS, BatchEffects, EngineState
 from stream_rec.core.events import Answer, Event, Forget, Request
-from stream_rec.core.index import AnswerArrays, EventArrays, Index, Parameters, field
+from stream_rec.core.index import AnswerArrays, EventArrays, Index, Parameters, Policy, field
 from stream_rec.core.outcome import Applied, AppliedBatch, Evaluator, Observation
+from stream_rec.core.rerank import Reranker
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.core.shown import Impressions
 
 __all__ = ["AnswersWanted", "EventApplier"]
 
 _USER_OF: Final = attrgetter("user_id")
+_NOWHERE: Final = np.empty(0, np.intp)
 
 
 class AnswersWanted(NamedTuple):
@@ -96,6 +100,64 @@ class _Stops:
         return self._index.ask_and_apply(stacked, self._batch, reached, self._asks, answers)
 
 
+class _Turns:
+    """Applies a batch up to each event that is answered, and answers it there.
+
+    By learned weights where there are some; *mix* then puts the newest items into the answers of a session, by the rows
+    of its models, and returns the ordinals that are new with them.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        batch: EventArrays,
+        rows: I32,
+        models: Models,
+        played: Sequence[Played | None],
+        policy: Policy,
+        answers: AnswerArrays,
+        mix: Callable[[int, Sequence[int]], list[int]] | None,
+    ) -> None:
+        self.new_items: list[int] = []
+        """Items that have an ordinal only because they are in the answers."""
+        self._mix = mix
+        self._index = index
+        self._batch = batch
+        self._rows = rows
+        self._models = [models.parameters(each) for each in models.split.models]
+        self._played = played
+        self._policy = policy
+        self._answers = answers
+        self._places = np.flatnonzero((rows >= 0).any(axis=1)).tolist()
+        self._n_answered = 0
+        self._reranker = Reranker(index)
+
+    def go_on(self, reached: int) -> tuple[int, int]:
+        """Do the same as `Index.apply_and_ask`."""
+        index, batch = self._index, self._batch
+        while self._n_answered < len(self._places):
+            place = self._places[self._n_answered]
+            part = EventArrays._make(each[: place + 1] for each in batch)
+            reached, need = index.apply(part, reached)
+            if need != field.DONE:
+                return reached, need
+            if batch.outcome[place] == field.APPLIED:
+                self._answer(int(batch.session[place]), self._rows[place].tolist())
+            self._n_answered += 1
+        return index.apply(batch, reached)
+
+    def _answer(self, session: int, rows: Sequence[int]) -> None:
+        for model, played, row in zip(self._models, self._played, rows, strict=True):
+            if row < 0:
+                continue
+            if played is None:
+                self._index.ask_session(model, session, self._policy, self._answers, row)
+            else:
+                self._reranker.ask_session(played.model, played.weights, session, self._answers, row, self._policy)
+        if self._mix is not None:
+            self.new_items += self._mix(session, rows)
+
+
 class EventApplier:
     """Applies events to *state*. With a *sessionizer* sessions are cut from users.
 
@@ -110,8 +172,10 @@ class EventApplier:
         newest: NewestItems,
         sessionizer: Sessionizer | None,
         impressions: Impressions | None = None,
+        learning: Learning | None = None,
     ) -> None:
         self._state = state
+        self._learning = learning if learning is not None and learning.is_on else None
         self._impressions = impressions
         self._models = models
         self._rules = item_rules.rules
@@ -201,6 +265,8 @@ class EventApplier:
         if self._sessionizer is not None and session_id is not None:
             self._sessionizer.forget_session(session_id)
         self._state.erase(sessions, owners)
+        if sessions and self._learning is not None:
+            self._learning.forget()  # planted bug: weights-remember
         return len(sessions)
 
     def _columns(self, events: Sequence[Event], log_times: I64 | None) -> EventColumns:
@@ -215,7 +281,7 @@ class EventApplier:
         """Apply one batch, and count what it says was shown."""
         impressions = self._impressions
         if impressions is None:
-            return self._apply_and_give_back(run, wanted, observation)
+            return self._apply_and_learn(run, wanted, observation)
         asks = None if wanted is None else wanted.wanted
         cuts = stretches(run.events, mixed_in(run.events, impressions), asks, impressions)
         outcomes: list[U8] = []
@@ -249,7 +315,7 @@ class EventApplier:
             clicks = _EventRun([run.events[place] for place in places.tolist()], only(run.columns, places))
             asked = None if wanted is None else wanted.at(places)
             observed = None if observation is None else observation.at(places)
-        outcome, answers = self._apply_and_give_back(clicks, asked, observed, ignored)
+        outcome, answers = self._apply_and_learn(clicks, asked, observed, ignored)
         if mixed.shown:
             of_all: list[Answer | None] = [None] * n
             for place, answer in zip(mixed.clicks.tolist(), answers, strict=True):
@@ -264,6 +330,41 @@ class EventApplier:
             if seen:
                 observation.evaluator.on_seen(seen, self._state.index.view.counter(field.WATERMARK))
         return outcome, answers
+
+    # --- orders that are learned
+
+    def _apply_and_learn(
+        self,
+        run: _EventRun,
+        wanted: AnswersWanted | None,
+        observation: Observation | None,
+        ignored: tuple[str, ...] = (),
+    ) -> tuple[U8, list[Answer | None]]:
+        """Apply one batch, up to each event that moves the watermark into another step where a fit may go on there.
+
+        As where types are given back, that depends on the log alone, and not on how it is cut into batches.
+        """
+        learning = self._learning
+        if learning is None:
+            return self._apply_and_give_back(run, wanted, observation, ignored)
+        outcomes: list[U8] = []
+        answers: list[Answer | None] = []
+        steps, begin, n = run.columns.reach // STEP_MS, 0, len(run.events)
+        while begin < n or not outcomes:
+            step = learning.next_step(n - begin)
+            later = np.flatnonzero(steps[begin:] >= step) if step is not None else _NOWHERE
+            end = begin + int(later[0]) + 1 if later.size else n  # planted bug: learns-by-batch
+            part = _EventRun(run.events[begin:end], run.columns.part(begin, end - begin))
+            asked = None if wanted is None else wanted.part(begin, end - begin)
+            observed = None if observation is None else observation.part(begin, end - begin)
+            outcome, answered = self._apply_and_give_back(part, asked, observed, ignored)
+            outcomes.append(outcome)
+            answers += answered
+            learning.count(int(np.count_nonzero(outcome == field.APPLIED)))
+            if step is not None and self._state.index.view.counter(field.WATERMARK) // STEP_MS >= step:
+                learning.go_on()
+            begin = end
+        return (outcomes[0] if len(outcomes) == 1 else np.concatenate(outcomes)), answers
 
     # --- event types that are not used any more
 
@@ -302,6 +403,8 @@ class EventApplier:
     def _give_types_back(self) -> None:
         if self._state.release_types():
             self._models.forget_compiled()
+            if self._learning is not None:
+                self._learning.forget_compiled()
 
     # --- one batch
 
@@ -327,9 +430,12 @@ class EventApplier:
             lists = all_named(state.items.names, chosen_rows(answers, rows.row[places, served]))
             as_of = _watermarks(batch, before)[places].tolist()
             names = [model.name for model in self._models.split.models]
+            weights = [msgspec.UNSET if each is None else each.name for each in self._played()]
             for place, model, items, at in zip(places.tolist(), served.tolist(), lists, as_of, strict=True):
                 offsets = dict(wanted.offsets[place])
-                answered[place] = Answer(events[place].session_id, None, items, at, offsets, names[model])
+                answered[place] = Answer(
+                    events[place].session_id, None, items, at, offsets, names[model], weights=weights[model]
+                )
         if observation is not None:
             arrays = state.index.state
             applied = AppliedBatch(batch, arrays.session, arrays.item, observation.counted, rows.row, answers)
@@ -377,10 +483,18 @@ class EventApplier:
         if ignored:
             request = Request(session_id="", exclude=ignored)
             ((_, _, policy),) = self._rules.policies([request], self._state.items.find, 1)
-        if self._newest.is_wanted:
-            return self._newest.run(batch, rows.row, policy, answers, ignored)
+        played = self._played()
+        if any(played) or self._newest.is_wanted:
+            mix = self._newest.mixer(Request(session_id="", exclude=ignored), answers)
+            turns = _Turns(index, batch, row, self._models, played, policy, answers, mix)
+            return self._state.run(batch, turns.go_on), turns.new_items
         effects = self._state.run(batch, lambda first: index.apply_and_ask(stacked, batch, first, row, policy, answers))
         return effects, ()
+
+    def _played(self) -> list[Played | None]:
+        """Return the weights that order the answers of each model of the split."""
+        models = self._models.split.models
+        return [None] * len(models) if self._learning is None else list(map(self._learning.played, models))
 
     def _link_users(self, events: Sequence[Event], batch: EventArrays, effects: BatchEffects) -> None:
         """Record the users of each session, from the event that last began it on."""

@@ -11,7 +11,7 @@ from stream_rec.core.index import AnswerArrays
 
 __all__ = ["all_named", "chosen_rows", "named", "new_rows", "put_row"]
 
-_SOURCES: Final = ("neighbours", "followed", "popular", "newest")
+_SOURCES: Final = ("neighbours", "followed", "popular", "session", "newest")
 _CODES: Final = {name: code for code, name in enumerate(_SOURCES)}
 
 _ItemNames = Sequence[str | None]

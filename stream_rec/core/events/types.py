@@ -142,6 +142,8 @@ class Request(msgspec.Struct, frozen=True):
     """Explain why each item is recommended."""
     hide_sessions: bool = False
     """Explain without the ids of other visitors' sessions."""
+    rerank: str | None = None
+    """`off` for the model's own order; `auto`, `linear` or `hidden` for a learned one, if the model learns one."""
 
 
 class Recommendation(msgspec.Struct, AsMapping, frozen=True, gc=False, repr_omit_defaults=True):
@@ -177,3 +179,5 @@ class Answer(msgspec.Struct, AsMapping, frozen=True, repr_omit_defaults=True):
     model: str
     reason: str | msgspec.UnsetType = msgspec.UNSET
     """`expired` if there are no items for that reason, else left out of the JSON."""
+    weights: str | msgspec.UnsetType = msgspec.UNSET
+    """Form and boundary, ms, of the learned weights that ordered the items; left out where none did."""

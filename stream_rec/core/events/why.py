@@ -11,7 +11,9 @@ __all__ = [
     "ByNeighbours",
     "ByPopularity",
     "ByTheLast",
+    "ByWeights",
     "Elsewhere",
+    "Feature",
     "Neighbour",
     "OtherParts",
     "Others",
@@ -153,4 +155,29 @@ class ByListing(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, 
     """The category of the current item, if the item has the same."""
 
 
-Why = ByNeighbours | ByTheLast | ByPopularity | ByListing
+class Feature(msgspec.Struct, frozen=True, gc=False):
+    """What a feature of the item adds to its learned score, beside that of the typical candidate."""
+
+    name: str
+    meaning: str
+    share: float
+
+
+class ByWeights(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="learned"):
+    """The learned score `total` is `typical`, what the features add, and the logarithm of the `boost`.
+
+    `candidate` says what made it a candidate, where similar visits did.
+    """
+
+    total: float
+    weights: str
+    """Form and boundary, ms, of the weights."""
+    typical: float
+    """The score of the mean of all candidates."""
+    features: list[Feature]
+    """All of them; those that add or take most first."""
+    candidate: ByNeighbours | UnsetType = UNSET
+    boost: float | UnsetType = UNSET
+
+
+Why = ByNeighbours | ByTheLast | ByPopularity | ByWeights | ByListing

@@ -36,6 +36,7 @@ class ModelChanges(TypedDict, total=False):
     rules_decay: float | None
     repeats: Literal["scored", "counted"] | None
     seen: Literal["keep", "drop-current", "drop-session"] | None
+    rerank: Literal["none", "auto", "linear", "hidden"] | None
     fallbacks: bool | None
     newest_fallback: Literal["none", "before-popular", "after-popular"] | None
     newest_share: float | None

@@ -42,6 +42,7 @@ _RulesWeightName = Literal["same", "div", "exp"]
 _RepeatsName = Literal["scored", "counted"]
 _SeenName = Literal["keep", "drop-current", "drop-session"]
 _SamplingName = Literal["recent", "common-items", "random", "weighted-events"]
+_RerankName = Literal["none", "auto", "linear", "hidden"]
 _TypeNames = str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None
 
 
@@ -134,6 +135,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
     seen: _SeenName = "drop-current"
     """Which items of the session may be recommended: all, all but the current one, none."""
+
+    rerank: _RerankName = "none"
+    """How candidates are put in order: `none`, by their scores; `linear` and `hidden`, by weights that are learned from
+    the retained sessions, once there are some; `auto`, by that of the three that was ahead on the newest questions."""
 
     fallbacks: bool = True
     """Fill a short answer with items that followed the current one, then with popular items."""

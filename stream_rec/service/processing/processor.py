@@ -401,7 +401,7 @@ class Processor:
 
 def _is_a_trial(request: Request) -> bool:
     """Whether *request* asks for another model than its session's, or for an explanation."""
-    own = (request.model, request.preset, request.m, request.k, request.last, request.fallbacks)
+    own = (request.model, request.preset, request.m, request.k, request.last, request.fallbacks, request.rerank)
     return request.explain or any(each is not None for each in own)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from stream_rec.core.compiled import inner
 from stream_rec.core.index.kernel.arithmetic import exp as plain_exp
 from stream_rec.core.index.kernel.choosing import now_of
-from stream_rec.core.index.kernel.policy import is_blocked
+from stream_rec.core.index.kernel.policy import boosted, is_blocked
 from stream_rec.core.index.kernel.postings import SLOT, end_of
 from stream_rec.core.index.kernel.state import (
     DIRECTION,
@@ -106,7 +106,8 @@ def forget_places(room: Room, n: int) -> None:
 def _list_candidates(state: State, scratch: Scratch, policy: Policy, room: Room, seen: np.ndarray) -> int:
     n, most = 0, room.item.size
     for j in range(room.base.n[0]):
-        n = _add(room, n, np.int64(room.base.item[0, j]), room.base.score[0, j])
+        item = np.int64(room.base.item[0, j])
+        n = _add(room, n, item, room.base.score[0, j] / boosted(state, scratch, policy, item, 1.0))
     for back in range(min(seen.size, MOST_BACK)):
         item = np.int64(seen[seen.size - 1 - back])
         if item < 0:
