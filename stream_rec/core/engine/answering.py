@@ -76,8 +76,8 @@ class QueryAnswerer:
         self._state = state
         self._models = models
         self._rules = rules
-        self._newest = newest
         self._played = _never if learning is None or not learning.is_on else learning.played
+        self._newest = newest
         self._impressions = None if impressions is None or impressions.rules.at_most is None else impressions
 
     def can_share(self, requests: Sequence[Request]) -> bool:

@@ -101,28 +101,18 @@ class _Stops:
 
 
 class _Turns:
-    """Applies a batch up to each event that is answered, and answers it there.
-
-    By learned weights where there are some; *mix* then puts the newest items into the answers of a session, by the rows
-    of its models, and returns the ordinals that are new with them.
-    """
+    """Applies a batch up to each event that is answered, and answers it, by learned weights where there are some."""
 
     def __init__(
         self,
         index: Index,
-        batch: EventArrays,
         rows: I32,
         models: Models,
         played: Sequence[Played | None],
         policy: Policy,
         answers: AnswerArrays,
-        mix: Callable[[int, Sequence[int]], list[int]] | None,
     ) -> None:
-        self.new_items: list[int] = []
-        """Items that have an ordinal only because they are in the answers."""
-        self._mix = mix
         self._index = index
-        self._batch = batch
         self._rows = rows
         self._models = [models.parameters(each) for each in models.split.models]
         self._played = played
@@ -132,10 +122,10 @@ class _Turns:
         self._n_answered = 0
         self._reranker = Reranker(index)
 
-    def go_on(self, reached: int) -> tuple[int, int]:
-        """Do the same as `Index.apply_and_ask`."""
-        index, batch = self._index, self._batch
-        while self._n_answered < len(self._places):
+    def go_on(self, batch: EventArrays, reached: int) -> tuple[int, int]:
+        """Do the same as `Index.apply_and_ask`, to a batch or its first part."""
+        index, n = self._index, batch.time.size
+        while self._n_answered < len(self._places) and self._places[self._n_answered] < n:
             place = self._places[self._n_answered]
             part = EventArrays._make(each[: place + 1] for each in batch)
             reached, need = index.apply(part, reached)
@@ -154,8 +144,6 @@ class _Turns:
                 self._index.ask_session(model, session, self._policy, self._answers, row)
             else:
                 self._reranker.ask_session(played.model, played.weights, session, self._answers, row, self._policy)
-        if self._mix is not None:
-            self.new_items += self._mix(session, rows)
 
 
 class EventApplier:
@@ -484,12 +472,15 @@ class EventApplier:
             request = Request(session_id="", exclude=ignored)
             ((_, _, policy),) = self._rules.policies([request], self._state.items.find, 1)
         played = self._played()
-        if any(played) or self._newest.is_wanted:
-            mix = self._newest.mixer(Request(session_id="", exclude=ignored), answers)
-            turns = _Turns(index, batch, row, self._models, played, policy, answers, mix)
-            return self._state.run(batch, turns.go_on), turns.new_items
-        effects = self._state.run(batch, lambda first: index.apply_and_ask(stacked, batch, first, row, policy, answers))
-        return effects, ()
+
+        def ask_all(part: EventArrays, reached: int) -> tuple[int, int]:
+            return index.apply_and_ask(stacked, part, reached, row, policy, answers)
+
+        turns = _Turns(index, row, self._models, played, policy, answers).go_on if any(played) else None
+        ask = turns or ask_all
+        if self._newest.is_wanted:
+            return self._newest.run(batch, row, answers, ignored, ask)
+        return self._state.run(batch, lambda reached: ask(batch, reached)), ()
 
     def _played(self) -> list[Played | None]:
         """Return the weights that order the answers of each model of the split."""

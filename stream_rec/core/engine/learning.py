@@ -12,7 +12,7 @@ import msgspec
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.state import EngineState
 from stream_rec.core.index import field
-from stream_rec.core.model import Model, without_newest
+from stream_rec.core.model import Model
 from stream_rec.core.rerank import (
     FEATURES,
     FEWEST_EXAMPLES,
@@ -241,7 +241,9 @@ class Learning:
 
 def _learned(point: Model) -> Model:
     """Return what *point* shares with all that play the same weights."""
-    return msgspec.structs.replace(without_newest(point), name="", n=1, fallbacks=True, rerank="auto")
+    return msgspec.structs.replace(
+        point, name="", n=1, fallbacks=True, rerank="auto", newest_fallback="none", newest_share=0.0, newest_within_ms=1
+    )
 
 
 def _reported(point: Model, order: _Order, played: Played | None) -> LearnedOrder:

@@ -1,29 +1,31 @@
 """The newest items of the catalogue in the answers that are given right after the events of a batch.
 
-An item of such an answer needs an ordinal; one that no session holds has it until the end of the batch.
+The kernel stops after each event that is answered, so that the answer sees the session and the watermark of that
+moment. An item of an answer needs an ordinal; one that no session holds has it until the end of the batch.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
+import numpy as np
+
+from stream_rec.core.dtypes import I32
 from stream_rec.core.engine.encoding import IdEncoder
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.newest import NewestItems
 from stream_rec.core.engine.rows import named, put_row
-from stream_rec.core.engine.state import EngineState
+from stream_rec.core.engine.state import BatchEffects, EngineState
 from stream_rec.core.events import Request
-from stream_rec.core.index import AnswerArrays
+from stream_rec.core.index import AnswerArrays, EventArrays, field
 from stream_rec.core.model import mixes_newest
 
 __all__ = ["NewestInBatches"]
 
 
 class NewestInBatches:
-    """Puts the *newest* items into answers from *state*, of those *models* that want them."""
+    """Runs batches of *state* with the *newest* items in the answers of those *models* that want them."""
 
     def __init__(self, state: EngineState, models: Models, newest: NewestItems, encoder: IdEncoder) -> None:
         self._state = state
-        self._models = models
         self._newest = newest
         self._encoder = encoder
         self._mixing = [(place, model) for place, model in enumerate(models.split.models) if mixes_newest(model)]
@@ -33,16 +35,43 @@ class NewestInBatches:
         """Whether any model wants such items."""
         return bool(self._mixing)
 
-    def mixer(self, request: Request, answers: AnswerArrays) -> Callable[[int, Sequence[int]], list[int]] | None:
-        """Return what puts the newest items into the *answers* of a session; None if no model wants them."""
-        return partial(self._mix, request, answers) if self._mixing else None
+    def run(
+        self,
+        batch: EventArrays,
+        rows: I32,
+        answers: AnswerArrays,
+        ignored: tuple[str, ...],
+        ask: Callable[[EventArrays, int], tuple[int, int]],
+    ) -> tuple[BatchEffects, list[int]]:
+        """Apply *batch* and answer by *rows*, [n, models], without what is *ignored*; return also the new ordinals.
 
-    def _mix(self, request: Request, answers: AnswerArrays, session: int, rows: Sequence[int]) -> list[int]:
-        """Put the newest items into the answers of *session*, which has just got an event.
+        *ask* applies and answers the events of a part of the batch from one on; see `Index.apply_and_ask`.
 
-        *rows* are the rows of each model's answer, -1 for none. Returns the ordinals that are new with them. Some ten
-        microseconds for each answer.
+        Some ten microseconds for each answered event, besides those of the kernel.
         """
+        marked = np.flatnonzero((rows >= 0).any(axis=1)).tolist()
+        request = Request(session_id="", exclude=ignored)
+        new: list[int] = []
+        n_done = 0
+
+        def go_on(reached: int) -> tuple[int, int]:
+            nonlocal n_done
+            while n_done < len(marked):
+                place = marked[n_done]
+                if reached <= place:
+                    part = EventArrays._make(each[: place + 1] for each in batch)
+                    reached, need = ask(part, reached)
+                    if need != field.DONE:
+                        return reached, need
+                if batch.outcome[place] == field.APPLIED:
+                    new.extend(self._mix(int(batch.session[place]), rows[place].tolist(), request, answers))
+                n_done += 1
+            return ask(batch, reached)
+
+        return self._state.run(batch, go_on), new
+
+    def _mix(self, session: int, rows: Sequence[int], request: Request, answers: AnswerArrays) -> list[int]:
+        """Put the newest items into the answers of *session*, and return the ordinals that are new with them."""
         new: list[int] = []
         for place, model in self._mixing:
             row = rows[place]

@@ -145,16 +145,6 @@ class ByPopularity(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=Tru
     boost: float | UnsetType = UNSET
 
 
-class ByListing(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="newest"):
-    """The item is one of the newest of the catalogue; it was listed at `listed_at`, in ms since 1970."""
-
-    listed_at: int
-    reserved: bool
-    """Whether the place is one that the model keeps for new items (`newest_share`); if not, the answer was short."""
-    category: str | UnsetType = UNSET
-    """The category of the current item, if the item has the same."""
-
-
 class Feature(msgspec.Struct, frozen=True, gc=False):
     """What a feature of the item adds to its learned score, beside that of the typical candidate."""
 
@@ -178,6 +168,16 @@ class ByWeights(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, 
     """All of them; those that add or take most first."""
     candidate: ByNeighbours | UnsetType = UNSET
     boost: float | UnsetType = UNSET
+
+
+class ByListing(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="newest"):
+    """The item is one of the newest of the catalogue; it was listed at `listed_at`, in ms since 1970."""
+
+    listed_at: int
+    reserved: bool
+    """Whether the place is one that the model keeps for new items (`newest_share`); if not, the answer was short."""
+    category: str | UnsetType = UNSET
+    """The category of the current item, if the item has the same."""
 
 
 Why = ByNeighbours | ByTheLast | ByPopularity | ByWeights | ByListing

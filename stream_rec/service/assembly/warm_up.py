@@ -68,6 +68,7 @@ def warm_up(
     if answers_requests:
         quality.on_answered(engine.answer([Request(session_id="t"), Request(items=("a",))]))
         engine.answer([Request(session_id="t", explain=True), Request(items=("a",), explain=True)])
+        engine.listed("trending", Request())
     engine.stats()
     engine.forget(session_id="t", evaluator=quality)
     if keeps_snapshots:

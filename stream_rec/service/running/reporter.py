@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, time
 
-from stream_rec.core.engine import Stats
+from stream_rec.core.engine import LearnedOrder, Stats
 from stream_rec.core.quality import QualityReport
 from stream_rec.errors import SettingsError, may_pass
 from stream_rec.service.activity import ActivityLog
@@ -72,6 +72,11 @@ class Reporter:
     def stats(self) -> Stats | None:
         """The engine's figures of a moment ago."""
         return self._taker.stats
+
+    @property
+    def orders(self) -> list[LearnedOrder]:
+        """What is known of the orders that are learned."""
+        return self._taker.orders
 
     @property
     def unknown_names(self) -> UnknownNames:
@@ -169,5 +174,12 @@ def summary(service: KafkaService, reporter: Reporter) -> list[str]:
         return show_lines([("state", f"{service.state}: nothing was read")])
     lines = [] if reporter.quality is None else quality_lines(reporter.quality)
     leap = None if service.loop is None else service.loop.processor.largest_leap
-    unknown = reporter.unknown_names
-    return summary_lines(service.counters, stats, reporter.seconds, quality=lines, unknown=unknown, leap=leap)
+    return summary_lines(
+        service.counters,
+        stats,
+        reporter.seconds,
+        quality=lines,
+        orders=reporter.orders,
+        unknown=reporter.unknown_names,
+        leap=leap,
+    )

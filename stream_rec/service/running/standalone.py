@@ -123,8 +123,16 @@ class StandaloneService:
         stats, quality = self.processor.engine.stats(), self.processor.quality
         lines = [] if quality is None else quality_lines(quality.report(stats.n_items))
         seconds, leap = monotonic() - self._begun, self.processor.largest_leap
-        unknown = unknown_names(self.processor.engine)
-        return summary_lines(self.processor.counters, stats, seconds, quality=lines, unknown=unknown, leap=leap)
+        engine = self.processor.engine
+        return summary_lines(
+            self.processor.counters,
+            stats,
+            seconds,
+            quality=lines,
+            orders=engine.learned_orders(),
+            unknown=unknown_names(engine),
+            leap=leap,
+        )
 
     @property
     def status(self) -> Status:

@@ -116,6 +116,24 @@ def state_without_weights(engine: Engine) -> EngineSnapshot:
     return replace(engine.export_state(), learned=None)
 
 
+def test_the_models_own_order_comes_back_where_learning_fails() -> None:
+    """Guard: sessions stop to return; within 900 events of that, no learned order is played."""
+    engine, chance = learning(), random.Random(2)
+    answers_of(engine, LOG, 200)
+    assert engine.learned_orders()[0].playing is not None
+    begins = chance.choices(range(N_ITEMS), k=150)
+    onward = [
+        Event(f"o{number}", f"i{(first + at) % N_ITEMS}", 60_000 * (400 + number) + 5_000 * at)
+        for number, first in enumerate(begins)
+        for at in range(6)
+    ]
+    answers = answers_of(engine, onward, 200)
+    played = [answer is not None and answer.weights is not msgspec.UNSET for answer in answers]
+    assert played[0]
+    assert False in played
+    assert played.index(False) < 900
+
+
 def test_rules_and_requests_hold() -> None:
     """A denied item never comes back; a request may ask for the model's own order; parameters that differ have none."""
     engine = learning(deny=("i1",), rules=Rules())

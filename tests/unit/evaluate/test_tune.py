@@ -222,7 +222,7 @@ class TestTheFile:
         newest = {"newest_fallback", "newest_share", "newest_within_ms"}
         sampled = {"sampling", "sampling_seed", "require_type", "min_type_weight", "bonus_type", "bonus"}
         parameters = set(Model.__struct_fields__) - {"name"}
-        assert parameters - {"n", "seen", "fallbacks", "rerank", "every_time"} - newest - sampled == set(space.SEARCHED)
+        assert parameters - {"n", "seen", "fallbacks", "every_time"} - newest - sampled == set(space.SEARCHED)
         assert parameters <= set(Settings.__struct_fields__)
 
     def test_proposals_lie_in_the_space(self) -> None:
