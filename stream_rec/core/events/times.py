@@ -43,8 +43,8 @@ _MS_PER_DAY: Final = 86_400_000
 
 # ASCII digits only: int() reads the digits of every script, and underscores too.
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,3})?")
-# The part of ISO 8601 that fromisoformat reads in the same way in every Python since 3.11. Hours end at 23: from 3.14 on
-# it takes 24:00 as the next midnight, and replicas on two Pythons would differ.
+# The part of ISO 8601 that fromisoformat reads in the same way in every Python since 3.11. Hours end at 23: from 3.14
+# on it takes 24:00 as the next midnight, and replicas on two Pythons would differ.
 _ISO: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[Tt ]((?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?)"
