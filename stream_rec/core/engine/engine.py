@@ -84,7 +84,8 @@ class Engine:
         self._item_rules = ItemRules(self._state, compiled)
         self._impressions = None if shown is None else Impressions(validated(shown), self.limits)
         if shown is not None and session_gap_ms is not None:
-            raise SettingsError("shown", "needs sessions of its own events: session_gap cuts them from clicks")
+            message = "needs sessions of its own events, and session_gap_ms cuts them from clicks: leave that out, and "
+            raise SettingsError("shown", message + "give each event a session_id, its user's where there is no other")
         self._applier = EventApplier(self._state, self._models, self._item_rules, self._sessionizer, self._impressions)
         self._answerer = QueryAnswerer(self._state, self._models, compiled, self._impressions)
         self._lists = ItemLists(self._state, compiled, trending_half_life(trending_half_life_ms, self.limits))
