@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from stream_rec._version import __version__
+from stream_rec.core.engine import LearnedOrder
 from stream_rec.core.quality import ModelShare, QualityReport
 from stream_rec.service.activity import Doing
 from stream_rec.service.handle import ServiceHandle
@@ -72,6 +73,7 @@ class Stats(msgspec.Struct, frozen=True):
     snapshot: dict[str, Any] | None = None
     latency_ms: dict[str, dict[str, float]] = {}
     models: list[ModelShare] = []
+    orders: list[LearnedOrder] = []
     quality: QualityReport | None = None
     catalogue: CatalogueSize | None = None
     largest_leap: Leap | None = None
@@ -130,6 +132,7 @@ class StatsMaker:
             snapshot=self._snapshot(),
             latency_ms=(service.metrics or ServiceMetrics()).latency_ms(http=self._http.percentiles()),
             models=status.models,
+            orders=status.orders,
             catalogue=self._catalogue(),
             quality=status.quality,
             largest_leap=status.largest_leap,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, time
 
-from stream_rec.core.engine import Stats
+from stream_rec.core.engine import LearnedOrder, Stats
 from stream_rec.core.quality import QualityReport
 from stream_rec.errors import SettingsError, may_pass
 from stream_rec.service.activity import ActivityLog
@@ -74,6 +74,11 @@ class Reporter:
         return self._taker.stats
 
     @property
+    def orders(self) -> list[LearnedOrder]:
+        """What is known of the orders that are learned."""
+        return self._taker.orders
+
+    @property
     def unknown_names(self) -> UnknownNames:
         """The names of the deny and allow lists that no item has."""
         return self._taker.unknown_names
@@ -104,6 +109,7 @@ class Reporter:
             stats=self._taker.stats,
             last_snapshot=None if last is None else last.path,
             models=self._taker.models,
+            orders=self._taker.orders,
             quality=self._taker.quality,
             unknown_names={name: len(names) for name, names in self._taker.unknown_names.items()},
             largest_leap=None if loop is None else loop.processor.largest_leap,
@@ -168,5 +174,12 @@ def summary(service: KafkaService, reporter: Reporter) -> list[str]:
         return show_lines([("state", f"{service.state}: nothing was read")])
     lines = [] if reporter.quality is None else quality_lines(reporter.quality)
     leap = None if service.loop is None else service.loop.processor.largest_leap
-    unknown = reporter.unknown_names
-    return summary_lines(service.counters, stats, reporter.seconds, quality=lines, unknown=unknown, leap=leap)
+    return summary_lines(
+        service.counters,
+        stats,
+        reporter.seconds,
+        quality=lines,
+        orders=reporter.orders,
+        unknown=reporter.unknown_names,
+        leap=leap,
+    )

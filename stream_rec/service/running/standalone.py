@@ -123,8 +123,16 @@ class StandaloneService:
         stats, quality = self.processor.engine.stats(), self.processor.quality
         lines = [] if quality is None else quality_lines(quality.report(stats.n_items))
         seconds, leap = monotonic() - self._begun, self.processor.largest_leap
-        unknown = unknown_names(self.processor.engine)
-        return summary_lines(self.processor.counters, stats, seconds, quality=lines, unknown=unknown, leap=leap)
+        engine = self.processor.engine
+        return summary_lines(
+            self.processor.counters,
+            stats,
+            seconds,
+            quality=lines,
+            orders=engine.learned_orders(),
+            unknown=unknown_names(engine),
+            leap=leap,
+        )
 
     @property
     def status(self) -> Status:
@@ -141,6 +149,7 @@ class StandaloneService:
             stats=self._taker.stats,
             last_snapshot=None,
             models=self._taker.models,
+            orders=self._taker.orders,
             quality=self._taker.quality,
             unknown_names={name: len(names) for name, names in self._taker.unknown_names.items()},
             largest_leap=self.processor.largest_leap,
