@@ -13,6 +13,7 @@ import msgspec
 from stream_rec._version import __version__
 from stream_rec.core.engine import LearnedOrder
 from stream_rec.core.quality import ModelShare, QualityReport
+from stream_rec.service.activity import Doing
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.metrics.leap import Leap
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
@@ -76,6 +77,7 @@ class Stats(msgspec.Struct, frozen=True):
     quality: QualityReport | None = None
     catalogue: CatalogueSize | None = None
     largest_leap: Leap | None = None
+    doing: Doing | None = None
 
 
 class StatsMaker:
@@ -134,6 +136,7 @@ class StatsMaker:
             catalogue=self._catalogue(),
             quality=status.quality,
             largest_leap=status.largest_leap,
+            doing=status.doing,
         )
 
     def _catalogue(self) -> CatalogueSize | None:

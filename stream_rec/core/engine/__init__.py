@@ -7,7 +7,8 @@ Its modules, each of which imports only those below it:
 
     engine     the engine: what callers see of it, and its state
     applying   events in                         answering   queries
-    lists      what is listed for no session     learning    fits of learned orders, and which are played
+    lists      what is listed for no session     newest_in_batches, newest  new items in answers
+    learning   fits of learned orders, and which are played    learned_why  what their features add
     encoding   events as ordinals
     models     models as the kernels take them   item_rules  which items are allowed
     state      the index and the id tables       rows        answers as the kernels leave them

@@ -4,6 +4,7 @@ Changes nothing in the state. Knows nothing of events.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,11 +14,23 @@ import numpy.typing as npt
 from stream_rec.core.engine.learned_why import by_weights
 from stream_rec.core.engine.learning import Learning, Played
 from stream_rec.core.engine.models import Models
+from stream_rec.core.engine.newest import NewestItems
 from stream_rec.core.engine.rows import all_named, named, new_rows
 from stream_rec.core.engine.state import EngineState
 from stream_rec.core.events import Answer, Recommendation, Request
 from stream_rec.core.index import AnswerArrays, ParallelMap, Queries, Workspace, field
-from stream_rec.core.model import EXPLAINED, AnsweredQuery, CompiledRules, Explaining, Model, Names, ScoredItem, explain
+from stream_rec.core.model import (
+    EXPLAINED,
+    AnsweredQuery,
+    CompiledRules,
+    Explaining,
+    Model,
+    Names,
+    ScoredItem,
+    explain,
+    mixes_newest,
+    without_newest,
+)
 from stream_rec.core.rerank import Reranker
 from stream_rec.core.shown import Impressions
 
@@ -46,7 +59,7 @@ class NextItemQuery(NamedTuple):
 
 
 class QueryAnswerer:
-    """Answers queries from *state*, with *models* and under *rules*.
+    """Answers queries from *state*, with *models* and under *rules*, with the *newest* items where a model wants them.
 
     Queries that run side by side need a *workspace* each, a settled index and compiled rules (`can_share`).
     """
@@ -56,6 +69,7 @@ class QueryAnswerer:
         state: EngineState,
         models: Models,
         rules: CompiledRules,
+        newest: NewestItems,
         impressions: Impressions | None = None,
         learning: Learning | None = None,
     ) -> None:
@@ -63,6 +77,7 @@ class QueryAnswerer:
         self._models = models
         self._rules = rules
         self._played = _never if learning is None or not learning.is_on else learning.played
+        self._newest = newest
         self._impressions = None if impressions is None or impressions.rules.at_most is None else impressions
 
     def can_share(self, requests: Sequence[Request]) -> bool:
@@ -83,13 +98,23 @@ class QueryAnswerer:
         return found
 
     def answer(
-        self, requests: Sequence[Request], offsets: Mapping[str, int], workspace: Workspace | None = None
+        self,
+        requests: Sequence[Request],
+        offsets: Mapping[str, int],
+        workspace: Workspace | None = None,
+        *,
+        popular_only: bool = False,
     ) -> list[Answer]:
-        """Answer each request from the present state; requests with equal parameters are one kernel call."""
+        """Answer each request from the present state; requests with equal parameters are one kernel call.
+
+        With *popular_only* no model puts in the newest items of the catalogue.
+        """
         requests = self._without_ignored(requests)
         alike: dict[tuple[int, bool], tuple[Model, list[int]]] = {}
         for place, request in enumerate(requests):
             point = self._models.variant(request)
+            if popular_only and mixes_newest(point):
+                point = without_newest(point)
             alike.setdefault((id(point), request.explain), (point, []))[1].append(place)
         answers: list[Answer] = [None] * len(requests)  # type: ignore[list-item]  # each is filled in below
         as_of = self._state.index.view.watermark
@@ -121,7 +146,18 @@ class QueryAnswerer:
                 state.index.ask_many(stacked, queries, policy, answers, map, 1, workspace)
             else:
                 Reranker(state.index).ask(played.model, played.weights, queries, answers, policy, workspace)
-            yield from all_named(state.items.names, answers)
+            lists = all_named(state.items.names, answers)
+            if mixes_newest(point):
+                lists = map(partial(self._with_newest, point), lists, requests[begin:end])
+            yield from lists
+
+    def _with_newest(
+        self, point: Model, answer: list[Recommendation], request: Request, *, explains: bool = False
+    ) -> list[Recommendation]:
+        """Return the *answer* to *request* with the newest items of the catalogue, as *point* wants them."""
+        session = None if request.session_id is None else self._state.sessions.ids.find(request.session_id)
+        touched = self._newest.touched_by(session, request, point.seen)
+        return self._newest.mixed(point, answer, request, touched, explains=explains)
 
     def ask(
         self, point: Model, request: Request, how: Explaining | None, workspace: Workspace | None = None
@@ -155,11 +191,12 @@ class QueryAnswerer:
             state.index.ask_items(parameters, query, own, policy, rows, 0, workspace)
         answer = named(state.items.names, rows, 0)
         if how is None:
-            return answer
+            return self._with_newest(point, answer, request) if mixes_newest(point) else answer
         seen = state.index.view.events_of(own)[0] if query is None else query
         boosts = self._rules.boosts(policy, state.index.state.item["row"], rows.item[0, : len(answer)])
         asked = AnsweredQuery(parameters, seen.tolist(), own, boosts, workspace)
-        return self._explained(answer, rows, asked, how, played)
+        explained = self._explained(answer, rows, asked, how, played)
+        return self._with_newest(point, explained, request, explains=True) if mixes_newest(point) else explained
 
     def _explained(
         self,
@@ -194,9 +231,9 @@ class QueryAnswerer:
         current = (None if each.items is None else tuple(each.items[-1:]) for each in queries)
         asked: Sequence[Request] = [Request(items=items, exclude=tuple(exclude)) for items in current]
         if self._impressions is not None:
-            named = zip(asked, queries, strict=True)
+            pairs = zip(asked, queries, strict=True)
             asked = self._without_ignored(
-                [msgspec.structs.replace(each, session_id=of.session_id) for each, of in named]
+                [msgspec.structs.replace(each, session_id=of.session_id) for each, of in pairs]
             )
         for begin, end, policy in self._rules.policies(asked, state.items.find, max(1, len(queries))):
             part = AnswerArrays._make(array[begin:end] for array in answers)
@@ -205,7 +242,14 @@ class QueryAnswerer:
                 state.index.ask_many(self._models.alone(point), encoded, policy, part, parallel_map, parts, workspace)
             else:  # one part: the room that re-ranking needs is that of a workspace
                 Reranker(state.index).ask(played.model, played.weights, encoded, part, policy, workspace)
-        return list(all_named(state.items.names, answers))
+        lists = list(all_named(state.items.names, answers))
+        if not mixes_newest(point):
+            return lists
+        whole = (
+            msgspec.structs.replace(each, session_id=of.session_id, items=of.items)
+            for each, of in zip(asked, queries, strict=True)
+        )
+        return list(map(partial(self._with_newest, point), lists, whole))
 
     # --- from ids to ordinals
 

@@ -21,6 +21,8 @@ from stream_rec.core.engine.encoding import IdEncoder
 from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.learning import STEP_MS, Learning, Played
 from stream_rec.core.engine.models import Models
+from stream_rec.core.engine.newest import NewestItems
+from stream_rec.core.engine.newest_in_batches import NewestInBatches
 from stream_rec.core.engine.rows import all_named, chosen_rows, new_rows
 from stream_rec.core.engine.state import TYPES_STEP_MS, BatchEffects, EngineState
 from stream_rec.core.events import Answer, Event, Forget, Request
@@ -104,7 +106,6 @@ class _Turns:
     def __init__(
         self,
         index: Index,
-        batch: EventArrays,
         rows: I32,
         models: Models,
         played: Sequence[Played | None],
@@ -112,7 +113,6 @@ class _Turns:
         answers: AnswerArrays,
     ) -> None:
         self._index = index
-        self._batch = batch
         self._rows = rows
         self._models = [models.parameters(each) for each in models.split.models]
         self._played = played
@@ -122,10 +122,10 @@ class _Turns:
         self._n_answered = 0
         self._reranker = Reranker(index)
 
-    def go_on(self, reached: int) -> tuple[int, int]:
-        """Do the same as `Index.apply_and_ask`."""
-        index, batch = self._index, self._batch
-        while self._n_answered < len(self._places):
+    def go_on(self, batch: EventArrays, reached: int) -> tuple[int, int]:
+        """Do the same as `Index.apply_and_ask`, to a batch or its first part."""
+        index, n = self._index, batch.time.size
+        while self._n_answered < len(self._places) and self._places[self._n_answered] < n:
             place = self._places[self._n_answered]
             part = EventArrays._make(each[: place + 1] for each in batch)
             reached, need = index.apply(part, reached)
@@ -147,13 +147,17 @@ class _Turns:
 
 
 class EventApplier:
-    """Applies events to *state*. With a *sessionizer* sessions are cut from users."""
+    """Applies events to *state*. With a *sessionizer* sessions are cut from users.
+
+    Its answers have the *newest* items where a model wants them.
+    """
 
     def __init__(
         self,
         state: EngineState,
         models: Models,
         item_rules: ItemRules,
+        newest: NewestItems,
         sessionizer: Sessionizer | None,
         impressions: Impressions | None = None,
         learning: Learning | None = None,
@@ -166,6 +170,7 @@ class EventApplier:
         self._sessionizer = sessionizer
         self._ahead_ms = state.limits.ahead_ms
         self._encoder = IdEncoder(state, models, item_rules)
+        self._newest = NewestInBatches(state, models, newest, self._encoder)
 
     def apply(
         self,
@@ -404,7 +409,7 @@ class EventApplier:
         batch, new_sessions, new_items = self._encoder.batch(events, run.columns)
         rows = self._rows_for(batch, wanted, observation)
         answers = new_rows(rows.n, self._models.split.longest)
-        effects = self._run_kernel(batch, wanted, rows, answers, ignored)
+        effects, newest = self._run_kernel(batch, wanted, rows, answers, ignored)
         self._link_users(events, batch, effects)
         answered: list[Answer | None] = [None] * len(events)
         if wanted is not None:
@@ -423,7 +428,7 @@ class EventApplier:
             arrays = state.index.state
             applied = AppliedBatch(batch, arrays.session, arrays.item, observation.counted, rows.row, answers)
             observation.evaluator.on_applied(applied)
-        state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied])
+        state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied, *newest])
         return batch.outcome, answered
 
     def _rows_for(self, batch: EventArrays, wanted: AnswersWanted | None, observation: Observation | None) -> _Rows:
@@ -454,20 +459,28 @@ class EventApplier:
         rows: _Rows,
         answers: AnswerArrays,
         ignored: tuple[str, ...],
-    ) -> BatchEffects:
-        """Apply *batch*, and answer into *rows* if any answer is wanted."""
+    ) -> tuple[BatchEffects, Sequence[int]]:
+        """Apply *batch*, and answer into *rows* if any answer is wanted.
+
+        Returns also the items that have an ordinal only because they are in the answers.
+        """
         index = self._state.index
         if wanted is None:
-            return self._state.run(batch, lambda reached: index.apply(batch, reached))
+            return self._state.run(batch, lambda reached: index.apply(batch, reached)), ()
         stacked, policy, row = self._models.together(), self._rules.default, rows.row
         if ignored:
             request = Request(session_id="", exclude=ignored)
             ((_, _, policy),) = self._rules.policies([request], self._state.items.find, 1)
         played = self._played()
-        if any(played):
-            turns = _Turns(index, batch, row, self._models, played, policy, answers)
-            return self._state.run(batch, turns.go_on)
-        return self._state.run(batch, lambda first: index.apply_and_ask(stacked, batch, first, row, policy, answers))
+
+        def ask_all(part: EventArrays, reached: int) -> tuple[int, int]:
+            return index.apply_and_ask(stacked, part, reached, row, policy, answers)
+
+        turns = _Turns(index, row, self._models, played, policy, answers).go_on if any(played) else None
+        ask = turns or ask_all
+        if self._newest.is_wanted:
+            return self._newest.run(batch, row, answers, ignored, ask)
+        return self._state.run(batch, lambda reached: ask(batch, reached)), ()
 
     def _played(self) -> list[Played | None]:
         """Return the weights that order the answers of each model of the split."""

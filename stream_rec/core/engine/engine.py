@@ -15,6 +15,7 @@ from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.learning import LearnedOrder, Learning, Pace
 from stream_rec.core.engine.lists import ItemLists, trending_half_life
 from stream_rec.core.engine.models import Models
+from stream_rec.core.engine.newest import NewestItems
 from stream_rec.core.engine.state import EngineState
 from stream_rec.core.engine_state import EngineSnapshot, differences, rules_of
 from stream_rec.core.events import NO_LOG_TIME, Answer, Event, Forget, Recommendation, Request
@@ -31,7 +32,18 @@ from stream_rec.core.index import (
     retained,
 )
 from stream_rec.core.limits import Limits, validated
-from stream_rec.core.model import DEFAULT_PRESET, SALT, CompiledRules, Explaining, Model, Rules, Split, Trial, model
+from stream_rec.core.model import (
+    DEFAULT_PRESET,
+    SALT,
+    CompiledRules,
+    Explaining,
+    Model,
+    Rules,
+    Split,
+    Trial,
+    mixes_newest,
+    model,
+)
 from stream_rec.core.outcome import Applied, Evaluator, Observation, Stats
 from stream_rec.core.rerank import Beside, when_needed
 from stream_rec.core.session_store import SessionStore
@@ -90,11 +102,20 @@ class Engine:
         self._impressions = None if shown is None else Impressions(validated(shown), self.limits)
         if shown is not None and session_gap_ms is not None:
             raise SettingsError("shown", "needs sessions of its own events: session_gap cuts them from clicks")
+        self._newest = NewestItems(self._state, compiled)
         self._learning = Learning(self._state, self._models, beside, pace)
         self._applier = EventApplier(
-            self._state, self._models, self._item_rules, self._sessionizer, self._impressions, self._learning
+            self._state,
+            self._models,
+            self._item_rules,
+            self._newest,
+            self._sessionizer,
+            self._impressions,
+            self._learning,
         )
-        self._answerer = QueryAnswerer(self._state, self._models, compiled, self._impressions, self._learning)
+        self._answerer = QueryAnswerer(
+            self._state, self._models, compiled, self._newest, self._impressions, self._learning
+        )
         self._lists = ItemLists(self._state, compiled, trending_half_life(trending_half_life_ms, self.limits))
 
     # --- events
@@ -239,7 +260,7 @@ class Engine:
         """
         asked = msgspec.structs.replace(request, items=(), fallbacks=True)
         if order == "popular":
-            return self._answerer.answer([asked], offsets)[0]
+            return self._answerer.answer([asked], offsets, popular_only=True)[0]
         point = self._models.variant(asked)
         find = self._lists.trending if order == "trending" else self._lists.newest
         as_of = self._state.index.view.watermark
@@ -258,6 +279,8 @@ class Engine:
         O(items), some ns each; 50 ns for each item that is new in this line of versions.
         """
         self._item_rules.set_catalogue(catalogue)
+        if any(map(mixes_newest, self.split.models)):
+            self._newest.prepare()
 
     @property
     def denied(self) -> frozenset[str]:

@@ -241,7 +241,9 @@ class Learning:
 
 def _learned(point: Model) -> Model:
     """Return what *point* shares with all that play the same weights."""
-    return msgspec.structs.replace(point, name="", n=1, fallbacks=True, rerank="auto")
+    return msgspec.structs.replace(
+        point, name="", n=1, fallbacks=True, rerank="auto", newest_fallback="none", newest_share=0.0, newest_within_ms=1
+    )
 
 
 def _reported(point: Model, order: _Order, played: Played | None) -> LearnedOrder:

@@ -18,6 +18,7 @@ MOST_VARIANTS: Final = 1024  # distinct parameter sets of requests cached at a t
 _NO_CHANGES: Final = (None,) * 8
 NOT_OF_A_PRESET: Final = (
     *("m", "k", "n", "last", "seen", "fallbacks", "rerank"),
+    *("newest_fallback", "newest_share", "newest_within_ms"),
     *("require_type", "min_type_weight", "sampling", "sampling_seed", "bonus_type", "bonus"),
 )
 """What a request that names a preset keeps from the engine's model: a preset is its formulas only."""

@@ -28,6 +28,7 @@ from stream_rec.core.events.types import (
 )
 from stream_rec.core.events.values import NULL_TEXTS, check_text_id, found, identifier, null_id
 from stream_rec.core.events.why import (
+    ByListing,
     ByNeighbours,
     ByPopularity,
     ByTheLast,
@@ -54,6 +55,7 @@ __all__ = [
     "SURELY_SECONDS",
     "VIEW",
     "Answer",
+    "ByListing",
     "ByNeighbours",
     "ByPopularity",
     "ByTheLast",

@@ -147,7 +147,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Recommendation(msgspec.Struct, AsMapping, frozen=True, gc=False, repr_omit_defaults=True):
-    """One item of an answer; `source` is `neighbours`, `followed` or `popular`; of a list, also `trending` or `newest`.
+    """One item of an answer; `source` is `neighbours`, `followed`, `popular` or `newest`; of a list, also `trending`.
 
     >>> from stream_rec import Recommendation
     >>> dict(Recommendation("tent", 1.5, "neighbours"))

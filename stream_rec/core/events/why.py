@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 __all__ = [
+    "ByListing",
     "ByNeighbours",
     "ByPopularity",
     "ByTheLast",
@@ -169,4 +170,14 @@ class ByWeights(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, 
     boost: float | UnsetType = UNSET
 
 
-Why = ByNeighbours | ByTheLast | ByPopularity | ByWeights
+class ByListing(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="newest"):
+    """The item is one of the newest of the catalogue; it was listed at `listed_at`, in ms since 1970."""
+
+    listed_at: int
+    reserved: bool
+    """Whether the place is one that the model keeps for new items (`newest_share`); if not, the answer was short."""
+    category: str | UnsetType = UNSET
+    """The category of the current item, if the item has the same."""
+
+
+Why = ByNeighbours | ByTheLast | ByPopularity | ByWeights | ByListing

@@ -38,6 +38,9 @@ class ModelChanges(TypedDict, total=False):
     seen: Literal["keep", "drop-current", "drop-session"] | None
     rerank: Literal["none", "auto", "linear", "hidden"] | None
     fallbacks: bool | None
+    newest_fallback: Literal["none", "before-popular", "after-popular"] | None
+    newest_share: float | None
+    newest_within_ms: int | None
     require_type: str | tuple[str, ...] | None
     min_type_weight: float | None
     sampling: Sampling | None

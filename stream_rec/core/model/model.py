@@ -19,7 +19,17 @@ from stream_rec.core.limits import DAY_MS, validated
 from stream_rec.core.model.changes import ModelChanges
 from stream_rec.errors import SettingsError
 
-__all__ = ["DEFAULT_PRESET", "PRESETS", "Model", "changed", "compile_model", "model", "stack_models"]
+__all__ = [
+    "DEFAULT_PRESET",
+    "PRESETS",
+    "Model",
+    "changed",
+    "compile_model",
+    "mixes_newest",
+    "model",
+    "stack_models",
+    "without_newest",
+]
 
 _TEN_STEPS = 10
 _MOST_PLACES = 1024
@@ -133,6 +143,15 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     fallbacks: bool = True
     """Fill a short answer with items that followed the current one, then with popular items."""
 
+    newest_fallback: Literal["none", "before-popular", "after-popular"] = "none"
+    """Whether `fallbacks` also fill with the newest items of the catalogue, and when."""
+
+    newest_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    """This share of the places of an answer, rounded, is for new items of the catalogue: of any first places of it."""
+
+    newest_within_ms: PositiveInt = 30 * DAY_MS
+    """How long after it was listed an item is new enough for such a place."""
+
     require_type: _TypeNames = None
     """Sample only sessions with an event of this type, or of one of these."""
 
@@ -212,6 +231,16 @@ def model(preset: str = DEFAULT_PRESET, **changes: Unpack[ModelChanges]) -> Mode
     if preset not in PRESETS:
         raise SettingsError("preset", f"{preset!r} is none of {', '.join(PRESETS)}")
     return changed(PRESETS[preset], **changes)
+
+
+def mixes_newest(point: Model) -> bool:
+    """Return whether *point* puts the newest items of the catalogue into its answers."""
+    return point.newest_share > 0.0 or point.newest_fallback != "none"
+
+
+def without_newest(point: Model) -> Model:
+    """Return *point* without the newest items of the catalogue."""
+    return msgspec.structs.replace(point, newest_share=0.0, newest_fallback="none")
 
 
 def changed(point: Model, **changes: object) -> Model:

@@ -14,6 +14,7 @@ from stream_rec import private_files
 from stream_rec.core.engine import Engine, LearnedOrder, Stats
 from stream_rec.core.quality import ModelShare, Quality, QualityReport, models_of
 from stream_rec.errors import SettingsError
+from stream_rec.service.activity import Doing, Phase
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_lines
 from stream_rec.service.metrics.leap import Leap
@@ -64,6 +65,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The event that moved the watermark the farthest since the last recovery, if by more than the allowed lateness."""
     problems: list[OpenProblem] = msgspec.field(default_factory=list)
     """What is wrong and may pass, the oldest first."""
+    doing: Doing | None = None
+    """What the state means in detail, and how far that is; None: an older version wrote the file."""
 
     @property
     def is_ready(self) -> bool:
@@ -163,9 +166,10 @@ def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[
     is_fresh = age_s < timeouts.status_stale_after_s
     is_well = status.is_ready and is_fresh
     state = status.state if is_fresh else f"silent for {age_s:.0f} s, {status.state} before"
-    counts, stats = status.counts, status.stats
+    counts, stats, doing = status.counts, status.stats, status.doing
     lines = [
         ("state", state),
+        *([("doing", doing.message)] if is_fresh and doing is not None and doing.phase is not Phase.READY else []),
         *(("problem", f"{each.kind}: {each.message}") for each in status.problems),
         ("answers for", ", ".join(status.owned) or "nothing"),
         ("lag", f"{sum(status.lag.values()):,} records"),

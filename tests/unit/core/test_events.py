@@ -341,7 +341,7 @@ def test_a_format_may_be_set() -> None:
 
 @pytest.mark.parametrize("bad", ["%c", "%x", "%Y %Z", "plain", "%Y %", "%d.%m", "%d.%m %%Y"])
 def test_formats_that_depend_on_the_machine_are_refused(bad: str) -> None:
-    """With the locale or the local time zone one log would leave different states; without a year none is right."""
+    """With the locale or the local time zone the same log would leave other states; without a year none is right."""
     with pytest.raises(SettingsError, match="timestamp_format"):
         EventDecoder(DecodeRules(timestamp_format=bad))
 

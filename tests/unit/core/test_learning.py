@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from stream_rec.core.events import Answer, ByWeights, Event, Forget, Request
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import Rules, Trial, model
 from stream_rec.errors import SettingsError
+from stream_rec.snapshot import file
 
 PACE = Pace(questions=40, descent_ms=5_000, fewest_events=300, share=2, fewest_examples=100, most_examples=400)
 N_ITEMS = 40
@@ -73,11 +75,12 @@ def test_batches_change_nothing(answered: list[Answer | None], at_once: int) -> 
 
 
 @pytest.mark.parametrize("cut", [500, 520, 640, 700])
-def test_a_restart_changes_nothing(answered: list[Answer | None], cut: int) -> None:
+def test_a_restart_changes_nothing(answered: list[Answer | None], cut: int, tmp_path: Path) -> None:
     """Law 5: a state that was taken anywhere, also within a fit, goes on as the engine would have."""
     engine, restarted = learning(), learning()
     engine.apply_and_answer(LOG[:cut])
-    restarted.import_state(engine.export_state())
+    file.replace(tmp_path / "it.snapshot", engine.export_state(), file.About(None, {}, {}))
+    restarted.import_state(file.read(tmp_path / "it.snapshot").state)
     assert answers_of(restarted, LOG[cut:], 50) == answered[cut:]
 
 
@@ -111,6 +114,24 @@ def test_forgetting_leaves_no_weights() -> None:
 
 def state_without_weights(engine: Engine) -> EngineSnapshot:
     return replace(engine.export_state(), learned=None)
+
+
+def test_the_models_own_order_comes_back_where_learning_fails() -> None:
+    """Guard: sessions stop to return; within 900 events of that, no learned order is played."""
+    engine, chance = learning(), random.Random(2)
+    answers_of(engine, LOG, 200)
+    assert engine.learned_orders()[0].playing is not None
+    begins = chance.choices(range(N_ITEMS), k=150)
+    onward = [
+        Event(f"o{number}", f"i{(first + at) % N_ITEMS}", 60_000 * (400 + number) + 5_000 * at)
+        for number, first in enumerate(begins)
+        for at in range(6)
+    ]
+    answers = answers_of(engine, onward, 200)
+    played = [answer is not None and answer.weights is not msgspec.UNSET for answer in answers]
+    assert played[0]
+    assert False in played
+    assert played.index(False) < 900
 
 
 def test_rules_and_requests_hold() -> None:
