@@ -3,6 +3,7 @@
 Knows nothing of the structs.
 """
 
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -61,10 +62,13 @@ class AsMapping:
 
 
 def without_examples(components: dict[str, Any]) -> None:
-    """Remove the examples in Python from the descriptions of JSON schemas, which are docstrings."""
+    """Remove the examples in Python from the descriptions of JSON schemas, which are docstrings.
+
+    And the indentation of their lines, which Python itself removes from 3.13 on: so the schemas are the same on each.
+    """
     for schema in components.values():
         if "description" in schema:
-            schema["description"] = schema["description"].partition(">>> ")[0].rstrip()
+            schema["description"] = cleandoc(schema["description"].partition(">>> ")[0]).rstrip()
 
 
 def _inlined(schema: Any, components: dict[str, Any]) -> Any:  # noqa: ANN401  # JSON
