@@ -296,20 +296,23 @@ class Engine(core.Engine):
 
     # --- lists for no session
 
-    def listed(self, order: ListOrder, request: Request, offsets: Mapping[str, int] = _NO_OFFSETS) -> Answer:
+    def listed(
+        self, order: ListOrder, request: Request, offsets: Mapping[str, int] = _NO_OFFSETS, *, fresh: bool = True
+    ) -> Answer:
         """Return the items that are first in *order*, for no session, under the rules of *request*; changes nothing.
 
         `popular` has what fills an answer without a query, `trending` the items whose share of the newest events has
-        grown most, `newest` those of the catalogue that were listed last. Raises SettingsError as `answer` does, and
-        for `newest` without a catalogue whose items say when they were listed.
+        grown most, `newest` those of the catalogue that were listed last. What trends need not be *fresh*: else the
+        answer is by what trended when that was last found, and says as of when. Raises SettingsError as `answer` does,
+        and for `newest` without a catalogue whose items say when they were listed.
         """
         asked = checked_request(request)
         if order != "popular":  # which brings the order of the popular items up to date
             with self._gate.asking(self._settle):
                 if self._answerer.can_share((asked,)):
-                    return super().listed(order, asked, offsets)
+                    return super().listed(order, asked, offsets, fresh=fresh)
         with self._gate.writing(self._settle):
-            return super().listed(order, asked, offsets)
+            return super().listed(order, asked, offsets, fresh=fresh)
 
     def popular(self, **rules: Unpack[ListRules]) -> list[Recommendation]:
         """Return the most popular items, for no session. Raises SettingsError, naming the rule.
