@@ -78,7 +78,7 @@ RULES: Final = ("tests/property/test_rules.py", "tests/unit/core/test_item_rules
 FEED: Final = "tests/unit/service/processing/test_catalogue_feed.py::"
 QUALITY: Final = ("tests/unit/core/test_quality.py", "tests/property/test_quality.py", "tests/unit/core/test_split.py")
 SHOWN: Final = ("tests/property/test_shown.py",)
-RERANK: Final = ("tests/property/test_rerank.py", "tests/unit/core/test_rerank.py")
+RERANK: Final = ("tests/property/test_rerank.py", "tests/unit/core/test_rerank.py", "tests/unit/core/test_refit.py")
 THREADS: Final = ("tests/unit/guard/test_threads.py",)
 SCORE: Final = "stream_rec/core/quality/kernel/score.py"
 
@@ -724,6 +724,22 @@ BUGS: Final = [
         "stream_rec/core/rerank/past.py",
         "learns-after-boundary",
         "known = time >= 0",
+        RERANK,
+    ),
+    Bug(
+        1,
+        "a refit copies events after its boundary",
+        "stream_rec/core/rerank/kernel/copying.py",
+        "refit-sees-later-events",
+        "while False:",
+        RERANK,
+    ),
+    Bug(
+        7,
+        "a refit goes on after a session was forgotten that it has copied",
+        "stream_rec/core/rerank/refit.py",
+        "refit-keeps-forgotten",
+        "return self._has_lost",
         RERANK,
     ),
     Bug(

@@ -14,7 +14,7 @@ from stream_rec.core.index import Queries, field
 from stream_rec.core.index.reference import ReferenceStore
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model, changed
-from stream_rec.core.rerank import FORMS, Learner, Reranker, space_for
+from stream_rec.core.rerank import FORMS, Fit, Learner, Refit, Reranker, space_for
 from stream_rec.core.rerank.kernel import fields
 from stream_rec.core.rerank.kernel.fields import Weights
 from stream_rec.core.rerank.learner import start
@@ -160,8 +160,12 @@ def test_weights_are_those_of_the_retained_sessions(drawn: Any, gone: str, model
 
 def _fit(engine: Engine, model: Model) -> list[Any]:
     learner = Learner(engine.index, Reranker(engine.index))
-    fit = learner.fit(engine.parameters(model), int(engine.index.view.counter(field.WATERMARK)))
-    return [fit.questions, fit.examples, dict(fit.mrr), *(each.tobytes() for each in fit.weights)]
+    return _bits(learner.fit(engine.parameters(model), int(engine.index.view.counter(field.WATERMARK))))
+
+
+def _bits(fit: Fit) -> list[Any]:
+    numbers = [fit.questions, fit.examples, dict(fit.mrr), fit.n_candidates, fit.boundary]
+    return [*numbers, *(each.tobytes() for each in fit.weights)]
 
 
 @given(records, models)
@@ -186,3 +190,34 @@ def _named(engine: Engine, boundary: int) -> list[tuple[str, int, str]]:
     own = [str(engine.sessions.ids.names[slot]) for slot in questions.queries.own]
     came = [str(engine.items.names[item]) for item in questions.came]
     return list(zip(own, questions.now.tolist(), came, strict=True))
+
+
+@given(records, records, models, st.integers(1, 9), st.data())
+def test_a_refit_in_slices_learns_what_one_in_one_go_does(
+    drawn: Any, later: Any, model: Model, budget: int, data: st.DataObject
+) -> None:
+    """Law 1: events that come between the slices, into old sessions too, change no bit of the weights."""
+    log = log_of(drawn)
+    boundary = (log[-1].timestamp if log else 0) + 40 * HOUR_MS
+    log.append(Event("clock", ITEMS[0], boundary))
+    limits = Limits(retention_ms=None, allowed_lateness_ms=0, max_session_events=60)
+    still, going = Engine(limits=limits), Engine(limits=limits)
+    still.apply(log)
+    going.apply(log)
+    rest = [Event(session, item, boundary + 1 + place) for place, (session, item, _) in enumerate(later)]
+    early = data.draw(st.integers(0, len(rest)))  # come before the refit begins
+    going.apply(rest[:early])
+    expected = _fit(still, model)
+    refit = Refit(going.index, going.parameters(model), boundary)
+    for event in [*rest[early:], *rest[:early]]:
+        if not refit.is_copied:
+            refit.step(budget)
+        going.apply([event, Event(f"new {event.timestamp}", "new", event.timestamp)])
+    while not refit.is_copied:
+        refit.step(budget)
+    assert not refit.is_void
+    assert _bits(refit.learn()) == expected
+    whole = Refit(still.index, still.parameters(model), boundary)
+    whole.step(1 << 20)
+    assert whole.is_copied
+    assert _bits(whole.learn()) == expected

@@ -45,6 +45,8 @@ class Index:
     def __init__(self, limits: Limits) -> None:
         self.arrays = IndexArrays(limits)
         self.view = IndexView(self.arrays)
+        self.n_dropped = 0
+        """Sessions that `drop` removed; those that were evicted are not among them."""
 
     @property
     def state(self) -> State:
@@ -168,6 +170,7 @@ class Index:
 
     def drop(self, session: int) -> None:
         """Remove *session* from everything but the event-id window."""
+        self.n_dropped += 1
         entries.drop_session(self.arrays.state, session)
 
     def forget_ids_of(self, owners: Sequence[int]) -> None:

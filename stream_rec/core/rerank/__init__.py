@@ -2,6 +2,7 @@
 
     past        the questions that retained sessions answered themselves, put back to their time
     learner     weights from these questions, and whether they are ahead of the model's own order
+    refit       the same from a copy of the sessions, beside an index that goes on
     reranker    answers by weights
     kernel/     the compiled loops
 
@@ -10,6 +11,7 @@ leaves nothing in the next weights. Knows ordinals only, as the index does.
 """
 
 from stream_rec.core.rerank.learner import Fit, Learner
+from stream_rec.core.rerank.refit import Refit
 from stream_rec.core.rerank.reranker import FORMS, FormName, Reranker, space_for
 
-__all__ = ["FORMS", "Fit", "FormName", "Learner", "Reranker", "space_for"]
+__all__ = ["FORMS", "Fit", "FormName", "Learner", "Refit", "Reranker", "space_for"]

@@ -3,7 +3,7 @@
 Each fit starts from the shipped start, which ranks as the model does, and looks at nothing but the retained sessions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from stream_rec.core.rerank.reranker import (
     FormName,
     Reranker,
     space_for,
+    space_for_examples,
 )
 
 __all__ = ["FEWEST_EXAMPLES", "MOST_EXAMPLES", "Fit", "Learner", "start"]
@@ -37,6 +38,7 @@ _RARE_RETURNS: Final = 20.0  # further chances that nothing came of: a share of 
 _MEASURED: Final = 500  # questions that decide how many candidates there are ...
 _OFTEN: Final = 0.02  # ... and the share of them whose answer few candidates would leave out
 _SPREAD: Final = 0.3  # standard deviation of the hidden weights at the start
+_AT_ONCE: Final = 1_000  # questions that are put in one step
 _LEARNED: Final[Sequence[FormName]] = ("linear", "hidden")
 
 
@@ -50,6 +52,10 @@ class Fit(NamedTuple):
     """Questions whose answer was a candidate."""
     mrr: Mapping[FormName, float]
     """Mean reciprocal rank at 20, of weights that were fitted to the older four fifths."""
+    n_candidates: int
+    """With so many candidates the weights were learned, and must be asked: see `Reranker.n_candidates`."""
+    boundary: int
+    """ms of event time."""
 
     @property
     def best(self) -> FormName:
@@ -69,16 +75,35 @@ class Learner:
 
     def fit(self, model: Parameters, boundary: int, most: int = MOST_EXAMPLES) -> Fit:
         """Learn from the newest *most* questions that were answered at or before *boundary*, ms of event time."""
+        steps = self.fitting(model, boundary, most)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                fit: Fit = end.value
+                return fit
+
+    def fitting(self, model: Parameters, boundary: int, most: int = MOST_EXAMPLES) -> Generator[None, None, Fit]:
+        """Learn as `fit` does, in steps of some tens of milliseconds; the index must not change meanwhile."""
         questions = draw_questions(self._index.state, boundary, most)
+        yield
         self._reranker.n_candidates = self._width(model, questions)
+        yield
         weights = start(_returns(questions))
-        examples = self._reranker.examples_of(model, weights, questions)
+        examples = space_for_examples(len(questions))
+        for begin in range(0, len(questions), _AT_ONCE):
+            end = min(begin + _AT_ONCE, len(questions))
+            part = Examples._make(each[begin:end] for each in examples)
+            self._reranker.write_examples(model, weights, questions.part(begin, end), part)
+            yield
         older = len(questions) - len(questions) // _HELD_OUT
         judged = start(weights.returns)
-        _descend(examples, 0, older, judged)
+        yield from _descend(examples, 0, older, judged)
         mrr = self._judge(model, judged, questions.part(older, len(questions)))
-        _descend(examples, 0, len(questions), weights)
-        return Fit(weights, len(questions), int((examples.n > 0).sum()), mrr)
+        yield
+        yield from _descend(examples, 0, len(questions), weights)
+        n_examples = int((examples.n > 0).sum())
+        return Fit(weights, len(questions), n_examples, mrr, self._reranker.n_candidates, boundary)
 
     def _width(self, model: Parameters, questions: PastQuestions) -> int:
         """Return how many candidates to take: many where the answer is often among those that few leave out."""
@@ -157,8 +182,8 @@ def _returns(questions: PastQuestions) -> F64:
     return np.array([ln(share + fields.LEAST_RETURNS) for share in shares.tolist()])
 
 
-def _descend(examples: Examples, first: int, last: int, weights: Weights) -> None:
-    """Fit *weights*, in place, to the examples from *first* up to *last*."""
+def _descend(examples: Examples, first: int, last: int, weights: Weights) -> Iterator[None]:
+    """Fit *weights*, in place, to the examples from *first* up to *last*, a pass at each step."""
     squares = Weights(
         form=weights.form,
         linear=np.full_like(weights.linear, _FIRST_SQUARES),
@@ -175,4 +200,6 @@ def _descend(examples: Examples, first: int, last: int, weights: Weights) -> Non
         z=np.zeros((fields.ROW, fields.HIDDEN), np.float32),
         value=np.zeros(fields.ROW, np.float32),
     )
-    entries.descend(examples, first, last, weights, squares, step, _RATE, _PASSES)
+    for _ in range(_PASSES):
+        entries.descend(examples, first, last, weights, squares, step, _RATE, 1)
+        yield

@@ -12,7 +12,7 @@ from stream_rec.core.rerank.kernel import entries, fields
 from stream_rec.core.rerank.kernel.fields import Examples, Room, Weights
 from stream_rec.core.rerank.past import PastQuestions
 
-__all__ = ["FEW_CANDIDATES", "FORMS", "MANY_CANDIDATES", "FormName", "Reranker", "space_for"]
+__all__ = ["FEW_CANDIDATES", "FORMS", "MANY_CANDIDATES", "FormName", "Reranker", "space_for", "space_for_examples"]
 
 FormName = Literal["plain", "linear", "hidden"]
 FORMS: Final[Mapping[FormName, int]] = MappingProxyType(
@@ -49,17 +49,22 @@ class Reranker:
     def ask(self, model: Parameters, weights: Weights, queries: Queries, answers: AnswerArrays) -> None:
         """Answer each of Q queries by each of W weights from candidates of *model*, into Q x W rows of *answers*."""
         now = np.full(len(queries.own), field.NEVER, np.int64)
-        self._ask(model, weights, queries, now, np.zeros(len(now), np.int32), answers, _examples(0))
+        self._ask(model, weights, queries, now, np.zeros(len(now), np.int32), answers, space_for_examples(0))
 
     def ask_again(self, model: Parameters, weights: Weights, questions: PastQuestions, answers: AnswerArrays) -> None:
         """Answer *questions* as of their time, by each of the weights."""
-        self._ask(model, weights, questions.queries, questions.now, questions.came, answers, _examples(0))
+        self._ask(model, weights, questions.queries, questions.now, questions.came, answers, space_for_examples(0))
 
     def examples_of(self, model: Parameters, weights: Weights, questions: PastQuestions) -> Examples:
         """Return *questions*, put as of their time, as examples. Of *weights* only the returns are used."""
-        examples = _examples(len(questions))
-        self._ask(model, weights, questions.queries, questions.now, questions.came, _NO_ANSWERS, examples)
+        examples = space_for_examples(len(questions))
+        self.write_examples(model, weights, questions, examples)
         return examples
+
+    def write_examples(self, model: Parameters, weights: Weights, questions: PastQuestions, examples: Examples) -> None:
+        """Write *questions*, Q of them, put as of their time, as Q *examples*; see `examples_of`."""
+        if len(questions) > 0:  # none would be answered, not written
+            self._ask(model, weights, questions.queries, questions.now, questions.came, _NO_ANSWERS, examples)
 
     def _ask(
         self,
@@ -85,7 +90,8 @@ class Reranker:
         entries.ask_again(index.state, scratch, p, ANYTHING, room, weights, queries, now, came, answers, examples)
 
 
-def _examples(n: int) -> Examples:
+def space_for_examples(n: int) -> Examples:
+    """Return space for *n* examples."""
     return Examples(
         np.zeros((n, fields.ROW, fields.N_FEATURES), np.int16),
         np.zeros((n, fields.ROW), np.float32),

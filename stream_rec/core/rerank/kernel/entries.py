@@ -25,13 +25,13 @@ from stream_rec.core.index.kernel.state import (
     Scratch,
     State,
 )
-from stream_rec.core.rerank.kernel import learning
+from stream_rec.core.rerank.kernel import copying, learning
 from stream_rec.core.rerank.kernel.examples import write_example
 from stream_rec.core.rerank.kernel.features import write_features
 from stream_rec.core.rerank.kernel.fields import MOST_BACK, PLAIN, Examples, Room, Step, Weights
 from stream_rec.core.rerank.kernel.gathering import forget_places, gather
 
-__all__ = ["ask_again", "count_returns", "descend"]
+__all__ = ["ask_again", "copy_events", "count_returns", "descend", "list_sessions"]
 
 _GRAIN = 0.5**20
 _MOST_CANDIDATES = 1024
@@ -151,3 +151,23 @@ def descend(
     for w in range(weights.form.size):
         for _ in range(passes):
             learning.descend(examples, first, last, weights, squares, w, step, np.float32(rate))
+
+
+@entry
+def list_sessions(state: State, boundary: int, listed: copying.SessionsAsOf) -> int:
+    """List the sessions that have events up to a boundary; see `copying.list_sessions`."""
+    return copying.list_sessions(state, boundary, listed)
+
+
+@entry
+def copy_events(
+    state: State,
+    boundary: int,
+    listed: copying.SessionsAsOf,
+    first: int,
+    last: int,
+    begin: int,
+    events: copying.CopiedEvents,
+) -> bool:
+    """Copy events up to a boundary; see `copying.copy_events`."""
+    return copying.copy_events(state, boundary, listed, first, last, begin, events)
