@@ -52,7 +52,7 @@ class Reranker:
         self._ask(model, weights, queries, now, np.zeros(len(now), np.int32), answers, space_for_examples(0))
 
     def ask_again(self, model: Parameters, weights: Weights, questions: PastQuestions, answers: AnswerArrays) -> None:
-        """Answer *questions* as of their time, by each of the weights."""
+        """Answer *questions* as of their time, by each of the weights; with nothing where no candidate came next."""
         self._ask(model, weights, questions.queries, questions.now, questions.came, answers, space_for_examples(0))
 
     def examples_of(self, model: Parameters, weights: Weights, questions: PastQuestions) -> Examples:
@@ -124,6 +124,8 @@ def _new_room(n: int) -> Room:
         back=np.zeros(most, np.int32),
         times=np.zeros(most, np.int32),
         x=np.zeros((most, fields.N_FEATURES), np.int16),
-        z=np.zeros(fields.HIDDEN, np.float32),
+        floats=np.zeros((most, fields.N_FEATURES), np.float32),
+        z=np.zeros((1, fields.HIDDEN), np.float32),
         key=np.zeros(most, np.float64),
+        pick=np.zeros(most, np.int32),
     )

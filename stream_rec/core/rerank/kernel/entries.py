@@ -8,14 +8,13 @@ from stream_rec.core.compiled import entry, inner
 from stream_rec.core.dtypes import F64, I32, I64
 from stream_rec.core.index.kernel.ask import score_query
 from stream_rec.core.index.kernel.neighbours import mix
-from stream_rec.core.index.kernel.scores import rank, take_best
+from stream_rec.core.index.kernel.scores import rank
 from stream_rec.core.index.kernel.state import (
     BASE,
     LAST,
     NEIGHBOURS,
     NEVER,
     SHIFT,
-    TERM_CAP,
     TERM_NOW,
     TERM_UNTIL,
     AnswerArrays,
@@ -26,10 +25,10 @@ from stream_rec.core.index.kernel.state import (
     State,
 )
 from stream_rec.core.rerank.kernel import copying, learning
-from stream_rec.core.rerank.kernel.examples import write_example
+from stream_rec.core.rerank.kernel.examples import pick_example, write_example
 from stream_rec.core.rerank.kernel.features import write_features
 from stream_rec.core.rerank.kernel.fields import MOST_BACK, PLAIN, Examples, Room, Step, Weights
-from stream_rec.core.rerank.kernel.gathering import forget_places, gather
+from stream_rec.core.rerank.kernel.gathering import forget_places, gather, list_candidates, take_candidates
 
 __all__ = ["ask_again", "copy_events", "count_returns", "descend", "list_sessions"]
 
@@ -54,36 +53,51 @@ def ask_again(
     """Put Q questions, [Q], with candidates from *p*: as of now, or back to an event time.
 
     `now` is that time, ms, NEVER for the present. Put back, only sessions that had ended by then are neighbours, or
-    hold an item. `came` is the item that came next. If there is space for examples, each question becomes one; else it
+    hold an item; and `came` is the item that came next. Where that is no candidate, there is nothing to learn or to
+    judge, and so neither an example nor an answer. If there is space for examples, each question becomes one; else it
     is answered by each of the weights, that of weights w in row q * W + w. *p* must not ask for fallbacks, and the
     popular items must be in order (`order_popular`).
     """
     models = weights.form.size
+    is_plain = True
+    for w in range(models):
+        is_plain &= weights.form[w] == PLAIN
     for q in range(queries.own.size):
         begin, end, own = queries.begin[q], queries.end[q], queries.own[q]
         seen = queries.item[begin:end]
         query = queries.item[max(begin, end - p.whole[LAST]) : end]
-        if now[q] != NEVER:
+        is_past = now[q] != NEVER
+        if is_past:
             scratch.term[TERM_UNTIL] = ((now[q] - state.counters[BASE]) >> state.counters[SHIFT]) + 1
             scratch.term[TERM_NOW] = now[q]
-        room.base.n[0] = 0
         n_marked, n_touched, divisor = score_query(state, scratch, p, query, seen, policy, 0, own)
-        cap = scratch.term[TERM_CAP]
-        scratch.term[TERM_CAP] = 0  # of all candidates; the answer keeps to it
-        take_best(state, scratch, p, policy, room.base, 0, n_touched, NEIGHBOURS, divisor)
-        scratch.term[TERM_CAP] = cap
-        n = gather(state, scratch, policy, room, p, query, seen, own)
+        take_candidates(state, scratch, p, policy, room, n_touched, divisor)
+        n = list_candidates(state, scratch, policy, room, seen)
         for j in range(n_marked):
             scratch.mark[scratch.marked[j]] = 0
-        write_features(state, scratch, room, weights.returns, n, seen.size, own)
+        is_example = examples.n.size > 0
+        true = room.place[came[q]] - 1 if is_past else 0
+        n_picked = 0
+        if true >= 0:
+            if is_example:
+                seed = mix(state.session[own]["hash"] + np.uint64(seen.size))
+                n_picked = pick_example(state, room, n, true, seed)
+            elif not is_plain:
+                n_picked = n
+                for c in range(n):
+                    room.pick[c] = c
+        if n_picked > 0:
+            gather(state, scratch, room, p, query, own, n, n_picked)
+            write_features(state, scratch, room, weights.returns, n_picked, seen.size, own)
+            if not is_example:
+                learning.spread(room.x, n, room.floats)
         forget_places(room, n)
         scratch.term[TERM_UNTIL] = 0  # planted bug: stays-put-back
-        if examples.n.size > 0:
-            seed = mix(state.session[own]["hash"] + np.uint64(seen.size))
-            write_example(state, room, n, np.int64(came[q]), seed, examples, q)
+        if is_example:
+            write_example(room, n, n_picked, examples, q)
         else:
             for w in range(models):
-                _answer(state, scratch, policy, room, weights, w, n, answers, q * models + w)
+                _answer(state, scratch, policy, room, weights, w, n if true >= 0 else 0, answers, q * models + w)
 
 
 @inner
@@ -109,7 +123,7 @@ def _answer(
             if score <= 0.0:
                 continue
         else:
-            value = float(learning.value_of(weights, w, room.x[c], room.z))
+            value = float(learning.value_of(weights, w, room.floats, c, room.z, 0))
             score = math.floor(value / _GRAIN + 0.5) * _GRAIN - c * (_GRAIN / _MOST_CANDIDATES)
         rank(
             state,
