@@ -1,7 +1,7 @@
 """What a learned order is worth: the preset `default` in its own order and in learned ones, on real logs and simulated.
 
 Weights are learned from what was asked before, by putting past questions to the live index again, and are fitted again
-as `stream-rec evaluate --rerank` does. Nothing is evicted. Intervals are over sessions; all orders answer the same
+as `stream-rec evaluate --rerank auto` does. Nothing is evicted. Intervals are over sessions; all orders answer the same
 questions. Reads real logs from the folder that STREAM_REC_DATA names. `--only NAME` measures one log, which takes
 one to ten minutes; the result has the logs that were asked for.
 """

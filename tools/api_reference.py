@@ -4,6 +4,7 @@ python tools/api_reference.py
 """
 
 from collections.abc import Iterator, Mapping
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ INTRODUCTION = """\
 <!-- Written by tools/api_reference.py from the OpenAPI document; `make docs` updates it. -->
 
 A service that runs with `--http` shows the same at `/docs`, and as OpenAPI 3.1 at `/openapi.json`. How to use it, keys
-and what is kept: [Serve it over HTTP](../how-to/http.md). Not in the document: `/livez`, `/readyz`, `/metrics`
+and what is kept: [Serve it over HTTP](../how-to/http.md). Not in the document: `/livez`, `/metrics`
 ([metrics](metrics-prometheus.md)), `/v1/stream` (server-sent events: `stats`, the figures of `/v1/stats` each second,
 and `history`, the points of `/v1/stats/history`: first all, then each new one), and the dashboard at `/`.
 """
@@ -56,7 +57,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
 def _type(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
     yield f"### {name}\n"
     if schema.get("description"):
-        yield schema["description"] + "\n"
+        yield cleandoc(schema["description"]) + "\n"
     if schema.get("properties"):
         required = set(schema.get("required", ()))
         yield "| field | required | type |\n|---|---|---|"

@@ -1,7 +1,7 @@
 """The part of `compare_outputs.py` that runs inside a build, by its public names only.
 
-    python -P tools/compare_inside.py public | presets | where | settings | metrics
-    python -P tools/compare_inside.py save FOLDER LOG | load FOLDER
+    python -P tools/compare_inside.py public | presets | where | settings | metrics | versions
+    python -P tools/compare_inside.py save FOLDER LOG | load FOLDER | sample LOG EVENTS
 
 With `-P` and PYTHONPATH at a build and its `tools`, each build answers for itself.
 """
@@ -9,9 +9,11 @@ With `-P` and PYTHONPATH at a build and its `tools`, each build answers for itse
 import enum
 import inspect
 import json
+import platform
 import re
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,10 @@ def main(act: str, *arguments: str) -> None:
             import metrics_reference  # noqa: PLC0415  # the build's own
 
             print(metrics_reference.page())
+        case "versions":
+            print(json.dumps(versions()))
+        case "sample":
+            sample(Path(arguments[0]), int(arguments[1]))
         case "save":
             save(Path(arguments[0]), Path(arguments[1]))
         case "load":
@@ -109,6 +115,26 @@ def shown(value: object) -> str:
     """Return Python's text of a value, without its module and the address of an object."""
     written = value if isinstance(value, str) else inspect.formatannotation(value) if isinstance(value, type) else None
     return ADDRESS.sub("", HOME.sub(r"\1", written if written is not None else repr(value)))
+
+
+# --- the interpreter, and a log that is always there
+
+
+def versions() -> dict[str, str]:
+    """Name the interpreter, and the libraries whose version may change a number or a byte."""
+    locks = getattr(sys, "_is_gil_enabled", lambda: True)()
+    python = f"{platform.python_version()}{'' if locks else 't'}"
+    return {"Python": python} | {name: version(name) for name in ("numpy", "numba", "llvmlite", "msgspec")}
+
+
+def sample(log: Path, events: int) -> None:
+    """Write the first *events* of the bundled sample as JSON lines."""
+    from stream_rec.datasets.sample import load_sample  # noqa: PLC0415  # no public name: older builds have it elsewhere
+
+    with log.open("wb") as file:
+        for event in load_sample()[0][:events]:
+            row = {name: getattr(event, name) for name in ("session_id", "item_id", "timestamp", "type")}
+            file.write(msgspec.json.encode(row) + b"\n")
 
 
 # --- snapshots

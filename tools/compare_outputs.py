@@ -53,12 +53,13 @@ SECONDS: Final = 900
 class Build:
     """A tree, and the commands that run in it."""
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, python: str = sys.executable) -> None:
         self.name = name
+        self.python = python
         scripts = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
         module, _, function = scripts["stream-rec"].partition(":")
         start = f"import sys; from {module} import {function} as main; sys.argv[0] = 'stream-rec'; sys.exit(main())"
-        self.program = (sys.executable, "-P", "-c", start)
+        self.program = (python, "-P", "-c", start)
         settings = [name for name in os.environ if name.startswith("STREAM_REC_")]
         self.environ = {name: value for name, value in os.environ.items() if name not in settings}
         self.environ |= {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tools'}", "COLUMNS": "100", "LC_ALL": "C.UTF-8"}
@@ -81,7 +82,7 @@ class Build:
 
     def inside(self, folder: Path, *argv: object) -> str:
         """Run one act of `compare_inside.py`; return what it prints."""
-        command = [sys.executable, "-P", str(INSIDE), *map(str, argv)]
+        command = [self.python, "-P", str(INSIDE), *map(str, argv)]
         done = subprocess.run(command, cwd=folder, env=self.environ, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{self.name}: {' '.join(map(str, argv))} failed:\n{done.stderr}")
@@ -196,10 +197,11 @@ def runs(side: Side) -> None:
     for preset in side.build.inside(side.work, "presets").split():
         for name, log in side.logs.items():
             if log.presets(preset):
-                _one_run(side, f"run {name}, {preset}", log, "--preset", preset)
+                one_run(side, f"run {name}, {preset}", log, "--preset", preset)
 
 
-def _one_run(side: Side, what: str, log: Log, *argv: object) -> None:
+def one_run(side: Side, what: str, log: Log, *argv: object) -> None:
+    """Run over one log; keep answers, dead letters and summary as *what*."""
     out = ("--recommendations", "answers.jsonl", "--dead-letters", "dead.jsonl", "--output-mode", "overwrite")
     done = side.run("run", "--events", log.path.name, "--format", log.format, *out, *argv)
     side.write(what, "summary.report", done.stderr)
@@ -263,8 +265,8 @@ def features(side: Side) -> None:
         (side.work / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (side.work / "all.toml").write_text(ALL_AT_ONCE, encoding="utf-8")
     clicks = Log(side.work / "clicks.jsonl", "auto")
-    _one_run(side, "run with every feature", clicks, "--config", "all.toml")
-    _one_run(side, "run cut by users", clicks, "--session-gap", "30m", "--n", "5", "--preset", "wsknn")
+    one_run(side, "run with every feature", clicks, "--config", "all.toml")
+    one_run(side, "run cut by users", clicks, "--session-gap", "30m", "--n", "5", "--preset", "wsknn")
     checked = side.run("check", "--events", "clicks.jsonl", "--max-future", "none")  # examples would show the time
     side.write("check", "check.report", checked.stdout)
     tuning = ("--trials", 3, "--most-questions", 200, "--threads", 1)

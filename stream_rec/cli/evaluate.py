@@ -52,8 +52,6 @@ _SPLIT_OPTIONS = (
 @click.option("--compare", metavar="NAME", multiple=True, help="Also ask this preset, the model of this TOML file, or "
               "all presets. Repeatable.")  # fmt: skip
 @click.option("--baselines/--no-baselines", default=True, help="Also ask simple models.  [default: baselines]")
-@click.option("--rerank/--no-rerank", default=False, help="Also ask the model with its answers in an order that is "
-              "learned from the retained sessions.  [default: no-rerank]")  # fmt: skip
 @click.option("--most-questions", type=click.IntRange(1), help="Ask at most this many questions, of sessions drawn "
               "with --seed. The whole log is learned.  [default: all]")  # fmt: skip
 @click.option("--draws", type=click.IntRange(1), default=1000, show_default=True, help="Bootstrap samples.")

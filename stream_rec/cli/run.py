@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from stream_rec.cli.common import (
+    DONE,
     announce_compilation,
     announce_terminal_input,
     command,
@@ -21,6 +22,7 @@ from stream_rec.errors import SettingsError
 from stream_rec.settings import Settings, is_topic
 
 if TYPE_CHECKING:
+    from stream_rec.service.activity import Activity
     from stream_rec.service.handle import ServiceHandle
     from stream_rec.service.running.batch_job import BatchJob
     from stream_rec.service.running.signals import Interrupt
@@ -50,36 +52,46 @@ def run(settings: Settings) -> int:
       tail -f clicks.jsonl | stream-rec run --events - | jq .
       stream-rec run --events kafka://localhost:9092/clicks --recommendations kafka://localhost:9092/recs
     """  # noqa: D301 (click leaves a paragraph alone that begins with this character)
-    from stream_rec.service.running.signals import Interrupt
+    from stream_rec.service.running.signals import CutShort, Interrupt
 
     with Interrupt() as interrupt:
-        if is_topic(settings.events):
-            return _serve(settings, interrupt)
-        if settings.http is not None:
-            return _serve_standalone(settings, interrupt)
-        from stream_rec.service.assembly.batch_job import build_batch_job
+        try:
+            if is_topic(settings.events):
+                return _serve(settings, interrupt)
+            if settings.http is not None:
+                return _serve_standalone(settings, interrupt)
+            return _run_job(settings, interrupt)
+        except CutShort:
+            print_message("stream-rec: stopped while it compiled the kernels: nothing was applied")
+            return DONE
 
-        shown = _last_answers(settings)
-        with closing(build_batch_job(settings, answers=shown)) as job:
-            is_file = settings.events != "-"
-            if not is_file:  # the first record of a pipe must not wait
-                _compile_kernels(settings)
-            announce_terminal_input(settings)
-            was_read = True
-            try:
-                with _progress_line(settings, shows_last=shown is not None) as draw_progress:
-                    compile_first = partial(_compile_kernels, settings) if is_file else lambda: None
-                    job.run(lambda: interrupt.asked, draw_progress, compile_first)
-            except SettingsError:
-                was_read = job.counters.n_read > 0
-                raise
-            finally:
-                if shown is not None:
-                    _show(shown)
-                if was_read:  # no summary of nothing above the one line that says what is wrong
-                    for line in job.summary():
-                        click.echo(line, err=True)
-        return exit_code(job.counters, settings, is_whole=not job.interrupted)
+
+def _run_job(settings: Settings, interrupt: "Interrupt") -> int:
+    """Run over files or a pipe, to the end."""
+    from stream_rec.service.assembly.batch_job import build_batch_job
+    from stream_rec.service.running.signals import CutShort
+
+    shown = _last_answers(settings)
+    with closing(build_batch_job(settings, answers=shown)) as job:
+        is_file = settings.events != "-"
+        if not is_file:  # the first record of a pipe must not wait
+            _compile_kernels(settings, interrupt)
+        announce_terminal_input(settings)
+        was_read = True
+        try:
+            with _progress_line(settings, shows_last=shown is not None) as draw_progress:
+                compile_first = partial(_compile_kernels, settings, interrupt) if is_file else lambda: None
+                job.run(lambda: interrupt.asked, draw_progress, compile_first)
+        except (SettingsError, CutShort):
+            was_read = job.counters.n_read > 0
+            raise
+        finally:
+            if shown is not None:
+                _show(shown)
+            if was_read:  # no summary of nothing above the one line that says what is wrong
+                for line in job.summary():
+                    click.echo(line, err=True)
+    return exit_code(job.counters, settings, is_whole=not job.interrupted)
 
 
 def _last_answers(settings: Settings) -> "LastLines | None":
@@ -121,7 +133,7 @@ def _serve(settings: Settings, interrupt: "Interrupt") -> int:
         service, reporter, handle = made
         if handle is not None:
             undo.enter_context(_server(settings, handle))
-        _compile_kernels(settings)
+        _compile_kernels(settings, interrupt, service.activity)
         try:
             service.run(lambda: interrupt.asked, reporter)
         finally:
@@ -142,7 +154,7 @@ def _serve_standalone(settings: Settings, interrupt: "Interrupt") -> int:
     with ExitStack() as undo:
         service, handle = build_standalone_service(settings, undo)
         server = undo.enter_context(_server(settings, handle))
-        _compile_kernels(settings)
+        _compile_kernels(settings, interrupt, service.activity)
         print_message(f"open {server.url} in a browser; Ctrl-C ends it")
         try:
             service.run(lambda: interrupt.asked)
@@ -177,19 +189,24 @@ def _server(settings: Settings, handle: "ServiceHandle") -> Iterator["Server"]:
         yield server.start()
 
 
-def _compile_kernels(settings: Settings) -> None:
-    """Compile the kernels that this run needs, and explain the wait."""
+def _compile_kernels(settings: Settings, interrupt: "Interrupt", activity: "Activity | None" = None) -> None:
+    """Compile the kernels that this run needs, and explain the wait, also by *activity*. Raises CutShort."""
     from stream_rec.service.assembly import warm_up
 
     # An event over HTTP may ask for its answer at once, even where `answer` says that events are not answered.
     answers_events = settings.answers_events or settings.http is not None
+    expected_s = None
     if settings.http is not None and warm_up.is_cold(kernel="ask_many"):
         print_message(warm_up.COMPILING_ANSWERS)
-    else:
+        expected_s = 60.0
+    elif warm_up.is_cold(answers_events=answers_events):
         announce_compilation(answers_events=answers_events)
-    warm_up.warm_up(
-        answers_events=answers_events,
-        answers_requests=settings.requests is not None or settings.http is not None,
-        keeps_snapshots=settings.snapshots is not None,
-        replays=is_topic(settings.events),
-    )
+        expected_s = 20.0
+    waiting = nullcontext() if expected_s is None or activity is None else activity.compiling(expected_s)
+    with interrupt.cutting_short(), waiting:
+        warm_up.warm_up(
+            answers_events=answers_events,
+            answers_requests=settings.requests is not None or settings.http is not None,
+            keeps_snapshots=settings.snapshots is not None,
+            replays=is_topic(settings.events),
+        )

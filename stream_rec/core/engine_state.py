@@ -42,6 +42,8 @@ class EngineSnapshot:
     """Which events say what was shown; None: none does."""
     shown: Sequence[ShownVisit] = ()
     """What sessions were shown; those that saw nothing for longest first."""
+    learned: Sequence[Mapping[str, Any]] | None = None
+    """The fits of each model that learns an order, as numbers and arrays; None where none does."""
 
     @property
     def counts(self) -> dict[str, int]:

@@ -22,7 +22,7 @@ from stream_rec.errors import SettingsError
 
 __all__ = ["MOST_PLACES", "SOURCES", "Impressions", "Seen", "ShownAs", "ShownRules", "ShownVisit", "seen_of"]
 
-SOURCES: Final = ("", "neighbours", "followed", "popular", "trending", "newest")
+SOURCES: Final = ("", "neighbours", "followed", "popular", "trending", "newest", "session")
 """Where a shown item may have come from, by code; "" where the event does not say."""
 MOST_PLACES: Final = 1000
 _MOST_OF_VISIT: Final = 200

@@ -61,7 +61,6 @@ class EvaluateOptions(msgspec.Struct, frozen=True, kw_only=True):
     cutoffs: str = "5,10,20"
     compare: Sequence[str] = ()
     baselines: bool = True
-    rerank: bool = False
     most_questions: int | None = None
     draws: int = 1000
     seed: int = 0
@@ -133,7 +132,7 @@ def _ask(  # all that decides the figures, spelled out
 
 
 def _candidates(settings: Settings, options: EvaluateOptions, n: int) -> list[Candidate]:
-    own = own_model(settings, n)
+    own = changed(own_model(settings, n), rerank="none")
     models = [own]
     for name in options.compare:
         if name == ALL_PRESETS:
@@ -141,7 +140,7 @@ def _candidates(settings: Settings, options: EvaluateOptions, n: int) -> list[Ca
         else:
             models.append(_preset(name, own) if name in PRESETS else _from_file(name, settings, n))
     listed = [candidate(model) for model in models]
-    if options.rerank:
+    if settings.rerank != "off":
         listed[1:1] = learned(own)
     return with_names([*listed, *(baselines(own) if options.baselines else [])])
 

@@ -15,7 +15,10 @@ from stream_rec.settings.secrets import without_credentials, without_secrets
 
 __all__ = ["engine_factory", "occasion_of", "own_model", "reading_from"]
 
-NOT_OF_A_PRESET: Final = ("name", "n", "seen", "fallbacks")
+NOT_OF_A_PRESET: Final = (
+    *("name", "n", "seen", "fallbacks"),
+    *("newest_fallback", "newest_share", "newest_within_ms"),
+)
 """Parameters that say nothing about whether a model is a preset."""
 
 

@@ -9,7 +9,7 @@ from stream_rec.core.dtypes import I64
 from stream_rec.core.engine import Engine
 from stream_rec.core.index import AnswerArrays, Queries, field
 from stream_rec.core.model import stack_models
-from stream_rec.core.rerank import FORMS, Fit, Learner, Reranker, space_for
+from stream_rec.core.rerank import FORMS, CandidateModel, Fit, Learner, Reranker, space_for
 from stream_rec.evaluate.candidates import Candidate
 
 __all__ = ["BatchAsking", "LearnedOrders"]
@@ -34,7 +34,7 @@ class LearnedOrders:
         assert all(each.model == self._model for each in candidates), "one model in several orders"
         self._orders = [each.order for each in candidates]
         self._reranker = Reranker(engine.index)
-        self._learner = Learner(engine.index, self._reranker)
+        self._learner = Learner(engine.index)
         self._every = min(max(n_events // MOST_FITS, FEWEST_EVENTS), MOST_EVENTS)
         self._rows_asked = rows
         self._next = 0
@@ -64,7 +64,8 @@ class LearnedOrders:
         n_queries, n = len(queries.own), self._model.n
         parameters = self._engine.parameters(self._model)
         by_form = space_for(n_queries * len(FORMS), n)
-        self._reranker.ask(parameters, self._fit.weights, queries, by_form)
+        candidates = CandidateModel.of(parameters, self._fit.n_candidates)
+        self._reranker.ask(candidates, self._fit.weights, queries, by_form)
         rows: I64 = (np.arange(n_queries)[:, None] * len(FORMS) + self._rows()).ravel()
         answers = AnswerArrays._make(each[rows] for each in by_form)
         own = self._rows() == _FORMS.index("plain")
@@ -91,7 +92,7 @@ class LearnedOrders:
 
     def _rows(self) -> I64:
         assert self._fit is not None, "fitted before"
-        best = self._fit.best
+        best = self._fit.best()
         return np.array([_FORMS.index(best if each == "rerank" else each or "plain") for each in self._orders])
 
 

@@ -21,6 +21,7 @@ from stream_rec.core.model import DEFAULT_PRESET, SALT, Explaining, Model, Rules
 from stream_rec.core.outcome import Evaluator, Observation
 from stream_rec.core.shown import ShownRules
 from stream_rec.errors import TornStateError
+from stream_rec.guard.beside import on_a_thread
 from stream_rec.guard.compiling import announce_compilation
 from stream_rec.guard.gate import Gate
 from stream_rec.guard.lists import ListRules, list_request
@@ -90,6 +91,7 @@ class Engine(core.Engine):
             rules=checked_rules(rules or Rules(), deny),
             trending_half_life_ms=trending_half_life_ms,
             shown=shown,
+            beside=on_a_thread,
         )
         self._gate = Gate()
 

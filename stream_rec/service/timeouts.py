@@ -34,9 +34,6 @@ class Timeouts:
     replay_poll_s: float = 0.05
     """How long a recovery, or a run over a topic that ends, waits for records at a time."""
 
-    replay_log_every_s: float = 5.0
-    """How often a recovery logs how far it is."""
-
     # The recommender thread and the publisher thread
 
     queue_tick_s: float = 0.2
@@ -133,6 +130,9 @@ class Timeouts:
 
     log_every_s: float = 30.0
     """How often the log says how the service is doing, where its state has not changed."""
+
+    activity_log_every_s: float = 10.0
+    """The same, while the service is not ready."""
 
     tracing_close_s: float = 1.0
     """How long a stop waits for the last spans to be sent."""

@@ -3,6 +3,7 @@
 The limits of single values stand with their fields, in `schema`.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -127,6 +128,22 @@ def _item_rules_have_a_catalogue(settings: SettingFields) -> None:
             raise SettingsError(key, "needs item attributes, but there is no catalogue; name one with --catalogue")
 
 
+def _newest_items_have_places(settings: SettingFields) -> None:
+    """Of the main model, and of each beside it."""
+    mine = {key: getattr(settings, key) for key in ("n", "newest_share", "newest_fallback")}
+    of_each = {f"models.{name}.": {**mine, **trial.parameters} for name, trial in settings.models.items()}
+    for place, given in {"": mine, **of_each}.items():
+        for key in ("newest_share", "newest_fallback"):
+            if given[key] not in {0.0, "off"} and settings.catalogue is None:
+                message = "needs items that say when they were listed, but there is no catalogue"
+                raise SettingsError(f"{place}{key}", f"{message}; name one with --catalogue")
+        share, n = float(given["newest_share"]), int(given["n"])
+        if share and math.floor(share * n + 0.5) == 0:
+            least = math.ceil(500 / n) / 1000
+            message = f"is {share:g}, which is no place of {n}; raise it to {least:g} or more, or raise n"
+            raise SettingsError(f"{place}newest_share", message)
+
+
 def _http_is_possible(settings: SettingFields) -> None:
     """Some settings need `http`."""
     if settings.http is None and settings.events == "http":
@@ -210,6 +227,7 @@ CHECKS: Final = (
     _shares_add_up,
     _windows_are_durations,
     _item_rules_have_a_catalogue,
+    _newest_items_have_places,
     _http_is_possible,
 )
 """Each raises SettingsError, naming the key."""

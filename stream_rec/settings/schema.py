@@ -61,7 +61,7 @@ class TrialSettings(msgspec.Struct, frozen=True, kw_only=True):
     them."""
 
     parameters: Mapping[str, object] = msgspec.field(default_factory=dict)
-    """The parameters of this model: `preset`, and parameters from `m` to `fallbacks`."""
+    """The parameters of this model: `preset`, and parameters from `m` to `newest_within`."""
 
 
 class SettingFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -323,9 +323,28 @@ class SettingFields(msgspec.Struct, frozen=True, kw_only=True):
     seen: Literal["keep", "drop-current", "drop-session"] = "drop-current"
     """Which items of the session itself may be recommended: all, all except the current one, or none."""
 
+    rerank: Literal["auto", "off", "linear", "hidden"] = "off"
+    """Put items in an order that is learned from the retained sessions, live, and renewed as they change: `linear`, a
+    weight for each feature; `hidden`, these and 16 hidden units; `auto`, that of both, or the model's own order, that
+    was ahead on the newest questions. Until 3,000 questions can be learned from, the model's own order holds, and
+    again after an order to forget, until the next weights are learned without what was forgotten."""
+
     fallbacks: bool = True
     """Fill answers up to `n`: after the neighbours' items, the items that followed the last item, then recently
     popular ones."""
+
+    newest_fallback: Literal["off", "before-popular", "after-popular"] = "off"
+    """Have `fallbacks` fill answers also with the newest items of the `catalogue`, by `listed_at`: before the popular
+    ones, so in place of them, or after them. Those of the current item's category come first. See [new
+    items](../how-to/new-items.md)."""
+
+    newest_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    """The share of an answer's places that is for new items of the `catalogue`: those listed last, of the current
+    item's category first. `0.1` gives them the 5th place of each ten. A place that no item is new enough for is filled
+    as usual. See [new items](../how-to/new-items.md)."""
+
+    newest_within_ms: PositiveDurationMs = 30 * DAY_MS
+    """How long an item counts as new for `newest_share`, after its `listed_at`, by the time of the log."""
 
     popular_half_life_ms: PositiveDurationMs = DAY_MS
     """The half-life, in event time, of an event's contribution to recent popularity."""
@@ -348,7 +367,7 @@ class SettingFields(msgspec.Struct, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=dict)
     """Models that run beside the main one, over the same sessions: a table `[models.NAME]` for each, with a
     `share` (of the sessions, 0 to 1; the rest goes to the main model) or `shadow = true` (asked and measured,
-    never served), a `preset`, and any parameters from `m` to `fallbacks`. Parameters that a table omits are
+    never served), a `preset`, and any parameters from `m` to `newest_within`. Parameters that a table omits are
     those of the main model. A session keeps its model."""
 
     models_salt: Name = "stream-rec"

@@ -1,6 +1,6 @@
 """The tables under `[models]`: a name each, the sessions of the model, and parameters, which are settings themselves.
 
-The parameters are the settings from `preset` to `fallbacks` in the settings object, with the same types.
+The parameters are the settings from `preset` to `newest_within` in the settings object, with the same types.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ ReadValue = Callable[[Setting, Callable[[Any], object], object, str], object]
 def parameters() -> Mapping[str, Setting]:
     """Return the settings that a model may have of its own, by key."""
     names = [setting.name for setting in table()]
-    return {setting.key: setting for setting in table()[names.index("preset") : names.index("fallbacks") + 1]}
+    return {setting.key: setting for setting in table()[names.index("preset") : names.index("newest_within_ms") + 1]}
 
 
 @cache

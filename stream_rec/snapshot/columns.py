@@ -20,6 +20,7 @@ from stream_rec.core.limits import Limits
 from stream_rec.core.session_store import Users, each_user
 from stream_rec.core.sessionizer import OpenSpans
 from stream_rec.core.shown import ShownRules
+from stream_rec.snapshot.learned_column import LEARNED_DTYPES, learned_bytes, learned_of
 from stream_rec.snapshot.names import AT_ONCE, Packed, chunks_of, pack, unpack
 from stream_rec.snapshot.shown_columns import SHOWN_DTYPES, SHOWN_WIDTHS, shown_arrays, visits_of
 
@@ -58,9 +59,13 @@ WIDTHS: Final[Mapping[str, int]] = {"event_ids": 4, "spans": 3, **SHOWN_WIDTHS}
 """The columns with two dimensions, and the second of them."""
 
 
-def dtypes_of(shown_rules: ShownRules | None) -> Mapping[str, str]:
-    """Return the columns of a file, in their order; those of shown items are there only where such are counted."""
-    return DTYPES if shown_rules is None else {**DTYPES, **SHOWN_DTYPES}
+def dtypes_of(shown_rules: ShownRules | None, *, learns: bool = False) -> Mapping[str, str]:
+    """Return the columns of a file, in their order.
+
+    Those of shown items are there only where such are counted, what was learned only where an order is.
+    """
+    shown = {} if shown_rules is None else SHOWN_DTYPES
+    return {**DTYPES, **shown, **(LEARNED_DTYPES if learns else {})}
 
 
 class FileColumn(NamedTuple):
@@ -71,7 +76,7 @@ class FileColumn(NamedTuple):
     pieces: list[Buffer]
 
 
-_ALL: Final = {**DTYPES, **SHOWN_DTYPES}
+_ALL: Final = {**DTYPES, **SHOWN_DTYPES, **LEARNED_DTYPES}
 
 
 class Facts(NamedTuple):
@@ -83,6 +88,8 @@ class Facts(NamedTuple):
     n_evicted: int
     spans_watermark: int | None
     shown_rules: ShownRules | None = None
+    learns: bool = False
+    """Whether an order is learned."""
 
 
 def facts_of(state: EngineSnapshot) -> Facts:
@@ -95,6 +102,7 @@ def facts_of(state: EngineSnapshot) -> Facts:
         retained.n_evicted,
         None if spans is None else spans.watermark,
         state.shown_rules,
+        state.learned is not None,
     )
 
 
@@ -119,6 +127,9 @@ def columns_of(state: EngineSnapshot, yield_cpu: Callable[[], None]) -> Iterator
                 yield from _names(name, each)
             else:
                 yield _numbers(name, each)
+    if state.learned is not None:
+        encoded = learned_bytes(state.learned)
+        yield FileColumn("learned", (len(encoded),), [encoded])
 
 
 def _numbers(name: str, values: Array) -> FileColumn:
@@ -195,6 +206,7 @@ def state_of(columns: Mapping[str, Array], facts: Facts) -> EngineSnapshot:
         spans=None if facts.session_gap_ms is None else _spans_of(columns, facts.spans_watermark),
         shown_rules=facts.shown_rules,
         shown=() if facts.shown_rules is None else visits_of(columns),
+        learned=learned_of(columns["learned"].tobytes()) if facts.learns else None,
     )
 
 

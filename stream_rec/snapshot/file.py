@@ -99,6 +99,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     n_evicted: NonNegativeInt
     spans_watermark: TimeMs | None
     shown_rules: ShownRules | None = None
+    learns: bool = False
     counts: dict[str, NonNegativeInt]
     sections: tuple[Section, ...]
     notes: bytes = b""
@@ -207,7 +208,7 @@ def _write(
 
 
 def _header(state: EngineSnapshot, columns: list[FileColumn], about: About) -> Header:
-    dtypes = dtypes_of(state.shown_rules)
+    dtypes = dtypes_of(state.shown_rules, learns=state.learned is not None)
     return Header(
         stream_rec=__version__,
         created_at=about.created_at,
@@ -330,7 +331,8 @@ def _decoded(path: Path, text: bytes) -> Header:
         header = msgspec.json.decode(text, type=Header)
     except (msgspec.MsgspecError, SettingsError) as error:
         _refuse(path, f"written by another program: its header is not as expected ({error})")
-    if [(section.name, section.dtype) for section in header.sections] != list(dtypes_of(header.shown_rules).items()):
+    dtypes = dtypes_of(header.shown_rules, learns=header.learns)
+    if [(section.name, section.dtype) for section in header.sections] != list(dtypes.items()):
         _refuse(path, f"written by another program, stream-rec {header.stream_rec}: it has other columns")
     if not {"sessions", "events"} <= header.counts.keys():
         _refuse(path, f"written by another program, stream-rec {header.stream_rec}: it does not count its sessions")

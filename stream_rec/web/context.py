@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from stream_rec.core.events import Request
+from stream_rec.service.activity import Phase
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.web.bridge import Bridge
 from stream_rec.web.errors import ApiError
@@ -97,7 +98,9 @@ class Api:
     def require_ready(self) -> None:
         """Raise ApiError if the service does not answer."""
         if not self.is_ready:
-            raise ApiError(503, "not_ready", "the service is recovering: try again", headers={"retry-after": "1"})
+            doing = self.service.status().doing
+            what = "" if doing is None or doing.phase is Phase.READY else f" ({doing.message})"
+            raise ApiError(503, "not_ready", f"the service is not ready{what}: try again", headers={"retry-after": "1"})
 
     def refuse_too_many(self, n: int, field: str) -> None:
         """Raise ApiError if one call has more than `max_batch` of something."""

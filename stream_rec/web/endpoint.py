@@ -53,7 +53,8 @@ class Endpoint:
         scope[ENDPOINT] = self._route.path
         try:
             scopes = api.require(self._route.scopes, scope["headers"])
-            api.require_ready()
+            if self._route.needs_ready:
+                api.require_ready()
             query = self._query(scope["query_string"])
             body = (
                 None

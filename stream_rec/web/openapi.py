@@ -13,6 +13,7 @@ from stream_rec._version import __version__
 from stream_rec.core.events import Answer, without_examples
 from stream_rec.web.errors import ErrorBody
 from stream_rec.web.keys import WRITE
+from stream_rec.web.readiness import Readiness
 from stream_rec.web.routes import ROUTES, Route
 
 __all__ = ["LINES", "document", "in_words", "page"]
@@ -37,20 +38,21 @@ def document() -> dict[str, Any]:
     kinds = [kind for route in ROUTES for kind in (*route.answer, *route.body)]
     queries = [route.query for route in ROUTES]
     more = [kind for route in ROUTES for kind in route.more.values()]
-    kinds += [*queries, *more, ErrorBody]
+    kinds += [*queries, *more, ErrorBody, Readiness]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     without_examples(components)
     by_kind = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_kind, components)
+    paths["/readyz"] = {"get": _readyz(by_kind[id(Readiness)])}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "stream-rec",
             "version": __version__,
-            "description": "Live session-based recommendations. Further paths: /livez and /readyz for health checks, "
-            "/metrics for Prometheus, /v1/stream for the figures of /v1/stats and /v1/stats/history as server-sent "
+            "description": "Live session-based recommendations. Further paths: /livez for health checks, /metrics "
+            "for Prometheus, /v1/stream for the figures of /v1/stats and /v1/stats/history as server-sent "
             "events.",
         },
         "paths": paths,
@@ -81,6 +83,23 @@ def _operation(route: Route, by_kind: Mapping[int, Any], components: Mapping[str
             content[LINES] = {"schema": by_kind[id(route.body[0])]}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _readyz(schema: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
+    """Return the operation of `/readyz`, which is no route of the table: it has a text too, and needs no key."""
+    content = {"application/json": {"schema": schema}, "text/plain": {"schema": {"type": "string"}}}
+    return {
+        "operationId": "readyz",
+        "tags": ["State"],
+        "summary": "Is it ready, and what does it do until then?",
+        "description": "Needs no key. A text; with `Accept: application/json`, JSON.",
+        "security": [{}],
+        "parameters": [],
+        "responses": {
+            "200": {"description": "It is ready.", "content": content},
+            "503": {"description": "It is not ready.", "content": content},
+        },
+    }
 
 
 def _tag(route: Route) -> str:

@@ -12,9 +12,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from stream_rec.web import openapi
+from stream_rec.web.context import encode_json
 from stream_rec.web.errors import ApiError, encode_error
 from stream_rec.web.keys import READ
 from stream_rec.web.prometheus import Exposition, sources_of
+from stream_rec.web.readiness import readiness
 
 if TYPE_CHECKING:
     from stream_rec.web.context import Api
@@ -30,6 +32,7 @@ _HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
 }
+_FRESH: Final = {"cache-control": "no-store"}
 
 
 def failed(error: ApiError) -> Response:
@@ -44,11 +47,12 @@ def paths(api: "Api") -> list[BaseRoute]:
     async def livez(_: Request) -> Response:
         return PlainTextResponse("alive\n")
 
-    async def readyz(_: Request) -> Response:
-        status = api.service.status()
-        # The kinds alone: this needs no key, and messages name topics and files.
-        lines = [status.state, *(f"problem: {each.kind}" for each in status.problems)]
-        return PlainTextResponse("\n".join(lines) + "\n", 200 if status.is_ready else 503)
+    async def readyz(request: Request) -> Response:
+        found = readiness(api.service.status())
+        status = 200 if found.ready else 503
+        if "application/json" in request.headers.get("accept", ""):
+            return Response(encode_json(found), status, headers=_FRESH, media_type="application/json")
+        return PlainTextResponse("\n".join(found.lines()) + "\n", status, headers=_FRESH)
 
     async def stream(request: Request) -> Response:
         try:

@@ -78,6 +78,9 @@ class Route(NamedTuple):
     more: Mapping[str, Any] = {}
     """Further parameters: name -> type."""
 
+    needs_ready: bool = True
+    """Whether it answers 503 until the service is ready."""
+
 
 _NOT_FOUND: Final = {404: "It is not retained."}
 _OF_A_LIST: Final = frozenset({"n", "exclude", "filter", "allow", "max_per_category"})
@@ -229,7 +232,16 @@ ROUTES: Final = (
         (Forgotten,),
         errors=_NOT_TAKEN,
     ),
-    Route("stats", "GET", "/v1/stats", endpoints.stats, (READ,), "The figures of the service.", (Stats,)),
+    Route(
+        "stats",
+        "GET",
+        "/v1/stats",
+        endpoints.stats,
+        (READ,),
+        "The figures of the service, also while it is not ready.",
+        (Stats,),
+        needs_ready=False,
+    ),
     Route(
         "stats_history",
         "GET",
@@ -238,5 +250,6 @@ ROUTES: Final = (
         (READ,),
         "The figures of the last hour, as the dashboard draws them.",
         (History,),
+        needs_ready=False,
     ),
 )

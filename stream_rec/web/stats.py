@@ -11,7 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from stream_rec._version import __version__
+from stream_rec.core.engine import LearnedOrder
 from stream_rec.core.quality import ModelShare, QualityReport
+from stream_rec.service.activity import Doing
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.metrics.leap import Leap
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
@@ -71,9 +73,11 @@ class Stats(msgspec.Struct, frozen=True):
     snapshot: dict[str, Any] | None = None
     latency_ms: dict[str, dict[str, float]] = {}
     models: list[ModelShare] = []
+    orders: list[LearnedOrder] = []
     quality: QualityReport | None = None
     catalogue: CatalogueSize | None = None
     largest_leap: Leap | None = None
+    doing: Doing | None = None
 
 
 class StatsMaker:
@@ -128,9 +132,11 @@ class StatsMaker:
             snapshot=self._snapshot(),
             latency_ms=(service.metrics or ServiceMetrics()).latency_ms(http=self._http.percentiles()),
             models=status.models,
+            orders=status.orders,
             catalogue=self._catalogue(),
             quality=status.quality,
             largest_leap=status.largest_leap,
+            doing=status.doing,
         )
 
     def _catalogue(self) -> CatalogueSize | None:

@@ -1,4 +1,4 @@
-"""`ask`, `stats` and `forget` against a running service: what they print, and what they say when it does not answer."""
+"""The commands that call a running service: what they print, and what they say when it does not answer."""
 
 import json
 import re
@@ -82,8 +82,9 @@ def test_ask_prints_titles_and_why(call: Calls) -> None:
 def test_ask_prints_the_answer_of_the_api(call: Calls, service: Running) -> None:
     """With --json it is what the API says, with the rules of the options."""
     rules = ["--exclude", "tent", "--filter", "price < 20", "--boost", 'title = "Gas stove"=3', "--last", "2"]
+    rules += ["--rerank", "off"]
     code, out, _ = call("ask", "--item", "tent", "--item", "lamp", "--json", *rules)
-    body = {"items": ["tent", "lamp"], "exclude": ["tent"], "filter": "price < 20", "last": 2}
+    body = {"items": ["tent", "lamp"], "exclude": ["tent"], "filter": "price < 20", "last": 2, "rerank": "off"}
     body["boost"] = {'title = "Gas stove"': 3.0}
     assert (0, service.client.post("/v1/recommendations?details=true", body)) == (code, json.loads(out))
 
@@ -117,6 +118,13 @@ def test_stats_are_those_of_the_api(call: Calls) -> None:
     assert "outlive the process" == lines["events by HTTP"]
     assert re.search(r"^http +[\d.]+ +[\d.]+ +[\d.]+$", out, re.MULTILINE)
     assert "ready" == json.loads(call("stats", "--json")[1])["state"]
+
+
+def test_weights_are_those_of_the_stats(call: Calls) -> None:
+    """A service that learns no order says how to begin."""
+    said = "no model of this service learns an order: start it with --rerank auto\n"
+    assert (0, said, "") == call("weights")
+    assert {"orders": []} == json.loads(call("weights", "--json")[1])
 
 
 def test_forget_says_how_many(call: Calls, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,11 +200,12 @@ def test_waits_for_a_service_that_is_not_ready(call: Calls, monkeypatch: pytest.
     """As long as the answer and --wait say, and says so; with --wait 0 the error names the next step."""
     ready = threading.Event()
     monkeypatch.setattr("stream_rec.web.context.Api.is_ready", property(lambda _: ready.is_set()))
-    code, _, err = call("stats", "--wait", "0")
-    assert (1, True) == (code, "the service is recovering: try again; --wait SECONDS waits longer" in err)
+    assert 0 == call("stats", "--wait", "0")[0]
+    code, _, err = call("ask", "s1", "--wait", "0")
+    assert (1, True) == (code, "the service is not ready: try again; --wait SECONDS waits longer" in err)
     timer = threading.Timer(0.1, ready.set)
     timer.start()
-    code, _, err = call("stats", "--wait", "20")
+    code, _, err = call("ask", "s1", "--wait", "20")
     assert (0, True) == (code, "waiting for 20 s at most (--wait)" in err)
 
 

@@ -11,11 +11,14 @@ import msgspec
 import pytest
 from web import Client, Running, embedded, eventually, on_broker
 
+from stream_rec.cli.remote.stats_text import stats_lines
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, Event
+from stream_rec.service.activity import Doing, Phase
 from stream_rec.transport.memory.broker import MemoryBroker
 from stream_rec.web.context import CallLimits
 from stream_rec.web.routes import ROUTES
+from stream_rec.web.stats import StatsMaker
 
 NOW = int(time.time() * 1000)
 
@@ -342,17 +345,33 @@ class TestOperations:
         """A running service is alive and ready."""
         assert (200, "alive\n") == running.client("GET", "/livez")[::3]
         assert (200, "ready\n") == running.client("GET", "/readyz")[::3]
+        found = running.client("GET", "/readyz", accept="application/json").json
+        assert (True, "ready", "ready", []) == (
+            found["ready"],
+            found["state"],
+            found["doing"]["phase"],
+            found["problems"],
+        )
 
     def test_not_ready(self, running: Running) -> None:
         """A recovering service is alive and not ready, and calls get an error that says so."""
         status = running.served.status()
-        recovering = msgspec.structs.replace(status, state="recovering")
+        doing = Doing(Phase.READING, "reading the events (24%), about 25s to go", 8.0, 12, 50, 0.24, 25.3)
+        recovering = msgspec.structs.replace(status, state="recovering", doing=doing)
         running.server.api.service = running.served._replace(status=lambda: recovering, is_ready=lambda: False)
         assert 200 == running.client("GET", "/livez").status
-        assert (503, "recovering\n") == running.client("GET", "/readyz")[::3]
+        assert (503, f"recovering\n{doing.message}\n") == running.client("GET", "/readyz")[::3]
+        reply = running.client("GET", "/readyz", accept="application/json")
+        assert (503, False, msgspec.to_builtins(doing)) == (reply.status, reply.json["ready"], reply.json["doing"])
+        api = running.server.api
+        api.stats_maker = StatsMaker(api.service, api.http)
+        stats = running.client.get("/v1/stats")
+        assert ("recovering", doing.message) == (stats["state"], stats["doing"]["message"])
+        assert f"doing {doing.message}" == " ".join(list(stats_lines(stats))[1].split())
         reply = running.client("GET", "/v1/sessions/a/recommendations")
         assert (503, "not_ready") == _refusal(reply)
         assert "1" == reply.headers["retry-after"]
+        assert "the service is not ready (reading the events (24%), about" in reply.json["error"]["message"]
 
     def test_stats(self, shop: Client) -> None:
         """Counters, and the size of what is retained."""
@@ -382,7 +401,7 @@ class TestOperations:
     def test_every_path_is_documented(self, running: Running) -> None:
         """The document has every route with its answers and parameters; the page shows them."""
         found = running.client.get("/openapi.json")
-        assert {(route.path, route.method.lower()) for route in ROUTES} == {
+        assert {(route.path, route.method.lower()) for route in ROUTES} | {("/readyz", "get")} == {
             (path, method) for path, methods in found["paths"].items() for method in methods
         }
         named = {

@@ -14,6 +14,7 @@ import confluent_kafka
 import kafka
 import pytest
 import subjects
+from advertising import advertising
 from kafka_broker import Broker as TestBroker
 from kafka_broker.plugin import MakeBroker
 from subjects import Revocations, Subject, fresh, read, until
@@ -60,6 +61,21 @@ def start(subject: Subject, topic: str, offset: int = 0) -> Reader:
     reader = broker.reader()
     reader.assign(dict.fromkeys(broker.partitions(topic), offset))
     return reader
+
+
+# --- connecting
+
+
+@pytest.mark.parametrize("place", [("127.0.0.1", 9), ("nowhere.x", 9092)])
+def test_an_advertised_address_that_cannot_be_reached_is_named(
+    client: KafkaClient, broker: TestBroker, place: tuple[str, int]
+) -> None:
+    """At once, with the setting of the broker that is wrong."""
+    with advertising(broker.address, *place) as address, pytest.raises(TransportError) as caught:
+        open_broker(f"kafka://{address}", client=client)
+    assert f"{address} answers, and sends its clients on to {place[0]}:{place[1]}" in caught.value.message
+    assert "let the broker's advertised.listeners name" in caught.value.message
+    assert caught.value.retriable
 
 
 # --- what is written

@@ -14,12 +14,13 @@ from stream_rec.core.index import Queries, field
 from stream_rec.core.index.reference import ReferenceStore
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import PRESETS, Model, changed
-from stream_rec.core.rerank import FORMS, Fit, Learner, Refit, Reranker, space_for
+from stream_rec.core.rerank import FORMS, CandidateModel, Learner, Reranker, space_for
+from stream_rec.core.rerank.descent import start
 from stream_rec.core.rerank.kernel import fields
 from stream_rec.core.rerank.kernel.fields import Weights
-from stream_rec.core.rerank.learner import start
 from stream_rec.core.rerank.past import draw_questions
 from stream_rec.core.rerank.reference import AsOf, candidates
+from stream_rec.core.rerank.reranker import NO_ANSWERS, new_examples
 
 SESSIONS = [f"s{j}" for j in range(6)]
 ITEMS = [f"i{j}" for j in range(7)]
@@ -65,7 +66,9 @@ def test_past_questions_have_the_features_of_the_plain_twin(drawn: Any, model: M
     past = [(event.time, name, place) for name in store.sessions for place, event in _later(store, name)]
     assert len(questions) == len(past)
     weights = start(-np.arange(1.0, fields.MOST_BACK + 1.0))
-    examples = Reranker(engine.index).examples_of(engine.parameters(model), weights, questions)
+    examples = new_examples(len(questions))
+    candidates_of = CandidateModel.of(engine.parameters(model))
+    Reranker(engine.index).ask_again(candidates_of, weights, questions, NO_ANSWERS, examples)
     queries, names, items = questions.queries, engine.sessions.ids.names, engine.items.names
     for e in range(len(questions)):
         own = str(names[queries.own[e]])
@@ -97,7 +100,8 @@ def test_live_answers_are_in_the_order_of_the_plain_twin(drawn: Any, model: Mode
     reranker = Reranker(engine.index)
     # What was put back before must not keep later questions in the past.
     past = draw_questions(engine.index.state, int(engine.index.view.counter(field.WATERMARK)), 2)
-    reranker.examples_of(engine.parameters(model), weights, past)
+    of_model = CandidateModel.of(engine.parameters(changed(model, fallbacks=False)))
+    reranker.ask_again(of_model, weights, past, NO_ANSWERS, new_examples(len(past)))
     for name in store.sessions:
         asked = [event.item for event in store.sessions[name]]
         slot = engine.sessions.ids.find(name)
@@ -106,13 +110,13 @@ def test_live_answers_are_in_the_order_of_the_plain_twin(drawn: Any, model: Mode
         queries = Queries(ordinals, np.zeros(1, np.int64), np.array([len(asked)]), np.array([slot], np.int64))
         answers = space_for(len(FORMS), model.n)
         for _ in range(2):
-            reranker.ask(engine.parameters(model), weights, queries, answers)
+            reranker.ask(of_model, weights, queries, answers)
         expected = candidates(store, asked, query_of(wide(model)), name, weights.returns.tolist())
         for w, form in enumerate(FORMS):
             got = [str(engine.items.names[item]) for item in answers.item[w, : answers.n[w]].tolist()]
             if form == "plain":
-                of_model = store.answer_session(name, query_of(changed(model, fallbacks=False)))
-                assert got == [each.item for each in of_model]
+                plain = store.answer_session(name, query_of(changed(model, fallbacks=False)))
+                assert got == [each.item for each in plain]
                 continue
             values = {item: _value(weights, w, np.array(x, np.int16)) for item, x in expected.items()}
             listed = list(expected)
@@ -159,13 +163,9 @@ def test_weights_are_those_of_the_retained_sessions(drawn: Any, gone: str, model
 
 
 def _fit(engine: Engine, model: Model) -> list[Any]:
-    learner = Learner(engine.index, Reranker(engine.index))
-    return _bits(learner.fit(engine.parameters(model), int(engine.index.view.counter(field.WATERMARK))))
-
-
-def _bits(fit: Fit) -> list[Any]:
-    numbers = [fit.questions, fit.examples, dict(fit.mrr), fit.n_candidates, fit.boundary]
-    return [*numbers, *(each.tobytes() for each in fit.weights)]
+    learner = Learner(engine.index)
+    fit = learner.fit(engine.parameters(model), int(engine.index.view.counter(field.WATERMARK)))
+    return [fit.questions, fit.examples, dict(fit.mrr), *(each.tobytes() for each in fit.weights)]
 
 
 @given(records, models)
@@ -190,34 +190,3 @@ def _named(engine: Engine, boundary: int) -> list[tuple[str, int, str]]:
     own = [str(engine.sessions.ids.names[slot]) for slot in questions.queries.own]
     came = [str(engine.items.names[item]) for item in questions.came]
     return list(zip(own, questions.now.tolist(), came, strict=True))
-
-
-@given(records, records, models, st.integers(1, 9), st.data())
-def test_a_refit_in_slices_learns_what_one_in_one_go_does(
-    drawn: Any, later: Any, model: Model, budget: int, data: st.DataObject
-) -> None:
-    """Law 1: events that come between the slices, into old sessions too, change no bit of the weights."""
-    log = log_of(drawn)
-    boundary = (log[-1].timestamp if log else 0) + 40 * HOUR_MS
-    log.append(Event("clock", ITEMS[0], boundary))
-    limits = Limits(retention_ms=None, allowed_lateness_ms=0, max_session_events=60)
-    still, going = Engine(limits=limits), Engine(limits=limits)
-    still.apply(log)
-    going.apply(log)
-    rest = [Event(session, item, boundary + 1 + place) for place, (session, item, _) in enumerate(later)]
-    early = data.draw(st.integers(0, len(rest)))  # come before the refit begins
-    going.apply(rest[:early])
-    expected = _fit(still, model)
-    refit = Refit(going.index, going.parameters(model), boundary)
-    for event in [*rest[early:], *rest[:early]]:
-        if not refit.is_copied:
-            refit.step(budget)
-        going.apply([event, Event(f"new {event.timestamp}", "new", event.timestamp)])
-    while not refit.is_copied:
-        refit.step(budget)
-    assert not refit.is_void
-    assert _bits(refit.learn()) == expected
-    whole = Refit(still.index, still.parameters(model), boundary)
-    whole.step(1 << 20)
-    assert whole.is_copied
-    assert _bits(whole.learn()) == expected

@@ -26,6 +26,12 @@ from stream_rec.errors import SettingsError
 SESSIONS = [f"s{j}" for j in range(6)]
 events = st.tuples(st.sampled_from(SESSIONS), st.sampled_from(ITEMS), st.sampled_from([0, 0, 1, 3, 9, 30, -2]))
 POINTS = [small(preset, n=6) for preset in PRESETS]
+POINTS += [
+    small("default", n=6, newest_share=0.3, newest_within_ms=50, seen="drop-session"),
+    small("sknn", n=7, newest_share=0.15, newest_fallback="before-popular"),
+    small("default", n=5, newest_fallback="after-popular", seen="keep"),
+    small("stan", n=4, newest_share=1.0, newest_fallback="before-popular", newest_within_ms=15),
+]
 
 
 class Ruled(RuleBasedStateMachine):
@@ -49,14 +55,12 @@ class Ruled(RuleBasedStateMachine):
         for session, item, step in many:
             self.now = max(0, self.now + step)
             batch.append(Event(session, item, self.now))
-        query = query_of(self.engine.model)
         _, answers = self.engine.apply_and_answer(batch)
         for event, answer in zip(batch, answers, strict=True):
             applied = self.reference.apply(event) == "applied"
             assert applied == (answer is not None)
             if answer is not None:
-                terms = terms_of(self.standing, self.known, Request())
-                assert self.reference.answer_session(event.session_id, query, (), terms) == plain(answer.items)
+                assert self.expected(Request(session_id=event.session_id)) == plain(answer.items)
 
     @rule(changes=changes)
     def change(self, changes: dict[str, CatalogueItem | None]) -> None:
@@ -112,10 +116,13 @@ class Ruled(RuleBasedStateMachine):
     def expected(self, request: Request) -> list[object]:
         point = self.engine._models.variant(request)
         terms = terms_of(self.standing, self.known, request)
-        query, own = query_of(point), request.session_id
-        if request.items is None:
-            return list(self.reference.answer_session(own or "-", query, request.exclude, terms))
-        return list(self.reference.answer(request.items, query, own, request.exclude, terms))
+        own, touched = request.session_id, request.items
+        if touched is None:
+            touched = tuple(event.item for event in self.reference.sessions.get(own or "-", []))
+        answer = self.reference.answer(touched, query_of(point), own, request.exclude, terms)
+        now = self.reference.watermark
+        times = lists_twin.newest(self.known, now)
+        return list(lists_twin.with_newest(answer, point, times, now, touched, request.exclude, terms))
 
 
 def run(examples: int, steps: int) -> None:

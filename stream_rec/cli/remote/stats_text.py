@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from stream_rec.cli.remote.columns import in_columns, safe
 from stream_rec.service.metrics.format import show_duration, show_lines, show_size, show_time
+from stream_rec.service.reporting.order_lines import order_line
 
 __all__ = ["stats_lines"]
 
@@ -33,6 +34,9 @@ def stats_lines(stats: Json) -> Iterator[str]:
 def _figures(stats: Json) -> Iterator[tuple[str, str]]:
     """Yield labels and values, in the words of the status file where it has the same figures."""
     yield "state", str(stats["state"])
+    doing: Json | None = stats.get("doing")
+    if doing is not None and doing["phase"] != "ready":
+        yield "doing", str(doing["message"])
     uptime = show_duration(int(1000 * stats["uptime_s"]))
     yield "service", f"stream-rec {stats['version']}, process {stats['pid']}, up for {uptime}"
     counts: Mapping[str, int] = stats["counts"]
@@ -62,6 +66,8 @@ def _figures(stats: Json) -> Iterator[tuple[str, str]]:
             "model",
             f"{model['name']}: " + ("a shadow" if model["shadow"] else f"{100 * model['share']:.4g} % of sessions"),
         )
+    for order in stats.get("orders") or ():
+        yield "order", order_line(order)
 
 
 def _retained(retained: Json | None) -> Iterator[tuple[str, str]]:

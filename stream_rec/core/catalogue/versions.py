@@ -10,12 +10,11 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from xxhash import xxh3_64_intdigest
 
 from stream_rec.core.catalogue.columns import COMMON, Column
 from stream_rec.core.catalogue.items import CatalogueItem
+from stream_rec.core.catalogue.newest import Newest
 from stream_rec.core.catalogue.search import Titles, folded
-from stream_rec.core.dtypes import I32
 
 __all__ = ["Catalogue"]
 
@@ -41,7 +40,7 @@ class Catalogue:
         """Fields that items of this line have or had, besides those that any item may have."""
         self._columns: dict[str, Column] = {}
         self._titles: Titles | None = None
-        self._newest: I32 | None = None
+        self._newest: Newest | None = None
         self.line = object()
         """The same object in all versions in which items have the same rows."""
         self.n_items = len(by_id)
@@ -108,18 +107,23 @@ class Catalogue:
         self._others = before._others  # noqa: SLF001
         self.n_items, self.n_unavailable = before.n_items, before.n_unavailable
         rows: dict[int, CatalogueItem | None] = {}
+        relisted: dict[int, CatalogueItem | None] = {}
         for name, item in changes.items():
             row = self._row_for(name, item)
             if row:
                 self._others.update(() if item is None else item.others or ())
                 rows[row] = item
                 was = self._items[row]
+                if _listed_at(was) != _listed_at(item):
+                    relisted[row] = item
                 self._items[row] = item
                 self.n_items += (item is not None) - (was is not None)
                 self.n_unavailable += _is_unavailable(item) - _is_unavailable(was)
         for field, column in list(before._columns.items()):  # noqa: SLF001
             patched = column.changed(field, rows, self.n_rows)
             self._columns[field] = patched or Column.of(field, self._items, self.n_rows)
+        if before._newest is not None:  # noqa: SLF001
+            self._newest = before._newest.changed(relisted)  # noqa: SLF001  # planted bug: newest-of-before
 
     def replaced(self, items: Iterable[CatalogueItem]) -> "Catalogue":
         """Return the version with *items* and no others; this version itself if nothing differs."""
@@ -165,17 +169,13 @@ class Catalogue:
         return column
 
     @property
-    def newest(self) -> I32:
-        """The rows of the items that say when they were listed, newest first; of equals the larger hash of the id.
+    def newest(self) -> Newest:
+        """The items that say when they were listed, newest first.
 
-        Made when first asked for: O(rows log rows).
+        Put in order when first asked for, O(rows log rows); later versions of this line go on from that order.
         """
         if self._newest is None:
-            times = self.column("listed_at").numbers
-            rows = np.flatnonzero(~np.isnan(times)).astype(np.int32)
-            names = (self._items[row].id for row in rows.tolist())  # type: ignore[union-attr]  # it has a time
-            keys = np.fromiter((xxh3_64_intdigest(name.encode()) for name in names), np.uint64, rows.size)
-            self._newest = rows[np.lexsort((keys, times[rows]))[::-1]]
+            self._newest = Newest.of(enumerate(self._items))
         return self._newest
 
     def item_at(self, row: int) -> CatalogueItem | None:
@@ -191,3 +191,7 @@ class Catalogue:
 
 def _is_unavailable(item: CatalogueItem | None) -> bool:
     return item is not None and not item.available
+
+
+def _listed_at(item: CatalogueItem | None) -> int | None:
+    return None if item is None else item.listed_at

@@ -7,7 +7,8 @@ Its modules, each of which imports only those below it:
 
     engine     the engine: what callers see of it, and its state
     applying   events in                         answering   queries
-    lists      what is listed for no session
+    lists      what is listed for no session     newest_in_batches, newest  new items in answers
+    learning   fits of learned orders, and which are played    learned_why  what their features add
     encoding   events as ordinals
     models     models as the kernels take them   item_rules  which items are allowed
     state      the index and the id tables       rows        answers as the kernels leave them
@@ -16,6 +17,7 @@ Its modules, each of which imports only those below it:
 
 from stream_rec.core.engine.answering import NextItemQuery
 from stream_rec.core.engine.engine import Engine, ListOrder, LogTimes
+from stream_rec.core.engine.learning import LearnedOrder, OrderFeature, Pace
 from stream_rec.core.engine.lists import within_category
 from stream_rec.core.engine.models import MOST_VARIANTS, NOT_OF_A_PRESET
 from stream_rec.core.engine.state import COMMON_TYPES, MOST_TYPES, TYPES_STEP_MS
@@ -31,9 +33,12 @@ __all__ = [
     "Applied",
     "Engine",
     "EngineSnapshot",
+    "LearnedOrder",
     "ListOrder",
     "LogTimes",
     "NextItemQuery",
+    "OrderFeature",
+    "Pace",
     "Stats",
     "within_category",
 ]

@@ -4,24 +4,51 @@ Changes nothing in the state. Knows nothing of events.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from stream_rec.core.engine.learned_why import by_weights
+from stream_rec.core.engine.learning import Learning, Played
 from stream_rec.core.engine.models import Models
+from stream_rec.core.engine.newest import NewestItems
 from stream_rec.core.engine.rows import all_named, named, new_rows
 from stream_rec.core.engine.state import EngineState
 from stream_rec.core.events import Answer, Recommendation, Request
 from stream_rec.core.index import AnswerArrays, ParallelMap, Queries, Workspace, field
-from stream_rec.core.model import EXPLAINED, AnsweredQuery, CompiledRules, Explaining, Model, Names, ScoredItem, explain
+from stream_rec.core.model import (
+    EXPLAINED,
+    AnsweredQuery,
+    CompiledRules,
+    Explaining,
+    Model,
+    Names,
+    ScoredItem,
+    explain,
+    mixes_newest,
+    without_newest,
+)
+from stream_rec.core.rerank import Reranker
 from stream_rec.core.shown import Impressions
 
 __all__ = ["NextItemQuery", "QueryAnswerer"]
 
 _NO_ITEMS: Final = np.empty(0, np.int32)
 _MOST_ROWS: Final = 1 << 20  # items of the answers of one call: 13 MB
+
+
+def _never(_: Model) -> Played | None:
+    return None
+
+
+def _one_query(items: npt.NDArray[np.int32] | None, own: int) -> Queries:
+    """Return the query of *items*, or of the events of session *own*."""
+    ends = (field.OWN_EVENTS, field.OWN_EVENTS) if items is None else (0, items.size)
+    begin, end, session = (np.array([each], np.int64) for each in (*ends, own))
+    return Queries(_NO_ITEMS if items is None else items, begin, end, session)
 
 
 class NextItemQuery(NamedTuple):
@@ -32,17 +59,25 @@ class NextItemQuery(NamedTuple):
 
 
 class QueryAnswerer:
-    """Answers queries from *state*, with *models* and under *rules*.
+    """Answers queries from *state*, with *models* and under *rules*, with the *newest* items where a model wants them.
 
     Queries that run side by side need a *workspace* each, a settled index and compiled rules (`can_share`).
     """
 
     def __init__(
-        self, state: EngineState, models: Models, rules: CompiledRules, impressions: Impressions | None = None
+        self,
+        state: EngineState,
+        models: Models,
+        rules: CompiledRules,
+        newest: NewestItems,
+        impressions: Impressions | None = None,
+        learning: Learning | None = None,
     ) -> None:
         self._state = state
         self._models = models
         self._rules = rules
+        self._played = _never if learning is None or not learning.is_on else learning.played
+        self._newest = newest
         self._impressions = None if impressions is None or impressions.rules.at_most is None else impressions
 
     def can_share(self, requests: Sequence[Request]) -> bool:
@@ -63,24 +98,39 @@ class QueryAnswerer:
         return found
 
     def answer(
-        self, requests: Sequence[Request], offsets: Mapping[str, int], workspace: Workspace | None = None
+        self,
+        requests: Sequence[Request],
+        offsets: Mapping[str, int],
+        workspace: Workspace | None = None,
+        *,
+        popular_only: bool = False,
     ) -> list[Answer]:
-        """Answer each request from the present state; requests with equal parameters are one kernel call."""
+        """Answer each request from the present state; requests with equal parameters are one kernel call.
+
+        With *popular_only* no model puts in the newest items of the catalogue.
+        """
         requests = self._without_ignored(requests)
         alike: dict[tuple[int, bool], tuple[Model, list[int]]] = {}
         for place, request in enumerate(requests):
             point = self._models.variant(request)
+            if popular_only and mixes_newest(point):
+                point = without_newest(point)
             alike.setdefault((id(point), request.explain), (point, []))[1].append(place)
         answers: list[Answer] = [None] * len(requests)  # type: ignore[list-item]  # each is filled in below
         as_of = self._state.index.view.watermark
         for point, places in alike.values():
             asked = requests if len(alike) == 1 else [requests[place] for place in places]
-            for place, request, items in zip(places, asked, self._answer_alike(point, asked, workspace), strict=True):
-                answers[place] = Answer(request.session_id, request.request_id, items, as_of, dict(offsets), point.name)
+            played = self._played(point)
+            weights = msgspec.UNSET if played is None else played.name
+            found = self._answer_alike(point, asked, workspace, played)
+            for place, request, items in zip(places, asked, found, strict=True):
+                answers[place] = Answer(
+                    request.session_id, request.request_id, items, as_of, dict(offsets), point.name, weights=weights
+                )
         return answers
 
     def _answer_alike(
-        self, point: Model, requests: Sequence[Request], workspace: Workspace | None
+        self, point: Model, requests: Sequence[Request], workspace: Workspace | None, played: Played | None
     ) -> Iterator[list[Recommendation]]:
         """Answer requests with equal parameters, of which all or none are explained."""
         if requests[0].explain:  # from the trace of the last query
@@ -92,8 +142,22 @@ class QueryAnswerer:
         for begin, end, policy in self._rules.policies(requests, state.items.find, at_most):
             answers = new_rows(end - begin, point.n)
             queries = self._encode_queries(requests[begin:end])
-            state.index.ask_many(stacked, queries, policy, answers, map, 1, workspace)
-            yield from all_named(state.items.names, answers)
+            if played is None:
+                state.index.ask_many(stacked, queries, policy, answers, map, 1, workspace)
+            else:
+                Reranker(state.index).ask(played.model, played.weights, queries, answers, policy, workspace)
+            lists = all_named(state.items.names, answers)
+            if mixes_newest(point):
+                lists = map(partial(self._with_newest, point), lists, requests[begin:end])
+            yield from lists
+
+    def _with_newest(
+        self, point: Model, answer: list[Recommendation], request: Request, *, explains: bool = False
+    ) -> list[Recommendation]:
+        """Return the *answer* to *request* with the newest items of the catalogue, as *point* wants them."""
+        session = None if request.session_id is None else self._state.sessions.ids.find(request.session_id)
+        touched = self._newest.touched_by(session, request, point.seen)
+        return self._newest.mixed(point, answer, request, touched, explains=explains)
 
     def ask(
         self, point: Model, request: Request, how: Explaining | None, workspace: Workspace | None = None
@@ -117,25 +181,39 @@ class QueryAnswerer:
         ((_, _, policy),) = self._rules.policies([request], state.items.find, 1)
         own = -1 if session is None else session
         query = None if items is None and session is not None else self._encode_items(items or ())
-        if query is None:
+        played = self._played(point)
+        if played is not None:
+            queries = _one_query(query, own)
+            Reranker(state.index).ask(played.model, played.weights, queries, rows, policy, workspace)
+        elif query is None:
             state.index.ask_session(parameters, own, policy, rows, 0, workspace)
         else:
             state.index.ask_items(parameters, query, own, policy, rows, 0, workspace)
         answer = named(state.items.names, rows, 0)
         if how is None:
-            return answer
+            return self._with_newest(point, answer, request) if mixes_newest(point) else answer
         seen = state.index.view.events_of(own)[0] if query is None else query
         boosts = self._rules.boosts(policy, state.index.state.item["row"], rows.item[0, : len(answer)])
-        return self._explained(answer, rows, AnsweredQuery(parameters, seen.tolist(), own, boosts, workspace), how)
+        asked = AnsweredQuery(parameters, seen.tolist(), own, boosts, workspace)
+        explained = self._explained(answer, rows, asked, how, played)
+        return self._with_newest(point, explained, request, explains=True) if mixes_newest(point) else explained
 
     def _explained(
-        self, answer: list[Recommendation], rows: AnswerArrays, asked: AnsweredQuery, how: Explaining
+        self,
+        answer: list[Recommendation],
+        rows: AnswerArrays,
+        asked: AnsweredQuery,
+        how: Explaining,
+        played: Played | None,
     ) -> list[Recommendation]:
         """Return the *answer* in row 0 to the last query, *asked*, with explanations of its items."""
         n = min(len(answer), EXPLAINED)
         columns = (column[0, :n].tolist() for column in (rows.item, rows.score, rows.source))
         names = Names(self._state.items.names, self._state.sessions.ids.names)
-        reasons = explain(self._state.index.view, names, asked, list(map(ScoredItem, *columns)), how)
+        scored = list(map(ScoredItem, *columns))
+        reasons = explain(self._state.index.view, names, asked, scored, how)
+        if played is not None:
+            reasons = by_weights(played, Reranker(self._state.index).last_room(asked.workspace), asked, scored, reasons)
         explained = [msgspec.structs.replace(each, why=why) for each, why in zip(answer, reasons, strict=False)]
         return explained + answer[n:]
 
@@ -149,19 +227,29 @@ class QueryAnswerer:
         workspace: Workspace | None = None,
     ) -> list[list[Recommendation]]:
         """Return what *point* recommends for each of *queries*, in *parts* that *parallel_map* runs."""
-        state, answers = self._state, new_rows(len(queries), point.n)
+        state, answers, played = self._state, new_rows(len(queries), point.n), self._played(point)
         current = (None if each.items is None else tuple(each.items[-1:]) for each in queries)
         asked: Sequence[Request] = [Request(items=items, exclude=tuple(exclude)) for items in current]
         if self._impressions is not None:
-            named = zip(asked, queries, strict=True)
+            pairs = zip(asked, queries, strict=True)
             asked = self._without_ignored(
-                [msgspec.structs.replace(each, session_id=of.session_id) for each, of in named]
+                [msgspec.structs.replace(each, session_id=of.session_id) for each, of in pairs]
             )
         for begin, end, policy in self._rules.policies(asked, state.items.find, max(1, len(queries))):
             part = AnswerArrays._make(array[begin:end] for array in answers)
             encoded = self._encode_queries(queries[begin:end])
-            state.index.ask_many(self._models.alone(point), encoded, policy, part, parallel_map, parts, workspace)
-        return list(all_named(state.items.names, answers))
+            if played is None:
+                state.index.ask_many(self._models.alone(point), encoded, policy, part, parallel_map, parts, workspace)
+            else:  # one part: the room that re-ranking needs is that of a workspace
+                Reranker(state.index).ask(played.model, played.weights, encoded, part, policy, workspace)
+        lists = list(all_named(state.items.names, answers))
+        if not mixes_newest(point):
+            return lists
+        whole = (
+            msgspec.structs.replace(each, session_id=of.session_id, items=of.items)
+            for each, of in zip(asked, queries, strict=True)
+        )
+        return list(map(partial(self._with_newest, point), lists, whole))
 
     # --- from ids to ordinals
 

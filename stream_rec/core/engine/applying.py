@@ -9,6 +9,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
@@ -18,18 +19,23 @@ from stream_rec.core.engine.apart import count_shown, mixed_in, only, stretches
 from stream_rec.core.engine.columns import EventColumns
 from stream_rec.core.engine.encoding import IdEncoder
 from stream_rec.core.engine.item_rules import ItemRules
+from stream_rec.core.engine.learning import STEP_MS, Learning, Played
 from stream_rec.core.engine.models import Models
+from stream_rec.core.engine.newest import NewestItems
+from stream_rec.core.engine.newest_in_batches import NewestInBatches
 from stream_rec.core.engine.rows import all_named, chosen_rows, new_rows
 from stream_rec.core.engine.state import TYPES_STEP_MS, BatchEffects, EngineState
 from stream_rec.core.events import Answer, Event, Forget, Request
-from stream_rec.core.index import AnswerArrays, EventArrays, Index, Parameters, field
+from stream_rec.core.index import AnswerArrays, EventArrays, Index, Parameters, Policy, field
 from stream_rec.core.outcome import Applied, AppliedBatch, Evaluator, Observation
+from stream_rec.core.rerank import Reranker
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.core.shown import Impressions
 
 __all__ = ["AnswersWanted", "EventApplier"]
 
 _USER_OF: Final = attrgetter("user_id")
+_NOWHERE: Final = np.empty(0, np.intp)
 
 
 class AnswersWanted(NamedTuple):
@@ -94,24 +100,77 @@ class _Stops:
         return self._index.ask_and_apply(stacked, self._batch, reached, self._asks, answers)
 
 
+class _Turns:
+    """Applies a batch up to each event that is answered, and answers it, by learned weights where there are some."""
+
+    def __init__(
+        self,
+        index: Index,
+        rows: I32,
+        models: Models,
+        played: Sequence[Played | None],
+        policy: Policy,
+        answers: AnswerArrays,
+    ) -> None:
+        self._index = index
+        self._rows = rows
+        self._models = [models.parameters(each) for each in models.split.models]
+        self._played = played
+        self._policy = policy
+        self._answers = answers
+        self._places = np.flatnonzero((rows >= 0).any(axis=1)).tolist()
+        self._n_answered = 0
+        self._reranker = Reranker(index)
+
+    def go_on(self, batch: EventArrays, reached: int) -> tuple[int, int]:
+        """Do the same as `Index.apply_and_ask`, to a batch or its first part."""
+        index, n = self._index, batch.time.size
+        while self._n_answered < len(self._places) and self._places[self._n_answered] < n:
+            place = self._places[self._n_answered]
+            part = EventArrays._make(each[: place + 1] for each in batch)
+            reached, need = index.apply(part, reached)
+            if need != field.DONE:
+                return reached, need
+            if batch.outcome[place] == field.APPLIED:
+                self._answer(int(batch.session[place]), self._rows[place].tolist())
+            self._n_answered += 1
+        return index.apply(batch, reached)
+
+    def _answer(self, session: int, rows: Sequence[int]) -> None:
+        for model, played, row in zip(self._models, self._played, rows, strict=True):
+            if row < 0:
+                continue
+            if played is None:
+                self._index.ask_session(model, session, self._policy, self._answers, row)
+            else:
+                self._reranker.ask_session(played.model, played.weights, session, self._answers, row, self._policy)
+
+
 class EventApplier:
-    """Applies events to *state*. With a *sessionizer* sessions are cut from users."""
+    """Applies events to *state*. With a *sessionizer* sessions are cut from users.
+
+    Its answers have the *newest* items where a model wants them.
+    """
 
     def __init__(
         self,
         state: EngineState,
         models: Models,
         item_rules: ItemRules,
+        newest: NewestItems,
         sessionizer: Sessionizer | None,
         impressions: Impressions | None = None,
+        learning: Learning | None = None,
     ) -> None:
         self._state = state
+        self._learning = learning if learning is not None and learning.is_on else None
         self._impressions = impressions
         self._models = models
         self._rules = item_rules.rules
         self._sessionizer = sessionizer
         self._ahead_ms = state.limits.ahead_ms
         self._encoder = IdEncoder(state, models, item_rules)
+        self._newest = NewestInBatches(state, models, newest, self._encoder)
 
     def apply(
         self,
@@ -194,6 +253,8 @@ class EventApplier:
         if self._sessionizer is not None and session_id is not None:
             self._sessionizer.forget_session(session_id)
         self._state.erase(sessions, owners)
+        if sessions and self._learning is not None:
+            self._learning.forget()  # planted bug: weights-remember
         return len(sessions)
 
     def _columns(self, events: Sequence[Event], log_times: I64 | None) -> EventColumns:
@@ -208,7 +269,7 @@ class EventApplier:
         """Apply one batch, and count what it says was shown."""
         impressions = self._impressions
         if impressions is None:
-            return self._apply_and_give_back(run, wanted, observation)
+            return self._apply_and_learn(run, wanted, observation)
         asks = None if wanted is None else wanted.wanted
         cuts = stretches(run.events, mixed_in(run.events, impressions), asks, impressions)
         outcomes: list[U8] = []
@@ -242,7 +303,7 @@ class EventApplier:
             clicks = _EventRun([run.events[place] for place in places.tolist()], only(run.columns, places))
             asked = None if wanted is None else wanted.at(places)
             observed = None if observation is None else observation.at(places)
-        outcome, answers = self._apply_and_give_back(clicks, asked, observed, ignored)
+        outcome, answers = self._apply_and_learn(clicks, asked, observed, ignored)
         if mixed.shown:
             of_all: list[Answer | None] = [None] * n
             for place, answer in zip(mixed.clicks.tolist(), answers, strict=True):
@@ -257,6 +318,41 @@ class EventApplier:
             if seen:
                 observation.evaluator.on_seen(seen, self._state.index.view.counter(field.WATERMARK))
         return outcome, answers
+
+    # --- orders that are learned
+
+    def _apply_and_learn(
+        self,
+        run: _EventRun,
+        wanted: AnswersWanted | None,
+        observation: Observation | None,
+        ignored: tuple[str, ...] = (),
+    ) -> tuple[U8, list[Answer | None]]:
+        """Apply one batch, up to each event that moves the watermark into another step where a fit may go on there.
+
+        As where types are given back, that depends on the log alone, and not on how it is cut into batches.
+        """
+        learning = self._learning
+        if learning is None:
+            return self._apply_and_give_back(run, wanted, observation, ignored)
+        outcomes: list[U8] = []
+        answers: list[Answer | None] = []
+        steps, begin, n = run.columns.reach // STEP_MS, 0, len(run.events)
+        while begin < n or not outcomes:
+            step = learning.next_step(n - begin)
+            later = np.flatnonzero(steps[begin:] >= step) if step is not None else _NOWHERE
+            end = begin + int(later[0]) + 1 if later.size else n  # planted bug: learns-by-batch
+            part = _EventRun(run.events[begin:end], run.columns.part(begin, end - begin))
+            asked = None if wanted is None else wanted.part(begin, end - begin)
+            observed = None if observation is None else observation.part(begin, end - begin)
+            outcome, answered = self._apply_and_give_back(part, asked, observed, ignored)
+            outcomes.append(outcome)
+            answers += answered
+            learning.count(int(np.count_nonzero(outcome == field.APPLIED)))
+            if step is not None and self._state.index.view.counter(field.WATERMARK) // STEP_MS >= step:
+                learning.go_on()
+            begin = end
+        return (outcomes[0] if len(outcomes) == 1 else np.concatenate(outcomes)), answers
 
     # --- event types that are not used any more
 
@@ -295,6 +391,8 @@ class EventApplier:
     def _give_types_back(self) -> None:
         if self._state.release_types():
             self._models.forget_compiled()
+            if self._learning is not None:
+                self._learning.forget_compiled()
 
     # --- one batch
 
@@ -311,7 +409,7 @@ class EventApplier:
         batch, new_sessions, new_items = self._encoder.batch(events, run.columns)
         rows = self._rows_for(batch, wanted, observation)
         answers = new_rows(rows.n, self._models.split.longest)
-        effects = self._run_kernel(batch, wanted, rows, answers, ignored)
+        effects, newest = self._run_kernel(batch, wanted, rows, answers, ignored)
         self._link_users(events, batch, effects)
         answered: list[Answer | None] = [None] * len(events)
         if wanted is not None:
@@ -320,14 +418,17 @@ class EventApplier:
             lists = all_named(state.items.names, chosen_rows(answers, rows.row[places, served]))
             as_of = _watermarks(batch, before)[places].tolist()
             names = [model.name for model in self._models.split.models]
+            weights = [msgspec.UNSET if each is None else each.name for each in self._played()]
             for place, model, items, at in zip(places.tolist(), served.tolist(), lists, as_of, strict=True):
                 offsets = dict(wanted.offsets[place])
-                answered[place] = Answer(events[place].session_id, None, items, at, offsets, names[model])
+                answered[place] = Answer(
+                    events[place].session_id, None, items, at, offsets, names[model], weights=weights[model]
+                )
         if observation is not None:
             arrays = state.index.state
             applied = AppliedBatch(batch, arrays.session, arrays.item, observation.counted, rows.row, answers)
             observation.evaluator.on_applied(applied)
-        state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied])
+        state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied, *newest])
         return batch.outcome, answered
 
     def _rows_for(self, batch: EventArrays, wanted: AnswersWanted | None, observation: Observation | None) -> _Rows:
@@ -358,16 +459,33 @@ class EventApplier:
         rows: _Rows,
         answers: AnswerArrays,
         ignored: tuple[str, ...],
-    ) -> BatchEffects:
-        """Apply *batch*, and answer into *rows* if any answer is wanted."""
+    ) -> tuple[BatchEffects, Sequence[int]]:
+        """Apply *batch*, and answer into *rows* if any answer is wanted.
+
+        Returns also the items that have an ordinal only because they are in the answers.
+        """
         index = self._state.index
         if wanted is None:
-            return self._state.run(batch, lambda reached: index.apply(batch, reached))
+            return self._state.run(batch, lambda reached: index.apply(batch, reached)), ()
         stacked, policy, row = self._models.together(), self._rules.default, rows.row
         if ignored:
             request = Request(session_id="", exclude=ignored)
             ((_, _, policy),) = self._rules.policies([request], self._state.items.find, 1)
-        return self._state.run(batch, lambda first: index.apply_and_ask(stacked, batch, first, row, policy, answers))
+        played = self._played()
+
+        def ask_all(part: EventArrays, reached: int) -> tuple[int, int]:
+            return index.apply_and_ask(stacked, part, reached, row, policy, answers)
+
+        turns = _Turns(index, row, self._models, played, policy, answers).go_on if any(played) else None
+        ask = turns or ask_all
+        if self._newest.is_wanted:
+            return self._newest.run(batch, row, answers, ignored, ask)
+        return self._state.run(batch, lambda reached: ask(batch, reached)), ()
+
+    def _played(self) -> list[Played | None]:
+        """Return the weights that order the answers of each model of the split."""
+        models = self._models.split.models
+        return [None] * len(models) if self._learning is None else list(map(self._learning.played, models))
 
     def _link_users(self, events: Sequence[Event], batch: EventArrays, effects: BatchEffects) -> None:
         """Record the users of each session, from the event that last began it on."""

@@ -89,6 +89,13 @@ class IdEncoder:
         )
         return EncodedBatch(arrays, new_sessions, new_items)
 
+    def items(self, names: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Return the ordinals of items, and those that are new: to be released if no event needs them."""
+        items, new = self._state.items.intern(names)
+        if new:
+            self._register([], new)
+        return items, new
+
     def _register(self, new_sessions: list[int], new_items: list[int]) -> None:
         """Register new ordinals with the index: hashes and lengths of their names, and whether items are denied."""
         state, rules = self._state, self._item_rules.rules

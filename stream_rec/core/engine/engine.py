@@ -12,8 +12,10 @@ from stream_rec.core.catalogue import Catalogue
 from stream_rec.core.engine.answering import NextItemQuery, QueryAnswerer
 from stream_rec.core.engine.applying import AnswersWanted, EventApplier
 from stream_rec.core.engine.item_rules import ItemRules
+from stream_rec.core.engine.learning import LearnedOrder, Learning, Pace
 from stream_rec.core.engine.lists import ItemLists, trending_half_life
 from stream_rec.core.engine.models import Models
+from stream_rec.core.engine.newest import NewestItems
 from stream_rec.core.engine.state import EngineState
 from stream_rec.core.engine_state import EngineSnapshot, differences, rules_of
 from stream_rec.core.events import NO_LOG_TIME, Answer, Event, Forget, Recommendation, Request
@@ -30,8 +32,20 @@ from stream_rec.core.index import (
     retained,
 )
 from stream_rec.core.limits import Limits, validated
-from stream_rec.core.model import DEFAULT_PRESET, SALT, CompiledRules, Explaining, Model, Rules, Split, Trial, model
+from stream_rec.core.model import (
+    DEFAULT_PRESET,
+    SALT,
+    CompiledRules,
+    Explaining,
+    Model,
+    Rules,
+    Split,
+    Trial,
+    mixes_newest,
+    model,
+)
 from stream_rec.core.outcome import Applied, Evaluator, Observation, Stats
+from stream_rec.core.rerank import Beside, when_needed
 from stream_rec.core.session_store import SessionStore
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.core.shown import Impressions, ShownRules
@@ -53,7 +67,8 @@ class Engine:
     *deny* lists items that are never recommended; *rules* holds more rules. With *session_gap_ms*, sessions are cut
     from `user_id` where a user was idle for longer. *trials* are further models: for a share of the sessions, drawn by
     *salt*, or as shadows. Trends are found in events decayed by *trending_half_life_ms*, by default a 24th of the
-    half-life of popularity. With *shown*, events of a type say what a session was shown. Not thread-safe, and trusts
+    half-life of popularity. With *shown*, events of a type say what a session was shown. *beside* does the descents of
+    models that learn an order, and *pace* says when. Not thread-safe, and trusts
     what it is given: `guard.Engine` is for programs.
 
     Raises SettingsError for parameters out of range.
@@ -72,6 +87,8 @@ class Engine:
         rules: Rules | None = None,
         trending_half_life_ms: int | None = None,
         shown: ShownRules | None = None,
+        beside: Beside = when_needed,
+        pace: Pace | None = None,
     ) -> None:
         self.limits = validated(limits or Limits())
         self.model = model(preset) if isinstance(preset, str) else validated(preset)
@@ -85,8 +102,20 @@ class Engine:
         self._impressions = None if shown is None else Impressions(validated(shown), self.limits)
         if shown is not None and session_gap_ms is not None:
             raise SettingsError("shown", "needs sessions of its own events: session_gap cuts them from clicks")
-        self._applier = EventApplier(self._state, self._models, self._item_rules, self._sessionizer, self._impressions)
-        self._answerer = QueryAnswerer(self._state, self._models, compiled, self._impressions)
+        self._newest = NewestItems(self._state, compiled)
+        self._learning = Learning(self._state, self._models, beside, pace)
+        self._applier = EventApplier(
+            self._state,
+            self._models,
+            self._item_rules,
+            self._newest,
+            self._sessionizer,
+            self._impressions,
+            self._learning,
+        )
+        self._answerer = QueryAnswerer(
+            self._state, self._models, compiled, self._newest, self._impressions, self._learning
+        )
         self._lists = ItemLists(self._state, compiled, trending_half_life(trending_half_life_ms, self.limits))
 
     # --- events
@@ -231,7 +260,7 @@ class Engine:
         """
         asked = msgspec.structs.replace(request, items=(), fallbacks=True)
         if order == "popular":
-            return self._answerer.answer([asked], offsets)[0]
+            return self._answerer.answer([asked], offsets, popular_only=True)[0]
         point = self._models.variant(asked)
         find = self._lists.trending if order == "trending" else self._lists.newest
         as_of = self._state.index.view.watermark
@@ -250,6 +279,8 @@ class Engine:
         O(items), some ns each; 50 ns for each item that is new in this line of versions.
         """
         self._item_rules.set_catalogue(catalogue)
+        if any(map(mixes_newest, self.split.models)):
+            self._newest.prepare()
 
     @property
     def denied(self) -> frozenset[str]:
@@ -279,6 +310,7 @@ class Engine:
             spans=None if self._sessionizer is None else self._sessionizer.export_state(),
             shown_rules=self.shown_rules,
             shown=() if self._impressions is None else self._impressions.export_state(self.index.view.watermark),
+            learned=self._learning.export_state(),
         )
 
     def import_state(self, state: EngineSnapshot) -> None:
@@ -294,6 +326,7 @@ class Engine:
         if self._impressions is not None:
             self._impressions.import_state(state.shown)
         self._models.forget_compiled()
+        self._learning.import_state(state.learned)
         self._item_rules.place_all()
 
     def _refuse_other_rules(self, state: EngineSnapshot) -> None:
@@ -369,6 +402,10 @@ class Engine:
         if self._impressions is None:
             return {}
         return self._impressions.counts(session_id, self._state.index.view.watermark)
+
+    def learned_orders(self) -> list[LearnedOrder]:
+        """Return what is known of the order of each model that learns one."""
+        return self._learning.orders()
 
     def session_ids(self) -> list[str]:
         """Return the ids of all retained sessions, in no order. O(sessions)."""

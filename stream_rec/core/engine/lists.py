@@ -99,7 +99,7 @@ class ItemLists:
         catalogue = self._rules.catalogue
         if catalogue is None:
             raise SettingsError("catalogue", "there is none to find the newest items of: set `catalogue`")
-        rows = catalogue.newest
+        rows = catalogue.newest.rows
         if rows.size == 0 and len(catalogue):
             message = "no item of the catalogue says when it was first offered: give the items this field"
             raise SettingsError("listed_at", f"{message}, such as 2024-12-31T09:00:00Z or milliseconds since 1970")

@@ -15,9 +15,10 @@ from stream_rec.core.model import Model, Split, changed, compile_model, model, s
 __all__ = ["MOST_VARIANTS", "NOT_OF_A_PRESET", "Models"]
 
 MOST_VARIANTS: Final = 1024  # distinct parameter sets of requests cached at a time
-_NO_CHANGES: Final = (None,) * 7
+_NO_CHANGES: Final = (None,) * 8
 NOT_OF_A_PRESET: Final = (
-    *("m", "k", "n", "last", "seen", "fallbacks"),
+    *("m", "k", "n", "last", "seen", "fallbacks", "rerank"),
+    *("newest_fallback", "newest_share", "newest_within_ms"),
     *("require_type", "min_type_weight", "sampling", "sampling_seed", "bonus_type", "bonus"),
 )
 """What a request that names a preset keeps from the engine's model: a preset is its formulas only."""
@@ -69,6 +70,7 @@ class Models:
             request.last,
             request.seen,
             request.fallbacks,
+            request.rerank,
         )
         if changes == _NO_CHANGES:
             return base
@@ -122,6 +124,7 @@ class Models:
 
 
 def _changed(own: Model, preset: str | None, n: int | None, *others: object) -> Model:
-    m, k, last, seen, fallbacks = others
+    m, k, last, seen, fallbacks, rerank = others
     base = own if preset is None else model(preset, **{key: getattr(own, key) for key in NOT_OF_A_PRESET})
-    return changed(base, n=n, m=m, k=k, last=last, seen=seen, fallbacks=fallbacks)
+    own_order = "none" if rerank == "off" else rerank
+    return changed(base, n=n, m=m, k=k, last=last, seen=seen, fallbacks=fallbacks, rerank=own_order)

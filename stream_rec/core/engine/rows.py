@@ -9,9 +9,10 @@ import numpy.typing as npt
 from stream_rec.core.events import Recommendation
 from stream_rec.core.index import AnswerArrays
 
-__all__ = ["all_named", "chosen_rows", "named", "new_rows"]
+__all__ = ["all_named", "chosen_rows", "named", "new_rows", "put_row"]
 
-_SOURCES: Final = ("neighbours", "followed", "popular")
+_SOURCES: Final = ("neighbours", "followed", "popular", "session", "newest")
+_CODES: Final = {name: code for code, name in enumerate(_SOURCES)}
 
 _ItemNames = Sequence[str | None]
 """Ids of items, by ordinal."""
@@ -39,6 +40,15 @@ def named(names: _ItemNames, answers: AnswerArrays, row: int) -> list[Recommenda
     sources = map(_SOURCES.__getitem__, answers.source[row, :n].tolist())
     scores = answers.score[row, :n].tolist()
     return list(map(Recommendation, items, scores, sources))  # type: ignore[arg-type]  # an answer's item has a name
+
+
+def put_row(answers: AnswerArrays, row: int, items: Sequence[int], chosen: Sequence[Recommendation]) -> None:
+    """Replace one row by *chosen*, whose ordinals are *items*."""
+    n = len(chosen)
+    answers.item[row, :n] = items
+    answers.score[row, :n] = [each.score for each in chosen]
+    answers.source[row, :n] = [_CODES[each.source] for each in chosen]
+    answers.n[row] = n
 
 
 def all_named(names: _ItemNames, answers: AnswerArrays) -> Iterator[list[Recommendation]]:

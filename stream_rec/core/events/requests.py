@@ -50,6 +50,7 @@ class RequestFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=
     boost: _Boosts | None = None
     explain: bool | None = None
     hide_sessions: bool | None = None
+    rerank: Literal["auto", "off", "linear", "hidden"] | None = None
 
 
 _READ: Final[Callable[[bytes], RequestFields]] = msgspec.json.Decoder(RequestFields).decode
@@ -119,6 +120,7 @@ class RequestDecoder:
             wire.boost,
             explain=bool(wire.explain),
             hide_sessions=bool(wire.hide_sessions),
+            rerank=wire.rerank,
         )
 
     def _id(self, name: str, value: _Id | None) -> str | None:

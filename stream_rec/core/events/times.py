@@ -43,10 +43,11 @@ _MS_PER_DAY: Final = 86_400_000
 
 # ASCII digits only: int() reads the digits of every script, and underscores too.
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,3})?")
-# The part of ISO 8601 that fromisoformat reads in the same way in every Python since 3.11.
+# The part of ISO 8601 that fromisoformat reads in the same way in every Python since 3.11. Hours end at 23: from 3.14
+# on it takes 24:00 as the next midnight, and replicas on two Pythons would differ.
 _ISO: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[Tt ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?)"
+    r"(?:[Tt ]((?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?)"
     r"(?: ?(Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)"
     # Java's ZonedDateTime adds the zone in brackets; Go's Time.String the zone's name, and the monotonic clock.
     r"(?:\[[A-Za-z0-9_+/-]{1,40}\]| [A-Z]{2,5}| [+-][0-9]{2}(?:[0-9]{2})?)?(?: m=[+-][0-9.]{1,30})?)?)?"
@@ -54,6 +55,7 @@ _ISO: Final = re.compile(
 _UTC: Final = frozenset({"Z", "z", "UTC", "GMT"})
 # %c %x %X depend on the locale, %Z on the time zone of the machine.
 _DIRECTIVES: Final = frozenset("YmdHMSfzjybBaAIp%")
+_YEARS: Final = frozenset("Yy")
 _MS_DIGITS: Final = 3
 # Wide enough for every number that _NUMBER accepts: nothing is rounded too early.
 _EXACT: Final = Context(prec=1200, rounding=ROUND_FLOOR)
@@ -276,6 +278,8 @@ def _format_reader(time_format: str, zone: tzinfo) -> TimeReader:
             f"cannot use {' '.join(unknown) or 'a format without directives'}: expected a strptime "
             "format that needs no locale, such as '%d/%m/%Y %H:%M:%S'",
         )
+    if not _YEARS.intersection(directives):  # strptime would put each time into 1900, and Pythons to come may refuse
+        raise SettingsError("timestamp_format", f"{time_format!r} names no year: it needs %Y (2024) or %y (24)")
 
     def read(value: object) -> int:
         if isinstance(value, datetime):

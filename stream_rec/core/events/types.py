@@ -142,10 +142,12 @@ class Request(msgspec.Struct, frozen=True):
     """Explain why each item is recommended."""
     hide_sessions: bool = False
     """Explain without the ids of other visitors' sessions."""
+    rerank: str | None = None
+    """`off` for the model's own order; `auto`, `linear` or `hidden` for a learned one, if the model learns one."""
 
 
 class Recommendation(msgspec.Struct, AsMapping, frozen=True, gc=False, repr_omit_defaults=True):
-    """One item of an answer; `source` is `neighbours`, `followed` or `popular`; of a list, also `trending` or `newest`.
+    """One item of an answer; `source` is `neighbours`, `followed`, `popular` or `newest`; of a list, also `trending`.
 
     >>> from stream_rec import Recommendation
     >>> dict(Recommendation("tent", 1.5, "neighbours"))
@@ -177,3 +179,5 @@ class Answer(msgspec.Struct, AsMapping, frozen=True, repr_omit_defaults=True):
     model: str
     reason: str | msgspec.UnsetType = msgspec.UNSET
     """`expired` if there are no items for that reason, else left out of the JSON."""
+    weights: str | msgspec.UnsetType = msgspec.UNSET
+    """Form and boundary, ms, of the learned weights that ordered the items; left out where none did."""

@@ -7,10 +7,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 __all__ = [
+    "ByListing",
     "ByNeighbours",
     "ByPopularity",
     "ByTheLast",
+    "ByWeights",
     "Elsewhere",
+    "Feature",
     "Neighbour",
     "OtherParts",
     "Others",
@@ -142,4 +145,39 @@ class ByPopularity(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=Tru
     boost: float | UnsetType = UNSET
 
 
-Why = ByNeighbours | ByTheLast | ByPopularity
+class Feature(msgspec.Struct, frozen=True, gc=False):
+    """What a feature of the item adds to its learned score, beside that of the typical candidate."""
+
+    name: str
+    meaning: str
+    share: float
+
+
+class ByWeights(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="learned"):
+    """The learned score `total` is `typical`, what the features add, and the logarithm of the `boost`.
+
+    `candidate` says what made it a candidate, where similar visits did.
+    """
+
+    total: float
+    weights: str
+    """Form and boundary, ms, of the weights."""
+    typical: float
+    """The score of the mean of all candidates."""
+    features: list[Feature]
+    """All of them; those that add or take most first."""
+    candidate: ByNeighbours | UnsetType = UNSET
+    boost: float | UnsetType = UNSET
+
+
+class ByListing(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="newest"):
+    """The item is one of the newest of the catalogue; it was listed at `listed_at`, in ms since 1970."""
+
+    listed_at: int
+    reserved: bool
+    """Whether the place is one that the model keeps for new items (`newest_share`); if not, the answer was short."""
+    category: str | UnsetType = UNSET
+    """The category of the current item, if the item has the same."""
+
+
+Why = ByNeighbours | ByTheLast | ByPopularity | ByWeights | ByListing

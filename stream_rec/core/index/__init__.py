@@ -12,7 +12,7 @@ Sessions and items are known by ordinals; the engine maps ids to them.
 """
 
 from stream_rec.core.index.arrays import ANYTHING, Workspace, unrestricted_terms
-from stream_rec.core.index.index import Index, KernelLists, ParallelMap
+from stream_rec.core.index.index import Index, KernelLists, ParallelMap, n_listed
 from stream_rec.core.index.kernel import state as field
 from stream_rec.core.index.kernel.arithmetic import exp, ln
 from stream_rec.core.index.kernel.state import AnswerArrays, EventArrays, Parameters, Policy, Queries
@@ -35,5 +35,6 @@ __all__ = [
     "exp",
     "field",
     "ln",
+    "n_listed",
     "unrestricted_terms",
 ]

@@ -77,7 +77,7 @@ _ScratchSizes = tuple[int, int, int, int]
 class Workspace:
     """What queries write to, apart from their answers: askers that ask side by side need one each."""
 
-    __slots__ = ("__weakref__", "row", "scratch", "sizes")
+    __slots__ = ("__weakref__", "room", "row", "scratch", "sizes")
 
     def __init__(self) -> None:
         self.scratch: Scratch | None = None
@@ -85,6 +85,8 @@ class Workspace:
         self.sizes: _ScratchSizes = (0, 0, 0, 0)
         self.row: AnswerArrays | None = None
         """For the answer to a single query: the next one overwrites it."""
+        self.room: object = None
+        """What re-ranking writes to, beside `scratch`."""
 
 
 class IndexArrays:

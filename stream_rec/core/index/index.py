@@ -18,7 +18,7 @@ from stream_rec.core.index.kernel.state import AnswerArrays, EventArrays, Parame
 from stream_rec.core.index.views import IndexView
 from stream_rec.core.limits import Limits
 
-__all__ = ["Index", "KernelLists", "ParallelMap"]
+__all__ = ["Index", "KernelLists", "ParallelMap", "n_listed"]
 
 ParallelMap = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 """`map`, or a function that does the same with its calls in parallel."""
@@ -45,8 +45,6 @@ class Index:
     def __init__(self, limits: Limits) -> None:
         self.arrays = IndexArrays(limits)
         self.view = IndexView(self.arrays)
-        self.n_dropped = 0
-        """Sessions that `drop` removed; those that were evicted are not among them."""
 
     @property
     def state(self) -> State:
@@ -120,7 +118,7 @@ class Index:
     ) -> tuple[int, int]:
         """Apply *batch* from event *begin* on, and ask several models by *rows*; see `entries.apply_and_ask`."""
         whole = stacked.whole[0] if len(stacked.whole) == 1 else stacked.whole.max(axis=0)
-        scratch = self.arrays.scratch(whole, _n_listed(policy), self.arrays.workspace)
+        scratch = self.arrays.scratch(whole, n_listed(policy), self.arrays.workspace)
         return entries.apply_and_ask(self.arrays.state, scratch, stacked, batch, begin, rows, policy, answers)
 
     def ask_and_apply(
@@ -170,7 +168,6 @@ class Index:
 
     def drop(self, session: int) -> None:
         """Remove *session* from everything but the event-id window."""
-        self.n_dropped += 1
         entries.drop_session(self.arrays.state, session)
 
     def forget_ids_of(self, owners: Sequence[int]) -> None:
@@ -201,7 +198,7 @@ class Index:
         workspace: Workspace | None = None,
     ) -> None:
         """Answer for *session* into *row*."""
-        scratch = self.arrays.scratch(p.whole, _n_listed(policy), workspace or self.arrays.workspace)
+        scratch = self.arrays.scratch(p.whole, n_listed(policy), workspace or self.arrays.workspace)
         entries.ask_session(self.arrays.state, scratch, p, session, policy, answers, row)
 
     def ask_items(
@@ -215,7 +212,7 @@ class Index:
         workspace: Workspace | None = None,
     ) -> None:
         """Answer a query of *items* (all of them, oldest first) into *row*; session *own* may not be a neighbour."""
-        scratch = self.arrays.scratch(p.whole, _n_listed(policy) + items.size, workspace or self.arrays.workspace)
+        scratch = self.arrays.scratch(p.whole, n_listed(policy) + items.size, workspace or self.arrays.workspace)
         query = items[max(0, items.size - int(p.whole[field.LAST])) :]
         entries.ask(self.arrays.state, scratch, p, query, items, policy, own, answers, row)
 
@@ -235,7 +232,7 @@ class Index:
         """
         arrays, state = self.arrays, self.arrays.state
         whole, n_queries = stacked.whole.max(axis=0), len(queries.own)
-        n_extra = _n_listed(policy) + int((queries.end - queries.begin).max(initial=0))
+        n_extra = n_listed(policy) + int((queries.end - queries.begin).max(initial=0))
         bounds = [n_queries * part // parts for part in range(parts + 1)]
         scratch = arrays.scratch(whole, n_extra, workspace or arrays.workspace)
 
@@ -250,7 +247,7 @@ class Index:
             pass
 
 
-def _n_listed(policy: Policy) -> int:
+def n_listed(policy: Policy) -> int:
     """Return the largest number of items that the lists of one query name."""
     if policy.listed.size == 0:
         return 0

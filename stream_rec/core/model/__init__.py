@@ -2,7 +2,17 @@
 
 from stream_rec.core.model.changes import ModelChanges
 from stream_rec.core.model.explanations import EXPLAINED, AnsweredQuery, Explaining, Names, ScoredItem, explain
-from stream_rec.core.model.model import DEFAULT_PRESET, PRESETS, Model, changed, compile_model, model, stack_models
+from stream_rec.core.model.model import (
+    DEFAULT_PRESET,
+    PRESETS,
+    Model,
+    changed,
+    compile_model,
+    mixes_newest,
+    model,
+    stack_models,
+    without_newest,
+)
 from stream_rec.core.model.rules import MAX_BOOSTS, CompiledRules, Rules
 from stream_rec.core.model.split import SALT, Split, Trial
 from stream_rec.core.model.wsknn import wsknn_model
@@ -26,7 +36,9 @@ __all__ = [
     "changed",
     "compile_model",
     "explain",
+    "mixes_newest",
     "model",
     "stack_models",
+    "without_newest",
     "wsknn_model",
 ]

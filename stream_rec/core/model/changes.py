@@ -36,7 +36,11 @@ class ModelChanges(TypedDict, total=False):
     rules_decay: float | None
     repeats: Literal["scored", "counted"] | None
     seen: Literal["keep", "drop-current", "drop-session"] | None
+    rerank: Literal["none", "auto", "linear", "hidden"] | None
     fallbacks: bool | None
+    newest_fallback: Literal["none", "before-popular", "after-popular"] | None
+    newest_share: float | None
+    newest_within_ms: int | None
     require_type: str | tuple[str, ...] | None
     min_type_weight: float | None
     sampling: Sampling | None

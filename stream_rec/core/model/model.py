@@ -19,7 +19,17 @@ from stream_rec.core.limits import DAY_MS, validated
 from stream_rec.core.model.changes import ModelChanges
 from stream_rec.errors import SettingsError
 
-__all__ = ["DEFAULT_PRESET", "PRESETS", "Model", "changed", "compile_model", "model", "stack_models"]
+__all__ = [
+    "DEFAULT_PRESET",
+    "PRESETS",
+    "Model",
+    "changed",
+    "compile_model",
+    "mixes_newest",
+    "model",
+    "stack_models",
+    "without_newest",
+]
 
 _TEN_STEPS = 10
 _MOST_PLACES = 1024
@@ -32,6 +42,7 @@ _RulesWeightName = Literal["same", "div", "exp"]
 _RepeatsName = Literal["scored", "counted"]
 _SeenName = Literal["keep", "drop-current", "drop-session"]
 _SamplingName = Literal["recent", "common-items", "random", "weighted-events"]
+_RerankName = Literal["none", "auto", "linear", "hidden"]
 _TypeNames = str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None
 
 
@@ -125,8 +136,21 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     seen: _SeenName = "drop-current"
     """Which items of the session may be recommended: all, all but the current one, none."""
 
+    rerank: _RerankName = "none"
+    """How candidates are put in order: `none`, by their scores; `linear` and `hidden`, by weights that are learned from
+    the retained sessions, once there are some; `auto`, by that of the three that was ahead on the newest questions."""
+
     fallbacks: bool = True
     """Fill a short answer with items that followed the current one, then with popular items."""
+
+    newest_fallback: Literal["none", "before-popular", "after-popular"] = "none"
+    """Whether `fallbacks` also fill with the newest items of the catalogue, and when."""
+
+    newest_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    """This share of the places of an answer, rounded, is for new items of the catalogue: of any first places of it."""
+
+    newest_within_ms: PositiveInt = 30 * DAY_MS
+    """How long after it was listed an item is new enough for such a place."""
 
     require_type: _TypeNames = None
     """Sample only sessions with an event of this type, or of one of these."""
@@ -207,6 +231,16 @@ def model(preset: str = DEFAULT_PRESET, **changes: Unpack[ModelChanges]) -> Mode
     if preset not in PRESETS:
         raise SettingsError("preset", f"{preset!r} is none of {', '.join(PRESETS)}")
     return changed(PRESETS[preset], **changes)
+
+
+def mixes_newest(point: Model) -> bool:
+    """Return whether *point* puts the newest items of the catalogue into its answers."""
+    return point.newest_share > 0.0 or point.newest_fallback != "none"
+
+
+def without_newest(point: Model) -> Model:
+    """Return *point* without the newest items of the catalogue."""
+    return msgspec.structs.replace(point, newest_share=0.0, newest_fallback="none")
 
 
 def changed(point: Model, **changes: object) -> Model:

@@ -209,6 +209,20 @@ class CompiledRules:
         factors[verdict == 0] = np.nan
         return factors
 
+    def verdict(self, request: Request) -> npt.NDArray[np.uint16] | None:
+        """Return the verdict that filters and boosts give each row of the catalogue, 0: excluded; None: they are none.
+
+        Raises as `policies` does.
+        """
+        self._refuse_without_catalogue(request)
+        self._pinned = {self._own}
+        number = self._ruleset(request)
+        assert number is not None, "one set always finds its place"
+        if number == field.NO_RULESET:
+            return None
+        found: npt.NDArray[np.uint16] = self._sets.verdict[number]
+        return found
+
     @staticmethod
     def boosts(policy: Policy, row: npt.NDArray[np.int32], items: npt.NDArray[np.int32]) -> dict[int, float]:
         """Return the factors other than 1 that *policy*, of one query, gives the scores of *items*.

@@ -32,21 +32,27 @@ class StreamFormat(msgspec.Struct, frozen=True, kw_only=True):
     about: str
     fields: Mapping[str, str]
     """Field of an event -> path to it, in what `adapt` returns. Those that are not named here have their own names."""
+    shown_as: str | None = None
+    """The path to the type instead, where what was shown counts; None: the same."""
     timestamp_unit: str | None = None
     """None: that of the settings, since the field is the log's own."""
-    adapt: Callable[[Collection[str]], Adapt]
-    """Makes the function that returns what is in a record; it is given the fields whose paths the settings name."""
+    adapt: Callable[[Collection[str], str | None], Adapt]
+    """Makes the function that returns what is in a record; it is given the fields whose paths the settings name, and
+    the type of events that say what was shown."""
     tombstones: str | None = None
     """What a record without a value is, where it is no order to forget."""
 
     def rules(self, rules: DecodeRules) -> DecodeRules:
         """Return *rules* with the fields and times of this format; fields that *rules* name go before."""
         given = {field: path for field, path in rules.fields.as_dict().items() if path != field}
+        fields = dict(self.fields)
+        if rules.shown_type is not None and self.shown_as is not None and "item_id" not in given:
+            fields["type"] = self.shown_as
         unit = self.timestamp_unit
         own_time = unit is None or "timestamp" in given or rules.timestamp_format is not None
         return msgspec.structs.replace(
             rules,
-            fields=FieldMap(**{**self.fields, **given}),
+            fields=FieldMap(**{**fields, **given}),
             timestamp_unit=rules.timestamp_unit if own_time or unit is None else unit,
         )
 
@@ -57,8 +63,10 @@ class StreamAdapter:
     def __init__(self, format_: StreamFormat, rules: DecodeRules) -> None:
         self._format = format_
         paths = rules.fields.as_dict()
-        own = {field for field, path in paths.items() if path not in {field, format_.fields.get(field)}}
-        self._adapt = format_.adapt(own)
+        theirs = {field: {field, path} for field, path in format_.fields.items()}
+        theirs["type"] = {*theirs.get("type", {"type"}), format_.shown_as or "type"}
+        own = {field for field, path in paths.items() if path not in theirs.get(field, {field})}
+        self._adapt = format_.adapt(own, rules.shown_type)
         self._literal = {path for path in paths.values() if is_path(path)}
         """Names that only a record of the service's own has: an event that came over HTTP, written with these rules."""
         self._no_arrays = dict.fromkeys(path for path in self._literal if goes_through_arrays(path))
@@ -120,14 +128,30 @@ class _AdaptItems(Protocol):
     def __call__(self, row: Row, *, needs_item: bool) -> Row: ...
 
 
-def _always(adapt: Callable[[Row], Row]) -> Callable[[Collection[str]], Adapt]:
-    return lambda _: lambda row, _: adapt(row)
+class _AdaptShown(Protocol):
+    def __call__(self, row: Row, *, needs_item: bool, shown: str | None) -> Row: ...
 
 
-def _with_items(adapt: _AdaptItems) -> Callable[[Collection[str]], Adapt]:
-    def make(given: Collection[str]) -> Adapt:
+_MakeAdapt = Callable[[Collection[str], str | None], Adapt]
+
+
+def _always(adapt: Callable[[Row], Row]) -> _MakeAdapt:
+    return lambda *_: lambda row, _: adapt(row)
+
+
+def _with_items(adapt: _AdaptItems) -> _MakeAdapt:
+    def make(given: Collection[str], _shown: str | None) -> Adapt:
         needs_item = "item_id" not in given
         return lambda row, _: adapt(row, needs_item=needs_item)
+
+    return make
+
+
+def _with_shown(adapt: _AdaptShown) -> _MakeAdapt:
+    def make(given: Collection[str], shown: str | None) -> Adapt:
+        """Where the settings name a type of their own, lists are refused: nothing would say that they are such."""
+        needs_item, shown = "item_id" not in given, None if "type" in given else shown
+        return lambda row, _: adapt(row, needs_item=needs_item, shown=shown)
 
     return make
 
@@ -145,20 +169,24 @@ _TRACK_CALLS: Final = {
 No two fields have the same path: an event over HTTP is written under these names, and has a session and a user.
 """
 
+_SHOWN_AS: Final = "products[].shown_as|event"
+
 _FORMATS: Final = (
     StreamFormat(
         name="segment",
         about="track calls of Segment's e-commerce specification",
         fields=_TRACK_CALLS,
+        shown_as=_SHOWN_AS,
         timestamp_unit="iso",
-        adapt=_with_items(track_calls),
+        adapt=_with_shown(track_calls),
     ),
     StreamFormat(
         name="rudderstack",
         about="the same of RudderStack, with its sessions",
         fields={**_TRACK_CALLS, "session_id": "anonymousId+context.sessionId|anonymousId|userId"},
+        shown_as=_SHOWN_AS,
         timestamp_unit="iso",
-        adapt=_with_items(track_calls),
+        adapt=_with_shown(track_calls),
     ),
     StreamFormat(
         name="ga4",
@@ -197,14 +225,14 @@ _FORMATS: Final = (
             "user_id": "client_id|user_id",
         },
         timestamp_unit="iso",
-        adapt=_with_items(ubi),
+        adapt=_with_shown(ubi),
     ),
     StreamFormat(
         name="cloudevents",
         about="CloudEvents in Kafka, structured or binary, around fields of your own",
         fields={"timestamp": "ce_time", "type": "type|ce_type", "event_id": "event_id|ce_id"},
         timestamp_unit="iso",
-        adapt=lambda _: cloudevents,
+        adapt=lambda *_: cloudevents,
     ),
     StreamFormat(
         name="debezium",

@@ -7,6 +7,7 @@ from stream_rec.core.limits import Limits
 from stream_rec.core.model import Model, Rules, Split, Trial, changed, model
 from stream_rec.core.quality import Quality
 from stream_rec.core.shown import ShownRules
+from stream_rec.guard.beside import on_a_thread
 from stream_rec.service.assembly.id_lists import read_ids
 from stream_rec.settings import Settings
 
@@ -35,6 +36,7 @@ def build_engine(settings: Settings) -> Engine:
         rules=build_item_rules(settings),
         trending_half_life_ms=settings.trending_half_life_ms,
         shown=build_shown_rules(settings),
+        beside=on_a_thread,
     )
 
 

@@ -14,7 +14,7 @@ from stream_rec.core.index.code_cache import kept_in
 from stream_rec.core.model import stack_models
 from stream_rec.core.outcome import Observation
 from stream_rec.core.quality import Quality
-from stream_rec.core.rerank import Learner, Reranker
+from stream_rec.core.rerank import Learner
 
 __all__ = [
     "COMPILING",
@@ -68,6 +68,7 @@ def warm_up(
     if answers_requests:
         quality.on_answered(engine.answer([Request(session_id="t"), Request(items=("a",))]))
         engine.answer([Request(session_id="t", explain=True), Request(items=("a",), explain=True)])
+        engine.listed("trending", Request())
     engine.stats()
     engine.forget(session_id="t", evaluator=quality)
     if keeps_snapshots:
@@ -97,5 +98,5 @@ def warm_up_evaluation() -> None:
     engine.ask_and_apply(
         [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)], np.ones(3, np.uint8), stacked, answers
     )
-    learner = Learner(engine.index, Reranker(engine.index))
+    learner = Learner(engine.index)
     learner.fit(engine.parameters(engine.model), boundary=2)

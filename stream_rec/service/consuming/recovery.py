@@ -136,27 +136,26 @@ def replay(
     processor: Processor,
     targets: PartitionOffsets,
     stop: Callable[[], bool],
-    on_progress: Callable[[], None],
+    on_progress: Callable[[int, int], None],
     timeouts: Timeouts = TIMEOUTS,
 ) -> bool:
-    """Apply all records before *targets* without answers; *on_progress* is called after each turn.
+    """Apply all records before *targets* without answers.
 
-    Returns early once *stop* says so. Returns whether something was forgotten: a process that was killed may have left
-    snapshots that still hold it.
+    After each turn *on_progress* is called with how many offsets are read, and of how many. Returns early once *stop*
+    says so. Returns whether something was forgotten: a process that was killed may have left snapshots that still hold
+    it.
     """
     batch_reader.own({}, NOT_A_MEMBER)
     batch_reader.follow(targets)
     forgot = False
-    begun = logged = monotonic()
+    begun = monotonic()
+    n_all = _n_left(batch_reader, targets)
     n_before = processor.counters.n_followed
     while not batch_reader.reached(targets) and not stop():
         read = batch_reader.next(timeouts.replay_poll_s, _BATCH)
         if read is not None:
             forgot |= processor.process(read.batch).forgot
-        on_progress()
-        if monotonic() - logged > timeouts.replay_log_every_s:
-            logged = monotonic()
-            _log_progress(processor.counters.n_followed - n_before, batch_reader.offsets, targets, logged - begun)
+        on_progress(n_all - _n_left(batch_reader, targets), n_all)
     n = processor.counters.n_followed - n_before
     if n:
         seconds = monotonic() - begun
@@ -165,6 +164,6 @@ def replay(
     return forgot
 
 
-def _log_progress(n: int, offsets: PartitionOffsets, targets: PartitionOffsets, seconds: float) -> None:
-    left = sum(max(0, target - offsets[partition]) for partition, target in targets.items())
-    log.info("recovering: %d records read (%.0f/s), about %d to go", n, n / seconds, left)
+def _n_left(batch_reader: BatchReader, targets: PartitionOffsets) -> int:
+    offsets = batch_reader.offsets
+    return sum(max(0, target - offsets[partition]) for partition, target in targets.items())

@@ -66,6 +66,8 @@ class TimeOrder:
         self._blocks: Iterator[OrderedRecords] | None = None
         self._block = NOT_YET
         self._at = 0
+        self._n_read = 0
+        self._n_records: int | None = None
 
     def batches(self, max_records: int) -> Iterator[Sequence[Record]]:
         """Yield the records, at most *max_records* at a time; `NOT_YET` while they are still read.
@@ -96,6 +98,11 @@ class TimeOrder:
         """How much of the log is read: all of it, before the first record is returned."""
         return self._source.progress
 
+    @property
+    def n_records(self) -> int | None:
+        """How many records the log holds; None until all are read."""
+        return self._n_records
+
     def close(self) -> None:
         """Close the log."""
         self._source.close()
@@ -120,6 +127,7 @@ class TimeOrder:
                     runs.append(_spooled(run, spool))
                     run = _Run(run.newest, run.last)
                 yield NOT_YET
+            self._n_records = self._n_read
             topics = list(self._topics)
             if runs:
                 runs += [_spooled(run, spool)] if run.values else []
@@ -134,6 +142,7 @@ class TimeOrder:
     def _add(self, run: "_Run", records: Sequence[Record]) -> None:
         if not records:
             return
+        self._n_read += len(records)
         batch = self._decode(records).batch(records)
         decoded: list[Decoded] = batch.decoded  # type: ignore[assignment]  # a log at rest has no requests
         self._on_read(decoded)

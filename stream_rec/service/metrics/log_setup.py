@@ -18,7 +18,7 @@ __all__ = ["JsonFormatter", "LogOutput", "fields", "is_json", "log_to_stderr"]
 LogOutput = Literal["console", "json"]
 
 _FORMAT: Final = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(message)s"
-_QUIET: Final = ("kafka", "numba")
+_QUIET: Final = ("kafka", "stream_rec.transport.kafka.librdkafka", "numba")
 _FIELDS: Final = "stream_rec_fields"
 
 

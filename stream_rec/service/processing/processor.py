@@ -19,6 +19,7 @@ from stream_rec.core.dtypes import I64
 from stream_rec.core.engine import Applied, Engine, ListOrder
 from stream_rec.core.engine_state import EngineSnapshot
 from stream_rec.core.events import EXPIRED, Answer, Event, Forget, Reason, Request, RequestDecoder
+from stream_rec.core.model import mixes_newest
 from stream_rec.core.outcome import SHOWN, Observation
 from stream_rec.core.quality import Quality
 from stream_rec.errors import DecodeError, SettingsError
@@ -84,6 +85,7 @@ class Processor:
         """By `topic-partition`, the last offset that was processed: answers say it."""
         self._request_decoder = request_decoder or RequestDecoder()
         self._catalogue = catalogue
+        self._lacks_times = False
         self._policy = policy or AnswerPolicy()
         self._answers_events = self._policy.answers_events
         self._leaps = LeapFinder(engine.limits, self._policy.clock_ms)
@@ -109,6 +111,18 @@ class Processor:
             newest = self._catalogue()
             if newest is not self.engine.catalogue:  # planted bug: stale-catalogue
                 self.engine.set_catalogue(newest)
+                self._say_if_nothing_is_new(newest)
+
+    def _say_if_nothing_is_new(self, catalogue: Catalogue) -> None:
+        """Warn once, where a model wants the newest items, while the items do not say when they were listed."""
+        if not any(map(mixes_newest, self.engine.split.models)):
+            return
+        lacks = len(catalogue) > 0 and catalogue.newest.rows.size == 0
+        if lacks and not self._lacks_times:
+            log.warning(
+                "no item of the catalogue has `listed_at`, so answers get no new items: give the items this field"
+            )
+        self._lacks_times = lacks
 
     def process(self, batch: Batch) -> ProcessedBatch:
         """Apply events and answer requests in the order they came in."""
@@ -387,7 +401,7 @@ class Processor:
 
 def _is_a_trial(request: Request) -> bool:
     """Whether *request* asks for another model than its session's, or for an explanation."""
-    own = (request.model, request.preset, request.m, request.k, request.last, request.fallbacks)
+    own = (request.model, request.preset, request.m, request.k, request.last, request.fallbacks, request.rerank)
     return request.explain or any(each is not None for each in own)
 
 

@@ -11,14 +11,17 @@ from time import monotonic, time
 import msgspec
 
 from stream_rec import private_files
-from stream_rec.core.engine import Engine, Stats
+from stream_rec.core.engine import Engine, LearnedOrder, Stats
 from stream_rec.core.quality import ModelShare, Quality, QualityReport, models_of
 from stream_rec.errors import SettingsError
+from stream_rec.service.activity import Doing, Phase
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_lines
 from stream_rec.service.metrics.leap import Leap
+from stream_rec.service.metrics.log_setup import fields
 from stream_rec.service.problems import OpenProblem
 from stream_rec.service.reporting.list_names import UnknownNames, unknown_name_lines, unknown_names
+from stream_rec.service.reporting.order_lines import order_line
 from stream_rec.service.reporting.quality_lines import quality_lines
 from stream_rec.service.state import ServiceState
 from stream_rec.service.timeouts import TIMEOUTS, Timeouts
@@ -53,6 +56,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     last_snapshot: str | None
     models: list[ModelShare] = msgspec.field(default_factory=list)
     """The models that run, the main model first and shadows last."""
+    orders: list[LearnedOrder] = msgspec.field(default_factory=list)
+    """What is known of the order of each model that learns one."""
     quality: QualityReport | None = None
     unknown_names: dict[str, int] = msgspec.field(default_factory=dict)
     """By list, deny or allow, how many of its names are of no known item; as of a minute ago."""
@@ -60,6 +65,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The event that moved the watermark the farthest since the last recovery, if by more than the allowed lateness."""
     problems: list[OpenProblem] = msgspec.field(default_factory=list)
     """What is wrong and may pass, the oldest first."""
+    doing: Doing | None = None
+    """What the state means in detail, and how far that is; None: an older version wrote the file."""
 
     @property
     def is_ready(self) -> bool:
@@ -78,6 +85,7 @@ class StatsTaker:
     ) -> None:
         self.stats: Stats | None = None
         self.models: list[ModelShare] = []
+        self.orders: list[LearnedOrder] = []
         self.quality: QualityReport | None = None
         self.unknown_names: UnknownNames = {}
         """As of a minute ago, at most."""
@@ -100,9 +108,18 @@ class StatsTaker:
             self._next = now + self._every_s
             self.stats = engine.stats()
             self.models = models_of(engine.split)
+            self._look_at_orders(engine)
             if self._quality is not None:
                 self.quality = self._quality.report(self.stats.n_items)
             self._look_names_up(engine, now)
+
+    def _look_at_orders(self, engine: Engine) -> None:
+        """Take what is known of learned orders, and log each change of what is played."""
+        before = {each.model: each.playing for each in self.orders}
+        self.orders = engine.learned_orders()
+        for each in self.orders:
+            if each.model in before and each.playing != before[each.model]:
+                log.info("%s", order_line(each), extra=fields(model=each.model, weights=each.playing))
 
     def _look_names_up(self, engine: Engine, now: float) -> None:
         """Look up the names of the lists, once a minute: long lists take long. Log those found in vain the first time.
@@ -149,9 +166,10 @@ def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[
     is_fresh = age_s < timeouts.status_stale_after_s
     is_well = status.is_ready and is_fresh
     state = status.state if is_fresh else f"silent for {age_s:.0f} s, {status.state} before"
-    counts, stats = status.counts, status.stats
+    counts, stats, doing = status.counts, status.stats, status.doing
     lines = [
         ("state", state),
+        *([("doing", doing.message)] if is_fresh and doing is not None and doing.phase is not Phase.READY else []),
         *(("problem", f"{each.kind}: {each.message}") for each in status.problems),
         ("answers for", ", ".join(status.owned) or "nothing"),
         ("lag", f"{sum(status.lag.values()):,} records"),
@@ -170,6 +188,7 @@ def status_lines(path: Path, timeouts: Timeouts = TIMEOUTS) -> tuple[bool, list[
         ("snapshot", status.last_snapshot or "none"),
         *((name, f"{n:,} names of no known item") for name, n in status.unknown_names.items()),
         *([] if status.largest_leap is None else [("watermark", str(status.largest_leap))]),
+        *(("order", order_line(each)) for each in status.orders),
         *(("quality", line) for line in ([] if status.quality is None else quality_lines(status.quality))),
     ]
     return is_well, show_lines(lines)

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from stream_rec.core.engine import Stats
+from stream_rec.core.engine import LearnedOrder, Stats
 from stream_rec.core.events import SURELY_SECONDS, Reason
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.format import show_duration, show_lines, show_size, show_time
 from stream_rec.service.metrics.leap import Leap
 from stream_rec.service.reporting.list_names import UnknownNames, unknown_name_lines
+from stream_rec.service.reporting.order_lines import order_line
 
 __all__ = ["summary_lines"]
 
@@ -19,6 +20,7 @@ def summary_lines(
     seconds: float,
     *,
     quality: Sequence[str] = (),
+    orders: Sequence[LearnedOrder] = (),
     unknown: UnknownNames | None = None,
     leap: Leap | None = None,
     interrupted: bool = False,
@@ -45,6 +47,7 @@ def summary_lines(
     if counts.n_lost:
         lines.append(("lost", f"{counts.n_lost:,} records, removed by the topic's retention before they were read"))
     lines += [("quality", line) for line in quality]
+    lines += [("order", order_line(each)) for each in orders]
     retained = f"{stats.n_sessions:,} sessions, {stats.n_events:,} events, {stats.n_items:,} items"
     lines += [
         ("retained", f"{retained}; {stats.n_evicted:,} sessions evicted"),

@@ -12,7 +12,7 @@ import msgspec
 
 from stream_rec.core.engine import ListOrder, within_category
 from stream_rec.core.events import Answer, Forget, Recommendation, Request
-from stream_rec.core.model import changed
+from stream_rec.core.model import changed, without_newest
 from stream_rec.service.processing.processor import Processor
 
 __all__ = [
@@ -205,7 +205,9 @@ class ListPopularItems(NamedTuple):
     def read(self, processor: Processor) -> list[ItemView]:
         """Return at most *limit* items, most popular first."""
         engine = processor.engine
-        popular: list[Recommendation] = engine.ask(changed(engine.model, n=self.limit, fallbacks=True), items=())
+        popular: list[Recommendation] = engine.ask(
+            changed(without_newest(engine.model), n=self.limit, fallbacks=True), items=()
+        )
         return _known(GetItems([each.item_id for each in popular]).read(processor))
 
 

@@ -131,6 +131,7 @@ class BatchJob:
             stats,
             self.seconds,
             quality=lines,
+            orders=self.engine.learned_orders(),
             leap=self.processor.largest_leap,
             unknown=unknown_names(self.engine),
             interrupted=self.interrupted,

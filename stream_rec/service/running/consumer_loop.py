@@ -14,6 +14,7 @@ from stream_rec.errors import (
     SettingsError,
     TransportError,
 )
+from stream_rec.service.activity import Activity, Phase
 from stream_rec.service.batches import BatchResult
 from stream_rec.service.committing.checkpoint import Backoff, Checkpoint
 from stream_rec.service.consuming.batch_reader import BatchReader, Reports
@@ -56,6 +57,7 @@ class ConsumerLoop:
         *,
         problems: Problems | None = None,
         seen: set[Partition] | None = None,
+        activity: Activity | None = None,
     ) -> None:
         self.lag: dict[Partition, int] = {}
         """Of each partition that is read, how many offsets lie between what was read and its end, a moment ago.
@@ -67,6 +69,7 @@ class ConsumerLoop:
         self._metrics = metrics or ServiceMetrics()
         self._problems = problems or Problems()
         self._seen = set() if seen is None else seen
+        self._activity = activity or Activity()
         self._added: dict[Partition, float] = {}
         """Since when partitions are there that the group has not assigned yet."""
         self._unanswered: dict[Partition, float] = {}
@@ -82,6 +85,7 @@ class ConsumerLoop:
             forgot = self._recover(found, stop, on_progress)
             self._start_committing(found, forgot=forgot)
             self._watch_output()
+            self._activity.begin(Phase.PARTITIONS)
             if not stop():
                 self.member.join()
         except BaseException:
@@ -128,13 +132,22 @@ class ConsumerLoop:
             reports=Reports(self._count_lost, self._report_held),
             timeouts=parts.timeouts,
         )
+
+        def advance(n_read: int, n_all: int) -> None:
+            self._activity.advance(n_read, n_all)
+            on_progress()
+
+        self._activity.begin(Phase.READING)
         with self._recovering_from_another_log():
-            return replay(self.batch_reader, self.processor, found.targets, stop, on_progress, parts.timeouts)
+            return replay(self.batch_reader, self.processor, found.targets, stop, advance, parts.timeouts)
 
     def _load_snapshot(self, targets: PartitionOffsets) -> dict[Partition, int]:
         """Load the newest snapshot that can be used, if there is one; return the offsets that it stands at."""
         parts = self._components
-        snapshot = None if parts.snapshots is None else parts.snapshots.find(targets)
+        if parts.snapshots is None:
+            return {}
+        self._activity.begin(Phase.SNAPSHOT)
+        snapshot = parts.snapshots.find(targets)
         if snapshot is None:
             return {}
         offsets = snapshot.header.offsets.get(parts.events, {})

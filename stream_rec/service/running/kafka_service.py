@@ -13,7 +13,15 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Final
 
-from stream_rec.errors import AssignmentLostError, MissingTopicError, SettingsError, StreamRecError, TransportError
+from stream_rec.errors import (
+    AssignmentLostError,
+    MissingTopicError,
+    RegistryUnavailableError,
+    SettingsError,
+    StreamRecError,
+    TransportError,
+)
+from stream_rec.service.activity import Activity, Doing, Phase
 from stream_rec.service.metrics.counters import Counters
 from stream_rec.service.metrics.service_metrics import ServiceMetrics
 from stream_rec.service.problems import ProblemKind, Problems
@@ -57,6 +65,7 @@ class KafkaService:
     ) -> None:
         self.loop: ConsumerLoop | None = None
         self.problems = problems or Problems()
+        self.activity = Activity()
         self.counters = Counters()
         self.metrics = ServiceMetrics()
         """How long things took, over all recoveries."""
@@ -79,6 +88,11 @@ class KafkaService:
         """Whether the service answers."""
         return self._lifecycle.is_ready
 
+    @property
+    def doing(self) -> Doing:
+        """The same in detail: how far it is, while it is not ready."""
+        return self.activity.now([each.kind for each in self.problems.now if each.blocks])
+
     def run(self, stop: Stop, on_tick: OnTick = lambda _: None) -> None:
         """Serve until *stop* says so; *on_tick* is called several times a second.
 
@@ -92,12 +106,16 @@ class KafkaService:
     def _run(self, stop: Stop, on_tick: OnTick) -> None:
         first_wait_s = wait_s = self._timeouts.retry_first_wait_s
         hint_at = monotonic() + self._timeouts.hint_after_s
+        self.activity.begin(Phase.BROKER)
         while not stop():
             on_tick(self)
             begun = monotonic()
+            is_connected = False
             try:
                 with ExitStack() as opened:
-                    self._run_loop(self._connect(opened), stop, on_tick)
+                    components = self._connect(opened)
+                    is_connected = True
+                    self._run_loop(components, stop, on_tick)
             except AssignmentLostError as error:
                 log.warning("%s; recovering", error)
             except (TransportError, SettingsError) as error:
@@ -113,7 +131,7 @@ class KafkaService:
                 if self.loop is None and monotonic() > hint_at:
                     hint_at = math.inf
                     log.warning(_HINT)
-                self._wait(wait_s, stop, on_tick)
+                self._wait(wait_s, _waits_for(error, is_connected=is_connected), stop, on_tick)
                 wait_s = min(2 * wait_s, self._timeouts.retry_longest_wait_s)
 
     def _may_pass(self, error: TransportError | SettingsError) -> bool:
@@ -129,6 +147,7 @@ class KafkaService:
 
     def _run_loop(self, components: ServiceComponents, stop: Stop, on_tick: OnTick) -> None:
         self._lifecycle.enter(ServiceState.RECOVERING)
+        self.activity.begin(Phase.CLUSTER)
         begun = monotonic()
         loop = ConsumerLoop(
             components,
@@ -138,6 +157,7 @@ class KafkaService:
             self.metrics,
             problems=self.problems,
             seen=self._seen,
+            activity=self.activity,
         )
         for kind in (ProblemKind.TOPIC, ProblemKind.COMMITS):
             self.problems.end(kind)
@@ -152,10 +172,12 @@ class KafkaService:
                 loop.step(give_up=stop)
                 if loop.assignment.generation:
                     self._lifecycle.enter(ServiceState.READY)
+                    self.activity.begin(Phase.READY)
                 on_tick(self)
             in_order = True
         finally:
             self._lifecycle.enter(ServiceState.STOPPING if in_order else ServiceState.RECOVERING)
+            self.activity.begin(Phase.STOPPING if in_order else Phase.CLUSTER)
             try:
                 on_tick(self)
             finally:
@@ -177,12 +199,22 @@ class KafkaService:
                 # A bug, here or in a client: without this thread a replica would follow no other one any more.
                 log.exception("following others failed, and is tried again")
 
-    def _wait(self, seconds: float, stop: Stop, on_tick: OnTick) -> None:
+    def _wait(self, seconds: float, phase: Phase, stop: Stop, on_tick: OnTick) -> None:
         if self.state is ServiceState.STOPPING:  # the last commits of a stop have failed
             return
         self._lifecycle.enter(ServiceState.WAITING)
+        self.activity.begin(phase)
         until = monotonic() + seconds
         waiting = Event()
         while monotonic() < until and not stop():
             on_tick(self)
             waiting.wait(self._timeouts.retry_tick_s)
+
+
+def _waits_for(error: TransportError | SettingsError, *, is_connected: bool) -> Phase:
+    """Return what is waited for after *error*; with *is_connected* a broker had answered before it."""
+    if isinstance(error, MissingTopicError):
+        return Phase.TOPIC
+    if isinstance(error, RegistryUnavailableError):
+        return Phase.REGISTRY
+    return Phase.CLUSTER if is_connected else Phase.BROKER

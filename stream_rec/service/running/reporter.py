@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, time
 
-from stream_rec.core.engine import Stats
+from stream_rec.core.engine import LearnedOrder, Stats
 from stream_rec.core.quality import QualityReport
 from stream_rec.errors import SettingsError, may_pass
+from stream_rec.service.activity import ActivityLog
 from stream_rec.service.committing.snapshots import Snapshots
 from stream_rec.service.metrics.format import show_lines
 from stream_rec.service.metrics.log_setup import fields
@@ -49,6 +50,7 @@ class Reporter:
         self._begun = clock()
         self._next = 0.0
         self._next_line = self._begun + timeouts.log_every_s
+        self._activity_log = ActivityLog(clock, timeouts)
         self._logged = ServiceState.WAITING  # each begins with it: it is logged only where it lasts
         self._has_written = self._is_failing = False
         self._before = (clock(), 0, 0)
@@ -56,6 +58,7 @@ class Reporter:
     def __call__(self, service: KafkaService) -> None:
         """Report on *service*, if it is time to."""
         now = self._clock()
+        self._activity_log(lambda: service.doing)
         if now < self._next and service.state is self._logged:
             return
         self._next = now + self._timeouts.status_every_s
@@ -69,6 +72,11 @@ class Reporter:
     def stats(self) -> Stats | None:
         """The engine's figures of a moment ago."""
         return self._taker.stats
+
+    @property
+    def orders(self) -> list[LearnedOrder]:
+        """What is known of the orders that are learned."""
+        return self._taker.orders
 
     @property
     def unknown_names(self) -> UnknownNames:
@@ -101,10 +109,12 @@ class Reporter:
             stats=self._taker.stats,
             last_snapshot=None if last is None else last.path,
             models=self._taker.models,
+            orders=self._taker.orders,
             quality=self._taker.quality,
             unknown_names={name: len(names) for name, names in self._taker.unknown_names.items()},
             largest_leap=None if loop is None else loop.processor.largest_leap,
             problems=service.problems.now,
+            doing=service.doing,
         )
 
     def _write(self, path: Path, service: KafkaService) -> None:
@@ -164,5 +174,12 @@ def summary(service: KafkaService, reporter: Reporter) -> list[str]:
         return show_lines([("state", f"{service.state}: nothing was read")])
     lines = [] if reporter.quality is None else quality_lines(reporter.quality)
     leap = None if service.loop is None else service.loop.processor.largest_leap
-    unknown = reporter.unknown_names
-    return summary_lines(service.counters, stats, reporter.seconds, quality=lines, unknown=unknown, leap=leap)
+    return summary_lines(
+        service.counters,
+        stats,
+        reporter.seconds,
+        quality=lines,
+        orders=reporter.orders,
+        unknown=reporter.unknown_names,
+        leap=leap,
+    )

@@ -17,9 +17,11 @@ import numpy as np
 
 from stream_rec.core.events import EventDecoder, EventEncoder
 from stream_rec.errors import StreamRecError, UnwrittenError
+from stream_rec.service.activity import Activity, ActivityLog, Doing, Phase
 from stream_rec.service.batches import ProcessedBatch
 from stream_rec.service.consuming.ordered_records import NOT_YET
 from stream_rec.service.consuming.record_decoder import RecordDecoder
+from stream_rec.service.consuming.time_order import TimeOrder
 from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.reporting.list_names import unknown_names
 from stream_rec.service.reporting.quality_lines import quality_lines
@@ -62,6 +64,7 @@ class StandaloneService:
         clock: LogClock | None = None,
         timeouts: Timeouts = TIMEOUTS,
     ) -> None:
+        self.activity = Activity()
         self.problems = Problems()
         self.clock = clock or LogClock("wall")
         self.processor = job.processor
@@ -71,6 +74,7 @@ class StandaloneService:
         self._request_queue = request_queue
         self._journal = journal
         self._timeouts = timeouts
+        self._activity_log = ActivityLog(timeouts=timeouts)
         self._lifecycle = Lifecycle(ServiceState.RECOVERING)
         self._mailbox: Queue[_Item] = Queue(_MAILBOX)
         self._over = Event()
@@ -91,9 +95,15 @@ class StandaloneService:
         """Whether the service answers."""
         return self._lifecycle.is_ready
 
+    @property
+    def doing(self) -> Doing:
+        """The same in detail: how far it is, while it is not ready."""
+        return self.activity.now([each.kind for each in self.problems.now if each.blocks])
+
     def run(self, stop: Callable[[], bool], on_tick: Callable[["StandaloneService"], None] = lambda _: None) -> None:
         """Serve until *stop* says so; *on_tick* is called several times a second. Raises TransportError."""
         self._stop = stop
+        self.activity.begin(Phase.READING)
         Thread(target=self._read, name="reader", daemon=True).start()
         try:
             with self._request_queue.serving(self._wake):
@@ -102,6 +112,7 @@ class StandaloneService:
                     on_tick(self)
         finally:
             self._lifecycle.enter(ServiceState.STOPPING)
+            self.activity.begin(Phase.STOPPING)
             self._over.set()
             self._request_queue.refuse_all()
             self._job.flush()
@@ -112,8 +123,16 @@ class StandaloneService:
         stats, quality = self.processor.engine.stats(), self.processor.quality
         lines = [] if quality is None else quality_lines(quality.report(stats.n_items))
         seconds, leap = monotonic() - self._begun, self.processor.largest_leap
-        unknown = unknown_names(self.processor.engine)
-        return summary_lines(self.processor.counters, stats, seconds, quality=lines, unknown=unknown, leap=leap)
+        engine = self.processor.engine
+        return summary_lines(
+            self.processor.counters,
+            stats,
+            seconds,
+            quality=lines,
+            orders=engine.learned_orders(),
+            unknown=unknown_names(engine),
+            leap=leap,
+        )
 
     @property
     def status(self) -> Status:
@@ -130,14 +149,17 @@ class StandaloneService:
             stats=self._taker.stats,
             last_snapshot=None,
             models=self._taker.models,
+            orders=self._taker.orders,
             quality=self._taker.quality,
             unknown_names={name: len(names) for name, names in self._taker.unknown_names.items()},
             largest_leap=self.processor.largest_leap,
             problems=self.problems.now,
+            doing=self.doing,
         )
 
     def _step(self) -> None:
         """Process what comes next, or notice that nothing does."""
+        self._report()
         with suppress(Empty):
             self._process(self._mailbox.get(timeout=self._timeouts.queue_tick_s))
         self._serve_requests()
@@ -163,8 +185,24 @@ class StandaloneService:
             if self._unwritten is not None:
                 return  # it is to stop
             self._serve_requests()
+            self._report()
         if item is not None and not item:
             self._become_ready()
+
+    def _report(self) -> None:
+        """Note how far the events are read, and log it now and then."""
+        if self.is_ready:
+            return
+        n_read, events = self.processor.counters.n_read, self._job.events
+        n_all = events.n_records if isinstance(events, TimeOrder) else None
+        if n_all is not None:
+            self.activity.begin(Phase.APPLYING)
+            self.activity.advance(n_read, n_all)
+        else:
+            progress = self._job.progress
+            share = progress.bytes_read / progress.total_bytes if progress.total_bytes else None
+            self.activity.advance(n_read, share=share)
+        self._activity_log(lambda: self.doing)
 
     def _write(self, processed: ProcessedBatch) -> None:
         try:
@@ -206,15 +244,18 @@ class StandaloneService:
             self.clock.begin(self.processor.engine.watermark)
             set_aside()
             self._lifecycle.enter(ServiceState.READY)
+            self.activity.begin(Phase.READY)
 
     def _replay_journal(self) -> None:
         """Apply what came over HTTP before this start, behind the files as it did then, and answer none of it again."""
         if self._journal is not None:
+            self.activity.begin(Phase.JOURNAL)
             # As the journal is written, whatever the files look like.
             decode = RecordDecoder(EventDecoder(), has_log_times=True)
             for records in self._journal.batches():
                 followed = np.zeros(len(records), np.bool_)
                 self.processor.process_events(decode(records).batch(records, followed))
+                self._activity_log(lambda: self.doing)
             self.ingest.go_on_from(self._journal.n_lines)
 
     def _write_journal(self, commands: Sequence[ApplyEvents]) -> None:

@@ -3,7 +3,7 @@
 import { follow, key, news } from "./api.js";
 import { itemsView } from "./catalogue.js";
 import { setText } from "./dom.js";
-import { count, duration } from "./format.js";
+import { count, duration, percent } from "./format.js";
 import { withNew } from "./history.js";
 import { liveView } from "./live.js";
 import { qualityView } from "./quality.js";
@@ -48,17 +48,22 @@ document.addEventListener("visibilitychange", draw);
 
 const SHORT = {
   ready: "Ready",
+  compiling: "Compiling",
   recovering: "Catching up",
   "waiting for the broker": "Waiting for the broker",
   stopping: "Stopping",
 };
 let until = 0;
 
+function shareDone(doing) {
+  return doing && doing.phase !== "ready" && doing.share !== null ? `, ${percent(doing.share, 0)}` : "";
+}
+
 function showState(is) {
   const pill = el("state");
   const text =
     is === "live"
-      ? (SHORT[stats?.state] ?? stats?.state ?? "Live")
+      ? (SHORT[stats?.doing?.phase] ?? SHORT[stats?.state] ?? stats?.state ?? "Live") + shareDone(stats?.doing)
       : { connecting: "Connecting", lost: "No connection", key: "Key needed" }[is];
   setText(el("state-text"), text);
   pill.dataset.tone =

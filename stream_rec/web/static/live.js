@@ -351,7 +351,11 @@ const COUNTERS = {
 
 function sentence(stats) {
   const { retained } = stats;
-  const state = STATES[stats.state] ?? stats.state;
+  const { doing } = stats;
+  const isBusy = doing && doing.phase !== "ready"; // and its own words say how far it is
+  const state = isBusy
+    ? doing.message[0].toUpperCase() + doing.message.slice(1)
+    : (STATES[stats.state] ?? stats.state);
   if (!retained) return `${state}.`;
   const back = retained.horizon_ms ? `, back to ${duration(retained.horizon_ms)} before the newest event` : "";
   return `${state}. It retains ${count(retained.sessions, "visit")}${back}.`;

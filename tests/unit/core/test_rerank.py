@@ -10,9 +10,9 @@ from stream_rec.core.events import Event
 from stream_rec.core.index import Queries, field
 from stream_rec.core.limits import Limits
 from stream_rec.core.model import model as preset
-from stream_rec.core.rerank import FORMS, Fit, Learner, Reranker, space_for
+from stream_rec.core.rerank import FORMS, CandidateModel, Fit, Learner, Reranker, space_for
+from stream_rec.core.rerank.descent import start
 from stream_rec.core.rerank.kernel import fields
-from stream_rec.core.rerank.learner import start
 
 N_ITEMS = 40
 
@@ -32,7 +32,7 @@ def engine_of(sessions: list[list[str]]) -> Engine:
 
 def fit(engine: Engine) -> Fit:
     """Learn from all that *engine* holds."""
-    learner = Learner(engine.index, Reranker(engine.index))
+    learner = Learner(engine.index)
     return learner.fit(engine.parameters(engine.model), int(engine.index.view.counter(field.WATERMARK)))
 
 
@@ -51,7 +51,7 @@ def test_without_learning_the_order_is_the_models_own() -> None:
         items = engine.index.view.events_of(slot)[0].astype(np.int32)
         answers = space_for(len(FORMS), 5)
         queries = Queries(items, np.zeros(1, np.int64), np.array([items.size]), np.array([slot], np.int64))
-        Reranker(engine.index).ask(engine.parameters(engine.model), weights, queries, answers)
+        Reranker(engine.index).ask(CandidateModel.of(engine.parameters(engine.model)), weights, queries, answers)
         plain = answers.item[0, : answers.n[0]].tolist()
         assert plain
         assert answers.item[1, : len(plain)].tolist() == plain
@@ -63,7 +63,7 @@ def test_it_learns_that_sessions_return() -> None:
     learned = fit(engine_of(returning(900)))
     assert learned.examples >= 3_000
     assert learned.mrr["hidden"] > learned.mrr["plain"] + 0.05
-    assert learned.best in {"linear", "hidden"}
+    assert learned.best() in {"linear", "hidden"}
 
 
 def test_too_few_examples_play_nothing() -> None:
@@ -71,7 +71,7 @@ def test_too_few_examples_play_nothing() -> None:
     learned = fit(engine_of(returning(300)))
     assert learned.examples < 3_000
     assert learned.mrr["hidden"] > learned.mrr["plain"]
-    assert learned.best == "plain"
+    assert learned.best() == "plain"
 
 
 def test_an_order_that_does_not_hold_gives_way() -> None:
@@ -82,7 +82,7 @@ def test_an_order_that_does_not_hold_gives_way() -> None:
     learned = fit(engine_of([*returning(800), *onward]))
     assert learned.examples >= 3_000
     assert learned.mrr["hidden"] < learned.mrr["plain"]
-    assert learned.best == "plain"
+    assert learned.best() == "plain"
 
 
 def test_the_ordinals_of_items_change_nothing() -> None:
@@ -113,7 +113,7 @@ def _halves() -> dict[str, list[Event]]:
 def test_a_session_of_one_event_asks_nothing() -> None:
     """An index without questions gives weights that rank as the model does."""
     learned = fit(engine_of([["a"], ["b"]]))
-    assert (learned.questions, learned.examples, learned.best) == (0, 0, "plain")
+    assert (learned.questions, learned.examples, learned.best()) == (0, 0, "plain")
     assert learned.weights.linear.tolist() == start(learned.weights.returns).linear.tolist()
 
 
@@ -121,6 +121,6 @@ def test_a_session_of_one_event_asks_nothing() -> None:
 def test_the_newest_questions_are_drawn(most: int) -> None:
     """With more questions than wanted, whole halves of the sessions are left out, never the newest first."""
     engine = engine_of(returning(400))
-    learner = Learner(engine.index, Reranker(engine.index))
+    learner = Learner(engine.index)
     learned = learner.fit(engine.parameters(engine.model), int(engine.index.view.counter(field.WATERMARK)), most)
     assert learned.questions == most

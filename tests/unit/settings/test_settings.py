@@ -228,6 +228,15 @@ class TestRefusals:
                 {"trending_half_life_ms": "1d"},
                 "trending_half_life: is 86400000 ms, and must be shorter than popular_half_life (86400000 ms)",
             ),
+            (
+                {"newest_share": "0.1"},
+                "newest_share: needs items that say when they were listed, but there is no catal",
+            ),
+            ({"newest_fallback": "after-popular"}, "newest_fallback: needs items that say when they were listed"),
+            (
+                {"newest_share": "0.1", "n": "4", "catalogue": "items.csv"},
+                "newest_share: is 0.1, which is no place of 4; raise it to 0.125 or more, or raise n",
+            ),
             ({"shown_at_most": "2"}, "shown_at_most: nothing says what was shown; name the type"),
             ({"shown": "seen", "session_gap_ms": "30m"}, "shown: needs sessions in the log, and session_gap cuts them"),
             ({"shown": "a:b"}, "shown: expected a type without a colon, found 'a:b'"),
@@ -344,6 +353,7 @@ class TestModels:
                 "[models.a]\nshare = 0.1\nretention = '1d'",
                 "models.a.retention: FILE: models.a sets it, but a model has",
             ),
+            ("[models.a]\nshare = 0.1\nnewest_share = 0.2", "models.a.newest_share: needs items that say when they"),
             ("[models.a]\nm = 10", "models.a: FILE: models.a has neither share nor shadow"),
             ("[models.a]\nshare = 0.1\nshadow = true", "models.a.share: is given, but a shadow serves no sessions"),
             ("[models.a]\nshare = 0.6\n[models.b]\nshare = 0.5", "models: has shares that add up to 1.1"),

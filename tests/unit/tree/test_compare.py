@@ -7,6 +7,7 @@ from pathlib import Path
 import compare_builds
 import compare_bursts
 import compare_outputs
+import compare_pythons
 import compared
 import pytest
 from common import Figure, Result
@@ -184,3 +185,19 @@ def test_bursts_are_compared_in_pairs() -> None:
     assert [["1.200"] * 3] * 2 == [line.split()[-3:] for line in table]
     firsts = turns[::2]
     assert firsts.count(10.0) in {firsts.count(12.0) - 2, firsts.count(12.0), firsts.count(12.0) + 2}
+
+
+def test_pythons_are_compared_by_digests(tmp_path: Path) -> None:
+    """What differs from the first Python is named, with its file; the time that a summary states is no difference."""
+    pythons = []
+    for version, answer, took in (("3.11.7", "a", 1), ("3.12.1", "a", 2), ("3.13.0", "b", 1)):
+        (tmp_path / version / "run").mkdir(parents=True)
+        (tmp_path / version / "run" / "answers.jsonl.gz").write_bytes(gzip.compress(answer.encode(), mtime=took))
+        (tmp_path / version / "run" / "summary.report").write_text(f"read 1\ntook {took} s\n")
+        found = compare_pythons.digests(tmp_path / version)
+        pythons.append(compare_pythons.Python({"Python": version}, found))
+    assert [("run", "answers.jsonl.gz", "3.13.0")] == list(compare_pythons.different(pythons))
+    versions, _, run, difference = compare_pythons.table(pythons)
+    assert ["Python", "3.11.7", "3.12.1", "3.13.0"] == versions.split()
+    assert ["run", pythons[0].digest("run"), "equal", pythons[2].digest("run")] == run.split()
+    assert "\nDIFFERENT: run, answers.jsonl.gz, on Python 3.13.0" == difference

@@ -8,9 +8,11 @@ import pytest
 
 from stream_rec.core.events import (
     Answer,
+    ByListing,
     ByNeighbours,
     ByPopularity,
     ByTheLast,
+    ByWeights,
     DeadLetter,
     DecodeRules,
     Elsewhere,
@@ -58,6 +60,8 @@ def rows(page: str, heading: str) -> list[str]:
         ("A neighbour", Neighbour.__struct_fields__),
         ("By what followed", ("kind", *ByTheLast.__struct_fields__)),
         ("By popularity", ("kind", *ByPopularity.__struct_fields__)),
+        ("By learned weights", ("kind", *ByWeights.__struct_fields__)),
+        ("By listing", ("kind", *ByListing.__struct_fields__)),
         ("Dead letters", DeadLetter.__struct_fields__),
         ("Reasons", tuple(Reason)),
         ("Times", UNITS),
@@ -87,6 +91,6 @@ def test_the_examples_are_true(page: str) -> None:
     assert Forget(user_id="u1") == decode(forget_user.encode())
     assert answer.encode() == msgspec.json.encode(msgspec.json.decode(answer, type=Answer))
     kinds = [msgspec.json.decode(reason, type=Why) for reason in reasons]
-    assert [ByNeighbours, ByTheLast, ByPopularity] == list(map(type, kinds))
+    assert [ByNeighbours, ByTheLast, ByPopularity, ByWeights, ByListing] == list(map(type, kinds))
     assert [reason.encode() for reason in reasons] == list(map(msgspec.json.encode, kinds))
     assert letter.encode() == msgspec.json.encode(msgspec.json.decode(letter, type=DeadLetter))

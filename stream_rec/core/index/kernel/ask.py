@@ -40,7 +40,7 @@ from stream_rec.core.index.kernel.state import (
 )
 from stream_rec.core.index.kernel.sums import shifts
 
-__all__ = ["ask", "ask_session", "score_query"]
+__all__ = ["ask", "ask_session", "read_session", "score_query"]
 
 
 @inner
@@ -118,9 +118,16 @@ def ask_session(
     state: State, scratch: Scratch, p: Parameters, slot: int, policy: Policy, q: int, answers: AnswerArrays, row: int
 ) -> None:
     """Answer for session *slot* from its own last events; a slot without a session has none."""
+    n = read_session(state, scratch, slot)
+    seen = scratch.session
+    ask(state, scratch, p, seen[max(0, n - p.whole[LAST]) : n], seen[:n], policy, q, slot, answers, row)
+
+
+@inner
+def read_session(state: State, scratch: Scratch, slot: int) -> int:
+    """Write the items of session *slot*, oldest first, to `scratch.session`; return how many there are."""
     at = state.session[slot]["at"]
     n = state.session[slot]["events"]
-    seen = scratch.session
     for j in range(n):
-        seen[j] = np.int32(state.event_item[at + j] & ITEM_BITS)
-    ask(state, scratch, p, seen[max(0, n - p.whole[LAST]) : n], seen[:n], policy, q, slot, answers, row)
+        scratch.session[j] = np.int32(state.event_item[at + j] & ITEM_BITS)
+    return n

@@ -116,6 +116,7 @@ class Room(NamedTuple):
     """Working memory of a question with at most C candidates. I items."""
 
     base: AnswerArrays  # one row: the model's own answer; its sources are not written
+    n: I32  # [1] candidates of the last question
     place: I32  # [I] number of the candidate from 1 on, 0 between questions
     item: I32  # [C]
     score: F64  # [C] the model's own, 0 for what it does not bring

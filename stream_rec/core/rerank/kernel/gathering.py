@@ -20,6 +20,7 @@ from stream_rec.core.index.kernel.state import (
     RULES_M,
     TERM_UNTIL,
     TRACE_CHOSEN,
+    N,
     Parameters,
     Policy,
     Scratch,
@@ -73,7 +74,7 @@ def take_candidates(
 
     As `scores.take_best` ranks them, but through a heap: inserting hundreds in order would take longer than the query.
     """
-    wanted = room.base.item.shape[1]
+    wanted = p.whole[N]
     n = 0
     for j in range(n_touched):
         if j + AHEAD < n_touched:
@@ -188,7 +189,8 @@ def list_candidates(state: State, scratch: Scratch, policy: Policy, room: Room, 
     """List the candidates of a query with the model's own best in `room.base`; return how many there are."""
     n, most = 0, room.item.size
     for j in range(room.base.n[0]):
-        n = _add(room, n, np.int64(room.base.item[0, j]), room.base.score[0, j])
+        item = np.int64(room.base.item[0, j])
+        n = _add(room, n, item, room.base.score[0, j] / boosted(state, scratch, policy, item, 1.0))
     for back in range(min(seen.size, MOST_BACK)):
         item = np.int64(seen[seen.size - 1 - back])
         if item < 0:

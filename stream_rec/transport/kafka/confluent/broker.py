@@ -30,6 +30,7 @@ from stream_rec.transport.kafka.confluent.errors import LibrdkafkaErrors, Troubl
 from stream_rec.transport.kafka.confluent.member import ConfluentMember
 from stream_rec.transport.kafka.confluent.reader import ConfluentReader
 from stream_rec.transport.kafka.confluent.writer import ConfluentWriter
+from stream_rec.transport.kafka.reach import refuse_unreachable, why_unreachable
 from stream_rec.transport.kafka.record_size import RecordLimits
 from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
@@ -54,25 +55,35 @@ class ConfluentBroker:
         self._record_limits = RecordLimits(self.partitions, self._max_message_bytes)
         self._trouble = Trouble()
         self._admin = self._made("admin", {}, self._trouble)
-        with self.errors.during(f"{servers} cannot be reached", self._trouble):
-            self._connect()
+        try:
+            with self.errors.during(f"{servers} cannot be reached", self._trouble):
+                advertised = self._connect()
+        except TransportError as error:
+            if not error.retriable:
+                raise
+            why = why_unreachable(servers, config.get("security.protocol"), timeouts.diagnosis_s)
+            raise TransportError(f"{servers} cannot be reached: {why}", retriable=True) from None
+        refuse_unreachable(servers, advertised, timeouts.diagnosis_s)
 
     def __repr__(self) -> str:
         return f"ConfluentBroker({self._servers!r})"
 
-    def _connect(self) -> None:
-        """Wait for the first answer, or until the reason why there is none is known."""
+    def _connect(self) -> list[tuple[str, int]]:
+        """Wait for the first answer, or until the reason why there is none is known.
+
+        Return the addresses at which the brokers say that they are to be reached.
+        """
         until = time.monotonic() + self._timeouts.first_answer_s
         while True:
             try:
-                self._admin.list_topics(timeout=self._timeouts.metadata_try_s)
+                found = self._admin.list_topics(timeout=self._timeouts.metadata_try_s)
             except KafkaException:
                 if time.monotonic() > until or self._trouble.connection is not None:
                     raise
                 self._admin.poll(0)
             else:
                 self._trouble.clear()
-                return
+                return [(each.host, each.port) for each in found.brokers.values()]
 
     def partitions(self, topic: str, within_s: float | None = None) -> list[Partition]:
         """As the broker has them now."""

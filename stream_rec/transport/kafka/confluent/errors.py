@@ -21,6 +21,8 @@ __all__ = ["CLIENT_ERRORS", "LibrdkafkaErrors", "Trouble"]
 # SystemError is what a call raises for a fatal error if the client called back during it.
 CLIENT_ERRORS: Final = (KafkaException, RuntimeError, ValueError, BufferError, SystemError)
 log: Final = logging.getLogger("stream_rec.transport.kafka.librdkafka")
+# Without a log, as in `stream-rec check`, Python would print each failed connection; the error says it once.
+log.addHandler(logging.NullHandler())
 
 _REFUSED: Final = frozenset({
     KafkaError.SASL_AUTHENTICATION_FAILED,

@@ -20,10 +20,11 @@ from stream_rec.transport.broker import Bounds, OnRevoked, Partition, TopicSpec
 from stream_rec.transport.kafka.config import Config, Role
 from stream_rec.transport.kafka.kafka_python.config import python_settings
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
-from stream_rec.transport.kafka.kafka_python.internals import BoundedProducer, opened
+from stream_rec.transport.kafka.kafka_python.internals import BoundedProducer, advertised, opened
 from stream_rec.transport.kafka.kafka_python.member import PythonMember
 from stream_rec.transport.kafka.kafka_python.reader import PythonReader
 from stream_rec.transport.kafka.kafka_python.writer import PythonWriter
+from stream_rec.transport.kafka.reach import refuse_unreachable
 from stream_rec.transport.kafka.record_size import RecordLimits
 from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts, milliseconds
@@ -75,6 +76,11 @@ class PythonBroker:
         }
         self._record_limits = RecordLimits(self.partitions, self._max_message_bytes)
         self._admin = self._connected(KafkaAdminClient, "admin")
+        try:
+            refuse_unreachable(servers, advertised(self._admin), timeouts.diagnosis_s)
+        except TransportError:
+            self._admin.close()
+            raise
 
     def __repr__(self) -> str:
         return f"PythonBroker({','.join(self._settings['admin']['bootstrap_servers'])!r})"

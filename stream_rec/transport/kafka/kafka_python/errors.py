@@ -10,6 +10,7 @@ from stream_rec.errors import AssignmentLostError, SettingsError, StreamRecError
 from stream_rec.transport.kafka.config import Config
 from stream_rec.transport.kafka.kafka_python.config import connection
 from stream_rec.transport.kafka.kafka_python.diagnosis import diagnose
+from stream_rec.transport.kafka.reach import why_unreachable
 from stream_rec.transport.kafka.refusals import fenced, fenced_member, not_allowed, refused_credentials
 from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts
@@ -78,7 +79,10 @@ class KafkaPythonErrors:
         if not (isinstance(found, TransportError) and found.retriable):
             return found
         reason = diagnose(self._servers, settings, self._timeouts.diagnosis_s)
-        return found if reason is None else self.translated(reason, f"{self._servers} cannot be reached")
+        if reason is not None:
+            return self.translated(reason, f"{self._servers} cannot be reached")
+        why = why_unreachable(self._servers, settings.get("security_protocol"), self._timeouts.diagnosis_s)
+        return TransportError(f"{self._servers} cannot be reached: {why}", retriable=True)
 
     def _makers(self) -> list[tuple[type | tuple[type, ...], Callable[[str], StreamRecError]]]:
         return [

@@ -1,5 +1,6 @@
 """What stream-rec needs of kafka-python beyond its public calls, in one place; tested with 3.0.12.
 
+- The addresses that brokers advertise.
 - Close a client that could not be opened, and every socket of a client.
 - Wait on the client's own loop: a rebalance listener must, so that heartbeats go on.
 - Know topics before joining a group for them, and how far a consumer is.
@@ -31,7 +32,16 @@ from kafka.serializer import Serializer
 from stream_rec.transport.kafka.untyped import Untyped
 from stream_rec.transport.timeouts import TransportTimeouts
 
-__all__ = ["BoundedProducer", "fetch_position", "free_the_slot", "is_fenced", "know_topics", "opened", "pause_on_loop"]
+__all__ = [
+    "BoundedProducer",
+    "advertised",
+    "fetch_position",
+    "free_the_slot",
+    "is_fenced",
+    "know_topics",
+    "opened",
+    "pause_on_loop",
+]
 
 
 class _ClosingSelector(selectors.DefaultSelector):
@@ -52,6 +62,11 @@ class _ClosingSelector(selectors.DefaultSelector):
         super().close()
         for each in list(self._sockets):
             each.close()
+
+
+def advertised(admin: Untyped) -> list[tuple[str, int]]:
+    """The addresses at which the brokers say that they are to be reached, as of *admin*'s first answer."""
+    return [(each.host, each.port) for each in admin._client.cluster.brokers()]  # noqa: SLF001
 
 
 def opened(make: Untyped, settings: Mapping[str, Any]) -> Untyped:

@@ -63,6 +63,56 @@ def test_a_file_of_such_records(tmp_path: Path, name: str, value: Any, events: l
     assert name == guess_stream([record(value)])
 
 
+SEEN = {
+    **SEGMENT,
+    "event": "Product List Viewed",
+    "properties": {"list_id": "l1", "products": [{"product_id": "tent", "position": 2}, {"sku": "pan"}, {"name": "?"}]},
+}
+IMPRESSION = {**UBI, "action_name": "impression"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "events"),
+    [
+        ("segment", SEEN, [("tent", "seen:2", "m1+1"), ("pan", "seen", "m1+2")]),
+        ("rudderstack", SEEN, [("tent", "seen:2", "m1+1"), ("pan", "seen", "m1+2")]),
+        ("ubi", IMPRESSION, [("tent", "seen:3", None)]),
+        (
+            "ubi",
+            {**IMPRESSION, "event_attributes": {"object": {"object_id": "pan"}, "position": {"ordinal": {"index": 4}}}},
+            [("pan", "seen:4", None)],
+        ),
+        ("ubi", {**IMPRESSION, "event_attributes": {"object": {"object_id": "pan"}}}, [("pan", "seen", None)]),
+    ],
+)
+def test_what_was_shown(name: str, value: Any, events: list[tuple[str, str, str | None]]) -> None:
+    """Counts with `shown`, whatever types are accepted; without it the record is refused, and says how it would count.
+
+    A place that is none is left out: a list counts from 1.
+    """
+    rules = DecodeRules(shown_type="seen", types=frozenset({"view"}))
+    found = read(name, record(value), rules=rules)
+    assert events == [(each.item_id, each.type, each.event_id) for each in found if type(each) is Event]
+    assert len(events) == len(found)
+    ((reason, message),) = why(read(name, record(value)))
+    assert Reason.NOT_AN_EVENT == reason
+    assert message.endswith("what a visitor was only shown; `--shown shown` counts it")
+    own = msgspec.structs.replace(rules, fields=FieldMap(type="kind"))
+    assert [Reason.NOT_AN_EVENT] == [reason for reason, _ in why(read(name, record(value), rules=own))]
+
+
+@pytest.mark.parametrize("place", [0, -1, 1001, "1.5", "two", True, None, [3], 10**9])
+def test_places_out_of_range_are_left_out(place: object) -> None:
+    """The item was shown all the same."""
+    shown = {**SEEN, "properties": {"products": [{"product_id": "tent", "position": place}]}}
+    (event,) = read("segment", record(shown), rules=DecodeRules(shown_type="seen"))
+    assert isinstance(event, Event)
+    assert "seen" == event.type
+    promoted = {**SEEN, "event": "Promotion Viewed"}
+    ((_, message),) = why(read("segment", record(promoted), rules=DecodeRules(shown_type="seen")))
+    assert message == "'promotion viewed': what a visitor was only shown"
+
+
 def test_the_reference_lists_every_format(tree: Path) -> None:
     """A row and a section for each; and each has an example here."""
     page = tree / "docs/reference/streams.md"

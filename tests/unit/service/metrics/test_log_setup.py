@@ -11,12 +11,14 @@ import pytest
 from stream_rec.cli.main import main
 from stream_rec.service.metrics.log_setup import JsonFormatter, fields, is_json, log_to_stderr
 
+NOISY = ("kafka", "stream_rec.transport.kafka.librdkafka", "numba")
+
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """Restore the root logger after the test."""
     root = logging.getLogger()
-    before = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in ("kafka", "numba")}
+    before = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in NOISY}
     yield
     root.handlers[:] = before[0]
     root.setLevel(before[1])
@@ -46,6 +48,17 @@ def test_a_line_has_time_level_logger_message_and_fields() -> None:
     )
     assert line["ts"].endswith("Z")
     assert len("2026-01-01T00:00:00.000Z") == len(line["ts"])
+
+
+def test_the_kafka_clients_log_no_connection_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    """They would for each of many tries: the service says it once; the level debug shows all."""
+    for level, n in (("info", 0), ("debug", len(NOISY))):
+        for name in NOISY:
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        log_to_stderr(level)
+        for name in NOISY:
+            logging.getLogger(name).error("FAIL: Connection refused")
+        assert n == capsys.readouterr().err.count("FAIL")
 
 
 def test_a_field_does_not_replace_the_message() -> None:
