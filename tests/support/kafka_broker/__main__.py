@@ -71,7 +71,8 @@ def _make_topics(broker: Broker) -> None:
         there = set(admin.list_topics())
     for topic in TOPICS:
         if topic not in there:
-            broker.topic(topic, partitions=PARTITIONS, exact=True)
+            # Kept for ever: Kafka's week is less than `--retention`, and each start of a service would warn of that.
+            broker.topic(topic, partitions=PARTITIONS, retention_ms=-1, exact=True)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
