@@ -125,9 +125,13 @@ class Result(msgspec.Struct):
 class Report:
     """Collects figures, prints them, and writes them at the end."""
 
-    def __init__(self, name: str, question: str, *, small: bool, out: Path | None = None) -> None:
+    def __init__(
+        self, name: str, question: str, *, small: bool, out: Path | None = None, only: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.small = small
+        self.only = only
+        """The parts that were asked for, of those that may be left out."""
         self._out = out
         self._figures: list[Figure] = []
         self._lines: list[str] = []
@@ -200,14 +204,20 @@ def show(value: float) -> str:
 
 
 @contextmanager
-def report(name: str, question: str) -> Iterator[Report]:
-    """Read the command line, and write the result if no error occurred."""
+def report(name: str, question: str, parts: Iterable[str] = ()) -> Iterator[Report]:
+    """Read the command line, and write the result if no error occurred. *parts* are what may run alone."""
     parser = argparse.ArgumentParser(description=question)
     parser.add_argument("--small", action="store_true", help="seconds instead of minutes, to see that it runs")
     parser.add_argument("--out", type=Path, help="where the result goes instead of benchmarks/results")
+    names = list(parts)
+    if names:
+        parser.add_argument(
+            "--only", action="append", choices=names, help="this part; more may be named. All by default"
+        )
     given = parser.parse_args()
     started = perf_counter()
-    made = Report(name, question, small=given.small, out=given.out)
+    only = (given.only or names) if names else ()
+    made = Report(name, question, small=given.small, out=given.out, only=only)
     yield made
     made.part(f"took {perf_counter() - started:.0f} s")
     made.save()

@@ -33,7 +33,8 @@ def components(broker: MemoryBroker, folder: Path, bomb: Bomb) -> ServiceCompone
 
 def log_of_sessions(n: int) -> list[tuple[bytes | None, bytes, int]]:
     """Sessions of five clicks that go back to their first item; one is forgotten."""
-    chance, log = random.Random(3), []
+    chance = random.Random(3)
+    log: list[tuple[bytes | None, bytes, int]] = []
     for number in range(n):
         drawn = [f"i{chance.randrange(12)}" for _ in range(4)]
         for at, item in enumerate([*drawn, drawn[0]]):

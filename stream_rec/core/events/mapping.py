@@ -15,9 +15,19 @@ class AsMapping:
     """Makes a struct a mapping to `dict(...)` and `json.dumps(..., default=dict)`, and a type of pydantic's.
 
     A field that is unset is not there. Values are what JSON knows: lists, dictionaries, text, numbers and None.
+    `json.dumps` takes no mapping but a dictionary, and a struct cannot be one: hence `default=dict`, or `to_dict`.
     """
 
     __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a dictionary that `json.dumps` takes, all that it holds included."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+    def to_json(self) -> str:
+        """Return it as JSON, as the service writes it."""
+        return msgspec.json.encode(self).decode()
 
     def keys(self) -> list[str]:
         """Return the names of the fields that are set."""
