@@ -129,6 +129,7 @@ def test_calls_are_answered(tmp_path: Path) -> None:
     catalogue.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     calls = [(place, line) for place, block in _every_block() if _is_call(block) for line in block.text.splitlines()]
     assert len(calls) > 8
+    (tmp_path / "requests.jsonl").write_text('{"session_id":"s1"}\n{"items":["mug"]}\n', encoding="utf-8")
     now = int(time.time() * 1000)
     with embedded(catalogue=str(catalogue)) as running:
         clicks = [
@@ -144,6 +145,10 @@ def test_calls_are_answered(tmp_path: Path) -> None:
                 for each in shlex.split(line)
             ]
             done = subprocess.run(
-                [*words, "--silent", "--show-error", "--fail-with-body"], capture_output=True, check=False, timeout=30
+                [*words, "--silent", "--show-error", "--fail-with-body"],
+                cwd=tmp_path,
+                capture_output=True,
+                check=False,
+                timeout=30,
             )
             assert 0 == done.returncode, f"{place}: {line}\n{done.stdout.decode()}{done.stderr.decode()}"
