@@ -592,6 +592,14 @@ BUGS: Final = [
         RULES,
     ),
     Bug(
+        7,
+        "what trended is told after it was forgotten",
+        ENGINE + "state.py",
+        "trends-of-the-forgotten",
+        "pass",
+        ("tests/unit/core/test_item_rules.py",),
+    ),
+    Bug(
         1,
         "what a session was shown counts for ever, unless it has been cleared away",
         "stream_rec/core/shown.py",

@@ -21,10 +21,12 @@ from stream_rec.core.model import DEFAULT_PRESET, SALT, Explaining, Model, Rules
 from stream_rec.core.outcome import Evaluator, Observation
 from stream_rec.core.shown import ShownRules
 from stream_rec.errors import TornStateError
+from stream_rec.guard.arguments import argument_elsewhere
 from stream_rec.guard.beside import on_a_thread
 from stream_rec.guard.compiling import announce_compilation
 from stream_rec.guard.gate import Gate
 from stream_rec.guard.lists import ListRules, list_request
+from stream_rec.guard.seconds import warn_of_seconds
 from stream_rec.guard.showing import as_html, as_line
 from stream_rec.guard.values import (
     Id,
@@ -36,9 +38,11 @@ from stream_rec.guard.values import (
     checked_rules,
     checked_weights,
 )
+from stream_rec.nearest import names_its_arguments
 
 __all__ = ["Engine"]
 
+_OTHER_NAMES: Final = {"model": "preset", "weight": "type_weights", "weights": "type_weights", "types": "type_weights"}
 _NO_IDS: Final[tuple[str, ...]] = ()
 _NO_OFFSETS: Final[Mapping[str, int]] = {}
 
@@ -66,6 +70,7 @@ class Engine(core.Engine):
     ['stove']
     """
 
+    @names_its_arguments(_OTHER_NAMES, argument_elsewhere)
     def __init__(  # noqa: PLR0913 (each by its name)
         self,
         preset: str | Model = DEFAULT_PRESET,
@@ -117,6 +122,7 @@ class Engine(core.Engine):
         Raises DecodeError, naming its place, for an event that cannot be stored; then none is applied.
         """
         given = checked_events(events, has_sessions=self._sessionizer is None)
+        warn_of_seconds(given)
         with self._gate.writing(self._settle):
             return super().apply(given, observation, log_times=log_times)
 
@@ -136,6 +142,7 @@ class Engine(core.Engine):
         as in `apply`. Raises as `apply` does.
         """
         given = checked_events(events, has_sessions=self._sessionizer is None)
+        warn_of_seconds(given)
         with self._gate.writing(self._settle):
             return super().apply_and_answer(given, offsets, wanted, observation, log_times=log_times)
 
@@ -289,20 +296,23 @@ class Engine(core.Engine):
 
     # --- lists for no session
 
-    def listed(self, order: ListOrder, request: Request, offsets: Mapping[str, int] = _NO_OFFSETS) -> Answer:
+    def listed(
+        self, order: ListOrder, request: Request, offsets: Mapping[str, int] = _NO_OFFSETS, *, fresh: bool = True
+    ) -> Answer:
         """Return the items that are first in *order*, for no session, under the rules of *request*; changes nothing.
 
         `popular` has what fills an answer without a query, `trending` the items whose share of the newest events has
-        grown most, `newest` those of the catalogue that were listed last. Raises SettingsError as `answer` does, and
-        for `newest` without a catalogue whose items say when they were listed.
+        grown most, `newest` those of the catalogue that were listed last. What trends need not be *fresh*: else the
+        answer is by what trended when that was last found, and says as of when. Raises SettingsError as `answer` does,
+        and for `newest` without a catalogue whose items say when they were listed.
         """
         asked = checked_request(request)
         if order != "popular":  # which brings the order of the popular items up to date
             with self._gate.asking(self._settle):
                 if self._answerer.can_share((asked,)):
-                    return super().listed(order, asked, offsets)
+                    return super().listed(order, asked, offsets, fresh=fresh)
         with self._gate.writing(self._settle):
-            return super().listed(order, asked, offsets)
+            return super().listed(order, asked, offsets, fresh=fresh)
 
     def popular(self, **rules: Unpack[ListRules]) -> list[Recommendation]:
         """Return the most popular items, for no session. Raises SettingsError, naming the rule.

@@ -116,7 +116,7 @@ def test_stats_are_those_of_the_api(call: Calls) -> None:
     assert "3 items, 0 unavailable" == lines["catalogue"]
     assert "default: 100 % of sessions" == lines["model"]
     assert "outlive the process" == lines["events by HTTP"]
-    assert re.search(r"^http +[\d.]+ +[\d.]+ +[\d.]+$", out, re.MULTILINE)
+    assert re.search(r"^http +[\d.,]+ +[\d.,]+ +[\d.,]+$", out, re.MULTILINE)
     assert "ready" == json.loads(call("stats", "--json")[1])["state"]
 
 

@@ -101,7 +101,8 @@ class Engine:
         self._item_rules = ItemRules(self._state, compiled)
         self._impressions = None if shown is None else Impressions(validated(shown), self.limits)
         if shown is not None and session_gap_ms is not None:
-            raise SettingsError("shown", "needs sessions of its own events: session_gap cuts them from clicks")
+            message = "needs sessions of its own events, and session_gap_ms cuts them from clicks: leave that out, and "
+            raise SettingsError("shown", message + "give each event a session_id, its user's where there is no other")
         self._newest = NewestItems(self._state, compiled)
         self._learning = Learning(self._state, self._models, beside, pace)
         self._applier = EventApplier(
@@ -251,20 +252,27 @@ class Engine:
         """
         return self._answerer.ask_many(point, queries, exclude, parallel_map, parts)
 
-    def listed(self, order: ListOrder, request: Request, offsets: LogOffsets = _NO_OFFSETS) -> Answer:
+    def listed(
+        self, order: ListOrder, request: Request, offsets: LogOffsets = _NO_OFFSETS, *, fresh: bool = True
+    ) -> Answer:
         """Return the items that are first in *order*, for no session, under the rules of *request*; changes nothing.
 
         `popular` has what fills an answer without a query, `trending` the items whose share of the newest events has
-        grown most, `newest` those of the catalogue that were listed last. Raises SettingsError as `answer` does, and
-        for `newest` without a catalogue whose items say when they were listed.
+        grown most, `newest` those of the catalogue that were listed last. What trends need not be *fresh*: else the
+        answer is by what trended when that was last found, and says as of when. Raises SettingsError as `answer` does,
+        and for `newest` without a catalogue whose items say when they were listed.
         """
         asked = msgspec.structs.replace(request, items=(), fallbacks=True)
         if order == "popular":
             return self._answerer.answer([asked], offsets, popular_only=True)[0]
         point = self._models.variant(asked)
-        find = self._lists.trending if order == "trending" else self._lists.newest
         as_of = self._state.index.view.watermark
-        return Answer(None, request.request_id, find(request, point.n), as_of, dict(offsets), point.name)
+        if order == "trending":
+            trends = self._lists.trends(offsets, fresh=fresh)
+            items, as_of, offsets = self._lists.trending(trends, request, point.n), trends.as_of, trends.offsets
+        else:
+            items = self._lists.newest(request, point.n)
+        return Answer(None, request.request_id, items, as_of, dict(offsets), point.name)
 
     # --- rules
 

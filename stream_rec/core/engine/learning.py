@@ -225,14 +225,16 @@ class Learning:
         """Return all that later answers depend on; None where no model is re-ranked."""
         if not self._orders:
             return None
-        return [_exported(order) for order in self._orders.values()]
+        return [_exported(point, order) for point, order in self._orders.items()]
 
     def import_state(self, state: Sequence[Mapping[str, Any]] | None) -> None:
-        """Go on with *state*; where there is none for these models, begin anew at the next step."""
+        """Go on with *state*; what it lacks, or has of other parameters or other features, begins at the next step."""
         self.forget()
-        if state is None or len(state) != len(self._orders):
-            return
-        for order, exported in zip(self._orders.values(), state, strict=True):
+        by_model = {exported["model"]: exported for exported in state or ()}
+        for point, order in self._orders.items():
+            exported = by_model.get(_mark(point))
+            if exported is None:
+                continue
             order.due, order.events_left = int(exported["due"]), int(exported["events_left"])
             order.fit = Fit.restored(exported["fit"]) if "fit" in exported else None
             if "refit" in exported:
@@ -269,8 +271,13 @@ def _reported(point: Model, order: _Order, played: Played | None) -> LearnedOrde
     )
 
 
-def _exported(order: _Order) -> dict[str, Any]:
-    exported: dict[str, Any] = {"due": order.due, "events_left": order.events_left}
+def _mark(point: Model) -> str:
+    """Return a text of all that weights were learned for: parameters of the model and features."""
+    return msgspec.json.encode([point, [name for name, _ in FEATURES]]).decode()
+
+
+def _exported(point: Model, order: _Order) -> dict[str, Any]:
+    exported: dict[str, Any] = {"model": _mark(point), "due": order.due, "events_left": order.events_left}
     if order.fit is not None:
         exported["fit"] = order.fit.export()
     if order.refit is not None:

@@ -4,8 +4,8 @@ Changes nothing in the state. Knows nothing of queries; what is popular is an an
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -59,6 +59,26 @@ def within_category(request: Request, category: str, catalogue: Catalogue | None
     return msgspec.structs.replace(request, filter=both)
 
 
+class Trends(NamedTuple):
+    """What trends, in no order: T items, those that the lists or the catalogue deny left out."""
+
+    names: list[str]
+    scores: F64
+    """[T]"""
+    keys: U64
+    """[T] XXH3-64 of each name."""
+    rows: I32
+    """[T] of the catalogue."""
+    catalogue: Catalogue | None
+    """The one in force at that time."""
+    erasures: int
+    """How often something had been erased by then."""
+    as_of: int | None
+    """The watermark at that time, in ms."""
+    offsets: Mapping[str, int]
+    """What the caller said of that time."""
+
+
 class ItemLists:
     """Lists of the items in *state* and of the catalogue, under *rules*."""
 
@@ -66,25 +86,44 @@ class ItemLists:
         self._state = state
         self._rules = rules
         self._half_life_ms = half_life_ms
+        self._trends: Trends | None = None
 
-    def trending(self, request: Request, n: int) -> list[Recommendation]:
-        """Return the *n* items that trend most, under the rules of *request*; boosts multiply their scores.
+    def trends(self, offsets: Mapping[str, int], *, fresh: bool) -> Trends:
+        """Return what trends at present, or, if it need not be *fresh*, what did when that was last found.
 
-        O(session ordinals + item ordinals + events of 30 half-lives), some ms for a million sessions.
+        O(session ordinals + item ordinals + events of 30 half-lives) to find it, some ms for a million sessions.
         """
+        held = self._trends
+        if not fresh and held is not None and self._holds(held):
+            return held
         record = self._state.index.state.item
-        factors = self._rules.factors(request)
         scores = self._state.index.view.trends(self._half_life_ms)
         scores[record["denied"] != 0] = 0.0
-        items = np.flatnonzero(scores)  # the rows of all others may be of another catalogue
-        scores[items] *= factors[record["row"][items]]
-        items = items[scores[items] > 0.0]  # no NaN is
-        names = self._state.items.names
+        items = np.flatnonzero(scores)
+        names = list(map(str, map(self._state.items.names.__getitem__, items.tolist())))
+        keys, rows = record["hash"][items], record["row"][items]
+        as_of = self._state.index.view.watermark
+        catalogue, erasures = self._rules.catalogue, self._state.erasures
+        found = Trends(names, scores[items], keys, rows, catalogue, erasures, as_of, dict(offsets))
+        self._trends = found
+        return found
+
+    def _holds(self, trends: Trends) -> bool:
+        """Return whether *trends* may still be told: nothing of it was erased, and its rows are those of now."""
+        return trends.catalogue is self._rules.catalogue and trends.erasures == self._state.erasures
+
+    def trending(self, trends: Trends, request: Request, n: int) -> list[Recommendation]:
+        """Return the *n* items of *trends* that trend most, under the rules of *request*; boosts multiply their scores.
+
+        O(items that trend).
+        """
+        scores = trends.scores * self._rules.factors(request)[trends.rows]
+        items = np.flatnonzero(scores > 0.0)  # no NaN is
         chosen: list[Recommendation] = []
         takes = self._takes(request)
-        for item in _best_first(items, scores, lambda some: record["hash"][some]):
-            name = str(names[item])
-            if takes(name, int(record["row"][item])):
+        for item in _best_first(items, scores, lambda some: trends.keys[some]):
+            name = trends.names[item]
+            if takes(name, int(trends.rows[item])):
                 chosen.append(Recommendation(name, float(scores[item]), "trending"))
                 if len(chosen) == n:
                     break

@@ -46,6 +46,8 @@ class EngineState:
         self.sessions = SessionStore(limits.retention_ms)
         self.items = IdTable()
         self.types = IdTable()
+        self.erasures = 0
+        """How often something was erased, or all was replaced: what was found before must not be told any more."""
 
     # --- running kernels
 
@@ -91,6 +93,7 @@ class EngineState:
     def erase(self, sessions: Iterable[int], owners: Sequence[int]) -> None:
         """Erase *sessions*, and the event ids of sessions whose ids hash to *owners*. O(event-id window)."""
         emptied: list[int] = []
+        self.erasures += 1  # planted bug: trends-of-the-forgotten
         for each in sorted(sessions):  # planted bug: forget-one-session (2 lines)
             self.index.drop(each)
             emptied += self.drain_lists().emptied
@@ -113,6 +116,7 @@ class EngineState:
         Raises SnapshotError for a state that no engine leaves, and then changes nothing. O(n log n).
         """
         session_ids, self.items, self.types = _tables_of(snapshot)
+        self.erasures += 1
         self.index = Index(self.limits)
         self.sessions = SessionStore(self.limits.retention_ms, session_ids)
         names = map(self.items.names.__getitem__, snapshot.retained.items.tolist())

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from stream_rec.core.dtypes import I32, I64, U64
+from stream_rec.core.dtypes import I32, I64, U64, Mask
 from stream_rec.core.index import Queries
 from stream_rec.core.index.kernel.state import ITEM_BITS, State
 
@@ -45,37 +45,59 @@ def draw_questions(state: State, boundary: int, most: int) -> PastQuestions:
     span SPAN_MS, if there are so many.
     """
     slots = np.flatnonzero(state.session["events"] > 1)
-    session, place, time = _steps(state, slots, boundary)
-    hashes: U64 = state.session["hash"][session]
-    kept = _newest(np.arange(len(time)), time, hashes, place, most)
+    hashes: U64 = state.session["hash"][slots]
+    kept = _newest(state, slots, boundary, most)
     for halvings in range(1, _MOST_HALVINGS):
-        if len(kept) == 0 or time[kept[-1]] - time[kept[0]] >= SPAN_MS:
+        if len(kept.time) == 0 or kept.time[-1] - kept.time[0] >= SPAN_MS:
             break
-        drawn = np.flatnonzero(hashes <= np.uint64((1 << (64 - halvings)) - 1))
-        if len(drawn) < most:
+        drawn = _newest(state, slots[hashes <= np.uint64((1 << (64 - halvings)) - 1)], boundary, most)
+        if len(drawn.time) < most:
             break  # a larger share had enough
-        kept = _newest(drawn, time, hashes, place, most)
-    return _questions(state, session[kept], place[kept])
+        kept = drawn
+    return _questions(state, kept.session, kept.place)
 
 
-def _newest(steps: I64, time: I64, hashes: U64, place: I64, most: int) -> I64:
-    """Return the newest *most* of *steps* in order; only about so many are sorted."""
-    if len(steps) > most:
-        times = time[steps]
-        steps = steps[times >= np.partition(times, len(times) - most)[len(times) - most]]
-    order = np.lexsort((place[steps], hashes[steps], time[steps]))
-    return steps[order[max(0, len(order) - most) :]]
+class _Steps(NamedTuple):
+    """Events that a question asks for."""
+
+    session: I64
+    place: I64
+    time: I64
+
+    def at(self, which: I64 | Mask) -> "_Steps":
+        """Return some of them."""
+        return _Steps(self.session[which], self.place[which], self.time[which])
 
 
-def _steps(state: State, slots: I64, boundary: int) -> tuple[I64, I64, I64]:
-    """Return session, place (from 1) and time of all events up to *boundary* but sessions' first."""
+def _newest(state: State, slots: I64, boundary: int, most: int) -> _Steps:
+    """Return the newest *most* steps of the sessions *slots*, in order. Reads the events of few other sessions."""
+    last: I64 = np.minimum(state.session["last"][slots], boundary)
+    if len(slots) > most:  # each has a step, so the newest sessions hold as many; older ones may hold newer of them
+        times = _steps(state, slots[np.argpartition(last, len(slots) - most)[len(slots) - most :]], boundary).time
+        if len(times) >= most:
+            slots = slots[last >= _newest_time(times, most)]
+    steps = _steps(state, slots, boundary)
+    if len(steps.time) > most:
+        steps = steps.at(steps.time >= _newest_time(steps.time, most))
+    hashes: U64 = state.session["hash"][steps.session]
+    order = np.lexsort((steps.place, hashes, steps.time))
+    return steps.at(order[max(0, len(order) - most) :])
+
+
+def _newest_time(times: I64, most: int) -> int:
+    """Return the time of the oldest of the newest *most*."""
+    return int(np.partition(times, len(times) - most)[len(times) - most])
+
+
+def _steps(state: State, slots: I64, boundary: int) -> _Steps:
+    """Return all events of *slots* up to *boundary* but sessions' first, which have place 0."""
     counts = state.session["events"][slots].astype(np.int64) - 1
     session = np.repeat(slots, counts)
     starts = np.cumsum(counts) - counts
     place = np.arange(len(session)) - np.repeat(starts, counts) + 1
     time: I64 = state.event_time[state.session["at"][session] + place]
     known = time <= boundary  # planted bug: learns-after-boundary
-    return session[known], place[known], time[known]
+    return _Steps(session[known], place[known], time[known])
 
 
 def _questions(state: State, session: I64, place: I64) -> PastQuestions:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from time import monotonic
 from types import NoneType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -36,6 +36,8 @@ from stream_rec.transport.records import Record
 __all__ = ["AnswerPolicy", "Processor"]
 
 log = logging.getLogger(__name__)
+
+_TRENDS_HOLD_S: Final = 1.0  # finding them takes the engine's thread some ms for each million of events
 
 
 class AnswerPolicy(NamedTuple):
@@ -86,6 +88,7 @@ class Processor:
         self._request_decoder = request_decoder or RequestDecoder()
         self._catalogue = catalogue
         self._lacks_times = False
+        self._trends_until_s = 0.0
         self._policy = policy or AnswerPolicy()
         self._answers_events = self._policy.answers_events
         self._leaps = LeapFinder(engine.limits, self._policy.clock_ms)
@@ -200,11 +203,15 @@ class Processor:
     def list_items(self, order: ListOrder, request: Request) -> Answer:
         """Return the items that are first in *order*, for no session; counted as an answer, and not evaluated.
 
+        What trends is found once a second at most; the answer says as of when.
         Raises SettingsError as `Engine.listed` does.
         """
         self.update_catalogue()
         begun = monotonic()
-        answer = self.engine.listed(order, request, self.offsets)
+        fresh = begun >= self._trends_until_s
+        if order == "trending" and fresh:
+            self._trends_until_s = begun + _TRENDS_HOLD_S
+        answer = self.engine.listed(order, request, self.offsets, fresh=fresh)
         self.counters.n_asked += 1
         self.metrics.answered(begun)
         self.counters.see_sources([answer])

@@ -171,6 +171,35 @@ def test_what_is_listed_later_is_not_among_the_newest_yet() -> None:
     assert ["next", "old"] == [each.item_id for each in made.listed("newest", Request(n=5)).items]
 
 
+def test_trends_may_be_those_of_a_moment_ago() -> None:
+    """The answer says as of when; rules are those of now, and nothing erased is told."""
+    made, day = Engine(), 86_400_000
+    made.set_catalogue(CATALOGUE)
+    made.apply([Event("s", "i1", 0), Event("s", "i2", 1), Event("t", "i2", day)])
+
+    def trends(offset: int, fresh: bool = False, **asked: object) -> tuple[set[str], int | None, dict[str, int]]:
+        request = Request(**asked)  # type: ignore[arg-type]  # fields of a request
+        answer = made.listed("trending", request, {"clicks-0": offset}, fresh=fresh)
+        return {each.item_id for each in answer.items}, answer.as_of, answer.offsets
+
+    first = ({"i2"}, day, {"clicks-0": 7})
+    assert first == trends(7)
+    made.apply([Event("u", "i3", day + 1)])
+    assert first == trends(8)
+    assert set() == trends(8, exclude=("i2",))[0]
+    assert ({"i3"}, day + 1, {"clicks-0": 8}) == trends(8, fresh=True)
+    made.set_catalogue(CATALOGUE.changed({"i3": CatalogueItem("i3", available=False)}))
+    assert set() == trends(8)[0]
+    made.set_catalogue(CATALOGUE)
+    assert {"i3"} == trends(8)[0]
+    made.forget(session_id="u")
+    assert {"i2"} == trends(8)[0]
+    made.apply([Event("u", "i5", day + 2)])
+    assert {"i2"} == trends(9)[0]
+    made.import_state(made.export_state())
+    assert {"i5"} == trends(9)[0]
+
+
 def test_a_batch_may_have_more_rule_sets_than_are_kept() -> None:
     """Each of its requests keeps its own until the batch is answered."""
     made = engine()

@@ -84,6 +84,17 @@ def test_a_restart_changes_nothing(answered: list[Answer | None], cut: int, tmp_
     assert answers_of(restarted, LOG[cut:], 50) == answered[cut:]
 
 
+def test_weights_of_other_parameters_are_not_taken_over() -> None:
+    """A state goes on under another model, which learns its own weights."""
+    engine, other = learning(), Engine(model(k=7, rerank="auto"), limits=LIMITS, pace=PACE)
+    answers_of(engine, LOG[:700], 100)
+    assert engine.learned_orders()[0].playing is not None
+    other.import_state(engine.export_state())
+    assert other.learned_orders()[0].playing is None
+    answers_of(other, LOG[700:], 100)
+    assert other.learned_orders()[0].questions > 0
+
+
 def test_what_runs_beside_changes_nothing(answered: list[Answer | None]) -> None:
     """A descent may be done at once, or when its end is waited for."""
 

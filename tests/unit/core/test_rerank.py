@@ -13,6 +13,7 @@ from stream_rec.core.model import model as preset
 from stream_rec.core.rerank import FORMS, CandidateModel, Fit, Learner, Reranker, space_for
 from stream_rec.core.rerank.descent import start
 from stream_rec.core.rerank.kernel import fields
+from stream_rec.core.rerank.past import draw_questions
 
 N_ITEMS = 40
 
@@ -124,3 +125,27 @@ def test_the_newest_questions_are_drawn(most: int) -> None:
     learner = Learner(engine.index)
     learned = learner.fit(engine.parameters(engine.model), int(engine.index.view.counter(field.WATERMARK)), most)
     assert learned.questions == most
+
+
+@pytest.mark.parametrize("most", [5, 60, 500])
+def test_the_newest_questions_are_those_of_all_sessions(most: int) -> None:
+    """Few sessions are read, and long ones that began early too: the questions are those of a look at all events."""
+    chance, engine = random.Random(most), Engine(limits=Limits(retention_ms=None, allowed_lateness_ms=10**9))
+    log = [
+        Event(f"s{number}", f"i{chance.randrange(N_ITEMS)}", 80_000_000 * number + chance.randrange(9_000_000_000) * at)
+        for number in range(200)
+        for at in range(chance.randrange(1, 6))
+    ]
+    log.sort(key=lambda event: event.timestamp)
+    engine.apply(log)
+    boundary = log[-20].timestamp
+    steps: dict[str, int] = {}
+    asked = []
+    for event in log:
+        place = steps[event.session_id] = steps.get(event.session_id, -1) + 1
+        if place and event.timestamp <= boundary:
+            asked.append((event.timestamp, event.item_id))
+    questions = draw_questions(engine.index.state, boundary, most)
+    came = [engine.items.names[item] for item in questions.came.tolist()]
+    expected = sorted(asked)[max(0, len(asked) - most) :]
+    assert sorted(came) == sorted(item for _, item in expected)
