@@ -3,6 +3,7 @@
     StreamRecError
     ├── DecodeError       one record is unreadable: dead-letter it and go on
     ├── SettingsError     the operator must fix a value: exit 2 at start, naming the key
+        └── NoColumnError   a table lacks a column: say which one it is
     ├── SnapshotError     torn, or of another version: skip it and replay
     ├── TornStateError    a write stopped half-way: load a snapshot, fit again, or replay
     └── TransportError    a file, a pipe or a broker failed: retry while `retriable`
@@ -27,6 +28,7 @@ __all__ = [
     "FencedError",
     "LogChangedError",
     "MissingTopicError",
+    "NoColumnError",
     "RecordTooLargeError",
     "RegistryUnavailableError",
     "SeatLostError",
@@ -104,6 +106,18 @@ class SettingsError(StreamRecError):
     def __init__(self, key: str, message: str) -> None:
         super().__init__(f"{key}: {message}")
         self.key = key
+
+
+class NoColumnError(SettingsError):
+    """A table has no column for the field `field`, which an event must have.
+
+    `seen` says which columns it has. The way out differs: an option on the command line, an argument in a program.
+    """
+
+    def __init__(self, field: str, seen: str, way_out: str) -> None:
+        super().__init__("fields", f"{seen}: {way_out}")
+        self.field = field
+        self.seen = seen
 
 
 class SnapshotError(StreamRecError):

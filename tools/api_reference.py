@@ -4,6 +4,7 @@ python tools/api_reference.py
 """
 
 from collections.abc import Iterator, Mapping
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
 def _type(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
     yield f"### {name}\n"
     if schema.get("description"):
-        yield schema["description"] + "\n"
+        yield cleandoc(schema["description"]) + "\n"
     if schema.get("properties"):
         required = set(schema.get("required", ()))
         yield "| field | required | type |\n|---|---|---|"

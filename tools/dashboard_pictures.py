@@ -112,7 +112,6 @@ def sample_service() -> Iterator[str]:
         command = [str(Path(sys.executable).with_name("stream-rec")), "run", "--events", str(folder / "events.jsonl")]
         options = ["--answer", "none", "--http", "127.0.0.1:0", "--retention", "90d", "--max-bytes", "64MB"]
         options += ["--quality-windows", "1d", "--quality-windows", "7d"]  # a day of the sample takes under a minute
-        options += ["--max-future", "none"]  # the sample's clock runs ahead of that of arrivals
         catalogue = ["--catalogue", str(folder / "items.jsonl")]
         log = folder / "log.txt"
         with log.open("wb") as file:
@@ -132,10 +131,11 @@ def sample_service() -> Iterator[str]:
 
 
 def send(log: Path, events: list[Event], over: threading.Event) -> None:
-    """Send each event as a shop would, and ask for recommendations."""
+    """Send each event as a shop would, at its arrival, and ask for recommendations."""
     address = when_ready(log)
     for event in events:
-        body = json.dumps({"event": as_fields(event), "n": 20}).encode()
+        fields = {name: value for name, value in as_fields(event).items() if name != "timestamp"}
+        body = json.dumps({"event": fields, "n": 20}).encode()
         with contextlib.suppress(OSError):
             call(f"{address}/v1/events:recommend", body)
         if over.wait(1 / PER_SECOND):

@@ -170,6 +170,22 @@ ROWS: Final[list[tuple[str, list[Panel]]]] = [
                   "Share of items that appeared in an answer.", width=6),
         ],
     ),
+    (
+        "Learned order",
+        [
+            Panel("Order in force", [Query(f"stream_rec_learned_order_playing{{{_HERE}}} == 1", "{{model}} {{form}}")],
+                  help="`plain` is the model's own order: nothing is learned yet, or nothing learned is ahead.",
+                  width=6),
+            Panel("MRR of each order", [Query(f"stream_rec_learned_order_mrr_ratio{{{_HERE}}}", "{{model}} {{form}}")],
+                  "percentunit", "MRR@20 on the newest fifth of past questions, which no weights had seen.", width=6),
+            Panel("Age of the weights", [Query(
+                f"stream_rec_watermark_timestamp_seconds{{{_HERE}}} - on (job, instance) group_right "
+                f"stream_rec_learned_order_boundary_timestamp_seconds{{{_HERE}}}", "{{model}} {{instance}}")], "s",
+                  "By the time of events: from their boundary to the newest event.", width=6),
+            Panel("Questions put by the fit under way", [_of("stream_rec_learned_order_progress_ratio",
+                                                             "{{model}} {{instance}}")], "percentunit", width=6),
+        ],
+    ),
 ]  # fmt: skip
 
 

@@ -18,9 +18,9 @@ every version of Prometheus reads. Figures are computed only when they are scrap
 alerts: [monitoring](../how-to/monitoring.md).
 
 A metric without a value is absent: `stream_rec_max_bytes` without a limit, those of snapshots without a folder of
-snapshots, `stream_rec_catalogue_items` without a catalogue. Counters start at 0 with each process, as `rate()` expects.
-There are also the usual metrics of the process: `process_resident_memory_bytes`,
-`process_cpu_seconds_total`, `process_open_fds`, `process_start_time_seconds`.
+snapshots, `stream_rec_catalogue_items` without a catalogue, those of a learned order without `rerank`. Counters start
+at 0 with each process, as `rate()` expects. There are also the usual metrics of the process:
+`process_resident_memory_bytes`, `process_cpu_seconds_total`, `process_open_fds`, `process_start_time_seconds`.
 
 | metric | type | labels | what it is |
 |---|---|---|---|
@@ -34,7 +34,7 @@ TAIL = """
 | `state` | {states} |
 | `outcome` of events | `applied`, `forget`, `shown`, `duplicate`, `dead_letter` |
 | `outcome` of requests | `answered`, `expired`, `dead_letter` |
-| `source` of answers | `neighbours`, `followed`, `popular`, `trending`, `newest`, `nothing` |
+| `source` of answers | `neighbours`, `followed`, `popular`, `session`, `trending`, `newest`, `nothing` |
 | `source` of dead letters | `events`, `requests` |
 | `source` of requests | `records`, `http` |
 | `reason` | [the reasons of dead letters](records.md#reasons) |
@@ -43,6 +43,7 @@ TAIL = """
 | `status` | the HTTP status: `200`, `404` |
 | `topic`, `partition` | of Kafka |
 | `model`, `shadow` | the name in `[models]`, and whether it is a shadow (computed, not served): `true`, `false` |
+| `form` | of a learned order: `plain`, `linear`, `hidden` |
 | `by`, `value` | a part of the shown items: `model`, `all`; `place`, `1` to `21+` or `unknown`; `source`, its name |
 | `window`, `n` | the length of the sliding window in seconds, `300s`; how many items of an answer are scored |
 

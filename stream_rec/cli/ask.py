@@ -53,6 +53,11 @@ _parameter = partial(click.option, cls=HeadedOption, heading="Model")
 @_parameter("--m", type=int, metavar="N", help="How many sessions are candidates.")
 @_parameter("--k", type=int, metavar="N", help="How many neighbours count.")
 @_parameter("--last", type=int, metavar="N", help="How many of the session's last items count.")
+@_parameter(
+    "--rerank",
+    type=click.Choice(["off", "auto", "linear", "hidden"]),
+    help="In a learned order, or off: in the model's own.",
+)
 @with_service
 def ask(service: "Service", session: str | None, items: tuple[str, ...], why: bool, is_json: bool,
         boost: tuple[str, ...], **given: object) -> None:  # fmt: skip

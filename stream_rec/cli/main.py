@@ -27,6 +27,7 @@ from stream_rec.cli.stats import stats
 from stream_rec.cli.status import status
 from stream_rec.cli.tail import tail
 from stream_rec.cli.warm_up import warm_up
+from stream_rec.cli.weights import weights
 from stream_rec.errors import SettingsError, StreamRecError
 
 __all__ = ["cli", "main"]
@@ -39,7 +40,7 @@ def cli() -> None:
 
 
 _COMMANDS = (
-    run, demo, simulate, evaluate, tune, snapshot, check, config, status, warm_up, ask, stats, forget, tail,
+    run, demo, simulate, evaluate, tune, snapshot, check, config, status, warm_up, ask, stats, weights, forget, tail,
 )  # fmt: skip
 for command in _COMMANDS:
     cli.add_command(command)

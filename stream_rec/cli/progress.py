@@ -51,7 +51,8 @@ class ProgressLine:
         self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
     ) -> None:
         """Remove the line."""
-        self._line.stop()
+        if not self._line.disable:  # some versions of Rich end a line that was never drawn
+            self._line.stop()
 
     def __call__(self, job: "BatchJob") -> None:
         """Draw the progress of *job*, unless it was drawn just now."""
@@ -89,7 +90,8 @@ class ReadingLine:
         self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
     ) -> None:
         """Remove the line."""
-        self._line.stop()
+        if not self._line.disable:  # some versions of Rich end a line that was never drawn
+            self._line.stop()
 
     def __call__(self, done: "SourceProgress") -> None:
         """Draw how far the source is read, unless it was drawn just now."""

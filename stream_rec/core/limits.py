@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from stream_rec.core.bounds import Duration, PositiveInt
 from stream_rec.errors import SettingsError
+from stream_rec.nearest import did_you_mean
 
 __all__ = ["DAY_MS", "HOUR_MS", "Limits", "validated"]
 
@@ -101,4 +102,20 @@ def validated(value: _Checked) -> _Checked:
         return msgspec.convert(fields, type(value))
     except msgspec.ValidationError as error:
         key = str(error).rpartition("$.")[2].strip("`")
-        raise SettingsError(key, f"{fields.get(key)!r} is refused: {error}") from None
+        words, given = _words(type(value), key), fields.get(key)
+        if words and isinstance(given, str):
+            message = f"{given!r} is none of {', '.join(words)}{did_you_mean(given, words)}"
+            raise SettingsError(key, message) from None
+        raise SettingsError(key, f"{given!r} is refused: {error}") from None
+
+
+def _words(kind: type[msgspec.Struct], key: str) -> list[str]:
+    """Return the words that the field *key* may have; empty where it takes others too."""
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)
+    found = next((each.type for each in info.fields if each.name == key), None)
+    kinds = found.types if isinstance(found, msgspec.inspect.UnionType) else (found,)
+    if any(isinstance(each, msgspec.inspect.StrType) for each in kinds):
+        return []
+    literal = [each for each in kinds if isinstance(each, msgspec.inspect.LiteralType)]
+    return [word for each in literal for word in each.values if isinstance(word, str)]

@@ -22,7 +22,7 @@ class Applied(NamedTuple):
     """The outcome of each event of a batch.
 
     >>> from stream_rec import Engine, Event
-    >>> applied = Engine().apply([Event("ann", "tent", 10**9), Event("ben", "tent", 0)])
+    >>> applied = Engine().apply([Event("ann", "tent", 10**8), Event("ben", "tent", 0)])
     >>> applied.n_applied, [str(reason) for reason in applied.reasons]
     (1, ['None', 'late'])
     """

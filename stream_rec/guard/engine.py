@@ -21,10 +21,12 @@ from stream_rec.core.model import DEFAULT_PRESET, SALT, Explaining, Model, Rules
 from stream_rec.core.outcome import Evaluator, Observation
 from stream_rec.core.shown import ShownRules
 from stream_rec.errors import TornStateError
+from stream_rec.guard.arguments import argument_elsewhere
 from stream_rec.guard.beside import on_a_thread
 from stream_rec.guard.compiling import announce_compilation
 from stream_rec.guard.gate import Gate
 from stream_rec.guard.lists import ListRules, list_request
+from stream_rec.guard.seconds import warn_of_seconds
 from stream_rec.guard.showing import as_html, as_line
 from stream_rec.guard.values import (
     Id,
@@ -36,9 +38,11 @@ from stream_rec.guard.values import (
     checked_rules,
     checked_weights,
 )
+from stream_rec.nearest import names_its_arguments
 
 __all__ = ["Engine"]
 
+_OTHER_NAMES: Final = {"model": "preset", "weight": "type_weights", "weights": "type_weights", "types": "type_weights"}
 _NO_IDS: Final[tuple[str, ...]] = ()
 _NO_OFFSETS: Final[Mapping[str, int]] = {}
 
@@ -66,6 +70,7 @@ class Engine(core.Engine):
     ['stove']
     """
 
+    @names_its_arguments(_OTHER_NAMES, argument_elsewhere)
     def __init__(  # noqa: PLR0913 (each by its name)
         self,
         preset: str | Model = DEFAULT_PRESET,
@@ -117,6 +122,7 @@ class Engine(core.Engine):
         Raises DecodeError, naming its place, for an event that cannot be stored; then none is applied.
         """
         given = checked_events(events, has_sessions=self._sessionizer is None)
+        warn_of_seconds(given)
         with self._gate.writing(self._settle):
             return super().apply(given, observation, log_times=log_times)
 
@@ -136,6 +142,7 @@ class Engine(core.Engine):
         as in `apply`. Raises as `apply` does.
         """
         given = checked_events(events, has_sessions=self._sessionizer is None)
+        warn_of_seconds(given)
         with self._gate.writing(self._settle):
             return super().apply_and_answer(given, offsets, wanted, observation, log_times=log_times)
 

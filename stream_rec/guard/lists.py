@@ -8,6 +8,7 @@ from stream_rec.core.engine import within_category
 from stream_rec.core.events import Request
 from stream_rec.errors import SettingsError
 from stream_rec.guard.values import Id, checked_request
+from stream_rec.nearest import did_you_mean
 
 __all__ = ["ListRules", "list_request"]
 
@@ -24,6 +25,7 @@ class ListRules(TypedDict, total=False):
 
 
 _FIELDS: Final = ListRules.__optional_keys__
+_OTHER_NAMES: Final = {"number": "n", "limit": "n", "top_n": "n", "top_k": "n"}
 
 
 def list_request(catalogue: Catalogue | None, rules: ListRules) -> Request:
@@ -34,7 +36,8 @@ def list_request(catalogue: Catalogue | None, rules: ListRules) -> Request:
     fields: dict[str, Any] = dict(rules)
     for name in fields:
         if name not in _FIELDS:
-            raise SettingsError(name, f"is no rule of a list: expected one of {', '.join(sorted(_FIELDS))}")
+            question = did_you_mean(name, _FIELDS, _OTHER_NAMES)
+            raise SettingsError(name, f"is no rule of a list ({', '.join(sorted(_FIELDS))}){question}")
     category = fields.pop("category", None)
     request = checked_request(Request(**fields))
     if category is None:

@@ -17,6 +17,7 @@ from stream_rec.core.limits import DAY_MS, Limits
 from stream_rec.core.model import DEFAULT_PRESET, Explaining, Model, ModelChanges, changed, model
 from stream_rec.errors import SettingsError
 from stream_rec.guard import Engine
+from stream_rec.guard.arguments import argument_elsewhere
 from stream_rec.guard.lists import ListRules
 from stream_rec.guard.showing import as_html
 from stream_rec.guard.values import Id, checked_events, checked_ids, checked_weights
@@ -24,6 +25,7 @@ from stream_rec.library import saved
 from stream_rec.library.progress import fit_progress
 from stream_rec.library.threads import in_parallel, n_threads, parts_for
 from stream_rec.library.weights import derived_types, weights_as_types
+from stream_rec.nearest import names_its_arguments
 from stream_rec.tables.columns import Columns
 from stream_rec.tables.reading import How, HowToRead, read_columns
 
@@ -33,6 +35,8 @@ CENTURY_MS: Final = 36_500 * DAY_MS
 LONGEST_SESSION: Final = 10_000
 AT_REST: Final = Limits(retention_ms=None, allowed_lateness_ms=CENTURY_MS, max_session_events=LONGEST_SESSION)
 HALF_LIVES: Final = 7  # popularity ignores events older than eight: all of a log at rest should count
+
+_OTHER_NAMES: Final = {"model": "preset", "weight": "types", "weights": "types", "type_weights": "types"}
 
 SessionsAtRest = Mapping[Id, Sequence[Id] | None] | Mapping[str, Sequence[str] | None] | Iterable[Id]
 
@@ -62,6 +66,7 @@ class Recommender:
     ['stove']
     """
 
+    @names_its_arguments(_OTHER_NAMES, argument_elsewhere)
     def __init__(
         self,
         preset: str | Model = DEFAULT_PRESET,

@@ -52,7 +52,12 @@ def _shown_is_possible(settings: SettingFields) -> None:
             raise SettingsError("shown_at_most", "nothing says what was shown; name the type of such events with shown")
         return
     if settings.session_gap_ms is not None:
-        raise SettingsError("shown", "needs sessions in the log, and session_gap cuts them from users; drop one")
+        raise SettingsError(
+            "shown",
+            "is counted by sessions of the log, and session_gap cuts sessions from users: leave session_gap out, and "
+            "map session_id to what names the visit (--field session_id=NAME); where the log has only users, to the "
+            "user, whose events are then one session",
+        )
     if ":" in settings.shown:
         raise SettingsError("shown", f"expected a type without a colon, found {settings.shown!r}")
     if settings.shown_window_ms <= settings.lateness_ms:

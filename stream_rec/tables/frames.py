@@ -27,8 +27,9 @@ from stream_rec.core.events import (
     null_id,
     time_reader,
 )
-from stream_rec.errors import DecodeError, SettingsError
+from stream_rec.errors import DecodeError, NoColumnError, SettingsError
 from stream_rec.tables.columns import MAX_ID_CHARS, Columns, Ids, columns_of_events
+from stream_rec.tables.naming import map_with_fields
 from stream_rec.tables.objects import collected, is_lazy, table_of_columns, with_objects_as_ids
 from stream_rec.transport.arrow import values_of
 
@@ -178,8 +179,7 @@ class _FrameReader:
         if column is None:
             known = ", ".join(each for each in map(str, self._table.column_names[:20]) if each != _PANDAS_INDEX)
             field = next((field for field, its in self._names.items() if its == name), "item_id")
-            hint = f'map them with `fields`, as in fields={{"{field}": "..."}}'
-            raise SettingsError("fields", f"{self._what} has no column {name!r}, but {known}: {hint}")
+            raise NoColumnError(field, f"{self._what} has no column {name!r}, but {known}", map_with_fields(field))
         return column
 
     def _ids(self, field: str) -> Ids:

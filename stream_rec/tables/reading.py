@@ -19,9 +19,11 @@ from stream_rec.core.events import DecodeRules, Event, EventDecoder, FieldMap, F
 from stream_rec.datasets.formats import LogFormat, NamedSource, format_of, is_named, open_named
 from stream_rec.datasets.logs import Log
 from stream_rec.datasets.streams.formats import STREAMS, StreamAdapter, open_stream
-from stream_rec.errors import DecodeError, SettingsError, StreamRecError
+from stream_rec.errors import DecodeError, NoColumnError, SettingsError, StreamRecError
+from stream_rec.nearest import did_you_mean
 from stream_rec.tables.columns import Columns, columns_of_events, columns_of_sessions
 from stream_rec.tables.frames import FORGETS, LEFT_OUT, columns_of_frame, is_frame
+from stream_rec.tables.naming import field_map, map_with_fields
 from stream_rec.tables.seconds import warn_of_seconds
 from stream_rec.transport.decode import decode_records
 from stream_rec.transport.files import (
@@ -49,6 +51,14 @@ ESCAPES: Final = "cells with escapes, which PyArrow does not know"
 COLUMNS: Final = "a column that is not there, or twice: PyArrow makes up the one, and takes one of the others"
 BEHIND_QUOTE: Final = "text behind a closing quote, which PyArrow joins to the cell"
 OPEN_QUOTE: Final = "a quote that is not closed: PyArrow reads the rest of the file as one cell"
+
+
+_OTHER_NAMES: Final = {
+    "columns": "fields", "column_names": "fields", "names": "fields", "mapping": "fields", "unit": "timestamp_unit",
+    "time_unit": "timestamp_unit", "date_format": "timestamp_format", "tz": "time_zone", "sep": "delimiter",
+    "separator": "delimiter", "file_format": "format", "weights": "weight",
+}  # fmt: skip
+"""What other programs call the arguments."""
 
 
 class HowToRead(TypedDict, total=False):
@@ -123,13 +133,11 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
         values["session_from_user"] = session_gap_ms is not None
         unknown = [name for name in given if name not in HowToRead.__annotations__]
         if unknown:
-            hint = ""
+            hint = did_you_mean(unknown[0], HowToRead.__annotations__, _OTHER_NAMES)
             if unknown[0] in FieldMap.__struct_fields__:
                 hint = f': name a column by fields={{"{unknown[0]}": {given[unknown[0]]!r:.60}}}'
             raise SettingsError(unknown[0], f"is none of {', '.join(HowToRead.__annotations__)}{hint}")
-        fields = values.get("fields", FieldMap())
-        if isinstance(fields, Mapping):
-            values["fields"] = FieldMap.parse(f"{field}={name}" for field, name in fields.items())
+        values["fields"] = field_map(values.get("fields", FieldMap()))
         try:
             return msgspec.convert({**msgspec.structs.asdict(cls()), **values}, cls)
         except msgspec.ValidationError as error:
@@ -154,7 +162,10 @@ def read_columns(source: Any, how: How | None = None, on_read: OnRead = lambda _
     how = how or How()
     match source:
         case str() | PathLike():
-            columns = _files(fspath(source), how, on_read)
+            try:
+                columns = _files(fspath(source), how, on_read)
+            except NoColumnError as error:  # which names the option of the command line
+                raise NoColumnError(error.field, error.seen, map_with_fields(error.field)) from None
         case Columns():
             columns = source
         case Log():

@@ -21,7 +21,6 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from stream_rec._version import __version__
-from stream_rec.core.quality import QualityReport
 from stream_rec.service.committing.snapshots import Snapshots
 from stream_rec.service.handle import ServiceHandle
 from stream_rec.service.metrics.counters import Counters
@@ -31,6 +30,7 @@ from stream_rec.service.problems import ProblemKind
 from stream_rec.service.reporting.status import Status
 from stream_rec.service.state import ServiceState
 from stream_rec.web.meter import HttpMeter
+from stream_rec.web.quality_metrics import order_samples, quality_samples
 
 __all__ = ["FAMILIES", "Exposition", "Family", "MetricSources", "ServiceCollector", "sources_of"]
 
@@ -76,6 +76,7 @@ class Family(NamedTuple):
 
 _MODEL: Final = ("model", "shadow", "window", "n")
 _SHOWN: Final = ("model", "window", "by", "value")
+_ORDER: Final = ("model", "form")
 
 FAMILIES: Final = (
     # State
@@ -157,6 +158,17 @@ FAMILIES: Final = (
     Family("quality_shown", "gauge", "Items that pages said they showed, in the window.", _SHOWN),
     Family("quality_shown_clicked", "gauge", "Items that were clicked after they had been shown.", _SHOWN),
     Family("quality_click_through_ratio", "gauge", "Click-through rate: clicked by shown.", _SHOWN),
+    # Learned order
+    Family("learned_order_playing", "gauge", "1 for the form whose weights order the answers, 0 for the others; plain: "
+           "the model's own order. Absent without rerank.", _ORDER),
+    Family("learned_order_mrr_ratio", "gauge", "MRR@20 of each form on the newest fifth of the questions that retained "
+           "sessions ask, which it has not seen; absent before the first weights.", _ORDER),
+    Family("learned_order_examples", "gauge", "Questions that the newest weights were learned from; 0: there are none.",
+           ("model",)),
+    Family("learned_order_boundary_timestamp_seconds", "gauge", "Time of events up to which the newest weights were "
+           "learned; absent before the first.", ("model",)),
+    Family("learned_order_progress_ratio", "gauge", "The share of its questions that the fit under way has put; 0 "
+           "while there is none.", ("model",)),
 )  # fmt: skip
 
 
@@ -241,7 +253,8 @@ class ServiceCollector(Collector):
             yield "catalogue_items", (), len(catalogue)
             yield "catalogue_unavailable_items", (), catalogue.n_unavailable
         if status.quality is not None:
-            yield from _quality(status.quality)
+            yield from quality_samples(status.quality)
+        yield from order_samples(status.orders)
 
 
 class Exposition:
@@ -369,27 +382,3 @@ def _http(meter: HttpMeter) -> Samples:
         yield "http_requests", (endpoint, str(status)), n
     for endpoint, seconds in sorted(meter.seconds.copy().items()):
         yield "http_request_duration_seconds", (endpoint,), seconds
-
-
-def _quality(quality: QualityReport) -> Samples:
-    for window in quality.windows:
-        for each in window.models:
-            labels = (each.model, str(each.shadow).lower(), f"{window.window_s:g}s", str(quality.n))
-            figures: Mapping[str, float | None] = {
-                "answers": each.answers,
-                "scored": each.scored,
-                "hit_ratio": each.hr,
-                "mrr_ratio": each.mrr,
-                "novel_scored": each.novel_scored,
-                "novel_hit_ratio": each.hr_novel,
-                "coverage_ratio": each.coverage,
-            }
-            for name, figure in figures.items():
-                if figure is not None:
-                    yield f"quality_{name}", labels, figure
-        for part in window.shown:
-            labels = (part.model, f"{window.window_s:g}s", part.by, part.value)
-            yield "quality_shown", labels, part.shown
-            yield "quality_shown_clicked", labels, part.clicked
-            if part.ctr is not None:
-                yield "quality_click_through_ratio", labels, part.ctr

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from chromium import PHONE, VIEWS, nameless, new_page, open_view, overflow, poor_contrasts
+from fake_orders import BOUNDARY
 from fake_service import DAY_MS, FakeService, fake_service
 from playwright.sync_api import Browser, Page, Request, expect
 
@@ -308,6 +309,7 @@ def test_the_policy_forbids_foreign_and_inline_content(browser: Browser, address
 def test_every_text_can_be_read(browser: Browser, address: str, service: FakeService, scheme: Any) -> None:
     """WCAG AA in every view: 4.5 to 1 for text, 3 to 1 for large text, lines, bars and the edges of fields."""
     newest = service.recent(1)["sessions"][0]["session_id"]
+    service.weights = f"hidden@{BOUNDARY}"
     with new_page(browser, color_scheme=scheme) as (page, complaints):
         for view in (*VIEWS, f"#/visitors/{newest}", "#/items/22086"):
             open_view(page, address, view)
@@ -329,6 +331,7 @@ def test_every_text_can_be_read(browser: Browser, address: str, service: FakeSer
 def test_it_fits_a_phone(browser: Browser, address: str, service: FakeService) -> None:
     """No view is wider than 360 pixels, even with long ids and titles, and buttons are large enough for a finger."""
     service.titles = {item: title + " in a box of the limited edition" * 9 for item, title in service.titles.items()}
+    service.weights = f"hidden@{BOUNDARY}"
     service.sessions["x" * 512] = [{"item_id": "y" * 512, "timestamp": service.watermark, "type": "view"}]
     with new_page(browser, viewport=PHONE) as (page, _):
         for view in (*VIEWS, "#/visitors/" + "x" * 512, "#/items/" + "y" * 512):

@@ -1,4 +1,4 @@
-"""`ask`, `stats` and `forget` against a running service: what they print, and what they say when it does not answer."""
+"""The commands that call a running service: what they print, and what they say when it does not answer."""
 
 import json
 import re
@@ -82,8 +82,9 @@ def test_ask_prints_titles_and_why(call: Calls) -> None:
 def test_ask_prints_the_answer_of_the_api(call: Calls, service: Running) -> None:
     """With --json it is what the API says, with the rules of the options."""
     rules = ["--exclude", "tent", "--filter", "price < 20", "--boost", 'title = "Gas stove"=3', "--last", "2"]
+    rules += ["--rerank", "off"]
     code, out, _ = call("ask", "--item", "tent", "--item", "lamp", "--json", *rules)
-    body = {"items": ["tent", "lamp"], "exclude": ["tent"], "filter": "price < 20", "last": 2}
+    body = {"items": ["tent", "lamp"], "exclude": ["tent"], "filter": "price < 20", "last": 2, "rerank": "off"}
     body["boost"] = {'title = "Gas stove"': 3.0}
     assert (0, service.client.post("/v1/recommendations?details=true", body)) == (code, json.loads(out))
 
@@ -115,8 +116,15 @@ def test_stats_are_those_of_the_api(call: Calls) -> None:
     assert "3 items, 0 unavailable" == lines["catalogue"]
     assert "default: 100 % of sessions" == lines["model"]
     assert "outlive the process" == lines["events by HTTP"]
-    assert re.search(r"^http +[\d.]+ +[\d.]+ +[\d.]+$", out, re.MULTILINE)
+    assert re.search(r"^http +[\d.,]+ +[\d.,]+ +[\d.,]+$", out, re.MULTILINE)
     assert "ready" == json.loads(call("stats", "--json")[1])["state"]
+
+
+def test_weights_are_those_of_the_stats(call: Calls) -> None:
+    """A service that learns no order says how to begin."""
+    said = "no model of this service learns an order: start it with --rerank auto\n"
+    assert (0, said, "") == call("weights")
+    assert {"orders": []} == json.loads(call("weights", "--json")[1])
 
 
 def test_forget_says_how_many(call: Calls, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:

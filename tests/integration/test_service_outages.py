@@ -57,6 +57,8 @@ def test_a_broker_that_is_away_for_a_while(shop: Shop, broker_: Broker, client: 
         lose(broker_, way, seconds)
         shop.produce(*keyed(LOG[300:]))
         eventually(lambda: service.is_over.is_set() or shop.is_all_committed(), "all", 120)
+    # Answers follow the topic's order, which the test's own producer makes.
+    assert [each.value for each in keyed(LOG)] == [each.value for each in shop.log()]
     assert one_by_one(LOG, shop.clicks, Engine()) == pairs(shop.answers())
 
 

@@ -18,6 +18,8 @@ from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import fake_orders
+
 from stream_rec import __version__
 from stream_rec.core.events import Event
 from stream_rec.datasets.sample import load_sample
@@ -70,6 +72,8 @@ class FakeService:
         self.events_are_refused = False
         self.stats_change: dict[str, Json] = {}
         """Replaces fields of the figures."""
+        self.weights: str | None = None
+        """Answers are in the learned order of these weights."""
         self.posted: list[Json] = []
         self.chance = random.Random(seed)
         self.started = time.monotonic()
@@ -205,7 +209,7 @@ class FakeService:
                 found.append(self.item(item, counts) | {"score": float(count), "source": "popular", "why": why})
         for each in found:
             del each["sessions"]
-        return {
+        answer = {
             "session_id": session_id,
             "request_id": None,
             "items": found,
@@ -213,6 +217,7 @@ class FakeService:
             "offsets": {"clicks-0": 12345 + self.tick},
             "model": "vmis-knn",
         }
+        return answer if self.weights is None else fake_orders.in_order(answer, self.weights)
 
     # ---------------------------------------------------------------------------------------------- figures
 
@@ -272,6 +277,7 @@ class FakeService:
                 {"name": "stan", "share": 0.2, "shadow": False},
                 {"name": "popular", "share": 0.0, "shadow": True},
             ],
+            "orders": [fake_orders.order()],
             "quality": {"n": 20, "windows": [self._window(300, 1), self._window(3600, 12), self._window(86_400, 150)]},
         }
         return figures | self.stats_change

@@ -89,5 +89,8 @@ class Shop:
     def answers(self) -> list[Got]:
         return committed(self.address, self.recs)
 
+    def log(self) -> list[Got]:
+        return committed(self.address, self.clicks)
+
     def letters(self) -> list[Got]:
         return committed(self.address, self.dead)

@@ -45,13 +45,17 @@ def eventually(condition: Callable[[], T], what: str, seconds: float = SECONDS) 
 
 
 def produce(address: str, topic: str, records: Iterable[Sent], **settings: Any) -> None:
-    """Write *records*, each acknowledged."""
+    """Write *records*, each acknowledged, in this order also where a broker has just started.
+
+    A producer that is not idempotent writes what it must repeat behind what it has written since.
+    """
     refused: list[Any] = []
     producer = Producer(
         {
             "bootstrap.servers": address,
             "partitioner": "murmur2_random",
             "linger.ms": 1,
+            "enable.idempotence": True,
             "message.max.bytes": 2_000_000,
             "on_delivery": lambda error, _: refused.append(error) if error else None,
             **settings,

@@ -12,6 +12,7 @@ from stream_rec import errors
     [
         errors.DecodeError("not_json", "line 3 is not JSON"),
         errors.SettingsError("retention", "gives 'x'"),
+        errors.NoColumnError("item_id", "c.csv has no column 'item_id'", "say which"),
         errors.SnapshotError("torn"),
         errors.TornStateError("forked in a write"),
         errors.TransportError("broker gone", retriable=True),

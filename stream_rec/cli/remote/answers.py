@@ -4,15 +4,18 @@ Works with the decoded JSON, so that a service of another version may leave out 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import log as ln
 from typing import Any, Final
 
 from stream_rec.cli.remote.columns import in_columns, safe
+from stream_rec.cli.remote.weights_text import in_words
 from stream_rec.service.metrics.format import show_duration, show_time
 
 __all__ = ["answer_lines", "named"]
 
 _MOST_NEIGHBOURS: Final = 3
 _MOST_SHARED: Final = 3
+_MOST_FEATURES: Final = 4
 _INDENT: Final = "     "
 Json = Mapping[str, Any]
 
@@ -30,7 +33,9 @@ def answer_lines(answer: Json) -> Iterator[str]:
         yield "no items"
     as_of = answer.get("as_of")
     newest = "no event yet" if as_of is None else f"the newest event is of {show_time(as_of)}"
-    yield f"by the model {safe(str(answer.get('model')))}; {newest}"
+    weights: str | None = answer.get("weights")
+    order = "" if weights is None else f", in the order of {in_words(weights)}"
+    yield f"by the model {safe(str(answer.get('model')))}{order}; {newest}"
 
 
 def named(item_id: str, title: str | None) -> str:
@@ -72,11 +77,32 @@ def _why_lines(item: Json) -> Iterator[str]:
             alike = f"in {safe(str(why['category']))}, as the last item" if why.get("category") else "in the catalogue"
             place = "a place for new items" if why["reserved"] else "fills a short list"
             yield f"{place}: one of the newest {alike}, listed {show_time(why['listed_at'])}"
+        case "learned":
+            yield from _learned_lines(item["item_id"], why)
+            return
         case kind:
             yield f"by {safe(str(kind))}: see --json"
     boost = why.get("boost")
     if boost is not None:
         yield f"times {boost:.4g}, by a boost"
+
+
+def _learned_lines(item_id: str, why: Json) -> Iterator[str]:
+    """Yield what the largest features add to the typical candidate's score or take, all others in one line."""
+    yield f"{why['typical']:+.2f} the typical candidate"
+    features: list[Json] = why["features"]
+    for each in features[:_MOST_FEATURES]:
+        yield f"{each['share']:+.2f} {safe(each['meaning'])}"
+    rest = features[_MOST_FEATURES:]
+    if rest:
+        yield f"{sum(each['share'] for each in rest):+.2f} {len(rest)} more features"
+    boost: float | None = why.get("boost")
+    if boost is not None:
+        yield f"{ln(boost):+.2f} a boost of {boost:.4g}"
+    candidate: Json | None = why.get("candidate")
+    if candidate is not None:
+        yield f"a candidate, as the model's own score is {candidate['total']:.4g}:"
+        yield from _neighbour_lines(item_id, candidate)
 
 
 def _neighbour_lines(item_id: str, why: Json) -> Iterator[str]:

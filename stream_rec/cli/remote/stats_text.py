@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from stream_rec.cli.remote.columns import in_columns, safe
 from stream_rec.service.metrics.format import show_duration, show_lines, show_size, show_time
+from stream_rec.service.reporting.order_lines import order_line
 
 __all__ = ["stats_lines"]
 
@@ -65,6 +66,8 @@ def _figures(stats: Json) -> Iterator[tuple[str, str]]:
             "model",
             f"{model['name']}: " + ("a shadow" if model["shadow"] else f"{100 * model['share']:.4g} % of sessions"),
         )
+    for order in stats.get("orders") or ():
+        yield "order", order_line(order)
 
 
 def _retained(retained: Json | None) -> Iterator[tuple[str, str]]:

@@ -152,8 +152,10 @@ def _tags(name: str, value: object) -> tuple[str, ...]:
 def _price(name: str, value: object) -> float:
     if isinstance(value, bool):
         raise _wrong(name, "a number", value)
-    if isinstance(value, str) and not NUMBER.fullmatch(value.strip()):
-        raise _wrong(name, "a number", value)
+    if isinstance(value, str) and not NUMBER.fullmatch(text := value.strip()):
+        with_point = text.replace(".", "").replace(",", ".")
+        has_comma = text.count(",") == 1 and NUMBER.fullmatch(with_point)
+        raise _wrong(name, f"a number with a decimal point ({with_point})" if has_comma else "a number", value)
     try:
         number = float(value)  # type: ignore[arg-type]  # raises for what is no number
     except (TypeError, ValueError, OverflowError):

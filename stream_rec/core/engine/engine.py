@@ -101,7 +101,8 @@ class Engine:
         self._item_rules = ItemRules(self._state, compiled)
         self._impressions = None if shown is None else Impressions(validated(shown), self.limits)
         if shown is not None and session_gap_ms is not None:
-            raise SettingsError("shown", "needs sessions of its own events: session_gap cuts them from clicks")
+            message = "needs sessions of its own events, and session_gap_ms cuts them from clicks: leave that out, and "
+            raise SettingsError("shown", message + "give each event a session_id, its user's where there is no other")
         self._newest = NewestItems(self._state, compiled)
         self._learning = Learning(self._state, self._models, beside, pace)
         self._applier = EventApplier(

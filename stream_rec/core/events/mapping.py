@@ -3,6 +3,7 @@
 Knows nothing of the structs.
 """
 
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -14,9 +15,19 @@ class AsMapping:
     """Makes a struct a mapping to `dict(...)` and `json.dumps(..., default=dict)`, and a type of pydantic's.
 
     A field that is unset is not there. Values are what JSON knows: lists, dictionaries, text, numbers and None.
+    `json.dumps` takes no mapping but a dictionary, and a struct cannot be one: hence `default=dict`, or `to_dict`.
     """
 
     __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a dictionary that `json.dumps` takes, all that it holds included."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+    def to_json(self) -> str:
+        """Return it as JSON, as the service writes it."""
+        return msgspec.json.encode(self).decode()
 
     def keys(self) -> list[str]:
         """Return the names of the fields that are set."""
@@ -51,10 +62,13 @@ class AsMapping:
 
 
 def without_examples(components: dict[str, Any]) -> None:
-    """Remove the examples in Python from the descriptions of JSON schemas, which are docstrings."""
+    """Remove the examples in Python from the descriptions of JSON schemas, which are docstrings.
+
+    And the indentation of their lines, which Python itself removes from 3.13 on: so the schemas are the same on each.
+    """
     for schema in components.values():
         if "description" in schema:
-            schema["description"] = schema["description"].partition(">>> ")[0].rstrip()
+            schema["description"] = cleandoc(schema["description"].partition(">>> ")[0]).rstrip()
 
 
 def _inlined(schema: Any, components: dict[str, Any]) -> Any:  # noqa: ANN401  # JSON

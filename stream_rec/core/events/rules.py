@@ -116,6 +116,10 @@ class DecodeRules(msgspec.Struct, frozen=True, kw_only=True):
         there = self.beside.union(names)
         return [name for name in self.required() if not is_in(name, there)]
 
+    def field_of(self, name: str) -> str:
+        """Return the field that *name*, by the log's names, is of."""
+        return next((field for field, its in self.fields.as_dict().items() if its == name), "item_id")
+
     def columns_in(self, names: Iterable[str]) -> list[str]:
         """Return those of *names* that are read."""
         listed = list(names)

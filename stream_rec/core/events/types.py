@@ -34,7 +34,7 @@ class Reason(enum.StrEnum):
 
     >>> from stream_rec import Engine, Event
     >>> engine = Engine()
-    >>> engine.apply([Event("ann", "tent", 10**9), Event("ben", "tent", 0)]).reasons
+    >>> engine.apply([Event("ann", "tent", 10**8), Event("ben", "tent", 0)]).reasons
     [None, <Reason.LATE: 'late'>]
     """
 
@@ -150,7 +150,7 @@ class Recommendation(msgspec.Struct, AsMapping, frozen=True, gc=False, repr_omit
     """One item of an answer; `source` is `neighbours`, `followed`, `popular` or `newest`; of a list, also `trending`.
 
     >>> from stream_rec import Recommendation
-    >>> dict(Recommendation("tent", 1.5, "neighbours"))
+    >>> Recommendation("tent", 1.5, "neighbours").to_dict()
     {'item_id': 'tent', 'score': 1.5, 'source': 'neighbours'}
     """
 

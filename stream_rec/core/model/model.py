@@ -7,7 +7,7 @@ Knows the formulas (as tables by step and distance), not the data.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Literal, Unpack
+from typing import Annotated, Final, Literal, Unpack
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from stream_rec.core.index import Parameters, exp, field, ln
 from stream_rec.core.limits import DAY_MS, validated
 from stream_rec.core.model.changes import ModelChanges
 from stream_rec.errors import SettingsError
+from stream_rec.nearest import did_you_mean
 
 __all__ = [
     "DEFAULT_PRESET",
@@ -30,6 +31,14 @@ __all__ = [
     "stack_models",
     "without_newest",
 ]
+
+_OTHER_NAMES: Final = {
+    "top_n": "n", "top_k": "n", "topn": "n", "number": "n", "num": "n", "limit": "n", "count": "n",
+    "number_of_recommendations": "n", "neighbours": "k", "neighbors": "k", "n_neighbors": "k",
+    "number_of_closest_neighbors": "k", "sample": "m", "sample_size": "m", "length": "last", "last_n": "last",
+    "decay": "weight", "normalize": "normalise",
+}  # fmt: skip
+"""What other programs call the parameters."""
 
 _TEN_STEPS = 10
 _MOST_PLACES = 1024
@@ -229,7 +238,7 @@ def model(preset: str = DEFAULT_PRESET, **changes: Unpack[ModelChanges]) -> Mode
     50
     """
     if preset not in PRESETS:
-        raise SettingsError("preset", f"{preset!r} is none of {', '.join(PRESETS)}")
+        raise SettingsError("preset", f"{preset!r} is none of {', '.join(PRESETS)}{did_you_mean(preset, PRESETS)}")
     return changed(PRESETS[preset], **changes)
 
 
@@ -248,7 +257,8 @@ def changed(point: Model, **changes: object) -> Model:
     values = msgspec.structs.asdict(point)
     for key, value in changes.items():
         if key not in values:
-            raise SettingsError(key, f"is no parameter of the model; there are {', '.join(values)}")
+            question = did_you_mean(key, values, _OTHER_NAMES)
+            raise SettingsError(key, f"is no parameter of the model ({', '.join(values)}){question}")
         if value is not None:
             values[key] = value
     return validated(Model(**values))

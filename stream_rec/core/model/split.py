@@ -15,6 +15,7 @@ from xxhash import xxh3_64_intdigest
 from stream_rec.core.dtypes import U64
 from stream_rec.core.model.model import Model
 from stream_rec.errors import SettingsError
+from stream_rec.nearest import did_you_mean
 
 __all__ = ["SALT", "Split", "Trial"]
 
@@ -82,7 +83,8 @@ class Split:
         for each in self.models:
             if each.name == name:
                 return each
-        raise SettingsError("model", f"{name!r} is none of {', '.join(each.name for each in self.models)}")
+        names = [each.name for each in self.models]
+        raise SettingsError("model", f"{name!r} is none of {', '.join(names)}{did_you_mean(name, names)}")
 
 
 _ROUNDING: Final = 1e-9  # tolerance for shares written in decimals

@@ -88,6 +88,7 @@ def descend(examples: Examples, first: int, last: int, weights: Weights) -> None
         returns=weights.returns,
     )
     step = Step(
+        x=np.zeros((fields.ROW, fields.N_FEATURES), np.float32),
         linear=np.zeros(fields.N_FEATURES, np.float32),
         hidden=np.zeros((fields.N_FEATURES, fields.HIDDEN), np.float32),
         bias=np.zeros(fields.HIDDEN, np.float32),

@@ -47,17 +47,24 @@ def draw_questions(state: State, boundary: int, most: int) -> PastQuestions:
     slots = np.flatnonzero(state.session["events"] > 1)
     session, place, time = _steps(state, slots, boundary)
     hashes: U64 = state.session["hash"][session]
-    order = np.lexsort((place, hashes, time))
-    session, place, time, hashes = session[order], place[order], time[order], hashes[order]
-    kept = np.arange(max(0, len(time) - most), len(time))
-    for halvings in range(_MOST_HALVINGS):
+    kept = _newest(np.arange(len(time)), time, hashes, place, most)
+    for halvings in range(1, _MOST_HALVINGS):
         if len(kept) == 0 or time[kept[-1]] - time[kept[0]] >= SPAN_MS:
             break
         drawn = np.flatnonzero(hashes <= np.uint64((1 << (64 - halvings)) - 1))
         if len(drawn) < most:
             break  # a larger share had enough
-        kept = drawn[len(drawn) - most :]
+        kept = _newest(drawn, time, hashes, place, most)
     return _questions(state, session[kept], place[kept])
+
+
+def _newest(steps: I64, time: I64, hashes: U64, place: I64, most: int) -> I64:
+    """Return the newest *most* of *steps* in order; only about so many are sorted."""
+    if len(steps) > most:
+        times = time[steps]
+        steps = steps[times >= np.partition(times, len(times) - most)[len(times) - most]]
+    order = np.lexsort((place[steps], hashes[steps], time[steps]))
+    return steps[order[max(0, len(order) - most) :]]
 
 
 def _steps(state: State, slots: I64, boundary: int) -> tuple[I64, I64, I64]:

@@ -213,6 +213,8 @@ def _new_room(n: int, n_items: int) -> Room:
         back=np.zeros(most, np.int32),
         times=np.zeros(most, np.int32),
         x=np.zeros((most, fields.N_FEATURES), np.int16),
-        z=np.zeros(fields.HIDDEN, np.float32),
+        floats=np.zeros((most, fields.N_FEATURES), np.float32),
+        z=np.zeros((1, fields.HIDDEN), np.float32),
         key=np.zeros(most, np.float64),
+        pick=np.zeros(most, np.int32),
     )

@@ -11,7 +11,7 @@ from typing import IO, Any, Final
 import msgspec
 
 from stream_rec.core.events import DecodeRules
-from stream_rec.errors import SettingsError, TransportError
+from stream_rec.errors import NoColumnError, SettingsError, TransportError
 from stream_rec.transport.arrow import values_of
 from stream_rec.transport.files.bytes import ByteStream
 from stream_rec.transport.files.source import FileSource, columns_said, too_long
@@ -34,11 +34,8 @@ class ParquetSource(FileSource):
         names = self._file.schema_arrow.names
         missing = [] if whole else rules.missing_in(names)
         if missing:
-            raise SettingsError(
-                "fields",
-                f"{stream.name} has no column {missing[0]!r}, but {columns_said(names, rules)}: say "
-                "which is which with --field",
-            )
+            seen = f"{stream.name} has no column {missing[0]!r}, but {columns_said(names, rules)}"
+            raise NoColumnError(rules.field_of(missing[0]), seen, "say which is which with --field")
         self._columns = names if whole else rules.columns_in(names)
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
         self._n_rows = 0

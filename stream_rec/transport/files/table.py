@@ -11,7 +11,7 @@ from itertools import count, repeat
 from typing import Final
 
 from stream_rec.core.events import DecodeRules, Reason
-from stream_rec.errors import SettingsError
+from stream_rec.errors import NoColumnError, SettingsError
 from stream_rec.transport.files.bytes import ByteStream
 from stream_rec.transport.files.content import DELIMITERS, delimiter_said, sniff_delimiter
 from stream_rec.transport.files.lines import line_blocks
@@ -241,14 +241,12 @@ class TableSource(FileSource):
             raise SettingsError(
                 "delimiter",
                 f"{self.stream.name} has {other!r} between its columns, where {self._delimiter!r} is read: "
-                "leave --delimiter out, or correct it",
+                "leave the delimiter out, or correct it",
             )
         if missing:
-            raise SettingsError(
-                "fields",
-                f"{self.stream.name} has no column {missing[0]!r}, but {columns_said(names, self._rules)}: "
-                "say which is which with --field, by name, or by index (from 0) without a header",
-            )
+            seen = f"{self.stream.name} has no column {missing[0]!r}, but {columns_said(names, self._rules)}"
+            way_out = "say which is which with --field, by name, or by index (from 0) without a header"
+            raise NoColumnError(self._rules.field_of(missing[0]), seen, way_out)
         self._columns = tuple(names)
         self._width = len(names)
         self._has_columns = True

@@ -46,6 +46,19 @@ export function portions(parts) {
   return rounded.map((each, i) => (each === 0 && parts[i] > 0 ? `<${NBSP}1${NBSP}%` : `${each}${NBSP}%`));
 }
 
+/** Values with their sign and two decimals that add up to the total as shown: those with the largest remainders are rounded up. */
+export function addends(values, total = values.reduce((sum, value) => sum + value, 0)) {
+  const exact = values.map((value) => 100 * value);
+  const rounded = exact.map(Math.floor);
+  const left = Math.round(100 * total) - rounded.reduce((sum, each) => sum + each, 0);
+  exact
+    .map((each, i) => [each - rounded[i], i])
+    .sort((a, b) => b[0] - a[0])
+    .slice(0, Math.max(0, left))
+    .forEach(([, i]) => (rounded[i] += 1));
+  return rounded.map((each) => `${each < 0 ? "−" : "+"}${(Math.abs(each) / 100).toFixed(2)}`);
+}
+
 export function bytes(value) {
   if (!known(value)) return BLANK;
   for (const [unit, size] of [
@@ -176,6 +189,7 @@ export const SOURCES = {
   neighbours: "from similar visits",
   followed: "often comes next",
   popular: "popular now",
+  session: "this visit had it before",
   newest: "new in the catalogue",
 };
 

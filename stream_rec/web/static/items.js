@@ -3,6 +3,7 @@
 import { bar } from "./chart.js";
 import { h, setChildren, setText, syncRows } from "./dom.js";
 import { count, moment, number, SOURCES } from "./format.js";
+import { weightsInWords } from "./orders.js";
 import { learnTitles } from "./titles.js";
 import { explain } from "./why.js";
 
@@ -133,16 +134,16 @@ export function recommendations({ label, go, seen = () => new Set() }) {
     node,
     show(answer) {
       learnTitles(answer.items);
-      // The scores of fallbacks are counts, so a bar compares scores of the same source only.
+      // The scores of fallbacks are counts, so a bar compares scores of the same kind only.
       const best = {};
-      for (const item of answer.items) best[item.source] = Math.max(best[item.source] ?? 0, item.score);
+      for (const item of answer.items) best[kindOf(item)] = Math.max(best[kindOf(item)] ?? -Infinity, item.score);
       syncRows(
         list,
         answer.items.map((item, i) => ({
           ...item,
           answered: item,
           rank: i + 1,
-          share: item.score / (best[item.source] || 1),
+          share: compared(item, best[kindOf(item)]),
         })),
         (item) => item.item_id,
         make,
@@ -158,17 +159,28 @@ export function recommendations({ label, go, seen = () => new Set() }) {
   };
 }
 
+const isLearned = (item) => item.why?.kind === "learned";
+const kindOf = (item) => (isLearned(item) ? "learned" : item.source);
+
+/** An item's score beside the best of its kind. A learned one is a logarithm: it compares how likely the two are. */
+const compared = (item, best) => (isLearned(item) ? Math.exp(item.score - best) : item.score / (best || 1));
+
 /** A new item's score is the time at which it was listed. */
 const scoreOf = (item) =>
   item.source === "newest" ? `listed on ${moment(item.score)}` : `score ${number(item.score)}`;
 
 function summary(answer) {
-  const n = answer.items.filter((item) => item.source === "neighbours").length;
+  const of = (source) => answer.items.filter((item) => item.source === source).length;
+  const n = of("neighbours");
   const all = answer.items.length;
   const model = answer.model ? ` Model: ${answer.model}.` : "";
-  if (n === all) return `All ${number(all)} come from similar visits.${model}`;
-  const fresh = answer.items.filter((item) => item.source === "newest").length;
+  const fresh = of("newest");
   const others = fresh ? `, ${number(fresh)} ${fresh === 1 ? "is" : "are"} new in the catalogue` : "";
+  if (answer.weights) {
+    const own = of("session") ? `, ${number(of("session"))} from this visit itself` : "";
+    return `${number(n)} of ${number(all)} come from similar visits${own}${others}.${model} In a learned order, by the ${weightsInWords(answer.weights)}: a bar says how likely an item is, compared with the first.`;
+  }
+  if (n === all) return `All ${number(all)} come from similar visits.${model}`;
   if (n + fresh === all && n) return `${number(n)} of ${number(all)} come from similar visits${others}.${model}`;
   if (n === 0) return `Similar visits gave no items, so these are fallbacks${others && `; ${others.slice(2)}`}.${model}`;
   return `${number(n)} of ${number(all)} come from similar visits${others}; fallbacks fill the list.${model}`;

@@ -4,6 +4,7 @@ import { bar, lineChart } from "./chart.js";
 import { h, setChildren, setText, syncRows } from "./dom.js";
 import { HOUR_MS, valuesOf } from "./history.js";
 import { count, lastStretch, number, percent, stretch } from "./format.js";
+import { ordersCards } from "./orders.js";
 import { shownCard } from "./shown.js";
 
 const FEW = 100; // with fewer checked lists, a share may be off by ten points either way
@@ -119,8 +120,19 @@ export function qualityView() {
   const grid = h("div", { class: "tiles" });
   const over = h("article", { class: "tile wide" });
   const clicked = shownCard();
+  const learned = ordersCards();
   const none = h("p", { class: "notice" });
-  setChildren(node, none, h("div", { class: "row" }, h("span", {}, "Over the last"), choices), help, grid, clicked.node, over, limits());
+  setChildren(
+    node,
+    none,
+    h("div", { class: "row" }, h("span", {}, "Over the last"), choices),
+    help,
+    grid,
+    learned.node,
+    clicked.node,
+    over,
+    limits(),
+  );
   let chosen = null;
   let last = null;
   let chart = null;
@@ -133,11 +145,12 @@ export function qualityView() {
 
   function view(stats, points) {
     last = [stats, points];
+    learned.show(stats);
     const { quality } = stats;
     const windows = quality?.windows ?? [];
     const isNone = !windows.some((each) => each.models.length);
     none.hidden = !isNone;
-    for (const part of node.children) if (part !== none) part.hidden = isNone;
+    for (const part of node.children) if (part !== none && part !== learned.node) part.hidden = isNone;
     if (isNone) {
       setText(
         none,

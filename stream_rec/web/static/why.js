@@ -1,12 +1,14 @@
-// Why an item is recommended, in words and bars: the items it comes from, the visits, and each factor. In each list the
-// parts add up to the whole score.
+// Why an item is recommended, in words and bars: the items it comes from, the visits, and each factor; in a learned order,
+// what each feature adds or takes. In each list the parts add up to the whole score.
 
 import { bars } from "./chart.js";
 import { h } from "./dom.js";
-import { count, duration, moment, number, percent, portions } from "./format.js";
+import { addends, count, duration, moment, number, percent, portions } from "./format.js";
+import { weightsInWords } from "./orders.js";
 import { itemName } from "./titles.js";
 
 const SHOWN = 5;
+const FEATURES = 6; // that are listed each by itself
 const FACTORS = [
   ["normalise", "lowers the weight of long visits, which have something in common with every visit"],
   ["age", "the age of the visit: older visits count less"],
@@ -26,6 +28,7 @@ export function explain(item) {
   if (!why) return [h("p", {}, "The service gave no explanation for this item.")];
   if (why.kind === "followed") return followed(why);
   if (why.kind === "popular") return popular(why);
+  if (why.kind === "learned") return learned(item, why);
   if (why.kind === "newest") return newest(why);
   return neighbours(item, why);
 }
@@ -78,6 +81,64 @@ function newest(why) {
       ". Its place does not depend on how often it was clicked.",
     ),
   ];
+}
+
+const ALWAYS = {
+  session: "This visit had it before: its own last items are always candidates.",
+  popular: "It is popular now: such items are always candidates.",
+};
+
+function learned(item, why) {
+  const { features } = why;
+  const further = features.slice(FEATURES).filter((each) => each.share !== 0);
+  const parts = features.slice(0, FEATURES).filter((each) => each.share !== 0);
+  const rows = parts.map(({ meaning, share }) => ({ name: meaning, share }));
+  if (further.length) rows.push({ name: `further ${count(further.length, "feature")}`, share: sumOf(further) });
+  if (Number.isFinite(why.boost) && why.boost !== 1)
+    rows.push({ name: `a boost from your rules, × ${number(why.boost)}`, share: Math.log(why.boost) });
+  return [
+    h(
+      "p",
+      {},
+      "In the learned order its score is ",
+      h("strong", {}, signed(why.total)),
+      ". The typical candidate has the first of these, and the others lead from there to this score:",
+    ),
+    bars(summing([{ name: "the typical candidate", share: why.typical, tone: "quiet" }, ...rows], why.total), "What each feature adds or takes"),
+    h(
+      "p",
+      { class: "help" },
+      `By the ${weightsInWords(why.weights)}. A score that is higher by 1 makes an item 2.7 times as likely to come next.`,
+    ),
+    h("h3", {}, "What made it a candidate"),
+    why.candidate
+      ? [
+          h(
+            "p",
+            { class: "help" },
+            `The model’s own score, ${number(why.candidate.total)}: the learned order takes it as one feature.`,
+          ),
+          neighbours(item, why.candidate),
+        ]
+      : h("p", {}, ALWAYS[item.source] ?? "The model itself gave it no score."),
+  ];
+}
+
+const signed = (value) => addends([value])[0];
+
+/** Rows of what is added up: values with their sign add up to the total as shown, and what takes is of another colour. */
+function summing(rows, total) {
+  const most = Math.max(...rows.map((row) => Math.abs(row.share))) || 1;
+  const shown = addends(
+    rows.map((row) => row.share),
+    total,
+  );
+  return rows.map((row, i) => ({
+    tone: row.share < 0 ? "takes" : "",
+    ...row,
+    share: Math.abs(row.share) / most,
+    value: shown[i],
+  }));
 }
 
 /** The rows of a list whose shares add up to the score: their percentages add up to 100. */

@@ -52,6 +52,10 @@ class TestReading:
         ("record", "message"),
         [
             ({"id": "a", "price": "cheap"}, "price: expected a number, found 'cheap'"),
+            (
+                {"id": "a", "price": "1.099,5"},
+                "a number with a decimal point (1099.5), found '1.099,5'",
+            ),
             ({"id": "a", "price": True}, "price: expected a number, found"),
             ({"id": "a", "price": "nan"}, "price: expected a number"),
             ({"id": "a", "price": [1]}, "price: expected a number"),

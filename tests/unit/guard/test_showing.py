@@ -107,7 +107,8 @@ def test_answers_are_json_as_they_are(explain: bool) -> None:
     for each in both:
         known: dict[str, Any] = json.loads(msgspec.json.encode(each))
         assert known == dict(each)
-        assert known == json.loads(json.dumps(each, default=dict))
+        assert known == json.loads(json.dumps(each, default=dict)) == json.loads(each.to_json())
+        assert known == json.loads(json.dumps(each.to_dict()))
         assert known == jsonable_encoder(each)
         adapter: TypeAdapter[Any] = TypeAdapter(type(each))
         assert each == adapter.validate_python(each) == adapter.validate_python(known)

@@ -248,3 +248,11 @@ def test_the_inside_checks_nothing() -> None:
     inner = CoreEngine("vmis-knn")
     inner.apply([Event("3", "50", 9_000)])
     assert [] == inner.session(3)  # type: ignore[arg-type]  # unknown, and not looked at
+
+
+def test_times_in_seconds_are_noticed() -> None:
+    """By whatever method they are applied: the warning is about the caller's line."""
+    for learn in (Engine().apply, Engine().apply_and_answer, Recommender().add):
+        with pytest.warns(UserWarning, match="1700000000 looks like seconds: pass 1700000000000") as caught:
+            learn([Event("a", "b", 1_700_000_000)])
+        assert [__file__] == [each.filename for each in caught]

@@ -1,11 +1,14 @@
 """Keyword arguments are typed, by dictionaries that name the same fields as what they stand for."""
 
 import inspect
-from typing import get_args, get_type_hints
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import msgspec
+import pytest
 
-from stream_rec import Engine
+from stream_rec import Engine, Recommender, SettingsError
 from stream_rec.core.model import Model, ModelChanges
 from stream_rec.snapshot.library import EngineArguments
 from stream_rec.tables.reading import How, HowToRead
@@ -31,3 +34,42 @@ def test_every_argument_of_an_engine_is_one_of_load() -> None:
     """But the first, which both take by place."""
     parameters = inspect.signature(Engine).parameters
     assert list(parameters)[1:] == list(get_type_hints(EngineArguments))
+
+
+FRAME = {"sess": ["a", "a"], "item": ["1", "2"], "ts": [1_700_000_000_000, 1_700_000_001_000]}
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda _: Recommender("vmisknn"), "preset: 'vmisknn' is none of default, .*; did you mean 'vmis-knn'"),
+        (lambda _: Recommender(presset="sknn"), r"presset: is no argument of Recommender \(preset, .*mean 'preset'"),  # type: ignore[call-arg]
+        (lambda _: Engine(weigth={}), "weigth: .* did you mean 'type_weights'"),  # type: ignore[call-arg]
+        (lambda _: Engine(retention="1d"), r"retention: .* it is a limit: limits=Limits\(retention_ms=...\)"),  # type: ignore[call-arg]
+        (lambda _: Recommender(k=5), r"k: .* it is a parameter of the model: preset=model\('default', k=...\)"),  # type: ignore[call-arg]
+        (lambda shop: shop.recommend("a", top_n=3), "top_n: is no parameter of the model .* did you mean 'n'"),
+        (lambda shop: shop.recommend("a", seen="drop_sesion"), "seen: .* is none of .*; did you mean 'drop-session'"),
+        (lambda shop: shop.popular(nn=3), "nn: is no rule of a list .*; did you mean 'n'"),
+        (lambda shop: shop.fit(FRAME, colums={}), "colums: .* did you mean 'fields'"),
+        (lambda shop: shop.fit(FRAME, fields={"session": "sess"}), "'session' is no field; did you mean 'session_id'"),
+        (lambda shop: shop.fit(FRAME, fields={"sess": "session_id"}), 'did you mean fields={"session_id": "sess"}'),
+        (lambda shop: shop.fit(FRAME, fields=["sess"]), r"expected a dictionary .*; found \['sess'\]"),
+        (lambda shop: shop.fit(FRAME, fields={"type": None}), "found None for 'type'"),
+    ],
+)
+def test_a_name_that_there_is_not_leads_to_the_one_that_was_meant(call: Callable[[Any], object], said: str) -> None:
+    """Of presets, arguments, parameters, words, rules and fields; by letters, or by a name that others have for it."""
+    with pytest.raises(SettingsError, match=said):
+        call(Recommender())
+
+
+def test_columns_of_a_file_are_named_in_the_words_of_a_program(tmp_path: Path) -> None:
+    """The command line would say `--field`; a number stands for a column without a name."""
+    (tmp_path / "c.csv").write_text("sess,item,ts\na,1,1700000000000\n")
+    with pytest.raises(SettingsError, match="no column 'session_id', but") as caught:
+        Recommender().fit(tmp_path / "c.csv")
+    assert 'as in fields={"session_id": "..."}' in caught.value.message
+    assert "--" not in caught.value.message
+    (tmp_path / "bare.csv").write_text("a,1,1700000000000\n")
+    shop = Recommender().fit(tmp_path / "bare.csv", fields={"session_id": 0, "item_id": 1, "timestamp": 2})
+    assert ["1"] == shop.session("a")

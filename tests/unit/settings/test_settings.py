@@ -238,7 +238,10 @@ class TestRefusals:
                 "newest_share: is 0.1, which is no place of 4; raise it to 0.125 or more, or raise n",
             ),
             ({"shown_at_most": "2"}, "shown_at_most: nothing says what was shown; name the type"),
-            ({"shown": "seen", "session_gap_ms": "30m"}, "shown: needs sessions in the log, and session_gap cuts them"),
+            (
+                {"shown": "seen", "session_gap_ms": "30m"},
+                "shown: is counted by sessions of the log, and session_gap cuts sessions from users: leave",
+            ),
             ({"shown": "a:b"}, "shown: expected a type without a colon, found 'a:b'"),
             (
                 {"shown": "seen", "shown_window_ms": "1h"},

@@ -11,6 +11,7 @@ import pytest
 from observing import Watched, click, figure, figures, running, watched
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from stream_rec.core.engine import LearnedOrder
 from stream_rec.core.quality import ClickThrough, ModelQuality, QualityReport, WindowQuality
 from stream_rec.errors import SnapshotError
 from stream_rec.web.prometheus import FAMILIES, PREFIX, Exposition, MetricSources
@@ -32,7 +33,19 @@ def with_quality(service: Watched, hr_novel: float | None = 0.4) -> MetricSource
     shown = ClickThrough(model="a", by="place", value="1", shown=20, clicked=5, ctr=0.25, ctr_low=0.1, ctr_high=0.5)
     report = QualityReport(20, [WindowQuality(300.0, models, [shown])])
     status = service.sources.status
-    return service.sources._replace(status=lambda: msgspec.structs.replace(status(), quality=report))
+    return service.sources._replace(
+        status=lambda: msgspec.structs.replace(status(), quality=report, orders=[learned("a"), learned("b", None)])
+    )
+
+
+def learned(model: str, playing: str | None = "linear@1700000000000") -> LearnedOrder:
+    """Return the order of a model; without *playing*, one that has learned nothing yet."""
+    is_learned = playing is not None
+    return LearnedOrder(
+        model=model, setting="auto", playing=playing, learned_at=1_700_000_000_000 if is_learned else None,
+        questions=5_000, examples=4_000 if is_learned else 0, phase="older", done=0.25, events_left=7, features=[],
+        mrr={"plain": 0.2, "linear": 0.3, "hidden": 0.25} if is_learned else {},
+    )  # fmt: skip
 
 
 class NineItems(str):
@@ -163,6 +176,24 @@ def test_quality_is_exposed_by_model_and_window(tmp_path: Path) -> None:
     labels = {"model": "b", "shadow": "true", "window": "300s", "n": "20"}
     assert 0.25 == figure(sources, "quality_mrr_ratio", **labels)
     assert "stream_rec_quality_novel_hit_ratio" not in {name for name, _ in figures(sources)}
+
+
+def test_learned_orders_are_exposed_by_form(tmp_path: Path) -> None:
+    """One form of each model is in force: its own before there are weights, whose figures are absent, not 0."""
+    sources = with_quality(watched(tmp_path, []))
+    found = figures(sources)
+
+    def of(name: str, model: str) -> dict[str, float]:
+        full = f"stream_rec_learned_order_{name}"
+        rows = [(dict(labels), value) for (each, labels), value in found.items() if each == full]
+        return {labels.get("form", ""): value for labels, value in rows if labels["model"] == model}
+
+    assert {"plain": 0, "linear": 1, "hidden": 0} == of("playing", "a")
+    assert {"plain": 1, "linear": 0, "hidden": 0} == of("playing", "b")
+    assert {"plain": 0.2, "linear": 0.3, "hidden": 0.25} == of("mrr_ratio", "a")
+    assert ({"": 4_000}, {"": 1_700_000_000}) == (of("examples", "a"), of("boundary_timestamp_seconds", "a"))
+    assert ({}, {"": 0}, {}) == (of("mrr_ratio", "b"), of("examples", "b"), of("boundary_timestamp_seconds", "b"))
+    assert {"": 0.25} == of("progress_ratio", "b")
 
 
 def test_open_metrics_is_returned_if_accepted(tmp_path: Path) -> None:

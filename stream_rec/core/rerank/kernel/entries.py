@@ -12,7 +12,7 @@ from stream_rec.core.index.kernel.ask import read_session, score_query
 from stream_rec.core.index.kernel.fallbacks import fill
 from stream_rec.core.index.kernel.neighbours import mix
 from stream_rec.core.index.kernel.policy import boosted
-from stream_rec.core.index.kernel.scores import rank, take_best
+from stream_rec.core.index.kernel.scores import rank
 from stream_rec.core.index.kernel.state import (
     BASE,
     FALLBACKS,
@@ -23,7 +23,6 @@ from stream_rec.core.index.kernel.state import (
     POPULAR,
     SESSION_ITEM,
     SHIFT,
-    TERM_CAP,
     TERM_NOW,
     TERM_UNTIL,
     TOP_SIZE,
@@ -36,10 +35,10 @@ from stream_rec.core.index.kernel.state import (
     State,
 )
 from stream_rec.core.rerank.kernel import learning
-from stream_rec.core.rerank.kernel.examples import write_example
+from stream_rec.core.rerank.kernel.examples import pick_example, write_example
 from stream_rec.core.rerank.kernel.features import write_features
 from stream_rec.core.rerank.kernel.fields import MOST_BACK, PLAIN, Examples, Room, Step, Weights
-from stream_rec.core.rerank.kernel.gathering import forget_places, gather
+from stream_rec.core.rerank.kernel.gathering import forget_places, gather, list_candidates, take_candidates
 
 __all__ = ["ask_again", "count_returns", "descend"]
 
@@ -66,13 +65,17 @@ def ask_again(
     """Put Q questions, [Q], with candidates from *p*: as of now, or back to an event time.
 
     `now` is that time, ms, NEVER for the present. Put back, only sessions that had ended by then are neighbours, or
-    hold an item. `came` is the item that came next. If there is space for examples, each question becomes one. If there
+    hold an item. `came` is the item that came next: where it is no candidate, there is nothing to learn or to judge,
+    and neither an example nor an answer. If there is space for examples, each question becomes one. If there
     is space for answers, it is answered by each of the weights, that of weights w in row q * W + w, and filled up as
     *own_model* fills up its N items, for which there is space. *p* is that model with as many items as there are
     candidates, and without fallbacks.
     What `room` holds of the last question stays there, but for `place`.
     """
     models = weights.form.size
+    is_example, is_asked, is_learned = examples.n.size > 0, answers.n.size > 0, False
+    for w in range(models):
+        is_learned |= weights.form[w] != PLAIN
     popular.order(state, TOP_SIZE // 2)
     for q in range(queries.own.size):
         begin, end, own = queries.begin[q], queries.end[q], queries.own[q]
@@ -80,33 +83,44 @@ def ask_again(
         if begin == OWN_EVENTS:
             seen = scratch.session[: read_session(state, scratch, own)]
         query = seen[max(0, seen.size - p.whole[LAST]) :]
-        if now[q] != NEVER:
+        is_past = now[q] != NEVER
+        if is_past:
             scratch.term[TERM_UNTIL] = ((now[q] - state.counters[BASE]) >> state.counters[SHIFT]) + 1
             scratch.term[TERM_NOW] = now[q]
-        room.base.n[0] = 0
         of = q if policy.terms.size > 1 else 0
         n_marked, n_touched, divisor = score_query(state, scratch, p, query, seen, policy, of, own)
-        cap = scratch.term[TERM_CAP]
-        scratch.term[TERM_CAP] = 0  # of all candidates; the answer keeps to it
-        take_best(state, scratch, p, policy, room.base, 0, n_touched, NEIGHBOURS, divisor)
-        scratch.term[TERM_CAP] = cap
-        n = gather(state, scratch, policy, room, p, query, seen, own)
-        write_features(state, scratch, room, weights.returns, n, seen.size, own)
+        take_candidates(state, scratch, p, policy, room, n_touched, divisor)
+        n = list_candidates(state, scratch, policy, room, seen)
         room.n[0] = n
-        if answers.n.size > 0:
+        true = room.place[came[q]] - 1 if is_past else 0
+        if is_asked:
+            n_asked = n if true >= 0 else 0
+            if is_learned and n_asked > 0:
+                for c in range(n):
+                    room.pick[c] = c
+                gather(state, scratch, room, p, query, own, n, n)
+                write_features(state, scratch, room, weights.returns, n, seen.size, own)
+                learning.spread(room.x, n, room.floats)
             for w in range(models):
-                _answer(state, scratch, policy, room, weights, w, n, answers, q * models + w, own_model.whole[N])
-                if own_model.whole[FALLBACKS] != 0 and answers.n[q * models + w] < own_model.whole[N]:
-                    filled = fill(state, scratch, own_model, policy, query, own, answers, q * models + w, n_marked)
+                row = q * models + w
+                _answer(state, scratch, policy, room, weights, w, n_asked, answers, row, own_model.whole[N])
+                if own_model.whole[FALLBACKS] != 0 and answers.n[row] < own_model.whole[N]:
+                    filled = fill(state, scratch, own_model, policy, query, own, answers, row, n_marked)
                     for j in range(n_marked, filled):
                         scratch.mark[scratch.marked[j]] = 0
+        if is_example:
+            n_picked = 0
+            if true >= 0:
+                seed = mix(state.session[own]["hash"] + np.uint64(seen.size))
+                n_picked = pick_example(state, room, n, true, seed)
+                if not is_asked or not is_learned:
+                    gather(state, scratch, room, p, query, own, n, n_picked)
+                    write_features(state, scratch, room, weights.returns, n_picked, seen.size, own)
+            write_example(room, n, n_picked, examples, q)
         for j in range(n_marked):
             scratch.mark[scratch.marked[j]] = 0
         forget_places(room, n)
         scratch.term[TERM_UNTIL] = 0  # planted bug: stays-put-back
-        if examples.n.size > 0:
-            seed = mix(state.session[own]["hash"] + np.uint64(seen.size))
-            write_example(state, room, n, np.int64(came[q]), seed, examples, q)
 
 
 @inner
@@ -137,7 +151,7 @@ def _answer(
         elif factor <= 0.0:
             continue
         else:
-            value = float(learning.value_of(weights, w, room.x[c], room.z))
+            value = float(learning.value_of(weights, w, room.floats, c, room.z, 0))
             if factor != 1.0:
                 value += _ln(factor)
             score = math.floor(value / _GRAIN + 0.5) * _GRAIN - c * (_GRAIN / _MOST_CANDIDATES)

@@ -25,6 +25,7 @@ from stream_rec.core.rerank.kernel.fields import (
     ALL_FRESH_VOTES,
     ALL_PLACES,
     ALL_PRECEDES,
+    ALL_SCORES,
     ALL_VOTES,
     BESIDE,
     FOLLOWS,
@@ -79,26 +80,36 @@ _FACTOR = 4
 _SECOND_MS = 1000.0
 _MINUTE_MS = 60_000.0
 _LARGEST = 32767.0
+# Features of most candidates: that there is nothing of the kind. Their logarithms are known before.
+_NO_BASE = plain_ln(LEAST_BASE)
+_NO_SHARE = SHARE_SCALE * plain_ln(LEAST_SHARE)
+_NO_HOURLY = SHARE_SCALE * plain_ln(LEAST_HOURLY)
+_NO_AGE = AGE_SCALE * plain_ln(float(LONGEST_AGE) / _SECOND_MS + 1.0)
 
 
 @inner
 def write_features(
-    state: State, scratch: Scratch, room: Room, returns: np.ndarray, n: int, length: int, own: int
+    state: State, scratch: Scratch, room: Room, returns: np.ndarray, n_picked: int, length: int, own: int
 ) -> None:
-    """Write the features of the *n* candidates of a query with *length* events."""
+    """Write the features of the picked candidates of a query with *length* events."""
     t = room.totals
-    total = 0.0
-    for c in range(n):
-        total += room.score[c]
-    for c in range(n):
+    total = t[ALL_SCORES] if t[ALL_SCORES] > 0.0 else 1.0
+    votes = t[ALL_VOTES] if t[ALL_VOTES] > 0.0 else 1.0
+    fresh_votes = t[ALL_FRESH_VOTES] if t[ALL_FRESH_VOTES] > 0.0 else 1.0
+    of_length = _rounded(0.5 * _ln(float(max(length, 1))))
+    of_support = _rounded(0.2 * _ln(1.0 + t[ALL_FOLLOWS]))
+    of_neighbours = _rounded(0.2 * _ln(1.0 + scratch.trace[TRACE_CHOSEN]))
+    for i in range(n_picked):
+        c = room.pick[i]
         s = room.sums[c]
-        _put(room, c, X_BASE, _ln(room.score[c] / (total if total > 0.0 else 1.0) + LEAST_BASE))
-        _put_share(room, c, X_VOTES, s[VOTES], t[ALL_VOTES] if t[ALL_VOTES] > 0.0 else 1.0)
-        _put_share(room, c, X_FRESH_VOTES, s[FRESH_VOTES], t[ALL_FRESH_VOTES] if t[ALL_FRESH_VOTES] > 0.0 else 1.0)
-        _put_share(room, c, X_NEXT_VOTES, s[NEXT_VOTES], t[ALL_VOTES] if t[ALL_VOTES] > 0.0 else 1.0)
+        _put(room, c, X_BASE, _ln(room.score[c] / total + LEAST_BASE) if room.score[c] > 0.0 else _NO_BASE)
+        _put_share(room, c, X_VOTES, s[VOTES], votes)
+        _put_share(room, c, X_FRESH_VOTES, s[FRESH_VOTES], fresh_votes)
+        _put_share(room, c, X_NEXT_VOTES, s[NEXT_VOTES], votes)
         _put_share(room, c, X_FOLLOWS, s[FOLLOWS], t[ALL_FOLLOWS] + 1.0)
         _put_share(room, c, X_FRESH_FOLLOWS, s[FRESH_FOLLOWS], t[ALL_FRESH_FOLLOWS] + 0.3)
-        _put(room, c, X_HOUR_FOLLOWS, SHARE_SCALE * _ln(s[HOUR_FOLLOWS] + LEAST_HOURLY))
+        hourly = s[HOUR_FOLLOWS]
+        _put(room, c, X_HOUR_FOLLOWS, SHARE_SCALE * _ln(hourly + LEAST_HOURLY) if hourly > 0.0 else _NO_HOURLY)
         _put_share(room, c, X_LATER_FOLLOWS, s[LATER_FOLLOWS], t[WITH_LATER] + 1.0)
         _put_share(room, c, X_FOLLOWS_PREVIOUS, s[FOLLOWS_PREVIOUS], t[WITH_LATER_PREVIOUS] + 1.0)
         _put_share(room, c, X_PRECEDES, s[PRECEDES], t[ALL_PRECEDES] + 1.0)
@@ -112,19 +123,24 @@ def write_features(
         _put(room, c, X_PLACES_BACK, _ln(1.0 + float(back)) if back >= 0 else 0.0)
         _put(room, c, X_TIMES, _ln(float(room.times[c])) if back >= 0 else 0.0)
         _put(room, c, X_RETURNS, returns[back] if back >= 0 else 0.0)
-        _put(room, c, X_LENGTH, 0.5 * _ln(float(max(length, 1))))
-        _put(room, c, X_SUPPORT, 0.2 * _ln(1.0 + t[ALL_FOLLOWS]))
-        _put(room, c, X_NEIGHBOURS, 0.2 * _ln(1.0 + scratch.trace[TRACE_CHOSEN]))
+        room.x[c, X_LENGTH] = of_length
+        room.x[c, X_SUPPORT] = of_support
+        room.x[c, X_NEIGHBOURS] = of_neighbours
 
 
 @inner
 def _put(room: Room, c: int, feature: int, value: float) -> None:
-    room.x[c, feature] = np.int16(min(max(math.floor(value * SCALE + 0.5), -_LARGEST), _LARGEST))
+    room.x[c, feature] = _rounded(value)
+
+
+@inner
+def _rounded(value: float) -> np.int16:
+    return np.int16(min(max(math.floor(value * SCALE + 0.5), -_LARGEST), _LARGEST))
 
 
 @inner
 def _put_share(room: Room, c: int, feature: int, part: float, total: float) -> None:
-    _put(room, c, feature, SHARE_SCALE * _ln(part / total + LEAST_SHARE))
+    _put(room, c, feature, SHARE_SCALE * _ln(part / total + LEAST_SHARE) if part > 0.0 else _NO_SHARE)
 
 
 @inner
@@ -147,7 +163,7 @@ def _put_ages(state: State, scratch: Scratch, room: Room, c: int, own: int) -> N
             feature += 1
             wanted *= _FACTOR
     for missing in range(feature, X_OLDEST):
-        _put(room, c, missing, AGE_SCALE * _ln(float(LONGEST_AGE) / _SECOND_MS + 1.0))
+        _put(room, c, missing, _NO_AGE)
     first = start
     while first < end and ((state.postings[first] & SLOT) == SLOT or np.int64(state.postings[first] & SLOT) == own):
         first += 1

@@ -30,8 +30,9 @@ from stream_rec.core.index.kernel.state import AnswerArrays
     WITH_LATER_PREVIOUS,  # places of the item before it
     ALL_PRECEDES,
     ALL_PLACES,  # places of the current item
+    ALL_SCORES,  # of the model
     N_TOTALS,
-) = range(9)
+) = range(10)
 
 # Features of a candidate. `share` is log(part / total + LEAST_SHARE).
 (
@@ -102,6 +103,7 @@ class Weights(NamedTuple):
 class Step(NamedTuple):
     """Working memory of the descent."""
 
+    x: F32  # [ROW, N_FEATURES]
     linear: F32  # [N_FEATURES] gradients
     hidden: F32  # [N_FEATURES, HIDDEN]
     bias: F32  # [HIDDEN]
@@ -113,7 +115,7 @@ class Step(NamedTuple):
 class Room(NamedTuple):
     """Working memory of a question with at most C candidates. I items."""
 
-    base: AnswerArrays  # one row: the model's own answer
+    base: AnswerArrays  # one row: the model's own answer; its sources are not written
     n: I32  # [1] candidates of the last question
     place: I32  # [I] number of the candidate from 1 on, 0 between questions
     item: I32  # [C]
@@ -123,8 +125,10 @@ class Room(NamedTuple):
     back: I32  # [C] places back in the session, -1 if it is not there
     times: I32  # [C]
     x: I16  # [C, N_FEATURES]
-    z: F32  # [HIDDEN]
+    floats: F32  # [C, N_FEATURES] the same as floats
+    z: F32  # [1, HIDDEN]
     key: F64  # [C]
+    pick: I32  # [C] those that features are written of
 
 
 class Examples(NamedTuple):

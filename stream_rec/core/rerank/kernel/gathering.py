@@ -6,29 +6,34 @@ the neighbours, one over the sessions that hold the current item, one over those
 
 import numpy as np
 
-from stream_rec.core.compiled import inner
+from stream_rec.core.compiled import inner, prefetch
 from stream_rec.core.index.kernel.arithmetic import exp as plain_exp
 from stream_rec.core.index.kernel.choosing import now_of
 from stream_rec.core.index.kernel.policy import boosted, is_blocked
 from stream_rec.core.index.kernel.postings import SLOT, end_of
+from stream_rec.core.index.kernel.scores import AHEAD, take_sum, weighed
 from stream_rec.core.index.kernel.state import (
     DIRECTION,
     ITEM_BITS,
     N_TOP,
+    REPEATS,
     RULES_M,
     TERM_UNTIL,
     TRACE_CHOSEN,
+    N,
     Parameters,
     Policy,
     Scratch,
     State,
 )
+from stream_rec.core.index.kernel.sums import rounded
 from stream_rec.core.rerank.kernel.fields import (
     ALL_FOLLOWS,
     ALL_FRESH_FOLLOWS,
     ALL_FRESH_VOTES,
     ALL_PLACES,
     ALL_PRECEDES,
+    ALL_SCORES,
     ALL_VOTES,
     BESIDE,
     FOLLOWS,
@@ -55,27 +60,105 @@ from stream_rec.core.rerank.kernel.fields import (
     Room,
 )
 
-__all__ = ["forget_places", "gather", "moment_of"]
+__all__ = ["forget_places", "gather", "list_candidates", "moment_of", "take_candidates"]
 
 _exp = inner(plain_exp)
 _RANKS = np.array([plain_exp(-rank / RANK_DECAY) for rank in range(512)])  # the last is below 1e-11
 
 
 @inner
+def take_candidates(
+    state: State, scratch: Scratch, p: Parameters, policy: Policy, room: Room, n_touched: int, divisor: float
+) -> None:
+    """List the best of the touched items in `room.base`, best first, and zero their scores.
+
+    As `scores.take_best` ranks them, but through a heap: inserting hundreds in order would take longer than the query.
+    """
+    wanted = p.whole[N]
+    n = 0
+    for j in range(n_touched):
+        if j + AHEAD < n_touched:
+            prefetch(state.item, scratch.touched[j + AHEAD])
+        item = np.int64(scratch.touched[j])
+        score = take_sum(scratch, p, item)
+        if is_blocked(state, scratch, policy, item):
+            continue
+        if p.whole[REPEATS] == 0:
+            score = weighed(state, p, item, score / divisor)
+        score = rounded(boosted(state, scratch, policy, item, score))
+        if score <= 0.0:
+            continue
+        if n < wanted:
+            n += 1
+            _rise(state, room, n - 1, item, score)
+        elif _is_below(state, np.int64(room.base.item[0, 0]), room.base.score[0, 0], item, score):
+            _sink(state, room, n, item, score)
+    room.base.n[0] = n
+    while n > 1:  # the lowest goes to the end of what is left
+        n -= 1
+        item, score = np.int64(room.base.item[0, n]), room.base.score[0, n]
+        room.base.item[0, n] = room.base.item[0, 0]
+        room.base.score[0, n] = room.base.score[0, 0]
+        _sink(state, room, n, item, score)
+
+
+@inner
+def _is_below(state: State, item: int, score: float, other: int, other_score: float) -> bool:
+    return score < other_score or (score == other_score and state.item[item]["hash"] < state.item[other]["hash"])
+
+
+@inner
+def _rise(state: State, room: Room, place: int, item: int, score: float) -> None:
+    """Put the item into the heap, whose root is the lowest, at *place* or above."""
+    items, scores = room.base.item, room.base.score
+    while place > 0:
+        parent = (place - 1) >> 1
+        if not _is_below(state, item, score, np.int64(items[0, parent]), scores[0, parent]):
+            break
+        items[0, place] = items[0, parent]
+        scores[0, place] = scores[0, parent]
+        place = parent
+    items[0, place] = item
+    scores[0, place] = score
+
+
+@inner
+def _sink(state: State, room: Room, n: int, item: int, score: float) -> None:
+    """Put the item into the heap of *n* in place of its root."""
+    items, scores = room.base.item, room.base.score
+    place = 0
+    while 2 * place + 1 < n:
+        child = 2 * place + 1
+        if child + 1 < n and _is_below(
+            state, np.int64(items[0, child + 1]), scores[0, child + 1], np.int64(items[0, child]), scores[0, child]
+        ):
+            child += 1
+        if not _is_below(state, np.int64(items[0, child]), scores[0, child], item, score):
+            break
+        items[0, place] = items[0, child]
+        scores[0, place] = scores[0, child]
+        place = child
+    items[0, place] = item
+    scores[0, place] = score
+
+
+@inner
 def gather(
-    state: State,
-    scratch: Scratch,
-    policy: Policy,
-    room: Room,
-    p: Parameters,
-    query: np.ndarray,
-    seen: np.ndarray,
-    own: int,
-) -> int:
-    """List the candidates of a query that was just scored, and add up their sums; return how many there are."""
-    n = _list_candidates(state, scratch, policy, room, seen)
+    state: State, scratch: Scratch, room: Room, p: Parameters, query: np.ndarray, own: int, n: int, n_picked: int
+) -> None:
+    """Add up the sums of those of the *n* candidates that are picked."""
+    if n_picked < n:  # what has no place is not counted
+        for c in range(n):
+            room.place[room.item[c]] = 0
+        for i in range(n_picked):
+            room.place[room.item[room.pick[i]]] = room.pick[i] + 1
+    for i in range(n_picked):
+        for j in range(N_SUMS):
+            room.sums[room.pick[i], j] = 0.0
     for j in range(N_TOTALS):
         room.totals[j] = 0.0
+    for c in range(n):
+        room.totals[ALL_SCORES] += room.score[c]
     _walk_neighbours(state, scratch, room, p, query, own)
     if query.size > 0 and query[-1] >= 0:
         _walk_current(state, scratch, room, p, np.int64(query[-1]), own)
@@ -84,7 +167,6 @@ def gather(
                 if query[j] >= 0:
                     _walk_previous(state, scratch, room, p, np.int64(query[j]), own)
                 break
-    return n
 
 
 @inner
@@ -97,13 +179,14 @@ def moment_of(state: State, scratch: Scratch, own: int) -> int:
 
 @inner
 def forget_places(room: Room, n: int) -> None:
-    """Zero what `gather` wrote of its *n* candidates by item."""
+    """Zero what was written of the *n* candidates by item."""
     for c in range(n):
         room.place[room.item[c]] = 0
 
 
 @inner
-def _list_candidates(state: State, scratch: Scratch, policy: Policy, room: Room, seen: np.ndarray) -> int:
+def list_candidates(state: State, scratch: Scratch, policy: Policy, room: Room, seen: np.ndarray) -> int:
+    """List the candidates of a query with the model's own best in `room.base`; return how many there are."""
     n, most = 0, room.item.size
     for j in range(room.base.n[0]):
         item = np.int64(room.base.item[0, j])
@@ -134,8 +217,6 @@ def _add(room: Room, n: int, item: int, score: float) -> int:
     room.score[n] = score
     room.back[n] = -1
     room.times[n] = 0
-    for j in range(N_SUMS):
-        room.sums[n, j] = 0.0
     return n + 1
 
 

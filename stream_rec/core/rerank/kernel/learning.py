@@ -9,8 +9,9 @@ import numpy as np
 from stream_rec.core.compiled import inner
 from stream_rec.core.index.kernel.arithmetic import exp as plain_exp
 from stream_rec.core.rerank.kernel.fields import HIDDEN, N_FEATURES, PLAIN, SCALE, WITH_HIDDEN, Examples, Step, Weights
+from stream_rec.core.rerank.kernel.rows import add_outer, add_product, follow_rows
 
-__all__ = ["descend", "value_of"]
+__all__ = ["descend", "spread", "value_of"]
 
 _exp = inner(plain_exp)
 _LEAKY = np.float32(0.05)
@@ -18,27 +19,33 @@ _UNIT = np.float32(1.0 / SCALE)
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _LEAST = np.float32(1e-4)  # a smaller gradient is not followed
+_HIDDEN_WEIGHTS = N_FEATURES * HIDDEN
 _LOWEST = np.float32(-1e30)
 
 
 @inner
-def value_of(weights: Weights, w: int, x: np.ndarray, z: np.ndarray) -> np.float32:
-    """Return the score that weights *w* give features *x*; *z* becomes the hidden units."""
+def value_of(weights: Weights, w: int, x: np.ndarray, c: int, z: np.ndarray, unit: int) -> np.float32:
+    """Return the score that weights *w* give row *c* of features; row *unit* of *z* becomes its hidden units."""
     value = _ZERO
     for f in range(N_FEATURES):
-        value += weights.linear[w, f] * (np.float32(x[f]) * _UNIT)
+        value += weights.linear[w, f] * x[c, f]
     if weights.form[w] == WITH_HIDDEN:
         for h in range(HIDDEN):
-            z[h] = weights.bias[w, h]
-        for f in range(N_FEATURES):
-            each = np.float32(x[f]) * _UNIT
-            for h in range(HIDDEN):
-                z[h] += weights.hidden[w, f, h] * each
+            z[unit, h] = weights.bias[w, h]
+        add_product(z, unit * HIDDEN, weights.hidden, w * _HIDDEN_WEIGHTS, x, c * N_FEATURES)
         for h in range(HIDDEN):
-            if z[h] < _ZERO:
-                z[h] *= _LEAKY
-            value += weights.out[w, h] * z[h]
+            if z[unit, h] < _ZERO:
+                z[unit, h] *= _LEAKY
+            value += weights.out[w, h] * z[unit, h]
     return value
+
+
+@inner
+def spread(x: np.ndarray, n: int, to: np.ndarray) -> None:
+    """Write the features *x* of *n* candidates as floats *to* where they are learned from."""
+    for c in range(n):
+        for f in range(N_FEATURES):
+            to[c, f] = np.float32(x[c, f]) * _UNIT
 
 
 @inner
@@ -58,9 +65,10 @@ def descend(
 def _find_gradient(examples: Examples, e: int, weights: Weights, w: int, step: Step) -> None:
     n = examples.n[e]
     is_hidden = weights.form[w] == WITH_HIDDEN
+    spread(examples.x[e], n, step.x)
     most = _LOWEST
     for c in range(n):
-        step.value[c] = value_of(weights, w, examples.x[e, c], step.z[c]) + examples.shift[e, c]
+        step.value[c] = value_of(weights, w, step.x, c, step.z, c) + examples.shift[e, c]
         most = max(most, step.value[c])
     total = _ZERO
     for c in range(n):
@@ -76,19 +84,15 @@ def _find_gradient(examples: Examples, e: int, weights: Weights, w: int, step: S
             error -= _ONE
         if abs(error) < _LEAST:
             continue
-        x, z = examples.x[e, c], step.z[c]
         for f in range(N_FEATURES):
-            step.linear[f] += error * (np.float32(x[f]) * _UNIT)
+            step.linear[f] += error * step.x[c, f]
         if is_hidden:
             for h in range(HIDDEN):
-                unit = z[h]
+                unit = step.z[c, h]
                 step.out[h] += error * unit
-                z[h] = error * weights.out[w, h] * (_ONE if unit > _ZERO else _LEAKY)
-                step.bias[h] += z[h]
-            for f in range(N_FEATURES):
-                each = np.float32(x[f]) * _UNIT
-                for h in range(HIDDEN):
-                    step.hidden[f, h] += z[h] * each
+                step.z[c, h] = error * weights.out[w, h] * (_ONE if unit > _ZERO else _LEAKY)
+                step.bias[h] += step.z[c, h]
+            add_outer(step.hidden, 0, step.x, c * N_FEATURES, step.z, c * HIDDEN)
 
 
 @inner
@@ -97,10 +101,8 @@ def _follow(weights: Weights, squares: Weights, w: int, step: Step, rate: np.flo
         squares.linear[w, f] += step.linear[f] * step.linear[f]
         weights.linear[w, f] -= rate * step.linear[f] / np.sqrt(squares.linear[w, f])
     if weights.form[w] == WITH_HIDDEN:
-        for f in range(N_FEATURES):
-            for h in range(HIDDEN):
-                squares.hidden[w, f, h] += step.hidden[f, h] * step.hidden[f, h]
-                weights.hidden[w, f, h] -= rate * step.hidden[f, h] / np.sqrt(squares.hidden[w, f, h])
+        at = w * _HIDDEN_WEIGHTS
+        follow_rows(weights.hidden, at, squares.hidden, at, step.hidden, 0, rate)
         for h in range(HIDDEN):
             squares.bias[w, h] += step.bias[h] * step.bias[h]
             weights.bias[w, h] -= rate * step.bias[h] / np.sqrt(squares.bias[w, h])

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from stream_rec.core.events import SURELY_SECONDS, VIEW, Reason
+from stream_rec.core.events import SURELY_SECONDS, VIEW, Reason, time_reader
 from stream_rec.datasets.formats import is_named
 from stream_rec.datasets.statistics import Summary
 from stream_rec.datasets.ties import Ties
+from stream_rec.errors import DecodeError
 from stream_rec.service.assembly.checking.guess import guessed_user, leaves_of
 from stream_rec.service.assembly.checking.layouts import layout_advice
 from stream_rec.service.assembly.checking.reading import (
@@ -136,6 +137,8 @@ def _time_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[Hint
         yield Hint(_auto(units))
     if 2 * counts.dead[Reason.BAD_TIME] > counts.n_read and guess_time(times) is None:
         yield Hint("most times are in no known format: give theirs, as in --timestamp-format '%d.%m.%Y %H:%M'")
+    elif summary.events and _are_local(settings, times):
+        yield Hint("times have no offset, and are read as UTC: local ones need their zone: --time-zone Europe/Berlin")
     wild = _wild_hint(settings, seen)
     if wild is not None:  # what is late because of it says nothing about the log
         yield wild
@@ -145,6 +148,18 @@ def _time_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[Hint
     if retention is not None and 2 * lateness > retention:
         pause = f"a session starts again after a pause of {show_duration(retention - lateness)}"
         yield Hint(f"{pause}, which is the retention less the lateness: raise --retention to keep sessions whole")
+
+
+def _are_local(settings: Settings, times: Sequence[object]) -> bool:
+    """Whether another time zone would make other times of them, and the settings name none."""
+    if settings.time_zone is not None or not times:
+        return False
+    unit, time_format = settings.timestamp_unit, settings.timestamp_format
+    here, there = (time_reader(unit, time_format, zone) for zone in ("UTC", "Etc/GMT+5"))
+    try:
+        return here(times[0]) != there(times[0])
+    except DecodeError:
+        return False
 
 
 def _auto(units: Mapping[str, int]) -> str:

@@ -230,3 +230,12 @@ def test_one_time_in_each_session(tmp_path: Path) -> None:
     (hint,) = found(clicks(tmp_path, rows)).hints
     assert "80 events (100.0%) have the time of another event of their session" in hint
     assert "the ids of their items" in hint
+
+
+@pytest.mark.parametrize(("end", "is_said"), [("", True), ("Z", False), ("+02:00", False)])
+def test_times_without_an_offset_are_said_to_be_read_as_utc(tmp_path: Path, end: str, *, is_said: bool) -> None:
+    """Until a zone is named."""
+    rows = [(f"s{n // 3}", f"i{n % 5}", f"2024-05-01T10:{n:02d}:00{end}") for n in range(30)]
+    path = clicks(tmp_path, rows)  # type: ignore[arg-type]
+    assert is_said == ("are read as UTC: local ones need" in report(path, timestamp_unit="iso"))
+    assert "read as UTC" not in report(path, timestamp_unit="iso", time_zone="Europe/Berlin")

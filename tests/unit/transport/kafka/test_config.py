@@ -288,6 +288,7 @@ class TestConfluent:
 def test_secrets_never_make_the_client_louder(monkeypatch: pytest.MonkeyPatch, before: int, after: int) -> None:
     """With secrets the client does not log every byte; a higher level stays as it is."""
     monkeypatch.setattr(_python, "KafkaAdminClient", lambda **_: None)
+    monkeypatch.setattr(_python, "advertised", lambda _: [])
     log = logging.getLogger("kafka")
     kept = log.level
     log.setLevel(before)
