@@ -131,10 +131,11 @@ def sample_service() -> Iterator[str]:
 
 
 def send(log: Path, events: list[Event], over: threading.Event) -> None:
-    """Send each event as a shop would, and ask for recommendations."""
+    """Send each event as a shop would, at its arrival, and ask for recommendations."""
     address = when_ready(log)
     for event in events:
-        body = json.dumps({"event": as_fields(event), "n": 20}).encode()
+        fields = {name: value for name, value in as_fields(event).items() if name != "timestamp"}
+        body = json.dumps({"event": fields, "n": 20}).encode()
         with contextlib.suppress(OSError):
             call(f"{address}/v1/events:recommend", body)
         if over.wait(1 / PER_SECOND):

@@ -123,7 +123,7 @@ export function recommendations({ label, go, seen = () => new Set() }) {
     );
     setChildren(
       score,
-      bar(item.share, { tone: item.source }),
+      item.source === "newest" ? null : bar(item.share, { tone: item.source }), // times have no best one
       h("span", { class: "unseen" }, scoreOf(item)),
     );
     score.title = scoreOf(item);

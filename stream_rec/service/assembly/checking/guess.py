@@ -68,7 +68,7 @@ def guess_settings(
     leaves = leaves_of(sample.rows)
     fields = _fields(names, leaves, by_user=settings.session_gap_ms is not None)
     changes: dict[str, object] = {}
-    by_user = "session_id" not in fields and "user_id" in fields
+    by_user = "session_id" not in fields and "user_id" in fields and settings.shown is None  # which needs sessions
     if by_user and settings.session_gap_ms is None:
         changes["session_gap_ms"] = _GAP_MS
     wanted = {field: fields[field] for field in names if fields.get(field, field) not in {field, own.get(field)}}

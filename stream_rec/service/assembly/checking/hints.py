@@ -219,7 +219,7 @@ def _session_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[H
     shared = _shared_hint(settings, seen, sample)
     if shared is not None:
         yield shared
-    elif settings.session_gap_ms is None and not is_named(settings.format):
+    elif settings.session_gap_ms is None and settings.shown is None and not is_named(settings.format):
         by_user = {**settings.fields, "user_id": settings.fields.get("session_id", "session_id")}
         cut: dict[str, object] = {"session_gap_ms": _GAP_MS}
         if summary.users and summary.sessions == summary.users and "+" not in fields.session_id:
@@ -238,7 +238,8 @@ def _session_hints(settings: Settings, seen: Seen, sample: Sample) -> Iterator[H
             f"the session {giant.session_id[:40]!r} has {giant.n:,} events{others}, and the next longest "
             f"{giant.next_longest:,}: is it a crawler, or an id that many visitors share?"
         )
-    impressions = impressions_in(summary)
+    found = impressions_in(summary).items()
+    impressions = {kind: n for kind, n in found if kind.partition(":")[0] != settings.shown}
     if impressions and not settings.types:
         shown = ", ".join(f"{kind} {n:,}" for kind, n in impressions.items())
         clicks = {kind: 1.0 for kind in summary.types if kind not in impressions}

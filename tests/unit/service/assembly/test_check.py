@@ -125,6 +125,15 @@ def test_impressions_are_no_clicks(tmp_path: Path) -> None:
     assert (40, {"unknown_type": 40}, []) == (again.accepted, again.refused, again.hints)
 
 
+def test_what_was_shown_is_known(tmp_path: Path) -> None:
+    """Events of the type that says what was shown are not taken for clicks, and no session gap is suggested beside."""
+    rows = [("ann", "tent", MAY_2014, "click", "ann"), ("ben", "pan", MAY_2014 + 9, "shown:2", "ben")]
+    file = clicks(tmp_path, rows, header="session_id,item_id,timestamp,type,user_id")  # type: ignore[arg-type]
+    hints = " ".join(found(file, shown="shown").hints)
+    assert "counts as a click" not in hints
+    assert "session-gap" not in hints
+
+
 def test_days_and_months_that_cannot_be_told_apart(tmp_path: Path) -> None:
     """Both formats are named, before and after one is chosen; a day above 12 decides it."""
     rows = [("s", f"i{n}", f"0{n + 1}/05/2024 10:00") for n in range(3)]
