@@ -218,7 +218,7 @@ class TestTheFile:
         assert _plain(build_model(settings)) == _plain(build_model(back))
 
     def test_every_setting_of_the_model_is_searched_or_given(self) -> None:
-        """All parameters of the formulas are searched; sampling, rules, order and new items are left to the operator."""
+        """All parameters of the formulas are searched; sampling, rules, order and new items are the operator's."""
         newest = {"newest_fallback", "newest_share", "newest_within_ms"}
         sampled = {"sampling", "sampling_seed", "require_type", "min_type_weight", "bonus_type", "bonus"}
         parameters = set(Model.__struct_fields__) - {"name"}
