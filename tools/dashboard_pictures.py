@@ -111,7 +111,7 @@ def sample_service() -> Iterator[str]:
         write(folder / "items.jsonl", [{"id": item, "title": title} for item, title in titles.items()])
         command = [str(Path(sys.executable).with_name("stream-rec")), "run", "--events", str(folder / "events.jsonl")]
         options = ["--answer", "none", "--http", "127.0.0.1:0", "--retention", "90d", "--max-bytes", "64MB"]
-        options += ["--quality-windows", "1d", "--quality-windows", "7d"]  # a day of the sample takes under a minute
+        options += ["--quality-windows", "1d", "--quality-windows", "7d"]
         catalogue = ["--catalogue", str(folder / "items.jsonl")]
         log = folder / "log.txt"
         with log.open("wb") as file:
