@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +41,13 @@ def served(folder: Path, *argv: object) -> Iterator[str]:
 
 def is_ready(address: str) -> bool:
     """Whether the service answers."""
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/readyz") as response:  # noqa: S310
-        return bool(response.status == 200)
+    try:
+        with urllib.request.urlopen(f"{address}/readyz") as response:  # noqa: S310
+            return bool(response.status == 200)
+    except urllib.error.HTTPError as refused:  # an answer too: Python 3.14 warns if it is left open
+        refused.close()
+    except OSError:
+        pass
     return False
 
 
