@@ -202,6 +202,10 @@ def _compile_kernels(settings: Settings, interrupt: "Interrupt", activity: "Acti
     elif warm_up.is_cold(answers_events=answers_events):
         announce_compilation(answers_events=answers_events)
         expected_s = 20.0
+    learns = settings.learns_order
+    if learns and warm_up.is_cold_to_learn():
+        print_message(warm_up.COMPILING_LEARNING)
+        expected_s = (expected_s or 0.0) + 30.0
     waiting = nullcontext() if expected_s is None or activity is None else activity.compiling(expected_s)
     with interrupt.cutting_short(), waiting:
         warm_up.warm_up(
@@ -209,4 +213,5 @@ def _compile_kernels(settings: Settings, interrupt: "Interrupt", activity: "Acti
             answers_requests=settings.requests is not None or settings.http is not None,
             keeps_snapshots=settings.snapshots is not None,
             replays=is_topic(settings.events),
+            learns=learns,
         )

@@ -2,7 +2,7 @@
 
 import click
 
-from stream_rec.cli.common import DONE, FAILED, announce_compilation, command
+from stream_rec.cli.common import DONE, FAILED, announce_compilation, command, print_message
 
 __all__ = ["warm_up"]
 
@@ -20,6 +20,8 @@ def warm_up() -> int:
         click.echo("stream-rec: no writable folder for compiled kernels: set NUMBA_CACHE_DIR to one", err=True)
         return FAILED
     announce_compilation()
-    kernels.warm_up_all()
+    if kernels.is_cold_to_learn():
+        print_message(kernels.COMPILING_LEARNING)
+    kernels.warm_up_all(learns=True)
     click.echo(f"compiled, and stored in {kernels.kept_in()}")
     return DONE

@@ -633,6 +633,12 @@ class SettingFields(msgspec.Struct, frozen=True, kw_only=True):
         return self.recommendations or "-"
 
     @property
+    def learns_order(self) -> bool:
+        """Whether any model puts its candidates in an order that is learned."""
+        own = [trial.parameters.get("rerank", self.rerank) for trial in self.models.values()]
+        return any(each != "off" for each in (self.rerank, *own))
+
+    @property
     def answers_events(self) -> bool:
         """Whether each event is answered."""
         return self.answer == "each-event" and self.answers_place is not None

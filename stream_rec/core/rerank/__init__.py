@@ -18,7 +18,7 @@ from stream_rec.core.rerank.fit import FEWEST_EXAMPLES, LEARNED_FORMS, MOST_EXAM
 from stream_rec.core.rerank.kernel.fields import Room, Weights
 from stream_rec.core.rerank.learner import Learner
 from stream_rec.core.rerank.refit import Beside, Phase, Refit, when_needed
-from stream_rec.core.rerank.reranker import FORMS, CandidateModel, FormName, Reranker, space_for
+from stream_rec.core.rerank.reranker import FORMS, CandidateModel, FormName, Reranker, is_cold, space_for
 
 __all__ = [
     "FEATURES",
@@ -37,6 +37,7 @@ __all__ = [
     "Room",
     "Weights",
     "contributions",
+    "is_cold",
     "space_for",
     "when_needed",
 ]

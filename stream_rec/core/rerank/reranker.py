@@ -1,11 +1,13 @@
 """Answers by weights: the memory that re-ranking needs, and the calls of its kernels."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from stream_rec.core.compiled import drop_stale_code
 from stream_rec.core.dtypes import I64
 from stream_rec.core.index import (
     ANYTHING,
@@ -30,6 +32,7 @@ __all__ = [
     "CandidateModel",
     "FormName",
     "Reranker",
+    "is_cold",
     "new_examples",
     "space_for",
 ]
@@ -45,6 +48,15 @@ FEW_CANDIDATES: Final = 128
 MANY_CANDIDATES: Final = 512
 """The same where long sessions bring many items up."""
 _EXTRA: Final = fields.MOST_BACK + fields.N_TRENDING
+
+
+def is_cold() -> bool:
+    """Return whether the compiled code of re-ranking is not on disk. Cheap."""
+    kept = entries.ask_again.dispatcher.stats.cache_path
+    if kept is None:  # no folder may be written to: each start is a cold one
+        return True
+    drop_stale_code(Path(kept))
+    return not any(Path(kept).glob("entries.ask_again-*.nbi"))
 
 
 class CandidateModel(NamedTuple):

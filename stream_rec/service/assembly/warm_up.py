@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from stream_rec.core import rerank
 from stream_rec.core.engine import Engine, NextItemQuery
 from stream_rec.core.events import Event, Request
 from stream_rec.core.index import AnswerArrays, code_cache
@@ -14,15 +15,16 @@ from stream_rec.core.index.code_cache import kept_in
 from stream_rec.core.model import stack_models
 from stream_rec.core.outcome import Observation
 from stream_rec.core.quality import Quality
-from stream_rec.core.rerank import Learner
 
 __all__ = [
     "COMPILING",
     "COMPILING_AGAIN",
     "COMPILING_ANSWERS",
+    "COMPILING_LEARNING",
     "COMPILING_MANY",
     "can_keep",
     "is_cold",
+    "is_cold_to_learn",
     "kept_in",
     "warm_up",
     "warm_up_all",
@@ -31,6 +33,7 @@ __all__ = [
 
 COMPILING: Final = "compiling the kernels, once, about 20 s"
 COMPILING_ANSWERS: Final = "compiling the kernels that answer over HTTP, once, about a minute"
+COMPILING_LEARNING: Final = "compiling the kernels that learn an order, once, about half a minute"
 COMPILING_MANY: Final = "compiling the kernels of the evaluation, once, about a minute"
 COMPILING_AGAIN: Final = (
     "compiling the kernels, about 20 s, at each start: no folder to keep them in; NUMBA_CACHE_DIR may name one"
@@ -45,9 +48,14 @@ def can_keep() -> bool:
 def is_cold(*, answers_events: bool = True, kernel: str | None = None) -> bool:
     """Return whether the cache holds no file of the code that a run needs. Cheap.
 
-    *kernel* names another kernel that is needed.
+    *kernel* names another kernel that is needed. What learns an order is not asked for: see `is_cold_to_learn`.
     """
     return code_cache.is_cold(kernel or ("apply_and_ask" if answers_events else "apply"))
+
+
+def is_cold_to_learn() -> bool:
+    """Return whether the cache holds no file of the code that learns an order. Cheap."""
+    return rerank.is_cold()
 
 
 def warm_up(
@@ -56,8 +64,9 @@ def warm_up(
     answers_requests: bool = False,
     keeps_snapshots: bool = False,
     replays: bool = False,
+    learns: bool = False,
 ) -> None:
-    """Call what a run will call, so that its first record does not wait. One that *replays* also applies unanswered."""
+    """Call what a run will call, so that no record waits. One that *replays* also applies unanswered."""
     engine = Engine()
     events = [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)]
     quality = Quality(engine.split)
@@ -69,15 +78,17 @@ def warm_up(
         quality.on_answered(engine.answer([Request(session_id="t"), Request(items=("a",))]))
         engine.answer([Request(session_id="t", explain=True), Request(items=("a",), explain=True)])
         engine.listed("trending", Request())
+    if learns:
+        rerank.Learner(engine.index).fit(engine.parameters(engine.model), boundary=2)
     engine.stats()
     engine.forget(session_id="t", evaluator=quality)
     if keeps_snapshots:
         engine.import_state(engine.export_state())
 
 
-def warm_up_all() -> None:
-    """Call every kernel that a run may need; those of the evaluation are not among them."""
-    warm_up(answers_requests=True, keeps_snapshots=True, replays=True)
+def warm_up_all(*, learns: bool = False) -> None:
+    """Call every kernel that a run may need; those of an evaluation are not among them. One may learn an order."""
+    warm_up(answers_requests=True, keeps_snapshots=True, replays=True, learns=learns)
     engine = Engine()
     engine.apply([Event("t", "a", 0)])
     engine.ask(engine.model, session_id="t")
@@ -98,5 +109,4 @@ def warm_up_evaluation() -> None:
     engine.ask_and_apply(
         [Event("s", "a", 0), Event("t", "a", 1), Event("t", "b", 2)], np.ones(3, np.uint8), stacked, answers
     )
-    learner = Learner(engine.index)
-    learner.fit(engine.parameters(engine.model), boundary=2)
+    rerank.Learner(engine.index).fit(engine.parameters(engine.model), boundary=2)

@@ -17,6 +17,7 @@ from stream_rec.core.engine import Engine
 from stream_rec.core.events import Answer, DeadLetter, EventDecoder, encode_answer
 from stream_rec.core.index.kernel import entries
 from stream_rec.core.limits import Limits
+from stream_rec.core.rerank.kernel import entries as rerank_entries
 from stream_rec.errors import TransportError
 from stream_rec.service.assembly import warm_up
 from stream_rec.service.consuming.record_decoder import RecordDecoder
@@ -289,3 +290,6 @@ def test_a_warm_up_leaves_nothing_to_be_compiled(monkeypatch: pytest.MonkeyPatch
     warm_up.warm_up_all()
     warm_up.warm_up_evaluation()
     assert set() == set(entries.__all__) - called
+    called.clear()
+    warm_up.warm_up(learns=True)
+    assert set() == set(rerank_entries.__all__) - called
