@@ -109,7 +109,7 @@ class ItemLists:
         return found
 
     def _holds(self, trends: Trends) -> bool:
-        """Return whether *trends* may still be told: nothing of it was erased, and its rows are those of now."""
+        """Return whether *trends* still hold: nothing of it was erased, and its rows are those of now."""
         return trends.catalogue is self._rules.catalogue and trends.erasures == self._state.erasures
 
     def trending(self, trends: Trends, request: Request, n: int) -> list[Recommendation]:

@@ -47,7 +47,7 @@ class EngineState:
         self.items = IdTable()
         self.types = IdTable()
         self.erasures = 0
-        """How often something was erased, or all was replaced: what was found before must not be told any more."""
+        """How often something was erased, or all was replaced: what was found before does not hold any more."""
 
     # --- running kernels
 

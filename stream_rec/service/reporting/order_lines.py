@@ -21,7 +21,7 @@ class FeatureFigures(msgspec.Struct, frozen=True):
 
 
 class OrderFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of a learned order that are told."""
+    """The fields of a learned order that a line names."""
 
     model: str
     setting: str = "auto"
