@@ -5,18 +5,18 @@ import warnings
 from collections.abc import Sequence
 from typing import Final
 
-from stream_rec.core.events import SURELY_SECONDS, Event, Forget
+from stream_rec.core.events import Event, Forget
 
 __all__ = ["warn_of_seconds"]
 
-_SMALL: Final = SURELY_SECONDS // 1000
-"""Up to here they are no times of this century in seconds either, but the 0, 1, 2 of an example."""
+_SECONDS: Final = range(946_684_800, 2_145_916_800)
+"""Seconds of the years from 2000 to 2037: what else is small are the milliseconds of an example, from 0 on."""
 
 
 def warn_of_seconds(events: Sequence[Event | Forget]) -> None:
     """Warn the program that applies *events* if the first one's time looks like seconds. It looks at no other."""
     first = events[0] if events else None
-    if type(first) is Event and _SMALL < first.timestamp < SURELY_SECONDS:
+    if type(first) is Event and first.timestamp in _SECONDS:
         message = (
             f"an event's time is in milliseconds, and {first.timestamp} looks like seconds: "
             f"pass {first.timestamp * 1000}"

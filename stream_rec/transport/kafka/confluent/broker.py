@@ -61,6 +61,8 @@ class ConfluentBroker:
         except TransportError as error:
             if not error.retriable:
                 raise
+            # It may ask the addresses that it was sent on to, and never get its answer.
+            refuse_unreachable(servers, sorted(self._trouble.advertised), timeouts.diagnosis_s)
             why = why_unreachable(servers, config.get("security.protocol"), timeouts.diagnosis_s)
             raise TransportError(f"{servers} cannot be reached: {why}", retriable=True) from None
         refuse_unreachable(servers, advertised, timeouts.diagnosis_s)

@@ -5,6 +5,7 @@ before. So each part remembers the reason (`Trouble`), and a timeout is explaine
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -93,6 +94,10 @@ _BY_TRYING_AGAIN: Final = _AWAY | frozenset({
 })  # fmt: skip
 
 
+_LEARNED: Final = re.compile(r"(?:\w+://)?(?P<host>[^\s/]+):(?P<port>\d+)/\d+: ")
+"""How an error begins that is about an address which a broker named, with its number: bootstrap servers have none."""
+
+
 class Trouble:
     """The errors of one part's connections. librdkafka calls it on the thread that waits for the part."""
 
@@ -101,6 +106,8 @@ class Trouble:
         """The last error that prevents a connection; None again once the broker has answered (`clear`)."""
         self.fatal: Untyped = None
         """The error that has ended the part: its calls only say that there is one."""
+        self.advertised: set[tuple[str, int]] = set()
+        """Addresses, learned from a broker, at which there was no connection."""
         self._is_away = False
 
     def __call__(self, error: Untyped) -> None:
@@ -109,6 +116,9 @@ class Trouble:
         # Where the other side does not speak TLS at all, only the text says what was tried.
         if error.code() in _REFUSED | _SSL or _TLS_FAILED in error.str():
             self.connection = error
+        found = _LEARNED.match(error.str())
+        if found is not None:
+            self.advertised.add((found["host"].strip("[]"), int(found["port"])))
         if error.code() in _AWAY:
             self._is_away = True
         if error.fatal():

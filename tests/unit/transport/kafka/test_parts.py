@@ -84,6 +84,19 @@ class TestTrouble:
         with pytest.raises(SettingsError, match="SSL handshake failed"):
             member.committed([CLICKS])
 
+    @pytest.mark.parametrize("scheme", ["", "ssl://"])
+    def test_of_an_address_that_a_broker_named(self, scheme: str) -> None:
+        """Such an address has the number of its broker behind it; one of the settings has none."""
+        trouble = Trouble()
+        for text in (
+            f"{scheme}localhost:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused",
+            f"{scheme}inner-1:9093/17: Failed to resolve 'inner-1:9093': Name or service not known",
+            f"{scheme}[::1]:9094/2: Connect to ipv6#[::1]:9094 failed: Connection refused",
+            "2/2 brokers are down",
+        ):
+            trouble(KafkaError(KafkaError._TRANSPORT, text))
+        assert {("inner-1", 9093), ("::1", 9094)} == trouble.advertised
+
 
 def confluent_writer(client: FakeClient) -> Writer:
     return ConfluentWriter(lambda *_: client, "one", {}, lambda _: 1 << 20, LibrdkafkaErrors(read_config({})), TIMES)
