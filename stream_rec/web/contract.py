@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 Name = Annotated[str, Meta(min_length=1, max_length=512)]
+TypeName = Annotated[str, Meta(max_length=512)]
 ApiId = Name | int
 TimestampMs = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 ListLimit = Annotated[int, Meta(ge=1, le=1000)]
@@ -52,8 +53,8 @@ class EventFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timestamp: TimestampMs | None = None
     """When it happened, in milliseconds since 1970 (UTC). Default: when the service receives it."""
 
-    type: Name = "view"
-    """`view`, `click`, `cart`, `purchase`, or any other; `forget` erases the session, or the user."""
+    type: TypeName = "view"
+    """`view`, `click`, `cart`, `purchase`, or any other; empty is `view`; `forget` erases the session, or the user."""
 
     event_id: ApiId | None = None
     """An event that is sent again with the same id counts once."""
