@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from stream_rec.core import engine as core
 from stream_rec.core.catalogue import Catalogue
-from stream_rec.core.engine import Applied, EngineSnapshot, ListOrder, LogTimes, NextItemQuery, Stats
+from stream_rec.core.engine import Applied, EngineSnapshot, LearnedOrder, ListOrder, LogTimes, NextItemQuery, Stats
 from stream_rec.core.events import Answer, Event, Forget, Recommendation, Request
 from stream_rec.core.index import AnswerArrays, EventArrays, ParallelMap, Parameters, Queries
 from stream_rec.core.limits import Limits
@@ -432,6 +432,11 @@ class Engine(core.Engine):
         name = checked_id("session_id", session_id)
         with self._gate.asking(self._settle):
             return super().shown(name)
+
+    def learned_orders(self) -> list[LearnedOrder]:
+        """Return what is known of the order of each model that learns one."""
+        with self._gate.asking(self._settle):
+            return super().learned_orders()
 
     def session_ids(self) -> list[str]:
         """Return the ids of all retained sessions, in no order. O(sessions)."""

@@ -189,11 +189,14 @@ class Learning:
         """Return the weights that answers of *point* are ordered by; None for the model's own order."""
         if point.rerank == "none":
             return None
-        if point not in self._played:
-            if len(self._played) >= _MOST_VARIANTS:
-                self._played.clear()
-            self._played[point] = self._find(point)
-        return self._played[point]
+        try:
+            return self._played[point]
+        except KeyError:  # several askers may find it side by side, and one of them make room
+            played = self._find(point)
+        if len(self._played) >= _MOST_VARIANTS:
+            self._played.clear()
+        self._played[point] = played
+        return played
 
     def _find(self, point: Model) -> Played | None:
         order = self._orders.get(_learned(point))
