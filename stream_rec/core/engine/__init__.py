@@ -11,6 +11,7 @@ Its modules, each of which imports only those below it:
     learning   fits of learned orders, and which are played    learned_why  what their features add
     encoding   events as ordinals
     models     models as the kernels take them   item_rules  which items are allowed
+    stops      batches that stop in between      runs        events that are applied at once
     state      the index and the id tables       rows        answers as the kernels leave them
     columns    the numbers of a batch, each computed once
 """

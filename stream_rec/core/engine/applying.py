@@ -4,17 +4,17 @@ Knows nothing of requests. The kernel decides what an event does and in which or
 sessions up to date.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
-from stream_rec.core.dtypes import I32, I64, U8, U64
+from stream_rec.core.dtypes import I64, U8, U64
 from stream_rec.core.engine.apart import count_shown, mixed_in, only, stretches
 from stream_rec.core.engine.columns import EventColumns
 from stream_rec.core.engine.encoding import IdEncoder
@@ -24,126 +24,19 @@ from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.newest import NewestItems
 from stream_rec.core.engine.newest_in_batches import NewestInBatches
 from stream_rec.core.engine.rows import all_named, chosen_rows, new_rows
+from stream_rec.core.engine.runs import AnswerRows, AnswersWanted, EventRun, cut
 from stream_rec.core.engine.state import TYPES_STEP_MS, BatchEffects, EngineState
+from stream_rec.core.engine.stops import Stops, Turns
 from stream_rec.core.events import Answer, Event, Forget, Request
-from stream_rec.core.index import AnswerArrays, EventArrays, Index, Parameters, Policy, field
+from stream_rec.core.index import AnswerArrays, EventArrays, Parameters, field
 from stream_rec.core.outcome import Applied, AppliedBatch, Evaluator, Observation
-from stream_rec.core.rerank import Reranker
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.core.shown import Impressions
 
-__all__ = ["AnswersWanted", "EventApplier"]
+__all__ = ["EventApplier"]
 
 _USER_OF: Final = attrgetter("user_id")
 _NOWHERE: Final = np.empty(0, np.intp)
-
-
-class AnswersWanted(NamedTuple):
-    """Which events of a batch to answer, and the log offsets to put into each answer."""
-
-    offsets: Sequence[Mapping[str, int]]
-    wanted: U8
-    """[n] 1 for an event to answer."""
-    all: bool
-    """Whether every event is wanted."""
-
-    def part(self, start: int, n: int) -> "AnswersWanted":
-        """Return the same for *n* events from *start* on."""
-        return AnswersWanted(self.offsets[start : start + n], self.wanted[start : start + n], self.all)
-
-    def at(self, places: npt.NDArray[np.intp]) -> "AnswersWanted":
-        """Return the same for the events at *places*."""
-        return AnswersWanted([self.offsets[place] for place in places.tolist()], self.wanted[places], self.all)
-
-
-class _Rows(NamedTuple):
-    """Where the answers to a batch of n events go."""
-
-    served: npt.NDArray[np.intp]
-    """[n] the model that answers each event."""
-    row: I32
-    """[n, models] the row of each model's answer, -1 for none."""
-    n: int
-    """Rows in all."""
-
-
-class _EventRun(NamedTuple):
-    """Events that can be one batch, with their columns; or an order to forget, which has none."""
-
-    events: Sequence[Event]
-    columns: EventColumns
-    forget: Forget | None = None
-
-
-class _Stops:
-    """Applies a batch up to each marked event, calls *before* there, and goes on."""
-
-    def __init__(self, index: Index, batch: EventArrays, asks: U8, before: Callable[[int, int], None]) -> None:
-        self._index = index
-        self._batch = batch
-        self._asks = asks
-        self._before = before
-        self._marked = np.flatnonzero(asks).tolist()
-        self._n_called = 0
-
-    def go_on(self, stacked: Parameters, reached: int, answers: AnswerArrays) -> tuple[int, int]:
-        """Do the same as `Index.ask_and_apply`."""
-        while self._n_called < len(self._marked):
-            place = self._marked[self._n_called]
-            if place > reached:
-                part = EventArrays._make(each[:place] for each in self._batch)
-                reached, need = self._index.ask_and_apply(stacked, part, reached, self._asks, answers)
-                if need != field.DONE:
-                    return reached, need
-            self._before(place, int(self._batch.session[place]))
-            self._n_called += 1
-        return self._index.ask_and_apply(stacked, self._batch, reached, self._asks, answers)
-
-
-class _Turns:
-    """Applies a batch up to each event that is answered, and answers it, by learned weights where there are some."""
-
-    def __init__(
-        self,
-        index: Index,
-        rows: I32,
-        models: Models,
-        played: Sequence[Played | None],
-        policy: Policy,
-        answers: AnswerArrays,
-    ) -> None:
-        self._index = index
-        self._rows = rows
-        self._models = [models.parameters(each) for each in models.split.models]
-        self._played = played
-        self._policy = policy
-        self._answers = answers
-        self._places = np.flatnonzero((rows >= 0).any(axis=1)).tolist()
-        self._n_answered = 0
-        self._reranker = Reranker(index)
-
-    def go_on(self, batch: EventArrays, reached: int) -> tuple[int, int]:
-        """Do the same as `Index.apply_and_ask`, to a batch or its first part."""
-        index, n = self._index, batch.time.size
-        while self._n_answered < len(self._places) and self._places[self._n_answered] < n:
-            place = self._places[self._n_answered]
-            part = EventArrays._make(each[: place + 1] for each in batch)
-            reached, need = index.apply(part, reached)
-            if need != field.DONE:
-                return reached, need
-            if batch.outcome[place] == field.APPLIED:
-                self._answer(int(batch.session[place]), self._rows[place].tolist())
-            self._n_answered += 1
-        return index.apply(batch, reached)
-
-    def _answer(self, session: int, rows: Sequence[int]) -> None:
-        for model, played, row in zip(self._models, self._played, rows, strict=True):
-            if row < 0:
-                continue
-            if played is None:
-                self._index.ask_session(model, session, self._policy, self._answers, row)
-            else:
-                self._reranker.ask_session(played.model, played.weights, session, self._answers, row, self._policy)
 
 
 class EventApplier:
@@ -185,7 +78,7 @@ class EventApplier:
         cannot be stored (no decoder lets one through) raises before anything is applied.
         """
         if self._sessionizer is None and Forget not in set(map(type, events)):
-            run = _EventRun(events, self._columns(events, log_times))  # type: ignore[arg-type]  # events only
+            run = EventRun(events, self._columns(events, log_times))  # type: ignore[arg-type]  # events only
             outcome, answers = self._apply_apart(run, wanted, observation)
             return Applied(outcome), answers
         outcomes = [np.zeros(0, np.uint8)]
@@ -226,7 +119,7 @@ class EventApplier:
                 batch, lambda reached: index.ask_and_apply(stacked, batch, reached, asks, answers)
             )
         else:
-            stops = _Stops(index, batch, asks, before)
+            stops = Stops(index, batch, asks, before)
             effects = self._state.run(batch, lambda reached: stops.go_on(stacked, reached, answers))
         self._link_users(events, batch, effects)
         self._state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied])
@@ -264,7 +157,7 @@ class EventApplier:
     # --- shown events apart from clicks
 
     def _apply_apart(
-        self, run: _EventRun, wanted: AnswersWanted | None, observation: Observation | None
+        self, run: EventRun, wanted: AnswersWanted | None, observation: Observation | None
     ) -> tuple[U8, list[Answer | None]]:
         """Apply one batch, and count what it says was shown."""
         impressions = self._impressions
@@ -275,18 +168,14 @@ class EventApplier:
         outcomes: list[U8] = []
         answers: list[Answer | None] = []
         for begin, end in pairwise(cuts):
-            n = end - begin
-            part = _EventRun(run.events[begin:end], run.columns.part(begin, n))
-            asked = None if wanted is None else wanted.part(begin, n)
-            observed = None if observation is None else observation.part(begin, n)
-            outcome, answered = self._apply_stretch(part, asked, observed, impressions)
+            outcome, answered = self._apply_stretch(*cut(run, wanted, observation, begin, end), impressions)
             outcomes.append(outcome)
             answers += answered
         return (np.concatenate(outcomes) if outcomes else np.zeros(0, np.uint8)), answers
 
     def _apply_stretch(
         self,
-        run: _EventRun,
+        run: EventRun,
         wanted: AnswersWanted | None,
         observation: Observation | None,
         impressions: Impressions,
@@ -300,7 +189,7 @@ class EventApplier:
         clicks, asked, observed = run, wanted, observation
         if mixed.shown:
             places = mixed.clicks
-            clicks = _EventRun([run.events[place] for place in places.tolist()], only(run.columns, places))
+            clicks = EventRun([run.events[place] for place in places.tolist()], only(run.columns, places))
             asked = None if wanted is None else wanted.at(places)
             observed = None if observation is None else observation.at(places)
         outcome, answers = self._apply_and_learn(clicks, asked, observed, ignored)
@@ -323,7 +212,7 @@ class EventApplier:
 
     def _apply_and_learn(
         self,
-        run: _EventRun,
+        run: EventRun,
         wanted: AnswersWanted | None,
         observation: Observation | None,
         ignored: tuple[str, ...] = (),
@@ -342,10 +231,7 @@ class EventApplier:
             step = learning.next_step(n - begin)
             later = np.flatnonzero(steps[begin:] >= step) if step is not None else _NOWHERE
             end = begin + int(later[0]) + 1 if later.size else n  # planted bug: learns-by-batch
-            part = _EventRun(run.events[begin:end], run.columns.part(begin, end - begin))
-            asked = None if wanted is None else wanted.part(begin, end - begin)
-            observed = None if observation is None else observation.part(begin, end - begin)
-            outcome, answered = self._apply_and_give_back(part, asked, observed, ignored)
+            outcome, answered = self._apply_and_give_back(*cut(run, wanted, observation, begin, end), ignored)
             outcomes.append(outcome)
             answers += answered
             learning.count(int(np.count_nonzero(outcome == field.APPLIED)))
@@ -358,7 +244,7 @@ class EventApplier:
 
     def _apply_and_give_back(
         self,
-        run: _EventRun,
+        run: EventRun,
         wanted: AnswersWanted | None,
         observation: Observation | None,
         ignored: tuple[str, ...] = (),
@@ -377,10 +263,7 @@ class EventApplier:
             step = self._state.index.view.counter(field.WATERMARK) // TYPES_STEP_MS
             later = np.flatnonzero(steps[begin:] > step)  # only such an event moves the watermark into another step
             end = begin + int(later[0]) + 1 if later.size else n  # planted bug: types-by-batch
-            part = _EventRun(run.events[begin:end], run.columns.part(begin, end - begin))
-            asked = None if wanted is None else wanted.part(begin, end - begin)
-            observed = None if observation is None else observation.part(begin, end - begin)
-            outcome, answered = self._apply_run(part, asked, observed, ignored)
+            outcome, answered = self._apply_run(*cut(run, wanted, observation, begin, end), ignored)
             outcomes.append(outcome)
             answers += answered
             if self._state.index.view.counter(field.WATERMARK) // TYPES_STEP_MS > step and self._encoder.is_full:
@@ -398,7 +281,7 @@ class EventApplier:
 
     def _apply_run(
         self,
-        run: _EventRun,
+        run: EventRun,
         wanted: AnswersWanted | None,
         observation: Observation | None,
         ignored: tuple[str, ...],
@@ -431,15 +314,17 @@ class EventApplier:
         state.release([*new_sessions, *effects.released], [*new_items, *effects.emptied, *newest])
         return batch.outcome, answered
 
-    def _rows_for(self, batch: EventArrays, wanted: AnswersWanted | None, observation: Observation | None) -> _Rows:
+    def _rows_for(
+        self, batch: EventArrays, wanted: AnswersWanted | None, observation: Observation | None
+    ) -> AnswerRows:
         """Return where the answers to *batch* go. Shadows are asked only for an observation."""
         n, split = batch.session.size, self._models.split
         served = np.zeros(n, np.intp)
         if wanted is None:
-            return _Rows(served, np.full((n, len(split.models)), -1, np.int32), 0)
+            return AnswerRows(served, np.full((n, len(split.models)), -1, np.int32), 0)
         if split.is_single:
             if wanted.all:
-                return _Rows(served, np.arange(n, dtype=np.int32).reshape(n, 1), n)
+                return AnswerRows(served, np.arange(n, dtype=np.int32).reshape(n, 1), n)
             asks = wanted.wanted.reshape(n, 1) != 0
         else:
             if split.n_served > 1:
@@ -450,13 +335,13 @@ class EventApplier:
             if observation is not None:
                 asks[:, split.n_served :] = asks.any(axis=1, keepdims=True)
         rows = np.cumsum(asks, dtype=np.int32).reshape(asks.shape)
-        return _Rows(served, np.where(asks, rows - np.int32(1), np.int32(-1)), int(np.count_nonzero(asks)))
+        return AnswerRows(served, np.where(asks, rows - np.int32(1), np.int32(-1)), int(np.count_nonzero(asks)))
 
     def _run_kernel(
         self,
         batch: EventArrays,
         wanted: AnswersWanted | None,
-        rows: _Rows,
+        rows: AnswerRows,
         answers: AnswerArrays,
         ignored: tuple[str, ...],
     ) -> tuple[BatchEffects, Sequence[int]]:
@@ -476,7 +361,7 @@ class EventApplier:
         def ask_all(part: EventArrays, reached: int) -> tuple[int, int]:
             return index.apply_and_ask(stacked, part, reached, row, policy, answers)
 
-        turns = _Turns(index, row, self._models, played, policy, answers).go_on if any(played) else None
+        turns = Turns(index, row, self._models, played, policy, answers).go_on if any(played) else None
         ask = turns or ask_all
         if self._newest.is_wanted:
             return self._newest.run(batch, row, answers, ignored, ask)
@@ -501,7 +386,7 @@ class EventApplier:
 
     # --- where sessions are cut from users
 
-    def _runs(self, events: Sequence[Event | Forget], log_times: I64 | None) -> Iterator[_EventRun]:
+    def _runs(self, events: Sequence[Event | Forget], log_times: I64 | None) -> Iterator[EventRun]:
         """Cut *events* into runs that can be one batch each.
 
         An order to forget ends a run. Where sessions are cut from users, an event whose id came before is a run of its
@@ -517,20 +402,20 @@ class EventApplier:
         n = 0  # events so far
         for event in events:
             if isinstance(event, Forget):
-                alone = _EventRun((), columns.part(n, 0), event)
+                alone = EventRun((), columns.part(n, 0), event)
             elif self._sessionizer is not None and self._may_repeat(event, columns.part(n, 1).id_key, seen):
-                alone = _EventRun([event], columns.part(n, 1))
+                alone = EventRun([event], columns.part(n, 1))
             else:
                 run.append(event)
                 n += 1
                 continue
             if run:
-                yield _EventRun(run, columns.part(n - len(run), len(run)))
+                yield EventRun(run, columns.part(n - len(run), len(run)))
                 run = []
             yield alone
             n += len(alone.events)
         if run:
-            yield _EventRun(run, columns.part(n - len(run), len(run)))
+            yield EventRun(run, columns.part(n - len(run), len(run)))
 
     def _may_repeat(self, event: Event, id_key: U64, seen: set[str]) -> bool:
         """Return whether the event's id is in *seen* or in the window; add it to *seen*."""
@@ -540,7 +425,7 @@ class EventApplier:
         seen.add(event.event_id)
         return is_seen
 
-    def _with_sessions(self, run: _EventRun) -> Sequence[Event]:
+    def _with_sessions(self, run: EventRun) -> Sequence[Event]:
         """Return the events of *run* with their sessions.
 
         A duplicate, which is a run of its own (see `_runs`), must not move its user's session.

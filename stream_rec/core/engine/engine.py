@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from stream_rec.core.catalogue import Catalogue
 from stream_rec.core.engine.answering import NextItemQuery, QueryAnswerer
-from stream_rec.core.engine.applying import AnswersWanted, EventApplier
+from stream_rec.core.engine.applying import EventApplier
 from stream_rec.core.engine.item_rules import ItemRules
 from stream_rec.core.engine.learning import LearnedOrder, Learning, Pace
 from stream_rec.core.engine.lists import ItemLists, trending_half_life
 from stream_rec.core.engine.models import Models
 from stream_rec.core.engine.newest import NewestItems
+from stream_rec.core.engine.runs import AnswersWanted
 from stream_rec.core.engine.state import EngineState
 from stream_rec.core.engine_state import EngineSnapshot, differences, rules_of
 from stream_rec.core.events import NO_LOG_TIME, Answer, Event, Forget, Recommendation, Request
