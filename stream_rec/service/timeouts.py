@@ -94,6 +94,9 @@ class Timeouts:
     added_partitions_s: float = 30.0
     """How long the group may take to assign partitions that were added; after that, the service is not ready."""
 
+    share_out_s: float = 30.0
+    """How long the group may take to take in the member that makes it share out its partitions again."""
+
     close_s: float = 6.0
     """How long a stop may wait for commits and for a last snapshot: of the ten seconds that a stop may take."""
 

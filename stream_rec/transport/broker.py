@@ -185,9 +185,9 @@ class Member(Protocol):
 
     @property
     def generation(self) -> int:
-        """Grows with each change of `owned`, also where the same partitions, or none, were assigned again.
+        """Grows with each assignment, also where the same partitions, or none, were assigned again.
 
-        Zero before the first assignment.
+        Zero before the first assignment. A revocation leaves it: `owned` is empty then, until the next assignment.
         """
 
     @property

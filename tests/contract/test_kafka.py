@@ -382,6 +382,22 @@ def test_a_static_member_keeps_its_partitions(subject: Subject) -> None:
     assert generation == other.generation, "the other member was not disturbed"
 
 
+def test_added_partitions_are_assigned_whenever_a_poll_ends(subject: Subject, broker: TestBroker) -> None:
+    """Polls of a millisecond end in the middle of the rebalance: the member finishes it nevertheless."""
+    topic, group = subject.topic(1), fresh("group")
+    short = TransportTimeouts(member_poll_s=0.001, partitions_age_s=0.5)
+    member = subject.open_with(short).member(group, [topic], Revocations())
+    member.join()
+    try:
+        until(lambda: member.owned, member.poll)
+        for n in range(2, 5):
+            with broker.admin() as admin:
+                admin.create_partitions({topic: n})
+            until(lambda n=n: len(member.owned) == n, member.poll)
+    finally:
+        member.leave()
+
+
 def test_a_second_member_of_the_same_name_fences_the_first(subject: Subject) -> None:
     """Of two processes with one name only one may go on: the older one stops."""
     topic, group = subject.topic(2), fresh("group")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from topics import SECONDS, Sent, eventually, produce
 
 from stream_rec.core.engine import Engine
 from stream_rec.service.state import ServiceState
+from stream_rec.service.timeouts import TIMEOUTS
 
 QUICK = {("kafka-python", "freeze"), ("confluent", "kill")}
 """Of four forms of an outage, the two that `make test` has the time for."""
@@ -161,6 +163,28 @@ def test_a_topic_that_grows(shop: Shop, broker_: Broker, client: str, instance: 
         eventually(lambda: not sum(service.loop.lag.values()), "no lag")
     assert took < 25, "five seconds, and what a busy machine adds"
     assert len(CLOSE) + len(fresh) + 1 == len(shop.answers())
+
+
+@CLIENTS
+def test_a_topic_that_grows_while_a_static_member_restarts(shop: Shop, broker_: Broker, client: str) -> None:
+    """The broker gives it the partitions of before, and shares out nothing by itself: the service sees to it."""
+    asked = broker_.topic("asked")
+    flags = {**shop.flags, "requests": asked, "begin": "latest", "kafka_client": client, "instance": "one"}
+    quick = replace(TIMEOUTS, added_partitions_s=3.0)
+    with serving(shop.address, **flags) as service:
+        eventually(lambda: service.owned or service.is_over.is_set(), "an assignment")
+    with broker_.admin() as admin:
+        admin.create_partitions({shop.clicks: 3, asked: 2})
+    with serving(shop.address, timeouts=quick, **flags) as service:
+        eventually(lambda: service.owned or service.is_over.is_set(), "an assignment")
+        shop.produce(*keyed(CLOSE))
+        produce(shop.address, asked, [Sent(b'{"request_id": "r", "items": ["i1"]}', partition=1)])
+        eventually(lambda: service.is_over.is_set() or len(service.owned) == 5, "five partitions")
+        eventually(
+            lambda: service.is_over.is_set() or (shop.is_all_committed() and shop.is_all_committed(asked)), "all"
+        )
+        eventually(lambda: not service.kafka_service.problems.now, "no problem")
+    assert len(CLOSE) + 1 == len(shop.answers())
 
 
 @CLIENTS

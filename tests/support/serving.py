@@ -12,6 +12,7 @@ from topics import SECONDS, eventually
 from stream_rec.service.assembly.kafka import build_kafka_service
 from stream_rec.service.running.consumer_loop import ConsumerLoop
 from stream_rec.service.running.kafka_service import KafkaService
+from stream_rec.service.timeouts import TIMEOUTS, Timeouts
 from stream_rec.settings import load
 
 
@@ -49,7 +50,9 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(address: str, *, config: Any = None, ends_with: Any = None, **flags: Any) -> Iterator[Serving]:
+def serving(
+    address: str, *, config: Any = None, ends_with: Any = None, timeouts: Timeouts = TIMEOUTS, **flags: Any
+) -> Iterator[Serving]:
     """A service with these settings and those of the file *config*, topics named without their broker.
 
     It ends in good order with the block, or before that with an error of the type *ends_with*.
@@ -61,7 +64,7 @@ def serving(address: str, *, config: Any = None, ends_with: Any = None, **flags:
     }
     stop = threading.Event()
     with ExitStack() as undo:
-        service, reporter, _ = build_kafka_service(load(config=config, flags=given), undo)
+        service, reporter, _ = build_kafka_service(load(config=config, flags=given), undo, timeouts)
         running = Serving(service)
 
         def run() -> None:

@@ -5,8 +5,9 @@ the last owner's answers were computed from.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from time import monotonic
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from stream_rec.errors import MissingTopicError, TransportError
@@ -24,6 +25,7 @@ __all__ = [
     "begin_of",
     "first_to_answer",
     "inspect_log",
+    "offset_of",
     "replay",
     "start_offsets",
 ]
@@ -46,11 +48,11 @@ class LogBounds(NamedTuple):
 
 
 def inspect_log(
-    broker: Broker, member: Member, events: str, begin: Begin, seen: Collection[Partition] = ()
+    broker: Broker, member: Member, events: str, begin: Begin, seen: Mapping[Partition, int] = MappingProxyType({})
 ) -> LogBounds:
     """Ask the broker what there is. Raises TransportError, retriable where the broker is away.
 
-    *seen* are the partitions that this process has taken over before: see `begin_of`.
+    *seen* are the partitions that this process has found before: see `begin_of` and `offset_of`.
     """
     partitions = broker.partitions(events)
     if not partitions:
@@ -58,7 +60,10 @@ def inspect_log(
     # In this order: others commit meanwhile, and a committed offset must not seem to lie beyond the end.
     committed = member.committed(partitions)
     bounds = broker.bounds(partitions)
-    targets = {p: first_to_answer(p, bounds[p], committed.get(p), begin_of(p, begin, seen)) for p in partitions}
+    targets = {
+        p: first_to_answer(p, bounds[p], offset_of(p, committed, begin, seen), begin_of(p, begin, seen))
+        for p in partitions
+    }
     return LogBounds(bounds, committed, targets)
 
 
@@ -70,6 +75,18 @@ def begin_of(partition: Partition, begin: Begin, seen: Collection[Partition]) ->
     """
     was_added = partition not in seen and any(each.topic == partition.topic for each in seen)
     return "earliest" if was_added else begin  # planted bug: added-from-the-end
+
+
+def offset_of(
+    partition: Partition, committed: PartitionOffsets, begin: Begin, seen: Mapping[Partition, int]
+) -> int | None:
+    """Return the offset to answer from in *partition*, if there is one.
+
+    It is the group's; else, with `latest`, the end that *seen* says this process found first: what has come since is
+    answered, whichever process reads it.
+    """
+    offset = committed.get(partition)
+    return seen.get(partition) if offset is None and begin == "latest" else offset
 
 
 def first_to_answer(

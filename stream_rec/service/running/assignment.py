@@ -16,7 +16,7 @@ from stream_rec.errors import AssignmentLostError, TransportError
 from stream_rec.service.batches import NOT_A_MEMBER, Membership
 from stream_rec.service.committing.checkpoint import Checkpoint
 from stream_rec.service.consuming.batch_reader import BatchReader
-from stream_rec.service.consuming.recovery import begin_of, first_to_answer
+from stream_rec.service.consuming.recovery import begin_of, first_to_answer, offset_of
 from stream_rec.service.metrics.log_setup import fields
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.pipeline import Pipeline
@@ -50,14 +50,14 @@ class PartitionAssignment:
         pipeline: Pipeline,
         targets: dict[Partition, int],
         *,
-        seen: set[Partition] | None = None,
+        seen: dict[Partition, int] | None = None,
         clock: Callable[[], float] = monotonic,
         on_rebalance: Callable[[], None] = lambda: None,
     ) -> None:
         self.owned: frozenset[Partition] = frozenset()
         self.known: frozenset[Partition] = frozenset()
         """The partitions that there were when the group assigned them last; none before it has."""
-        self._seen = set() if seen is None else seen
+        self._seen = {} if seen is None else seen
         self._membership = NOT_A_MEMBER
         self._member = member
         self._broker = components.broker
@@ -149,7 +149,11 @@ class PartitionAssignment:
                 done.set()
 
     def _take_over(self) -> None:
-        """Find out from where on each partition is to be answered. If that fails for now, the next `update` retries."""
+        """Find out from where on each partition is to be answered. If that fails for now, the next `update` retries.
+
+        A revocation alone is no reason to come here: were the loop to end between it and the assignment that follows,
+        a static member would go back to the partitions of before, and nothing would share out those that were added.
+        """
         member = self._member
         membership = Membership(member.generation, member.group_metadata)
         owned = member.owned
@@ -157,17 +161,19 @@ class PartitionAssignment:
         try:
             known = self._known_partitions()
             committed = member.committed(partitions)
-            answer_from = self._answer_from(owned, committed)
+            begin = self._begin_of(known | owned, committed)
         except TransportError as error:
             if not error.retriable:
                 raise
             log.debug("not taken over yet: %s", error)
             return
-        if member.generation != membership.generation or not self._revocations.empty():
+        if (member.generation, member.owned) != (membership.generation, owned) or not self._revocations.empty():
             return  # the group went on meanwhile
+        answer_from = {each: begin[each] for each in owned}
         self._refuse_if_ahead(answer_from)  # planted bug: follows-too-far-2
         self._membership, self.owned, self.known = membership, owned, known
-        self._seen |= known
+        for each in begin:
+            self._seen.setdefault(each, begin[each])
         self._on_rebalance()
         self._batch_reader.own(answer_from, membership)
         self._batch_reader.follow({p: committed[p] for p in self._targets if p in committed and p not in owned})
@@ -202,13 +208,17 @@ class PartitionAssignment:
             return set()
         return {each for each, note in notes.items() if note != self._note.text}
 
-    def _answer_from(self, owned: frozenset[Partition], committed: PartitionOffsets) -> dict[Partition, int]:
-        """Return the group's offsets, or where the state began; where retention has removed that, the next there is."""
+    def _begin_of(self, partitions: frozenset[Partition], committed: PartitionOffsets) -> dict[Partition, int]:
+        """Return the group's offsets, or where the state began; where retention has removed that, the next there is.
+
+        A partition of another process counts too: should it come here before anything was committed there, what has
+        come to it since now is answered.
+        """
         begin = {}
-        for partition, bounds in self._broker.bounds(owned).items():
-            offset = committed.get(partition)  # planted bug: takeover-from-start
-            if offset is None and partition in self._targets:
-                offset = self._targets[partition]
+        for partition, bounds in self._broker.bounds(partitions).items():
+            offset = offset_of(partition, committed, self._begin, self._seen)  # planted bug: takeover-from-start
+            if offset is None:
+                offset = self._targets.get(partition)
             # What is missing of the events, the recovery has logged already.
             level = logging.DEBUG if partition in self._targets else logging.WARNING
             begin_at = begin_of(partition, self._begin, self._seen)

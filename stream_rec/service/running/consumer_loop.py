@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from time import monotonic
 from typing import Final
 
 from stream_rec.errors import (
@@ -31,6 +30,7 @@ from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.running.assignment import PartitionAssignment
 from stream_rec.service.running.components import ServiceComponents
 from stream_rec.service.running.output_watch import OutputWatch
+from stream_rec.service.running.partition_watch import PartitionWatch
 from stream_rec.transport.broker import Broker, Partition, PartitionOffsets, Writer
 
 __all__ = ["ConsumerLoop"]
@@ -56,7 +56,7 @@ class ConsumerLoop:
         metrics: ServiceMetrics | None = None,
         *,
         problems: Problems | None = None,
-        seen: set[Partition] | None = None,
+        seen: dict[Partition, int] | None = None,
         activity: Activity | None = None,
     ) -> None:
         self.lag: dict[Partition, int] = {}
@@ -68,12 +68,8 @@ class ConsumerLoop:
         self._counters = counters or Counters()
         self._metrics = metrics or ServiceMetrics()
         self._problems = problems or Problems()
-        self._seen = set() if seen is None else seen
+        self._seen = {} if seen is None else seen
         self._activity = activity or Activity()
-        self._added: dict[Partition, float] = {}
-        """Since when partitions are there that the group has not assigned yet."""
-        self._unanswered: dict[Partition, float] = {}
-        """Since when partitions of others hold records, and the group has never committed anything there."""
         self._log_error: TransportError | None = None
         """Why nothing can be read any more: a client may only fall silent."""
         self._n_refused = 0
@@ -187,6 +183,7 @@ class ConsumerLoop:
             seen=self._seen,
             on_rebalance=self._metrics.rebalances.record,
         )
+        self._partitions = PartitionWatch(parts, self.assignment, self._problems, lambda: self._is_closing)
 
     def _watch_output(self) -> None:
         """See whether another group writes into the topic of answers too."""
@@ -211,7 +208,7 @@ class ConsumerLoop:
         """Find out how far the log goes. For a thread of its own."""
         offsets = self.batch_reader.positions
         try:
-            added = self._find_added()
+            added = self._partitions.find_added()
             bounds = self._components.broker.bounds([*offsets, *added])
         except TransportError as error:
             self._n_refused += not error.retriable
@@ -221,67 +218,7 @@ class ConsumerLoop:
         self._n_refused = 0
         offsets |= {partition: bounds[partition].first for partition in added}
         self.lag = {partition: max(0, bounds[partition].end - offset) for partition, offset in offsets.items()}
-        self._compare_notes()
-        self._report_added()
-
-    def _compare_notes(self) -> None:
-        """Find out whether the owners of other partitions run with other settings, by the notes of their commits."""
-        parts = self._components
-        others = self.assignment.known - self.assignment.owned
-        if parts.note is None or not self.assignment.known:
-            return
-        notes = parts.broker.commit_notes(parts.group, others) if others else {}
-        now = monotonic()
-        never = [each for each in others - notes.keys() if self.lag.get(each)]
-        self._unanswered = {each: self._unanswered.get(each, now) for each in never}
-        found = {each: parts.note.difference(note) for each, note in notes.items()}
-        differing = {each: difference for each, difference in found.items() if difference is not None}
-        if not differing:
-            self._problems.end(ProblemKind.SETTINGS)
-            return
-        names = ", ".join(map(str, sorted(differing)))
-        self._problems.begin(
-            ProblemKind.SETTINGS,
-            f"{names} of the group {parts.group!r} answered with {'; '.join(sorted(set(differing.values())))}: "
-            "start all processes of a group with the same settings",
-        )
-
-    def _find_added(self) -> list[Partition]:
-        """Return the partitions that were added since the group assigned all there were."""
-        parts, known = self._components, self.assignment.known
-        if not known:  # it has not assigned any yet
-            return []
-        added = [each for topic in parts.topics for each in parts.broker.partitions(topic) if each not in known]
-        now = monotonic()
-        self._added = {each: self._added.get(each, now) for each in added}
-        return added
-
-    def _report_added(self) -> None:
-        """Log partitions that were added; where the group does not assign them in time, the service is not ready."""
-        if not self._added:
-            self._report_unanswered()
-            return
-        names = ", ".join(map(str, sorted(self._added)))
-        is_overdue = monotonic() - min(self._added.values()) > self._components.timeouts.added_partitions_s
-        message = f"{names} added: their records wait until the group assigns them"
-        if is_overdue:
-            message += "; it has not done so in time: is a process of the group stopped or stuck?"
-        self._problems.begin(ProblemKind.PARTITIONS, message, blocks=is_overdue)
-
-    def _report_unanswered(self) -> None:
-        """Log partitions that no process answers for: a static member that restarts meanwhile gets no added ones."""
-        patience_s = self._components.timeouts.added_partitions_s
-        now = monotonic()
-        names = [str(each) for each, since in sorted(self._unanswered.items()) if now - since > patience_s]
-        if not names:
-            self._problems.end(ProblemKind.PARTITIONS)
-            return
-        message = (
-            f"no process of the group {self._components.group!r} has answered any record of {', '.join(names)}: if "
-            "they were added while a process with --instance was restarted, stop all such processes for longer than "
-            "the session timeout, and start them again"
-        )
-        self._problems.begin(ProblemKind.PARTITIONS, message, blocks=True)
+        self._partitions.look()
 
     def close(self, *, in_order: bool) -> bool:
         """End the loop: *in_order*, after committing all that was handed over, with a last snapshot.

@@ -74,8 +74,8 @@ class KafkaService:
         self._connect = connect
         self._serves_http = serves_http
         self._timeouts = timeouts
-        self._seen: set[Partition] = set()
-        """The partitions that this process has taken over before: a new one is one that was added."""
+        self._seen: dict[Partition, int] = {}
+        """The partitions that this process has found before, and where they began: a new one is one that was added."""
         self._lifecycle = Lifecycle(ServiceState.WAITING)
 
     @property

@@ -115,7 +115,7 @@ class ConfluentMember(KafkaMember):
         self._has_left = True
         with self._errors.during("leaving the group", self._trouble):
             self._turns.here(self._consumer.close)
-        self._change(frozenset())
+        self._owned = frozenset()
 
     def _serve(self) -> None:
         while (message := self._consumer.poll(0)) is not None:
@@ -134,7 +134,8 @@ class ConfluentMember(KafkaMember):
         consumer.pause(partitions)
         self._trouble.clear()
         self._group_metadata = consumer.consumer_group_metadata()
-        self._change(frozenset(Partition(each.topic, each.partition) for each in partitions))
+        self._owned = frozenset(Partition(each.topic, each.partition) for each in partitions)
+        self._generation += 1
 
     def _revoked(self, consumer: Untyped, partitions: Sequence[TopicPartition]) -> None:
         self._give_up(lost=False)
@@ -155,8 +156,4 @@ class ConfluentMember(KafkaMember):
         except StreamRecError as error:
             self._failure = error
         finally:
-            self._change(frozenset())
-
-    def _change(self, owned: frozenset[Partition]) -> None:
-        self._owned = owned
-        self._generation += 1
+            self._owned = frozenset()

@@ -5,7 +5,8 @@
 - Wait on the client's own loop: a rebalance listener must, so that heartbeats go on.
 - Know topics before joining a group for them, and how far a consumer is.
 - End calls of a transaction in time: the public ones wait for the broker for ever.
-- Work around defects: of pausing; of static members, which do not report that they were fenced; of connections, which
+- Work around defects: of pausing; of leaders, which give up a rebalance that new partitions began, where a poll ends
+  in the middle of it; of static members, which do not report that they were fenced; of connections, which
   close before all was read; of producers, which do not end amid a batch, take a split batch for a failed one, and
   refuse records with neither key nor value; of batches, which are no longer read after a header's name that is not
   UTF-8.
@@ -37,6 +38,7 @@ __all__ = [
     "advertised",
     "fetch_position",
     "free_the_slot",
+    "insist_on_joining",
     "is_fenced",
     "know_topics",
     "opened",
@@ -181,6 +183,16 @@ def pause_on_loop(consumer: Untyped, seconds: float) -> Awaitable[None]:
     """For a coroutine on the loop of *consumer*: sleep."""
     pause: Awaitable[None] = consumer._net.sleep(seconds)  # noqa: SLF001
     return pause
+
+
+def insist_on_joining(consumer: Untyped) -> None:
+    """Have *consumer* finish the rebalance that has begun, however many polls it takes.
+
+    A leader that joins again since a topic has more partitions remembers them while it assigns them. If its poll ends
+    before the group has taken that in, the next poll finds nothing new, and the member stays without an assignment and
+    without heartbeats, for ever.
+    """
+    consumer._coordinator.request_rejoin()  # noqa: SLF001
 
 
 def is_fenced(consumer: Untyped) -> bool:

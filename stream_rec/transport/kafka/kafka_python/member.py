@@ -20,7 +20,12 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from stream_rec.errors import StreamRecError, TransportError
 from stream_rec.transport.broker import OnRevoked, Partition, PartitionOffsets
 from stream_rec.transport.kafka.kafka_python.errors import KafkaPythonErrors
-from stream_rec.transport.kafka.kafka_python.internals import is_fenced, know_topics, pause_on_loop
+from stream_rec.transport.kafka.kafka_python.internals import (
+    insist_on_joining,
+    is_fenced,
+    know_topics,
+    pause_on_loop,
+)
 from stream_rec.transport.kafka.member import KafkaMember
 from stream_rec.transport.kafka.refusals import fenced
 from stream_rec.transport.kafka.untyped import Untyped
@@ -151,7 +156,7 @@ class PythonMember(KafkaMember):
             if change.is_revoked and self._owned:
                 self._on_revoked(self._owned, change.is_lost)
         finally:
-            if not change.is_revoked or self._owned:  # the client also revokes nothing, before its first assignment
+            if not change.is_revoked:
                 self._generation += 1
             self._owned = change.owned
             self._group_metadata = change.group_metadata
@@ -159,6 +164,7 @@ class PythonMember(KafkaMember):
 
     def queue_revoked(self, *, is_lost: bool) -> "_Change":
         """On the client's loop: all partitions are revoked."""
+        insist_on_joining(self._consumer)
         # The metadata of a membership that is given up is good until the next one; that of a lost one, for nothing.
         metadata = None if is_lost else self._consumer.group_metadata()
         change = _Change(frozenset(), is_revoked=True, is_lost=is_lost, group_metadata=metadata)

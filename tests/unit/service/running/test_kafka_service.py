@@ -3,8 +3,8 @@
 import errno
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -40,6 +40,24 @@ def reachable_at_the_third_try(broker: MemoryBroker) -> Callable[[ExitStack], Se
         return threaded(broker)
 
     return connect
+
+
+@contextmanager
+def stepping(loop: ConsumerLoop) -> Iterator[None]:
+    """Have the *loop* take part in its group meanwhile, on a thread of its own."""
+    over = threading.Event()
+
+    def steps() -> None:
+        while not over.wait(0.001):
+            loop.step(0.0)
+
+    thread = threading.Thread(target=steps, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 class TestRunning:
@@ -328,7 +346,10 @@ class TestRunning:
         loop.measure_lag()
         assert [] == problems.now, "nothing waits there"
         broker.produce("clicks", clicks(1)[0], b"k", partition=1)
-        loop.measure_lag()
+        generation = broker.groups["stream-rec"].generation
+        with stepping(loop):
+            loop.measure_lag()
+        assert generation + 2 == broker.groups["stream-rec"].generation, "a member has joined, and left"
         (problem,) = problems.now
         assert (ProblemKind.PARTITIONS, True) == (problem.kind, problem.blocks)
         assert "has answered any record of clicks-1" in problem.message
