@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import confluent_kafka
@@ -388,12 +388,16 @@ def test_added_partitions_are_assigned_whenever_a_poll_ends(subject: Subject, br
     short = TransportTimeouts(member_poll_s=0.001, partitions_age_s=0.5)
     member = subject.open_with(short).member(group, [topic], Revocations())
     member.join()
+
+    def owns(n: int) -> Callable[[], bool]:
+        return lambda: len(member.owned) == n
+
     try:
         until(lambda: member.owned, member.poll)
         for n in range(2, 5):
             with broker.admin() as admin:
                 admin.create_partitions({topic: n})
-            until(lambda n=n: len(member.owned) == n, member.poll)
+            until(owns(n), member.poll)
     finally:
         member.leave()
 
