@@ -6,7 +6,7 @@ core's; so is the state.
 
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Unpack
+from typing import Any, Final, Never, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,12 @@ from stream_rec.core.model import DEFAULT_PRESET, SALT, Explaining, Model, Rules
 from stream_rec.core.outcome import Evaluator, Observation
 from stream_rec.core.shown import ShownRules
 from stream_rec.errors import TornStateError
-from stream_rec.guard.arguments import argument_elsewhere
+from stream_rec.guard.arguments import (
+    argument_elsewhere,
+    no_argument_of_ask,
+    no_argument_of_forget,
+    no_argument_of_recommend,
+)
 from stream_rec.guard.beside import on_a_thread
 from stream_rec.guard.compiling import announce_compilation
 from stream_rec.guard.gate import Gate
@@ -147,13 +152,20 @@ class Engine(core.Engine):
             return super().apply_and_answer(given, offsets, wanted, observation, log_times=log_times)
 
     def forget(
-        self, *, session_id: Id | None = None, user_id: Id | None = None, evaluator: Evaluator | None = None
+        self,
+        *,
+        session_id: Id | None = None,
+        user_id: Id | None = None,
+        evaluator: Evaluator | None = None,
+        **unknown: Never,
     ) -> int:
         """Erase a session, a user's sessions, or both, as if they had never occurred; return how many sessions.
 
         The *evaluator*, if any, erases them too. The watermark stays, and sessions that were evicted do not come back.
-        O(event-id window).
+        O(event-id window). Raises SettingsError for an argument that there is not, with the one that was meant.
         """
+        if unknown:
+            raise no_argument_of_forget(unknown)
         session = None if session_id is None else checked_id("session_id", session_id)
         user = None if user_id is None else checked_id("user_id", user_id)
         with self._gate.writing(self._settle):
@@ -197,11 +209,14 @@ class Engine(core.Engine):
         items: Sequence[Id] | None = None,
         n: int | None = None,
         explain: bool = False,
+        **unknown: Never,
     ) -> list[Recommendation]:
         """Return what is recommended next for a session, or after *items*; with *explain*, also why.
 
-        Changes nothing.
+        Changes nothing. Raises SettingsError for an argument that there is not, with the one that was meant.
         """
+        if unknown:
+            raise no_argument_of_recommend(unknown)
         if session_id is not None and type(session_id) is not str:
             session_id = checked_id("session_id", session_id)
         asked = None if items is None else checked_ids("items", items)
@@ -231,11 +246,15 @@ class Engine(core.Engine):
         items: Sequence[Id] | None = None,
         exclude: Iterable[Id] = (),
         how: Explaining | None = None,
+        **unknown: Never,
     ) -> list[Recommendation]:
         """Return what *point* recommends next for a session, or after *items*. Changes nothing.
 
-        With *how*, the first EXPLAINED items are explained, which takes some milliseconds more.
+        With *how*, the first EXPLAINED items are explained, which takes some milliseconds more. Raises SettingsError
+        for an argument that there is not, with the one that was meant.
         """
+        if unknown:
+            raise no_argument_of_ask(unknown)
         if session_id is not None and type(session_id) is not str:
             session_id = checked_id("session_id", session_id)
         asked = None if items is None else checked_ids("items", items)

@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final, Never, Self
 
 from stream_rec.core.engine import Applied, Stats
 from stream_rec.core.events import Answer, Event, Forget, Recommendation, Request
 from stream_rec.errors import StreamRecError
 from stream_rec.guard import Engine
+from stream_rec.guard.arguments import no_argument_of_forget, no_argument_of_recommend
 from stream_rec.guard.forks import watch
 from stream_rec.guard.values import Id, checked_id, checked_ids, checked_request
 
@@ -68,8 +69,11 @@ class AsyncEngine:
         n: int | None = None,
         exclude: Iterable[Id] = (),
         explain: bool = False,
+        **unknown: Never,
     ) -> list[Recommendation]:
         """Return what is recommended next for a session, or after *items*; with *explain*, also why."""
+        if unknown:
+            raise no_argument_of_recommend(unknown, awaited=True)
         asked = None if items is None else checked_ids("items", items)
         excluded = checked_ids("exclude", exclude)
         session = None if session_id is None else checked_id("session_id", session_id)
@@ -86,8 +90,10 @@ class AsyncEngine:
         """Apply *events* in order, and return the outcome of each."""
         return await self._in_turn(partial(self.engine.apply, events))  # type: ignore[no-any-return]
 
-    async def forget(self, *, session_id: Id | None = None, user_id: Id | None = None) -> int:
+    async def forget(self, *, session_id: Id | None = None, user_id: Id | None = None, **unknown: Never) -> int:
         """Erase a session, a user's sessions, or both; return how many sessions."""
+        if unknown:
+            raise no_argument_of_forget(unknown)
         return await self._in_turn(partial(self.engine.forget, session_id=session_id, user_id=user_id))  # type: ignore[no-any-return]
 
     async def stats(self) -> Stats:

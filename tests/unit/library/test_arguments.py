@@ -1,5 +1,6 @@
 """Keyword arguments are typed, by dictionaries that name the same fields as what they stand for."""
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import pytest
 
-from stream_rec import Engine, Recommender, SettingsError
+from stream_rec import AsyncEngine, Engine, Recommender, SettingsError
 from stream_rec.core.model import Model, ModelChanges
 from stream_rec.snapshot.library import EngineArguments
 from stream_rec.tables.reading import How, HowToRead
@@ -49,6 +50,29 @@ FRAME = {"sess": ["a", "a"], "item": ["1", "2"], "ts": [1_700_000_000_000, 1_700
         (lambda _: Recommender(k=5), r"k: .* it is a parameter of the model: preset=model\('default', k=...\)"),  # type: ignore[call-arg]
         (lambda shop: shop.recommend("a", top_n=3), "top_n: is no parameter of the model .* did you mean 'n'"),
         (lambda shop: shop.recommend("a", seen="drop_sesion"), "seen: .* is none of .*; did you mean 'drop-session'"),
+        (
+            lambda shop: shop.engine.recommend("a", top_n=3),
+            r"top_n: is no argument of recommend \(.*\); did you mean 'n'",
+        ),
+        (lambda shop: shop.engine.recommend("a", number_of_recommendations=3), "number_.*; did you mean 'n'"),
+        (lambda shop: shop.engine.recommend(item_id="a"), "item_id: .*; did you mean 'items'"),
+        (lambda shop: shop.engine.recommend("a", k=5), r"k: .* answer\(\[Request\(session_id=..., k=...\)\]\)"),
+        (
+            lambda shop: shop.engine.recommend("a", idf="vmis"),
+            r"idf: .* ask\(model\('default', idf=...\), session_id=...\)",
+        ),
+        (
+            lambda shop: shop.engine.ask(shop.model, session_id="a", n=5),
+            r"n: .* ask\(model\('default', n=...\), session_",
+        ),
+        (lambda shop: shop.engine.ask(shop.model, session="a"), "session: .*; did you mean 'session_id'"),
+        (lambda shop: shop.engine.forget(user="a"), r"user: is no argument of forget \(.*\); did you mean 'user_id'"),
+        (lambda shop: asyncio.run(AsyncEngine(shop.engine).recommend("a", top_n=3)), "top_n: .*; did you mean 'n'"),  # type: ignore[arg-type]
+        (
+            lambda shop: asyncio.run(AsyncEngine(shop.engine).recommend("a", k=5)),  # type: ignore[arg-type]
+            r"answer\(Request\(session_id=..., k=...\)\)",
+        ),
+        (lambda shop: asyncio.run(AsyncEngine(shop.engine).forget(session="a")), "session: .* mean 'session_id'"),  # type: ignore[arg-type]
         (lambda shop: shop.popular(nn=3), "nn: is no rule of a list .*; did you mean 'n'"),
         (lambda shop: shop.fit(FRAME, colums={}), "colums: .* did you mean 'fields'"),
         (lambda shop: shop.fit(FRAME, fields={"session": "sess"}), "'session' is no field; did you mean 'session_id'"),
