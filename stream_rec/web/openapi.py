@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from stream_rec._version import __version__
-from stream_rec.core.events import Answer, without_examples
+from stream_rec.core.events import Answer, without_examples, without_nulls
 from stream_rec.web.errors import ErrorBody
 from stream_rec.web.keys import WRITE
 from stream_rec.web.readiness import Readiness
@@ -41,6 +41,7 @@ def document() -> dict[str, Any]:
     kinds += [*queries, *more, ErrorBody, Readiness]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REF)
     without_examples(components)
+    without_nulls(components, Answer)
     by_kind = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:

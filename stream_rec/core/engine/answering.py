@@ -121,7 +121,7 @@ class QueryAnswerer:
         for point, places in alike.values():
             asked = requests if len(alike) == 1 else [requests[place] for place in places]
             played = self._played(point)
-            weights = msgspec.UNSET if played is None else played.name
+            weights = None if played is None else played.name
             found = self._answer_alike(point, asked, workspace, played)
             for place, request, items in zip(places, asked, found, strict=True):
                 answers[place] = Answer(

@@ -9,7 +9,6 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Final
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
@@ -301,7 +300,7 @@ class EventApplier:
             lists = all_named(state.items.names, chosen_rows(answers, rows.row[places, served]))
             as_of = _watermarks(batch, before)[places].tolist()
             names = [model.name for model in self._models.split.models]
-            weights = [msgspec.UNSET if each is None else each.name for each in self._played()]
+            weights = [None if each is None else each.name for each in self._played()]
             for place, model, items, at in zip(places.tolist(), served.tolist(), lists, as_of, strict=True):
                 offsets = dict(wanted.offsets[place])
                 answered[place] = Answer(

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import UNSET
-
 from stream_rec.core.engine.learning import Played
 from stream_rec.core.events import ByNeighbours, ByWeights, Feature, Why
 from stream_rec.core.index import ln
@@ -36,5 +34,5 @@ def _why(played: Played, asked: AnsweredQuery, item: ScoredItem, shares: Sequenc
     features = [Feature(name, meaning, share) for (name, meaning), share in zip(FEATURES, shares, strict=True)]
     features.sort(key=lambda each: -abs(each.share))
     typical = item.score - sum(each.share for each in features) - (0.0 if boost is None else ln(boost))
-    candidate = reason if isinstance(reason, ByNeighbours) else UNSET
-    return ByWeights(item.score, played.name, typical, features, candidate, UNSET if boost is None else boost)
+    candidate = reason if isinstance(reason, ByNeighbours) else None
+    return ByWeights(item.score, played.name, typical, features, candidate, boost)

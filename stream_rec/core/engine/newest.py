@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 
 from stream_rec.core.catalogue import Catalogue, CatalogueItem
@@ -252,6 +251,6 @@ def _in_places(
 def _listed(item: CatalogueItem, is_alike: bool, *, reserved: bool, explains: bool) -> Recommendation:
     """Return a new item as one of an answer, and why it is there if the answer *explains*."""
     listed_at = item.listed_at or 0
-    category = item.category if is_alike and item.category is not None else msgspec.UNSET
-    why = ByListing(listed_at, reserved, category) if explains else msgspec.UNSET
+    category = item.category if is_alike else None
+    why = ByListing(listed_at, reserved, category) if explains else None
     return Recommendation(item.id, float(listed_at), "newest", why)

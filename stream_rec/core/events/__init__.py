@@ -6,7 +6,7 @@ future rejected passes the time at which the log took the record.
 
 from stream_rec.core.events.decoder import EventDecoder
 from stream_rec.core.events.encode import DeadLetter, EventEncoder, encode_answer, encode_dead_letter
-from stream_rec.core.events.mapping import without_examples
+from stream_rec.core.events.mapping import without_examples, without_nulls
 from stream_rec.core.events.paths import RecordParts, is_path, roots
 from stream_rec.core.events.requests import RequestDecoder
 from stream_rec.core.events.rules import DecodeRules, FieldMap, accepts
@@ -99,4 +99,5 @@ __all__ = [
     "time_zone_of",
     "unit_of",
     "without_examples",
+    "without_nulls",
 ]

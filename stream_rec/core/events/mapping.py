@@ -3,18 +3,20 @@
 Knows nothing of the structs.
 """
 
+from collections.abc import Iterator
 from inspect import cleandoc
 from typing import Any
 
 import msgspec
+import msgspec.inspect
 
-__all__ = ["AsMapping", "without_examples"]
+__all__ = ["AsMapping", "without_examples", "without_nulls"]
 
 
 class AsMapping:
     """Makes a struct a mapping to `dict(...)` and `json.dumps(..., default=dict)`, and a type of pydantic's.
 
-    A field that is unset is not there. Values are what JSON knows: lists, dictionaries, text, numbers and None.
+    An optional field that is None is not there. Values are what JSON knows: lists, dictionaries, text, numbers, None.
     `json.dumps` takes no mapping but a dictionary, and a struct cannot be one: hence `default=dict`, or `to_dict`.
     """
 
@@ -30,9 +32,10 @@ class AsMapping:
         return msgspec.json.encode(self).decode()
 
     def keys(self) -> list[str]:
-        """Return the names of the fields that are set."""
+        """Return the names of the fields that the JSON has."""
         names: tuple[str, ...] = self.__struct_fields__  # type: ignore[attr-defined]  # of the struct
-        return [name for name in names if getattr(self, name) is not msgspec.UNSET]
+        n_needed = len(names) - len(self.__struct_defaults__)  # type: ignore[attr-defined]  # of the struct
+        return [name for place, name in enumerate(names) if place < n_needed or getattr(self, name) is not None]
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401  # of any field
         if name not in self.keys():
@@ -53,6 +56,7 @@ class AsMapping:
         """Describe the dictionary."""
         (schema,), components = msgspec.json.schema_components([cls], ref_template="{name}")
         without_examples(components)
+        without_nulls(components, cls)
         inlined: dict[str, Any] = _inlined(schema, components)
         return inlined
 
@@ -69,6 +73,33 @@ def without_examples(components: dict[str, Any]) -> None:
     for schema in components.values():
         if "description" in schema:
             schema["description"] = cleandoc(schema["description"].partition(">>> ")[0]).rstrip()
+
+
+def without_nulls(components: dict[str, Any], kind: type) -> None:
+    """Remove null from the properties that *kind*, or a struct in it, leaves out where they are None.
+
+    *components* are the JSON schemas of structs by name; those of other structs stay as they are.
+    """
+    for name in set(_leaving_out(msgspec.inspect.type_info(kind))):
+        for schema in components[name]["properties"].values():
+            if "default" in schema and schema["default"] is None:
+                del schema["default"]
+                kinds = [each for each in schema.pop("anyOf") if each != {"type": "null"}]
+                schema.update(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
+
+
+def _leaving_out(info: msgspec.inspect.Type) -> Iterator[str]:
+    """Yield the names of the structs in *info*, itself included, that leave out what has its default."""
+    if isinstance(info, msgspec.inspect.StructType):
+        if info.cls.__struct_config__.omit_defaults:
+            yield info.cls.__name__
+        for field in info.fields:
+            yield from _leaving_out(field.type)
+    elif isinstance(info, msgspec.inspect.ListType):
+        yield from _leaving_out(info.item_type)
+    elif isinstance(info, msgspec.inspect.UnionType):
+        for each in info.types:
+            yield from _leaving_out(each)
 
 
 def _inlined(schema: Any, components: dict[str, Any]) -> Any:  # noqa: ANN401  # JSON

@@ -146,22 +146,26 @@ class Request(msgspec.Struct, frozen=True):
     """`off` for the model's own order; `auto`, `linear` or `hidden` for a learned one, if the model learns one."""
 
 
-class Recommendation(msgspec.Struct, AsMapping, frozen=True, gc=False, repr_omit_defaults=True):
+class Recommendation(msgspec.Struct, AsMapping, frozen=True, gc=False, omit_defaults=True, repr_omit_defaults=True):
     """One item of an answer; `source` is `neighbours`, `followed`, `popular` or `newest`; of a list, also `trending`.
 
+    >>> import json
     >>> from stream_rec import Recommendation
-    >>> Recommendation("tent", 1.5, "neighbours").to_dict()
+    >>> item = Recommendation("tent", 1.5, "neighbours")
+    >>> item.to_dict()
     {'item_id': 'tent', 'score': 1.5, 'source': 'neighbours'}
+    >>> json.dumps([item], default=dict)
+    '[{"item_id": "tent", "score": 1.5, "source": "neighbours"}]'
     """
 
     item_id: str
     score: float
     source: str
-    why: Why | msgspec.UnsetType = msgspec.UNSET
-    """Present if an explanation was requested, else left out of the JSON."""
+    why: Why | None = None
+    """None if no explanation was requested; then it is left out of the JSON."""
 
 
-class Answer(msgspec.Struct, AsMapping, frozen=True, repr_omit_defaults=True):
+class Answer(msgspec.Struct, AsMapping, frozen=True, omit_defaults=True, repr_omit_defaults=True):
     """The recommendations, and the place in the log (`as_of`, `offsets`) that they were computed at.
 
     >>> import json
@@ -177,7 +181,10 @@ class Answer(msgspec.Struct, AsMapping, frozen=True, repr_omit_defaults=True):
     as_of: int | None
     offsets: dict[str, int]
     model: str
-    reason: str | msgspec.UnsetType = msgspec.UNSET
-    """`expired` if there are no items for that reason, else left out of the JSON."""
-    weights: str | msgspec.UnsetType = msgspec.UNSET
-    """Form and boundary, ms, of the learned weights that ordered the items; left out where none did."""
+    reason: str | None = None
+    """`expired` if there are no items for that reason, else None, and left out of the JSON."""
+    weights: str | None = None
+    """Form and boundary, ms, of the learned weights that ordered the items.
+
+    None, and left out of the JSON, where none did.
+    """

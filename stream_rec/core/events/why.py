@@ -1,10 +1,9 @@
 """Why an item was recommended, as plain values. docs/reference/records.md explains the numbers.
 
-Knows nothing of how they are computed. A field that does not apply is UNSET and is left out of the JSON.
+Knows nothing of how they are computed. A field that does not apply is None and is left out of the JSON.
 """
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 __all__ = [
     "ByListing",
@@ -48,7 +47,7 @@ class Elsewhere(msgspec.Struct, frozen=True, gc=False):
     factor: float
 
 
-class Neighbour(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True):
+class Neighbour(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, repr_omit_defaults=True):
     """A session that gave the item a share of its score.
 
     `similarity` is the shared weights' sum x `normalise` x `age`, and `share` is `similarity` x `match` x (`place` x
@@ -71,8 +70,8 @@ class Neighbour(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True):
     place: float
     direction: float
     share: float
-    again: Elsewhere | UnsetType = UNSET
-    shared_others: SharedOthers | UnsetType = UNSET
+    again: Elsewhere | None = None
+    shared_others: SharedOthers | None = None
 
 
 class Others(msgspec.Struct, frozen=True, gc=False):
@@ -106,7 +105,24 @@ class OtherParts(msgspec.Struct, frozen=True, gc=False):
     share: float
 
 
-class ByNeighbours(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="neighbours"):
+class _Reason(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, repr_omit_defaults=True, tag_field="kind"):
+    """What all reasons have in common."""
+
+
+def _no_parts() -> list[Part]:
+    """Return a default that the JSON has too, where `list` would be left out of it."""
+    return []
+
+
+class ByNeighbours(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    omit_defaults=True,
+    repr_omit_defaults=True,
+    tag_field="kind",
+    tag="neighbours",
+):
     """Shares that add up to `total`, the score: those of the neighbours, of `others` and of the `rules`.
 
     So do those of `parts`, of `other_parts` and of the `rules`.
@@ -116,33 +132,33 @@ class ByNeighbours(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=Tru
     neighbours: list[Neighbour]
     """The largest share first."""
     idf: float
-    others: Others | UnsetType = UNSET
-    rules: Ruled | UnsetType = UNSET
-    mix: float | UnsetType = UNSET
+    others: Others | None = None
+    rules: Ruled | None = None
+    mix: float | None = None
     """Factor of the neighbours beside rules."""
-    repeats: float | UnsetType = UNSET
+    repeats: float | None = None
     """Factor of the session's own items."""
-    boost: float | UnsetType = UNSET
+    boost: float | None = None
     """Factor that rules give the item."""
-    parts: list[Part] = []
+    parts: list[Part] = msgspec.field(default_factory=_no_parts)
     """All neighbours' shares, listed or not, by the items of the query that they come from; the largest first."""
-    other_parts: OtherParts | UnsetType = UNSET
+    other_parts: OtherParts | None = None
 
 
-class ByTheLast(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="followed"):
+class ByTheLast(_Reason, frozen=True, tag="followed"):
     """The item came `count` times right after the last item of the query, in the newest sessions that hold that."""
 
     after: str
     count: int
-    boost: float | UnsetType = UNSET
+    boost: float | None = None
 
 
-class ByPopularity(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="popular"):
+class ByPopularity(_Reason, frozen=True, tag="popular"):
     """The item had `count` recent events, where an event of the age `half_life_ms` counts half."""
 
     count: float
     half_life_ms: int
-    boost: float | UnsetType = UNSET
+    boost: float | None = None
 
 
 class Feature(msgspec.Struct, frozen=True, gc=False):
@@ -153,7 +169,7 @@ class Feature(msgspec.Struct, frozen=True, gc=False):
     share: float
 
 
-class ByWeights(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="learned"):
+class ByWeights(_Reason, frozen=True, tag="learned"):
     """The learned score `total` is `typical`, what the features add, and the logarithm of the `boost`.
 
     `candidate` says what made it a candidate, where similar visits did.
@@ -166,17 +182,17 @@ class ByWeights(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, 
     """The score of the mean of all candidates."""
     features: list[Feature]
     """All of them; those that add or take most first."""
-    candidate: ByNeighbours | UnsetType = UNSET
-    boost: float | UnsetType = UNSET
+    candidate: ByNeighbours | None = None
+    boost: float | None = None
 
 
-class ByListing(msgspec.Struct, frozen=True, gc=False, repr_omit_defaults=True, tag_field="kind", tag="newest"):
+class ByListing(_Reason, frozen=True, tag="newest"):
     """The item is one of the newest of the catalogue; it was listed at `listed_at`, in ms since 1970."""
 
     listed_at: int
     reserved: bool
     """Whether the place is one that the model keeps for new items (`newest_share`); if not, the answer was short."""
-    category: str | UnsetType = UNSET
+    category: str | None = None
     """The category of the current item, if the item has the same."""
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from msgspec import UNSET, UnsetType
 
 from stream_rec.core.dtypes import F64, I64
 from stream_rec.core.events import (
@@ -100,7 +99,7 @@ def explain(
             reasons.append(explainer.why(item))
             continue
         boost = asked.boosts.get(item)
-        count, factor = (score, UNSET) if boost is None else (score / boost, boost)
+        count, factor = (score, None) if boost is None else (score / boost, boost)
         if source == field.FOLLOWED:
             reasons.append(ByTheLast(names.item(asked.seen[-1]), round(count), factor))
         else:
@@ -149,12 +148,12 @@ class _Explainer:
         )
         listed = [self._neighbour(contribution, factor) for contribution in contributions[: how.most]]
         rest = [contribution.share * factor for contribution in contributions[len(listed) :]]
-        others = Others(len(rest), sum(rest)) if rest else UNSET
+        others = Others(len(rest), sum(rest)) if rest else None
         rules = self._ruled(item, factor)
         total = sum(each.share for each in listed)
-        total += 0.0 if others is UNSET else others.share
-        total += 0.0 if rules is UNSET else rules.share
-        mix = self._trace.mix if self._trace.holders and contributions else UNSET
+        total += 0.0 if others is None else others.share
+        total += 0.0 if rules is None else rules.share
+        mix = self._trace.mix if self._trace.holders and contributions else None
         parts = self._parts(contributions, factor)
         return ByNeighbours(
             total, listed, factors.idf, others, rules, mix, factors.repeats, factors.boost, *_listed(parts, how.most)
@@ -172,14 +171,14 @@ class _Explainer:
         return [Part(self._names.item(int(trace.item[at])), float(shares[at])) for at in adding]
 
     def _factors(self, item: int) -> "_Factors":
-        repeats: float | UnsetType = UNSET
+        repeats: float | None = None
         if self._asked.p.whole[field.REPEATS] and item in self._asked.seen:
             repeats = self._trace.repeats
-        return _Factors(_idf(self._view, self._asked.p, item), repeats, self._asked.boosts.get(item, UNSET))
+        return _Factors(_idf(self._view, self._asked.p, item), repeats, self._asked.boosts.get(item))
 
-    def _ruled(self, item: int, factor: float) -> Ruled | UnsetType:
+    def _ruled(self, item: int, factor: float) -> Ruled | None:
         if item not in self._rules:
-            return UNSET
+            return None
         weight, sessions = self._rules[item]
         return Ruled(self._names.item(self._asked.seen[-1]), sessions, weight, weight * factor)
 
@@ -199,7 +198,7 @@ class _Explainer:
             contribution.place,
             contribution.direction,
             contribution.share * factor,
-            Elsewhere(contribution.times, contribution.factor) if contribution.times else UNSET,
+            Elsewhere(contribution.times, contribution.factor) if contribution.times else None,
             similar.others,
         )
 
@@ -225,7 +224,7 @@ class _Explainer:
             None if how.hide_sessions else self._names.session(session),
             age_ms,
             listed,
-            SharedOthers(len(rest), sum(each.weight for each in rest)) if rest else UNSET,
+            SharedOthers(len(rest), sum(each.weight for each in rest)) if rest else None,
             1.0 / (self._norm * (math.sqrt(record["items"]) if is_cosine else 1.0)),
             exp(-float(age_ms) / float(p.real[field.AGE])) if p.real[field.AGE] > 0.0 else 1.0,
         )
@@ -237,7 +236,7 @@ class _Similar(NamedTuple):
     session_id: str | None
     age_ms: int
     shared: list[Shared]
-    others: SharedOthers | UnsetType
+    others: SharedOthers | None
     normalise: float
     age: float
 
@@ -260,14 +259,14 @@ class _Factors(NamedTuple):
     """The factors of all shares of an item."""
 
     idf: float
-    repeats: float | UnsetType
-    boost: float | UnsetType
+    repeats: float | None
+    boost: float | None
 
     @property
     def product(self) -> float:
         """Their product."""
-        repeats = 1.0 if self.repeats is UNSET else self.repeats
-        boost = 1.0 if self.boost is UNSET else self.boost
+        repeats = 1.0 if self.repeats is None else self.repeats
+        boost = 1.0 if self.boost is None else self.boost
         return self.idf * repeats * boost
 
 
@@ -298,10 +297,10 @@ def _shared_items(trace: ExplainTrace, events: SessionEvents) -> _SharedItems:
     return _SharedItems(neighbour[order], at[order])
 
 
-def _listed(parts: list[Part], most: int | None) -> tuple[list[Part], OtherParts | UnsetType]:
+def _listed(parts: list[Part], most: int | None) -> tuple[list[Part], OtherParts | None]:
     listed = parts[:most]
     rest = parts[len(listed) :]
-    return listed, OtherParts(len(rest), sum(each.share for each in rest)) if rest else UNSET
+    return listed, OtherParts(len(rest), sum(each.share for each in rest)) if rest else None
 
 
 def _contributions(

@@ -247,7 +247,7 @@ class Processor:
         evaluated = [
             (request, answer)
             for request, answer in zip(requests, answers, strict=True)
-            if request.session_id is not None and answer.reason is msgspec.UNSET and not _is_a_trial(request)
+            if request.session_id is not None and answer.reason is None and not _is_a_trial(request)
         ]
         split = self.engine.split
         shadows = [

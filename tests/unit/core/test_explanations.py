@@ -3,7 +3,6 @@
 import msgspec
 import numpy as np
 import pytest
-from msgspec import UNSET
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import (
@@ -101,8 +100,9 @@ def test_what_is_not_listed_is_summed_up() -> None:
     assert pytest.approx(shares[0] * 2 * (1 / 3)) == second.share, "of two neighbours: weights 1 and 0.5"
     assert [first] == by_neighbours(brief).parts
     assert OtherParts(1, second.share) == by_neighbours(brief).other_parts
-    assert by_neighbours(whole).other_parts is UNSET
-    assert by_neighbours(whole).others is by_neighbours(whole).neighbours[0].shared_others is UNSET
+    assert by_neighbours(whole).other_parts is None
+    assert by_neighbours(whole).others is None
+    assert by_neighbours(whole).neighbours[0].shared_others is None
 
 
 def test_sessions_can_be_hidden() -> None:
@@ -182,7 +182,7 @@ def test_a_long_explained_answer_fits_into_a_record() -> None:
     (answer,) = engine.answer([Request(session_id=f"{29:040}", explain=True)])
     assert len(answer.items) > EXPLAINED
     assert [EXPLAINED, 10, 10] == [
-        sum(each.why is not UNSET for each in answer.items),
+        sum(each.why is not None for each in answer.items),
         len(by_neighbours(answer.items[0]).neighbours),
         len(by_neighbours(answer.items[0]).neighbours[0].shared),
     ]
@@ -197,4 +197,4 @@ def test_the_library_explains_by_a_flag_or_by_options() -> None:
     assert (2, 1) == (len(by_neighbours(item).neighbours), len(by_neighbours(brief).neighbours))
     assert item.score == pytest.approx(by_neighbours(item).total, rel=1e-9)
     (silent,) = recommender.recommend(items=["a"])
-    assert silent.why is UNSET
+    assert silent.why is None

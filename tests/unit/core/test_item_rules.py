@@ -223,7 +223,7 @@ def test_explained_requests_keep_the_rules_and_show_boosts() -> None:
         item = CATALOGUE.get(each.item_id)
         assert item is not None
         assert item.price is not None
-        boost = 2.0 if item.price < 2 else 3.0 if item.price > 3 else msgspec.UNSET
+        boost = 2.0 if item.price < 2 else 3.0 if item.price > 3 else None
         assert boost == each.why.boost  # type: ignore[union-attr]  # all kinds have one
         if isinstance(each.why, ByNeighbours):
             assert each.score == pytest.approx(each.why.total, rel=1e-9)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from stream_rec.core.engine import Engine, EngineSnapshot, Pace
@@ -52,7 +51,7 @@ def answered() -> list[Answer | None]:
 
 def test_a_learned_order_is_played_once_it_is_ahead(answered: list[Answer | None]) -> None:
     """Answers name their weights, which are of a boundary before them, and bring back what visitors come back to."""
-    names = [None if answer is None or answer.weights is msgspec.UNSET else answer.weights for answer in answered]
+    names = [None if answer is None else answer.weights for answer in answered]
     assert names[:300] == [None] * 300, "nothing was learned from so few"
     first = next(place for place, name in enumerate(names) if name is not None)
     assert all(names[first:])
@@ -114,7 +113,7 @@ def test_forgetting_leaves_no_weights() -> None:
     assert forgetting.learned_orders()[0].playing is not None
     forgetting.forget(session_id=gone)
     assert forgetting.learned_orders()[0].playing is None
-    assert forgetting.answer([Request(session_id=LOG[end - 1].session_id)])[0].weights is msgspec.UNSET
+    assert forgetting.answer([Request(session_id=LOG[end - 1].session_id)])[0].weights is None
     # The other never had it, and learned nothing so far.
     late = learning("linear")
     late.apply([event for event in LOG[:end] if event.session_id != gone])
@@ -139,7 +138,7 @@ def test_the_models_own_order_comes_back_where_learning_fails() -> None:
         for at in range(6)
     ]
     answers = answers_of(engine, onward, 200)
-    played = [answer is not None and answer.weights is not msgspec.UNSET for answer in answers]
+    played = [answer is not None and answer.weights is not None for answer in answers]
     assert played[0]
     assert False in played
     assert played.index(False) < 900
@@ -158,8 +157,8 @@ def test_rules_and_requests_hold() -> None:
             Request(session_id=session, n=3),
         ]
     )
-    assert learned.weights is not msgspec.UNSET
-    assert plain.weights is other.weights is msgspec.UNSET
+    assert learned.weights is not None
+    assert plain.weights is other.weights is None
     own = Engine(model(), limits=LIMITS, deny=("i1",))
     own.apply(LOG)
     assert plain.items == own.recommend(session)
@@ -196,7 +195,7 @@ def test_a_shadow_may_have_the_other_order() -> None:
     trial = Trial(model=model(name="plain", rerank="none"), share=0.5)
     engine = learning(trials=[trial])
     answers = [answer for answer in answers_of(engine, LOG, 90)[-100:] if answer is not None]
-    named = {(answer.model, answer.weights is msgspec.UNSET) for answer in answers}
+    named = {(answer.model, answer.weights is None) for answer in answers}
     assert named == {("plain", True), ("default", False)}
 
 

@@ -1,10 +1,12 @@
 """What engines, logs and answers show of themselves: short, readable, and as JSON."""
 
 import copy
+import inspect
 import json
 import pickle
+import pydoc
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -13,6 +15,7 @@ from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from stream_rec import Answer, AsyncEngine, Engine, Event, Recommendation, Recommender, Request, model, read_log
+from stream_rec.core.events import Why
 
 HOUR = 3_600_000
 EVENTS = [
@@ -88,12 +91,18 @@ def test_long_columns_print_short() -> None:
 
 
 def test_no_repr_shows_what_is_unset() -> None:
-    """In answers with and without explanations."""
+    """In answers with and without explanations; nor does a signature, or the help of an interpreter."""
     (plain,) = engine().answer([Request(session_id="ben")])
     (explained,) = engine().answer([Request(session_id="ann", explain=True)])
-    assert explained.items[0].why is not msgspec.UNSET
+    assert explained.items[0].why is not None
     for each in (plain, explained, *plain.items, *explained.items):
         assert "UNSET" not in repr(each)
+    reasons = get_args(Why)
+    assert len(reasons) > 4
+    for kind in (Answer, Recommendation, *reasons):
+        assert "Unset" not in str(inspect.signature(kind))
+        assert "UNSET" not in pydoc.render_doc(kind)
+    assert "why=" not in repr(plain)
 
 
 # --- JSON
