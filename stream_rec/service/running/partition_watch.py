@@ -9,6 +9,7 @@ member without a name joins the group for a moment, which makes the group share 
 from collections.abc import Callable, Collection, Mapping
 from threading import Event
 from time import monotonic
+from typing import Final
 
 from stream_rec.errors import TransportError
 from stream_rec.service.problems import ProblemKind, Problems
@@ -17,6 +18,9 @@ from stream_rec.service.running.components import ServiceComponents
 from stream_rec.transport.broker import Partition
 
 __all__ = ["PartitionWatch", "share_out"]
+
+_MOST_DOUBLINGS: Final = 6
+"""Of the wait before the group shares out its partitions once more: where that did not help, an owner may be stuck."""
 
 
 class PartitionWatch:
@@ -99,7 +103,7 @@ class PartitionWatch:
     def _report_silent(self) -> None:
         """Where no process answers for partitions in time, have the group share them out, and log it."""
         parts = self._components
-        overdue = self._overdue(self._silent)
+        overdue = self._overdue(self._silent, 2 ** min(self._n_shared_out, _MOST_DOUBLINGS))
         if not self._silent:
             self._problems.end(ProblemKind.PARTITIONS)
         if not overdue:
@@ -114,8 +118,8 @@ class PartitionWatch:
         self._silent = {}
         share_out(parts, self._give_up)
 
-    def _overdue(self, since: Mapping[Partition, float]) -> list[Partition]:
-        patience_s = self._components.timeouts.added_partitions_s
+    def _overdue(self, since: Mapping[Partition, float], times: int = 1) -> list[Partition]:
+        patience_s = self._components.timeouts.added_partitions_s * times
         now = monotonic()
         return [each for each, begun in since.items() if now - begun > patience_s]
 

@@ -100,7 +100,7 @@ class TestFiles:
             replace(path, jsonl(*LINES[:2], {"id": "c", "available": available}))
             begun = time.monotonic()
             while recommended() != expected:
-                assert time.monotonic() - begun < 1.0
+                assert time.monotonic() - begun < 1 + 4  # seconds that a busy machine may add
                 time.sleep(0.01)
 
     def test_a_broken_version_is_refused_and_the_old_one_stays(
