@@ -20,7 +20,7 @@ from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import plots
 from stream_rec.evaluate.asking import PassResult, ask_all
 from stream_rec.evaluate.candidates import Candidate, baselines, candidate, learned, with_names
-from stream_rec.evaluate.from_settings import engine_factory, occasion_of, own_model, reading_from
+from stream_rec.evaluate.from_settings import engine_factory, occasion_of, own_model, reading_from, rules_left_out
 from stream_rec.evaluate.kernel.scoring import AnswerScores
 from stream_rec.evaluate.log import notes_on, read_events
 from stream_rec.evaluate.output import (
@@ -36,6 +36,7 @@ from stream_rec.evaluate.page.evaluation import write_evaluation
 from stream_rec.evaluate.plan import Plan
 from stream_rec.evaluate.report import Report, report_of
 from stream_rec.evaluate.tables import print_report
+from stream_rec.nearest import did_you_mean
 from stream_rec.service.assembly.engine import build_model
 from stream_rec.settings import Settings, load
 from stream_rec.units import parse_duration
@@ -97,7 +98,7 @@ def evaluate(settings: Settings, options: EvaluateOptions, console: Console | No
         announce_compilation()
         results = [_ask(plan, candidates, new_engine, cutoffs, options, on_progress) for plan in parts]
     report = report_of(_joined(results), draws=options.draws, seed=options.seed, refused=dict(rejected))
-    report = msgspec.structs.replace(report, notes=notes)
+    report = msgspec.structs.replace(report, notes=[*_rules_left_out(settings, options), *notes])
     print_report(report, console or report_console(options.json))
     if options.json is not None:
         write_json(report, options.json)
@@ -152,9 +153,21 @@ def _preset(name: str, like: Model) -> Model:
 def _from_file(path: str, settings: Settings, n: int) -> Model:
     if not Path(path).is_file():
         known = ", ".join([*PRESETS, ALL_PRESETS])
-        raise SettingsError("compare", f"{path!r} is neither a preset ({known}) nor a TOML file of settings")
-    other = load(config=path, flags={"events": settings.events})
-    return changed(build_model(other), n=n, name=Path(path).stem)
+        question = did_you_mean(path, [*PRESETS, ALL_PRESETS])
+        message = f"{path!r} is neither a preset ({known}) nor a TOML file of settings{question}"
+        raise SettingsError("compare", message)
+    return changed(build_model(_settings_in(path, settings)), n=n, name=Path(path).stem)
+
+
+def _settings_in(path: str, settings: Settings) -> Settings:
+    return load(config=path, flags={"events": settings.events})
+
+
+def _rules_left_out(settings: Settings, options: EvaluateOptions) -> list[str]:
+    """Return the notes on rules of *settings*, and of the files that are compared, that change nothing here."""
+    files = [name for name in options.compare if name not in {*PRESETS, ALL_PRESETS}]
+    of_files = [f"{name}: {note}" for name in files for note in rules_left_out(_settings_in(name, settings))]
+    return [*rules_left_out(settings), *of_files]
 
 
 # --- the plans

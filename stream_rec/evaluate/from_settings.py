@@ -13,13 +13,30 @@ from stream_rec.service.assembly.engine import build_limits, build_model, read_d
 from stream_rec.settings import Settings, table
 from stream_rec.settings.secrets import without_credentials, without_secrets
 
-__all__ = ["engine_factory", "occasion_of", "own_model", "reading_from"]
+__all__ = ["engine_factory", "occasion_of", "own_model", "reading_from", "rules_left_out"]
 
 NOT_OF_A_PRESET: Final = (
     *("name", "n", "seen", "fallbacks"),
     *("newest_fallback", "newest_share", "newest_within_ms"),
 )
 """Parameters that say nothing about whether a model is a preset."""
+
+_NOT_ASKED_WITH: Final = (
+    *("catalogue", "filter", "allow", "allow_file", "same_category", "max_per_category", "boosts"),
+    *("newest_share", "newest_fallback", "shown_at_most"),
+)
+"""Settings that change the answers of a service, and none here: an evaluation reads no catalogue."""
+
+
+def rules_left_out(settings: Settings) -> list[str]:
+    """Return a sentence, for the notes on the figures, on those of *settings* that change no answer here, if any."""
+    known = {setting.name: setting for setting in table()}
+    given = [known[name] for name in _NOT_ASKED_WITH if getattr(settings, name) != known[name].default]
+    if not given:
+        return []
+    named = " and ".join(filter(None, (", ".join(each.flag for each in given[:-1]), given[-1].flag)))
+    verb = "changes" if len(given) == 1 else "change"
+    return [f"{named} {verb} nothing here: the answers have no rule but --deny, and no new items of a catalogue"]
 
 
 def own_model(settings: Settings, n: int) -> Model:

@@ -21,7 +21,7 @@ from stream_rec.evaluate import plan as plans
 from stream_rec.evaluate import plots
 from stream_rec.evaluate.asking import ask_all
 from stream_rec.evaluate.candidates import candidate
-from stream_rec.evaluate.from_settings import engine_factory, occasion_of, own_model, reading_from
+from stream_rec.evaluate.from_settings import engine_factory, occasion_of, own_model, reading_from, rules_left_out
 from stream_rec.evaluate.log import notes_on, read_events
 from stream_rec.evaluate.output import (
     OnProgress,
@@ -149,12 +149,18 @@ def _read_parts(settings: Settings, options: TuneOptions) -> _Parts:
         events, noted = plans.sessions_of("valid", learned.events, asked.events, options.valid_sessions)
         plan = plans.hold_out_files(learned.events, events)
         both = learned.rejected + asked.rejected
-        notes = [*notes_on(learned, settings), *notes_on(asked, settings), *noted, *_left_out(both)]
+        notes = [
+            *notes_on(learned, settings),
+            *notes_on(asked, settings),
+            *noted,
+            *_left_out(both),
+            *rules_left_out(settings),
+        ]
         return _Parts(_for_rungs(plan, options.most_questions, options.seed), None, notes)
     reading = read_events(settings)
     events = reading.events
     tuning = events[: tuning_end(events, options.test_share)]
-    notes = [*notes_on(reading, settings), *_left_out(reading.rejected)]
+    notes = [*notes_on(reading, settings), *_left_out(reading.rejected), *rules_left_out(settings)]
     plan = _for_rungs(plans.prequential(tuning), options.most_questions, options.seed)
     return _Parts(plan, events if len(tuning) < len(events) else None, notes)
 

@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
+from stream_rec.errors import SettingsError
 from stream_rec.evaluate.command import EvaluateOptions, evaluate
 from stream_rec.evaluate.report import Report
 from stream_rec.service.reporting import plain_lines
@@ -15,10 +17,10 @@ from stream_rec.settings import load
 QUICK = EvaluateOptions(baselines=False, draws=10)
 
 
-def report(path: Path, rows: list[tuple[str, str, int]], **flags: object) -> Report:
+def report(path: Path, rows: list[tuple[str, str, int]], options: EvaluateOptions = QUICK, **flags: object) -> Report:
     path.write_text("session_id,item_id,timestamp\n" + "".join(f"{s},{i},{t}\n" for s, i, t in rows), encoding="utf-8")
     console = Console(record=True, width=200)
-    found = evaluate(load(flags={"events": str(path), **flags}), QUICK, console)
+    found = evaluate(load(flags={"events": str(path), **flags}), options, console)
     shown = console.export_text()
     assert all(f"note: {note}" in shown for note in found.notes)
     return found
@@ -37,6 +39,19 @@ def rows(*, tied: bool = False) -> list[tuple[str, str, int]]:
 def test_a_plain_log_has_no_notes(tmp_path: Path) -> None:
     """Nothing is said where nothing is odd."""
     assert [] == report(tmp_path / "a.csv", rows()).notes
+
+
+def test_rules_that_change_nothing_here(tmp_path: Path) -> None:
+    """Those of a service that need its catalogue, or what it has shown, are named; also of a file that is compared."""
+    (tmp_path / "other.toml").write_text('allow = ["i01"]\n')
+    compared = replace(QUICK, compare=(str(tmp_path / "other.toml"),))
+    found = report(tmp_path / "a.csv", rows(), compared, catalogue="none.csv", newest_share=0.2, n=5, deny="i02")
+    no_rule = "nothing here: the answers have no rule but --deny, and no new items of a catalogue"
+    own, other = found.notes
+    assert own == f"--catalogue and --newest-share change {no_rule}"
+    assert other == f"{tmp_path / 'other.toml'}: --allow changes {no_rule}"
+    with pytest.raises(SettingsError, match=r"'vmisknn' is neither a preset .*; did you mean 'vmis-knn'"):
+        report(tmp_path / "a.csv", rows(), replace(QUICK, compare=("vmisknn",)))
 
 
 def test_a_log_that_was_written_three_times(tmp_path: Path) -> None:
