@@ -45,7 +45,7 @@ def test_rules_that_change_nothing_here(tmp_path: Path) -> None:
     """Those of a service that need its catalogue, or what it has shown, are named; also of a file that is compared."""
     (tmp_path / "other.toml").write_text('allow = ["i01"]\n')
     compared = replace(QUICK, compare=(str(tmp_path / "other.toml"),))
-    found = report(tmp_path / "a.csv", rows(), compared, catalogue="none.csv", newest_share=0.2, n=5, deny="i02")
+    found = report(tmp_path / "a.csv", rows(), compared, catalogue="none.csv", newest_share="0.2", n="5", deny=["i02"])
     no_rule = "nothing here: the answers have no rule but --deny, and no new items of a catalogue"
     own, other = found.notes
     assert own == f"--catalogue and --newest-share change {no_rule}"
