@@ -632,6 +632,14 @@ BUGS: Final = [
         SHOWN,
     ),
     Bug(
+        1,
+        "what was shown is late by the watermark before its batch, whatever came before it in the batch",
+        ENGINE + "apart.py",
+        "shown-late-by-batch",
+        "pass",
+        SHOWN,
+    ),
+    Bug(
         2,
         "a restored state knows nothing of the catalogue",
         ENGINE + "item_rules.py",

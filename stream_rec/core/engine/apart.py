@@ -74,7 +74,7 @@ def count_shown(
     for place, event in enumerate(events):
         if place not in mixed.shown:
             if outcome[place] == field.APPLIED:
-                watermark = max(watermark, reach[place])
+                watermark = max(watermark, reach[place])  # planted bug: shown-late-by-batch
                 clicked = impressions.click(event.session_id, event.item_id, event.timestamp)
                 if clicked is not None:
                     found.append((place, clicked))
