@@ -37,6 +37,7 @@ __all__ = [
     "command",
     "encodable",
     "exit_code",
+    "naming_the_line",
     "print_message",
     "require_serve_extra",
     "typed_command",
@@ -64,14 +65,20 @@ class OnceCommand(click.Command):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse *args*. Raises UsageError for an option that is given twice, and for one that there is not."""
+        """Parse *args*. Raises UsageError for an option given twice, one that there is not, and what is no option."""
         try:
-            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+            _, surplus, order = self.make_parser(ctx).parse_args(args=list(args))
         except click.NoSuchOption as error:
             raise no_such_option(error.option_name, ctx) from None
         for given, n in Counter(order).items():
             if n > 1 and isinstance(given, click.Option) and not (given.multiple or given.is_eager or given.count):
                 raise click.UsageError(f"{'/'.join(given.opts)} is given {n} times, and takes one value", ctx)
+        if surplus and any(isinstance(option, _SettingOption) for option in self.params):
+            raise click.UsageError(
+                f"Got unexpected {' '.join(surplus)}: write --events before each source, or give several as one "
+                "pattern in quotes, such as --events 'clicks-*.jsonl'",
+                ctx,
+            )
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -255,6 +262,17 @@ def encodable(line: str) -> str:
     """Return *line* with escapes for characters that standard output cannot encode: ids may hold any character."""
     encoding = sys.stdout.encoding or "utf-8"
     return line.encode(encoding, "backslashreplace").decode(encoding)
+
+
+@contextmanager
+def naming_the_line(settings: Settings, command: str) -> Iterator[None]:
+    """Let an error about how files are read end with the line to type: a *command* that reads them."""
+    try:
+        yield
+    except SettingsError as error:
+        from stream_rec.service.assembly.checking.reading import with_line
+
+        raise with_line(error, settings, command) from None
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from stream_rec.cli.common import (
     announce_terminal_input,
     command,
     exit_code,
+    naming_the_line,
     print_message,
     require_serve_extra,
     with_settings,
@@ -33,6 +34,11 @@ __all__ = ["run"]
 
 _ANSWERS_SHOWN: Final = 3
 """Each takes some twenty lines of a terminal."""
+
+_NOT_KEPT: Final = (
+    "dead-lettered records were only counted: --dead-letters FILE keeps them, and `stream-rec check` with the same "
+    "settings shows some"
+)
 
 
 @command()
@@ -58,9 +64,10 @@ def run(settings: Settings) -> int:
         try:
             if is_topic(settings.events):
                 return _serve(settings, interrupt)
-            if settings.http is not None:
-                return _serve_standalone(settings, interrupt)
-            return _run_job(settings, interrupt)
+            with naming_the_line(settings, "run"):
+                if settings.http is not None:
+                    return _serve_standalone(settings, interrupt)
+                return _run_job(settings, interrupt)
         except CutShort:
             print_message("stream-rec: stopped while it compiled the kernels: nothing was applied")
             return DONE
@@ -91,6 +98,8 @@ def _run_job(settings: Settings, interrupt: "Interrupt") -> int:
             if was_read:  # no summary of nothing above the one line that says what is wrong
                 for line in job.summary():
                     click.echo(line, err=True)
+                if job.counters.dead and settings.dead_letters is None:
+                    click.echo(_NOT_KEPT, err=True)
     return exit_code(job.counters, settings, is_whole=not job.interrupted)
 
 

@@ -67,7 +67,7 @@ def name_of(outcome: int) -> str:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_what_was_shown_is_as_the_plain_twin_says(seed: int, tmp_path: Path) -> None:
-    """Laws 1, 2 and 7: outcomes, counts and each answer, for events one by one, in batches with answers and without, over snapshots."""
+    """Laws 1, 2 and 7: outcomes, counts, each answer; for events one by one, in batches, with answers and without."""
     log, twin = a_log(seed), ShownTwin(RULES, LIMITS)
     single, batched, quiet = an_engine(), an_engine(), an_engine()
     answers, outcomes = [], []

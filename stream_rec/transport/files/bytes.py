@@ -9,7 +9,7 @@ import re
 import select
 import stat
 import sys
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import BinaryIO, Final, Protocol
 
 from stream_rec.errors import SettingsError, TransportError
@@ -181,6 +181,8 @@ def open_bytes(spec: str, key: str, encoding: str | None = None, topic: str | No
         file = open(spec, "rb", buffering=0)  # noqa: PTH123, SIM115 (raw; the stream closes it)
     except OSError as error:
         hint = f"; a topic is written kafka://{spec}" if _BROKER_AND_TOPIC.fullmatch(spec) else ""
+        if key == "events" and "," in spec and Path(spec.partition(",")[0]).exists():
+            hint = "; each of several files takes an --events of its own"
         raise SettingsError(key, f"cannot read {spec!r}: {error.strerror}{hint}") from error
     return ByteStream(file, spec, key=key, encoding=encoding, topic=topic)
 

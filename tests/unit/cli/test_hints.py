@@ -29,6 +29,8 @@ from stream_rec.settings.hints import OTHER_NAMES, bare
         ("run --threads 2", "No such option '--threads' here; 'stream-rec evaluate' and 'stream-rec tune' have it."),
         ("run --train a.csv", "No such option '--train' here; 'stream-rec evaluate' and 'stream-rec tune' have it."),
         ("run --zzz", "No such option '--zzz'; see 'stream-rec run --help'."),
+        ("run --events a.csv b.csv", "Got unexpected b.csv: write --events before each source, or give several as one"),
+        ("evaluate a.csv", "Got unexpected a.csv: write --events before each source"),
         ("simulate --session 5", "Did you mean '--sessions'?"),
         ("serve", "No such command 'serve'. Did you mean 'run'?"),
         ("evaluat", "No such command 'evaluat'. Did you mean 'evaluate'?"),

@@ -1,5 +1,6 @@
-"""Nothing is compiled, and no wait is announced, before the input is known to be readable."""
+"""Nothing is compiled, and no wait is announced, before the input is known to be readable; errors say what reads it."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,22 @@ def test_an_input_that_cannot_be_read(
     assert err.startswith("stream-rec: ")
 
 
+@pytest.mark.parametrize("name", ["run", "check", "evaluate", "tune"])
+def test_other_columns_lead_to_the_line_that_reads_them(
+    name: str, tmp_path: Path, compiled: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names and delimiter are guessed for each command; the line is accepted as it is."""
+    path, kept = tmp_path / "clicks.csv", tmp_path / "r.jsonl"
+    path.write_text("Visit;Sku;When\na;x;1700000000000\na;y;1700000060000\nb;x;1700000120000\nb;y;1700000180000\n")
+    assert 2 == main([*command(name, path), *(["--recommendations", str(kept)] if name == "run" else [])])
+    error, line = capsys.readouterr().err.splitlines()
+    assert "clicks.csv has no column 'session_id', but Visit, Sku, When" in error
+    begin, *words = shlex.split(line)
+    assert (["try:", "stream-rec"], "run" if name == "run" else "check") == ([begin, words[0]], words[1])
+    assert 0 == main(words[1:])
+    assert (4 if name == "run" else 0) == len(kept.read_text().splitlines() if kept.exists() else [])
+
+
 @pytest.mark.parametrize("name", ["run", "check", "evaluate"])
 def test_an_input_that_can_be_read(
     name: str, tmp_path: Path, compiled: list[str], capsys: pytest.CaptureFixture[str]
@@ -51,3 +68,22 @@ def test_an_input_that_can_be_read(
     assert 0 == main(command(name, path))
     assert 1 == sum(line.startswith("compiling the kernels") for line in capsys.readouterr().err.splitlines())
     assert (["run"] if name == "run" else []) == compiled
+
+
+def test_a_run_says_how_to_keep_what_it_refused(
+    tmp_path: Path, compiled: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only where records were refused, and nothing keeps them."""
+    path, kept = tmp_path / "clicks.csv", str(tmp_path / "dead.jsonl")
+    for content, more, is_said in ((GOOD, [], False), (GOOD + "c,,9\n", [], True), (GOOD + "c,,9\n", [kept], False)):
+        path.write_text(content)
+        assert 0 == main([*command("run", path), *(["--dead-letters", *more] if more else [])])
+        assert is_said is ("--dead-letters FILE keeps them" in capsys.readouterr().err)
+    assert ["run"] * 3 == compiled
+
+
+def test_several_files_in_one_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error says how they are given."""
+    (tmp_path / "a.csv").write_text(GOOD)
+    assert 2 == main(command("run", tmp_path / f"a.csv,{tmp_path / 'b.csv'}"))
+    assert "each of several files takes an --events of its own" in capsys.readouterr().err

@@ -56,8 +56,8 @@ class Hint(NamedTuple):
     changes: Mapping[str, object] = {}
 
 
-def with_line(error: SettingsError, settings: Settings) -> SettingsError:
-    """Return an *error* at opening a source with the line to type, if one was found that reads it."""
+def with_line(error: SettingsError, settings: Settings, command: str = "check") -> SettingsError:
+    """Return an *error* at opening a source with the line to type, a *command* that reads it, if one was found."""
     if error.key not in {"fields", "events", "format", "delimiter"} or not _files_of(settings) or has_name(settings):
         return error
     sample = sample_of(settings, ())
@@ -66,7 +66,7 @@ def with_line(error: SettingsError, settings: Settings) -> SettingsError:
     for guess in (_stream_guess(settings, _as_records(sample)), plain):
         changes, n = ({}, 0) if guess is None else _fewest(settings, guess.changes, ())
         if n and (better := changed(settings, **changes)) != settings:
-            return SettingsError(error.key, f"{text}\n  try: {command_line('check', better)}")
+            return SettingsError(error.key, f"{text}\n  try: {command_line(command, better)}")
     other = None if plain is None or plain.lacking else _refused_beside(settings, plain, text)
     return error if other is None else SettingsError(error.key, f"{text}\n  {other}")
 
