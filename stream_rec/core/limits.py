@@ -55,7 +55,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """After this time an event counts half for the popularity fallback."""
 
     def __post_init__(self) -> None:
-        """Refuse a lateness beyond the retention: such events would come after the end of their session."""
+        """Refuse what is no number, and a lateness beyond the retention: such events would come after their session."""
+        for key in self.__struct_fields__:
+            value = getattr(self, key)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                unit = " of milliseconds" if key.endswith("_ms") else ""
+                raise SettingsError(key, f"expected a whole number{unit}, found {value!r:.60}: pass int(...)")
         if self.retention_ms is not None and self.lateness_ms > self.retention_ms:
             message = (
                 f"is {self.lateness_ms} ms, more than the retention of {self.retention_ms} ms; "

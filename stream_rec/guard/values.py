@@ -201,7 +201,11 @@ def _are_fit(events: Sequence[Event], has_sessions: bool) -> bool:
 def _checked_event(place: int, event: object, has_sessions: bool) -> Event | Forget:
     """Return one event with ids as texts. Raises DecodeError."""
     if not isinstance(event, Event | Forget):
-        message = f"event {place}: expected an Event or a Forget, found a {type(event).__name__}"
+        advice = ": pass Event(**...)" if isinstance(event, Mapping) else ": pass Event(*...)"
+        is_row = isinstance(event, Mapping | tuple | list)
+        message = (
+            f"event {place}: expected an Event or a Forget, found a {type(event).__name__}{advice if is_row else ''}"
+        )
         raise DecodeError(Reason.NOT_AN_EVENT, message)
     if isinstance(event, Forget):
         owners = {name: _checked_field(place, event, name) for name in ("session_id", "user_id")}

@@ -210,6 +210,8 @@ def _events(source: Iterable[object]) -> Iterable[Event]:
     for place, event in enumerate(source):
         if not isinstance(event, Event):
             advice = ": a list of rows is read as pandas.DataFrame(rows)" if isinstance(event, Mapping) else ""
+            if isinstance(event, str | PathLike):
+                advice = ": several files are one source as a folder, or as a pattern such as 'clicks-*.csv'"
             raise SettingsError("source", f"expected events, found a {type(event).__name__} at {place}{advice}")
         yield event
 

@@ -15,6 +15,7 @@ from stream_rec.core.catalogue.columns import COMMON, Column
 from stream_rec.core.catalogue.items import CatalogueItem
 from stream_rec.core.catalogue.newest import Newest
 from stream_rec.core.catalogue.search import Titles, folded
+from stream_rec.errors import SettingsError
 
 __all__ = ["Catalogue"]
 
@@ -24,6 +25,8 @@ _GONE: Final = 4096  # more rows of removed items than this, and than items: tim
 class Catalogue:
     """Items by id and by row. Row 0 has no item: it stands for all that are not in the catalogue.
 
+    Raises SettingsError for what is no CatalogueItem, naming its place.
+
     >>> from stream_rec import Catalogue, CatalogueItem, Engine
     >>> catalogue = Catalogue([CatalogueItem("tent", price=99.0), CatalogueItem("stove", available=False)])
     >>> len(catalogue), catalogue.get("tent").price
@@ -32,7 +35,14 @@ class Catalogue:
     """
 
     def __init__(self, items: Iterable[CatalogueItem] = ()) -> None:
-        by_id = {item.id: item for item in items}
+        given = items if isinstance(items, list | tuple) else list(items)
+        if not set(map(type, given)) <= {CatalogueItem}:
+            place, other = next((n, item) for n, item in enumerate(given) if type(item) is not CatalogueItem)
+            message = (
+                f"expected items, found a {type(other).__name__} at {place}: pass CatalogueItem(id, title=..., ...)"
+            )
+            raise SettingsError("catalogue", message)
+        by_id = {item.id: item for item in given}
         self._items: list[CatalogueItem | None] = [None, *by_id.values()]
         self._rows = {name: row for row, name in enumerate(by_id, 1)}
         """Shared by all versions of this line; a row beyond the end of `_items` belongs to a later version."""

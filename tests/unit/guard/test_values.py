@@ -179,7 +179,11 @@ def test_other_ids_are_refused_in_events(field: str, wrong: Any, advice: str) ->
         (Event("3", "50", "soon"), "timestamp: expected whole milliseconds"),  # type: ignore[arg-type]
         (Event("3", "50", 1.7e9), r"timestamp.*seconds.* pass int\(\.\.\. \* 1000\)"),  # type: ignore[arg-type]
         (Event("3", "50", datetime.now(UTC)), r"timestamp.* pass int\(time\.timestamp\(\) \* 1000\)"),  # type: ignore[arg-type]
-        (("3", "50", 9_000), "expected an Event or a Forget, found a tuple"),
+        (("3", "50", 9_000), r"expected an Event or a Forget, found a tuple: pass Event\(\*\.\.\.\)"),
+        (
+            {"session_id": "3", "item_id": "50"},
+            r"expected an Event or a Forget, found a dict: pass Event\(\*\*\.\.\.\)",
+        ),
         (Forget(session_id=3.5), "session_id: .*int"),  # type: ignore[arg-type]
     ],
     ids=lambda each: each if isinstance(each, str) else "",

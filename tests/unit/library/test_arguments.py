@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import pytest
 
-from stream_rec import AsyncEngine, Engine, Recommender, SettingsError
+from stream_rec import AsyncEngine, Catalogue, CatalogueItem, Engine, Limits, Recommender, SettingsError
 from stream_rec.core.model import Model, ModelChanges
 from stream_rec.snapshot.library import EngineArguments
 from stream_rec.tables.reading import How, HowToRead
@@ -73,6 +73,10 @@ FRAME = {"sess": ["a", "a"], "item": ["1", "2"], "ts": [1_700_000_000_000, 1_700
             r"answer\(Request\(session_id=..., k=...\)\)",
         ),
         (lambda shop: asyncio.run(AsyncEngine(shop.engine).forget(session="a")), "session: .* mean 'session_id'"),  # type: ignore[arg-type]
+        (lambda _: Limits(retention_ms="7d"), "retention_ms: expected a whole number of milliseconds, found '7d'"),  # type: ignore[arg-type]
+        (lambda _: Limits(max_sessions=1e6), r"max_sessions: expected a whole number, found 1000000.0: pass int"),  # type: ignore[arg-type]
+        (lambda _: Catalogue([CatalogueItem("a"), {"id": "b"}]), r"found a dict at 1: pass CatalogueItem\(id,"),  # type: ignore[list-item]
+        (lambda shop: shop.fit(["a.csv", "b.csv"]), "found a str at 0: several files are one source as a folder"),
         (lambda shop: shop.popular(nn=3), "nn: is no rule of a list .*; did you mean 'n'"),
         (lambda shop: shop.fit(FRAME, colums={}), "colums: .* did you mean 'fields'"),
         (lambda shop: shop.fit(FRAME, fields={"session": "sess"}), "'session' is no field; did you mean 'session_id'"),
