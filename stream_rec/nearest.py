@@ -7,11 +7,13 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from inspect import signature
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+
+from msgspec import StructMeta
 
 from stream_rec.errors import SettingsError
 
-__all__ = ["did_you_mean", "names_its_arguments"]
+__all__ = ["NamesItsFields", "did_you_mean", "names_its_arguments"]
 
 Given = ParamSpec("Given")
 Owner = TypeVar("Owner")
@@ -55,6 +57,24 @@ def names_its_arguments(
         return checked
 
     return decorated
+
+
+class NamesItsFields(StructMeta):
+    """Lets a struct raise SettingsError for a field that it does not have, with the one that was meant.
+
+    It takes a microsecond for each that a program makes, so it is for those that are made once; decoding costs nothing.
+    """
+
+    if not TYPE_CHECKING:  # for a type checker, the fields are the arguments
+
+        def __call__(cls, *args: object, **given: object) -> Any:  # noqa: ANN401, N805  # of a metaclass, and of its class
+            """Make one."""
+            known = cls.__struct_fields__
+            for name in given:
+                if name not in known:
+                    question = did_you_mean(name, known)
+                    raise SettingsError(name, f"is no field of {cls.__name__} ({', '.join(known)}){question}")
+            return super().__call__(*args, **given)
 
 
 def _letters(word: str) -> str:

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from stream_rec.core.bounds import Duration, PositiveInt
 from stream_rec.errors import SettingsError
-from stream_rec.nearest import did_you_mean
+from stream_rec.nearest import NamesItsFields, did_you_mean
 
 __all__ = ["DAY_MS", "HOUR_MS", "Limits", "validated"]
 
@@ -19,7 +19,7 @@ SessionLength = Annotated[int, Meta(ge=1, le=1 << 20)]
 """Scratch memory is allocated for a longest session."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=NamesItsFields):
     """Limits of the session store; None is no limit. All times are event time, in milliseconds.
 
     Raises SettingsError for values that contradict each other.

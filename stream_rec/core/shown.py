@@ -19,6 +19,7 @@ from stream_rec.core.bounds import Duration, PositiveInt
 from stream_rec.core.events import Event
 from stream_rec.core.limits import DAY_MS, Limits
 from stream_rec.errors import SettingsError
+from stream_rec.nearest import NamesItsFields
 
 __all__ = ["MOST_PLACES", "SOURCES", "Impressions", "Seen", "ShownAs", "ShownRules", "ShownVisit", "seen_of"]
 
@@ -29,7 +30,7 @@ _MOST_OF_VISIT: Final = 200
 _DIGITS: Final = 4
 
 
-class ShownRules(msgspec.Struct, frozen=True, kw_only=True):
+class ShownRules(msgspec.Struct, frozen=True, kw_only=True, metaclass=NamesItsFields):
     """Which events say what was shown, and what follows from it.
 
     >>> from stream_rec import Engine, Event, ShownRules

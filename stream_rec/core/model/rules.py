@@ -20,6 +20,7 @@ from stream_rec.core.expressions import Expression, ExpressionError, parse
 from stream_rec.core.index import ANYTHING, Policy, field, unrestricted_terms
 from stream_rec.core.limits import validated
 from stream_rec.errors import SettingsError
+from stream_rec.nearest import NamesItsFields
 
 __all__ = ["LEAST_SETS", "MAX_BOOSTS", "MOST_SETS", "CompiledRules", "Rules"]
 
@@ -31,7 +32,7 @@ _NO_ROWS: Final = np.empty(0, np.int32)
 _RuleSetKey = tuple[str | None, tuple[tuple[str, float], ...]]
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class Rules(msgspec.Struct, frozen=True, kw_only=True, metaclass=NamesItsFields):
     """The standing rules. Expressions are over the fields of the catalogue.
 
     >>> from stream_rec import Engine, Rules

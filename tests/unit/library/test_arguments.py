@@ -9,7 +9,17 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import pytest
 
-from stream_rec import AsyncEngine, Catalogue, CatalogueItem, Engine, Limits, Recommender, SettingsError
+from stream_rec import (
+    AsyncEngine,
+    Catalogue,
+    CatalogueItem,
+    Engine,
+    Limits,
+    Recommender,
+    Rules,
+    SettingsError,
+    ShownRules,
+)
 from stream_rec.core.model import Model, ModelChanges
 from stream_rec.snapshot.library import EngineArguments
 from stream_rec.tables.reading import How, HowToRead
@@ -73,6 +83,9 @@ FRAME = {"sess": ["a", "a"], "item": ["1", "2"], "ts": [1_700_000_000_000, 1_700
             r"answer\(Request\(session_id=..., k=...\)\)",
         ),
         (lambda shop: asyncio.run(AsyncEngine(shop.engine).forget(session="a")), "session: .* mean 'session_id'"),  # type: ignore[arg-type]
+        (lambda _: Limits(retention="7d"), r"retention: is no field of Limits \(.*\); did you mean 'retention_ms'"),  # type: ignore[call-arg]
+        (lambda _: Rules(fliter="a"), "fliter: is no field of Rules .*; did you mean 'filter'"),  # type: ignore[call-arg]
+        (lambda _: ShownRules(at_least=1), "at_least: is no field of ShownRules .*; did you mean 'at_most'"),  # type: ignore[call-arg]
         (lambda _: Limits(retention_ms="7d"), "retention_ms: expected a whole number of milliseconds, found '7d'"),  # type: ignore[arg-type]
         (lambda _: Limits(max_sessions=1e6), r"max_sessions: expected a whole number, found 1000000.0: pass int"),  # type: ignore[arg-type]
         (lambda _: Catalogue([CatalogueItem("a"), {"id": "b"}]), r"found a dict at 1: pass CatalogueItem\(id,"),  # type: ignore[list-item]
