@@ -146,6 +146,8 @@ class ByteStream:
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
+        if self._unpacker is not None:
+            self._unpacker.close()
         if self._owned:
             self._stream.close()
 

@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import PurePosixPath
 from typing import IO, Any, Final, NamedTuple, Protocol
 
@@ -44,6 +45,9 @@ class Unpacker(Protocol):
 
     def read(self) -> bytes:
         """Return the next unpacked block, empty at the end. Raises TransportError where it breaks off."""
+
+    def close(self) -> None:
+        """Close what it has opened itself."""
 
 
 def is_undecided(head: bytes) -> bool:
@@ -139,6 +143,9 @@ class _Members:
             block = self._unpack()
             if block:
                 return block
+
+    def close(self) -> None:
+        """Do nothing: it has opened nothing."""
 
     def _start_member(self) -> bool:
         # Files that were padded (tapes, block devices) end in zeros.
@@ -337,11 +344,17 @@ class _Unzip:
 
     def __init__(self, name: str, key: str, first: bytes, read: ReadBlock, seekable: IO[bytes] | None) -> None:
         self._name = name
+        self._opened = ExitStack()
         try:
-            self._zip = zipfile.ZipFile(_copied(first, read) if seekable is None else seekable)
-            self._member = self._zip.open(_only_member(self._zip, name, key))
+            file = self._copied(first, read) if seekable is None else seekable
+            archive = self._opened.enter_context(zipfile.ZipFile(file))
+            self._member = self._opened.enter_context(archive.open(_only_member(archive, name, key)))
         except _BAD_ZIP as error:
+            self.close()
             raise SettingsError(key, f"{name} is a zip that cannot be unpacked: {error}") from error
+        except SettingsError:
+            self.close()
+            raise
 
     def read(self) -> bytes:
         """Return the next unpacked block, empty at the end. Raises TransportError where it breaks off."""
@@ -350,13 +363,16 @@ class _Unzip:
         except _BAD_ZIP as error:
             raise TransportError(f"{self._name}: the zip is damaged: {error}: restore or repack it") from error
 
+    def close(self) -> None:
+        """Close the archive, and the copy of a pipe; the file itself stays open."""
+        self._opened.close()
 
-def _copied(first: bytes, read: ReadBlock) -> IO[bytes]:
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the zip that is read from it)
-    copy.write(first)
-    while block := read():
-        copy.write(block)
-    return copy
+    def _copied(self, first: bytes, read: ReadBlock) -> IO[bytes]:
+        copy = self._opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (`close` closes it)
+        copy.write(first)
+        while block := read():
+            copy.write(block)
+        return copy
 
 
 def _only_member(archive: zipfile.ZipFile, name: str, key: str) -> str:

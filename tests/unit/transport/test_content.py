@@ -3,6 +3,7 @@
 import bz2
 import contextlib
 import csv
+import gc
 import gzip
 import io
 import lzma
@@ -28,6 +29,7 @@ from stream_rec.tables import reading
 from stream_rec.tables.reading import HowToRead, read_log
 from stream_rec.transport.decode import Decoded, decode_records
 from stream_rec.transport.files import open_source
+from stream_rec.transport.files.bytes import ByteStream
 from stream_rec.transport.files.content import ending_of, format_of_content
 from stream_rec.transport.records import Record
 
@@ -386,6 +388,18 @@ def test_what_is_no_log_says_what_it_is(tmp_path: Path, data: bytes, what: str) 
     """With a next step, and at once, whatever the ending says."""
     with pytest.raises(SettingsError, match=f"events: .*pointer.jsonl is .*{what}"):
         decoded(written(tmp_path, data, "pointer.jsonl"))
+
+
+@pytest.mark.parametrize("data", [zipped(CSV.encode()), b"PK\x03\x04" + bytes(50)], ids=["whole", "damaged"])
+def test_a_zip_that_comes_through_a_pipe_leaves_nothing_open(data: bytes, recwarn: pytest.WarningsRecorder) -> None:
+    """It is copied, since it is read from its end; the copy is closed with the stream, or by the error."""
+    stream = ByteStream(io.BytesIO(data), "clicks.zip")
+    with contextlib.suppress(SettingsError):
+        assert stream.read().startswith(HEADER.encode())
+    stream.close()
+    del stream
+    gc.collect()
+    assert [] == [str(each.message) for each in recwarn]
 
 
 def test_requests_are_json(tmp_path: Path) -> None:
