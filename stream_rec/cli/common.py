@@ -265,14 +265,14 @@ def encodable(line: str) -> str:
 
 
 @contextmanager
-def naming_the_line(settings: Settings, command: str) -> Iterator[None]:
-    """Let an error about how files are read end with the line to type: a *command* that reads them."""
+def naming_the_line(settings: Settings) -> Iterator[None]:
+    """Let an error about how files are read end with the line to type: a run that reads them."""
     try:
         yield
     except SettingsError as error:
         from stream_rec.service.assembly.checking.reading import with_line
 
-        raise with_line(error, settings, command) from None
+        raise with_line(error, settings, "run") from None
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from stream_rec.cli.common import command, naming_the_line, typed_command, with_settings
+from stream_rec.cli.common import command, typed_command, with_settings
 from stream_rec.cli.completion import file_option
 from stream_rec.settings import Settings
 
@@ -70,8 +70,7 @@ def evaluate(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what 
     from stream_rec.evaluate.command import EvaluateOptions
     from stream_rec.evaluate.command import evaluate as run_evaluation
 
-    with naming_the_line(settings, "check"):
-        run_evaluation(settings, EvaluateOptions(**options, command=typed_command()))
+    run_evaluation(settings, EvaluateOptions(**options, command=typed_command()))
 
 
 @command()
@@ -113,5 +112,4 @@ def tune(settings: Settings, **options: Any) -> None:  # noqa: ANN401 (what clic
     from stream_rec.evaluate.tune import TuneOptions
     from stream_rec.evaluate.tune import tune as run_tuning
 
-    with naming_the_line(settings, "check"):
-        run_tuning(settings, TuneOptions(**options, command=typed_command()))
+    run_tuning(settings, TuneOptions(**options, command=typed_command()))

@@ -25,6 +25,7 @@ from stream_rec.settings import Settings, is_topic
 if TYPE_CHECKING:
     from stream_rec.service.activity import Activity
     from stream_rec.service.handle import ServiceHandle
+    from stream_rec.service.metrics.counters import Counters
     from stream_rec.service.running.batch_job import BatchJob
     from stream_rec.service.running.signals import Interrupt
     from stream_rec.transport.files import LastLines
@@ -34,11 +35,6 @@ __all__ = ["run"]
 
 _ANSWERS_SHOWN: Final = 3
 """Each takes some twenty lines of a terminal."""
-
-_NOT_KEPT: Final = (
-    "dead-lettered records were only counted: --dead-letters FILE keeps them, and `stream-rec check` with the same "
-    "settings shows some"
-)
 
 
 @command()
@@ -64,7 +60,7 @@ def run(settings: Settings) -> int:
         try:
             if is_topic(settings.events):
                 return _serve(settings, interrupt)
-            with naming_the_line(settings, "run"):
+            with naming_the_line(settings):
                 if settings.http is not None:
                     return _serve_standalone(settings, interrupt)
                 return _run_job(settings, interrupt)
@@ -98,9 +94,17 @@ def _run_job(settings: Settings, interrupt: "Interrupt") -> int:
             if was_read:  # no summary of nothing above the one line that says what is wrong
                 for line in job.summary():
                     click.echo(line, err=True)
-                if job.counters.dead and settings.dead_letters is None:
-                    click.echo(_NOT_KEPT, err=True)
+                if settings.dead_letters is None:
+                    _say_how_to_keep(job.counters)
     return exit_code(job.counters, settings, is_whole=not job.interrupted)
+
+
+def _say_how_to_keep(counters: "Counters") -> None:
+    """Say how to keep and see what was refused, of a run that has only counted it."""
+    shows = ", and `stream-rec check` with the same settings shows some" if counters.dead else ""
+    if counters.dead or counters.dead_requests:
+        kind = "records" if counters.dead else "requests"
+        click.echo(f"dead-lettered {kind} were only counted: --dead-letters FILE keeps them{shows}", err=True)
 
 
 def _last_answers(settings: Settings) -> "LastLines | None":

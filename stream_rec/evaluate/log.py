@@ -18,7 +18,8 @@ from stream_rec.core.dtypes import I32, I64
 from stream_rec.core.events import SURELY_SECONDS, Event, Forget, Reason
 from stream_rec.core.sessionizer import Sessionizer
 from stream_rec.datasets.ties import TieCounter, Ties, WildTimes, wild_times, without_repeats
-from stream_rec.errors import DecodeError, StreamRecError
+from stream_rec.errors import DecodeError, SettingsError, StreamRecError
+from stream_rec.service.assembly.checking.reading import with_line
 from stream_rec.service.assembly.inputs import build_record_decoder, open_events
 from stream_rec.service.metrics.format import show_duration, show_time
 from stream_rec.settings import Settings
@@ -94,7 +95,14 @@ class Reading(msgspec.Struct):
 
 
 def read_events(settings: Settings) -> Reading:
-    """Read the whole source of events. Raises as a run does, and StreamRecError for a log without an event."""
+    """Read the whole source of events. Raises as `check` does, and StreamRecError for a log without an event."""
+    try:
+        return _read_events(settings)
+    except SettingsError as error:
+        raise with_line(error, settings) from None
+
+
+def _read_events(settings: Settings) -> Reading:
     decode = build_record_decoder(settings)
     gap = settings.session_gap_ms
     sessionizer = None if gap is None else Sessionizer(gap, settings.lateness_ms)

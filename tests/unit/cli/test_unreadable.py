@@ -79,7 +79,21 @@ def test_a_run_says_how_to_keep_what_it_refused(
         path.write_text(content)
         assert 0 == main([*command("run", path), *(["--dead-letters", *more] if more else [])])
         assert is_said is ("--dead-letters FILE keeps them" in capsys.readouterr().err)
-    assert ["run"] * 3 == compiled
+    (tmp_path / "asked.jsonl").write_text('{"session": "a"}\n')
+    assert 0 == main([*command("run", path), "--requests", str(tmp_path / "asked.jsonl"), "--answer", "requests"])
+    assert "dead-lettered records were only counted" in capsys.readouterr().err
+    path.write_text(GOOD)
+    assert 0 == main([*command("run", path), "--requests", str(tmp_path / "asked.jsonl"), "--answer", "requests"])
+    assert "dead-lettered requests were only counted" in capsys.readouterr().err
+    assert ["run"] * 5 == compiled
+
+
+def test_a_split_is_no_matter_of_reading(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An error about it has no line that would read the log otherwise."""
+    path = tmp_path / "clicks.csv"
+    path.write_text(GOOD.replace(",", ";"))
+    assert 2 == main([*command("evaluate", path), "--hold-out-days", "7"])
+    assert 1 == capsys.readouterr().err.count("\n")
 
 
 def test_several_files_in_one_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
