@@ -101,7 +101,8 @@ def _run_job(settings: Settings, interrupt: "Interrupt") -> int:
 
 def _say_how_to_keep(counters: "Counters") -> None:
     """Say how to keep and see what was refused, of a run that has only counted it."""
-    shows = ", and `stream-rec check` with the same settings shows some" if counters.dead else ""
+    is_said = 2 * counters.dead.total() > counters.n_read  # in a hint of the summary
+    shows = ", and `stream-rec check` with the same settings shows some" if counters.dead and not is_said else ""
     if counters.dead or counters.dead_requests:
         kind = "records" if counters.dead else "requests"
         click.echo(f"dead-lettered {kind} were only counted: --dead-letters FILE keeps them{shows}", err=True)

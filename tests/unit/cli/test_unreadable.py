@@ -88,6 +88,25 @@ def test_a_run_says_how_to_keep_what_it_refused(
     assert ["run"] * 5 == compiled
 
 
+@pytest.mark.parametrize("name", ["run", "check", "evaluate"])
+def test_a_folder_with_a_file_that_is_no_log(
+    name: str, tmp_path: Path, compiled: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line that reads the others is said, and is accepted as it is; nothing of that is done unasked."""
+    folder = tmp_path / "clicks"
+    folder.mkdir()
+    for place in range(2):
+        (folder / f"{place}.csv").write_text(GOOD)
+    (folder / "README.txt").write_text("of the shop\n")
+    assert 2 == main(command(name, folder))
+    *_, error, line = capsys.readouterr().err.splitlines()
+    assert "README.txt has no column 'session_id', but of the shop" in error
+    said, _, typed = line.strip().partition(": ")
+    assert "2 of its 3 files are read by" == said
+    assert 0 == main(shlex.split(typed)[1:])
+    assert "--recommendations FILE" not in capsys.readouterr().err
+
+
 def test_a_split_is_no_matter_of_reading(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An error about it has no line that would read the log otherwise."""
     path = tmp_path / "clicks.csv"

@@ -1,5 +1,6 @@
 """What would read more of a source: names of fields, format, unit and delimiter, tried on its beginning."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -68,6 +69,7 @@ def with_line(error: SettingsError, settings: Settings, command: str = "check") 
         if n and (better := changed(settings, **changes)) != settings:
             return SettingsError(error.key, f"{text}\n  try: {command_line(command, better)}")
     other = None if plain is None or plain.lacking else _refused_beside(settings, plain, text)
+    other = other or _without_strangers(settings, command)
     return error if other is None else SettingsError(error.key, f"{text}\n  {other}")
 
 
@@ -86,6 +88,20 @@ def _refused_beside(settings: Settings, guess: Guess, text: str) -> str | None:
         return None if found == text else f"the files differ: with {names}, {found}"
     except StreamRecError:
         pass
+    return None
+
+
+def _without_strangers(settings: Settings, command: str) -> str | None:
+    """Return the *command* that reads those files of a folder that end alike, if it holds others that are no log."""
+    folder = Path(settings.events)
+    files = [Path(file.path) for file in _files_of(settings)]
+    if settings.more_events or not folder.is_dir() or any(file.parent != folder for file in files):
+        return None
+    endings = Counter(file.suffix for file in files)
+    for ending, n in endings.most_common() if len(endings) > 1 else ():
+        better = changed(settings, events=str(folder / f"*{ending}"))
+        if ending and _n_readable(better, ()):
+            return f"{n} of its {len(files)} files are read by: {command_line(command, better)}"
     return None
 
 
