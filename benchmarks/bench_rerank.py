@@ -3,7 +3,8 @@
 Weights are learned from what was asked before, by putting past questions to the live index again, and are fitted again
 as `stream-rec evaluate --rerank auto` does. Nothing is evicted. Intervals are over sessions; all orders answer the same
 questions. Reads real logs from the folder that STREAM_REC_DATA names. `--only NAME` measures one log, which takes
-one to ten minutes; the result has the logs that were asked for.
+one to ten minutes; the result has the logs that were asked for. `--only cost` takes what a question costs in the index
+alone, in each order in turn.
 """
 
 import os
@@ -11,17 +12,22 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import thread_time
 from typing import Final, NamedTuple
 
 import numpy as np
 from common import Report as BenchReport
-from common import report
+from common import in_turn, report
 from xxhash import xxh3_64_intdigest
 
 from stream_rec.core.engine import Engine
 from stream_rec.core.events import Event
+from stream_rec.core.index import Queries, field
 from stream_rec.core.limits import Limits
-from stream_rec.core.model import model
+from stream_rec.core.model import model, stack_models
+from stream_rec.core.rerank import FORMS, CandidateModel, FormName, Reranker, Weights, space_for
+from stream_rec.core.rerank.descent import start
+from stream_rec.core.rerank.kernel import fields
 from stream_rec.datasets.logs import movielens_100k, online_retail, serenade_toy
 from stream_rec.evaluate.asking import ask_all
 from stream_rec.evaluate.candidates import baselines, candidate, learned
@@ -35,6 +41,10 @@ N: Final = 20
 FIRST_SHARE: Final = 0.3
 INVOICES: Final = 8  # one in so many is asked
 SMALL: Final = 6_000
+COST: Final = "cost"
+ASKED: Final = 2_000
+ROUNDS: Final = 31
+LN_RETURNS: Final = -3.0  # of the share of returns; what a question costs does not depend on it
 
 
 class Case(NamedTuple):
@@ -134,16 +144,60 @@ def write(bench: BenchReport, case: Case, found: Report) -> None:
         bench.note(f"{each.name:<16} {behind.value:+.4f}  ({behind.low:+.4f} to {behind.high:+.4f})")
 
 
+def _processor_seconds(call: Callable[[], object]) -> float:
+    """Time one call without what other processes take."""
+    started = thread_time()
+    call()
+    return thread_time() - started
+
+
+def write_costs(bench: BenchReport, folder: Path) -> None:
+    """Ask the newest sessions of serenade-toy in each order in turn, and write what a question costs."""
+    log = _cut(sorted(_toy(folder, "train"), key=lambda event: event.timestamp), bench.small)
+    engine = Engine(limits=Limits(retention_ms=None))
+    engine.apply(log)
+    newest = dict.fromkeys(event.session_id for event in reversed(log))
+    found = [engine.sessions.ids.find(name) for name in list(newest)[:ASKED]]
+    own = np.array([slot for slot in found if slot is not None], np.int64)
+    places = np.full(len(own), field.OWN_EVENTS, np.int64)
+    queries = Queries(np.empty(0, np.int32), places, places, own)
+    point = engine.parameters(model("default", n=N))
+    stacked, of_model, answers = stack_models([point]), CandidateModel.of(point), space_for(len(own), N)
+    all_weights, reranker = start(np.full(fields.MOST_BACK, LN_RETURNS)), Reranker(engine.index)
+
+    def ask(form: FormName) -> float:
+        w = list(FORMS).index(form)
+        weights = Weights._make([*(each[w : w + 1] for each in all_weights[:-1]), all_weights.returns])
+        return _processor_seconds(lambda: reranker.ask(of_model, weights, queries, answers)) / len(own) * 1e6
+
+    orders: dict[str, Callable[[], float]] = {
+        "default": lambda: _processor_seconds(lambda: engine.ask_each(queries, stacked, answers)) / len(own) * 1e6,
+        "linear": lambda: ask("linear"),
+        "hidden": lambda: ask("hidden"),
+    }
+    in_turn(1, orders)  # compiles
+    taken = in_turn(3 if bench.small else ROUNDS, orders)
+    bench.part(
+        f"what {len(own):,} questions cost each in the index alone, without names; in turn, time of the processor"
+    )
+    for name, rounds in taken.items():
+        bench.figure(f"{name}, a question", rounds, "µs")
+
+
 def main() -> None:
     """Run the benchmark."""
-    with report("rerank", QUESTION, CASES) as bench:
+    with report("rerank", QUESTION, [*CASES, COST]) as bench:
         if "STREAM_REC_DATA" not in os.environ:
             bench.note("STREAM_REC_DATA is not set: real logs are not part of the project, and nothing was kept.")
             sys.exit(0)
-        bench.note("95 % intervals over sessions. Costs are not taken here.")
+        bench.note("95 % intervals over sessions.")
+        folder = Path(os.environ["STREAM_REC_DATA"])
         for name in bench.only:
+            if name == COST:
+                write_costs(bench, folder)
+                continue
             case = CASES[name]
-            plan = case.plan(Path(os.environ["STREAM_REC_DATA"]), bench.small)
+            plan = case.plan(folder, bench.small)
             write(bench, case, evaluated(plan, beside_baselines=case.beside_baselines))
             bench.save()  # an hour is long: what is measured is kept
 

@@ -46,15 +46,44 @@ def draw_questions(state: State, boundary: int, most: int) -> PastQuestions:
     """
     slots = np.flatnonzero(state.session["events"] > 1)
     hashes: U64 = state.session["hash"][slots]
-    kept = _newest(state, slots, boundary, most)
-    for halvings in range(1, _MOST_HALVINGS):
+    first = _first_halvings(state, slots, boundary, most)
+    kept = _newest(state, slots[_is_drawn(hashes, first)], boundary, most)
+    for halvings in range(first + 1, _MOST_HALVINGS):
         if len(kept.time) == 0 or kept.time[-1] - kept.time[0] >= SPAN_MS:
             break
-        drawn = _newest(state, slots[hashes <= np.uint64((1 << (64 - halvings)) - 1)], boundary, most)
+        drawn = _newest(state, slots[_is_drawn(hashes, halvings)], boundary, most)
         if len(drawn.time) < most:
             break  # a larger share had enough
         kept = drawn
     return _questions(state, kept.session, kept.place)
+
+
+def _is_drawn(hashes: U64, halvings: int) -> Mask:
+    """Return which sessions are in the share of 1 / 2 ** *halvings*."""
+    drawn: Mask = hashes <= np.uint64((1 << (64 - halvings)) - 1)
+    return drawn
+
+
+def _first_halvings(state: State, slots: I64, boundary: int, most: int) -> int:
+    """Return halvings before which each share has *most* steps, and the newest of them span less than SPAN_MS.
+
+    A share is one of these for certain if so many of its steps are in whole sessions of the last SPAN_MS. That is
+    counted by session, so no event is read; a share with fewer may be one too.
+    """
+    if len(slots) == 0:
+        return 0
+    last: I64 = state.session["last"][slots]
+    since = min(int(last.max()), boundary) - SPAN_MS
+    begun = state.event_time[state.session["at"][slots]]
+    recent = slots[(begun > since) & (last <= boundary)]
+    steps: I64 = state.session["events"][recent].astype(np.int64) - 1
+    hashes: U64 = state.session["hash"][recent]
+    for halvings in range(_MOST_HALVINGS):
+        drawn = _is_drawn(hashes, halvings)
+        steps, hashes = steps[drawn], hashes[drawn]
+        if int(steps.sum()) < most:
+            return max(0, halvings - 1)
+    return _MOST_HALVINGS - 1
 
 
 class _Steps(NamedTuple):

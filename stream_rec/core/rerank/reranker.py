@@ -214,6 +214,7 @@ def _room_in(workspace: Workspace, n: int, n_items: int) -> Room:
 
 def _new_room(n: int, n_items: int) -> Room:
     most = n + _EXTRA
+    log = np.zeros(most * fields.N_LOGS, np.float64)
     return Room(
         base=space_for(1, n),
         n=np.zeros(1, np.int32),
@@ -226,6 +227,9 @@ def _new_room(n: int, n_items: int) -> Room:
         times=np.zeros(most, np.int32),
         x=np.zeros((most, fields.N_FEATURES), np.int16),
         floats=np.zeros((most, fields.N_FEATURES), np.float32),
+        log=log,
+        log_bits=log.view(np.int64),
+        exponent=np.zeros(len(log), np.float64),
         z=np.zeros((1, fields.HIDDEN), np.float32),
         key=np.zeros(most, np.float64),
         pick=np.zeros(most, np.int32),

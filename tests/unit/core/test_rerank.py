@@ -13,7 +13,7 @@ from stream_rec.core.model import model as preset
 from stream_rec.core.rerank import FORMS, CandidateModel, Fit, Learner, Reranker, space_for
 from stream_rec.core.rerank.descent import start
 from stream_rec.core.rerank.kernel import fields
-from stream_rec.core.rerank.past import draw_questions
+from stream_rec.core.rerank.past import SPAN_MS, draw_questions
 
 N_ITEMS = 40
 
@@ -149,3 +149,26 @@ def test_the_newest_questions_are_those_of_all_sessions(most: int) -> None:
     came = [engine.items.names[item] for item in questions.came.tolist()]
     expected = sorted(asked)[max(0, len(asked) - most) :]
     assert sorted(came) == sorted(item for _, item in expected)
+
+
+@pytest.mark.parametrize("gap_ms", [10_000, 1_000_000, 20_000_000])
+@pytest.mark.parametrize("most", [3, 40])
+def test_the_share_of_sessions_is_the_first_that_spans_a_day(gap_ms: int, most: int) -> None:
+    """Shares that are passed over without a look at their events are those that a look would have passed over."""
+    engine = Engine(limits=Limits(retention_ms=None, allowed_lateness_ms=10**9))
+    log = [Event(f"s{n}", f"i{n % N_ITEMS}", gap_ms * n + 1_000 * place) for n in range(600) for place in range(3)]
+    engine.apply(log)
+    boundary = log[-9].timestamp
+    session = engine.index.state.session
+    hashes = {f"s{n}": int(session["hash"][engine.sessions.ids.find(f"s{n}")]) for n in range(600)}
+    expected: list[int] = []
+    for halvings in range(16):
+        steps = [e.timestamp for e in log if hashes[e.session_id] < 1 << (64 - halvings) and e.timestamp % gap_ms]
+        newest = sorted(time for time in steps if time <= boundary)[-most:]
+        if halvings and len(newest) < most:
+            break
+        expected = newest
+        if newest[-1] - newest[0] >= SPAN_MS:
+            break
+    questions = draw_questions(engine.index.state, boundary, most)
+    assert (questions.now + 1_000).tolist() == expected

@@ -38,6 +38,7 @@ from stream_rec.core.rerank.kernel.fields import (
     LEAST_HOURLY,
     LEAST_SHARE,
     LONGEST_AGE,
+    N_LOGS,
     NEXT_VOTES,
     PRECEDES,
     SCALE,
@@ -71,20 +72,17 @@ from stream_rec.core.rerank.kernel.fields import (
     Room,
 )
 from stream_rec.core.rerank.kernel.gathering import moment_of
+from stream_rec.core.rerank.kernel.logarithms import take_logarithms
 
 __all__ = ["write_features"]
 
 _ln = inner(plain_ln)
-_NEAREST = 64  # the last of the holders whose age is a feature: 1, 4, 16, 64
-_FACTOR = 4
+_FACTOR = 4  # the ages of holders 1, 4, 16 and 64 are features
 _SECOND_MS = 1000.0
 _MINUTE_MS = 60_000.0
 _LARGEST = 32767.0
-# Features of most candidates: that there is nothing of the kind. Their logarithms are known before.
-_NO_BASE = plain_ln(LEAST_BASE)
-_NO_SHARE = SHARE_SCALE * plain_ln(LEAST_SHARE)
-_NO_HOURLY = SHARE_SCALE * plain_ln(LEAST_HOURLY)
-_NO_AGE = AGE_SCALE * plain_ln(float(LONGEST_AGE) / _SECOND_MS + 1.0)
+_NO_AGE = float(LONGEST_AGE) / _SECOND_MS + 1.0
+_FACTORS = np.array([1.0, *[SHARE_SCALE] * X_BESIDE, 0.0, *[AGE_SCALE] * (X_OLDEST - X_NEWEST + 1), SHARE_SCALE])
 
 
 @inner
@@ -92,6 +90,7 @@ def write_features(
     state: State, scratch: Scratch, room: Room, returns: np.ndarray, n_picked: int, length: int, own: int
 ) -> None:
     """Write the features of the picked candidates of a query with *length* events."""
+    now = (moment_of(state, scratch, own) - state.counters[BASE]) >> state.counters[SHIFT]
     t = room.totals
     total = t[ALL_SCORES] if t[ALL_SCORES] > 0.0 else 1.0
     votes = t[ALL_VOTES] if t[ALL_VOTES] > 0.0 else 1.0
@@ -102,21 +101,27 @@ def write_features(
     for i in range(n_picked):
         c = room.pick[i]
         s = room.sums[c]
-        _put(room, c, X_BASE, _ln(room.score[c] / total + LEAST_BASE) if room.score[c] > 0.0 else _NO_BASE)
-        _put_share(room, c, X_VOTES, s[VOTES], votes)
-        _put_share(room, c, X_FRESH_VOTES, s[FRESH_VOTES], fresh_votes)
-        _put_share(room, c, X_NEXT_VOTES, s[NEXT_VOTES], votes)
-        _put_share(room, c, X_FOLLOWS, s[FOLLOWS], t[ALL_FOLLOWS] + 1.0)
-        _put_share(room, c, X_FRESH_FOLLOWS, s[FRESH_FOLLOWS], t[ALL_FRESH_FOLLOWS] + 0.3)
-        hourly = s[HOUR_FOLLOWS]
-        _put(room, c, X_HOUR_FOLLOWS, SHARE_SCALE * _ln(hourly + LEAST_HOURLY) if hourly > 0.0 else _NO_HOURLY)
-        _put_share(room, c, X_LATER_FOLLOWS, s[LATER_FOLLOWS], t[WITH_LATER] + 1.0)
-        _put_share(room, c, X_FOLLOWS_PREVIOUS, s[FOLLOWS_PREVIOUS], t[WITH_LATER_PREVIOUS] + 1.0)
-        _put_share(room, c, X_PRECEDES, s[PRECEDES], t[ALL_PRECEDES] + 1.0)
-        _put_share(room, c, X_BESIDE, s[BESIDE], t[ALL_PLACES] + 1.0)
-        _put(room, c, X_FRESH_FOLLOWS_SHARE, 2.0 * s[FRESH_FOLLOWS] / (t[ALL_FRESH_FOLLOWS] + 0.3))
-        _put_ages(state, scratch, room, c, own)
-        _put(room, c, X_HOLDERS, SHARE_SCALE * _ln(float(state.item[room.item[c]]["df"]) + 1.0))
+        log = room.log[i * N_LOGS : (i + 1) * N_LOGS]
+        log[X_BASE] = room.score[c] / total + LEAST_BASE
+        log[X_VOTES] = s[VOTES] / votes + LEAST_SHARE
+        log[X_FRESH_VOTES] = s[FRESH_VOTES] / fresh_votes + LEAST_SHARE
+        log[X_NEXT_VOTES] = s[NEXT_VOTES] / votes + LEAST_SHARE
+        log[X_FOLLOWS] = s[FOLLOWS] / (t[ALL_FOLLOWS] + 1.0) + LEAST_SHARE
+        log[X_FRESH_FOLLOWS] = s[FRESH_FOLLOWS] / (t[ALL_FRESH_FOLLOWS] + 0.3) + LEAST_SHARE
+        log[X_HOUR_FOLLOWS] = s[HOUR_FOLLOWS] + LEAST_HOURLY
+        log[X_LATER_FOLLOWS] = s[LATER_FOLLOWS] / (t[WITH_LATER] + 1.0) + LEAST_SHARE
+        log[X_FOLLOWS_PREVIOUS] = s[FOLLOWS_PREVIOUS] / (t[WITH_LATER_PREVIOUS] + 1.0) + LEAST_SHARE
+        log[X_PRECEDES] = s[PRECEDES] / (t[ALL_PRECEDES] + 1.0) + LEAST_SHARE
+        log[X_BESIDE] = s[BESIDE] / (t[ALL_PLACES] + 1.0) + LEAST_SHARE
+        log[X_FRESH_FOLLOWS_SHARE] = 1.0
+        _list_ages(state, scratch, log, np.int64(room.item[c]), own, now)
+        log[X_HOLDERS] = float(state.item[room.item[c]]["df"]) + 1.0
+    take_logarithms(room.log, room.log_bits, room.exponent, n_picked * N_LOGS)
+    for i in range(n_picked):
+        c = room.pick[i]
+        for f in range(N_LOGS):
+            room.x[c, f] = _rounded(_FACTORS[f] * room.log[i * N_LOGS + f])
+        _put(room, c, X_FRESH_FOLLOWS_SHARE, 2.0 * room.sums[c, FRESH_FOLLOWS] / (t[ALL_FRESH_FOLLOWS] + 0.3))
         back = room.back[c]
         _put(room, c, X_OWN, 1.0 if back >= 0 else 0.0)
         _put(room, c, X_CURRENT, 1.0 if back == 0 else 0.0)
@@ -139,40 +144,37 @@ def _rounded(value: float) -> np.int16:
 
 
 @inner
-def _put_share(room: Room, c: int, feature: int, part: float, total: float) -> None:
-    _put(room, c, feature, SHARE_SCALE * _ln(part / total + LEAST_SHARE) if part > 0.0 else _NO_SHARE)
+def _list_ages(state: State, scratch: Scratch, log: np.ndarray, item: int, own: int, now: int) -> None:
+    """List the ages of the newest, fourth newest, ... and oldest holder of *item*; the session *own* is none.
 
-
-@inner
-def _put_ages(state: State, scratch: Scratch, room: Room, c: int, own: int) -> None:
-    """Write the ages of the candidate's newest, fourth newest, ... and oldest holder; its own session is none."""
-    item = np.int64(room.item[c])
-    now = moment_of(state, scratch, own)
+    *now* is a framed time.
+    """
     start = state.item[item]["at"] + state.item[item]["start"]
     end = end_of(state, item, scratch.term[TERM_UNTIL])
     n, wanted, feature = 0, 1, X_NEWEST
-    here = end - 1
-    while here >= start and n < _NEAREST:
-        word = state.postings[here]
-        here -= 1
-        if (word & SLOT) == SLOT or np.int64(word & SLOT) == own:
-            continue
-        n += 1
-        if n == wanted:
-            _put(room, c, feature, AGE_SCALE * _ln(_age(state, now, word) / _SECOND_MS + 1.0))
-            feature += 1
-            wanted *= _FACTOR
+    begin = end  # what is behind was counted
+    while feature < X_OLDEST:
+        while n < wanted and begin > start:
+            behind = begin  # as many postings as are missing must be read, so they are counted without a branch
+            begin = max(start, begin - (wanted - n))
+            for word in state.postings[begin:behind]:
+                n += ((word & SLOT) != SLOT) & (np.int64(word & SLOT) != own)
+        if n < wanted:
+            break
+        # The last count found as many as were missing in as many postings, so each is one.
+        log[feature] = _age(state, now, state.postings[begin]) / _SECOND_MS + 1.0
+        feature += 1
+        wanted *= _FACTOR
     for missing in range(feature, X_OLDEST):
-        _put(room, c, missing, _NO_AGE)
+        log[missing] = _NO_AGE
     first = start
     while first < end and ((state.postings[first] & SLOT) == SLOT or np.int64(state.postings[first] & SLOT) == own):
         first += 1
     oldest = _age(state, now, state.postings[first]) if first < end else 0.0
-    _put(room, c, X_OLDEST, AGE_SCALE * _ln(oldest / _MINUTE_MS + 1.0))
+    log[X_OLDEST] = oldest / _MINUTE_MS + 1.0
 
 
 @inner
 def _age(state: State, now: int, word: np.uint64) -> float:
-    """Return how long ago the session of a posting ended, ms, as exact as the frame of postings."""
-    framed = (now - state.counters[BASE]) >> state.counters[SHIFT]
-    return float(max(framed - np.int64(word >> BITS), 0) << state.counters[SHIFT])
+    """Return how long before the framed time *now* the session of a posting ended, ms."""
+    return float(max(now - np.int64(word >> BITS), 0) << state.counters[SHIFT])

@@ -65,6 +65,8 @@ from stream_rec.core.index.kernel.state import AnswerArrays
     N_FEATURES,
 ) = range(27)
 
+N_LOGS = X_OWN  # the features before are logarithms, but for X_FRESH_FOLLOWS_SHARE
+
 PLAIN, LINEAR, WITH_HIDDEN = range(3)  # Weights.form
 HIDDEN = 16  # hidden units
 MOST_BACK = 60  # an own item further back is no candidate of its own, and its returns are not counted
@@ -126,6 +128,9 @@ class Room(NamedTuple):
     times: I32  # [C]
     x: I16  # [C, N_FEATURES]
     floats: F32  # [C, N_FEATURES] the same as floats
+    log: F64  # [C * N_LOGS] what logarithms are taken of, then these, N_LOGS for each picked candidate
+    log_bits: I64  # [C * N_LOGS] the same memory
+    exponent: F64  # [C * N_LOGS] of two
     z: F32  # [1, HIDDEN]
     key: F64  # [C]
     pick: I32  # [C] those that features are written of

@@ -64,6 +64,7 @@ __all__ = ["forget_places", "gather", "list_candidates", "moment_of", "take_cand
 
 _exp = inner(plain_exp)
 _RANKS = np.array([plain_exp(-rank / RANK_DECAY) for rank in range(512)])  # the last is below 1e-11
+_INVERSE = np.array([0.0, *(1.0 / distance for distance in range(1, REACH + 1))])
 
 
 @inner
@@ -265,17 +266,17 @@ def _walk_current(state: State, scratch: Scratch, room: Room, p: Parameters, ite
         first = state.session[slot]["at"]
         end = first + state.session[slot]["events"]
         by_rank = _RANKS[min(n_read, _RANKS.size - 1)]
-        by_hour = _exp(-float(max(now - state.session[slot]["last"], 0)) / HOUR_MS)
+        age = max(now - state.session[slot]["last"], 0)
         n_read += 1
         for j in range(first, end):
             if np.int64(state.event_item[j] & ITEM_BITS) == item:
                 room.totals[ALL_PLACES] += 1.0
-                _count_after(state, room, item, j, end, by_rank, by_hour)
+                _count_after(state, room, item, j, end, by_rank, age)
                 _count_before(state, room, item, j, first)
 
 
 @inner
-def _count_after(state: State, room: Room, item: int, j: int, end: int, by_rank: float, by_hour: float) -> None:
+def _count_after(state: State, room: Room, item: int, j: int, end: int, by_rank: float, age: int) -> None:
     has_later = False
     for after in range(j + 1, min(end, j + 1 + REACH)):
         other = np.int64(state.event_item[after] & ITEM_BITS)
@@ -289,12 +290,12 @@ def _count_after(state: State, room: Room, item: int, j: int, end: int, by_rank:
         c = room.place[other] - 1
         if c < 0:
             continue
-        room.sums[c, LATER_FOLLOWS] += 1.0 / float(after - j)
+        room.sums[c, LATER_FOLLOWS] += _INVERSE[after - j]
         room.sums[c, BESIDE] += 1.0
         if is_next:
             room.sums[c, FOLLOWS] += 1.0
             room.sums[c, FRESH_FOLLOWS] += by_rank
-            room.sums[c, HOUR_FOLLOWS] += by_hour
+            room.sums[c, HOUR_FOLLOWS] += _exp(-float(age) / HOUR_MS)
     room.totals[WITH_LATER] += has_later
 
 
@@ -339,5 +340,5 @@ def _walk_previous(state: State, scratch: Scratch, room: Room, p: Parameters, it
                 has_later = True
                 c = room.place[other] - 1
                 if c >= 0:
-                    room.sums[c, FOLLOWS_PREVIOUS] += 1.0 / float(after - j)
+                    room.sums[c, FOLLOWS_PREVIOUS] += _INVERSE[after - j]
             room.totals[WITH_LATER_PREVIOUS] += has_later
