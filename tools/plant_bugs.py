@@ -38,6 +38,7 @@ LAWS: Final = (
 )
 
 EXPLANATIONS: Final = ("tests/property/test_explanations.py",)
+SLABS: Final = ("tests/property/test_slabs.py",)
 EVALUATION: Final = ("tests/unit/evaluate/test_evaluate.py::TestNothingLeaks",)
 
 LONGEST_S: Final = 1200  # the tests take one or two minutes alone on a machine, compiling included
@@ -242,15 +243,31 @@ BUGS: Final = [
     ),
     Bug(
         2,
-        "of sessions with equal sampling keys the older is taken",
+        "of a slab, more candidates of the least similarity are taken than there is room for",
+        KERNEL + "slabs.py",
+        "slab-takes-all-equal",
+        "kept += 1",
+        SLABS,
+    ),
+    Bug(
+        2,
+        "of the last slab, candidates stay that others are newer than",
         KERNEL + "neighbours.py",
+        "slab-cut-anywhere",
+        "n = m",
+        SLABS,
+    ),
+    Bug(
+        2,
+        "of sessions with equal sampling keys the older is taken",
+        KERNEL + "sampling.py",
         "equal-key-takes-older",
         "n_equal -= scratch.key[c] >= least",
     ),
     Bug(
         2,
         "every session gets the bonus of a purchase",
-        KERNEL + "neighbours.py",
+        KERNEL + "sampling.py",
         "bonus-for-all",
         "return rounded(mean + p.real[BONUS])",
     ),
@@ -337,9 +354,9 @@ BUGS: Final = [
     Bug(
         3,
         "a session is its own neighbour",
-        KERNEL + "neighbours.py",
+        KERNEL + "sampling.py",
         "own-neighbour",
-        "if slot >= 0 and (not is_filtered or _passes(state, p, slot)):",
+        "return slot >= 0 and (not is_filtered or _passes(state, p, slot))",
     ),
     Bug(
         3,

@@ -299,6 +299,7 @@ def _grown(state: State, names: tuple[str, ...], needed: int) -> State:
 
 def _new_scratch(sizes: _ScratchSizes, session_events: int) -> Scratch:
     n_items, m, last, n = sizes
+    n_candidates = m + field.SLAB_ROOM + 1  # the last slab may bring more than m
     return Scratch(
         score=np.zeros(2 * n_items, np.float64),
         mark=np.zeros(n_items, np.uint8),
@@ -308,13 +309,19 @@ def _new_scratch(sizes: _ScratchSizes, session_events: int) -> Scratch:
         head=np.zeros(last + 1, np.uint64),
         lists=np.zeros(last + 1, field.HEAD),
         match=np.zeros(last + 1, np.int32),
-        candidate=np.zeros(m + 1, np.int32),
-        similarity=np.zeros(m + 1, np.float64),
-        step=np.zeros(m + 1, np.int32),
-        chosen=np.zeros(m + 1, np.int32),
-        vote=np.zeros(m + 1, np.float64),
-        ordered=np.zeros(m + 1, np.float64),
-        key=np.zeros(m + 1, np.float64),
+        candidate=np.zeros(n_candidates, np.int32),
+        similarity=np.zeros(n_candidates, np.float64),
+        step=np.zeros(n_candidates, np.int32),
+        chosen=np.zeros(n_candidates, np.int32),
+        vote=np.zeros(n_candidates, np.float64),
+        ordered=np.zeros(n_candidates, np.float64),
+        rest=np.zeros(n_candidates, np.float64),
+        word=np.zeros(n_candidates, np.uint64),
+        slab=np.zeros(n_candidates + 1, np.int32),
+        table_stamp=np.zeros(field.SLAB_TABLE, np.int64),
+        table_candidate=np.zeros(field.SLAB_TABLE, np.int32),
+        stamp=np.zeros(1, np.int64),
+        key=np.zeros(n_candidates, np.float64),
         session=np.zeros(session_events + 1, np.int32),
         term=np.zeros(field.N_TERMS, np.int64),
         trace=np.zeros(field.N_TRACE, np.float64),

@@ -10,6 +10,7 @@ import numpy as np
 
 from stream_rec.core.compiled import inner
 from stream_rec.core.index.kernel.arithmetic import exp as plain_exp
+from stream_rec.core.index.kernel.slabs import list_all, list_best
 from stream_rec.core.index.kernel.state import (
     AGE,
     MATCH_DENOMINATOR,
@@ -40,30 +41,34 @@ _LOST, _TIED, _TAKEN = 0.0, 1.0, 2.0
 
 
 @inner
-def nth_largest(values: np.ndarray, n: int, k: int) -> float:
-    """Return the k-th largest (from 1) of the first n values, and reorder them (quickselect)."""
-    low, high = 0, n - 1
-    target = k - 1
-    while low < high:
-        a, b, c = values[low], values[(low + high) >> 1], values[high]
+def nth_largest(values: np.ndarray, other: np.ndarray, n: int, k: int) -> float:
+    """Return the k-th largest (from 1) of the first n values; both arrays are overwritten.
+
+    Quickselect from one array to the other, so that no branch depends on how two values compare.
+    """
+    while n > 1:
+        a, b, c = values[0], values[n >> 1], values[n - 1]
         pivot = max(min(a, b), min(max(a, b), c))
-        i, j = low, high
-        while i <= j:
-            while values[i] > pivot:
-                i += 1
-            while values[j] < pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if target <= j:
-            high = j
-        elif target >= i:
-            low = i
+        n_above, n_equal = 0, 0
+        for i in range(n):
+            value = values[i]
+            other[n_above] = value
+            n_above += value > pivot
+            n_equal += value == pivot
+        if k <= n_above:
+            n = n_above
+        elif k <= n_above + n_equal:
+            return pivot
         else:
-            break
-    return values[target]
+            k -= n_above + n_equal
+            n_below = 0
+            for i in range(n):
+                value = values[i]
+                other[n_below] = value
+                n_below += value < pivot
+            n = n_below
+        values, other = other, values
+    return values[0]
 
 
 @inner
@@ -114,15 +119,18 @@ def _rate_cosine(state: State, scratch: Scratch, n: int) -> None:
 
 
 @inner
-def _list_by_key(scratch: Scratch, key: np.ndarray, n: int, k: int) -> None:
+def _list_by_key(state: State, scratch: Scratch, n_slabs: int, key: np.ndarray, n: int, k: int) -> None:
     """List in `chosen` the k of n candidates with the largest keys, newest first; of equal keys the newer."""
     for c in range(n):
         scratch.ordered[c] = key[c]
-    least = nth_largest(scratch.ordered, n, k)
+    least = nth_largest(scratch.ordered, scratch.rest, n, k)
     n_above = 0
     for c in range(n):
         n_above += key[c] > least
     n_equal = k - n_above
+    if n_slabs > 0:
+        list_best(state, scratch, n_slabs, key, least, n_equal)
+        return
     n_chosen = 0
     for c in range(n):
         value = key[c]  # planted bug: equal-takes-older (2 lines)
@@ -157,7 +165,7 @@ def _digit(weights: float, items: int, place: int) -> float:
 
 
 @inner
-def _list_by_digits(state: State, scratch: Scratch, n: int, k: int) -> None:
+def _list_by_digits(state: State, scratch: Scratch, n_slabs: int, n: int, k: int) -> None:
     """As `_list_by_key`, for cosines that need more than a float: decided digit by digit among those still equal.
 
     Two fractions with denominators below 2**32 that differ do so by more than 2**-64: the two digits behind the point
@@ -176,7 +184,7 @@ def _list_by_digits(state: State, scratch: Scratch, n: int, k: int) -> None:
                 n_tied += 1
         if n_tied <= left:
             break
-        least = nth_largest(scratch.ordered, n_tied, left)
+        least = nth_largest(scratch.ordered, scratch.rest, n_tied, left)
         for c in range(n):
             if scratch.key[c] == _TIED:
                 digit = _digit(scratch.similarity[c], state.session[scratch.candidate[c]]["items"], place)
@@ -185,6 +193,9 @@ def _list_by_digits(state: State, scratch: Scratch, n: int, k: int) -> None:
                     left -= 1
                 elif digit < least:
                     scratch.key[c] = _LOST
+    if n_slabs > 0:
+        list_best(state, scratch, n_slabs, scratch.key, _TIED, left)
+        return
     n_chosen = 0
     for c in range(n):
         if scratch.key[c] == _TAKEN or (scratch.key[c] == _TIED and left > 0):
@@ -194,28 +205,34 @@ def _list_by_digits(state: State, scratch: Scratch, n: int, k: int) -> None:
 
 
 @inner
-def choose(state: State, scratch: Scratch, p: Parameters, n: int, distinct: int, divisor: float) -> int:
-    """List the k most similar candidates in `chosen`, newest first; of equal similarity the newer. Return how many."""
+def choose(state: State, scratch: Scratch, p: Parameters, n: int, n_slabs: int, distinct: int, divisor: float) -> int:
+    """List the k most similar candidates in `chosen`, newest first; of equal similarity the newer. Return how many.
+
+    Candidates stand newest first, or in so many slabs if *n_slabs* is not 0.
+    """
     k = p.whole[K]
     if not _is_exact(p):
         _rate(state, scratch, p, n, divisor)
+    if n <= k and n_slabs > 0:
+        list_all(state, scratch, n_slabs)
+        return n
     if n <= k:
         for c in range(n):
             scratch.chosen[c] = c
         return n
     if not _is_exact(p):
-        _list_by_key(scratch, scratch.key, n, k)
+        _list_by_key(state, scratch, n_slabs, scratch.key, n, k)
     elif p.whole[NORMALISE] != NORMALISE_COSINE:
-        _list_by_key(scratch, scratch.similarity, n, k)
+        _list_by_key(state, scratch, n_slabs, scratch.similarity, n, k)
     else:
         total = 0.0
         for j in range(distinct):
             total += scratch.query[j]["weight"]
         if total * total * state.limits[MAX_SESSION_EVENTS] > _EXACT_RATIO:  # planted bug: cosine-too-narrow
-            _list_by_digits(state, scratch, n, k)
+            _list_by_digits(state, scratch, n_slabs, n, k)
         else:
             _rate_cosine(state, scratch, n)  # planted bug: similarity-as-floats
-            _list_by_key(scratch, scratch.key, n, k)
+            _list_by_key(state, scratch, n_slabs, scratch.key, n, k)
     return k
 
 

@@ -3,29 +3,32 @@
 All posting lists share one order. So a merge of the query's lists from their ends meets each candidate session once,
 newest first, in all of its lists at the same time: its similarity is then complete, and the work ends at the m-th
 candidate. For a sample other than the newest m, the merge meets all candidates and keeps the best m by another key.
+
+A merge compares all lists' heads for each candidate, and no processor predicts how that turns out. So the newest m are
+taken in slabs: all lists are read down to one time, one list after the other, and a small hash table adds up what they
+have of each session. Only where one time has more postings than a slab, these are merged.
 """
 
 import numpy as np
 
 from stream_rec.core.compiled import inner, prefetch
-from stream_rec.core.index.kernel.choosing import choose, norm, nth_largest, vote
+from stream_rec.core.index.kernel.choosing import choose, norm, vote
 from stream_rec.core.index.kernel.postings import BITS, SLOT, end_of, is_older
+from stream_rec.core.index.kernel.sampling import is_candidate, key_of, sample
+from stream_rec.core.index.kernel.slabs import keep_newest
 from stream_rec.core.index.kernel.state import (
-    BONUS,
+    AGE,
     IN_QUERY,
-    IS_BONUS,
-    IS_REQUIRED,
     MATCH_DENOMINATOR,
     MIN_TYPE_WEIGHT,
     NORMALISE,
     NORMALISE_COSINE,
     NORMALISE_QUERY,
     REQUIRES,
-    SAMPLE_COMMON,
-    SAMPLE_RANDOM,
     SAMPLE_RECENT,
     SAMPLING,
-    SAMPLING_SEED,
+    SLAB_ROOM,
+    SLAB_TABLE,
     TERM_UNTIL,
     TRACE_DISTINCT,
     WEIGHT,
@@ -39,11 +42,14 @@ from stream_rec.core.index.kernel.state import (
     Scratch,
     State,
 )
-from stream_rec.core.index.kernel.sums import rounded
 
-__all__ = ["find_neighbours", "mix", "votes_divisor"]
+__all__ = ["find_neighbours", "votes_divisor"]
 
-_HASH_BITS = np.uint64(11)  # without so many low bits, a hash is exact as a float
+_LARGEST_SLAB = 48  # postings of a list
+_LEAST_SLAB = 4
+_MOST_LISTS = SLAB_ROOM // _LEAST_SLAB  # more are merged
+_SPREAD = np.uint64(2654435761)  # multiplicative hashing (Knuth)
+_SPREAD_SHIFT = np.uint64(20)
 
 
 @inner
@@ -138,70 +144,25 @@ def _open_heads(state: State, scratch: Scratch, distinct: int) -> int:
 
 
 @inner
-def _passes(state: State, p: Parameters, slot: int) -> bool:
-    """Return whether session *slot* passes the sampling filters."""
-    at = state.session[slot]["at"]
-    n = state.session[slot]["events"]
-    has_type = p.whole[REQUIRES] == 0
-    total = 0.0
-    for j in range(at, at + n):
-        kind = state.event_type[j]
-        has_type |= (p.type_role[kind] & IS_REQUIRED) != 0
-        total += p.type_weight[kind]
-    return has_type and rounded(total / n) >= rounded(p.real[MIN_TYPE_WEIGHT])
+def _merge(
+    state: State, scratch: Scratch, p: Parameters, n: int, n_heads: int, own: int, until: np.uint64
+) -> tuple[int, int]:
+    """Merge the lists from the newest end into more candidates, newest first, down to the framed time *until*.
 
-
-@inner
-def _mean_weight(state: State, p: Parameters, slot: int) -> float:
-    """Return the mean weight of the events of session *slot*, plus the bonus if one of them earns it."""
-    at = state.session[slot]["at"]
-    n = state.session[slot]["events"]
-    roles = 0
-    total = 0.0
-    for j in range(at, at + n):
-        kind = state.event_type[j]
-        roles |= p.type_role[kind]
-        total += p.type_weight[kind]
-    mean = total / n
-    return rounded(mean + p.real[BONUS] if (roles & IS_BONUS) != 0 else mean)  # planted bug: bonus-for-all
-
-
-@inner
-def mix(word: np.uint64) -> np.uint64:
-    """Return *word* mixed to 64 bits that look random: the finaliser of SplitMix64 (Steele et al., 2014)."""
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return word ^ (word >> np.uint64(31))
-
-
-@inner
-def _key(state: State, p: Parameters, slot: int, n_shared: int) -> float:
-    """Return the key that session *slot* is sampled by; the largest come first."""
-    kind = p.whole[SAMPLING]
-    if kind == SAMPLE_COMMON:
-        return float(n_shared)
-    if kind == SAMPLE_RANDOM:
-        return float(mix(state.session[slot]["hash"] ^ mix(np.uint64(p.whole[SAMPLING_SEED]))) >> _HASH_BITS)
-    return _mean_weight(state, p, slot)
-
-
-@inner
-def _gather(state: State, scratch: Scratch, p: Parameters, distinct: int, own: int) -> int:
-    """Merge the query's lists from the newest end into candidates with their similarity and step.
-
-    Returns how many: at most m if the sample is the newest, else all.
+    *n* there are already. At most m if the sample is the newest, else all. Returns how many candidates there are, and
+    how many lists are not yet read to their start.
     """
     is_recent = p.whole[SAMPLING] == SAMPLE_RECENT
     m = p.whole[M] if is_recent else state.session.size
     is_filtered = p.whole[REQUIRES] != 0 or p.real[MIN_TYPE_WEIGHT] > 0.0
     postings = state.postings
     head = scratch.head
-    n_heads = _open_heads(state, scratch, distinct)
-    n = 0
     while n < m and n_heads > 0:
         newest = head[0] >> BITS
         for j in range(1, n_heads):
             newest = max(newest, head[j] >> BITS)
+        if newest < until:
+            break
         best = np.uint64(0)
         n_match = 0
         for j in range(n_heads):
@@ -229,16 +190,122 @@ def _gather(state: State, scratch: Scratch, p: Parameters, distinct: int, own: i
                 head[j] = postings[here]
             else:
                 n_ended += 1
-        if slot != own and (not is_filtered or _passes(state, p, slot)):  # planted bug: own-neighbour
+        if is_candidate(state, p, slot, own, is_filtered):
             scratch.candidate[n] = slot
+            scratch.word[n] = best
             scratch.similarity[n] = similarity
             scratch.step[n] = scratch.query[scratch.lists[scratch.match[0]]["query"]]["step"]
             if not is_recent:
-                scratch.key[n] = _key(state, p, slot, n_match)
+                scratch.key[n] = key_of(state, p, slot, n_match)
             n += 1
         if n_ended > 0:
             n_heads = _close_heads(scratch, n_heads)
+    return n, n_heads
+
+
+@inner
+def _read_slab(state: State, scratch: Scratch, n: int, n_heads: int, floor: np.uint64, looks: bool) -> int:
+    """Read all lists down to posting *floor*, for candidates behind the *n* there are; return how many there are."""
+    postings = state.postings
+    stamp = scratch.stamp[0] + 1
+    scratch.stamp[0] = stamp
+    mask = np.uint64(SLAB_TABLE - 1)
+    for j in range(n_heads):
+        here, stop = scratch.lists[j]["at"], scratch.lists[j]["stop"]
+        item = scratch.lists[j]["query"]
+        weight, step = scratch.query[item]["weight"], scratch.query[item]["step"]
+        while here >= stop and postings[here] >= floor:
+            word = postings[here]
+            here -= 1
+            slot = word & SLOT
+            if slot == SLOT:
+                continue
+            place = ((slot * _SPREAD) >> _SPREAD_SHIFT) & mask
+            while scratch.table_stamp[place] == stamp and scratch.candidate[scratch.table_candidate[place]] != np.int64(
+                slot
+            ):
+                place = (place + np.uint64(1)) & mask
+            if scratch.table_stamp[place] == stamp:
+                scratch.similarity[scratch.table_candidate[place]] += weight
+            else:
+                scratch.table_stamp[place] = stamp
+                scratch.table_candidate[place] = n
+                scratch.candidate[n] = np.int64(slot)
+                scratch.word[n] = word
+                scratch.similarity[n] = weight
+                scratch.step[n] = step
+                if looks:
+                    prefetch(state.session, np.int64(slot))
+                n += 1
+        scratch.lists[j]["at"] = here
     return n
+
+
+@inner
+def _keep_candidates(state: State, scratch: Scratch, p: Parameters, begin: int, n: int, own: int) -> int:
+    """Drop the sessions from *begin* on that may be no candidates; return how many of the *n* are left."""
+    is_filtered = p.whole[REQUIRES] != 0 or p.real[MIN_TYPE_WEIGHT] > 0.0
+    if own < 0 and not is_filtered:
+        return n
+    kept = begin
+    for i in range(begin, n):
+        slot = np.int64(scratch.candidate[i])
+        scratch.candidate[kept] = scratch.candidate[i]
+        scratch.word[kept] = scratch.word[i]
+        scratch.similarity[kept] = scratch.similarity[i]
+        scratch.step[kept] = scratch.step[i]
+        kept += is_candidate(state, p, slot, own, is_filtered)
+    return kept
+
+
+@inner
+def _refresh_heads(state: State, scratch: Scratch, n_heads: int) -> int:
+    """Bring each list to its newest unread live posting; return how many lists have one."""
+    for j in range(n_heads):
+        here, stop = scratch.lists[j]["at"], scratch.lists[j]["stop"]
+        while here >= stop and (state.postings[here] & SLOT) == SLOT:
+            here -= 1
+        scratch.lists[j]["at"] = here
+        if here >= stop:
+            scratch.head[j] = state.postings[here]
+    return _close_heads(scratch, n_heads)
+
+
+@inner
+def _gather_newest(state: State, scratch: Scratch, p: Parameters, n_heads: int, own: int) -> tuple[int, int]:
+    """Gather the newest m candidates in slabs; return how many candidates, and how many slabs, there are.
+
+    A slab ends above the time of a posting that is so many places from the end of its list: it has fewer postings than
+    that of each list. The candidates of a session's lists have one time, and so stand in one slab.
+    """
+    m = p.whole[M]
+    looks = p.whole[NORMALISE] == NORMALISE_COSINE or p.real[AGE] > 0.0 or p.whole[REQUIRES] != 0
+    size = max(_LEAST_SLAB, min(_LARGEST_SLAB, m // n_heads, SLAB_ROOM // n_heads)) if n_heads > 0 else 1
+    postings = state.postings
+    n, n_slabs = 0, 0
+    scratch.slab[0] = 0
+    while n < m and n_heads > 0:
+        floor, newest = np.uint64(0), np.uint64(0)
+        for j in range(n_heads):
+            at = scratch.lists[j]["at"]
+            newest = max(newest, postings[at])
+            if at - size >= scratch.lists[j]["stop"]:
+                floor = max(floor, ((postings[at - size] >> BITS) + np.uint64(1)) << BITS)
+        begin = n
+        if newest >= floor:
+            n = _read_slab(state, scratch, n, n_heads, floor, looks)
+            n = _keep_candidates(state, scratch, p, begin, n, own)
+            if n > m:
+                keep_newest(state, scratch, begin, n, m)  # planted bug: slab-cut-anywhere
+                n = m
+            n_heads = _close_heads(scratch, n_heads)
+        else:  # one time has more postings than a slab
+            n_heads = _refresh_heads(state, scratch, n_heads)
+            n, n_heads = _merge(state, scratch, p, n, n_heads, own, (floor >> BITS) - np.uint64(1))
+        if n > begin:
+            n_slabs += 1
+            scratch.slab[n_slabs] = n
+    return n, n_slabs
 
 
 @inner
@@ -256,32 +323,6 @@ def _close_heads(scratch: Scratch, n_heads: int) -> int:
 
 
 @inner
-def _sample(scratch: Scratch, p: Parameters, n: int) -> int:
-    """Keep the m of n candidates with the largest keys, in their order; of equal keys keep the newer."""
-    m = p.whole[M]
-    if n <= m:
-        return n
-    for c in range(n):
-        scratch.ordered[c] = scratch.key[c]
-    least = nth_largest(scratch.ordered, n, m)
-    n_equal = m
-    for c in range(n):
-        n_equal -= scratch.key[c] > least  # planted bug: equal-key-takes-older
-    kept = 0
-    for c in range(n):
-        value = scratch.key[c]
-        takes = value > least or (value == least and n_equal > 0)
-        n_equal -= value == least
-        scratch.candidate[kept] = scratch.candidate[c]
-        scratch.similarity[kept] = scratch.similarity[c]
-        scratch.step[kept] = scratch.step[c]
-        kept += takes
-        if kept == m:
-            break
-    return m
-
-
-@inner
 def find_neighbours(state: State, scratch: Scratch, p: Parameters, query: np.ndarray, own: int) -> int:
     """List the neighbours of the query in `chosen`, newest first, with their votes; return how many.
 
@@ -289,16 +330,21 @@ def find_neighbours(state: State, scratch: Scratch, p: Parameters, query: np.nda
     """
     distinct = _read_query(scratch, p, query)
     scratch.trace[TRACE_DISTINCT] = distinct
-    n = _gather(state, scratch, p, distinct, own)
+    n_heads = _open_heads(state, scratch, distinct)
+    n_slabs = 0
+    if p.whole[SAMPLING] == SAMPLE_RECENT and n_heads <= _MOST_LISTS:
+        n, n_slabs = _gather_newest(state, scratch, p, n_heads, own)
+    else:
+        n, _ = _merge(state, scratch, p, 0, n_heads, own, np.uint64(0))
     if p.whole[SAMPLING] != SAMPLE_RECENT:
-        n = _sample(scratch, p, n)
+        n = sample(scratch, p, n)
     denominator = _denominator(p, query.size, distinct)
     divisor = denominator
     if p.whole[NORMALISE] == NORMALISE_QUERY:
         divisor *= distinct
     elif p.whole[NORMALISE] == NORMALISE_COSINE:
         divisor = norm(scratch, distinct)  # the denominator of both lengths cancels
-    n_chosen = choose(state, scratch, p, n, distinct, divisor)
+    n_chosen = choose(state, scratch, p, n, n_slabs, distinct, divisor)
     vote(state, scratch, p, n_chosen, divisor)
     for j in range(distinct):
         scratch.query[j]["weight"] /= denominator

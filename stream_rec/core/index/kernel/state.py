@@ -221,6 +221,12 @@ class Scratch(NamedTuple):
     chosen: I32
     vote: F64  # of each of `chosen`: similarity times match, times `votes_divisor` if that is a whole number
     ordered: F64
+    rest: F64  # what is left of `ordered` in the search for its n-th largest
+    word: U64  # of each candidate that a slab brought: its posting
+    slab: I32  # the first candidate of each slab, then how many candidates there are
+    table_stamp: I64  # [SLAB_TABLE] the slab that wrote the entry
+    table_candidate: I32  # [SLAB_TABLE] the candidate whose slot belongs there, or near
+    stamp: I64  # [1] slabs so far
     key: F64  # what candidates are chosen by: of the sample, unless it is the newest, then of the neighbours
     session: I32  # items of a session, repeats included
     term: I64  # [N_TERMS] the policy of the present query: TERM_* below
@@ -268,6 +274,8 @@ class Policy(NamedTuple):
     holder: I32  # [R] ordinal of the item in that row; valid only if ITEM.row is this row
 
 
+SLAB_ROOM = 512  # a slab has at most so many postings, of all lists together
+SLAB_TABLE = 1024
 NO_RULESET = -1
 LAST_SEEN = -1
 OWN_EVENTS = -1

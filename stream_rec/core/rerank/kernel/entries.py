@@ -10,8 +10,8 @@ from stream_rec.core.index.kernel import popular
 from stream_rec.core.index.kernel.arithmetic import ln as plain_ln
 from stream_rec.core.index.kernel.ask import read_session, score_query
 from stream_rec.core.index.kernel.fallbacks import fill
-from stream_rec.core.index.kernel.neighbours import mix
 from stream_rec.core.index.kernel.policy import boosted
+from stream_rec.core.index.kernel.sampling import mix
 from stream_rec.core.index.kernel.scores import rank
 from stream_rec.core.index.kernel.state import (
     BASE,

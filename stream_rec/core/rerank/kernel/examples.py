@@ -4,7 +4,7 @@ import numpy as np
 
 from stream_rec.core.compiled import inner
 from stream_rec.core.index.kernel.arithmetic import ln as plain_ln
-from stream_rec.core.index.kernel.neighbours import mix
+from stream_rec.core.index.kernel.sampling import mix
 from stream_rec.core.index.kernel.state import State
 from stream_rec.core.rerank.kernel.fields import N_BEST, N_DRAWN, N_FEATURES, Examples, Room
 
