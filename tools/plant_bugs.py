@@ -240,6 +240,7 @@ BUGS: Final = [
         KERNEL + "choosing.py",
         "equal-takes-older",
         ("value = key[c]\ntakes = value > least or (value == least and n_equal <= 1)"),
+        SLABS,
     ),
     Bug(
         2,

@@ -64,7 +64,14 @@ def test_a_list_about_as_long_as_a_slab_is_read_to_its_start(length: int) -> Non
 def test_many_lists_fill_a_slab_and_its_table(n_lists: int) -> None:
     """Lists without a common session bring as many candidates as a slab can have; more lists than fit are merged."""
     twins = Twins(Limits(retention_ms=None, max_session_events=n_lists))
-    twins.apply([Event(f"s{j}", f"i{j % n_lists}", 1_000 + j) for j in range(max(700, 5 * n_lists))])
-    for m in (9, 511, 700):
-        point = small("vmis-knn", m=m, k=m // 2, n=200, last=n_lists, seen="keep")
-        twins.compare_query(point, [f"i{j}" for j in range(n_lists)])
+    twins.apply(
+        [
+            Event(f"s{j}", item, 1_000 + j)
+            for j in range(max(700, 5 * n_lists))
+            for item in (f"i{j % n_lists}", f"x{j % 150}")  # which of equal sessions are taken shows in scores
+        ]
+    )
+    for preset in ("vmis-knn", "sknn"):  # with sknn all candidates are equally similar
+        for m in (9, 511, 700):
+            point = small(preset, m=m, k=m // 2, n=300, last=n_lists, seen="keep")
+            twins.compare_query(point, [f"i{j}" for j in range(n_lists)])
