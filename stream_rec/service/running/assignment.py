@@ -161,7 +161,7 @@ class PartitionAssignment:
         try:
             known = self._known_partitions()
             committed = member.committed(partitions)
-            begin = self._begin_of(known | owned, committed)
+            begin = self._begin_of(owned | (known - self._seen.keys()), committed)
         except TransportError as error:
             if not error.retriable:
                 raise
@@ -211,8 +211,8 @@ class PartitionAssignment:
     def _begin_of(self, partitions: frozenset[Partition], committed: PartitionOffsets) -> dict[Partition, int]:
         """Return the group's offsets, or where the state began; where retention has removed that, the next there is.
 
-        A partition of another process counts too: should it come here before anything was committed there, what has
-        come to it since now is answered.
+        A partition of another process counts too, when it is first found: should it come here before anything was
+        committed there, what has come to it since is answered.
         """
         begin = {}
         for partition, bounds in self._broker.bounds(partitions).items():

@@ -10,7 +10,7 @@ from web import eventually
 
 from stream_rec.errors import AssignmentLostError
 from stream_rec.service.running.consumer_loop import ConsumerLoop
-from stream_rec.transport.broker import Partition
+from stream_rec.transport.broker import Partition, TopicSpec
 from stream_rec.transport.kafka.confluent.callbacks import Turns
 from stream_rec.transport.memory.broker import MemoryBroker
 
@@ -67,6 +67,45 @@ def test_a_call_from_outside_of_poll_waits_for_the_consumer_thread() -> None:
     caller.join(30.0)
     assert not caller.is_alive()
     assert frozenset() == loop.assignment.owned
+
+
+ASKED = [Partition("asked", 0), Partition("asked", 1)]
+
+
+def asked_of_two() -> tuple[MemoryBroker, dict[Partition, ConsumerLoop]]:
+    """Two loops that begin with the latest, each with one of two partitions of requests, and who has which."""
+    broker = broker_with([])
+    broker.create_topics([TopicSpec("asked", 2)])
+    loops = [
+        ConsumerLoop(parts(broker, name=name, requests="asked", begin="latest"), lambda: False) for name in ("a", "b")
+    ]
+    for _ in range(9):
+        for loop in loops:
+            loop.step(0.0)
+    return broker, {each: loop for each in ASKED for loop in loops if each in loop.assignment.owned}
+
+
+def test_what_came_to_a_process_before_it_committed_anything_is_answered() -> None:
+    """By the process that takes over, also where both begin with the latest."""
+    broker, owners = asked_of_two()
+    assert owners[ASKED[0]] is not owners[ASKED[1]]
+    broker.produce("asked", b'{"request_id": "r", "items": ["x"]}', b"k", partition=1)
+    owners[ASKED[1]].close(in_order=False)
+    until_answered(owners[ASKED[0]], broker, 1)
+
+
+def test_what_another_process_has_answered_is_not_missed(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the topic has removed it since, no rebalance warns of it."""
+    broker, owners = asked_of_two()
+    for _ in range(4):
+        broker.produce("asked", b'{"request_id": "r", "items": ["x"]}', b"k", partition=1)
+    until_answered(owners[ASKED[1]], broker, 4)
+    broker.cut_off(ASKED[1], 4)
+    broker.rebalance("stream-rec")
+    for _ in range(9):
+        for loop in owners.values():
+            loop.step(0.0)
+    assert not [each.getMessage() for each in caplog.records if "removed" in each.getMessage()]
 
 
 def test_a_callback_runs_on_the_thread_that_asked() -> None:
