@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Final
 
 from stream_rec.errors import TransportError
+from stream_rec.service.commit_note import CommitNote
 from stream_rec.service.problems import ProblemKind, Problems
 from stream_rec.service.running.assignment import PartitionAssignment
 from stream_rec.service.running.components import ServiceComponents
@@ -58,33 +59,32 @@ class PartitionWatch:
 
         Raises TransportError where the group does not say it.
         """
-        self._compare_notes()
+        parts, known = self._components, self._assignment.known
+        if parts.note is not None and known:
+            others = known - self._assignment.owned
+            notes = parts.broker.commit_notes(parts.group, others) if others else {}
+            self._remember_silent(others - notes.keys())
+            self._compare_settings(parts.note, notes)
         if self._added:
             self._report_added()
         else:
             self._report_silent()
 
-    def _compare_notes(self) -> None:
+    def _compare_settings(self, ours: CommitNote, notes: Mapping[Partition, str]) -> None:
         """Find out whether the owners of other partitions run with other settings, by the notes of their commits."""
-        parts = self._components
-        others = self._assignment.known - self._assignment.owned
-        if parts.note is None or not self._assignment.known:
-            return
-        notes = parts.broker.commit_notes(parts.group, others) if others else {}
-        self._remember_silent(others - notes.keys())
-        found = {each: parts.note.difference(note) for each, note in notes.items()}
+        found = {each: ours.difference(note) for each, note in notes.items()}
         differing = {each: difference for each, difference in found.items() if difference is not None}
         if not differing:
             self._problems.end(ProblemKind.SETTINGS)
             return
-        names = ", ".join(map(str, sorted(differing)))
         self._problems.begin(
             ProblemKind.SETTINGS,
-            f"{names} of the group {parts.group!r} answered with {'; '.join(sorted(set(differing.values())))}: "
-            "start all processes of a group with the same settings",
+            f"{_listed(differing)} of the group {self._components.group!r} answered with "
+            f"{'; '.join(sorted(set(differing.values())))}: start all processes of a group with the same settings",
         )
 
     def _remember_silent(self, never: Collection[Partition]) -> None:
+        """Remember since when records wait in partitions in which the group has *never* committed."""
         bounds = self._components.broker.bounds(never) if never else {}
         now = monotonic()
         waiting = [each for each in never if bounds[each].end > bounds[each].first]
